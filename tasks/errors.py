@@ -1,0 +1,13 @@
+"""Errors of task declarations and of the data they read."""
+
+from mammal.tokenization.errors import MammalError
+
+
+class TaskError(MammalError):
+    """A task declaration is wrong: unknown key, kind, column, label, metric or unit."""
+
+
+class DataError(MammalError):
+    """A data file, or a row of it, can't be used."""
+
+    exit_code = 1

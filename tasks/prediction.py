@@ -1,0 +1,31 @@
+"""What a model says of one row, in the units and labels of the user's file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """One row's answer; fields that a task does not give are None.
+
+    Attributes:
+        row_id: the row this belongs to, as the caller numbered it.
+        value: regression: the number, in the unit of the training file. Classification with two classes: as `probability`.
+        label: classification: the most probable label, spelt as in the file.
+        probability: of `label` (more than two classes) or of the last of two labels, calibrated where the bundle
+            holds a calibration.
+        interval: regression: (low, high) with the bundle's conformal coverage.
+        text: generation: what was generated, tags removed.
+        score: generation: log-likelihood of `text`.
+        error: why this row has no answer; every other field is then None.
+    """
+
+    row_id: object
+    value: float | None = None
+    label: str | None = None
+    probability: float | None = None
+    interval: tuple[float, float] | None = None
+    text: str | None = None
+    score: float | None = None
+    error: str | None = None

@@ -1,0 +1,45 @@
+"""What a prompt becomes: ids, the values some of them carry, and the way back to the text.
+
+Shapes: L tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """One encoded prompt.
+
+    Attributes:
+        ids_L: int32 token ids.
+        values_L: float32 values, 0 where `has_value_L` is False.
+        has_value_L: True where the token carries a value (`<SCALAR>`, or any token written with one).
+        mask_L: False on padding only; a literal `<PAD>` of the text stays True, as in the published code.
+        embeddings: external embeddings by first position: (start, vectors [n, width]) for each slot.
+    """
+
+    ids_L: np.ndarray
+    values_L: np.ndarray
+    has_value_L: np.ndarray
+    mask_L: np.ndarray
+    embeddings: tuple[tuple[int, np.ndarray], ...] = ()
+    locate: Callable[[], np.ndarray] | None = field(default=None, repr=False, compare=False)
+
+    def __len__(self) -> int:
+        return len(self.ids_L)
+
+    @cached_property
+    def offsets_L2(self) -> np.ndarray:
+        """int32 [L, 2], the characters [start, end) of the prompt that each token covers; (-1, -1) for padding.
+
+        Computed when first asked for. `Prompt.value_span` maps them to the user's own value.
+        """
+        if self.locate is None:
+            return np.full((len(self.ids_L), 2), -1, dtype=np.int32)
+        return self.locate()
