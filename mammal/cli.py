@@ -1,0 +1,114 @@
+"""`mammal VERB key=value …`: finds the verb and runs it. Nothing heavy is imported before the verb is known.
+
+Exit codes: 0 done, 1 failed, 2 wrong use, 3 done with bad rows set aside, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+
+from mammal import __version__
+from mammal.errors import ConfigError, MammalError, did_you_mean
+
+DONE, FAILED, WRONG_USE, BAD_ROWS, INTERRUPTED = 0, 1, 2, 3, 130
+
+VERBS = {
+    "train": "train or fine-tune on a task or a mixture of tasks, evaluate, save a bundle",
+    "evaluate": "measure a bundle on held-out rows, beside cheap baselines",
+    "predict": "labels or numbers for every row of a file",
+    "embed": "one vector for every row of a file",
+    "generate": "sequences, from a prompt or for every row of a file",
+    "score": "log-likelihood of a target given an input, for every row of a file",
+    "tasks": "list the tasks, or walk one row of a task through every step",
+    "new-task": "write a task file after looking at the columns of a data file",
+    "info": "what is inside a bundle",
+    "bench": "run the benchmarks of a checkout",
+}
+
+USAGE = """MAMMAL {version}: molecules, proteins, DNA and numbers in one prompt language, read and written by one model
+
+usage: mammal VERB key=value ...
+
+{verbs}
+
+mammal VERB --help    what a verb does, its keys and examples
+mammal VERB --cfg     the composed configuration, nothing run
+--config-dir DIR      also look for configs in DIR (or in the folders named by MAMMAL_CONFIGS)
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command line and return its exit code; errors a user can cause are told without a traceback."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        return _dispatch(arguments)
+    except MammalError as error:
+        if _wants_traceback():
+            raise
+        _tell(error)
+        return error.exit_code
+    except KeyboardInterrupt as interrupt:
+        kept = str(interrupt) or "finished files are kept, the one being written is not"
+        sys.stderr.write(f"\ninterrupted: {kept}\n")
+        return INTERRUPTED
+    except BrokenPipeError:  # `mammal tasks | head`: the reader has what it wanted
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
+    except OSError as error:
+        if _wants_traceback():
+            raise
+        sys.stderr.write(f"error: {error.strerror or error}{f': {error.filename}' if error.filename else ''}\n")
+        return FAILED
+
+
+def _dispatch(arguments: list[str]) -> int:
+    first = arguments[0] if arguments else "--help"
+    if first in ("-h", "--help", "help"):
+        sys.stdout.write(USAGE.format(version=__version__, verbs=_verb_lines()))
+        return DONE if arguments else WRONG_USE
+    if first in ("-V", "--version", "version"):
+        sys.stdout.write(f"mammal {__version__}\n")
+        return DONE
+    if first not in VERBS:
+        raise ConfigError(f"there is no verb {first!r}", where="mammal", hint=did_you_mean(first, VERBS, noun="verb"))
+    module = import_module(f"mammal.commands.{first.replace('-', '_')}")
+    rest = arguments[1:]
+    if any(argument in ("-h", "--help") for argument in rest):
+        sys.stdout.write(_verb_help(first, module.__doc__ or ""))
+        return DONE
+    run: Callable[[list[str]], int] = module.run
+    return run(rest)
+
+
+def _verb_lines() -> str:
+    width = max(map(len, VERBS))
+    return "\n".join(f"  {verb.ljust(width)}  {about}" for verb, about in VERBS.items())
+
+
+def _verb_help(verb: str, doc: str) -> str:
+    """The verb's own words, then the file that holds its keys, comments and all."""
+    from importlib.resources import files
+
+    keys = files("mammal.configs") / f"{verb}.yaml"
+    text = f"{doc.strip()}\n"
+    if keys.is_file():
+        text += f"\nconfigs/{verb}.yaml, every key of which can be set on the command line:\n\n{keys.read_text()}"
+    return text
+
+
+def _tell(error: MammalError) -> None:
+    where = f"{error.where}: " if error.where else ""
+    sys.stderr.write(f"error: {where}{error.what}\n")
+    if error.hint:
+        sys.stderr.write(f"  hint: {error.hint}\n")
+
+
+def _wants_traceback() -> bool:
+    return os.environ.get("MAMMAL_TRACEBACK", "") not in ("", "0")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
