@@ -1,0 +1,170 @@
+"""T5 attention: projections, relative position biases, and the product over packed rows.
+
+Source: Raffel et al., "Exploring the Limits of Transfer Learning with a Unified Text-to-Text Transformer" (2020), §2.1;
+bucket boundaries as in the Mesh TensorFlow implementation. Scores are not divided by sqrt(d_kv).
+
+Shapes: B rows, H heads, Q queries, K keys, L positions, M packed queries, N packed keys, W model width, I = H * d_kv,
+D width of one head.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.utils import skip_init
+
+from mammal.model.layout import joined, lay_together
+from mammal.model.packing import Packing
+
+FUSED_KERNEL_LENGTH = 96
+"""Mean keys per row from which `scaled_dot_product_attention`, row by row, beats padded matrix products on a CPU."""
+
+
+def relative_buckets(
+    queries: int, keys: int, *, bidirectional: bool, buckets: int, max_distance: int, device: torch.device | None = None
+) -> Tensor:
+    """int64 [Q, K], the bucket of each key's distance from each query.
+
+    Half of the buckets (of each direction, if bidirectional) stand for one distance each, the others for ranges that
+    grow logarithmically up to `max_distance`, beyond which all distances share the last.
+    """
+    query_Q1 = torch.arange(queries, device=device).unsqueeze(1)
+    distance_QK = torch.arange(keys, device=device).unsqueeze(0) - query_Q1
+    if bidirectional:
+        buckets //= 2
+        offset_QK = (distance_QK > 0).long() * buckets
+        distance_QK = distance_QK.abs()
+    else:
+        offset_QK = torch.zeros_like(distance_QK)
+        distance_QK = (-distance_QK).clamp(min=0)
+    exact = buckets // 2
+    growth = torch.log(distance_QK.clamp(min=1).float() / exact) / math.log(max_distance / exact) * (buckets - exact)
+    far_QK = (exact + growth.long()).clamp(max=buckets - 1)
+    return offset_QK + torch.where(distance_QK < exact, distance_QK, far_QK)
+
+
+def blocked(dtype: torch.dtype) -> float:
+    """The score of a key that may not be read; finite, so that a row with nothing to read stays finite too."""
+    return max(torch.finfo(dtype).min / 2, -1e30)
+
+
+def attend(q_BHQD: Tensor, k_BHKD: Tensor, v_BHKD: Tensor, bias: Tensor | None, dropout: float = 0.0) -> Tensor:
+    """Attention by plain matrix products, for short rows. `bias` broadcasts to [B, H, Q, K]. Returns [B, H, Q, D]."""
+    scores_BHQK = q_BHQD @ k_BHKD.transpose(-1, -2)
+    if bias is not None:
+        scores_BHQK = scores_BHQK + bias
+    weights_BHQK = torch.softmax(scores_BHQK, dim=-1, dtype=torch.float32).to(v_BHKD.dtype)
+    if dropout > 0:
+        weights_BHQK = F.dropout(weights_BHQK, dropout)
+    return weights_BHQK @ v_BHKD
+
+
+def attend_fused(q_BHQD: Tensor, k_BHKD: Tensor, v_BHKD: Tensor, bias: Tensor | None, dropout: float = 0.0) -> Tensor:
+    """The same in one kernel that never holds all scores, for long rows."""
+    bias = None if bias is None else bias.to(q_BHQD.dtype)
+    return F.scaled_dot_product_attention(q_BHQD, k_BHKD, v_BHKD, attn_mask=bias, dropout_p=dropout, scale=1.0)
+
+
+class PackedAttention:
+    """Attention of packed queries over packed keys, set up once for all layers of a stack.
+
+    Long rows on a CPU are attended one by one, with no padding at all; otherwise rows are padded for the product alone.
+
+    Args:
+        queries, keys: the same packing for self-attention.
+        heads: H.
+        bias_HQK: position biases, or None; -inf-like entries (`blocked`) hide keys.
+    """
+
+    def __init__(self, queries: Packing, keys: Packing, heads: int, bias_HQK: Tensor | None = None):
+        self.queries, self.keys, self.heads = queries, keys, heads
+        self.bias_HQK = bias_HQK
+        on_cpu = keys.mask_BL.device.type == "cpu"
+        long = keys.tokens >= FUSED_KERNEL_LENGTH * keys.rows
+        one_query_each = queries.length == 1
+        self.fused = long and not one_query_each
+        self.by_row = on_cpu and self.fused and queries.splittable and keys.splittable
+        self._padded_bias: Tensor | None = None
+
+    def __call__(self, q_MI: Tensor, k_NI: Tensor, v_NI: Tensor, dropout: float = 0.0) -> Tensor:
+        """Packed outputs [M, I]."""
+        if self.by_row:
+            return self._row_by_row(q_MI, k_NI, v_NI, dropout)
+        q_BHQD, k_BHKD, v_BHKD = self._split(self.queries.pad(q_MI)), self.pad_keys(k_NI), self.pad_keys(v_NI)
+        product = attend_fused if self.fused or q_MI.is_cuda else attend
+        out_BHQD = product(q_BHQD, k_BHKD, v_BHKD, self.bias(q_MI.dtype), dropout)
+        return self.queries.pack(out_BHQD.transpose(1, 2).flatten(2))
+
+    def pad_keys(self, k_NI: Tensor) -> Tensor:
+        """[B, H, K, D]."""
+        return self._split(self.keys.pad(k_NI))
+
+    def bias(self, dtype: torch.dtype) -> Tensor | None:
+        """Position biases and padding in one tensor that broadcasts to [B, H, Q, K]; None where neither exists."""
+        if self._padded_bias is None:
+            bias = None if self.bias_HQK is None else self.bias_HQK.unsqueeze(0)
+            if not self.keys.full:
+                padding_B11K = ~self.keys.mask_BL[:, None, None, :]
+                bias = torch.zeros((), dtype=dtype, device=padding_B11K.device) if bias is None else bias
+                bias = bias.masked_fill(padding_B11K, blocked(dtype))
+            self._padded_bias = bias
+        return self._padded_bias
+
+    def _split(self, x_BLI: Tensor) -> Tensor:
+        return x_BLI.unflatten(2, (self.heads, -1)).transpose(1, 2)
+
+    def _row_by_row(self, q_MI: Tensor, k_NI: Tensor, v_NI: Tensor, dropout: float) -> Tensor:
+        out = []
+        queries, keys = self.queries.lengths, self.keys.lengths
+        per_row = zip(q_MI.split(queries), k_NI.split(keys), v_NI.split(keys), strict=True)
+        for q_QI, k_KI, v_KI in per_row:
+            heads = (self._split(x.unsqueeze(0)) for x in (q_QI, k_KI, v_KI))
+            bias = None if self.bias_HQK is None else self.bias_HQK[None, :, : len(q_QI), : len(k_KI)]
+            out_1HQD = attend_fused(*heads, bias, dropout)
+            out.append(out_1HQD.transpose(1, 2).flatten(2).squeeze(0))
+        return torch.cat(out)
+
+
+class Attention(nn.Module):
+    """Projections of one attention layer; block 0 of a stack also owns the position biases of all its blocks."""
+
+    def __init__(self, width: int, inner: int, heads: int, dropout: float, buckets: int | None = None):
+        super().__init__()
+        self.q = skip_init(nn.Linear, width, inner, bias=False)
+        self.k = skip_init(nn.Linear, width, inner, bias=False)
+        self.v = skip_init(nn.Linear, width, inner, bias=False)
+        self.o = skip_init(nn.Linear, inner, width, bias=False)
+        if buckets is not None:
+            self.relative_attention_bias = skip_init(nn.Embedding, buckets, heads)
+        self.dropout = dropout
+        self.lay_out()
+
+    def lay_out(self) -> None:
+        lay_together((self.q, self.k, self.v))
+
+    def forward(self, x_MW: Tensor, memory_NW: Tensor | None, attention: PackedAttention) -> Tensor:
+        """Attends to `memory_NW`, or to `x_MW` itself where that is None."""
+        if memory_NW is None:
+            q_MI, k_NI, v_NI = self.project(x_MW)
+        else:
+            q_MI, (k_NI, v_NI) = self.q(x_MW), self.project_memory(memory_NW)
+        return self.o(attention(q_MI, k_NI, v_NI, self.dropout if self.training else 0.0))
+
+    def project(self, x_MW: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values of the same tokens, by one matrix product at inference."""
+        weight = None if torch.is_grad_enabled() else joined((self.q, self.k, self.v))
+        if weight is None:
+            return self.q(x_MW), self.k(x_MW), self.v(x_MW)
+        q_MI, k_MI, v_MI = F.linear(x_MW, weight).chunk(3, dim=-1)
+        return q_MI, k_MI, v_MI
+
+    def project_memory(self, memory_NW: Tensor) -> tuple[Tensor, Tensor]:
+        """Keys and values of the encoder's tokens, by one matrix product at inference."""
+        weight = None if torch.is_grad_enabled() else joined((self.k, self.v))
+        if weight is None:
+            return self.k(memory_NW), self.v(memory_NW)
+        k_NI, v_NI = F.linear(memory_NW, weight).chunk(2, dim=-1)
+        return k_NI, v_NI

@@ -1,0 +1,224 @@
+"""The model: prompts in, token scores and numbers out, in encoder or encoder-decoder mode.
+
+Everything runs on packed tokens (`packing`), and heads run only where `Batch.read_DR` points.
+
+Shapes: B encoder rows, D decoder rows, L encoder tokens, T decoder tokens, R reads of a row, V scored ids, W width;
+N packed encoder tokens, M packed reads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import skip_init
+
+from mammal.errors import ConfigError
+from mammal.model.attention import Attention, PackedAttention
+from mammal.model.config import ModelConfig, ScalarHeadConfig
+from mammal.model.heads import MLPHead
+from mammal.model.initial import initialise
+from mammal.model.packing import Packing
+from mammal.model.t5 import T5, FeedForward
+from mammal.tasks.batch import Batch, ModelOutput
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What the encoder made of a batch: its packed final states."""
+
+    states_NW: Tensor
+    packing: Packing
+
+    @property
+    def hidden_BLW(self) -> Tensor:
+        """Padded states, zeros on padding."""
+        return self.packing.pad(self.states_NW)
+
+
+@dataclass(frozen=True)
+class Reads:
+    """The states that heads read, and where their outputs go.
+
+    Attributes:
+        states_MW: states at the reads, row by row.
+        slots_M: flat places in [D, R]; None when every place is read.
+        shape: (D, R).
+    """
+
+    states_MW: Tensor
+    slots_M: Tensor | None
+    shape: tuple[int, int]
+
+    def scatter(self, values_MX: Tensor) -> Tensor:
+        """[M, ...] to [D, R, ...], zeros where nothing is read."""
+        if self.slots_M is not None:
+            empty = values_MX.new_zeros(self.shape[0] * self.shape[1], *values_MX.shape[1:])
+            values_MX = empty.index_copy(0, self.slots_M, values_MX)
+        return values_MX.unflatten(0, self.shape)
+
+
+class MammalModel(nn.Module):
+    """Parameters are named as in the published checkpoints (`t5_model`, `encoder_head`, …).
+
+    Args:
+        config: sizes and heads.
+        init: draw the first weights; without it they are whatever memory held, for callers that fill them.
+    """
+
+    def __init__(self, config: ModelConfig, *, init: bool = True):
+        super().__init__()
+        self.config = config
+        self.t5_model = T5(config)
+        self.encoder_head: MLPHead | None = None
+        self.scalars_prediction_head: MLPHead | None = None
+        self.decoder_scalars_head: MLPHead | None = None
+        if config.support_input_scalars:
+            self.project_input_scalars = skip_init(nn.Linear, 1, config.d_model)
+        if config.encoder_head_layers is not None:
+            self.encoder_head = MLPHead(
+                config.d_model, config.encoder_head_layers, config.vocab_size, config.encoder_head_dropout
+            )
+        if config.scalars_prediction_head is not None:
+            self.scalars_prediction_head = _scalar_head(config.d_model, config.scalars_prediction_head)
+        if config.decoder_scalars_head is not None:
+            self.decoder_scalars_head = _scalar_head(config.d_model, config.decoder_scalars_head)
+        if config.external_embedding_width is not None:
+            self.project_external_embeddings = skip_init(nn.Linear, config.external_embedding_width, config.d_model)
+        if init:
+            initialise(self)
+
+    @property
+    def device(self) -> torch.device:
+        return self.t5_model.shared.weight.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.t5_model.shared.weight.dtype
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> MammalModel:
+        super()._apply(fn, recurse)
+        self.lay_out()
+        return self
+
+    def lay_out(self) -> None:
+        """Puts weights that inference multiplies as one next to each other in memory (`layout`)."""
+        for module in self.modules():
+            if isinstance(module, Attention | FeedForward):
+                module.lay_out()
+
+    def forward(self, batch: Batch) -> ModelOutput:
+        """What `batch.wants` asks for, at `batch.read_DR`.
+
+        Raises:
+            ConfigError: the model lacks a head that the batch wants.
+        """
+        memory = self.encode(batch)
+        wants = set(batch.wants)
+        hidden_BLW = memory.hidden_BLW if "hidden" in wants else None
+        if not wants & {"logits", "values"}:
+            return ModelOutput(hidden_BLW=hidden_BLW)
+        reads = self.reads(batch, memory)
+        logits_DRV = values_DR = spreads_DR = None
+        if "logits" in wants:
+            logits_DRV = reads.scatter(self.token_logits(reads.states_MW, batch.mode, batch.candidates_V))
+        if "values" in wants:
+            numbers_DRC = reads.scatter(self.scalar_head(batch.mode)(reads.states_MW).float())
+            head = self.config.scalars_prediction_head or ScalarHeadConfig()
+            values_DR = numbers_DRC[..., 0]
+            spreads_DR = numbers_DRC[..., head.num_classes] if head.predict_error else None
+        return ModelOutput(logits_DRV, values_DR, spreads_DR, hidden_BLW)
+
+    def encode(self, batch: Batch) -> Memory:
+        """The encoder's states of every real token."""
+        packing = Packing.of_mask(batch.mask_BL)
+        x_NW = self.embed(batch.ids_BL, packing, batch.values_BL, batch.has_value_BL)
+        x_NW = self._add_external(x_NW, packing, batch)
+        return Memory(self.t5_model.encoder(x_NW, packing), packing)
+
+    def decode(self, batch: Batch, memory: Memory) -> tuple[Tensor, Packing]:
+        """The decoder's packed states for given decoder inputs (teacher forcing), and their packing."""
+        if batch.decoder_ids_DT is None:
+            raise ConfigError("a batch in decoder mode needs decoder inputs")
+        mask_DT = batch.decoder_mask_DT
+        mask_DT = torch.ones_like(batch.decoder_ids_DT, dtype=torch.bool) if mask_DT is None else mask_DT
+        packing = Packing.of_mask(mask_DT)
+        x_NW = self.embed(batch.decoder_ids_DT, packing, batch.decoder_values_DT, batch.decoder_has_value_DT)
+        queries = packing if batch.decoder_rows_D is None else _by_encoder_row(packing, batch.decoder_rows_D, memory)
+        cross = PackedAttention(queries, memory.packing, self.config.num_heads)
+        return self.t5_model.decoder(x_NW, packing, memory.states_NW, cross), packing
+
+    def reads(self, batch: Batch, memory: Memory) -> Reads:
+        """The states at `batch.read_DR`: of the encoder, or of a decoder run over the batch's decoder inputs."""
+        if batch.mode == "encoder":
+            states_NW, packing = memory.states_NW, memory.packing
+        else:
+            states_NW, packing = self.decode(batch, memory)
+        read_DR = batch.read_DR
+        shape = (read_DR.shape[0], read_DR.shape[1])
+        wanted_DR = read_DR >= 0
+        slots_M = None if bool(wanted_DR.all()) else wanted_DR.reshape(-1).nonzero().squeeze(1)
+        tokens_DR = packing.tokens_BL.gather(1, read_DR.clamp(min=0))
+        tokens_M = tokens_DR.reshape(-1)
+        if slots_M is not None:
+            tokens_M = tokens_M.index_select(0, slots_M)
+        return Reads(states_NW.index_select(0, tokens_M), slots_M, shape)
+
+    def embed(
+        self, ids_BL: Tensor, packing: Packing, values_BL: Tensor | None = None, has_value_BL: Tensor | None = None
+    ) -> Tensor:
+        """Packed embeddings; tokens that carry a value get its projection added."""
+        x_NW = self.t5_model.shared(packing.pack(ids_BL))
+        if values_BL is None or has_value_BL is None or not self.config.support_input_scalars:
+            return x_NW
+        has_value_N = packing.pack(has_value_BL)
+        value_N1 = packing.pack(values_BL).unsqueeze(1).to(x_NW.dtype)
+        projected_NW = self.project_input_scalars(value_N1)
+        return x_NW + torch.where(has_value_N.unsqueeze(1), projected_NW, torch.zeros_like(projected_NW))
+
+    def _add_external(self, x_NW: Tensor, packing: Packing, batch: Batch) -> Tensor:
+        if not batch.embeddings:
+            return x_NW
+        places, vectors = [], []
+        for row, start, vectors_XW in batch.embeddings:
+            places.append(packing.tokens_BL[row, start : start + len(vectors_XW)])
+            vectors.append(vectors_XW)
+        vectors_XW = torch.cat(vectors).to(x_NW)
+        if self.config.external_embedding_width is not None:
+            vectors_XW = self.project_external_embeddings(vectors_XW)
+        if vectors_XW.shape[1] != x_NW.shape[1]:
+            raise ConfigError(
+                f"external embeddings are {vectors_XW.shape[1]} wide, the model is {x_NW.shape[1]} wide",
+                hint="set external_embedding_width in the model's config",
+            )
+        return x_NW.index_add(0, torch.cat(places), vectors_XW)
+
+    def token_logits(self, states_MW: Tensor, mode: str, candidates_V: Tensor | None = None) -> Tensor:
+        """Scores [M, V] of `candidates_V`, or of the whole vocabulary."""
+        if mode == "decoder":
+            return self.t5_model.token_logits(states_MW, candidates_V)
+        if self.encoder_head is None:
+            raise ConfigError("this model has no token head on its encoder", hint="encoder_head_layers in its config")
+        return self.encoder_head(states_MW, candidates_V)
+
+    def scalar_head(self, mode: str) -> MLPHead:
+        head = self.scalars_prediction_head if mode == "encoder" else self.decoder_scalars_head
+        if head is None:
+            key = "scalars_prediction_head" if mode == "encoder" else "decoder_scalars"
+            raise ConfigError(f"this model has no scalar head on its {mode}", hint=f"{key} in its config")
+        return head
+
+
+def _scalar_head(width: int, config: ScalarHeadConfig) -> MLPHead:
+    return MLPHead(width, config.layers, config.outputs, config.dropout)
+
+
+def _by_encoder_row(packing: Packing, rows_D: Tensor, memory: Memory) -> Packing:
+    """How packed decoder tokens line up by the encoder row that they read, so that no row's keys are copied.
+
+    Attention to the encoder knows no positions, so all decoder rows over one encoder row are one row of queries.
+    """
+    rows_N = packing.pack(rows_D.unsqueeze(1).expand(-1, packing.length))
+    return Packing.by_row(rows_N, memory.packing.rows)

@@ -1,0 +1,96 @@
+"""Rows of unequal length as one long list of real tokens, and back.
+
+Matrix products see packed tokens only, so padding costs nothing there; attention alone needs rows.
+
+Shapes: B rows, L positions, N real tokens, W width.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Packing:
+    """Where packed tokens stand in their rows.
+
+    Attributes:
+        mask_BL: True where a token stands; L is cut to the last position that any row uses.
+        index_N: flat place (row * L + position) of each packed token.
+        ordered: packed tokens stand row by row, position by position.
+    """
+
+    mask_BL: Tensor
+    index_N: Tensor
+    ordered: bool = True
+
+    @classmethod
+    def of_mask(cls, mask_BL: Tensor) -> Packing:
+        """Packs the True places of a mask."""
+        used_N = mask_BL.any(dim=0).nonzero()
+        mask_BL = mask_BL[:, : int(used_N.max()) + 1 if len(used_N) else 0].bool()
+        return cls(mask_BL, mask_BL.reshape(-1).nonzero().squeeze(1))
+
+    @classmethod
+    def by_row(cls, rows_N: Tensor, rows: int) -> Packing:
+        """Tokens that belong to the given rows, those of one row side by side in the order they come."""
+        counts_B = torch.bincount(rows_N, minlength=rows)
+        length = int(counts_B.max())
+        order_N = rows_N.argsort(stable=True)
+        starts_B = counts_B.cumsum(0) - counts_B
+        rank_N = torch.empty_like(rows_N)
+        rank_N[order_N] = torch.arange(len(rows_N), device=rows_N.device) - starts_B[rows_N[order_N]]
+        mask_BL = torch.arange(length, device=rows_N.device) < counts_B.unsqueeze(1)
+        ordered = bool((rows_N.diff() >= 0).all())
+        return cls(mask_BL, rows_N * length + rank_N, ordered)
+
+    @property
+    def rows(self) -> int:
+        return self.mask_BL.shape[0]
+
+    @property
+    def length(self) -> int:
+        return self.mask_BL.shape[1]
+
+    @property
+    def tokens(self) -> int:
+        return len(self.index_N)
+
+    @cached_property
+    def full(self) -> bool:
+        """Every place holds a token, so packing is a reshape."""
+        return self.ordered and self.tokens == self.mask_BL.numel()
+
+    @cached_property
+    def lengths(self) -> list[int]:
+        """Tokens of each row."""
+        return self.mask_BL.sum(dim=1).tolist()
+
+    @cached_property
+    def splittable(self) -> bool:
+        """Packed tokens can be cut into rows by `lengths`, with positions counted from 0 (no holes in a row)."""
+        holes = ~self.mask_BL[:, :-1] & self.mask_BL[:, 1:]
+        return self.ordered and not bool(holes.any())
+
+    @cached_property
+    def tokens_BL(self) -> Tensor:
+        """Which packed token stands at each place; 0 on padding."""
+        tokens = self.index_N.new_zeros(self.mask_BL.numel())
+        tokens[self.index_N] = torch.arange(self.tokens, device=self.index_N.device)
+        return tokens.view(self.rows, self.length)
+
+    def pack(self, x_BL: Tensor) -> Tensor:
+        """[B, ≥L, ...] to [N, ...]."""
+        flat = x_BL[:, : self.length].reshape(self.rows * self.length, *x_BL.shape[2:])
+        return flat if self.full else flat.index_select(0, self.index_N)
+
+    def pad(self, x_NW: Tensor) -> Tensor:
+        """[N, W] to [B, L, W], zeros on padding."""
+        if not self.full:
+            padded = x_NW.new_zeros(self.rows * self.length, x_NW.shape[1])
+            x_NW = padded.index_copy(0, self.index_N, x_NW)
+        return x_NW.view(self.rows, self.length, -1)

@@ -1,0 +1,178 @@
+"""T5 v1.0/v1.1 encoder-decoder over packed tokens, under the parameter names of `transformers`.
+
+Source: Raffel et al. (2020); v1.1 changes (gated activation, untied head) from Shazeer, "GLU Variants Improve
+Transformer" (2020). Pre-norm residual blocks, RMS norm without bias, no bias in any linear layer.
+
+Shapes: N packed tokens, W model width, F feed-forward width.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.utils import skip_init
+
+from mammal.model.attention import Attention, PackedAttention, blocked, relative_buckets
+from mammal.model.config import ModelConfig
+from mammal.model.layout import joined, lay_together
+from mammal.model.packing import Packing
+
+_ACTIVATIONS = {"gelu_new": partial(F.gelu, approximate="tanh"), "relu": F.relu, "silu": F.silu}
+
+
+class RMSNorm(nn.Module):
+    def __init__(self, width: int, epsilon: float):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(width))
+        self.epsilon = epsilon
+
+    def forward(self, x_NW: Tensor) -> Tensor:
+        return F.rms_norm(x_NW, self.weight.shape, self.weight, self.epsilon)
+
+
+class FeedForward(nn.Module):
+    """The `DenseReluDense` of the published names, gated or not."""
+
+    def __init__(self, config: ModelConfig):
+        super().__init__()
+        self.gated = config.gated
+        names = ("wi_0", "wi_1") if self.gated else ("wi",)
+        for name in names:
+            self.add_module(name, skip_init(nn.Linear, config.d_model, config.d_ff, bias=False))
+        self.wo = skip_init(nn.Linear, config.d_ff, config.d_model, bias=False)
+        self.activation = _ACTIVATIONS[config.activation]
+        self.dropout = config.dropout_rate
+        self.lay_out()
+
+    def lay_out(self) -> None:
+        if self.gated:
+            lay_together((self.wi_0, self.wi_1))
+
+    def forward(self, x_NW: Tensor) -> Tensor:
+        hidden_NF = self.combine(self.expand(x_NW))
+        return self.wo(F.dropout(hidden_NF, self.dropout, self.training))
+
+    def expand(self, x_NW: Tensor) -> tuple[Tensor, ...]:
+        if not self.gated:
+            return (self.wi(x_NW),)
+        weight = None if torch.is_grad_enabled() else joined((self.wi_0, self.wi_1))
+        if weight is None:
+            return self.wi_0(x_NW), self.wi_1(x_NW)
+        return F.linear(x_NW, weight).chunk(2, dim=-1)
+
+    def combine(self, expanded: tuple[Tensor, ...]) -> Tensor:
+        hidden_NF = self.activation(expanded[0])
+        return hidden_NF * expanded[1] if self.gated else hidden_NF
+
+
+class Sublayer(nn.Module):
+    """`x + dropout(core(norm(x)))`; the core's name is the published one."""
+
+    def __init__(self, name: str, core: nn.Module, config: ModelConfig):
+        super().__init__()
+        self.add_module(name, core)
+        self.layer_norm = RMSNorm(config.d_model, config.layer_norm_epsilon)
+        self.name = name
+        self.dropout = config.dropout_rate
+
+    @property
+    def core(self) -> nn.Module:
+        return self._modules[self.name]
+
+    def forward(self, x_NW: Tensor, *args: object) -> Tensor:
+        update_NW = self.core(self.layer_norm(x_NW), *args)
+        return x_NW + F.dropout(update_NW, self.dropout, self.training)
+
+
+class Block(nn.Module):
+    def __init__(self, config: ModelConfig, *, decoder: bool, owns_bias: bool):
+        super().__init__()
+        make = partial(Attention, config.d_model, config.num_heads * config.d_kv, config.num_heads, config.dropout_rate)
+        buckets = config.relative_attention_num_buckets if owns_bias else None
+        layers = [Sublayer("SelfAttention", make(buckets), config)]
+        if decoder:
+            layers.append(Sublayer("EncDecAttention", make(), config))
+        layers.append(Sublayer("DenseReluDense", FeedForward(config), config))
+        self.layer = nn.ModuleList(layers)
+
+    def forward(
+        self, x_NW: Tensor, attention: PackedAttention, memory_NW: Tensor | None, cross: PackedAttention | None
+    ) -> Tensor:
+        x_NW = self.layer[0](x_NW, None, attention)
+        if cross is not None:
+            x_NW = self.layer[1](x_NW, memory_NW, cross)
+        return self.layer[-1](x_NW)
+
+
+class Stack(nn.Module):
+    """The encoder, or the decoder (causal, with attention to the encoder's output)."""
+
+    def __init__(self, config: ModelConfig, embed_tokens: nn.Embedding, *, decoder: bool):
+        super().__init__()
+        self.embed_tokens = embed_tokens
+        depth = config.num_decoder_layers if decoder else config.num_layers
+        self.block = nn.ModuleList(Block(config, decoder=decoder, owns_bias=i == 0) for i in range(depth))
+        self.final_layer_norm = RMSNorm(config.d_model, config.layer_norm_epsilon)
+        self.config, self.causal = config, decoder
+
+    def forward(
+        self,
+        x_NW: Tensor,
+        packing: Packing,
+        memory_NW: Tensor | None = None,
+        cross: PackedAttention | None = None,
+    ) -> Tensor:
+        """Packed states after the final norm.
+
+        Args:
+            x_NW: embedded tokens, packed by `packing`.
+            memory_NW, cross: decoder only: the encoder's packed states, and how packed tokens attend to them.
+        """
+        dropout = partial(F.dropout, p=self.config.dropout_rate, training=self.training)
+        x_NW = dropout(x_NW)
+        bias_HLL = self.position_bias(packing.length, x_NW.dtype)
+        attention = PackedAttention(packing, packing, self.config.num_heads, bias_HLL)
+        for block in self.block:
+            x_NW = block(x_NW, attention, memory_NW, cross)
+        return dropout(self.final_layer_norm(x_NW))
+
+    def position_bias(self, length: int, dtype: torch.dtype) -> Tensor:
+        """[H, L, L] biases by relative position; keys in a causal stack's future are blocked."""
+        table = self.block[0].layer[0].SelfAttention.relative_attention_bias.weight
+        buckets_LL = relative_buckets(
+            length,
+            length,
+            bidirectional=not self.causal,
+            buckets=self.config.relative_attention_num_buckets,
+            max_distance=self.config.relative_attention_max_distance,
+            device=table.device,
+        )
+        bias_HLL = F.embedding(buckets_LL, table).permute(2, 0, 1).to(dtype).contiguous()
+        if not self.causal:
+            return bias_HLL
+        future_LL = torch.ones(length, length, dtype=torch.bool, device=table.device).triu(1)
+        return bias_HLL.masked_fill(future_LL, blocked(dtype))
+
+
+class T5(nn.Module):
+    """Shared embedding, encoder, decoder and token head."""
+
+    def __init__(self, config: ModelConfig):
+        super().__init__()
+        self.shared = skip_init(nn.Embedding, config.vocab_size, config.d_model)
+        self.encoder = Stack(config, self.shared, decoder=False)
+        self.decoder = Stack(config, self.shared, decoder=True)
+        self.lm_head = skip_init(nn.Linear, config.d_model, config.vocab_size, bias=False)
+        self.output_scale = config.d_model**-0.5 if config.tie_word_embeddings else 1.0
+        if config.tie_word_embeddings:
+            self.lm_head.weight = self.shared.weight
+
+    def token_logits(self, states_MW: Tensor, candidates_V: Tensor | None = None) -> Tensor:
+        """Token scores of decoder states, of `candidates_V` only where given."""
+        states_MW = states_MW * self.output_scale if self.output_scale != 1.0 else states_MW
+        if candidates_V is None:
+            return self.lm_head(states_MW)
+        return F.linear(states_MW, self.lm_head.weight.index_select(0, candidates_V))
