@@ -1,0 +1,222 @@
+"""The prompt language on the wire. Only this module knows how a tag is written.
+
+    prompt  := junk? segment+
+    segment := "<@TOKENIZER-TYPE=" HEAD ">" TEXT       HEAD holds no ">"; TEXT runs to the next such tag or to the end
+    HEAD    := NAME ("@" ATTRIBUTE)*
+    ATTRIBUTE := "MAX-LEN=" int | "TRUNC-MODE=" ("RIGHT" | "RAND")       the last one wins
+    NAME    := an alphabet | SCALARS_LITERALS | SCALARS_FROM_DICT | EXTERNAL_EMBEDDINGS_FROM_DICT
+
+This is the grammar of the published implementation (biomed-multi-alignment 0.2.4 with fuse-med-ml 0.4.1), which splits
+prompts by one regular expression; what that expression accepts is accepted here, odd spellings of numbers included.
+Positions in error messages count characters of the prompt from 1.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from mammal.tokenization.errors import PromptError, did_you_mean
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+SCALARS_LITERALS = "SCALARS_LITERALS"
+SCALARS_FROM_DICT = "SCALARS_FROM_DICT"
+EMBEDDINGS_FROM_DICT = "EXTERNAL_EMBEDDINGS_FROM_DICT"
+
+TruncMode = Literal["RIGHT", "RAND"]
+
+_OPENER = "<@TOKENIZER-TYPE="
+_SEGMENT_TAG = re.compile(_OPENER + "([^>]*)>")
+_TAG = re.compile("<[^<>]*>")
+_MAX_LEN, _TRUNC_MODE = "MAX-LEN=", "TRUNC-MODE="
+
+
+class Segment(NamedTuple):
+    """A stretch of text under one alphabet.
+
+    Attributes:
+        alphabet: what reads the text: an alphabet's name, or one of the three names of numbers and embeddings.
+        text: the text, tags included.
+        start: where `text` begins in the prompt.
+        max_len: the most tokens it may give, tags counted; None: no limit.
+        trunc: which tokens stay when there are more: the first (RIGHT, also when None) or a random window (RAND).
+    """
+
+    alphabet: str
+    text: str
+    start: int
+    max_len: int | None = None
+    trunc: TruncMode | None = None
+
+    @property
+    def is_embedding(self) -> bool:
+        return self.alphabet.startswith("EXTERNAL_EMBEDDINGS_")
+
+
+class Tag(NamedTuple):
+    """A whole `<…>` found in a text, and where it starts there."""
+
+    text: str
+    start: int
+
+
+@dataclass(frozen=True)
+class Slot:
+    """Where the value of a user's column stands in a prompt: characters [start, end) of its input or target."""
+
+    column: str
+    start: int
+    end: int
+    part: Literal["input", "target"] = "input"
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A rendered row.
+
+    Attributes:
+        input: what the encoder reads.
+        target: what is to be answered; None at inference.
+        slots: where the user's values stand.
+        sample: arrays that SCALARS_FROM_DICT and EXTERNAL_EMBEDDINGS_FROM_DICT segments name.
+    """
+
+    input: str
+    target: str | None = None
+    slots: tuple[Slot, ...] = ()
+    sample: Mapping[str, ArrayLike] = field(default_factory=dict)
+
+    def value_span(
+        self, start: int, end: int, part: Literal["input", "target"] = "input"
+    ) -> tuple[str, int, int] | None:
+        """Characters [start, end) of a part as (column, start, end) in that column's own value; None outside values."""
+        for slot in self.slots:
+            if slot.part == part and slot.start <= start and end <= slot.end:
+                return slot.column, start - slot.start, end - slot.start
+        return None
+
+
+def parse(prompt: str) -> list[Segment]:
+    """Cut a prompt into segments. Text before the first segment tag is left out.
+
+    Raises:
+        PromptError: no segment tag, or one whose attributes can't be read. Alphabet names are not looked up here.
+    """
+    if not isinstance(prompt, str):
+        raise PromptError(f"a prompt is a string, this is {type(prompt).__name__}")
+    junk, *parts = _SEGMENT_TAG.split(prompt)
+    if not parts:
+        raise PromptError(f"the prompt has no segment tag {_OPENER}…>", where=place(0), hint=_no_tag_hint(prompt))
+    segments, position = [], len(junk)
+    for head, text in zip(parts[::2], parts[1::2], strict=True):
+        try:
+            alphabet, max_len, trunc = _parse_head(head)
+        except PromptError as error:
+            raise PromptError(error.what, where=place(position), hint=error.hint) from None
+        position += len(_OPENER) + len(head) + 1
+        segments.append(Segment(alphabet, text, position, max_len, trunc))
+        position += len(text)
+    return segments
+
+
+@lru_cache(maxsize=4096)
+def _parse_head(head: str) -> tuple[str, int | None, TruncMode | None]:
+    if head.startswith("SCALARS_"):
+        if head not in (SCALARS_LITERALS, SCALARS_FROM_DICT):
+            hint = f"numbers are written with {SCALARS_LITERALS} or {SCALARS_FROM_DICT}, which take no attributes"
+            raise PromptError(f"there is no segment type {head!r}", hint=hint)
+        return head, None, None
+    if head.startswith("VECTORS_"):
+        raise PromptError(f"there is no segment type {head!r}", hint=f"vectors enter by {EMBEDDINGS_FROM_DICT}")
+    if head.startswith("EXTERNAL_EMBEDDINGS_"):
+        return head, None, None
+    alphabet, *attributes = head.split("@")
+    max_len: int | None = None
+    trunc: TruncMode | None = None
+    for attribute in attributes:
+        if attribute.startswith(_MAX_LEN):
+            max_len = _parse_max_len(attribute.removeprefix(_MAX_LEN))
+        elif attribute == "TRUNC-MODE=RIGHT":
+            trunc = "RIGHT"
+        elif attribute == "TRUNC-MODE=RAND":
+            trunc = "RAND"
+        elif attribute.startswith(_TRUNC_MODE):
+            raise PromptError(f"unknown {attribute!r} in the segment tag", hint="TRUNC-MODE is RIGHT or RAND")
+        elif "<" in head:
+            raise PromptError(f"the segment tag is not closed: {_shorten(_OPENER + head)!r}", hint="close it with '>'")
+        else:
+            hint = did_you_mean(attribute.partition("=")[0], ["MAX-LEN", "TRUNC-MODE"], noun="attribute")
+            raise PromptError(f"unknown attribute {attribute!r} in the segment tag", hint=hint)
+    return alphabet, max_len, trunc
+
+
+def _parse_max_len(text: str) -> int:
+    try:
+        max_len = int(text)  # the published rule: " 3 " and "1_0" are numbers too
+    except ValueError:
+        raise PromptError(f"MAX-LEN={text} is not a whole number") from None
+    if max_len < 0:
+        raise PromptError(f"MAX-LEN={text} is negative")
+    return max_len
+
+
+def text_before_first_tag(prompt: str) -> str:
+    """What stands before the first segment tag, where no alphabet reads it."""
+    return prompt.partition(_OPENER)[0]
+
+
+def segment(alphabet: str, text: str, max_len: int | None = None, trunc: TruncMode | None = None) -> str:
+    """Write one segment. `trunc` says what stays of a text longer than `max_len`; without one it means nothing."""
+    if max_len is None:
+        return f"{_OPENER}{alphabet}>{text}"
+    mode = f"@{_TRUNC_MODE}{trunc}" if trunc else ""
+    return f"{_OPENER}{alphabet}@{_MAX_LEN}{max_len}{mode}>{text}"
+
+
+def tag(name: str) -> str:
+    """The tag of a special token: `tag("BBBP")` is `<BBBP>`."""
+    return f"<{name}>"
+
+
+def find_tags(text: str) -> list[Tag]:
+    """Every whole `<…>` of a text, segment tags included, from left to right."""
+    return [Tag(match.group(), match.start()) for match in _TAG.finditer(text)]
+
+
+def check_value(value: str, *, name: str = "value") -> str:
+    """The value itself, if it can stand in a prompt without turning into syntax.
+
+    Raises:
+        PromptError: it holds a whole tag, or opens a segment. A lone `>` (reaction SMILES) is plain text.
+    """
+    if "<" not in value:
+        return value
+    found = _TAG.search(value)
+    if found is None and _OPENER not in value:
+        return value
+    what, start = (found.group(), found.start()) if found else (_OPENER, value.index(_OPENER))
+    raise PromptError(
+        f"the {name} {_shorten(value)!r} holds the tag {_shorten(what)!r}",
+        where=f"character {start + 1} of the {name}",
+        hint="data can't hold tags; take it out, or write it in the template",
+    )
+
+
+def place(position: int) -> str:
+    """How error messages name a position of a prompt."""
+    return f"prompt, character {position + 1}"
+
+
+def _no_tag_hint(prompt: str) -> str:
+    if _OPENER in prompt:
+        return "the tag is not closed with '>'"
+    return f"begin with the alphabet, such as {_OPENER}SMILES>"
+
+
+def _shorten(text: Any, width: int = 60) -> str:
+    return text if len(text) <= width else text[: width - 1] + "…"
