@@ -15,9 +15,12 @@ if TYPE_CHECKING:
 WIDTH, HEIGHT = 240, 180
 
 
-def valid_share(smiles: Sequence[str]) -> tuple[int, int]:
-    """How many of the strings RDKit reads as a molecule with at least one atom, and how many there are."""
-    return sum(_molecule(s) is not None for s in smiles), len(smiles)
+def count(smiles: Sequence[str]) -> tuple[int, int]:
+    """How many of the strings RDKit reads as a molecule with at least one atom, and how many different ones these are."""
+    from rdkit.Chem import MolToSmiles
+
+    molecules = [molecule for s in smiles if (molecule := _molecule(s)) is not None]
+    return len(molecules), len({MolToSmiles(molecule) for molecule in molecules})
 
 
 def grid(smiles: Sequence[str], captions: Sequence[str] | None = None) -> str:
@@ -48,6 +51,7 @@ def draw(molecule: Mol) -> str:
     options.useBWAtomPalette()
     options.bondLineWidth = 1.4
     options.padding = 0.08
+    options.fixedBondLength = 30  # small molecules are not blown up
     rdMolDraw2D.PrepareAndDrawMolecule(canvas, molecule)
     canvas.FinishDrawing()
     svg = canvas.GetDrawingText()

@@ -68,7 +68,8 @@ def table(
     body = ""
     for i, row in enumerate(rows):
         cells = "".join(f"<td{c}>{cell}</td>" for c, cell in zip(classes, row, strict=True))
-        body += f"<tr{' class="ours"' if first_is_ours and i == 0 else ''}>{cells}</tr>"
+        ours = ' class="ours"' if first_is_ours and i == 0 else ""
+        body += f"<tr{ours}>{cells}</tr>"
     return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 
 

@@ -58,7 +58,7 @@ def roc(models: Scored) -> str:
         for colour, (name, (truth, score)) in _coloured(models):
             false_positive, true_positive, _ = roc_curve(truth, score)
             axes.plot(false_positive, true_positive, color=colour, label=f"{name}  {roc_auc_score(truth, score):.3f}")
-        axes.plot([0, 1], [0, 1], color=RULE, linestyle="--", linewidth=1)
+        axes.plot([0, 1], [0, 1], color=INK, linestyle="--", linewidth=1, alpha=0.5)
         _unit_square(axes, "false positive rate", "true positive rate")
         axes.legend(loc="lower right")
     return drawing.svg
@@ -73,7 +73,7 @@ def precision_recall(models: Scored) -> str:
             precision, recall, _ = precision_recall_curve(truth, score)
             label = f"{name}  {average_precision_score(truth, score):.3f}"
             axes.plot(recall, precision, color=colour, label=label)
-            axes.axhline(float(np.mean(truth)), color=RULE, linestyle="--", linewidth=1)
+            axes.axhline(float(np.mean(truth)), color=INK, linestyle="--", linewidth=1, alpha=0.5)
         _unit_square(axes, "recall", "precision")
         axes.legend(loc="lower left")
     return drawing.svg
@@ -87,7 +87,7 @@ def calibration(truth_N: np.ndarray, probability_N: np.ndarray, bins: int = 10) 
     observed = np.array([truth_N[group].mean() for group in groups])
     low, high = _wilson(observed, np.array([len(group) for group in groups]))
     with _figure("Calibration") as (drawing, axes):
-        axes.plot([0, 1], [0, 1], color=RULE, linestyle="--", linewidth=1)
+        axes.plot([0, 1], [0, 1], color=INK, linestyle="--", linewidth=1, alpha=0.5)
         axes.vlines(predicted, low, high, color=SERIES[0], alpha=0.35, linewidth=4)
         axes.plot(predicted, observed, color=SERIES[0], marker="o", markersize=4, linewidth=1.2)
         _unit_square(axes, "predicted probability", "observed share")
@@ -111,7 +111,7 @@ def parity(truth_N: np.ndarray, predicted_N: np.ndarray, unit: str = "", interva
             axes.vlines(
                 truth_N, *np.asarray(interval_N2, dtype=float)[picked].T, color=SERIES[0], alpha=0.12, linewidth=1.5
             )
-        axes.plot([low, high], [low, high], color=INK, linestyle="--", linewidth=1, alpha=0.6)
+        axes.plot([low, high], [low, high], color=INK, linestyle="--", linewidth=1, alpha=0.5)
         axes.scatter(truth_N, predicted_N, s=10, color=SERIES[0], alpha=0.65, linewidths=0)
         axes.set_xlabel(f"measured{suffix}")
         axes.set_ylabel(f"predicted{suffix}")

@@ -50,8 +50,8 @@ class TaskResult:
         rows: how many rows each part has, and how many of the held-out ones got an answer.
         metrics: names in the order of the task's declaration; the first is the one to look at.
         contenders: ours first.
-        answers: one row each held-out row: `row`, the columns that the prompt reads, `truth`, a column of scores for each
-            contender (value, or probability of the last of two labels), `low` and `high` where there are intervals.
+        answers: one row each held-out row: `row`, the columns that the prompt reads, `truth`, a column of scores for
+            each contender (value, or probability of the last of two labels); `low`, `high` where there are intervals.
         not_answered: rows without an answer and why: `row`, `reason`.
     """
 

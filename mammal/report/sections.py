@@ -24,6 +24,9 @@ from mammal.report.results import OURS, TaskResult, short
 if TYPE_CHECKING:
     import pandas as pd
 
+Curves = Mapping[str, tuple[Sequence[float], Sequence[float]]]
+"""Name of a series -> (steps, values)."""
+
 WORST_ROWS = 8
 ROWS_SHOWN = 8
 
@@ -45,9 +48,7 @@ def task_section(result: TaskResult) -> Section:
     return Section(result.task.replace("_", " "), "".join(parts))
 
 
-def training_section(
-    curves: Mapping[str, Mapping[str, tuple[Sequence[float], Sequence[float]]]], about: Mapping[str, object]
-) -> Section:
+def training_section(curves: Mapping[str, Curves], about: Mapping[str, object]) -> Section:
     """Learning curves: title of a figure -> series -> (steps, values)."""
     drawn = [figure(plots.learning_curves(title, series, "loss")) for title, series in curves.items()]
     return Section("Training", (facts(about) if about else "") + figures(drawn))
@@ -71,9 +72,8 @@ def predictions_section(answered: Mapping[str, pd.DataFrame], set_aside: Mapping
 
 def samples_section(smiles: Sequence[str], how: str) -> Section:
     """Generated molecules with RDKit's verdict on each."""
-    valid, total = molecules.valid_share(smiles)
-    distinct = len(set(smiles))
-    words = f"{how} RDKit reads {valid} of {total} as molecules; {distinct} are distinct."
+    valid, distinct = molecules.count(smiles)
+    words = f"{how} RDKit reads {valid} of {len(smiles)} as molecules, {distinct} different ones."
     return Section("Samples", paragraph(words) + molecules.grid(smiles))
 
 

@@ -25,7 +25,9 @@ TOKENIZATION_MAY_NOT = HEAVY - {"pyarrow"}
 
 def modules_after(statement: str) -> set[str]:
     """Top-level modules that a fresh interpreter holds after `statement`."""
-    code = f"{statement}\nimport json, sys\nsys.stderr.write(json.dumps(sorted({{m.split('.')[0] for m in sys.modules}})))"
+    code = (
+        f"{statement}\nimport json, sys\nsys.stderr.write(json.dumps(sorted({{m.split('.')[0] for m in sys.modules}})))"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     return set(json.loads(done.stderr.splitlines()[-1]))
 
