@@ -1,0 +1,79 @@
+"""What a sequence *is*: the one table of entities that templates may name.
+
+An entity picks the alphabet its text is written in, the tags that tell the model what it reads (published spelling),
+and how many tokens its segment may hold.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mammal.tokenization.errors import PromptError, did_you_mean
+
+UPPER_CASE_ALPHABETS = frozenset({"DNA"})
+"""Alphabets whose lower case means the same (soft-masked repeats): templates write their values in upper case."""
+
+
+@dataclass(frozen=True)
+class Entity:
+    """One kind of sequence.
+
+    Attributes:
+        name: as templates write it, `{column:name}`.
+        alphabet: the sub-tokenizer that reads it.
+        tags: written in front of the sequence, in this order.
+        max_len: tokens its segment may hold, tags included (`MAX-LEN` of the wire format); None: no limit.
+    """
+
+    name: str
+    alphabet: str
+    tags: tuple[str, ...] = ()
+    max_len: int | None = None
+
+
+def _molecular(name: str, alphabet: str, *kinds: str, max_len: int | None) -> Entity:
+    return Entity(name, alphabet, ("<MOLECULAR_ENTITY>", *(f"<MOLECULAR_ENTITY_{kind}>" for kind in kinds)), max_len)
+
+
+# Lengths: 1250 residues and 256 SMILES tokens are those of the published affinity task, 700 those of its antibody and
+# TCR prompts (170 for the epitope), 500 genes those of its cell prompts. The others are ours.
+ENTITIES: dict[str, Entity] = {
+    entity.name: entity
+    for entity in (
+        _molecular("protein", "AA", "GENERAL_PROTEIN", max_len=1250),
+        _molecular("protein_chain", "AA", "PROTEIN_CHAIN", max_len=1250),
+        _molecular("mutated_chain", "AA", "MUTATED_PROTEIN_CHAIN", max_len=1250),
+        _molecular("peptide", "AA", "PEPTIDE", max_len=170),
+        _molecular("antibody_heavy", "AA", "ANTIBODY_HEAVY_CHAIN", max_len=700),
+        _molecular("antibody_light", "AA", "ANTIBODY_LIGHT_CHAIN", max_len=700),
+        _molecular("heavy_cdr1", "AA", "ANTIBODY_HEAVY_CHAIN_CDR1", max_len=64),
+        _molecular("heavy_cdr2", "AA", "ANTIBODY_HEAVY_CHAIN_CDR2", max_len=64),
+        _molecular("heavy_cdr3", "AA", "ANTIBODY_HEAVY_CHAIN_CDR3", max_len=64),
+        _molecular("light_cdr1", "AA", "ANTIBODY_LIGHT_CHAIN_CDR1", max_len=64),
+        _molecular("light_cdr2", "AA", "ANTIBODY_LIGHT_CHAIN_CDR2", max_len=64),
+        _molecular("light_cdr3", "AA", "ANTIBODY_LIGHT_CHAIN_CDR3", max_len=64),
+        _molecular("antigen", "AA", "ANTIGEN", max_len=700),
+        _molecular("epitope", "AA", "EPITOPE", max_len=170),
+        _molecular("tcr_alpha", "AA", "TCR_ALPHA_CHAIN", max_len=700),
+        _molecular("tcr_alpha_cdr3", "AA", "TCR_ALPHA_CDR3", max_len=170),
+        _molecular("tcr_beta", "AA", "TCR_BETA_VDJ", max_len=700),
+        _molecular("tcr_beta_cdr3", "AA", "TCR_BETA_CDR3", max_len=170),
+        _molecular("smiles", "SMILES", "SMALL_MOLECULE", max_len=256),
+        _molecular("iupac", "IUPAC", "SMALL_MOLECULE", max_len=256),
+        _molecular("dna", "DNA", "DNA", max_len=4096),
+        _molecular("cell", "GENE", "CELL_GENE_EXPRESSION_RANKED", max_len=500),
+        Entity("cell_attributes", "CELL_ATTRIBUTES", max_len=64),
+    )
+}
+
+
+def entity(name: str) -> Entity:
+    """The entity called `name`.
+
+    Raises:
+        PromptError: there is none; the message gives the nearest names.
+    """
+    try:
+        return ENTITIES[name]
+    except KeyError:
+        raise PromptError(f"unknown entity '{name}'", hint=did_you_mean(name, ENTITIES, noun="entity name")) from None

@@ -1,0 +1,198 @@
+"""Finds everything that is wrong with a template before any row is read.
+
+Each problem says what, where (a character of the template) and the nearest valid name; all are told at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
+from typing import TYPE_CHECKING
+
+from mammal.tokenization.entities import ENTITIES
+from mammal.tokenization.errors import PromptError, did_you_mean
+from mammal.tokenization.prompt import (
+    EMBEDDINGS_FROM_DICT,
+    SCALARS_FROM_DICT,
+    SCALARS_LITERALS,
+    find_tags,
+    parse,
+    text_before_first_tag,
+)
+from mammal.tokenization.template_syntax import Node, Part, Problem, TemplateSlot, Text
+
+if TYPE_CHECKING:
+    from mammal.tokenization.template import Template
+    from mammal.tokenization.tokenizer import Tokenizer
+
+Labels = Sequence[str] | Mapping[str, Sequence[str]]
+Nodes = Mapping[Part, tuple[Node, ...]]
+
+_DIGIT_TAGS = tuple(f"<{digit}>" for digit in range(10))
+_TAGS_OF_KIND = {
+    "label": _DIGIT_TAGS,
+    "digits": (*_DIGIT_TAGS, "<.>", "<->", "<+>"),
+    "scalar": ("<SCALAR>",),
+    "descriptors": ("<SCALAR>",),
+    "embeddings": ("<EMBEDDINGS>",),
+}
+_ANSWERS = ("label", "scalar", "digits")
+_NUMBER_SEGMENTS = (SCALARS_LITERALS, SCALARS_FROM_DICT, EMBEDDINGS_FROM_DICT)
+
+
+def problems_of(
+    template: Template,
+    *,
+    columns: Iterable[str] | None = None,
+    tokenizer: Tokenizer | None = None,
+    labels: Labels | None = None,
+    mode: str | None = None,
+) -> list[Problem]:
+    """Every problem of a template, in the order of its text; see `Template.lint` for the arguments."""
+    nodes, problems = template.scanned
+    checks = [problems, _roles(nodes)]
+    if columns is not None:
+        checks.append(_unknown_columns(nodes, list(columns)))
+    if tokenizer is not None:
+        checks.append(_unknown_tokens(nodes, tokenizer))
+    if labels is not None:
+        checks.append(_missing_labels(nodes, labels))
+    if mode == "encoder":
+        checks.append(_unpaired_masks(nodes))
+    if template.raw:
+        checks.append(_raw_wire(template))
+    return sorted(chain.from_iterable(checks), key=lambda problem: (problem.part, problem.position))
+
+
+def check(template: Template, problems: Sequence[Problem]) -> None:
+    """Raises one PromptError that tells all problems, if there are any."""
+    if not problems:
+        return
+    if len(problems) == 1:
+        [only] = problems
+        raise PromptError(only.what, where=f"prompt {only.part}, character {only.position + 1}", hint=only.hint)
+    lines = [f"{len(problems)} problems in the prompt template"]
+    for part in ("input", "target"):
+        found = [problem for problem in problems if problem.part == part]
+        lines += [f"  {part}: {getattr(template, part)}"] if found else []
+        lines += [f"    {problem}" for problem in found]
+    raise PromptError("\n".join(lines))
+
+
+def _slots(nodes: Nodes, part: Part | None = None) -> list[TemplateSlot]:
+    found = chain.from_iterable(nodes.values())
+    return [node for node in found if isinstance(node, TemplateSlot) and part in (None, node.part)]
+
+
+def _roles(nodes: Nodes) -> Iterator[Problem]:
+    """What may stand on which side."""
+    for slot in _slots(nodes, "input"):
+        if slot.kind == "label":
+            what = f"column '{slot.column}' is a label, which the model must not read"
+            yield Problem("input", slot.position, what, "labels stand in the target")
+    answers = {slot.column for slot in _slots(nodes, "target") if slot.kind in _ANSWERS}
+    for slot in _slots(nodes, "input"):
+        if slot.column in answers and slot.kind in ("scalar", "digits", "text"):
+            what = f"column '{slot.column}' is given in the input and asked for in the target"
+            yield Problem("input", slot.position, what)
+    for slot in _slots(nodes, "target"):
+        if slot.kind in ("descriptors", "embeddings"):
+            what = f"'{slot.name}' of column '{slot.column}' can be read but not predicted"
+            yield Problem("target", slot.position, what, "it belongs to the input")
+    if "target" in nodes and nodes["target"] and not _slots(nodes, "target"):
+        yield Problem("target", 0, "the target asks for no column", "add a slot, such as {y:label}")
+
+
+def _unknown_columns(nodes: Nodes, columns: list[str]) -> Iterator[Problem]:
+    for slot in _slots(nodes):
+        if slot.column not in columns:
+            hint = did_you_mean(slot.column, columns, noun="column")
+            yield Problem(slot.part, slot.position, f"the data has no column '{slot.column}'", hint)
+
+
+def _unknown_tokens(nodes: Nodes, tokenizer: Tokenizer) -> Iterator[Problem]:
+    for part, found in nodes.items():
+        for node in found:
+            if isinstance(node, Text):
+                yield from _unknown_tags(node, part, tokenizer)
+            else:
+                yield from _unfit_slot(node, tokenizer)
+
+
+def _unknown_tags(text: Text, part: Part, tokenizer: Tokenizer) -> Iterator[Problem]:
+    for tag, start in find_tags(text.text):
+        position = text.position + start
+        if tag.startswith("<@"):
+            yield from _unknown_alphabet(tag, part, position, tokenizer)
+        elif tag not in tokenizer.specials:
+            hint = did_you_mean(tag, tokenizer.specials, noun="tag")
+            yield Problem(part, position, f"the tokenizer has no tag {tag}", hint)
+
+
+def _unknown_alphabet(segment_tag: str, part: Part, position: int, tokenizer: Tokenizer) -> Iterator[Problem]:
+    try:
+        [segment] = parse(segment_tag)
+    except PromptError:
+        return  # a problem of spelling, told by `_raw_wire`
+    names = [*tokenizer.alphabets, *_NUMBER_SEGMENTS]
+    if segment.alphabet not in names:
+        hint = did_you_mean(segment.alphabet, names, noun="alphabet")
+        yield Problem(part, position, f"the tokenizer has no alphabet '{segment.alphabet}'", hint)
+
+
+def _unfit_slot(slot: TemplateSlot, tokenizer: Tokenizer) -> Iterator[Problem]:
+    """An alphabet or tag that a slot would write and the tokenizer lacks."""
+    tags = _TAGS_OF_KIND.get(slot.kind, ())
+    alphabet = slot.name if slot.kind == "alphabet" else None
+    if slot.kind == "entity":
+        alphabet, tags = ENTITIES[slot.name].alphabet, ENTITIES[slot.name].tags
+    if alphabet is not None and alphabet not in tokenizer.alphabets:
+        what = f"'{slot.name}' is written in the alphabet {alphabet}, which the tokenizer lacks"
+        hint = did_you_mean(alphabet, tokenizer.alphabets, noun="alphabet")
+        yield Problem(slot.part, slot.position, what, hint)
+    lacking = [tag for tag in tags if tag not in tokenizer.specials]
+    if lacking:
+        what = f"'{slot.name}' is written with tags that the tokenizer lacks: {' '.join(lacking)}"
+        yield Problem(slot.part, slot.position, what, "add them with Tokenizer.add_special_tokens, or use raw: true")
+
+
+def _missing_labels(nodes: Nodes, labels: Labels) -> Iterator[Problem]:
+    for slot in _slots(nodes, "target"):
+        if slot.kind != "label":
+            continue
+        declared = labels.get(slot.column, ()) if isinstance(labels, Mapping) else labels
+        if len(declared) < 2:
+            what = f"column '{slot.column}' is a label, and {len(declared)} labels are declared for it"
+            yield Problem("target", slot.position, what, 'list at least two, such as labels: ["0", "1"]')
+
+
+def _unpaired_masks(nodes: Nodes) -> Iterator[Problem]:
+    """Encoder mode reads the n-th answer at the n-th `<MASK>`."""
+    texts = (node.text for node in nodes["input"] if isinstance(node, Text))
+    masks = sum(text.count("<MASK>") for text in texts)
+    answers = [slot for slot in _slots(nodes, "target") if slot.kind in _ANSWERS]
+    if answers and masks != len(answers):
+        what = f"the encoder answers {len(answers)} slots at {masks} <MASK> tags of the input"
+        yield Problem("target", answers[0].position, what, "write one <MASK> in the input for each")
+
+
+def _raw_wire(template: Template) -> Iterator[Problem]:
+    """Raw templates are wire text: segment tags well formed, nothing before the first, `<EOS>` last."""
+    for part in ("input", "target"):
+        text = getattr(template, part)
+        if text is None:
+            continue
+        if text_before_first_tag(text):
+            yield Problem(part, 0, "a raw template begins with a segment tag", "such as <@TOKENIZER-TYPE=AA>")
+        for tag, start in find_tags(text):
+            if tag.startswith("<@"):
+                yield from _misspelt(tag, part, start)
+    if not template.input.endswith("<EOS>"):
+        yield Problem("input", max(len(template.input) - 1, 0), "a raw input must end with <EOS>")
+
+
+def _misspelt(segment_tag: str, part: Part, position: int) -> Iterator[Problem]:
+    try:
+        parse(segment_tag)
+    except PromptError as error:
+        yield Problem(part, position, error.what, error.hint)

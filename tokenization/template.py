@@ -1,0 +1,280 @@
+"""Templates: how a row becomes a prompt.
+
+    template = Template("<BBBP><SENTINEL_ID_0> {smiles:smiles}", "<SENTINEL_ID_0> {p_np:label}")
+    template.render({"smiles": "CCO", "p_np": "1"}, target=True)     # -> Prompt
+
+The grammar and what each slot renders as are written down in docs/prompt-language.md.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from mammal.tokenization.entities import ENTITIES, UPPER_CASE_ALPHABETS
+from mammal.tokenization.errors import PromptError
+from mammal.tokenization.prompt import (
+    EMBEDDINGS_FROM_DICT,
+    SCALARS_FROM_DICT,
+    SCALARS_LITERALS,
+    Prompt,
+    Slot,
+    check_value,
+    segment,
+    tag,
+)
+from mammal.tokenization.template_syntax import Node, Part, Problem, TemplateSlot, Text, scan
+
+if TYPE_CHECKING:
+    from mammal.tokenization.lint import Labels
+    from mammal.tokenization.tokenizer import Tokenizer
+
+EOS = "<EOS>"
+START, END = "<SEQUENCE_NATURAL_START>", "<SEQUENCE_NATURAL_END>"
+
+TAG_ALPHABET = "AA"
+"""Alphabet of segments that hold tags only, as in the published prompts: tags have the same ids in every alphabet."""
+
+_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+_DIGITS = re.compile(r"[+-]?[0-9]+(?:\.[0-9]+)?")
+_CODE = re.compile(r"[0-9]+")
+_NUMBERS_OF = {  # segments that hold numbers and no tags
+    "scalar": SCALARS_LITERALS,
+    "descriptors": SCALARS_FROM_DICT,
+    "embeddings": EMBEDDINGS_FROM_DICT,
+}
+_MAY_BE_MISSING = frozenset({"label", "scalar", "digits"})
+
+Piece = str | TemplateSlot
+"""Wire text, or the place in it that a value fills."""
+
+
+def label_code(index: int, classes: int) -> str:
+    """The digits that name class `index` of `classes`: one digit for up to ten, else as wide as the last index."""
+    return f"{index:0{len(str(classes - 1))}d}"
+
+
+@dataclass(frozen=True)
+class Template:
+    """What users write instead of wire strings.
+
+    Attributes:
+        input: what the encoder reads.
+        target: what is asked for; None where nothing is (embedding).
+        raw: both are wire text with `{column}` holes, reproduced byte for byte.
+    """
+
+    input: str
+    target: str | None = None
+    raw: bool = False
+
+    @property
+    def slots(self) -> tuple[TemplateSlot, ...]:
+        """Every slot, those of the input first.
+
+        Raises:
+            PromptError: the template is malformed; all its problems are in the message.
+        """
+        return tuple(node for nodes in self._nodes.values() for node in nodes if isinstance(node, TemplateSlot))
+
+    def columns(self, part: Part | None = None) -> list[str]:
+        """The columns that the template (or one part of it) names, each once, in order of appearance."""
+        return list(dict.fromkeys(slot.column for slot in self.slots if part in (None, slot.part)))
+
+    def lint(
+        self,
+        columns: Iterable[str] | None = None,
+        tokenizer: Tokenizer | None = None,
+        labels: Labels | None = None,
+        *,
+        mode: str | None = None,
+    ) -> None:
+        """Checks the template before any row is read. What is None is not checked.
+
+        Args:
+            columns: the columns of the data.
+            tokenizer: must know every tag and alphabet that the template uses.
+            labels: the declared labels, one list for all label slots or one per column.
+            mode: "encoder" or "decoder": how targets are read.
+
+        Raises:
+            PromptError: with every problem: what, where, nearest valid name.
+        """
+        from mammal.tokenization.lint import check, problems_of
+
+        check(self, problems_of(self, columns=columns, tokenizer=tokenizer, labels=labels, mode=mode))
+
+    def render(self, values: Mapping[str, str | None], *, target: bool) -> Prompt:
+        """Writes one row as a prompt.
+
+        Args:
+            values: text of each column: a sequence, a number ("1.25") for `scalar` and `digits`, the class index
+                (`label_code`) for `label`. Descriptors and embeddings are not text: `Tokenizer.encode` takes them as
+                `sample[slot.key]`.
+            target: also write the target. A label, scalar or digits slot without a value is left out of it, together
+                with the tags in front of it.
+
+        Raises:
+            PromptError: a value is missing, empty, of the wrong form, or would become syntax.
+        """
+        slots: list[Slot] = []
+        input_text = _write(self._input_pieces, values, slots)
+        if not target or self.target is None:
+            return Prompt(input=input_text, slots=tuple(slots))
+        pieces = self._target_pieces
+        missing = {slot.column for slot in self._optional if values.get(slot.column) is None}
+        if missing:
+            pieces = self._layout("target", missing)
+        return Prompt(input=input_text, target=_write(pieces, values, slots), slots=tuple(slots))
+
+    @cached_property
+    def scanned(self) -> tuple[dict[Part, tuple[Node, ...]], tuple[Problem, ...]]:
+        """The nodes of each part, and every problem of spelling; `lint` adds what needs a tokenizer or data."""
+        parts: dict[Part, str] = {"input": self.input}
+        if self.target is not None:
+            parts["target"] = self.target
+        scans = {part: scan(text, part, raw=self.raw) for part, text in parts.items()}
+        problems = [problem for _, found in scans.values() for problem in found]
+        return {part: nodes for part, (nodes, _) in scans.items()}, tuple(problems)
+
+    @cached_property
+    def _nodes(self) -> dict[Part, tuple[Node, ...]]:
+        from mammal.tokenization.lint import check
+
+        nodes, problems = self.scanned
+        check(self, problems)
+        return nodes
+
+    @cached_property
+    def _input_pieces(self) -> list[Piece]:
+        return self._layout("input")
+
+    @cached_property
+    def _target_pieces(self) -> list[Piece]:
+        return self._layout("target")
+
+    @cached_property
+    def _optional(self) -> tuple[TemplateSlot, ...]:
+        return tuple(slot for slot in self.slots if slot.part == "target" and slot.kind in _MAY_BE_MISSING)
+
+    def _layout(self, part: Part, missing: Iterable[str] = ()) -> list[Piece]:
+        nodes = _without(self._nodes[part], set(missing)) if missing else self._nodes[part]
+        if self.raw:
+            return [node.text if isinstance(node, Text) else node for node in nodes]
+        return _wire(nodes)
+
+
+def _without(nodes: tuple[Node, ...], missing: set[str]) -> list[Node]:
+    """Leaves out the optional slots of the missing columns, each with the run of tags in front of it."""
+    kept: list[Node] = []
+    run: list[Node] = []
+    found = False
+    for node in nodes:
+        run.append(node)
+        if isinstance(node, TemplateSlot):
+            if node.kind not in _MAY_BE_MISSING or node.column not in missing:
+                kept += run
+                found = True
+            run = []
+    if not found:
+        raise PromptError("the row has no value for any slot of the target", where=f"column '{min(missing)}'")
+    return kept + run
+
+
+def _wire(nodes: Iterable[Node]) -> list[Piece]:
+    """Lays a template's nodes out as wire text.
+
+    Tags and labels gather in a run. A sequence opens a segment and takes the run in before its own tags; a number opens
+    a segment that can hold no tags, so a run beside it stands in a segment of its own; the last run, closed by `<EOS>`,
+    joins the sequence before it.
+    """
+    pieces: list[Piece] = []
+    run: list[Piece] = []
+    open_for_tags = False
+    for node in nodes:
+        if isinstance(node, Text):
+            run.append(node.text)
+        elif node.kind in ("label", "digits"):
+            run.append(node)
+        elif node.kind in _NUMBERS_OF:
+            pieces += [segment(TAG_ALPHABET, ""), *run] if run else []
+            pieces += [segment(_NUMBERS_OF[node.kind], ""), node]
+            run, open_for_tags = [], False
+        else:
+            head, tags = _sequence_opening(node)
+            pieces += [head, *run, tags + START, node, END]
+            run, open_for_tags = [], True
+    pieces += [] if open_for_tags else [segment(TAG_ALPHABET, "")]
+    return _joined([*pieces, *run, EOS])
+
+
+def _sequence_opening(slot: TemplateSlot) -> tuple[str, str]:
+    """The segment's head and the entity's tags."""
+    if slot.kind == "alphabet":
+        return segment(slot.name, "", max_len=slot.max_len), ""
+    entity = ENTITIES[slot.name]
+    return segment(entity.alphabet, "", max_len=slot.max_len or entity.max_len), "".join(entity.tags)
+
+
+def _joined(pieces: Iterable[Piece]) -> list[Piece]:
+    """Joins neighbouring stretches of text."""
+    joined: list[Piece] = []
+    for piece in pieces:
+        if isinstance(piece, str) and joined and isinstance(joined[-1], str):
+            joined[-1] += piece
+        else:
+            joined.append(piece)
+    return joined
+
+
+def _write(pieces: list[Piece], values: Mapping[str, str | None], slots: list[Slot]) -> str:
+    """The wire text with every slot filled; appends where each value went to `slots`."""
+    written: list[str] = []
+    end = 0
+    for piece in pieces:
+        text = piece if isinstance(piece, str) else _value_text(piece, values)
+        written.append(text)
+        if not isinstance(piece, str):
+            slots.append(Slot(piece.column, end, end + len(text), piece.part))
+        end += len(text)
+    return "".join(written)
+
+
+def _value_text(slot: TemplateSlot, values: Mapping[str, str | None]) -> str:
+    if slot.kind == "descriptors":
+        return slot.key
+    if slot.kind == "embeddings":
+        return f"{slot.name}:{slot.key}"
+    value = values.get(slot.column)
+    if not value:
+        what = "the row has no value for it" if value is None else "the value is empty"
+        raise PromptError(what, where=f"column '{slot.column}'")
+    if slot.kind == "scalar":
+        return _matching(_NUMBER, value, slot, "a finite number")
+    if slot.kind == "digits":
+        return "".join(map(tag, _matching(_DIGITS, value, slot, "a plain decimal number")))
+    if slot.kind == "label":
+        return "".join(map(tag, _matching(_CODE, value, slot, "the index of a label")))
+    return _sequence_text(slot, value)
+
+
+def _sequence_text(slot: TemplateSlot, value: str) -> str:
+    if "<" in value or ">" in value:
+        if slot.inside_tag:
+            raise PromptError(f"the value {value!r} stands inside a tag and holds '<' or '>'", where=_where(slot))
+        check_value(value, name=f"value of {_where(slot)}")
+    alphabet = ENTITIES[slot.name].alphabet if slot.kind == "entity" else slot.name
+    return value.upper() if alphabet in UPPER_CASE_ALPHABETS else value
+
+
+def _matching(form: re.Pattern[str], value: str, slot: TemplateSlot, wanted: str) -> str:
+    if form.fullmatch(value) is None:
+        raise PromptError(f"{value!r} is not {wanted}", where=_where(slot))
+    return value
+
+
+def _where(slot: TemplateSlot) -> str:
+    return f"column '{slot.column}'"

@@ -1,0 +1,180 @@
+"""Reads the text of a template: tags, slots, and whatever is neither.
+
+    "<BBBP><SENTINEL_ID_0> {smiles:smiles}"      tags and slots; blanks separate and vanish
+    "<@TOKENIZER-TYPE=AA><MASK>{target}<EOS>"    raw: wire text, every character kept, with holes
+
+Nothing is raised here: a scan returns what it understood and every problem it met, so that all are told at once.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from mammal.tokenization.entities import ENTITIES
+from mammal.tokenization.errors import did_you_mean
+
+Part = Literal["input", "target"]
+SlotKind = Literal["entity", "alphabet", "scalar", "digits", "label", "descriptors", "embeddings", "text"]
+
+VALUE_SLOTS: dict[str, SlotKind] = {
+    "scalar": "scalar",
+    "digits": "digits",
+    "label": "label",
+    "descriptors": "descriptors",
+    "esm2": "embeddings",
+}
+"""Slot names that are not entities. `esm2` names the companion model that gives the embeddings."""
+
+RAW_SLOTS = ("scalar", "digits", "label")
+COMMON_ALPHABETS = ("AA", "DNA", "SMILES", "IUPAC", "GENE", "CELL_ATTRIBUTES")
+"""Offered in hints; which alphabets exist is the tokenizer's to say."""
+
+_ITEM = re.compile(r"(?P<blank>\s+)|(?P<tag><[^<>{}]*>)|{(?P<slot>[^{}]*)}|(?P<junk>[{}>]|<?[^\s<>{}]+|<)")
+_RAW_ITEM = re.compile(r"{(?P<slot>[^{}]*)}|(?P<text>[^{}]+)|(?P<junk>[{}])")
+_NAME = re.compile(r"(?P<name>[A-Za-z][A-Za-z0-9_]*)(?:@(?P<max_len>[0-9]+))?")
+
+
+@dataclass(frozen=True)
+class TemplateSlot:
+    """One place of a template that a row fills.
+
+    Attributes:
+        column: the user's column.
+        kind: how the value is written; "text" is a hole of a raw template, filled as it is.
+        name: what stands after the colon: the entity, alphabet or companion model; the kind for the others.
+        part: the side of the prompt it stands on.
+        position: index of its first character in that side's template.
+        max_len: tokens its segment may hold, where the template says so (`{p:protein@300}`).
+        inside_tag: raw templates: the value becomes part of a tag or touches another one, so it may hold no `<` or `>`.
+    """
+
+    column: str
+    kind: SlotKind
+    name: str
+    part: Part
+    position: int
+    max_len: int | None = None
+    inside_tag: bool = False
+
+    @property
+    def key(self) -> str:
+        """Where `sample` (see `Tokenizer.encode`) holds the numbers of a descriptors or embeddings slot."""
+        return f"{self.column}.{self.name}"
+
+
+@dataclass(frozen=True)
+class Text:
+    """A bare tag, or a stretch of wire text of a raw template."""
+
+    text: str
+    position: int
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something wrong with a template: where (index of a character in one part), what, and how to mend it."""
+
+    part: Part
+    position: int
+    what: str
+    hint: str | None = None
+
+    def __str__(self) -> str:
+        text = f"character {self.position + 1}: {self.what}"
+        return f"{text} ({self.hint})" if self.hint else text
+
+
+Node = TemplateSlot | Text
+Scan = tuple[tuple[Node, ...], tuple[Problem, ...]]
+
+
+def scan(text: str, part: Part, *, raw: bool) -> Scan:
+    """The tags, texts and slots of one side of a template, in order, and its problems."""
+    nodes: list[Node] = []
+    problems: list[Problem] = []
+    for item in (_RAW_ITEM if raw else _ITEM).finditer(text):
+        kind, start = item.lastgroup, item.start()
+        if kind == "slot":
+            read = _raw_slot if raw else _slot
+            node = read(item["slot"], part, start)
+            if isinstance(node, TemplateSlot) and raw:
+                node = _guarded(node, text, item.end())
+            (problems if isinstance(node, Problem) else nodes).append(node)
+        elif kind == "junk":
+            problems.append(_junk(item["junk"], part, start))
+        elif kind == "tag" and item["tag"].startswith("<@"):
+            hint = "name the column and its entity instead, {column:entity}, or set raw: true"
+            problems.append(Problem(part, start, f"{item['tag']} is wire syntax", hint))
+        elif kind in ("tag", "text"):
+            nodes.append(Text(item[kind], start))
+    if not nodes and not problems:
+        problems.append(Problem(part, 0, "the template is empty"))
+    return tuple(nodes), tuple(problems)
+
+
+def _slot(body: str, part: Part, position: int) -> TemplateSlot | Problem:
+    """`column:name` or `column:name@MAX_LEN`."""
+    column, colon, kind_text = (piece.strip() for piece in body.rpartition(":"))
+    if not colon or not column:
+        what = f"{{{body}}} does not say what the column holds" if body.strip() else "a slot without a column"
+        return Problem(part, position, what, "write {column:entity}, such as {smiles:smiles} or {y:label}")
+    match = _NAME.fullmatch(kind_text)
+    name = match["name"] if match else kind_text
+    kind = _kind(name) if match else None
+    if match is None or kind is None:
+        hint = did_you_mean(name, slot_names(), noun="entity or slot name")
+        return Problem(part, position, f"unknown entity '{name}' of column '{column}'", hint)
+    max_len = None if match["max_len"] is None else int(match["max_len"])
+    if max_len is not None and kind not in ("entity", "alphabet"):
+        return Problem(part, position, f"'{name}' takes no length", f"write {{{column}:{name}}}")
+    return TemplateSlot(column, kind, name, part, position, max_len)
+
+
+def _raw_slot(body: str, part: Part, position: int) -> TemplateSlot | Problem:
+    """`column`, or `column:label`, `column:scalar`, `column:digits`."""
+    column, _, suffix = body.rpartition(":")
+    if column and suffix in RAW_SLOTS:
+        return TemplateSlot(column, VALUE_SLOTS[suffix], suffix, part, position)
+    if not body.strip():
+        return Problem(part, position, "a hole without a column", "write {column}")
+    if column and _kind(suffix):
+        hint = f"write the segment yourself and put {{{column}}} into it"
+        return Problem(part, position, f"a raw template has no '{suffix}' slots", hint)
+    return TemplateSlot(body, "text", "text", part, position)
+
+
+def _kind(name: str) -> SlotKind | None:
+    if name in ENTITIES:
+        return "entity"
+    if name in VALUE_SLOTS:
+        return VALUE_SLOTS[name]
+    return "alphabet" if name.isupper() else None
+
+
+def _guarded(slot: TemplateSlot, text: str, end: int) -> TemplateSlot:
+    """Marks a hole of a raw template that stands inside `<...>`, or right beside another hole."""
+    before, after = text[: slot.position], text[end:]
+    opened = before.rfind("<") > before.rfind(">")
+    closed = ">" in after and after.find(">") < (after.find("<") if "<" in after else len(after))
+    touches = before.endswith("}") or after.startswith("{")
+    if not ((opened and closed) or touches):
+        return slot
+    return TemplateSlot(slot.column, slot.kind, slot.name, slot.part, slot.position, inside_tag=True)
+
+
+def _junk(text: str, part: Part, position: int) -> Problem:
+    if text in "{}":
+        other = "}" if text == "{" else "{"
+        return Problem(part, position, f"'{text}' without its '{other}'", "a slot is written {column:entity}")
+    if text == ">" or text.startswith("<"):
+        return Problem(part, position, f"'{text}' is no whole tag", "a tag is written <NAME>")
+    hint = "only tags, slots and blanks may stand here; set raw: true to write wire text"
+    return Problem(part, position, f"the text '{text}' is neither a tag nor a slot", hint)
+
+
+def slot_names() -> Sequence[str]:
+    """Every name that may follow the colon of a slot, common alphabets included."""
+    return [*ENTITIES, *VALUE_SLOTS, *COMMON_ALPHABETS]
