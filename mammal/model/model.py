@@ -20,6 +20,7 @@ from mammal.model.attention import Attention, PackedAttention
 from mammal.model.config import ModelConfig, ScalarHeadConfig
 from mammal.model.heads import MLPHead
 from mammal.model.initial import initialise
+from mammal.model.lora import LowRank
 from mammal.model.packing import Packing
 from mammal.model.t5 import T5, FeedForward
 from mammal.tasks.batch import Batch, ModelOutput
@@ -66,11 +67,15 @@ class MammalModel(nn.Module):
     Args:
         config: sizes and heads.
         init: draw the first weights; without it they are whatever memory held, for callers that fill them.
+
+    Attributes:
+        adapters: low-rank adapters that loading merged into the weights, by weight; kept for saving.
     """
 
     def __init__(self, config: ModelConfig, *, init: bool = True):
         super().__init__()
         self.config = config
+        self.adapters: dict[str, LowRank] = {}
         self.t5_model = T5(config)
         self.encoder_head: MLPHead | None = None
         self.scalars_prediction_head: MLPHead | None = None

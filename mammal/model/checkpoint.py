@@ -1,0 +1,230 @@
+"""Checkpoints in the published format: a folder with `config.json` and `model.safetensors`, or a Lightning `.ckpt`.
+
+Which tensors a file holds, and under which names, is told here and nowhere else: the embedding has
+three names (four with a tied head) of which files keep any, LoRA files wrap every T5 name, heads are plain.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from mammal.errors import BundleError, did_you_mean
+from mammal.model import lora
+from mammal.model.config import ModelConfig
+from mammal.model.model import MammalModel
+from mammal.model.weights import CheckpointSource, SafetensorsSource, TensorSource
+
+CONFIG_FILE = "config.json"
+WEIGHTS_FILE = "model.safetensors"
+
+
+def load_checkpoint(
+    path: str | Path,
+    *,
+    device: str | torch.device = "cpu",
+    dtype: torch.dtype = torch.float32,
+    allow_extra: bool = False,
+) -> tuple[MammalModel, dict[str, Any]]:
+    """Reads a model for inference (in eval mode).
+
+    Args:
+        path: a folder with `config.json` and `model.safetensors`, or a `.ckpt` file with `config.json` beside it.
+        device, dtype: where and in which number format the weights shall be; converted while reading.
+        allow_extra: ignore unknown keys of `config.json` instead of refusing them.
+
+    Returns:
+        The model, and the parsed `config.json`.
+
+    Raises:
+        BundleError: a file is missing, corrupt, holds pickled objects, or the parts do not fit each other.
+    """
+    path = Path(path)
+    source: TensorSource
+    if path.suffix == ".ckpt":
+        source = checkpoint = CheckpointSource(path)
+        config = _read_config(path.parent) if (path.parent / CONFIG_FILE).is_file() else checkpoint.config
+        if not isinstance(config, dict):
+            hint = "put the model's config.json into its folder; a config pickled into the .ckpt is not read"
+            raise BundleError(f"no {CONFIG_FILE} beside {path.name}", where=str(path.parent), hint=hint)
+    else:
+        config = _read_config(path)
+        source = SafetensorsSource(_weights_file(path))
+    try:
+        shape = ModelConfig.from_published(config, allow_extra=allow_extra)
+        model = MammalModel(shape, init=False)
+        if model.device != torch.device(device) or model.dtype != dtype:
+            model._apply(lambda tensor: torch.empty_like(tensor, device=device, dtype=dtype))
+        _fill(model, source, bool(config.get("use_lora")))
+    except BundleError as error:
+        error.where = error.where or str(path)
+        raise
+    return model.eval(), config
+
+
+def save_checkpoint(model: MammalModel, folder: str | Path, *, extra: Mapping[str, Any] | None = None) -> None:
+    """Writes `config.json` and `model.safetensors` in the published format, whole or not at all.
+
+    Adapters that were merged on loading, or that peft holds, are written as adapters again; a second load gives the
+    same bits.
+
+    Args:
+        model: a `MammalModel`, its `t5_model` perhaps wrapped by peft.
+        folder: made if missing.
+        extra: further content of `config.json`, put over ours ("mammal" is merged key by key).
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    kept, dropped = _without_aliases(_published_tensors(model))
+    config = replace(model.config, lora_alpha=_alpha(model)).to_published()
+    config["use_lora"] = any(lora.is_adapter(name) for name in kept)
+    for key, value in (extra or {}).items():
+        config[key] = {**config.get(key, {}), **value} if key == "mammal" else value
+    _write_whole(folder / WEIGHTS_FILE, lambda target: save_file(kept, target, metadata=dropped))
+    text = json.dumps(config, indent=2, sort_keys=True) + "\n"
+    _write_whole(folder / CONFIG_FILE, lambda target: target.write_text(text, encoding="utf-8"))
+
+
+def _read_config(folder: Path) -> dict[str, Any]:
+    file = folder / CONFIG_FILE
+    if not folder.is_dir():
+        raise BundleError(f"no such folder: {folder}")
+    if not file.is_file():
+        raise BundleError(f"no {CONFIG_FILE}, so this is no model's folder", where=str(folder))
+    try:
+        config = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise BundleError(f"not valid JSON: {error}", where=str(file)) from error
+    if not isinstance(config, dict):
+        raise BundleError("must hold one JSON object", where=str(file))
+    return config
+
+
+def _weights_file(folder: Path) -> Path:
+    file = folder / WEIGHTS_FILE
+    if not file.is_file() and (others := sorted(folder.glob("*.ckpt"))):
+        raise BundleError(f"no {WEIGHTS_FILE}", where=str(folder), hint=f"name the checkpoint file: {others[0]}")
+    return file
+
+
+def _fill(model: MammalModel, source: TensorSource, use_lora: bool) -> None:
+    shapes = source.shapes()
+    adapters = {name for name in shapes if lora.is_adapter(name)}
+    if adapters and not use_lora:
+        raise BundleError("the weights hold LoRA adapters but config.json says use_lora: false")
+    plain = {name: lora.plain_name(name) for name in shapes if name not in adapters}
+    targets = {name: parameter.data for name, parameter in model.state_dict(keep_vars=True).items()}
+    stored = _match(targets, plain)
+    for name, sources in stored.items():
+        for found in sources:
+            _check_shape(found, shapes[found], tuple(targets[name].shape))
+        source.read_into(sources[0], targets[name])
+        for alias in sources[1:]:
+            _check_same(source, alias, sources[0], targets[name])
+    _merge_adapters(model, source, adapters, targets)
+
+
+def _match(targets: Mapping[str, Tensor], plain: Mapping[str, str]) -> dict[str, list[str]]:
+    """Which stored tensors belong to each distinct parameter, aliases under one name."""
+    canonical: dict[tuple[int, ...], str] = {}
+    names = {name: canonical.setdefault(_identity(tensor), name) for name, tensor in targets.items()}
+    if unknown := sorted(set(plain.values()) - set(names)):
+        hint = did_you_mean(unknown[0], names, noun="weight")
+        raise BundleError(f"{len(unknown)} weights fit no part of this model, e.g. {unknown[0]}", hint=hint)
+    stored: dict[str, list[str]] = {name: [] for name in names.values()}
+    for found, name in plain.items():
+        stored[names[name]].append(found)
+    if missing := sorted(name for name, sources in stored.items() if not sources):
+        shown = ", ".join(missing[:3]) + (", …" if len(missing) > 3 else "")
+        raise BundleError(f"{len(missing)} weights are missing: {shown}", hint="config.json may be another model's")
+    return stored
+
+
+def _identity(tensor: Tensor) -> tuple[int, ...]:
+    return tensor.data_ptr(), *tensor.shape
+
+
+def _check_shape(name: str, found: tuple[int, ...], expected: tuple[int, ...]) -> None:
+    if found != expected:
+        raise BundleError(f"{name} has shape {list(found)}, config.json asks for {list(expected)}")
+
+
+def _check_same(source: TensorSource, alias: str, name: str, loaded: Tensor) -> None:
+    again = torch.empty_like(loaded)
+    source.read_into(alias, again)
+    if not torch.equal(again, loaded):
+        raise BundleError(f"{alias} and {name} are one tensor in this model but differ in the file")
+
+
+def _merge_adapters(
+    model: MammalModel, source: TensorSource, adapters: set[str], targets: Mapping[str, Tensor]
+) -> None:
+    shapes = source.shapes()
+    for name in sorted({lora.adapted_weight(adapter) for adapter in adapters}):
+        a_name, b_name = lora.wrapped_names(name)[1:]
+        if name not in targets or not {a_name, b_name} <= adapters:
+            raise BundleError(f"the adapter of {name} is incomplete, or fits no part of this model")
+        weight = targets[name]
+        rank = shapes[a_name][0]
+        _check_shape(a_name, shapes[a_name], (rank, weight.shape[1]))
+        _check_shape(b_name, shapes[b_name], (weight.shape[0], rank))
+        a_RW, b_OR = weight.new_empty(shapes[a_name]), weight.new_empty(shapes[b_name])
+        source.read_into(a_name, a_RW)
+        source.read_into(b_name, b_OR)
+        adapter = lora.LowRank(weight.clone(), a_RW, b_OR, model.config.lora_alpha / rank)
+        weight.copy_(adapter.merged())
+        model.adapters[name] = adapter
+
+
+def _published_tensors(model: MammalModel) -> dict[str, Tensor]:
+    """Every tensor under its published name, aliases included."""
+    state = model.state_dict()
+    adapters = model.adapters
+    if not adapters or not all(lora.unchanged(adapter, state[name]) for name, adapter in adapters.items()):
+        return state
+    tensors = {_wrapped(name): tensor for name, tensor in state.items() if name not in adapters}
+    for name, adapter in adapters.items():
+        values = (adapter.base_OW, adapter.a_RW, adapter.b_OR)
+        tensors |= dict(zip(lora.wrapped_names(name), values, strict=True))
+    return tensors
+
+
+def _alpha(model: MammalModel) -> float:
+    """Of peft's adapter where the model wears one."""
+    adapters = getattr(model.t5_model, "peft_config", {})
+    return float(next((adapter.lora_alpha for adapter in adapters.values()), model.config.lora_alpha))
+
+
+def _wrapped(name: str) -> str:
+    return lora.WRAPPED + name.removeprefix(lora.PLAIN) if name.startswith(lora.PLAIN) else name
+
+
+def _without_aliases(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Each tensor once, under its alphabetically first name, and which names were dropped for which."""
+    first: dict[tuple[int, ...], str] = {}
+    kept, dropped = {}, {}
+    for name in sorted(tensors):
+        keeper = first.setdefault(_identity(tensors[name]), name)
+        if keeper == name:
+            kept[name] = tensors[name].cpu()
+        else:
+            dropped[name] = keeper
+    return kept, dropped
+
+
+def _write_whole(file: Path, write: Callable[[Path], object]) -> None:
+    """Writes beside `file`, then renames, so that a reader meets the old content or the new, never half of it."""
+    scratch = file.with_name(f".{file.name}.{os.getpid()}.part")
+    try:
+        write(scratch)
+        scratch.replace(file)
+    finally:
+        scratch.unlink(missing_ok=True)
