@@ -1,0 +1,1 @@
+"""Evaluation beside baselines, and pages that show it."""

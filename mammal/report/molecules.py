@@ -16,7 +16,7 @@ WIDTH, HEIGHT = 240, 180
 
 
 def count(smiles: Sequence[str]) -> tuple[int, int]:
-    """How many of the strings RDKit reads as a molecule with at least one atom, and how many different ones these are."""
+    """How many of the strings RDKit reads as a molecule with at least one atom, and how many differ."""
     from rdkit.Chem import MolToSmiles
 
     molecules = [molecule for s in smiles if (molecule := _molecule(s)) is not None]

@@ -101,12 +101,15 @@ MOST_POINTS = 4000
 def parity(truth_N: np.ndarray, predicted_N: np.ndarray, unit: str = "", interval_N2: np.ndarray | None = None) -> str:
     """Predicted against measured, with the prediction intervals where the bundle gives them."""
     suffix = f" / {unit}" if unit else ""
+    title = "Predicted against measured"
+    if len(truth_N) > MOST_POINTS:
+        title += f", {MOST_POINTS:,} of {len(truth_N):,} rows"
     picked = np.unique(np.linspace(0, len(truth_N) - 1, min(len(truth_N), MOST_POINTS)).astype(int))
     truth_N, predicted_N = truth_N[picked], predicted_N[picked]
     span = np.concatenate([truth_N, predicted_N])
     low, high = float(span.min()), float(span.max())
     margin = 0.03 * (high - low or 1.0)
-    with _figure("Predicted against measured") as (drawing, axes):
+    with _figure(title) as (drawing, axes):
         if interval_N2 is not None:
             axes.vlines(
                 truth_N, *np.asarray(interval_N2, dtype=float)[picked].T, color=SERIES[0], alpha=0.12, linewidth=1.5

@@ -29,6 +29,7 @@ Curves = Mapping[str, tuple[Sequence[float], Sequence[float]]]
 
 WORST_ROWS = 8
 ROWS_SHOWN = 8
+SET_ASIDE_SHOWN = 50
 
 
 def task_section(result: TaskResult) -> Section:
@@ -45,6 +46,12 @@ def task_section(result: TaskResult) -> Section:
     worst = _worst(result)
     if worst:
         parts += [heading("Where it is most wrong"), worst]
+    if result.not_answered:
+        rows = [[text(row), text(reason)] for row, reason in result.not_answered[:SET_ASIDE_SHOWN]]
+        parts += [
+            heading("Held-out rows without an answer"),
+            table(["row", "reason"], rows, kinds=["number", "reason"]),
+        ]
     return Section(result.task.replace("_", " "), "".join(parts))
 
 
@@ -66,7 +73,7 @@ def predictions_section(answered: Mapping[str, pd.DataFrame], set_aside: Mapping
             frame_table(frame.head(ROWS_SHOWN)),
         ]
         if errors is not None and bad:
-            parts += [paragraph("Set aside:"), frame_table(errors.head(50), reason=errors.columns[-1])]
+            parts += [paragraph("Set aside:"), frame_table(errors.head(SET_ASIDE_SHOWN), reason=errors.columns[-1])]
     return Section("Predictions", "".join(parts))
 
 

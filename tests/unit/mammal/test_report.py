@@ -1,0 +1,199 @@
+"""The report shows what was measured, holds nothing from outside, and can't be written into by data."""
+
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mammal.errors import DataError
+from mammal.report import molecules, plots
+from mammal.report.page import page
+from mammal.report.results import OURS, Contender, Estimate, TaskResult, as_metrics, load_results, save_results, short
+from mammal.report.sections import overview, predictions_section, samples_section, task_section
+
+FOREST = "random forest"
+
+
+def classification(rows: int = 60) -> TaskResult:
+    random = np.random.default_rng(0)
+    truth = random.integers(0, 2, rows)
+    score = np.clip(truth * 0.4 + random.uniform(0, 0.6, rows), 0, 1)
+    answers = pd.DataFrame({"row": range(rows), "sequence": "GIGKF", "truth": truth, OURS: score, FOREST: 1 - score})
+    estimates = {"auroc": Estimate(0.91, 0.85, 0.95), "mcc": Estimate(0.5, 0.3, 0.7)}
+    return TaskResult(
+        task="amp",
+        about="Antimicrobial or not",
+        kind="classification",
+        part="test",
+        split="cluster",
+        split_hash="0123456789abcdef",
+        rows={"train": 500, "test": rows},
+        metrics=["auroc", "mcc"],
+        contenders=[Contender(OURS, estimates), Contender(FOREST, {"auroc": Estimate(0.4, 0.3, 0.5)}, seconds=1.5)],
+        answers=answers,
+        not_answered=[(7, "unknown residue 'J'")],
+        labels=["0", "1"],
+    )
+
+
+def regression() -> TaskResult:
+    truth = np.linspace(200.0, 600.0, 40)
+    answers = pd.DataFrame({"row": range(40), "smiles": "CCO", "truth": truth, OURS: truth + 10, FOREST: truth - 25})
+    answers.loc[3, OURS] = 999.0
+    return TaskResult(
+        task="melting_point",
+        about="Melting points",
+        kind="regression",
+        part="test",
+        split="scaffold",
+        split_hash="fedcba9876543210",
+        rows={"test": 40},
+        metrics=["mae"],
+        contenders=[
+            Contender(OURS, {"mae": Estimate(10, 9, 11)}),
+            Contender(FOREST, {"mae": Estimate(25, 24, 26)}),
+        ],
+        answers=answers.assign(low=truth - 50, high=truth + 50),
+        unit="K",
+    )
+
+
+class References(HTMLParser):
+    """Collects every attribute that could make a browser fetch something."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+        self.tags: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.found += [value or "" for name, value in attrs if name.split(":")[-1] in ("href", "src")]
+
+
+def whole_page() -> str:
+    results = [classification(), regression()]
+    answered = {"in.csv": pd.DataFrame({"smiles": ["CCO"], "melting_point": [159.0]})}
+    set_aside = {"in.csv": pd.DataFrame({"row": [2], "reason": ["no molecule: 'C1CC'"]})}
+    sections = [
+        overview(results),
+        *map(task_section, results),
+        predictions_section(answered, set_aside),
+        samples_section(["CCO", "C1CC"], "Two drawn."),
+    ]
+    return page("Report", "All of it", sections)
+
+
+def test_page_is_self_contained():
+    html = whole_page()
+    parser = References()
+    parser.feed(html)
+    assert all(reference.startswith("#") for reference in parser.found), parser.found
+    assert not {"script", "link", "iframe", "img"} & set(parser.tags)
+    assert all(target.startswith("#") for target in re.findall(r"url\(([^)]*)\)", html))
+    assert "@import" not in html
+
+
+def test_data_cannot_write_into_the_page():
+    frame = pd.DataFrame({"smiles": ["<script>alert(1)</script>"], "value": [1.0]})
+    html = page("<b>", "", [predictions_section({"<i>.csv": frame}, {}), samples_section(["<img src=x>"], "")])
+    assert not {"script", "img", "i", "b"} & set(_tags(html))
+    assert "&lt;script&gt;" in html
+
+
+def test_task_section_shows_every_contender_with_its_interval():
+    body = task_section(classification()).body
+    assert "0.910" in body and "(0.850 to 0.950)" in body
+    assert FOREST in body and "0.400" in body
+    assert "500 train" in body and "0123456789ab" in body
+    assert "unknown residue" in body
+
+
+def test_most_wrong_row_comes_first():
+    body = task_section(regression()).body
+    worst = body[body.index("most wrong") :]
+    first_row = worst[worst.index("<tbody>") : worst.index("</tr>", worst.index("<tbody>"))]
+    assert '<td class="number">3</td>' in first_row and "999" in first_row, "row 3 holds the planted error"
+
+
+def test_set_aside_rows_are_told_with_their_reason():
+    body = predictions_section(
+        {"in.csv": pd.DataFrame({"a": [1]})}, {"in.csv": pd.DataFrame({"row": [2], "reason": ["empty cell"]})}
+    ).body
+    assert "2 rows read, 1 answered, 1 set aside" in body
+    assert '<td class="reason">empty cell</td>' in body
+
+
+def test_results_survive_their_files(tmp_path: Path):
+    saved = [classification(), regression()]
+    save_results(saved, tmp_path)
+    loaded = load_results(tmp_path)
+    assert [r.contenders for r in loaded] == [r.contenders for r in saved]
+    assert loaded[0].not_answered == [(7, "unknown residue 'J'")]
+    pd.testing.assert_frame_equal(loaded[1].answers, saved[1].answers)
+
+
+def test_missing_and_damaged_results_are_told(tmp_path: Path):
+    with pytest.raises(DataError, match="no evaluation"):
+        load_results(tmp_path)
+    (tmp_path / "evaluation.json").write_text("{")
+    with pytest.raises(DataError, match="not an evaluation"):
+        load_results(tmp_path)
+
+
+def test_metrics_of_a_bundle_name_split_and_interval():
+    figures = as_metrics([classification()])["amp"]["test"]
+    assert figures["split"] == "cluster" and figures["rows"] == 60
+    assert figures[OURS]["auroc"] == [0.91, 0.85, 0.95]
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda: plots.roc({OURS: (np.array([0, 1, 1]), np.array([0.1, 0.9, 0.4]))}),
+        lambda: plots.precision_recall({OURS: (np.array([0, 1, 1]), np.array([0.1, 0.9, 0.4]))}),
+        lambda: plots.calibration(np.array([0, 1, 1]), np.array([0.1, 0.9, 0.4])),
+        lambda: plots.parity(np.array([1.0, 2.0]), np.array([1.5, 1.9]), "K", np.array([[1, 2], [1, 3.0]])),
+        lambda: plots.parity(np.array([1.0]), np.array([1.0])),
+        lambda: plots.learning_curves("Loss", {"a": ([1, 2], [3.0, 2.0]), "b": ([1, 2], [1.0, 0.5])}, "loss"),
+        lambda: plots.forest("AUROC", {OURS: (0.9, 0.8, 0.95), FOREST: (0.8, 0.7, 0.9)}),
+    ],
+)
+def test_figures_are_valid_svg_in_the_colours_of_the_page(draw):
+    svg = draw()
+    assert ElementTree.fromstring(svg).tag.endswith("svg")
+    assert "var(--ink)" in svg and "var(--series-1)" in svg
+    assert not re.search(r"#0[1-7]0[1-7]0[1-7]\b", svg), "a stand-in colour was left"
+    assert draw() == svg, "the same data draw the same file"
+
+
+def test_long_tables_are_thinned_but_not_hidden():
+    truth = np.arange(20_000.0)
+    svg = plots.parity(truth, truth)
+    assert svg.count("<use") < 5_000
+    assert "4,000 of 20,000 rows" in svg
+
+
+def test_molecules_are_counted_by_structure():
+    assert molecules.count(["CCO", "OCC", "C1CC", ""]) == (2, 1)
+
+
+def test_invalid_molecules_stand_in_the_grid():
+    grid = molecules.grid(["CCO", "C1CC"])
+    assert grid.count("<svg") == 1 and grid.count("invalid") >= 1
+    assert "C1CC" in grid
+
+
+@pytest.mark.parametrize(("value", "shown"), [(0.9061, "0.906"), (45.312, "45.3"), (123456.0, "123456"), (0.0, "0.00")])
+def test_figures_are_short(value: float, shown: str):
+    assert short(value) == shown
+
+
+def _tags(html: str) -> list[str]:
+    parser = References()
+    parser.feed(html)
+    return parser.tags
