@@ -10,9 +10,6 @@ from dataclasses import dataclass
 
 from mammal.tokenization.errors import PromptError, did_you_mean
 
-UPPER_CASE_ALPHABETS = frozenset({"DNA"})
-"""Alphabets whose lower case means the same (soft-masked repeats): templates write their values in upper case."""
-
 
 @dataclass(frozen=True)
 class Entity:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from mammal.tokenization.entities import ENTITIES, UPPER_CASE_ALPHABETS
+from mammal.tokenization.entities import ENTITIES
 from mammal.tokenization.errors import PromptError
 from mammal.tokenization.prompt import (
     EMBEDDINGS_FROM_DICT,
@@ -266,8 +266,7 @@ def _sequence_text(slot: TemplateSlot, value: str) -> str:
         if slot.inside_tag:
             raise PromptError(f"the value {value!r} stands inside a tag and holds '<' or '>'", where=_where(slot))
         check_value(value, name=f"value of {_where(slot)}")
-    alphabet = ENTITIES[slot.name].alphabet if slot.kind == "entity" else slot.name
-    return value.upper() if alphabet in UPPER_CASE_ALPHABETS else value
+    return value
 
 
 def _matching(form: re.Pattern[str], value: str, slot: TemplateSlot, wanted: str) -> str:
