@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 
@@ -15,9 +16,12 @@ class Prediction:
         label: classification: the most probable label, spelt as in the file.
         probability: of `label` (more than two classes) or of the last of two labels, calibrated where the bundle
             holds a calibration.
+        probabilities: more than two classes: of every label, in the task's order.
         interval: regression: (low, high) with the bundle's conformal coverage.
         text: generation: what was generated, tags removed.
         score: generation: log-likelihood of `text`.
+        by_target: tasks with several target columns: the answer for each column; `value`, `label`, `probability` and
+            `interval` are then None, `text` is the whole text.
         error: why this row has no answer; every other field is then None.
     """
 
@@ -25,7 +29,13 @@ class Prediction:
     value: float | None = None
     label: str | None = None
     probability: float | None = None
+    probabilities: tuple[float, ...] | None = None
     interval: tuple[float, float] | None = None
     text: str | None = None
     score: float | None = None
+    by_target: Mapping[str, Prediction] | None = None
     error: str | None = None
+
+    def for_target(self, column: str) -> Prediction:
+        """The answer for one target column."""
+        return self if self.by_target is None else self.by_target[column]

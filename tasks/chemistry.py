@@ -1,0 +1,140 @@
+"""Molecules through RDKit: check, canonical form, scaffold, fingerprints, validity of generated text.
+
+RDKit is imported when first used, and its log is silenced: what it has to say of a bad SMILES goes into our error.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from mammal.tasks.errors import DataError
+
+
+def standardise(smiles: str, how: str, column: str = "smiles") -> str:
+    """A SMILES as the model is to read it.
+
+    Args:
+        how: `off` returns it untouched; `check` too, once RDKit has parsed it; `canonical` gives RDKit's canonical
+            isomeric SMILES. Salts, charges and tautomers stay as they are.
+
+    Raises:
+        DataError: RDKit can't parse it; the message is RDKit's.
+    """
+    if how == "off":
+        return smiles
+    canonical = _canonical(smiles)
+    if canonical is None:
+        raise DataError(f"invalid SMILES {_shortened(smiles)!r}: {why_invalid(smiles)}", where=f"column {column}")
+    return canonical if how == "canonical" else smiles
+
+
+def canonical_or_none(smiles: str) -> str | None:
+    """Canonical SMILES, None where RDKit can't parse it or it holds no atom."""
+    return _canonical(smiles) or None
+
+
+def inchikey_or_none(smiles: str) -> str | None:
+    """Standard InChIKey, None for text that is no molecule."""
+    from rdkit import Chem
+
+    molecule = parse(smiles)
+    return Chem.MolToInchiKey(molecule) or None if molecule is not None else None
+
+
+def parse(smiles: str) -> Any | None:
+    """RDKit molecule, None where it can't be parsed. Says nothing on the terminal.
+
+    Text with a blank inside is refused: RDKit would read what follows the blank as the molecule's name.
+    """
+    from rdkit import Chem
+
+    if any(c.isspace() for c in smiles):
+        return None
+    with _silence():
+        return Chem.MolFromSmiles(smiles)
+
+
+def why_invalid(smiles: str) -> str:
+    """RDKit's own reason for refusing a SMILES, in one line."""
+    from rdkit import Chem
+
+    if any(c.isspace() for c in smiles):
+        return "it holds a blank"
+    with _silence():
+        molecule = Chem.MolFromSmiles(smiles, sanitize=False)
+        problems = [] if molecule is None else [p.Message() for p in Chem.DetectChemistryProblems(molecule)]
+    return "; ".join(problems) if problems else _syntax_error(smiles)
+
+
+def scaffold(smiles: str) -> str | None:
+    """Bemis-Murcko scaffold (doi 10.1021/jm9602928) without stereo, "" for acyclic molecules, None if invalid."""
+    from rdkit.Chem.Scaffolds.MurckoScaffold import MurckoScaffoldSmiles
+
+    molecule = parse(smiles)
+    if molecule is None:
+        return None
+    return MurckoScaffoldSmiles(mol=molecule, includeChirality=False)
+
+
+def morgan_counts(smiles: Sequence[str], radius: int = 2, bits: int = 2048) -> np.ndarray:
+    """Morgan count fingerprints (Rogers & Hahn 2010, ECFP4 at radius 2), float32 [N, bits]; zeros if invalid."""
+    from rdkit.Chem import rdFingerprintGenerator
+
+    generator = rdFingerprintGenerator.GetMorganGenerator(radius=radius, fpSize=bits)
+    counts = np.zeros((len(smiles), bits), dtype=np.float32)
+    for row, text in enumerate(smiles):
+        molecule = parse(text)
+        if molecule is not None:
+            counts[row] = generator.GetCountFingerprintAsNumPy(molecule)
+    return counts
+
+
+@lru_cache(maxsize=1 << 14)
+def _canonical(smiles: str) -> str | None:
+    from rdkit import Chem
+
+    molecule = parse(smiles)
+    return None if molecule is None else Chem.MolToSmiles(molecule)
+
+
+def _syntax_error(smiles: str) -> str:
+    """The parser's message and position for a SMILES that is no graph at all. RDKit gives them to its log only."""
+    from rdkit import Chem, rdBase
+
+    heard = io.StringIO()
+    listener, logger = logging.StreamHandler(heard), logging.getLogger("rdkit")
+    before, propagate = list(logger.handlers), logger.propagate
+    logger.handlers, logger.propagate = [listener], False
+    rdBase.LogToPythonLogger()
+    try:
+        Chem.MolFromSmiles(smiles)
+    finally:
+        logger.handlers, logger.propagate = before, propagate
+        rdBase.LogToCppStreams()
+    reason = re.search(r"Error: (.+?)(?: while parsing| for input|$)", heard.getvalue(), re.MULTILINE)
+    place = re.search(r"around position (\d+)", heard.getvalue())
+    text = reason.group(1) if reason else "RDKit can't parse it"
+    return f"{text} at character {place.group(1)}" if place else text
+
+
+def _shortened(text: str, limit: int = 80) -> str:
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    from rdkit import rdBase
+
+    block = rdBase.BlockLogs()
+    try:
+        yield
+    finally:
+        del block

@@ -1,0 +1,101 @@
+"""Span denoising: random spans of the input become sentinels, and the target tells what each sentinel hides.
+
+    input   <SENTINEL_ID_0> and <SENTINEL_ID_1> in place of two spans, everything else as it was
+    target  <SENTINEL_ID_0> first span <SENTINEL_ID_1> second span <EOS>
+
+Tags and numbers are never hidden. Spans are drawn as in T5 (Raffel et al. 2020, `random_spans_noise_mask`), from a
+generator seeded by the task's seed, the epoch and the row, so that a resumed run hides what a straight run hides.
+Shapes: L input tokens, T target tokens, N regular tokens.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cached_property
+from zlib import crc32
+
+import numpy as np
+
+from mammal.tasks.cells import Row
+from mammal.tasks.errors import DataError
+from mammal.tasks.example import Example, Target
+from mammal.tasks.kinds.generation import EOS, GenerationTask
+from mammal.tokenization.encoding import Encoding
+from mammal.tokenization.prompt import tag
+
+SENTINELS = 200
+
+
+class DenoisingTask(GenerationTask):
+    """Fill in what was hidden; needs no labels."""
+
+    target_is_text = False
+
+    @cached_property
+    def candidates_V(self) -> np.ndarray | None:
+        if not self.config.generation.restricted:
+            return None
+        wire = self.template.render(self._one_letter_values, target=False).input
+        eos = self._special_ids({EOS})
+        return np.unique(np.concatenate([self._alphabet_ids(wire), self._sentinels, eos]))
+
+    def example(
+        self, row_id: object, row: Row, encoding: Encoding, target_text: Encoding | None, *, target: bool
+    ) -> Example:
+        if not target:
+            return Example(row_id, encoding)
+        rng = np.random.default_rng([self.config.denoising.seed, self.epoch, crc32(str(row_id).encode())])
+        corrupted, ids_T = self._corrupt(encoding, rng)
+        return Example(row_id, corrupted, targets=(Target(ids_T, np.arange(len(ids_T)), ids_T),))
+
+    def _corrupt(self, encoding: Encoding, rng: np.random.Generator) -> tuple[Encoding, np.ndarray]:
+        ids_L = encoding.ids_L.astype(np.int64)
+        regular_N = np.flatnonzero(~np.isin(ids_L, self._specials) & ~encoding.has_value_L)
+        if len(regular_N) < 2:
+            raise DataError("too short to hide a part of it")
+        hidden_L = np.zeros(len(ids_L), dtype=bool)
+        settings = self.config.denoising
+        hidden_L[regular_N] = noise_mask(len(regular_N), settings.density, settings.mean_span, rng)
+        starts = np.flatnonzero(hidden_L & ~np.concatenate(([False], hidden_L[:-1])))[: len(self._sentinels)]
+        target: list[np.ndarray] = []
+        kept_L, sentinel_ids_L = np.ones(len(ids_L), dtype=bool), ids_L.copy()
+        for sentinel, start in zip(self._sentinels, starts, strict=False):
+            visible = np.flatnonzero(~hidden_L[start:])
+            end = start + int(visible[0]) if len(visible) else len(ids_L)
+            target += [np.array([sentinel]), ids_L[start:end]]
+            sentinel_ids_L[start], kept_L[start + 1 : end] = sentinel, False
+        corrupted = Encoding(
+            ids_L=sentinel_ids_L[kept_L].astype(encoding.ids_L.dtype),
+            values_L=encoding.values_L[kept_L],
+            has_value_L=encoding.has_value_L[kept_L],
+            mask_L=encoding.mask_L[kept_L],
+        )
+        moved = tuple((int(kept_L[:start].sum()), vectors) for start, vectors in encoding.embeddings)
+        return replace(corrupted, embeddings=moved), np.concatenate([*target, [self.tokenizer.eos_id]])
+
+    @cached_property
+    def _sentinels(self) -> np.ndarray:
+        names = [tag(f"SENTINEL_ID_{i}") for i in range(SENTINELS)]
+        return np.array([self.tokenizer.special_id(name) for name in names], dtype=np.int64)
+
+    @cached_property
+    def _specials(self) -> np.ndarray:
+        return np.array(sorted(self.tokenizer.specials.values()), dtype=np.int64)
+
+
+def noise_mask(length: int, density: float, mean_span: float, rng: np.random.Generator) -> np.ndarray:
+    """Which of `length` tokens to hide: about `density` of them, in spans of `mean_span` on average, bool [length].
+
+    At least one token is hidden and at least one is kept; the first stretch is always kept.
+    """
+    hidden = min(max(round(length * density), 1), length - 1)
+    spans = min(max(round(hidden / mean_span), 1), hidden, length - hidden)
+    kept_spans, hidden_spans = _parts(length - hidden, spans, rng), _parts(hidden, spans, rng)
+    lengths = np.stack([kept_spans, hidden_spans], axis=1).reshape(-1)
+    return np.repeat(np.arange(2 * spans) % 2 == 1, lengths)
+
+
+def _parts(total: int, parts: int, rng: np.random.Generator) -> np.ndarray:
+    """`total` cut at random into `parts` positive whole numbers."""
+    cuts = np.sort(rng.choice(total - 1, size=parts - 1, replace=False)) + 1
+    return np.diff(np.concatenate(([0], cuts, [total])))

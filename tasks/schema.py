@@ -1,0 +1,254 @@
+"""What a task declaration may say: the dataclass tree behind every `configs/task/*.yaml`.
+
+The classes are not frozen, because OmegaConf would make the composed configuration read-only with them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
+from typing import Any, get_type_hints
+
+from mammal.tasks.errors import TaskError
+from mammal.tokenization.errors import did_you_mean
+
+KINDS = ("classification", "regression", "generation", "denoising")
+MODES = ("encoder", "decoder")
+SOURCES = ("file", "chemicals", "modlamp", "moleculenet", "tdc", "hub")
+STANDARDISE = ("off", "check", "canonical")
+PROBABILITIES = ("classes", "vocabulary")
+LOSSES = ("mse", "mae", "rmse")
+UNKNOWNS = ("raise", "warn")
+
+
+@dataclass
+class DataConfig:
+    """Where rows come from and how they are split.
+
+    Attributes:
+        source: one of `SOURCES`.
+        name: the data set's name inside its source (`moleculenet: bbbp`, `chemicals: melting_point`, a hub id).
+        path: one file; relative paths are looked up from the working directory, then below `paths.data`.
+        files: files by part (`train`, `valid`, `test`) where the split comes as separate files.
+        columns: template column -> column of the file, where they differ.
+        split: `given`, `random`, `scaffold`, `cluster`, or `deepchem:NAME` (any splitter class of deepchem).
+        split_column: `given`: the column that says train, valid or test (a fold number needs `folds`).
+        split_on: the column that scaffold and cluster splits look at; default: the first molecule or sequence column.
+        fractions: shares of train, valid and test.
+        split_seed: seed of random and cluster splits.
+        identity: cluster: sequences at least this similar stay together (MMseqs2 identity, or k-mer Jaccard).
+        limit: read only this many rows, for a quick look.
+    """
+
+    source: str = "file"
+    name: str | None = None
+    path: str | None = None
+    files: dict[str, str] = field(default_factory=dict)
+    columns: dict[str, str] = field(default_factory=dict)
+    split: str = "random"
+    split_column: str | None = None
+    split_on: str | None = None
+    fractions: list[float] = field(default_factory=lambda: [0.8, 0.1, 0.1])
+    split_seed: int = 0
+    identity: float = 0.5
+    limit: int | None = None
+
+
+@dataclass
+class PromptConfig:
+    """The template; `raw` marks wire syntax with `{column}` holes, kept byte for byte."""
+
+    input: str = ""
+    target: str | None = None
+    raw: bool = False
+
+
+@dataclass
+class ScaleConfig:
+    """Label standardisation of a regression: trained value = (value - mean) / std. Null: fitted on the training rows."""
+
+    mean: float | None = None
+    std: float | None = None
+
+
+@dataclass
+class LengthConfig:
+    """Overall token limits; null: none but those of the prompt's own segments."""
+
+    input: int | None = None
+    target: int | None = None
+
+
+@dataclass
+class DecodingConfig:
+    """How a generation task decodes unless told otherwise.
+
+    `restricted` keeps the head to tokens that a target of this task can hold; published checkpoints score them all.
+    """
+
+    max_new_tokens: int = 128
+    num_beams: int = 1
+    do_sample: bool = False
+    temperature: float = 1.0
+    top_k: int = 0
+    top_p: float = 1.0
+    restricted: bool = True
+
+
+@dataclass
+class DenoisingConfig:
+    """Span corruption (Raffel et al. 2020, T5): share of tokens hidden, and mean length of a hidden span."""
+
+    density: float = 0.15
+    mean_span: float = 5.0
+    seed: int = 0
+
+
+@dataclass
+class PublishedConfig:
+    """The published figure a result is compared with."""
+
+    metric: str | None = None
+    figure: float | None = None
+    split: str | None = None
+    source: str | None = None
+
+
+@dataclass
+class TaskConfig:
+    """One task.
+
+    Attributes:
+        name, about, version: identity; `version` grows when prompts, labels or splits change.
+        kind: one of `KINDS`.  mode: one of `MODES`: which states the heads read.
+        labels: class labels as the file spells them; the last of two is the positive one.
+        codes: what each label is in the target text; default: its index, as digits of equal width.
+        probability: `classes`: normalised over the class tokens; `vocabulary`: the raw softmax over every token.
+        scale, unit, loss: regression.
+        standardise: `off`, `check` (RDKit must parse it) or `canonical` (RDKit's canonical SMILES), for `molecules`.
+        molecules: columns that hold SMILES; default: those that the template writes in the SMILES alphabet.
+        on_unknown: what an unknown character does: `raise` sets the row aside, `warn` encodes `<UNK>`.
+        checkpoint: id of a published checkpoint that reads this prompt.
+        example: a row to show and to test with.
+    """
+
+    name: str = ""
+    about: str = ""
+    kind: str = ""
+    mode: str = "decoder"
+    data: DataConfig = field(default_factory=DataConfig)
+    prompt: PromptConfig = field(default_factory=PromptConfig)
+    labels: list[str] = field(default_factory=list)
+    codes: list[str] = field(default_factory=list)
+    probability: str = "classes"
+    scale: ScaleConfig = field(default_factory=ScaleConfig)
+    unit: str | None = None
+    loss: str = "mse"
+    standardise: str = "canonical"
+    molecules: list[str] | None = None
+    max_len: LengthConfig = field(default_factory=LengthConfig)
+    on_unknown: str = "raise"
+    generation: DecodingConfig = field(default_factory=DecodingConfig)
+    denoising: DenoisingConfig = field(default_factory=DenoisingConfig)
+    metrics: list[str] = field(default_factory=list)
+    published: PublishedConfig = field(default_factory=PublishedConfig)
+    checkpoint: str | None = None
+    licence: str | None = None
+    citation: str | None = None
+    example: dict[str, str] = field(default_factory=dict)
+    version: int = 1
+
+
+def register_schema() -> None:
+    """Make `schema` of the config group `task` known to Hydra, so that composed tasks are typed."""
+    from hydra.core.config_store import ConfigStore
+
+    ConfigStore.instance().store(group="task", name="schema", node=TaskConfig)
+
+
+def task_config(declared: Mapping[str, Any], *, where: str | None = None) -> TaskConfig:
+    """A checked TaskConfig from a plain mapping.
+
+    Raises:
+        TaskError: a misspelt key (named by its path), a value of the wrong type, or a contradiction.
+    """
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    check_keys(declared, where=where)
+    try:
+        merged = OmegaConf.merge(OmegaConf.structured(TaskConfig), OmegaConf.create(dict(declared)))
+        config = OmegaConf.to_object(merged)
+    except OmegaConfBaseException as error:
+        path = getattr(error, "full_key", None) or "task"
+        raise TaskError(str(error).splitlines()[0], where=_join(where, str(path))) from error
+    assert isinstance(config, TaskConfig)
+    check_values(config, where=where)
+    return config
+
+
+def check_keys(declared: Mapping[str, Any], *, where: str | None = None) -> None:
+    """Refuse keys that no part of the schema has, giving the path and the nearest valid name."""
+    _check_keys(declared, TaskConfig, "", where)
+
+
+def _check_keys(declared: Mapping[str, Any], schema: type, path: str, where: str | None) -> None:
+    hints = get_type_hints(schema)
+    names = [f.name for f in fields(schema)]
+    for key, value in declared.items():
+        here = f"{path}{key}"
+        if key not in names:
+            raise TaskError(
+                f"unknown key {here!r}",
+                where=where,
+                hint=did_you_mean(str(key), names, noun=f"key of {path or 'task'}"),
+            )
+        if is_dataclass(hints[key]):
+            if not isinstance(value, Mapping):
+                raise TaskError(f"{here!r} must be a mapping, not {value!r}", where=where)
+            _check_keys(value, hints[key], f"{here}.", where)
+
+
+def check_values(config: TaskConfig, *, where: str | None = None) -> None:
+    """Refuse values outside their set, and combinations that can't work."""
+    for path, value, valid in (
+        ("kind", config.kind, KINDS),
+        ("mode", config.mode, MODES),
+        ("data.source", config.data.source, SOURCES),
+        ("standardise", config.standardise, STANDARDISE),
+        ("probability", config.probability, PROBABILITIES),
+        ("loss", config.loss, LOSSES),
+        ("on_unknown", config.on_unknown, UNKNOWNS),
+    ):
+        if value not in valid:
+            raise TaskError(f"{path} is {value!r}", where=where, hint=did_you_mean(str(value), valid, noun=path))
+    if not config.name:
+        raise TaskError("a task needs a name", where=where, hint="name: my_task")
+    if not config.prompt.input:
+        raise TaskError(f"task {config.name} has no prompt.input", where=where)
+    if config.prompt.target is None and config.kind != "denoising":
+        raise TaskError(f"task {config.name} has no prompt.target", where=where)
+    if config.kind == "classification":
+        _check_labels(config, where)
+    if config.kind in ("generation", "denoising") and config.mode != "decoder":
+        raise TaskError(f"a {config.kind} task runs in mode decoder, not {config.mode}", where=where)
+    if config.scale.std is not None and config.scale.std <= 0:
+        raise TaskError(f"scale.std must be positive, not {config.scale.std}", where=where)
+    shares = config.data.fractions
+    if len(shares) != 3 or min(shares) < 0 or abs(sum(shares) - 1) > 1e-6:
+        raise TaskError(f"data.fractions must be three shares that sum to 1, not {list(shares)}", where=where)
+
+
+def _check_labels(config: TaskConfig, where: str | None) -> None:
+    if len(config.labels) < 2:
+        raise TaskError(f"task {config.name} needs at least two labels", where=where, hint='labels: ["0", "1"]')
+    for name, values in (("labels", config.labels), ("codes", config.codes)):
+        repeated = sorted({value for value in values if values.count(value) > 1})
+        if repeated:
+            raise TaskError(f"{name} repeats {', '.join(repeated)}", where=where)
+    if config.codes and len(config.codes) != len(config.labels):
+        raise TaskError(f"{len(config.codes)} codes for {len(config.labels)} labels", where=where)
+
+
+def _join(where: str | None, path: str) -> str:
+    return f"{where}: {path}" if where else path

@@ -1,0 +1,252 @@
+"""A task joins a declaration to a tokenizer: rows -> prompts -> examples -> batches -> losses, predictions, metrics.
+
+`Task` holds what all kinds share; each kind (`mammal.tasks.kinds`) adds what its targets are and how they are read.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from torch import Tensor
+
+from mammal.tasks.batch import Batch, ModelOutput
+from mammal.tasks.cells import Row, as_number, as_required_text, missing_column
+from mammal.tasks.chemistry import standardise
+from mammal.tasks.collate import collate
+from mammal.tasks.errors import DataError, TaskError
+from mammal.tasks.example import Example
+from mammal.tasks.metrics import Answers, evaluate, intervals
+from mammal.tasks.prediction import Prediction
+from mammal.tasks.schema import TaskConfig
+from mammal.tokenization.encoding import Encoding
+from mammal.tokenization.entities import ENTITIES
+from mammal.tokenization.template import Template
+
+if TYPE_CHECKING:
+    from mammal.tokenization.prompt import Prompt
+    from mammal.tokenization.tokenizer import Tokenizer
+
+SMILES = "SMILES"
+
+
+class Task(ABC):
+    """One declared task on one tokenizer.
+
+    Attributes:
+        config, tokenizer, template: what it was built from.
+        columns: columns that a row must have for a prediction.
+        target_columns: columns that hold what is to be predicted.
+        epoch: set by the training loop; varies what is random from pass to pass (span corruption).
+
+    Raises:
+        TaskError, PromptError: the template does not fit the kind, the labels or the tokenizer.
+    """
+
+    target_is_text = False
+    """Whether the target text of a row is encoded (generation), rather than read off its columns."""
+
+    def __init__(self, config: TaskConfig, tokenizer: Tokenizer):
+        self.config = config
+        self.tokenizer = tokenizer
+        self.template = Template(config.prompt.input, config.prompt.target, raw=config.prompt.raw)
+        labels = config.labels if config.kind == "classification" else None
+        self.template.lint(tokenizer=tokenizer, labels=labels, mode=config.mode)
+        self.columns = list(self.template.columns("input"))
+        self.target_columns = list(self.template.columns("target")) if config.prompt.target is not None else []
+        self.molecules = frozenset(self._molecule_columns())
+        self.numbers = frozenset(slot.column for slot in self.template.slots if slot.kind in ("scalar", "digits"))
+        self.epoch = 0
+
+    @property
+    def name(self) -> str:
+        return self.config.name
+
+    @property
+    def kind(self) -> str:
+        return self.config.kind
+
+    @property
+    def mode(self) -> str:
+        return self.config.mode
+
+    # Row -> Prompt
+
+    def prepare(self, row: Row, *, target: bool = False) -> dict[str, str]:
+        """The row's cells as the template wants them: standardised, scaled, labels as codes.
+
+        Raises:
+            DataError: a column is missing, a cell is empty, a molecule is invalid, a label is unknown.
+        """
+        values = {column: self._text(row, column) for column in self.columns}
+        if target:
+            values.update(self.prepare_target(row))
+        return values
+
+    def prepare_target(self, row: Row) -> dict[str, str]:
+        """The target cells as text; generation and denoising write them like input cells."""
+        return {column: self._text(row, column) for column in self.target_columns}
+
+    def render(self, row: Row, *, target: bool = False) -> Prompt:
+        """The prompt of a row; with `target` also the text of the answer, as it would stand on the wire."""
+        return self.template.render(self.prepare(row, target=target), target=target)
+
+    def render_for_encoding(self, row: Row, *, target: bool = False) -> Prompt:
+        """As `render`, without a target text that `encode_prepared` does not read."""
+        return self.render(row, target=target and self.target_is_text)
+
+    # Prompt -> Example
+
+    def encode(self, row: Row, row_id: object = 0, *, target: bool = False) -> Example:
+        """One row, encoded; `target` adds what training needs."""
+        return self.encode_prepared([(row_id, row, self.render_for_encoding(row, target=target))], target=target)[0]
+
+    def encode_prepared(self, rendered: Sequence[tuple[object, Row, Prompt]], *, target: bool) -> list[Example]:
+        """Rows with their prompts, encoded together (the fast path of `encode`)."""
+        limits, how = self.config.max_len, {"on_unknown": self.config.on_unknown}
+        prompts = [prompt for _, _, prompt in rendered]
+        encodings = self.tokenizer.encode_batch(prompts, max_len=limits.input, **how)
+        targets: Sequence[Encoding | None] = [None] * len(prompts)
+        if target and self.target_is_text:
+            targets = self.tokenizer.encode_batch([p.target for p in prompts], max_len=limits.target, **how)
+        return [
+            self.example(row_id, row, encoding, text, target=target)
+            for (row_id, row, _), encoding, text in zip(rendered, encodings, targets, strict=True)
+        ]
+
+    @abstractmethod
+    def example(
+        self, row_id: object, row: Row, encoding: Encoding, target_text: Encoding | None, *, target: bool
+    ) -> Example:
+        """Add to an encoded input what this kind reads and expects."""
+
+    # Examples -> Batch -> loss, predictions
+
+    @property
+    @abstractmethod
+    def wants(self) -> tuple[str, ...]:
+        """Heads that a batch of this task needs."""
+
+    @property
+    def candidates_V(self) -> np.ndarray | None:
+        """Sorted ids that the token head scores; None for all."""
+        return None
+
+    def collate(self, examples: Sequence[Example]) -> Batch:
+        """Examples of this task as one batch."""
+        return collate(
+            examples,
+            mode=self.mode,
+            wants=self.wants,
+            pad_id=self.tokenizer.pad_id,
+            start_id=self.tokenizer.decoder_start_id if self.mode == "decoder" else self.tokenizer.pad_id,
+            candidates_V=self.candidates_V,
+            task=self.name,
+        )
+
+    @abstractmethod
+    def loss(self, output: ModelOutput, batch: Batch) -> Tensor:
+        """Scalar training loss of a batch that was encoded with its targets."""
+
+    def decode(self, output: ModelOutput, batch: Batch) -> list[Prediction]:
+        """One prediction for each encoder row, in order."""
+        raise TaskError(f"{self.name} is a {self.kind} task: its answers are generated", hint="mammal generate")
+
+    def decode_generated(self, ids: Sequence[int], row_id: object, score: float | None = None) -> Prediction:
+        """The prediction that generated token ids make."""
+        raise TaskError(
+            f"{self.name} is a {self.kind} task: its answers are read, not generated", hint="mammal predict"
+        )
+
+    # Fitting
+
+    def fit(self, rows: Sequence[Row]) -> None:
+        """Learn from the training rows what prompts and answers need (label scale); forgets any calibration."""
+
+    def calibrate(self, predictions: Sequence[Prediction], rows: Sequence[Row]) -> None:
+        """Fit calibration on predictions for validation rows; kinds without one do nothing."""
+
+    def state(self) -> dict[str, Any]:
+        """What was fitted, as plain values for the bundle's `task.yaml`."""
+        return {}
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Take back what `state` gave."""
+
+    # Judging
+
+    def metrics(self, predictions: Sequence[Prediction], rows: Sequence[Row]) -> dict[str, float]:
+        """The task's metrics over rows that were answered and have a label.
+
+        With several target columns: the mean over columns under the metric's name, and `name/column` for each.
+        """
+        return evaluate(self.config.metrics, self.answers(predictions, rows))
+
+    def metric_intervals(
+        self, predictions: Sequence[Prediction], rows: Sequence[Row], *, samples: int = 1000, seed: int = 0
+    ) -> dict[str, tuple[float, float]]:
+        """95 % bootstrap intervals of the same metrics."""
+        return intervals(self.config.metrics, self.answers(predictions, rows), samples=samples, seed=seed)
+
+    @abstractmethod
+    def answers(self, predictions: Sequence[Prediction], rows: Sequence[Row]) -> dict[str, Answers]:
+        """Truth beside answer for each target column, over rows that have both."""
+
+    # Helpers of the kinds
+
+    def check_columns(self, columns: Sequence[str], *, target: bool = False) -> None:
+        """Refuse a table that lacks a column which this task reads.
+
+        Raises:
+            DataError: names the column and the nearest one the table has.
+        """
+        aliases = self.config.data.columns
+        for column in [*self.columns, *(self.target_columns if target else [])]:
+            if column not in columns and aliases.get(column) not in columns:
+                raise missing_column(aliases.get(column, column), columns)
+
+    def _text(self, row: Row, column: str) -> str:
+        """A cell as its slots write it: molecules standardised, numbers checked."""
+        text = as_required_text(row, column, self.config.data.columns)
+        if column in self.molecules:
+            return standardise(text, self.config.standardise, column)
+        if column in self.numbers:
+            as_number(text, column)
+        return text
+
+    def _molecule_columns(self) -> list[str]:
+        if self.config.molecules is not None:
+            return self.config.molecules
+        alphabets = {slot.column: _alphabet(slot.kind, slot.name) for slot in self.template.slots}
+        return [column for column, alphabet in alphabets.items() if alphabet == SMILES]
+
+    def mask_positions(self, encoding: Encoding) -> np.ndarray:
+        """Positions of the `<MASK>` tokens, in order.
+
+        Raises:
+            DataError: truncation, or the template, left another number than there are targets.
+        """
+        found = np.flatnonzero(encoding.ids_L == self.tokenizer.mask_id)
+        wanted = len(self.target_columns)
+        if len(found) != wanted:
+            raise DataError(f"truncation left {len(found)} <MASK> in the prompt for {wanted} targets")
+        return found
+
+
+def _alphabet(kind: str, name: str) -> str | None:
+    if kind == "entity":
+        return ENTITIES[name].alphabet
+    return name if kind == "alphabet" else None
+
+
+def build_task(config: TaskConfig, tokenizer: Tokenizer) -> Task:
+    """The task of a declaration.
+
+    Raises:
+        TaskError, PromptError: the declaration does not fit its kind or the tokenizer.
+    """
+    from mammal.tasks.kinds import KINDS
+
+    return KINDS[config.kind](config, tokenizer)
