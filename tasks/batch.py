@@ -25,7 +25,7 @@ class Batch:
         mode: "encoder": heads read encoder states; "decoder": heads read decoder states.
         wants: what the heads must give: any of "logits", "values", "hidden".
         ids_BL, mask_BL: int64 encoder ids; mask False on padding.
-        values_BL, has_value_BL: float32 values added to the embeddings where `has_value_BL`; both None if no row has any.
+        values_BL, has_value_BL: float32 values added to the embeddings where `has_value_BL`; both None if none has.
         embeddings: (row, first position, vectors [n, W']) for each external embedding.
         decoder_ids_DT, decoder_mask_DT: decoder inputs, `<DECODER_START>` first; None in encoder mode.
         decoder_values_DT, decoder_has_value_DT: values carried by decoder inputs.

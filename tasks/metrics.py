@@ -124,9 +124,8 @@ def _accuracy(a: Answers) -> float:
 
 
 def _balanced_accuracy(a: Answers) -> float:
-    return (
-        float(np.mean([np.mean(a.answer_N[a.truth_N == c] == c) for c in np.unique(a.truth_N)])) if len(a) else np.nan
-    )
+    recalls = [np.mean(a.answer_N[a.truth_N == c] == c) for c in np.unique(a.truth_N)]
+    return float(np.mean(recalls)) if recalls else float("nan")
 
 
 def _mcc(a: Answers) -> float:
@@ -199,10 +198,8 @@ def _molecule_match(a: Answers) -> float:
     """Share of answers that are the same molecule as the truth (equal canonical SMILES)."""
     from mammal.tasks.chemistry import canonical_or_none
 
-    same = [
-        (c := canonical_or_none(g)) is not None and c == canonical_or_none(t)
-        for t, g in zip(a.truth_N, a.answer_N, strict=True)
-    ]
+    said = [canonical_or_none(text) for text in a.answer_N]
+    same = [s is not None and s == canonical_or_none(t) for s, t in zip(said, a.truth_N, strict=True)]
     return float(np.mean(same)) if same else float("nan")
 
 

@@ -12,7 +12,7 @@ class Prediction:
 
     Attributes:
         row_id: the row this belongs to, as the caller numbered it.
-        value: regression: the number, in the unit of the training file. Classification with two classes: as `probability`.
+        value: regression: the number, in the unit of the training file. Two classes: as `probability`.
         label: classification: the most probable label, spelt as in the file.
         probability: of `label` (more than two classes) or of the last of two labels, calibrated where the bundle
             holds a calibration.

@@ -65,7 +65,7 @@ class PromptConfig:
 
 @dataclass
 class ScaleConfig:
-    """Label standardisation of a regression: trained value = (value - mean) / std. Null: fitted on the training rows."""
+    """Label standardisation of a regression: trained value = (value - mean) / std. Null: fitted on training rows."""
 
     mean: float | None = None
     std: float | None = None
@@ -198,11 +198,8 @@ def _check_keys(declared: Mapping[str, Any], schema: type, path: str, where: str
     for key, value in declared.items():
         here = f"{path}{key}"
         if key not in names:
-            raise TaskError(
-                f"unknown key {here!r}",
-                where=where,
-                hint=did_you_mean(str(key), names, noun=f"key of {path or 'task'}"),
-            )
+            hint = did_you_mean(str(key), names, noun=f"key of {path.rstrip('.') or 'a task'}")
+            raise TaskError(f"unknown key {here!r}", where=where, hint=hint)
         if is_dataclass(hints[key]):
             if not isinstance(value, Mapping):
                 raise TaskError(f"{here!r} must be a mapping, not {value!r}", where=where)

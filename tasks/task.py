@@ -162,17 +162,17 @@ class Task(ABC):
 
     # Fitting
 
-    def fit(self, rows: Sequence[Row]) -> None:
+    def fit(self, rows: Sequence[Row]) -> None:  # noqa: B027 - a kind may have nothing to fit
         """Learn from the training rows what prompts and answers need (label scale); forgets any calibration."""
 
-    def calibrate(self, predictions: Sequence[Prediction], rows: Sequence[Row]) -> None:
+    def calibrate(self, predictions: Sequence[Prediction], rows: Sequence[Row]) -> None:  # noqa: B027
         """Fit calibration on predictions for validation rows; kinds without one do nothing."""
 
     def state(self) -> dict[str, Any]:
         """What was fitted, as plain values for the bundle's `task.yaml`."""
         return {}
 
-    def load_state(self, state: Mapping[str, Any]) -> None:
+    def load_state(self, state: Mapping[str, Any]) -> None:  # noqa: B027
         """Take back what `state` gave."""
 
     # Judging

@@ -11,6 +11,7 @@ Shapes: B rows, K target columns, C classes, W steps of a code, P decoder rows o
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -152,13 +153,10 @@ class ClassificationTask(Task):
         prompt = self.template.render(dummies | {column: code}, target=True)
         return self.tokenizer.encode(str(prompt.target)).ids_L
 
-    @property
+    @cached_property
     def _questions(self) -> tuple[Target, ...]:
         """The decoder rows that inference reads: each column's trie, one row for each prefix."""
-        return self.__dict__.setdefault(
-            "_question_rows",
-            tuple(self._target(book, book.codes_CW[c], None) for book in self.books for c in book.prefixes_P),
-        )
+        return tuple(self._target(book, book.codes_CW[c], None) for book in self.books for c in book.prefixes_P)
 
     def _target(self, book: CodeBook, code_W: np.ndarray, labels_W: np.ndarray | None) -> Target:
         first = len(book.prefix)
@@ -166,11 +164,12 @@ class ClassificationTask(Task):
         return Target(ids_T, np.arange(first, first + book.width), labels_W)
 
     def _codes_of(self, indices_K: np.ndarray) -> np.ndarray:
-        codes = [
-            book.codes_CW[i] if i >= 0 else np.full(book.width, IGNORE)
-            for book, i in zip(self.books, indices_K, strict=True)
-        ]
-        return np.stack(codes).astype(np.int64)
+        """Code tokens of each column's class, IGNORE where that is -1; int64 [K, W]."""
+        codes_KW = np.full((len(self.books), self.books[0].width), IGNORE, dtype=np.int64)
+        for k, (book, i) in enumerate(zip(self.books, indices_K, strict=True)):
+            if i >= 0:
+                codes_KW[k] = book.codes_CW[i]
+        return codes_KW
 
     def _indices(self, row: Row) -> np.ndarray:
         """Class of each target column, -1 where the cell is empty."""
