@@ -1,0 +1,83 @@
+"""Which weights learn: all, low-rank deltas beside them (LoRA), or the heads alone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mammal.errors import ConfigError, did_you_mean
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+    from mammal.model.model import MammalModel
+
+METHODS = ("full", "lora", "head")
+HEADS = (
+    "encoder_head.",
+    "scalars_prediction_head.",
+    "decoder_scalars_head.",
+    "project_input_scalars.",
+    "project_external_embeddings.",
+    "t5_model.lm_head.",
+)
+
+
+def adapt(model: MammalModel, config: DictConfig) -> None:
+    """Freeze what shall not learn; with LoRA, put adapters on the linear layers of the T5 part.
+
+    LoRA: Hu et al., "LoRA: Low-Rank Adaptation of Large Language Models" (2021), by peft. As in the published
+    fine-tuning, the heads outside the T5 part learn along with the adapters.
+
+    Raises:
+        ConfigError: an unknown method, a target that names no layer, or a rank that is not positive.
+    """
+    if config.method not in METHODS:
+        raise ConfigError(f"adapt.method is {config.method!r}", hint=did_you_mean(config.method, METHODS, noun="method"))
+    if config.method == "head":
+        for name, weight in model.named_parameters():
+            weight.requires_grad_(name.startswith(HEADS))
+    if config.method == "lora":
+        _add_adapters(model, config)
+
+
+def fold_adapters(model: MammalModel) -> None:
+    """Merge trained adapters into their weights for use, remembering them so that a bundle keeps them as adapters."""
+    from peft import PeftModel
+    from peft.tuners.lora import Linear
+
+    from mammal.model.lora import LowRank
+
+    wrapped = model.t5_model
+    if not isinstance(wrapped, PeftModel):
+        return
+    adapters = {}
+    for name, layer in wrapped.get_base_model().named_modules():
+        if isinstance(layer, Linear):
+            a_RW, b_OR = layer.lora_A["default"].weight, layer.lora_B["default"].weight
+            base_OW = layer.get_base_layer().weight
+            values = (tensor.detach().clone() for tensor in (base_OW, a_RW, b_OR))
+            adapters[f"t5_model.{name}.weight"] = LowRank(*values, layer.scaling["default"])
+    model.t5_model = wrapped.unload()
+    weights = dict(model.named_parameters())
+    for name, adapter in adapters.items():
+        weights[name].data.copy_(adapter.merged())
+    model.adapters = adapters
+    model.lay_out()
+
+
+def _add_adapters(model: MammalModel, config: DictConfig) -> None:
+    from peft import LoraConfig, get_peft_model
+
+    if model.adapters:
+        raise ConfigError(
+            "the model at init has adapters already",
+            where="adapt=lora",
+            hint="adapt=full trains on from it, or start from the model it was adapted from",
+        )
+    settings = LoraConfig(
+        r=config.rank, lora_alpha=config.alpha, lora_dropout=config.dropout, target_modules=list(config.targets), bias="none"
+    )
+    try:
+        model.t5_model = get_peft_model(model.t5_model, settings)  # type: ignore[arg-type, assignment]
+    except ValueError as error:
+        raise ConfigError(str(error).split("\n")[0], where="adapt") from error

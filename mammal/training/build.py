@@ -1,0 +1,144 @@
+"""What a run starts from: tokenizer, tasks and model, new or taken from a checkpoint."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from mammal.errors import ConfigError, MammalError, did_you_mean
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+    from mammal.model.model import MammalModel
+    from mammal.tasks.schema import TaskConfig
+    from mammal.tasks.task import Task
+    from mammal.tokenization.tokenizer import Tokenizer
+
+logger = logging.getLogger(__name__)
+
+
+def task_configs(config: DictConfig, config_dirs: Sequence[str] = ()) -> dict[str, TaskConfig]:
+    """The declared tasks of a run by name: `task=…`, or those of `mixture=…` with what it changes in them.
+
+    Raises:
+        ConfigError: neither or both are given, or the mixture is no mapping of tasks.
+        TaskError: a task does not exist or is declared wrongly.
+    """
+    from omegaconf import OmegaConf
+
+    from mammal.tasks.registry import load_task
+
+    single, mixture = config.get("task"), config.get("mixture")
+    if bool(single) == bool(mixture):
+        what = "both task and mixture are given" if single else "nothing to train on"
+        raise ConfigError(what, where="mammal train", hint="task=NAME or mixture=NAME; `mammal tasks` lists tasks")
+    if single:
+        task = load_task(OmegaConf.to_container(single, resolve=True))
+        return {task.name: task}
+    tasks = {}
+    for name, changes in _mixture_tasks(mixture).items():
+        own = {key: value for key, value in changes.items() if key != "rate"}
+        tasks[name] = load_task(name, own, config_dirs=config_dirs)
+    return tasks
+
+
+def mixture_rates(config: DictConfig) -> dict[str, float]:
+    """`rate` of each task of the mixture, 1 where none is given."""
+    mixture = config.get("mixture")
+    return {name: float(changes.get("rate", 1.0)) for name, changes in _mixture_tasks(mixture).items()} if mixture else {}
+
+
+def _mixture_tasks(mixture: Any) -> dict[str, dict[str, Any]]:
+    from omegaconf import OmegaConf
+
+    tasks = OmegaConf.to_container(mixture, resolve=True).get("tasks")  # type: ignore[union-attr]
+    if isinstance(tasks, list):
+        tasks = dict.fromkeys(tasks)
+    if not isinstance(tasks, dict) or not tasks:
+        raise ConfigError("mixture.tasks must name tasks", hint="mixture.tasks={bbbp: {rate: 1}, esol: {rate: 2}}")
+    return {str(name): dict(changes or {}) for name, changes in tasks.items()}
+
+
+def build_tokenizer(config: DictConfig, tasks: Mapping[str, TaskConfig]) -> Tokenizer:
+    """The tokenizer of the run, with the special tokens that its tasks need.
+
+    A tag that the tokenizer lacks is added if our own vocabulary has it (a published tokenizer has no `<BBBP>`, say) or
+    if `new_tokens` names it; any other is left for the template's linter to refuse.
+    """
+    from mammal.tokenization.prompt import find_tags
+    from mammal.tokenization.tokenizer import Tokenizer
+
+    tokenizer = Tokenizer.load(_tokenizer_source(config))
+    wanted = {str(token) for token in config.new_tokens}
+    prompts = [text for task in tasks.values() for text in (task.prompt.input, task.prompt.target) if text]
+    missing = {tag.text for text in prompts for tag in find_tags(text)} - set(tokenizer.specials)
+    if missing - wanted:
+        wanted |= missing & set(Tokenizer.load(None).specials)
+    if new := sorted(wanted - set(tokenizer.specials)):
+        tokenizer.add_special_tokens(new)
+        logger.info("special tokens added: %s", " ".join(new))
+    return tokenizer
+
+
+def _tokenizer_source(config: DictConfig) -> Any:
+    from mammal.locate import locate
+
+    if config.tokenizer:
+        return config.tokenizer
+    return locate(config.init).folder if config.init else None
+
+
+def build_tasks(configs: Mapping[str, TaskConfig], tokenizer: Tokenizer) -> dict[str, Task]:
+    from mammal.tasks.task import build_task
+
+    return {name: build_task(config, tokenizer) for name, config in configs.items()}
+
+
+def build_model(config: DictConfig, tokenizer: Tokenizer) -> MammalModel:
+    """A model with random weights in the shape of `model=…`, or the one at `init`.
+
+    Raises:
+        ConfigError: a size is no number, or the checkpoint has no row for a token of the tokenizer.
+        BundleError: there is no checkpoint at `init`, or it is damaged.
+    """
+    from mammal.model.checkpoint import load_checkpoint
+    from mammal.model.model import MammalModel
+
+    if config.init:
+        from mammal.locate import locate
+
+        model, _ = load_checkpoint(locate(config.init).weights, allow_extra=True)
+        highest = max(tokenizer.specials.values())
+        if highest >= model.config.vocab_size or tokenizer.vocab_rows > model.config.vocab_size:
+            what = f"its embedding has {model.config.vocab_size:,} rows, the tokenizer needs {tokenizer.vocab_rows:,}"
+            raise ConfigError(what, where=str(config.init), hint="use the tokenizer that belongs to it")
+        return model.train()
+    return MammalModel(model_config(config.model, tokenizer)).train()
+
+
+def model_config(section: DictConfig, tokenizer: Tokenizer) -> Any:
+    """The ModelConfig of a `model` group, its token ids and vocabulary size from the tokenizer."""
+    from dataclasses import fields
+
+    from omegaconf import OmegaConf
+
+    from mammal.model.config import ModelConfig
+
+    values: dict[str, Any] = dict(OmegaConf.to_container(section, resolve=True))  # type: ignore[arg-type]
+    names = [field.name for field in fields(ModelConfig)]
+    for name, value in values.items():
+        if name not in names:
+            raise ConfigError(f"there is no key 'model.{name}'", hint=did_you_mean(name, names, noun="key"))
+        whole = name.startswith(("d_", "num_"))
+        if whole and (isinstance(value, bool) or not isinstance(value, int)):
+            raise ConfigError(f"model.{name} must be a whole number, not {value!r}")
+    ids = {"pad_token_id": tokenizer.pad_id, "eos_token_id": tokenizer.eos_id}
+    ids["decoder_start_token_id"] = tokenizer.decoder_start_id
+    try:
+        return ModelConfig(vocab_size=tokenizer.vocab_rows, **ids, **values)
+    except MammalError as error:
+        raise ConfigError(error.what, where="model", hint=error.hint) from error
+    except (TypeError, ValueError) as error:
+        raise ConfigError(str(error), where="model") from error

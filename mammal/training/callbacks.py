@@ -1,0 +1,112 @@
+"""What happens around training steps: the progress line, and an end that loses nothing when someone presses Ctrl-C."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import lightning.pytorch as lightning
+from lightning.pytorch.callbacks import Callback, Timer
+
+from mammal.console import Progress
+from mammal.training.module import TrainingModule
+
+
+class ProgressLine(Callback):
+    """Steps, rows/s, tokens/s, the losses and the time left, in one line."""
+
+    def __init__(self, total_steps: int | None):
+        self.total_steps = total_steps
+        self._progress: Progress | None = None
+        self._step = self._rows = self._tokens = 0
+
+    def on_train_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+        if not trainer.is_global_zero or not isinstance(module, TrainingModule):
+            return
+        limits = [c.time_remaining() for c in trainer.callbacks if isinstance(c, Timer)]
+        seconds = next((limit for limit in limits if limit is not None), None)
+        self._step, self._rows, self._tokens = trainer.global_step, module.rows_seen, module.tokens_seen
+        self._progress = Progress("train", self.total_steps, "steps", seconds).__enter__()
+        self._progress.skip(self._step)
+
+    def on_train_batch_end(
+        self, trainer: lightning.Trainer, module: lightning.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if self._progress is None or not isinstance(module, TrainingModule):
+            return
+        loss = float(outputs["loss"]) if batch_idx % 10 == 0 and outputs is not None else None
+        self._progress.advance(
+            trainer.global_step - self._step,
+            rows=module.rows_seen - self._rows,
+            tokens=module.tokens_seen - self._tokens,
+            status=None if loss is None else f"loss {loss:.3f}{_validation(trainer)}",
+        )
+        self._step, self._rows, self._tokens = trainer.global_step, module.rows_seen, module.tokens_seen
+
+    def on_train_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+        self._close(None)
+
+    def on_exception(self, trainer: lightning.Trainer, module: lightning.LightningModule, exception: BaseException) -> None:
+        self._close(exception)
+
+    def _close(self, error: BaseException | None) -> None:
+        if self._progress is not None:
+            self._progress.__exit__(type(error) if error else None, error, None)
+            self._progress = None
+
+
+def _validation(trainer: lightning.Trainer) -> str:
+    value = trainer.callback_metrics.get("valid/loss")
+    return "" if value is None else f", valid {float(value):.3f}"
+
+
+class StopRequested(Exception):
+    """Raised after the checkpoint that a stop signal asked for was written."""
+
+    def __init__(self, checkpoint: Path, step: int):
+        self.checkpoint, self.step = checkpoint, step
+        super().__init__(f"stopped at step {step}")
+
+
+class StopOnSignal(Callback):
+    """The first Ctrl-C (or SIGTERM, which Slurm sends) ends the current step, writes `last.ckpt` and stops.
+
+    A second Ctrl-C ends at once.
+    """
+
+    SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+    def __init__(self, checkpoint: Path):
+        self.checkpoint = checkpoint
+        self._asked = False
+        self._before: dict[signal.Signals, Any] = {}
+
+    def on_train_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+        if threading.current_thread() is threading.main_thread():
+            self._before = {sig: signal.signal(sig, self._ask) for sig in self.SIGNALS}
+
+    def on_train_batch_end(
+        self, trainer: lightning.Trainer, module: lightning.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if trainer.strategy.broadcast(self._asked):
+            trainer.save_checkpoint(self.checkpoint)
+            raise StopRequested(self.checkpoint, trainer.global_step)
+
+    def on_train_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+        self._restore()
+
+    def on_exception(self, trainer: lightning.Trainer, module: lightning.LightningModule, exception: BaseException) -> None:
+        self._restore()
+
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        if self._asked and number == signal.SIGINT:
+            raise KeyboardInterrupt("the last checkpoint is kept")
+        self._asked = True
+
+    def _restore(self) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        self._before = {}

@@ -1,0 +1,60 @@
+"""The rows of a run as Lightning wants them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import lightning.pytorch as lightning
+from torch.utils.data import DataLoader
+
+from mammal.tasks.batch import Batch
+from mammal.training.loader import TaskRows, TrainLoader, in_order
+from mammal.training.sampler import Budget, MixtureSampler
+
+if TYPE_CHECKING:
+    from mammal.training.data import TaskData
+
+
+class MixtureData(lightning.LightningDataModule):
+    """Training batches drawn from all tasks, validation batches task by task.
+
+    Args:
+        data: encoded rows by task.
+        budget: size of a batch.
+        rates, temperature: shares of the tasks (`MixtureSampler`).
+        seed: of the order.
+        num_workers: processes that collate.
+    """
+
+    def __init__(
+        self,
+        data: Mapping[str, TaskData],
+        budget: Budget,
+        *,
+        rates: Mapping[str, float] | None = None,
+        temperature: float = 1.0,
+        seed: int = 0,
+        num_workers: int = 0,
+    ):
+        super().__init__()
+        self.data, self.budget = data, budget
+        self.rates, self.temperature, self.seed = dict(rates or {}), temperature, seed
+        self.num_workers = num_workers
+
+    def sampler(self, rank: int = 0, world: int = 1) -> MixtureSampler:
+        lengths = {name: data.lengths_N("train") for name, data in self.data.items()}
+        return MixtureSampler(lengths, self.budget, self.rates, self.temperature, self.seed, rank, world)
+
+    def train_dataloader(self) -> TrainLoader:
+        rank, world = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+        return TrainLoader(TaskRows(self.data, "train"), self.sampler(rank, world), **self._settings())
+
+    def val_dataloader(self) -> list[DataLoader[Batch]]:
+        rows = TaskRows(self.data, "valid")
+        judged = [name for name, data in self.data.items() if len(data.lengths_N("valid"))]
+        return [in_order(rows, name, self.budget, **self._settings()) for name in judged]
+
+    def _settings(self) -> dict[str, Any]:
+        cuda = self.trainer is not None and self.trainer.strategy.root_device.type == "cuda"
+        return {"num_workers": self.num_workers, "pin_memory": cuda}

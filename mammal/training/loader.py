@@ -1,0 +1,63 @@
+"""Batches of encoded rows, in the sampler's order, with a place in that order that checkpoints keep."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from torch.utils.data import DataLoader, Dataset
+
+from mammal.tasks.batch import Batch
+from mammal.training.sampler import BatchIndex, Budget, MixtureSampler
+
+if TYPE_CHECKING:
+    from mammal.training.data import TaskData
+
+
+class TaskRows(Dataset[Batch]):
+    """Indexed by (task, rows): the rows of one batch, collated by their task."""
+
+    def __init__(self, data: Mapping[str, TaskData], part: str):
+        self.data, self.part = data, part
+
+    def __getitem__(self, index: BatchIndex) -> Batch:
+        name, rows = index
+        data = self.data[name]
+        return data.task.collate([data.examples(self.part)[row] for row in rows])
+
+
+class TrainLoader(DataLoader[Batch]):
+    """A DataLoader that can be left and taken up again in mid-epoch.
+
+    It counts batches that were handed out, not those that worker processes have fetched ahead, so the record in a
+    checkpoint is exact whatever `num_workers` is. Lightning saves and loads it (`state_dict`, `load_state_dict`).
+    """
+
+    def __init__(self, rows: TaskRows, sampler: MixtureSampler, **settings: Any):
+        super().__init__(rows, sampler=sampler, batch_size=None, **settings)  # type: ignore[arg-type]
+        self.order = sampler
+        self._state = sampler.state_dict()
+
+    def __len__(self) -> int:
+        return len(self.order)
+
+    def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
+        self._state = self.order.state_dict()
+        for batch in super().__iter__():
+            self._state["served"] += 1
+            yield batch
+
+    def state_dict(self) -> dict[str, Any]:
+        return dict(self._state)
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self.order.load_state_dict(state)
+        self._state = self.order.state_dict()
+
+
+def in_order(rows: TaskRows, name: str, budget: Budget, **settings: Any) -> DataLoader[Batch]:
+    """One task's rows for judging: sorted by length, nothing random."""
+    batches: Sequence[BatchIndex] = [
+        (name, batch) for batch in budget.batches(rows.data[name].lengths_N(rows.part), seed=None)
+    ]
+    return DataLoader(rows, sampler=batches, batch_size=None, **settings)  # type: ignore[arg-type]

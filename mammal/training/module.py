@@ -1,0 +1,164 @@
+"""What Lightning trains: a model, the losses of its tasks, and what they say on validation rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import lightning.pytorch as lightning
+import torch
+from lightning.pytorch.callbacks import Timer
+from torch import Tensor
+
+from mammal.tasks.batch import Batch
+from mammal.training.errors import TrainingError
+from mammal.training.optim import follow
+from mammal.training.schedules import Schedule
+
+if TYPE_CHECKING:
+    from mammal.model.model import MammalModel
+    from mammal.tasks.cells import Row
+    from mammal.tasks.prediction import Prediction
+    from mammal.tasks.task import Task
+
+READ_KINDS = ("classification", "regression")
+"""Kinds whose answers are read in the pass that gives the loss, so that validation can judge them at no cost."""
+
+
+class TrainingModule(lightning.LightningModule):
+    """Logs `train/loss`, `train/<task>/loss`, `train/tokens_per_second`, `valid/loss`, `valid/<task>/<metric>`.
+
+    Args:
+        model: learns in place.
+        tasks: by name; a batch belongs to one of them.
+        valid_rows: validation rows of each task by row id, for metrics.
+        make_optimizer: from the model to its optimiser.
+        schedule: learning-rate factors.
+        total_steps: optimiser steps of the whole run, None if only time ends it.
+    """
+
+    def __init__(
+        self,
+        model: MammalModel,
+        tasks: Mapping[str, Task],
+        valid_rows: Mapping[str, Mapping[object, Row]],
+        make_optimizer: Callable[[MammalModel], torch.optim.Optimizer],
+        schedule: Schedule,
+        total_steps: int | None = None,
+    ):
+        super().__init__()
+        self.model = model
+        self.tasks = dict(tasks)
+        self.valid_rows = valid_rows
+        self.make_optimizer = make_optimizer
+        self.schedule = schedule
+        self.total_steps = total_steps
+        self.rows_seen = self.tokens_seen = 0
+        self._answers: dict[str, list[Prediction]] = {}
+        self._losses: dict[str, list[tuple[float, int]]] = {}
+        self._random_state: dict[str, Any] | None = None
+
+    # Training
+
+    def on_before_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
+        """Count while the batch is still on the CPU, where that costs no synchronisation."""
+        if self.trainer.training:
+            self.rows_seen += len(batch)
+            self.tokens_seen += batch.tokens
+        return batch
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        loss = self.tasks[batch.task].loss(self.model(batch), batch)
+        self._require_finite(loss, f"training batch {batch_idx} of task {batch.task}")
+        value = loss.detach()
+        self.log("train/lr", self.optimizers().param_groups[0]["lr"], batch_size=1)
+        self.log("train/loss", value, batch_size=len(batch))
+        if len(self.tasks) > 1:
+            self.log(f"train/{batch.task}/loss", value, batch_size=len(batch))
+        return loss
+
+    def on_train_epoch_start(self) -> None:
+        for task in self.tasks.values():
+            task.epoch = self.current_epoch
+
+    # Validation
+
+    def on_validation_epoch_start(self) -> None:
+        self._answers = {name: [] for name in self.tasks}
+        self._losses = {name: [] for name in self.tasks}
+
+    def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
+        task = self.tasks[batch.task]
+        output = self.model(batch)
+        loss = task.loss(output, batch)
+        self._require_finite(loss, f"validation batch {batch_idx} of task {batch.task}")
+        self._losses[batch.task].append((float(loss), len(batch)))
+        if task.kind in READ_KINDS:
+            self._answers[batch.task] += task.decode(output, batch)
+
+    def on_validation_epoch_end(self) -> None:
+        means = {name: _weighted_mean(losses) for name, losses in self._losses.items() if losses}
+        for name, mean in means.items():
+            self._log_valid(f"valid/{name}/loss", mean)
+            for metric, value in self._metrics(name).items():
+                self._log_valid(f"valid/{name}/{metric}", value)
+        if means:
+            self._log_valid("valid/loss", sum(means.values()) / len(means))
+
+    def _metrics(self, name: str) -> dict[str, float]:
+        answers = self._answers[name]
+        if not answers:
+            return {}
+        return self.tasks[name].metrics(answers, [self.valid_rows[name][answer.row_id] for answer in answers])
+
+    def _log_valid(self, name: str, value: float) -> None:
+        self.log(name, value, sync_dist=True, batch_size=1)
+
+    def _require_finite(self, loss: Tensor, where: str) -> None:
+        if not torch.isfinite(loss):
+            raise TrainingError(
+                f"the loss is {float(loss)}",
+                where=f"step {self.trainer.global_step}, {where}",
+                hint="lower optim.lr, or look at this task's labels; the last good checkpoint is kept",
+            )
+
+    # Optimiser
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        optimizer = self.make_optimizer(self.model)
+        scheduler = follow(optimizer, self.schedule, self.progress)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def progress(self, step: int) -> float:
+        """How much of the run is done, by steps or by `trainer.max_time`, whichever ends sooner."""
+        by_steps = step / self.total_steps if self.total_steps else 0.0
+        return min(1.0, max([by_steps, *(_by_time(c) for c in self.trainer.callbacks if isinstance(c, Timer))]))
+
+    # Checkpoints hold the random state too, so that dropout goes on as it would have.
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+        checkpoint["random_state"] = {"cpu": torch.get_rng_state(), "cuda": cuda}
+        checkpoint["seen"] = {"rows": self.rows_seen, "tokens": self.tokens_seen}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self._random_state = checkpoint.get("random_state")
+        seen = checkpoint.get("seen", {})
+        self.rows_seen, self.tokens_seen = seen.get("rows", 0), seen.get("tokens", 0)
+
+    def on_train_start(self) -> None:
+        if self._random_state is not None:
+            torch.set_rng_state(self._random_state["cpu"].cpu())
+            if self._random_state["cuda"] and torch.cuda.is_available():
+                torch.cuda.set_rng_state_all([state.cpu() for state in self._random_state["cuda"]])
+            self._random_state = None
+
+
+def _by_time(timer: Timer) -> float:
+    left = timer.time_remaining()
+    elapsed = timer.time_elapsed()
+    return 0.0 if left is None else elapsed / max(1e-6, elapsed + left)
+
+
+def _weighted_mean(losses: Sequence[tuple[float, int]]) -> float:
+    return sum(loss * rows for loss, rows in losses) / sum(rows for _, rows in losses)

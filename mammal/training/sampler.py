@@ -1,0 +1,158 @@
+"""Which rows make the next batch: a mixture of tasks, batches of one task and similar length, the same in every run.
+
+Every choice depends on the seed and on how many passes a task has made, never on time or on the machine, so a run that
+stopped in mid-epoch goes on with the very batches that a straight run would have had.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from mammal.errors import ConfigError, did_you_mean
+from mammal.tasks.batching import token_batches
+
+BatchIndex = tuple[str, list[int]]
+"""A task's name and the rows of one of its batches."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How large a batch may be.
+
+    Attributes:
+        tokens: real tokens, padding left out.
+        rows: at most so many rows.
+        window: rows that are sorted by length together; large windows waste less on padding, small ones mix better.
+    """
+
+    tokens: int = 4096
+    rows: int = 512
+    window: int = 4096
+
+    def batches(self, lengths_N: np.ndarray, seed: int | None) -> list[list[int]]:
+        """Every row once, shuffled by `seed` (None: in order of length, window by window)."""
+        return token_batches(lengths_N, self.tokens, max_rows=self.rows, window=self.window, seed=seed)
+
+
+class _Stream:
+    """One task's batches, pass after pass, and the place reached in them."""
+
+    def __init__(self, lengths_N: np.ndarray, budget: Budget, seed: tuple[int, ...]):
+        self.lengths_N, self.budget, self.seed = lengths_N, budget, seed
+        self.passes = self.used = 0
+        self._batches: tuple[int, list[list[int]]] | None = None
+
+    def batches(self) -> list[list[int]]:
+        if self._batches is None or self._batches[0] != self.passes:
+            seed = int(np.random.SeedSequence((*self.seed, self.passes)).generate_state(1)[0])
+            self._batches = self.passes, self.budget.batches(self.lengths_N, seed)
+        return self._batches[1]
+
+    def take(self, count: int) -> list[list[int]]:
+        taken: list[list[int]] = []
+        while len(taken) < count:
+            batches = self.batches()
+            more = batches[self.used : self.used + count - len(taken)]
+            taken += more
+            self.used += len(more)
+            if self.used == len(batches):
+                self.passes, self.used = self.passes + 1, 0
+        return taken
+
+
+@dataclass
+class MixtureSampler:
+    """Epochs of batches drawn from several tasks. Iterating gives what is left of the current epoch.
+
+    An epoch has as many batches as one pass over every task. Task i has the share
+    `rate_i × tokens_i ** (1 / temperature)` of them: with rates of 1 and temperature 1 each row is seen about once an
+    epoch; a task with a larger share starts its next pass, one with a smaller share goes on where it was.
+
+    Args:
+        lengths: tokens of every row, by task.
+        rates, temperature: the shares.
+        rank, world: with several processes, each takes every `world`-th batch.
+    """
+
+    lengths: Mapping[str, np.ndarray]
+    budget: Budget = field(default_factory=Budget)
+    rates: Mapping[str, float] = field(default_factory=dict)
+    temperature: float = 1.0
+    seed: int = 0
+    rank: int = 0
+    world: int = 1
+
+    def __post_init__(self) -> None:
+        if unknown := sorted(set(self.rates) - set(self.lengths)):
+            hint = did_you_mean(unknown[0], self.lengths, noun="task")
+            raise ConfigError(f"there is a rate for {unknown[0]!r}, which is no task of this run", hint=hint)
+        for name, lengths_N in self.lengths.items():
+            if not len(lengths_N):
+                raise ConfigError(f"task {name} has no training row", hint="look at its split and at rows set aside")
+        self._streams = {
+            name: _Stream(lengths_N, self.budget, (self.seed, number))
+            for number, (name, lengths_N) in enumerate(self.lengths.items())
+        }
+        self.quota = self._quota()
+        self.epoch = self.served = 0
+        self._start = self._cursors()
+
+    def __len__(self) -> int:
+        """Batches of an epoch in this process."""
+        return sum(self.quota.values()) // self.world
+
+    def __iter__(self) -> Iterator[BatchIndex]:
+        plan = self._plan()
+        while self.served < len(self):
+            batch = plan[self.served * self.world + self.rank]
+            self.served += 1
+            yield batch
+        self._next_epoch()
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"epoch": self.epoch, "served": self.served, "start": self._start}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go to a recorded place.
+
+        Raises:
+            ConfigError: the record is of other tasks.
+        """
+        if set(state["start"]) != set(self._streams):
+            raise ConfigError("the checkpoint to resume was trained on other tasks", where="resume")
+        self.epoch, self.served, self._start = state["epoch"], state["served"], dict(state["start"])
+        if self.served >= len(self):
+            self._plan()
+            self._next_epoch()
+
+    def _plan(self) -> list[BatchIndex]:
+        """All batches of the current epoch, in order; leaves the streams at the epoch's end."""
+        for name, stream in self._streams.items():
+            stream.passes, stream.used = self._start[name]
+        queues = {name: iter(stream.take(self.quota[name])) for name, stream in self._streams.items()}
+        names = [name for name, count in self.quota.items() for _ in range(count)]
+        order = np.random.default_rng((self.seed, len(names), self.epoch)).permutation(len(names))
+        return [(names[i], next(queues[names[i]])) for i in order]
+
+    def _next_epoch(self) -> None:
+        self.epoch, self.served, self._start = self.epoch + 1, 0, self._cursors()
+
+    def _cursors(self) -> dict[str, tuple[int, int]]:
+        return {name: (stream.passes, stream.used) for name, stream in self._streams.items()}
+
+    def _quota(self) -> dict[str, int]:
+        batches = {name: len(stream.batches()) for name, stream in self._streams.items()}
+        share = {
+            name: self.rates.get(name, 1.0) * float(lengths_N.sum()) ** (1 / self.temperature)
+            for name, lengths_N in self.lengths.items()
+        }
+        if min(share.values()) < 0 or sum(share.values()) <= 0 or self.temperature <= 0:
+            raise ConfigError("rates must not be negative, one must be positive, and so must the temperature", where="mixture")
+        if len(batches) == 1:
+            return batches
+        total = sum(batches.values())
+        return {name: max(int(part > 0), round(total * part / sum(share.values()))) for name, part in share.items()}

@@ -1,0 +1,93 @@
+"""Learning rates over a run, as factors of the peak rate.
+
+A schedule is called with the number of optimiser steps taken and with `progress`, the part of the run that is done
+(0 to 1, by steps or by time, whichever ends sooner). The published ones look at the step alone.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Protocol
+
+
+class Schedule(Protocol):
+    def __call__(self, step: int, progress: float) -> float: ...
+
+
+class WarmupCosine:
+    """Linear warm-up, then half a cosine down to `floor`, reached exactly at the end of the run.
+
+    Args:
+        warmup_steps: steps until the peak rate, never more than a tenth of the run.
+        floor: factor at the end.
+    """
+
+    def __init__(self, warmup_steps: int, floor: float = 0.0):
+        self.warmup_steps, self.floor = warmup_steps, floor
+
+    def __call__(self, step: int, progress: float) -> float:
+        decay = self.floor + (1 - self.floor) * (1 + math.cos(math.pi * min(1.0, progress))) / 2
+        return decay * _rise(step, progress, self.warmup_steps)
+
+
+class WarmupConstant:
+    """Linear warm-up, then the peak rate."""
+
+    def __init__(self, warmup_steps: int):
+        self.warmup_steps = warmup_steps
+
+    def __call__(self, step: int, progress: float) -> float:
+        return _rise(step, progress, self.warmup_steps)
+
+
+class PublishedCosine:
+    """The published fine-tuning schedule (SPEC §5).
+
+    Linear warm-up from a third, then a cosine of period `T_max` steps towards `eta_min_factor`. It counts the cosine
+    from the end of the warm-up but stops it at the absolute step `T_max`, so the rate drops abruptly there.
+    """
+
+    def __init__(self, num_warmup_steps: int, T_max: int, eta_min_factor: float = 0.1):
+        self.num_warmup_steps, self.T_max, self.eta_min_factor = num_warmup_steps, T_max, eta_min_factor
+
+    def __call__(self, step: int, progress: float = 0.0) -> float:
+        if step < self.num_warmup_steps:
+            return _warmup_from_third(step, self.num_warmup_steps)
+        if step >= self.T_max:
+            return self.eta_min_factor
+        angle = math.pi * (step - self.num_warmup_steps) / self.T_max
+        return self.eta_min_factor + (1 - self.eta_min_factor) * (1 + math.cos(angle)) / 2
+
+
+class PublishedMultistep:
+    """Published: linear warm-up from a third, then `gamma` once more at each milestone (absolute steps)."""
+
+    def __init__(self, num_warmup_steps: int, milestones: Sequence[int], gamma: float = 0.1):
+        self.num_warmup_steps, self.milestones, self.gamma = num_warmup_steps, sorted(milestones), gamma
+
+    def __call__(self, step: int, progress: float = 0.0) -> float:
+        if step < self.num_warmup_steps:
+            return _warmup_from_third(step, self.num_warmup_steps)
+        return self.gamma ** sum(step >= milestone for milestone in self.milestones)
+
+
+class PublishedInverseSqrt:
+    """The published pretraining schedule: constant for `num_warmup_steps`, then sqrt(timescale / steps since)."""
+
+    def __init__(self, num_warmup_steps: int, timescale: int | None = None):
+        self.num_warmup_steps, self.timescale = num_warmup_steps, timescale or num_warmup_steps
+
+    def __call__(self, step: int, progress: float = 0.0) -> float:
+        if step < self.num_warmup_steps:
+            return 1.0
+        return math.sqrt(self.timescale / (step + self.timescale - self.num_warmup_steps))
+
+
+def _warmup_from_third(step: int, steps: int) -> float:
+    return 1 / 3 + (2 / 3) * step / steps
+
+
+def _rise(step: int, progress: float, warmup_steps: int) -> float:
+    """Linear from the first step; a run of under ten warm-ups rises over its first tenth instead."""
+    return min(1.0, max((step + 1) / max(1, warmup_steps), progress * 10))
