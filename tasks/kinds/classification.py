@@ -66,20 +66,19 @@ class ClassificationTask(Task):
     ) -> Example:
         indices_K = self._known_indices(row) if target else None
         if self.mode == "encoder":
-            labels_R = None if indices_K is None else self._codes_of(indices_K)[:, 0]
+            labels_R = None if indices_K is None else self._tokens_of(indices_K)
             return Example(row_id, encoding, read_R=self.mask_positions(encoding), labels_R=labels_R)
         if indices_K is None:
             return Example(row_id, encoding, targets=self._questions)
-        codes_KW = self._codes_of(indices_K)
-        targets = [self._target(book, codes_KW[k], codes_KW[k]) for k, book in enumerate(self.books)]
-        return Example(row_id, encoding, targets=tuple(targets))
+        pairs = zip(self.books, indices_K, strict=True)
+        return Example(row_id, encoding, targets=tuple(t for book, i in pairs for t in self._answered(book, int(i))))
 
     def loss(self, output: ModelOutput, batch: Batch) -> Tensor:
         assert output.logits_DRV is not None and batch.labels_DR is not None, "a training batch holds labels"
         return token_loss(output.logits_DRV, batch.labels_DR, batch.candidates_V)
 
     def decode(self, output: ModelOutput, batch: Batch) -> list[Prediction]:
-        """Probabilities of each row's labels. Codes of several tokens need a batch encoded without its targets."""
+        """Probabilities of each row's labels."""
         assert output.logits_DRV is not None, "classification wants logits"
         book = self.books[0]
         logits_BKPWV = (
@@ -158,18 +157,25 @@ class ClassificationTask(Task):
         """The decoder rows that inference reads: each column's trie, one row for each prefix."""
         return tuple(self._target(book, book.codes_CW[c], None) for book in self.books for c in book.prefixes_P)
 
+    def _answered(self, book: CodeBook, index: int) -> list[Target]:
+        """The same decoder rows with the tokens of class `index` as labels where its path runs; none for -1."""
+        labels_PW = np.full((len(book.prefixes_P), book.width), IGNORE, dtype=np.int64)
+        if index >= 0:
+            labels_PW[book.readers_CW[index], np.arange(book.width)] = book.codes_CW[index]
+        return [
+            self._target(book, book.codes_CW[c], labels_W)
+            for c, labels_W in zip(book.prefixes_P, labels_PW, strict=True)
+        ]
+
     def _target(self, book: CodeBook, code_W: np.ndarray, labels_W: np.ndarray | None) -> Target:
         first = len(book.prefix)
-        ids_T = np.concatenate((book.prefix, np.where(code_W == IGNORE, book.codes_CW[0], code_W)))
+        ids_T = np.concatenate((book.prefix, code_W))
         return Target(ids_T, np.arange(first, first + book.width), labels_W)
 
-    def _codes_of(self, indices_K: np.ndarray) -> np.ndarray:
-        """Code tokens of each column's class, IGNORE where that is -1; int64 [K, W]."""
-        codes_KW = np.full((len(self.books), self.books[0].width), IGNORE, dtype=np.int64)
-        for k, (book, i) in enumerate(zip(self.books, indices_K, strict=True)):
-            if i >= 0:
-                codes_KW[k] = book.codes_CW[i]
-        return codes_KW
+    def _tokens_of(self, indices_K: np.ndarray) -> np.ndarray:
+        """Code token of each column's class, IGNORE where that is -1; int64 [K]."""
+        pairs = zip(self.books, indices_K, strict=True)
+        return np.array([book.codes_CW[i, 0] if i >= 0 else IGNORE for book, i in pairs], dtype=np.int64)
 
     def _indices(self, row: Row) -> np.ndarray:
         """Class of each target column, -1 where the cell is empty."""

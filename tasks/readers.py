@@ -1,0 +1,242 @@
+"""Tables from files, in chunks and in the order of the file.
+
+    csv tsv tab   delimited, with a header        parquet   Apache Parquet          jsonl   one JSON object a line
+    sdf           molecules with properties       smi       SMILES, blank, name     fasta   id, description, sequence
+
+Text formats may be gzipped (`.csv.gz`). Delimited cells stay text exactly as written: `NA` is a peptide, `007` an identifier;
+an empty cell is "".
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from mammal.tasks.errors import DataError
+from mammal.tokenization.errors import did_you_mean
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+CHUNK = 10_000
+"""Rows read at once."""
+
+
+def read_table(path: str | Path, *, limit: int | None = None) -> pd.DataFrame:
+    """A whole file as one frame.
+
+    Raises:
+        DataError: no such file, an unknown format, or contents that can't be read.
+    """
+    import pandas as pd
+
+    frames, left = [], limit
+    for frame in iter_tables(path, CHUNK if limit is None else min(limit, CHUNK)):
+        frames.append(frame if left is None else frame.head(left))
+        if left is not None:
+            left -= len(frames[-1])
+            if left <= 0:
+                break
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+
+
+def iter_tables(path: str | Path, chunk: int = CHUNK) -> Iterator[pd.DataFrame]:
+    """A file as frames of `chunk` rows (the last one may be shorter), in the order of the file.
+
+    A file with a header and no rows gives one empty frame that has the columns.
+
+    Raises:
+        DataError: no such file, an unknown format, or contents that can't be read.
+    """
+    file = existing_file(path)
+    reader = _READERS[file_format(file)]
+    try:
+        yield from reader(file, chunk)
+    except UnicodeDecodeError as error:
+        raise DataError(f"not UTF-8 text: {error.reason} at byte {error.start}", where=str(file)) from error
+    except (gzip.BadGzipFile, EOFError) as error:
+        raise DataError(f"damaged gzip file: {error}", where=str(file)) from error
+
+
+def iter_rows(path: str | Path, chunk: int = CHUNK) -> Iterator[dict[str, Any]]:
+    """A file row by row."""
+    for frame in iter_tables(path, chunk):
+        yield from frame.to_dict("records")  # type: ignore[misc]
+
+
+def file_format(path: str | Path) -> str:
+    """The format that a file's name says, `.gz` aside.
+
+    Raises:
+        DataError: a name that says none.
+    """
+    name = Path(path).name.lower().removesuffix(".gz")
+    suffix = name.rpartition(".")[2] if "." in name else ""
+    if suffix not in _READERS:
+        raise DataError(f"can't tell the format of {Path(path).name!r}", hint=f"one of {', '.join(sorted(_READERS))}")
+    return suffix
+
+
+def existing_file(path: str | Path) -> Path:
+    """The path, if there is such a file.
+
+    Raises:
+        DataError: there is none; the hint names files that are spelt like it.
+    """
+    file = Path(path)
+    if file.is_file():
+        return file
+    if file.is_dir():
+        raise DataError("is a folder, not a file", where=str(file))
+    if not file.parent.is_dir():
+        raise DataError("no such file, and no such folder", where=str(file))
+    neighbours = [f.name for f in islice(file.parent.iterdir(), 1000) if f.is_file()]
+    raise DataError("no such file", where=str(file), hint=did_you_mean(file.name, neighbours, noun="file"))
+
+
+def _delimited(delimiter: str) -> Callable[[Path, int], Iterator[pd.DataFrame]]:
+    def read(file: Path, chunk: int) -> Iterator[pd.DataFrame]:
+        import pandas as pd
+
+        try:
+            with pd.read_csv(
+                file, sep=delimiter, dtype=str, keep_default_na=False, chunksize=chunk, encoding="utf-8-sig"
+            ) as frames:
+                yield from frames
+        except pd.errors.EmptyDataError:
+            raise DataError("the file is empty", where=str(file)) from None
+        except pd.errors.ParserError as error:
+            raise DataError(str(error).strip().splitlines()[-1], where=str(file)) from error
+
+    return read
+
+
+def _parquet(file: Path, chunk: int) -> Iterator[pd.DataFrame]:
+    import pyarrow as pa
+    import pyarrow.parquet
+
+    try:
+        table = pa.parquet.ParquetFile(file)
+        empty = True
+        for batch in table.iter_batches(batch_size=chunk):
+            empty = False
+            yield batch.to_pandas()
+        if empty:
+            yield table.schema_arrow.empty_table().to_pandas()
+    except pa.ArrowInvalid as error:
+        raise DataError(f"not a Parquet file: {error}", where=str(file)) from error
+
+
+def _jsonl(file: Path, chunk: int) -> Iterator[pd.DataFrame]:
+    def records() -> Iterator[dict[str, Any]]:
+        with _text(file) as lines:
+            for number, line in enumerate(lines, start=1):
+                if not line.strip():
+                    continue
+                try:
+                    record = json.loads(line)
+                except json.JSONDecodeError as error:
+                    raise DataError(f"not JSON: {error.msg}", where=f"{file}:{number}") from error
+                if not isinstance(record, dict):
+                    raise DataError("a line holds one JSON object", where=f"{file}:{number}")
+                yield record
+
+    return _frames(records(), chunk)
+
+
+def _sdf(file: Path, chunk: int) -> Iterator[pd.DataFrame]:
+    """Columns `smiles` (canonical; "" where RDKit can't read the block), `name`, and the properties as text."""
+    from rdkit import Chem, rdBase
+
+    def records() -> Iterator[dict[str, Any]]:
+        with _bytes(file) as stream:
+            supplier = Chem.ForwardSDMolSupplier(stream)
+            while not supplier.atEnd():
+                silence = rdBase.BlockLogs()
+                try:
+                    molecule = next(supplier)
+                except StopIteration:
+                    return
+                finally:
+                    del silence
+                if molecule is None:
+                    yield {"smiles": "", "name": ""}
+                    continue
+                name = molecule.GetProp("_Name") if molecule.HasProp("_Name") else ""
+                properties = {p: molecule.GetProp(p) for p in molecule.GetPropNames()}
+                yield {"smiles": Chem.MolToSmiles(molecule), "name": name, **properties}
+
+    return _frames(records(), chunk)
+
+
+def _smi(file: Path, chunk: int) -> Iterator[pd.DataFrame]:
+    def records() -> Iterator[dict[str, Any]]:
+        with _text(file) as lines:
+            for line in lines:
+                if line.strip():
+                    smiles, _, name = line.strip().replace("\t", " ").partition(" ")
+                    yield {"smiles": smiles, "name": name.strip()}
+
+    return _frames(records(), chunk)
+
+
+def _fasta(file: Path, chunk: int) -> Iterator[pd.DataFrame]:
+    def records() -> Iterator[dict[str, Any]]:
+        header, parts = None, []
+        with _text(file) as lines:
+            for number, line in enumerate(lines, start=1):
+                text = line.strip()
+                if text.startswith(">"):
+                    if header is not None:
+                        yield _fasta_record(header, parts)
+                    header, parts = text[1:], []
+                elif text and header is None:
+                    raise DataError("a FASTA file begins with '>'", where=f"{file}:{number}")
+                elif text:
+                    parts.append(text)
+        if header is not None:
+            yield _fasta_record(header, parts)
+
+    return _frames(records(), chunk)
+
+
+def _fasta_record(header: str, parts: list[str]) -> dict[str, Any]:
+    name, _, description = header.partition(" ")
+    return {"id": name, "description": description.strip(), "sequence": "".join(parts)}
+
+
+def _frames(records: Iterable[dict[str, Any]], chunk: int) -> Iterator[pd.DataFrame]:
+    import pandas as pd
+
+    remaining = iter(records)
+    while rows := list(islice(remaining, chunk)):
+        yield pd.DataFrame(rows)
+
+
+def _bytes(file: Path) -> IO[bytes]:
+    return gzip.open(file, "rb") if file.suffix == ".gz" else file.open("rb")
+
+
+def _text(file: Path) -> IO[str]:
+    if file.suffix == ".gz":
+        return gzip.open(file, "rt", encoding="utf-8-sig")
+    return file.open(encoding="utf-8-sig")
+
+
+_READERS: dict[str, Callable[[Path, int], Iterator[pd.DataFrame]]] = {
+    "csv": _delimited(","),
+    "tsv": _delimited("\t"),
+    "tab": _delimited("\t"),
+    "parquet": _parquet,
+    "jsonl": _jsonl,
+    "sdf": _sdf,
+    "smi": _smi,
+    "smiles": _smi,
+    "fasta": _fasta,
+    "fa": _fasta,
+    "faa": _fasta,
+}
