@@ -1,0 +1,237 @@
+"""DNA variants written in place: reference first, on the window's strand.
+
+    ACGT[A/G]TTC      single-nucleotide variant          [A/C/G]           two alternate alleles
+    AC[-/AT]GT        insertion                          [A/G:0.23]        with the alternate's frequency
+    AC[CTT/-]GT       deletion                           [A/C/G:0.1,0.2]   one frequency an alternate
+
+Records of a VCF file become this notation (`from_vcf`, `write_in_place`), and this notation becomes the plain sequences
+that it stands for (`reference`, `alternate`, `choose`). Everything here is text; nothing reads files.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from mammal.tokenization.errors import PromptError
+
+BASES = frozenset("ACGTNRYSWKMBDHV")
+"""Letters of an allele or window: bases and ambiguity codes, upper case."""
+
+NO_BASES = "-"
+_VARIANT = re.compile(r"\[([^\[\]]*)\]")
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A site and its alleles.
+
+    Attributes:
+        ref: the reference allele; "" for an insertion.
+        alts: alternate alleles, at least one, none equal to another or to `ref`; "" for a deletion.
+        frequencies: of each alternate allele, between 0 and 1; empty where unknown.
+
+    Raises:
+        PromptError: an allele that is no sequence of bases, doubled alleles, or frequencies that don't fit.
+    """
+
+    ref: str
+    alts: tuple[str, ...]
+    frequencies: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        alleles = (self.ref, *self.alts)
+        for allele in alleles:
+            _check_bases(allele)
+        if not self.alts:
+            raise PromptError(f"the site {self.ref!r} has no alternate allele")
+        if len(set(alleles)) < len(alleles):
+            raise PromptError(f"the variant {_joined(alleles)} names an allele twice")
+        if self.frequencies and len(self.frequencies) != len(self.alts):
+            counts = f"{len(self.frequencies)} frequencies for {len(self.alts)} alternate alleles"
+            raise PromptError(f"the variant {_joined(alleles)} has {counts}")
+        if not all(0 <= frequency <= 1 for frequency in self.frequencies):
+            raise PromptError(f"the variant {_joined(alleles)} has a frequency outside 0 to 1")
+
+    def __str__(self) -> str:
+        alleles = _joined((self.ref, *self.alts))
+        return f"[{alleles}:{','.join(map(repr, self.frequencies))}]" if self.frequencies else f"[{alleles}]"
+
+    @property
+    def alleles(self) -> tuple[str, ...]:
+        """Reference first, as genotypes of a VCF file number them."""
+        return (self.ref, *self.alts)
+
+    @property
+    def is_snv(self) -> bool:
+        """One base for one other base: a single token of our vocabulary (where both are A, C, G or T)."""
+        return len(self.alts) == 1 and len(self.ref) == len(self.alts[0]) == 1
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A variant and the index, in a window, of the first reference base that it replaces (or stands before)."""
+
+    start: int
+    variant: Variant
+
+    @property
+    def end(self) -> int:
+        return self.start + len(self.variant.ref)
+
+
+def from_vcf(start: int, ref: str, alts: Sequence[str], frequencies: Sequence[float] = ()) -> Placed:
+    """A variant from VCF-style alleles, without the bases that all alleles share.
+
+    `("A", ["AT"])` is the insertion `[-/T]` one base further on; `("CTT", ["C"])` is `[TT/-]`. Shared bases are taken
+    off in front first (the anchor base of VCF 4.3, section 1.6.1), then at the end.
+
+    Args:
+        start: index of the first base of `ref` in the window.
+        ref: reference allele, as in the file.
+        alts: alternate alleles; symbolic ones (`<DEL>`, `*`, breakends) are refused.
+        frequencies: of each alternate.
+
+    Raises:
+        PromptError: an allele that can't be written in place.
+    """
+    alleles = [allele.upper() for allele in (ref, *alts)]
+    for allele in alleles:
+        if not allele or not BASES.issuperset(allele):
+            hint = "symbolic alleles and breakends can't be written in place; '.' is no allele"
+            raise PromptError(f"the allele {allele!r} is not a sequence of bases", hint=hint)
+    if len(set(alleles)) < len(alleles):
+        raise PromptError(f"the variant {'/'.join(alleles)} names an allele twice")
+    shortest = min(map(len, alleles))
+    front = next((i for i in range(shortest) if len({allele[i] for allele in alleles}) > 1), shortest)
+    alleles = [allele[front:] for allele in alleles]
+    shortest = min(map(len, alleles))
+    back = next((i for i in range(shortest) if len({allele[-1 - i] for allele in alleles}) > 1), shortest)
+    ref, *alts = (allele[: len(allele) - back] for allele in alleles)
+    return Placed(start + front, Variant(ref, tuple(alts), tuple(map(float, frequencies))))
+
+
+def write_in_place(window: str, variants: Iterable[Placed]) -> str:
+    """Writes variants into a reference window.
+
+    Raises:
+        PromptError: a variant lies outside the window, overlaps another, or its reference allele is not what stands
+            in the window.
+    """
+    window = window.upper()
+    _check_bases(window)
+    pieces: list[str] = []
+    end = 0
+    for placed in sorted(variants, key=lambda placed: (placed.start, placed.end)):
+        where = f"variant {placed.variant} at base {placed.start + 1} of the window"
+        if placed.start < 0 or placed.end > len(window):
+            raise PromptError(f"the window has {len(window)} bases", where=where)
+        if placed.start < end:
+            raise PromptError("it overlaps the variant before it", where=where)
+        found = window[placed.start : placed.end]
+        if found != placed.variant.ref:
+            hint = "wrong strand, genome build or coordinate"
+            raise PromptError(f"the window reads {found!r}, not {placed.variant.ref!r}", where=where, hint=hint)
+        pieces += [window[end : placed.start], str(placed.variant)]
+        end = placed.end
+    return "".join([*pieces, window[end:]])
+
+
+def parse(text: str) -> list[str | Variant]:
+    """Cuts in-place text into stretches of bases and variants; joined with `str`, they give the text again.
+
+    Lower case is folded, and frequencies are written in their shortest form.
+
+    Raises:
+        PromptError: names the character where the text stops being in-place notation.
+    """
+    pieces: list[str | Variant] = []
+    end = 0
+    for match in _VARIANT.finditer(text):
+        pieces += _stretch(text, end, match.start())
+        try:
+            pieces.append(_variant(match[1].upper()))
+        except PromptError as error:
+            raise PromptError(error.what, where=_place(match.start()), hint=error.hint) from None
+        end = match.end()
+    return [*pieces, *_stretch(text, end, len(text))]
+
+
+def choose(text: str, alleles: int | Sequence[int]) -> str:
+    """The plain sequence in which each variant is replaced by one of its alleles.
+
+    Args:
+        text: in-place notation.
+        alleles: number of the allele, 0 for the reference: one for all variants, or one for each in order (a
+            haplotype, as in a phased VCF genotype).
+
+    Raises:
+        PromptError: a variant has no such allele, or the counts differ.
+    """
+    pieces = parse(text)
+    count = sum(isinstance(piece, Variant) for piece in pieces)
+    numbers = [alleles] * count if isinstance(alleles, int) else list(alleles)
+    if len(numbers) != count:
+        raise PromptError(f"{len(numbers)} alleles are chosen for {count} variants")
+    chosen = iter(numbers)
+    return "".join(piece if isinstance(piece, str) else _allele(piece, next(chosen)) for piece in pieces)
+
+
+def reference(text: str) -> str:
+    """The reference sequence of in-place text."""
+    return choose(text, 0)
+
+
+def alternate(text: str) -> str:
+    """The sequence with the first alternate allele of every variant."""
+    return choose(text, 1)
+
+
+def _allele(variant: Variant, number: int) -> str:
+    if not 0 <= number < len(variant.alleles):
+        raise PromptError(f"the variant {variant} has no allele {number}")
+    return variant.alleles[number]
+
+
+def _variant(body: str) -> Variant:
+    alleles, colon, numbers = body.partition(":")
+    if "" in alleles.split("/"):
+        raise PromptError(f"the variant [{body}] has an empty allele", hint=f"write {NO_BASES} for no bases")
+    ref, *alts = ("" if allele == NO_BASES else allele for allele in alleles.split("/"))
+    return Variant(ref, tuple(alts), tuple(map(_frequency, numbers.split(","))) if colon else ())
+
+
+def _frequency(text: str) -> float:
+    try:
+        frequency = float(text)
+    except ValueError:
+        frequency = math.nan
+    if not math.isfinite(frequency):
+        raise PromptError(f"the frequency {text!r} is not a number")
+    return frequency
+
+
+def _stretch(text: str, start: int, end: int) -> list[str]:
+    """Plain bases between two variants, as a list of one, or of none where there are none."""
+    stretch = text[start:end].upper()
+    for index, letter in enumerate(stretch):
+        if letter not in BASES:
+            hint = "a variant is written [ref/alt], with - for no bases"
+            raise PromptError(f"{text[start + index]!r} is no base", where=_place(start + index), hint=hint)
+    return [stretch] if stretch else []
+
+
+def _check_bases(sequence: str) -> None:
+    wrong = next((letter for letter in sequence if letter not in BASES), None)
+    if wrong is not None:
+        raise PromptError(f"{wrong!r} is no base", hint=f"bases are {''.join(sorted(BASES))}; no bases are written -")
+
+
+def _joined(alleles: Iterable[str]) -> str:
+    return "/".join(allele or NO_BASES for allele in alleles)
+
+
+def _place(index: int) -> str:
+    return f"character {index + 1} of the DNA text"
