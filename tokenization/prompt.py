@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 SCALARS_LITERALS = "SCALARS_LITERALS"
 SCALARS_FROM_DICT = "SCALARS_FROM_DICT"
 EMBEDDINGS_FROM_DICT = "EXTERNAL_EMBEDDINGS_FROM_DICT"
+NUMBERS_AND_EMBEDDINGS = (SCALARS_LITERALS, SCALARS_FROM_DICT, EMBEDDINGS_FROM_DICT)
 
 TruncMode = Literal["RIGHT", "RAND"]
 
@@ -135,6 +136,8 @@ def _parse_head(head: str) -> tuple[str, int | None, TruncMode | None]:
         raise PromptError(f"there is no segment type {head!r}", hint=f"vectors enter by {EMBEDDINGS_FROM_DICT}")
     if head.startswith("EXTERNAL_EMBEDDINGS_"):
         return head, None, None
+    if "<" in head:
+        raise PromptError(f"the segment tag is not closed: {_shorten(_OPENER + head)!r}", hint="close it with '>'")
     alphabet, *attributes = head.split("@")
     max_len: int | None = None
     trunc: TruncMode | None = None
@@ -147,8 +150,6 @@ def _parse_head(head: str) -> tuple[str, int | None, TruncMode | None]:
             trunc = "RAND"
         elif attribute.startswith(_TRUNC_MODE):
             raise PromptError(f"unknown {attribute!r} in the segment tag", hint="TRUNC-MODE is RIGHT or RAND")
-        elif "<" in head:
-            raise PromptError(f"the segment tag is not closed: {_shorten(_OPENER + head)!r}", hint="close it with '>'")
         else:
             hint = did_you_mean(attribute.partition("=")[0], ["MAX-LEN", "TRUNC-MODE"], noun="attribute")
             raise PromptError(f"unknown attribute {attribute!r} in the segment tag", hint=hint)

@@ -1,0 +1,245 @@
+"""One alphabet on disk: a JSON file of the Hugging Face `tokenizers` library, and its entry in `config.yaml`.
+
+Two kinds are read: WordLevel (a table of whole tokens) and BPE (characters merged by rules). The file stays as it was
+read in `document`; whatever this package does not use is written back unchanged.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mammal.tokenization.errors import TokenizerError
+
+_LAYOUT = (
+    "version",
+    "truncation",
+    "padding",
+    "added_tokens",
+    "normalizer",
+    "pre_tokenizer",
+    "post_processor",
+    "decoder",
+    "model",
+)
+_BPE_DEFAULTS: dict[str, Any] = {
+    "type": "BPE",
+    "dropout": None,
+    "unk_token": None,
+    "continuing_subword_prefix": None,
+    "end_of_word_suffix": None,
+    "fuse_unk": False,
+    "byte_fallback": False,
+    "ignore_merges": False,
+    "vocab": {},
+    "merges": [],
+}
+_PLAIN_TOKEN = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
+
+
+@dataclass(frozen=True)
+class Split:
+    """How text is cut before the model reads it.
+
+    Attributes:
+        pattern: an Oniguruma regular expression.
+        keeps_rest: what lies between two matches becomes a piece of its own (Isolated), or is dropped
+            (Removed and inverted: blanks of the published amino-acid alphabet).
+    """
+
+    pattern: str
+    keeps_rest: bool
+
+
+@dataclass
+class AlphabetFile:
+    """What one file and its `config.yaml` entry say.
+
+    Attributes:
+        name: the alphabet's name in prompts.
+        entry: its entry in `config.yaml`, keys that only others read included.
+        document: the JSON.
+    """
+
+    name: str
+    entry: dict[str, Any]
+    document: dict[str, Any] = field(repr=False)
+
+    @classmethod
+    def read(cls, path: Path, name: str, entry: Mapping[str, Any]) -> AlphabetFile:
+        """Read and check a file.
+
+        Raises:
+            TokenizerError: the file is missing, is no JSON, or uses a part of the format that is not supported.
+        """
+        try:
+            document = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise TokenizerError(f"the file of alphabet {name} is missing", where=str(path)) from None
+        except (UnicodeDecodeError, json.JSONDecodeError) as error:
+            raise TokenizerError(f"not a JSON file: {error}", where=str(path)) from None
+        file = cls(name, dict(entry), document)
+        try:
+            file._check()
+        except TokenizerError as error:
+            raise TokenizerError(error.what, where=str(path), hint=error.hint) from None
+        return file
+
+    @property
+    def file_name(self) -> str:
+        path = self.entry.get("json_path") or self.entry.get("modular_json_path")
+        if not path:
+            raise TokenizerError(f"the config.yaml entry of alphabet {self.name} names no file", hint="add json_path")
+        return Path(path).name
+
+    @property
+    def model(self) -> dict[str, Any]:
+        return self.document["model"]
+
+    @property
+    def vocab(self) -> dict[str, int]:
+        """Every token of this alphabet, special ones included."""
+        return self.model["vocab"]
+
+    @property
+    def specials(self) -> dict[str, int]:
+        """The special tokens in file order. The model's vocabulary decides an id where it lists the token."""
+        vocab = self.vocab
+        return {token["content"]: vocab.get(token["content"], token["id"]) for token in self.document["added_tokens"]}
+
+    @property
+    def regular(self) -> dict[str, int]:
+        specials = self.specials
+        return {token: id for token, id in self.vocab.items() if token not in specials}
+
+    @property
+    def unknown(self) -> str:
+        return self.model["unk_token"]
+
+    @property
+    def merges(self) -> list[tuple[str, str]]:
+        """BPE rules, first wins; older files write "a b" where newer ones write ["a", "b"]."""
+        merges = self.model.get("merges", [])
+        return [tuple(rule.split(" ")) if isinstance(rule, str) else tuple(rule) for rule in merges]
+
+    @property
+    def split(self) -> Split | None:
+        """The cut before the model, None where the model reads the whole text at once."""
+        pre_tokenizer = self.document.get("pre_tokenizer")
+        if pre_tokenizer and pre_tokenizer["type"] == "Sequence" and len(pre_tokenizer["pretokenizers"]) == 1:
+            pre_tokenizer = pre_tokenizer["pretokenizers"][0]
+        if pre_tokenizer is None:
+            return None
+        if pre_tokenizer["type"] == "Split" and "Regex" in pre_tokenizer["pattern"]:
+            pattern = pre_tokenizer["pattern"]["Regex"]
+            if (pre_tokenizer["behavior"], pre_tokenizer["invert"]) == ("Removed", True):
+                return Split(pattern, keeps_rest=False)
+            if (pre_tokenizer["behavior"], pre_tokenizer["invert"]) == ("Isolated", False):
+                return Split(pattern, keeps_rest=True)
+        raise TokenizerError(
+            f"alphabet {self.name} has a pre-tokenizer that is not supported",
+            hint="use one Split by a Regex, Isolated, or Removed and inverted",
+        )
+
+    @property
+    def folding(self) -> dict[int, int]:
+        """Characters read as others (`str.translate` table): `fold_case: upper` in `config.yaml`, or a normalizer."""
+        fold_case = self.entry.get("fold_case")
+        if fold_case not in (None, "upper"):
+            raise TokenizerError(f"alphabet {self.name} has fold_case: {fold_case}", hint="only 'upper' is known")
+        table = {ord(low): ord(low) - 32 for low in "abcdefghijklmnopqrstuvwxyz"} if fold_case else {}
+        return table | _replacements(self.document.get("normalizer"), self.name)
+
+    @property
+    def max_len(self) -> int | None:
+        """The most tokens of one segment, cut on the right; `config.yaml` decides over the file."""
+        if self.entry.get("max_len") is not None:
+            return int(self.entry["max_len"])
+        truncation = self.document.get("truncation")
+        return truncation["max_length"] if truncation else None
+
+    def add_specials(self, ids: Mapping[str, int]) -> None:
+        """Add special tokens that the file does not have yet."""
+        self.document["added_tokens"] += [{"id": id, "content": token, **_PLAIN_TOKEN} for token, id in ids.items()]
+        self.vocab.update(ids)
+
+    def renumber(self, specials: Mapping[str, int], first_id: int) -> int:
+        """Give the file these special tokens, and its regular ones consecutive ids in their old order.
+
+        Returns:
+            The id after the last one given.
+        """
+        regular = sorted((id, token) for token, id in self.vocab.items() if token not in specials)
+        self.document["added_tokens"] = []
+        self.model["vocab"] = {}
+        self.add_specials(specials)
+        self.vocab.update({token: id for id, (_, token) in enumerate(regular, first_id)})
+        return first_id + len(regular)
+
+    def rules(self) -> dict[str, Any]:
+        """Everything of the file that ids depend on, in one spelling."""
+        split = self.split
+        return {
+            "model": self.model["type"],
+            "vocab": self.vocab,
+            "merges": self.merges,
+            "options": {key: self.model.get(key, False) for key in ("fuse_unk", "byte_fallback", "ignore_merges")},
+            "unknown": self.unknown,
+            "specials": self.specials,
+            "split": [split.pattern, split.keeps_rest] if split else None,
+            "folding": {chr(old): chr(new) for old, new in self.folding.items()},
+            "max_len": self.max_len,
+        }
+
+    def to_json(self) -> str:
+        """The file as the `tokenizers` library writes it: tokens by id, every key of the format, merges as pairs."""
+        model = self.model
+        if model["type"] == "BPE":
+            model = {key: model.get(key, default) for key, default in _BPE_DEFAULTS.items()}
+            model["merges"] = [list(rule) for rule in self.merges]
+        vocab = dict(sorted(self.vocab.items(), key=lambda item: item[1]))
+        document = {key: self.document.get(key) for key in _LAYOUT} | {"model": model | {"vocab": vocab}}
+        return json.dumps(document, indent=2, ensure_ascii=False)
+
+    def _check(self) -> None:
+        try:
+            kind, unknown, vocab = self.model["type"], self.model["unk_token"], self.vocab
+            added = self.document["added_tokens"]
+            flags = [(token["content"], token["id"], token) for token in added]
+        except (KeyError, TypeError) as error:
+            raise TokenizerError(f"not a tokenizers file: {error!r} is missing") from None
+        if kind not in ("BPE", "WordLevel"):
+            raise TokenizerError(f"the model is of type {kind}", hint="BPE and WordLevel are read")
+        if unknown not in vocab:
+            raise TokenizerError(f"the unknown token {unknown!r} is not in the vocabulary")
+        for part in ("padding", "post_processor"):
+            if self.document.get(part):
+                raise TokenizerError(f"the file sets {part}, which would add tokens to every segment")
+        if (self.document.get("truncation") or {}).get("direction", "Right") != "Right":
+            raise TokenizerError("the file truncates on the left")
+        for option in ("dropout", "continuing_subword_prefix", "end_of_word_suffix"):
+            if self.model.get(option):
+                raise TokenizerError(f"the BPE option {option} is not supported")
+        for content, id, token in flags:
+            if any(token.get(flag) for flag in ("single_word", "lstrip", "rstrip", "normalized")):
+                raise TokenizerError(f"the special token {content!r} has a matching rule that is not supported")
+            if vocab.get(content, id) != id:
+                raise TokenizerError(f"the special token {content!r} has two ids, {id} and {vocab[content]}")
+
+
+def _replacements(normalizer: Mapping[str, Any] | None, name: str) -> dict[int, int]:
+    if normalizer is None:
+        return {}
+    steps = normalizer["normalizers"] if normalizer["type"] == "Sequence" else [normalizer]
+    table: dict[int, int] = {}
+    for step in steps:
+        old, new = step.get("pattern", {}).get("String", ""), step.get("content", "")
+        if step["type"] != "Replace" or len(old) != 1 or len(new) != 1:
+            raise TokenizerError(
+                f"alphabet {name} has a normalizer that is not supported", hint="replace single characters by others"
+            )
+        table[ord(old)] = ord(new)
+    return table

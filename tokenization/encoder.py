@@ -1,0 +1,252 @@
+"""Prompt text to `Encoding`: each segment is read by its alphabet, cut to length, and laid behind the one before.
+
+Shapes: L tokens.
+"""
+
+from __future__ import annotations
+
+import random
+from bisect import bisect_right
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from mammal.tokenization.encoding import Encoding
+from mammal.tokenization.errors import PromptError, UnknownTokenError, did_you_mean
+from mammal.tokenization.notices import Notices
+from mammal.tokenization.offsets import Locator
+from mammal.tokenization.prompt import (
+    EMBEDDINGS_FROM_DICT,
+    NUMBERS_AND_EMBEDDINGS,
+    SCALARS_FROM_DICT,
+    SCALARS_LITERALS,
+    Segment,
+    find_tags,
+    parse,
+    place,
+    tag,
+    text_before_first_tag,
+)
+from mammal.tokenization.specials import Specials
+from mammal.tokenization.subtokenizer import SubTokenizer
+from mammal.tokenization.unknown import unknown_tag, unknown_token
+from mammal.tokenization.values import (
+    embedding_count,
+    literal_values,
+    sample_values,
+    sample_vectors,
+    take_variant_values,
+)
+
+EOS, SCALAR, EMBEDDINGS = tag("EOS"), tag("SCALAR"), tag("EMBEDDINGS")
+
+
+@dataclass(frozen=True)
+class Options:
+    """How prompts are encoded, see `Tokenizer.encode`."""
+
+    max_len: int | None = None
+    pad_id: int | None = None
+    on_unknown: str | None = "raise"
+    require_eos: bool = True
+
+
+@dataclass
+class _Row:
+    """What has been read of a prompt so far."""
+
+    chunks: list[np.ndarray] = field(default_factory=list)
+    windows: list[tuple[int, int]] = field(default_factory=list)
+    values: list[tuple[int, float]] = field(default_factory=list)
+    embeddings: list[tuple[int, np.ndarray]] = field(default_factory=list)
+    length: int = 0
+    is_cut: bool = False
+
+    def add(self, chunks: list[np.ndarray], window: tuple[int, int] | None = None) -> None:
+        """Add the ids of a segment, or those of its tokens [start, end) only."""
+        length = sum(map(len, chunks))
+        start, end = window or (0, length)
+        if end - start < length:
+            chunks = [np.concatenate(chunks)[start:end]]
+            self.is_cut = True
+        self.chunks += chunks
+        self.windows.append((start, end))
+        self.length += end - start
+
+
+class PromptEncoder:
+    """Encodes prompts with a fixed set of alphabets and special tokens.
+
+    Attributes:
+        alphabets: by name; the first one reads the tokens that stand for numbers and embeddings.
+        rng: draws the windows of TRUNC-MODE=RAND: one draw a truncated segment, in reading order.
+    """
+
+    def __init__(self, alphabets: Mapping[str, SubTokenizer], specials: Specials, rng: random.Random):
+        self.alphabets, self.specials, self.rng = dict(alphabets), specials, rng
+        self._first = next(iter(self.alphabets.values()))
+        self._unknown_id = self._first.unknown_id
+
+    def encode(self, text: str, sample: Mapping[str, Any] | None, options: Options, notices: Notices) -> Encoding:
+        """Encode one prompt.
+
+        Raises:
+            PromptError: the prompt breaks the grammar, or a number of it can't be read.
+            UnknownTokenError: it holds what its alphabets don't know, and `options.on_unknown` is "raise".
+        """
+        segments = parse(text)
+        if not text.isascii():
+            _check_unicode(text)
+        if options.require_eos:
+            self._check_ends(segments[-1], len(text))
+        if junk := text_before_first_tag(text).strip():
+            notices.add("junk", lambda: f"text before the first segment tag is not read: {junk[:40]!r}")
+        row = _Row()
+        for segment in segments:
+            if (alphabet := self.alphabets.get(segment.alphabet)) is not None:
+                self._read_text(segment, alphabet, row, options, notices)
+            elif segment.alphabet in (SCALARS_LITERALS, SCALARS_FROM_DICT):
+                self._read_scalars(segment, sample, row)
+            elif segment.is_embedding:
+                self._read_embeddings(segment, sample, row, notices)
+            else:
+                raise self._unknown_alphabet(segment)
+        encoding = self._lay_out(text, row, options)
+        if (encoding.ids_L == self._unknown_id).any():
+            _refuse_or_warn(options, notices, "unknown", lambda: unknown_token(segments, encoding, self))
+        if options.require_eos and (row.is_cut or row.length > len(encoding)):
+            self._check_eos_kept(encoding, notices)
+        return encoding
+
+    def placeholders(self, token: str, count: int) -> list[np.ndarray]:
+        """Ids of `count` tokens that stand for a number or an embedding; unknown where the vocabulary lacks them."""
+        if token in self.specials.ids:
+            return [np.full(count, self.specials.ids[token], dtype=np.int32)]
+        return [self._first.encode(token * count)]
+
+    def _read_text(
+        self, segment: Segment, alphabet: SubTokenizer, row: _Row, options: Options, notices: Notices
+    ) -> None:
+        chunks, values, length, start = [], [], 0, segment.start
+        for i, part in enumerate(self.specials.cut(segment.text)):
+            if i % 2:
+                ids = self.specials.run_ids(part)
+            elif not part:
+                continue
+            elif ":" in part and alphabet.has_variants:
+                text, marks, _ = take_variant_values(part, start)
+                ids = alphabet.encode(text)
+                values += _values_on_tokens(marks, alphabet.spans(text), length)
+            else:
+                ids = alphabet.encode(part)
+                if "<" in part and alphabet.splits_tags:
+                    self._check_tags(part, start, options, notices)
+            chunks.append(ids)
+            length += len(ids)
+            start += len(part)
+        first, end = window = _window(segment, alphabet.max_len, length, self.rng)
+        row.values += [(row.length + token - first, value) for token, value in values if first <= token < end]
+        row.add(chunks, window)
+
+    def _read_scalars(self, segment: Segment, sample: Mapping[str, Any] | None, row: _Row) -> None:
+        is_literal = segment.alphabet == SCALARS_LITERALS
+        values = literal_values(segment) if is_literal else sample_values(segment, sample)
+        chunks = self.placeholders(SCALAR, len(values))
+        if len(chunks[0]) != len(values):
+            raise PromptError(f"this tokenizer has no {SCALAR} token", where=place(segment.start))
+        row.values += enumerate(values.tolist(), row.length)
+        row.add(chunks)
+
+    def _read_embeddings(self, segment: Segment, sample: Mapping[str, Any] | None, row: _Row, notices: Notices) -> None:
+        chunks = self.placeholders(EMBEDDINGS, embedding_count(segment))
+        vectors = sample_vectors(segment, sample) if segment.alphabet == EMBEDDINGS_FROM_DICT else None
+        if vectors is None:
+            notices.add("embeddings", lambda: f"{place(segment.start)}: {segment.text!r} stands for no vectors yet")
+        else:
+            row.embeddings.append((row.length, vectors))
+        row.add(chunks)
+
+    def _lay_out(self, text: str, row: _Row, options: Options) -> Encoding:
+        """Join what was read, cut it to the overall length on the right, and pad it."""
+        ids_L = np.concatenate(row.chunks) if row.chunks else np.empty(0, dtype=np.int32)
+        read = len(ids_L)
+        if options.max_len is not None:
+            ids_L = ids_L[: options.max_len]
+            if options.pad_id is not None and read < options.max_len:
+                ids_L = np.pad(ids_L, (0, options.max_len - read), constant_values=options.pad_id)
+        length = len(ids_L)
+        values_L, has_value_L = np.zeros(length, dtype=np.float32), np.zeros(length, dtype=bool)
+        for position, value in row.values:
+            if position < length:
+                values_L[position], has_value_L[position] = value, True
+        mask_L = np.ones(length, dtype=bool)
+        mask_L[read:] = False
+        embeddings = [(start, vectors[: length - start]) for start, vectors in row.embeddings if start < length]
+        locate = Locator(self, text, tuple(row.windows), length)
+        return Encoding(ids_L, values_L, has_value_L, mask_L, tuple(embeddings), locate)
+
+    def _check_ends(self, last: Segment, length: int) -> None:
+        """The rule is on the text: what is cut off later, or numbers in the last segment, do not count."""
+        if last.alphabet in NUMBERS_AND_EMBEDDINGS or last.is_embedding:
+            hint = f"numbers can't end a prompt: put {EOS} in a segment behind them, or pass require_eos=False"
+        elif last.text.rstrip().endswith(EOS):
+            return
+        else:
+            hint = f"add {EOS}, or pass require_eos=False"
+        raise PromptError(f"the prompt does not end with {EOS}", where=place(length), hint=hint)
+
+    def _check_eos_kept(self, encoding: Encoding, notices: Notices) -> None:
+        if self.specials.ids.get(EOS) not in encoding.ids_L:
+            notices.add("eos", lambda: f"{EOS} was cut off: the prompt is longer than its MAX-LEN or max_len allows")
+
+    def _check_tags(self, part: str, start: int, options: Options, notices: Notices) -> None:
+        """Tell of a tag that this alphabet would read as characters."""
+        if tags := find_tags(part):
+            position = start + tags[0].start
+            _refuse_or_warn(options, notices, "tag", lambda: unknown_tag(tags[0].text, position, self.specials.ids))
+
+    def _unknown_alphabet(self, segment: Segment) -> PromptError:
+        names = [*self.alphabets, *NUMBERS_AND_EMBEDDINGS]
+        return PromptError(
+            f"the tokenizer has no alphabet {segment.alphabet!r}",
+            where=place(segment.start),
+            hint=did_you_mean(segment.alphabet, names, noun="alphabet"),
+        )
+
+
+def _window(segment: Segment, alphabet_max: int | None, length: int, rng: random.Random) -> tuple[int, int]:
+    """Which tokens [start, end) of a segment stay.
+
+    RAND keeps the last k tokens, k drawn from [max_len, length], then the first max_len of those. It draws only when
+    something has to go, so the order of draws follows the order of truncated segments (published rule).
+    """
+    if alphabet_max is not None:
+        length = min(length, alphabet_max)
+    if segment.max_len is None or length <= segment.max_len:
+        return 0, length
+    start = length - rng.randint(segment.max_len, length) if segment.trunc == "RAND" else 0
+    return start, start + segment.max_len
+
+
+def _values_on_tokens(
+    marks: list[tuple[int, float]], spans: list[tuple[int, int]], first_token: int
+) -> list[tuple[int, float]]:
+    """Each value with the token that covers its character."""
+    ends = [end for _, end in spans]
+    return [(first_token + bisect_right(ends, character), value) for character, value in marks]
+
+
+def _refuse_or_warn(options: Options, notices: Notices, kind: str, error: Callable[[], UnknownTokenError]) -> None:
+    if options.on_unknown == "raise":
+        raise error()
+    if options.on_unknown not in ("warn", None):
+        raise PromptError(f"on_unknown={options.on_unknown!r} is not known", hint="use 'raise' or 'warn'")
+    notices.add(kind, lambda: str(error()))
+
+
+def _check_unicode(text: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise PromptError("half of a surrogate pair is no character", where=place(error.start)) from None

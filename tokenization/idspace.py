@@ -1,0 +1,228 @@
+"""Who owns which id. One space of ids is shared by every alphabet of a tokenizer.
+
+Special tokens have the same ids in every alphabet; a regular token belongs to one alphabet, so "C" of AA and "C" of
+SMILES are two tokens with two ids. Ids never move once a checkpoint uses them: tokens are only ever added.
+How ids are given is `numbering.py`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from mammal.tokenization.alphabet_file import AlphabetFile
+from mammal.tokenization.errors import TokenizerError, did_you_mean
+from mammal.tokenization.folder import find_folder, read_folder, write_folder
+from mammal.tokenization.numbering import Limits, check_ids, highest_id, new_specials, number_alphabet, number_alphabets
+from mammal.tokenization.prompt import tag
+
+_DERIVED = ("specials", "hash", "_tokens")
+
+
+class IdSpace:
+    """Alphabets and their ids: made, loaded, saved, extended and asked.
+
+    Args:
+        files: the alphabets in order, numbered.
+        limits: highest ids allowed.
+
+    Raises:
+        TokenizerError: two tokens have one id, or the alphabets disagree on special tokens.
+    """
+
+    def __init__(self, files: Sequence[AlphabetFile], limits: Limits):
+        check_ids(files, limits)
+        self._files, self._limits = list(files), limits
+
+    @classmethod
+    def load(cls, source: str | Path | None = None) -> Self:
+        """Load a tokenizer.
+
+        Args:
+            source: a tokenizer folder, a bundle folder with `tokenizer/` inside, or a hub id; None: our own vocabulary.
+
+        Raises:
+            TokenizerError: nothing is there, a file is malformed, or ids collide.
+        """
+        return cls(*read_folder(find_folder(source)))
+
+    @classmethod
+    def create(
+        cls,
+        alphabets: Mapping[str, str | Path | Mapping[str, Any]],
+        special_tokens: Iterable[str] = (),
+        max_token_id: int | None = None,
+        max_special_id: int | None = None,
+    ) -> Self:
+        """Number the tokens of alphabets afresh and make one tokenizer of them.
+
+        Args:
+            alphabets: the JSON file of each alphabet by name, or its `config.yaml` entry (`json_path`, and if wanted
+                `minimal_token_id`, `max_len`, `fold_case`).
+            special_tokens: the first special tokens; those of the files follow.
+            max_token_id: highest id allowed.
+            max_special_id: highest id of a special token; regular tokens begin after it.
+
+        Raises:
+            TokenizerError: a file is malformed, or the tokens don't fit under the limits.
+        """
+        files = [_read_alphabet(name, entry, i) for i, (name, entry) in enumerate(alphabets.items())]
+        limits = Limits(max_token_id, max_special_id)
+        number_alphabets(files, special_tokens, limits)
+        return cls(files, limits)
+
+    def save(self, folder: str | Path) -> None:
+        """Write the folder that `load` reads; the published code reads it too."""
+        write_folder(Path(folder), self._files, self._limits)
+
+    def add_special_tokens(self, tokens: Iterable[str]) -> int:
+        """Add special tokens, in alphabetical order after the highest special id. Known ones are left as they are.
+
+        Two calls with one token each can give other ids than one call with both.
+
+        Returns:
+            How many were new.
+
+        Raises:
+            TokenizerError: no room is left, or a token is a regular token of some alphabet.
+        """
+        ids = new_specials(tokens, self._files, self._limits)
+        for file in self._files:
+            file.add_specials(ids)
+        self._changed()
+        return len(ids)
+
+    def add_subtokenizer(self, name: str, json_path: str | Path, minimal_token_id: int | None = None) -> None:
+        """Add an alphabet. Its tokens get ids above all that exist, from `minimal_token_id` at the earliest.
+
+        Raises:
+            TokenizerError: the name is taken, the file is malformed, or the tokens don't fit under the limits.
+        """
+        if name in self.alphabets:
+            raise TokenizerError(f"the tokenizer has an alphabet {name} already")
+        limit = {} if minimal_token_id is None else {"minimal_token_id": minimal_token_id}
+        file = _read_alphabet(name, {"json_path": str(json_path), **limit}, len(self._files))
+        number_alphabet(file, self._files, self._limits)
+        self._files.append(file)
+        self._changed()
+
+    def _changed(self) -> None:
+        """Forget what was derived from the files."""
+        for name in _DERIVED:
+            self.__dict__.pop(name, None)
+
+    @property
+    def alphabets(self) -> list[str]:
+        """Names of the alphabets, in order."""
+        return [file.name for file in self._files]
+
+    @cached_property
+    def specials(self) -> dict[str, int]:
+        """Ids of the special tokens, which every alphabet shares."""
+        return self._files[0].specials
+
+    @property
+    def vocab_rows(self) -> int:
+        """Embedding rows of a model for this tokenizer: the highest id that exists or is reserved, plus one."""
+        return max(highest_id(self._files), self._limits.any_token or 0) + 1
+
+    def alphabet_ids(self, alphabet: str) -> np.ndarray:
+        """int64 [n] sorted ids of an alphabet's regular tokens."""
+        regular = self._file(alphabet).regular
+        return np.sort(np.fromiter(regular.values(), np.int64, len(regular)))
+
+    def special_id(self, token: str) -> int:
+        """Id of a special token, such as `<EOS>`.
+
+        Raises:
+            TokenizerError: there is no such special token.
+        """
+        if token not in self.specials:
+            hint = did_you_mean(token, self.specials, noun="special token")
+            raise TokenizerError(f"the tokenizer has no special token {token}", hint=hint)
+        return self.specials[token]
+
+    def token_id(self, token: str, alphabet: str | None = None) -> int:
+        """Id of a token.
+
+        Args:
+            token: its text.
+            alphabet: whose token; needed where several alphabets have one of that text.
+
+        Raises:
+            TokenizerError: no alphabet has it, or several do.
+        """
+        files = self._files if alphabet is None else [self._file(alphabet)]
+        ids = {file.vocab[token]: file.name for file in files if token in file.vocab}
+        if len(ids) == 1:
+            return next(iter(ids))
+        if ids:
+            raise TokenizerError(f"{token!r} is a token of {', '.join(ids.values())}", hint="say which alphabet")
+        raise TokenizerError(f"{token!r} is no token of {alphabet or 'any alphabet'}")
+
+    def token(self, id: int) -> str:
+        """Text of the token with this id.
+
+        Raises:
+            TokenizerError: the id names no token.
+        """
+        if id not in self._tokens:
+            raise TokenizerError(f"id {id} names no token")
+        return self._tokens[id]
+
+    @property
+    def pad_id(self) -> int:
+        return self.special_id(tag("PAD"))
+
+    @property
+    def eos_id(self) -> int:
+        return self.special_id(tag("EOS"))
+
+    @property
+    def unk_id(self) -> int:
+        return self.special_id(tag("UNK"))
+
+    @property
+    def mask_id(self) -> int:
+        return self.special_id(tag("MASK"))
+
+    @property
+    def scalar_id(self) -> int:
+        return self.special_id(tag("SCALAR"))
+
+    @property
+    def decoder_start_id(self) -> int:
+        return self.special_id(tag("DECODER_START"))
+
+    @cached_property
+    def hash(self) -> str:
+        """SHA-256 of all that ids depend on: alphabets, tokens, rules, limits. How files are written does not count."""
+        content = [[file.name, file.rules()] for file in self._files]
+        limits = [self._limits.any_token, self._limits.special]
+        text = json.dumps([content, limits], sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    @cached_property
+    def _tokens(self) -> dict[int, str]:
+        return {id: token for file in self._files for token, id in file.vocab.items()}
+
+    def _file(self, alphabet: str) -> AlphabetFile:
+        for file in self._files:
+            if file.name == alphabet:
+                return file
+        hint = did_you_mean(alphabet, self.alphabets, noun="alphabet")
+        raise TokenizerError(f"the tokenizer has no alphabet {alphabet!r}", hint=hint)
+
+
+def _read_alphabet(name: str, entry: str | Path | Mapping[str, Any], index: int) -> AlphabetFile:
+    given = dict(entry) if isinstance(entry, Mapping) else {"json_path": str(entry)}
+    if "json_path" not in given:
+        raise TokenizerError(f"alphabet {name} names no file", hint="add json_path")
+    delimiters = {"start_delimiter": f"<start_{name}>", "end_delimiter": f"<end_{name}>"}
+    ordered = {"name": name, "tokenizer_id": index, "json_path": given["json_path"], "modular_json_path": None}
+    return AlphabetFile.read(Path(given["json_path"]), name, ordered | delimiters | given)

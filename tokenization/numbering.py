@@ -1,0 +1,137 @@
+"""How tokens get their ids, and what makes ids consistent.
+
+The rules are those of the published implementation (fuse-med-ml 0.4.1, ModularTokenizer), except that the last special
+id, which it never gives out, can be used here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from mammal.tokenization.alphabet_file import AlphabetFile
+from mammal.tokenization.errors import TokenizerError
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Highest ids allowed, None for no limit.
+
+    Attributes:
+        any_token: of all tokens (`max_possible_token_id`); a model has this many embedding rows plus one.
+        special: of special tokens (`max_special_token_id`); regular tokens begin after it.
+    """
+
+    any_token: int | None = None
+    special: int | None = None
+
+
+def number_alphabets(files: Sequence[AlphabetFile], special_tokens: Iterable[str], limits: Limits) -> None:
+    """Give every token of fresh alphabets its id, in place.
+
+    Special tokens come first, from id 0: the given ones, then those of each file in order. Regular tokens follow, from
+    `limits.special` + 1 where that is set, alphabet by alphabet, each from its `minimal_token_id` at the earliest.
+
+    Raises:
+        TokenizerError: the tokens don't fit under the limits.
+    """
+    names = dict.fromkeys(special_tokens)
+    for file in files:
+        names |= dict.fromkeys(token["content"] for token in file.document["added_tokens"])
+    if limits.special is not None and len(names) - 1 > limits.special:
+        raise TokenizerError(f"{len(names)} special tokens don't fit under max_special_token_id {limits.special}")
+    specials = {token: id for id, token in enumerate(names)}
+    next_id = len(specials) if limits.special is None else limits.special + 1
+    for file in files:
+        next_id = file.renumber(specials, max(next_id, file.entry.get("minimal_token_id") or 0))
+    check_ids(files, limits)
+
+
+def number_alphabet(file: AlphabetFile, files: Sequence[AlphabetFile], limits: Limits) -> None:
+    """Give the tokens of one more alphabet ids above all that exist, in place; no existing id moves.
+
+    Its special tokens join those that all alphabets share: `files` get the new ones too.
+
+    Raises:
+        TokenizerError: the tokens don't fit, or a special token of one is a regular token of the other.
+    """
+    wanted = [token["content"] for token in file.document["added_tokens"]]
+    missing = new_specials(wanted, files, limits)
+    for other in files:
+        other.add_specials(missing)
+    specials = files[0].specials
+    file.renumber(specials, max(highest_id(files) + 1, file.entry.get("minimal_token_id") or 0))
+    check_ids([*files, file], limits)
+
+
+def new_specials(tokens: Iterable[str], files: Sequence[AlphabetFile], limits: Limits) -> dict[str, int]:
+    """Ids for the special tokens among `tokens` that don't exist yet: alphabetical, after the highest special id.
+
+    Without `limits.special` they follow the highest id of all.
+
+    Raises:
+        TokenizerError: no room is left, or a token is a regular token of some alphabet.
+    """
+    existing = files[0].specials
+    names = sorted(set(tokens) - existing.keys())
+    for name in names:
+        _check_special(name, files)
+    if not names:
+        return {}
+    if limits.special is not None:
+        first_id, last_id = max(existing.values()) + 1, limits.special
+    else:
+        first_id, last_id = highest_id(files) + 1, limits.any_token
+    if last_id is not None and last_id - first_id + 1 < len(names):
+        raise TokenizerError(
+            f"{len(names)} special tokens don't fit: ids {first_id} to {last_id} are free",
+            hint="reuse tokens, or give the tokenizer a higher limit before a model is trained with it",
+        )
+    return {name: id for id, name in enumerate(names, first_id)}
+
+
+def check_ids(files: Sequence[AlphabetFile], limits: Limits) -> None:
+    """Raise TokenizerError unless every id names one token, special tokens agree everywhere, and limits hold."""
+    if not files:
+        raise TokenizerError("a tokenizer needs at least one alphabet")
+    first, specials = files[0], files[0].specials
+    ids = [np.fromiter(specials.values(), np.int64, len(specials))]
+    for file in files:
+        if file.specials != specials:
+            different = sorted(dict(file.specials.items() ^ specials.items()))
+            raise TokenizerError(f"{file.name} and {first.name} disagree on special tokens: {', '.join(different[:5])}")
+        if file.unknown != first.unknown:
+            raise TokenizerError(f"{file.name} and {first.name} disagree on the unknown token")
+        regular = file.regular
+        ids.append(np.fromiter(regular.values(), np.int64, len(regular)))
+    _check_unique(np.concatenate(ids), files)
+    highest = max(int(part.max(initial=0)) for part in ids)
+    if limits.any_token is not None and highest > limits.any_token:
+        raise TokenizerError(f"ids reach {highest}, above max_possible_token_id {limits.any_token}")
+
+
+def highest_id(files: Sequence[AlphabetFile]) -> int:
+    return max(max(file.vocab.values()) for file in files)
+
+
+def _check_unique(ids: np.ndarray, files: Sequence[AlphabetFile]) -> None:
+    values, counts = np.unique(ids, return_counts=True)
+    if counts.max() == 1 and values[0] >= 0:
+        return
+    id = int(values[0] if values[0] < 0 else values[counts > 1][0])
+    owners = [f"{token!r} of {file.name}" for file in files for token, given in file.vocab.items() if given == id]
+    raise TokenizerError(f"id {id} is not the id of one token: {', '.join(owners)}")
+
+
+def _check_special(name: str, files: Sequence[AlphabetFile]) -> None:
+    if not name or not isinstance(name, str):
+        raise TokenizerError(f"{name!r} can't be a special token")
+    if name.startswith("<@"):
+        raise TokenizerError(f"{name!r} can't be a special token: '<@' opens a segment")
+    for file in files:
+        if name in file.vocab:
+            raise TokenizerError(
+                f"{name!r} can't become a special token: it is a regular token of {file.name}",
+                hint="write it in angle brackets",
+            )

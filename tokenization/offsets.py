@@ -1,0 +1,83 @@
+"""From tokens back to the characters they were read from. Computed on demand: most encodings are never asked.
+
+Shapes: L tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from mammal.tokenization.prompt import SCALARS_LITERALS, Segment, parse
+from mammal.tokenization.values import literal_spans, take_variant_values
+
+if TYPE_CHECKING:
+    from mammal.tokenization.encoder import PromptEncoder
+    from mammal.tokenization.subtokenizer import SubTokenizer
+
+Span = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Locator:
+    """Finds the characters of one encoded prompt; pickles as the finished array.
+
+    Attributes:
+        encoder: what encoded it.
+        text: the prompt.
+        windows: the tokens [start, end) that stayed of each segment.
+        length: L, padding included.
+    """
+
+    encoder: PromptEncoder
+    text: str
+    windows: tuple[Span, ...]
+    length: int
+
+    def __call__(self) -> np.ndarray:
+        """int32 [L, 2] characters [start, end) of each token, (-1, -1) for padding."""
+        offsets_L2 = np.full((self.length, 2), -1, dtype=np.int32)
+        spans: list[Span] = []
+        for segment, (first, end) in zip(parse(self.text), self.windows, strict=True):
+            spans += self._segment_spans(segment, end)[first:end]
+        spans = spans[: self.length]
+        if spans:
+            offsets_L2[: len(spans)] = spans
+        return offsets_L2
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        return partial, (np.asarray, self())
+
+    def _segment_spans(self, segment: Segment, length: int) -> list[Span]:
+        alphabet = self.encoder.alphabets.get(segment.alphabet)
+        if alphabet is not None:
+            return self._text_spans(segment, alphabet)
+        if segment.alphabet == SCALARS_LITERALS:
+            return literal_spans(segment)
+        return [(segment.start, segment.start + len(segment.text))] * length
+
+    def _text_spans(self, segment: Segment, alphabet: SubTokenizer) -> list[Span]:
+        spans: list[Span] = []
+        start = segment.start
+        for i, part in enumerate(self.encoder.specials.cut(segment.text)):
+            if i % 2:
+                found = self.encoder.specials.run_spans(part)
+            elif ":" in part and alphabet.has_variants:
+                found = _variant_spans(part, start, alphabet)
+            else:
+                found = alphabet.spans(part) if part else []
+            spans += [(start + first, start + end) for first, end in found]
+            start += len(part)
+        return spans
+
+
+def _variant_spans(part: str, start: int, alphabet: SubTokenizer) -> list[Span]:
+    """Spans in the text as the user wrote it; a number belongs to no token, though a whole variant spans it."""
+    text, _, cuts = take_variant_values(part, start)
+    left_out = np.zeros(len(text) + 1, dtype=np.int64)
+    for character, count in cuts:
+        left_out[character:] += count
+    return [(first + int(left_out[first]), end + int(left_out[end - 1])) for first, end in alphabet.spans(text)]

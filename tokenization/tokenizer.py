@@ -1,0 +1,148 @@
+"""The tokenizer: prompts to ids and back, in the published format and with the published ids.
+
+    tokenizer = Tokenizer.load("…/tokenizer")          # a folder, a bundle, a hub id; nothing: our own vocabulary
+    encoding = tokenizer.encode("<@TOKENIZER-TYPE=SMILES>CCO<EOS>")
+    tokenizer.decode(encoding.ids_L)                   # "CCO<EOS>"
+
+Ids are the matter of `idspace.py`, reading prompts that of `encoder.py`.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+from mammal.tokenization.alphabet_file import AlphabetFile
+from mammal.tokenization.encoder import Options, PromptEncoder
+from mammal.tokenization.encoding import Encoding
+from mammal.tokenization.errors import PromptError
+from mammal.tokenization.idspace import IdSpace
+from mammal.tokenization.notices import Notices
+from mammal.tokenization.numbering import Limits
+from mammal.tokenization.prompt import Prompt
+from mammal.tokenization.specials import Specials
+from mammal.tokenization.subtokenizer import build
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+OnUnknown = Literal["raise", "warn"]
+
+
+class Tokenizer(IdSpace):
+    """Several alphabets over one space of ids, and the prompts written with them.
+
+    Encoding is safe from several threads. Pickling carries the alphabets and the state of the random draws, so that
+    data-loader workers can hold one.
+
+    Args:
+        files: the alphabets in order, numbered.
+        limits: highest ids allowed.
+        seed: of the random windows of TRUNC-MODE=RAND; 1234 is the published one.
+    """
+
+    def __init__(self, files: Sequence[AlphabetFile], limits: Limits, seed: int = 1234):
+        super().__init__(files, limits)
+        self._rng = random.Random(seed)
+        self._encoder = self._build_encoder()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"_files": self._files, "_limits": self._limits, "_rng": self._rng}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._encoder = self._build_encoder()
+
+    def _changed(self) -> None:
+        super()._changed()
+        self._encoder = self._build_encoder()
+
+    def _build_encoder(self) -> PromptEncoder:
+        alphabets = {file.name: build(file) for file in self._files}
+        return PromptEncoder(alphabets, Specials(self.specials), self._rng)
+
+    def encode(
+        self,
+        prompt: str | Prompt,
+        *,
+        max_len: int | None = None,
+        pad: bool = False,
+        on_unknown: OnUnknown | None = "raise",
+        require_eos: bool = True,
+        sample: Mapping[str, ArrayLike] | None = None,
+    ) -> Encoding:
+        """Encode one prompt; of a `Prompt` its input.
+
+        Args:
+            prompt: text in the prompt language.
+            max_len: tokens that stay, cut on the right.
+            pad: fill up to `max_len` with `<PAD>`; without `max_len` nothing is filled.
+            on_unknown: "raise": text without a token is an error that names it and its place; "warn" (also None): it
+                becomes `<UNK>` and a warning tells, as in the published code.
+            require_eos: refuse a prompt whose text does not end with `<EOS>`.
+            sample: arrays that SCALARS_FROM_DICT and EXTERNAL_EMBEDDINGS_FROM_DICT segments name.
+
+        Raises:
+            PromptError: the prompt breaks the grammar. UnknownTokenError: see `on_unknown`.
+        """
+        notices = Notices()
+        encoding = self._encode(prompt, sample, self._options(max_len, pad, on_unknown, require_eos), notices)
+        notices.emit(stacklevel=2)
+        return encoding
+
+    def encode_batch(
+        self,
+        prompts: Iterable[str | Prompt],
+        *,
+        max_len: int | None = None,
+        pad: bool = False,
+        on_unknown: OnUnknown | None = "raise",
+        require_eos: bool = True,
+        samples: Iterable[Mapping[str, ArrayLike] | None] | None = None,
+    ) -> list[Encoding]:
+        """Encode prompts in order; the same as `encode` on each, with one warning a kind.
+
+        Args: as `encode`; `samples` gives each prompt its own arrays.
+
+        Raises:
+            PromptError: as `encode`; the error names the prompt by its index.
+        """
+        prompts, notices = list(prompts), Notices()
+        options = self._options(max_len, pad, on_unknown, require_eos)
+        encodings: list[Encoding] = []
+        try:
+            for prompt, sample in zip(prompts, samples or [None] * len(prompts), strict=True):
+                encodings.append(self._encode(prompt, sample, options, notices))
+        except PromptError as error:
+            where = f"prompts[{len(encodings)}]" + (f": {error.where}" if error.where else "")
+            raise type(error)(error.what, where=where, hint=error.hint) from None
+        notices.emit(stacklevel=2)
+        return encodings
+
+    def decode(self, ids: Iterable[int], *, skip_special: bool = False) -> str:
+        """Token texts in a row, without separators; an id that names no token reads `<@TOKEN_MISSING-id>`.
+
+        Args:
+            ids: a sequence, array or tensor of ids.
+            skip_special: leave out special tokens and ids that name no token.
+        """
+        ids = ids.tolist() if hasattr(ids, "tolist") else ids
+        tokens = self._tokens
+        if skip_special:
+            specials = self.specials
+            return "".join(tokens[id] for id in ids if id in tokens and tokens[id] not in specials)
+        return "".join(tokens.get(id) or f"<@TOKEN_MISSING-{id}>" for id in ids)
+
+    def _encode(
+        self, prompt: str | Prompt, sample: Mapping[str, ArrayLike] | None, options: Options, notices: Notices
+    ) -> Encoding:
+        if isinstance(prompt, Prompt):
+            return self._encoder.encode(prompt.input, sample or prompt.sample, options, notices)
+        return self._encoder.encode(prompt, sample, options, notices)
+
+    def _options(self, max_len: int | None, pad: bool, on_unknown: OnUnknown | None, require_eos: bool) -> Options:
+        if max_len is not None and max_len < 0:
+            raise PromptError(f"max_len={max_len} is negative")
+        pad_id = self.pad_id if pad and max_len is not None else None
+        return Options(max_len, pad_id, on_unknown, require_eos)

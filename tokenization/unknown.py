@@ -1,0 +1,46 @@
+"""Says what of a prompt its alphabets don't know, where it stands, and what was probably meant."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from mammal.tokenization.encoding import Encoding
+from mammal.tokenization.errors import UnknownTokenError, did_you_mean
+from mammal.tokenization.prompt import NUMBERS_AND_EMBEDDINGS, Segment, find_tags, place
+
+if TYPE_CHECKING:
+    from mammal.tokenization.encoder import PromptEncoder
+
+
+def unknown_tag(text: str, position: int, specials: Iterable[str]) -> UnknownTokenError:
+    """The error for a tag that is no special token."""
+    return UnknownTokenError(
+        f"{text} is not a special token of this tokenizer",
+        where=place(position),
+        hint=did_you_mean(text, specials, noun="special token"),
+    )
+
+
+def unknown_token(segments: Sequence[Segment], encoding: Encoding, encoder: PromptEncoder) -> UnknownTokenError:
+    """The error for the first unknown token of an encoding."""
+    unknown_id = next(iter(encoder.alphabets.values())).unknown_id
+    index = int(np.argmax(encoding.ids_L == unknown_id))
+    start, end = encoding.offsets_L2[index].tolist()
+    segment = segments[bisect_right([segment.start for segment in segments], start) - 1]
+    if segment.alphabet in NUMBERS_AND_EMBEDDINGS or segment.is_embedding:
+        return UnknownTokenError(f"this tokenizer has no token for {segment.alphabet}", where=place(start))
+    for tag in find_tags(segment.text):
+        first = segment.start + tag.start
+        if first <= start < first + len(tag.text) and tag.text not in encoder.specials.ids:
+            return unknown_tag(tag.text, first, encoder.specials.ids)
+    piece = segment.text[start - segment.start : end - segment.start]
+    upper = piece.upper()
+    known = upper != piece and upper in encoder.alphabets[segment.alphabet].vocab
+    return UnknownTokenError(
+        f"{piece!r} has no token in alphabet {segment.alphabet}",
+        where=place(start),
+        hint=f"did you mean {upper}?" if known else None,
+    )
