@@ -16,8 +16,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils import skip_init
 
-from mammal.model.layout import joined, lay_together
+from mammal.model.layout import lay_together
 from mammal.model.packing import Packing
+from mammal.model.products import Product
 
 FUSED_KERNEL_LENGTH = 96
 """Mean keys per row from which `scaled_dot_product_attention`, row by row, beats padded matrix products on a CPU."""
@@ -140,6 +141,7 @@ class Attention(nn.Module):
         if buckets is not None:
             self.relative_attention_bias = skip_init(nn.Embedding, buckets, heads)
         self.dropout = dropout
+        self._product_in, self._product_memory, self._product_out = Product(), Product(), Product()
         self.lay_out()
 
     def lay_out(self) -> None:
@@ -150,21 +152,21 @@ class Attention(nn.Module):
         if memory_NW is None:
             q_MI, k_NI, v_NI = self.project(x_MW)
         else:
-            q_MI, (k_NI, v_NI) = self.q(x_MW), self.project_memory(memory_NW)
-        return self.o(attention(q_MI, k_NI, v_NI, self.dropout if self.training else 0.0))
+            q_MI, (k_NI, v_NI) = self.project_query(x_MW), self.project_memory(memory_NW)
+        return self.project_out(attention(q_MI, k_NI, v_NI, self.dropout if self.training else 0.0))
 
     def project(self, x_MW: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Queries, keys and values of the same tokens, by one matrix product at inference."""
-        weight = None if torch.is_grad_enabled() else joined((self.q, self.k, self.v))
-        if weight is None:
-            return self.q(x_MW), self.k(x_MW), self.v(x_MW)
-        q_MI, k_MI, v_MI = F.linear(x_MW, weight).chunk(3, dim=-1)
+        """Queries, keys and values [M, I] of the same tokens."""
+        q_MI, k_MI, v_MI = self._product_in(x_MW, self.q, self.k, self.v)
         return q_MI, k_MI, v_MI
 
+    def project_query(self, x_MW: Tensor) -> Tensor:
+        return self._product_in(x_MW, self.q)[0]
+
     def project_memory(self, memory_NW: Tensor) -> tuple[Tensor, Tensor]:
-        """Keys and values of the encoder's tokens, by one matrix product at inference."""
-        weight = None if torch.is_grad_enabled() else joined((self.k, self.v))
-        if weight is None:
-            return self.k(memory_NW), self.v(memory_NW)
-        k_NI, v_NI = F.linear(memory_NW, weight).chunk(2, dim=-1)
+        """Keys and values [N, I] of the encoder's tokens."""
+        k_NI, v_NI = self._product_memory(memory_NW, self.k, self.v)
         return k_NI, v_NI
+
+    def project_out(self, x_MI: Tensor) -> Tensor:
+        return self._product_out(x_MI, self.o)[0]

@@ -22,6 +22,7 @@ from mammal.model.heads import MLPHead
 from mammal.model.initial import initialise
 from mammal.model.lora import LowRank
 from mammal.model.packing import Packing
+from mammal.model.products import Product
 from mammal.model.t5 import T5, FeedForward
 from mammal.tasks.batch import Batch, ModelOutput
 
@@ -33,10 +34,9 @@ class Memory:
     states_NW: Tensor
     packing: Packing
 
-    @property
-    def hidden_BLW(self) -> Tensor:
-        """Padded states, zeros on padding."""
-        return self.packing.pad(self.states_NW)
+    def hidden(self, length: int) -> Tensor:
+        """Padded states [B, length, W], zeros on padding."""
+        return nn.functional.pad(self.packing.pad(self.states_NW), (0, 0, 0, length - self.packing.length))
 
 
 @dataclass(frozen=True)
@@ -108,6 +108,14 @@ class MammalModel(nn.Module):
         self.lay_out()
         return self
 
+    def train(self, mode: bool = True) -> MammalModel:
+        if mode:
+            for module in self.modules():
+                for product in vars(module).values():
+                    if isinstance(product, Product):
+                        product.forget()
+        return super().train(mode)
+
     def lay_out(self) -> None:
         """Puts weights that inference multiplies as one next to each other in memory (`layout`)."""
         for module in self.modules():
@@ -122,7 +130,7 @@ class MammalModel(nn.Module):
         """
         memory = self.encode(batch)
         wants = set(batch.wants)
-        hidden_BLW = memory.hidden_BLW if "hidden" in wants else None
+        hidden_BLW = memory.hidden(batch.ids_BL.shape[1]) if "hidden" in wants else None
         if not wants & {"logits", "values"}:
             return ModelOutput(hidden_BLW=hidden_BLW)
         reads = self.reads(batch, memory)
@@ -176,12 +184,16 @@ class MammalModel(nn.Module):
     ) -> Tensor:
         """Packed embeddings; tokens that carry a value get its projection added."""
         x_NW = self.t5_model.shared(packing.pack(ids_BL))
-        if values_BL is None or has_value_BL is None or not self.config.support_input_scalars:
+        if values_BL is None or has_value_BL is None:
             return x_NW
-        has_value_N = packing.pack(has_value_BL)
-        value_N1 = packing.pack(values_BL).unsqueeze(1).to(x_NW.dtype)
-        projected_NW = self.project_input_scalars(value_N1)
-        return x_NW + torch.where(has_value_N.unsqueeze(1), projected_NW, torch.zeros_like(projected_NW))
+        return self.add_values(x_NW, packing.pack(values_BL), packing.pack(has_value_BL))
+
+    def add_values(self, x_NW: Tensor, values_N: Tensor, has_value_N: Tensor) -> Tensor:
+        """Adds the projection of each value to its token; a model without such a projection ignores values."""
+        if not self.config.support_input_scalars:
+            return x_NW
+        projected_NW = self.project_input_scalars(values_N.unsqueeze(1).to(x_NW.dtype))
+        return x_NW + projected_NW.masked_fill(~has_value_N.unsqueeze(1), 0.0)
 
     def _add_external(self, x_NW: Tensor, packing: Packing, batch: Batch) -> Tensor:
         if not batch.embeddings:

@@ -17,8 +17,9 @@ from torch.nn.utils import skip_init
 
 from mammal.model.attention import Attention, PackedAttention, blocked, relative_buckets
 from mammal.model.config import ModelConfig
-from mammal.model.layout import joined, lay_together
+from mammal.model.layout import lay_together
 from mammal.model.packing import Packing
+from mammal.model.products import Product
 
 _ACTIVATIONS = {"gelu_new": partial(F.gelu, approximate="tanh"), "relu": F.relu, "silu": F.silu}
 
@@ -45,6 +46,7 @@ class FeedForward(nn.Module):
         self.wo = skip_init(nn.Linear, config.d_ff, config.d_model, bias=False)
         self.activation = _ACTIVATIONS[config.activation]
         self.dropout = config.dropout_rate
+        self._product_in, self._product_out = Product(), Product()
         self.lay_out()
 
     def lay_out(self) -> None:
@@ -52,20 +54,12 @@ class FeedForward(nn.Module):
             lay_together((self.wi_0, self.wi_1))
 
     def forward(self, x_NW: Tensor) -> Tensor:
-        hidden_NF = self.combine(self.expand(x_NW))
-        return self.wo(F.dropout(hidden_NF, self.dropout, self.training))
-
-    def expand(self, x_NW: Tensor) -> tuple[Tensor, ...]:
-        if not self.gated:
-            return (self.wi(x_NW),)
-        weight = None if torch.is_grad_enabled() else joined((self.wi_0, self.wi_1))
-        if weight is None:
-            return self.wi_0(x_NW), self.wi_1(x_NW)
-        return F.linear(x_NW, weight).chunk(2, dim=-1)
-
-    def combine(self, expanded: tuple[Tensor, ...]) -> Tensor:
-        hidden_NF = self.activation(expanded[0])
-        return hidden_NF * expanded[1] if self.gated else hidden_NF
+        if self.gated:
+            gate_NF, linear_NF = self._product_in(x_NW, self.wi_0, self.wi_1)
+            hidden_NF = self.activation(gate_NF) * linear_NF
+        else:
+            hidden_NF = self.activation(self._product_in(x_NW, self.wi)[0])
+        return self._product_out(F.dropout(hidden_NF, self.dropout, self.training), self.wo)[0]
 
 
 class Sublayer(nn.Module):
@@ -166,13 +160,18 @@ class T5(nn.Module):
         self.encoder = Stack(config, self.shared, decoder=False)
         self.decoder = Stack(config, self.shared, decoder=True)
         self.lm_head = skip_init(nn.Linear, config.d_model, config.vocab_size, bias=False)
-        self.output_scale = config.d_model**-0.5 if config.tie_word_embeddings else 1.0
+        self._product_head = Product()
+        self.config = config
         if config.tie_word_embeddings:
             self.lm_head.weight = self.shared.weight
 
     def token_logits(self, states_MW: Tensor, candidates_V: Tensor | None = None) -> Tensor:
         """Token scores of decoder states, of `candidates_V` only where given."""
-        states_MW = states_MW * self.output_scale if self.output_scale != 1.0 else states_MW
+        states_MW = self.head_input(states_MW)
         if candidates_V is None:
-            return self.lm_head(states_MW)
+            return self._product_head(states_MW, self.lm_head)[0]
         return F.linear(states_MW, self.lm_head.weight.index_select(0, candidates_V))
+
+    def head_input(self, states_MW: Tensor) -> Tensor:
+        """Decoder states as the token head reads them."""
+        return states_MW * self.config.d_model**-0.5 if self.config.tie_word_embeddings else states_MW

@@ -1,0 +1,41 @@
+"""The decoder's token head over a fixed set of ids, sliced once for many steps.
+
+Shapes: D rows, W model width, V allowed ids.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import skip_init
+
+from mammal.model.model import MammalModel
+from mammal.model.products import Product
+
+
+class TokenHead:
+    """Scores of the allowed ids.
+
+    Args:
+        allowed_V: sorted ids; None: the whole vocabulary.
+    """
+
+    def __init__(self, model: MammalModel, allowed_V: Tensor | None):
+        self.t5, self.allowed_V = model.t5_model, allowed_V
+        if allowed_V is not None:
+            with torch.inference_mode(False), torch.no_grad():
+                self._slice = skip_init(nn.Linear, model.config.d_model, len(allowed_V), bias=False)
+                self._slice.weight.data = self.t5.lm_head.weight.index_select(0, allowed_V.clone())
+            self._product = Product()
+
+    def __call__(self, states_DW: Tensor) -> Tensor:
+        """float32 log-probabilities [D, V]."""
+        if self.allowed_V is None:
+            logits_DV = self.t5.token_logits(states_DW)
+        else:
+            logits_DV = self._product(self.t5.head_input(states_DW), self._slice)[0]
+        return torch.log_softmax(logits_DV.float(), dim=-1)
+
+    def ids(self, places: Tensor) -> Tensor:
+        """The ids of columns of the scores."""
+        return places if self.allowed_V is None else self.allowed_V[places]
