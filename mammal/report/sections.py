@@ -56,7 +56,7 @@ def task_section(result: TaskResult) -> Section:
 
 
 def training_section(curves: Mapping[str, Curves], about: Mapping[str, object]) -> Section:
-    """Learning curves: title of a figure -> series -> (steps, values)."""
+    """A strip of facts by name, and learning curves: title of a figure -> series -> (steps, values)."""
     drawn = [figure(plots.learning_curves(title, series, "loss")) for title, series in curves.items()]
     return Section("Training", (facts(about) if about else "") + figures(drawn))
 
@@ -85,7 +85,8 @@ def samples_section(smiles: Sequence[str], how: str) -> Section:
 
 
 def commands_section(lines: Sequence[str]) -> Section:
-    return Section("Commands", paragraph("This page was made by:") + code(lines))
+    """How the model was made."""
+    return Section("Made by", code(lines))
 
 
 def overview(results: Sequence[TaskResult]) -> Section:

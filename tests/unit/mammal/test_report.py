@@ -11,6 +11,7 @@ import pytest
 
 from mammal.errors import DataError
 from mammal.report import molecules, plots
+from mammal.report.gather import report
 from mammal.report.page import page
 from mammal.report.results import OURS, Contender, Estimate, TaskResult, as_metrics, load_results, save_results, short
 from mammal.report.sections import overview, predictions_section, samples_section, task_section
@@ -197,3 +198,33 @@ def _tags(html: str) -> list[str]:
     parser = References()
     parser.feed(html)
     return parser.tags
+
+
+def run_folder(root: Path) -> Path:
+    """What training, evaluation, prediction and sampling leave behind, in small."""
+    save_results([regression()], root / "evaluation")
+    (root / "metrics.csv").write_text("step,train/loss,valid/loss\n0,3.0,\n5,2.0,\n9,,1.5\n")
+    (root / "config").mkdir()
+    (root / "config" / "overrides.yaml").write_text("- task=melting_point\n- seed=7\n")
+    (root / "molecules.csv").write_text("smiles,prediction\nCCO,159.0\n")
+    pd.DataFrame({"row": [2], "reason": ["no molecule: 'C1CC'"]}).to_parquet(root / "molecules.errors.parquet")
+    (root / "samples.csv").write_text('text,score\nCCO,-3.0\nC1CC,-2.0\n""\n')
+    return root
+
+
+def test_page_gathers_what_a_run_left(tmp_path: Path):
+    run = run_folder(tmp_path)
+    html = report(run, predictions=[run / "molecules.csv"], samples=run / "samples.csv", title="My run")
+    for shown in ("My run", FOREST, "Training loss", "Validation loss", "C1CC", "1 of 3", "task=melting_point seed=7"):
+        assert shown in html
+    assert "10" in re.findall(r"optimiser steps</dt><dd>([^<]*)", html)
+
+
+def test_empty_folder_and_wrong_samples_are_told(tmp_path: Path):
+    with pytest.raises(DataError, match="nothing to report"):
+        report(tmp_path)
+    (tmp_path / "s.csv").write_text("smiles\nCCO\n")
+    with pytest.raises(DataError, match="no column 'text'"):
+        report(tmp_path, samples=tmp_path / "s.csv")
+    with pytest.raises(DataError):
+        report(tmp_path, predictions=[tmp_path / "absent.csv"])

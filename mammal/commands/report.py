@@ -1,0 +1,37 @@
+"""Gather what a run left behind into one HTML page without outside assets.
+
+mammal report run=demo
+mammal report run=demo 'predictions=[demo/molecules.csv]' samples=demo/samples.csv output=page.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from mammal import console
+from mammal.commands.compose import run_verb
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+
+def run(argv: Sequence[str]) -> int:
+    return run_verb("report", argv, _work)
+
+
+def _work(config: DictConfig) -> int:
+    from pathlib import Path
+
+    from mammal.report.gather import report, write_report
+
+    html = report(
+        Path(config.run),
+        predictions=[Path(file) for file in config.predictions],
+        samples=Path(config.samples) if config.samples else None,
+        title=config.title,
+    )
+    output = Path(config.output)
+    write_report(html, output)
+    console.out(str(output))
+    return 0

@@ -1,0 +1,137 @@
+"""Everything a run left behind, on one page: evaluation, learning curves, predictions, samples, how it was made."""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mammal import __version__
+from mammal.atomic import atomic_file
+from mammal.errors import DataError
+from mammal.locate import METRICS, WEIGHTS
+from mammal.report import results
+from mammal.report.curves import learning_curves, steps_taken
+from mammal.report.page import Section, page
+from mammal.report.sections import (
+    commands_section,
+    overview,
+    predictions_section,
+    samples_section,
+    task_section,
+    training_section,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+EVALUATION, BUNDLE = "evaluation", "bundle"
+OVERRIDES = "config/overrides.yaml"
+TEXT = "text"
+"""Column of a generated file that holds the sequences."""
+
+
+def report(
+    run: Path,
+    *,
+    predictions: Sequence[Path] = (),
+    samples: Path | None = None,
+    title: str = "MAMMAL",
+) -> str:
+    """The page, as HTML without outside assets.
+
+    Args:
+        run: folder of a training run, of an evaluation, or of both.
+        predictions: files that `mammal predict` wrote; their `.errors.parquet` is read from beside them.
+        samples: a file of SMILES that `mammal generate` wrote.
+
+    Raises:
+        DataError: a file is missing, or the folder holds nothing to show.
+    """
+    sections = [*_evaluation(run), *_training(run)]
+    if predictions:
+        answered = {file.name: _table(file) for file in predictions}
+        set_aside = {file.name: errors for file in predictions if (errors := _errors(file)) is not None}
+        sections.append(predictions_section(answered, set_aside))
+    if samples is not None:
+        sections.append(_samples(samples))
+    if not sections:
+        raise DataError(
+            "holds nothing to report", where=str(run), hint="give the folder of `mammal train` or `mammal evaluate`"
+        )
+    sections += _commands(run)
+    return page(title, _lead(run), sections, _footer())
+
+
+def write_report(html: str, file: Path) -> None:
+    """Write the page whole or not at all."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_file(file) as unfinished:
+        unfinished.write_text(html, encoding="utf-8")
+
+
+def _evaluation(run: Path) -> list[Section]:
+    folder = next((f for f in (run / EVALUATION, run) if (f / results.FILE).is_file()), None)
+    if folder is None:
+        return []
+    judged = results.load_results(folder)
+    return [overview(judged), *map(task_section, judged)]
+
+
+def _training(run: Path) -> list[Section]:
+    curves = learning_curves(run)
+    return [training_section(curves, _facts(run))] if curves else []
+
+
+def _facts(run: Path) -> dict[str, str]:
+    """Size and length of a training run, as far as its folder tells them."""
+    facts = {"optimiser steps": f"{steps_taken(run):,}"}
+    weights, figures = run / BUNDLE / WEIGHTS, run / BUNDLE / METRICS
+    if weights.is_file():
+        facts["weights"] = f"{weights.stat().st_size / 1e6:.1f} MB"
+    if figures.is_file():
+        facts["seed"] = str(json.loads(figures.read_text(encoding="utf-8")).get("seed", "not recorded"))
+    return facts
+
+
+def _samples(file: Path) -> Section:
+    frame = _table(file)
+    if TEXT not in frame:
+        raise DataError(f"has no column {TEXT!r}", where=str(file), hint="give a file that `mammal generate` wrote")
+    smiles = [str(text) for text in frame[TEXT].fillna("")]
+    return samples_section(smiles, f"{len(smiles)} molecules as the model wrote them, none left out.")
+
+
+def _commands(run: Path) -> list[Section]:
+    file = run / OVERRIDES
+    if not file.is_file():
+        return []
+    import yaml
+
+    words = yaml.safe_load(file.read_text(encoding="utf-8")) or []
+    return [commands_section([" ".join(["mammal train", *map(str, words)])])]
+
+
+def _table(file: Path) -> pd.DataFrame:
+    from mammal.tasks.readers import read_table
+
+    return read_table(file)
+
+
+def _errors(file: Path) -> pd.DataFrame | None:
+    from mammal.jobs.store import errors_path
+
+    errors = errors_path(file)
+    return _table(errors) if errors.is_file() else None
+
+
+def _lead(run: Path) -> str:
+    return f"What stands in {run.name or run}: figures on held-out rows beside cheap baselines, and what was predicted."
+
+
+def _footer() -> str:
+    import torch
+
+    return f"mammal {__version__}, torch {torch.__version__}, Python {platform.python_version()}, {platform.machine()}"
