@@ -97,7 +97,7 @@ def morgan_counts(smiles: Sequence[str], radius: int = 2, bits: int = 2048) -> n
     return counts
 
 
-@lru_cache(maxsize=1 << 14)
+@lru_cache(maxsize=1 << 17)
 def _canonical(smiles: str) -> str | None:
     from rdkit import Chem
 

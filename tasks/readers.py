@@ -3,8 +3,8 @@
     csv tsv tab   delimited, with a header        parquet   Apache Parquet          jsonl   one JSON object a line
     sdf           molecules with properties       smi       SMILES, blank, name     fasta   id, description, sequence
 
-Text formats may be gzipped (`.csv.gz`). Delimited cells stay text exactly as written: `NA` is a peptide, `007` an identifier;
-an empty cell is "".
+Text formats may be gzipped (`.csv.gz`). Delimited cells stay text exactly as written, for `NA` is a peptide and `007`
+an identifier; an empty cell is "".
 """
 
 from __future__ import annotations

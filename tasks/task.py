@@ -16,20 +16,18 @@ from mammal.tasks.batch import Batch, ModelOutput
 from mammal.tasks.cells import Row, as_number, as_required_text, missing_column
 from mammal.tasks.chemistry import standardise
 from mammal.tasks.collate import collate
+from mammal.tasks.columns import prompt_columns
 from mammal.tasks.errors import DataError, TaskError
 from mammal.tasks.example import Example
 from mammal.tasks.metrics import Answers, evaluate, intervals
 from mammal.tasks.prediction import Prediction
 from mammal.tasks.schema import TaskConfig
 from mammal.tokenization.encoding import Encoding
-from mammal.tokenization.entities import ENTITIES
 from mammal.tokenization.template import Template
 
 if TYPE_CHECKING:
     from mammal.tokenization.prompt import Prompt
     from mammal.tokenization.tokenizer import Tokenizer
-
-SMILES = "SMILES"
 
 
 class Task(ABC):
@@ -56,7 +54,7 @@ class Task(ABC):
         self.template.lint(tokenizer=tokenizer, labels=labels, mode=config.mode)
         self.columns = list(self.template.columns("input"))
         self.target_columns = list(self.template.columns("target")) if config.prompt.target is not None else []
-        self.molecules = frozenset(self._molecule_columns())
+        self.molecules = frozenset(prompt_columns(config).molecules)
         self.numbers = frozenset(slot.column for slot in self.template.slots if slot.kind in ("scalar", "digits"))
         self.epoch = 0
 
@@ -216,12 +214,6 @@ class Task(ABC):
             as_number(text, column)
         return text
 
-    def _molecule_columns(self) -> list[str]:
-        if self.config.molecules is not None:
-            return self.config.molecules
-        alphabets = {slot.column: _alphabet(slot.kind, slot.name) for slot in self.template.slots}
-        return [column for column, alphabet in alphabets.items() if alphabet == SMILES]
-
     def mask_positions(self, encoding: Encoding) -> np.ndarray:
         """Positions of the `<MASK>` tokens, in order.
 
@@ -233,12 +225,6 @@ class Task(ABC):
         if len(found) != wanted:
             raise DataError(f"truncation left {len(found)} <MASK> in the prompt for {wanted} targets")
         return found
-
-
-def _alphabet(kind: str, name: str) -> str | None:
-    if kind == "entity":
-        return ENTITIES[name].alphabet
-    return name if kind == "alphabet" else None
 
 
 def build_task(config: TaskConfig, tokenizer: Tokenizer) -> Task:

@@ -1,0 +1,47 @@
+"""Which columns a task's prompts name, and what they hold."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mammal.tasks.schema import TaskConfig
+from mammal.tokenization.entities import ENTITIES
+from mammal.tokenization.template import Template
+
+SMILES = "SMILES"
+SEQUENCES = ("AA", "DNA")
+
+
+@dataclass(frozen=True)
+class PromptColumns:
+    """Columns that a task's prompts name, by what they hold."""
+
+    inputs: list[str]
+    targets: list[str]
+    molecules: list[str]
+    sequences: list[str]
+
+    @property
+    def every(self) -> list[str]:
+        return list(dict.fromkeys([*self.inputs, *self.targets]))
+
+
+def prompt_columns(config: TaskConfig) -> PromptColumns:
+    """Columns of a declaration. In raw templates molecules are those declared, and other input text is a sequence."""
+    template = Template(config.prompt.input, config.prompt.target, raw=config.prompt.raw)
+    declared = config.molecules
+    molecules = list(declared or [])
+    sequences = []
+    for slot in template.slots:
+        alphabet = ENTITIES[slot.name].alphabet if slot.kind == "entity" else slot.name
+        plain = slot.kind == "text" and slot.part == "input" and slot.column not in molecules
+        if slot.kind in ("entity", "alphabet") and alphabet == SMILES and declared is None:
+            molecules.append(slot.column)
+        elif plain or (slot.kind in ("entity", "alphabet") and alphabet in SEQUENCES):
+            sequences.append(slot.column)
+    return PromptColumns(
+        inputs=template.columns("input"),
+        targets=template.columns("target") if config.prompt.target is not None else [],
+        molecules=list(dict.fromkeys(molecules)),
+        sequences=list(dict.fromkeys(sequences)),
+    )

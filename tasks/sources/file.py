@@ -1,0 +1,42 @@
+"""`source: file`: the user's own table (`path`), or one table for each part of the split (`files`)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mammal.tasks.errors import TaskError
+from mammal.tasks.readers import read_table
+from mammal.tasks.sources.local import find_file
+from mammal.tokenization.errors import did_you_mean
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from mammal.tasks.schema import DataConfig
+
+PARTS = ("train", "valid", "test")
+SPLIT_COLUMN = "split"
+
+
+def load(data: DataConfig, root: Path | None) -> pd.DataFrame:
+    """The rows of `data.path`, or of `data.files` with a column `split` that says which file each came from."""
+    if data.path and data.files:
+        raise TaskError("data.path and data.files are both given", hint="keep one of them")
+    if data.path:
+        return read_table(find_file(data.path, root), limit=data.limit)
+    if not data.files:
+        raise TaskError("source file needs a path", hint="data.path=my.csv, or data.files={train: …, test: …}")
+    return load_parts({part: find_file(path, root) for part, path in data.files.items()}, data.limit)
+
+
+def load_parts(files: dict[str, Path], limit: int | None = None) -> pd.DataFrame:
+    """Tables of the parts of a split, one below the other."""
+    import pandas as pd
+
+    frames = []
+    for part, file in files.items():
+        if part not in PARTS:
+            raise TaskError(f"data.files has a part {part!r}", hint=did_you_mean(part, PARTS, noun="part"))
+        frames.append(read_table(file, limit=limit).assign(**{SPLIT_COLUMN: part}))
+    return pd.concat(frames, ignore_index=True)

@@ -1,0 +1,39 @@
+"""Local copies of data sets: `paths.data`, or the folder that `MAMMAL_DATA` names."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from mammal.tasks.errors import DataError
+from mammal.tasks.readers import existing_file
+
+VARIABLE = "MAMMAL_DATA"
+
+
+def data_root(paths: Mapping[str, object] | None) -> Path | None:
+    """The folder of local copies, None if nobody named one.
+
+    Raises:
+        DataError: one is named and there is no such folder.
+    """
+    named = (paths or {}).get("data") or os.environ.get(VARIABLE)
+    if not named:
+        return None
+    root = Path(str(named)).expanduser()
+    if not root.is_dir():
+        raise DataError("no such folder", where=str(root), hint=f"paths.data or {VARIABLE} names it")
+    return root
+
+
+def find_file(path: str, root: Path | None) -> Path:
+    """A declared path: as it stands from the working directory, else below the folder of local copies.
+
+    Raises:
+        DataError: in neither place; the hint names files spelt like it.
+    """
+    given = Path(path).expanduser()
+    if given.is_file() or root is None or given.is_absolute():
+        return existing_file(given)
+    return existing_file(root / given)

@@ -1,0 +1,41 @@
+"""`source: modlamp`: peptides that ship inside the PyPI package `modlamp` (BSD-3; Müller et al. 2017).
+
+    AMPvsUniProt             sequence amp    2,600 antimicrobial peptides, 2,600 from UniProt
+    AMPvsTMset               sequence amp    206 antimicrobial peptides, 206 transmembrane stretches
+    ACP_CancPPD_vs_TM        sequence acp    413 anticancer peptides, 413 transmembrane stretches
+    ACP_CancPPD_vs_Random    sequence acp    413 anticancer peptides, 413 random stretches
+
+The files have scikit-learn's first line (rows, columns, class names) in place of a header.
+"""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mammal.tasks.errors import DataError, TaskError
+from mammal.tokenization.errors import did_you_mean
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from mammal.tasks.schema import DataConfig
+
+TARGETS = {"AMPvsUniProt": "amp", "AMPvsTMset": "amp", "ACP_CancPPD_vs_TM": "acp", "ACP_CancPPD_vs_Random": "acp"}
+
+
+def load(data: DataConfig, root: Path | None) -> pd.DataFrame:
+    """One of the data sets above; the label is 1 for the active peptides."""
+    import pandas as pd
+
+    if data.name not in TARGETS:
+        hint = did_you_mean(str(data.name), TARGETS, noun="data set")
+        raise TaskError(f"modlamp has no data set {data.name!r}", hint=hint)
+    spec = find_spec("modlamp")
+    if spec is None or spec.origin is None:
+        raise DataError("the package `modlamp` is not installed", hint="pip install modlamp")
+    file = Path(spec.origin).parent / "data" / f"{data.name}.csv"
+    lines = file.read_text(encoding="utf-8").splitlines()[1:]
+    pairs = [[part.strip() for part in line.split(",")] for line in lines if line.strip()]
+    return pd.DataFrame(pairs, columns=["sequence", TARGETS[data.name]]).head(data.limit or len(pairs))
