@@ -1,0 +1,77 @@
+"""Predictions as columns of a table, in the units and labels of the user's file.
+
+    regression       prediction    in the unit of the training file
+                     low, high     where the bundle holds a conformal interval
+    classification   prediction    the label as the file spells it
+                     probability   of the last of two labels; of the predicted one, where there are more
+    generation       text, score   the score is the log-likelihood
+
+A task with several target columns has each of them as `TARGET_prediction`, and so on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from mammal.tasks.prediction import Prediction
+    from mammal.tasks.task import Task
+
+ERROR = "error"
+
+Holds = Literal["text", "number", "integer", "vector"]
+Read = Callable[["Prediction"], Any]
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column that an answer fills: its name and what it holds."""
+
+    name: str
+    holds: Holds
+
+
+def answer_columns(task: Task, *, prefix: str = "", every_label: bool = False) -> dict[Column, Read]:
+    """The columns that a task's predictions fill, and how each is read off a prediction without an error.
+
+    Args:
+        prefix: put before each name.
+        every_label: classification: also a column `probability_LABEL` for each label.
+    """
+    columns: dict[Column, Read] = {}
+    for target in task.target_columns:
+        start = prefix if len(task.target_columns) == 1 else f"{prefix}{target}_"
+        for name, (holds, read) in _fields(task, target, every_label).items():
+            columns[Column(start + name, holds)] = _at(target, read)
+    return columns
+
+
+def _fields(task: Task, target: str, every_label: bool) -> dict[str, tuple[Holds, Read]]:
+    if task.kind == "regression":
+        fields: dict[str, tuple[Holds, Read]] = {"prediction": ("number", lambda p: p.value)}
+        if target in task.state().get("conformal", {}):
+            fields["low"] = "number", lambda p: p.interval[0]
+            fields["high"] = "number", lambda p: p.interval[1]
+        return fields
+    if task.kind == "classification":
+        fields = {"prediction": ("text", lambda p: p.label), "probability": ("number", lambda p: p.probability)}
+        every = enumerate(task.config.labels) if every_label else ()
+        return fields | {f"probability_{label}": ("number", _of_label(i)) for i, label in every}
+    return {"text": ("text", lambda p: p.text), "score": ("number", lambda p: p.score)}
+
+
+def _of_label(index: int) -> Read:
+    def read(prediction: Prediction) -> float | None:
+        if prediction.probabilities is not None:
+            return prediction.probabilities[index]
+        if prediction.probability is None:
+            return None
+        return prediction.probability if index else 1 - prediction.probability
+
+    return read
+
+
+def _at(target: str, read: Read) -> Read:
+    return lambda prediction: read(prediction.for_target(target))

@@ -1,0 +1,172 @@
+"""What users hand over and get back: values, rows, frames and files in; frames out.
+
+pandas is imported when a frame is met or made.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mammal.answers import Column
+from mammal.errors import DataError, did_you_mean
+from mammal.walk import Refused
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from mammal.questions import Record
+    from mammal.tasks.task import Task
+
+TABLE_SUFFIXES = (".csv", ".tsv", ".parquet", ".jsonl", ".sdf", ".smi", ".fasta", ".fa")
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Columns that are read.
+
+    Attributes:
+        names: as they are called here, in the order of values that come without names.
+        aliases: what a file may call them instead.
+    """
+
+    names: Sequence[str]
+    aliases: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of_task(cls, task: Task, *, target: bool = False) -> Reading:
+        """What a task reads; `target`: also what it is to predict."""
+        names = [*task.columns, *(task.target_columns if target else ())]
+        return cls(names, {name: alias for name, alias in task.config.data.columns.items() if name in names})
+
+    def check(self, columns: Sequence[str]) -> None:
+        """Refuses a table that lacks a column.
+
+        Raises:
+            DataError: names it, and the nearest one that the table has.
+        """
+        for name in self.names:
+            alias = self.aliases.get(name, name)
+            if name not in columns and alias not in columns:
+                raise DataError(f"no column {alias!r}", hint=did_you_mean(alias, columns, noun="column"))
+
+    def among(self, columns: Sequence[Any]) -> list[Any]:
+        """The columns of a table that are read."""
+        wanted = {*self.names, *self.aliases.values()}
+        return [name for name in columns if name in wanted]
+
+
+_NUMBER = "\0number"
+"""Name of a working column, which no user's column has."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows, and the frame they came from.
+
+    Attributes:
+        rows: one mapping per row; of a frame, only the columns that are read.
+        original: the frame, None where the user gave none.
+    """
+
+    rows: list[Mapping[str, Any]]
+    original: pd.DataFrame | None = None
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def frame(self, columns: Sequence[Column], answers: Sequence[list[Record] | Refused], error: str) -> pd.DataFrame:
+        """The user's columns, then those of the answers, then `error`.
+
+        A row with several records stands several times, under the same index; a refused row stands once, without any.
+
+        Raises:
+            DataError: the user's columns have a name that the answers need.
+        """
+        import pandas as pd
+
+        nothing = (None,) * len(columns)
+        lines = [
+            (number, *record, reason)
+            for number, given in enumerate(answers)
+            for record, reason in (
+                [(nothing, given.reason)] if isinstance(given, Refused) else [(record, None) for record in given]
+            )
+        ]
+        names = [*(column.name for column in columns), error]
+        left = pd.DataFrame(self.rows, index=range(len(self.rows))) if self.original is None else self.original
+        check_names([str(name) for name in left.columns], names)
+        right = pd.DataFrame(lines, columns=[_NUMBER, *names])
+        theirs = left.iloc[right.pop(_NUMBER).to_numpy(dtype=int)]
+        return pd.concat([theirs, right.set_index(theirs.index)], axis=1)
+
+
+def check_names(theirs: Sequence[str], ours: Sequence[str]) -> None:
+    """Refuses a table whose columns have a name that is to be added.
+
+    Raises:
+        DataError: names the column.
+    """
+    if taken := sorted({*theirs} & {*ours}):
+        raise DataError(
+            f"the data has a column {taken[0]!r} already, which the result needs",
+            hint="rename it, or set the result's columns apart with prefix=",
+        )
+
+
+def table(data: Any, reading: Reading) -> Table:
+    """Rows of anything a user may hand over.
+
+    Args:
+        data: one value or a list of values (of the one column that is read), a list of tuples (in the order of
+            `reading.names`), a mapping, a list of mappings, a DataFrame, or the path of a file.
+
+    Raises:
+        DataError: it is none of those, or lacks a column. A missing cell is no error here.
+    """
+    if is_path(data):
+        from mammal.tasks.readers import read_table
+
+        data = read_table(Path(data))
+    if hasattr(data, "to_dict") and hasattr(data, "columns"):
+        names = list(data.columns)
+        reading.check([str(name) for name in names])
+        return Table(_records(data, reading.among(names)), data)
+    if isinstance(data, str | Mapping) or not isinstance(data, Iterable):
+        data = [data]
+    items = data.tolist() if hasattr(data, "tolist") else list(data)
+    rows = [_row(item, number, reading.names) for number, item in enumerate(items, start=1)]
+    if items and isinstance(items[0], Mapping):
+        reading.check(sorted({str(name) for row in rows for name in row}))
+    return Table(rows)
+
+
+def _records(frame: pd.DataFrame, names: Sequence[Any]) -> list[Mapping[str, Any]]:
+    return frame[names].to_dict("records") if names else [{} for _ in range(len(frame))]
+
+
+def is_path(data: Any) -> bool:
+    """A Path, or a string that ends like a table; any other string is a value."""
+    if isinstance(data, os.PathLike):
+        return True
+    return isinstance(data, str) and data.lower().removesuffix(".gz").endswith(TABLE_SUFFIXES)
+
+
+def _row(item: Any, number: int, columns: Sequence[str]) -> Mapping[str, Any]:
+    if isinstance(item, Mapping):
+        return item
+    values = list(item) if isinstance(item, tuple | list) else [item]
+    if len(values) != len(columns):
+        raise DataError(
+            f"holds {len(values)} value{'s' * (len(values) != 1)}, but the task reads {_listed(columns)}",
+            where=f"row {number}",
+            hint="give mappings such as {" + ", ".join(f"{name!r}: …" for name in columns) + "}, or a frame",
+        )
+    return dict(zip(columns, values, strict=True))
+
+
+def _listed(columns: Sequence[str]) -> str:
+    return ", ".join(columns) if columns else "no columns"

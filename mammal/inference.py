@@ -1,0 +1,311 @@
+"""The Python API: a model, its tokenizer and its tasks, asked for answers in the user's own columns, units and labels.
+
+import mammal
+model = mammal.load("checkpoints/tiny-melting-point")
+model.predict(["CCO", "c1ccccc1"])                 # a frame: smiles, prediction, error
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mammal.answers import ERROR
+from mammal.choose import TaskLike, entity_task, find_task, the_only, variant
+from mammal.errors import DataError
+from mammal.frames import Reading, Table, table
+from mammal.prompts import PROMPT, TARGET, is_prompt
+from mammal.questions import Embed, Generate, Predict, Question, Score
+from mammal.walk import Pace, Progress, Refused
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pandas as pd
+    import torch
+
+    from mammal.bundle import Bundle
+    from mammal.card import Card
+    from mammal.model.model import MammalModel
+    from mammal.tasks.task import Task
+    from mammal.tokenization import Tokenizer
+
+logger = logging.getLogger(__name__)
+
+CUDA_PACE = Pace(tokens=131_072, rows=4_096, window=16_384)
+"""A GPU is kept busy by larger batches."""
+
+
+def load(
+    source: str | os.PathLike[str],
+    *,
+    task: TaskLike | None = None,
+    device: str = "auto",
+    dtype: str = "auto",
+    tokenizer: str | os.PathLike[str] | Tokenizer | None = None,
+) -> Mammal:
+    """Opens a model for use.
+
+    Args:
+        source: a bundle's folder, a published folder, a `.ckpt` in its folder, the name of a bundle that ships with the
+            package, or a hub id (`owner/name`).
+        task: what to ask by default: one of the bundle's tasks, a task known by name, or a declaration. Published
+            checkpoints hold no task: `task="dti_bindingdb_pkd"`.
+        device: "auto" takes a CUDA device where there is one; "cpu", "cuda:1" …
+        dtype: "auto" is bfloat16 on CUDA and float32 elsewhere; "bfloat16", "float32".
+        tokenizer: for folders that have none.
+
+    Raises:
+        BundleError: there is no such model, or a part of it is missing, corrupt or another model's.
+        TaskError: there is no such task, or the model can't do it.
+        ConfigError: the device or dtype can't be had.
+    """
+    from mammal.bundle import read_bundle
+    from mammal.model.runtime import pick_device, pick_dtype, tune_allocator
+
+    tune_allocator()
+    place = pick_device(device)
+    bundle = read_bundle(source, device=place, dtype=pick_dtype(dtype, place), tokenizer=tokenizer)
+    model = Mammal.of_bundle(bundle)
+    if task is not None:
+        model.use(task)
+    return model
+
+
+class Mammal:
+    """A model ready to be asked.
+
+    Attributes:
+        model, tokenizer: its parts.
+        tasks: the bundle's own, fitted, by name.
+        config, metrics: contents of `config.json` and `metrics.json`.
+        pace: how much is computed at once.
+    """
+
+    def __init__(
+        self,
+        model: MammalModel,
+        tokenizer: Tokenizer,
+        tasks: Sequence[Task] = (),
+        *,
+        config: Mapping[str, Any] | None = None,
+        metrics: Mapping[str, Any] | None = None,
+    ):
+        self.model = model
+        self.tokenizer = tokenizer
+        self.tasks: dict[str, Task] = {task.name: task for task in tasks}
+        self.config = dict(config or {})
+        self.metrics = dict(metrics or {})
+        self.pace = CUDA_PACE if model.device.type == "cuda" else Pace()
+        self._chosen: Task | None = None
+
+    @classmethod
+    def of_bundle(cls, bundle: Bundle) -> Mammal:
+        tasks = list(bundle.tasks.values())
+        return cls(bundle.model, bundle.tokenizer, tasks, config=bundle.config, metrics=bundle.metrics)
+
+    def __repr__(self) -> str:
+        parameters = sum(weight.numel() for weight in self.model.parameters()) / 1e6
+        dtype = str(self.model.dtype).removeprefix("torch.")
+        tasks = ", ".join(self.tasks) or "none"
+        return f"Mammal({parameters:,.1f} M parameters, {dtype} on {self.device}, tasks: {tasks})"
+
+    @property
+    def device(self) -> torch.device:
+        return self.model.device
+
+    @property
+    def task(self) -> Task:
+        """The task that is meant where none is named.
+
+        Raises:
+            TaskError: there is none, or several and none was chosen.
+        """
+        return self._chosen or the_only(self.tasks)
+
+    def use(self, task: TaskLike) -> Task:
+        """Makes a task the one that is meant where none is named."""
+        self._chosen = self.find_task(task)
+        return self._chosen
+
+    def find_task(self, task: TaskLike | None = None, columns: Mapping[str, str] | None = None) -> Task:
+        """A task by name, file or declaration; None: the one that is meant.
+
+        Args:
+            columns: names of the columns to read, as {the task's name: yours}.
+
+        Raises:
+            TaskError: there is no such task, or it is not clear which is meant.
+        """
+        found = self.task if task is None else find_task(task, self.tasks, self.tokenizer)
+        return variant(found, {"data": {"columns": dict(columns)}}) if columns else found
+
+    def predict(
+        self,
+        data: Any,
+        task: TaskLike | None = None,
+        *,
+        columns: Mapping[str, str] | None = None,
+        vocabulary: bool = False,
+        every_label: bool = False,
+        prefix: str = "",
+        progress: Progress | None = None,
+    ) -> pd.DataFrame:
+        """Answers for every row, in order, beside the columns that came. A row that can't be read has an `error`.
+
+        Args:
+            data: a list of values (where the task reads one column), of tuples or of mappings; a frame; a file.
+            task: one of the bundle's, one known by name, or a declaration; default: the one that is meant.
+            columns: names of the columns to read, as {the task's name: yours}.
+            vocabulary: classification: probabilities among all tokens, not among the classes: the raw score of the
+                published code, uncalibrated.
+            every_label: classification: also the probability of each label.
+            prefix: put before the names of the columns that are added (`mammal.answers` lists them).
+            progress: called with the number of rows that were just answered.
+
+        Raises:
+            DataError: a column that the task reads is missing.
+        """
+        chosen = self.find_task(task, columns)
+        question = Predict(self.model, chosen, self.pace, vocabulary=vocabulary, every_label=every_label, prefix=prefix)
+        return self._frame(question, table(data, question.reading), prefix, progress)
+
+    def embed(
+        self,
+        data: Any,
+        task: TaskLike | None = None,
+        *,
+        entity: str | None = None,
+        pooling: str = "mean",
+        columns: Mapping[str, str] | None = None,
+        progress: Progress | None = None,
+    ) -> np.ndarray | list[np.ndarray]:
+        """Vectors of the encoder, float32 [rows, width], in order. A row that can't be read is NaN, and logged.
+
+        Args:
+            data: as for `predict`.
+            task: whose prompt is written.
+            entity: instead of a task: what the values are ("smiles", "protein", "dna" …).
+            pooling: "mean" or "max" over the tokens of the values, "first" token, or "none": a list of [tokens, width].
+        """
+        chosen = self.find_task(task, columns) if entity is None else entity_task(entity, self.tokenizer)
+        question = Embed(self.model, chosen, self.pace, pooling=pooling)
+        given = table(data, question.reading)
+        answers = question.ask(given.rows, progress=progress)
+        _warn_of_refused(answers)
+        width = self.model.config.d_model
+        missing = np.full((0, width) if pooling == "none" else width, np.nan, np.float32)
+        vectors = [missing if isinstance(answer, Refused) else answer[0][0] for answer in answers]
+        if pooling == "none":
+            return vectors
+        return np.stack(vectors) if vectors else np.empty((0, width), np.float32)
+
+    def generate(
+        self,
+        data: Any = None,
+        task: TaskLike | None = None,
+        *,
+        n: int = 1,
+        temperature: float | None = None,
+        top_p: float | None = None,
+        top_k: int | None = None,
+        num_beams: int | None = None,
+        max_new_tokens: int | None = None,
+        do_sample: bool | None = None,
+        seed: int = 0,
+        columns: Mapping[str, str] | None = None,
+        prefix: str = "",
+        progress: Progress | None = None,
+    ) -> pd.DataFrame:
+        """Sequences, `n` for each row: columns `sample` (from 0), `text`, `score` (log-likelihood), `error`.
+
+        Unless told otherwise by `do_sample`, several sequences a row, or a setting of draws, mean sampling; else the
+        best sequence is sought, with `num_beams` beams. The same seed gives the same sequences.
+
+        Args:
+            data: as for `predict`; nothing, where the task reads nothing; prompts in wire syntax, of which the answers
+                keep their tags.
+        """
+        settings = {
+            "temperature": temperature,
+            "top_p": top_p,
+            "top_k": top_k,
+            "num_beams": num_beams,
+            "max_new_tokens": max_new_tokens,
+            "do_sample": do_sample,
+            "seed": seed,
+        }
+        chosen = None if is_prompt(data) else self.find_task(task, columns)
+        question = Generate(self.model, self.tokenizer, chosen, self.pace, n=n, settings=settings, prefix=prefix)
+        given = Table([{}]) if data is None and not question.reading.names else table(data, question.reading)
+        return self._frame(question, given, prefix, progress)
+
+    def score(
+        self,
+        data: Any,
+        targets: Sequence[Any] | None = None,
+        task: TaskLike | None = None,
+        *,
+        columns: Mapping[str, str] | None = None,
+        prefix: str = "",
+        progress: Progress | None = None,
+    ) -> pd.DataFrame:
+        """Log-likelihood of each row's target given its input: natural logarithm, summed over the target's tokens.
+
+        Args:
+            data: rows that hold the target's column too, or inputs for which `targets` are given; or prompts in wire
+                syntax with targets of that kind.
+            targets: one for each row.
+        """
+        chosen = None if is_prompt(data) else self.find_task(task, columns)
+        question = Score(self.model, self.tokenizer, chosen, self.pace, prefix=prefix)
+        given = table(data, question.reading) if targets is None else _with_targets(data, targets, chosen)
+        return self._frame(question, given, prefix, progress)
+
+    def save(
+        self,
+        folder: str | os.PathLike[str],
+        *,
+        metrics: Mapping[str, Any] | None = None,
+        card: Card | None = None,
+        dtype: str = "float32",
+    ) -> Path:
+        """Writes a bundle with this model, its tokenizer and its tasks (see `mammal.bundle.save_bundle`)."""
+        from mammal.bundle import save_bundle
+
+        tasks = list(
+            {task.name: task for task in (*self.tasks.values(), *([self._chosen] * bool(self._chosen)))}.values()
+        )
+        return save_bundle(
+            folder, self.model, self.tokenizer, tasks, self.metrics if metrics is None else metrics, card, dtype=dtype
+        )
+
+    def _frame(self, question: Question, given: Table, prefix: str, progress: Progress | None) -> pd.DataFrame:
+        return given.frame(question.columns, question.ask(given.rows, progress=progress), f"{prefix}{ERROR}")
+
+
+def _with_targets(data: Any, targets: Sequence[Any], task: Task | None) -> Table:
+    """Inputs with a target for each, in the column where it is looked for."""
+    inputs = Reading((PROMPT,)) if task is None else Reading.of_task(task)
+    outputs = [TARGET] if task is None else task.target_columns
+    if len(outputs) != 1:
+        raise DataError(f"the task has {len(outputs)} target columns: give them in the rows", where="targets")
+    given = table(data, inputs)
+    targets = [targets] if isinstance(targets, str) else list(targets)
+    if len(targets) != len(given.rows):
+        raise DataError(f"{len(targets)} targets for {len(given.rows)} rows", where="targets")
+    rows = [{**row, outputs[0]: target} for row, target in zip(given.rows, targets, strict=True)]
+    return Table(rows, given.original)
+
+
+def _warn_of_refused(answers: Sequence[object]) -> None:
+    refused = [(number, given.reason) for number, given in enumerate(answers, 1) if isinstance(given, Refused)]
+    if refused:
+        number, reason = refused[0]
+        logger.warning(
+            "%d of %d rows have no vector; the first is row %d: %s", len(refused), len(answers), number, reason
+        )

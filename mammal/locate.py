@@ -1,0 +1,106 @@
+"""Where a model is: a folder, a `.ckpt` file, a bundle that ships with the package, or a hub id."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+from mammal.errors import BundleError, did_you_mean
+
+CONFIG, WEIGHTS, TOKENIZER = "config.json", "model.safetensors", "tokenizer"
+TASKS, METRICS, CARD = "task.yaml", "metrics.json", "README.md"
+
+_HUB_ID = re.compile(r"[\w][\w.-]*/[\w][\w.-]*")
+_HUB_FILES = [
+    CONFIG,
+    WEIGHTS,
+    f"{TOKENIZER}/*",
+    TASKS,
+    METRICS,
+    CARD,
+]  # fine-tuned repositories also hold a 4.6 GB last.ckpt
+
+
+@dataclass(frozen=True)
+class Source:
+    """A model on disk.
+
+    Attributes:
+        folder: holds `config.json`, `tokenizer/` and, in a bundle of ours, `task.yaml`.
+        weights: the folder itself (`model.safetensors` in it), or the `.ckpt` file.
+    """
+
+    folder: Path
+    weights: Path
+
+
+def locate(source: str | os.PathLike[str]) -> Source:
+    """Finds a model; files of a hub id are fetched once and cached by huggingface_hub.
+
+    Raises:
+        BundleError: there is no such place, or it lacks a file that a model needs.
+    """
+    path = Path(source).expanduser()
+    if path.is_dir():
+        return _checked(path)
+    if path.is_file():
+        if path.suffix == ".ckpt":
+            return Source(path.parent, path)
+        raise BundleError(
+            "is a file, not a bundle", where=str(source), hint="give the folder that holds config.json, or a .ckpt file"
+        )
+    if (folder := _shipped().get(str(source))) is not None:
+        return _checked(folder)
+    if _HUB_ID.fullmatch(str(source)):
+        return _checked(_from_hub(str(source)))
+    raise BundleError("there is no such folder, file or shipped bundle", where=str(source), hint=_nearest(str(source)))
+
+
+def _checked(folder: Path) -> Source:
+    missing = [name for name in (CONFIG, WEIGHTS) if not (folder / name).is_file()]
+    if not missing:
+        return Source(folder, folder)
+    checkpoints = sorted(path.name for path in folder.glob("*.ckpt"))
+    inner = sorted(path.parent.name for path in folder.glob(f"*/{CONFIG}"))
+    if checkpoints and CONFIG not in missing:
+        hint = f"it holds {', '.join(checkpoints)}: give the path of one of them"
+    elif inner:
+        hint = f"bundles lie inside it: {', '.join(inner[:5])}"
+    else:
+        hint = "a bundle is a folder with config.json, model.safetensors and tokenizer/"
+    raise BundleError(f"is no bundle: it lacks {' and '.join(missing)}", where=str(folder), hint=hint)
+
+
+def _shipped() -> dict[str, Path]:
+    """Bundles in the package `mammal.checkpoints`, by name."""
+    root = Path(str(resources.files("mammal.checkpoints")))
+    return {path.parent.name: path.parent for path in root.glob(f"*/{CONFIG}")}
+
+
+def _nearest(name: str) -> str:
+    shipped = _shipped()
+    known = did_you_mean(name, shipped, noun="shipped bundle") if shipped else "no bundle ships with this installation"
+    return f"{known}; a hub id reads owner/name"
+
+
+def _from_hub(repo_id: str) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
+
+    try:
+        return Path(snapshot_download(repo_id, allow_patterns=_HUB_FILES))
+    except RepositoryNotFoundError as error:
+        raise BundleError(
+            "there is no such folder here, and no such model on the hub",
+            where=repo_id,
+            hint="check the spelling; a private model needs `hf auth login`",
+        ) from error
+    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
+        raise BundleError(
+            "there is no such folder here, and the hub can't be reached for a copy",
+            where=repo_id,
+            hint="connect once so that it is cached, or copy the model's folder here and give its path",
+        ) from error

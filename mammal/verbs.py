@@ -1,0 +1,217 @@
+"""What can be asked of a model, for rows of any number: predict, embed, score, generate.
+
+Each function walks the rows (`mammal.walk`) and says only what is done with a batch.
+Shapes: as in `mammal.tasks.batch`; N rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mammal.decoding import GenerationConfig, generate, sequence_log_likelihood
+from mammal.model.model import MammalModel
+from mammal.tasks.batch import Batch
+from mammal.tasks.prediction import Prediction
+from mammal.tasks.task import Task
+from mammal.walk import Encoder, Pace, Progress, Refused, Row, TaskEncoder, walk
+
+POOLINGS = ("mean", "max", "first", "none")
+_ROUND = 64
+"""Sequences drawn for one row at once."""
+
+
+def predict_rows(
+    model: MammalModel,
+    task: Task,
+    rows: Sequence[Row],
+    *,
+    pace: Pace | None = None,
+    progress: Progress | None = None,
+) -> list[Prediction]:
+    """One prediction for each row, in order; `row_id` is its position. A row that can't be read has an `error`."""
+    if task.target_is_text:
+        generated = generate_rows(
+            model, TaskEncoder(task), rows, declared_generation(task), pace=pace, progress=progress
+        )
+        return [
+            Prediction(row_id, error=given.reason) if isinstance(given, Refused) else _spelt(task, row_id, given[0])
+            for row_id, given in enumerate(generated)
+        ]
+
+    def answer(batch: Batch) -> Sequence[Prediction]:
+        batch = batch.to(model.device)
+        return task.decode(model(batch), batch)
+
+    answers = _run(model, rows, TaskEncoder(task), answer, pace, progress)
+    return [
+        Prediction(row_id, error=given.reason) if isinstance(given, Refused) else replace(given, row_id=row_id)
+        for row_id, given in enumerate(answers)
+    ]
+
+
+def embed_rows(
+    model: MammalModel,
+    encoder: Encoder,
+    rows: Sequence[Row],
+    *,
+    pooling: str = "mean",
+    tags: Sequence[int] = (),
+    pace: Pace | None = None,
+    progress: Progress | None = None,
+) -> list[np.ndarray | Refused]:
+    """Encoder states of each row: float32 [W], or [tokens, W] with pooling "none".
+
+    Args:
+        pooling: over a row's tokens. "mean" and "max" leave out `tags`, unless the row holds nothing else; "first" is
+            the state of the first token; "none" gives every token's.
+        tags: ids of tokens that say what a sequence is, not what is in it.
+    """
+    tags_T = torch.tensor(sorted(tags), dtype=torch.int64, device=model.device)
+
+    def answer(batch: Batch) -> Sequence[np.ndarray]:
+        batch = _encoder_only(batch).to(model.device)
+        hidden_BLW = model(batch).hidden_BLW
+        assert hidden_BLW is not None, "the batch wants hidden states"
+        hidden_BLW = hidden_BLW.float()
+        if pooling == "none":
+            return [h[m].cpu().numpy() for h, m in zip(hidden_BLW, batch.mask_BL, strict=True)]
+        return list(_pooled(hidden_BLW, batch, pooling, tags_T).cpu().numpy())
+
+    return _run(model, rows, encoder, answer, pace, progress)
+
+
+def score_rows(
+    model: MammalModel,
+    encoder: Encoder,
+    rows: Sequence[Row],
+    *,
+    pace: Pace | None = None,
+    progress: Progress | None = None,
+) -> list[float | Refused]:
+    """Log-likelihood (natural logarithm, summed over the target's tokens) of each row's target given its input."""
+
+    def answer(batch: Batch) -> Sequence[float]:
+        batch = batch.to(model.device)
+        scores_D = sequence_log_likelihood(model, batch).double()
+        if batch.decoder_rows_D is not None:
+            scores_D = scores_D.new_zeros(len(batch)).index_add(0, batch.decoder_rows_D, scores_D)
+        return scores_D.cpu().tolist()
+
+    return _run(model, rows, encoder, answer, pace, progress)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One generated sequence: its token ids up to the end, and the score that decoding gave it."""
+
+    ids: tuple[int, ...]
+    score: float | None
+
+
+def generate_rows(
+    model: MammalModel,
+    encoder: Encoder,
+    rows: Sequence[Row],
+    config: GenerationConfig,
+    *,
+    n: int = 1,
+    pace: Pace | None = None,
+    progress: Progress | None = None,
+) -> list[list[Sample] | Refused]:
+    """`n` sequences for each row.
+
+    Sampled sequences are drawn in rounds, so that any `n` fits in memory. What is drawn depends on the seed, the
+    position of the row and the round alone. Rows that are equal get the same sequences.
+    """
+    pace = pace or Pace()
+    rounds = [min(_ROUND, n - start) for start in range(0, n, _ROUND)] if config.do_sample else [n]
+    collected: list[list[Sample] | Refused] = [[] for _ in rows]
+    for number, count in enumerate(rounds):
+        drawn = replace(config, num_return_sequences=count, seed=derived_seed(config.seed, number))
+        narrow = replace(pace, rows=max(1, pace.rows // max(count, config.num_beams)))
+        last = progress if number == len(rounds) - 1 else None
+        for i, given in enumerate(_run(model, rows, encoder, _drawing(model, drawn), narrow, last)):
+            collected[i] = given if isinstance(given, Refused) else [*collected[i], *given]
+    return collected
+
+
+def _drawing(model: MammalModel, config: GenerationConfig) -> Callable[[Batch], Sequence[list[Sample]]]:
+    def answer(batch: Batch) -> Sequence[list[Sample]]:
+        made = generate(model, batch.to(model.device), replace(config, allowed_ids=batch.candidates_V))
+        return [
+            [Sample(tuple(ids.tolist()), score) for ids, score in zip(*row, strict=True)]
+            for row in zip(made.ids_list, made.scores, strict=True)
+        ]
+
+    return answer
+
+
+def derived_seed(*numbers: int) -> int:
+    """One seed for each combination of numbers."""
+    return int(np.random.SeedSequence(list(numbers)).generate_state(1, np.uint32)[0])
+
+
+def _spelt(task: Task, row_id: int, sample: Sample) -> Prediction:
+    return task.decode_generated(sample.ids, row_id, sample.score)
+
+
+def declared_generation(task: Task) -> GenerationConfig:
+    """How the task says it decodes."""
+    asked = task.config.generation
+    return GenerationConfig(
+        max_new_tokens=asked.max_new_tokens,
+        num_beams=asked.num_beams,
+        do_sample=asked.do_sample,
+        temperature=asked.temperature,
+        top_k=asked.top_k or None,
+        top_p=asked.top_p,
+    )
+
+
+def _run(
+    model: MammalModel,
+    rows: Sequence[Row],
+    encoder: Encoder,
+    answer: Callable[[Batch], Sequence],
+    pace: Pace | None,
+    progress: Progress | None,
+) -> list:
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.inference_mode():
+            return walk(rows, encoder, answer, pace=pace, progress=progress)
+    finally:
+        model.train(was_training)
+
+
+def _encoder_only(batch: Batch) -> Batch:
+    """The batch with nothing to read but encoder states."""
+    return Batch(
+        mode="encoder",
+        wants=("hidden",),
+        ids_BL=batch.ids_BL,
+        mask_BL=batch.mask_BL,
+        read_DR=batch.ids_BL.new_full((len(batch), 0), -1),
+        values_BL=batch.values_BL,
+        has_value_BL=batch.has_value_BL,
+        embeddings=batch.embeddings,
+        row_ids=batch.row_ids,
+        task=batch.task,
+    )
+
+
+def _pooled(hidden_BLW: Tensor, batch: Batch, pooling: str, tags_T: Tensor) -> Tensor:
+    if pooling == "first":
+        return hidden_BLW[:, 0]
+    content_BL = batch.mask_BL & ~torch.isin(batch.ids_BL, tags_T)
+    empty_B1 = ~content_BL.any(dim=1, keepdim=True)
+    kept_BL1 = torch.where(empty_B1, batch.mask_BL, content_BL).unsqueeze(2)
+    if pooling == "max":
+        return hidden_BLW.masked_fill(~kept_BL1, -torch.inf).amax(dim=1)
+    return (hidden_BLW * kept_BL1).sum(dim=1) / kept_BL1.sum(dim=1)
