@@ -237,7 +237,7 @@ def _write(pieces: list[Piece], values: Mapping[str, str | None], slots: list[Sl
     for piece in pieces:
         text = piece if isinstance(piece, str) else _value_text(piece, values)
         written.append(text)
-        if not isinstance(piece, str):
+        if not isinstance(piece, str) and piece.kind not in ("descriptors", "embeddings"):
             slots.append(Slot(piece.column, end, end + len(text), piece.part))
         end += len(text)
     return "".join(written)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from mammal.tokenization.entities import ENTITIES
@@ -96,23 +96,36 @@ def scan(text: str, part: Part, *, raw: bool) -> Scan:
     nodes: list[Node] = []
     problems: list[Problem] = []
     for item in (_RAW_ITEM if raw else _ITEM).finditer(text):
-        kind, start = item.lastgroup, item.start()
-        if kind == "slot":
-            read = _raw_slot if raw else _slot
-            node = read(item["slot"], part, start)
-            if isinstance(node, TemplateSlot) and raw:
-                node = _guarded(node, text, item.end())
-            (problems if isinstance(node, Problem) else nodes).append(node)
-        elif kind == "junk":
-            problems.append(_junk(item["junk"], part, start))
-        elif kind == "tag" and item["tag"].startswith("<@"):
-            hint = "name the column and its entity instead, {column:entity}, or set raw: true"
-            problems.append(Problem(part, start, f"{item['tag']} is wire syntax", hint))
-        elif kind in ("tag", "text"):
-            nodes.append(Text(item[kind], start))
+        found = _read_raw(item, part) if raw else _read(item, part)
+        if isinstance(found, Problem):
+            problems.append(found)
+        elif found is not None:
+            nodes.append(found)
     if not nodes and not problems:
         problems.append(Problem(part, 0, "the template is empty"))
     return tuple(nodes), tuple(problems)
+
+
+def _read(item: re.Match[str], part: Part) -> Node | Problem | None:
+    if item["slot"] is not None:
+        return _slot(item["slot"], part, item.start())
+    if item["junk"] is not None:
+        return _junk(item["junk"], part, item.start())
+    if item["tag"] is None:
+        return None
+    if item["tag"].startswith("<@"):
+        hint = "name the column and its entity instead, {column:entity}, or set raw: true"
+        return Problem(part, item.start(), f"{item['tag']} is wire syntax", hint)
+    return Text(item["tag"], item.start())
+
+
+def _read_raw(item: re.Match[str], part: Part) -> Node | Problem:
+    if item["slot"] is not None:
+        slot = _raw_slot(item["slot"], part, item.start())
+        return _guarded(slot, item.string, item.end()) if isinstance(slot, TemplateSlot) else slot
+    if item["junk"] is not None:
+        return _junk(item["junk"], part, item.start())
+    return Text(item["text"], item.start())
 
 
 def _slot(body: str, part: Part, position: int) -> TemplateSlot | Problem:
@@ -162,7 +175,7 @@ def _guarded(slot: TemplateSlot, text: str, end: int) -> TemplateSlot:
     touches = before.endswith("}") or after.startswith("{")
     if not ((opened and closed) or touches):
         return slot
-    return TemplateSlot(slot.column, slot.kind, slot.name, slot.part, slot.position, inside_tag=True)
+    return replace(slot, inside_tag=True)
 
 
 def _junk(text: str, part: Part, position: int) -> Problem:

@@ -48,12 +48,12 @@ class Variant:
         if not self.alts:
             raise PromptError(f"the site {self.ref!r} has no alternate allele")
         if len(set(alleles)) < len(alleles):
-            raise PromptError(f"the variant {_joined(alleles)} names an allele twice")
+            raise PromptError(f"the variant {_shown(alleles)} names an allele twice")
         if self.frequencies and len(self.frequencies) != len(self.alts):
             counts = f"{len(self.frequencies)} frequencies for {len(self.alts)} alternate alleles"
-            raise PromptError(f"the variant {_joined(alleles)} has {counts}")
+            raise PromptError(f"the variant {_shown(alleles)} has {counts}")
         if not all(0 <= frequency <= 1 for frequency in self.frequencies):
-            raise PromptError(f"the variant {_joined(alleles)} has a frequency outside 0 to 1")
+            raise PromptError(f"the variant {_shown(alleles)} has a frequency outside 0 to 1")
 
     def __str__(self) -> str:
         alleles = _joined((self.ref, *self.alts))
@@ -101,9 +101,9 @@ def from_vcf(start: int, ref: str, alts: Sequence[str], frequencies: Sequence[fl
     for allele in alleles:
         if not allele or not BASES.issuperset(allele):
             hint = "symbolic alleles and breakends can't be written in place; '.' is no allele"
-            raise PromptError(f"the allele {allele!r} is not a sequence of bases", hint=hint)
+            raise PromptError(f"the allele {_shown([allele])!r} is not a sequence of bases", hint=hint)
     if len(set(alleles)) < len(alleles):
-        raise PromptError(f"the variant {'/'.join(alleles)} names an allele twice")
+        raise PromptError(f"the variant {_shown(alleles)} names an allele twice")
     shortest = min(map(len, alleles))
     front = next((i for i in range(shortest) if len({allele[i] for allele in alleles}) > 1), shortest)
     alleles = [allele[front:] for allele in alleles]
@@ -125,7 +125,7 @@ def write_in_place(window: str, variants: Iterable[Placed]) -> str:
     pieces: list[str] = []
     end = 0
     for placed in sorted(variants, key=lambda placed: (placed.start, placed.end)):
-        where = f"variant {placed.variant} at base {placed.start + 1} of the window"
+        where = f"variant {_shown(placed.variant.alleles)} at base {placed.start + 1} of the window"
         if placed.start < 0 or placed.end > len(window):
             raise PromptError(f"the window has {len(window)} bases", where=where)
         if placed.start < end:
@@ -133,7 +133,7 @@ def write_in_place(window: str, variants: Iterable[Placed]) -> str:
         found = window[placed.start : placed.end]
         if found != placed.variant.ref:
             hint = "wrong strand, genome build or coordinate"
-            raise PromptError(f"the window reads {found!r}, not {placed.variant.ref!r}", where=where, hint=hint)
+            raise PromptError(f"the window reads {_shown([found])}, not {_shown([placed.variant.ref])}", where=where, hint=hint)
         pieces += [window[end : placed.start], str(placed.variant)]
         end = placed.end
     return "".join([*pieces, window[end:]])
@@ -191,7 +191,7 @@ def alternate(text: str) -> str:
 
 def _allele(variant: Variant, number: int) -> str:
     if not 0 <= number < len(variant.alleles):
-        raise PromptError(f"the variant {variant} has no allele {number}")
+        raise PromptError(f"the variant {_shown(variant.alleles)} has no allele {number}")
     return variant.alleles[number]
 
 
@@ -231,6 +231,11 @@ def _check_bases(sequence: str) -> None:
 
 def _joined(alleles: Iterable[str]) -> str:
     return "/".join(allele or NO_BASES for allele in alleles)
+
+
+def _shown(alleles: Iterable[str], width: int = 20) -> str:
+    """Alleles for an error message, long ones cut."""
+    return _joined(allele if len(allele) <= width else f"{allele[:width]}…" for allele in alleles)
 
 
 def _place(index: int) -> str:

@@ -93,7 +93,7 @@ def test_haplotypes_pick_one_allele_for_each_variant():
     assert choose("A[C/G]T[-/AA]G[T/C/A]", [1, 0, 2]) == "AGTGA"
     with pytest.raises(PromptError, match="2 alleles are chosen for 1 variants"):
         choose("A[C/G]T", [0, 1])
-    with pytest.raises(PromptError, match=r"\[C/G\] has no allele 2"):
+    with pytest.raises(PromptError, match="C/G has no allele 2"):
         choose("A[C/G]T", 2)
 
 
@@ -123,7 +123,7 @@ def test_alleles_that_are_no_bases_are_refused(alt):
 
 
 def test_a_reference_that_is_not_in_the_window_is_refused():
-    with pytest.raises(PromptError, match=r"base 2 of the window: the window reads 'C', not 'G'"):
+    with pytest.raises(PromptError, match=r"base 2 of the window: the window reads C, not G"):
         write_in_place("ACGT", [from_vcf(1, "G", ["T"])])
     with pytest.raises(PromptError, match="the window has 4 bases"):
         write_in_place("ACGT", [from_vcf(3, "TA", ["C"])])
