@@ -104,7 +104,6 @@ def test_genes_can_be_added_without_moving_an_id(shared):
     assert tokenizer.alphabet_ids("CELL_ATTRIBUTES")[0] == 8192
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(
     any(version(package) != built for package, built in SOURCES.items()), reason=f"the files were built with {SOURCES}"
 )
