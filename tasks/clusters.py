@@ -78,7 +78,7 @@ def by_sketches(sequences: Sequence[str], identity: float) -> np.ndarray:
 
 
 def jaccard_of(identity: float, k: int = K) -> float:
-    """Jaccard index of the k-mer sets of sequences with this identity, on average: 1 / (2 exp(k (1 - identity)) - 1)."""
+    """Mean Jaccard index of the k-mer sets of sequences with this identity: 1 / (2 exp(k (1 - identity)) - 1)."""
     return 1 / (2 * math.exp(k * (1 - identity)) - 1)
 
 
