@@ -1,0 +1,159 @@
+"""Our T5 computes what transformers' T5 computes, forwards and backwards, on packed tokens and for any batch."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from mammal.model.attention import FUSED_KERNEL_LENGTH
+from mammal.model.config import ModelConfig
+from mammal.model.hf import to_transformers
+from mammal.model.model import MammalModel
+from mammal.tasks.batch import Batch
+
+KINDS = {
+    "gated, own head": {"feed_forward_proj": "gated-gelu", "tie_word_embeddings": False},
+    "relu, tied head": {"feed_forward_proj": "relu", "tie_word_embeddings": True},
+}
+
+
+def tiny_model(**changes: object) -> MammalModel:
+    torch.manual_seed(0)
+    sizes = {"d_model": 32, "d_ff": 48, "d_kv": 8, "num_layers": 2, "num_decoder_layers": 3, "num_heads": 3}
+    sizes["dropout_rate"] = 0.0
+    config = ModelConfig(vocab_size=60, **{**sizes, **changes})
+    model = MammalModel(config)
+    with torch.no_grad():  # biases start at zero; give them something to be compared by
+        for stack in (model.t5_model.encoder, model.t5_model.decoder):
+            stack.block[0].layer[0].SelfAttention.relative_attention_bias.weight.normal_()
+    return model
+
+
+def decoder_batch(lengths: list[int], target_lengths: list[int], seed: int = 1) -> Batch:
+    generator = torch.Generator().manual_seed(seed)
+    ids = torch.randint(0, 60, (len(lengths), max(lengths)), generator=generator)
+    target = torch.randint(0, 60, (len(lengths), max(target_lengths)), generator=generator)
+    mask = torch.arange(max(lengths)) < torch.tensor(lengths).unsqueeze(1)
+    target_mask = torch.arange(max(target_lengths)) < torch.tensor(target_lengths).unsqueeze(1)
+    read = torch.arange(max(target_lengths)).expand_as(target).masked_fill(~target_mask, -1)
+    return Batch("decoder", ("logits",), ids, mask, read, decoder_ids_DT=target, decoder_mask_DT=target_mask)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("longest", [11, FUSED_KERNEL_LENGTH + 60])
+def test_forward_and_gradients_equal_transformers(kind: str, longest: int) -> None:
+    model = tiny_model(**KINDS[kind]).train()
+    twin = to_transformers(model).train()
+    batch = decoder_batch([longest, longest - 7, longest - 3], [5, 2, 4])
+    real = batch.decoder_mask_DT
+
+    ours = model(batch).logits_DRV[real]
+    theirs = twin(
+        input_ids=batch.ids_BL,
+        attention_mask=batch.mask_BL,
+        decoder_input_ids=batch.decoder_ids_DT,
+        decoder_attention_mask=batch.decoder_mask_DT,
+    ).logits[real]
+    assert torch.allclose(ours, theirs, atol=1e-5)
+
+    labels = torch.arange(int(real.sum())) % 60
+    F.cross_entropy(ours, labels).backward()
+    F.cross_entropy(theirs, labels).backward()
+    for name, parameter in twin.named_parameters():
+        assert torch.allclose(model.t5_model.get_parameter(name).grad, parameter.grad, atol=1e-5), name
+
+
+@torch.no_grad()
+def test_training_and_inference_code_agree() -> None:
+    model = tiny_model().eval()
+    batch = decoder_batch([9, 4, 7], [3, 3, 1])
+    with torch.enable_grad():
+        slow = model(batch).logits_DRV.detach()
+    for _ in range(60):  # until products are packed
+        fast = model(batch).logits_DRV
+    assert torch.allclose(slow, fast, atol=1e-5)
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("lengths", [[3, 9, 6, 1], [FUSED_KERNEL_LENGTH + extra for extra in (0, 40, 90, 5)]])
+def test_outputs_do_not_depend_on_the_rest_of_the_batch(lengths: list[int]) -> None:
+    model = tiny_model().eval()
+    batch = decoder_batch(lengths, [4, 2, 3, 4])
+    together = model(batch).logits_DRV
+    for row in range(len(lengths)):
+        alone = model(rows_of(batch, [row])).logits_DRV
+        assert torch.allclose(together[row], alone[0], atol=1e-5)
+    order = [2, 0, 3, 1]
+    assert torch.allclose(model(rows_of(batch, order)).logits_DRV, together[order], atol=1e-5)
+
+
+@torch.inference_mode()
+def test_padding_changes_nothing() -> None:
+    model = tiny_model().eval()
+    batch = decoder_batch([5, 3], [2, 2])
+    padded = replace(batch, ids_BL=F.pad(batch.ids_BL, (0, 4), value=7), mask_BL=F.pad(batch.mask_BL, (0, 4)))
+    assert torch.allclose(model(batch).logits_DRV, model(padded).logits_DRV, atol=1e-6)
+
+
+@torch.inference_mode()
+def test_decoder_rows_share_an_encoder_row() -> None:
+    model = tiny_model().eval()
+    owners = torch.tensor([1, 0, 1, 1])
+    encoded, decoded = decoder_batch([6, 4], [1, 1]), decoder_batch([1] * 4, [3, 1, 2, 3], seed=2)
+    shared = replace(
+        decoded, ids_BL=encoded.ids_BL, mask_BL=encoded.mask_BL, decoder_rows_D=owners, candidates_V=torch.arange(9)
+    )
+    copied = replace(shared, ids_BL=encoded.ids_BL[owners], mask_BL=encoded.mask_BL[owners], decoder_rows_D=None)
+    assert torch.allclose(model(shared).logits_DRV, model(copied).logits_DRV, atol=1e-5)
+
+
+@torch.inference_mode()
+def test_a_row_without_tokens_stays_finite() -> None:
+    model = tiny_model().eval()
+    batch = decoder_batch([4, 2], [2, 2])
+    batch.mask_BL[1] = False
+    logits = model(batch).logits_DRV
+    assert torch.isfinite(logits).all()
+    assert torch.allclose(logits[:1], model(rows_of(batch, [0])).logits_DRV, atol=1e-5)
+
+
+def test_dropout_acts_in_training_only() -> None:
+    model = tiny_model(dropout_rate=0.5)
+    batch = decoder_batch([8, 8], [3, 3])
+    with torch.no_grad():
+        model.train()
+        assert not torch.allclose(model(batch).logits_DRV, model(batch).logits_DRV)
+        model.eval()
+        assert torch.equal(model(batch).logits_DRV, model(batch).logits_DRV)
+
+
+@torch.inference_mode()
+def test_bfloat16_stays_near_float32() -> None:
+    model = tiny_model().eval()
+    batch = decoder_batch([8, 5], [3, 2])
+    exact = model(batch).logits_DRV
+    rounded = model.to(torch.bfloat16)(batch).logits_DRV
+    assert rounded.dtype == torch.bfloat16
+    assert (rounded.float() - exact).abs().max() < 0.05 * exact.abs().max()
+
+
+@pytest.mark.gpu
+@torch.inference_mode()
+def test_cuda_equals_cpu() -> None:
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+    model = tiny_model().eval()
+    batch = decoder_batch([170, 120, 3], [5, 2, 4])
+    on_cpu = model(batch).logits_DRV
+    on_cuda = model.to("cuda")(batch.to("cuda")).logits_DRV
+    assert torch.allclose(on_cpu, on_cuda.cpu(), atol=1e-4)
+    halved = model.to(torch.bfloat16)(batch.to("cuda")).logits_DRV
+    assert (halved.float().cpu() - on_cpu).abs().max() < 0.05 * on_cpu.abs().max()
+
+
+def rows_of(batch: Batch, rows: list[int]) -> Batch:
+    names = ("ids_BL", "mask_BL", "read_DR", "decoder_ids_DT", "decoder_mask_DT")
+    return replace(batch, **{name: getattr(batch, name)[rows] for name in names})
