@@ -1,0 +1,162 @@
+"""Greedy generation at the 458M shape: tokens per second against the `generate` of transformers and the published one.
+
+The batch holds prompts of molecules. All sides read the same weights and produce the same number of tokens. With the
+head sliced to one alphabet the output set is another one: fewer ids can be produced.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from common import MEASURED, Options, Row, Turns, at_least, load_inputs, run_as_script, take_turns, timed
+from mammal.tasks.batch import Batch
+from models import checkpoint
+from peer import Peer, start_peer
+from torch import Tensor
+
+from mammal.decoding import GenerationConfig, generate
+from mammal.inference import load
+from mammal.model.hf import to_transformers
+from mammal.model.model import MammalModel
+
+PROMPTS, NEW_TOKENS = 8, 64
+FULL_TARGET, SLICE_TARGET = 1.8, 2.5
+PROMPT = (
+    "<@TOKENIZER-TYPE=SMILES><MOLECULAR_ENTITY><MOLECULAR_ENTITY_SMALL_MOLECULE><SENTINEL_ID_0>"
+    "<SEQUENCE_NATURAL_START>{}<SEQUENCE_NATURAL_END><EOS>"
+)
+
+
+class OurLoop:
+    """Seconds of one batch; generated ids kept."""
+
+    def __init__(self, model: MammalModel, batch: Batch, new_tokens: int, allowed: np.ndarray | None = None):
+        self.model, self.batch = model, batch
+        self.config = GenerationConfig(max_new_tokens=new_tokens, allowed_ids=allowed)
+        self.ids: list[list[int]] = []
+        self(0)
+
+    def __call__(self, _: int) -> float:
+        seconds, made = timed(lambda: generate(self.model, self.batch, self.config))
+        self.ids = [row[0].tolist() for row in made.ids_list]
+        return seconds
+
+
+class TransformersLoop:
+    """The same weights under `transformers` of this environment."""
+
+    def __init__(self, model: MammalModel, batch: Batch, new_tokens: int):
+        self.model, self.batch, self.new_tokens = to_transformers(model).eval(), batch, new_tokens
+        self.ids: list[list[int]] = []
+        self(0)
+
+    def __call__(self, _: int) -> float:
+        seconds, made = timed(self._generate)
+        self.ids = made[:, 1:].tolist()
+        return seconds
+
+    @torch.inference_mode()
+    def _generate(self) -> Tensor:
+        return self.model.generate(
+            input_ids=self.batch.ids_BL,
+            attention_mask=self.batch.mask_BL,
+            max_new_tokens=self.new_tokens,
+            do_sample=False,
+            num_beams=1,
+        )
+
+
+class PublishedLoop:
+    """The published package's `generate`, in its own environment."""
+
+    def __init__(self, peer: Peer, ids: list[list[int]], new_tokens: int):
+        self.peer, self.prompts, self.new_tokens = peer, ids, new_tokens
+        self.ids: list[list[int]] = []
+        self(0)
+
+    def __call__(self, _: int) -> float:
+        answer = self.peer.do("generate", ids=self.prompts, new_tokens=self.new_tokens)
+        self.ids = answer["ids"]
+        return answer["seconds"]
+
+
+def measure(chosen: Options) -> list[Row]:
+    """Whole vocabulary and one alphabet, float32; bfloat16 beside them."""
+    new_tokens = 8 if chosen.smoke else NEW_TOKENS
+    folder = checkpoint(chosen, "smoke" if chosen.smoke else "458M")
+    mammal = load(folder, dtype="float32")
+    tokenizer = mammal.tokenizer
+    molecules = list(dict.fromkeys(load_inputs(chosen)["loop"]))[:PROMPTS]
+    ids = [tokenizer.encode(PROMPT.format(smiles)).ids_L.tolist() for smiles in molecules]
+    batch = _batch(ids, tokenizer.pad_id)
+    alphabet = np.append(tokenizer.alphabet_ids("SMILES"), tokenizer.eos_id)
+    sides: dict[str, Any] = {
+        "ours": OurLoop(mammal.model, batch, new_tokens),
+        "sliced": OurLoop(mammal.model, batch, new_tokens, alphabet),
+        "bf16": OurLoop(load(folder, dtype="bfloat16").model, batch, new_tokens, alphabet),
+        "transformers": TransformersLoop(mammal.model, batch, new_tokens),
+    }
+    peer = start_peer(chosen, torch.get_num_threads())
+    if peer is None:
+        turns = take_turns(chosen.rounds, sides)
+    else:
+        with peer:
+            peer.do("load", folder=str(folder))
+            sides["published"] = PublishedLoop(peer, ids, new_tokens)
+            turns = take_turns(chosen.rounds, sides)
+    return _rows(turns, sides, len(ids) * new_tokens, len(alphabet))
+
+
+def _rows(turns: Turns, sides: dict[str, Any], tokens: int, alphabet: int) -> list[Row]:
+    whole, part = "whole vocabulary", f"head sliced to {alphabet:,} ids"
+    rows = [
+        _row(turns, sides, tokens, "ours", "transformers", f"{whole}, against transformers", FULL_TARGET, exact=True),
+        _row(turns, sides, tokens, "sliced", "transformers", f"{part}, against transformers", SLICE_TARGET),
+        _row(turns, sides, tokens, "bf16", "transformers", f"{part}, bfloat16, against transformers in float32"),
+    ]
+    if "published" in sides:
+        rows.append(_row(turns, sides, tokens, "ours", "published", f"{whole}, against the published code", exact=True))
+    return rows
+
+
+def _row(
+    turns: Turns,
+    sides: dict[str, Any],
+    tokens: int,
+    quick: str,
+    slow: str,
+    what: str,
+    target: float | None = None,
+    *,
+    exact: bool = False,
+) -> Row:
+    ratio = turns.ratio(slow, quick)
+    judged = at_least(ratio, target) if target else {"measured": f"{ratio:.1f}×"}
+    equal = "another output set" if quick != "ours" else ""
+    if exact:
+        same = sides[quick].ids == sides[slow].ids
+        equal = "same ids" if same else "**ids differ**"
+        if target:
+            judged["met"] = judged["met"] and same
+    return Row(
+        f"greedy generation, {len(sides[quick].ids)} × {tokens // len(sides[quick].ids)} tokens, {what}",
+        **judged,
+        ours=f"{tokens / turns.median(quick):.0f} tokens/s",
+        theirs=f"{tokens / turns.median(slow):.0f} tokens/s",
+        equal=equal,
+        source=MEASURED,
+    )
+
+
+def _batch(ids: list[list[int]], pad: int) -> Batch:
+    longest = max(map(len, ids))
+    ids_BL = torch.tensor([row + [pad] * (longest - len(row)) for row in ids])
+    mask_BL = torch.arange(longest) < torch.tensor([[len(row)] for row in ids])
+    nothing_read = torch.full((len(ids), 0), -1)
+    return Batch(mode="decoder", wants=("logits",), ids_BL=ids_BL, mask_BL=mask_BL, read_DR=nothing_read)
+
+
+if __name__ == "__main__":
+    run_as_script(__doc__, measure)

@@ -1,0 +1,197 @@
+"""What every benchmark shares: options, inputs, paired timing, and the rows of the table.
+
+Timings are paired: the two sides of a ratio take turns inside one run and the ratio is that of their medians, so that a
+machine whose speed drifts slows both alike.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+CACHE_VARIABLE = "MAMMAL_BENCH_CACHE"
+INPUTS_VARIABLE = "MAMMAL_BENCH_INPUTS"
+TOKENIZER_VARIABLE = "MAMMAL_BENCH_TOKENIZER"
+
+MEASURED = "side by side"
+PUBLISHED = "published figure, another machine"
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a benchmark runs.
+
+    Attributes:
+        cache: folder for checkpoints and the second environment; about 5 GB.
+        inputs: JSON file with the lists `dti` (pairs), `bbbp` and `loop` (SMILES); None: inputs made from a seed.
+        tokenizer: folder in the published format; None: our own vocabulary.
+        peer: "auto" (install the published package if that works), "none", or the path of a Python that has it.
+        smoke: tiny shapes and few inputs, to see that a script runs.
+        rounds: how often the two sides of a ratio take turns.
+        rows: also write the rows to this file, as JSON.
+    """
+
+    cache: Path
+    inputs: Path | None = None
+    tokenizer: Path | None = None
+    peer: str = "auto"
+    smoke: bool = False
+    rounds: int = 3
+    rows: Path | None = None
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table.
+
+    Attributes:
+        what: the job, with the number of items measured.
+        ours, theirs: in words, with units; `theirs` may be empty.
+        measured, target: the figure that is judged, in words.
+        met: whether the target is met; None where it does not apply to this machine.
+        equal: how far the two outputs are apart.
+        source: `MEASURED` or `PUBLISHED`.
+    """
+
+    what: str
+    measured: str
+    target: str = ""
+    met: bool | None = None
+    ours: str = ""
+    theirs: str = ""
+    equal: str = ""
+    source: str = ""
+
+
+@dataclass
+class Turns:
+    """Seconds of each side by name, one entry a turn."""
+
+    seconds: dict[str, list[float]] = field(default_factory=dict)
+
+    def median(self, side: str) -> float:
+        return statistics.median(self.seconds[side])
+
+    def ratio(self, slow: str, quick: str) -> float:
+        """How many times quicker one side is than the other."""
+        return self.median(slow) / self.median(quick)
+
+
+def options(description: str) -> Options:
+    """Reads the command line of a benchmark script."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    cache = os.environ.get(CACHE_VARIABLE) or Path(tempfile.gettempdir()) / "mammal-bench"
+    parser.add_argument("--cache", type=Path, default=cache, help=f"folder for checkpoints (or {CACHE_VARIABLE})")
+    parser.add_argument("--inputs", type=Path, default=_path(INPUTS_VARIABLE), help=f"JSON file (or {INPUTS_VARIABLE})")
+    parser.add_argument("--tokenizer", type=Path, default=_path(TOKENIZER_VARIABLE), help=f"or {TOKENIZER_VARIABLE}")
+    parser.add_argument("--peer", default="auto", help="auto, none, or a Python with the published package")
+    parser.add_argument("--smoke", action="store_true", help="tiny shapes, to see that it runs")
+    parser.add_argument("--rounds", type=int, default=3, help="turns of each side")
+    parser.add_argument("--rows", type=Path, help="also write the rows to this file, as JSON")
+    chosen = parser.parse_args()
+    for name in ("inputs", "tokenizer"):
+        given = getattr(chosen, name)
+        if given is not None and not given.exists():
+            parser.error(f"--{name}: {given} does not exist")
+    chosen.cache.mkdir(parents=True, exist_ok=True)
+    return Options(**vars(chosen))
+
+
+def run_as_script(description: str, measure: Callable[[Options], list[Row]]) -> None:
+    """The `main` of one benchmark: measure, then print its rows."""
+    chosen = options(description)
+    rows = measure(chosen)
+    print(markdown(rows))
+    if chosen.rows is not None:
+        chosen.rows.write_text(json.dumps([asdict(row) for row in rows]), encoding="utf-8")
+
+
+def timed(work: Callable[[], Any]) -> tuple[float, Any]:
+    """Seconds that `work` took, and what it gave."""
+    start = time.perf_counter()
+    result = work()
+    return time.perf_counter() - start, result
+
+
+def take_turns(rounds: int, sides: Mapping[str, Callable[[int], float]]) -> Turns:
+    """Every side once a round, in the order given; a side gets the round's number and gives the seconds of its work."""
+    turns = Turns({name: [] for name in sides})
+    for number in range(rounds):
+        for name, side in sides.items():
+            turns.seconds[name].append(side(number))
+        progress(", ".join(f"{name} {values[-1]:.4f} s" for name, values in turns.seconds.items()))
+    return turns
+
+
+def largest_difference(ours: Sequence[float], theirs: Sequence[float]) -> float:
+    """Largest absolute difference of the items that both sides have."""
+    return max((abs(a - b) for a, b in zip(ours, theirs, strict=False)), default=float("nan"))
+
+
+def at_least(measured: float, target: float) -> dict[str, Any]:
+    """The judged part of a row whose ratio must reach a target."""
+    return {"measured": f"{measured:.1f}×", "target": f"≥ {target:g}×", "met": measured >= target}
+
+
+def at_most(measured: float, target: float, unit: str) -> dict[str, Any]:
+    """The judged part of a row whose figure must stay below a target."""
+    return {"measured": f"{measured:.2f} {unit}", "target": f"≤ {target:.2f} {unit}", "met": measured <= target}
+
+
+def load_inputs(chosen: Options) -> dict[str, list[Any]]:
+    """Pairs and molecules to predict: those of `--inputs`, or made from a seed with lengths like those of real data."""
+    if chosen.inputs is not None:
+        return json.loads(chosen.inputs.read_text(encoding="utf-8"))
+    draw = random.Random(0)
+    molecules = ["".join(draw.choices(_FRAGMENTS, k=draw.randint(4, 14))) for _ in range(400)]
+    proteins = ["".join(draw.choices("ACDEFGHIKLMNPQRSTVWY", k=draw.randint(330, 400))) for _ in range(200)]
+    pairs = [[protein, draw.choice(molecules)] for protein in proteins]
+    return {"dti": pairs, "bbbp": molecules, "loop": molecules[:200]}
+
+
+def markdown(rows: Sequence[Row]) -> str:
+    """The table."""
+    marks = {True: "yes", False: "**no**", None: "–"}
+    lines = [
+        "| job | measured | target | met | ours | published implementation | outputs | compared |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        met = marks[row.met] if row.target else ""
+        cells = [row.what, row.measured, row.target, met, row.ours, row.theirs, row.equal, row.source]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def progress(text: str) -> None:
+    """Tells how far a long measurement is, away from the table's stream."""
+    print(text, file=sys.stderr, flush=True)
+
+
+_FRAGMENTS = (
+    "C",
+    "CC",
+    "c1ccccc1",
+    "C(=O)N",
+    "N1CCNCC1",
+    "C(F)(F)F",
+    "OC",
+    "c1ccncc1",
+    "S(=O)(=O)",
+    "C#N",
+    "[C@@H](C)",
+)
+
+
+def _path(variable: str) -> Path | None:
+    return Path(os.environ[variable]) if os.environ.get(variable) else None

@@ -1,0 +1,150 @@
+"""The published package in an environment of its own, so that both sides can be timed in one run.
+
+    python benchmarks/peer.py FOLDER        makes the environment (about 2 GB) and says what it holds
+
+Its package is called `mammal` too, and it needs transformers 4: hence a second environment and a second process.
+It is installed with `--no-deps`, because inference imports neither TensorFlow nor ClearML; what it does import is
+listed here.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from common import Options, progress
+
+PUBLISHED = ("biomed-multi-alignment==0.2.4", "fuse-med-ml==0.4.1")
+TORCH = "torch==2.13.0"
+IMPORTED = (
+    "transformers==4.57.6",
+    "tokenizers==0.22.2",
+    "numpy==2.4.6",
+    "safetensors==0.8.0",
+    "omegaconf==2.3.1",
+    "pytorch-lightning==2.6.6",
+    "peft",
+    "pandas",
+    "scipy",
+    "scikit-learn",
+    "matplotlib",
+    "h5py",
+    "hdf5plugin",
+    "ipython",
+    "deepdiff",
+    "termcolor",
+    "psutil",
+    "pytest",
+    "click",
+)
+WORKER = Path(__file__).with_name("peer_worker.py")
+
+
+class PeerError(RuntimeError):
+    """The published package could not be installed, or failed at a job."""
+
+
+class Peer:
+    """A process that runs the published package; jobs are the methods of `peer_worker.Worker`.
+
+    Args:
+        python: the Python of the environment.
+        threads: OpenMP threads; should be ours.
+    """
+
+    def __init__(self, python: Path, threads: int):
+        self.python = python
+        self._process = subprocess.Popen(
+            [str(python), str(WORKER)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            cwd=WORKER.parent.anchor,
+            env=clean_environment(threads),
+        )
+
+    def do(self, job: str, **arguments: Any) -> dict[str, Any]:
+        """The answer to one job.
+
+        Raises:
+            PeerError: the job failed over there.
+        """
+        assert self._process.stdin is not None and self._process.stdout is not None
+        self._process.stdin.write(json.dumps({"job": job, **arguments}) + "\n")
+        self._process.stdin.flush()
+        line = self._process.stdout.readline()
+        answer = json.loads(line) if line else {"error": f"the process ended with code {self._process.wait()}"}
+        if "error" in answer:
+            raise PeerError(f"{job}: {answer['error']}")
+        return answer
+
+    def __enter__(self) -> Peer:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait()
+
+
+def find_peer(chosen: Options) -> Path | None:
+    """The Python that has the published package: the one given, or one installed into the cache; None without."""
+    if chosen.peer == "none":
+        return None
+    if chosen.peer != "auto":
+        return Path(chosen.peer)
+    try:
+        return install(chosen.cache / "peer")
+    except PeerError as error:
+        progress(f"The published package is left out: {error}")
+        return None
+
+
+def start_peer(chosen: Options, threads: int) -> Peer | None:
+    """A running peer, or None where the published package can't be had."""
+    python = find_peer(chosen)
+    return Peer(python, threads) if python else None
+
+
+def install(folder: Path) -> Path:
+    """Makes the environment unless it stands there complete.
+
+    Raises:
+        PeerError: pip failed; the message is its last line.
+    """
+    python, complete = folder / "bin" / "python", folder / ".complete"
+    if complete.exists():
+        return python
+    progress(f"Installing the published package into {folder}")
+    _call(sys.executable, "-m", "venv", str(folder))
+    pip = (str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
+    _call(*pip, TORCH, *IMPORTED)
+    _call(*pip, "--no-deps", *PUBLISHED)
+    complete.touch()
+    return python
+
+
+def clean_environment(threads: int) -> dict[str, str]:
+    """The environment without what would make the other Python see our packages."""
+    kept = {
+        name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")
+    }
+    return {**kept, "OMP_NUM_THREADS": str(threads), "HF_HUB_OFFLINE": "1", "PYTHONWARNINGS": "ignore"}
+
+
+def _call(*command: str) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise PeerError((done.stderr.strip().splitlines() or ["no message"])[-1])
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
+    with Peer(install(Path(sys.argv[1])), os.cpu_count() or 1) as peer:
+        print(json.dumps(peer.do("versions"), indent=2))

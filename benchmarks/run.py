@@ -1,0 +1,72 @@
+"""Runs every speed benchmark and writes one table to `docs/benchmarks.md`.
+
+    python benchmarks/run.py                          installs the published package beside us and measures both
+    python benchmarks/run.py --peer none              without it: against its published figures
+    python benchmarks/run.py --smoke                  tiny shapes, to see that everything runs; writes nothing
+
+About 15 minutes on two cores, 6 GB of disk and 12 GB of memory.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from common import Row, markdown, options, progress
+from machine import describe
+
+SCRIPTS = ("bench_start", "bench_load", "bench_dti", "bench_classify", "bench_generate")
+PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
+
+HEADING = """# Benchmarks
+
+Written by `make bench`. Both sides of a ratio run in turns in one go, on the same random weights of the published
+shapes and the same inputs, each in its own process; the figure is the ratio of the medians of {rounds} turns. *Outputs*
+says how far the two results are apart; a ratio counts as met only if they agree to 1e-4. What the sides do exactly
+stands at the top of each script in `benchmarks/`.
+
+Machine: {machine}
+
+Inputs: {inputs}; tokenizer: {tokenizer}.
+
+"""
+
+
+def main() -> int:
+    chosen = options(__doc__)
+    rows, failed = [], []
+    for script in SCRIPTS:
+        progress(f"== {script}")
+        try:
+            rows += run_script(script)
+        except subprocess.CalledProcessError as error:
+            progress(f"{script} failed with code {error.returncode}")
+            failed.append(script)
+    page = HEADING.format(
+        rounds=chosen.rounds,
+        machine=describe(),
+        inputs="given with `--inputs`" if chosen.inputs else "made from a seed",
+        tokenizer="the published one" if chosen.tokenizer else "our own vocabulary",
+    )
+    print(page + markdown(rows))
+    if not chosen.smoke and not failed:
+        PAGE.write_text(page + markdown(rows) + "\n", encoding="utf-8")
+        progress(f"Written to {PAGE}")
+    return 1 if failed else 0
+
+
+def run_script(script: str) -> list[Row]:
+    """The rows of one benchmark, from a process of its own, so that none inherits another's memory."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "rows.json"
+        path = str(Path(__file__).with_name(f"{script}.py"))
+        arguments = [*sys.argv[1:], f"--rows={file}"]
+        subprocess.run([sys.executable, path, *arguments], check=True, stdout=subprocess.DEVNULL)
+        return [Row(**row) for row in json.loads(file.read_text(encoding="utf-8"))]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
