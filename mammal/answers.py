@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 ERROR = "error"
 
-Holds = Literal["text", "number", "integer", "vector"]
+Holds = Literal["text", "number", "integer", "vector", "matrix"]
 Read = Callable[["Prediction"], Any]
 
 

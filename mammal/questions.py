@@ -34,10 +34,12 @@ class Question(ABC):
     """Asked of rows.
 
     Attributes:
+        task: whose prompt is written; None: rows are prompts.
         reading: columns that are read.
         columns: columns that an answer fills.
     """
 
+    task: Task | None
     reading: Reading
     columns: Sequence[Column]
 
@@ -110,11 +112,11 @@ class Embed(Question):
 
         if pooling not in POOLINGS:
             raise ConfigError(f"there is no pooling {pooling!r}", hint=did_you_mean(pooling, POOLINGS, noun="pooling"))
-        self.model, self.pace, self.pooling = model, pace, pooling
+        self.model, self.task, self.pace, self.pooling = model, task, pace, pooling
         self.reading = Reading.of_task(task)
         self._encoder = TaskEncoder(task)
         self._tags = sorted(task.tokenizer.specials.values())
-        self.columns = [Column(f"{prefix}embedding", "vector")]
+        self.columns = [Column(f"{prefix}embedding", "matrix" if pooling == "none" else "vector")]
 
     def ask(
         self, rows: Sequence[Row], *, part: int = 0, progress: Progress | None = None

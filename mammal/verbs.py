@@ -126,7 +126,7 @@ def generate_rows(
     """`n` sequences for each row.
 
     Sampled sequences are drawn in rounds, so that any `n` fits in memory. What is drawn depends on the seed, the
-    position of the row and the round alone. Rows that are equal get the same sequences.
+    position of the row and the round alone, so rows that are equal get different ones.
     """
     pace = pace or Pace()
     rounds = [min(_ROUND, n - start) for start in range(0, n, _ROUND)] if config.do_sample else [n]
@@ -135,7 +135,9 @@ def generate_rows(
         drawn = replace(config, num_return_sequences=count, seed=derived_seed(config.seed, number))
         narrow = replace(pace, rows=max(1, pace.rows // max(count, config.num_beams)))
         last = progress if number == len(rounds) - 1 else None
-        for i, given in enumerate(_run(model, rows, encoder, _drawing(model, drawn), narrow, last)):
+        for i, given in enumerate(
+            _run(model, rows, encoder, _drawing(model, drawn), narrow, last, merge=not config.do_sample)
+        ):
             collected[i] = given if isinstance(given, Refused) else [*collected[i], *given]
     return collected
 
@@ -180,12 +182,14 @@ def _run(
     answer: Callable[[Batch], Sequence],
     pace: Pace | None,
     progress: Progress | None,
+    *,
+    merge: bool = True,
 ) -> list:
     was_training = model.training
     model.eval()
     try:
         with torch.inference_mode():
-            return walk(rows, encoder, answer, pace=pace, progress=progress)
+            return walk(rows, encoder, answer, merge=merge, pace=pace, progress=progress)
     finally:
         model.train(was_training)
 

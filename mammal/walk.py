@@ -86,6 +86,7 @@ def walk(
     encoder: Encoder,
     answer: Callable[[Batch], Sequence[T]],
     *,
+    merge: bool = True,
     pace: Pace | None = None,
     progress: Progress | None = None,
 ) -> list[T | Refused]:
@@ -95,11 +96,13 @@ def walk(
         rows: the user's columns; more than the task reads are no harm.
         encoder: how rows become batches.
         answer: runs the model on a batch; one answer for each of its rows, in order.
+        merge: compute rows with equal keys once.
         progress: called after each window.
     """
     pace = pace or Pace()
     first: dict[Hashable, int] = {}
-    leaders = [first.setdefault(encoder.key(row), number) for number, row in enumerate(rows)]
+    keys = (encoder.key(row) if merge else number for number, row in enumerate(rows))
+    leaders = [first.setdefault(key, number) for number, key in enumerate(keys)]
     answers: dict[int, T | Refused] = {}
     for window in _windows(iter(first.values()), pace.window):
         answers.update(_answer_window(rows, window, encoder, answer, pace))

@@ -1,0 +1,175 @@
+"""Tables that a job reads: shard by shard, never whole, every column with one type from beginning to end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.parquet
+
+from mammal.errors import DataError
+from mammal.jobs.manifest import file_hash
+from mammal.tasks.readers import existing_file, file_format, iter_tables
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_RAGGED = ("jsonl", "sdf")
+"""Formats in which a later row can bring a new column, or another type."""
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A fixed range of rows.
+
+    Attributes:
+        number: from 0.
+        first: position of its first row in the input.
+        rows: how many it has.
+        table: their columns; empty where rows hold nothing.
+    """
+
+    number: int
+    first: int
+    rows: int
+    table: pa.Table
+
+    def records(self, names: Sequence[str]) -> list[dict[str, Any]]:
+        """The rows with only these columns."""
+        return self.table.select(names).to_pylist() if names else [{} for _ in range(self.rows)]
+
+    def pick(self, rows: Sequence[int]) -> pa.Table:
+        """Some of its rows, all columns."""
+        return self.table.take(pa.array(rows, pa.int64())) if self.table.num_columns else self.table
+
+
+@dataclass(frozen=True)
+class JobInput:
+    """Rows of a file, or rows without content.
+
+    Attributes:
+        schema: columns with their types.
+        fingerprint: changes when the content does.
+        path: None: `rows` rows without a column.
+        rows: how many there are, None where only reading would tell.
+    """
+
+    schema: pa.Schema
+    fingerprint: str
+    path: Path | None = None
+    rows: int | None = None
+
+    def shards(self, size: int) -> Iterator[Shard]:
+        """The rows in parts of `size`, the last one shorter."""
+        tables = self._empty_rows(size) if self.path is None else _cut(self._tables(self.path, size), size)
+        first = 0
+        for number, (rows, table) in enumerate(tables):
+            yield Shard(number, first, rows, table)
+            first += rows
+
+    def _tables(self, file: Path, size: int) -> Iterator[pa.Table]:
+        if file_format(file) == "parquet":
+            for batch in pa.parquet.ParquetFile(file).iter_batches(batch_size=size):
+                yield pa.Table.from_batches([batch]).replace_schema_metadata(None)
+        else:
+            for frame in iter_tables(file, size):
+                yield _typed(frame, self.schema)
+
+    def _empty_rows(self, size: int) -> Iterator[tuple[int, pa.Table]]:
+        total = self.rows or 0
+        for start in range(0, total, size):
+            yield min(size, total - start), self.schema.empty_table()
+
+
+def open_input(path: str | Path) -> JobInput:
+    """Looks at a file; ragged formats are read once for their columns.
+
+    Raises:
+        DataError: there is no such file, or it can't be read.
+    """
+    file = existing_file(path)
+    form = file_format(file)
+    if form == "parquet":
+        try:
+            stored = pa.parquet.ParquetFile(file)
+        except pa.ArrowInvalid as error:
+            raise DataError(f"not a Parquet file: {error}", where=str(file)) from error
+        schema, rows = stored.schema_arrow.remove_metadata(), stored.metadata.num_rows
+    elif form in _RAGGED:
+        schema, rows = _scan(file)
+    else:
+        schema, rows = _text_schema(next(iter_tables(file, 1), None)), None
+    return JobInput(schema, file_hash(file), file, rows)
+
+
+def no_input(rows: int) -> JobInput:
+    """Rows that hold nothing, for prompts that read nothing."""
+    return JobInput(pa.schema([]), f"{rows} rows without columns", rows=rows)
+
+
+def _text_schema(frame: pd.DataFrame | None) -> pa.Schema:
+    return pa.schema([(str(name), pa.string()) for name in ([] if frame is None else frame.columns)])
+
+
+def _scan(file: Path) -> tuple[pa.Schema, int]:
+    types: dict[str, pa.DataType] = {}
+    rows = 0
+    for frame in iter_tables(file):
+        rows += len(frame)
+        for name in frame.columns:
+            found = _type_of(frame[name])
+            types[str(name)] = _common(types.get(str(name), pa.null()), found)
+    fixed = {name: pa.string() if pa.types.is_null(found) else found for name, found in types.items()}
+    return pa.schema(list(fixed.items())), rows
+
+
+def _type_of(column: pd.Series) -> pa.DataType:
+    try:
+        return pa.array(column, from_pandas=True).type
+    except pa.ArrowException:
+        return pa.string()
+
+
+def _common(first: pa.DataType, second: pa.DataType) -> pa.DataType:
+    """The type that holds both: numbers widen, records gain fields, anything else becomes text."""
+    pair = [pa.schema([("value", kind)]) for kind in (first, second)]
+    try:
+        return pa.unify_schemas(pair, promote_options="permissive").field(0).type
+    except pa.ArrowException:
+        return pa.string()
+
+
+def _typed(frame: pd.DataFrame, schema: pa.Schema) -> pa.Table:
+    columns = {str(name): frame[name] for name in frame.columns}
+    arrays = [
+        _array(columns[field.name], field.type) if field.name in columns else pa.nulls(len(frame), field.type)
+        for field in schema
+    ]
+    return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def _array(column: pd.Series, kind: pa.DataType) -> pa.Array:
+    try:
+        return pa.array(column, type=kind, from_pandas=True)
+    except pa.ArrowException:
+        return pa.array([_as_text(value) for value in column], type=kind)
+
+
+def _as_text(value: Any) -> str | None:
+    return None if value is None or value != value else str(value)  # NaN differs from itself
+
+
+def _cut(tables: Iterator[pa.Table], size: int) -> Iterator[tuple[int, pa.Table]]:
+    """The same rows in tables of exactly `size` rows, whatever they came in."""
+    waiting: list[pa.Table] = []
+    for table in tables:
+        waiting.append(table)
+        while sum(len(held) for held in waiting) >= size:
+            joined = pa.concat_tables(waiting)
+            yield size, joined.slice(0, size)
+            waiting = [joined.slice(size)]
+    if left := sum(len(held) for held in waiting):
+        yield left, pa.concat_tables(waiting)

@@ -1,0 +1,154 @@
+"""The output of a job while it grows: one folder of finished shards, and the file they become.
+
+A shard is done when its marker stands, which is renamed into place once the shard's tables are on the disk. Killed
+at any instant, a job is left with whole shards, and files that the next run writes again.
+
+    scores.parquet.parts/000003.parquet           rows with an answer
+    scores.parquet.parts/000003.errors.parquet    rows without one
+    scores.parquet.parts/000003.json              the marker: {"rows": …, "ok": …, "bad": …}
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mammal.atomic import atomic_file
+from mammal.errors import JobError
+from mammal.jobs.manifest import Manifest
+from mammal.jobs.tables import join_tables, write_table
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_LOCK = "lock"
+
+
+@dataclass(frozen=True)
+class ShardCounts:
+    """Rows of the input in a shard (or a job), those with an answer and those without."""
+
+    rows: int
+    ok: int
+    bad: int
+
+    def __add__(self, other: ShardCounts) -> ShardCounts:
+        return ShardCounts(self.rows + other.rows, self.ok + other.ok, self.bad + other.bad)
+
+
+class Store:
+    """Shards of one output file.
+
+    Args:
+        output: the file that the job makes; its suffix decides the format of the shards.
+    """
+
+    def __init__(self, output: Path):
+        self.output = output
+        self.errors = errors_path(output)
+        self.manifest_path = output.with_name(f"{output.name}.manifest.json")
+        self.parts = output.with_name(f"{output.name}.parts")
+
+    def begin(self, manifest: Manifest, *, resume: bool) -> Manifest:
+        """Makes ready to write; gives the manifest of the job so far.
+
+        Raises:
+            JobError: something stands there that this job did not write, or wrote with other settings.
+        """
+        former = Manifest.read(self.manifest_path)
+        if not resume:
+            self._clear()
+        elif former is not None:
+            manifest.require_same(former, self.output)
+            if former.complete and self.output.exists():
+                self._remove_parts()
+                return former
+        elif self.output.exists():
+            raise JobError(
+                "stands there already, and no job of ours wrote it",
+                where=str(self.output),
+                hint="choose another output, or replace it with resume=false",
+            )
+        self.parts.mkdir(parents=True, exist_ok=True)
+        manifest.write(self.manifest_path, scratch=self.parts)
+        return manifest
+
+    def counts(self, shard: int) -> ShardCounts | None:
+        """Counts of a finished shard, None of one that is still to do."""
+        try:
+            return ShardCounts(**json.loads(self._part(shard, ".json").read_text()))
+        except FileNotFoundError:
+            return None
+
+    def write(self, shard: int, answered: pa.Table, refused: pa.Table, counts: ShardCounts) -> None:
+        with atomic_file(self._part(shard, self.output.suffix)) as partial:
+            write_table(answered, partial, self.output.suffix)
+        if counts.bad:
+            with atomic_file(self._part(shard, ".errors.parquet")) as partial:
+                write_table(refused, partial, ".parquet")
+        with atomic_file(self._part(shard, ".json")) as partial:
+            partial.write_text(json.dumps(vars(counts)))
+
+    def finish(self, manifest: Manifest, shards: int, total: ShardCounts, schema: pa.Schema) -> None:
+        """Joins the shards into the output, then marks the job complete and drops them."""
+        bad = [part for shard in range(shards) if (part := self._part(shard, ".errors.parquet")).exists()]
+        if bad:
+            with atomic_file(self.errors, scratch=self.parts) as partial:
+                join_tables(bad, partial, ".parquet")
+        else:
+            self.errors.unlink(missing_ok=True)
+        with atomic_file(self.output, scratch=self.parts) as partial:
+            parts = [self._part(shard, self.output.suffix) for shard in range(shards)]
+            join_tables(parts, partial, self.output.suffix, schema)
+        done = Manifest(**{**vars(manifest), "complete": True, "counts": vars(total)})
+        done.write(self.manifest_path, scratch=self.parts)
+        self._remove_parts()
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keeps a second run off this output. The lock ends with the process, however that ends."""
+        self.parts.mkdir(parents=True, exist_ok=True)
+        with (self.parts / _LOCK).open("w") as handle:
+            if not _lock(handle.fileno()):
+                raise JobError("another run is writing this output", where=str(self.output))
+            try:
+                yield
+            finally:
+                if self.parts.is_dir() and [path.name for path in self.parts.iterdir()] == [_LOCK]:
+                    self._remove_parts()
+
+    def _part(self, shard: int, suffix: str) -> Path:
+        return self.parts / f"{shard:06d}{suffix}"
+
+    def _clear(self) -> None:
+        for path in (self.output, self.errors, self.manifest_path):
+            path.unlink(missing_ok=True)
+        for path in self.parts.glob("*"):
+            if path.name != _LOCK:
+                path.unlink()
+
+    def _remove_parts(self) -> None:
+        shutil.rmtree(self.parts, ignore_errors=True)
+
+
+def errors_path(output: Path) -> Path:
+    """`scores.csv` -> `scores.errors.parquet`."""
+    return output.with_name(f"{output.stem}.errors.parquet")
+
+
+def _lock(handle: int) -> bool:
+    if os.name != "posix":
+        return True
+    import fcntl
+
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,78 @@
+"""Tables that a job writes: one shard at a time, then joined without holding more than one shard."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TextIO
+
+import pyarrow as pa
+import pyarrow.parquet
+
+from mammal.errors import JobError
+
+_DELIMITERS = {".csv": ",", ".tsv": "\t"}
+FORMATS = (".parquet", ".csv", ".tsv", ".jsonl")
+
+
+def check_output(path: Path, schema: pa.Schema) -> None:
+    """Raises JobError for a suffix that we don't write, or one that can't hold a column of the schema."""
+    if path.suffix not in FORMATS:
+        raise JobError(
+            "the output's format is not known by its suffix", where=str(path), hint="one of " + ", ".join(FORMATS)
+        )
+    nested = [column.name for column in schema if pa.types.is_nested(column.type)]
+    if nested and path.suffix in _DELIMITERS:
+        raise JobError(
+            f"column {', '.join(nested)} holds lists, which {path.suffix} can't",
+            where=str(path),
+            hint="write .parquet or .jsonl",
+        )
+
+
+def write_table(table: pa.Table, path: Path, suffix: str) -> None:
+    """Writes one shard; delimited shards without a header, which the joined file gets once."""
+    if suffix == ".parquet":
+        pa.parquet.write_table(table, path)
+    elif suffix == ".jsonl":
+        with path.open("w", encoding="utf-8") as stream:
+            stream.writelines(f"{json.dumps(_jsonable(row), ensure_ascii=False)}\n" for row in table.to_pylist())
+    else:
+        with path.open("w", encoding="utf-8", newline="") as stream:
+            _writer(stream, suffix).writerows(zip(*(column.to_pylist() for column in table.columns), strict=True))
+
+
+def join_tables(parts: Sequence[Path], path: Path, suffix: str, schema: pa.Schema | None = None) -> None:
+    """Appends shards in order; `schema` is that of the shards, needed where there may be none."""
+    if suffix == ".parquet":
+        with pa.parquet.ParquetWriter(path, schema or pa.parquet.read_schema(parts[0])) as writer:
+            for part in parts:
+                writer.write_table(pa.parquet.read_table(part))
+        return
+    if suffix in _DELIMITERS and schema is not None:
+        with path.open("w", encoding="utf-8", newline="") as text:
+            _writer(text, suffix).writerow(schema.names)
+    with path.open("ab") as stream:
+        for part in parts:
+            with part.open("rb") as shard:
+                shutil.copyfileobj(shard, stream, length=1 << 20)
+
+
+def _writer(stream: TextIO, suffix: str) -> Any:
+    """Quotes only cells that need it, which pyarrow's writer does for no text."""
+    return csv.writer(stream, delimiter=_DELIMITERS[suffix], lineterminator="\n")
+
+
+def _jsonable(value: Any) -> Any:
+    """The value with non-finite numbers as null, which JSON lacks, and times as ISO text."""
+    if isinstance(value, dict):
+        return {key: _jsonable(child) for key, child in value.items()}
+    if isinstance(value, list):
+        return [_jsonable(child) for child in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value if value is None or isinstance(value, str | int | bool) else str(value)
