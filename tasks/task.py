@@ -37,6 +37,7 @@ class Task(ABC):
         config, tokenizer, template: what it was built from.
         columns: columns that a row must have for a prediction.
         target_columns: columns that hold what is to be predicted.
+        molecules, sequences: columns that hold SMILES, and residues or bases.
         epoch: set by the training loop; varies what is random from pass to pass (span corruption).
 
     Raises:
@@ -52,9 +53,9 @@ class Task(ABC):
         self.template = Template(config.prompt.input, config.prompt.target, raw=config.prompt.raw)
         labels = config.labels if config.kind == "classification" else None
         self.template.lint(tokenizer=tokenizer, labels=labels, mode=config.mode)
-        self.columns = list(self.template.columns("input"))
-        self.target_columns = list(self.template.columns("target")) if config.prompt.target is not None else []
-        self.molecules = frozenset(prompt_columns(config).molecules)
+        columns = prompt_columns(config)
+        self.columns, self.target_columns = columns.inputs, columns.targets
+        self.molecules, self.sequences = frozenset(columns.molecules), frozenset(columns.sequences)
         self.numbers = frozenset(slot.column for slot in self.template.slots if slot.kind in ("scalar", "digits"))
         self.epoch = 0
 

@@ -204,12 +204,13 @@ class ClassificationTask(Task):
 
     def _prediction(self, row_id: object, logp_KC: np.ndarray) -> Prediction:
         answers = {
-            column: self._answer(row_id, logp_C, self.calibrations.get(column))
+            column: self.answer(row_id, logp_C, self.calibrations.get(column))
             for column, logp_C in zip(self.target_columns, logp_KC, strict=True)
         }
         return answers[self.target_columns[0]] if len(answers) == 1 else Prediction(row_id, by_target=answers)
 
-    def _answer(self, row_id: object, logp_C: np.ndarray, calibration: ClassCalibration | None) -> Prediction:
+    def answer(self, row_id: object, logp_C: np.ndarray, calibration: ClassCalibration | None = None) -> Prediction:
+        """The prediction that log-probabilities of the classes make."""
         probability_C = np.exp(logp_C) if calibration is None else calibration.apply(logp_C)
         if len(probability_C) > 2:
             best = int(probability_C.argmax())

@@ -1,37 +1,61 @@
 """`source: tdc`: Therapeutics Data Commons (Huang et al. 2021) through the optional package PyTDC, which downloads.
 
 `name` is `Group/Set`, such as `Tox/Carcinogens_Lagunin`, `ADME/BBB_Martins` or `DTI/BindingDB_Kd`. Columns: `smiles`
-(or `smiles` and `protein` for pairs) and `y`.
+(and `protein` for drug-target pairs) and `y`. Affinities become -log10 of mol/l, the highest of repeated measurements,
+as in the published affinity task. `split: given` is TDC's own: cold by every entity for pairs, by scaffold otherwise.
 """
 
 from __future__ import annotations
 
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mammal.tasks.errors import DataError, TaskError
+from mammal.tasks.sources.file import SPLIT_COLUMN
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from mammal.tasks.schema import DataConfig
 
-MODULES = ("single_pred", "multi_pred", "generation")
+MODULES = ("single_pred", "multi_pred")
 RENAMED = {"Drug": "smiles", "Target": "protein", "Y": "y"}
+AFFINITIES = ("BindingDB_Kd", "BindingDB_Ki", "BindingDB_IC50", "DAVIS")
 
 
 def load(data: DataConfig, root: Path | None) -> pd.DataFrame:
-    """The whole set, to be split here."""
+    """One data set of TDC.
+
+    Raises:
+        TaskError: TDC has no such group.
+        DataError: PyTDC is not installed.
+    """
+    import pandas as pd
+
     group, _, name = str(data.name).partition("/")
     if not name:
         raise TaskError(f"data.name is {data.name!r}", hint="Group/Set, such as Tox/Carcinogens_Lagunin")
+    found = _group(group)(name=name, path=str(root or "data"))
+    if name in AFFINITIES:
+        found.harmonize_affinities(mode="max_affinity")
+        found.convert_to_log(form="binding")
+    if data.split == "given":
+        parts = found.get_split(method="cold_split", column_name=["Drug", "Target"]) if group == "DTI" else None
+        parts = parts or found.get_split(method="scaffold")
+        frame = pd.concat([part.assign(**{SPLIT_COLUMN: key}) for key, part in parts.items()], ignore_index=True)
+    else:
+        frame = found.get_data()
+    frame = frame.rename(columns=RENAMED)
+    return frame if data.limit is None else frame.head(data.limit)
+
+
+def _group(name: str) -> Any:
     for module in MODULES:
         try:
-            found = getattr(import_module(f"tdc.{module}"), group, None)
+            found = getattr(import_module(f"tdc.{module}"), name, None)
         except ImportError as error:
             raise DataError("the package PyTDC is not installed", hint="pip install PyTDC") from error
         if found is not None:
-            frame = found(name=name, path=str(root or "data")).get_data().rename(columns=RENAMED)
-            return frame if data.limit is None else frame.head(data.limit)
-    raise TaskError(f"TDC has no group {group!r}", hint="such as Tox, ADME, DTI, TCREpitopeBinding")
+            return found
+    raise TaskError(f"TDC has no group {name!r}", hint="such as Tox, ADME, DTI, TCREpitopeBinding")
