@@ -7,6 +7,7 @@ BIN       := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 MAMMAL    := $(BIN)/mammal
 EXAMPLES  := docs/examples
+PREDICT   := $(MAMMAL) predict bundle=$(DEMO)/bundle
 NEEDS     := import sys; sys.exit(sys.version_info < (3, 11) and f"Python >= 3.11 is needed and this is {sys.version.split()[0]}: make PYTHON=python3.11 ...")
 
 .DEFAULT_GOAL := help
@@ -21,6 +22,14 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
+
+demo: $(INSTALLED) ## train on real data, judge, predict, sample, report (at most 10 minutes on 2 cores)
+	$(MAMMAL) train experiment=demo output=$(DEMO)
+	$(MAMMAL) evaluate bundle=$(DEMO)/bundle output=$(DEMO)/evaluation
+	$(PREDICT) task=melting_point input=$(EXAMPLES)/molecules.csv output=$(DEMO)/molecules.csv || test $$? -eq 3
+	$(PREDICT) task=amp input=$(EXAMPLES)/peptides.csv output=$(DEMO)/peptides.csv || test $$? -eq 3
+	$(MAMMAL) generate bundle=$(DEMO)/bundle task=molecules num_return_sequences=10 output=$(DEMO)/samples.csv
+	$(MAMMAL) report run=$(DEMO) 'predictions=[$(DEMO)/molecules.csv,$(DEMO)/peptides.csv]' samples=$(DEMO)/samples.csv title='MAMMAL demo'
 
 test: export OMP_NUM_THREADS = 1
 test: $(INSTALLED) ## run every test, two at a time (under 10 minutes on 2 cores)
