@@ -105,6 +105,14 @@ class TrainingModule(lightning.LightningModule):
         if means:
             self._log_valid("valid/loss", sum(means.values()) / len(means))
 
+    def on_validation_model_train(self) -> None:
+        """Back to training by `train()`, which also drops the copies of weights that inference packed.
+
+        Lightning would flip the flags one by one, and fused AdamW changes weights without raising their version, so
+        the next validation would read the copies of this one.
+        """
+        self.train()
+
     def _metrics(self, name: str) -> dict[str, float]:
         answers = self._answers[name]
         if not answers:

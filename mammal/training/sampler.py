@@ -66,7 +66,7 @@ class _Stream:
 
 @dataclass
 class MixtureSampler:
-    """Epochs of batches drawn from several tasks. Iterating gives what is left of the current epoch.
+    """Epochs of batches drawn from several tasks. Iterating gives what is left of the current epoch, or the next one.
 
     An epoch has as many batches as one pass over every task. Task i has the share
     `rate_i × tokens_i ** (1 / temperature)` of them: with rates of 1 and temperature 1 each row is seen about once an
@@ -106,12 +106,13 @@ class MixtureSampler:
         return sum(self.quota.values()) // self.world
 
     def __iter__(self) -> Iterator[BatchIndex]:
+        if self.served >= len(self):
+            self._next_epoch()
         plan = self._plan()
         while self.served < len(self):
             batch = plan[self.served * self.world + self.rank]
             self.served += 1
             yield batch
-        self._next_epoch()
 
     def state_dict(self) -> dict[str, Any]:
         return {"epoch": self.epoch, "served": self.served, "start": self._start}
@@ -125,9 +126,6 @@ class MixtureSampler:
         if set(state["start"]) != set(self._streams):
             raise ConfigError("the checkpoint to resume was trained on other tasks", where="resume")
         self.epoch, self.served, self._start = state["epoch"], state["served"], dict(state["start"])
-        if self.served >= len(self):
-            self._plan()
-            self._next_epoch()
 
     def _plan(self) -> list[BatchIndex]:
         """All batches of the current epoch, in order; leaves the streams at the epoch's end."""
@@ -139,6 +137,7 @@ class MixtureSampler:
         return [(names[i], next(queues[names[i]])) for i in order]
 
     def _next_epoch(self) -> None:
+        self._plan()
         self.epoch, self.served, self._start = self.epoch + 1, 0, self._cursors()
 
     def _cursors(self) -> dict[str, tuple[int, int]]:

@@ -1,0 +1,48 @@
+"""Run the benchmarks of a checkout; they print tables and are not part of the installed package.
+
+    mammal bench            every script's name and purpose
+    mammal bench tokenizer  run benchmarks/bench_tokenizer.py; further words are passed on to it
+"""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import mammal
+from mammal import console
+from mammal.errors import ConfigError, did_you_mean
+
+
+def run(argv: Sequence[str]) -> int:
+    scripts = _scripts()
+    if not argv:
+        console.table([(name, _purpose(file)) for name, file in scripts.items()], ("benchmark", "measures"))
+        return 0
+    if argv[0] not in scripts:
+        hint = did_you_mean(argv[0], scripts, noun="benchmark")
+        raise ConfigError(f"there is no benchmark {argv[0]!r}", where="mammal bench", hint=hint)
+    return 1 if subprocess.call([sys.executable, str(scripts[argv[0]]), *argv[1:]]) else 0
+
+
+def _scripts() -> dict[str, Path]:
+    """Benchmarks by name, `bench_` left out.
+
+    Raises:
+        ConfigError: this installation is no checkout.
+    """
+    folder = Path(mammal.__file__).parent.parent / "benchmarks"
+    files = sorted(file for file in folder.glob("*.py") if not file.name.startswith("_"))
+    if not files:
+        raise ConfigError(
+            "an installed package holds no benchmarks", where="mammal bench", hint="clone the repository and run it there"
+        )
+    return {file.stem.removeprefix("bench_"): file for file in files}
+
+
+def _purpose(file: Path) -> str:
+    doc = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or ""
+    return doc.splitlines()[0] if doc else ""

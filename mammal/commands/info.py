@@ -1,0 +1,138 @@
+"""What is inside a bundle: its size, tasks, figures and tokenizer. No weights are read.
+
+    mammal info demo/bundle
+    mammal info ibm/biomed.omics.bl.sm.ma-ted-458m
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mammal import console
+from mammal.errors import BundleError, ConfigError
+
+if TYPE_CHECKING:
+    from mammal.locate import Source
+
+
+def run(argv: Sequence[str]) -> int:
+    from mammal.locate import locate
+
+    if len(argv) != 1 or argv[0].startswith("-"):
+        raise ConfigError("one bundle is needed", where="mammal info", hint="mammal info FOLDER")
+    source = locate(argv[0].removeprefix("bundle="))
+    for line in _describe(source):
+        console.out(line)
+    return 0
+
+
+def _describe(source: Source) -> Iterator[str]:
+    config = _json(source.folder / "config.json")
+    shape, own = config.get("t5_config") or {}, config.get("mammal") or {}
+    weights = source.weights if source.weights.is_file() else source.weights / "model.safetensors"
+    parameters = _parameters(weights)
+    yield f"bundle      {source.folder}"
+    size = f"{weights.stat().st_size / 1e6:,.1f} MB"
+    yield f"weights     {weights.name}, {size}" + (f", {parameters / 1e6:,.2f} M parameters" if parameters else "")
+    layers = f"{shape.get('num_layers')} + {shape.get('num_decoder_layers') or shape.get('num_layers')} layers"
+    yield f"model       {layers}, d_model {shape.get('d_model')}, {shape.get('num_heads')} heads, d_ff {shape.get('d_ff')}"
+    yield f"heads       {', '.join(_heads(config, own)) or 'token head of the decoder'}"
+    yield from _tokenizer(source.folder / "tokenizer", shape, own)
+    written = f"by mammal {own['version']}" if "version" in own else "published layout, no task of ours inside"
+    yield f"written     {written}"
+    yield from _tasks(source.folder / "task.yaml")
+    metrics = _json(source.folder / "metrics.json") if (source.folder / "metrics.json").is_file() else {}
+    figures = list(_figures(metrics))
+    if figures:
+        yield "figures"
+        yield from (f"  {name}: {value}" for name, value in figures)
+    if (source.folder / "README.md").is_file():
+        yield f"card        {source.folder / 'README.md'}"
+
+
+def _heads(config: Mapping[str, Any], own: Mapping[str, Any]) -> Iterator[str]:
+    yield "token head of the decoder"
+    if config.get("encoder_head_layers") is not None:
+        yield f"token head of the encoder {config['encoder_head_layers']}"
+    if config.get("scalars_prediction_head"):
+        yield "scalar head of the encoder"
+    if (own.get("model") or {}).get("decoder_scalars"):
+        yield "scalar head of the decoder"
+    if config.get("support_input_scalars"):
+        yield "input scalars"
+    if config.get("use_lora"):
+        yield "LoRA adapters"
+
+
+def _tokenizer(folder: Path, shape: Mapping[str, Any], own: Mapping[str, Any]) -> Iterator[str]:
+    from mammal.tokenization import Tokenizer
+
+    if not folder.is_dir():
+        yield "tokenizer   none in the folder"
+        return
+    tokenizer = Tokenizer.load(folder)
+    belongs = own.get("tokenizer_hash") in (None, tokenizer.hash)
+    yield f"tokenizer   {', '.join(tokenizer.alphabets)}; {shape.get('vocab_size'):,} rows; hash {tokenizer.hash[:16]}" + (
+        "" if belongs else "; NOT the one the model was trained with"
+    )
+
+
+def _tasks(file: Path) -> Iterator[str]:
+    if not file.is_file():
+        return
+    import yaml
+
+    for name, task in (yaml.safe_load(file.read_text(encoding="utf-8")).get("tasks") or {}).items():
+        declared = task["config"]
+        yield f"task        {name}: {declared['kind']}. {declared.get('about') or ''}".rstrip()
+        yield f"  prompt    {declared['prompt']['input']}"
+        if declared["prompt"].get("target"):
+            yield f"  target    {declared['prompt']['target']}"
+        labels = f"labels {', '.join(declared['labels'])}" if declared.get("labels") else ""
+        unit = f"unit {declared['unit']}" if declared.get("unit") else ""
+        if labels or unit:
+            yield f"  answers   {labels or unit}"
+
+
+def _figures(node: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, str]]:
+    if isinstance(node, Mapping):
+        for key, child in node.items():
+            yield from _figures(child, (*path, str(key)))
+    elif node not in (None, ""):
+        yield " · ".join(path), _text(node)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, list) and len(value) == 3 and all(isinstance(part, int | float) for part in value):
+        return f"{value[0]:.4g} ({value[1]:.4g} to {value[2]:.4g})"  # value and 95 % interval
+    if isinstance(value, list):
+        return ", ".join(map(_text, value))
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _parameters(weights: Path) -> int | None:
+    """Counted from the header alone; None for a `.ckpt`."""
+    if weights.suffix != ".safetensors":
+        return None
+    from math import prod
+
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(weights, framework="numpy") as stored:
+            return sum(prod(stored.get_slice(name).get_shape()) for name in stored.keys())  # noqa: SIM118
+    except SafetensorError as error:
+        raise BundleError(f"is no valid safetensors file: {error}", where=str(weights)) from error
+
+
+def _json(file: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise BundleError(f"is not valid JSON: {error}", where=str(file)) from error
+    if not isinstance(content, dict):
+        raise BundleError("must hold one JSON object", where=str(file))
+    return content

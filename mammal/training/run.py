@@ -1,0 +1,239 @@
+"""One training run, from its configuration to a bundle: build, fit, calibrate, evaluate, save."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mammal import console
+from mammal.errors import ConfigError
+from mammal.training.errors import TrainingError
+
+if TYPE_CHECKING:
+    import lightning.pytorch as lightning
+    from omegaconf import DictConfig
+
+    from mammal.model.model import MammalModel
+    from mammal.report.results import TaskResult
+    from mammal.tasks.task import Task
+    from mammal.tokenization.tokenizer import Tokenizer
+    from mammal.training.data import TaskData
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """What a run leaves behind.
+
+    Attributes:
+        bundle: the folder it saved.
+        best_loss: best validation loss, None where nothing was validated.
+        steps: optimiser steps taken, those of a resumed run included.
+        results: figures on the test split, one a task; empty with `test=false`.
+    """
+
+    bundle: Path
+    best_loss: float | None
+    steps: int
+    seconds: float
+    results: list[TaskResult] = field(default_factory=list)
+
+
+def train(config: DictConfig) -> TrainingResult:
+    """Do the run that `configs/train.yaml` describes.
+
+    Raises:
+        ConfigError, TaskError, DataError, BundleError: what it was given can't work; nothing was trained.
+        TrainingError: it can't go on; the last good checkpoint is kept.
+        KeyboardInterrupt: someone stopped it; says which checkpoint is kept.
+    """
+    import lightning.pytorch as lightning
+
+    from mammal.training import adapt, build
+    from mammal.training.trainer import quieten
+
+    begun = time.monotonic()
+    quieten()
+    lightning.seed_everything(config.seed, workers=True, verbose=False)
+    output = Path(config.output)
+    output.mkdir(parents=True, exist_ok=True)
+    declared = build.task_configs(config)
+    tokenizer = build.build_tokenizer(config, declared)
+    tasks = build.build_tasks(declared, tokenizer)
+    data = _load_data(tasks, config, output)
+    model = build.build_model(config, tokenizer)
+    adapt.adapt(model, config.adapt)
+    console.note(_summary(config, model, data, output))
+    trainer = _fit(model, data, config)
+    best_loss = _take_best(model, trainer)
+    adapt.fold_adapters(model)
+    results = _judge(model.eval(), data, test=config.test)
+    bundle = _save(output, model, tokenizer, data, results, config)
+    seconds = time.monotonic() - begun
+    console.note(f"done in {console.clock(seconds)}: {bundle}")
+    return TrainingResult(bundle, best_loss, trainer.global_step, seconds, results)
+
+
+def _load_data(tasks: Mapping[str, Task], config: DictConfig, output: Path) -> dict[str, TaskData]:
+    """Rows of every task; the splits and what was set aside are written beside the run."""
+    from mammal.training.data import load_task_data
+
+    section = config.data
+    data = {
+        name: load_task_data(
+            task,
+            {"data": config.paths.data} if config.paths.data else None,
+            limit=section.limit,
+            valid_limit=section.valid_limit,
+            overfit=section.overfit,
+        )
+        for name, task in tasks.items()
+    }
+    splits = {name: {"how": d.split.how, "hash": d.split.hash} for name, d in data.items()}
+    (output / "splits.json").write_text(json.dumps(splits, indent=2) + "\n", encoding="utf-8")
+    bad = [(name, *row) for name, d in data.items() for row in d.set_aside]
+    if bad:
+        import pandas as pd
+
+        pd.DataFrame(bad, columns=["task", "part", "row", "reason"]).to_csv(output / "set_aside.csv", index=False)
+    return data
+
+
+def _fit(model: MammalModel, data: Mapping[str, TaskData], config: DictConfig) -> lightning.Trainer:
+    """Train; afterwards the model holds the last weights."""
+    from hydra.utils import instantiate
+
+    from mammal.training.build import mixture_rates
+    from mammal.training.callbacks import StopRequested
+    from mammal.training.datamodule import MixtureData
+    from mammal.training.module import TrainingModule
+    from mammal.training.sampler import Budget
+    from mammal.training.trainer import build_trainer, instantiated
+
+    section = config.data
+    rows = MixtureData(
+        data,
+        Budget(section.tokens_per_batch, section.max_rows, section.window),
+        rates=mixture_rates(config),
+        temperature=config.mixture.get("temperature", 1.0) if config.get("mixture") else 1.0,
+        seed=config.seed,
+        num_workers=section.num_workers,
+    )
+    trainer, steps = build_trainer(config, len(rows.sampler()))
+    module = TrainingModule(
+        model,
+        {name: d.task for name, d in data.items()},
+        {name: dict(enumerate(d.rows["valid"])) for name, d in data.items()},
+        lambda learner: instantiate(config.optim, learner, _convert_="all"),
+        instantiated(config.schedule, "schedule"),
+        steps,
+    )
+    resume = _checkpoint_to_resume(config)
+    try:
+        trainer.fit(module, datamodule=rows, ckpt_path=resume, weights_only=True if resume else None)
+    except StopRequested as stop:
+        raise KeyboardInterrupt(
+            f"step {stop.step:,} is kept in {stop.checkpoint}; repeat the command with "
+            f"output={config.output} resume=auto to go on"
+        ) from None
+    if trainer.global_step == 0:
+        raise TrainingError("no step was taken", hint="look at trainer.max_steps, max_epochs and max_time")
+    return trainer
+
+
+def _checkpoint_to_resume(config: DictConfig) -> str | None:
+    from mammal.training.trainer import LAST
+
+    if config.resume in (None, False):
+        return None
+    path = Path(config.output) / "checkpoints" / LAST if config.resume == "auto" else Path(config.resume)
+    if path.is_file():
+        return str(path)
+    if config.resume == "auto":
+        return None
+    raise ConfigError(f"there is no checkpoint {path}", where="resume", hint="resume=auto goes on from output's last one")
+
+
+def _take_best(model: MammalModel, trainer: lightning.Trainer) -> float | None:
+    """Put the weights of the best validation loss into the model, if one was written; returns that loss."""
+    import torch
+
+    from mammal.training.trainer import checkpoints
+
+    for callback in checkpoints(trainer):
+        if callback.monitor and callback.best_model_path and callback.best_model_score is not None:
+            stored = torch.load(callback.best_model_path, map_location="cpu", weights_only=True)["state_dict"]
+            model.load_state_dict({name.removeprefix("model."): weight for name, weight in stored.items()})
+            return float(callback.best_model_score)
+    return None
+
+
+def _judge(model: MammalModel, data: Mapping[str, TaskData], *, test: bool) -> list[TaskResult]:
+    """Calibrate each task on its validation rows, then measure it on its test rows."""
+    from mammal.training.evaluation import answers_of, evaluate_task
+    from mammal.training.module import READ_KINDS
+
+    results = []
+    for d in data.values():
+        if d.task.kind in READ_KINDS and len(d.rows["valid"]):
+            d.task.calibrate(answers_of(model, d.task, d.rows["valid"]), d.rows["valid"])
+        if test and len(d.rows["test"]):
+            result = evaluate_task(model, d)
+            results.append(result)
+            figures = ", ".join(f"{name} {estimate}" for name, estimate in result.ours.estimates.items())
+            console.note(f"test {d.task.name}: {figures}")
+    return results
+
+
+def _save(
+    output: Path,
+    model: MammalModel,
+    tokenizer: Tokenizer,
+    data: Mapping[str, TaskData],
+    results: list[TaskResult],
+    config: DictConfig,
+) -> Path:
+    from mammal.bundle import save_bundle
+    from mammal.card import Card
+    from mammal.report.results import as_metrics, save_results
+
+    if results:
+        save_results(results, output / "evaluation")
+    card = Card(
+        name=str(config.name),
+        data={name: f"{d.task.config.about}. Licence: {d.task.config.licence or 'not stated'}" for name, d in data.items()},
+        command=_command(config),
+    )
+    metrics = _finite({**as_metrics(results), "seed": config.seed})
+    return save_bundle(output / "bundle", model, tokenizer, [d.task for d in data.values()], metrics, card)
+
+
+def _command(config: DictConfig) -> str:
+    from hydra.core.hydra_config import HydraConfig
+
+    words = HydraConfig.get().overrides.task if HydraConfig.initialized() else []
+    return " ".join(["mammal train", *words])
+
+
+def _finite(node: Any) -> Any:
+    """NaN as null, so that the file is valid JSON everywhere."""
+    if isinstance(node, dict):
+        return {key: _finite(child) for key, child in node.items()}
+    if isinstance(node, list):
+        return [_finite(child) for child in node]
+    return None if isinstance(node, float) and not math.isfinite(node) else node
+
+
+def _summary(config: DictConfig, model: MammalModel, data: Mapping[str, TaskData], output: Path) -> str:
+    learning = sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
+    total = sum(weight.numel() for weight in model.parameters())
+    share = "" if learning == total else f", of which {learning / 1e6:.2f} M learn"
+    rows = ", ".join(f"{name} {len(d.rows['train']):,} rows" for name, d in data.items())
+    return f"{config.name}: {total / 1e6:.2f} M parameters{share}; {rows}; into {output}"

@@ -1,0 +1,142 @@
+"""The Lightning Trainer of a run, made from its configuration, and kept from saying what we say ourselves."""
+
+from __future__ import annotations
+
+import logging
+import math
+import warnings
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import lightning.pytorch as lightning
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+
+from mammal.errors import ConfigError, did_you_mean
+from mammal.training.callbacks import ProgressLine, StopOnSignal
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+LAST = "last.ckpt"
+_SAID_BY_US = (
+    r"You have overridden `on_before_batch_transfer`.*",
+    r".*does not have many workers.*",
+    r".*smaller than the logging interval.*",
+    r".*Checkpoint directory .* exists and is not empty.*",
+    r".*`isinstance\(treespec, LeafSpec\)` is deprecated.*",
+    r".*Experiment logs directory .* exists and is not empty.*",
+    r".*The dirpath has changed from.*",
+    r".*Trying to infer the `batch_size`.*",
+    r".*torch.jit.*deprecated.*",
+    r".*GPU available but not used.*",
+    r".*No device id is provided via `init_process_group`.*",
+)
+
+
+def build_trainer(config: DictConfig, batches_per_epoch: int) -> tuple[lightning.Trainer, int | None]:
+    """The Trainer, and how many optimiser steps it will take (None if only time ends it).
+
+    Raises:
+        ConfigError: an argument that Lightning does not have or refuses.
+    """
+    from omegaconf import OmegaConf
+
+    quieten()
+    arguments: dict[str, Any] = dict(OmegaConf.to_container(config.trainer, resolve=True))  # type: ignore[arg-type]
+    steps = planned_steps(arguments, batches_per_epoch)
+    arguments["precision"] = pick_precision(arguments.get("precision", "auto"), arguments.get("accelerator", "auto"))
+    arguments["max_time"] = duration(arguments.get("max_time"))
+    logger = instantiated(config.get("logger"), "logger")
+    callbacks = [instantiated(node, f"callbacks.{name}") for name, node in (config.get("callbacks") or {}).items() if node]
+    last = Path(config.output) / "checkpoints" / LAST
+    callbacks += [StopOnSignal(last), ProgressLine(steps)]
+    try:
+        trainer = lightning.Trainer(
+            **arguments,
+            logger=logger or False,
+            callbacks=[callback for callback in callbacks if isinstance(callback, Callback)],
+            default_root_dir=str(config.output),
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            use_distributed_sampler=False,
+        )
+    except TypeError as error:
+        raise _unknown_argument(error, arguments) from error
+    except (ValueError, lightning.utilities.exceptions.MisconfigurationException) as error:
+        raise ConfigError(str(error).split("\n")[0], where="trainer") from error
+    return trainer, steps
+
+
+def planned_steps(arguments: dict[str, Any], batches_per_epoch: int) -> int | None:
+    """Optimiser steps until `max_steps` or `max_epochs` ends the run; None where neither does."""
+    limit = arguments.get("limit_train_batches", 1.0)
+    batches = min(batches_per_epoch, limit) if isinstance(limit, int) else int(batches_per_epoch * limit)
+    steps = math.ceil(batches / arguments.get("accumulate_grad_batches", 1))
+    epochs, most = arguments.get("max_epochs") or -1, arguments.get("max_steps", -1)
+    ends = [end for end in (most, epochs * steps) if end >= 0]
+    return min(ends) if ends else None
+
+
+def pick_precision(precision: Any, accelerator: str) -> Any:
+    """`auto`: bf16-mixed on a GPU that has it, else 32-true (small batches on a CPU are fastest so)."""
+    import torch
+
+    if precision != "auto":
+        return precision
+    on_gpu = accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
+    return "bf16-mixed" if on_gpu and torch.cuda.is_bf16_supported() else "32-true"
+
+
+def duration(limit: Any) -> timedelta | None:
+    """`HH:MM:SS`, `DD:HH:MM:SS` or a number of seconds.
+
+    Raises:
+        ConfigError: it is none of them.
+    """
+    if limit is None:
+        return None
+    parts = str(limit).split(":")
+    if len(parts) not in (1, 3, 4) or not all(part.isdigit() for part in parts):
+        raise ConfigError(f"trainer.max_time is {limit!r}", hint="HH:MM:SS, DD:HH:MM:SS or seconds")
+    names = ("days", "hours", "minutes", "seconds")[-len(parts) :]
+    return timedelta(**{name: int(part) for name, part in zip(names, parts, strict=True)})
+
+
+def checkpoints(trainer: lightning.Trainer) -> list[ModelCheckpoint]:
+    return [callback for callback in trainer.callbacks if isinstance(callback, ModelCheckpoint)]
+
+
+def instantiated(node: Any, where: str) -> Any:
+    """What a config section with a `_target_` describes; None for an empty section.
+
+    Raises:
+        ConfigError: the target does not exist or refuses its arguments.
+    """
+    from hydra.errors import InstantiationException
+    from hydra.utils import instantiate
+
+    try:
+        return instantiate(node, _convert_="all") if node else None
+    except InstantiationException as error:
+        cause = error.__cause__
+        raise ConfigError(str(cause or error).split("\n")[0], where=where) from error
+
+
+def quieten() -> None:
+    """Lightning's notices about devices, workers and folders: said by our own line, or of no use to the user."""
+    for name in ("lightning.pytorch", "lightning.fabric", "lightning"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    for pattern in _SAID_BY_US:
+        warnings.filterwarnings("ignore", message=pattern)
+
+
+def _unknown_argument(error: TypeError, arguments: dict[str, Any]) -> ConfigError:
+    import inspect
+
+    valid = list(inspect.signature(lightning.Trainer).parameters)
+    for name in arguments:
+        if name not in valid:
+            return ConfigError(f"there is no key 'trainer.{name}'", hint=did_you_mean(name, valid, noun="key"))
+    return ConfigError(str(error), where="trainer")
