@@ -51,23 +51,33 @@ def evaluate(names: Sequence[str], answers: Mapping[str, Answers]) -> dict[str, 
 def intervals(
     names: Sequence[str], answers: Mapping[str, Answers], *, samples: int = 1000, seed: int = 0
 ) -> dict[str, tuple[float, float]]:
-    """95 % percentile bootstrap intervals over rows, for each target column."""
+    """95 % percentile bootstrap intervals over rows, under the keys of `evaluate`.
+
+    The interval of a mean over target columns resamples each column by itself.
+    """
     found = {}
     for name in names:
-        for column, a in answers.items():
-            key = name if len(answers) == 1 else f"{name}/{column}"
-            found[key] = bootstrap(metric_named(name), a, samples=samples, seed=seed)
+        draws = {column: _resampled(metric_named(name), a, samples, seed) for column, a in answers.items()}
+        if len(draws) > 1:
+            found.update({f"{name}/{column}": _central(values) for column, values in draws.items()})
+        stacked = np.stack(list(draws.values())) if draws else np.full((1, 1), np.nan)
+        known = ~np.isnan(stacked).any(axis=0)
+        found[name] = _central(stacked[:, known].mean(axis=0))
     return found
 
 
-def bootstrap(metric: Metric, answers: Answers, *, samples: int = 1000, seed: int = 0) -> tuple[float, float]:
-    """(low, high) of the metric over resampled rows; resamples where it is undefined are left out."""
-    if not len(answers):
-        return float("nan"), float("nan")
-    rng = np.random.default_rng(seed)
-    values = [metric.of(answers.take(rng.integers(len(answers), size=len(answers)))) for _ in range(samples)]
-    known = [value for value in values if not np.isnan(value)]
-    if not known:
+def _resampled(metric: Metric, answers: Answers, samples: int, seed: int) -> np.ndarray:
+    """The metric over rows drawn with replacement, `samples` times; NaN where it is undefined."""
+    rng, rows = np.random.default_rng(seed), len(answers)
+    return np.array(
+        [metric.of(answers.take(rng.integers(rows, size=rows))) if rows else np.nan for _ in range(samples)]
+    )
+
+
+def _central(values: np.ndarray) -> tuple[float, float]:
+    """The central 95 % of the values that are defined."""
+    known = values[~np.isnan(values)]
+    if not len(known):
         return float("nan"), float("nan")
     low, high = np.percentile(known, [2.5, 97.5])
     return float(low), float(high)

@@ -45,7 +45,7 @@ class Task(ABC):
     """
 
     target_is_text = False
-    """Whether the target text of a row is encoded (generation), rather than read off its columns."""
+    """Whether answers are text, to be generated, rather than read off the heads in one pass."""
 
     def __init__(self, config: TaskConfig, tokenizer: Tokenizer):
         self.config = config
@@ -108,7 +108,7 @@ class Task(ABC):
         prompts = [prompt for _, _, prompt in rendered]
         encodings = self.tokenizer.encode_batch(prompts, max_len=limits.input, **how)
         targets: Sequence[Encoding | None] = [None] * len(prompts)
-        if target and self.target_is_text:
+        if target and self.target_is_text and self.template.target is not None:
             targets = self.tokenizer.encode_batch([p.target for p in prompts], max_len=limits.target, **how)
         return [
             self.example(row_id, row, encoding, text, target=target)

@@ -10,6 +10,7 @@ Shapes: L input tokens, T target tokens, N regular tokens.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 from zlib import crc32
@@ -20,6 +21,8 @@ from mammal.tasks.cells import Row
 from mammal.tasks.errors import DataError
 from mammal.tasks.example import Example, Target
 from mammal.tasks.kinds.generation import EOS, GenerationTask
+from mammal.tasks.metrics import Answers
+from mammal.tasks.prediction import Prediction
 from mammal.tokenization.encoding import Encoding
 from mammal.tokenization.prompt import tag
 
@@ -27,9 +30,7 @@ SENTINELS = 200
 
 
 class DenoisingTask(GenerationTask):
-    """Fill in what was hidden; needs no labels."""
-
-    target_is_text = False
+    """Fill in what was hidden; needs no labels. Without its target (embedding) an input is read as it stands."""
 
     @cached_property
     def candidates_V(self) -> np.ndarray | None:
@@ -47,6 +48,10 @@ class DenoisingTask(GenerationTask):
         rng = np.random.default_rng([self.config.denoising.seed, self.epoch, crc32(str(row_id).encode())])
         corrupted, ids_T = self._corrupt(encoding, rng)
         return Example(row_id, corrupted, targets=(Target(ids_T, np.arange(len(ids_T)), ids_T),))
+
+    def answers(self, predictions: Sequence[Prediction], rows: Sequence[Row]) -> dict[str, Answers]:
+        """None: rows have no label. What counts is the loss."""
+        return {}
 
     def _corrupt(self, encoding: Encoding, rng: np.random.Generator) -> tuple[Encoding, np.ndarray]:
         ids_L = encoding.ids_L.astype(np.int64)
