@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import math
 import shutil
@@ -53,13 +54,18 @@ def join_tables(parts: Sequence[Path], path: Path, suffix: str, schema: pa.Schem
             for part in parts:
                 writer.write_table(pa.parquet.read_table(part))
         return
-    if suffix in _DELIMITERS and schema is not None:
-        with path.open("w", encoding="utf-8", newline="") as text:
-            _writer(text, suffix).writerow(schema.names)
-    with path.open("ab") as stream:
+    with path.open("wb") as stream:
+        if suffix in _DELIMITERS and schema is not None:
+            stream.write(_header(schema.names, suffix))
         for part in parts:
             with part.open("rb") as shard:
                 shutil.copyfileobj(shard, stream, length=1 << 20)
+
+
+def _header(names: Sequence[str], suffix: str) -> bytes:
+    line = io.StringIO(newline="")
+    _writer(line, suffix).writerow(names)
+    return line.getvalue().encode()
 
 
 def _writer(stream: TextIO, suffix: str) -> Any:

@@ -1,0 +1,173 @@
+"""Bundles: what is saved is what is loaded, nothing is written half, and what does not belong together is refused."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import mammal
+from mammal.bundle import read_bundle, save_bundle
+from mammal.card import Card
+from mammal.errors import BundleError
+
+MOLECULES = ["CCO", "c1ccccc1", "CC(=O)Oc1ccccc1C(=O)O"]
+
+
+@pytest.fixture
+def copy(tiny_bundle: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(tiny_bundle, tmp_path / "copy"))
+
+
+def test_a_bundle_explains_itself(tiny_bundle: Path) -> None:
+    names = {path.name for path in tiny_bundle.iterdir()}
+    assert names == {"config.json", "model.safetensors", "tokenizer", "task.yaml", "metrics.json", "README.md"}
+    config = json.loads((tiny_bundle / "config.json").read_text())
+    assert "t5_config" in config and config["mammal"]["format"] == 1
+
+
+def test_saved_again_it_predicts_the_same_bits(tiny_bundle: Path, tmp_path: Path) -> None:
+    first = mammal.load(tiny_bundle)
+    second = mammal.load(first.save(tmp_path / "again"))
+    for task in ("bbbp", "melting_point"):
+        answers = [model.predict(MOLECULES, task=task) for model in (first, second)]
+        assert answers[0].equals(answers[1])
+    assert second.metrics == first.metrics
+    weights = [(folder / "model.safetensors").read_bytes() for folder in (tiny_bundle, tmp_path / "again")]
+    assert weights[0] == weights[1]
+
+
+def test_fitted_scale_travels_with_the_bundle(tiny_bundle: Path) -> None:
+    scale = read_bundle(tiny_bundle).tasks["melting_point"].state()["scales"]["tm"]
+    assert scale == {"mean": 200.0, "std": 50.0}
+
+
+def test_bfloat16_storage_halves_the_file_and_hardly_moves_answers(tiny_bundle: Path, tmp_path: Path) -> None:
+    exact = mammal.load(tiny_bundle)
+    small = exact.save(tmp_path / "small", dtype="bfloat16")
+    sizes = [(folder / "model.safetensors").stat().st_size for folder in (tiny_bundle, small)]
+    assert sizes[1] < 0.6 * sizes[0]
+    given = [model.predict(MOLECULES, task="bbbp").probability for model in (exact, mammal.load(small))]
+    np.testing.assert_allclose(given[0], given[1], atol=0.02)
+
+
+@pytest.mark.parametrize("part", ["config.json", "model.safetensors", "tokenizer"])
+def test_a_missing_part_is_named(copy: Path, part: str) -> None:
+    shutil.rmtree(copy / part) if (copy / part).is_dir() else (copy / part).unlink()
+    with pytest.raises(BundleError, match=part):
+        mammal.load(copy)
+
+
+def test_another_tokenizer_is_refused(copy: Path) -> None:
+    from mammal.tokenization import Tokenizer
+
+    other = Tokenizer.load(copy / "tokenizer")
+    other.add_special_tokens(["<NEWCOMER>"])
+    shutil.rmtree(copy / "tokenizer")
+    other.save(copy / "tokenizer")
+    with pytest.raises(BundleError, match="tokenizer is not the one"):
+        mammal.load(copy)
+
+
+def test_a_tokenizer_with_more_ids_than_the_model_has_rows_is_refused(shared: Path, tiny_bundle: Path) -> None:
+    fixtures = shared / "compat" / "fixtures"
+    with pytest.raises(BundleError, match="rows"):
+        mammal.load(fixtures / "checkpoints" / "gated", tokenizer=fixtures / "tokenizer_base" / "tokenizer")
+
+
+@pytest.mark.parametrize(
+    ("part", "content"),
+    [("task.yaml", "tasks: 3"), ("task.yaml", "a: [b"), ("metrics.json", "{"), ("config.json", "[]")],
+)
+def test_a_damaged_part_is_an_error_of_ours(copy: Path, part: str, content: str) -> None:
+    (copy / part).write_text(content)
+    with pytest.raises(BundleError):
+        mammal.load(copy)
+
+
+def test_truncated_weights_are_an_error_of_ours(copy: Path) -> None:
+    weights = copy / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1000])
+    with pytest.raises(BundleError):
+        mammal.load(copy)
+
+
+def test_a_bundle_of_a_newer_format_is_refused(copy: Path) -> None:
+    config = json.loads((copy / "config.json").read_text())
+    config["mammal"] |= {"format": 99, "version": "9.0"}
+    (copy / "config.json").write_text(json.dumps(config))
+    with pytest.raises(BundleError, match="newer version"):
+        mammal.load(copy)
+
+
+def test_a_save_that_fails_leaves_the_former_bundle_whole(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = mammal.load(copy)
+    before = {path.name: path.read_bytes() for path in copy.iterdir() if path.is_file()}
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(type(model.tokenizer), "save", full)
+    with pytest.raises(BundleError, match="No space left"):
+        model.save(copy)
+    assert {path.name: path.read_bytes() for path in copy.iterdir() if path.is_file()} == before
+    assert [path.name for path in copy.parent.iterdir()] == [copy.name]
+
+
+def test_a_bundle_is_replaced_but_nothing_else_is(copy: Path, tmp_path: Path) -> None:
+    model = mammal.load(copy)
+    (copy / "leftover.txt").write_text("of the former bundle")
+    model.save(copy, metrics={"seed": 1})
+    assert mammal.load(copy).metrics == {"seed": 1} and not (copy / "leftover.txt").exists()
+    thesis = tmp_path / "thesis"
+    thesis.mkdir()
+    (thesis / "chapter1.tex").write_text("…")
+    with pytest.raises(BundleError, match="no bundle"):
+        model.save(thesis)
+    assert (thesis / "chapter1.tex").exists()
+
+
+def test_the_card_says_what_people_need(tiny_bundle: Path, tmp_path: Path) -> None:
+    model = mammal.load(tiny_bundle)
+    card = Card(
+        name="Barrier", licence="Apache-2.0", data={"BBBP": "MoleculeNet, MIT"}, command="mammal train task=bbbp"
+    )
+    text = (model.save(tmp_path / "carded", card=card) / "README.md").read_text()
+    for expected in ("license: apache-2.0", "# Barrier", "`smiles`", "bbbp · test · auroc | 0.71", "MoleculeNet, MIT"):
+        assert expected in text
+    for heading in ("## Use", "## Tasks", "## Figures", "## Data", "## Intended use", "## Limits"):
+        assert heading in text
+
+
+def test_paths_of_the_training_machine_stay_out_of_the_bundle(tiny_bundle: Path, tmp_path: Path) -> None:
+    from mammal.tasks import build_task, load_task
+
+    bundle = read_bundle(tiny_bundle)
+    local = load_task("bbbp", {"data": {"source": "file", "path": "/home/me/secret/bbbp.csv"}})
+    folder = save_bundle(tmp_path / "local", bundle.model, bundle.tokenizer, [build_task(local, bundle.tokenizer)])
+    assert "/home/me" not in (folder / "task.yaml").read_text()
+
+
+def test_places_that_hold_no_model(tiny_bundle: Path, tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match="bundles lie inside it: tiny"):
+        mammal.load(tiny_bundle.parent)
+    with pytest.raises(BundleError, match="no such folder"):
+        mammal.load(tmp_path / "nowhere")
+    with pytest.raises(BundleError, match="can't be reached"):
+        mammal.load("owner/model-that-is-not-cached")
+    (tmp_path / "table.csv").write_text("smiles\n")
+    with pytest.raises(BundleError, match="is a file"):
+        mammal.load(tmp_path / "table.csv")
+
+
+def test_published_folders_and_checkpoints_load_as_they_are(shared: Path) -> None:
+    folder = shared / "compat" / "fixtures" / "checkpoints" / "finetune_dir"
+    with pytest.raises(BundleError, match="best_epoch.ckpt"):
+        mammal.load(folder)
+    from_checkpoint = mammal.load(folder / "best_epoch.ckpt")
+    from_folder = mammal.load(folder.parent / "gated", tokenizer=folder / "tokenizer")
+    vectors = [model.embed(MOLECULES, entity="smiles") for model in (from_checkpoint, from_folder)]
+    np.testing.assert_array_equal(vectors[0], vectors[1])
