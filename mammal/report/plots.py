@@ -21,7 +21,7 @@ INK, RULE = "#010101", "#020202"
 SERIES = ("#030303", "#040404", "#050505", "#060606", "#070707")
 _THEME = {INK: "var(--ink)", RULE: "var(--rule)"} | {c: f"var(--series-{i})" for i, c in enumerate(SERIES, start=1)}
 
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",  # text stays text: it can be selected and takes the page's font
     "font.size": 9,
     "axes.edgecolor": RULE,
