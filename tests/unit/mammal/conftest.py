@@ -11,12 +11,12 @@ import pytest
 def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a classification (`bbbp`), a regression (`melting_point`) and a generation task (`molecules`)."""
     import torch
+    from mammal.tasks import build_task, load_task
+    from mammal.tokenization import Tokenizer
 
     from mammal.bundle import save_bundle
     from mammal.model.config import ModelConfig
     from mammal.model.model import MammalModel
-    from mammal.tasks import build_task, load_task
-    from mammal.tokenization import Tokenizer
 
     torch.manual_seed(0)
     tokenizer = Tokenizer.load(None)

@@ -165,7 +165,7 @@ def test_places_that_hold_no_model(tiny_bundle: Path, tmp_path: Path) -> None:
 
 def test_published_folders_and_checkpoints_load_as_they_are(shared: Path) -> None:
     folder = shared / "compat" / "fixtures" / "checkpoints" / "finetune_dir"
-    with pytest.raises(BundleError, match="best_epoch.ckpt"):
+    with pytest.raises(BundleError, match=r"best_epoch\.ckpt"):
         mammal.load(folder)
     from_checkpoint = mammal.load(folder / "best_epoch.ckpt")
     from_folder = mammal.load(folder.parent / "gated", tokenizer=folder / "tokenizer")
