@@ -207,13 +207,13 @@ class AlphabetFile:
     def _check(self) -> None:
         try:
             kind, unknown, vocab = self.model["type"], self.model["unk_token"], self.vocab
-            added = self.document["added_tokens"]
-            flags = [(token["content"], token["id"], token) for token in added]
+            added = {token["content"]: token for token in self.document["added_tokens"]}
+            ids = {content: token["id"] for content, token in added.items()}
         except (KeyError, TypeError) as error:
-            raise TokenizerError(f"not a tokenizers file: {error!r} is missing") from None
+            raise TokenizerError(f"not a file of the tokenizers library ({error!r})") from None
         if kind not in ("BPE", "WordLevel"):
             raise TokenizerError(f"the model is of type {kind}", hint="BPE and WordLevel are read")
-        if unknown not in vocab:
+        if unknown not in vocab and unknown not in added:
             raise TokenizerError(f"the unknown token {unknown!r} is not in the vocabulary")
         for part in ("padding", "post_processor"):
             if self.document.get(part):
@@ -223,11 +223,16 @@ class AlphabetFile:
         for option in ("dropout", "continuing_subword_prefix", "end_of_word_suffix"):
             if self.model.get(option):
                 raise TokenizerError(f"the BPE option {option} is not supported")
-        for content, id, token in flags:
+        for content, token in added.items():
             if any(token.get(flag) for flag in ("single_word", "lstrip", "rstrip", "normalized")):
                 raise TokenizerError(f"the special token {content!r} has a matching rule that is not supported")
-            if vocab.get(content, id) != id:
-                raise TokenizerError(f"the special token {content!r} has two ids, {id} and {vocab[content]}")
+            if vocab.get(content, ids[content]) != ids[content]:
+                raise TokenizerError(f"{content!r} has two ids, {ids[content]} and {vocab[content]}")
+        self._check_rules()
+
+    def _check_rules(self) -> None:
+        """Reading the rules refuses those that are not supported."""
+        _ = self.split, self.folding
 
 
 def _replacements(normalizer: Mapping[str, Any] | None, name: str) -> dict[int, int]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 from bisect import bisect_right
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -52,27 +52,40 @@ class Options:
     require_eos: bool = True
 
 
-@dataclass
 class _Row:
-    """What has been read of a prompt so far."""
+    """What has been read of a prompt so far.
 
-    chunks: list[np.ndarray] = field(default_factory=list)
-    windows: list[tuple[int, int]] = field(default_factory=list)
-    values: list[tuple[int, float]] = field(default_factory=list)
-    embeddings: list[tuple[int, np.ndarray]] = field(default_factory=list)
-    length: int = 0
-    is_cut: bool = False
+    Attributes:
+        chunks: ids in order; `length` in all.
+        windows: by the start of a segment, the tokens [first, end) that stayed of it, where its text doesn't say that.
+        values: (position, value).
+        embeddings: (position, vectors).
+        is_cut: some segment lost tokens.
+    """
 
-    def add(self, chunks: list[np.ndarray], window: tuple[int, int] | None = None) -> None:
-        """Add the ids of a segment, or those of its tokens [start, end) only."""
-        length = sum(map(len, chunks))
-        start, end = window or (0, length)
-        if end - start < length:
-            chunks = [np.concatenate(chunks)[start:end]]
+    def __init__(self) -> None:
+        self.chunks: list[np.ndarray] = []
+        self.windows: dict[int, tuple[int, int]] = {}
+        self.values: list[tuple[int, float]] = []
+        self.embeddings: list[tuple[int, np.ndarray]] = []
+        self.length = 0
+        self.is_cut = False
+
+    def add_placeholders(self, segment: Segment, ids: np.ndarray) -> None:
+        """Add tokens that stand for numbers or vectors."""
+        self.windows[segment.start] = (0, len(ids))
+        self.chunks.append(ids)
+        self.length += len(ids)
+
+    def add(self, segment: Segment, chunks: list[np.ndarray], length: int, window: tuple[int, int]) -> None:
+        """Add the tokens [first, end) of a segment's `length` tokens."""
+        first, end = window
+        if end - first < length:
+            chunks = [np.concatenate(chunks)[first:end]]
+            self.windows[segment.start] = window
             self.is_cut = True
         self.chunks += chunks
-        self.windows.append((start, end))
-        self.length += end - start
+        self.length += end - first
 
 
 class PromptEncoder:
@@ -86,7 +99,7 @@ class PromptEncoder:
     def __init__(self, alphabets: Mapping[str, SubTokenizer], specials: Specials, rng: random.Random):
         self.alphabets, self.specials, self.rng = dict(alphabets), specials, rng
         self._first = next(iter(self.alphabets.values()))
-        self._unknown_id = self._first.unknown_id
+        self._unknown_id = np.int32(self._first.unknown_id)
 
     def encode(self, text: str, sample: Mapping[str, Any] | None, options: Options, notices: Notices) -> Encoding:
         """Encode one prompt.
@@ -113,17 +126,17 @@ class PromptEncoder:
             else:
                 raise self._unknown_alphabet(segment)
         encoding = self._lay_out(text, row, options)
-        if (encoding.ids_L == self._unknown_id).any():
+        if np.count_nonzero(encoding.ids_L == self._unknown_id):
             _refuse_or_warn(options, notices, "unknown", lambda: unknown_token(segments, encoding, self))
         if options.require_eos and (row.is_cut or row.length > len(encoding)):
             self._check_eos_kept(encoding, notices)
         return encoding
 
-    def placeholders(self, token: str, count: int) -> list[np.ndarray]:
-        """Ids of `count` tokens that stand for a number or an embedding; unknown where the vocabulary lacks them."""
+    def _placeholders(self, token: str, count: int) -> np.ndarray:
+        """int32 ids of `count` tokens that stand for a number or a vector; unknown where the vocabulary lacks them."""
         if token in self.specials.ids:
-            return [np.full(count, self.specials.ids[token], dtype=np.int32)]
-        return [self._first.encode(token * count)]
+            return np.full(count, self.specials.ids[token], dtype=np.int32)
+        return self._first.encode(token * count)
 
     def _read_text(
         self, segment: Segment, alphabet: SubTokenizer, row: _Row, options: Options, notices: Notices
@@ -147,25 +160,25 @@ class PromptEncoder:
             start += len(part)
         first, end = window = _window(segment, alphabet.max_len, length, self.rng)
         row.values += [(row.length + token - first, value) for token, value in values if first <= token < end]
-        row.add(chunks, window)
+        row.add(segment, chunks, length, window)
 
     def _read_scalars(self, segment: Segment, sample: Mapping[str, Any] | None, row: _Row) -> None:
         is_literal = segment.alphabet == SCALARS_LITERALS
         values = literal_values(segment) if is_literal else sample_values(segment, sample)
-        chunks = self.placeholders(SCALAR, len(values))
-        if len(chunks[0]) != len(values):
+        ids = self._placeholders(SCALAR, len(values))
+        if len(ids) != len(values):
             raise PromptError(f"this tokenizer has no {SCALAR} token", where=place(segment.start))
         row.values += enumerate(values.tolist(), row.length)
-        row.add(chunks)
+        row.add_placeholders(segment, ids)
 
     def _read_embeddings(self, segment: Segment, sample: Mapping[str, Any] | None, row: _Row, notices: Notices) -> None:
-        chunks = self.placeholders(EMBEDDINGS, embedding_count(segment))
+        ids = self._placeholders(EMBEDDINGS, embedding_count(segment))
         vectors = sample_vectors(segment, sample) if segment.alphabet == EMBEDDINGS_FROM_DICT else None
         if vectors is None:
             notices.add("embeddings", lambda: f"{place(segment.start)}: {segment.text!r} stands for no vectors yet")
         else:
             row.embeddings.append((row.length, vectors))
-        row.add(chunks)
+        row.add_placeholders(segment, ids)
 
     def _lay_out(self, text: str, row: _Row, options: Options) -> Encoding:
         """Join what was read, cut it to the overall length on the right, and pad it."""
@@ -180,10 +193,10 @@ class PromptEncoder:
         for position, value in row.values:
             if position < length:
                 values_L[position], has_value_L[position] = value, True
-        mask_L = np.ones(length, dtype=bool)
-        mask_L[read:] = False
+        mask_L = np.zeros(length, dtype=bool)
+        mask_L[:read] = True
         embeddings = [(start, vectors[: length - start]) for start, vectors in row.embeddings if start < length]
-        locate = Locator(self, text, tuple(row.windows), length)
+        locate = Locator(self, text, row.windows or None, length)
         return Encoding(ids_L, values_L, has_value_L, mask_L, tuple(embeddings), locate)
 
     def _check_ends(self, last: Segment, length: int) -> None:

@@ -58,11 +58,11 @@ def number_alphabet(file: AlphabetFile, files: Sequence[AlphabetFile], limits: L
     """
     wanted = [token["content"] for token in file.document["added_tokens"]]
     missing = new_specials(wanted, files, limits)
+    taken = max(highest_id(files), *missing.values(), 0)
+    file.renumber(files[0].specials | missing, max(taken + 1, file.entry.get("minimal_token_id") or 0))
+    _check_limit(highest_id([file]), limits)
     for other in files:
         other.add_specials(missing)
-    specials = files[0].specials
-    file.renumber(specials, max(highest_id(files) + 1, file.entry.get("minimal_token_id") or 0))
-    check_ids([*files, file], limits)
 
 
 def new_specials(tokens: Iterable[str], files: Sequence[AlphabetFile], limits: Limits) -> dict[str, int]:
@@ -101,18 +101,23 @@ def check_ids(files: Sequence[AlphabetFile], limits: Limits) -> None:
         if file.specials != specials:
             different = sorted(dict(file.specials.items() ^ specials.items()))
             raise TokenizerError(f"{file.name} and {first.name} disagree on special tokens: {', '.join(different[:5])}")
+        if file.unknown not in file.vocab:
+            raise TokenizerError(f"the unknown token {file.unknown!r} is not in the vocabulary of {file.name}")
         if file.unknown != first.unknown:
             raise TokenizerError(f"{file.name} and {first.name} disagree on the unknown token")
         regular = file.regular
         ids.append(np.fromiter(regular.values(), np.int64, len(regular)))
     _check_unique(np.concatenate(ids), files)
-    highest = max(int(part.max(initial=0)) for part in ids)
-    if limits.any_token is not None and highest > limits.any_token:
-        raise TokenizerError(f"ids reach {highest}, above max_possible_token_id {limits.any_token}")
+    _check_limit(highest_id(files), limits)
 
 
 def highest_id(files: Sequence[AlphabetFile]) -> int:
     return max(max(file.vocab.values()) for file in files)
+
+
+def _check_limit(highest: int, limits: Limits) -> None:
+    if limits.any_token is not None and highest > limits.any_token:
+        raise TokenizerError(f"ids reach {highest}, above max_possible_token_id {limits.any_token}")
 
 
 def _check_unique(ids: np.ndarray, files: Sequence[AlphabetFile]) -> None:

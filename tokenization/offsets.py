@@ -5,8 +5,7 @@ Shapes: L tokens.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -21,27 +20,28 @@ if TYPE_CHECKING:
 Span = tuple[int, int]
 
 
-@dataclass(frozen=True)
 class Locator:
     """Finds the characters of one encoded prompt; pickles as the finished array.
 
-    Attributes:
+    Args:
         encoder: what encoded it.
         text: the prompt.
-        windows: the tokens [start, end) that stayed of each segment.
+        windows: by the start of a segment, the tokens [first, end) that stayed of it, where its text doesn't say that.
         length: L, padding included.
     """
 
-    encoder: PromptEncoder
-    text: str
-    windows: tuple[Span, ...]
-    length: int
+    __slots__ = ("encoder", "length", "text", "windows")
+
+    def __init__(self, encoder: PromptEncoder, text: str, windows: Mapping[int, Span] | None, length: int):
+        self.encoder, self.text, self.length = encoder, text, length
+        self.windows = windows or {}
 
     def __call__(self) -> np.ndarray:
         """int32 [L, 2] characters [start, end) of each token, (-1, -1) for padding."""
         offsets_L2 = np.full((self.length, 2), -1, dtype=np.int32)
         spans: list[Span] = []
-        for segment, (first, end) in zip(parse(self.text), self.windows, strict=True):
+        for segment in parse(self.text):
+            first, end = self.windows.get(segment.start, (0, None))
             spans += self._segment_spans(segment, end)[first:end]
         spans = spans[: self.length]
         if spans:
@@ -51,13 +51,13 @@ class Locator:
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         return partial, (np.asarray, self())
 
-    def _segment_spans(self, segment: Segment, length: int) -> list[Span]:
+    def _segment_spans(self, segment: Segment, length: int | None) -> list[Span]:
         alphabet = self.encoder.alphabets.get(segment.alphabet)
         if alphabet is not None:
             return self._text_spans(segment, alphabet)
         if segment.alphabet == SCALARS_LITERALS:
             return literal_spans(segment)
-        return [(segment.start, segment.start + len(segment.text))] * length
+        return [(segment.start, segment.start + len(segment.text))] * (length or 0)
 
     def _text_spans(self, segment: Segment, alphabet: SubTokenizer) -> list[Span]:
         spans: list[Span] = []

@@ -153,17 +153,16 @@ def _parse_head(head: str) -> tuple[str, int | None, TruncMode | None]:
         else:
             hint = did_you_mean(attribute.partition("=")[0], ["MAX-LEN", "TRUNC-MODE"], noun="attribute")
             raise PromptError(f"unknown attribute {attribute!r} in the segment tag", hint=hint)
+    if max_len is not None and max_len < 0:
+        raise PromptError(f"MAX-LEN={max_len} is negative")
     return alphabet, max_len, trunc
 
 
 def _parse_max_len(text: str) -> int:
     try:
-        max_len = int(text)  # the published rule: " 3 " and "1_0" are numbers too
+        return int(text)  # the published rule: " 3 " and "1_0" are numbers too
     except ValueError:
         raise PromptError(f"MAX-LEN={text} is not a whole number") from None
-    if max_len < 0:
-        raise PromptError(f"MAX-LEN={text} is negative")
-    return max_len
 
 
 def text_before_first_tag(prompt: str) -> str:

@@ -22,17 +22,22 @@ class Specials:
 
     def __init__(self, ids: Mapping[str, int]):
         self.ids = dict(ids)
-        longest_first = sorted(map(re.escape, ids), key=len, reverse=True)
-        self._any = re.compile("|".join(longest_first) or "(?!)")
+        self._any = _one_of(list(ids))
         self._any_run = re.compile(f"((?:{self._any.pattern})+)")
-        self._irregular = [token for token in ids if not _TAG.fullmatch(token)]
+        irregular = [token for token in ids if not _TAG.fullmatch(token)]
+        self._find_irregular = _one_of(irregular).search if irregular else None
         self._runs: Cache[str, np.ndarray | None] = Cache(self._read_run, max_items=4096)
 
     def cut(self, text: str) -> list[str]:
         """The text as plain, run, plain, run, …, plain: each run is special tokens only, plain parts may be empty."""
-        if not any(token in text for token in self._irregular):
+        if self._runs.get(text) is not None:
+            return ["", text, ""]
+        if self._find_irregular is None or not self._find_irregular(text):
             parts = _TAG_RUN.split(text)
-            if all(self._runs[run] is not None for run in parts[1::2]):
+            for run in parts[1::2]:
+                if self._runs[run] is None:
+                    break
+            else:
                 return parts
         return self._any_run.split(text)
 
@@ -51,3 +56,8 @@ class Specials:
         if sum(map(len, tokens)) != len(run):
             return None
         return np.array([self.ids[token] for token in tokens], dtype=np.int32)
+
+
+def _one_of(tokens: list[str]) -> re.Pattern[str]:
+    """An expression that matches the longest of the tokens that begin at a character."""
+    return re.compile("|".join(sorted(map(re.escape, tokens), key=len, reverse=True)) or "(?!)")
