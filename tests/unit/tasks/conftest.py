@@ -1,0 +1,30 @@
+"""What the tests of tasks share: our own tokenizer, and tasks declared in a line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from mammal.tasks.registry import load_task
+from mammal.tasks.task import Task, build_task
+from mammal.tokenization import Tokenizer
+
+
+@pytest.fixture(scope="session")
+def tokenizer() -> Tokenizer:
+    return Tokenizer.load(None)
+
+
+@pytest.fixture
+def make(tokenizer: Tokenizer) -> Callable[..., Task]:
+    """A task from its kind, prompt and whatever else is declared."""
+
+    def make_task(kind: str, input: str, target: str | None = None, **declared: Any) -> Task:
+        mode = declared.pop("mode", "encoder" if kind == "regression" else "decoder")
+        prompt = {"input": input, "target": target, "raw": declared.pop("raw", False)}
+        config = load_task({"name": "t", "kind": kind, "mode": mode, "prompt": prompt, **declared})
+        return build_task(config, tokenizer)
+
+    return make_task
