@@ -133,7 +133,8 @@ def write_in_place(window: str, variants: Iterable[Placed]) -> str:
         found = window[placed.start : placed.end]
         if found != placed.variant.ref:
             hint = "wrong strand, genome build or coordinate"
-            raise PromptError(f"the window reads {_shown([found])}, not {_shown([placed.variant.ref])}", where=where, hint=hint)
+            what = f"the window reads {_shown([found])}, not {_shown([placed.variant.ref])}"
+            raise PromptError(what, where=where, hint=hint)
         pieces += [window[end : placed.start], str(placed.variant)]
         end = placed.end
     return "".join([*pieces, window[end:]])
