@@ -178,7 +178,7 @@ class Generate(Question):
             raise TaskError(
                 f"{task.name} is a {task.kind} task: its answers are read, not generated", hint="use predict"
             )
-        self.model, self.tokenizer, self.task, self.pace, self.n = model, tokenizer, task, pace, n
+        self.model, self.tokenizer, self.task, self.pace = model, tokenizer, task, pace
         self.reading = Reading((PROMPT,)) if task is None else Reading.of_task(task)
         self.config = generation_config(task, tokenizer, n, settings or {})
         text = [Column(f"{prefix}text", "text"), Column(f"{prefix}score", "number")]
@@ -192,7 +192,7 @@ class Generate(Question):
         from mammal.verbs import derived_seed, generate_rows
 
         config = replace(self.config, seed=derived_seed(self.config.seed, part))
-        answers = generate_rows(self.model, self._encoder, rows, config, n=self.n, pace=self.pace, progress=progress)
+        answers = generate_rows(self.model, self._encoder, rows, config, pace=self.pace, progress=progress)
         return [
             given if isinstance(given, Refused) else [(i, *self._record(sample)) for i, sample in enumerate(given)]
             for given in answers
@@ -226,13 +226,12 @@ def generation_config(task: Task | None, tokenizer: Tokenizer, n: int, settings:
     if n < 1:
         raise ConfigError(f"n must be at least 1, not {n}")
     base = GenerationConfig(max_new_tokens=_PROMPT_TOKENS) if task is None else declared_generation(task)
-    drawn = bool(given.keys() & {"temperature", "top_k", "top_p"}) or (n > 1 and given.get("num_beams", 1) == 1)
+    drawn = bool(given.keys() & {"temperature", "top_k", "top_p"}) or (
+        n > 1 and given.get("num_beams", base.num_beams) == 1
+    )
     if given.setdefault("do_sample", drawn or (base.do_sample and "num_beams" not in given)):
         given.setdefault("num_beams", 1)
-    beams = given.get("num_beams", base.num_beams)
-    count = n if beams > 1 or given["do_sample"] else 1
-    scalar_id = tokenizer.specials.get("<SCALAR>")
-    return replace(base, **given, num_return_sequences=count, scalar_id=scalar_id)
+    return replace(base, **given, num_return_sequences=n, scalar_id=tokenizer.specials.get("<SCALAR>"))
 
 
 _PROMPT_TOKENS = 256

@@ -119,17 +119,16 @@ def generate_rows(
     rows: Sequence[Row],
     config: GenerationConfig,
     *,
-    n: int = 1,
     pace: Pace | None = None,
     progress: Progress | None = None,
 ) -> list[list[Sample] | Refused]:
-    """`n` sequences for each row.
+    """`config.num_return_sequences` sequences for each row.
 
-    Sampled sequences are drawn in rounds, so that any `n` fits in memory. What is drawn depends on the seed, the
+    Sampled sequences are drawn in rounds, so that any number fits in memory. What is drawn depends on the seed, the
     position of the row and the round alone, so rows that are equal get different ones.
     """
-    pace = pace or Pace()
-    rounds = [min(_ROUND, n - start) for start in range(0, n, _ROUND)] if config.do_sample else [n]
+    pace, wanted = pace or Pace(), config.num_return_sequences
+    rounds = [min(_ROUND, wanted - start) for start in range(0, wanted, _ROUND)] if config.do_sample else [wanted]
     collected: list[list[Sample] | Refused] = [[] for _ in rows]
     for number, count in enumerate(rounds):
         drawn = replace(config, num_return_sequences=count, seed=derived_seed(config.seed, number))
