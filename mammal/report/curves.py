@@ -39,8 +39,8 @@ def steps_taken(run: Path) -> int:
 
 def _losses(logged: pd.DataFrame, stage: str, *, smooth: bool) -> Curves:
     """The loss of each task, or of the run where it has one task."""
-    columns = [c for c in logged.columns if c.startswith(f"{stage}/") and c.endswith("/loss")]
-    columns = columns or [c for c in logged.columns if c == f"{stage}/loss"]
+    of_tasks = [c for c in logged.columns if c.startswith(f"{stage}/") and c.endswith("/loss") and c.count("/") == 2]
+    columns = of_tasks or [c for c in logged.columns if c == f"{stage}/loss"]
     series = {}
     for column in columns:
         known = logged.loc[logged[column].notna(), ["step", column]]

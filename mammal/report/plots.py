@@ -73,7 +73,8 @@ def precision_recall(models: Scored) -> str:
             precision, recall, _ = precision_recall_curve(truth, score)
             label = f"{name}  {average_precision_score(truth, score):.3f}"
             axes.plot(recall, precision, color=colour, label=label)
-            axes.axhline(float(np.mean(truth)), color=INK, linestyle="--", linewidth=1, alpha=0.5)
+            positives = float(np.mean(truth))
+        axes.axhline(positives, color=INK, linestyle="--", linewidth=1, alpha=0.5)
         _unit_square(axes, "recall", "precision")
         axes.legend(loc="lower left")
     return drawing.svg

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from math import isnan, nan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -120,6 +121,20 @@ def as_metrics(results: Sequence[TaskResult]) -> dict[str, Any]:
     }
 
 
+def spoken(name: str) -> str:
+    """A contender's name as a reader would say it."""
+    return _SPOKEN.get(name, name)
+
+
+_SPOKEN = {
+    "mean": "labels of train alone",
+    "forest_morgan": "random forest, Morgan",
+    "forest_kmers": "random forest, k-mers",
+    "forest_both": "random forest, Morgan and k-mers",
+    "linear_kmers": "linear model, k-mers",
+}
+
+
 def short(value: float) -> str:
     """Three significant digits, and no exponent where a reader wouldn't want one."""
     return f"{value:.0f}" if 1000 <= abs(value) < 1e6 else f"{value:#.3g}".rstrip(".")
@@ -131,14 +146,27 @@ def _answers(folder: Path, task: str) -> Path:
 
 def _plain(result: TaskResult) -> dict[str, Any]:
     kept = {name: value for name, value in vars(result).items() if name not in ("answers", "contenders")}
-    return kept | {"contenders": [asdict(contender) for contender in result.contenders]}
+    return kept | {"contenders": [_plain_contender(contender) for contender in result.contenders]}
+
+
+def _plain_contender(contender: Contender) -> dict[str, Any]:
+    """NaN, which JSON lacks, as null."""
+    estimates = {
+        name: {part: None if isnan(value) else value for part, value in asdict(estimate).items()}
+        for name, estimate in contender.estimates.items()
+    }
+    return {"name": contender.name, "estimates": estimates, "seconds": contender.seconds}
 
 
 def _from_plain(declared: Mapping[str, Any], answers: pd.DataFrame) -> TaskResult:
     contenders = [
-        Contender(c["name"], {name: Estimate(**e) for name, e in c["estimates"].items()}, c["seconds"])
+        Contender(c["name"], {name: _estimate(e) for name, e in c["estimates"].items()}, c["seconds"])
         for c in declared["contenders"]
     ]
     rest = {name: value for name, value in declared.items() if name not in ("contenders", "not_answered")}
     not_answered = [(row, reason) for row, reason in declared["not_answered"]]
     return TaskResult(**rest, contenders=contenders, not_answered=not_answered, answers=answers)
+
+
+def _estimate(parts: Mapping[str, float | None]) -> Estimate:
+    return Estimate(**{part: nan if value is None else value for part, value in parts.items()})

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import isnan
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from mammal.report import molecules, plots
 from mammal.report.page import (
@@ -19,7 +18,8 @@ from mammal.report.page import (
     table,
     text,
 )
-from mammal.report.results import OURS, TaskResult, short
+from mammal.report.results import Estimate, TaskResult, short, spoken
+from mammal.report.task_figures import task_figures, worst_rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 Curves = Mapping[str, tuple[Sequence[float], Sequence[float]]]
 """Name of a series -> (steps, values)."""
 
-WORST_ROWS = 8
 ROWS_SHOWN = 8
 SET_ASIDE_SHOWN = 50
 
@@ -41,11 +40,11 @@ def task_section(result: TaskResult) -> Section:
         paragraph(f"Split: {result.split}, {counts}; hash {result.split_hash[:12]}.", note=True),
         _contenders(result),
         paragraph("Brackets: 95 % intervals from resampling the held-out rows; training was done once.", note=True),
-        figures(_task_figures(result)),
+        figures(task_figures(result)),
     ]
-    worst = _worst(result)
-    if worst:
-        parts += [heading("Where it is most wrong"), worst]
+    worst = worst_rows(result)
+    if len(worst):
+        parts += [heading("Where it is most wrong"), frame_table(worst)]
     if result.not_answered:
         rows = [[text(row), text(reason)] for row, reason in result.not_answered[:SET_ASIDE_SHOWN]]
         parts += [
@@ -95,10 +94,13 @@ def overview(results: Sequence[TaskResult]) -> Section:
     for result in results:
         metric = result.metrics[0]
         points = {
-            c.name: (e.value, e.low, e.high) for c in result.contenders if (e := c.estimates.get(metric)) is not None
+            spoken(c.name): (e.value, e.low, e.high)
+            for c in result.contenders
+            if (e := c.estimates.get(metric)) is not None
         }
         unit = f" / {result.unit}" if result.unit and metric in ("mae", "rmse") else ""
-        drawn.append(figure(plots.forest(f"{result.task.replace('_', ' ')}: {metric.upper()}{unit}", points)))
+        if points:
+            drawn.append(figure(plots.forest(f"{result.task.replace('_', ' ')}: {metric.upper()}{unit}", points)))
     return Section("At a glance", figures(drawn))
 
 
@@ -126,60 +128,16 @@ def _cell(value: object) -> str:
 
 
 def _contenders(result: TaskResult) -> str:
-    def cells(name: str, contender_estimates: Mapping[str, object]) -> list[str]:
-        shown = [contender_estimates.get(metric) for metric in result.metrics]
-        return [text(name), *(_estimate(e) for e in shown)]
-
-    rows = [cells(c.name, c.estimates) for c in result.contenders]
+    rows = [
+        [text(spoken(c.name)), *(_estimate(c.estimates.get(metric)) for metric in result.metrics)]
+        for c in result.contenders
+    ]
     header = ["", *(metric.upper() for metric in result.metrics)]
     return table(header, rows, kinds=["", *["number"] * len(result.metrics)], first_is_ours=True)
 
 
-def _estimate(estimate: object) -> str:
-    value, _, interval = str(estimate or "–").partition(" ")
+def _estimate(estimate: Estimate | None) -> str:
+    if estimate is None or isnan(estimate.value):
+        return "–"
+    value, _, interval = str(estimate).partition(" ")
     return f"{text(value)} <small>{text(interval)}</small>"
-
-
-def _task_figures(result: TaskResult) -> list[str]:
-    truth_N = result.answers["truth"].to_numpy()
-    scored = {
-        c.name: result.answers[c.name].to_numpy(dtype=float) for c in result.contenders if c.name in result.answers
-    }
-    if result.kind == "classification" and len(result.labels) == 2:
-        truth_N = (result.answers["truth"].astype(str) == result.labels[-1]).to_numpy(dtype=int)
-        models = {name: (truth_N, score_N) for name, score_N in scored.items()}
-        return [
-            figure(plots.roc(models), "Area under the curve in the legend."),
-            figure(plots.precision_recall(models), "Average precision in the legend; dashed: share of positives."),
-            figure(plots.calibration(truth_N, scored[OURS]), f"{OURS}; bins of equal count, 95 % Wilson intervals."),
-        ]
-    if result.kind == "regression":
-        intervals = result.answers[["low", "high"]].to_numpy(dtype=float) if "low" in result.answers else None
-        drawn = [figure(plots.parity(truth_N, scored[OURS], result.unit, intervals), OURS)]
-        best = _best_baseline(result, scored)
-        if best:
-            drawn.append(figure(plots.parity(truth_N, scored[best], result.unit), best))
-        return drawn
-    return []
-
-
-def _best_baseline(result: TaskResult, scored: Mapping[str, np.ndarray]) -> str | None:
-    """The baseline with the smallest mean absolute error on the held-out rows."""
-    truth_N = result.answers["truth"].to_numpy(dtype=float)
-    errors = {name: float(np.abs(score_N - truth_N).mean()) for name, score_N in scored.items() if name != OURS}
-    return min(errors, key=errors.__getitem__) if errors else None
-
-
-def _worst(result: TaskResult) -> str:
-    """The rows with the largest error, or with the most confident wrong class."""
-    frame = result.answers
-    if OURS not in frame:
-        return ""
-    if result.kind == "regression":
-        error_N = (frame[OURS] - frame["truth"]).abs()
-    elif len(result.labels) == 2:
-        error_N = (frame[OURS] - (frame["truth"].astype(str) == result.labels[-1]).astype(float)).abs()
-    else:
-        return ""
-    worst = frame.loc[error_N.sort_values(ascending=False).index[:WORST_ROWS]]
-    return frame_table(worst.drop(columns=[c for c in ("low", "high") if c in worst]))

@@ -1,6 +1,7 @@
 """The report shows what was measured, holds nothing from outside, and can't be written into by data."""
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from xml.etree import ElementTree
@@ -119,6 +120,39 @@ def test_most_wrong_row_comes_first():
     worst = body[body.index("most wrong") :]
     first_row = worst[worst.index("<tbody>") : worst.index("</tr>", worst.index("<tbody>"))]
     assert '<td class="number">3</td>' in first_row and "999" in first_row, "row 3 holds the planted error"
+
+
+def test_labels_are_matched_as_the_task_matches_them():
+    result = classification()
+    as_numbers = replace(result, answers=result.answers.assign(truth=result.answers["truth"].astype(float)))
+    drawn = [re.findall("<svg.*?</svg>", task_section(r).body, flags=re.DOTALL) for r in (result, as_numbers)]
+    assert len(drawn[0]) == 3 and drawn[0] == drawn[1]
+
+
+def test_undefined_metrics_are_shown_as_such(tmp_path: Path):
+    nothing = float("nan")
+    contenders = [Contender(OURS, {"auroc": Estimate(nothing, nothing, nothing), "mcc": Estimate(0.1, 0.0, 0.2)})]
+    result = replace(classification(), contenders=contenders)
+    save_results([result], tmp_path)
+    assert "NaN" not in (tmp_path / "evaluation.json").read_text()
+    loaded = load_results(tmp_path)
+    assert "nan" not in task_section(loaded[0]).body.lower()
+    assert "<svg" not in overview(loaded).body
+
+
+@pytest.mark.parametrize("spoil", ["one class", "no answers", "several targets", "gaps of a baseline"])
+def test_section_stands_without_the_figures_it_cannot_draw(spoil: str):
+    result = classification()
+    answers = result.answers
+    spoiled = {
+        "one class": answers.assign(truth=1),
+        "no answers": answers.iloc[:0],
+        "several targets": answers.assign(target="a"),
+        "gaps of a baseline": answers.assign(**{FOREST: answers[FOREST].where(answers["row"] > 5)}),
+    }[spoil]
+    body = task_section(replace(result, answers=spoiled)).body
+    assert "0.910" in body
+    assert ("<svg" in body) == (spoil == "gaps of a baseline")
 
 
 def test_set_aside_rows_are_told_with_their_reason():
