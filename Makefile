@@ -24,11 +24,11 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@touch $@
 
 demo: $(INSTALLED) ## train on real data, judge, predict, sample, report (at most 10 minutes on 2 cores)
-	$(MAMMAL) train experiment=demo output=$(DEMO)
-	$(MAMMAL) evaluate bundle=$(DEMO)/bundle output=$(DEMO)/evaluation
+	$(MAMMAL) train experiment=demo output=$(DEMO) test=false
+	$(MAMMAL) evaluate bundle=$(DEMO)/bundle output=$(DEMO)/evaluation trees=100
 	$(PREDICT) task=melting_point input=$(EXAMPLES)/molecules.csv output=$(DEMO)/molecules.csv || test $$? -eq 3
 	$(PREDICT) task=amp input=$(EXAMPLES)/peptides.csv output=$(DEMO)/peptides.csv || test $$? -eq 3
-	$(MAMMAL) generate bundle=$(DEMO)/bundle task=molecules num_return_sequences=10 output=$(DEMO)/samples.csv
+	$(MAMMAL) generate bundle=$(DEMO)/bundle task=molecules n=10 output=$(DEMO)/samples.csv
 	$(MAMMAL) report run=$(DEMO) 'predictions=[$(DEMO)/molecules.csv,$(DEMO)/peptides.csv]' samples=$(DEMO)/samples.csv title='MAMMAL demo'
 
 test: export OMP_NUM_THREADS = 1
@@ -41,6 +41,12 @@ check: $(INSTALLED) typecheck-tree ## lint, format, types, import direction, con
 	cd .typecheck && $(abspath $(BIN))/mypy --config-file ../pyproject.toml -p mammal
 	cd .typecheck && $(abspath $(BIN))/lint-imports --config ../pyproject.toml --no-cache --no-logo
 	$(BIN)/python -m pytest tests/unit/test_packaging.py
+
+bench: $(INSTALLED) ## speed: tables beside the published figures
+	$(MAMMAL) bench
+
+docs: $(INSTALLED) ## check the pages: blocks run, links and paths exist
+	$(BIN)/python -m pytest tests/unit/test_readme.py
 
 # setuptools maps the root folders into one package; mypy, import-linter and editors see the same shape through links.
 typecheck-tree:
