@@ -22,6 +22,7 @@ VERBS = {
     "embed": "one vector for every row of a file",
     "generate": "sequences, from a prompt or for every row of a file",
     "score": "log-likelihood of a target given an input, for every row of a file",
+    "report": "one HTML page of a run: figures, curves, predictions, samples",
     "tasks": "list the tasks, or walk one row of a task through every step",
     "new-task": "write a task file after looking at the columns of a data file",
     "info": "what is inside a bundle",
@@ -89,13 +90,17 @@ def _verb_lines() -> str:
 
 
 def _verb_help(verb: str, doc: str) -> str:
-    """The verb's own words, then the file that holds its keys, comments and all."""
+    """The verb's own words, then the files that hold its keys, comments and all."""
+    import re
     from importlib.resources import files
 
-    keys = files("mammal.configs") / f"{verb}.yaml"
-    text = f"{doc.strip()}\n"
-    if keys.is_file():
-        text += f"\nconfigs/{verb}.yaml, every key of which can be set on the command line:\n\n{keys.read_text()}"
+    folder, names, text = files("mammal.configs"), [verb], f"{doc.strip()}\n"
+    for name in names:
+        file = folder / f"{name}.yaml"
+        if file.is_file():
+            keys = file.read_text(encoding="utf-8")
+            text += f"\n--- configs/{name}.yaml: every key can be set on the command line ---\n{keys}"
+            names += re.findall(r"^defaults: \[(\w+), _self_\]", keys, flags=re.M)
     return text
 
 

@@ -26,9 +26,17 @@ TEXT_KEYS = ("bundle", "init", "input", "output", "prompt", "resume", "target")
 
 @dataclass(frozen=True)
 class Arguments:
-    """A verb's words, sorted."""
+    """A verb's words, sorted.
+
+    Attributes:
+        overrides: for Hydra.
+        task: value of `task=` where that is a plain name (see `parse`).
+        config_dirs: folders of configs besides our own.
+        show, multirun: `--cfg` and `-m` were given.
+    """
 
     overrides: list[str] = field(default_factory=list)
+    task: str | None = None
     config_dirs: list[Path] = field(default_factory=list)
     show: bool = False
     multirun: bool = False
@@ -37,27 +45,34 @@ class Arguments:
 def parse(verb: str, argv: Sequence[str], *, sweeps: bool = False) -> Arguments:
     """Sort the words after the verb.
 
+    Only `train` composes the group `task/`. Elsewhere `task=` names a task that may live in a bundle alone, so it is kept
+    from Hydra, which would look for a file.
+
     Raises:
         ConfigError: for an option that the verb does not have, or a word that is no `key=value`.
     """
     options = {"--config-dir", "--cfg"} | ({"-m", "--multirun"} if sweeps else set())
-    overrides, dirs, seen = [], _env_dirs(), set()
-    words = iter(argv)
-    for word in words:
+    overrides, dirs, seen, task = [], _env_dirs(), set(), None
+    given = iter(argv)
+    for word in given:
         name, _, value = word.partition("=")
         if word.startswith("-") and name not in options:
             hint = did_you_mean(name, options, noun="option")
             raise ConfigError(f"{name!r} is no option of this verb", where=f"mammal {verb}", hint=hint)
         if name == "--config-dir":
-            dirs.append(_directory(value or next(words, ""), "--config-dir"))
+            dirs.append(_directory(value or next(given, ""), "--config-dir"))
         elif word in options:
             seen.add(word)
+        elif name == "task" and verb != "train":
+            task = value
         elif "=" in word or word.startswith("~"):
             overrides.append(word)
         else:
             raise ConfigError(f"{word!r} is not a key=value", where=f"mammal {verb}", hint=f"see `mammal {verb} --help`")
     multirun = bool(seen & {"-m", "--multirun"})
-    return Arguments([word if multirun else quoted(word) for word in overrides], dirs, "--cfg" in seen, multirun)
+    os.environ["MAMMAL_CONFIGS"] = os.pathsep.join(str(folder.resolve()) for folder in dirs)  # for lookups of tasks by name
+    words = [word if multirun else quoted(word) for word in overrides]
+    return Arguments(words, task, dirs, "--cfg" in seen, multirun)
 
 
 def compose(verb: str, arguments: Arguments) -> DictConfig:
@@ -75,7 +90,10 @@ def compose(verb: str, arguments: Arguments) -> DictConfig:
     GlobalHydra.instance().clear()
     register_schema()
     with initialize_config_module("mammal.configs", version_base="1.3"), hydra_errors(verb, arguments):
-        return hydra_compose(verb, [*arguments.overrides, *search_path(arguments)])
+        config = hydra_compose(verb, [*arguments.overrides, *search_path(arguments)])
+        if arguments.task is not None:
+            config.task = arguments.task
+        return config
 
 
 def run_verb(verb: str, argv: Sequence[str], work: Callable[[DictConfig], int]) -> int:

@@ -35,7 +35,7 @@ class TaskData:
     """
 
     task: Task
-    rows: Mapping[str, Sequence[Row]]
+    rows: dict[str, Sequence[Row]]
     split: Split
     set_aside: list[tuple[str, int, str]] = field(default_factory=list)
     _examples: dict[str, list[Example]] = field(default_factory=dict, repr=False)
@@ -55,52 +55,40 @@ class TaskData:
         """Encoder and decoder tokens of each encoded row."""
         return np.array([example.tokens for example in self.examples(part)], dtype=np.int64)
 
-    def log_set_aside(self) -> None:
-        if not self.set_aside:
-            return
-        part, row, reason = self.set_aside[0]
-        count = f"{len(self.set_aside):,} of {sum(len(self.rows[part]) for part in self._examples):,}"
-        logger.info("%s: %s rows set aside; the first is %s row %d: %s", self.task.name, count, part, row, reason)
+    def prepare(self) -> None:
+        """Fit the task on the training rows and encode what training reads.
+
+        Raises:
+            TaskError: the training rows can't be learned from (one class, equal numbers).
+            TrainingError: none of them can be encoded.
+        """
+        self.task.fit(self.rows["train"])
+        if not self.examples("train"):
+            reason = self.set_aside[0][2] if self.set_aside else "its training part is empty"
+            raise TrainingError("no training row is left", where=f"task {self.task.name}", hint=reason)
+        self.examples("valid")
+        if self.set_aside:
+            part, row, reason = self.set_aside[0]
+            count = f"{len(self.set_aside):,} of {sum(len(self.rows[part]) for part in self._examples):,}"
+            logger.info("%s: %s rows set aside; the first is %s row %d: %s", self.task.name, count, part, row, reason)
 
 
 def load_task_data(
-    task: Task,
-    paths: Mapping[str, object] | None = None,
-    *,
-    limit: int | None = None,
-    valid_limit: int | None = None,
-    overfit: bool = False,
-    fit: bool = True,
+    task: Task, paths: Mapping[str, object] | None = None, limits: Mapping[str, int | None] | None = None
 ) -> TaskData:
-    """Load, split, fit and encode.
+    """A task's rows, split as it declares.
 
     Args:
-        task: not fitted yet, unless `fit` is off.
         paths: `{"data": folder}` where data sets are looked for before anything is downloaded.
-        limit: use this many training rows, evenly spread.
-        valid_limit: the same for validation rows.
-        overfit: validate on the training rows.
+        limits: keep at most so many rows of a part, evenly spread.
 
     Raises:
         DataError: the data can't be found or read, or a column is missing.
-        TrainingError: no training row is left.
     """
     from mammal.tasks.data import load_data
 
     loaded = load_data(task.config, paths)
-    bounds = {"train": limit, "valid": valid_limit, "test": None}
-    rows = {part: _spread(loaded.rows(part), bound) for part, bound in bounds.items()}
-    if overfit:
-        rows["valid"] = rows["train"]
-    if fit:
-        task.fit(rows["train"])
-    data = TaskData(task, rows, loaded.split)
-    if not data.examples("train"):
-        reason = data.set_aside[0][2] if data.set_aside else "its training part is empty"
-        raise TrainingError("no training row is left", where=f"task {task.name}", hint=reason)
-    data.examples("valid")
-    data.log_set_aside()
-    return data
+    return TaskData(task, {part: _spread(loaded.rows(part), (limits or {}).get(part)) for part in PARTS}, loaded.split)
 
 
 def _spread(rows: list[dict[str, Any]], limit: int | None) -> list[dict[str, Any]]:

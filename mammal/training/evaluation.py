@@ -6,7 +6,7 @@ Shapes: N held-out rows that have both an answer and a truth.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -23,32 +23,26 @@ BOOTSTRAP_SAMPLES = 1000
 SAMPLED = 200
 """Sequences drawn to judge a generation task whose prompt reads no column."""
 
-Baseline = Callable[["TaskData", str], Sequence["Prediction"]]
-"""Trains on a task's training rows and answers the rows of a part."""
-
 
 def evaluate_task(
-    model: MammalModel,
-    data: TaskData,
-    *,
-    part: str = "test",
-    baselines: Mapping[str, Baseline] | None = None,
+    model: MammalModel, data: TaskData, *, part: str = "test", compare: bool = False, trees: int = 500
 ) -> TaskResult:
     """Metrics with 95 % bootstrap intervals over the rows of a part, ours first.
 
     Args:
         model: adapters folded in.
         data: its task is fitted, and calibrated if it shall be.
-        baselines: by name; each answers the same rows.
+        compare: train the cheap baselines on the same training rows and judge them on the same rows.
+        trees: of a random forest.
     """
-    rows = list(data.rows[part])
-    contenders, answered = [], {}
-    for name, ask in {OURS: lambda data, _: answers_of(model, data.task, rows), **(baselines or {})}.items():
-        begun = time.perf_counter()
-        predictions = list(ask(data, part))
-        answered[name] = predictions
-        contenders.append(Contender(name, estimates(data.task, predictions, rows), time.perf_counter() - begun))
-    task, ours = data.task, answered[OURS]
+    task, rows = data.task, list(data.rows[part])
+    begun = time.perf_counter()
+    answered = {OURS: answers_of(model, task, rows)}
+    seconds = {OURS: time.perf_counter() - begun}
+    if compare:
+        from mammal.tasks.baselines import baselines
+
+        answered |= baselines(task, data.rows["train"], rows, trees=trees)
     return TaskResult(
         task=task.name,
         about=task.config.about,
@@ -58,9 +52,11 @@ def evaluate_task(
         split_hash=data.split.hash,
         rows={name: len(data.rows[name]) for name in data.rows},
         metrics=list(task.config.metrics),
-        contenders=contenders,
+        contenders=[
+            Contender(name, estimates(task, said, rows), seconds.get(name, 0.0)) for name, said in answered.items()
+        ],
         answers=_answers_frame(task, answered, rows),
-        not_answered=[(number, p.error) for number, p in enumerate(ours) if p.error is not None],
+        not_answered=[(number, p.error) for number, p in enumerate(answered[OURS]) if p.error is not None],
         unit=task.config.unit or "",
         labels=list(task.config.labels),
     )

@@ -85,17 +85,14 @@ def _load_data(tasks: Mapping[str, Task], config: DictConfig, output: Path) -> d
     """Rows of every task; the splits and what was set aside are written beside the run."""
     from mammal.training.data import load_task_data
 
-    section = config.data
-    data = {
-        name: load_task_data(
-            task,
-            {"data": config.paths.data} if config.paths.data else None,
-            limit=section.limit,
-            valid_limit=section.valid_limit,
-            overfit=section.overfit,
-        )
-        for name, task in tasks.items()
-    }
+    limits = {"train": config.data.limit, "valid": config.data.valid_limit}
+    paths = {"data": config.paths.data} if config.paths.data else None
+    data = {}
+    for name, task in tasks.items():
+        data[name] = load_task_data(task, paths, limits)
+        if config.data.overfit:
+            data[name].rows["valid"] = data[name].rows["train"]
+        data[name].prepare()
     splits = {name: {"how": d.split.how, "hash": d.split.hash} for name, d in data.items()}
     (output / "splits.json").write_text(json.dumps(splits, indent=2) + "\n", encoding="utf-8")
     bad = [(name, *row) for name, d in data.items() for row in d.set_aside]

@@ -1,0 +1,15 @@
+"""One vector for every row of a file: states of the encoder, pooled.
+
+    mammal embed bundle=demo/bundle task=amp input=peptides.csv output=vectors.parquet
+    mammal embed bundle=demo/bundle entity=smiles input=library.csv output=v.parquet 'columns={value: smiles}'
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mammal.commands import rows
+
+
+def run(argv: Sequence[str]) -> int:
+    return rows.run("embed", argv)

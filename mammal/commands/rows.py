@@ -1,0 +1,125 @@
+"""What predict, embed, generate and score have in common: a file of rows in, a file (or the terminal) out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from mammal import console
+from mammal.cli import BAD_ROWS, DONE
+from mammal.commands.compose import run_verb
+from mammal.errors import ConfigError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from omegaconf import DictConfig
+
+    from mammal.inference import Mammal
+    from mammal.jobs import JobProgress
+
+
+def run(verb: str, argv: Sequence[str]) -> int:
+    """Compose the verb's configuration and answer the rows; exit code 3 if some were set aside."""
+    return run_verb(verb, argv, partial(_work, verb))
+
+
+def _work(verb: str, config: DictConfig) -> int:
+    from omegaconf import OmegaConf
+
+    options: dict[str, Any] = dict(OmegaConf.to_container(config, resolve=True))  # type: ignore[arg-type]
+    shared = {name: options.pop(name) for name in SHARED}
+    prompt = {name: options.pop(name) for name in ("prompt", "target") if name in options}
+    if prompt.get("prompt") is not None:
+        for name in ("input", "output"):
+            if shared[name] is not None:
+                hint = "a prompt's answer goes to the terminal" if name == "output" else "keep one of them"
+                raise ConfigError(f"both {name} and prompt are given", where=f"mammal {verb}", hint=hint)
+    if shared["output"] is None:
+        return _to_terminal(verb, shared, prompt, options)
+    return _to_file(verb, shared, options)
+
+
+SHARED = (
+    "bundle",
+    "input",
+    "output",
+    "task",
+    "columns",
+    "prefix",
+    "tokenizer",
+    "device",
+    "dtype",
+    "batch_tokens",
+    "shard_rows",
+    "resume",
+)
+"""Keys that are about the job, not about the question."""
+
+
+def _to_file(verb: str, shared: dict[str, Any], options: dict[str, Any]) -> int:
+    from mammal.jobs import run_job
+
+    source, given, output = (shared.pop(name) for name in ("bundle", "input", "output"))
+    shared["columns"] = shared["columns"] or None
+    with console.Progress(verb) as progress:
+        follow = _Follower(progress)
+        report = run_job(verb, source, given, output, options=options, progress=follow, **shared)
+    kept = f", {report.resumed:,} of them from an earlier run" if report.resumed else ""
+    console.note(f"{report.ok:,} rows in {report.output}{kept}")
+    if report.bad:
+        console.note(f"{report.bad:,} rows set aside with their reasons in {report.errors}")
+    return report.exit_code
+
+
+class _Follower:
+    """Moves the progress line as a job reports."""
+
+    def __init__(self, progress: console.Progress):
+        self.progress = progress
+        self._done = 0
+
+    def __call__(self, now: JobProgress) -> None:
+        new, self._done = now.done - self._done, now.done
+        self.progress.total = now.rows
+        self.progress.advance(new, rows=new, status=f"{now.bad:,} set aside" if now.bad else None)
+
+
+def _to_terminal(verb: str, shared: dict[str, Any], prompt: dict[str, Any], options: dict[str, Any]) -> int:
+    from dataclasses import replace
+
+    import mammal
+
+    if verb == "embed":
+        raise ConfigError("embed needs an output", where="mammal embed", hint="output=vectors.parquet")
+    model = mammal.load(
+        shared["bundle"], device=shared["device"], dtype=shared["dtype"], tokenizer=shared["tokenizer"]
+    )
+    if shared["batch_tokens"] is not None:
+        model.pace = replace(model.pace, tokens=shared["batch_tokens"])
+    frame = _ask(verb, model, shared, prompt, options)
+    console.out(frame.to_csv(index=False).rstrip("\n"))
+    bad = int(frame[f"{shared['prefix']}error"].notna().sum())
+    if bad:
+        console.note(f"{bad:,} of {len(frame):,} rows have no answer; column {shared['prefix']}error says why")
+    return BAD_ROWS if bad else DONE
+
+
+def _ask(
+    verb: str, model: Mammal, shared: dict[str, Any], prompt: dict[str, Any], options: dict[str, Any]
+) -> pd.DataFrame:
+    from mammal.tokenization.prompt import parse
+
+    how = {"columns": shared["columns"] or None, "prefix": shared["prefix"]}
+    data = shared["input"]
+    if prompt.get("prompt") is not None:
+        parse(prompt["prompt"])  # refuses what is no prompt, before it is taken for a value of some task
+        data = [prompt["prompt"]]
+    if verb == "predict":
+        return model.predict(data, shared["task"], **how, **options)
+    if verb == "generate":
+        return model.generate(data, shared["task"], **how, **options)
+    if data is None:
+        raise ConfigError("nothing to score", where="mammal score", hint="input=FILE, or prompt= and target=")
+    targets = None if prompt["target"] is None else [prompt["target"]]
+    return model.score(data, targets, shared["task"], **how)
