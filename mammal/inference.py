@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -265,6 +266,23 @@ class Mammal:
         question = Score(self.model, self.tokenizer, chosen, self.pace, prefix=prefix)
         given = table(data, question.reading) if targets is None else _with_targets(data, targets, chosen)
         return self._frame(question, given, prefix, progress)
+
+    def finetune(
+        self, task: TaskLike, output: str | os.PathLike[str], *, data: Any = None, overrides: Sequence[str] = ()
+    ) -> Mammal:
+        """Trains a copy of this model on a task and gives it, evaluated and saved in `output/bundle`.
+
+        Args:
+            task: what to learn: a known name, a file, or a declaration.
+            output: a new folder for everything that the run leaves.
+            data: rows with the columns of the task (a frame, a list of mappings, a file); default: what the task says.
+            overrides: settings as on the command line, such as `["adapt=lora", "trainer.max_time=00:10:00"]`.
+
+        Raises:
+            MammalError: the task, the data or a setting is wrong. TrainingError: training can't go on.
+        """
+        # Training stands above inference; this one door upwards is opened when it is used.
+        return import_module("mammal.finetune").finetune(self, task, output, data=data, overrides=overrides)
 
     def save(
         self,
