@@ -43,7 +43,7 @@ check: $(INSTALLED) typecheck-tree ## lint, format, types, import direction, con
 	$(BIN)/python -m pytest tests/unit/test_packaging.py
 
 bench: $(INSTALLED) ## speed: tables beside the published figures
-	$(MAMMAL) bench
+	$(BIN)/python benchmarks/run.py
 
 docs: $(INSTALLED) ## check the pages: blocks run, links and paths exist
 	$(BIN)/python -m pytest tests/unit/test_readme.py
