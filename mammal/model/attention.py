@@ -14,9 +14,8 @@ import math
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.utils import skip_init
 
-from mammal.model.layout import lay_together
+from mammal.model.layers import Embedding, Linear
 from mammal.model.packing import Packing
 from mammal.model.products import Product
 
@@ -134,18 +133,14 @@ class Attention(nn.Module):
 
     def __init__(self, width: int, inner: int, heads: int, dropout: float, buckets: int | None = None):
         super().__init__()
-        self.q = skip_init(nn.Linear, width, inner, bias=False)
-        self.k = skip_init(nn.Linear, width, inner, bias=False)
-        self.v = skip_init(nn.Linear, width, inner, bias=False)
-        self.o = skip_init(nn.Linear, inner, width, bias=False)
+        self.q = Linear(width, inner, bias=False)
+        self.k = Linear(width, inner, bias=False)
+        self.v = Linear(width, inner, bias=False)
+        self.o = Linear(inner, width, bias=False)
         if buckets is not None:
-            self.relative_attention_bias = skip_init(nn.Embedding, buckets, heads)
+            self.relative_attention_bias = Embedding(buckets, heads)
         self.dropout = dropout
         self._product_in, self._product_memory, self._product_out = Product(), Product(), Product()
-        self.lay_out()
-
-    def lay_out(self) -> None:
-        lay_together((self.q, self.k, self.v))
 
     def forward(self, x_MW: Tensor, memory_NW: Tensor | None, attention: PackedAttention) -> Tensor:
         """Attends to `memory_NW`, or to `x_MW` itself where that is None."""

@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from mammal.errors import BundleError, did_you_mean
 from mammal.model import lora
@@ -27,6 +27,7 @@ CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
 
 
+@torch.inference_mode(False)  # weights made in inference mode could never be trained
 def load_checkpoint(
     path: str | Path,
     *,
@@ -60,10 +61,7 @@ def load_checkpoint(
         source = SafetensorsSource(_weights_file(path))
     try:
         shape = ModelConfig.from_published(config, allow_extra=allow_extra)
-        model = MammalModel(shape, init=False)
-        if model.device != torch.device(device) or model.dtype != dtype:
-            model._apply(lambda tensor: torch.empty_like(tensor, device=device, dtype=dtype))
-        _fill(model, source, bool(config.get("use_lora")))
+        model = _assemble(shape, source, bool(config.get("use_lora")), torch.device(device), dtype)
     except BundleError as error:
         error.where = error.where or str(path)
         raise
@@ -115,27 +113,38 @@ def _weights_file(folder: Path) -> Path:
     return file
 
 
-def _fill(model: MammalModel, source: TensorSource, use_lora: bool) -> None:
+def _assemble(
+    config: ModelConfig, source: TensorSource, use_lora: bool, device: torch.device, dtype: torch.dtype
+) -> MammalModel:
+    """A model whose parameters are the tensors of the file, where nothing has to be converted."""
+    model = MammalModel(config, init=False)
     shapes = source.shapes()
     adapters = {name for name in shapes if lora.is_adapter(name)}
     if adapters and not use_lora:
         raise BundleError("the weights hold LoRA adapters but config.json says use_lora: false")
     plain = {name: lora.plain_name(name) for name in shapes if name not in adapters}
-    targets = {name: parameter.data for name, parameter in model.state_dict(keep_vars=True).items()}
-    stored = _match(targets, plain)
-    for name, sources in stored.items():
-        for found in sources:
+    targets = dict(model.named_parameters(remove_duplicate=False))
+    loaded: dict[int, nn.Parameter] = {}
+    for name, (first, *others) in _match(targets, plain).items():
+        for found in (first, *others):
             _check_shape(found, shapes[found], tuple(targets[name].shape))
-        source.read_into(sources[0], targets[name])
-        for alias in sources[1:]:
-            _check_same(source, alias, sources[0], targets[name])
-    _merge_adapters(model, source, adapters, targets)
+        for found in others:
+            if not torch.equal(source.tensor(found), source.tensor(first)):
+                raise BundleError(f"{found} and {first} are one tensor in this model but differ in the file")
+        loaded[id(targets[name])] = nn.Parameter(source.tensor(first).to(device, dtype))
+        if loaded[id(targets[name])].data_ptr() != source.tensor(first).data_ptr():
+            source.release(first)
+    for module in model.modules():
+        for name, parameter in list(module.named_parameters(recurse=False)):
+            setattr(module, name, loaded[id(parameter)])
+    _merge_adapters(model, source, adapters)
+    return model
 
 
 def _match(targets: Mapping[str, Tensor], plain: Mapping[str, str]) -> dict[str, list[str]]:
     """Which stored tensors belong to each distinct parameter, aliases under one name."""
-    canonical: dict[tuple[int, ...], str] = {}
-    names = {name: canonical.setdefault(_identity(tensor), name) for name, tensor in targets.items()}
+    canonical: dict[int, str] = {}
+    names = {name: canonical.setdefault(id(parameter), name) for name, parameter in targets.items()}
     if unknown := sorted(set(plain.values()) - set(names)):
         hint = did_you_mean(unknown[0], names, noun="weight")
         raise BundleError(f"{len(unknown)} weights fit no part of this model, e.g. {unknown[0]}", hint=hint)
@@ -148,39 +157,25 @@ def _match(targets: Mapping[str, Tensor], plain: Mapping[str, str]) -> dict[str,
     return stored
 
 
-def _identity(tensor: Tensor) -> tuple[int, ...]:
-    return tensor.data_ptr(), *tensor.shape
-
-
 def _check_shape(name: str, found: tuple[int, ...], expected: tuple[int, ...]) -> None:
     if found != expected:
         raise BundleError(f"{name} has shape {list(found)}, config.json asks for {list(expected)}")
 
 
-def _check_same(source: TensorSource, alias: str, name: str, loaded: Tensor) -> None:
-    again = torch.empty_like(loaded)
-    source.read_into(alias, again)
-    if not torch.equal(again, loaded):
-        raise BundleError(f"{alias} and {name} are one tensor in this model but differ in the file")
-
-
-def _merge_adapters(
-    model: MammalModel, source: TensorSource, adapters: set[str], targets: Mapping[str, Tensor]
-) -> None:
+def _merge_adapters(model: MammalModel, source: TensorSource, adapters: set[str]) -> None:
     shapes = source.shapes()
+    weights = dict(model.named_parameters())
     for name in sorted({lora.adapted_weight(adapter) for adapter in adapters}):
         a_name, b_name = lora.wrapped_names(name)[1:]
-        if name not in targets or not {a_name, b_name} <= adapters:
+        if name not in weights or not {a_name, b_name} <= adapters:
             raise BundleError(f"the adapter of {name} is incomplete, or fits no part of this model")
-        weight = targets[name]
+        weight = weights[name]
         rank = shapes[a_name][0]
         _check_shape(a_name, shapes[a_name], (rank, weight.shape[1]))
         _check_shape(b_name, shapes[b_name], (weight.shape[0], rank))
-        a_RW, b_OR = weight.new_empty(shapes[a_name]), weight.new_empty(shapes[b_name])
-        source.read_into(a_name, a_RW)
-        source.read_into(b_name, b_OR)
-        adapter = lora.LowRank(weight.clone(), a_RW, b_OR, model.config.lora_alpha / rank)
-        weight.copy_(adapter.merged())
+        a_RW, b_OR = (source.tensor(part).to(weight) for part in (a_name, b_name))
+        adapter = lora.LowRank(weight.detach(), a_RW, b_OR, model.config.lora_alpha / rank)
+        weight.data = adapter.merged()
         model.adapters[name] = adapter
 
 
@@ -212,7 +207,7 @@ def _without_aliases(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], 
     first: dict[tuple[int, ...], str] = {}
     kept, dropped = {}, {}
     for name in sorted(tensors):
-        keeper = first.setdefault(_identity(tensors[name]), name)
+        keeper = first.setdefault((tensors[name].data_ptr(), *tensors[name].shape), name)
         if keeper == name:
             kept[name] = tensors[name].cpu()
         else:

@@ -6,9 +6,9 @@ Shapes: D rows, W model width, V allowed ids.
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
-from torch.nn.utils import skip_init
+from torch import Tensor
 
+from mammal.model.layers import Linear
 from mammal.model.model import MammalModel
 from mammal.model.products import Product
 
@@ -24,7 +24,7 @@ class TokenHead:
         self.t5, self.allowed_V = model.t5_model, allowed_V
         if allowed_V is not None:
             with torch.inference_mode(False), torch.no_grad():
-                self._slice = skip_init(nn.Linear, model.config.d_model, len(allowed_V), bias=False)
+                self._slice = Linear(model.config.d_model, len(allowed_V), bias=False)
                 self._slice.weight.data = self.t5.lm_head.weight.index_select(0, allowed_V.clone())
             self._product = Product()
 

@@ -10,7 +10,8 @@ from itertools import pairwise
 
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.utils import skip_init
+
+from mammal.model.layers import Linear
 
 
 class MLPHead(nn.Module):
@@ -26,7 +27,7 @@ class MLPHead(nn.Module):
         for inner, outer in pairwise(widths):
             if modules:
                 modules += [nn.ReLU(), nn.Dropout(dropout)] if dropout > 0 else [nn.ReLU()]
-            modules.append(skip_init(nn.Linear, inner, outer))
+            modules.append(Linear(inner, outer))
         self.classifier = nn.Sequential(*modules)
 
     @property

@@ -8,22 +8,20 @@ N packed encoder tokens, M packed reads.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import skip_init
 
 from mammal.errors import ConfigError
-from mammal.model.attention import Attention, PackedAttention
+from mammal.model.attention import PackedAttention
 from mammal.model.config import ModelConfig, ScalarHeadConfig
 from mammal.model.heads import MLPHead
 from mammal.model.initial import initialise
+from mammal.model.layers import Linear
 from mammal.model.lora import LowRank
 from mammal.model.packing import Packing
-from mammal.model.products import Product
-from mammal.model.t5 import T5, FeedForward
+from mammal.model.t5 import T5
 from mammal.tasks.batch import Batch, ModelOutput
 
 
@@ -81,7 +79,7 @@ class MammalModel(nn.Module):
         self.scalars_prediction_head: MLPHead | None = None
         self.decoder_scalars_head: MLPHead | None = None
         if config.support_input_scalars:
-            self.project_input_scalars = skip_init(nn.Linear, 1, config.d_model)
+            self.project_input_scalars = Linear(1, config.d_model)
         if config.encoder_head_layers is not None:
             self.encoder_head = MLPHead(
                 config.d_model, config.encoder_head_layers, config.vocab_size, config.encoder_head_dropout
@@ -91,7 +89,7 @@ class MammalModel(nn.Module):
         if config.decoder_scalars_head is not None:
             self.decoder_scalars_head = _scalar_head(config.d_model, config.decoder_scalars_head)
         if config.external_embedding_width is not None:
-            self.project_external_embeddings = skip_init(nn.Linear, config.external_embedding_width, config.d_model)
+            self.project_external_embeddings = Linear(config.external_embedding_width, config.d_model)
         if init:
             initialise(self)
 
@@ -102,25 +100,6 @@ class MammalModel(nn.Module):
     @property
     def dtype(self) -> torch.dtype:
         return self.t5_model.shared.weight.dtype
-
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> MammalModel:
-        super()._apply(fn, recurse)
-        self.lay_out()
-        return self
-
-    def train(self, mode: bool = True) -> MammalModel:
-        if mode:
-            for module in self.modules():
-                for product in vars(module).values():
-                    if isinstance(product, Product):
-                        product.forget()
-        return super().train(mode)
-
-    def lay_out(self) -> None:
-        """Puts weights that inference multiplies as one next to each other in memory (`layout`)."""
-        for module in self.modules():
-            if isinstance(module, Attention | FeedForward):
-                module.lay_out()
 
     def forward(self, batch: Batch) -> ModelOutput:
         """What `batch.wants` asks for, at `batch.read_DR`.

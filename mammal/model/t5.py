@@ -13,11 +13,10 @@ from functools import partial
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.utils import skip_init
 
 from mammal.model.attention import Attention, PackedAttention, blocked, relative_buckets
 from mammal.model.config import ModelConfig
-from mammal.model.layout import lay_together
+from mammal.model.layers import Embedding, Linear
 from mammal.model.packing import Packing
 from mammal.model.products import Product
 
@@ -42,16 +41,11 @@ class FeedForward(nn.Module):
         self.gated = config.gated
         names = ("wi_0", "wi_1") if self.gated else ("wi",)
         for name in names:
-            self.add_module(name, skip_init(nn.Linear, config.d_model, config.d_ff, bias=False))
-        self.wo = skip_init(nn.Linear, config.d_ff, config.d_model, bias=False)
+            self.add_module(name, Linear(config.d_model, config.d_ff, bias=False))
+        self.wo = Linear(config.d_ff, config.d_model, bias=False)
         self.activation = _ACTIVATIONS[config.activation]
         self.dropout = config.dropout_rate
         self._product_in, self._product_out = Product(), Product()
-        self.lay_out()
-
-    def lay_out(self) -> None:
-        if self.gated:
-            lay_together((self.wi_0, self.wi_1))
 
     def forward(self, x_NW: Tensor) -> Tensor:
         if self.gated:
@@ -156,10 +150,10 @@ class T5(nn.Module):
 
     def __init__(self, config: ModelConfig):
         super().__init__()
-        self.shared = skip_init(nn.Embedding, config.vocab_size, config.d_model)
+        self.shared = Embedding(config.vocab_size, config.d_model)
         self.encoder = Stack(config, self.shared, decoder=False)
         self.decoder = Stack(config, self.shared, decoder=True)
-        self.lm_head = skip_init(nn.Linear, config.d_model, config.vocab_size, bias=False)
+        self.lm_head = Linear(config.d_model, config.vocab_size, bias=False)
         self._product_head = Product()
         self.config = config
         if config.tie_word_embeddings:
@@ -170,6 +164,8 @@ class T5(nn.Module):
         states_MW = self.head_input(states_MW)
         if candidates_V is None:
             return self._product_head(states_MW, self.lm_head)[0]
+        if torch.is_grad_enabled():
+            self._product_head.forget()
         return F.linear(states_MW, self.lm_head.weight.index_select(0, candidates_V))
 
     def head_input(self, states_MW: Tensor) -> Tensor:

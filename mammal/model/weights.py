@@ -1,17 +1,18 @@
-"""Tensors in files: read straight into the memory where they will be used, with nothing unpickled.
+"""Tensors in files, mapped into memory: nothing is copied before it is used, and nothing is unpickled.
 
-A safetensors file is read (not mapped): each tensor goes once from the file into its parameter, so loading needs no
-second copy, and a file that is replaced later can't change or crash a running model. A `.ckpt` is read with
-`weights_only=True`, mapped, so optimizer states in it cost nothing.
+The mapping is private: training or merging changes the model, never the file. The file in turn must not be overwritten
+in place while a model uses it; `save_checkpoint` puts a new file in its stead, which is safe.
 """
 
 from __future__ import annotations
 
 import json
+import mmap
 import pickle
 import struct
 import zipfile
 from collections.abc import Mapping
+from math import prod
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -21,12 +22,7 @@ from torch import Tensor
 
 from mammal.errors import BundleError
 
-_DTYPES = {
-    "F64": torch.float64,
-    "F32": torch.float32,
-    "F16": torch.float16,
-    "BF16": torch.bfloat16,
-}
+_DTYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 _CKPT_PREFIX = "_model."
 
 
@@ -36,8 +32,11 @@ class TensorSource(Protocol):
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Shape of every tensor, by name."""
 
-    def read_into(self, name: str, target: Tensor) -> None:
-        """Fills `target`, which has the tensor's shape, converting its number format where they differ."""
+    def tensor(self, name: str) -> Tensor:
+        """A tensor, mapped where the file allows it."""
+
+    def release(self, name: str) -> None:
+        """Takes a tensor that nobody uses any more out of memory; the file brings it back if it is asked for again."""
 
 
 class SafetensorsSource:
@@ -48,48 +47,38 @@ class SafetensorsSource:
     """
 
     def __init__(self, path: Path):
-        self.path = path
+        if not path.is_file():
+            raise BundleError(f"no file {path.name}", where=str(path.parent))
         try:
             with safe_open(path, framework="pt"):  # checks the header, and that the file is as long as it says
                 pass
-        except FileNotFoundError as error:
-            raise BundleError(f"no file {path.name}", where=str(path.parent)) from error
         except (SafetensorError, OSError) as error:
             hint = "the download or copy broke off; fetch the file again"
             raise BundleError(f"corrupt or truncated safetensors file: {error}", where=str(path), hint=hint) from error
         with path.open("rb") as file:
-            (header_bytes,) = struct.unpack("<Q", file.read(8))
-            header = json.loads(file.read(header_bytes))
-        header.pop("__metadata__", None)
-        self._entries: dict[str, dict[str, Any]] = header
+            self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+        (header_bytes,) = struct.unpack("<Q", self._map[:8])
+        self._entries: dict[str, dict[str, Any]] = json.loads(self._map[8 : 8 + header_bytes])
+        self._entries.pop("__metadata__", None)
         self._data_start = 8 + header_bytes
-        odd = [name for name, entry in header.items() if entry["dtype"] not in _DTYPES]
-        if odd:
-            raise BundleError(f"{odd[0]} has number format {header[odd[0]]['dtype']}, no weight's", where=str(path))
+        if odd := [name for name, entry in self._entries.items() if entry["dtype"] not in _DTYPES]:
+            number_format = self._entries[odd[0]]["dtype"]
+            raise BundleError(f"{odd[0]} has number format {number_format}, which no weight has", where=str(path))
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         return {name: tuple(entry["shape"]) for name, entry in self._entries.items()}
 
-    def read_into(self, name: str, target: Tensor) -> None:
+    def tensor(self, name: str) -> Tensor:
         entry = self._entries[name]
-        dtype = _DTYPES[entry["dtype"]]
-        direct = target.dtype == dtype and target.device.type == "cpu" and target.is_contiguous()
-        buffer = target if direct else torch.empty(entry["shape"], dtype=dtype)
-        start, end = entry["data_offsets"]
-        self._read(buffer, self._data_start + start, end - start)
-        if not direct:
-            target.copy_(buffer)
+        start = self._data_start + entry["data_offsets"][0]
+        flat = torch.frombuffer(self._map, dtype=_DTYPES[entry["dtype"]], count=prod(entry["shape"]), offset=start)
+        return flat.view(entry["shape"])
 
-    def _read(self, buffer: Tensor, start: int, size: int) -> None:
-        view = memoryview(buffer.detach().reshape(-1).view(torch.uint8).numpy())
-        with self.path.open("rb", buffering=0) as file:
-            file.seek(start)
-            done = 0
-            while done < size:
-                count = file.readinto(view[done:])
-                if not count:
-                    raise BundleError("the file ended while it was read", where=str(self.path))
-                done += count
+    def release(self, name: str) -> None:
+        start, end = (self._data_start + offset for offset in self._entries[name]["data_offsets"])
+        first_page = -(-start // mmap.PAGESIZE) * mmap.PAGESIZE
+        if hasattr(mmap, "MADV_DONTNEED") and end > first_page:
+            self._map.madvise(mmap.MADV_DONTNEED, first_page, end - first_page)
 
 
 class CheckpointSource:
@@ -100,7 +89,6 @@ class CheckpointSource:
     """
 
     def __init__(self, path: Path):
-        self.path = path
         content = _load_tensors_only(path)
         state = content.get("state_dict") if isinstance(content, Mapping) else None
         if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
@@ -111,8 +99,11 @@ class CheckpointSource:
     def shapes(self) -> dict[str, tuple[int, ...]]:
         return {name: tuple(tensor.shape) for name, tensor in self._state.items()}
 
-    def read_into(self, name: str, target: Tensor) -> None:
-        target.copy_(self._state[name])
+    def tensor(self, name: str) -> Tensor:
+        return self._state[name]
+
+    def release(self, name: str) -> None:
+        """Left to the operating system."""
 
 
 def _load_tensors_only(path: Path) -> Any:
