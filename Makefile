@@ -33,7 +33,7 @@ demo: $(INSTALLED) ## train on real data, judge, predict, sample, report (at mos
 
 test: export OMP_NUM_THREADS = 1
 test: $(INSTALLED) ## run every test, two at a time (under 10 minutes on 2 cores)
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: $(INSTALLED) typecheck-tree ## lint, format, types, import direction, contents of the wheel
 	$(BIN)/ruff check .
