@@ -12,6 +12,7 @@ Settings are fixed here, before any result was seen, and are never tuned on a ta
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -129,7 +130,7 @@ def _kmer_counts(sequences: Sequence[str]) -> Any:
 
 
 def _answers(task: Task, column: str, model: Any, rows: Sequence[Row], x_train: Any, x_test: Any) -> list[Prediction]:
-    """Predictions of one target column, numbered by position."""
+    """Predictions of one target column for the rows of `x_test`."""
     cells = [cell(row, column, task.config.data.columns) for row in rows]
     known = [i for i, value in enumerate(cells) if not is_missing(value)]
     if task.kind == "regression":
@@ -152,7 +153,7 @@ def _joined(
         if row not in said:
             found.append(Prediction(row, error=str(text)))
         elif len(by_column) == 1:
-            found.append(next(iter(said[row].values())))
+            found.append(replace(next(iter(said[row].values())), row_id=row))
         else:
             found.append(Prediction(row, by_target=said[row]))
     return found

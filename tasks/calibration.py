@@ -94,7 +94,8 @@ class ConformalInterval:
 def best_threshold(truth_N: np.ndarray, positive_N: np.ndarray) -> float:
     """The probability from which calling a row positive gives the highest Matthews correlation.
 
-    Lies halfway between two neighbouring probabilities, and is the one nearest 0.5 among equals.
+    Lies halfway between two neighbouring probabilities, and is the one nearest 0.5 among equals; 0.5 where no cut is
+    better than chance.
     """
     order = np.argsort(-positive_N, kind="stable")
     sorted_p, is_positive = positive_N[order], truth_N[order] == 1
@@ -106,6 +107,8 @@ def best_threshold(truth_N: np.ndarray, positive_N: np.ndarray) -> float:
     misses, rejections = positives - hits, total - positives - false_alarms
     product = cuts * float(positives) * (total - positives) * (total - cuts)
     mcc = (hits * rejections - false_alarms * misses) / np.sqrt(np.maximum(product, 1.0))
+    if mcc.max() <= 0:
+        return 0.5
     thresholds = (sorted_p[cuts - 1] + sorted_p[cuts]) / 2
     best = np.flatnonzero(mcc >= mcc.max() - 1e-12)
     return float(thresholds[best[np.abs(thresholds[best] - 0.5).argmin()]])

@@ -6,10 +6,15 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from mammal.tasks.registry import load_task
 from mammal.tasks.task import Task, build_task
 from mammal.tokenization import Tokenizer
+
+# Timings of a busy machine are no property of ours.
+settings.register_profile("mammal", deadline=None)
+settings.load_profile("mammal")
 
 
 @pytest.fixture(scope="session")

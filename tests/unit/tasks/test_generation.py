@@ -1,0 +1,175 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mammal.tasks.batch import ModelOutput
+from mammal.tasks.errors import DataError, TaskError
+from mammal.tasks.kinds.denoising import noise_mask
+from mammal.tasks.prediction import Prediction
+from mammal.tasks.registry import load_task
+from mammal.tasks.task import Task, build_task
+from mammal.tokenization import Tokenizer
+
+Make = Callable[..., Task]
+
+
+@pytest.fixture
+def naming(make: Make) -> Task:
+    return make(
+        "generation", "{iupac:iupac} <SENTINEL_ID_0>", "<SENTINEL_ID_0> {smiles:smiles}", metrics=["molecule_match"]
+    )
+
+
+def ids_of(task: Task, text: str | None) -> list[int]:
+    return task.tokenizer.encode(str(text)).ids_L.tolist()
+
+
+def test_the_target_is_learned_token_by_token(naming: Task):
+    row = {"iupac": "ethanol", "smiles": "OCC"}
+    batch = naming.collate([naming.encode(row, target=True)])
+    wire = naming.render(row, target=True).target
+    assert batch.labels_DR[0].tolist() == ids_of(naming, wire)
+    assert batch.decoder_ids_DT[0, 1:].tolist() == batch.labels_DR[0, :-1].tolist()
+    assert "CCO" in wire, "target molecules are standardised like input ones"
+
+
+def test_the_head_is_kept_to_tokens_the_target_can_hold(naming: Task):
+    candidates = set(naming.candidates_V.tolist())
+    tokenizer = naming.tokenizer
+    assert set(tokenizer.alphabet_ids("SMILES").tolist()) < candidates
+    assert {tokenizer.eos_id, tokenizer.specials["<SENTINEL_ID_0>"]} < candidates
+    assert not candidates & set(tokenizer.alphabet_ids("IUPAC").tolist())
+    example = naming.encode({"iupac": "ethanol", "smiles": "OCC"}, target=True)
+    assert set(example.targets[0].ids_T.tolist()) <= candidates
+
+
+def test_scoring_every_token_can_be_asked_for(make: Make):
+    task = make("generation", "{s:smiles}", "{t:smiles}", generation={"restricted": False})
+    assert task.candidates_V is None
+
+
+def test_generated_ids_become_text_without_tags(naming: Task):
+    row = {"iupac": "ethanol", "smiles": "CCO"}
+    ids = ids_of(naming, naming.render(row, target=True).target)
+    prediction = naming.decode_generated([*ids, naming.tokenizer.pad_id, 44], 3, score=-1.5)
+    assert (prediction.row_id, prediction.text, prediction.score) == (3, "CCO", -1.5)
+    assert naming.metrics([prediction], [{"iupac": "x", "smiles": "OCC"}]) == {"molecule_match": 1.0}
+
+
+def test_several_targets_are_told_apart(make: Make):
+    task = make("generation", "{p:protein}", "<SENTINEL_ID_0> {a:AA} <SENTINEL_ID_1> {b:AA}", metrics=["exact_match"])
+    wire = task.render({"p": "MKT", "a": "ACD", "b": "GG"}, target=True).target
+    prediction = task.decode_generated(ids_of(task, wire), 0)
+    assert prediction.for_target("a").text == "ACD" and prediction.for_target("b").text == "GG"
+    assert task.metrics([prediction], [{"p": "MKT", "a": "ACD", "b": "GH"}])["exact_match/a"] == 1.0
+
+
+def test_digits_are_characters_of_the_answer(make: Make):
+    task = make("generation", "{s:smiles}", "<SENTINEL_ID_0> {y:digits}", metrics=["exact_match"])
+    prediction = task.decode_generated(ids_of(task, task.render({"s": "C", "y": "-2.5"}, target=True).target), 0)
+    assert prediction.text == "-2.5"
+
+
+def test_numbers_among_generated_tokens_are_values_of_the_decoder(make: Make):
+    task = make("generation", "{s:smiles}", "<SENTINEL_ID_0> {y:scalar}")
+    batch = task.collate([task.encode({"s": "C", "y": "2.5"}, target=True)])
+    assert batch.wants == ("logits", "values")
+    assert batch.label_values_DR[~torch.isnan(batch.label_values_DR)].tolist() == [2.5]
+    steps, width = batch.labels_DR.shape[1], len(batch.candidates_V)
+    output = ModelOutput(logits_DRV=torch.zeros(1, steps, width), values_DR=torch.full((1, steps), 1.5))
+    assert float(task.loss(output, batch)) == pytest.approx(np.log(width) + 1.0, rel=1e-6)
+
+
+def test_a_task_without_input_columns_needs_none(tokenizer: Tokenizer):
+    task = build_task(load_task("molecules"), tokenizer)
+    assert task.columns == []
+    batch = task.collate([task.encode({}, 0), task.encode({}, 1)])
+    assert batch.decoder_ids_DT.tolist() == [[tokenizer.decoder_start_id]] * 2
+    said = [Prediction(i, text=text) for i, text in enumerate(["CCO", "OCC", "CC("])]
+    scores = task.metrics(said, [{"smiles": "C"}] * 3)
+    assert scores["validity"] == pytest.approx(2 / 3) and scores["uniqueness"] == 0.5
+
+
+def test_reading_a_generated_answer_says_what_to_do(naming: Task):
+    batch = naming.collate([naming.encode({"iupac": "ethanol"})])
+    with pytest.raises(TaskError, match="mammal generate"):
+        naming.decode(ModelOutput(), batch)
+
+
+# Denoising
+
+
+@pytest.fixture
+def denoising(make: Make) -> Task:
+    return make("denoising", "{p:protein}", denoising={"mean_span": 3.0, "density": 0.3})
+
+
+SEQUENCE = "MQIFVKTLTGKTITLEVEPSDTIENVKAKIQDKEGIPPDQQRLIFAGKQL"
+
+
+def filled(task: Task, example) -> list[int]:
+    """The input with every sentinel replaced by what the target says it hides."""
+    target, sentinels = example.targets[0].ids_T.tolist(), set(task._sentinels.tolist())
+    hidden: dict[int, list[int]] = {}
+    for token in target[:-1]:
+        if token in sentinels:
+            current = hidden.setdefault(token, [])
+        else:
+            current.append(token)
+    return [t for token in example.input.ids_L.tolist() for t in hidden.get(token, [token])]
+
+
+@pytest.fixture(scope="module")
+def spans_of_five(tokenizer: Tokenizer) -> Task:
+    return build_task(load_task({"name": "t", "kind": "denoising", "prompt": {"input": "{p:protein}"}}), tokenizer)
+
+
+@given(sequence=st.text("ACDEFGHIKLMNPQRSTVWY", min_size=2, max_size=120), epoch=st.integers(0, 5))
+def test_input_and_target_together_hold_the_whole_sequence(spans_of_five: Task, sequence: str, epoch: int):
+    task = spans_of_five
+    task.epoch = epoch
+    plain = task.encode({"p": sequence}, 0)
+    corrupted = task.encode({"p": sequence}, 0, target=True)
+    assert filled(task, corrupted) == plain.input.ids_L.tolist()
+    assert corrupted.targets[0].ids_T[-1] == task.tokenizer.eos_id
+    assert len(corrupted.input) < len(plain.input) + len(sequence) * 0.15 + 2
+
+
+def test_spans_vary_with_epoch_and_row_and_with_nothing_else(denoising: Task):
+    def ids(row_id: int, epoch: int) -> list[int]:
+        denoising.epoch = epoch
+        return denoising.encode({"p": SEQUENCE}, row_id, target=True).input.ids_L.tolist()
+
+    assert ids(0, 0) == ids(0, 0)
+    assert ids(0, 0) != ids(0, 1) and ids(0, 0) != ids(1, 0)
+
+
+def test_embedding_reads_the_sequence_as_it_stands(denoising: Task):
+    example = denoising.encode({"p": SEQUENCE})
+    assert not set(example.input.ids_L.tolist()) & set(denoising._sentinels.tolist()) and example.targets == ()
+
+
+def test_candidates_cover_every_denoising_target(denoising: Task):
+    targets = [denoising.encode({"p": SEQUENCE}, i, target=True).targets[0].ids_T for i in range(20)]
+    assert set(np.concatenate(targets).tolist()) <= set(denoising.candidates_V.tolist())
+
+
+def test_a_sequence_too_short_to_hide_a_part_of_is_set_aside(denoising: Task):
+    with pytest.raises(DataError, match="too short"):
+        denoising.encode({"p": "M"}, target=True)
+
+
+@given(st.integers(2, 500), st.floats(0.05, 0.5), st.floats(1, 10), st.integers(0, 100))
+def test_noise_masks_hide_the_asked_share_and_keep_the_start(length: int, density: float, span: float, seed: int):
+    mask = noise_mask(length, density, span, np.random.default_rng(seed))
+    hidden = int(mask.sum())
+    assert len(mask) == length and not mask[0]
+    assert hidden == min(max(round(length * density), 1), length - 1)
+    starts = int((mask & ~np.concatenate(([False], mask[:-1]))).sum())
+    assert starts == min(max(round(hidden / span), 1), hidden, length - hidden)
