@@ -52,16 +52,14 @@ def parse(verb: str, argv: Sequence[str], *, sweeps: bool = False) -> Arguments:
         ConfigError: for an option that the verb does not have, or a word that is no `key=value`.
     """
     options = {"--config-dir", "--cfg"} | ({"-m", "--multirun"} if sweeps else set())
-    overrides, dirs, seen, task = [], _env_dirs(), set(), None
-    given = iter(argv)
-    for word in given:
+    overrides, seen, task = [], set(), None
+    words, dirs = find_config_dirs(argv)
+    for word in words:
         name, _, value = word.partition("=")
         if word.startswith("-") and name not in options:
             hint = did_you_mean(name, options, noun="option")
             raise ConfigError(f"{name!r} is no option of this verb", where=f"mammal {verb}", hint=hint)
-        if name == "--config-dir":
-            dirs.append(_directory(value or next(given, ""), "--config-dir"))
-        elif word in options:
+        if word in options:
             seen.add(word)
         elif name == "task" and verb != "train":
             task = value
@@ -70,9 +68,26 @@ def parse(verb: str, argv: Sequence[str], *, sweeps: bool = False) -> Arguments:
         else:
             raise ConfigError(f"{word!r} is not a key=value", where=f"mammal {verb}", hint=f"see `mammal {verb} --help`")
     multirun = bool(seen & {"-m", "--multirun"})
-    os.environ["MAMMAL_CONFIGS"] = os.pathsep.join(str(folder.resolve()) for folder in dirs)  # for lookups of tasks by name
-    words = [word if multirun else quoted(word) for word in overrides]
-    return Arguments(words, task, dirs, "--cfg" in seen, multirun)
+    overrides = [word if multirun else quoted(word) for word in overrides]
+    return Arguments(overrides, task, dirs, "--cfg" in seen, multirun)
+
+
+def find_config_dirs(argv: Sequence[str]) -> tuple[list[str], list[Path]]:
+    """The words other than `--config-dir DIR`, and every folder of configs besides our own.
+
+    The folders are put into `MAMMAL_CONFIGS`, where whatever looks up tasks by name finds them.
+    """
+    others, dirs = [], _env_dirs()
+    words = iter(argv)
+    for word in words:
+        name, _, value = word.partition("=")
+        if name == "--config-dir":
+            dirs.append(_directory(value or next(words, ""), "--config-dir"))
+        else:
+            others.append(word)
+    dirs = list(dict.fromkeys(folder.resolve() for folder in dirs))
+    os.environ["MAMMAL_CONFIGS"] = os.pathsep.join(map(str, dirs))
+    return others, dirs
 
 
 def compose(verb: str, arguments: Arguments) -> DictConfig:

@@ -1,0 +1,209 @@
+"""One row of a task through every arrow: row → prompt → tokens → batch → model → answer, each printed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields
+from itertools import zip_longest
+from typing import TYPE_CHECKING, Any
+
+from mammal import console
+from mammal.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    from mammal.model.model import MammalModel
+    from mammal.tasks.batch import Batch, ModelOutput
+    from mammal.tasks.example import Example
+    from mammal.tasks.prediction import Prediction
+    from mammal.tasks.schema import TaskConfig
+    from mammal.tasks.task import Task
+    from mammal.tokenization import Tokenizer
+
+TOKENS_SHOWN = 80
+
+
+def walk_task(name: str, number: int = 0, bundle: str | None = None) -> None:
+    """Print the walk of one row of the task's data, or of its example where the data can't be had here.
+
+    Args:
+        number: of the row.
+        bundle: a model to answer; without one, a tiny model with random weights shows the shapes.
+
+    Raises:
+        TaskError: there is no such task.
+        DataError, PromptError: the row can't be read.
+    """
+    task, model = _task_and_model(name, bundle)
+    _heading(task.config)
+    row, origin = _row(task, number)
+    _section(f"row: {origin}", [f"{column} = {_cut(row[column])}" for column in row if column in _columns(task)])
+    prepared = task.prepare(row, target=True)
+    _section("prepared: standardised, scaled, labels as codes", [f"{c} = {_cut(v)}" for c, v in prepared.items()])
+    prompt = task.render(row, target=True)
+    lines = [f"input   {_cut(prompt.input, 2000)}"]
+    lines += [f"target  {_cut(prompt.target, 2000)}"] if prompt.target else []
+    _section("prompt: what the tokenizer reads", lines)
+    example = task.encode(row, number, target=True)
+    batch = task.collate([example])
+    _section("tokens: id of each, value where one is carried", list(_tokens(example, batch, task.tokenizer)))
+    _section("batch: B rows, D decoder rows, L tokens, T decoder tokens, R reads, V candidates", list(_shapes(batch)))
+    _answer(task, model, row, batch, number, trained=bundle is not None)
+
+
+def _task_and_model(name: str, bundle: str | None) -> tuple[Task, MammalModel]:
+    from mammal.tasks.registry import load_task
+    from mammal.tasks.task import build_task
+    from mammal.tokenization.tokenizer import Tokenizer
+
+    if bundle is not None:
+        import mammal
+
+        loaded = mammal.load(bundle, device="cpu", dtype="float32")
+        return loaded.find_task(name), loaded.model
+    tokenizer = Tokenizer.load(None)
+    return build_task(load_task(name), tokenizer), _random_model(tokenizer)
+
+
+def _random_model(tokenizer: Tokenizer) -> MammalModel:
+    import torch
+
+    from mammal.model.config import ModelConfig
+    from mammal.model.model import MammalModel
+
+    torch.manual_seed(0)
+    sizes = {"d_model": 32, "d_ff": 64, "d_kv": 16, "num_heads": 2, "num_layers": 1, "num_decoder_layers": 1}
+    heads: dict[str, Any] = {"encoder_head_layers": (), "scalars_prediction_head": {"layers": ()}}
+    config = ModelConfig(tokenizer.vocab_rows, **sizes, **heads, support_input_scalars=True, decoder_scalars=True)
+    return MammalModel(config).eval()
+
+
+def _heading(config: TaskConfig) -> None:
+    data, published = config.data, config.published
+    source = " ".join(filter(None, (data.source, data.name or data.path)))
+    console.out(f"{config.name}: {config.about}")
+    facts = {
+        "kind": f"{config.kind}, read from the {config.mode}",
+        "data": f"{source}, split {data.split}",
+        "input": config.prompt.input,
+        "target": config.prompt.target,
+        "labels": ", ".join(config.labels),
+        "unit": config.unit,
+        "metrics": ", ".join(config.metrics),
+        "published": f"{published.metric} {published.figure}, {published.source}" if published.figure else None,
+        "checkpoint": config.checkpoint,
+        "licence": config.licence,
+    }
+    for name, value in facts.items():
+        if value:
+            console.out(f"  {name.ljust(10)} {value}")
+
+
+def _row(task: Task, number: int) -> tuple[Mapping[str, Any], str]:
+    """A row and where it came from; the task is fitted on the way if it has to be."""
+    from mammal.tasks.data import load_dataset
+
+    try:
+        frame = load_dataset(task.config.data)
+    except (DataError, OSError) as error:
+        if not task.config.example:
+            raise
+        _fit_roughly(task, [])
+        reason = error.what if isinstance(error, DataError) else str(error)
+        return dict(task.config.example), f"the example of its YAML, because {reason}"
+    if number >= len(frame):
+        raise ConfigError(f"there is no row {number}", where=task.name, hint=f"rows 0 to {len(frame) - 1}")
+    rows = frame.to_dict("records")
+    _fit_roughly(task, rows)
+    return rows[number], f"{number} of {len(frame):,}"
+
+
+def _fit_roughly(task: Task, rows: Sequence[Mapping[str, Any]]) -> None:
+    """A label scale to show numbers with: of all rows, or none; training fits it on its training rows alone."""
+    state = task.state()
+    if task.kind != "regression" or state.get("scales"):
+        return
+    if rows:
+        task.fit(rows)
+    else:
+        task.load_state({"scales": {column: {"mean": 0.0, "std": 1.0} for column in task.target_columns}})
+
+
+def _columns(task: Task) -> set[str]:
+    aliases = task.config.data.columns
+    named = {*task.columns, *task.target_columns}
+    return named | {aliases[column] for column in named if column in aliases}
+
+
+def _tokens(example: Example, batch: Batch, tokenizer: Tokenizer) -> Iterator[str]:
+    from mammal.tasks.batch import IGNORE
+
+    encoding = example.input
+    carried = [f"={v:g}" if has else "" for v, has in zip(encoding.values_L, encoding.has_value_L, strict=True)]
+    yield _token_line("input  ", encoding.ids_L.tolist(), carried, tokenizer)
+    if batch.decoder_ids_DT is None or batch.decoder_mask_DT is None:
+        return
+    for row, (ids_T, mask_T) in enumerate(zip(batch.decoder_ids_DT, batch.decoder_mask_DT, strict=True)):
+        yield _token_line("decoder", ids_T[mask_T].tolist(), [], tokenizer)
+        if batch.labels_DR is not None:
+            labels_R = batch.labels_DR[row]
+            yield _token_line("answers", labels_R[labels_R != IGNORE].tolist(), [], tokenizer)
+
+
+def _token_line(name: str, ids: Sequence[int], carried: Sequence[str], tokenizer: Tokenizer) -> str:
+    shown = [f"{i}:{tokenizer.token(i)}{value}" for i, value in zip_longest(ids, carried, fillvalue="")]
+    rest = [f"… {len(shown) - TOKENS_SHOWN} more"] if len(shown) > TOKENS_SHOWN else []
+    return f"{name} ({len(shown)})  {' '.join([*shown[:TOKENS_SHOWN], *rest])}"
+
+
+def _shapes(value: Batch | ModelOutput) -> Iterator[str]:
+    for field in fields(value):
+        content = getattr(value, field.name)
+        if hasattr(content, "shape"):
+            few = f"  {_rounded(content.tolist())}" if content.numel() <= 12 else ""
+            yield f"{field.name.ljust(20)} {str(list(content.shape)).ljust(12)} {content.dtype}{few}"
+        elif isinstance(content, str) or field.name == "wants":
+            yield f"{field.name.ljust(20)} {content}"
+
+
+def _answer(
+    task: Task, model: MammalModel, row: Mapping[str, Any], batch: Batch, number: int, *, trained: bool
+) -> None:
+    import torch
+
+    with torch.inference_mode():
+        output = model(batch)
+        loss = float(task.loss(output, batch))
+    whose = "the bundle's model" if trained else "a tiny model with random weights, for its shapes only"
+    _section(f"output of {whose}", [*_shapes(output), f"{'loss'.ljust(20)} {loss:.4f}"])
+    if task.kind == "denoising":
+        return
+    from mammal.training.evaluation import answers_of
+
+    (said,) = answers_of(model, task, [row])[:1]
+    _section("answer", list(_said(said, task)))
+    if not task.target_is_text:
+        _section("metrics over this row", [f"{n} {v:.4g}" for n, v in task.metrics([said], [row]).items() if v == v])
+
+
+def _rounded(values: Any) -> Any:
+    if isinstance(values, list):
+        return [_rounded(value) for value in values]
+    return round(values, 4) if isinstance(values, float) else values
+
+
+def _said(said: Prediction, task: Task) -> Iterator[str]:
+    for target in task.target_columns:
+        answer = said.for_target(target)
+        told = {f.name: getattr(answer, f.name) for f in fields(answer) if f.name not in ("row_id", "by_target")}
+        yield f"{target}: " + ", ".join(f"{k} {_cut(_rounded(v), 160)}" for k, v in told.items() if v is not None)
+
+
+def _section(title: str, lines: Sequence[str]) -> None:
+    console.out(f"\n{title}")
+    for line in lines:
+        console.out(f"  {line}")
+
+
+def _cut(value: Any, width: int = 400) -> str:
+    text = str(value)
+    return text if len(text) <= width else f"{text[:width]}… ({len(text):,} characters)"
