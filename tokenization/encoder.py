@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+
 from mammal.tokenization.encoding import Encoding
 from mammal.tokenization.errors import PromptError, UnknownTokenError, did_you_mean
 from mammal.tokenization.notices import Notices
@@ -159,7 +160,8 @@ class PromptEncoder:
             length += len(ids)
             start += len(part)
         first, end = window = _window(segment, alphabet.max_len, length, self.rng)
-        row.values += [(row.length + token - first, value) for token, value in values if first <= token < end]
+        if values:
+            row.values += [(row.length + token - first, value) for token, value in values if first <= token < end]
         row.add(segment, chunks, length, window)
 
     def _read_scalars(self, segment: Segment, sample: Mapping[str, Any] | None, row: _Row) -> None:
@@ -183,21 +185,20 @@ class PromptEncoder:
     def _lay_out(self, text: str, row: _Row, options: Options) -> Encoding:
         """Join what was read, cut it to the overall length on the right, and pad it."""
         ids_L = np.concatenate(row.chunks) if row.chunks else np.empty(0, dtype=np.int32)
-        read = len(ids_L)
         if options.max_len is not None:
             ids_L = ids_L[: options.max_len]
-            if options.pad_id is not None and read < options.max_len:
-                ids_L = np.pad(ids_L, (0, options.max_len - read), constant_values=options.pad_id)
+            if options.pad_id is not None:
+                padding = np.full(options.max_len - len(ids_L), options.pad_id, dtype=np.int32)
+                ids_L = np.concatenate([ids_L, padding])
         length = len(ids_L)
-        values_L, has_value_L = np.zeros(length, dtype=np.float32), np.zeros(length, dtype=bool)
+        values_L, has_value_L, mask_L = np.zeros(length, np.float32), np.zeros(length, bool), np.zeros(length, bool)
+        mask_L[: row.length] = True
         for position, value in row.values:
             if position < length:
                 values_L[position], has_value_L[position] = value, True
-        mask_L = np.zeros(length, dtype=bool)
-        mask_L[:read] = True
-        embeddings = [(start, vectors[: length - start]) for start, vectors in row.embeddings if start < length]
+        embeddings = tuple((start, vectors[: length - start]) for start, vectors in row.embeddings if start < length)
         locate = Locator(self, text, row.windows or None, length)
-        return Encoding(ids_L, values_L, has_value_L, mask_L, tuple(embeddings), locate)
+        return Encoding(ids_L, values_L, has_value_L, mask_L, embeddings, locate)
 
     def _check_ends(self, last: Segment, length: int) -> None:
         """The rule is on the text: what is cut off later, or numbers in the last segment, do not count."""

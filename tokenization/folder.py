@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+
 from mammal.tokenization.alphabet_file import AlphabetFile
 from mammal.tokenization.errors import TokenizerError
 from mammal.tokenization.numbering import Limits, check_ids

@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+
 from mammal.tokenization.alphabet_file import AlphabetFile
 from mammal.tokenization.errors import TokenizerError, did_you_mean
 from mammal.tokenization.folder import find_folder, read_folder, write_folder
-from mammal.tokenization.numbering import Limits, check_ids, highest_id, new_specials, number_alphabet, number_alphabets
+from mammal.tokenization.numbering import Limits, highest_id, new_specials, number_alphabet, number_alphabets
 from mammal.tokenization.prompt import tag
 
 _DERIVED = ("specials", "hash", "_tokens")
@@ -28,15 +29,11 @@ class IdSpace:
     """Alphabets and their ids: made, loaded, saved, extended and asked.
 
     Args:
-        files: the alphabets in order, numbered.
+        files: the alphabets in order, with consistent ids (`numbering.check_ids`).
         limits: highest ids allowed.
-
-    Raises:
-        TokenizerError: two tokens have one id, or the alphabets disagree on special tokens.
     """
 
     def __init__(self, files: Sequence[AlphabetFile], limits: Limits):
-        check_ids(files, limits)
         self._files, self._limits = list(files), limits
 
     @classmethod

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+
 from mammal.tokenization.alphabet_file import AlphabetFile
 from mammal.tokenization.errors import TokenizerError
 

@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
 from mammal.tokenization.prompt import SCALARS_LITERALS, Segment, parse
 from mammal.tokenization.values import literal_spans, take_variant_values
 

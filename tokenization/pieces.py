@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 
-from mammal.tokenization.alphabet_file import Split
 from tokenizers import Regex, pre_tokenizers
+
+from mammal.tokenization.alphabet_file import Split
 
 Span = tuple[int, int]
 
@@ -26,7 +27,6 @@ _PORTABLE = re.compile(
         )*""",
     re.VERBOSE,
 )
-_NEVER = re.compile("((?!))")
 _PUBLISHED_SINGLES = {r"<.*?>|\S": "<", r"<.*?>|\[.*?\]|\S": "<["}
 """Expressions that cut text without these characters into its visible characters."""
 
@@ -35,27 +35,32 @@ class Splitter:
     """One cut, see `Split`; None leaves the text in one piece."""
 
     def __init__(self, split: Split | None):
-        self._keeps_rest = split is None or split.keeps_rest
-        self._openers = None if self._keeps_rest else _PUBLISHED_SINGLES.get(split.pattern)
-        self._regex = _to_python(split.pattern) if split else _NEVER
-        self._library = None if self._regex else _to_library(split)
+        self._split = split
+        self._openers = _PUBLISHED_SINGLES.get(split.pattern) if split and not split.keeps_rest else None
+        self._regex = _to_python(split.pattern) if split else None
+        self._library = _to_library(split) if split and not self._regex else None
 
     def gives_single_characters(self, text: str) -> bool:
         """Whether every piece of an ASCII text is one visible character; False where that is not known at a glance."""
         return self._openers is not None and text.isascii() and not any(opener in text for opener in self._openers)
 
     def pieces(self, text: str) -> list[str]:
-        if self._regex is None:
+        if self._split is None:
+            return [text] if text else []
+        if self._library is not None:
             return [piece for piece, _ in self._library.pre_tokenize_str(text)]
-        if self._keeps_rest:
+        pieces = self._regex.findall(text)
+        if self._split.keeps_rest and len("".join(pieces)) < len(text):
             return [piece for piece in self._regex.split(text) if piece]
-        return self._regex.findall(text)
+        return pieces
 
     def spans(self, text: str) -> list[Span]:
         """The characters [start, end) of every piece."""
-        if self._regex is None:
+        if self._split is None:
+            return [(0, len(text))] if text else []
+        if self._library is not None:
             return [span for _, span in self._library.pre_tokenize_str(text)]
-        if not self._keeps_rest:
+        if not self._split.keeps_rest:
             return [match.span() for match in self._regex.finditer(text)]
         spans, start = [], 0
         for piece in self._regex.split(text):

@@ -110,11 +110,11 @@ def parse(prompt: str) -> list[Segment]:
     """
     if not isinstance(prompt, str):
         raise PromptError(f"a prompt is a string, this is {type(prompt).__name__}")
-    junk, *parts = _SEGMENT_TAG.split(prompt)
-    if not parts:
+    parts = _SEGMENT_TAG.split(prompt)
+    if len(parts) == 1:
         raise PromptError(f"the prompt has no segment tag {_OPENER}…>", where=place(0), hint=_no_tag_hint(prompt))
-    segments, position = [], len(junk)
-    for head, text in zip(parts[::2], parts[1::2], strict=True):
+    segments, position = [], len(parts[0])
+    for head, text in zip(parts[1::2], parts[2::2], strict=True):
         try:
             alphabet, max_len, trunc = _parse_head(head)
         except PromptError as error:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 
 import numpy as np
+
 from mammal.tokenization.cache import Cache
 
 _TAG_RUN = re.compile("((?:<[^<>]*>)+)")

@@ -6,19 +6,17 @@ the `tokenizers` library, built from the parsed file (its own file reader warns 
 
 from __future__ import annotations
 
-import re
 from abc import ABC, abstractmethod
 
 import numpy as np
-from mammal.tokenization.alphabet_file import AlphabetFile
-from mammal.tokenization.cache import Cache
-from mammal.tokenization.pieces import Splitter
 from tokenizers import models
 
-Span = tuple[int, int]
+from mammal.tokenization.alphabet_file import AlphabetFile
+from mammal.tokenization.cache import Cache
+from mammal.tokenization.pieces import Span, Splitter
 
 _ASCII_BLANKS = b"\t\n\v\f\r "
-_VARIANT = re.compile(r"\[[^\[\]/]+/[^\[\]/]+\]")
+_A_VARIANT = "[A/G]"
 
 
 class SubTokenizer(ABC):
@@ -26,20 +24,23 @@ class SubTokenizer(ABC):
 
     Attributes:
         name: as in prompts.
+        vocab: ids of its tokens, special ones included.
+        unknown_id: id of text that is no token.
         max_len: the most tokens of a segment, cut on the right; None: no limit.
         splits_tags: an unknown `<…>` falls apart into characters here instead of becoming one unknown token.
-        has_variants: some token is a whole variant such as `[A/G]`, which may be written with a frequency.
+        has_variants: single-nucleotide variants are tokens, so variants may be written with a frequency.
     """
 
     splits_tags = False
 
     def __init__(self, file: AlphabetFile):
         self.name = file.name
-        self.max_len = file.max_len
         self.vocab = file.vocab
         self.unknown_id = file.vocab[file.unknown]
-        self.has_variants = any(map(_VARIANT.fullmatch, file.vocab))
+        self.max_len = file.max_len
+        self.has_variants = _A_VARIANT in file.vocab
         self._folding = file.folding
+        self._splitter = Splitter(file.split)
 
     def encode(self, text: str) -> np.ndarray:
         """int32 [n] ids of a text without special tokens. The array may be shared: don't write to it."""
@@ -61,16 +62,13 @@ class WordLevel(SubTokenizer):
 
     def __init__(self, file: AlphabetFile):
         super().__init__(file)
-        self._splitter = Splitter(file.split)
-        self._byte_ids = np.full(128, self.unknown_id, dtype=np.int32)
-        for character, id in self.vocab.items():
-            if len(character) == 1 and character.isascii():
-                self._byte_ids[ord(character)] = id
+        ids = [self.vocab.get(chr(code), self.unknown_id) for code in range(128)]
+        self._ascii_ids = np.array(ids, dtype=np.int32)
 
     def _encode(self, text: str) -> np.ndarray:
         if self._splitter.gives_single_characters(text):
             codes = text.encode("ascii").translate(None, _ASCII_BLANKS)
-            return self._byte_ids[np.frombuffer(codes, dtype=np.uint8)]
+            return self._ascii_ids[np.frombuffer(codes, dtype=np.uint8)]
         get, unknown = self.vocab.get, self.unknown_id
         return np.array([get(piece, unknown) for piece in self._splitter.pieces(text)], dtype=np.int32)
 
@@ -85,18 +83,9 @@ class BytePair(SubTokenizer):
 
     def __init__(self, file: AlphabetFile):
         super().__init__(file)
-        model = file.model
-        keeps_whole = model.get("ignore_merges", False)
-        self._bpe = models.BPE(
-            vocab=file.vocab,
-            merges=file.merges,
-            unk_token=file.unknown,
-            fuse_unk=model.get("fuse_unk", False),
-            byte_fallback=model.get("byte_fallback", False),
-            ignore_merges=keeps_whole,
-        )
-        self._splitter = Splitter(file.split)
-        self._whole = file.vocab if keeps_whole else {}
+        options = {name: file.model.get(name, False) for name in ("fuse_unk", "byte_fallback", "ignore_merges")}
+        self._bpe = models.BPE(vocab=file.vocab, merges=file.merges, unk_token=file.unknown, **options)
+        self._whole = file.vocab if options["ignore_merges"] else {}
         self._merged: Cache[str, np.ndarray] = Cache(self._merge, max_items=16384)
 
     def _encode(self, text: str) -> np.ndarray:
@@ -109,11 +98,12 @@ class BytePair(SubTokenizer):
             return np.concatenate([self._merged[piece] for piece in pieces])
 
     def _spans(self, text: str) -> list[Span]:
-        return [
-            (start + token_start, start + token_end)
-            for start, end in self._splitter.spans(text)
-            for token_start, token_end in self._merged_spans(text[start:end])
-        ]
+        spans: list[Span] = []
+        for start, end in self._splitter.spans(text):
+            piece = text[start:end]
+            found = [(0, len(piece))] if piece in self._whole else self._merged_spans(piece)
+            spans += [(start + first, start + last) for first, last in found]
+        return spans
 
     def _merge(self, piece: str) -> np.ndarray:
         return np.array([token.id for token in self._bpe.tokenize(piece)], dtype=np.int32)

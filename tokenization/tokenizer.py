@@ -37,7 +37,7 @@ class Tokenizer(IdSpace):
     data-loader workers can hold one.
 
     Args:
-        files: the alphabets in order, numbered.
+        files: the alphabets in order, with consistent ids.
         limits: highest ids allowed.
         seed: of the random windows of TRUNC-MODE=RAND; 1234 is the published one.
     """

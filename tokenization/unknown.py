@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+
 from mammal.tokenization.encoding import Encoding
 from mammal.tokenization.errors import UnknownTokenError, did_you_mean
 from mammal.tokenization.prompt import NUMBERS_AND_EMBEDDINGS, Segment, find_tags, place

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
+
 from mammal.tokenization.errors import PromptError, did_you_mean
 from mammal.tokenization.prompt import Segment, place
 

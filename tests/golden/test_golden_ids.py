@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from mammal.tokenization import Tokenizer
 from mammal.tokenization.errors import TokenizerError
 

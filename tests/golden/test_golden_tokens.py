@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from mammal.tokenization import Encoding, Tokenizer
 from mammal.tokenization.errors import MammalError
 from mammal.tokenization.prompt import segment

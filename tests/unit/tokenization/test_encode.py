@@ -9,6 +9,7 @@ from multiprocessing import get_context
 
 import numpy as np
 import pytest
+
 from mammal.tokenization import Prompt, Tokenizer
 from mammal.tokenization.errors import PromptError, UnknownTokenError
 from mammal.tokenization.notices import PromptWarning

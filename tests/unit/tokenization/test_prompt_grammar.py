@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from mammal.tokenization.errors import PromptError
 from mammal.tokenization.prompt import Prompt, Segment, Slot, check_value, find_tags, parse, segment, tag
 

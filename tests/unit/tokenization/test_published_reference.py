@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import tokenizers
 import yaml
+
 from mammal.tokenization import Tokenizer, vocabulary
 
 FOLDERS = ["tokenizer_base", "tokenizer_added", "our own"]

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
+
 from mammal.tokenization import Tokenizer
 from mammal.tokenization.errors import TokenizerError
 
