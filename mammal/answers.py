@@ -52,8 +52,8 @@ def _fields(task: Task, target: str, every_label: bool) -> dict[str, tuple[Holds
     if task.kind == "regression":
         fields: dict[str, tuple[Holds, Read]] = {"prediction": ("number", lambda p: p.value)}
         if target in task.state().get("conformal", {}):
-            fields["low"] = "number", lambda p: p.interval[0]
-            fields["high"] = "number", lambda p: p.interval[1]
+            fields["low"] = "number", lambda p: None if p.interval is None else p.interval[0]
+            fields["high"] = "number", lambda p: None if p.interval is None else p.interval[1]
         return fields
     if task.kind == "classification":
         fields = {"prediction": ("text", lambda p: p.label), "probability": ("number", lambda p: p.probability)}

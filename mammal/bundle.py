@@ -224,7 +224,7 @@ def _tokenizer(folder: Path, given: str | os.PathLike[str] | Tokenizer | None) -
             where=str(folder),
             hint="copy the folder it was published with, or name one: mammal.load(…, tokenizer=folder)",
         )
-    return Tokenizer.load(folder / TOKENIZER if given is None else given)
+    return Tokenizer.load(folder / TOKENIZER if given is None else os.fspath(given))
 
 
 def _check_tokenizer(tokenizer: Tokenizer, model: MammalModel, expected: str | None, folder: Path) -> None:

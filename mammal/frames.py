@@ -72,7 +72,7 @@ class Table:
         original: the frame, None where the user gave none.
     """
 
-    rows: list[Mapping[str, Any]]
+    rows: Sequence[Mapping[str, Any]]
     original: pd.DataFrame | None = None
 
     def __len__(self) -> int:
@@ -142,6 +142,21 @@ def table(data: Any, reading: Reading) -> Table:
     if items and isinstance(items[0], Mapping):
         reading.check(sorted({str(name) for row in rows for name in row}))
     return Table(rows)
+
+
+def with_targets(inputs: Table, targets: Any, columns: Sequence[str]) -> Table:
+    """Rows with a target for each, in the column where it is looked for.
+
+    Raises:
+        DataError: there are more or fewer targets than rows, or several columns for them.
+    """
+    if len(columns) != 1:
+        raise DataError(f"the task has {len(columns)} target columns: give them in the rows", where="targets")
+    targets = [targets] if isinstance(targets, str) else list(targets)
+    if len(targets) != len(inputs.rows):
+        raise DataError(f"{len(targets)} targets for {len(inputs.rows)} rows", where="targets")
+    rows = [{**row, columns[0]: target} for row, target in zip(inputs.rows, targets, strict=True)]
+    return Table(rows, inputs.original)
 
 
 def _records(frame: pd.DataFrame, names: Sequence[Any]) -> list[Mapping[str, Any]]:

@@ -17,8 +17,7 @@ import numpy as np
 
 from mammal.answers import ERROR
 from mammal.choose import TaskLike, entity_task, find_task, the_only, variant
-from mammal.errors import DataError
-from mammal.frames import Reading, Table, table
+from mammal.frames import Reading, Table, table, with_targets
 from mammal.prompts import PROMPT, TARGET, is_prompt
 from mammal.questions import Embed, Generate, Predict, Question, Score
 from mammal.walk import Pace, Progress, Refused
@@ -264,7 +263,12 @@ class Mammal:
         """
         chosen = None if is_prompt(data) else self.find_task(task, columns)
         question = Score(self.model, self.tokenizer, chosen, self.pace, prefix=prefix)
-        given = table(data, question.reading) if targets is None else _with_targets(data, targets, chosen)
+        if targets is None:
+            given = table(data, question.reading)
+        elif chosen is None:
+            given = with_targets(table(data, Reading((PROMPT,))), targets, (TARGET,))
+        else:
+            given = with_targets(table(data, Reading.of_task(chosen)), targets, chosen.target_columns)
         return self._frame(question, given, prefix, progress)
 
     def finetune(
@@ -295,29 +299,14 @@ class Mammal:
         """Writes a bundle with this model, its tokenizer and its tasks (see `mammal.bundle.save_bundle`)."""
         from mammal.bundle import save_bundle
 
-        tasks = list(
-            {task.name: task for task in (*self.tasks.values(), *([self._chosen] * bool(self._chosen)))}.values()
-        )
+        chosen = {} if self._chosen is None else {self._chosen.name: self._chosen}
+        tasks = list({**self.tasks, **chosen}.values())
         return save_bundle(
             folder, self.model, self.tokenizer, tasks, self.metrics if metrics is None else metrics, card, dtype=dtype
         )
 
     def _frame(self, question: Question, given: Table, prefix: str, progress: Progress | None) -> pd.DataFrame:
         return given.frame(question.columns, question.ask(given.rows, progress=progress), f"{prefix}{ERROR}")
-
-
-def _with_targets(data: Any, targets: Sequence[Any], task: Task | None) -> Table:
-    """Inputs with a target for each, in the column where it is looked for."""
-    inputs = Reading((PROMPT,)) if task is None else Reading.of_task(task)
-    outputs = [TARGET] if task is None else task.target_columns
-    if len(outputs) != 1:
-        raise DataError(f"the task has {len(outputs)} target columns: give them in the rows", where="targets")
-    given = table(data, inputs)
-    targets = [targets] if isinstance(targets, str) else list(targets)
-    if len(targets) != len(given.rows):
-        raise DataError(f"{len(targets)} targets for {len(given.rows)} rows", where="targets")
-    rows = [{**row, outputs[0]: target} for row, target in zip(given.rows, targets, strict=True)]
-    return Table(rows, given.original)
 
 
 def _warn_of_refused(answers: Sequence[object]) -> None:

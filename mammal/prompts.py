@@ -42,8 +42,9 @@ class PromptEncoder:
     def key(self, row: Row) -> Hashable:
         return str(row.get(PROMPT)), str(row.get(TARGET)) if self.target else None
 
-    def encode(self, rows: Sequence[Row], row_ids: Sequence[int]) -> tuple[list[Example], list[tuple[int, str]]]:
-        examples, errors = [], []
+    def encode(self, rows: Sequence[Row], row_ids: Sequence[int]) -> tuple[list[Example], list[tuple[object, str]]]:
+        examples: list[Example] = []
+        errors: list[tuple[object, str]] = []
         for row, row_id in zip(rows, row_ids, strict=True):
             try:
                 examples.append(self._example(row, row_id))

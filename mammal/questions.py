@@ -21,7 +21,6 @@ from mammal.walk import Encoder, Pace, Progress, Refused, Row, TaskEncoder
 if TYPE_CHECKING:
     from mammal.decoding import GenerationConfig
     from mammal.model.model import MammalModel
-    from mammal.tasks.prediction import Prediction
     from mammal.tasks.task import Task
     from mammal.tokenization import Tokenizer
     from mammal.verbs import Sample
@@ -63,6 +62,8 @@ class Predict(Question):
         prefix: put before the names of the columns.
     """
 
+    task: Task
+
     def __init__(
         self,
         model: MammalModel,
@@ -84,19 +85,16 @@ class Predict(Question):
         self._fields = answer_columns(task, prefix=prefix, every_label=every_label)
         self.columns = list(self._fields)
 
-    def predictions(self, rows: Sequence[Row], *, progress: Progress | None = None) -> list[Prediction]:
-        """The answers as objects."""
-        from mammal.verbs import predict_rows
-
-        return predict_rows(self.model, self.task, rows, pace=self.pace, progress=progress)
-
     def ask(
         self, rows: Sequence[Row], *, part: int = 0, progress: Progress | None = None
     ) -> list[list[Record] | Refused]:
+        from mammal.verbs import predict_rows
+
+        predictions = predict_rows(self.model, self.task, rows, pace=self.pace, progress=progress)
         reads = self._fields.values()
         return [
             Refused(said.error) if said.error is not None else [tuple(read(said) for read in reads)]
-            for said in self.predictions(rows, progress=progress)
+            for said in predictions
         ]
 
 

@@ -134,10 +134,9 @@ def generate_rows(
         drawn = replace(config, num_return_sequences=count, seed=derived_seed(config.seed, number))
         narrow = replace(pace, rows=max(1, pace.rows // max(count, config.num_beams)))
         last = progress if number == len(rounds) - 1 else None
-        for i, given in enumerate(
-            _run(model, rows, encoder, _drawing(model, drawn), narrow, last, merge=not config.do_sample)
-        ):
-            collected[i] = given if isinstance(given, Refused) else [*collected[i], *given]
+        made = _run(model, rows, encoder, _drawing(model, drawn), narrow, last, merge=not config.do_sample)
+        for i, (held, given) in enumerate(zip(collected, made, strict=True)):
+            collected[i] = given if isinstance(given, Refused) or isinstance(held, Refused) else held + given
     return collected
 
 
@@ -145,8 +144,8 @@ def _drawing(model: MammalModel, config: GenerationConfig) -> Callable[[Batch], 
     def answer(batch: Batch) -> Sequence[list[Sample]]:
         made = generate(model, batch.to(model.device), replace(config, allowed_ids=batch.candidates_V))
         return [
-            [Sample(tuple(ids.tolist()), score) for ids, score in zip(*row, strict=True)]
-            for row in zip(made.ids_list, made.scores, strict=True)
+            [Sample(tuple(ids.tolist()), score) for ids, score in zip(row_ids, row_scores, strict=True)]
+            for row_ids, row_scores in zip(made.ids_list, made.scores, strict=True)
         ]
 
     return answer

@@ -49,7 +49,7 @@ class Encoder(Protocol):
     def key(self, row: Row) -> Hashable:
         """Rows with equal keys have equal answers."""
 
-    def encode(self, rows: Sequence[Row], row_ids: Sequence[int]) -> tuple[list[Example], list[tuple[int, str]]]:
+    def encode(self, rows: Sequence[Row], row_ids: Sequence[int]) -> tuple[list[Example], list[tuple[object, str]]]:
         """Examples of the rows that can be encoded, and (row id, reason) of the others."""
 
     def collate(self, examples: Sequence[Example]) -> Batch:
@@ -72,7 +72,7 @@ class TaskEncoder:
         columns = [*self.task.columns, *(self.task.target_columns if self.target else ())]
         return tuple(_plain(row.get(column, row.get(aliases.get(column)))) for column in columns)
 
-    def encode(self, rows: Sequence[Row], row_ids: Sequence[int]) -> tuple[list[Example], list[tuple[int, str]]]:
+    def encode(self, rows: Sequence[Row], row_ids: Sequence[int]) -> tuple[list[Example], list[tuple[object, str]]]:
         from mammal.tasks.batching import encode_rows
 
         return encode_rows(self.task, rows, row_ids, target=self.target)
@@ -103,7 +103,7 @@ def walk(
     first: dict[Hashable, int] = {}
     keys = (encoder.key(row) if merge else number for number, row in enumerate(rows))
     leaders = [first.setdefault(key, number) for number, key in enumerate(keys)]
-    answers: dict[int, T | Refused] = {}
+    answers: dict[object, T | Refused] = {}
     for window in _windows(iter(first.values()), pace.window):
         answers.update(_answer_window(rows, window, encoder, answer, pace))
         if progress is not None:
@@ -119,7 +119,7 @@ def _answer_window(
     encoder: Encoder,
     answer: Callable[[Batch], Sequence[T]],
     pace: Pace,
-) -> Iterator[tuple[int, T | Refused]]:
+) -> Iterator[tuple[object, T | Refused]]:
     from mammal.tasks.batching import token_batches
 
     examples, errors = encoder.encode([rows[number] for number in window], window)
@@ -129,7 +129,7 @@ def _answer_window(
     for chosen in token_batches(lengths, pace.tokens, max_rows=pace.rows, window=pace.window):
         batch = encoder.collate([examples[i] for i in chosen])
         for i, given in zip(chosen, answer(batch), strict=True):
-            yield examples[i].row_id, given  # type: ignore[misc]
+            yield examples[i].row_id, given
 
 
 def _windows(numbers: Iterator[int], size: int) -> Iterator[list[int]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,13 +85,13 @@ class JobInput:
             yield min(size, total - start), self.schema.empty_table()
 
 
-def open_input(path: str | Path) -> JobInput:
+def open_input(path: str | os.PathLike[str]) -> JobInput:
     """Looks at a file; ragged formats are read once for their columns.
 
     Raises:
         DataError: there is no such file, or it can't be read.
     """
-    file = existing_file(path)
+    file = existing_file(Path(path).expanduser())
     form = file_format(file)
     if form == "parquet":
         try:
