@@ -107,7 +107,7 @@ def best_threshold(truth_N: np.ndarray, positive_N: np.ndarray) -> float:
     misses, rejections = positives - hits, total - positives - false_alarms
     product = cuts * float(positives) * (total - positives) * (total - cuts)
     mcc = (hits * rejections - false_alarms * misses) / np.sqrt(np.maximum(product, 1.0))
-    if mcc.max() <= 0:
+    if mcc.max() <= 1e-12:
         return 0.5
     thresholds = (sorted_p[cuts - 1] + sorted_p[cuts]) / 2
     best = np.flatnonzero(mcc >= mcc.max() - 1e-12)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from mammal.tasks.cells import Row, as_number, as_required_text, missing_column
 from mammal.tasks.chemistry import standardise
 from mammal.tasks.collate import collate
 from mammal.tasks.columns import prompt_columns
+from mammal.tasks.descriptors import DescriptorScale
 from mammal.tasks.errors import DataError, TaskError
 from mammal.tasks.example import Example
 from mammal.tasks.metrics import Answers, evaluate, intervals
@@ -57,7 +59,12 @@ class Task(ABC):
         self.columns, self.target_columns = columns.inputs, columns.targets
         self.molecules, self.sequences = frozenset(columns.molecules), frozenset(columns.sequences)
         self.numbers = frozenset(slot.column for slot in self.template.slots if slot.kind in ("scalar", "digits"))
+        self.described = [slot for slot in self.template.slots if slot.kind == "descriptors"]
+        self.descriptor_scales: dict[str, DescriptorScale] = {}
         self.epoch = 0
+        if any(slot.kind == "embeddings" for slot in self.template.slots):
+            hint = "encode prompts by hand: Tokenizer.encode(prompt, sample=...)"
+            raise TaskError("a task has nothing that computes external embeddings", hint=hint)
 
     @property
     def name(self) -> str:
@@ -90,7 +97,9 @@ class Task(ABC):
 
     def render(self, row: Row, *, target: bool = False) -> Prompt:
         """The prompt of a row; with `target` also the text of the answer, as it would stand on the wire."""
-        return self.template.render(self.prepare(row, target=target), target=target)
+        values = self.prepare(row, target=target)
+        prompt = self.template.render(values, target=target)
+        return replace(prompt, sample=self._described(values)) if self.described else prompt
 
     def render_for_encoding(self, row: Row, *, target: bool = False) -> Prompt:
         """As `render`, without a target text that `encode_prepared` does not read."""
@@ -161,18 +170,26 @@ class Task(ABC):
 
     # Fitting
 
-    def fit(self, rows: Sequence[Row]) -> None:  # noqa: B027 - a kind may have nothing to fit
-        """Learn from the training rows what prompts and answers need (label scale); forgets any calibration."""
+    def fit(self, rows: Sequence[Row]) -> None:
+        """Learn from the training rows what prompts and answers need (scales); forgets any calibration.
+
+        Raises:
+            TaskError: the rows can't teach it.
+        """
+        for slot in self.described:
+            self.descriptor_scales[slot.column] = DescriptorScale.fit(self._readable(rows, slot.column))
 
     def calibrate(self, predictions: Sequence[Prediction], rows: Sequence[Row]) -> None:  # noqa: B027
         """Fit calibration on predictions for validation rows; kinds without one do nothing."""
 
     def state(self) -> dict[str, Any]:
         """What was fitted, as plain values for the bundle's `task.yaml`."""
-        return {}
+        return {"descriptors": {c: s.state() for c, s in self.descriptor_scales.items()}} if self.described else {}
 
-    def load_state(self, state: Mapping[str, Any]) -> None:  # noqa: B027
+    def load_state(self, state: Mapping[str, Any]) -> None:
         """Take back what `state` gave."""
+        stored = state.get("descriptors", {})
+        self.descriptor_scales = {column: DescriptorScale.from_state(s) for column, s in stored.items()}
 
     # Judging
 
@@ -215,6 +232,21 @@ class Task(ABC):
             as_number(text, column)
         return text
 
+    def _described(self, values: Mapping[str, str]) -> dict[str, np.ndarray]:
+        """Numbers of the descriptors slots, by the name that the prompt calls them."""
+        if not self.descriptor_scales:
+            raise unfitted(self.name, "descriptors")
+        return {slot.key: self.descriptor_scales[slot.column].of(values[slot.column]) for slot in self.described}
+
+    def _readable(self, rows: Sequence[Row], column: str) -> list[str]:
+        texts = []
+        for row in rows:
+            try:
+                texts.append(self._text(row, column))
+            except DataError:  # set aside when it is encoded, with this reason
+                continue
+        return texts
+
     def mask_positions(self, encoding: Encoding) -> np.ndarray:
         """Positions of the `<MASK>` tokens, in order.
 
@@ -226,6 +258,12 @@ class Task(ABC):
         if len(found) != wanted:
             raise DataError(f"truncation left {len(found)} <MASK> in the prompt for {wanted} targets")
         return found
+
+
+def unfitted(name: str, what: str) -> TaskError:
+    """The error for a task that was never fitted."""
+    hint = "load the task from a bundle, or call fit(train_rows)"
+    return TaskError(f"the scale of {name}'s {what} is not known yet", hint=hint)
 
 
 def build_task(config: TaskConfig, tokenizer: Tokenizer) -> Task:

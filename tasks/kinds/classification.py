@@ -95,6 +95,7 @@ class ClassificationTask(Task):
         Raises:
             TaskError: a column has fewer.
         """
+        super().fit(rows)
         self.calibrations = {}
         indices_NK = np.array([self._indices(row) for row in rows]).reshape(len(rows), -1)
         for k, column in enumerate(self.target_columns):
@@ -118,9 +119,10 @@ class ClassificationTask(Task):
 
     def state(self) -> dict[str, Any]:
         calibrations = {column: c.state() for column, c in self.calibrations.items()}
-        return {"labels": list(self.labels.labels), "calibration": calibrations}
+        return super().state() | {"labels": list(self.labels.labels), "calibration": calibrations}
 
     def load_state(self, state: Mapping[str, Any]) -> None:
+        super().load_state(state)
         labels = state.get("labels", self.labels.labels)
         if list(labels) != self.labels.labels:
             raise TaskError(f"the stored labels {list(labels)} are not the task's {self.labels.labels}")

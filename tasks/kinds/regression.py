@@ -15,14 +15,14 @@ from torch import Tensor
 from mammal.tasks.batch import IGNORE, Batch, ModelOutput
 from mammal.tasks.calibration import ConformalInterval
 from mammal.tasks.cells import Row, as_number, cell, is_missing
-from mammal.tasks.errors import DataError, TaskError
+from mammal.tasks.errors import DataError
 from mammal.tasks.example import Example, Target
 from mammal.tasks.losses import value_loss
 from mammal.tasks.metrics import Answers
 from mammal.tasks.prediction import Prediction
 from mammal.tasks.scaling import Scale
 from mammal.tasks.schema import TaskConfig
-from mammal.tasks.task import Task
+from mammal.tasks.task import Task, unfitted
 from mammal.tokenization.encoding import Encoding
 
 if TYPE_CHECKING:
@@ -69,6 +69,7 @@ class RegressionTask(Task):
 
     def fit(self, rows: Sequence[Row]) -> None:
         """Mean and standard deviation of each target over the training rows, unless the declaration gives them."""
+        super().fit(rows)
         self.conformal = {}
         if self.fixed_scale:
             return
@@ -84,9 +85,10 @@ class RegressionTask(Task):
     def state(self) -> dict[str, Any]:
         scales = {c: s.state() for c, s in self.scales.items() if s is not None}
         conformal = {c: i.state() for c, i in self.conformal.items()}
-        return {"unit": self.config.unit, "scales": scales, "conformal": conformal}
+        return super().state() | {"unit": self.config.unit, "scales": scales, "conformal": conformal}
 
     def load_state(self, state: Mapping[str, Any]) -> None:
+        super().load_state(state)
         for column, scale in state.get("scales", {}).items():
             self.scales[column] = Scale(float(scale["mean"]), float(scale["std"]))
         self.conformal = {c: ConformalInterval.from_state(i) for c, i in state.get("conformal", {}).items()}
@@ -115,8 +117,7 @@ class RegressionTask(Task):
     def _scale(self, column: str) -> Scale:
         scale = self.scales[column]
         if scale is None:
-            hint = "load the task from a bundle, call fit(train_rows), or declare scale.mean and scale.std"
-            raise TaskError(f"the label scale of {self.name} is not known yet", hint=hint)
+            raise unfitted(self.name, f"label {column!r}")
         return scale
 
     def _prediction(self, row_id: object, values_K: np.ndarray) -> Prediction:

@@ -58,7 +58,7 @@ def test_the_state_brings_scale_and_interval_back(task: Task, make: Make):
     ]
     task.calibrate(said, rows)
     fresh = make("regression", "<MASK> {smiles:smiles}", "{y:scalar}")
-    with pytest.raises(TaskError, match="label scale"):
+    with pytest.raises(TaskError, match="not known yet"):
         fresh.decode(ModelOutput(values_DR=torch.zeros(1, 1)), batch_of(task, ROWS[:1]))
     fresh.load_state(task.state())
     (prediction,) = fresh.decode(ModelOutput(values_DR=torch.zeros(1, 1)), batch_of(task, ROWS[:1]))
