@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from pathlib import Path
 
 import numpy as np
@@ -64,18 +65,51 @@ def test_answers_are_in_the_unit_of_the_training_file(fresh: mammal.Mammal) -> N
     np.testing.assert_allclose(raw, 200 + 50 * fresh.predict(MOLECULES).prediction, rtol=1e-6)
 
 
-def test_published_checkpoint_and_task_give_the_published_number(shared: Path) -> None:
-    """Prompts 4 and 5 of the recorded outputs are affinity prompts: pKd = scalar at <MASK> * std + mean."""
-    fixtures = shared / "compat" / "fixtures"
-    scalars = np.load(fixtures / "golden_outputs.npz")["gated.enc.scalars"][[4, 5], 0]
-    prompts = json.loads((fixtures / "golden_outputs.json").read_text())["prompts"][4:6]
-    values = [
-        [part.split("<SEQUENCE_NATURAL_END>")[0] for part in p.split("<SEQUENCE_NATURAL_START>")[1:]] for p in prompts
-    ]
-    model = mammal.load(fixtures / "checkpoints" / "finetune_dir" / "best_epoch.ckpt", task="dti_bindingdb_pkd")
-    frame = model.predict(pd.DataFrame(values, columns=["target", "drug"]))
+class Published:
+    """The published checkpoint shape with recorded outputs, and the values that stand in its recorded prompts."""
+
+    def __init__(self, shared: Path):
+        fixtures = shared / "compat" / "fixtures"
+        self.checkpoint = fixtures / "checkpoints" / "finetune_dir" / "best_epoch.ckpt"
+        self.arrays = np.load(fixtures / "golden_outputs.npz")
+        recorded = json.loads((fixtures / "golden_outputs.json").read_text())
+        self.columns = recorded["cols"]
+        pattern = "<SEQUENCE_NATURAL_START>(.*?)<SEQUENCE_NATURAL_END>"
+        self.values = [tuple(re.findall(pattern, prompt)) for prompt in recorded["prompts"]]
+
+    def class_logits(self, prompts: list[int]) -> tuple[np.ndarray, np.ndarray]:
+        """Recorded logits of `<0>` and `<1>` at the class position [prompts, 2], and log-sum-exp over all tokens."""
+        places = [self.columns.index(44), self.columns.index(45)]
+        logits = self.arrays["gated.dec.logits.cols"][prompts, 1][:, places]
+        return logits.astype(np.float64), self.arrays["gated.dec.logits.logsumexp"][prompts, 1].astype(np.float64)
+
+
+@pytest.fixture(scope="module")
+def published(shared: Path) -> Published:
+    return Published(shared)
+
+
+def test_published_affinities(published: Published) -> None:
+    """pKd = scalar at `<MASK>` * std + mean, with the constants of the published split."""
+    model = mammal.load(published.checkpoint, task="dti_bindingdb_pkd")
+    frame = model.predict([published.values[4], published.values[5]])
+    scalars = published.arrays["gated.enc.scalars"][[4, 5], 0]
     assert frame.error.isna().all()
     np.testing.assert_allclose(frame.prediction, scalars * 1.33808027428196 + 5.79384684128215, atol=2e-4)
+
+
+@pytest.mark.parametrize(
+    ("task", "prompts"), [("ppi", [0, 1]), ("protein_solubility", [2, 3]), ("moleculenet_clintox_tox", [7, 8])]
+)
+def test_published_probabilities(published: Published, task: str, prompts: list[int]) -> None:
+    """Normalised over the two classes, and raw over the whole vocabulary as the published code gives them."""
+    model = mammal.load(published.checkpoint, task=task)
+    rows = [published.values[prompt] for prompt in prompts]
+    logits, normaliser = published.class_logits(prompts)
+    two_classes = 1 / (1 + np.exp(logits[:, 0] - logits[:, 1]))
+    np.testing.assert_allclose(model.predict(rows).probability, two_classes, atol=1e-5)
+    raw = np.exp(logits[:, 1] - normaliser)
+    np.testing.assert_allclose(model.predict(rows, vocabulary=True).probability, raw, rtol=1e-4)
 
 
 @pytest.mark.parametrize("task", ["bbbp", "melting_point"])
