@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -73,7 +73,9 @@ class Batch:
         return self._map(Tensor.pin_memory)
 
     def _map(self, change: Callable[[Tensor], Tensor]) -> Batch:
-        changed = {f.name: change(v) for f in fields(self) if isinstance(v := getattr(self, f.name), Tensor)}
+        changed: dict[str, Any] = {
+            f.name: change(v) for f in fields(self) if isinstance(v := getattr(self, f.name), Tensor)
+        }
         changed["embeddings"] = tuple((row, start, change(vectors)) for row, start, vectors in self.embeddings)
         return replace(self, **changed)
 

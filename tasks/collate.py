@@ -6,6 +6,7 @@ Shapes: as in `mammal.tasks.batch`.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -55,7 +56,7 @@ def collate(
     )
 
 
-def _encoder_parts(examples: Sequence[Example]) -> dict[str, Tensor | None]:
+def _encoder_parts(examples: Sequence[Example]) -> dict[str, Any]:
     reads = [e.read_R if e.read_R is not None else np.zeros(0, np.int64) for e in examples]
     labels = [e.labels_R for e in examples]
     values = [e.label_values_R for e in examples]
@@ -66,7 +67,7 @@ def _encoder_parts(examples: Sequence[Example]) -> dict[str, Tensor | None]:
     }
 
 
-def _decoder_parts(examples: Sequence[Example], pad_id: int, start_id: int) -> dict[str, Tensor | None]:
+def _decoder_parts(examples: Sequence[Example], pad_id: int, start_id: int) -> dict[str, Any]:
     """Decoder rows of all examples; a row without targets decodes from `<DECODER_START>` alone."""
     start = Target(np.array([pad_id]), np.array([0]))
     rows = [(row, target) for row, e in enumerate(examples) for target in (e.targets or (start,))]

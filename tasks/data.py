@@ -41,7 +41,7 @@ class SplitData:
 
     def rows(self, name: str) -> list[dict[str, Any]]:
         """The same as mappings."""
-        return self.part(name).to_dict("records")  # type: ignore[return-value]
+        return self.part(name).to_dict("records")
 
 
 def load_dataset(data: DataConfig, paths: Mapping[str, object] | None = None) -> pd.DataFrame:

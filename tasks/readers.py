@@ -65,7 +65,7 @@ def iter_tables(path: str | Path, chunk: int = CHUNK) -> Iterator[pd.DataFrame]:
 def iter_rows(path: str | Path, chunk: int = CHUNK) -> Iterator[dict[str, Any]]:
     """A file row by row."""
     for frame in iter_tables(path, chunk):
-        yield from frame.to_dict("records")  # type: ignore[misc]
+        yield from frame.to_dict("records")
 
 
 def file_format(path: str | Path) -> str:
@@ -186,7 +186,8 @@ def _smi(file: Path, chunk: int) -> Iterator[pd.DataFrame]:
 
 def _fasta(file: Path, chunk: int) -> Iterator[pd.DataFrame]:
     def records() -> Iterator[dict[str, Any]]:
-        header, parts = None, []
+        header: str | None = None
+        parts: list[str] = []
         with _text(file) as lines:
             for number, line in enumerate(lines, start=1):
                 text = line.strip()
@@ -217,7 +218,7 @@ def _frames(records: Iterable[dict[str, Any]], chunk: int) -> Iterator[pd.DataFr
         yield pd.DataFrame(rows)
 
 
-def _bytes(file: Path) -> IO[bytes]:
+def _bytes(file: Path) -> IO[bytes] | gzip.GzipFile:
     return gzip.open(file, "rb") if file.suffix == ".gz" else file.open("rb")
 
 

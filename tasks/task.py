@@ -113,12 +113,13 @@ class Task(ABC):
 
     def encode_prepared(self, rendered: Sequence[tuple[object, Row, Prompt]], *, target: bool) -> list[Example]:
         """Rows with their prompts, encoded together (the fast path of `encode`)."""
-        limits, how = self.config.max_len, {"on_unknown": self.config.on_unknown}
+        limits = self.config.max_len
+        how: dict[str, Any] = {"on_unknown": self.config.on_unknown}
         prompts = [prompt for _, _, prompt in rendered]
         encodings = self.tokenizer.encode_batch(prompts, max_len=limits.input, **how)
         targets: Sequence[Encoding | None] = [None] * len(prompts)
         if target and self.target_is_text and self.template.target is not None:
-            targets = self.tokenizer.encode_batch([p.target for p in prompts], max_len=limits.target, **how)
+            targets = self.tokenizer.encode_batch([str(p.target) for p in prompts], max_len=limits.target, **how)
         return [
             self.example(row_id, row, encoding, text, target=target)
             for (row_id, row, _), encoding, text in zip(rendered, encodings, targets, strict=True)

@@ -1,11 +1,21 @@
 """One class for each kind of task. A new kind is one class here, one preset in `configs/task`, one schema entry."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
 from mammal.tasks.kinds.classification import ClassificationTask
 from mammal.tasks.kinds.denoising import DenoisingTask
 from mammal.tasks.kinds.generation import GenerationTask
 from mammal.tasks.kinds.regression import RegressionTask
 
-KINDS = {
+if TYPE_CHECKING:
+    from mammal.tasks.schema import TaskConfig
+    from mammal.tasks.task import Task
+    from mammal.tokenization.tokenizer import Tokenizer
+
+KINDS: dict[str, Callable[[TaskConfig, Tokenizer], Task]] = {
     "classification": ClassificationTask,
     "regression": RegressionTask,
     "generation": GenerationTask,
