@@ -122,8 +122,11 @@ class AlphabetFile:
     @property
     def merges(self) -> list[tuple[str, str]]:
         """BPE rules, first wins; older files write "a b" where newer ones write ["a", "b"]."""
-        merges = self.model.get("merges", [])
-        return [tuple(rule.split(" ")) if isinstance(rule, str) else tuple(rule) for rule in merges]
+        rules = (rule.split(" ") if isinstance(rule, str) else rule for rule in self.model.get("merges", []))
+        try:
+            return [(left, right) for left, right in rules]
+        except (TypeError, ValueError):
+            raise TokenizerError(f"a merge of alphabet {self.name} is no pair") from None
 
     @property
     def split(self) -> Split | None:
@@ -232,7 +235,7 @@ class AlphabetFile:
 
     def _check_rules(self) -> None:
         """Reading the rules refuses those that are not supported."""
-        _ = self.split, self.folding
+        _ = self.split, self.folding, self.merges
 
 
 def _replacements(normalizer: Mapping[str, Any] | None, name: str) -> dict[int, int]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 from bisect import bisect_right
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +23,7 @@ from mammal.tokenization.prompt import (
     SCALARS_FROM_DICT,
     SCALARS_LITERALS,
     Segment,
+    Tag,
     find_tags,
     parse,
     place,
@@ -62,6 +63,7 @@ class _Row:
         values: (position, value).
         embeddings: (position, vectors).
         is_cut: some segment lost tokens.
+        unknown_tag: the first tag that an alphabet read as characters, and where it begins in the prompt.
     """
 
     def __init__(self) -> None:
@@ -71,6 +73,7 @@ class _Row:
         self.embeddings: list[tuple[int, np.ndarray]] = []
         self.length = 0
         self.is_cut = False
+        self.unknown_tag: Tag | None = None
 
     def add_placeholders(self, segment: Segment, ids: np.ndarray) -> None:
         """Add tokens that stand for numbers or vectors."""
@@ -119,7 +122,7 @@ class PromptEncoder:
         row = _Row()
         for segment in segments:
             if (alphabet := self.alphabets.get(segment.alphabet)) is not None:
-                self._read_text(segment, alphabet, row, options, notices)
+                self._read_text(segment, alphabet, row)
             elif segment.alphabet in (SCALARS_LITERALS, SCALARS_FROM_DICT):
                 self._read_scalars(segment, sample, row)
             elif segment.is_embedding:
@@ -127,8 +130,8 @@ class PromptEncoder:
             else:
                 raise self._unknown_alphabet(segment)
         encoding = self._lay_out(text, row, options)
-        if np.count_nonzero(encoding.ids_L == self._unknown_id):
-            _refuse_or_warn(options, notices, "unknown", lambda: unknown_token(segments, encoding, self))
+        if row.unknown_tag or np.count_nonzero(encoding.ids_L == self._unknown_id):
+            self._refuse_or_warn(segments, row, encoding, options, notices)
         if options.require_eos and (row.is_cut or row.length > len(encoding)):
             self._check_eos_kept(encoding, notices)
         return encoding
@@ -139,9 +142,7 @@ class PromptEncoder:
             return np.full(count, self.specials.ids[token], dtype=np.int32)
         return self._first.encode(token * count)
 
-    def _read_text(
-        self, segment: Segment, alphabet: SubTokenizer, row: _Row, options: Options, notices: Notices
-    ) -> None:
+    def _read_text(self, segment: Segment, alphabet: SubTokenizer, row: _Row) -> None:
         chunks, values, length, start = [], [], 0, segment.start
         for i, part in enumerate(self.specials.cut(segment.text)):
             if i % 2:
@@ -154,8 +155,8 @@ class PromptEncoder:
                 values += _values_on_tokens(marks, alphabet.spans(text), length)
             else:
                 ids = alphabet.encode(part)
-                if "<" in part and alphabet.splits_tags:
-                    self._check_tags(part, start, options, notices)
+                if "<" in part and alphabet.splits_tags and row.unknown_tag is None:
+                    row.unknown_tag = next((Tag(tag.text, start + tag.start) for tag in find_tags(part)), None)
             chunks.append(ids)
             length += len(ids)
             start += len(part)
@@ -214,11 +215,21 @@ class PromptEncoder:
         if self.specials.ids.get(EOS) not in encoding.ids_L:
             notices.add("eos", lambda: f"{EOS} was cut off: the prompt is longer than its MAX-LEN or max_len allows")
 
-    def _check_tags(self, part: str, start: int, options: Options, notices: Notices) -> None:
-        """Tell of a tag that this alphabet would read as characters."""
-        if tags := find_tags(part):
-            position = start + tags[0].start
-            _refuse_or_warn(options, notices, "tag", lambda: unknown_tag(tags[0].text, position, self.specials.ids))
+    def _refuse_or_warn(
+        self, segments: list[Segment], row: _Row, encoding: Encoding, options: Options, notices: Notices
+    ) -> None:
+        """Deal with unknown text as `options.on_unknown` says."""
+
+        def error() -> UnknownTokenError:
+            if row.unknown_tag:
+                return unknown_tag(row.unknown_tag, self.specials.ids)
+            return unknown_token(segments, encoding, self)
+
+        if options.on_unknown == "raise":
+            raise error()
+        if options.on_unknown not in ("warn", None):
+            raise PromptError(f"on_unknown={options.on_unknown!r} is not known", hint="use 'raise' or 'warn'")
+        notices.add("unknown", lambda: str(error()))
 
     def _unknown_alphabet(self, segment: Segment) -> PromptError:
         names = [*self.alphabets, *NUMBERS_AND_EMBEDDINGS]
@@ -249,14 +260,6 @@ def _values_on_tokens(
     """Each value with the token that covers its character."""
     ends = [end for _, end in spans]
     return [(first_token + bisect_right(ends, character), value) for character, value in marks]
-
-
-def _refuse_or_warn(options: Options, notices: Notices, kind: str, error: Callable[[], UnknownTokenError]) -> None:
-    if options.on_unknown == "raise":
-        raise error()
-    if options.on_unknown not in ("warn", None):
-        raise PromptError(f"on_unknown={options.on_unknown!r} is not known", hint="use 'raise' or 'warn'")
-    notices.add(kind, lambda: str(error()))
 
 
 def _check_unicode(text: str) -> None:

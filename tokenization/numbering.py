@@ -80,10 +80,8 @@ def new_specials(tokens: Iterable[str], files: Sequence[AlphabetFile], limits: L
         _check_special(name, files)
     if not names:
         return {}
-    if limits.special is not None:
-        first_id, last_id = max(existing.values()) + 1, limits.special
-    else:
-        first_id, last_id = highest_id(files) + 1, limits.any_token
+    first_id = highest_id(files) + 1 if limits.special is None else max(existing.values()) + 1
+    last_id = limits.any_token if limits.special is None else limits.special
     if last_id is not None and last_id - first_id + 1 < len(names):
         raise TokenizerError(
             f"{len(names)} special tokens don't fit: ids {first_id} to {last_id} are free",

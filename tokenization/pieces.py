@@ -7,6 +7,8 @@ times faster; expressions that might mean something else to it are left to the l
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
+from itertools import accumulate, pairwise
 
 from tokenizers import Regex, pre_tokenizers
 
@@ -31,46 +33,73 @@ _PUBLISHED_SINGLES = {r"<.*?>|\S": "<", r"<.*?>|\[.*?\]|\S": "<["}
 """Expressions that cut text without these characters into its visible characters."""
 
 
-class Splitter:
-    """One cut, see `Split`; None leaves the text in one piece."""
-
-    def __init__(self, split: Split | None):
-        self._split = split
-        self._openers = _PUBLISHED_SINGLES.get(split.pattern) if split and not split.keeps_rest else None
-        self._regex = _to_python(split.pattern) if split else None
-        self._library = _to_library(split) if split and not self._regex else None
+class Splitter(ABC):
+    """One way to cut text; `splitter` makes the right one for a file."""
 
     def gives_single_characters(self, text: str) -> bool:
         """Whether every piece of an ASCII text is one visible character; False where that is not known at a glance."""
+        return False
+
+    @abstractmethod
+    def pieces(self, text: str) -> list[str]:
+        """The pieces in order, none empty."""
+
+    @abstractmethod
+    def spans(self, text: str) -> list[Span]:
+        """The characters [start, end) of every piece."""
+
+
+def splitter(split: Split | None) -> Splitter:
+    """The cut of an alphabet file; None leaves text in one piece."""
+    if split is None:
+        return _Whole()
+    regex = _to_python(split.pattern)
+    return _ByPython(regex, split) if regex else _ByLibrary(split)
+
+
+class _Whole(Splitter):
+    def pieces(self, text: str) -> list[str]:
+        return [text] if text else []
+
+    def spans(self, text: str) -> list[Span]:
+        return [(0, len(text))] if text else []
+
+
+class _ByPython(Splitter):
+    def __init__(self, regex: re.Pattern[str], split: Split):
+        self._regex, self._keeps_rest = regex, split.keeps_rest
+        self._openers = None if split.keeps_rest else _PUBLISHED_SINGLES.get(split.pattern)
+
+    def gives_single_characters(self, text: str) -> bool:
         return self._openers is not None and text.isascii() and not any(opener in text for opener in self._openers)
 
     def pieces(self, text: str) -> list[str]:
-        if self._split is None:
-            return [text] if text else []
-        if self._library is not None:
-            return [piece for piece, _ in self._library.pre_tokenize_str(text)]
         pieces = self._regex.findall(text)
-        if self._split.keeps_rest and len("".join(pieces)) < len(text):
+        if self._keeps_rest and len("".join(pieces)) < len(text):
             return [piece for piece in self._regex.split(text) if piece]
         return pieces
 
     def spans(self, text: str) -> list[Span]:
-        """The characters [start, end) of every piece."""
-        if self._split is None:
-            return [(0, len(text))] if text else []
-        if self._library is not None:
-            return [span for _, span in self._library.pre_tokenize_str(text)]
-        if not self._split.keeps_rest:
+        if not self._keeps_rest:
             return [match.span() for match in self._regex.finditer(text)]
-        spans, start = [], 0
-        for piece in self._regex.split(text):
-            if piece:
-                spans.append((start, start + len(piece)))
-            start += len(piece)
-        return spans
+        ends = list(accumulate(map(len, self.pieces(text))))
+        return list(pairwise([0, *ends]))
+
+
+class _ByLibrary(Splitter):
+    def __init__(self, split: Split):
+        behavior, invert = ("isolated", False) if split.keeps_rest else ("removed", True)
+        self._split = pre_tokenizers.Split(Regex(split.pattern), behavior=behavior, invert=invert)
+
+    def pieces(self, text: str) -> list[str]:
+        return [piece for piece, _ in self._split.pre_tokenize_str(text)]
+
+    def spans(self, text: str) -> list[Span]:
+        return [span for _, span in self._split.pre_tokenize_str(text)]
 
 
 def _to_python(pattern: str) -> re.Pattern[str] | None:
+    """The expression for `re`, one group around it; None if it is not certain to mean the same there."""
     if not _PORTABLE.fullmatch(pattern):
         return None
     try:
@@ -78,8 +107,3 @@ def _to_python(pattern: str) -> re.Pattern[str] | None:
     except re.error:
         return None
     return None if regex.fullmatch("") else regex
-
-
-def _to_library(split: Split) -> pre_tokenizers.Split:
-    behavior, invert = ("isolated", False) if split.keeps_rest else ("removed", True)
-    return pre_tokenizers.Split(Regex(split.pattern), behavior=behavior, invert=invert)

@@ -13,7 +13,8 @@ from tokenizers import models
 
 from mammal.tokenization.alphabet_file import AlphabetFile
 from mammal.tokenization.cache import Cache
-from mammal.tokenization.pieces import Span, Splitter
+from mammal.tokenization.errors import TokenizerError
+from mammal.tokenization.pieces import Span, splitter
 
 _ASCII_BLANKS = b"\t\n\v\f\r "
 _A_VARIANT = "[A/G]"
@@ -40,7 +41,7 @@ class SubTokenizer(ABC):
         self.max_len = file.max_len
         self.has_variants = _A_VARIANT in file.vocab
         self._folding = file.folding
-        self._splitter = Splitter(file.split)
+        self._splitter = splitter(file.split)
 
     def encode(self, text: str) -> np.ndarray:
         """int32 [n] ids of a text without special tokens. The array may be shared: don't write to it."""
@@ -84,7 +85,10 @@ class BytePair(SubTokenizer):
     def __init__(self, file: AlphabetFile):
         super().__init__(file)
         options = {name: file.model.get(name, False) for name in ("fuse_unk", "byte_fallback", "ignore_merges")}
-        self._bpe = models.BPE(vocab=file.vocab, merges=file.merges, unk_token=file.unknown, **options)
+        try:
+            self._bpe = models.BPE(vocab=file.vocab, merges=file.merges, unk_token=file.unknown, **options)
+        except Exception as error:  # the library raises no narrower type
+            raise TokenizerError(f"alphabet {file.name} can't be built: {error}") from None
         self._whole = file.vocab if options["ignore_merges"] else {}
         self._merged: Cache[str, np.ndarray] = Cache(self._merge, max_items=16384)
 

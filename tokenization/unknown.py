@@ -10,18 +10,18 @@ import numpy as np
 
 from mammal.tokenization.encoding import Encoding
 from mammal.tokenization.errors import UnknownTokenError, did_you_mean
-from mammal.tokenization.prompt import NUMBERS_AND_EMBEDDINGS, Segment, find_tags, place
+from mammal.tokenization.prompt import NUMBERS_AND_EMBEDDINGS, Segment, Tag, find_tags, place
 
 if TYPE_CHECKING:
     from mammal.tokenization.encoder import PromptEncoder
 
 
-def unknown_tag(text: str, position: int, specials: Iterable[str]) -> UnknownTokenError:
+def unknown_tag(tag: Tag, specials: Iterable[str]) -> UnknownTokenError:
     """The error for a tag that is no special token."""
     return UnknownTokenError(
-        f"{text} is not a special token of this tokenizer",
-        where=place(position),
-        hint=did_you_mean(text, specials, noun="special token"),
+        f"{tag.text} is not a special token of this tokenizer",
+        where=place(tag.start),
+        hint=did_you_mean(tag.text, specials, noun="special token"),
     )
 
 
@@ -33,11 +33,13 @@ def unknown_token(segments: Sequence[Segment], encoding: Encoding, encoder: Prom
     segment = segments[bisect_right([segment.start for segment in segments], start) - 1]
     if segment.alphabet in NUMBERS_AND_EMBEDDINGS or segment.is_embedding:
         return UnknownTokenError(f"this tokenizer has no token for {segment.alphabet}", where=place(start))
-    for tag in find_tags(segment.text):
-        first = segment.start + tag.start
-        if first <= start < first + len(tag.text) and tag.text not in encoder.specials.ids:
-            return unknown_tag(tag.text, first, encoder.specials.ids)
+    for text, first in find_tags(segment.text):
+        first += segment.start
+        if first <= start < first + len(text) and text not in encoder.specials.ids:
+            return unknown_tag(Tag(text, first), encoder.specials.ids)
     piece = segment.text[start - segment.start : end - segment.start]
+    if piece in encoder.specials.ids:
+        return UnknownTokenError(f"{piece} is written in the prompt", where=place(start))
     upper = piece.upper()
     known = upper != piece and upper in encoder.alphabets[segment.alphabet].vocab
     return UnknownTokenError(

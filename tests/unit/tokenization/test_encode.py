@@ -84,6 +84,18 @@ def test_unknown_text_becomes_unk_and_a_warning_where_that_is_asked_for(tokenize
     assert texts(tokenizer, encoding) == ["M", "<UNK>", "K", "<EOS>"]
 
 
+def test_an_unknown_tag_is_told_once(tokenizer):
+    with pytest.warns(PromptWarning) as caught:
+        tokenizer.encode(f"{SMILES}<BBPB>CC<EOS>", on_unknown="warn")
+    assert len(caught) == 1
+    assert str(caught[0].message).startswith("prompt, character 25: <BBPB> is not a special token")
+
+
+def test_an_unknown_token_written_out_is_named(tokenizer):
+    with pytest.raises(UnknownTokenError, match="<UNK> is written in the prompt"):
+        tokenizer.encode(f"{AA}A<UNK><EOS>")
+
+
 def test_a_misspelt_on_unknown_is_refused(tokenizer):
     with pytest.raises(PromptError, match="use 'raise' or 'warn'"):
         tokenizer.encode(f"{AA}M*K<EOS>", on_unknown="ignore")

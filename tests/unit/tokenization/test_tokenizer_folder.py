@@ -198,6 +198,13 @@ def test_a_missing_file_is_named(folder):
         Tokenizer.load(folder)
 
 
+@pytest.mark.parametrize("merges", [["A B C"], ["AB"], [["A"]], [3], ["A X"]])
+def test_merges_that_make_no_sense_are_refused(folder, merges):
+    change_json(folder, "PAIRS", lambda file: file["model"].update(merges=merges))
+    with pytest.raises(TokenizerError, match="PAIRS"):
+        Tokenizer.load(folder)
+
+
 def test_a_folder_without_tokenizer_is_refused(tmp_path):
     with pytest.raises(TokenizerError, match="holds no tokenizer"):
         Tokenizer.load(tmp_path)
