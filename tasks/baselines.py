@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mammal.tasks.cells import Row, cell, is_missing
+from mammal.tasks.cells import Row
 from mammal.tasks.chemistry import morgan_counts
 from mammal.tasks.prediction import Prediction
 from mammal.tokenization.errors import MammalError
@@ -47,6 +47,7 @@ def baselines(
         return {}
     learned, test_texts = _texts(task, train), _texts(task, test)
     kept = [row for row, texts in zip(train, learned, strict=True) if isinstance(texts, dict)]
+    truth_NK = task.truths(kept)
     train_features = _features(task, [texts for texts in learned if isinstance(texts, dict)])
     asked = [i for i, texts in enumerate(test_texts) if isinstance(texts, dict)]
     test_features = _features(task, [test_texts[i] for i in asked])  # type: ignore[misc]
@@ -54,8 +55,8 @@ def baselines(
     for name, (features, make) in _estimators(task, trees, seed).items():
         if features in train_features:
             by_column = {
-                column: _answers(task, column, make(), kept, train_features[features], test_features[features])
-                for column in task.target_columns
+                column: _answers(task, k, make(), truth_NK, train_features[features], test_features[features])
+                for k, column in enumerate(task.target_columns)
             }
             found[name] = _joined(test_texts, asked, by_column)
     return found
@@ -129,16 +130,14 @@ def _kmer_counts(sequences: Sequence[str]) -> Any:
     return counter.transform(sequences)
 
 
-def _answers(task: Task, column: str, model: Any, rows: Sequence[Row], x_train: Any, x_test: Any) -> list[Prediction]:
-    """Predictions of one target column for the rows of `x_test`."""
-    cells = [cell(row, column, task.config.data.columns) for row in rows]
-    known = [i for i, value in enumerate(cells) if not is_missing(value)]
-    if task.kind == "regression":
-        model.fit(x_train[known], np.array([float(cells[i]) for i in known]))
+def _answers(task: Task, k: int, model: Any, truth_NK: np.ndarray, x_train: Any, x_test: Any) -> list[Prediction]:
+    """Predictions of the k-th target column for the rows of `x_test`."""
+    regression = task.kind == "regression"
+    known = np.flatnonzero(~np.isnan(truth_NK[:, k]) if regression else truth_NK[:, k] >= 0)
+    model.fit(x_train[known], truth_NK[known, k])
+    if regression:
         return [Prediction(i, value=float(value)) for i, value in enumerate(model.predict(x_test))]
-    labels = task.labels  # type: ignore[attr-defined]
-    model.fit(x_train[known], np.array([labels.index(cells[i], column) for i in known]))
-    probability_NC = np.full((x_test.shape[0], len(labels)), _TINY)
+    probability_NC = np.full((x_test.shape[0], len(task.config.labels)), _TINY)
     probability_NC[:, model.classes_] = np.maximum(model.predict_proba(x_test), _TINY)
     return [task.answer(i, np.log(p_C)) for i, p_C in enumerate(probability_NC)]  # type: ignore[attr-defined]
 

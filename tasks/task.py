@@ -211,6 +211,10 @@ class Task(ABC):
     def answers(self, predictions: Sequence[Prediction], rows: Sequence[Row]) -> dict[str, Answers]:
         """Truth beside answer for each target column, over rows that have both."""
 
+    def truths(self, rows: Sequence[Row]) -> np.ndarray:
+        """What rows say of the target columns, [N, K]; kinds that have no labels to count refuse."""
+        raise TaskError(f"{self.name} is a {self.kind} task: its targets are text")
+
     # Helpers of the kinds
 
     def check_columns(self, columns: Sequence[str], *, target: bool = False) -> None:

@@ -11,6 +11,7 @@ Shapes: B rows, K target columns, C classes, W steps of a code, P decoder rows o
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -97,7 +98,7 @@ class ClassificationTask(Task):
         """
         super().fit(rows)
         self.calibrations = {}
-        indices_NK = np.array([self._indices(row) for row in rows]).reshape(len(rows), -1)
+        indices_NK = self.truths(rows)
         for k, column in enumerate(self.target_columns):
             present = np.unique(indices_NK[indices_NK[:, k] >= 0, k])
             if len(present) < 2:
@@ -130,14 +131,21 @@ class ClassificationTask(Task):
         self.calibrations = {column: ClassCalibration.from_state(c) for column, c in stored.items()}
 
     def answers(self, predictions: Sequence[Prediction], rows: Sequence[Row]) -> dict[str, Answers]:
-        truth_NK = np.array([self._indices(row) for row in rows]).reshape(len(rows), -1)
-        found = {}
+        truth_NK, found = self.truths(rows), {}
         for k, column in enumerate(self.target_columns):
             kept = [i for i, p in enumerate(predictions) if p.error is None and truth_NK[i, k] >= 0]
             said = [predictions[i].for_target(column) for i in kept]
             index = np.array([self.labels.index(p.label, column) for p in said], dtype=np.int64)
             found[column] = Answers(truth_NK[kept, k], index, self._probabilities(said))
         return found
+
+    def truths(self, rows: Sequence[Row]) -> np.ndarray:
+        """The rows' classes, int64 [N, K]; -1 where a cell is empty or holds no label of the task."""
+        found_NK = np.full((len(rows), len(self.target_columns)), -1, dtype=np.int64)
+        for n, row in enumerate(rows):
+            with suppress(DataError):
+                found_NK[n] = self._indices(row)
+        return found_NK
 
     def _code_books(self) -> list[CodeBook]:
         """One code book for each target column, read off the encoded targets of all classes."""

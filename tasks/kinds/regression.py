@@ -7,6 +7,7 @@ Shapes: B rows, K target columns.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -73,7 +74,7 @@ class RegressionTask(Task):
         self.conformal = {}
         if self.fixed_scale:
             return
-        numbers_NK = np.array([self._numbers(row) for row in rows], dtype=np.float64).reshape(len(rows), -1)
+        numbers_NK = self.truths(rows)
         for k, column in enumerate(self.target_columns):
             self.scales[column] = Scale.fit(numbers_NK[:, k], column)
 
@@ -94,13 +95,20 @@ class RegressionTask(Task):
         self.conformal = {c: ConformalInterval.from_state(i) for c, i in state.get("conformal", {}).items()}
 
     def answers(self, predictions: Sequence[Prediction], rows: Sequence[Row]) -> dict[str, Answers]:
-        truth_NK = np.array([self._numbers(row) for row in rows], dtype=np.float64).reshape(len(rows), -1)
-        found = {}
+        truth_NK, found = self.truths(rows), {}
         for k, column in enumerate(self.target_columns):
             said = [None if p.error else p.for_target(column).value for p in predictions]
             kept = [i for i, value in enumerate(said) if value is not None and not np.isnan(truth_NK[i, k])]
             found[column] = Answers(truth_NK[kept, k], np.array([said[i] for i in kept], dtype=np.float64))
         return found
+
+    def truths(self, rows: Sequence[Row]) -> np.ndarray:
+        """The rows' numbers in the file's unit, float64 [N, K]; NaN where a cell is empty or holds no number."""
+        found_NK = np.full((len(rows), len(self.target_columns)), np.nan)
+        for n, row in enumerate(rows):
+            with suppress(DataError):
+                found_NK[n] = self._numbers(row)
+        return found_NK
 
     def _numbers(self, row: Row) -> np.ndarray:
         """The row's numbers in the file's unit, NaN where missing, float64 [K]."""

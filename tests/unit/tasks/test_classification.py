@@ -177,6 +177,13 @@ def test_calibration_is_fitted_once_applied_and_carried_in_the_state(binary: Tas
     assert binary.state()["calibration"] == {}
 
 
+def test_rows_with_unknown_labels_teach_and_judge_nothing(binary: Task):
+    rows = [{"smiles": "C", "y": "yes"}, {"smiles": "C", "y": "no"}, {"smiles": "C", "y": "maybe"}]
+    binary.fit(rows)
+    said = [Prediction(i, label="yes", value=0.9, probability=0.9) for i in range(3)]
+    assert binary.metrics(said, rows)["accuracy"] == 0.5
+
+
 def test_a_state_with_other_labels_is_refused(binary: Task):
     with pytest.raises(TaskError, match="stored labels"):
         binary.load_state({"labels": ["yes", "no"]})

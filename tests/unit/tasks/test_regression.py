@@ -111,6 +111,13 @@ def test_labels_that_are_no_numbers_are_set_aside(task: Task, value: str):
         task.encode({"smiles": "C", "y": value}, target=True)
 
 
+def test_rows_with_such_labels_teach_and_judge_nothing(task: Task):
+    task.fit([*ROWS, {"smiles": "C", "y": ">500"}, {"smiles": "C", "y": ""}])
+    assert task.scales["y"].mean == pytest.approx(200)
+    said = [Prediction(0, value=100.0), Prediction(1, value=5.0)]
+    assert task.metrics(said, [ROWS[0], {"smiles": "C", "y": ">500"}])["rmse"] == 0
+
+
 def test_fit_needs_two_different_numbers(task: Task):
     with pytest.raises(TaskError, match="two different numbers"):
         task.fit([{"smiles": "C", "y": "1"}, {"smiles": "N", "y": "1.0"}])

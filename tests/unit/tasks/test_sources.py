@@ -4,9 +4,11 @@ import sys
 import types
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
+from mammal.tasks.cells import is_missing
 from mammal.tasks.data import load_data, load_dataset
 from mammal.tasks.errors import DataError, TaskError
 from mammal.tasks.registry import load_task
@@ -115,6 +117,28 @@ def test_given_lipophilicity_is_back_in_logd(shared: Path):
     known = dict(zip(raw["smiles"], raw["lipophilicity"].astype(float), strict=True))
     pairs = [(known[s], y) for s, y in zip(given["smiles"], given["lipophilicity"], strict=True) if s in known]
     assert len(pairs) > 4000 and all(abs(a - b) < 1e-6 for a, b in pairs)
+
+
+def test_moleculenet_comes_through_deepchem_where_there_is_no_copy(monkeypatch: pytest.MonkeyPatch):
+    class Dataset:
+        ids, y, w = np.array(["C", "CC"]), np.array([[1.0, 0.0], [0.0, 1.0]]), np.array([[1.0, 1.0], [1.0, 0.0]])
+
+    asked = {}
+    deepchem = types.ModuleType("deepchem")
+    deepchem.feat = types.SimpleNamespace(DummyFeaturizer=lambda: "dummy")
+    deepchem.molnet = types.SimpleNamespace(
+        load_clintox=lambda **settings: asked.update(settings) or (["FDA_APPROVED", "CT_TOX"], (Dataset,), [])
+    )
+    monkeypatch.setitem(sys.modules, "deepchem", deepchem)
+    frame = load_dataset(DataConfig(source="moleculenet", name="clintox"))
+    assert asked == {"featurizer": "dummy", "splitter": None, "transformers": []}
+    assert frame["CT_TOX"].tolist()[0] == 0 and is_missing(frame["CT_TOX"].tolist()[1]), "weight 0 is no label"
+
+
+def test_without_deepchem_the_error_says_what_to_do(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "deepchem", None)
+    with pytest.raises(DataError, match="pip install deepchem"):
+        load_dataset(DataConfig(source="moleculenet", name="clintox"))
 
 
 def test_tdc_is_asked_for_its_cold_split(monkeypatch: pytest.MonkeyPatch):
