@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mammal.model.layers import Embedding, Linear
+from mammal.model.layers import Embedding, Linear, dropout
 from mammal.model.packing import Packing
 from mammal.model.products import Product
 
@@ -51,21 +51,19 @@ def blocked(dtype: torch.dtype) -> float:
     return max(torch.finfo(dtype).min / 2, -1e30)
 
 
-def attend(q_BHQD: Tensor, k_BHKD: Tensor, v_BHKD: Tensor, bias: Tensor | None, dropout: float = 0.0) -> Tensor:
+def attend(q_BHQD: Tensor, k_BHKD: Tensor, v_BHKD: Tensor, bias: Tensor | None, rate: float = 0.0) -> Tensor:
     """Attention by plain matrix products, for short rows. `bias` broadcasts to [B, H, Q, K]. Returns [B, H, Q, D]."""
     scores_BHQK = q_BHQD @ k_BHKD.transpose(-1, -2)
     if bias is not None:
         scores_BHQK = scores_BHQK + bias
     weights_BHQK = torch.softmax(scores_BHQK, dim=-1, dtype=torch.float32).to(v_BHKD.dtype)
-    if dropout > 0:
-        weights_BHQK = F.dropout(weights_BHQK, dropout)
-    return weights_BHQK @ v_BHKD
+    return dropout(weights_BHQK, rate) @ v_BHKD
 
 
-def attend_fused(q_BHQD: Tensor, k_BHKD: Tensor, v_BHKD: Tensor, bias: Tensor | None, dropout: float = 0.0) -> Tensor:
+def attend_fused(q_BHQD: Tensor, k_BHKD: Tensor, v_BHKD: Tensor, bias: Tensor | None, rate: float = 0.0) -> Tensor:
     """The same in one kernel that never holds all scores, for long rows."""
     bias = None if bias is None else bias.to(q_BHQD.dtype)
-    return F.scaled_dot_product_attention(q_BHQD, k_BHKD, v_BHKD, attn_mask=bias, dropout_p=dropout, scale=1.0)
+    return F.scaled_dot_product_attention(q_BHQD, k_BHKD, v_BHKD, attn_mask=bias, dropout_p=rate, scale=1.0)
 
 
 class PackedAttention:
@@ -89,13 +87,13 @@ class PackedAttention:
         self.by_row = on_cpu and self.fused and queries.splittable and keys.splittable
         self._padded_bias: Tensor | None = None
 
-    def __call__(self, q_MI: Tensor, k_NI: Tensor, v_NI: Tensor, dropout: float = 0.0) -> Tensor:
+    def __call__(self, q_MI: Tensor, k_NI: Tensor, v_NI: Tensor, rate: float = 0.0) -> Tensor:
         """Packed outputs [M, I]."""
         if self.by_row:
-            return self._row_by_row(q_MI, k_NI, v_NI, dropout)
+            return self._row_by_row(q_MI, k_NI, v_NI, rate)
         q_BHQD, k_BHKD, v_BHKD = self._split(self.queries.pad(q_MI)), self.pad_keys(k_NI), self.pad_keys(v_NI)
         product = attend_fused if self.fused or q_MI.is_cuda else attend
-        out_BHQD = product(q_BHQD, k_BHKD, v_BHKD, self.bias(q_MI.dtype), dropout)
+        out_BHQD = product(q_BHQD, k_BHKD, v_BHKD, self.bias(q_MI.dtype), rate)
         return self.queries.pack(out_BHQD.transpose(1, 2).flatten(2))
 
     def pad_keys(self, k_NI: Tensor) -> Tensor:
@@ -116,14 +114,14 @@ class PackedAttention:
     def _split(self, x_BLI: Tensor) -> Tensor:
         return x_BLI.unflatten(2, (self.heads, -1)).transpose(1, 2)
 
-    def _row_by_row(self, q_MI: Tensor, k_NI: Tensor, v_NI: Tensor, dropout: float) -> Tensor:
+    def _row_by_row(self, q_MI: Tensor, k_NI: Tensor, v_NI: Tensor, rate: float) -> Tensor:
         out = []
         queries, keys = self.queries.lengths, self.keys.lengths
         per_row = zip(q_MI.split(queries), k_NI.split(keys), v_NI.split(keys), strict=True)
         for q_QI, k_KI, v_KI in per_row:
             heads = (self._split(x.unsqueeze(0)) for x in (q_QI, k_KI, v_KI))
             bias = None if self.bias_HQK is None else self.bias_HQK[None, :, : len(q_QI), : len(k_KI)]
-            out_1HQD = attend_fused(*heads, bias, dropout)
+            out_1HQD = attend_fused(*heads, bias, rate)
             out.append(out_1HQD.transpose(1, 2).flatten(2).squeeze(0))
         return torch.cat(out)
 

@@ -10,6 +10,9 @@ Shapes: N packed tokens, W input width, O output width.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -21,14 +24,27 @@ _CALLS_TO_REPAY = 24
 """Packing costs about as much as it saves on so many tokens, or on so many calls with few tokens."""
 
 
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "gelu_new": partial(F.gelu, approximate="tanh"),
+    "relu": F.relu,
+    "silu": F.silu,
+}
+_INSIDE = {"gelu_new": ("gelu", "tanh"), "relu": ("relu", "")}
+"""Activations that oneDNN applies to results before it writes them, and how it calls them."""
+
+
 class Product:
     """Applies linear layers that read the same tokens. Holds the copy alone.
 
     The copy is dropped when the weights are seen to have changed (another place in memory, or another version), and in
     any case by a call with gradients, because fused optimizers change weights without counting a version.
+
+    Args:
+        activation: applied to the outputs, a name in `ACTIVATIONS`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, activation: str | None = None) -> None:
+        self.activation = activation
         self.forget()
 
     def forget(self) -> None:
@@ -39,20 +55,26 @@ class Product:
 
     def __call__(self, x_NW: Tensor, *linears: Linear) -> tuple[Tensor, ...]:
         """What each layer gives for `x_NW`."""
+        inside = _INSIDE.get(self.activation or "", ("none", ""))
         if not self._prepare(x_NW, linears):
-            return tuple(linear(x_NW) for linear in linears)
-        bias = linears[0].bias if len(linears) == 1 else None
-        if x_NW.device.type == "cpu":
-            out_NO = torch.ops.mkldnn._linear_pointwise(x_NW, self._copy, bias, "none", [], "")
+            outputs, activated = tuple(linear(x_NW) for linear in linears), False
         else:
-            out_NO = F.linear(x_NW, self._copy, bias)
-        return (out_NO,) if len(linears) == 1 else out_NO.split([linear.out_features for linear in linears], dim=-1)
+            bias = linears[0].bias if len(linears) == 1 else None
+            if x_NW.device.type == "cpu":
+                joined_NO = torch.ops.mkldnn._linear_pointwise(x_NW, self._copy, bias, inside[0], [], inside[1])
+            else:
+                joined_NO = F.linear(x_NW, self._copy, bias)
+            activated = x_NW.device.type == "cpu" and inside[0] != "none"
+            outputs = joined_NO.split([linear.out_features for linear in linears], dim=-1)
+        if self.activation is None or activated:
+            return outputs
+        return tuple(ACTIVATIONS[self.activation](output) for output in outputs)
 
     def __deepcopy__(self, memo: object) -> Product:
-        return Product()
+        return Product(self.activation)
 
-    def __reduce__(self) -> tuple[type[Product], tuple[()]]:
-        return Product, ()
+    def __reduce__(self) -> tuple[type[Product], tuple[str | None]]:
+        return Product, (self.activation,)
 
     def _prepare(self, x_NW: Tensor, linears: tuple[Linear, ...]) -> bool:
         """Whether a copy of the present weights stands ready for `x_NW`."""

@@ -16,11 +16,9 @@ from torch import Tensor, nn
 
 from mammal.model.attention import Attention, PackedAttention, blocked, relative_buckets
 from mammal.model.config import ModelConfig
-from mammal.model.layers import Embedding, Linear
+from mammal.model.layers import Embedding, Linear, dropout
 from mammal.model.packing import Packing
 from mammal.model.products import Product
-
-_ACTIVATIONS = {"gelu_new": partial(F.gelu, approximate="tanh"), "relu": F.relu, "silu": F.silu}
 
 
 class RMSNorm(nn.Module):
@@ -43,17 +41,16 @@ class FeedForward(nn.Module):
         for name in names:
             self.add_module(name, Linear(config.d_model, config.d_ff, bias=False))
         self.wo = Linear(config.d_ff, config.d_model, bias=False)
-        self.activation = _ACTIVATIONS[config.activation]
         self.dropout = config.dropout_rate
-        self._product_in, self._product_out = Product(), Product()
+        self._product_gate, self._product_in, self._product_out = Product(config.activation), Product(), Product()
 
     def forward(self, x_NW: Tensor) -> Tensor:
         if self.gated:
-            gate_NF, linear_NF = self._product_in(x_NW, self.wi_0, self.wi_1)
-            hidden_NF = self.activation(gate_NF) * linear_NF
+            (gate_NF,), (linear_NF,) = self._product_gate(x_NW, self.wi_0), self._product_in(x_NW, self.wi_1)
+            hidden_NF = gate_NF * linear_NF
         else:
-            hidden_NF = self.activation(self._product_in(x_NW, self.wi)[0])
-        return self._product_out(F.dropout(hidden_NF, self.dropout, self.training), self.wo)[0]
+            (hidden_NF,) = self._product_gate(x_NW, self.wi)
+        return self._product_out(dropout(hidden_NF, self.dropout, self.training), self.wo)[0]
 
 
 class Sublayer(nn.Module):
@@ -72,7 +69,7 @@ class Sublayer(nn.Module):
 
     def forward(self, x_NW: Tensor, *args: object) -> Tensor:
         update_NW = self.core(self.layer_norm(x_NW), *args)
-        return x_NW + F.dropout(update_NW, self.dropout, self.training)
+        return x_NW + dropout(update_NW, self.dropout, self.training)
 
 
 class Block(nn.Module):
@@ -119,13 +116,13 @@ class Stack(nn.Module):
             x_NW: embedded tokens, packed by `packing`.
             memory_NW, cross: decoder only: the encoder's packed states, and how packed tokens attend to them.
         """
-        dropout = partial(F.dropout, p=self.config.dropout_rate, training=self.training)
-        x_NW = dropout(x_NW)
+        rate = self.config.dropout_rate
+        x_NW = dropout(x_NW, rate, self.training)
         bias_HLL = self.position_bias(packing.length, x_NW.dtype)
         attention = PackedAttention(packing, packing, self.config.num_heads, bias_HLL)
         for block in self.block:
             x_NW = block(x_NW, attention, memory_NW, cross)
-        return dropout(self.final_layer_norm(x_NW))
+        return dropout(self.final_layer_norm(x_NW), rate, self.training)
 
     def position_bias(self, length: int, dtype: torch.dtype) -> Tensor:
         """[H, L, L] biases by relative position; keys in a causal stack's future are blocked."""

@@ -221,7 +221,7 @@ def test_a_pickle_payload_is_refused_and_not_run(zipped: bool, folder: Path, tmp
     witness = tmp_path / "executed"
     file = write_ckpt(folder, {"callbacks": Payload(witness)})
     if not zipped:
-        file.write_bytes(pickle.dumps(Payload(witness)))
+        file.write_bytes(pickle.dumps(Payload(witness), protocol=2))
     with pytest.raises(BundleError, match="could run code"):
         load_checkpoint(file)
     assert not witness.exists()

@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from mammal.model.config import ModelConfig
-from mammal.model.layers import Linear
+from mammal.model.layers import Linear, dropout
 from mammal.model.model import MammalModel
 from mammal.model.packing import Packing
-from mammal.model.products import Product
+from mammal.model.products import ACTIVATIONS, Product
 from mammal.tasks.batch import Batch
 
 MANY = 600  # tokens that repay a copy at once
@@ -29,13 +29,15 @@ def layers(count: int, bias: bool = False) -> list[Linear]:
 
 @pytest.mark.parametrize(("count", "bias"), [(1, False), (1, True), (3, False), (2, True)])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("activation", [None, *ACTIVATIONS])
 @torch.no_grad()
-def test_every_call_gives_what_the_layers_give(count: int, bias: bool, dtype: torch.dtype) -> None:
-    product, linears = Product(), [layer.to(dtype) for layer in layers(count, bias)]
+def test_every_call_gives_what_the_layers_give(count: int, bias: bool, dtype: torch.dtype, activation: str) -> None:
+    product, linears = Product(activation), [layer.to(dtype) for layer in layers(count, bias)]
     for tokens in (3, MANY, 1, 0, 40):
         x = torch.randn(tokens, 12, dtype=dtype)
         for ours, layer in zip(product(x, *linears), linears, strict=True):
-            assert torch.allclose(ours.float(), layer(x).float(), atol=0.1 if dtype != torch.float32 else 1e-5)
+            expected = ACTIVATIONS.get(activation, lambda y: y)(layer(x))
+            assert torch.allclose(ours.float(), expected.float(), atol=0.1 if dtype != torch.float32 else 1e-5)
 
 
 @torch.no_grad()
@@ -119,3 +121,16 @@ def test_grouping_keeps_tokens_of_a_row_side_by_side() -> None:
     padded = grouped.pad(torch.tensor([[1.0], [2.0], [3.0], [4.0]])).squeeze(2)
     assert padded.tolist() == [[2, 0, 0], [0, 0, 0], [1, 3, 4]]
     assert grouped.pack(padded.unsqueeze(2)).flatten().tolist() == [1, 2, 3, 4]
+
+
+def test_dropout_keeps_the_mean_and_the_rate() -> None:
+    torch.manual_seed(0)
+    x = torch.ones(1001, 333, requires_grad=True)
+    dropped = dropout(x, 0.3)
+    assert (dropped == 0).float().mean().item() == pytest.approx(0.3, abs=0.01)
+    assert dropped.mean().item() == pytest.approx(1.0, abs=0.01)
+    dropped.sum().backward()
+    assert torch.equal(x.grad, dropped)
+    assert dropout(x, 0.3, training=False) is x
+    torch.manual_seed(0)
+    assert torch.equal(dropout(x, 0.3), dropped)
