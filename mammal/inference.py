@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-CUDA_PACE = Pace(tokens=131_072, rows=4_096, window=16_384)
+CUDA_PACE = Pace(tokens=131_072, rows=2_048, window=4_096)
 """A GPU is kept busy by larger batches."""
 
 

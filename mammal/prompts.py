@@ -10,12 +10,12 @@ import numpy as np
 
 from mammal.errors import DataError, MammalError
 from mammal.tokenization.prompt import find_tags
+from mammal.walk import Encoded, Encoder, Row
 
 if TYPE_CHECKING:
     from mammal.tasks.batch import Batch
     from mammal.tasks.example import Example
     from mammal.tokenization import Encoding, Tokenizer
-    from mammal.walk import Row
 
 PROMPT, TARGET = "prompt", "target"
 
@@ -27,7 +27,7 @@ def is_prompt(data: object) -> bool:
 
 
 @dataclass(frozen=True)
-class PromptEncoder:
+class PromptEncoder(Encoder):
     """What `mammal.walk` needs, for prompts.
 
     Attributes:
@@ -42,7 +42,7 @@ class PromptEncoder:
     def key(self, row: Row) -> Hashable:
         return str(row.get(PROMPT)), str(row.get(TARGET)) if self.target else None
 
-    def encode(self, rows: Sequence[Row], row_ids: Sequence[int]) -> tuple[list[Example], list[tuple[object, str]]]:
+    def encode(self, rows: Sequence[Row], row_ids: Sequence[int]) -> Encoded:
         examples: list[Example] = []
         errors: list[tuple[object, str]] = []
         for row, row_id in zip(rows, row_ids, strict=True):

@@ -34,11 +34,13 @@ class Question(ABC):
 
     Attributes:
         task: whose prompt is written; None: rows are prompts.
+        encoder: how rows become batches.
         reading: columns that are read.
         columns: columns that an answer fills.
     """
 
     task: Task | None
+    encoder: Encoder
     reading: Reading
     columns: Sequence[Column]
 
@@ -81,6 +83,7 @@ class Predict(Question):
         if vocabulary:
             task = variant(task, {"probability": "vocabulary"}, calibrated=False)
         self.model, self.task, self.pace = model, task, pace
+        self.encoder = TaskEncoder(task)
         self.reading = Reading.of_task(task)
         self._fields = answer_columns(task, prefix=prefix, every_label=every_label)
         self.columns = list(self._fields)
@@ -90,7 +93,7 @@ class Predict(Question):
     ) -> list[list[Record] | Refused]:
         from mammal.verbs import predict_rows
 
-        predictions = predict_rows(self.model, self.task, rows, pace=self.pace, progress=progress)
+        predictions = predict_rows(self.model, self.task, rows, encoder=self.encoder, pace=self.pace, progress=progress)
         reads = self._fields.values()
         return [
             Refused(said.error) if said.error is not None else [tuple(read(said) for read in reads)]
@@ -112,7 +115,7 @@ class Embed(Question):
             raise ConfigError(f"there is no pooling {pooling!r}", hint=did_you_mean(pooling, POOLINGS, noun="pooling"))
         self.model, self.task, self.pace, self.pooling = model, task, pace, pooling
         self.reading = Reading.of_task(task)
-        self._encoder = TaskEncoder(task)
+        self.encoder = TaskEncoder(task)
         self._tags = sorted(task.tokenizer.specials.values())
         self.columns = [Column(f"{prefix}embedding", "matrix" if pooling == "none" else "vector")]
 
@@ -122,7 +125,7 @@ class Embed(Question):
         from mammal.verbs import embed_rows
 
         vectors = embed_rows(
-            self.model, self._encoder, rows, pooling=self.pooling, tags=self._tags, pace=self.pace, progress=progress
+            self.model, self.encoder, rows, pooling=self.pooling, tags=self._tags, pace=self.pace, progress=progress
         )
         return [given if isinstance(given, Refused) else [(given,)] for given in vectors]
 
@@ -140,16 +143,14 @@ class Score(Question):
         self.model, self.task, self.pace = model, task, pace
         self.reading = Reading((PROMPT, TARGET)) if task is None else Reading.of_task(task, target=True)
         self.columns = [Column(f"{prefix}log_likelihood", "number")]
-        self._encoder: Encoder = (
-            PromptEncoder(tokenizer, target=True) if task is None else TaskEncoder(task, target=True)
-        )
+        self.encoder = PromptEncoder(tokenizer, target=True) if task is None else TaskEncoder(task, target=True)
 
     def ask(
         self, rows: Sequence[Row], *, part: int = 0, progress: Progress | None = None
     ) -> list[list[Record] | Refused]:
         from mammal.verbs import score_rows
 
-        scores = score_rows(self.model, self._encoder, rows, pace=self.pace, progress=progress)
+        scores = score_rows(self.model, self.encoder, rows, pace=self.pace, progress=progress)
         return [given if isinstance(given, Refused) else [(given,)] for given in scores]
 
 
@@ -182,7 +183,7 @@ class Generate(Question):
         text = [Column(f"{prefix}text", "text"), Column(f"{prefix}score", "number")]
         self._fields = None if task is None else answer_columns(task, prefix=prefix)
         self.columns = [Column(f"{prefix}sample", "integer"), *(text if self._fields is None else self._fields)]
-        self._encoder: Encoder = PromptEncoder(tokenizer) if task is None else TaskEncoder(task)
+        self.encoder = PromptEncoder(tokenizer) if task is None else TaskEncoder(task)
 
     def ask(
         self, rows: Sequence[Row], *, part: int = 0, progress: Progress | None = None
@@ -190,7 +191,7 @@ class Generate(Question):
         from mammal.verbs import derived_seed, generate_rows
 
         config = replace(self.config, seed=derived_seed(self.config.seed, part))
-        answers = generate_rows(self.model, self._encoder, rows, config, pace=self.pace, progress=progress)
+        answers = generate_rows(self.model, self.encoder, rows, config, pace=self.pace, progress=progress)
         return [
             given if isinstance(given, Refused) else [(i, *self._record(sample)) for i, sample in enumerate(given)]
             for given in answers

@@ -30,14 +30,14 @@ def predict_rows(
     task: Task,
     rows: Sequence[Row],
     *,
+    encoder: Encoder | None = None,
     pace: Pace | None = None,
     progress: Progress | None = None,
 ) -> list[Prediction]:
     """One prediction for each row, in order; `row_id` is its position. A row that can't be read has an `error`."""
+    encoder = encoder or TaskEncoder(task)
     if task.target_is_text:
-        generated = generate_rows(
-            model, TaskEncoder(task), rows, declared_generation(task), pace=pace, progress=progress
-        )
+        generated = generate_rows(model, encoder, rows, declared_generation(task), pace=pace, progress=progress)
         return [
             Prediction(row_id, error=given.reason) if isinstance(given, Refused) else _spelt(task, row_id, given[0])
             for row_id, given in enumerate(generated)
@@ -47,7 +47,7 @@ def predict_rows(
         batch = batch.to(model.device)
         return task.decode(model(batch), batch)
 
-    answers = _run(model, rows, TaskEncoder(task), answer, pace, progress)
+    answers = _run(model, rows, encoder, answer, pace, progress)
     return [
         Prediction(row_id, error=given.reason) if isinstance(given, Refused) else replace(given, row_id=row_id)
         for row_id, given in enumerate(answers)

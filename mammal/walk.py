@@ -6,10 +6,11 @@ window are sorted by length and cut into batches by tokens; answers come back in
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from mammal.tasks.batch import Batch
@@ -43,21 +44,33 @@ class Pace:
     window: int = 2_048
 
 
-class Encoder(Protocol):
-    """What the walk needs of a task: how rows become a batch."""
+Encoded = tuple[list["Example"], list[tuple[object, str]]]
+"""Examples of the rows that can be encoded, and (row id, reason) of the others."""
 
+
+class Encoder(ABC):
+    """How rows become batches."""
+
+    @abstractmethod
     def key(self, row: Row) -> Hashable:
         """Rows with equal keys have equal answers."""
 
-    def encode(self, rows: Sequence[Row], row_ids: Sequence[int]) -> tuple[list[Example], list[tuple[object, str]]]:
-        """Examples of the rows that can be encoded, and (row id, reason) of the others."""
+    @abstractmethod
+    def encode(self, rows: Sequence[Row], row_ids: Sequence[int]) -> Encoded:
+        """Rows by the names that `row_ids` gives them."""
 
+    @abstractmethod
     def collate(self, examples: Sequence[Example]) -> Batch:
         """Examples as one batch."""
 
+    def encode_windows(self, rows: Sequence[Row], windows: Iterable[Sequence[int]]) -> Iterator[Encoded]:
+        """Parts of the rows, each given by the positions of its rows, in turn."""
+        for window in windows:
+            yield self.encode([rows[number] for number in window], window)
+
 
 @dataclass(frozen=True)
-class TaskEncoder:
+class TaskEncoder(Encoder):
     """Rows as a task reads them.
 
     Attributes:
@@ -72,7 +85,7 @@ class TaskEncoder:
         columns = [*self.task.columns, *(self.task.target_columns if self.target else ())]
         return tuple(_plain(row.get(column, row.get(aliases.get(column)))) for column in columns)
 
-    def encode(self, rows: Sequence[Row], row_ids: Sequence[int]) -> tuple[list[Example], list[tuple[object, str]]]:
+    def encode(self, rows: Sequence[Row], row_ids: Sequence[int]) -> Encoded:
         from mammal.tasks.batching import encode_rows
 
         return encode_rows(self.task, rows, row_ids, target=self.target)
@@ -103,9 +116,11 @@ def walk(
     first: dict[Hashable, int] = {}
     keys = (encoder.key(row) if merge else number for number, row in enumerate(rows))
     leaders = [first.setdefault(key, number) for number, key in enumerate(keys)]
+    windows = list(_windows(iter(first.values()), pace.window))
     answers: dict[object, T | Refused] = {}
-    for window in _windows(iter(first.values()), pace.window):
-        answers.update(_answer_window(rows, window, encoder, answer, pace))
+    for window, (examples, errors) in zip(windows, encoder.encode_windows(rows, windows), strict=True):
+        answers.update((row_id, Refused(reason)) for row_id, reason in errors)
+        answers.update(_answer_all(examples, encoder, answer, pace))
         if progress is not None:
             progress(len(window))
     if progress is not None and len(first) < len(rows):
@@ -113,18 +128,11 @@ def walk(
     return [answers[leader] for leader in leaders]
 
 
-def _answer_window(
-    rows: Sequence[Row],
-    window: Sequence[int],
-    encoder: Encoder,
-    answer: Callable[[Batch], Sequence[T]],
-    pace: Pace,
-) -> Iterator[tuple[object, T | Refused]]:
+def _answer_all(
+    examples: Sequence[Example], encoder: Encoder, answer: Callable[[Batch], Sequence[T]], pace: Pace
+) -> Iterator[tuple[object, T]]:
     from mammal.tasks.batching import token_batches
 
-    examples, errors = encoder.encode([rows[number] for number in window], window)
-    for row_id, reason in errors:
-        yield row_id, Refused(reason)
     lengths = [example.tokens for example in examples]
     for chosen in token_batches(lengths, pace.tokens, max_rows=pace.rows, window=pace.window):
         batch = encoder.collate([examples[i] for i in chosen])

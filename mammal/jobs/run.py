@@ -89,6 +89,7 @@ def run_job(
     device: str = "auto",
     dtype: str = "auto",
     batch_tokens: int | None = None,
+    workers: int | None = None,
     tokenizer: str | os.PathLike[str] | None = None,
     progress: Callable[[JobProgress], None] | None = None,
 ) -> JobReport:
@@ -110,6 +111,7 @@ def run_job(
         shard_rows: rows that are written together.
         resume: go on with what an earlier run left; False replaces it.
         batch_tokens: tokens of a batch; default: by device.
+        workers: processes that prepare rows ahead of the model; default: none on a CPU, up to eight for a GPU.
 
     Raises:
         JobError: the output stands and was made otherwise, is being written by another run, or can't be written.
@@ -137,7 +139,7 @@ def run_job(
         "dtype": str(model.model.dtype),
     }
     manifest = Manifest(verb, given.fingerprint, bundle_hash(locate(source)), told, _versions())
-    with _told_as_job_errors(target):
+    with _told_as_job_errors(target), _prepared_by(question, _workers(workers, model)):
         return _Run(question, layout, given, Store(target), names).go(manifest, shard_rows, resume, progress)
 
 
@@ -248,6 +250,27 @@ def _identity(question: Question) -> str:
         return "prompts"
     content = json.dumps([asdict(question.task.config), question.task.state()], sort_keys=True, default=str)
     return f"{question.task.name} {hashlib.blake2b(content.encode(), digest_size=6).hexdigest()}"
+
+
+def _workers(asked: int | None, model: Mammal) -> int:
+    """Without a GPU the model uses every core itself."""
+    if asked is None:
+        return min(8, (os.cpu_count() or 1) - 1) if model.device.type == "cuda" else 0
+    if asked < 0:
+        raise ConfigError(f"workers must be 0 or more, not {asked}")
+    return asked
+
+
+@contextmanager
+def _prepared_by(question: Question, workers: int) -> Iterator[None]:
+    if not workers:
+        yield
+        return
+    from mammal.parallel import ParallelEncoder
+
+    with ParallelEncoder(question.encoder, workers) as encoder:
+        question.encoder = encoder
+        yield
 
 
 def _versions() -> dict[str, str]:

@@ -139,6 +139,12 @@ def test_resumed_it_ends_with_the_same_bytes(
     assert not list(tmp_path.glob("*.parts"))
 
 
+def test_rows_prepared_by_other_processes_give_the_same_bytes(predict: Job, tmp_path: Path) -> None:
+    alone, helped = predict(tmp_path / "alone.parquet"), predict(tmp_path / "helped.parquet", workers=2)
+    assert helped.output.read_bytes() == alone.output.read_bytes()
+    assert helped.errors.read_bytes() == alone.errors.read_bytes()
+
+
 def test_a_complete_job_is_left_alone(predict: Job, tmp_path: Path) -> None:
     first = predict(tmp_path / "out.csv")
     stamp = first.output.stat().st_mtime_ns
