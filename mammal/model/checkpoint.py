@@ -193,9 +193,10 @@ def _published_tensors(model: MammalModel) -> dict[str, Tensor]:
 
 
 def _alpha(model: MammalModel) -> float:
-    """Of peft's adapter where the model wears one."""
-    adapters = getattr(model.t5_model, "peft_config", {})
-    return float(next((adapter.lora_alpha for adapter in adapters.values()), model.config.lora_alpha))
+    """Of the adapters that the model wears or that were merged into it."""
+    worn = [float(adapter.lora_alpha) for adapter in getattr(model.t5_model, "peft_config", {}).values()]
+    merged = [adapter.scale * len(adapter.a_RW) for adapter in model.adapters.values()]
+    return next(iter(worn + merged), model.config.lora_alpha)
 
 
 def _wrapped(name: str) -> str:

@@ -21,6 +21,7 @@ from mammal.model.initial import initialise
 from mammal.model.layers import Linear
 from mammal.model.lora import LowRank
 from mammal.model.packing import Packing
+from mammal.model.products import Product
 from mammal.model.t5 import T5
 from mammal.tasks.batch import Batch, ModelOutput
 
@@ -100,6 +101,13 @@ class MammalModel(nn.Module):
     @property
     def dtype(self) -> torch.dtype:
         return self.t5_model.shared.weight.dtype
+
+    def forget_copies(self) -> None:
+        """Drops the copies of weights that inference made (`products`); call it after changing weights by `.data`."""
+        for module in self.modules():
+            for product in vars(module).values():
+                if isinstance(product, Product):
+                    product.forget()
 
     def forward(self, batch: Batch) -> ModelOutput:
         """What `batch.wants` asks for, at `batch.read_DR`.

@@ -62,7 +62,7 @@ def fold_adapters(model: MammalModel) -> None:
     for name, adapter in adapters.items():
         weights[name].data.copy_(adapter.merged())
     model.adapters = adapters
-    model.lay_out()
+    model.forget_copies()
 
 
 def _add_adapters(model: MammalModel, config: DictConfig) -> None:

@@ -16,6 +16,7 @@ from safetensors.torch import load_file, save_file
 from mammal.errors import BundleError
 from mammal.model.checkpoint import load_checkpoint, save_checkpoint
 from mammal.model.config import ModelConfig, ScalarHeadConfig
+from mammal.model.lora import LowRank
 from mammal.model.model import MammalModel
 from mammal.tasks.batch import Batch
 
@@ -294,6 +295,19 @@ def test_lora_is_merged_for_use_and_saved_as_lora(rank: int, alpha: float, tmp_p
     first, second = (load_file(f / "model.safetensors") for f in (folder, tmp_path / "again"))
     assert first.keys() == second.keys()
     assert all(torch.equal(tensor, second[name]) for name, tensor in first.items())
+
+
+def test_adapters_folded_by_hand_keep_their_scale(tmp_path: Path) -> None:
+    model = small_model(CONFIGS["heads"])
+    name = "t5_model.encoder.block.0.layer.0.SelfAttention.q.weight"
+    weight = model.get_parameter(name)
+    adapter = LowRank(weight.detach().clone(), torch.randn(2, 16), torch.randn(8, 2), scale=1.5)
+    weight.data.copy_(adapter.merged())
+    model.adapters = {name: adapter}
+    save_checkpoint(model, tmp_path)
+    again, config = load_checkpoint(tmp_path)
+    assert config["mammal"]["model"]["lora_alpha"] == 3.0
+    assert torch.equal(again.get_parameter(name), weight)
 
 
 def test_lora_trained_further_is_saved_merged(tmp_path: Path) -> None:

@@ -72,6 +72,21 @@ def test_validation_between_training_steps_sees_the_trained_weights(
         optimizer.step()
 
 
+@torch.no_grad()
+def test_copies_can_be_dropped_by_hand() -> None:
+    sizes = {"d_model": 16, "d_ff": 24, "d_kv": 4, "num_layers": 1, "num_decoder_layers": 1, "num_heads": 2}
+    model = MammalModel(ModelConfig(vocab_size=40, **sizes)).eval()
+    ids = torch.randint(0, 40, (8, 90))
+    batch = Batch("encoder", ("hidden",), ids, torch.ones_like(ids, dtype=torch.bool), ids[:, :1])
+    model(batch)
+    for parameter in model.parameters():
+        parameter.data.mul_(1.5)
+    model.forget_copies()
+    with torch.enable_grad():
+        expected = model(batch).hidden_BLW
+    assert torch.allclose(model(batch).hidden_BLW, expected, atol=1e-4)
+
+
 def test_gradients_reach_the_weights() -> None:
     product, linears = Product(), layers(2)
     with torch.no_grad():
