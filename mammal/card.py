@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +16,8 @@ INTENDED_USE = (
     "Not for decisions about patients, and not a substitute for an experiment."
 )
 LIMITS = (
-    "Predictions far from the training data are extrapolations. The figures below hold for their splits; "
-    "other chemistry, other organisms and other assays can be worse."
+    "Predictions far from the training data are extrapolations. Figures hold for the split they were measured on; "
+    "with other chemistry, other organisms or other assays they can be worse."
 )
 
 
@@ -86,31 +86,45 @@ def _tasks(tasks: Sequence[Task]) -> str:
 
 
 def _figures(metrics: Mapping[str, Any]) -> str:
-    rows = list(_flat(metrics))
-    if not rows:
+    """A table for each task and part that was measured; whatever else `metrics.json` holds as a list."""
+    tables, rest = [], []
+    for task, parts in metrics.items():
+        for part, facts in parts.items() if isinstance(parts, Mapping) else ():
+            if isinstance(facts, Mapping) and any(isinstance(value, Mapping) for value in facts.values()):
+                tables.append(_measured(f"{task}, {part}", facts))
+                continue
+            rest.append(f"* {task} · {part}: {_text(facts)}")
+        if not isinstance(parts, Mapping):
+            rest.append(f"* {task}: {_text(parts)}")
+    if not tables and not rest:
         return ""
-    lines = ["## Figures\n", "| figure | value |", "|---|---|"]
-    return "\n".join(lines + [f"| {name} | {value} |" for name, value in rows]) + "\n"
+    return "\n".join(["## Figures\n", *tables, *rest]) + "\n"
 
 
-def _flat(node: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, str]]:
-    if isinstance(node, Mapping):
-        for key, child in node.items():
-            yield from _flat(child, (*path, str(key)))
-    elif isinstance(node, Sequence) and not isinstance(node, str) and any(isinstance(child, Mapping) for child in node):
-        for number, child in enumerate(node, start=1):
-            yield from _flat(child, (*path, str(number)))
-    elif node is not None and node != "":
-        yield " · ".join(path), _text(node)
+def _measured(title: str, facts: Mapping[str, Any]) -> str:
+    contenders = {name: value for name, value in facts.items() if isinstance(value, Mapping)}
+    told = [f"{name} {_text(v)}" for name, v in facts.items() if name not in contenders and v not in (None, "")]
+    names = list(dict.fromkeys(metric for figures in contenders.values() for metric in figures))
+    lines = [
+        f"### {title}\n",
+        "; ".join(told) + "\n" if told else "",
+        f"| | {' | '.join(names)} |",
+        "|---" * len(names) + "|---|",
+    ]
+    for contender, figures in contenders.items():
+        lines.append(f"| {contender} | " + " | ".join(_text(figures.get(name, "")) for name in names) + " |")
+    return "\n".join(line for line in lines if line) + "\n"
 
 
 def _text(value: Any) -> str:
+    """A figure as people write it; three numbers are a value with its interval."""
     if isinstance(value, float):
-        return f"{value:.4g}"
+        return f"{value:.3g}"
+    if isinstance(value, Mapping):
+        return "; ".join(f"{name} {_text(item)}" for name, item in value.items())
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return (
-            " to ".join(_text(item) for item in value) if len(value) == 2 else ", ".join(_text(item) for item in value)
-        )
+        items = [_text(item) for item in value]
+        return f"{items[0]} ({items[1]} to {items[2]})" if len(items) == 3 else ", ".join(items)
     return str(value).replace("|", "\\|")
 
 

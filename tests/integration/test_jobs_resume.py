@@ -32,12 +32,12 @@ run_job("predict", sys.argv[1], sys.argv[2], sys.argv[3], task="bbbp", shard_row
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import torch
-    from mammal.tasks import build_task, load_task
-    from mammal.tokenization import Tokenizer
 
     from mammal.bundle import save_bundle
     from mammal.model.config import ModelConfig
     from mammal.model.model import MammalModel
+    from mammal.tasks import build_task, load_task
+    from mammal.tokenization import Tokenizer
 
     torch.manual_seed(0)
     tokenizer = Tokenizer.load(None)

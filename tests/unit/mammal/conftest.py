@@ -11,12 +11,12 @@ import pytest
 def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a classification (`bbbp`), a regression (`melting_point`) and a generation task (`molecules`)."""
     import torch
-    from mammal.tasks import build_task, load_task
-    from mammal.tokenization import Tokenizer
 
     from mammal.bundle import save_bundle
     from mammal.model.config import ModelConfig
     from mammal.model.model import MammalModel
+    from mammal.tasks import build_task, load_task
+    from mammal.tokenization import Tokenizer
 
     torch.manual_seed(0)
     tokenizer = Tokenizer.load(None)
@@ -34,5 +34,5 @@ def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     tasks = [build_task(load_task(name), tokenizer) for name in ("bbbp", "melting_point", "molecules")]
     tasks[1].fit([{"smiles": "CCO", "tm": "150"}, {"smiles": "CCC", "tm": "250"}])
-    figures = {"bbbp": {"test": {"auroc": 0.71, "seed": 0, "interval": [0.6, 0.8]}}}
+    figures = {"bbbp": {"test": {"split": "scaffold", "MAMMAL": {"auroc": [0.71, 0.6, 0.8]}}}, "seed": 1}
     return save_bundle(tmp_path_factory.mktemp("bundles") / "tiny", MammalModel(config), tokenizer, tasks, figures)
