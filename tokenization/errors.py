@@ -44,9 +44,9 @@ class TokenizerError(MammalError):
 def did_you_mean(name: str, valid: Iterable[str], *, noun: str = "name") -> str:
     """A hint that gives the valid names nearest to `name`, or all of them where there are few."""
     choices = sorted(set(valid))
-    close = get_close_matches(name, choices, n=3, cutoff=0.5) or get_close_matches(name.upper(), choices, n=3, cutoff=0.5)
-    if close:
-        return "did you mean " + " or ".join(close) + "?"
+    for spelling in (name, name.upper(), name.lower()):
+        if close := get_close_matches(spelling, choices, n=3, cutoff=0.5):
+            return "did you mean " + " or ".join(close) + "?"
     if 0 < len(choices) <= 12:
         return f"valid {noun}s: " + ", ".join(choices)
     return f"{len(choices)} valid {noun}s, none of them similar"
