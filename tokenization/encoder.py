@@ -197,9 +197,9 @@ class PromptEncoder:
         for position, value in row.values:
             if position < length:
                 values_L[position], has_value_L[position] = value, True
-        embeddings = tuple((start, vectors[: length - start]) for start, vectors in row.embeddings if start < length)
+        embeddings = [(start, vectors[: length - start]) for start, vectors in row.embeddings if start < length]
         locate = Locator(self, text, row.windows or None, length)
-        return Encoding(ids_L, values_L, has_value_L, mask_L, embeddings, locate)
+        return Encoding(ids_L, values_L, has_value_L, mask_L, tuple(embeddings), locate)
 
     def _check_ends(self, last: Segment, length: int) -> None:
         """The rule is on the text: what is cut off later, or numbers in the last segment, do not count."""

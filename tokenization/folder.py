@@ -7,7 +7,7 @@ the last part counts: files always lie beside `config.yaml`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib.resources import as_file, files
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +28,7 @@ def find_folder(source: str | Path | None) -> Path:
         TokenizerError: there is no such folder, here or on the hub.
     """
     if source is None:
-        with as_file(files("mammal.tokenization.vocabulary")) as folder:
-            return folder
+        return Path(str(files("mammal.tokenization.vocabulary")))
     folder = Path(source).expanduser()
     if (folder / CONFIG).is_file():
         return folder

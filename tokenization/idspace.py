@@ -36,6 +36,9 @@ class IdSpace:
     def __init__(self, files: Sequence[AlphabetFile], limits: Limits):
         self._files, self._limits = list(files), limits
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(self.alphabets)}; {len(self._tokens):,} tokens, {self.hash[:12]})"
+
     @classmethod
     def load(cls, source: str | Path | None = None) -> Self:
         """Load a tokenizer.

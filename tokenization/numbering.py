@@ -100,8 +100,8 @@ def check_ids(files: Sequence[AlphabetFile], limits: Limits) -> None:
         if file.specials != specials:
             different = sorted(dict(file.specials.items() ^ specials.items()))
             raise TokenizerError(f"{file.name} and {first.name} disagree on special tokens: {', '.join(different[:5])}")
-        if file.unknown not in file.vocab:
-            raise TokenizerError(f"the unknown token {file.unknown!r} is not in the vocabulary of {file.name}")
+        if missing := [token for token in specials if token not in file.vocab]:
+            raise TokenizerError(f"the special token {missing[0]!r} is not in the vocabulary of {file.name}")
         if file.unknown != first.unknown:
             raise TokenizerError(f"{file.name} and {first.name} disagree on the unknown token")
         regular = file.regular

@@ -78,7 +78,10 @@ class WordLevel(SubTokenizer):
 
 
 class BytePair(SubTokenizer):
-    """Pieces of the text are merged from characters; with `ignore_merges` a piece that is a token stays whole."""
+    """Pieces of the text are merged from characters; with `ignore_merges` a piece that is a token stays whole.
+
+    Merged pieces are remembered here, so the library's own memory of them is switched off.
+    """
 
     splits_tags = True
 
@@ -86,7 +89,9 @@ class BytePair(SubTokenizer):
         super().__init__(file)
         options = {name: file.model.get(name, False) for name in ("fuse_unk", "byte_fallback", "ignore_merges")}
         try:
-            self._bpe = models.BPE(vocab=file.vocab, merges=file.merges, unk_token=file.unknown, **options)
+            self._bpe = models.BPE(
+                vocab=file.vocab, merges=file.merges, unk_token=file.unknown, cache_capacity=0, **options
+            )
         except Exception as error:  # the library raises no narrower type
             raise TokenizerError(f"alphabet {file.name} can't be built: {error}") from None
         self._whole = file.vocab if options["ignore_merges"] else {}

@@ -58,7 +58,8 @@ def sample_values(segment: Segment, sample: Mapping[str, Any] | None) -> np.ndar
     """
     values = _look_up(segment, segment.text, sample)
     try:
-        values = np.asarray(values, dtype=np.float32)
+        with np.errstate(over="ignore"):  # becomes infinity, which is refused below
+            values = np.asarray(values, dtype=np.float32)
     except (TypeError, ValueError):
         raise PromptError(f"sample[{segment.text!r}] holds no numbers", where=place(segment.start)) from None
     if values.ndim != 1:

@@ -169,7 +169,7 @@ def test_numbers_come_from_the_sample(tokenizer):
     assert of_prompt.values_L[of_prompt.has_value_L].tolist() == [3.0]
 
 
-@pytest.mark.parametrize("values", [3.0, [[1.0]], ["a"], [np.nan], [np.inf]])
+@pytest.mark.parametrize("values", [3.0, [[1.0]], ["a"], [np.nan], [np.inf], [1e39]])
 def test_sample_values_are_one_finite_row(tokenizer, values):
     with pytest.raises(PromptError, match="sample"):
         tokenizer.encode(f"{AA}A<@TOKENIZER-TYPE=SCALARS_FROM_DICT>x{AA}<EOS>", sample={"x": values})

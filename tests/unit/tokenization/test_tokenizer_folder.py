@@ -157,6 +157,10 @@ BREAKS = {
     ),
     "above the limit": (lambda f: f["model"]["vocab"].update(A=101), "above max_possible_token_id 100"),
     "no unknown token": (lambda f: f["model"].update(unk_token="[UNK]"), "'\\[UNK\\]' is not in the vocabulary"),
+    "a special token without id": (
+        lambda f: f["model"]["vocab"].pop("<MASK>"),
+        "'<MASK>' is not in the vocabulary of LETTERS",
+    ),
     "other model": (lambda f: f["model"].update(type="Unigram"), "BPE and WordLevel are read"),
     "padding": (lambda f: f.update(padding={"strategy": "BatchLongest"}), "sets padding"),
     "post-processor": (lambda f: f.update(post_processor={"type": "TemplateProcessing"}), "sets post_processor"),
@@ -228,10 +232,16 @@ def test_names_that_do_not_exist_get_the_nearest_one(folder):
         tokenizer.token(9)
 
 
-def test_loading_and_working_print_nothing(folder):
+def test_loading_and_working_is_silent_and_light(folder):
     code = (
         "import pickle, sys; from mammal.tokenization import Tokenizer; t = Tokenizer.load(sys.argv[1]);"
-        "t.encode('<@TOKENIZER-TYPE=PAIRS>ABABA<EOS>'); t.save(sys.argv[1]); pickle.loads(pickle.dumps(t))"
+        "t.encode('<@TOKENIZER-TYPE=PAIRS>ABABA<EOS>'); t.save(sys.argv[1]); pickle.loads(pickle.dumps(t));"
+        "sys.exit(bool({'torch', 'pandas', 'rdkit', 'transformers', 'huggingface_hub'} & sys.modules.keys()))"
     )
     done = subprocess.run([sys.executable, "-c", code, str(folder)], capture_output=True, check=True)
     assert (done.stdout, done.stderr) == (b"", b"")
+
+
+def test_a_tokenizer_says_what_it_is(folder):
+    tokenizer = Tokenizer.load(folder)
+    assert repr(tokenizer) == f"Tokenizer(LETTERS, PAIRS; 12 tokens, {tokenizer.hash[:12]})"
