@@ -22,6 +22,9 @@ from mammal.model.products import Product
 FUSED_KERNEL_LENGTH = 96
 """Mean keys per row from which `scaled_dot_product_attention`, row by row, beats padded matrix products on a CPU."""
 
+WASTE = 4
+"""Rows of very unequal length are attended one by one too, when padding would multiply the work by so much."""
+
 
 def relative_buckets(
     queries: int, keys: int, *, bidirectional: bool, buckets: int, max_distance: int, device: torch.device | None = None
@@ -69,7 +72,7 @@ def attend_fused(q_BHQD: Tensor, k_BHKD: Tensor, v_BHKD: Tensor, bias: Tensor | 
 class PackedAttention:
     """Attention of packed queries over packed keys, set up once for all layers of a stack.
 
-    Long rows on a CPU are attended one by one, with no padding at all; otherwise rows are padded for the product alone.
+    Long rows on a CPU are attended one by one, with no padding at all; other rows are padded for the product alone.
 
     Args:
         queries, keys: the same packing for self-attention.
@@ -80,11 +83,8 @@ class PackedAttention:
     def __init__(self, queries: Packing, keys: Packing, heads: int, bias_HQK: Tensor | None = None):
         self.queries, self.keys, self.heads = queries, keys, heads
         self.bias_HQK = bias_HQK
-        on_cpu = keys.mask_BL.device.type == "cpu"
-        long = keys.tokens >= FUSED_KERNEL_LENGTH * keys.rows
-        one_query_each = queries.length == 1
-        self.fused = long and not one_query_each
-        self.by_row = on_cpu and self.fused and queries.splittable and keys.splittable
+        self.fused = queries.length > 1 and keys.tokens >= FUSED_KERNEL_LENGTH * keys.rows
+        self.by_row = self._suits_rows()
         self._padded_bias: Tensor | None = None
 
     def __call__(self, q_MI: Tensor, k_NI: Tensor, v_NI: Tensor, rate: float = 0.0) -> Tensor:
@@ -110,6 +110,14 @@ class PackedAttention:
                 bias = bias.masked_fill(padding_B11K, blocked(dtype))
             self._padded_bias = bias
         return self._padded_bias
+
+    def _suits_rows(self) -> bool:
+        queries, keys = self.queries, self.keys
+        if keys.mask_BL.device.type != "cpu" or not (queries.splittable and keys.splittable):
+            return False
+        real = sum(q * k for q, k in zip(queries.lengths, keys.lengths, strict=True))
+        padded = queries.length * keys.length * keys.rows
+        return self.fused or padded > WASTE * (real + keys.rows * FUSED_KERNEL_LENGTH)
 
     def _split(self, x_BLI: Tensor) -> Tensor:
         return x_BLI.unflatten(2, (self.heads, -1)).transpose(1, 2)

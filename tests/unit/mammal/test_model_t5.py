@@ -78,7 +78,9 @@ def test_training_and_inference_code_agree() -> None:
 
 
 @torch.inference_mode()
-@pytest.mark.parametrize("lengths", [[3, 9, 6, 1], [FUSED_KERNEL_LENGTH + extra for extra in (0, 40, 90, 5)]])
+@pytest.mark.parametrize(
+    "lengths", [[3, 9, 6, 1], [FUSED_KERNEL_LENGTH + extra for extra in (0, 40, 90, 5)], [4, 300, 5, 6]]
+)
 def test_outputs_do_not_depend_on_the_rest_of_the_batch(lengths: list[int]) -> None:
     model = tiny_model().eval()
     batch = decoder_batch(lengths, [4, 2, 3, 4])
