@@ -115,9 +115,17 @@ def _commands(run: Path) -> list[Section]:
 
 
 def _table(file: Path) -> pd.DataFrame:
+    """A table whose columns of numbers are numbers (readers keep text as it was written)."""
+    import pandas as pd
+
     from mammal.tasks.readers import read_table
 
-    return read_table(file)
+    frame = read_table(file)
+    for column in frame.columns:
+        numbers = pd.to_numeric(frame[column], errors="coerce")
+        if numbers.notna().sum() == frame[column].notna().sum() > 0:
+            frame[column] = numbers
+    return frame
 
 
 def _errors(file: Path) -> pd.DataFrame | None:
@@ -128,7 +136,7 @@ def _errors(file: Path) -> pd.DataFrame | None:
 
 
 def _lead(run: Path) -> str:
-    return f"What stands in {run.name or run}: figures on held-out rows beside cheap baselines, and what was predicted."
+    return f"Folder {run.name or run}: figures on held-out rows beside cheap baselines, and what the model answered."
 
 
 def _footer() -> str:

@@ -5,6 +5,7 @@ Every function returns markup; text that comes from data goes through `text`, so
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -42,7 +43,9 @@ def text(value: object) -> str:
 
 
 def paragraph(words: str, *, note: bool = False) -> str:
-    return f'<p class="note">{text(words)}</p>' if note else f"<p>{text(words)}</p>"
+    """Text; what stands in `backticks` is set as code."""
+    marked = re.sub(r"`([^`]+)`", r"<code>\1</code>", text(words))
+    return f'<p class="note">{marked}</p>' if note else f"<p>{marked}</p>"
 
 
 def heading(words: str) -> str:

@@ -95,8 +95,8 @@ def calibration(truth_N: np.ndarray, probability_N: np.ndarray, bins: int = 10) 
     return drawing.svg
 
 
-MOST_POINTS = 4000
-"""A scatter plot shows at most this many rows, evenly picked: more would only blacken the page and fill the file."""
+MOST_POINTS, MOST_BARS = 4000, 120
+"""Rows of a scatter plot and rows whose intervals it shows, at most, evenly picked: more would only blacken the page."""
 
 
 def parity(truth_N: np.ndarray, predicted_N: np.ndarray, unit: str = "", interval_N2: np.ndarray | None = None) -> str:
@@ -105,18 +105,17 @@ def parity(truth_N: np.ndarray, predicted_N: np.ndarray, unit: str = "", interva
     title = "Predicted against measured"
     if len(truth_N) > MOST_POINTS:
         title += f", {MOST_POINTS:,} of {len(truth_N):,} rows"
-    picked = np.unique(np.linspace(0, len(truth_N) - 1, min(len(truth_N), MOST_POINTS)).astype(int))
-    truth_N, predicted_N = truth_N[picked], predicted_N[picked]
     span = np.concatenate([truth_N, predicted_N])
     low, high = float(span.min()), float(span.max())
     margin = 0.03 * (high - low or 1.0)
     with _figure(title) as (drawing, axes):
         if interval_N2 is not None:
-            axes.vlines(
-                truth_N, *np.asarray(interval_N2, dtype=float)[picked].T, color=SERIES[0], alpha=0.12, linewidth=1.5
-            )
+            shown = _evenly(len(truth_N), MOST_BARS)
+            lows_N, highs_N = np.asarray(interval_N2, dtype=float)[shown].T
+            axes.vlines(truth_N[shown], lows_N, highs_N, color=SERIES[0], alpha=0.18, linewidth=1.5)
         axes.plot([low, high], [low, high], color=INK, linestyle="--", linewidth=1, alpha=0.5)
-        axes.scatter(truth_N, predicted_N, s=10, color=SERIES[0], alpha=0.65, linewidths=0)
+        shown = _evenly(len(truth_N), MOST_POINTS)
+        axes.scatter(truth_N[shown], predicted_N[shown], s=10, color=SERIES[0], alpha=0.65, linewidths=0)
         axes.set_xlabel(f"measured{suffix}")
         axes.set_ylabel(f"predicted{suffix}")
         axes.set_xlim(low - margin, high + margin)
@@ -184,6 +183,10 @@ def _themed(svg: str, title: str) -> str:
     for stand_in, variable in _THEME.items():
         svg = svg.replace(stand_in, variable)
     return svg.replace("<svg", f'<svg role="img" aria-label="{title}"', 1)
+
+
+def _evenly(count: int, most: int) -> np.ndarray:
+    return np.unique(np.linspace(0, count - 1, min(count, most)).astype(int))
 
 
 def _coloured(series: Mapping[str, Any]) -> list[tuple[str, tuple[str, Any]]]:

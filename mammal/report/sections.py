@@ -93,11 +93,8 @@ def overview(results: Sequence[TaskResult]) -> Section:
     drawn = []
     for result in results:
         metric = result.metrics[0]
-        points = {
-            spoken(c.name): (e.value, e.low, e.high)
-            for c in result.contenders
-            if (e := c.estimates.get(metric)) is not None
-        }
+        known = [(c.name, e) for c in result.contenders if (e := c.estimates.get(metric)) and not isnan(e.value)]
+        points = {spoken(name): (e.value, e.low, e.high) for name, e in known}
         unit = f" / {result.unit}" if result.unit and metric in ("mae", "rmse") else ""
         if points:
             drawn.append(figure(plots.forest(f"{result.task.replace('_', ' ')}: {metric.upper()}{unit}", points)))

@@ -75,7 +75,8 @@ def _regression_figures(result: TaskResult, answers: pd.DataFrame) -> list[str]:
     truth_N = answers[TRUTH].to_numpy(dtype=float)
     intervals = answers[["low", "high"]].to_numpy(dtype=float) if "low" in answers else None
     ours_N = answers[OURS].to_numpy(dtype=float)
-    drawn = [figure(plots.parity(truth_N, ours_N, result.unit, intervals), f"{OURS}, bars: its prediction intervals.")]
+    bars = "" if intervals is None else f"; bars: its prediction intervals, of up to {plots.MOST_BARS} rows"
+    drawn = [figure(plots.parity(truth_N, ours_N, result.unit, intervals), f"{OURS}{bars}")]
     errors = {c.name: float((answers[c.name] - answers[TRUTH]).abs().mean()) for c in result.contenders[1:]}
     if errors:
         best = min(errors, key=errors.__getitem__)

@@ -251,6 +251,7 @@ def test_page_gathers_what_a_run_left(tmp_path: Path):
     html = report(run, predictions=[run / "molecules.csv"], samples=run / "samples.csv", title="My run")
     for shown in ("My run", FOREST, "Training loss", "Validation loss", "C1CC", "1 of 3", "task=melting_point seed=7"):
         assert shown in html
+    assert '<td class="number">159</td>' in html, "numbers of a CSV are shown as numbers"
     assert "10" in re.findall(r"optimiser steps</dt><dd>([^<]*)", html)
 
 
