@@ -96,7 +96,7 @@ def calibration(truth_N: np.ndarray, probability_N: np.ndarray, bins: int = 10) 
 
 
 MOST_POINTS, MOST_BARS = 4000, 120
-"""Rows of a scatter plot and rows whose intervals it shows, at most, evenly picked: more would only blacken the page."""
+"""Most rows of a scatter plot, and rows whose intervals it shows, evenly picked: more would blacken the page."""
 
 
 def parity(truth_N: np.ndarray, predicted_N: np.ndarray, unit: str = "", interval_N2: np.ndarray | None = None) -> str:
