@@ -115,7 +115,9 @@ class Progress:
             self._rich.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         global _live
         if self._rich is not None:
             self._rich.stop()
@@ -163,7 +165,11 @@ class Progress:
 
     def _rates(self) -> list[str]:
         seconds = max(self.elapsed(), 1e-6)
-        return [f"{human(count / seconds)} {name}/s" for name, count in (("rows", self.rows), ("tokens", self.tokens)) if count]
+        return [
+            f"{human(count / seconds)} {name}/s"
+            for name, count in (("rows", self.rows), ("tokens", self.tokens))
+            if count
+        ]
 
     def _show(self) -> None:
         if self._rich is not None:

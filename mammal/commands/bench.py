@@ -1,7 +1,7 @@
 """Run the benchmarks of a checkout; they print tables and are not part of the installed package.
 
-    mammal bench            every script's name and purpose
-    mammal bench tokenizer  run benchmarks/bench_tokenizer.py; further words are passed on to it
+mammal bench            every script's name and purpose
+mammal bench tokenizer  run benchmarks/bench_tokenizer.py; further words are passed on to it
 """
 
 from __future__ import annotations
@@ -38,7 +38,9 @@ def _scripts() -> dict[str, Path]:
     files = sorted(file for file in folder.glob("*.py") if not file.name.startswith("_"))
     if not files:
         raise ConfigError(
-            "an installed package holds no benchmarks", where="mammal bench", hint="clone the repository and run it there"
+            "an installed package holds no benchmarks",
+            where="mammal bench",
+            hint="clone the repository and run it there",
         )
     return {file.stem.removeprefix("bench_"): file for file in files}
 

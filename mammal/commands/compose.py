@@ -66,7 +66,9 @@ def parse(verb: str, argv: Sequence[str], *, sweeps: bool = False) -> Arguments:
         elif "=" in word or word.startswith("~"):
             overrides.append(word)
         else:
-            raise ConfigError(f"{word!r} is not a key=value", where=f"mammal {verb}", hint=f"see `mammal {verb} --help`")
+            raise ConfigError(
+                f"{word!r} is not a key=value", where=f"mammal {verb}", hint=f"see `mammal {verb} --help`"
+            )
     multirun = bool(seen & {"-m", "--multirun"})
     overrides = [word if multirun else quoted(word) for word in overrides]
     return Arguments(overrides, task, dirs, "--cfg" in seen, multirun)

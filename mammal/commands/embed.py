@@ -1,7 +1,7 @@
 """One vector for every row of a file: states of the encoder, pooled.
 
-    mammal embed bundle=demo/bundle task=amp input=peptides.csv output=vectors.parquet
-    mammal embed bundle=demo/bundle entity=smiles input=library.csv output=v.parquet 'columns={value: smiles}'
+mammal embed bundle=demo/bundle task=amp input=peptides.csv output=vectors.parquet
+mammal embed bundle=demo/bundle entity=smiles input=library.csv output=v.parquet 'columns={value: smiles}'
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Sequences, from a prompt or for every row of a file.
 
-    mammal generate bundle=demo/bundle task=molecules n=10
-    mammal generate bundle=demo/bundle task=molecules n=1000 output=samples.parquet seed=7
-    mammal generate bundle=FOLDER prompt='<@TOKENIZER-TYPE=AA>…<EOS>' num_beams=4
+mammal generate bundle=demo/bundle task=molecules n=10
+mammal generate bundle=demo/bundle task=molecules n=1000 output=samples.parquet seed=7
+mammal generate bundle=FOLDER prompt='<@TOKENIZER-TYPE=AA>…<EOS>' num_beams=4
 """
 
 from __future__ import annotations

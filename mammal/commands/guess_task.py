@@ -88,7 +88,9 @@ def guess_task(file: Path, target: str | None = None, name: str | None = None) -
     decisions = [f"column {c}: {e}, as {_example(filled[c])}" for c, e in entities.items()]
     decisions += [f"column {c!r} is left alone: no prompt can name it" for c in columns if c not in filled]
     if not entities:
-        raise DataError("no column holds molecules, proteins or DNA", where=str(file), hint=f"columns: {', '.join(columns)}")
+        raise DataError(
+            "no column holds molecules, proteins or DNA", where=str(file), hint=f"columns: {', '.join(columns)}"
+        )
     asked = target or _last_target(filled, entities)
     if asked is None or asked not in filled:
         raise DataError("no column holds labels or numbers", where=str(file), hint="say which one: target=COLUMN")
@@ -141,7 +143,10 @@ def _last_target(filled: dict[str, list[str]], entities: dict[str, str]) -> str 
     can_be = [
         column
         for column, cells in filled.items()
-        if column not in entities and cells and not _is_split(cells) and (_labels(cells) or _share(cells, _is_number) == 1)
+        if column not in entities
+        and cells
+        and not _is_split(cells)
+        and (_labels(cells) or _share(cells, _is_number) == 1)
     ]
     return can_be[-1] if can_be else None
 

@@ -1,7 +1,7 @@
 """What is inside a bundle: its size, tasks, figures and tokenizer. No weights are read.
 
-    mammal info demo/bundle
-    mammal info ibm/biomed.omics.bl.sm.ma-ted-458m
+mammal info demo/bundle
+mammal info ibm/biomed.omics.bl.sm.ma-ted-458m
 """
 
 from __future__ import annotations
@@ -75,8 +75,9 @@ def _tokenizer(folder: Path, shape: Mapping[str, Any], own: Mapping[str, Any]) -
         return
     tokenizer = Tokenizer.load(folder)
     belongs = own.get("tokenizer_hash") in (None, tokenizer.hash)
-    yield f"tokenizer   {', '.join(tokenizer.alphabets)}; {shape.get('vocab_size'):,} rows; hash {tokenizer.hash[:16]}" + (
-        "" if belongs else "; NOT the one the model was trained with"
+    yield (
+        f"tokenizer   {', '.join(tokenizer.alphabets)}; {shape.get('vocab_size'):,} rows; hash {tokenizer.hash[:16]}"
+        + ("" if belongs else "; NOT the one the model was trained with")
     )
 
 

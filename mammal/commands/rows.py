@@ -92,9 +92,7 @@ def _to_terminal(verb: str, shared: dict[str, Any], prompt: dict[str, Any], opti
 
     if verb == "embed":
         raise ConfigError("embed needs an output", where="mammal embed", hint="output=vectors.parquet")
-    model = mammal.load(
-        shared["bundle"], device=shared["device"], dtype=shared["dtype"], tokenizer=shared["tokenizer"]
-    )
+    model = mammal.load(shared["bundle"], device=shared["device"], dtype=shared["dtype"], tokenizer=shared["tokenizer"])
     if shared["batch_tokens"] is not None:
         model.pace = replace(model.pace, tokens=shared["batch_tokens"])
     frame = _ask(verb, model, shared, prompt, options)

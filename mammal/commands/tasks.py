@@ -1,9 +1,9 @@
 """List the tasks, or walk one row of a task through every step: row, prompt, tokens, batch, answer.
 
-    mammal tasks
-    mammal tasks bbbp
-    mammal tasks bbbp row=17
-    mammal tasks bbbp bundle=runs/bbbp/bundle       its answer comes from a trained model
+mammal tasks
+mammal tasks bbbp
+mammal tasks bbbp row=17
+mammal tasks bbbp bundle=runs/bbbp/bundle       its answer comes from a trained model
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
 """Train or fine-tune, evaluate on held-out rows, save a bundle.
 
-    mammal train task=bbbp                              one task, a new small model
-    mammal train mixture=demo trainer.max_time=00:04:30 several tasks in one model
-    mammal train task=bbbp init=FOLDER adapt=lora       fine-tune a bundle or a published checkpoint
-    mammal train -m task=bbbp,esol seed=1,2,3           a sweep: every combination
-    mammal train task=bbbp debug=overfit                does it learn 32 rows by heart?
-    mammal train output=runs/mine resume=auto …         go on where a stopped run ended
-    mammal train task=bbbp --cfg                        the whole configuration, nothing run
+mammal train task=bbbp                              one task, a new small model
+mammal train mixture=demo trainer.max_time=00:04:30 several tasks in one model
+mammal train task=bbbp init=FOLDER adapt=lora       fine-tune a bundle or a published checkpoint
+mammal train -m task=bbbp,esol seed=1,2,3           a sweep: every combination
+mammal train task=bbbp debug=overfit                does it learn 32 rows by heart?
+mammal train output=runs/mine resume=auto …         go on where a stopped run ended
+mammal train task=bbbp --cfg                        the whole configuration, nothing run
 """
 
 from __future__ import annotations

@@ -32,7 +32,9 @@ def adapt(model: MammalModel, config: DictConfig) -> None:
         ConfigError: an unknown method, a target that names no layer, or a rank that is not positive.
     """
     if config.method not in METHODS:
-        raise ConfigError(f"adapt.method is {config.method!r}", hint=did_you_mean(config.method, METHODS, noun="method"))
+        raise ConfigError(
+            f"adapt.method is {config.method!r}", hint=did_you_mean(config.method, METHODS, noun="method")
+        )
     if config.method == "head":
         for name, weight in model.named_parameters():
             weight.requires_grad_(name.startswith(HEADS))
@@ -75,7 +77,11 @@ def _add_adapters(model: MammalModel, config: DictConfig) -> None:
             hint="adapt=full trains on from it, or start from the model it was adapted from",
         )
     settings = LoraConfig(
-        r=config.rank, lora_alpha=config.alpha, lora_dropout=config.dropout, target_modules=list(config.targets), bias="none"
+        r=config.rank,
+        lora_alpha=config.alpha,
+        lora_dropout=config.dropout,
+        target_modules=list(config.targets),
+        bias="none",
     )
     try:
         model.t5_model = get_peft_model(model.t5_model, settings)  # type: ignore[arg-type, assignment]

@@ -47,7 +47,9 @@ def task_configs(config: DictConfig, config_dirs: Sequence[str] = ()) -> dict[st
 def mixture_rates(config: DictConfig) -> dict[str, float]:
     """`rate` of each task of the mixture, 1 where none is given."""
     mixture = config.get("mixture")
-    return {name: float(changes.get("rate", 1.0)) for name, changes in _mixture_tasks(mixture).items()} if mixture else {}
+    return (
+        {name: float(changes.get("rate", 1.0)) for name, changes in _mixture_tasks(mixture).items()} if mixture else {}
+    )
 
 
 def _mixture_tasks(mixture: Any) -> dict[str, dict[str, Any]]:

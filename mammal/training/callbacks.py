@@ -49,7 +49,9 @@ class ProgressLine(Callback):
     def on_train_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
         self._close(None)
 
-    def on_exception(self, trainer: lightning.Trainer, module: lightning.LightningModule, exception: BaseException) -> None:
+    def on_exception(
+        self, trainer: lightning.Trainer, module: lightning.LightningModule, exception: BaseException
+    ) -> None:
         self._close(exception)
 
     def _close(self, error: BaseException | None) -> None:
@@ -74,14 +76,15 @@ class StopRequested(Exception):
 class StopOnSignal(Callback):
     """The first Ctrl-C (or SIGTERM, which Slurm sends) ends the current step, writes `last.ckpt` and stops.
 
-    A second Ctrl-C ends at once.
+    A second Ctrl-C ends at once. The checkpoint is written when the step ends; the run stops where the next thing would
+    begin, so that the step's figures are logged in between.
     """
 
     SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
     def __init__(self, checkpoint: Path):
         self.checkpoint = checkpoint
-        self._asked = False
+        self._asked = self._saved = False
         self._before: dict[signal.Signals, Any] = {}
 
     def on_train_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
@@ -93,12 +96,29 @@ class StopOnSignal(Callback):
     ) -> None:
         if trainer.strategy.broadcast(self._asked):
             trainer.save_checkpoint(self.checkpoint)
+            self._saved = True
+
+    def on_train_batch_start(
+        self, trainer: lightning.Trainer, module: lightning.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        self._stop(trainer)
+
+    def on_validation_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+        self._stop(trainer)
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+        self._stop(trainer)
+
+    def _stop(self, trainer: lightning.Trainer) -> None:
+        if self._saved:
             raise StopRequested(self.checkpoint, trainer.global_step)
 
     def on_train_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
         self._restore()
 
-    def on_exception(self, trainer: lightning.Trainer, module: lightning.LightningModule, exception: BaseException) -> None:
+    def on_exception(
+        self, trainer: lightning.Trainer, module: lightning.LightningModule, exception: BaseException
+    ) -> None:
         self._restore()
 
     def _ask(self, number: int, frame: FrameType | None) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import lightning.pytorch as lightning
+import torch
 from torch.utils.data import DataLoader
 
 from mammal.tasks.batch import Batch
@@ -57,4 +58,7 @@ class MixtureData(lightning.LightningDataModule):
 
     def _settings(self) -> dict[str, Any]:
         cuda = self.trainer is not None and self.trainer.strategy.root_device.type == "cuda"
-        return {"num_workers": self.num_workers, "pin_memory": cuda}
+        # A loader draws a seed for its workers whenever it is iterated; from a generator of its own, so that dropout,
+        # which draws from the global one, does not depend on how often a run was taken up again.
+        generator = torch.Generator().manual_seed(self.seed)
+        return {"num_workers": self.num_workers, "pin_memory": cuda, "generator": generator}

@@ -154,7 +154,7 @@ class TrainingModule(lightning.LightningModule):
         seen = checkpoint.get("seen", {})
         self.rows_seen, self.tokens_seen = seen.get("rows", 0), seen.get("tokens", 0)
 
-    def on_train_start(self) -> None:
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         if self._random_state is not None:
             torch.set_rng_state(self._random_state["cpu"].cpu())
             if self._random_state["cuda"] and torch.cuda.is_available():

@@ -12,6 +12,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from mammal.errors import ConfigError
 from mammal.training.schedules import Schedule
 
+
 def adamw(
     model: nn.Module,
     *,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+import pickle
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -110,6 +111,7 @@ def _fit(model: MammalModel, data: Mapping[str, TaskData], config: DictConfig) -
     from mammal.training.build import mixture_rates
     from mammal.training.callbacks import StopRequested
     from mammal.training.datamodule import MixtureData
+    from mammal.training.history import one_history
     from mammal.training.module import TrainingModule
     from mammal.training.sampler import Budget
     from mammal.training.trainer import build_trainer, instantiated
@@ -133,8 +135,10 @@ def _fit(model: MammalModel, data: Mapping[str, TaskData], config: DictConfig) -
         steps,
     )
     resume = _checkpoint_to_resume(config)
+    steps_before = None if resume is None else _steps_of(resume)
     try:
-        trainer.fit(module, datamodule=rows, ckpt_path=resume, weights_only=True if resume else None)
+        with one_history(Path(config.output), steps_before):
+            trainer.fit(module, datamodule=rows, ckpt_path=resume, weights_only=True if resume else None)
     except StopRequested as stop:
         raise KeyboardInterrupt(
             f"step {stop.step:,} is kept in {stop.checkpoint}; repeat the command with "
@@ -155,7 +159,25 @@ def _checkpoint_to_resume(config: DictConfig) -> str | None:
         return str(path)
     if config.resume == "auto":
         return None
-    raise ConfigError(f"there is no checkpoint {path}", where="resume", hint="resume=auto goes on from output's last one")
+    raise ConfigError(
+        f"there is no checkpoint {path}", where="resume", hint="resume=auto goes on from output's last one"
+    )
+
+
+def _steps_of(checkpoint: str) -> int:
+    """Optimiser steps that a checkpoint has behind it.
+
+    Raises:
+        TrainingError: it is damaged, or no checkpoint of a run.
+    """
+    import torch
+
+    try:
+        return int(torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)["global_step"])
+    except (OSError, RuntimeError, KeyError, EOFError, pickle.UnpicklingError) as error:
+        raise TrainingError(
+            "is no checkpoint to resume from", where=checkpoint, hint=str(error).split("\n")[0]
+        ) from error
 
 
 def _take_best(model: MammalModel, trainer: lightning.Trainer) -> float | None:
@@ -205,7 +227,9 @@ def _save(
         save_results(results, output / "evaluation")
     card = Card(
         name=str(config.name),
-        data={name: f"{d.task.config.about}. Licence: {d.task.config.licence or 'not stated'}" for name, d in data.items()},
+        data={
+            name: f"{d.task.config.about}. Licence: {d.task.config.licence or 'not stated'}" for name, d in data.items()
+        },
         command=_command(config),
     )
     metrics = _finite({**as_metrics(results), "seed": config.seed})

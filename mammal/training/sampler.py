@@ -150,7 +150,9 @@ class MixtureSampler:
             for name, lengths_N in self.lengths.items()
         }
         if min(share.values()) < 0 or sum(share.values()) <= 0 or self.temperature <= 0:
-            raise ConfigError("rates must not be negative, one must be positive, and so must the temperature", where="mixture")
+            raise ConfigError(
+                "rates must not be negative, one must be positive, and so must the temperature", where="mixture"
+            )
         if len(batches) == 1:
             return batches
         total = sum(batches.values())

@@ -47,8 +47,11 @@ def build_trainer(config: DictConfig, batches_per_epoch: int) -> tuple[lightning
     steps = planned_steps(arguments, batches_per_epoch)
     arguments["precision"] = pick_precision(arguments.get("precision", "auto"), arguments.get("accelerator", "auto"))
     arguments["max_time"] = duration(arguments.get("max_time"))
+    arguments["profiler"] = _profiler(arguments.get("profiler"), str(config.output))
     logger = instantiated(config.get("logger"), "logger")
-    callbacks = [instantiated(node, f"callbacks.{name}") for name, node in (config.get("callbacks") or {}).items() if node]
+    callbacks = [
+        instantiated(node, f"callbacks.{name}") for name, node in (config.get("callbacks") or {}).items() if node
+    ]
     last = Path(config.output) / "checkpoints" / LAST
     callbacks += [StopOnSignal(last), ProgressLine(steps)]
     try:
@@ -102,6 +105,14 @@ def duration(limit: Any) -> timedelta | None:
         raise ConfigError(f"trainer.max_time is {limit!r}", hint="HH:MM:SS, DD:HH:MM:SS or seconds")
     names = ("days", "hours", "minutes", "seconds")[-len(parts) :]
     return timedelta(**{name: int(part) for name, part in zip(names, parts, strict=True)})
+
+
+def _profiler(name: str | None, folder: str) -> Any:
+    """Lightning's profilers write into the run's folder (`fit-profile.txt`); others are passed on by name."""
+    from lightning.pytorch.profilers import AdvancedProfiler, SimpleProfiler
+
+    known = {"simple": SimpleProfiler, "advanced": AdvancedProfiler}
+    return known[name](dirpath=folder, filename="profile") if name in known else name
 
 
 def checkpoints(trainer: lightning.Trainer) -> list[ModelCheckpoint]:
