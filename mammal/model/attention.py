@@ -127,9 +127,9 @@ class PackedAttention:
         queries, keys = self.queries.lengths, self.keys.lengths
         per_row = zip(q_MI.split(queries), k_NI.split(keys), v_NI.split(keys), strict=True)
         for q_QI, k_KI, v_KI in per_row:
-            heads = (self._split(x.unsqueeze(0)) for x in (q_QI, k_KI, v_KI))
+            q_1HQD, k_1HKD, v_1HKD = (self._split(x.unsqueeze(0)) for x in (q_QI, k_KI, v_KI))
             bias = None if self.bias_HQK is None else self.bias_HQK[None, :, : len(q_QI), : len(k_KI)]
-            out_1HQD = attend_fused(*heads, bias, rate)
+            out_1HQD = attend_fused(q_1HQD, k_1HKD, v_1HKD, bias, rate)
             out.append(out_1HQD.transpose(1, 2).flatten(2).squeeze(0))
         return torch.cat(out)
 

@@ -43,7 +43,7 @@ def _initialise_t5(t5: T5) -> None:
 
 
 def _initialise_stack(stack: Stack) -> None:
-    branches = sum(len(block.layer) for block in stack.block)
+    branches = sum(len(block.layer) for block in stack.blocks)
     width, head_width = stack.config.d_model, stack.config.d_kv
     for module in stack.modules():
         if isinstance(module, Attention):

@@ -29,7 +29,7 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": F.relu,
     "silu": F.silu,
 }
-_INSIDE = {"gelu_new": ("gelu", "tanh"), "relu": ("relu", "")}
+_INSIDE: dict[str | None, tuple[str, str]] = {"gelu_new": ("gelu", "tanh"), "relu": ("relu", "")}
 """Activations that oneDNN applies to results before it writes them, and how it calls them."""
 
 
@@ -55,20 +55,20 @@ class Product:
 
     def __call__(self, x_NW: Tensor, *linears: Linear) -> tuple[Tensor, ...]:
         """What each layer gives for `x_NW`."""
-        inside = _INSIDE.get(self.activation or "", ("none", ""))
-        if not self._prepare(x_NW, linears):
-            outputs, activated = tuple(linear(x_NW) for linear in linears), False
+        copy_OW = self._prepared(x_NW, linears)
+        if copy_OW is None:
+            return tuple(self._activate(linear(x_NW)) for linear in linears)
+        bias = linears[0].bias if len(linears) == 1 else None
+        if x_NW.device.type == "cpu":
+            inside = _INSIDE.get(self.activation, ("none", ""))
+            joined_NO = torch.ops.mkldnn._linear_pointwise(x_NW, copy_OW, bias, inside[0], [], inside[1])
+            joined_NO = joined_NO if self.activation in _INSIDE else self._activate(joined_NO)
         else:
-            bias = linears[0].bias if len(linears) == 1 else None
-            if x_NW.device.type == "cpu":
-                joined_NO = torch.ops.mkldnn._linear_pointwise(x_NW, self._copy, bias, inside[0], [], inside[1])
-            else:
-                joined_NO = F.linear(x_NW, self._copy, bias)
-            activated = x_NW.device.type == "cpu" and inside[0] != "none"
-            outputs = joined_NO.split([linear.out_features for linear in linears], dim=-1)
-        if self.activation is None or activated:
-            return outputs
-        return tuple(ACTIVATIONS[self.activation](output) for output in outputs)
+            joined_NO = self._activate(F.linear(x_NW, copy_OW, bias))
+        return joined_NO.split([linear.out_features for linear in linears], dim=-1)
+
+    def _activate(self, x_NO: Tensor) -> Tensor:
+        return x_NO if self.activation is None else ACTIVATIONS[self.activation](x_NO)
 
     def __deepcopy__(self, memo: object) -> Product:
         return Product(self.activation)
@@ -76,26 +76,24 @@ class Product:
     def __reduce__(self) -> tuple[type[Product], tuple[str | None]]:
         return Product, (self.activation,)
 
-    def _prepare(self, x_NW: Tensor, linears: tuple[Linear, ...]) -> bool:
-        """Whether a copy of the present weights stands ready for `x_NW`."""
+    def _prepared(self, x_NW: Tensor, linears: tuple[Linear, ...]) -> Tensor | None:
+        """The copy of the present weights, if one stands ready for `x_NW` or repays being made."""
         if torch.is_grad_enabled():
             self.forget()
-            return False
+            return None
         if not _suitable(x_NW, linears):
-            return False
+            return None
         stamp = tuple((linear.weight.data_ptr(), linear.weight._version) for linear in linears)
         if stamp != self._stamp:
             self.forget()
             self._stamp = stamp
-        if self._copy is None:
-            self._credit += max(len(x_NW) / _TOKENS_TO_REPAY, 1 / _CALLS_TO_REPAY)
-            if self._credit <= 1:
-                return False
+        self._credit += max(len(x_NW) / _TOKENS_TO_REPAY, 1 / _CALLS_TO_REPAY)
+        if self._copy is None and self._credit > 1:
             weights = [linear.weight.detach() for linear in linears]
             weight_OW = weights[0] if len(weights) == 1 else torch.cat(weights)
             on_cpu = weight_OW.device.type == "cpu"
             self._copy = torch.ops.mkldnn._reorder_linear_weight(weight_OW, len(x_NW)) if on_cpu else weight_OW
-        return True
+        return self._copy
 
 
 def _suitable(x_NW: Tensor, linears: tuple[Linear, ...]) -> bool:

@@ -43,7 +43,7 @@ class DecodingState:
         self.step_count = 0
         self._heads = model.config.num_heads
         self._decoder = model.t5_model.decoder
-        self._layers = [self._empty_layer(block.layer[1].EncDecAttention, memory) for block in self._decoder.block]
+        self._layers = [self._empty_layer(block.cross.EncDecAttention, memory) for block in self._decoder.blocks]
         self._bias_HT = self._bias_by_distance(memory.states_NW.dtype)
         self._memory_bias_B11L: Tensor | None = None
         if not memory.packing.full:
@@ -59,11 +59,11 @@ class DecodingState:
     def step(self, ids_D: Tensor, values_D: Tensor | None = None, has_value_D: Tensor | None = None) -> Tensor:
         """Feeds one token to each row; returns the decoder's states [D, W] after it."""
         x_DW = self._embed(ids_D, values_D, has_value_D)
-        for block, cache in zip(self._decoder.block, self._layers, strict=True):
-            own, cross, feed_forward = block.layer
+        for block, cache in zip(self._decoder.blocks, self._layers, strict=True):
+            own, cross = block.own, block.cross
             x_DW = x_DW + self._attend_past(own.SelfAttention, own.layer_norm(x_DW), cache)
             x_DW = x_DW + self._attend_memory(cross.EncDecAttention, cross.layer_norm(x_DW), cache)
-            x_DW = feed_forward(x_DW)
+            x_DW = block.feed_forward(x_DW)
         self.step_count += 1
         return self._decoder.final_layer_norm(x_DW)
 
@@ -121,7 +121,7 @@ class DecodingState:
     def _bias_by_distance(self, dtype: torch.dtype) -> Tensor:
         """[H, T], the bias of a key so many steps back."""
         config = self.model.config
-        table = self._decoder.block[0].layer[0].SelfAttention.relative_attention_bias.weight
+        table = self._decoder.position_table
         buckets_T = relative_buckets(
             self.max_steps,
             1,

@@ -8,7 +8,7 @@ Shapes: N packed tokens, W model width, F feed-forward width.
 
 from __future__ import annotations
 
-from functools import partial
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -32,13 +32,16 @@ class RMSNorm(nn.Module):
 
 
 class FeedForward(nn.Module):
-    """The `DenseReluDense` of the published names, gated or not."""
+    """One hidden layer, gated (T5 v1.1) or not (T5 v1.0)."""
+
+    wi: Linear
+    wi_0: Linear
+    wi_1: Linear
 
     def __init__(self, config: ModelConfig):
         super().__init__()
         self.gated = config.gated
-        names = ("wi_0", "wi_1") if self.gated else ("wi",)
-        for name in names:
+        for name in ("wi_0", "wi_1") if self.gated else ("wi",):
             self.add_module(name, Linear(config.d_model, config.d_ff, bias=False))
         self.wo = Linear(config.d_ff, config.d_model, bias=False)
         self.dropout = config.dropout_rate
@@ -53,43 +56,63 @@ class FeedForward(nn.Module):
         return self._product_out(dropout(hidden_NF, self.dropout, self.training), self.wo)[0]
 
 
-class Sublayer(nn.Module):
-    """`x + dropout(core(norm(x)))`; the core's name is the published one."""
-
-    def __init__(self, name: str, core: nn.Module, config: ModelConfig):
+class SelfAttentionLayer(nn.Module):
+    def __init__(self, config: ModelConfig, *, owns_bias: bool):
         super().__init__()
-        self.add_module(name, core)
+        self.SelfAttention = _attention(config, config.relative_attention_num_buckets if owns_bias else None)
         self.layer_norm = RMSNorm(config.d_model, config.layer_norm_epsilon)
-        self.name = name
         self.dropout = config.dropout_rate
 
-    @property
-    def core(self) -> nn.Module:
-        return self._modules[self.name]
+    def forward(self, x_NW: Tensor, attention: PackedAttention) -> Tensor:
+        update_NW = self.SelfAttention(self.layer_norm(x_NW), None, attention)
+        return x_NW + dropout(update_NW, self.dropout, self.training)
 
-    def forward(self, x_NW: Tensor, *args: object) -> Tensor:
-        update_NW = self.core(self.layer_norm(x_NW), *args)
+
+class CrossAttentionLayer(nn.Module):
+    def __init__(self, config: ModelConfig):
+        super().__init__()
+        self.EncDecAttention = _attention(config)
+        self.layer_norm = RMSNorm(config.d_model, config.layer_norm_epsilon)
+        self.dropout = config.dropout_rate
+
+    def forward(self, x_MW: Tensor, memory_NW: Tensor, attention: PackedAttention) -> Tensor:
+        update_MW = self.EncDecAttention(self.layer_norm(x_MW), memory_NW, attention)
+        return x_MW + dropout(update_MW, self.dropout, self.training)
+
+
+class FeedForwardLayer(nn.Module):
+    def __init__(self, config: ModelConfig):
+        super().__init__()
+        self.DenseReluDense = FeedForward(config)
+        self.layer_norm = RMSNorm(config.d_model, config.layer_norm_epsilon)
+        self.dropout = config.dropout_rate
+
+    def forward(self, x_NW: Tensor) -> Tensor:
+        update_NW = self.DenseReluDense(self.layer_norm(x_NW))
         return x_NW + dropout(update_NW, self.dropout, self.training)
 
 
 class Block(nn.Module):
+    """Self-attention, in a decoder attention to the encoder, and the feed-forward layer; each added to its input."""
+
     def __init__(self, config: ModelConfig, *, decoder: bool, owns_bias: bool):
         super().__init__()
-        make = partial(Attention, config.d_model, config.num_heads * config.d_kv, config.num_heads, config.dropout_rate)
-        buckets = config.relative_attention_num_buckets if owns_bias else None
-        layers = [Sublayer("SelfAttention", make(buckets), config)]
-        if decoder:
-            layers.append(Sublayer("EncDecAttention", make(), config))
-        layers.append(Sublayer("DenseReluDense", FeedForward(config), config))
-        self.layer = nn.ModuleList(layers)
+        own, feed_forward = SelfAttentionLayer(config, owns_bias=owns_bias), FeedForwardLayer(config)
+        cross = [CrossAttentionLayer(config)] if decoder else []
+        self.layer = nn.ModuleList([own, *cross, feed_forward])
 
-    def forward(
-        self, x_NW: Tensor, attention: PackedAttention, memory_NW: Tensor | None, cross: PackedAttention | None
-    ) -> Tensor:
-        x_NW = self.layer[0](x_NW, None, attention)
-        if cross is not None:
-            x_NW = self.layer[1](x_NW, memory_NW, cross)
-        return self.layer[-1](x_NW)
+    @property
+    def own(self) -> SelfAttentionLayer:
+        return cast(SelfAttentionLayer, self.layer[0])
+
+    @property
+    def cross(self) -> CrossAttentionLayer:
+        """Of a decoder's block."""
+        return cast(CrossAttentionLayer, self.layer[1])
+
+    @property
+    def feed_forward(self) -> FeedForwardLayer:
+        return cast(FeedForwardLayer, self.layer[-1])
 
 
 class Stack(nn.Module):
@@ -102,6 +125,15 @@ class Stack(nn.Module):
         self.block = nn.ModuleList(Block(config, decoder=decoder, owns_bias=i == 0) for i in range(depth))
         self.final_layer_norm = RMSNorm(config.d_model, config.layer_norm_epsilon)
         self.config, self.causal = config, decoder
+
+    @property
+    def blocks(self) -> list[Block]:
+        return [cast(Block, block) for block in self.block]
+
+    @property
+    def position_table(self) -> Tensor:
+        """[buckets, H] biases, which the first block owns and all blocks use."""
+        return self.blocks[0].own.SelfAttention.relative_attention_bias.weight
 
     def forward(
         self,
@@ -120,13 +152,16 @@ class Stack(nn.Module):
         x_NW = dropout(x_NW, rate, self.training)
         bias_HLL = self.position_bias(packing.length, x_NW.dtype)
         attention = PackedAttention(packing, packing, self.config.num_heads, bias_HLL)
-        for block in self.block:
-            x_NW = block(x_NW, attention, memory_NW, cross)
+        for block in self.blocks:
+            x_NW = block.own(x_NW, attention)
+            if memory_NW is not None and cross is not None:
+                x_NW = block.cross(x_NW, memory_NW, cross)
+            x_NW = block.feed_forward(x_NW)
         return dropout(self.final_layer_norm(x_NW), rate, self.training)
 
     def position_bias(self, length: int, dtype: torch.dtype) -> Tensor:
         """[H, L, L] biases by relative position; keys in a causal stack's future are blocked."""
-        table = self.block[0].layer[0].SelfAttention.relative_attention_bias.weight
+        table = self.position_table
         buckets_LL = relative_buckets(
             length,
             length,
@@ -140,6 +175,11 @@ class Stack(nn.Module):
             return bias_HLL
         future_LL = torch.ones(length, length, dtype=torch.bool, device=table.device).triu(1)
         return bias_HLL.masked_fill(future_LL, blocked(dtype))
+
+
+def _attention(config: ModelConfig, buckets: int | None = None) -> Attention:
+    inner = config.num_heads * config.d_kv
+    return Attention(config.d_model, inner, config.num_heads, config.dropout_rate, buckets)
 
 
 class T5(nn.Module):
