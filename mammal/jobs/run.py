@@ -19,6 +19,7 @@ from mammal.inference import Mammal, load
 from mammal.jobs.inputs import JobInput, no_input, open_input
 from mammal.jobs.manifest import Manifest, bundle_hash
 from mammal.jobs.results import Layout
+from mammal.jobs.settle import settle
 from mammal.jobs.store import ShardCounts, Store
 from mammal.jobs.tables import check_output
 from mammal.locate import locate
@@ -140,6 +141,7 @@ def run_job(
     }
     manifest = Manifest(verb, given.fingerprint, bundle_hash(locate(source)), told, _versions())
     with _told_as_job_errors(target), _prepared_by(question, _workers(workers, model)):
+        settle(model.model, question)
         return _Run(question, layout, given, Store(target), names).go(manifest, shard_rows, resume, progress)
 
 
