@@ -184,12 +184,14 @@ def _run(
     merge: bool = True,
 ) -> list:
     was_training = model.training
-    model.eval()
+    if was_training:
+        model.eval()
     try:
         with torch.inference_mode():
             return walk(rows, encoder, answer, merge=merge, pace=pace, progress=progress)
     finally:
-        model.train(was_training)
+        if was_training:
+            model.train()
 
 
 def _encoder_only(batch: Batch) -> Batch:

@@ -83,7 +83,7 @@ class TaskEncoder(Encoder):
     def key(self, row: Row) -> Hashable:
         aliases = self.task.config.data.columns
         columns = [*self.task.columns, *(self.task.target_columns if self.target else ())]
-        return tuple(_plain(row.get(column, row.get(aliases.get(column)))) for column in columns)
+        return tuple(_plain(row.get(column, row.get(aliases.get(column), ...))) for column in columns)
 
     def encode(self, rows: Sequence[Row], row_ids: Sequence[int]) -> Encoded:
         from mammal.tasks.batching import encode_rows
