@@ -9,6 +9,7 @@ import logging
 import shutil
 import sys
 import time
+import warnings
 from collections.abc import Iterable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -54,12 +55,13 @@ class _NoteHandler(logging.Handler):
 
 
 def set_up_logging(level: int = logging.INFO) -> None:
-    """Send the `mammal` loggers to the terminal, each line once, through `note`."""
+    """Send the `mammal` loggers, and Python's warnings, to the terminal, each line once, through `note`."""
     logger = logging.getLogger("mammal")
     logger.setLevel(level)
     logger.propagate = False
     if not any(isinstance(handler, _NoteHandler) for handler in logger.handlers):
         logger.addHandler(_NoteHandler())
+        warnings.showwarning = lambda message, *_, **__: note(f"warning: {message}")
 
 
 def human(count: float) -> str:

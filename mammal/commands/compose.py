@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mammal import console
-from mammal.errors import ConfigError, did_you_mean
+from mammal.errors import ConfigError, MammalError, did_you_mean
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
 TEXT_KEYS = ("bundle", "init", "input", "output", "prompt", "resume", "target")
-"""Keys whose value is a path, a hub id or a prompt: taken as typed, though Hydra's grammar gives `(`, `=`, `[` a meaning."""
+"""Keys whose value is a path, a hub id or a prompt: taken as typed, though `(`, `=` and `[` mean something to Hydra."""
 
 
 @dataclass(frozen=True)
@@ -45,8 +45,8 @@ class Arguments:
 def parse(verb: str, argv: Sequence[str], *, sweeps: bool = False) -> Arguments:
     """Sort the words after the verb.
 
-    Only `train` composes the group `task/`. Elsewhere `task=` names a task that may live in a bundle alone, so it is kept
-    from Hydra, which would look for a file.
+    Only `train` composes the group `task/`. Elsewhere `task=` names a task that may live in a bundle alone, so it is
+    kept from Hydra, which would look for a file.
 
     Raises:
         ConfigError: for an option that the verb does not have, or a word that is no `key=value`.
@@ -107,7 +107,12 @@ def compose(verb: str, arguments: Arguments) -> DictConfig:
     GlobalHydra.instance().clear()
     register_schema()
     with initialize_config_module("mammal.configs", version_base="1.3"), hydra_errors(verb, arguments):
-        config = hydra_compose(verb, [*arguments.overrides, *search_path(arguments)])
+        try:
+            config = hydra_compose(verb, [*arguments.overrides, *search_path(arguments)])
+        except ValueError as error:  # Hydra's word for `group=3` and the like; our own errors are ValueErrors too
+            raise (
+                error if isinstance(error, MammalError) else ConfigError(str(error), where=f"mammal {verb}")
+            ) from error
         if arguments.task is not None:
             config.task = arguments.task
         return config

@@ -32,8 +32,8 @@ def explain(error: Exception, verb: str, arguments: Arguments) -> MammalError:
     if match := re.match(r"Could not override '(.+?)'", text) or re.match(r"Could not delete '?(.+?)'?\.", text):
         name = match[1]
         return ConfigError(f"there is no key {name!r}", where=where, hint=_nearest_key(name, verb, arguments))
-    for cause in reversed(chain):
-        if (told := _from_omegaconf(cause, text, where)) is not None:
+    for cause in chain:
+        if (told := _from_omegaconf(cause, text, where, arguments)) is not None:
             return told
     return ConfigError(_first_line(text), where=where)
 
@@ -52,7 +52,7 @@ def _missing_option(path: str, options: Any, where: str) -> ConfigError:
     return ConfigError(f"there is no {group} {name!r}", where=where, hint=did_you_mean(name, visible, noun=group))
 
 
-def _from_omegaconf(cause: BaseException, text: str, where: str) -> ConfigError | None:
+def _from_omegaconf(cause: BaseException, text: str, where: str, arguments: Arguments) -> ConfigError | None:
     """An unknown key or a value of the wrong type, in a file (`In 'task/bbbp': …`) or on the command line."""
     from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
@@ -60,13 +60,21 @@ def _from_omegaconf(cause: BaseException, text: str, where: str) -> ConfigError 
         return None
     file = re.match(r"In '(.+?)'", text)
     path = cause.full_key or str(cause.key or "")
-    place = f"configs/{file[1]}.yaml" if file else where
+    place = _file_of(file[1], arguments) if file else where
     if isinstance(cause, ConfigKeyError | ConfigAttributeError):
         valid = [str(key) for key in cause.parent_node] if cause.parent_node is not None else []
         hint = did_you_mean(str(cause.key), valid, noun="key")
         return ConfigError(f"there is no key {path!r}", where=place, hint=hint)
     what = _first_line(cause.msg or text)
     return ConfigError(f"{path}: {what}" if path else what, where=place)
+
+
+def _file_of(config: str, arguments: Arguments) -> str:
+    """The file that holds a config, as its user would name it."""
+    for folder in arguments.config_dirs:
+        if (folder / f"{config}.yaml").is_file():
+            return str(folder / f"{config}.yaml")
+    return f"configs/{config}.yaml"
 
 
 def _nearest_key(name: str, verb: str, arguments: Arguments) -> str:

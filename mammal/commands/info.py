@@ -38,7 +38,8 @@ def _describe(source: Source) -> Iterator[str]:
     size = f"{weights.stat().st_size / 1e6:,.1f} MB"
     yield f"weights     {weights.name}, {size}" + (f", {parameters / 1e6:,.2f} M parameters" if parameters else "")
     layers = f"{shape.get('num_layers')} + {shape.get('num_decoder_layers') or shape.get('num_layers')} layers"
-    yield f"model       {layers}, d_model {shape.get('d_model')}, {shape.get('num_heads')} heads, d_ff {shape.get('d_ff')}"
+    widths = f"d_model {shape.get('d_model')}, {shape.get('num_heads')} heads, d_ff {shape.get('d_ff')}"
+    yield f"model       {layers}, {widths}"
     yield f"heads       {', '.join(_heads(config, own)) or 'token head of the decoder'}"
     yield from _tokenizer(source.folder / "tokenizer", shape, own)
     written = f"by mammal {own['version']}" if "version" in own else "published layout, no task of ours inside"

@@ -47,6 +47,9 @@ def _launch(words: list[str], task: Callable[[DictConfig], object]) -> None:
     import hydra
     from hydra.core.global_hydra import GlobalHydra
 
+    from mammal.tasks.schema import register_schema
+
+    register_schema()
     GlobalHydra.instance().clear()
     os.environ["HYDRA_FULL_ERROR"] = "1"  # raise to us instead of printing and exiting
     before, sys.argv = sys.argv, ["mammal train", *words]

@@ -112,9 +112,11 @@ def build_model(config: DictConfig, tokenizer: Tokenizer) -> MammalModel:
         from mammal.locate import locate
 
         model, _ = load_checkpoint(locate(config.init).weights, allow_extra=True)
-        highest = max(tokenizer.specials.values())
-        if highest >= model.config.vocab_size or tokenizer.vocab_rows > model.config.vocab_size:
-            what = f"its embedding has {model.config.vocab_size:,} rows, the tokenizer needs {tokenizer.vocab_rows:,}"
+        highest = max(
+            [*tokenizer.specials.values(), *(int(tokenizer.alphabet_ids(a)[-1]) for a in tokenizer.alphabets)]
+        )
+        if highest >= model.config.vocab_size:
+            what = f"its embedding has {model.config.vocab_size:,} rows, the tokenizer has ids up to {highest:,}"
             raise ConfigError(what, where=str(config.init), hint="use the tokenizer that belongs to it")
         return model.train()
     return MammalModel(model_config(config.model, tokenizer)).train()
@@ -136,10 +138,14 @@ def model_config(section: DictConfig, tokenizer: Tokenizer) -> Any:
         whole = name.startswith(("d_", "num_"))
         if whole and (isinstance(value, bool) or not isinstance(value, int)):
             raise ConfigError(f"model.{name} must be a whole number, not {value!r}")
-    ids = {"pad_token_id": tokenizer.pad_id, "eos_token_id": tokenizer.eos_id}
-    ids["decoder_start_token_id"] = tokenizer.decoder_start_id
+    of_tokenizer = {
+        "vocab_size": tokenizer.vocab_rows,
+        "pad_token_id": tokenizer.pad_id,
+        "eos_token_id": tokenizer.eos_id,
+        "decoder_start_token_id": tokenizer.decoder_start_id,
+    }
     try:
-        return ModelConfig(vocab_size=tokenizer.vocab_rows, **ids, **values)
+        return ModelConfig(**{**of_tokenizer, **values})
     except MammalError as error:
         raise ConfigError(error.what, where="model", hint=error.hint) from error
     except (TypeError, ValueError) as error:

@@ -65,7 +65,7 @@ def _validation(trainer: lightning.Trainer) -> str:
     return "" if value is None else f", valid {float(value):.3f}"
 
 
-class StopRequested(Exception):
+class StopRequested(Exception):  # noqa: N818
     """Raised after the checkpoint that a stop signal asked for was written."""
 
     def __init__(self, checkpoint: Path, step: int):

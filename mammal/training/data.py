@@ -1,4 +1,4 @@
-"""One task's rows, ready to train on: loaded, split, fitted, encoded; rows that can't be read set aside with a reason."""
+"""One task's rows, ready to train on: loaded, split, fitted, encoded; bad ones set aside with a reason."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ def one_history(folder: Path, resumed_at: int | None) -> Iterator[None]:
 
     Args:
         folder: of the run.
-        resumed_at: steps taken by the checkpoint that is resumed; what was logged after it is dropped. None: a fresh run.
+        resumed_at: steps behind the checkpoint that is resumed; what was logged after it is dropped. None: a new run.
     """
     earlier, now = folder / EARLIER, folder / METRICS
     if resumed_at is None:

@@ -125,7 +125,7 @@ class TrainingModule(lightning.LightningModule):
     def _require_finite(self, loss: Tensor, where: str) -> None:
         if not torch.isfinite(loss):
             raise TrainingError(
-                f"the loss is {float(loss)}",
+                f"the loss is {loss.item()}",
                 where=f"step {self.trainer.global_step}, {where}",
                 hint="lower optim.lr, or look at this task's labels; the last good checkpoint is kept",
             )

@@ -51,7 +51,7 @@ def follow(optimizer: torch.optim.Optimizer, schedule: Schedule, progress: Calla
 
 
 def _groups(named: Sequence[tuple[str, nn.Parameter]], weight_decay: float, decay_all: bool) -> list[dict[str, Any]]:
-    """Matrices decay; norms, biases and tables of relative positions don't, because zero is no neutral value for them."""
+    """Matrices decay; norms, biases and tables of relative positions don't: zero is no neutral value for them."""
     plain = [] if decay_all else [w for name, w in named if w.ndim < 2 or "relative_attention_bias" in name]
     kept = {id(weight) for weight in plain}
     decayed = [weight for _, weight in named if id(weight) not in kept]

@@ -106,8 +106,6 @@ def _load_data(tasks: Mapping[str, Task], config: DictConfig, output: Path) -> d
 
 def _fit(model: MammalModel, data: Mapping[str, TaskData], config: DictConfig) -> lightning.Trainer:
     """Train; afterwards the model holds the last weights."""
-    from hydra.utils import instantiate
-
     from mammal.training.build import mixture_rates
     from mammal.training.callbacks import StopRequested
     from mammal.training.datamodule import MixtureData
@@ -130,7 +128,7 @@ def _fit(model: MammalModel, data: Mapping[str, TaskData], config: DictConfig) -
         model,
         {name: d.task for name, d in data.items()},
         {name: dict(enumerate(d.rows["valid"])) for name, d in data.items()},
-        lambda learner: instantiate(config.optim, learner, _convert_="all"),
+        lambda learner: instantiated(config.optim, "optim", learner),
         instantiated(config.schedule, "schedule"),
         steps,
     )

@@ -144,16 +144,15 @@ class MixtureSampler:
         return {name: (stream.passes, stream.used) for name, stream in self._streams.items()}
 
     def _quota(self) -> dict[str, int]:
+        """Batches of each task in an epoch."""
+        rates = {name: self.rates.get(name, 1.0) for name in self.lengths}
+        if min(rates.values()) < 0 or sum(rates.values()) <= 0:
+            raise ConfigError("rates must not be negative, and one must be positive", where="mixture")
+        if self.temperature <= 0:
+            raise ConfigError(f"temperature must be positive, not {self.temperature}", where="mixture")
         batches = {name: len(stream.batches()) for name, stream in self._streams.items()}
-        share = {
-            name: self.rates.get(name, 1.0) * float(lengths_N.sum()) ** (1 / self.temperature)
-            for name, lengths_N in self.lengths.items()
-        }
-        if min(share.values()) < 0 or sum(share.values()) <= 0 or self.temperature <= 0:
-            raise ConfigError(
-                "rates must not be negative, one must be positive, and so must the temperature", where="mixture"
-            )
         if len(batches) == 1:
             return batches
-        total = sum(batches.values())
-        return {name: max(int(part > 0), round(total * part / sum(share.values()))) for name, part in share.items()}
+        share = {name: rates[name] * float(n.sum()) ** (1 / self.temperature) for name, n in self.lengths.items()}
+        total, whole = sum(batches.values()), sum(share.values())
+        return {name: max(int(part > 0), round(total * part / whole)) for name, part in share.items()}

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import lightning.pytorch as lightning
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 
-from mammal.errors import ConfigError, did_you_mean
+from mammal.errors import ConfigError, MammalError, did_you_mean
 from mammal.training.callbacks import ProgressLine, StopOnSignal
 
 if TYPE_CHECKING:
@@ -119,8 +119,8 @@ def checkpoints(trainer: lightning.Trainer) -> list[ModelCheckpoint]:
     return [callback for callback in trainer.callbacks if isinstance(callback, ModelCheckpoint)]
 
 
-def instantiated(node: Any, where: str) -> Any:
-    """What a config section with a `_target_` describes; None for an empty section.
+def instantiated(node: Any, where: str, *arguments: Any) -> Any:
+    """What a config section with a `_target_` describes, made with `arguments` before its own; None for no section.
 
     Raises:
         ConfigError: the target does not exist or refuses its arguments.
@@ -129,9 +129,11 @@ def instantiated(node: Any, where: str) -> Any:
     from hydra.utils import instantiate
 
     try:
-        return instantiate(node, _convert_="all") if node else None
+        return instantiate(node, *arguments, _convert_="all") if node else None
     except InstantiationException as error:
         cause = error.__cause__
+        if isinstance(cause, MammalError):
+            raise cause from None
         raise ConfigError(str(cause or error).split("\n")[0], where=where) from error
 
 

@@ -1,0 +1,156 @@
+"""Whole runs on toy data: what they leave behind, where they start from, and how they fail."""
+
+import json
+
+import pytest
+import torch
+
+import mammal
+from mammal.errors import ConfigError, DataError, MammalError
+from mammal.training.errors import TrainingError
+from mammal.training.run import train
+
+QUICK = ("trainer.max_epochs=2", "data.tokens_per_batch=200")
+MIXTURE = "++mixture={tasks: {toy_regression: {rate: 1.0}, toy_classification: {rate: 1.0, metrics: [mcc]}}}"
+
+
+def test_a_run_leaves_a_bundle_that_explains_itself(toy, tmp_path, capsys):
+    result = train(toy(MIXTURE, *QUICK, "trainer.log_every_n_steps=1"))
+    folder = tmp_path / "run"
+    assert result.bundle == folder / "bundle" and result.steps > 2 and result.best_loss > 0
+    names = {file.name for file in result.bundle.iterdir()}
+    assert {"config.json", "model.safetensors", "tokenizer", "task.yaml", "metrics.json", "README.md"} <= names
+    assert {file.name for file in (folder / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
+    splits = json.loads((folder / "splits.json").read_text())
+    metrics = json.loads((result.bundle / "metrics.json").read_text())
+    for task in ("toy_regression", "toy_classification"):
+        assert metrics[task]["test"]["split_hash"] == splits[task]["hash"]
+    assert list(metrics["toy_classification"]["test"]["MAMMAL"]) == ["mcc"]
+    header = (folder / "metrics.csv").read_text().splitlines()[0]
+    assert {"train/loss", "train/lr", "valid/loss", "valid/toy_classification/mcc"} <= set(header.split(","))
+    told = capsys.readouterr().err
+    assert "tokens/s" in told and "UserWarning" not in told and "GPU available" not in told
+
+
+def test_fitted_scale_is_in_the_bundle(toy):
+    result = train(toy("task=toy_regression", *QUICK))
+    values = mammal.load(result.bundle).predict(["CCO", "CCN"])["prediction"]
+    assert values.between(-1, 2).all()  # the toy numbers lie between 0 and 1
+
+
+def test_two_runs_of_one_seed_are_equal(toy, tmp_path):
+    def weights(name, seed):
+        result = train(toy("task=toy_regression", *QUICK, "test=false", f"output={tmp_path / name}", f"seed={seed}"))
+        return mammal.load(result.bundle).model.state_dict()
+
+    first, same, other = weights("a", 1), weights("b", 1), weights("c", 2)
+    assert all(torch.equal(first[name], same[name]) for name in first)
+    assert not all(torch.equal(first[name], other[name]) for name in first)
+
+
+@pytest.mark.parametrize("method", ["lora", "head"])
+def test_a_bundle_is_fine_tuned_in_part(toy, tmp_path, method):
+    base = train(toy("task=toy_regression", *QUICK, "test=false")).bundle
+    before = mammal.load(base).model.state_dict()
+    words = ["task=toy_regression", *QUICK, f"init={base}", f"adapt={method}", f"output={tmp_path / 'tuned'}"]
+    tuned = mammal.load(train(toy(*words, "optim.lr=0.01")).bundle)
+    after = tuned.model.state_dict()
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert "scalars_prediction_head.classifier.0.weight" in changed
+    inside = {name for name in changed if ".block." in name}
+    assert not any("DenseReluDense" in name for name in inside)
+    assert inside if method == "lora" else not inside
+    assert tuned.config["use_lora"] == (method == "lora")
+
+
+def test_a_published_checkpoint_is_fine_tuned_with_new_tags(toy, shared, tmp_path):
+    fixtures = shared / "compat/fixtures"
+    words = ["task=toy_classification", "optim=published", "schedule=published_cosine", "trainer.max_epochs=1"]
+    start = [f"init={fixtures}/checkpoints/gated", f"tokenizer={fixtures}/tokenizer_modular"]
+    result = train(toy(*words, *start, "test=false"))
+    model = mammal.load(result.bundle)
+    assert "<BBBP>" in model.tokenizer.specials  # the published tokenizer has none
+    assert model.predict(["CCO"])["probability"].between(0, 1).all()
+
+
+def test_rows_that_cannot_be_read_are_set_aside_and_listed(toy, tmp_path):
+    data = tmp_path / "toy.csv"
+    config = toy("task=toy_regression", *QUICK, "test=false")
+    data.write_text(data.read_text() + "C1CC,0.5,no,CCO\nCCO,,no,CCO\n")
+    train(config)
+    listed = (tmp_path / "run" / "set_aside.csv").read_text()
+    assert "unclosed ring" in listed
+
+
+def test_a_loss_that_is_no_number_ends_the_run_and_keeps_the_checkpoint(toy, tmp_path, monkeypatch):
+    from mammal.tasks.kinds.regression import RegressionTask
+
+    steps = 0
+    loss = RegressionTask.loss
+
+    def breaking(self, output, batch):
+        nonlocal steps
+        steps += self.epoch >= 1
+        return loss(self, output, batch) * (float("nan") if self.epoch >= 2 else 1.0)
+
+    monkeypatch.setattr(RegressionTask, "loss", breaking)
+    with pytest.raises(TrainingError, match="the loss is nan"):
+        train(toy("task=toy_regression", "trainer.max_epochs=5", "data.tokens_per_batch=200"))
+    assert steps
+    for name in ("best.ckpt", "last.ckpt"):
+        stored = torch.load(tmp_path / "run/checkpoints" / name, weights_only=True)["state_dict"]
+        assert all(torch.isfinite(weight).all() for weight in stored.values())
+    assert not (tmp_path / "run" / "bundle").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "error", "what"),
+    [
+        ([], ConfigError, "nothing to train on"),
+        (["task=toy_regression", MIXTURE], ConfigError, "both task and mixture"),
+        (["++mixture={tasks: {toy_regresion: {}}}"], MammalError, "toy_regression"),
+        (["++mixture={tasks: {toy_regression: {metrcs: [mae]}}}"], MammalError, "metrcs"),
+        (["++mixture={tasks: []}"], ConfigError, "must name tasks"),
+        (["task=toy_regression", "task.data.path=nowhere.csv"], DataError, "nowhere.csv"),
+        (["task=toy_regression", "task.prompt.target='{numbr:scalar}'"], MammalError, "number"),
+        (["task=toy_regression", "init=nowhere"], MammalError, "nowhere"),
+        (["task=toy_regression", "resume=nowhere.ckpt"], ConfigError, "no checkpoint nowhere.ckpt"),
+        (["task=toy_regression", "+model.d_modle=3"], ConfigError, "d_model"),
+        (["task=toy_regression", "model.d_model=1.5"], ConfigError, "whole number"),
+        (["task=toy_regression", "optim.lr=fast"], MammalError, "optim"),
+        (["task=toy_regression", "trainer.max_steps=0"], TrainingError, "no step was taken"),
+        (["task=toy_classification", "task.labels=[a,b]"], MammalError, "label"),
+    ],
+)
+def test_what_cannot_work_is_told_before_training(toy, tmp_path, words, error, what):
+    with pytest.raises(error) as told:
+        train(toy(*words))
+    assert what in str(told.value)
+    assert not (tmp_path / "run" / "bundle").exists()
+
+
+def test_a_damaged_checkpoint_is_told(toy, tmp_path):
+    damaged = tmp_path / "damaged.ckpt"
+    damaged.write_bytes(b"not a checkpoint")
+    with pytest.raises(TrainingError, match="no checkpoint to resume from"):
+        train(toy("task=toy_regression", f"resume={damaged}"))
+
+
+@pytest.mark.slow
+def test_a_sweep_from_the_command_line(toy, tmp_path, monkeypatch):
+    import os
+    import subprocess
+    import sys
+
+    toy()  # writes the tasks
+    words = ["-m", "task=toy_regression,toy_classification", "model=debug", "trainer.max_epochs=1", "test=false"]
+    script = "import sys; from mammal.cli import main; sys.exit(main(sys.argv[1:]))"
+    job = subprocess.run(
+        [sys.executable, "-c", script, "train", *words, f"hydra.sweep.dir={tmp_path / 'sweep'}"],
+        env={**os.environ, "MAMMAL_CONFIGS": str(tmp_path / "configs")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert job.returncode == 0, job.stderr
+    assert sorted(path.parent.name for path in (tmp_path / "sweep").glob("*/bundle")) == ["0", "1"]

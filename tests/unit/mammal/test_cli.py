@@ -1,0 +1,235 @@
+"""The command line as its user meets it: verbs, help, mistakes, exit codes."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import mammal
+from mammal import cli
+from mammal.cli import VERBS, main
+from mammal.commands.compose import parse, quoted
+from mammal.errors import ConfigError
+
+
+def told(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
+    code = main(words)
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+def test_help_lists_every_verb(capsys):
+    code, out, _ = told(capsys, "--help")
+    assert code == 0
+    assert all(f"  {verb} " in out for verb in VERBS)
+
+
+def test_nothing_is_wrong_use(capsys):
+    code, out, _ = told(capsys)
+    assert code == 2 and "usage: mammal VERB" in out
+
+
+def test_version(capsys):
+    assert told(capsys, "--version") == (0, f"mammal {mammal.__version__}\n", "")
+
+
+def test_help_starts_quickly_and_loads_nothing_heavy():
+    script = (
+        "import sys; from mammal.cli import main; code = main(['--help']);"
+        "heavy = {'torch', 'hydra', 'rich', 'lightning', 'pandas', 'rdkit', 'numpy'} & set(sys.modules);"
+        "sys.exit(f'loaded {heavy}' if heavy else code)"
+    )
+    took = []
+    for _ in range(3):
+        begun = time.perf_counter()
+        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+        took.append(time.perf_counter() - begun)
+        assert done.returncode == 0, done.stderr
+    assert min(took) < 0.4
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_explains_itself(capsys, verb):
+    code, out, _ = told(capsys, verb, "--help")
+    assert code == 0 and f"mammal {verb}" in out
+
+
+def test_help_of_a_verb_shows_its_keys(capsys):
+    _, out, _ = told(capsys, "predict", "--help")
+    assert "every_label: false" in out and "shard_rows: 10000" in out
+
+
+@pytest.mark.parametrize(
+    ("words", "what", "hint"),
+    [
+        (["trian"], "no verb 'trian'", "did you mean train?"),
+        (["train", "--multi-run"], "'--multi-run' is no option", "--multirun"),
+        (["train", "tiny"], "'tiny' is not a key=value", "mammal train --help"),
+        (["train", "modell=tiny"], "no key 'modell'", "did you mean model"),
+        (["train", "optim.lrr=1"], "no key 'optim.lrr'", "did you mean optim.lr?"),
+        (["train", "lr=1"], "no key 'lr'", "did you mean optim.lr?"),
+        (["train", "model=tinny"], "no model 'tinny'", "did you mean tiny?"),
+        (["train", "task=bbbpp"], "no task 'bbbpp'", "bbbp"),
+        (["train", "optim.lr=[1"], "can't read 'optim.lr=[1'", "quote"),
+        (["train", "trainer=3"], "must be a string", None),
+        (["train", "task=bbbp", "task.version=new"], "task.version: Value 'new'", None),
+        (["train", "launcher=joblib"], "no hydra/launcher 'joblib'", "basic"),
+        (["train", "task=bbbp", "task.promt.input=x"], "no key 'task.promt", "prompt"),
+        (["train", "--config-dir", "nowhere"], "no folder 'nowhere'", None),
+        (["predict"], "bundle, input must be given", "mammal predict bundle=… input=…"),
+        (["predict", "bundle=nowhere", "input=a.csv"], "no such folder", None),
+        (["embed", "bundle=nowhere", "input=a.csv"], "embed needs an output", "output="),
+        (["generate", "bundle=b", "prompt=<EOS>", "input=a.csv"], "both input and prompt", "one of them"),
+        (["evaluate", "bundle=nowhere", "part=tets"], "no part 'tets'", "did you mean test?"),
+        (["report", "run=x", "task=y"], "no key 'task'", "valid keys"),
+        (["tasks", "bbbpp"], "unknown task 'bbbpp'", "bbbp"),
+        (["tasks", "amp", "rwo=1"], "no key 'rwo'", "did you mean row?"),
+        (["info"], "one bundle is needed", "mammal info FOLDER"),
+        (["info", "nowhere"], "no such folder", None),
+        (["bench", "tokeniser"], "no benchmark 'tokeniser'", "tokenizer"),
+        (["new-task"], "one data file is needed", "my.csv"),
+    ],
+)
+def test_mistakes_are_told_in_two_lines(capsys, words, what, hint):
+    code, _, err = told(capsys, *words)
+    assert code in (1, 2)
+    assert what in err and (hint is None or hint in err)
+    assert "Traceback" not in err and len(err.strip().splitlines()) <= 2
+
+
+def test_failures_are_one_and_wrong_use_is_two(capsys):
+    assert told(capsys, "info", "nowhere")[0] == 1
+    assert told(capsys, "info")[0] == 2
+
+
+def test_a_traceback_on_request(monkeypatch):
+    monkeypatch.setenv("MAMMAL_TRACEBACK", "1")
+    with pytest.raises(ConfigError):
+        main(["trian"])
+
+
+def test_interrupted_says_what_is_kept(capsys, monkeypatch):
+    def stop(_: list[str]) -> int:
+        raise KeyboardInterrupt("step 7 is kept in last.ckpt")
+
+    monkeypatch.setattr("mammal.commands.info.run", stop)
+    code, _, err = told(capsys, "info", "x")
+    assert code == 130 and "step 7 is kept in last.ckpt" in err
+
+
+def test_operating_system_errors_have_no_traceback(capsys, monkeypatch):
+    def full(_: list[str]) -> int:
+        raise OSError(28, "No space left on device", "out.csv")
+
+    monkeypatch.setattr("mammal.commands.info.run", full)
+    code, _, err = told(capsys, "info", "x")
+    assert (code, err) == (1, "error: No space left on device: out.csv\n")
+
+
+@pytest.mark.parametrize("value", ["CC(=O)[O-]", "a=b, c", "it's", "C:\\dir\\", "[NH4+]", "{x}", "\\'", "${x}"])
+def test_text_keys_are_taken_as_typed(value):
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    override = OverridesParser.create().parse_override(quoted(f"prompt={value}"))
+    assert override.value() == value
+
+
+def test_quotes_of_the_user_are_left(capsys):
+    assert quoted("input='a b'") == "input='a b'"
+    assert quoted("optim.lr=1e-3") == "optim.lr=1e-3"
+
+
+def test_task_of_a_bundle_is_a_plain_name():
+    arguments = parse("predict", ["task=mine", "input=a.csv"])
+    assert arguments.task == "mine" and arguments.overrides == ["input=a.csv"]
+    assert parse("train", ["task=mine"]).overrides == ["task=mine"]
+
+
+def test_cfg_shows_the_composition(capsys):
+    code, out, _ = told(capsys, "train", "task=bbbp", "optim.lr=0.5", "--cfg")
+    assert code == 0 and "lr: 0.5" in out and "name: bbbp" in out
+
+
+def test_tasks_are_listed(capsys):
+    code, out, _ = told(capsys, "tasks")
+    assert code == 0 and "bbbp" in out and "melting_point" in out
+
+
+def test_own_tasks_are_listed_and_walked(capsys, tmp_path, monkeypatch):
+    monkeypatch.setenv("MAMMAL_CONFIGS", "")
+    folder = tmp_path / "task"
+    folder.mkdir()
+    (tmp_path / "mine.csv").write_text("smiles,y\nCCO,1.5\nCCN,2.5\n")
+    (folder / "mine.yaml").write_text(
+        "defaults: [schema, _regression, _self_]\nname: mine\nabout: my assay\n"
+        f"data: {{source: file, path: {tmp_path / 'mine.csv'}}}\n"
+        "prompt: {input: '<MASK> {smiles:smiles}', target: '{y:scalar}'}\n"
+    )
+    assert "my assay" in told(capsys, "tasks", "--config-dir", str(tmp_path))[1]
+    code, out, err = told(capsys, "tasks", "mine", "row=1", "--config-dir", str(tmp_path))
+    assert code == 0, err
+    for step in ("row: 1 of 2", "smiles = CCN", "<MASK>", "label_values_DR", "values_DR", "answer", "y: value"):
+        assert step in out
+
+
+def test_a_misspelt_key_of_a_task_file_is_told_with_its_place(capsys, tmp_path, monkeypatch):
+    monkeypatch.setenv("MAMMAL_CONFIGS", str(tmp_path))
+    (tmp_path / "task").mkdir()
+    (tmp_path / "task" / "mine.yaml").write_text("defaults: [schema, _self_]\nname: mine\npromt: {input: x}\n")
+    code, _, err = told(capsys, "train", "task=mine")
+    assert code == 2 and f"{tmp_path}/task/mine.yaml: there is no key 'task.promt'" in err
+    assert "did you mean prompt" in err
+
+
+def test_new_task_writes_a_task_that_loads(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rows = "\n".join(f"{smiles},{i % 2},{i}.5" for i, smiles in enumerate(["CCO", "CCN", "c1ccccc1", "CC(=O)O"] * 3))
+    Path("assays.csv").write_text(f"structure,active,note\n{rows}\n")
+    code, out, err = told(capsys, "new-task", "assays.csv", "target=active")
+    assert code == 0, err
+    assert "column structure: smiles" in out and "classification, labels 0, 1" in out
+
+    from mammal.tasks.registry import load_task
+
+    task = load_task("task/assays.yaml")
+    assert (task.kind, task.data.split) == ("classification", "scaffold")
+    assert task.prompt.input == "<SENTINEL_ID_0> {structure:smiles}"
+    code, _, err = told(capsys, "new-task", "assays.csv")
+    assert code == 2 and "stands there already" in err
+
+
+@pytest.mark.parametrize(
+    ("cells", "entity"),
+    [
+        (["CCO", "c1ccccc1", "CN"], "smiles"),
+        (["MKTAYIAKQRQISFVKSHFSRQ", "GLWSKIKEVGKEAAKAAAKA"], "peptide"),
+        (["MKTAYIAKQRQISFVKSHFSRQ" * 5], "protein"),
+        (["ACGTACGTTTGA", "ACGTNNACGTACG"], "dna"),
+        (["1.5", "2"], None),
+        (["yes", "no"], None),
+    ],
+)
+def test_entities_are_known_by_their_letters(cells, entity):
+    from mammal.commands.guess_task import _entity
+
+    assert _entity(cells) == entity
+
+
+def test_a_closed_pipe_is_no_failure():
+    script = "from mammal.cli import main; import sys; sys.exit(main(['tasks']))"
+    env = {**os.environ, "MAMMAL_CONFIGS": ""}
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env
+    ) as job:
+        assert job.stdout is not None and job.stderr is not None
+        job.stdout.close()
+        assert b"Traceback" not in job.stderr.read()
+        assert job.wait(60) == 0
+
+
+def test_bad_rows_end_the_verb_with_three(capsys, monkeypatch):
+    monkeypatch.setattr("mammal.commands.predict.run", lambda words: cli.BAD_ROWS)
+    assert main(["predict"]) == 3

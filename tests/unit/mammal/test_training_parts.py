@@ -1,0 +1,161 @@
+"""Schedules, optimiser, adapters and history of a run, each by itself."""
+
+import pandas as pd
+import pytest
+import torch
+from omegaconf import OmegaConf
+
+from mammal.errors import ConfigError
+from mammal.model.config import ModelConfig
+from mammal.model.model import MammalModel
+from mammal.training.adapt import adapt, fold_adapters
+from mammal.training.history import METRICS, one_history
+from mammal.training.optim import adamw
+from mammal.training.schedules import PublishedCosine, WarmupConstant, WarmupCosine
+from mammal.training.trainer import duration, planned_steps
+
+SIZES = {"d_model": 16, "d_ff": 32, "d_kv": 8, "num_heads": 2, "num_layers": 2, "num_decoder_layers": 1}
+
+
+def tiny_model() -> MammalModel:
+    torch.manual_seed(0)
+    return MammalModel(ModelConfig(60, **SIZES, scalars_prediction_head={"layers": []}, support_input_scalars=True))
+
+
+def learning(model: MammalModel) -> set[str]:
+    return {name for name, weight in model.named_parameters() if weight.requires_grad}
+
+
+def test_cosine_rises_and_ends_on_its_floor():
+    schedule = WarmupCosine(warmup_steps=10, floor=0.1)
+    factors = [schedule(step, step / 1_000) for step in range(1_001)]
+    assert factors[0] == pytest.approx(0.1) and max(factors) == pytest.approx(1.0, abs=1e-3)
+    assert factors[-1] == pytest.approx(0.1)
+    assert all(a >= b for a, b in zip(factors[10:], factors[11:], strict=False))
+
+
+def test_a_short_run_rises_over_its_first_tenth():
+    schedule = WarmupCosine(warmup_steps=1_000)
+    assert max(schedule(step, step / 100) for step in range(101)) > 0.95
+
+
+def test_a_run_that_time_ends_follows_the_clock():
+    schedule = WarmupCosine(warmup_steps=10, floor=0.0)
+    assert schedule(500, 1.0) == pytest.approx(0.0) and schedule(500, 0.5) == pytest.approx(0.5)
+
+
+def test_constant_stays():
+    schedule = WarmupConstant(warmup_steps=4)
+    assert [schedule(step, step / 1_000) for step in (0, 3, 500, 999)] == [0.25, 1.0, 1.0, 1.0]
+
+
+def test_published_cosine_drops_at_the_absolute_step():
+    schedule = PublishedCosine(num_warmup_steps=300, T_max=10_000)
+    assert schedule(9_999) > 0.102 and schedule(10_000) == 0.1
+
+
+def test_norms_and_position_tables_do_not_decay():
+    model = tiny_model()
+    groups = adamw(model, lr=1e-3, weight_decay=0.1).param_groups
+    names = {id(weight): name for name, weight in model.named_parameters()}
+    plain = {names[id(w)] for group in groups if group["weight_decay"] == 0 for w in group["params"]}
+    assert any("layer_norm" in name for name in plain) and any("relative_attention_bias" in name for name in plain)
+    assert "project_input_scalars.bias" in plain and "t5_model.shared.weight" not in plain
+    assert sum(len(group["params"]) for group in groups) == len(list(model.parameters()))
+
+
+def test_published_optimiser_decays_all():
+    assert len(adamw(tiny_model(), lr=1e-5, decay_all=True).param_groups) == 1
+
+
+def test_a_negative_rate_is_refused():
+    with pytest.raises(ConfigError, match="optim"):
+        adamw(tiny_model(), lr=-1.0)
+
+
+def test_head_alone_learns():
+    model = tiny_model()
+    adapt(model, OmegaConf.create({"method": "head"}))
+    assert "scalars_prediction_head.classifier.0.weight" in learning(model)
+    assert not any(".block." in name or "shared" in name for name in learning(model))
+
+
+def test_lora_learns_deltas_that_fold_into_the_weights(tmp_path):
+    from mammal.model.checkpoint import load_checkpoint, save_checkpoint
+
+    model = tiny_model().eval()
+    adapt(model, OmegaConf.create({"method": "lora", "rank": 4, "alpha": 16, "dropout": 0.0, "targets": ["q", "v"]}))
+    inside = {name for name in learning(model) if name.startswith("t5_model")}
+    assert inside and all("lora_" in name for name in inside)
+    for name, weight in model.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(weight, std=0.2)
+    batch = _batch()
+    before = model(batch).values_DR
+    fold_adapters(model)
+    assert torch.allclose(model(batch).values_DR, before, atol=1e-5)
+    assert not any("lora" in name for name, _ in model.named_parameters())
+    save_checkpoint(model, tmp_path)
+    again, config = load_checkpoint(tmp_path)
+    assert config["use_lora"] and torch.allclose(again(batch).values_DR, model(batch).values_DR, atol=1e-6)
+
+
+def test_unknown_ways_to_adapt_are_refused():
+    with pytest.raises(ConfigError, match="lora"):
+        adapt(tiny_model(), OmegaConf.create({"method": "loar"}))
+    wrong = {"method": "lora", "rank": 4, "alpha": 8, "dropout": 0.0, "targets": ["qq"]}
+    with pytest.raises(ConfigError, match="qq"):
+        adapt(tiny_model(), OmegaConf.create(wrong))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "steps"),
+    [
+        ({"max_epochs": 3}, 30),
+        ({"max_epochs": 3, "max_steps": 7}, 7),
+        ({"max_epochs": -1, "max_steps": 7}, 7),
+        ({"max_epochs": -1}, None),
+        ({"max_epochs": 2, "accumulate_grad_batches": 4}, 6),
+        ({"max_epochs": 2, "limit_train_batches": 4}, 8),
+        ({"max_epochs": 2, "limit_train_batches": 0.5}, 10),
+    ],
+)
+def test_steps_are_known_beforehand(arguments, steps):
+    assert planned_steps(arguments, 10) == steps
+
+
+def test_durations():
+    assert duration("00:04:30").total_seconds() == duration(270).total_seconds() == 270
+    assert duration("01:00:00:00").days == 1 and duration(None) is None
+    with pytest.raises(ConfigError, match="HH:MM:SS"):
+        duration("4 min")
+
+
+def test_history_is_one_table(tmp_path):
+    def log(steps):
+        pd.DataFrame({"step": steps, "train/loss": [float(s) for s in steps]}).to_csv(tmp_path / METRICS, index=False)
+
+    log([0, 1, 2, 3, 4])
+    with one_history(tmp_path, resumed_at=3):
+        assert not (tmp_path / METRICS).exists()
+        log([3, 4, 5])
+    assert pd.read_csv(tmp_path / METRICS)["step"].tolist() == [0, 1, 2, 3, 4, 5]
+    assert [file.name for file in tmp_path.iterdir()] == [METRICS]
+
+
+def test_history_survives_a_run_that_logs_nothing(tmp_path):
+    pd.DataFrame({"step": [0], "train/loss": [1.0]}).to_csv(tmp_path / METRICS, index=False)
+    with pytest.raises(RuntimeError), one_history(tmp_path, resumed_at=1):
+        raise RuntimeError
+    with one_history(tmp_path, resumed_at=1):
+        pd.DataFrame({"step": [1], "train/loss": [0.5]}).to_csv(tmp_path / METRICS, index=False)
+    assert pd.read_csv(tmp_path / METRICS)["step"].tolist() == [0, 1]
+
+
+def _batch():
+    from mammal.tasks.batch import Batch
+
+    ids_BL = torch.arange(20, 32).reshape(2, 6)
+    return Batch(
+        "encoder", ("values",), ids_BL, torch.ones(2, 6, dtype=torch.bool), torch.zeros(2, 1, dtype=torch.long)
+    )
