@@ -12,11 +12,11 @@ from typing import Any
 
 import torch
 from common import MEASURED, PUBLISHED, Options, Row, Turns, at_least, load_inputs, run_as_script, take_turns, timed
-from mammal.tasks.registry import load_task
 from models import checkpoint
 from peer import Peer, start_peer
 
 from mammal.inference import Mammal, load
+from mammal.tasks.registry import load_task
 
 MOLECULES = 200
 TASK, TAG = "moleculenet_clintox_tox", "TOXICITY"  # the base vocabulary has this task's tag

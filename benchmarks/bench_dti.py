@@ -24,11 +24,11 @@ from common import (
     timed,
 )
 from machine import encoder_gflop, has_bf16_matrix_instructions, matrix_rate
-from mammal.tasks.registry import load_task
 from models import checkpoint
 from peer import start_peer
 
 from mammal.inference import Mammal, load
+from mammal.tasks.registry import load_task
 
 PAIRS, PADDED_PAIRS, UNPADDED_PAIRS = 64, 2, 16  # a round
 TASK = "dti_bindingdb_pkd"

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import torch
 from common import MEASURED, Options, Row, Turns, at_least, load_inputs, run_as_script, take_turns, timed
-from mammal.tasks.batch import Batch
 from models import checkpoint
 from peer import Peer, start_peer
 from torch import Tensor
@@ -20,6 +19,7 @@ from mammal.decoding import GenerationConfig, generate
 from mammal.inference import load
 from mammal.model.hf import to_transformers
 from mammal.model.model import MammalModel
+from mammal.tasks.batch import Batch
 
 PROMPTS, NEW_TOKENS = 8, 64
 FULL_TARGET, SLICE_TARGET = 1.8, 2.5

@@ -6,9 +6,10 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
-from common import MEASURED, PUBLISHED, Options, Row, at_most, run_as_script, take_turns, timed
+from common import MEASURED, PUBLISHED, Options, Row, at_most, run_as_script, take_turns
 from models import checkpoint
 from peer import clean_environment, find_peer
 
@@ -75,12 +76,10 @@ def read_seconds(file: Path) -> float:
     """Seconds to read a file into memory that is allocated already."""
     buffer = memoryview(bytearray(file.stat().st_size))
     with file.open("rb", buffering=0) as stream:
-        return timed(lambda: _read_into(stream, buffer))[0]
-
-
-def _read_into(stream, buffer: memoryview) -> None:
-    while buffer and (count := stream.readinto(buffer)):
-        buffer = buffer[count:]
+        start = time.perf_counter()
+        while buffer and (count := stream.readinto(buffer)):
+            buffer = buffer[count:]
+        return time.perf_counter() - start
 
 
 class Loads:

@@ -6,9 +6,10 @@ import os
 import subprocess
 import sys
 import sysconfig
+import time
 from pathlib import Path
 
-from common import MEASURED, PUBLISHED, Options, Row, at_most, run_as_script, take_turns, timed
+from common import MEASURED, PUBLISHED, Options, Row, at_most, run_as_script, take_turns
 from peer import clean_environment, find_peer
 
 IMPORT_TARGET, HELP_TARGET = 0.3, 0.4  # seconds
@@ -47,8 +48,9 @@ def command_line() -> str:
 def seconds_of(*command: str) -> float:
     """Wall-clock seconds of a process that must succeed."""
     environment = clean_environment(os.cpu_count() or 1)
-    run = subprocess.run
-    return timed(lambda: run(command, check=True, capture_output=True, cwd=Path.cwd().anchor, env=environment))[0]
+    start = time.perf_counter()
+    subprocess.run(command, check=True, capture_output=True, cwd=Path.cwd().anchor, env=environment)
+    return time.perf_counter() - start
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """What every benchmark shares: options, inputs, paired timing, and the rows of the table.
 
 Timings are paired: the two sides of a ratio take turns inside one run and the ratio is that of their medians, so that a
-machine whose speed drifts slows both alike.
+machine whose speed drifts slows both alike. On a machine that others use too, `MAMMAL_BENCH_CLOCK=cpu` with
+`OMP_NUM_THREADS=1` counts processor time of one thread instead of wall-clock time.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from typing import Any
 CACHE_VARIABLE = "MAMMAL_BENCH_CACHE"
 INPUTS_VARIABLE = "MAMMAL_BENCH_INPUTS"
 TOKENIZER_VARIABLE = "MAMMAL_BENCH_TOKENIZER"
+CLOCK_VARIABLE = "MAMMAL_BENCH_CLOCK"
 
 MEASURED = "side by side"
 PUBLISHED = "published figure, another machine"
@@ -118,9 +120,15 @@ def run_as_script(description: str, measure: Callable[[Options], list[Row]]) -> 
 
 def timed(work: Callable[[], Any]) -> tuple[float, Any]:
     """Seconds that `work` took, and what it gave."""
-    start = time.perf_counter()
+    clock = time.process_time if counts_processor_time() else time.perf_counter
+    start = clock()
     result = work()
-    return time.perf_counter() - start, result
+    return clock() - start, result
+
+
+def counts_processor_time() -> bool:
+    """Whether jobs are timed by processor time; starting and loading always go by the wall clock."""
+    return os.environ.get(CLOCK_VARIABLE) == "cpu"
 
 
 def take_turns(rounds: int, sides: Mapping[str, Callable[[int], float]]) -> Turns:

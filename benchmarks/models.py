@@ -8,12 +8,12 @@ from typing import Any
 
 import torch
 from common import Options, progress
-from mammal.tokenization import Tokenizer
 from torch import nn
 
 from mammal.model.checkpoint import save_checkpoint
 from mammal.model.config import ModelConfig, ScalarHeadConfig
 from mammal.model.model import MammalModel
+from mammal.tokenization import Tokenizer
 
 VOCABULARY = 100_001
 SEED = 0

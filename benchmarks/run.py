@@ -15,7 +15,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from common import Row, markdown, options, progress
+from common import Row, counts_processor_time, markdown, options, progress
 from machine import describe
 
 SCRIPTS = ("bench_start", "bench_load", "bench_dti", "bench_classify", "bench_generate")
@@ -28,7 +28,7 @@ shapes and the same inputs, each in its own process; the figure is the ratio of 
 says how far the two results are apart; a ratio counts as met only if they agree to 1e-4. What the sides do exactly
 stands at the top of each script in `benchmarks/`.
 
-Machine: {machine}
+Machine: {machine} Jobs are timed by {clock}.
 
 Inputs: {inputs}; tokenizer: {tokenizer}.
 
@@ -48,6 +48,7 @@ def main() -> int:
     page = HEADING.format(
         rounds=chosen.rounds,
         machine=describe(),
+        clock="processor time" if counts_processor_time() else "the wall clock",
         inputs="given with `--inputs`" if chosen.inputs else "made from a seed",
         tokenizer="the published one" if chosen.tokenizer else "our own vocabulary",
     )
