@@ -1,11 +1,12 @@
 """First weights of a model that is trained from scratch.
 
-T5's own initialisation (embedding of standard deviation 1, biases of attention drawn at random) learns slowly at the
-sizes and token counts that one machine can afford. Here the embedding has standard deviation d_model**-0.5, attention
-starts without position biases, residual branches start small (Radford et al., "Language Models are Unsupervised
-Multitask Learners" (2019), §2.3: scaled by 1/sqrt(number of residual branches)), and heads start near zero, so that
-the first predictions are nearly uniform. Query weights keep T5's extra factor d_kv**-0.5, which stands for the missing
-scale of the attention scores.
+Chosen by short runs (molecule generation, 3 + 2 layers of width 128, AdamW at 1e-3, 140 steps): attention starts
+without position biases. With an untied token head, embeddings of standard deviation 0.3, a head that gives logits of
+standard deviation 1, and residual branches scaled by 1/sqrt(their number), as in Radford et al., "Language Models are
+Unsupervised Multitask Learners" (2019), reached a loss of 1.32 where T5's own scheme reached 1.52. With a tied head,
+whose input is scaled by d_model**-0.5, embeddings need standard deviation 1 for logits of that size, and branches their
+full size to be heard beside them (1.38; with small embeddings 1.7 to 2.2). Query weights keep T5's factor d_kv**-0.5,
+which stands for the missing scale of the attention scores.
 """
 
 from __future__ import annotations
@@ -17,57 +18,64 @@ from mammal.model.attention import Attention
 from mammal.model.heads import MLPHead
 from mammal.model.t5 import T5, FeedForward, RMSNorm, Stack
 
+_UNTIED_EMBEDDING_STD = 0.3
+
 
 @torch.no_grad()
-def initialise(model: nn.Module) -> None:
-    """Draws every parameter of a `MammalModel` in place, from torch's global generator."""
-    for module in model.modules():
+def initialise(model: nn.Module, *, tied: bool) -> None:
+    """Draws every parameter of a `MammalModel` in place, from torch's global generator.
+
+    Args:
+        tied: the token head is the embedding.
+    """
+    embedding_std = 1.0 if tied else _UNTIED_EMBEDDING_STD
+    for name, module in model.named_children():
         if isinstance(module, T5):
-            _initialise_t5(module)
+            _initialise_t5(module, embedding_std)
         elif isinstance(module, MLPHead):
-            _initialise_head(module)
-    for name in ("project_input_scalars", "project_external_embeddings"):
-        projection = getattr(model, name, None)
-        if projection is not None:
-            _normal(projection.weight, 0.1 * projection.out_features**-0.5)
-            projection.bias.zero_()
+            _initialise_head(module, gives_logits=name == "encoder_head")
+        elif isinstance(module, nn.Linear):  # projections of values and external embeddings
+            _normal(module.weight, embedding_std * module.in_features**-0.5)
+            module.bias.zero_()
 
 
-def _initialise_t5(t5: T5) -> None:
-    width = t5.shared.weight.shape[1]
-    _normal(t5.shared.weight, width**-0.5)
-    if t5.lm_head.weight is not t5.shared.weight:
-        _normal(t5.lm_head.weight, 1 / width)
+def _initialise_t5(t5: T5, embedding_std: float) -> None:
+    tied = t5.config.tie_word_embeddings
+    _normal(t5.shared.weight, embedding_std)
+    if not tied:
+        _normal(t5.lm_head.weight, t5.config.d_model**-0.5)
     for stack in (t5.encoder, t5.decoder):
-        _initialise_stack(stack)
+        branches = sum(len(block.layer) for block in stack.blocks)
+        _initialise_stack(stack, 1.0 if tied else branches**-0.5)
 
 
-def _initialise_stack(stack: Stack) -> None:
-    branches = sum(len(block.layer) for block in stack.blocks)
+def _initialise_stack(stack: Stack, branch_scale: float) -> None:
     width, head_width = stack.config.d_model, stack.config.d_kv
     for module in stack.modules():
         if isinstance(module, Attention):
             _normal(module.q.weight, (width * head_width) ** -0.5)
             _normal(module.k.weight, width**-0.5)
             _normal(module.v.weight, width**-0.5)
-            _normal(module.o.weight, (module.o.in_features * branches) ** -0.5)
+            _normal(module.o.weight, branch_scale * module.o.in_features**-0.5)
             if hasattr(module, "relative_attention_bias"):
                 module.relative_attention_bias.weight.zero_()
         elif isinstance(module, FeedForward):
             for linear in module.children():
                 if isinstance(linear, nn.Linear):
                     _normal(linear.weight, linear.in_features**-0.5)
-            _normal(module.wo.weight, (module.wo.in_features * branches) ** -0.5)
+            _normal(module.wo.weight, branch_scale * module.wo.in_features**-0.5)
         elif isinstance(module, RMSNorm):
             module.weight.fill_(1.0)
 
 
-def _initialise_head(head: MLPHead) -> None:
+def _initialise_head(head: MLPHead, *, gives_logits: bool) -> None:
+    """Logits start with standard deviation near 1; numbers near 0, the mean of standardised targets."""
     for layer in head.classifier:
         if isinstance(layer, nn.Linear):
             nn.init.kaiming_uniform_(layer.weight, nonlinearity="relu")
             layer.bias.zero_()
-    _normal(head.last.weight, 1 / head.last.in_features)
+    inputs = head.last.in_features
+    _normal(head.last.weight, inputs**-0.5 if gives_logits else 1 / inputs)
 
 
 def _normal(weight: Tensor, std: float) -> None:

@@ -92,7 +92,7 @@ class MammalModel(nn.Module):
         if config.external_embedding_width is not None:
             self.project_external_embeddings = Linear(config.external_embedding_width, config.d_model)
         if init:
-            initialise(self)
+            initialise(self, tied=config.tie_word_embeddings)
 
     @property
     def device(self) -> torch.device:

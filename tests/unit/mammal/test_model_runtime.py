@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 import torch
@@ -65,10 +66,15 @@ def task_batch(mode: str) -> Batch:
 
 
 @torch.inference_mode()
-def test_first_predictions_are_nearly_uniform(learner: MammalModel) -> None:
-    logits = learner.eval()(task_batch("decoder")).logits_DRV
-    assert logits.std() < 0.2
-    assert learner(task_batch("encoder")).values_DR.abs().max() < 1
+@pytest.mark.parametrize("tied", [True, False])
+def test_first_predictions_are_modest(tied: bool) -> None:
+    torch.manual_seed(0)
+    sizes = {"d_model": 64, "d_ff": 128, "d_kv": 16, "num_layers": 3, "num_decoder_layers": 3, "num_heads": 4}
+    heads = {"scalars_prediction_head": {"layers": (32,)}, "tie_word_embeddings": tied}
+    model = MammalModel(ModelConfig(vocab_size=2000, **sizes, **heads)).eval()
+    logits = model(replace(task_batch("decoder"), candidates_V=None)).logits_DRV
+    assert 0.3 < logits.std() < 1.5
+    assert model(task_batch("encoder")).values_DR.abs().max() < 1
 
 
 @pytest.mark.parametrize("mode", ["encoder", "decoder"])
