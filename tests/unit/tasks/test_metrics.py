@@ -90,3 +90,20 @@ def test_intervals_hold_the_figure_and_shrink_with_rows():
 def test_an_unknown_metric_suggests_one():
     with pytest.raises(TaskError, match="did you mean auroc"):
         evaluate(["aurocc"], {"y": CLASSES})
+
+
+@pytest.mark.parametrize("classes", [2, 4])
+def test_class_metrics_equal_scikit_learns_where_scores_tie(classes):
+    rng = np.random.default_rng(3)
+    truth_N = rng.integers(classes, size=300)
+    probability_NC = rng.dirichlet(np.ones(classes), size=300).round(2)
+    answers = Answers(truth_N, probability_NC.argmax(axis=1), probability_NC)
+    every_class = [1] if classes == 2 else range(classes)
+
+    def mean_of(of):
+        return np.mean([of(truth_N == c, probability_NC[:, c]) for c in every_class])
+
+    found = evaluate(["auroc", "auprc", "mcc"], {"y": answers})
+    assert found["auroc"] == pytest.approx(mean_of(reference.roc_auc_score))
+    assert found["auprc"] == pytest.approx(mean_of(reference.average_precision_score))
+    assert found["mcc"] == pytest.approx(reference.matthews_corrcoef(truth_N, answers.answer_N))
