@@ -34,7 +34,19 @@ class PromptError(MammalError):
 
 
 class UnknownTokenError(PromptError):
-    """A value holds characters for which its alphabet has no token."""
+    """A value holds characters for which its alphabet has no token.
+
+    Attributes:
+        span: characters [start, end) of the prompt; None once the error was told in another place's terms.
+    """
+
+    span: tuple[int, int] | None = None
+
+    @classmethod
+    def at(cls, span: tuple[int, int], what: str, *, where: str, hint: str | None = None) -> UnknownTokenError:
+        error = cls(what, where=where, hint=hint)
+        error.span = span
+        return error
 
 
 class TokenizerError(MammalError):

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from mammal.tokenization.alphabet_file import AlphabetFile
 from mammal.tokenization.encoder import Options, PromptEncoder
 from mammal.tokenization.encoding import Encoding
-from mammal.tokenization.errors import PromptError
+from mammal.tokenization.errors import PromptError, UnknownTokenError
 from mammal.tokenization.idspace import IdSpace
 from mammal.tokenization.notices import Notices
 from mammal.tokenization.numbering import Limits
@@ -84,7 +84,8 @@ class Tokenizer(IdSpace):
             sample: arrays that SCALARS_FROM_DICT and EXTERNAL_EMBEDDINGS_FROM_DICT segments name.
 
         Raises:
-            PromptError: the prompt breaks the grammar. UnknownTokenError: see `on_unknown`.
+            PromptError: the prompt breaks the grammar. UnknownTokenError: see `on_unknown`; in a value of a rendered
+                `Prompt` it names the column and the character of the user's own value.
         """
         notices = Notices()
         encoding = self._encode(prompt, sample, self._options(max_len, pad, on_unknown, require_eos), notices)
@@ -106,7 +107,7 @@ class Tokenizer(IdSpace):
         Args: as `encode`; `samples` gives each prompt its own arrays.
 
         Raises:
-            PromptError: as `encode`; the error names the prompt by its index.
+            PromptError: as `encode`; with several prompts the error names the one by its index.
         """
         prompts, notices = list(prompts), Notices()
         options = self._options(max_len, pad, on_unknown, require_eos)
@@ -115,6 +116,8 @@ class Tokenizer(IdSpace):
             for prompt, sample in zip(prompts, samples or [None] * len(prompts), strict=True):
                 encodings.append(self._encode(prompt, sample, options, notices))
         except PromptError as error:
+            if len(prompts) == 1:
+                raise
             where = f"prompts[{len(encodings)}]" + (f": {error.where}" if error.where else "")
             raise type(error)(error.what, where=where, hint=error.hint) from None
         notices.emit(stacklevel=2)
@@ -137,9 +140,18 @@ class Tokenizer(IdSpace):
     def _encode(
         self, prompt: str | Prompt, sample: Mapping[str, ArrayLike] | None, options: Options, notices: Notices
     ) -> Encoding:
-        if isinstance(prompt, Prompt):
+        if not isinstance(prompt, Prompt):
+            return self._encoder.encode(prompt, sample, options, notices)
+        try:
             return self._encoder.encode(prompt.input, sample or prompt.sample, options, notices)
-        return self._encoder.encode(prompt, sample, options, notices)
+        except UnknownTokenError as error:
+            value = prompt.value_span(*error.span) if error.span else None
+            if value is None:
+                raise
+            column, start, _ = value
+            raise UnknownTokenError(
+                error.what, where=f"column {column}, character {start + 1}", hint=error.hint
+            ) from None
 
     def _options(self, max_len: int | None, pad: bool, on_unknown: OnUnknown | None, require_eos: bool) -> Options:
         if max_len is not None and max_len < 0:

@@ -42,7 +42,8 @@ def unknown_token(segments: Sequence[Segment], encoding: Encoding, encoder: Prom
         return UnknownTokenError(f"{piece} is written in the prompt", where=place(start))
     upper = piece.upper()
     known = upper != piece and upper in encoder.alphabets[segment.alphabet].vocab
-    return UnknownTokenError(
+    return UnknownTokenError.at(
+        (start, end),
         f"{piece!r} has no token in alphabet {segment.alphabet}",
         where=place(start),
         hint=f"did you mean {upper}?" if known else None,

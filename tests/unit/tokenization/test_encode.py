@@ -10,7 +10,7 @@ from multiprocessing import get_context
 import numpy as np
 import pytest
 
-from mammal.tokenization import Prompt, Tokenizer
+from mammal.tokenization import Prompt, Template, Tokenizer
 from mammal.tokenization.errors import PromptError, UnknownTokenError
 from mammal.tokenization.notices import PromptWarning
 from mammal.tokenization.prompt import segment
@@ -256,3 +256,9 @@ def test_threads_read_at_once(tokenizer):
     expected = [encoding.ids_L.tolist() for encoding in Tokenizer.load().encode_batch(prompts)]
     with ThreadPoolExecutor(4) as threads:
         assert list(threads.map(lambda prompt: tokenizer.encode(prompt).ids_L.tolist(), prompts)) == expected
+
+
+def test_unknown_text_of_a_rendered_prompt_is_placed_in_the_users_own_value(tokenizer):
+    prompt = Template("<MELTING_POINT> {sequence:protein}").render({"sequence": "MKTJAYI"}, target=False)
+    with pytest.raises(UnknownTokenError, match="^column sequence, character 4: 'J' has no token"):
+        tokenizer.encode_batch([prompt])
