@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -135,8 +135,8 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def _share(cells: Sequence[str], test: object) -> float:
-    return sum(map(test, cells)) / len(cells)  # type: ignore[arg-type]
+def _share(cells: Sequence[str], test: Callable[[str], bool]) -> float:
+    return sum(map(test, cells)) / len(cells)
 
 
 def _last_target(filled: dict[str, list[str]], entities: dict[str, str]) -> str | None:

@@ -10,6 +10,7 @@ from mammal import console
 from mammal.cli import BAD_ROWS, DONE
 from mammal.commands.compose import run_verb
 from mammal.errors import ConfigError
+from mammal.plain import plain
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,11 +26,9 @@ def run(verb: str, argv: Sequence[str]) -> int:
 
 
 def _work(verb: str, config: DictConfig) -> int:
-    from omegaconf import OmegaConf
-
-    options: dict[str, Any] = dict(OmegaConf.to_container(config, resolve=True))  # type: ignore[arg-type]
+    options = plain(config)
     shared = {name: options.pop(name) for name in SHARED}
-    prompt = {name: options.pop(name) for name in ("prompt", "target") if name in options}
+    prompt: dict[str, Any] = {name: options.pop(name) for name in ("prompt", "target") if name in options}
     if prompt.get("prompt") is not None:
         for name in ("input", "output"):
             if shared[name] is not None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
-from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 from mammal import console
@@ -71,7 +70,8 @@ def _random_model(tokenizer: Tokenizer) -> MammalModel:
     from mammal.model.model import MammalModel
 
     torch.manual_seed(0)
-    sizes = {"d_model": 32, "d_ff": 64, "d_kv": 16, "num_heads": 2, "num_layers": 1, "num_decoder_layers": 1}
+    sizes: dict[str, Any] = {"d_model": 32, "d_ff": 64, "d_kv": 16, "num_heads": 2}
+    sizes |= {"num_layers": 1, "num_decoder_layers": 1}
     heads: dict[str, Any] = {"encoder_head_layers": (), "scalars_prediction_head": {"layers": ()}}
     config = ModelConfig(tokenizer.vocab_rows, **sizes, **heads, support_input_scalars=True, decoder_scalars=True)
     return MammalModel(config).eval()
@@ -150,7 +150,8 @@ def _tokens(example: Example, batch: Batch, tokenizer: Tokenizer) -> Iterator[st
 
 
 def _token_line(name: str, ids: Sequence[int], carried: Sequence[str], tokenizer: Tokenizer) -> str:
-    shown = [f"{i}:{tokenizer.token(i)}{value}" for i, value in zip_longest(ids, carried, fillvalue="")]
+    values = carried or [""] * len(ids)
+    shown = [f"{i}:{tokenizer.token(i)}{value}" for i, value in zip(ids, values, strict=True)]
     rest = [f"… {len(shown) - TOKENS_SHOWN} more"] if len(shown) > TOKENS_SHOWN else []
     return f"{name} ({len(shown)})  {' '.join([*shown[:TOKENS_SHOWN], *rest])}"
 

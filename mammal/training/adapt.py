@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mammal.errors import ConfigError, did_you_mean
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
+    from mammal.model.lora import LowRank
     from mammal.model.model import MammalModel
 
 METHODS = ("full", "lora", "head")
@@ -47,24 +48,29 @@ def fold_adapters(model: MammalModel) -> None:
     from peft import PeftModel
     from peft.tuners.lora import Linear
 
-    from mammal.model.lora import LowRank
-
     wrapped = model.t5_model
     if not isinstance(wrapped, PeftModel):
         return
-    adapters = {}
-    for name, layer in wrapped.get_base_model().named_modules():
-        if isinstance(layer, Linear):
-            a_RW, b_OR = layer.lora_A["default"].weight, layer.lora_B["default"].weight
-            base_OW = layer.get_base_layer().weight
-            values = (tensor.detach().clone() for tensor in (base_OW, a_RW, b_OR))
-            adapters[f"t5_model.{name}.weight"] = LowRank(*values, layer.scaling["default"])
+    adapters = {
+        f"t5_model.{name}.weight": _low_rank(layer)
+        for name, layer in wrapped.get_base_model().named_modules()
+        if isinstance(layer, Linear)
+    }
     model.t5_model = wrapped.unload()
     weights = dict(model.named_parameters())
     for name, adapter in adapters.items():
         weights[name].data.copy_(adapter.merged())
     model.adapters = adapters
     model.forget_copies()
+
+
+def _low_rank(layer: Any) -> LowRank:
+    """What peft's layer adds to its weight, under the name that peft gives to the only adapter."""
+    from mammal.model.lora import LowRank
+
+    parts = (layer.get_base_layer().weight, layer.lora_A["default"].weight, layer.lora_B["default"].weight)
+    base_OW, a_RW, b_OR = (part.detach().clone() for part in parts)
+    return LowRank(base_OW, a_RW, b_OR, layer.scaling["default"])
 
 
 def _add_adapters(model: MammalModel, config: DictConfig) -> None:
@@ -84,6 +90,6 @@ def _add_adapters(model: MammalModel, config: DictConfig) -> None:
         bias="none",
     )
     try:
-        model.t5_model = get_peft_model(model.t5_model, settings)  # type: ignore[arg-type, assignment]
+        model.t5_model = get_peft_model(model.t5_model, settings)  # type: ignore[assignment]
     except ValueError as error:
         raise ConfigError(str(error).split("\n")[0], where="adapt") from error

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mammal.errors import ConfigError, MammalError, did_you_mean
+from mammal.plain import plain
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -26,8 +27,6 @@ def task_configs(config: DictConfig, config_dirs: Sequence[str] = ()) -> dict[st
         ConfigError: neither or both are given, or the mixture is no mapping of tasks.
         TaskError: a task does not exist or is declared wrongly.
     """
-    from omegaconf import OmegaConf
-
     from mammal.tasks.registry import load_task
 
     single, mixture = config.get("task"), config.get("mixture")
@@ -35,7 +34,7 @@ def task_configs(config: DictConfig, config_dirs: Sequence[str] = ()) -> dict[st
         what = "both task and mixture are given" if single else "nothing to train on"
         raise ConfigError(what, where="mammal train", hint="task=NAME or mixture=NAME; `mammal tasks` lists tasks")
     if single:
-        task = load_task(OmegaConf.to_container(single, resolve=True))
+        task = load_task(plain(single))
         return {task.name: task}
     tasks = {}
     for name, changes in _mixture_tasks(mixture).items():
@@ -53,9 +52,7 @@ def mixture_rates(config: DictConfig) -> dict[str, float]:
 
 
 def _mixture_tasks(mixture: Any) -> dict[str, dict[str, Any]]:
-    from omegaconf import OmegaConf
-
-    tasks = OmegaConf.to_container(mixture, resolve=True).get("tasks")  # type: ignore[union-attr]
+    tasks = plain(mixture).get("tasks")
     if isinstance(tasks, list):
         tasks = dict.fromkeys(tasks)
     if not isinstance(tasks, dict) or not tasks:
@@ -126,11 +123,9 @@ def model_config(section: DictConfig, tokenizer: Tokenizer) -> Any:
     """The ModelConfig of a `model` group, its token ids and vocabulary size from the tokenizer."""
     from dataclasses import fields
 
-    from omegaconf import OmegaConf
-
     from mammal.model.config import ModelConfig
 
-    values: dict[str, Any] = dict(OmegaConf.to_container(section, resolve=True))  # type: ignore[arg-type]
+    values = plain(section)
     names = [field.name for field in fields(ModelConfig)]
     for name, value in values.items():
         if name not in names:

@@ -9,10 +9,10 @@ from types import FrameType
 from typing import Any
 
 import lightning.pytorch as lightning
-from lightning.pytorch.callbacks import Callback, Timer
+from lightning.pytorch.callbacks import Callback
 
 from mammal.console import Progress
-from mammal.training.module import TrainingModule
+from mammal.training.module import TrainingModule, timers
 
 
 class ProgressLine(Callback):
@@ -26,8 +26,7 @@ class ProgressLine(Callback):
     def on_train_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
         if not trainer.is_global_zero or not isinstance(module, TrainingModule):
             return
-        limits = [c.time_remaining() for c in trainer.callbacks if isinstance(c, Timer)]
-        seconds = next((limit for limit in limits if limit is not None), None)
+        seconds = next((left for timer in timers(trainer) if (left := timer.time_remaining()) is not None), None)
         self._step, self._rows, self._tokens = trainer.global_step, module.rows_seen, module.tokens_seen
         self._progress = Progress("train", self.total_steps, "steps", seconds).__enter__()
         self._progress.skip(self._step)

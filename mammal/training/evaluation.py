@@ -65,13 +65,14 @@ def evaluate_task(
 def answers_of(model: MammalModel, task: Task, rows: Sequence[Row]) -> list[Prediction]:
     """Our answers for rows. A task whose prompt reads no column is sampled: `SAMPLED` sequences of its one prompt."""
     from mammal.verbs import declared_generation, generate_rows, predict_rows
-    from mammal.walk import TaskEncoder
+    from mammal.walk import Refused, TaskEncoder
 
     if task.columns or not rows:
         return predict_rows(model, task, rows)
     drawn = min(SAMPLED, len(rows))
     how = replace(declared_generation(task), do_sample=True, num_return_sequences=drawn, num_beams=1)
     (samples,) = generate_rows(model, TaskEncoder(task), [{}], how)
+    assert not isinstance(samples, Refused), "a prompt that reads nothing can't be refused"
     return [task.decode_generated(sample.ids, number, sample.score) for number, sample in enumerate(samples)]
 
 

@@ -34,7 +34,7 @@ class TrainLoader(DataLoader[Batch]):
     """
 
     def __init__(self, rows: TaskRows, sampler: MixtureSampler, **settings: Any):
-        super().__init__(rows, sampler=sampler, batch_size=None, **settings)  # type: ignore[arg-type]
+        super().__init__(rows, sampler=sampler, batch_size=None, **settings)
         self.order = sampler
         self._state = sampler.state_dict()
 
@@ -60,4 +60,4 @@ def in_order(rows: TaskRows, name: str, budget: Budget, **settings: Any) -> Data
     batches: Sequence[BatchIndex] = [
         (name, batch) for batch in budget.batches(rows.data[name].lengths_N(rows.part), seed=None)
     ]
-    return DataLoader(rows, sampler=batches, batch_size=None, **settings)  # type: ignore[arg-type]
+    return DataLoader(rows, sampler=batches, batch_size=None, **settings)

@@ -71,7 +71,7 @@ class TrainingModule(lightning.LightningModule):
         loss = self.tasks[batch.task].loss(self.model(batch), batch)
         self._require_finite(loss, f"training batch {batch_idx} of task {batch.task}")
         value = loss.detach()
-        self.log("train/lr", self.optimizers().param_groups[0]["lr"], batch_size=1)
+        self.log("train/lr", self.trainer.optimizers[0].param_groups[0]["lr"], batch_size=1)
         self.log("train/loss", value, batch_size=len(batch))
         if len(self.tasks) > 1:
             self.log(f"train/{batch.task}/loss", value, batch_size=len(batch))
@@ -132,7 +132,7 @@ class TrainingModule(lightning.LightningModule):
 
     # Optimiser
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> Any:
         optimizer = self.make_optimizer(self.model)
         scheduler = follow(optimizer, self.schedule, self.progress)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
@@ -140,7 +140,7 @@ class TrainingModule(lightning.LightningModule):
     def progress(self, step: int) -> float:
         """How much of the run is done, by steps or by `trainer.max_time`, whichever ends sooner."""
         by_steps = step / self.total_steps if self.total_steps else 0.0
-        return min(1.0, max([by_steps, *(_by_time(c) for c in self.trainer.callbacks if isinstance(c, Timer))]))
+        return min(1.0, max([by_steps, *map(_by_time, timers(self.trainer))]))
 
     # Checkpoints hold the random state too, so that dropout goes on as it would have.
 
@@ -160,6 +160,11 @@ class TrainingModule(lightning.LightningModule):
             if self._random_state["cuda"] and torch.cuda.is_available():
                 torch.cuda.set_rng_state_all([state.cpu() for state in self._random_state["cuda"]])
             self._random_state = None
+
+
+def timers(trainer: lightning.Trainer) -> list[Timer]:
+    """The callbacks that end a run after `trainer.max_time`."""
+    return [callback for callback in trainer.callbacks if isinstance(callback, Timer)]  # type: ignore[attr-defined]
 
 
 def _by_time(timer: Timer) -> float:

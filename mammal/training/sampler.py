@@ -35,7 +35,7 @@ class Budget:
 
     def batches(self, lengths_N: np.ndarray, seed: int | None) -> list[list[int]]:
         """Every row once, shuffled by `seed` (None: in order of length, window by window)."""
-        return token_batches(lengths_N, self.tokens, max_rows=self.rows, window=self.window, seed=seed)
+        return token_batches(lengths_N.tolist(), self.tokens, max_rows=self.rows, window=self.window, seed=seed)
 
 
 class _Stream:

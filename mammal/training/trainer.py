@@ -13,6 +13,7 @@ import lightning.pytorch as lightning
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 
 from mammal.errors import ConfigError, MammalError, did_you_mean
+from mammal.plain import plain
 from mammal.training.callbacks import ProgressLine, StopOnSignal
 
 if TYPE_CHECKING:
@@ -40,10 +41,8 @@ def build_trainer(config: DictConfig, batches_per_epoch: int) -> tuple[lightning
     Raises:
         ConfigError: an argument that Lightning does not have or refuses.
     """
-    from omegaconf import OmegaConf
-
     quieten()
-    arguments: dict[str, Any] = dict(OmegaConf.to_container(config.trainer, resolve=True))  # type: ignore[arg-type]
+    arguments = plain(config.trainer)
     steps = planned_steps(arguments, batches_per_epoch)
     arguments["precision"] = pick_precision(arguments.get("precision", "auto"), arguments.get("accelerator", "auto"))
     arguments["max_time"] = duration(arguments.get("max_time"))
@@ -116,7 +115,9 @@ def _profiler(name: str | None, folder: str) -> Any:
 
 
 def checkpoints(trainer: lightning.Trainer) -> list[ModelCheckpoint]:
-    return [callback for callback in trainer.callbacks if isinstance(callback, ModelCheckpoint)]
+    """Lightning's checkpoint callbacks of a trainer."""
+    every = trainer.callbacks  # type: ignore[attr-defined]
+    return [callback for callback in every if isinstance(callback, ModelCheckpoint)]
 
 
 def instantiated(node: Any, where: str, *arguments: Any) -> Any:

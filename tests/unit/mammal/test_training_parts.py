@@ -1,5 +1,7 @@
 """Schedules, optimiser, adapters and history of a run, each by itself."""
 
+import itertools
+
 import pandas as pd
 import pytest
 import torch
@@ -31,7 +33,7 @@ def test_cosine_rises_and_ends_on_its_floor():
     factors = [schedule(step, step / 1_000) for step in range(1_001)]
     assert factors[0] == pytest.approx(0.1) and max(factors) == pytest.approx(1.0, abs=1e-3)
     assert factors[-1] == pytest.approx(0.1)
-    assert all(a >= b for a, b in zip(factors[10:], factors[11:], strict=False))
+    assert all(a >= b for a, b in itertools.pairwise(factors[10:]))
 
 
 def test_a_short_run_rises_over_its_first_tenth():
