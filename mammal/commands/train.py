@@ -11,6 +11,7 @@ mammal train task=bbbp --cfg                        the whole configuration, not
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -49,12 +50,19 @@ def _launch(words: list[str], task: Callable[[DictConfig], object]) -> None:
 
     from mammal.tasks.schema import register_schema
 
+    before = sys.argv
+
+    @functools.wraps(task)
+    def with_our_words(config: DictConfig) -> object:
+        sys.argv = before  # Lightning starts further processes by repeating the command line
+        return task(config)
+
     register_schema()
     GlobalHydra.instance().clear()
     os.environ["HYDRA_FULL_ERROR"] = "1"  # raise to us instead of printing and exiting
-    before, sys.argv = sys.argv, ["mammal train", *words]
+    sys.argv = ["mammal train", *words]
     try:
-        hydra.main(version_base="1.3", config_path="pkg://mammal.configs", config_name="train")(task)()
+        hydra.main(version_base="1.3", config_path="pkg://mammal.configs", config_name="train")(with_our_words)()
     finally:
         sys.argv = before
 

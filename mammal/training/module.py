@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import lightning.pytorch as lightning
 import torch
 from lightning.pytorch.callbacks import Timer
+from lightning.pytorch.plugins.precision import MixedPrecision, Precision
+from lightning.pytorch.utilities.enums import GradClipAlgorithmType
 from torch import Tensor
 
 from mammal.tasks.batch import Batch
@@ -136,6 +138,20 @@ class TrainingModule(lightning.LightningModule):
         optimizer = self.make_optimizer(self.model)
         scheduler = follow(optimizer, self.schedule, self.progress)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Lightning refuses to clip for a fused optimiser in any mixed precision; bf16 has nothing to unscale first."""
+        plugin = self.trainer.precision_plugin
+        if not isinstance(plugin, MixedPrecision) or plugin.scaler is not None:
+            super().configure_gradient_clipping(optimizer, gradient_clip_val, gradient_clip_algorithm)
+        elif gradient_clip_val:
+            how = GradClipAlgorithmType(gradient_clip_algorithm or GradClipAlgorithmType.NORM)
+            Precision.clip_gradients(plugin, optimizer, gradient_clip_val, how)
 
     def progress(self, step: int) -> float:
         """How much of the run is done, by steps or by `trainer.max_time`, whichever ends sooner."""

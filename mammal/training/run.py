@@ -56,6 +56,7 @@ def train(config: DictConfig) -> TrainingResult:
         KeyboardInterrupt: someone stopped it; says which checkpoint is kept.
     """
     import lightning.pytorch as lightning
+    from lightning.pytorch.utilities import rank_zero_only
 
     from mammal.training import adapt, build
     from mammal.training.trainer import quieten
@@ -71,9 +72,12 @@ def train(config: DictConfig) -> TrainingResult:
     data = _load_data(tasks, config, output)
     model = build.build_model(config, tokenizer)
     adapt.adapt(model, config.adapt)
-    console.note(_summary(config, model, data, output))
+    if rank_zero_only.rank == 0:
+        console.note(_summary(config, model, data, output))
     trainer = _fit(model, data, config)
     best_loss = _take_best(model, trainer)
+    if not trainer.is_global_zero:
+        return TrainingResult(output / "bundle", best_loss, trainer.global_step, time.monotonic() - begun)
     adapt.fold_adapters(model)
     results = _judge(model.eval(), data, test=config.test)
     bundle = _save(output, model, tokenizer, data, results, config)

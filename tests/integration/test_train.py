@@ -1,6 +1,9 @@
 """Whole runs on toy data: what they leave behind, where they start from, and how they fail."""
 
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -136,21 +139,51 @@ def test_a_damaged_checkpoint_is_told(toy, tmp_path):
         train(toy("task=toy_regression", f"resume={damaged}"))
 
 
-@pytest.mark.slow
-def test_a_sweep_from_the_command_line(toy, tmp_path, monkeypatch):
-    import os
-    import subprocess
-    import sys
-
-    toy()  # writes the tasks
-    words = ["-m", "task=toy_regression,toy_classification", "model=debug", "trainer.max_epochs=1", "test=false"]
-    script = "import sys; from mammal.cli import main; sys.exit(main(sys.argv[1:]))"
-    job = subprocess.run(
-        [sys.executable, "-c", script, "train", *words, f"hydra.sweep.dir={tmp_path / 'sweep'}"],
+def run_command(tmp_path, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "mammal.cli", "train", *words],
         env={**os.environ, "MAMMAL_CONFIGS": str(tmp_path / "configs")},
+        cwd=tmp_path,
         capture_output=True,
         text=True,
         check=False,
     )
+
+
+@pytest.mark.slow
+def test_a_sweep_from_the_command_line(toy, tmp_path):
+    toy()  # writes the tasks
+    words = ["-m", "task=toy_regression,toy_classification", "model=debug", "trainer.max_epochs=1", "test=false"]
+    job = run_command(tmp_path, *words, f"hydra.sweep.dir={tmp_path / 'sweep'}")
     assert job.returncode == 0, job.stderr
     assert sorted(path.parent.name for path in (tmp_path / "sweep").glob("*/bundle")) == ["0", "1"]
+
+
+@pytest.mark.parametrize("words", [["trainer.precision=bf16-mixed"], ["data.num_workers=2"], ["debug=profile"]])
+def test_other_ways_to_run(toy, tmp_path, words):
+    result = train(toy(MIXTURE, *QUICK, *words))
+    assert result.steps > 2
+    assert mammal.load(result.bundle).predict(["CCO"], task="toy_regression")["prediction"].notna().all()
+    if words == ["debug=profile"]:
+        assert "training_step" in (tmp_path / "run" / "fit-profile.txt").read_text()
+
+
+def test_accumulated_batches_take_fewer_steps(toy):
+    every = train(toy("task=toy_regression", *QUICK, "test=false")).steps
+    assert train(toy("task=toy_regression", *QUICK, "test=false", "trainer.accumulate_grad_batches=2")).steps < every
+
+
+def test_a_run_ends_when_its_time_is_over(toy):
+    result = train(toy("task=toy_regression", "trainer.max_epochs=-1", "trainer.max_time=2", "test=false"))
+    assert result.steps > 1 and result.best_loss is not None
+
+
+@pytest.mark.slow
+def test_two_processes_learn_together(toy, tmp_path):
+    toy()  # writes the tasks
+    words = ["task=toy_regression", "model=debug", "trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2"]
+    folder = tmp_path / "ddp"
+    job = run_command(tmp_path, *words, "trainer.max_epochs=2", "data.tokens_per_batch=80", f"output={folder}")
+    assert job.returncode == 0, job.stderr
+    assert (folder / "bundle" / "model.safetensors").is_file()
+    assert job.stderr.count("M parameters") == 1 and job.stderr.count("done in") == 1
