@@ -65,9 +65,11 @@ def load(
         ConfigError: the device or dtype can't be had.
     """
     from mammal.bundle import read_bundle
+    from mammal.memory import bound_kernel_caches
     from mammal.model.runtime import pick_device, pick_dtype, tune_allocator
 
     tune_allocator()
+    bound_kernel_caches()
     place = pick_device(device)
     bundle = read_bundle(source, device=place, dtype=pick_dtype(dtype, place), tokenizer=tokenizer)
     model = Mammal.of_bundle(bundle)
