@@ -142,6 +142,21 @@ def test_bfloat16_stays_near_float32() -> None:
     assert (rounded.float() - exact).abs().max() < 0.05 * exact.abs().max()
 
 
+@pytest.mark.parametrize("longest", [9, FUSED_KERNEL_LENGTH + 20])
+def test_mixed_precision_trains_and_infers(longest: int) -> None:
+    model = tiny_model()
+    batch = decoder_batch([longest, longest - 4], [3, 2])
+    exact = model(batch).logits_DRV
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        mixed = model.train()(batch).logits_DRV
+        with torch.no_grad():
+            inferred = [model.eval()(batch).logits_DRV for _ in range(3)][-1]
+    mixed.float().square().mean().backward()
+    assert all(torch.isfinite(parameter.grad).all() for parameter in model.t5_model.parameters())
+    for output in (mixed, inferred):
+        assert (output.float() - exact).abs().max() < 0.05 * exact.abs().max()
+
+
 @pytest.mark.gpu
 @torch.inference_mode()
 def test_cuda_equals_cpu() -> None:
