@@ -66,19 +66,29 @@ def build_tokenizer(config: DictConfig, tasks: Mapping[str, TaskConfig]) -> Toke
     A tag that the tokenizer lacks is added if our own vocabulary has it (a published tokenizer has no `<BBBP>`, say) or
     if `new_tokens` names it; any other is left for the template's linter to refuse.
     """
-    from mammal.tokenization.prompt import find_tags
     from mammal.tokenization.tokenizer import Tokenizer
 
     tokenizer = Tokenizer.load(_tokenizer_source(config))
     wanted = {str(token) for token in config.new_tokens}
-    prompts = [text for task in tasks.values() for text in (task.prompt.input, task.prompt.target) if text]
-    missing = {tag.text for text in prompts for tag in find_tags(text)} - set(tokenizer.specials)
+    missing = {tag for task in tasks.values() for tag in _tags(task)} - set(tokenizer.specials)
     if missing - wanted:
         wanted |= missing & set(Tokenizer.load(None).specials)
     if new := sorted(wanted - set(tokenizer.specials)):
         tokenizer.add_special_tokens(new)
         logger.info("special tokens added: %s", " ".join(new))
     return tokenizer
+
+
+def _tags(task: TaskConfig) -> set[str]:
+    """Tags that a task's prompts are written with: those of the template, and those of its entities."""
+    from mammal.tokenization.entities import ENTITIES
+    from mammal.tokenization.prompt import find_tags
+    from mammal.tokenization.template import Template
+
+    template = Template(task.prompt.input, task.prompt.target, raw=task.prompt.raw)
+    written = {tag.text for text in (template.input, template.target) if text for tag in find_tags(text)}
+    named = {slot.name for slot in template.slots if slot.kind == "entity"} & set(ENTITIES)
+    return written | {tag for name in named for tag in ENTITIES[name].tags}
 
 
 def _tokenizer_source(config: DictConfig) -> Any:

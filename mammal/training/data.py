@@ -43,12 +43,13 @@ class TaskData:
 
     def examples(self, part: str) -> list[Example]:
         """Encoded rows of a part, targets included; encoded anew each epoch where a task varies what it shows."""
-        varies = part == "train" and self.task.kind == "denoising" and self.task.epoch != self._epoch
-        if part not in self._examples or varies:
+        again = part == "train" and self.task.kind == "denoising" and self.task.epoch != self._epoch
+        if part not in self._examples or again:
             examples, errors = encode_rows(self.task, self.rows[part], target=True)
-            if part not in self._examples:
+            if not again:
                 self.set_aside += [(part, int(str(row_id)), reason) for row_id, reason in errors]
-            self._examples[part], self._epoch = examples, self.task.epoch
+            self._examples[part] = examples
+            self._epoch = self.task.epoch if part == "train" else self._epoch
         return self._examples[part]
 
     def lengths_N(self, part: str) -> np.ndarray:

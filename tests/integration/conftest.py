@@ -59,6 +59,11 @@ name: toy_generation
 prompt: {input: "<SENTINEL_ID_0> {smiles:smiles}", target: "<SENTINEL_ID_0> {other:smiles}"}
 metrics: [exact_match]
 """,
+    "toy_denoising": """
+defaults: [schema, _denoising, _self_]
+name: toy_denoising
+prompt: {input: "{smiles:smiles}"}
+""",
 }
 
 

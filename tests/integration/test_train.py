@@ -68,11 +68,12 @@ def test_a_bundle_is_fine_tuned_in_part(toy, tmp_path, method):
 
 def test_a_published_checkpoint_is_fine_tuned_with_new_tags(toy, shared, tmp_path):
     fixtures = shared / "compat/fixtures"
-    words = ["task=toy_classification", "optim=published", "schedule=published_cosine", "trainer.max_epochs=1"]
+    prompt = "task.prompt.input='<BBBP><SENTINEL_ID_0> {smiles:smiles} <MOLECULAR_ENTITY_PEPTIDE>'"
+    words = ["task=toy_classification", prompt, "optim=published", "schedule=published_cosine", "trainer.max_epochs=1"]
     start = [f"init={fixtures}/checkpoints/gated", f"tokenizer={fixtures}/tokenizer_modular"]
     result = train(toy(*words, *start, "test=false"))
     model = mammal.load(result.bundle)
-    assert "<BBBP>" in model.tokenizer.specials  # the published tokenizer has none
+    assert {"<BBBP>", "<MOLECULAR_ENTITY_PEPTIDE>"} <= set(model.tokenizer.specials)  # the published one has neither
     assert model.predict(["CCO"])["probability"].between(0, 1).all()
 
 
@@ -187,3 +188,19 @@ def test_two_processes_learn_together(toy, tmp_path):
     assert job.returncode == 0, job.stderr
     assert (folder / "bundle" / "model.safetensors").is_file()
     assert job.stderr.count("M parameters") == 1 and job.stderr.count("done in") == 1
+
+
+def test_denoising_trains_without_labels_and_varies(toy, monkeypatch):
+    from mammal.training.data import TaskData
+
+    seen = []
+    examples = TaskData.examples
+
+    def recorded(self, part):
+        seen.append((part, self.task.epoch, [example.input.ids_L.tolist() for example in examples(self, part)]))
+        return examples(self, part)
+
+    monkeypatch.setattr(TaskData, "examples", recorded)
+    assert train(toy("task=toy_denoising", *QUICK)).steps > 2
+    inputs = {epoch: ids for part, epoch, ids in seen if part == "train"}
+    assert set(inputs) == {0, 1} and inputs[0] != inputs[1]
