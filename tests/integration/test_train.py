@@ -201,6 +201,7 @@ def test_denoising_trains_without_labels_and_varies(toy, monkeypatch):
         return examples(self, part)
 
     monkeypatch.setattr(TaskData, "examples", recorded)
-    assert train(toy("task=toy_denoising", *QUICK)).steps > 2
+    spans = ["task.denoising.density=0.5", "task.denoising.mean_span=1"]
+    assert train(toy("task=toy_denoising", *QUICK, *spans)).steps > 2
     inputs = {epoch: ids for part, epoch, ids in seen if part == "train"}
     assert set(inputs) == {0, 1} and inputs[0] != inputs[1]
