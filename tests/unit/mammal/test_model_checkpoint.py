@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import os
 import struct
 from collections.abc import Callable
 from pathlib import Path
