@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 
+import pandas as pd
 import pytest
 import torch
 
@@ -205,3 +206,14 @@ def test_denoising_trains_without_labels_and_varies(toy, monkeypatch):
     assert train(toy("task=toy_denoising", *QUICK, *spans)).steps > 2
     inputs = {epoch: ids for part, epoch, ids in seen if part == "train"}
     assert set(inputs) == {0, 1} and inputs[0] != inputs[1]
+
+
+def test_validation_may_count_batches_over_epochs(toy, tmp_path):
+    words = ["trainer.val_check_interval=3", "trainer.check_val_every_n_epoch=null", "trainer.max_epochs=4"]
+    result = train(toy("task=toy_regression", *words, "data.tokens_per_batch=200", "test=false"))
+    judged = pd.read_csv(tmp_path / "run" / "metrics.csv").dropna(subset=["valid/loss"])["step"]
+    assert judged.tolist() == list(range(2, result.steps, 3)) and result.best_loss is not None
+    once = train(
+        toy("task=toy_regression", *words, "trainer.max_steps=2", "test=false", f"output={tmp_path / 'short'}")
+    )
+    assert once.steps == 2 and once.bundle.is_dir()
