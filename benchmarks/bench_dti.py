@@ -128,11 +128,8 @@ def _our_rows(turns, rates: list[float], gflop: float, sides, ratio: float | Non
     ratio = ratio or PUBLISHED_PADDED / turns.median("bf16")
     judged = at_least(ratio, BF16_TARGET)
     if not has_bf16_matrix_instructions():
-        judged = {
-            **judged,
-            "met": None,
-            "target": f"{judged['target']} with bf16 matrix instructions, which this CPU lacks",
-        }
+        judged["target"] += " with bf16 matrix instructions, which this CPU lacks"
+        judged["met"] = judged["met"] or None
     return [
         Row(
             "share of the float32 matrix rate, useful operations only",

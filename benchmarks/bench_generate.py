@@ -144,7 +144,7 @@ def _row(
         f"greedy generation, {len(sides[quick].ids)} × {tokens // len(sides[quick].ids)} tokens, {what}",
         **judged,
         ours=f"{tokens / turns.median(quick):.0f} tokens/s",
-        theirs=f"{tokens / turns.median(slow):.0f} tokens/s",
+        theirs=f"{tokens / turns.median(slow):.0f} tokens/s" + (" (transformers)" if slow == "transformers" else ""),
         equal=equal,
         source=MEASURED,
     )

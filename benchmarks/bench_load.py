@@ -47,6 +47,7 @@ def measure(chosen: Options) -> list[Row]:
     sides = {"read": lambda _: read_seconds(file), "ours": ours}
     if python is not None:
         sides["theirs"] = theirs = Loads(str(python), THEIRS, folder)
+    read_seconds(file)  # into the page cache
     turns = take_turns(chosen.rounds, sides)
     read, seconds = turns.median("read"), turns.median("ours")
     peak, their_seconds, their_peak = ours.peak, PUBLISHED_LOAD, PUBLISHED_PEAK

@@ -4,7 +4,7 @@
 
 Its package is called `mammal` too, and it needs transformers 4: hence a second environment and a second process.
 It is installed with `--no-deps`, because inference imports neither TensorFlow nor ClearML; what it does import is
-listed here.
+listed here. pip finds packages as its own settings say: without a GPU, point them at torch's CPU builds.
 """
 
 from __future__ import annotations

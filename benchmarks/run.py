@@ -18,7 +18,7 @@ from pathlib import Path
 from common import Row, counts_processor_time, markdown, options, progress
 from machine import describe
 
-SCRIPTS = ("bench_start", "bench_load", "bench_dti", "bench_classify", "bench_generate")
+SCRIPTS = ("bench_start", "bench_tokenizer", "bench_load", "bench_dti", "bench_classify", "bench_generate")
 PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
 
 HEADING = """# Benchmarks
@@ -41,7 +41,8 @@ def main() -> int:
     for script in SCRIPTS:
         progress(f"== {script}")
         try:
-            rows += run_script(script)
+            rows += (measured := run_script(script))
+            progress(markdown(measured))
         except subprocess.CalledProcessError as error:
             progress(f"{script} failed with code {error.returncode}")
             failed.append(script)

@@ -41,6 +41,7 @@ class Metric:
 
     of: Callable[[Answers], float]
     higher_is_better: bool = True
+    resamples: bool = True  # False: rows drawn twice would count against it, so it has no bootstrap interval
 
 
 def evaluate(names: Sequence[str], answers: Mapping[str, Answers]) -> dict[str, float]:
@@ -68,6 +69,8 @@ def intervals(
 
 def _resampled(metric: Metric, answers: Answers, samples: int, seed: int) -> np.ndarray:
     """The metric over rows drawn with replacement, `samples` times; NaN where it is undefined."""
+    if not metric.resamples:
+        return np.full(samples, np.nan)
     rng, rows = np.random.default_rng(seed), len(answers)
     return np.array(
         [metric.of(answers.take(rng.integers(rows, size=rows))) if rows else np.nan for _ in range(samples)]
@@ -267,5 +270,5 @@ METRICS: dict[str, Metric] = {
     "exact_match": Metric(_exact_match),
     "molecule_match": Metric(_molecule_match),
     "validity": Metric(_validity),
-    "uniqueness": Metric(_uniqueness),
+    "uniqueness": Metric(_uniqueness, resamples=False),
 }

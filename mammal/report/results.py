@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from math import isnan, nan
@@ -22,13 +23,15 @@ FILE = "evaluation.json"
 
 @dataclass(frozen=True)
 class Estimate:
-    """A metric with its 95 % interval."""
+    """A metric with its 95 % interval; NaN bounds where it has none."""
 
     value: float
     low: float
     high: float
 
     def __str__(self) -> str:
+        if math.isnan(self.low) or math.isnan(self.high):
+            return "–" if math.isnan(self.value) else short(self.value)
         return f"{short(self.value)} ({short(self.low)} to {short(self.high)})"
 
 

@@ -107,3 +107,8 @@ def test_class_metrics_equal_scikit_learns_where_scores_tie(classes):
     assert found["auroc"] == pytest.approx(mean_of(reference.roc_auc_score))
     assert found["auprc"] == pytest.approx(mean_of(reference.average_precision_score))
     assert found["mcc"] == pytest.approx(reference.matthews_corrcoef(truth_N, answers.answer_N))
+
+
+def test_uniqueness_has_no_bootstrap_interval():
+    texts = Answers(np.array(["C", "C"], dtype=object), np.array(["CCO", "CO"], dtype=object))
+    assert np.isnan(intervals(["uniqueness"], {"s": texts}, samples=10)["uniqueness"]).all()

@@ -1,6 +1,7 @@
 """The table of entities."""
 
 import pytest
+
 from mammal.tokenization import ENTITIES, Tokenizer
 from mammal.tokenization.entities import entity
 from mammal.tokenization.errors import PromptError

@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
+
 from mammal.tokenization import ENTITIES, Tokenizer
 from mammal.tokenization.build_vocabulary import BLOCKS
 from mammal.tokenization.template_syntax import VALUE_SLOTS

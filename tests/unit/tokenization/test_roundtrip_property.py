@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from mammal.tokenization import Tokenizer
 from mammal.tokenization.build_vocabulary import BASES, RESIDUES, SNVS
 from mammal.tokenization.errors import UnknownTokenError

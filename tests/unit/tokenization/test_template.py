@@ -5,6 +5,7 @@ import pickle
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from mammal.tokenization import Template, Tokenizer
 from mammal.tokenization.errors import PromptError
 from mammal.tokenization.template import label_code

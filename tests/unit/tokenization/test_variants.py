@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from mammal.tokenization import Tokenizer
 from mammal.tokenization.errors import PromptError
 from mammal.tokenization.prompt import segment

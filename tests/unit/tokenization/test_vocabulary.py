@@ -5,6 +5,7 @@ from itertools import pairwise
 
 import pytest
 import tokenizers
+
 from mammal.tokenization import Tokenizer
 from mammal.tokenization.build_vocabulary import BLOCKS, FOLDER, SOURCES, build
 from mammal.tokenization.prompt import segment
