@@ -72,7 +72,7 @@ def train(config: DictConfig) -> TrainingResult:
     data = _load_data(tasks, config, output)
     model = build.build_model(config, tokenizer)
     adapt.adapt(model, config.adapt)
-    if rank_zero_only.rank == 0:
+    if getattr(rank_zero_only, "rank", 0) == 0:  # set when the module loads, unknown to type checkers
         console.note(_summary(config, model, data, output))
     trainer = _fit(model, data, config)
     best_loss = _take_best(model, trainer)

@@ -260,5 +260,5 @@ def test_threads_read_at_once(tokenizer):
 
 def test_unknown_text_of_a_rendered_prompt_is_placed_in_the_users_own_value(tokenizer):
     prompt = Template("<MELTING_POINT> {sequence:protein}").render({"sequence": "MKTJAYI"}, target=False)
-    with pytest.raises(UnknownTokenError, match="^column sequence, character 4: 'J' has no token"):
+    with pytest.raises(UnknownTokenError, match=r"^column sequence, character 4: 'J' has no token"):
         tokenizer.encode_batch([prompt])
