@@ -1,93 +1,173 @@
 """Cheap baselines on the same split: what a number has to beat before it means anything.
 
-    mean               shares of the classes, or the mean, of the training labels
-    forest_morgan      random forest on Morgan count fingerprints (ECFP4) of the molecules
-    forest_kmers       random forest on counts of 1- to 3-mers of the sequences
-    linear_kmers       logistic regression on the same (ridge regression for numbers)
-    forest_both        random forest on fingerprints and k-mers, for pairs
+    mean                  shares of the classes, or the mean, of the training labels
+    forest_morgan         random forest on Morgan count fingerprints of the molecules
+    forest_descriptors    random forest on all RDKit 2D descriptors of the molecules
+    forest_kmers          random forest on k-mer counts of the sequences
+    forest_words          random forest on the names in a list (genes, attributes of a cell)
+    linear_kmers          logistic regression on k-mer counts (ridge regression for numbers)
+    linear_esm2           the same on frozen ESM-2 features, where ESM-2 weights are on disk
+    forest_all            several columns: random forest on everything the prompt reads
+    forest_only_COLUMN    several columns: random forest on that column alone. A model of pairs that is no better has
+                          learned one side only.
 
-Settings are fixed here, before any result was seen, and are never tuned on a task.
+Features are described in `mammal.tasks.baseline_features`. Forests have 500 trees grown to the end, otherwise
+scikit-learn's settings, but for a third of the features at each cut in regression (Breiman 2001). Linear models see
+features divided by their largest absolute value, with scikit-learn's penalties (C = 1, alpha = 1). All of it was
+fixed before any result was seen and is never tuned on a task.
+
+Shapes: N rows, K target columns, C classes.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mammal.tasks import baseline_features as features
+from mammal.tasks.baseline_features import Featuriser, Matrix
 from mammal.tasks.cells import Row
-from mammal.tasks.chemistry import morgan_counts
 from mammal.tasks.prediction import Prediction
 from mammal.tokenization.errors import MammalError
 
 if TYPE_CHECKING:
     from mammal.tasks.task import Task
 
+logger = logging.getLogger(__name__)
+
 TREES = 500
-LONGEST_KMER = 3
-KMER_FEATURES = 4096
+ONLY = "forest_only_"
 _TINY = 1e-12
 
-Features = dict[str, Any]
-"""Matrix [rows, features] by name: `none`, `morgan`, `kmers`, `both`."""
+Said = dict[str, list[list[Prediction]]]
+"""Name of a baseline -> one list of predictions for each seed."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One baseline.
+
+    Attributes:
+        columns: input columns that it sees.
+        how: what it makes of each.
+        model: `mean`, `forest` or `linear`.
+    """
+
+    columns: tuple[str, ...]
+    how: dict[str, Featuriser]
+    model: str
 
 
 def baselines(
     task: Task, train: Sequence[Row], test: Sequence[Row], *, trees: int = TREES, seed: int = 0
 ) -> dict[str, list[Prediction]]:
-    """What every baseline that fits the task's columns says of the test rows, for `task.metrics`.
+    """What every baseline that fits the task's columns says of the test rows, for `task.metrics`."""
+    return {name: said[0] for name, said in seeded_baselines(task, train, test, trees=trees, seeds=(seed,)).items()}
+
+
+def seeded_baselines(
+    task: Task,
+    train: Sequence[Row],
+    test: Sequence[Row],
+    *,
+    trees: int = TREES,
+    seeds: Sequence[int] = (0,),
+    names: Sequence[str] | None = None,
+) -> Said:
+    """The same with several seeds; models without chance are fitted once and say the same for every seed.
 
     Rows are standardised as the task does it. Test rows that the task would set aside carry the error; training rows
     like that are left out. Generation and denoising have no baselines.
+
+    Args:
+        names: only these; default: all that fit.
     """
     if task.kind not in ("classification", "regression"):
         return {}
     learned, test_texts = _texts(task, train), _texts(task, test)
     kept = [row for row, texts in zip(train, learned, strict=True) if isinstance(texts, dict)]
-    truth_NK = task.truths(kept)
-    train_features = _features(task, [texts for texts in learned if isinstance(texts, dict)])
     asked = [i for i, texts in enumerate(test_texts) if isinstance(texts, dict)]
-    test_features = _features(task, [test_texts[i] for i in asked])  # type: ignore[misc]
-    found: dict[str, list[Prediction]] = {}
-    for name, (features, make) in _estimators(task, trees, seed).items():
-        if features in train_features:
-            by_column = {
-                column: _answers(task, k, make(), truth_NK, train_features[features], test_features[features])
-                for k, column in enumerate(task.target_columns)
-            }
-            found[name] = _joined(test_texts, asked, by_column)
+    x_texts = [texts for texts in learned if isinstance(texts, dict)], [t for t in test_texts if isinstance(t, dict)]
+    truth_NK = task.truths(kept)
+    found: Said = {}
+    for name, recipe in recipes(task).items():
+        if names is not None and name not in names:
+            continue
+        x_train, x_test = _features(recipe, *x_texts)
+        varied = seeds if recipe.model == "forest" else seeds[:1]
+        said = []
+        for seed in varied:
+            make = partial(_model, task, recipe.model, trees, seed)
+            columns = enumerate(task.target_columns)
+            by_column = {column: _answers(task, k, make(), truth_NK, x_train, x_test) for k, column in columns}
+            said.append(_joined(test_texts, asked, by_column))
+        found[name] = said if len(said) == len(seeds) else said * len(seeds)
     return found
 
 
-def _estimators(task: Task, trees: int, seed: int) -> dict[str, tuple[str, Callable[[], Any]]]:
-    """Features and model of each baseline."""
-    from sklearn.dummy import DummyClassifier, DummyRegressor
+def recipes(task: Task) -> dict[str, Recipe]:
+    """The baselines that fit what the task's prompt reads."""
+    kinds = features.column_kinds(task)
+    every, present = tuple(kinds), set(kinds.values())
+    main = {column: _main_featuriser(kind) for column, kind in kinds.items()}
+    found = {"mean": Recipe((), {}, "mean")}
+    if not every:
+        return found
+    if len(every) > 1:
+        found["forest_all"] = Recipe(every, main, "forest")
+        found |= {f"{ONLY}{column}": Recipe((column,), main, "forest") for column in every}
+    else:
+        name = {"molecule": "forest_morgan", "words": "forest_words", "number": "forest_all"}
+        found[name.get(kinds[every[0]], "forest_kmers")] = Recipe(every, main, "forest")
+    if "molecule" in present and not present & {"protein", "sequence", "words"}:
+        described = features.with_medians(features.all_descriptors)
+        how = {c: described if kinds[c] == "molecule" else main[c] for c in every}
+        found["forest_descriptors"] = Recipe(every, how, "forest")
+    if present <= {"protein", "sequence"}:
+        found["linear_kmers"] = Recipe(every, main, "linear")
+    return found
+
+
+def _main_featuriser(kind: str) -> Featuriser:
+    by_kind = {"molecule": features.morgan, "words": features.words, "number": features.numbers}
+    return features.once_each(by_kind.get(kind, features.kmers))
+
+
+def _features(recipe: Recipe, train: Sequence[dict[str, str]], test: Sequence[dict[str, str]]) -> tuple[Matrix, Matrix]:
+    if not recipe.columns:
+        return np.zeros((len(train), 1)), np.zeros((len(test), 1))
+    return features.matrices(recipe.columns, recipe.how, train, test)
+
+
+def _model(task: Task, model: str, trees: int, seed: int) -> Any:
+    """An untrained estimator of scikit-learn."""
     from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
     from sklearn.linear_model import LogisticRegression, Ridge
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import MaxAbsScaler
 
-    shared = {"n_estimators": trees, "random_state": seed, "n_jobs": -1}
-    if task.kind == "classification":
-        logistic = partial(LogisticRegression, max_iter=1000)
-        forest, linear = partial(RandomForestClassifier, **shared), lambda: make_pipeline(MaxAbsScaler(), logistic())
-        return _named(partial(DummyClassifier, strategy="prior"), forest, linear)
-    # A third of the features at each cut is Breiman's setting for regression; scikit-learn's default takes all of them.
-    forest = partial(RandomForestRegressor, max_features=1 / 3, **shared)
-    return _named(DummyRegressor, forest, lambda: make_pipeline(MaxAbsScaler(), Ridge()))
-
-
-def _named(mean: Callable[[], Any], forest: Callable[[], Any], linear: Callable[[], Any]) -> dict[str, Any]:
-    return {
-        "mean": ("none", mean),
-        "forest_morgan": ("morgan", forest),
-        "forest_kmers": ("kmers", forest),
-        "linear_kmers": ("kmers", linear),
-        "forest_both": ("both", forest),
+    classes = task.kind == "classification"
+    forest: dict[str, Any] = {"n_estimators": trees, "random_state": seed, "n_jobs": -1}
+    made: dict[str, Callable[[], Any]] = {
+        "mean": partial(_constant, task),
+        "forest": partial(RandomForestClassifier, **forest)
+        if classes
+        else partial(RandomForestRegressor, max_features=1 / 3, **forest),
+        "linear": lambda: make_pipeline(MaxAbsScaler(), LogisticRegression(max_iter=1000) if classes else Ridge()),
     }
+    return made[model]()
+
+
+def _constant(task: Task) -> Any:
+    """Says the shares of the classes, or the mean, whatever it is shown."""
+    from sklearn.dummy import DummyClassifier, DummyRegressor
+
+    return DummyClassifier(strategy="prior") if task.kind == "classification" else DummyRegressor()
 
 
 def _texts(task: Task, rows: Sequence[Row]) -> list[dict[str, str] | str]:
@@ -101,39 +181,14 @@ def _texts(task: Task, rows: Sequence[Row]) -> list[dict[str, str] | str]:
     return found
 
 
-def _features(task: Task, texts: Sequence[dict[str, str]]) -> Features:
-    from scipy.sparse import hstack
-
-    molecules = [column for column in task.columns if column in task.molecules]
-    sequences = [column for column in task.columns if column in task.sequences]
-    features: Features = {"none": np.zeros((len(texts), 1))}
-    if molecules:
-        features["morgan"] = np.hstack([morgan_counts([row[column] for row in texts]) for column in molecules])
-    if sequences:
-        features["kmers"] = hstack([_kmer_counts([row[column] for row in texts]) for column in sequences]).tocsr()
-    if molecules and sequences:
-        features["both"] = hstack([features["morgan"], features["kmers"]]).tocsr()
-    return features
-
-
-def _kmer_counts(sequences: Sequence[str]) -> Any:
-    from sklearn.feature_extraction.text import HashingVectorizer
-
-    counter = HashingVectorizer(
-        analyzer="char",
-        ngram_range=(1, LONGEST_KMER),
-        n_features=KMER_FEATURES,
-        lowercase=False,
-        norm=None,
-        alternate_sign=False,
-    )
-    return counter.transform(sequences)
-
-
-def _answers(task: Task, k: int, model: Any, truth_NK: np.ndarray, x_train: Any, x_test: Any) -> list[Prediction]:
+def _answers(task: Task, k: int, model: Any, truth_NK: np.ndarray, x_train: Matrix, x_test: Matrix) -> list[Prediction]:
     """Predictions of the k-th target column for the rows of `x_test`."""
     regression = task.kind == "regression"
     known = np.flatnonzero(~np.isnan(truth_NK[:, k]) if regression else truth_NK[:, k] >= 0)
+    if not x_test.shape[0]:
+        return []
+    if len(np.unique(truth_NK[known, k])) < 2:  # a class that a share of the training rows leaves out
+        model, x_train = _constant(task), np.zeros((x_train.shape[0], 1))
     model.fit(x_train[known], truth_NK[known, k])
     if regression:
         return [Prediction(i, value=float(value)) for i, value in enumerate(model.predict(x_test))]

@@ -126,15 +126,21 @@ def as_metrics(results: Sequence[TaskResult]) -> dict[str, Any]:
 
 def spoken(name: str) -> str:
     """A contender's name as a reader would say it."""
+    if name.startswith(ONLY):
+        return f"random forest, {name.removeprefix(ONLY)} alone"
     return _SPOKEN.get(name, name)
 
 
+ONLY = "forest_only_"
 _SPOKEN = {
     "mean": "labels of train alone",
     "forest_morgan": "random forest, Morgan",
+    "forest_descriptors": "random forest, descriptors",
     "forest_kmers": "random forest, k-mers",
-    "forest_both": "random forest, Morgan and k-mers",
+    "forest_words": "random forest, names",
+    "forest_all": "random forest, all columns",
     "linear_kmers": "linear model, k-mers",
+    "linear_esm2": "linear model, frozen ESM-2",
 }
 
 

@@ -1,0 +1,142 @@
+"""What the baselines see of a row: fingerprints, descriptors, k-mers, words and numbers, one matrix for each column.
+
+Every setting is fixed here, before any result was seen, and none is ever tuned on a task:
+
+    morgan        Morgan count fingerprints, radius 2, 2,048 bits (ECFP4)
+    descriptors   every RDKit 2D descriptor (`Descriptors.descList` of the installed RDKit); what RDKit can't compute
+                  is the median of the training rows
+    kmers         counts of 1- to 3-mers of a sequence, hashed into 4,096 columns
+    words         counts of names (genes, attributes of a cell), hashed into 4,096 columns
+    number        the number itself
+    esm2          mean over residues of the last layer of a frozen ESM-2 (`mammal.tasks.baseline_esm`)
+
+Shapes: N rows, F features. A matrix is a NumPy array or a SciPy sparse matrix [N, F].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mammal.tasks.chemistry import morgan_counts, parse
+
+if TYPE_CHECKING:
+    from mammal.tasks.task import Task
+
+FINGERPRINT_RADIUS, FINGERPRINT_BITS = 2, 2048
+LONGEST_KMER = 3
+HASHED_FEATURES = 4096
+WORD = r"[^\s,;\[\]]+"
+"""A name in a list such as `[MALAT1][B2M]` or `lung, male`."""
+
+Matrix = Any
+Featuriser = Callable[[Sequence[str], Sequence[str]], tuple[Matrix, Matrix]]
+"""(training texts, other texts) -> their matrices; what is fitted is fitted on the training texts alone."""
+
+
+def column_kinds(task: Task) -> dict[str, str]:
+    """What each input column holds: `molecule`, `protein`, `sequence` (bases, IUPAC names), `number` or `words`."""
+    from mammal.tokenization.entities import ENTITIES
+
+    alphabets = {
+        slot.column: ENTITIES[slot.name].alphabet if slot.kind == "entity" else slot.name
+        for slot in task.template.slots
+    }
+    kinds = {}
+    for column in task.columns:
+        if column in task.molecules:
+            kinds[column] = "molecule"
+        elif alphabets[column] in ("DNA", "IUPAC"):
+            kinds[column] = "sequence"
+        elif column in task.sequences:
+            kinds[column] = "protein"
+        else:
+            kinds[column] = "number" if column in task.numbers else "words"
+    return kinds
+
+
+def matrices(
+    columns: Sequence[str], how: dict[str, Featuriser], train: Sequence[dict[str, str]], test: Sequence[dict[str, str]]
+) -> tuple[Matrix, Matrix]:
+    """The features of several columns side by side, for training and other rows."""
+    pairs = [how[column]([row[column] for row in train], [row[column] for row in test]) for column in columns]
+    return _beside([pair[0] for pair in pairs]), _beside([pair[1] for pair in pairs])
+
+
+def once_each(featurise: Callable[[Sequence[str]], Matrix]) -> Featuriser:
+    """A featuriser that needs no fitting, computed once for each different text."""
+
+    def both(train: Sequence[str], test: Sequence[str]) -> tuple[Matrix, Matrix]:
+        different, places = np.unique(np.array([*train, *test], dtype=object), return_inverse=True)
+        matrix = featurise(different.tolist())
+        return matrix[places[: len(train)]], matrix[places[len(train) :]]
+
+    return both
+
+
+def morgan(smiles: Sequence[str]) -> Matrix:
+    return morgan_counts(smiles, FINGERPRINT_RADIUS, FINGERPRINT_BITS)
+
+
+def all_descriptors(smiles: Sequence[str]) -> np.ndarray:
+    """Every 2D descriptor of each molecule, float64 [N, F] within the range of float32; NaN where there is none."""
+    from rdkit import rdBase
+    from rdkit.Chem import Descriptors
+
+    limit = float(np.finfo(np.float32).max)  # Ipc of a large molecule exceeds it
+    found = np.full((len(smiles), len(Descriptors.descList)), np.nan)
+    with rdBase.BlockLogs():
+        for row, text in enumerate(smiles):
+            molecule = parse(text)
+            if molecule is not None:
+                values = Descriptors.CalcMolDescriptors(molecule, missingVal=float("nan"), silent=True)
+                found[row] = [values[name] for name, _ in Descriptors.descList]
+    found[~np.isfinite(found)] = np.nan
+    return np.clip(found, -limit, limit)
+
+
+def with_medians(featurise: Callable[[Sequence[str]], Matrix]) -> Featuriser:
+    """Gaps filled with the median of the training rows, 0 in a column that is empty there."""
+    compute = once_each(featurise)
+
+    def both(train: Sequence[str], test: Sequence[str]) -> tuple[Matrix, Matrix]:
+        known_train, known_test = compute(train, test)
+        empty = np.isnan(known_train).all(axis=0) if len(known_train) else np.ones(known_train.shape[1], dtype=bool)
+        medians_F = np.zeros(known_train.shape[1])
+        medians_F[~empty] = np.nanmedian(known_train[:, ~empty], axis=0)
+        return _filled(known_train, medians_F), _filled(known_test, medians_F)
+
+    return both
+
+
+def _filled(x_NF: np.ndarray, medians_F: np.ndarray) -> np.ndarray:
+    return np.where(np.isnan(x_NF), medians_F, x_NF).astype(np.float32)
+
+
+def kmers(sequences: Sequence[str]) -> Matrix:
+    return _counts(sequences, analyzer="char", ngram_range=(1, LONGEST_KMER), lowercase=False)
+
+
+def words(texts: Sequence[str]) -> Matrix:
+    return _counts(texts, token_pattern=WORD, lowercase=False)
+
+
+def numbers(texts: Sequence[str]) -> Matrix:
+    return np.array([[float(text)] for text in texts], dtype=np.float32).reshape(len(texts), 1)
+
+
+def _counts(texts: Sequence[str], **how: Any) -> Matrix:
+    from sklearn.feature_extraction.text import HashingVectorizer
+
+    counter = HashingVectorizer(n_features=HASHED_FEATURES, norm=None, alternate_sign=False, **how)
+    return counter.transform(texts)
+
+
+def _beside(parts: Sequence[Matrix]) -> Matrix:
+    from scipy.sparse import hstack, issparse
+
+    if len(parts) == 1:
+        return parts[0]
+    return hstack(parts).tocsr() if any(map(issparse, parts)) else np.hstack(parts)
