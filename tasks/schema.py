@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
+from math import inf
 from typing import Any, get_type_hints
 
 from mammal.tasks.errors import TaskError
@@ -14,11 +15,13 @@ from mammal.tokenization.errors import did_you_mean
 
 KINDS = ("classification", "regression", "generation", "denoising")
 MODES = ("encoder", "decoder")
-SOURCES = ("file", "chemicals", "modlamp", "moleculenet", "tdc", "hub")
+SOURCES = ("file", "chemicals", "modlamp", "moleculenet", "dti", "cells", "tdc", "hub")
 STANDARDISE = ("off", "check", "canonical")
 PROBABILITIES = ("classes", "vocabulary")
 LOSSES = ("mse", "mae", "rmse")
 UNKNOWNS = ("raise", "warn")
+CENSORED = ("one_sided", "exact", "refuse")
+CLASS_WEIGHTS = ("none", "balanced")
 
 
 @dataclass
@@ -65,10 +68,14 @@ class PromptConfig:
 
 @dataclass
 class ScaleConfig:
-    """Label standardisation of a regression: trained value = (value - mean) / std. Null: fitted on training rows."""
+    """Label standardisation of a regression: trained value = (value - mean) / std. Null: fitted on training rows.
+
+    With `log`, the decimal logarithm of the value takes its place: for positive labels that span orders of magnitude.
+    """
 
     mean: float | None = None
     std: float | None = None
+    log: bool = False
 
 
 @dataclass
@@ -124,7 +131,11 @@ class TaskConfig:
         labels: class labels as the file spells them; the last of two is the positive one.
         codes: what each label is in the target text; default: its index, as digits of equal width.
         probability: `classes`: normalised over the class tokens; `vocabulary`: the raw softmax over every token.
-        scale, unit, loss: regression.
+        class_weights: classification: what a label counts in the loss: `none`, `balanced` (as much for each class), one
+            number for each label, or a mapping from target columns to any of these.
+        scale, loss: regression.  unit: of its numbers; or a mapping from target columns to their units.
+        censored: regression: what a cell such as `>10` means to the loss: `one_sided` (a prediction above 10 is right),
+            `exact` (10), `refuse` (the row is set aside).
         standardise: `off`, `check` (RDKit must parse it) or `canonical` (RDKit's canonical SMILES), for `molecules`.
         molecules: columns that hold SMILES; default: those that the template writes in the SMILES alphabet.
         on_unknown: what an unknown character does: `raise` sets the row aside, `warn` encodes `<UNK>`.
@@ -141,9 +152,11 @@ class TaskConfig:
     labels: list[str] = field(default_factory=list)
     codes: list[str] = field(default_factory=list)
     probability: str = "classes"
+    class_weights: Any = "none"
     scale: ScaleConfig = field(default_factory=ScaleConfig)
-    unit: str | None = None
+    unit: Any = None
     loss: str = "mse"
+    censored: str = "one_sided"
     standardise: str = "canonical"
     molecules: list[str] | None = None
     max_len: LengthConfig = field(default_factory=LengthConfig)
@@ -216,6 +229,7 @@ def check_values(config: TaskConfig, *, where: str | None = None) -> None:
         ("probability", config.probability, PROBABILITIES),
         ("loss", config.loss, LOSSES),
         ("on_unknown", config.on_unknown, UNKNOWNS),
+        ("censored", config.censored, CENSORED),
     ):
         if value not in valid:
             raise TaskError(f"{path} is {value!r}", where=where, hint=did_you_mean(str(value), valid, noun=path))
@@ -227,6 +241,7 @@ def check_values(config: TaskConfig, *, where: str | None = None) -> None:
         raise TaskError(f"task {config.name} has no prompt.target", where=where)
     if config.kind == "classification":
         _check_labels(config, where)
+        _check_class_weights(config, where)
     if config.kind in ("generation", "denoising") and config.mode != "decoder":
         raise TaskError(f"a {config.kind} task runs in mode decoder, not {config.mode}", where=where)
     if config.scale.std is not None and config.scale.std <= 0:
@@ -245,6 +260,19 @@ def _check_labels(config: TaskConfig, where: str | None) -> None:
             raise TaskError(f"{name} repeats {', '.join(repeated)}", where=where)
     if config.codes and len(config.codes) != len(config.labels):
         raise TaskError(f"{len(config.codes)} codes for {len(config.labels)} labels", where=where)
+
+
+def _check_class_weights(config: TaskConfig, where: str | None) -> None:
+    declared = config.class_weights
+    for weights in declared.values() if isinstance(declared, dict) else [declared]:
+        if isinstance(weights, list):
+            if len(weights) != len(config.labels):
+                raise TaskError(f"{len(weights)} class_weights for {len(config.labels)} labels", where=where)
+            if not all(isinstance(w, int | float) and not isinstance(w, bool) and 0 < w < inf for w in weights):
+                raise TaskError(f"class_weights must be positive numbers, not {weights}", where=where)
+        elif weights not in CLASS_WEIGHTS:
+            hint = did_you_mean(str(weights), CLASS_WEIGHTS, noun="class_weights")
+            raise TaskError(f"class_weights is {weights!r}", where=where, hint=f"{hint}, or one number for each label")
 
 
 def _join(where: str | None, path: str) -> str:
