@@ -37,3 +37,28 @@ def find_file(path: str, root: Path | None) -> Path:
     if given.is_file() or root is None or given.is_absolute():
         return existing_file(given)
     return existing_file(root / given)
+
+
+def find_copy(path: str, root: Path | None) -> Path | None:
+    """A file below the folder of local copies, None where there is none."""
+    file = None if root is None else root / path
+    return file if file is not None and file.is_file() else None
+
+
+def local_copy(path: str, root: Path | None, origin: str) -> Path:
+    """A file below the folder of local copies that nothing here can download.
+
+    Args:
+        path: from the folder of local copies, such as `dti_davis_deepdta/pairs.csv.gz`.
+        origin: where a user gets it.
+
+    Raises:
+        DataError: it is not there; names the missing path, and the origin as a hint.
+    """
+    found = find_copy(path, root)
+    if found is not None:
+        return found
+    if root is None:
+        what = f"no folder of local copies is named, and {path} can't be downloaded"
+        raise DataError(what, hint=f"paths.data=FOLDER (or {VARIABLE}); get it from {origin}")
+    raise DataError("no local copy of the data", where=str(root / path), hint=f"get it from {origin}")

@@ -1,0 +1,167 @@
+"""`source: genomics`: DNA with labels, from local copies below `paths.data` (docs/data.md says where each comes from).
+
+    promoter         sequence promoter cluster                     DNABERT's sample: human, 101 bases
+    promoter_tata    sequence promoter cluster                     EPDnew TATA promoters, and negatives made of them
+    promoter_ecoli   name sequence promoter                        UCI: E. coli, 57 bases, classes + and -
+    enhancer         id sequence enhancer split                    iEnhancer: human, 200 bases
+    nucleosome       sequence nucleosome cluster                   iNuc-PseKNC: human, 147 bases
+    tf_binding       id sequence bound chromosome                  LS-GKM: peaks of NFE2 in GM12878 and background
+    mpra             sequence effect region element …              saturation mutagenesis, variants in place
+    clinvar          sequence significance cluster variant_type    ClinVar, variants in place
+
+Rows of one `cluster` share a stretch of bases (`mammal.tasks.stretches`): copies of a repeat, or windows that overlap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mammal.tasks.errors import TaskError
+from mammal.tasks.readers import read_table
+from mammal.tasks.sources.local import local_copy
+from mammal.tasks.stretches import cluster_by_stretch
+from mammal.tokenization.errors import did_you_mean
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from mammal.tasks.schema import DataConfig
+
+PIECES, REPLACED = 20, 12
+"""DeePromoter's recipe for negatives (Oubounyt et al. 2019): of 20 equal pieces of a promoter, 12 become random."""
+
+@dataclass(frozen=True)
+class Source:
+    """One data set: where its file lies below `paths.data`, where users get it, and what makes the frame of it."""
+
+    file: str
+    origin: str
+    read: Callable[[Path, int | None], pd.DataFrame]
+
+
+def load(data: DataConfig, root: Path | None) -> pd.DataFrame:
+    """One of the data sets above.
+
+    Raises:
+        TaskError: no such set.
+        DataError: there is no local copy; the message says where it should lie and where it comes from.
+    """
+    if data.name not in SETS:
+        raise TaskError(
+            f"genomics has no data set {data.name!r}", hint=did_you_mean(str(data.name), SETS, noun="data set")
+        )
+    source = SETS[data.name]
+    return source.read(local_copy(source.file, root, source.origin), data.limit)
+
+
+def _promoter(file: Path, limit: int | None) -> pd.DataFrame:
+    frame = read_table(file, limit=limit).rename(columns={"label": "promoter"})
+    return frame.assign(cluster=cluster_by_stretch(frame["sequence"]))
+
+
+def _promoter_tata(file: Path, limit: int | None) -> pd.DataFrame:
+    """Each promoter, then the negative made of it; both are of one cluster."""
+    import pandas as pd
+
+    promoters = pd.read_csv(file, names=["sequence"], nrows=limit)["sequence"].tolist()
+    clusters = cluster_by_stretch(promoters)
+    draws = np.random.default_rng(0)
+    rows = []
+    for promoter, cluster in zip(promoters, clusters.tolist(), strict=True):
+        rows += [(promoter, "1", cluster), (partly_random(promoter, draws), "0", cluster)]
+    return pd.DataFrame(rows, columns=["sequence", "promoter", "cluster"]).head(limit or len(rows))
+
+
+def partly_random(sequence: str, draws: np.random.Generator) -> str:
+    """A copy of which 12 of 20 pieces are random bases, each of the four as likely (DeePromoter's negatives)."""
+    edges = np.linspace(0, len(sequence), PIECES + 1).round().astype(int).tolist()
+    pieces = [sequence[start:end] for start, end in pairwise(edges)]
+    for number in draws.choice(PIECES, size=REPLACED, replace=False).tolist():
+        pieces[number] = "".join(draws.choice(list("ACGT"), size=len(pieces[number])))
+    return "".join(pieces)
+
+
+def _promoter_ecoli(file: Path, limit: int | None) -> pd.DataFrame:
+    import pandas as pd
+
+    frame = pd.read_csv(file, names=["promoter", "name", "sequence"], dtype=str, skipinitialspace=True, nrows=limit)
+    frame = frame.apply(lambda column: column.str.strip())
+    return frame.assign(sequence=frame["sequence"].str.upper())
+
+
+def _enhancer(file: Path, limit: int | None) -> pd.DataFrame:
+    frame = read_table(file, limit=limit).rename(columns={"label": "enhancer"})
+    return frame.assign(split=np.where(frame["split"] == "ind", "test", "train"))
+
+
+def _nucleosome(file: Path, limit: int | None) -> pd.DataFrame:
+    frame = read_table(file, limit=limit).rename(columns={"label": "nucleosome"})
+    return frame.assign(cluster=cluster_by_stretch(frame["sequence"]))
+
+
+def _tf_binding(file: Path, limit: int | None) -> pd.DataFrame:
+    frame = read_table(file, limit=limit).rename(columns={"label": "bound"})
+    return frame.assign(chromosome=frame["id"].str.partition(":")[0])
+
+
+def _mpra(file: Path, limit: int | None) -> pd.DataFrame:
+    from mammal.tasks.sources.genomic_variants import saturation_mutagenesis
+
+    references = local_copy(f"{MPRA}/reference_sequences_reconstructed.csv", file.parents[1], REFERENCES)
+    return saturation_mutagenesis(file, references, limit)
+
+
+def _clinvar(file: Path, limit: int | None) -> pd.DataFrame:
+    from mammal.tasks.sources.genomic_variants import clinvar_windows
+
+    return clinvar_windows(file, limit)
+
+
+MPRA = "dna_snp_mpra_satmut"
+REFERENCES = "the file's own column Ref, joined by position: element,release,chrom,start,end,ref_sequence"
+SETS = {
+    "promoter": Source(
+        "dna_promoter_dnabert_sample/dev.csv.gz",
+        "github.com/jerryji1993/DNABERT examples/sample_data/ft/6/dev.tsv, its 6-mers joined: sequence,label",
+        _promoter,
+    ),
+    "promoter_tata": Source(
+        "dna_promoter_deepromoter/hs_pos_TATA.txt.gz",
+        "github.com/egochao/DeePromoter data/human/TATA/hs_pos_TATA.txt",
+        _promoter_tata,
+    ),
+    "promoter_ecoli": Source(
+        "dna_promoter_uci_ecoli/promoters.data",
+        "the UCI repository, Molecular Biology (Promoter Gene Sequences)",
+        _promoter_ecoli,
+    ),
+    "enhancer": Source(
+        "dna_enhancer_iEnhancer/enhancers.csv.gz",
+        "github.com/khanhlee/bert-enhancer data/, as id,sequence,label,split (cv or ind)",
+        _enhancer,
+    ),
+    "nucleosome": Source(
+        "dna_nucleosome_pybiomed/h_sapiens_nucleosome.csv.gz",
+        "the source archive of PyBioMed 1.0, example/dna/H_sapiens_{pos,neg}.fasta, as sequence,label",
+        _nucleosome,
+    ),
+    "tf_binding": Source(
+        "dna_tfbs_lsgkm_nfe2/nfe2_gm12878.csv.gz",
+        "github.com/Dongwon-Lee/lsgkm tests/, as id,sequence,label",
+        _tf_binding,
+    ),
+    "mpra": Source(
+        f"{MPRA}/elements.tsv.gz", "github.com/kircherlab/MPRA_SaturationMutagenesis data/elements.tsv.gz", _mpra
+    ),
+    "clinvar": Source(
+        "dna_snp_clinvar_windows/my_processed_clinvar.parquet",
+        "github.com/danilgarmaev/genomic_interpretability data/processed/my_processed_clinvar.parquet",
+        _clinvar,
+    ),
+}
