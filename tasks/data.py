@@ -9,11 +9,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from mammal.tasks.cells import missing_column
-from mammal.tasks.columns import prompt_columns
+from mammal.tasks.columns import PromptColumns, prompt_columns
 from mammal.tasks.errors import DataError
 from mammal.tasks.schema import DataConfig, TaskConfig
-from mammal.tasks.sources.local import data_root
-from mammal.tasks.splits import Split, leakage, split_frame
+from mammal.tasks.sources.local import data_root, find_file
+from mammal.tasks.splits import Split, SplitRecord, load_split, split_frame
+from mammal.tasks.splits.leaks import Keys, count_leaks, count_repeats, input_keys, without_leaks
+from mammal.tasks.splits.saved import content_digest
+from mammal.tasks.splits.table import column_texts
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,13 +30,21 @@ class SplitData:
 
     Attributes:
         frame: every row, numbered from 0.
-        split: row numbers of each part, the hash, and the rows left out.
-        leakage: rows of test and valid that train holds too (`mammal.tasks.splits.leakage`).
+        record: the split, what leaks across it, and all that is needed to lay it over the same table again.
     """
 
     frame: pd.DataFrame
-    split: Split
-    leakage: dict[str, int]
+    record: SplitRecord
+
+    @property
+    def split(self) -> Split:
+        """Row numbers of each part, the hash, and the rows left out."""
+        return self.record.split
+
+    @property
+    def leakage(self) -> dict[str, int]:
+        """Rows of test and valid that train holds too (`mammal.tasks.splits.leakage`)."""
+        return self.record.leakage
 
     def part(self, name: str) -> pd.DataFrame:
         """Rows of `train`, `valid` or `test`; the index is their row number in `frame`."""
@@ -62,10 +73,11 @@ def load_dataset(data: DataConfig, paths: Mapping[str, object] | None = None) ->
 
 
 def load_data(config: TaskConfig, paths: Mapping[str, object] | None = None) -> SplitData:
-    """A task's rows, divided as it declares, with the leakage between the parts.
+    """A task's rows, divided as it declares, with what the parts have in common.
 
     Raises:
-        DataError, TaskError: no data, a missing column, or a split that leaves train without rows.
+        DataError: no data, a missing column, a saved split of another table, or a leak that is to be refused.
+        TaskError: the split can't be made as declared.
     """
     frame = load_dataset(config.data, paths)
     columns = prompt_columns(config)
@@ -75,13 +87,59 @@ def load_data(config: TaskConfig, paths: Mapping[str, object] | None = None) -> 
     for column in columns.every:
         if column not in frame.columns:
             raise missing_column(config.data.columns.get(column, column), list(frame.columns))
-    on = columns.molecules if config.data.split != "cluster" else columns.sequences
-    split = split_frame(frame, config.data, on[0] if on else None)
-    if not len(split.parts["train"]):
-        raise DataError(f"the {split.how} split leaves no row to train on", where=f"task {config.name}")
-    shared = leakage(frame, split, columns.inputs, columns.molecules)
+    keys = input_keys(frame, columns.inputs, columns.molecules)
+    split = _settle_leaks(_split(frame, config.data, columns, paths), keys, config)
+    record = SplitRecord(
+        split,
+        len(frame),
+        columns.inputs,
+        content_digest(frame, columns.inputs),
+        leakage=count_leaks(keys, split),
+        repeats=count_repeats(keys, {column: column_texts(frame, column) for column in columns.targets}, split),
+    )
+    _tell(record, config)
+    return SplitData(frame, record)
+
+
+def _split(frame: pd.DataFrame, data: DataConfig, columns: PromptColumns, paths: Mapping[str, object] | None) -> Split:
+    if data.split_file:
+        return load_split(find_file(data.split_file, data_root(paths)), frame)
+    on = columns.sequences if data.split == "cluster" else columns.molecules
+    if data.split == "cold":
+        on = [column for column in columns.inputs if column in {*columns.molecules, *columns.sequences}]
+    return split_frame(frame, data, on, molecules=columns.molecules, targets=columns.targets)
+
+
+def _settle_leaks(split: Split, keys: Keys, config: TaskConfig) -> Split:
+    """The split, without its leaks if they are to be dropped.
+
+    Raises:
+        DataError: it leaks, and that is to be refused.
+    """
+    if config.data.leakage == "drop":
+        return without_leaks(keys, split)
+    if config.data.leakage == "refuse":
+        found = count_leaks(keys, split)
+        counts = [f"{found[part]:,} {part}" for part in ("test", "valid") if found.get(part)]
+        if counts:
+            what = f"{' and '.join(counts)} rows have the inputs of a training row"
+            hint = "data.leakage=drop leaves them out; a group, cold or cluster split has none"
+            raise DataError(what, where=f"task {config.name}", hint=hint)
+    return split
+
+
+def _tell(record: SplitRecord, config: TaskConfig) -> None:
+    """Sizes to the log, and warnings of what makes figures better than they are."""
+    split, name = record.split, config.name
     sizes = ", ".join(f"{len(rows):,} {part}" for part, rows in split.parts.items())
-    logger.info("%s: %s rows (%s; split %s)", config.name, f"{len(frame):,}", sizes, split.how)
-    if shared.get("test"):
-        logger.warning("%s: %d test rows have the inputs of a training row", config.name, shared["test"])
-    return SplitData(frame, split, shared)
+    logger.info("%s: %s rows (%s; split %s)", name, f"{record.rows:,}", sizes, split.how)
+    if split.left_out:
+        (row, reason), count = split.left_out[0], f"{len(split.left_out):,}"
+        logger.info("%s: %s rows are in no part; the first is row %d: %s", name, count, row, reason)
+    for part in ("test", "valid"):
+        if record.leakage.get(part):
+            logger.warning("%s: %d %s rows have the inputs of a training row", name, record.leakage[part], part)
+    conflicting = record.repeats["conflicting"]
+    if conflicting and config.kind == "classification":
+        across = record.repeats["conflicting_across_parts"]
+        logger.warning("%s: %d inputs have more than one label, %d of them across parts", name, conflicting, across)

@@ -1,0 +1,85 @@
+"""Splits that keep rows together: by scaffold, by likeness of sequences, by the value of a column."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from mammal.tasks.errors import TaskError
+from mammal.tasks.splits.split import Split, fill
+from mammal.tasks.splits.table import Table
+
+
+def scaffold(table: Table) -> Split:
+    """Scaffold sets from the largest to the smallest (ties: the one that begins later first), as deepchem does it.
+
+    Rows that RDKit can't parse are left out before shares are counted, as deepchem's featurizers do.
+    """
+    from mammal.tasks.chemistry import scaffold as scaffold_of
+    from mammal.tasks.chemistry import why_invalid
+
+    smiles = table.texts(_only(table))
+    sets: dict[str, list[int]] = {}
+    left_out = []
+    for row, text in enumerate(smiles):
+        found = scaffold_of(text) if text else None
+        if found is None:
+            left_out.append((row, f"invalid SMILES {text!r}: {why_invalid(text)}" if text else "empty cell"))
+        else:
+            sets.setdefault(found, []).append(row)
+    ordered = sorted(sets.values(), key=lambda rows: (len(rows), rows[0]), reverse=True)
+    parts = fill(ordered, len(smiles) - len(left_out), table.data.fractions)
+    return Split("scaffold", parts, left_out)
+
+
+def cluster(table: Table) -> Split:
+    """Clusters of sequences that are alike (`mammal.tasks.clusters`)."""
+    from mammal.tasks.clusters import cluster as clusters_of
+
+    column = _only(table)
+    sequences = table.texts(column)
+    known = [text for text in sequences if text]
+    labels, tool = clusters_of(known, table.data.identity)
+    numbers = iter(labels.tolist())
+    names = [str(next(numbers)) if text else "" for text in sequences]
+    return _together(names, f"cluster at {table.data.identity:g} by {tool}", column, table)
+
+
+def group(table: Table) -> Split:
+    """Rows with the same value of `data.split_column` (or `data.split_on`); molecules by their canonical form.
+
+    Raises:
+        TaskError: no column is named.
+    """
+    if not table.data.split_column and not table.data.split_on:
+        raise TaskError("a group split needs a column", hint="data.split_column=assay")
+    column = table.data.split_column or _only(table)
+    return _together(table.keys(column), f"groups of {column}", column, table)
+
+
+def _together(names: Sequence[str], how: str, column: str, table: Table) -> Split:
+    """Groups in seeded random order; those above a tenth of the test share go to train first, so that no single
+    group decides the figures. Rows without a name are left out."""
+    data = table.data
+    left_out = [(row, f"column {column!r} is empty") for row, name in enumerate(names) if not name]
+    members: dict[str, list[int]] = {}
+    for row, name in enumerate(names):
+        if name:
+            members.setdefault(name, []).append(row)
+    groups = list(members.values())
+    rows = len(names) - len(left_out)
+    order = np.random.default_rng(data.split_seed).permutation(len(groups)).tolist()
+    large = data.fractions[2] * rows / 10
+    order.sort(key=lambda group: len(groups[group]) <= large)
+    parts = fill([groups[group] for group in order], rows, data.fractions)
+    return Split(f"{how}, seed {data.split_seed}", parts, left_out)
+
+
+def _only(table: Table) -> str:
+    """The one column that these splits look at: the one asked for, or the first that suggests itself."""
+    columns = table.asked()
+    if table.data.split_on and len(columns) > 1:
+        what = f"a {table.data.split} split looks at one column, not at {', '.join(columns)}"
+        raise TaskError(what, where="data.split_on", hint="split: cold takes several")
+    return columns[0]

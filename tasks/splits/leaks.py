@@ -1,0 +1,94 @@
+"""What the parts of a split have in common: rows of valid and test that train holds already, repeated inputs, and
+inputs with several labels. Molecules are compared by their canonical SMILES, everything else by its exact text."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from mammal.tasks.splits.split import Split
+from mammal.tasks.splits.table import canonical_texts, column_texts
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+HELD_OUT = ("test", "valid")
+
+Keys = Mapping[str, Sequence[str]]
+"""Column -> what its cells are compared by, a text for each row."""
+
+
+def input_keys(frame: pd.DataFrame, columns: Sequence[str], molecules: Sequence[str]) -> dict[str, list[str]]:
+    """The cells of input columns as they are compared."""
+    texts = {column: column_texts(frame, column) for column in columns}
+    return {c: canonical_texts(found) if c in molecules else found for c, found in texts.items()}
+
+
+def leakage(frame: pd.DataFrame, split: Split, columns: Sequence[str], molecules: Sequence[str]) -> dict[str, int]:
+    """How many test (and valid) rows are in train already, by exact sequence or canonical molecule.
+
+    Returns:
+        `test` and `valid`: rows whose inputs all equal those of a training row; `test/column`: rows whose value of
+        that one column occurs in train (with more than one input column).
+    """
+    return count_leaks(input_keys(frame, columns, molecules), split)
+
+
+def count_leaks(keys: Keys, split: Split) -> dict[str, int]:
+    """As `leakage`, from keys."""
+    found = {}
+    for part in HELD_OUT:
+        if keys:
+            found[part] = len(_shared(_whole(keys), split, part))
+        if len(keys) > 1:
+            found |= {f"{part}/{column}": len(_shared(values, split, part)) for column, values in keys.items()}
+    return found
+
+
+def without_leaks(keys: Keys, split: Split) -> Split:
+    """The split without the valid and test rows whose inputs all equal those of a training row."""
+    whole = _whole(keys)
+    shared = {row: twin for part in HELD_OUT for row, twin in _shared(whole, split, part).items()}
+    reasons = {row: f"leak: the inputs of training row {twin}" for row, twin in shared.items()}
+    return split.without(reasons, f"{split.how}, {len(reasons)} leaking rows left out") if reasons else split
+
+
+def count_repeats(keys: Keys, labels: Keys, split: Split) -> dict[str, int]:
+    """Rows that say something again, and inputs that are said to be different things.
+
+    Args:
+        labels: target column -> text of each row's label, "" where it has none.
+
+    Returns:
+        `repeated`: rows whose inputs and labels equal those of an earlier row, in whatever parts; `conflicting`:
+        different inputs with more than one label in a column; `conflicting_across_parts`: those in several parts.
+    """
+    inputs, answers = _whole(keys), [list(texts) for texts in labels.values()]
+    said: dict[Hashable, list[set[str]]] = {}
+    homes: dict[Hashable, set[str]] = {}
+    rows_seen: set[Hashable] = set()
+    repeated = 0
+    for part, rows in split.parts.items():
+        for row in rows.tolist():
+            found = tuple(texts[row] for texts in answers)
+            repeated += (inputs[row], found) in rows_seen
+            rows_seen.add((inputs[row], found))
+            homes.setdefault(inputs[row], set()).add(part)
+            for known, text in zip(said.setdefault(inputs[row], [set() for _ in answers]), found, strict=True):
+                known |= {text} - {""}
+    conflicting = [key for key, columns in said.items() if any(len(known) > 1 for known in columns)]
+    across = sum(len(homes[key]) > 1 for key in conflicting)
+    return {"repeated": repeated, "conflicting": len(conflicting), "conflicting_across_parts": across}
+
+
+def _whole(keys: Keys) -> list[Hashable]:
+    """All inputs of each row as one key."""
+    return list(zip(*keys.values(), strict=True))
+
+
+def _shared(values: Sequence[Hashable], split: Split, part: str) -> dict[int, int]:
+    """Rows of a part that train holds too -> the first training row that is equal."""
+    train: dict[Hashable, int] = {}
+    for row in split.parts["train"].tolist():
+        train.setdefault(values[row], row)
+    return {row: train[values[row]] for row in split.parts[part].tolist() if values[row] in train}

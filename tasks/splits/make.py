@@ -1,0 +1,57 @@
+"""From what a task declares to the function that splits so."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from mammal.tasks.errors import TaskError
+from mammal.tasks.splits import assigned, grouped
+from mammal.tasks.splits.by_deepchem import PREFIX, by_deepchem
+from mammal.tasks.splits.cold import cold
+from mammal.tasks.splits.split import Split
+from mammal.tasks.splits.table import Table
+from mammal.tokenization.errors import did_you_mean
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from mammal.tasks.schema import DataConfig
+
+WAYS: dict[str, Callable[[Table], Split]] = {
+    "given": assigned.given,
+    "fold": assigned.fold,
+    "random": assigned.random,
+    "scaffold": grouped.scaffold,
+    "cluster": grouped.cluster,
+    "cold": cold,
+    "time": assigned.time,
+    "group": grouped.group,
+}
+
+
+def split_frame(
+    frame: pd.DataFrame,
+    data: DataConfig,
+    on: str | Sequence[str] | None = None,
+    *,
+    molecules: Sequence[str] = (),
+    targets: Sequence[str] = (),
+) -> Split:
+    """Divide a table as its declaration says.
+
+    Args:
+        on: columns that scaffold, cluster, cold and deepchem splits look at, unless `data.split_on` names others;
+            all but cold look at the first.
+        molecules: columns that hold SMILES.
+        targets: columns that hold labels, for `data.stratify`.
+
+    Raises:
+        TaskError: no such way, or it lacks the column it needs.
+        DataError: a column is missing, or its cells can't be used.
+    """
+    way = by_deepchem if data.split.startswith(PREFIX) else WAYS.get(data.split)
+    if way is None:
+        raise TaskError(f"data.split is {data.split!r}", hint=did_you_mean(data.split, WAYS, noun="split"))
+    columns = [on] if isinstance(on, str) else list(on or ())
+    return way(Table(frame, data, columns, molecules, targets))

@@ -1,0 +1,106 @@
+"""A split on disk: which rows of which table went where, so that another run judges the same ones.
+
+One JSON file (`.json.gz` or `.json`): how the split was made, its hash, the row numbers of each part, what was left out
+and why, and a digest of the columns that the prompt reads, so that it is never laid over another table.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mammal.tasks.cells import missing_column
+from mammal.tasks.errors import DataError
+from mammal.tasks.splits.split import PARTS, Split
+from mammal.tasks.splits.table import column_texts
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class SplitRecord:
+    """What is kept of the split of a task.
+
+    Attributes:
+        rows: of the table, left-out ones included.
+        columns, content: columns that the prompt reads, and the digest of their cells.
+        leakage: `mammal.tasks.splits.leakage`.
+        repeats: `mammal.tasks.splits.leaks.count_repeats`.
+    """
+
+    split: Split
+    rows: int
+    columns: list[str]
+    content: str
+    leakage: dict[str, int] = field(default_factory=dict)
+    repeats: dict[str, int] = field(default_factory=dict)
+
+    def summary(self) -> dict[str, Any]:
+        """What there is to tell without the row numbers."""
+        sizes = {part: len(self.split.parts[part]) for part in PARTS} | {"left_out": len(self.split.left_out)}
+        told = {"how": self.split.how, "hash": self.split.hash, "rows": sizes}
+        return told | {"leakage": self.leakage, "repeats": self.repeats}
+
+    def save(self, path: Path) -> None:
+        """Write the file; equal splits give equal bytes."""
+        whole = {
+            "how": self.split.how,
+            "hash": self.split.hash,
+            "rows": self.rows,
+            "columns": self.columns,
+            "content": self.content,
+            "parts": {part: self.split.parts[part].tolist() for part in PARTS},
+            "left_out": self.split.left_out,
+        }
+        path.parent.mkdir(parents=True, exist_ok=True)
+        text = json.dumps(whole).encode()
+        path.write_bytes(gzip.compress(text, mtime=0) if path.suffix == ".gz" else text)
+
+
+def load_split(path: Path, frame: pd.DataFrame) -> Split:
+    """The split that a run saved, for the same table.
+
+    Raises:
+        DataError: the file is no split, was changed, or was made for other rows.
+    """
+    try:
+        stored = path.read_bytes()
+        whole = json.loads(gzip.decompress(stored) if path.suffix == ".gz" else stored)
+        parts = {part: np.array(whole["parts"][part], dtype=np.int64) for part in PARTS}
+        split = Split(str(whole["how"]), parts, [(int(row), str(reason)) for row, reason in whole["left_out"]])
+        columns, rows = [str(column) for column in whole["columns"]], int(whole["rows"])
+        wanted = str(whole["hash"]), str(whole["content"])
+    except (ValueError, KeyError, TypeError, EOFError, gzip.BadGzipFile) as error:
+        hint = "data.split_file takes splits/TASK.json.gz of a training run"
+        raise DataError(f"no saved split: {error}", where=str(path), hint=hint) from error
+    if rows != len(frame):
+        raise DataError(f"made for a table of {rows:,} rows; this one has {len(frame):,}", where=str(path))
+    if split.hash != wanted[0]:
+        raise DataError("its row numbers don't have the hash it says: it was changed or damaged", where=str(path))
+    if content_digest(frame, columns) != wanted[1]:
+        raise DataError(f"made for a table with other cells in {', '.join(columns)}", where=str(path))
+    return split
+
+
+def content_digest(frame: pd.DataFrame, columns: Sequence[str]) -> str:
+    """sha256 over the text of these columns, row by row within each.
+
+    Raises:
+        DataError: one is missing.
+    """
+    digest = hashlib.sha256()
+    for column in columns:
+        if column not in frame.columns:
+            raise missing_column(column, [str(name) for name in frame.columns])
+        for text in column_texts(frame, column):
+            digest.update(text.encode() + b"\n")
+        digest.update(b"\0")
+    return digest.hexdigest()

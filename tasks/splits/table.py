@@ -1,0 +1,76 @@
+"""What a way to split looks at: a table, what its task declares, and the cells of a column as text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mammal.tasks.cells import as_text, is_missing, missing_column
+from mammal.tasks.errors import TaskError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from mammal.tasks.schema import DataConfig
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows to divide.
+
+    Attributes:
+        frame: every row, numbered from 0.
+        data: what the task declares.
+        on: columns to look at unless `data.split_on` names others.
+        molecules: columns that hold SMILES; two spellings of a molecule are one value there.
+        targets: columns that hold labels.
+    """
+
+    frame: pd.DataFrame
+    data: DataConfig
+    on: Sequence[str] = ()
+    molecules: Sequence[str] = ()
+    targets: Sequence[str] = ()
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+    def asked(self) -> list[str]:
+        """The columns of `data.split_on`, else those that the task's prompt suggests.
+
+        Raises:
+            TaskError: neither names one.
+        """
+        named = self.data.split_on
+        columns = [named] if isinstance(named, str) else list(named or self.on)
+        if not columns:
+            raise TaskError(f"a {self.data.split} split needs a column", hint="data.split_on=smiles")
+        return columns
+
+    def texts(self, column: str) -> list[str]:
+        """Cells of a column as text, "" where empty.
+
+        Raises:
+            DataError: the table has no such column.
+        """
+        if column not in self.frame.columns:
+            raise missing_column(column, [str(name) for name in self.frame.columns])
+        return column_texts(self.frame, column)
+
+    def keys(self, column: str) -> list[str]:
+        """The same with molecules in their canonical form."""
+        texts = self.texts(column)
+        return canonical_texts(texts) if column in self.molecules else texts
+
+
+def column_texts(frame: pd.DataFrame, column: str) -> list[str]:
+    """Cells of a column as text, "" where empty."""
+    return ["" if is_missing(value) else as_text(value) for value in frame[column].tolist()]
+
+
+def canonical_texts(texts: Sequence[str]) -> list[str]:
+    """RDKit's canonical SMILES of each text; a text that it can't parse stays as it is."""
+    from mammal.tasks.chemistry import canonical_or_none
+
+    return [(canonical_or_none(text) or text) if text else "" for text in texts]
