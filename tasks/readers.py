@@ -2,6 +2,7 @@
 
     csv tsv tab   delimited, with a header        parquet   Apache Parquet          jsonl   one JSON object a line
     sdf           molecules with properties       smi       SMILES, blank, name     fasta   id, description, sequence
+    h5ad          cells, their genes ranked by expression (`mammal.tasks.h5ad`)
 
 Text formats may be gzipped (`.csv.gz`). Delimited cells stay text exactly as written, for `NA` is a peptide and `007`
 an identifier; an empty cell is "".
@@ -228,6 +229,12 @@ def _text(file: Path) -> IO[str]:
     return file.open(encoding="utf-8-sig")
 
 
+def _h5ad(file: Path, chunk: int) -> Iterator[pd.DataFrame]:
+    from mammal.tasks.h5ad import iter_cells
+
+    yield from iter_cells(file, chunk)
+
+
 _READERS: dict[str, Callable[[Path, int], Iterator[pd.DataFrame]]] = {
     "csv": _delimited(","),
     "tsv": _delimited("\t"),
@@ -240,4 +247,5 @@ _READERS: dict[str, Callable[[Path, int], Iterator[pd.DataFrame]]] = {
     "fasta": _fasta,
     "fa": _fasta,
     "faa": _fasta,
+    "h5ad": _h5ad,
 }

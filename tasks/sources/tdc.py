@@ -1,8 +1,10 @@
-"""`source: tdc`: Therapeutics Data Commons (Huang et al. 2021) through the optional package PyTDC, which downloads.
+"""`source: tdc`: Therapeutics Data Commons (Huang et al. 2021), from local copies below `paths.data`, else through the
+optional package PyTDC, which downloads.
 
 `name` is `Group/Set`, such as `Tox/Carcinogens_Lagunin`, `ADME/BBB_Martins` or `DTI/BindingDB_Kd`. Columns: `smiles`
 (and `protein` for drug-target pairs) and `y`. Affinities become -log10 of mol/l, the highest of repeated measurements,
-as in the published affinity task. `split: given` is TDC's own: cold by every entity for pairs, by scaffold otherwise.
+as in the published affinity task. `split: given` is TDC's own: cold by every entity for pairs, by scaffold otherwise;
+PyTDC makes it. Local copies: `COPIES`, as TDC's own file.
 """
 
 from __future__ import annotations
@@ -12,7 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mammal.tasks.errors import DataError, TaskError
+from mammal.tasks.readers import read_table
 from mammal.tasks.sources.file import SPLIT_COLUMN
+from mammal.tasks.sources.local import find_copy
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,6 +25,7 @@ if TYPE_CHECKING:
 
 MODULES = ("single_pred", "multi_pred")
 RENAMED = {"Drug": "smiles", "Target": "protein", "Y": "y"}
+COPIES = {"Tox/Carcinogens_Lagunin": "tdc_carcinogens/carcinogens_lagunin.tab"}
 AFFINITIES = ("BindingDB_Kd", "BindingDB_Ki", "BindingDB_IC50", "DAVIS")
 
 
@@ -36,6 +41,9 @@ def load(data: DataConfig, root: Path | None) -> pd.DataFrame:
     group, _, name = str(data.name).partition("/")
     if not name:
         raise TaskError(f"data.name is {data.name!r}", hint="Group/Set, such as Tox/Carcinogens_Lagunin")
+    copy = find_copy(COPIES.get(str(data.name), ""), root)
+    if copy is not None and data.split != "given":
+        return read_table(copy, limit=data.limit).rename(columns=RENAMED)
     found = _group(group)(name=name, path=str(root or "data"))
     if name in AFFINITIES:
         found.harmonize_affinities(mode="max_affinity")

@@ -1,0 +1,119 @@
+"""`source: dti`: drug-target pairs in their published splits, from local copies below `paths.data`.
+
+    name            files                                           columns besides smiles, protein and split
+    davis           dti_davis_deepdta/{pairs.csv.gz, drugs.csv,     drug_id target_id fold pkd
+                    targets.csv.gz}
+    kiba            dti_kiba_deepdta/ (the same)                    drug_id target_id fold kiba
+    kd_test         dti_bindingdb_kd_deepaffinity/{train,test}      pkd; judged on new pairs of known classes
+    kd_er kd_gpcr kd_channel kd_kinase   …/{ER,GPCR,channel,kinase} pkd; judged on one protein class held out of train
+    kd_heldout                                                      pkd; judged on those four together
+    human_random human_cold   dti_human_drugban/{random,cold}_{train,val,test}   interacts
+
+* Davis and KIBA come as DeepDTA (Öztürk et al. 2018) divided them: one test fold and five training folds over pairs.
+  Its authors trained on four folds and chose on the fifth, in turn; here `train_fold0` is valid. `fold` says each row's.
+* BindingDB Kd is DeepAffinity's (Karimi et al. 2019). It names no validation rows: a tenth of its training rows, drawn
+  with `data.split_seed`, is valid, whatever is judged.
+* Human is DrugBAN's (Bai et al. 2023): `random` divides pairs, `cold` keeps test drugs and test proteins out of train.
+
+Tables are csv, gzipped where the name says so. pKd is -log10 of Kd in mol/l.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mammal.tasks.errors import DataError, TaskError
+from mammal.tasks.readers import read_table
+from mammal.tasks.sources.file import PARTS, SPLIT_COLUMN, load_parts
+from mammal.tasks.sources.local import local_copy
+from mammal.tokenization.errors import did_you_mean
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from mammal.tasks.schema import DataConfig
+
+DEEPDTA = {"davis": "pkd", "kiba": "kiba"}
+"""Data set -> column of its affinity."""
+VALID_FOLD = "train_fold0"
+
+KD_FOLDER = "dti_bindingdb_kd_deepaffinity"
+KD_CLASSES = {"kd_er": "ER", "kd_gpcr": "GPCR", "kd_channel": "channel", "kd_kinase": "kinase"}
+KD_JUDGED = {"kd_test": ["test"], **{name: [file] for name, file in KD_CLASSES.items()}}
+KD_JUDGED["kd_heldout"] = list(KD_CLASSES.values())
+VALID_SHARE = 0.1
+
+HUMAN = {"human_random": "random", "human_cold": "cold"}
+HUMAN_PARTS = {"train": "train", "valid": "val", "test": "test"}
+
+ORIGINS = {
+    "deepdta": "github.com/hkmztrk/DeepDTA (data/davis, data/kiba); docs/data.md describes the tables",
+    "kd": "github.com/Shen-Lab/DeepAffinity (data/dataset/Kd.tar.xz); docs/data.md describes the tables",
+    "human": "github.com/peizhenbai/DrugBAN (datasets/human)",
+}
+
+
+def load(data: DataConfig, root: Path | None) -> pd.DataFrame:
+    """One of the sets above; `data.limit` counts the rows of each file.
+
+    Raises:
+        TaskError: no such set.
+        DataError: no local copy.
+    """
+    names = [*DEEPDTA, *KD_JUDGED, *HUMAN]
+    if data.name in DEEPDTA:
+        return _deepdta(data.name, root, data.limit)
+    if data.name in KD_JUDGED:
+        return _bindingdb_kd(data.name, root, data.limit, data.split_seed)
+    if data.name in HUMAN:
+        return _human(data.name, root, data.limit)
+    raise TaskError(f"dti has no data set {data.name!r}", hint=did_you_mean(str(data.name), names, noun="data set"))
+
+
+def _deepdta(name: str, root: Path | None, limit: int | None) -> pd.DataFrame:
+    """Pairs joined to the drugs' SMILES and the targets' sequences.
+
+    Different targets may share a sequence (kinases and their mutants in Davis), so the same inputs can occur with
+    several affinities.
+    """
+    folder = f"dti_{name}_deepdta"
+    pairs_file, drugs_file, targets_file = (
+        local_copy(f"{folder}/{file}", root, ORIGINS["deepdta"])
+        for file in ("pairs.csv.gz", "drugs.csv", "targets.csv.gz")
+    )
+    pairs = read_table(pairs_file, limit=limit).rename(columns={"affinity": DEEPDTA[name], SPLIT_COLUMN: "fold"})
+    drugs = read_table(drugs_file).set_index("drug_id")["smiles"]
+    targets = read_table(targets_file).set_index("target_id")["sequence"]
+    pairs = pairs.assign(smiles=pairs["drug_id"].map(drugs), protein=pairs["target_id"].map(targets))
+    for column, table in (("smiles", drugs_file), ("protein", targets_file)):
+        lacking = int(pairs[column].isna().sum())
+        if lacking:
+            raise DataError(f"{lacking} pairs name an id that the table lacks", where=str(table))
+    parts = np.where(pairs["fold"] == VALID_FOLD, "valid", np.where(pairs["fold"] == "test", "test", "train"))
+    return pairs.assign(**{SPLIT_COLUMN: parts})
+
+
+def _bindingdb_kd(name: str, root: Path | None, limit: int | None, seed: int) -> pd.DataFrame:
+    import pandas as pd
+
+    def table(file: str, part: str) -> pd.DataFrame:
+        copy = local_copy(f"{KD_FOLDER}/{file}.csv.gz", root, ORIGINS["kd"])
+        return read_table(copy, limit=limit).assign(**{SPLIT_COLUMN: part, "set": file})
+
+    train = table("train", "train")
+    drawn = np.random.default_rng(seed).permutation(len(train))[: round(VALID_SHARE * len(train))]
+    train.loc[drawn, SPLIT_COLUMN] = "valid"
+    judged = [table(file, "test") for file in KD_JUDGED[name]]
+    frame = pd.concat([train, *judged], ignore_index=True)
+    return frame.rename(columns={"sequence": "protein", "pKd": "pkd"})
+
+
+def _human(name: str, root: Path | None, limit: int | None) -> pd.DataFrame:
+    files = {
+        part: local_copy(f"dti_human_drugban/{HUMAN[name]}_{HUMAN_PARTS[part]}.csv.gz", root, ORIGINS["human"])
+        for part in PARTS
+    }
+    return load_parts(files, limit).rename(columns={"SMILES": "smiles", "Protein": "protein", "Y": "interacts"})
