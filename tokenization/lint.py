@@ -37,6 +37,8 @@ _TAGS_OF_KIND = {
     "embeddings": ("<EMBEDDINGS>",),
 }
 _ANSWERS = ("label", "scalar", "digits")
+_PUBLISHED_ONLY = ("GENE", "CELL_ATTRIBUTES")
+"""Alphabets that our own vocabulary leaves out for their size."""
 _NUMBER_SEGMENTS = (SCALARS_LITERALS, SCALARS_FROM_DICT, EMBEDDINGS_FROM_DICT)
 
 
@@ -136,8 +138,14 @@ def _unknown_alphabet(segment_tag: str, part: Part, position: int, tokenizer: To
         return  # a problem of spelling, told by `_raw_wire`
     names = [*tokenizer.alphabets, *_NUMBER_SEGMENTS]
     if segment.alphabet not in names:
-        hint = did_you_mean(segment.alphabet, names, noun="alphabet")
+        hint = _alphabet_hint(segment.alphabet, names)
         yield Problem(part, position, f"the tokenizer has no alphabet '{segment.alphabet}'", hint)
+
+
+def _alphabet_hint(alphabet: str, names: Sequence[str]) -> str | None:
+    if alphabet in _PUBLISHED_ONLY:
+        return "name a tokenizer that has it, such as a published one: tokenizer=FOLDER; or Tokenizer.add_subtokenizer"
+    return did_you_mean(alphabet, names, noun="alphabet")
 
 
 def _unfit_slot(slot: TemplateSlot, tokenizer: Tokenizer) -> Iterator[Problem]:
@@ -148,7 +156,7 @@ def _unfit_slot(slot: TemplateSlot, tokenizer: Tokenizer) -> Iterator[Problem]:
         alphabet, tags = ENTITIES[slot.name].alphabet, ENTITIES[slot.name].tags
     if alphabet is not None and alphabet not in tokenizer.alphabets:
         what = f"'{slot.name}' is written in the alphabet {alphabet}, which the tokenizer lacks"
-        hint = did_you_mean(alphabet, tokenizer.alphabets, noun="alphabet")
+        hint = _alphabet_hint(alphabet, tokenizer.alphabets)
         yield Problem(slot.part, slot.position, what, hint)
     lacking = [tag for tag in tags if tag not in tokenizer.specials]
     if lacking:
