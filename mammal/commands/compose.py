@@ -74,6 +74,21 @@ def parse(verb: str, argv: Sequence[str], *, sweeps: bool = False) -> Arguments:
     return Arguments(overrides, task, dirs, "--cfg" in seen, multirun)
 
 
+def split_words(verb: str, words: Sequence[str], known: Sequence[str]) -> tuple[list[str], dict[str, str]]:
+    """The plain words and the options `key=value` of a verb that Hydra has no part in.
+
+    Raises:
+        ConfigError: for a key that the verb does not have, or an option that begins with a dash.
+    """
+    plain = [word for word in words if "=" not in word]
+    options = dict(word.split("=", 1) for word in words if "=" in word)
+    for key in [*options, *(word for word in plain if word.startswith("-"))]:
+        if key not in known:
+            hint = did_you_mean(key, known, noun="key")
+            raise ConfigError(f"there is no key {key!r}", where=f"mammal {verb}", hint=hint)
+    return plain, options
+
+
 def find_config_dirs(argv: Sequence[str]) -> tuple[list[str], list[Path]]:
     """The words other than `--config-dir DIR`, and every folder of configs besides our own.
 
@@ -92,8 +107,11 @@ def find_config_dirs(argv: Sequence[str]) -> tuple[list[str], list[Path]]:
     return others, dirs
 
 
-def compose(verb: str, arguments: Arguments) -> DictConfig:
+def compose(verb: str, arguments: Arguments, *, keep_hydra: bool = False) -> DictConfig:
     """The configuration of one run: `configs/<verb>.yaml` and what was overridden.
+
+    Args:
+        keep_hydra: leave Hydra's own section in it.
 
     Raises:
         ConfigError: for a key, group option or value that Hydra refuses, with the nearest valid names.
@@ -108,7 +126,8 @@ def compose(verb: str, arguments: Arguments) -> DictConfig:
     register_schema()
     with initialize_config_module("mammal.configs", version_base="1.3"), hydra_errors(verb, arguments):
         try:
-            config = hydra_compose(verb, [*arguments.overrides, *search_path(arguments)])
+            words = [*arguments.overrides, *search_path(arguments)]
+            config = hydra_compose(verb, words, return_hydra_config=keep_hydra)
         except ValueError as error:  # Hydra's word for `group=3` and the like; our own errors are ValueErrors too
             raise (
                 error if isinstance(error, MammalError) else ConfigError(str(error), where=f"mammal {verb}")

@@ -14,19 +14,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mammal import console
-from mammal.errors import ConfigError, did_you_mean
+from mammal.commands.compose import split_words
+from mammal.errors import ConfigError
 
 OPTIONS = ("target", "name", "output")
 
 
 def run(argv: Sequence[str]) -> int:
-    files = [word for word in argv if "=" not in word]
-    options = dict(word.split("=", 1) for word in argv if "=" in word)
-    for option in options:
-        if option not in OPTIONS:
-            hint = did_you_mean(option, OPTIONS, noun="key")
-            raise ConfigError(f"there is no key {option!r}", where="mammal new-task", hint=hint)
-    if len(files) != 1 or files[0].startswith("-"):
+    files, options = split_words("new-task", argv, OPTIONS)
+    if len(files) != 1:
         raise ConfigError("one data file is needed", where="mammal new-task", hint="mammal new-task my.csv")
     return _write(Path(files[0]), options)
 

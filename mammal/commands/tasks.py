@@ -1,6 +1,8 @@
 """List the tasks, or walk one row of a task through every step: row, prompt, tokens, batch, answer.
 
 mammal tasks
+mammal tasks modality=protein kind=regression   molecule, protein, DNA, cell or pair
+mammal tasks format=markdown                    the tables of docs/data.md
 mammal tasks bbbp
 mammal tasks bbbp row=17
 mammal tasks bbbp bundle=runs/bbbp/bundle       its answer comes from a trained model
@@ -10,29 +12,29 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mammal import console
-from mammal.commands.compose import find_config_dirs
-from mammal.errors import ConfigError, MammalError, did_you_mean
+from mammal.commands.compose import find_config_dirs, split_words
+from mammal.errors import ConfigError
 
-OPTIONS = ("row", "bundle")
+WALK = ("row", "bundle")
+LIST = ("modality", "kind", "format")
 
 
 def run(argv: Sequence[str]) -> int:
     words, _ = find_config_dirs(argv)
-    names = [word for word in words if "=" not in word]
-    options = dict(word.split("=", 1) for word in words if "=" in word)
-    for option in options:
-        if option not in OPTIONS:
-            hint = did_you_mean(option, OPTIONS, noun="key")
-            raise ConfigError(f"there is no key {option!r}", where="mammal tasks", hint=hint)
+    names, options = split_words("tasks", words, (*WALK, *LIST))
     if len(names) > 1:
         raise ConfigError("one task at a time", where="mammal tasks", hint=f"mammal tasks {names[0]}")
+    if stray := sorted(set(options) & set(LIST if names else WALK)):
+        meant = "lists tasks, and goes without a name" if names else "walks a task, and needs its name"
+        raise ConfigError(f"{stray[0]}= {meant}", where="mammal tasks", hint="see `mammal tasks --help`")
     if names:
         from mammal.commands.walk_task import walk_task
 
         walk_task(names[0], _row(options.get("row", "0")), options.get("bundle"))
     else:
-        _list()
+        from mammal.commands.list_tasks import list_tasks
+
+        list_tasks(options)
     return 0
 
 
@@ -40,17 +42,3 @@ def _row(text: str) -> int:
     if not text.isdigit():
         raise ConfigError(f"row is {text!r}", where="mammal tasks", hint="a row number, from 0")
     return int(text)
-
-
-def _list() -> None:
-    from mammal.tasks.registry import list_tasks, load_task
-
-    rows = []
-    for name, file in list_tasks().items():
-        try:
-            task = load_task(file)
-            data = task.data
-            rows.append((name, task.kind, " ".join(filter(None, (data.source, data.name or data.path))), task.about))
-        except MammalError as error:
-            rows.append((name, "broken", "", str(error)))
-    console.table(rows, ("task", "kind", "data", "about"))

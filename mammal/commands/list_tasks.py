@@ -1,0 +1,122 @@
+"""The table of `mammal tasks`: every task that can be trained, by what it reads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from mammal import console
+from mammal.errors import ConfigError, MammalError, did_you_mean
+from mammal.tasks import catalogue
+from mammal.tasks.schema import KINDS, TaskConfig
+
+HEADER = ("task", "answer", "data", "split", "metric", "published", "licence")
+WIDTHS = (25, 18, 20, 8, 10, 13, 14)
+"""Cells are cut to these, so that a line has 120 characters at most."""
+
+FORMATS = ("table", "markdown")
+FILTERS = {"modality": catalogue.MODALITIES, "kind": KINDS}
+
+
+def list_tasks(options: Mapping[str, str]) -> None:
+    """Print the tasks that fit.
+
+    Args:
+        options: `modality` and `kind` choose, `format` is one of `FORMATS`.
+
+    Raises:
+        ConfigError: an option has a value that it can't have.
+    """
+    shape = _choice("format", options.get("format", FORMATS[0]), FORMATS)
+    wanted = {key: _choice(key, options[key], valid) for key, valid in FILTERS.items() if key in options}
+    tasks, broken = read_tasks()
+    tasks = [task for task in tasks if _fits(task, wanted)]
+    if shape == "markdown":
+        console.out("\n".join(markdown(tasks)))
+        return
+    console.table(_rows(tasks), HEADER)
+    for name, error in broken.items():
+        console.note(f"broken: {name}: {error}")
+    console.out(
+        f"\n{len(tasks)} tasks. mammal tasks NAME shows one; modality= and kind= choose; docs/data.md has the rest"
+    )
+
+
+def read_tasks() -> tuple[list[TaskConfig], dict[str, str]]:
+    """Every task that can be read, and why others can't."""
+    from mammal.tasks.registry import list_tasks as files
+    from mammal.tasks.registry import load_task
+
+    tasks, broken = [], {}
+    for name, file in files().items():
+        try:
+            tasks.append(_checked(file, load_task(file)))
+        except MammalError as error:
+            broken[name] = str(error)
+    return tasks, broken
+
+
+def _checked(file: Path, task: TaskConfig) -> TaskConfig:
+    """The task under the name that the command line knows it by; its prompt can be read."""
+    catalogue.modality(task)
+    task.name = file.stem
+    return task
+
+
+def _fits(task: TaskConfig, wanted: Mapping[str, str]) -> bool:
+    facts = {"modality": catalogue.modality(task), "kind": task.kind}
+    return all(facts[key] == value for key, value in wanted.items())
+
+
+def _rows(tasks: Sequence[TaskConfig]) -> list[Sequence[str]]:
+    rows: list[Sequence[str]] = []
+    for name in catalogue.MODALITIES:
+        of_it = [task for task in tasks if catalogue.modality(task) == name]
+        if of_it:
+            rows.append((f"{name} ({len(of_it)})",))
+        for task in of_it:
+            origin = task.data.source if task.data.name == task.name else catalogue.source(task)
+            cells = (f"  {task.name}", catalogue.answer(task), origin, task.data.split)
+            cells += (catalogue.measure(task), catalogue.published(task), _in_short(task.licence))
+            rows.append([_cut(cell, width) for cell, width in zip(cells, WIDTHS, strict=True)])
+    return [[*row, *[""] * (len(HEADER) - len(row))] for row in rows]
+
+
+def markdown(tasks: Sequence[TaskConfig]) -> list[str]:
+    """The tasks as tables of docs/data.md, one for each modality."""
+    lines: list[str] = []
+    for name in catalogue.MODALITIES:
+        of_it = [task for task in tasks if catalogue.modality(task) == name]
+        if not of_it:
+            continue
+        lines += [f"### {name}", "", "| task | what | data | split | metric | published | licence; citation |"]
+        lines += ["|" + "---|" * 7]
+        lines += [_markdown_row(task) for task in of_it] + [""]
+    return lines[:-1]
+
+
+def _markdown_row(task: TaskConfig) -> str:
+    told = task.published
+    figure = f"{catalogue.published(task)}: {told.source}, {told.split}" if told.figure is not None else told.source
+    metric = f"{catalogue.measure(task)}{f' ({task.unit})' if task.unit else ''}"
+    rights = "; ".join(filter(None, (task.licence, task.citation)))
+    cells = (f"`{task.name}`", task.about, catalogue.source(task), task.data.split, metric, figure or "–", rights)
+    return "| " + " | ".join(" ".join(cell.replace("|", "\\|").split()) for cell in cells) + " |"
+
+
+def _in_short(licence: str | None) -> str:
+    """The first words of a licence: `MIT` of `MIT (the repository); …`."""
+    text = licence or "–"
+    return text[: min(text.find(mark) % (len(text) + 1) for mark in (" (", ";", ","))]
+
+
+def _cut(cell: str, width: int) -> str:
+    return cell if len(cell) <= width else f"{cell[: width - 1]}…"
+
+
+def _choice(key: str, value: str, valid: Sequence[str]) -> str:
+    known = {choice.lower(): choice for choice in valid}
+    if value.lower() not in known:
+        hint = did_you_mean(value, valid, noun=key)
+        raise ConfigError(f"{key} is {value!r}", where="mammal tasks", hint=hint)
+    return known[value.lower()]

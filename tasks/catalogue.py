@@ -1,0 +1,69 @@
+"""What a task is about, in few words: for lists of tasks and the page on data."""
+
+from __future__ import annotations
+
+import re
+
+from mammal.tasks.columns import prompt_columns
+from mammal.tasks.schema import TaskConfig
+from mammal.tokenization.entities import ENTITIES
+from mammal.tokenization.template import Template
+
+MODALITIES = ("molecule", "protein", "DNA", "cell", "pair")
+"""What a task reads (or writes, where it reads no sequence); `pair`: two or more sequences."""
+
+_OF_ALPHABET = {"SMILES": "molecule", "IUPAC": "molecule", "AA": "protein", "DNA": "DNA"}
+_OF_ALPHABET |= {"GENE": "cell", "CELL_ATTRIBUTES": "cell"}
+_RAW_SEGMENT = "<@TOKENIZER-TYPE="
+_RAW_HOLE = re.compile(r"\{(\w+)\}")
+
+
+def modality(config: TaskConfig) -> str:
+    """One of `MODALITIES`."""
+    read = _alphabets(config, "input") or _alphabets(config, "target")
+    if len(read) > 1:
+        return "pair"
+    return _OF_ALPHABET[next(iter(read.values()), "AA")]
+
+
+def _alphabets(config: TaskConfig, part: str) -> dict[str, str]:
+    """Column -> alphabet of every sequence that the input or target holds."""
+    text = config.prompt.input if part == "input" else config.prompt.target or ""
+    if config.prompt.raw:
+        segments = [(re.split(r"\W", segment)[0], segment) for segment in text.split(_RAW_SEGMENT)[1:]]
+        return {column: alphabet for alphabet, segment in segments for column in _RAW_HOLE.findall(segment)}
+    slots = [slot for slot in Template(text).slots if slot.kind in ("entity", "alphabet")]
+    return {slot.column: ENTITIES[slot.name].alphabet if slot.kind == "entity" else slot.name for slot in slots}
+
+
+def answer(config: TaskConfig) -> str:
+    """What it answers: `yes or no`, `11 classes`, `27 labels`, `number, K`, `2 numbers`, `text` or `hidden spans`."""
+    targets = len(prompt_columns(config).targets)
+    if config.kind == "classification":
+        if targets > 1:
+            return f"{targets} labels"
+        return "yes or no" if len(config.labels) == 2 else f"{len(config.labels)} classes"
+    if config.kind == "regression":
+        numbers = "number" if targets == 1 else f"{targets} numbers"
+        return f"{numbers}, {config.unit}" if config.unit else numbers
+    return "text" if config.kind == "generation" else "hidden spans"
+
+
+def source(config: TaskConfig) -> str:
+    """Where its rows come from: source, and set or file."""
+    data = config.data
+    named = data.name or data.path or ("files by part" if data.files else "")
+    return f"{data.source} {named}".strip()
+
+
+def measure(config: TaskConfig) -> str:
+    """The metric it is judged by first."""
+    return config.metrics[0] if config.metrics else "loss"
+
+
+def published(config: TaskConfig) -> str:
+    """The published figure, with its metric where it is another than ours; a dash where there is none."""
+    told = config.published
+    if told.figure is None:
+        return "–"
+    return f"{told.figure:g}" if told.metric == measure(config) else f"{told.metric} {told.figure:g}"
