@@ -4,7 +4,7 @@ mammal tasks
 mammal tasks modality=protein kind=regression   molecule, protein, DNA, cell or pair
 mammal tasks format=markdown                    the tables of docs/data.md
 mammal tasks bbbp
-mammal tasks bbbp row=17
+mammal tasks bbbp row=17 paths.data=FOLDER      local copies of data sets; default: what MAMMAL_DATA names
 mammal tasks bbbp bundle=runs/bbbp/bundle       its answer comes from a trained model
 """
 
@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from mammal.commands.compose import find_config_dirs, split_words
 from mammal.errors import ConfigError
 
-WALK = ("row", "bundle")
+WALK = ("row", "bundle", "paths.data")
 LIST = ("modality", "kind", "format")
 
 
@@ -30,7 +30,7 @@ def run(argv: Sequence[str]) -> int:
     if names:
         from mammal.commands.walk_task import walk_task
 
-        walk_task(names[0], _row(options.get("row", "0")), options.get("bundle"))
+        walk_task(names[0], _row(options.get("row", "0")), options.get("bundle"), options.get("paths.data"))
     else:
         from mammal.commands.list_tasks import list_tasks
 

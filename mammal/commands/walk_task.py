@@ -21,12 +21,13 @@ if TYPE_CHECKING:
 TOKENS_SHOWN = 80
 
 
-def walk_task(name: str, number: int = 0, bundle: str | None = None) -> None:
+def walk_task(name: str, number: int = 0, bundle: str | None = None, data: str | None = None) -> None:
     """Print the walk of one row of the task's data, or of its example where the data can't be had here.
 
     Args:
         number: of the row.
         bundle: a model to answer; without one, a tiny model with random weights shows the shapes.
+        data: folder of local copies; default: what `MAMMAL_DATA` names.
 
     Raises:
         TaskError: there is no such task.
@@ -34,7 +35,7 @@ def walk_task(name: str, number: int = 0, bundle: str | None = None) -> None:
     """
     task, model = _task_and_model(name, bundle)
     _heading(task.config)
-    row, origin = _row(task, number)
+    row, origin = _row(task, number, data)
     _section(f"row: {origin}", [f"{column} = {_cut(row[column])}" for column in row if column in _columns(task)])
     prepared = task.prepare(row, target=True)
     _section("prepared: standardised, scaled, labels as codes", [f"{c} = {_cut(v)}" for c, v in prepared.items()])
@@ -42,7 +43,7 @@ def walk_task(name: str, number: int = 0, bundle: str | None = None) -> None:
     lines = [f"input   {_cut(prompt.input, 2000)}"]
     lines += [f"target  {_cut(prompt.target, 2000)}"] if prompt.target else []
     _section("prompt: what the tokenizer reads", lines)
-    example = task.encode(row, number, target=True)
+    example = task.encode(row, number, target=True, judged=True)
     batch = task.collate([example])
     _section("tokens: id of each, value where one is carried", list(_tokens(example, batch, task.tokenizer)))
     _section("batch: B rows, D decoder rows, L tokens, T decoder tokens, R reads, V candidates", list(_shapes(batch)))
@@ -78,43 +79,64 @@ def _random_model(tokenizer: Tokenizer) -> MammalModel:
 
 
 def _heading(config: TaskConfig) -> None:
-    data, published = config.data, config.published
-    source = " ".join(filter(None, (data.source, data.name or data.path)))
+    from mammal.tasks import catalogue
+
+    told = config.published
+    figure = f"{told.metric} {told.figure:g}, {told.source}, {told.split}" if told.figure is not None else told.source
     console.out(f"{config.name}: {config.about}")
     facts = {
-        "kind": f"{config.kind}, read from the {config.mode}",
-        "data": f"{source}, split {data.split}",
-        "input": config.prompt.input,
-        "target": config.prompt.target,
+        "reads": catalogue.modality(config),
+        "answers": f"{catalogue.answer(config)}; {config.kind}, read from the {config.mode}",
         "labels": ", ".join(config.labels),
         "unit": config.unit,
+        "data": catalogue.source(config),
+        "split": _split(config),
         "metrics": ", ".join(config.metrics),
-        "published": f"{published.metric} {published.figure}, {published.source}" if published.figure else None,
+        "published": figure,
         "checkpoint": config.checkpoint,
         "licence": config.licence,
+        "citation": config.citation,
+        "version": str(config.version),
+        "input": config.prompt.input,
+        "target": config.prompt.target,
     }
     for name, value in facts.items():
         if value:
             console.out(f"  {name.ljust(10)} {value}")
 
 
-def _row(task: Task, number: int) -> tuple[Mapping[str, Any], str]:
+def _split(config: TaskConfig) -> str:
+    data = config.data
+    by = data.split_column or data.split_on
+    columns = [str(by)] if isinstance(by, str) else [str(column) for column in by or ()]
+    return f"{data.split} by {', '.join(columns)}" if columns else data.split
+
+
+def _row(task: Task, number: int, folder: str | None) -> tuple[Mapping[str, Any], str]:
     """A row and where it came from; the task is fitted on the way if it has to be."""
     from mammal.tasks.data import load_dataset
 
+    data = task.config.data
+    if data.source == "file" and not data.path and not data.files:
+        return _example(task, number, ConfigError("its file is yours to name", hint=f"data.path={task.name}.csv"))
     try:
-        frame = load_dataset(task.config.data)
+        frame = load_dataset(data, {"data": folder})
     except (DataError, OSError) as error:
-        if not task.config.example:
-            raise
-        _fit_roughly(task, [])
-        reason = error.what if isinstance(error, DataError) else str(error)
-        return dict(task.config.example), f"the example of its YAML, because {reason}"
+        return _example(task, number, error)
     if number >= len(frame):
         raise ConfigError(f"there is no row {number}", where=task.name, hint=f"rows 0 to {len(frame) - 1}")
     rows = frame.to_dict("records")
     _fit_roughly(task, rows)
     return rows[number], f"{number} of {len(frame):,}"
+
+
+def _example(task: Task, number: int, why: Exception) -> tuple[Mapping[str, Any], str]:
+    """The example of the declaration, in place of row 0 of data that is not here; other rows it can't stand for."""
+    if number or not task.config.example:
+        raise why
+    _fit_roughly(task, [])
+    _section("data: not here, so the example of the task's YAML is shown", [str(why)])
+    return dict(task.config.example), "the example"
 
 
 def _fit_roughly(task: Task, rows: Sequence[Mapping[str, Any]]) -> None:
