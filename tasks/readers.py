@@ -11,13 +11,13 @@ an identifier; an empty cell is "".
 from __future__ import annotations
 
 import gzip
-import json
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from mammal.tasks.errors import DataError
+from mammal.tasks.lines import Lines, delimited, json_lines, open_text
 from mammal.tokenization.errors import did_you_mean
 
 if TYPE_CHECKING:
@@ -45,18 +45,25 @@ def read_table(path: str | Path, *, limit: int | None = None) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
 
 
-def iter_tables(path: str | Path, chunk: int = CHUNK) -> Iterator[pd.DataFrame]:
+def iter_tables(path: str | Path, chunk: int = CHUNK, *, keep_damaged: bool = False) -> Iterator[pd.DataFrame]:
     """A file as frames of `chunk` rows (the last one may be shorter), in the order of the file.
 
     A file with a header and no rows gives one empty frame that has the columns.
+
+    Args:
+        keep_damaged: delimited and JSON lines that can't be read are rows without content, and a column `DAMAGED` says
+            why. (Otherwise they are errors.)
 
     Raises:
         DataError: no such file, an unknown format, or contents that can't be read.
     """
     file = existing_file(path)
-    reader = _READERS[file_format(file)]
+    form = file_format(file)
     try:
-        yield from reader(file, chunk)
+        if form in _LINE_READERS:
+            yield from _LINE_READERS[form](file, chunk, keep_damaged)
+        else:
+            yield from _READERS[form](file, chunk)
     except UnicodeDecodeError as error:
         raise DataError(f"not UTF-8 text: {error.reason} at byte {error.start}", where=str(file)) from error
     except (gzip.BadGzipFile, EOFError) as error:
@@ -77,8 +84,9 @@ def file_format(path: str | Path) -> str:
     """
     name = Path(path).name.lower().removesuffix(".gz")
     suffix = name.rpartition(".")[2] if "." in name else ""
-    if suffix not in _READERS:
-        raise DataError(f"can't tell the format of {Path(path).name!r}", hint=f"one of {', '.join(sorted(_READERS))}")
+    known = sorted([*_LINE_READERS, *_READERS])
+    if suffix not in known:
+        raise DataError(f"can't tell the format of {Path(path).name!r}", hint=f"one of {', '.join(known)}")
     return suffix
 
 
@@ -99,23 +107,6 @@ def existing_file(path: str | Path) -> Path:
     raise DataError("no such file", where=str(file), hint=did_you_mean(file.name, neighbours, noun="file"))
 
 
-def _delimited(delimiter: str) -> Callable[[Path, int], Iterator[pd.DataFrame]]:
-    def read(file: Path, chunk: int) -> Iterator[pd.DataFrame]:
-        import pandas as pd
-
-        try:
-            with pd.read_csv(
-                file, sep=delimiter, dtype=str, keep_default_na=False, chunksize=chunk, encoding="utf-8-sig"
-            ) as frames:
-                yield from frames
-        except pd.errors.EmptyDataError:
-            raise DataError("the file is empty", where=str(file)) from None
-        except pd.errors.ParserError as error:
-            raise DataError(str(error).strip().splitlines()[-1], where=str(file)) from error
-
-    return read
-
-
 def _parquet(file: Path, chunk: int) -> Iterator[pd.DataFrame]:
     import pyarrow as pa
     import pyarrow.parquet
@@ -130,23 +121,6 @@ def _parquet(file: Path, chunk: int) -> Iterator[pd.DataFrame]:
             yield table.schema_arrow.empty_table().to_pandas()
     except pa.ArrowInvalid as error:
         raise DataError(f"not a Parquet file: {error}", where=str(file)) from error
-
-
-def _jsonl(file: Path, chunk: int) -> Iterator[pd.DataFrame]:
-    def records() -> Iterator[dict[str, Any]]:
-        with _text(file) as lines:
-            for number, line in enumerate(lines, start=1):
-                if not line.strip():
-                    continue
-                try:
-                    record = json.loads(line)
-                except json.JSONDecodeError as error:
-                    raise DataError(f"not JSON: {error.msg}", where=f"{file}:{number}") from error
-                if not isinstance(record, dict):
-                    raise DataError("a line holds one JSON object", where=f"{file}:{number}")
-                yield record
-
-    return _frames(records(), chunk)
 
 
 def _sdf(file: Path, chunk: int) -> Iterator[pd.DataFrame]:
@@ -176,7 +150,7 @@ def _sdf(file: Path, chunk: int) -> Iterator[pd.DataFrame]:
 
 def _smi(file: Path, chunk: int) -> Iterator[pd.DataFrame]:
     def records() -> Iterator[dict[str, Any]]:
-        with _text(file) as lines:
+        with open_text(file) as lines:
             for line in lines:
                 if line.strip():
                     smiles, _, name = line.strip().replace("\t", " ").partition(" ")
@@ -189,7 +163,7 @@ def _fasta(file: Path, chunk: int) -> Iterator[pd.DataFrame]:
     def records() -> Iterator[dict[str, Any]]:
         header: str | None = None
         parts: list[str] = []
-        with _text(file) as lines:
+        with open_text(file) as lines:
             for number, line in enumerate(lines, start=1):
                 text = line.strip()
                 if text.startswith(">"):
@@ -223,24 +197,20 @@ def _bytes(file: Path) -> IO[bytes] | gzip.GzipFile:
     return gzip.open(file, "rb") if file.suffix == ".gz" else file.open("rb")
 
 
-def _text(file: Path) -> IO[str]:
-    if file.suffix == ".gz":
-        return gzip.open(file, "rt", encoding="utf-8-sig")
-    return file.open(encoding="utf-8-sig")
-
-
 def _h5ad(file: Path, chunk: int) -> Iterator[pd.DataFrame]:
     from mammal.tasks.h5ad import iter_cells
 
     yield from iter_cells(file, chunk)
 
 
+_LINE_READERS: dict[str, Lines] = {
+    "csv": delimited(","),
+    "tsv": delimited("\t"),
+    "tab": delimited("\t"),
+    "jsonl": json_lines,
+}
 _READERS: dict[str, Callable[[Path, int], Iterator[pd.DataFrame]]] = {
-    "csv": _delimited(","),
-    "tsv": _delimited("\t"),
-    "tab": _delimited("\t"),
     "parquet": _parquet,
-    "jsonl": _jsonl,
     "sdf": _sdf,
     "smi": _smi,
     "smiles": _smi,

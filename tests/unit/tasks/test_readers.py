@@ -103,7 +103,7 @@ def test_a_header_without_rows_still_has_its_columns(tmp_path: Path, name: str):
     ("name", "content", "message"),
     [
         ("t.csv", b"", "empty"),
-        ("t.csv", b"a,b\n1,2,3\n1,2,3,4\n", "line"),
+        ("t.csv", b"a,b\n1,2,3\n1,2,3,4\n", ":3: 3 fields where the header has 2"),
         ("t.csv", b"a\n\xff\xfe\n", "UTF-8"),
         ("t.csv.gz", b"not gzip", "gzip"),
         ("t.parquet", b"PAR?", "Parquet"),

@@ -1,0 +1,158 @@
+"""Files with one record a line: delimited tables and JSON lines. A damaged line is an error, or a row that says so.
+
+A line is damaged if it has more fields than the header, or is no JSON object. Missing fields at its end are empty
+cells. Where damaged lines are kept, they are rows without content, and the column `DAMAGED` gives the reason; so every
+line of a file stays accounted for.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import json
+from collections.abc import Callable, Iterator
+from itertools import chain, islice
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from mammal.tasks.errors import DataError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+DAMAGED = "\0damaged"
+"""Column of reasons, None for sound lines; a name that no file can give a column."""
+
+LARGEST_CELL = 1 << 28
+"""Characters of a cell at most: an unclosed quote must not read the whole file into one."""
+
+Lines = Callable[[Path, int, bool], Iterator["pd.DataFrame"]]
+"""Reads a file as frames of so many rows; the last argument says whether damaged lines are kept."""
+
+_Numbered = Iterator[tuple[int, Any]]
+"""(number of the line, from 1; what stands there)."""
+
+
+def delimited(delimiter: str) -> Lines:
+    """A reader of tables with a header; cells are text, as written."""
+
+    def read(file: Path, chunk: int, keep_damaged: bool) -> Iterator[pd.DataFrame]:
+        import pandas as pd
+
+        with open_text(file, newline="") as stream:
+            records = _fields(stream, delimiter, file)
+            first = next(records, None)
+            if first is None:
+                raise DataError("the file is empty", where=str(file))
+            second = list(islice(records, 1))
+            # R writes the names of rows without a name for their column.
+            named = len(second) > 0 and len(second[0][1]) == len(first[1]) + 1
+            names = _column_names(first[1])
+            rows = _rows(chain(second, records), len(names), int(named), file, keep_damaged)
+            empty = True
+            while taken := list(islice(rows, chunk)):
+                empty = False
+                frame = pd.DataFrame([cells for cells, _ in taken], columns=names, dtype=str)
+                yield _with_reasons(frame, [reason for _, reason in taken], keep_damaged)
+            if empty:
+                yield _with_reasons(pd.DataFrame(columns=names, dtype=str), [], keep_damaged)
+
+    return read
+
+
+def json_lines(file: Path, chunk: int, keep_damaged: bool) -> Iterator[pd.DataFrame]:
+    """One JSON object a line; blank lines count for nothing."""
+    import pandas as pd
+
+    with open_text(file) as stream:
+        records = _objects(stream, file, keep_damaged)
+        while taken := list(islice(records, chunk)):
+            yield _with_reasons(pd.DataFrame([r for r, _ in taken]), [reason for _, reason in taken], keep_damaged)
+
+
+def open_text(file: Path, newline: str | None = None) -> IO[str]:
+    """UTF-8 text, gzipped or not, without a byte order mark."""
+    if file.suffix == ".gz":
+        return gzip.open(file, "rt", encoding="utf-8-sig", newline=newline)
+    return file.open(encoding="utf-8-sig", newline=newline)
+
+
+def _fields(stream: IO[str], delimiter: str, file: Path) -> _Numbered:
+    """Cells of each record, with the line that it begins on; a quoted cell may run over several lines.
+
+    Raises:
+        DataError: a quote is never closed.
+    """
+    csv.field_size_limit(LARGEST_CELL)  # of the process; the default is too small for a gene
+    ended = False
+
+    def lines() -> Iterator[str]:
+        nonlocal ended
+        yield from stream
+        ended = True
+
+    reader = csv.reader(lines(), delimiter=delimiter)
+    while True:
+        begun = reader.line_num + 1
+        try:
+            fields = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            raise DataError(str(error), where=f"{file}:{begun}") from error
+        if ended:
+            raise DataError("a quote that is opened here is never closed", where=f"{file}:{begun}")
+        if fields:
+            yield begun, fields
+
+
+def _rows(
+    records: _Numbered, width: int, named: int, file: Path, keep_damaged: bool
+) -> Iterator[tuple[list[str], str | None]]:
+    """Cells of each row, as many as the header has, and why a line can't give them."""
+    for line, fields in records:
+        cells, reason = fields[named:], None
+        if len(cells) > width:
+            reason = f"{len(cells)} fields where the header has {width}"
+            if not keep_damaged:
+                raise DataError(reason, where=f"{file}:{line}", hint="quote cells that hold the delimiter")
+            cells, reason = [], f"line {line}: {reason}"
+        yield cells + [""] * (width - len(cells)), reason
+
+
+def _objects(stream: IO[str], file: Path, keep_damaged: bool) -> Iterator[tuple[dict[str, Any], str | None]]:
+    for number, line in enumerate(stream, start=1):
+        if not line.strip():
+            continue
+        record, reason = _object(line)
+        if reason is not None and not keep_damaged:
+            raise DataError(reason, where=f"{file}:{number}")
+        yield record, None if reason is None else f"line {number}: {reason}"
+
+
+def _object(line: str) -> tuple[dict[str, Any], str | None]:
+    try:
+        record = json.loads(line)
+    except json.JSONDecodeError as error:
+        return {}, f"not JSON: {error.msg} at character {error.pos + 1}"
+    return (record, None) if isinstance(record, dict) else ({}, "a line holds one JSON object")
+
+
+def _column_names(header: list[str]) -> list[str]:
+    """Names of the columns; a repeated one gets a number, as pandas gives it."""
+    names: list[str] = []
+    for name in header:
+        unique, count = name, 0
+        while unique in names:
+            count += 1
+            unique = f"{name}.{count}"
+        names.append(unique)
+    return names
+
+
+def _with_reasons(frame: pd.DataFrame, reasons: list[str | None], keep_damaged: bool) -> pd.DataFrame:
+    if not keep_damaged:
+        return frame
+    import pandas as pd
+
+    return frame.assign(**{DAMAGED: pd.Series(reasons, dtype=object)})
