@@ -15,7 +15,20 @@ from mammal.tokenization.errors import did_you_mean
 
 KINDS = ("classification", "regression", "generation", "denoising")
 MODES = ("encoder", "decoder")
-SOURCES = ("file", "chemicals", "modlamp", "moleculenet", "dti", "cells", "genomics", "tdc", "hub")
+SOURCES = (
+    "file",
+    "chemicals",
+    "modlamp",
+    "moleculenet",
+    "dti",
+    "cells",
+    "genomics",
+    "proteins",
+    "ppi",
+    "immune",
+    "tdc",
+    "hub",
+)
 STANDARDISE = ("off", "check", "canonical")
 PROBABILITIES = ("classes", "vocabulary")
 LOSSES = ("mse", "mae", "rmse")

@@ -5,16 +5,20 @@
     ACP_CancPPD_vs_TM        sequence acp    413 anticancer peptides, 413 transmembrane stretches
     ACP_CancPPD_vs_Random    sequence acp    413 anticancer peptides, 413 random stretches
 
-The files have scikit-learn's first line (rows, columns, class names) in place of a header.
+The files have scikit-learn's first line (rows, columns, class names) in place of a header. A copy below `paths.data`,
+`peptide_modlamp/NAME.csv.gz`, is read where the package is not installed.
 """
 
 from __future__ import annotations
 
+import gzip
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mammal.tasks.errors import DataError, TaskError
+from mammal.tasks.sources.local import find_copy
+from mammal.tasks.sources.parts import limited
 from mammal.tokenization.errors import did_you_mean
 
 if TYPE_CHECKING:
@@ -32,10 +36,17 @@ def load(data: DataConfig, root: Path | None) -> pd.DataFrame:
     if data.name not in TARGETS:
         hint = did_you_mean(str(data.name), TARGETS, noun="data set")
         raise TaskError(f"modlamp has no data set {data.name!r}", hint=hint)
-    spec = find_spec("modlamp")
-    if spec is None or spec.origin is None:
-        raise DataError("the package `modlamp` is not installed", hint="pip install modlamp")
-    file = Path(spec.origin).parent / "data" / f"{data.name}.csv"
-    lines = file.read_text(encoding="utf-8").splitlines()[1:]
+    lines = _lines(data.name, root)[1:]
     pairs = [[part.strip() for part in line.split(",")] for line in lines if line.strip()]
-    return pd.DataFrame(pairs, columns=["sequence", TARGETS[data.name]]).head(data.limit or len(pairs))
+    return limited(pd.DataFrame(pairs, columns=["sequence", TARGETS[data.name]]), data.limit)
+
+
+def _lines(name: str, root: Path | None) -> list[str]:
+    spec = find_spec("modlamp")
+    if spec is not None and spec.origin is not None:
+        return (Path(spec.origin).parent / "data" / f"{name}.csv").read_text(encoding="utf-8").splitlines()
+    copy = find_copy(f"peptide_modlamp/{name}.csv.gz", root)
+    if copy is None:
+        raise DataError("the package `modlamp` is not installed", hint="pip install modlamp")
+    with gzip.open(copy, "rt", encoding="utf-8") as text:
+        return text.read().splitlines()

@@ -1,0 +1,192 @@
+"""`source: ppi`: pairs of proteins, from local copies below `paths.data`.
+
+    pipr_yeast      protein_a protein_b interacts fold     yeast, as many pairs that interact as not (Guo et al. 2008),
+                                                           in PIPR's files (Chen et al. 2019)
+    dscript         protein_a protein_b interacts split    trained on the yeast pairs, tested on those of E. coli
+    dscript_yeast   protein_a protein_b interacts          STRING pairs, ten that don't interact for each that does
+    dscript_ecoli   protein_a protein_b interacts          (Sledzieski et al. 2021)
+    skp1102s        partner wild_type mutant ddg …         one residue mutated in one of two chains (MuPIPR,
+    skp1402m        chain_a chain_b mutant_a mutant_b ddg … one or more in either chain   Zhou et al. 2020)
+    skempi_v2       chain_a chain_b mutant_a mutant_b ddg … SKEMPI v2 where sequences are at hand (see below)
+
+`ddg` is the binding free energy of the mutant complex less that of the wild type in kcal/mol: positive where binding
+becomes weaker. The three sets of mutants also have `complex` (PDB id, for group splits) and `fold`, ten seeded folds.
+In PIPR's and the mutants' sets the folds are ours, for the papers name their number but not their rows.
+
+SKEMPI v2 has no sequences. MuPIPR's files have those of 228 chains, numbered as SKEMPI's cleaned mutations are, which
+covers the complexes of two chains (one a side) that its own sets use: 2,396 of 7,085 rows, and in every one of them the
+wild-type residues are where the mutations say. Rows without a measured affinity are left out. Repeated measurements of
+one mutant share a fold.
+"""
+
+from __future__ import annotations
+
+from math import log
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mammal.tasks.errors import DataError
+from mammal.tasks.readers import read_table
+from mammal.tasks.sources.file import SPLIT_COLUMN
+from mammal.tasks.sources.local import local_copy
+from mammal.tasks.sources.parts import known_name, limited, read_plain, with_folds, with_valid
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from mammal.tasks.schema import DataConfig
+
+PIPR = "github.com/muhaochen/seq_ppi, yeast/preprocessed/"
+DSCRIPT = "github.com/samsledje/D-SCRIPT, data/seqs/ and data/pairs/"
+MUPIPR = "github.com/guangyu-zhou/MuPIPR, data/"
+SKEMPI_ORIGIN = f"the SKEMPI v2 site, or {MUPIPR}"
+SKEMPI = "ppi_ddg_skempi"
+SKEMPI_COLUMNS = {
+    "#Pdb": "complex",
+    "Mutation(s)_cleaned": "mutations",
+    "Affinity_mut_parsed": "kd_mutant",
+    "Affinity_wt_parsed": "kd_wild_type",
+    "Temperature": "temperature",
+}
+
+PIPR_FOLDS, MUTANT_FOLDS = 5, 10
+PAIR = ["protein_a", "protein_b"]
+CHAINS = ["chain_a", "chain_b", "mutant_a", "mutant_b"]
+LABELS = {"1": "1", "0": "0", "1.0": "1", "0.0": "0"}
+"""Spellings of the label -> ours."""
+
+GAS_CONSTANT = 1.987204e-3
+"""kcal/(mol K)."""
+
+ROOM_TEMPERATURE = 298.15
+"""K, for measurements of unstated temperature; SKEMPI assumes the same."""
+
+
+def load(data: DataConfig, root: Path | None) -> pd.DataFrame:
+    """One of the sets above.
+
+    Raises:
+        TaskError: no such set.
+        DataError: no local copy, or a pair names a protein without sequence.
+    """
+    names = ("pipr_yeast", "dscript", "dscript_yeast", "dscript_ecoli", "skp1102s", "skp1402m", "skempi_v2")
+    name, seed = known_name(data.name, names, "ppi"), data.split_seed
+    if name == "pipr_yeast":
+        frame = _pipr(root)
+        frame = with_folds(frame, _unordered(frame), PIPR_FOLDS, seed)
+    elif name == "dscript":
+        frame = _across_species(root, seed)
+    elif name.startswith("dscript_"):
+        frame = _dscript(name.removeprefix("dscript_"), root)
+    elif name == "skempi_v2":
+        frame = _skempi(root)
+        frame = with_folds(frame, frame[CHAINS].agg("|".join, axis=1).tolist(), MUTANT_FOLDS, seed)
+    else:
+        frame = _mutants(name.replace("skp", "SKP"), root)
+        frame = with_folds(frame, [str(row) for row in frame.index], MUTANT_FOLDS, seed)
+    return limited(frame, data.limit)
+
+
+def _pipr(root: Path | None) -> pd.DataFrame:
+    folder = "ppi_yeast_pipr/protein"
+    pairs = read_plain(local_copy(f"{folder}.actions.tsv.gz", root, PIPR), ["id_a", "id_b", "interacts"])
+    file = local_copy(f"{folder}.dictionary.tsv.gz", root, PIPR)
+    proteins = read_plain(file, ["id", "sequence"])
+    return _joined(pairs, dict(zip(proteins["id"], proteins["sequence"], strict=True)), file)
+
+
+def _dscript(species: str, root: Path | None) -> pd.DataFrame:
+    pairs = read_plain(local_copy(f"ppi_dscript/{species}_test.tsv.gz", root, DSCRIPT), ["id_a", "id_b", "interacts"])
+    file = local_copy(f"ppi_dscript/{species}_dedup.fasta.gz", root, DSCRIPT)
+    proteins = read_table(file)
+    return _joined(pairs, dict(zip(proteins["id"], proteins["sequence"], strict=True)), file)
+
+
+def _across_species(root: Path | None, seed: int) -> pd.DataFrame:
+    """Yeast to train on, a tenth of its pairs as valid, E. coli to test on."""
+    import pandas as pd
+
+    species = {"train": "yeast", "test": "ecoli"}
+    frames = [_dscript(name, root).assign(**{SPLIT_COLUMN: part}) for part, name in species.items()]
+    frame = pd.concat(frames, ignore_index=True)
+    return with_valid(frame, _unordered(frame), seed)
+
+
+def _joined(pairs: pd.DataFrame, sequences: dict[str, str], file: Path) -> pd.DataFrame:
+    """Pairs of identifiers with the sequences of both."""
+    columns = {}
+    for column, name in zip(PAIR, ("id_a", "id_b"), strict=True):
+        columns[column] = pairs[name].map(sequences)
+        if columns[column].isna().any():
+            missing = pairs[name][columns[column].isna()].iloc[0]
+            raise DataError(f"no sequence of the protein {missing!r}", where=str(file))
+    return pairs.assign(**columns, interacts=pairs["interacts"].map(LABELS))
+
+
+def _unordered(frame: pd.DataFrame) -> list[str]:
+    """A key that is the same for A with B and for B with A."""
+    return ["|".join(sorted(pair)) for pair in zip(*(frame[column] for column in PAIR), strict=True)]
+
+
+def _mutants(name: str, root: Path | None) -> pd.DataFrame:
+    """MuPIPR's rows: two chains and their mutants by name, both energies and their difference."""
+    names = [f"{column}_id" for column in CHAINS]
+    energies = ["dg_wild_type", "dg_mutant", "ddg"]
+    rows = read_plain(local_copy(f"{SKEMPI}/mupipr_{name}.ddg.txt.gz", root, MUPIPR), [*names, *energies])
+    sequences = _chains(name, root)
+    frame = rows.assign(**{column: rows[f"{column}_id"].map(sequences) for column in CHAINS})
+    frame["complex"] = frame["chain_a_id"].str[:4]
+    if (frame["chain_a"].ne(frame["mutant_a"]) & frame["chain_b"].ne(frame["mutant_b"])).any():
+        return frame
+    in_a = frame["chain_a"] != frame["mutant_a"]
+    roles = {"partner": ("chain_b", "chain_a"), "wild_type": ("chain_a", "chain_b"), "mutant": ("mutant_a", "mutant_b")}
+    return frame.assign(**{role: frame[a].where(in_a, frame[b]) for role, (a, b) in roles.items()})
+
+
+def _chains(name: str, root: Path | None) -> dict[str, str]:
+    """Sequences by name, such as `1CSE_I` and its mutant `1CSE_I_LI38G`."""
+    rows = read_plain(local_copy(f"{SKEMPI}/mupipr_{name}.seq.txt.gz", root, MUPIPR), ["id", "sequence"])
+    return dict(zip(rows["id"], rows["sequence"], strict=True))
+
+
+def _skempi(root: Path | None) -> pd.DataFrame:
+    """SKEMPI v2 rows of two chains whose sequences are known, with their mutants spelled out."""
+    import pandas as pd
+
+    file = local_copy(f"{SKEMPI}/skempi_v2.csv.gz", root, SKEMPI_ORIGIN)
+    table = pd.read_csv(file, sep=";", dtype=str, keep_default_na=False).rename(columns=SKEMPI_COLUMNS)
+    sequences = _chains("SKP1402m", root)
+    rows = []
+    for row in table.to_dict("records"):
+        pdb, *sides = row["complex"].split("_")
+        chains = [sequences.get(f"{pdb}_{side}") for side in sides]
+        if None in chains or not row["kd_mutant"] or not row["kd_wild_type"]:
+            continue
+        mutants = [mutated(str(chain), side, row["mutations"]) for chain, side in zip(chains, sides, strict=True)]
+        ratio = float(row["kd_mutant"]) / float(row["kd_wild_type"])
+        ddg = GAS_CONSTANT * _kelvin(row["temperature"]) * log(ratio)
+        rows.append([pdb, row["mutations"], *chains, *mutants, f"{ddg:.6g}"])
+    return pd.DataFrame(rows, columns=["complex", "mutations", *CHAINS, "ddg"])
+
+
+def mutated(chain: str, letter: str, mutations: str) -> str:
+    """A chain with those of SKEMPI's mutations that name it: `LI38G` puts G in place of L 38 of chain I.
+
+    Raises:
+        DataError: the chain has another residue there.
+    """
+    residues = list(chain)
+    for mutation in mutations.split(","):
+        before, where, position, after = mutation[0], mutation[1], int(mutation[2:-1]), mutation[-1]
+        if where != letter:
+            continue
+        if not 1 <= position <= len(residues) or chain[position - 1] != before:
+            raise DataError(f"mutation {mutation}: no {before} there", where=f"chain {letter}")
+        residues[position - 1] = after
+    return "".join(residues)
+
+
+def _kelvin(text: str) -> float:
+    """The temperature of a cell such as `298` or `298(assumed)`."""
+    number = text.partition("(")[0].strip()
+    return float(number) if number else ROOM_TEMPERATURE

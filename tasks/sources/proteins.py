@@ -1,0 +1,179 @@
+"""`source: proteins`: properties of single proteins, from local copies below `paths.data`.
+
+    psi_biology      sequence soluble fold               solubility in E. coli; published folds (Thumuluri et al. 2022)
+    esol             sequence solubility split           soluble fraction, 0 to 1 (Niwa et al. 2009; Chen et al. 2021)
+    deepsol          sequence soluble split              its validation part as train, and its test part (see below)
+    stability        sequence stability split            TAPE (Rao et al. 2019; Rocklin et al. 2017)
+    remote_homology  sequence fold_class split           TAPE: SCOP fold, 0 to 1194 (Hou et al. 2018)
+    signal_peptide   sequence signal_peptide split       the first 70 residues (Armenteros et al. 2019, SignalP 5.0)
+    scop             sequence scop_class split           SCOP class, a to g
+    fluorescence     sequence fluorescence               TAPE's validation part alone (Sarkisyan et al. 2016)
+    flip_gb1         sequence domain fitness …           FLIP; one column for each of its splits (Wu et al. 2016)
+    deeploc          sequence location membrane split    its validation part as train, and its test part
+    deeploc_hard     the same                            tested on setHARD (Stärk et al. 2021)
+
+Where only train and test are published, valid is a seeded tenth of train's distinct sequences. The training sequences
+of DeepSol and DeepLoc are too large for the public repositories that hold the other parts, so what is trained here on
+their validation parts can't be compared with published figures.
+"""
+
+from __future__ import annotations
+
+import gzip
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mammal.tasks.errors import DataError
+from mammal.tasks.readers import read_table
+from mammal.tasks.sources.file import SPLIT_COLUMN
+from mammal.tasks.sources.local import local_copy
+from mammal.tasks.sources.parts import known_name, limited, with_valid
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from mammal.tasks.schema import DataConfig
+
+
+@dataclass(frozen=True)
+class Table:
+    """A set that lies in tables.
+
+    Attributes:
+        files: path of each part below `paths.data`; a set in one piece has the part "".
+        origin: repository and folder that the files come from.
+        renamed: columns that get another name.
+    """
+
+    files: dict[str, str]
+    origin: str
+    renamed: dict[str, str] = field(default_factory=dict)
+
+
+PROTEINBERT = "github.com/nadavbra/protein_bert, protein_benchmarks/"
+GRAPHSOL = "github.com/jcchan23/GraphSol, Data/"
+PSI = "github.com/CS-433/Protein-Solubility, data/"
+DEEPSOL = "github.com/sameerkhurana10/DSOL_rv0.2, data/"
+DEEPLOC = "github.com/HannesStark/protein-localization, data_files/"
+FLIP = "github.com/J-SNACKKB/FLIP, splits/gb1/splits.zip"
+
+
+def _proteinbert(file: str, label: str, *parts: str) -> Table:
+    files = {part: f"protein_benchmarks_proteinbert/{file}.{part or 'valid'}.csv.gz" for part in parts}
+    return Table(files, PROTEINBERT, {"seq": "sequence", "label": label})
+
+
+TABLES = {
+    "psi_biology": Table(
+        {"": "protein_solubility_psi_netsolp/PSI_Biology_solubility_trainset.csv.gz"},
+        PSI,
+        {"fasta": "sequence", "solubility": "soluble", "partition": "fold", "sid": "id"},
+    ),
+    "esol": Table({part: f"protein_solubility_esol/eSol_{part}.csv.gz" for part in ("train", "test")}, GRAPHSOL),
+    "stability": _proteinbert("stability", "stability", "train", "valid", "test"),
+    "remote_homology": _proteinbert("remote_homology", "fold_class", "train", "valid", "test"),
+    "signal_peptide": _proteinbert("signalP_binary", "signal_peptide", "train", "test"),
+    "scop": _proteinbert("scop", "scop_class", "train", "test"),
+    "fluorescence": _proteinbert("fluorescence", "fluorescence", ""),
+}
+
+GB1_SPLITS = ("one_vs_rest", "two_vs_rest", "three_vs_rest", "low_vs_high", "sampled")
+GB1_DOMAIN = 56
+"""Residues of the binding domain; the other 209 are the same in every row, as are all but four of these."""
+
+DEEPLOC_TESTS = {"deeploc": "deeploc_test_set", "deeploc_hard": "setHARD"}
+DEEPLOC_LOCATIONS = {
+    "Cell.membrane": "cell membrane",
+    "Cytoplasm": "cytoplasm",
+    "Endoplasmic.reticulum": "endoplasmic reticulum",
+    "Extracellular": "extracellular",
+    "Golgi.apparatus": "golgi apparatus",
+    "Lysosome/Vacuole": "lysosome or vacuole",
+    "Mitochondrion": "mitochondrion",
+    "Nucleus": "nucleus",
+    "Peroxisome": "peroxisome",
+    "Plastid": "plastid",
+}
+"""Spelling of the headers -> ours. Proteins of two places (`Cytoplasm-Nucleus`, 23 of the validation part) are left
+out, as in the ten-class task of the authors."""
+
+
+def load(data: DataConfig, root: Path | None) -> pd.DataFrame:
+    """One of the sets above.
+
+    Raises:
+        TaskError: no such set.
+        DataError: no local copy.
+    """
+    name = known_name(data.name, [*TABLES, *_SPECIAL], "proteins")
+    frame = _SPECIAL[name](name, root) if name in _SPECIAL else _table(TABLES[name], root)
+    if SPLIT_COLUMN in frame.columns and "valid" not in set(frame[SPLIT_COLUMN]):
+        frame = with_valid(frame, frame["sequence"].tolist(), data.split_seed)
+    return limited(frame, data.limit)
+
+
+def _table(table: Table, root: Path | None) -> pd.DataFrame:
+    import pandas as pd
+
+    frames = []
+    for part, path in table.files.items():
+        frame = read_table(local_copy(path, root, table.origin)).rename(columns=table.renamed)
+        frames.append(frame.assign(**{SPLIT_COLUMN: part}) if part else frame)
+    return pd.concat(frames, ignore_index=True)
+
+
+def _deepsol(name: str, root: Path | None) -> pd.DataFrame:
+    """Sequences and labels lie in files of their own, line beside line."""
+    import pandas as pd
+
+    frames = []
+    for part, file in (("train", "val"), ("test", "test")):
+        lines = []
+        for kind in ("src", "tgt"):
+            path = local_copy(f"protein_solubility_{name}/{file}_{kind}.gz", root, DEEPSOL)
+            with gzip.open(path, "rt", encoding="utf-8") as text:
+                lines.append(text.read().split())
+        if len(lines[0]) != len(lines[1]):
+            raise DataError(f"{len(lines[0])} sequences and {len(lines[1])} labels", where=str(path))
+        frames.append(pd.DataFrame({"sequence": lines[0], "soluble": lines[1], SPLIT_COLUMN: part}))
+    return pd.concat(frames, ignore_index=True)
+
+
+def _gb1(name: str, root: Path | None) -> pd.DataFrame:
+    """All splits hold the same rows in the same order; each becomes a column that says train, valid or test."""
+    import pandas as pd
+
+    frame = pd.DataFrame()
+    with zipfile.ZipFile(local_copy("protein_flip/gb1_splits.zip", root, FLIP)) as archive:
+        for split in GB1_SPLITS:
+            with archive.open(f"splits/{split}.csv") as file:
+                rows = pd.read_csv(file, dtype=str, keep_default_na=False)
+            if frame.empty:
+                domain = rows["sequence"].str[:GB1_DOMAIN]
+                frame = pd.DataFrame({"sequence": rows["sequence"], "domain": domain, "fitness": rows["target"]})
+            frame[split] = rows["set"].where(rows["validation"] != "True", "valid")
+    return frame
+
+
+def _deeploc(name: str, root: Path | None) -> pd.DataFrame:
+    """Headers read `>ACCESSION Location-S test`; after the dash: membrane-bound, soluble or unknown."""
+    import pandas as pd
+
+    frames = []
+    for part, file in (("train", "deeploc_our_val_set"), ("test", DEEPLOC_TESTS[name])):
+        path = local_copy(f"protein_localization_deeploc_part/{file}.fasta.gz", root, DEEPLOC)
+        rows = read_table(path)
+        said = rows["description"].str.split(" ").str[0].str.rsplit("-", n=1)
+        places = {"location": said.str[0].map(DEEPLOC_LOCATIONS), "membrane": said.str[1], SPLIT_COLUMN: part}
+        frames.append(rows[["id", "sequence"]].assign(**places).dropna(subset="location"))
+    return pd.concat(frames, ignore_index=True)
+
+
+_SPECIAL: dict[str, Callable[[str, Path | None], pd.DataFrame]] = {
+    "deepsol": _deepsol,
+    "flip_gb1": _gb1,
+    **dict.fromkeys(DEEPLOC_TESTS, _deeploc),
+}
