@@ -107,9 +107,11 @@ def _annotations(store: Any) -> pd.DataFrame:
 
     observed = store["obs"]
     if not hasattr(observed, "keys"):
-        raise KeyError("obs is of an old form; write the file anew with anndata 0.8 or later")
-    columns = [name for name in observed.attrs["column-order"] if name in observed]
-    return pd.DataFrame({"cell": _values(observed[observed.attrs["_index"]])} | {c: _values(observed[c]) for c in columns})
+        hint = "write the file anew with anndata 0.8 or later"
+        raise DataError("obs is stored in an old form", where=str(store.filename), hint=hint)
+    columns = {name: observed[name] for name in observed.attrs["column-order"] if name in observed}
+    nodes = {"cell": observed[observed.attrs["_index"]], **columns}
+    return pd.DataFrame({name: _values(node) for name, node in nodes.items()})
 
 
 def _values(node: Any) -> list[Any]:

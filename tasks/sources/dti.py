@@ -10,7 +10,7 @@
     human_random human_cold   dti_human_drugban/{random,cold}_{train,val,test}   interacts
 
 * Davis and KIBA come as DeepDTA (Öztürk et al. 2018) divided them: one test fold and five training folds over pairs.
-  Its authors trained on four folds and chose on the fifth, in turn; here `train_fold0` is valid. `fold` says each row's.
+  Its authors trained on four folds and chose on the fifth, in turn; here `train_fold0` is valid. `fold` keeps the name.
 * BindingDB Kd is DeepAffinity's (Karimi et al. 2019). It names no validation rows: a tenth of its training rows, drawn
   with `data.split_seed`, is valid, whatever is judged.
 * Human is DrugBAN's (Bai et al. 2023): `random` divides pairs, `cold` keeps test drugs and test proteins out of train.

@@ -8,9 +8,9 @@ Below `paths.data` are looked for:
 
 deepchem downloads what is not there. Columns: `smiles`, and the targets under the names that deepchem gives them.
 
-The raw files of HIV, Tox21 and ClinTox name some molecules more than once. They are brought to the size that is
-published (41,127, 7,831 and 1,484), one row for each SMILES: in Tox21 a label is 1 if any of the rows says so, and known
-if any of them knows it; elsewhere the first row counts.
+The raw files of HIV, Tox21 and ClinTox name some molecules more than once. They are brought to the usual sizes (41,127,
+7,831 and 1,484), one row for each SMILES: in Tox21 a label is 1 if any of the rows says so, and known if any of them
+knows it; elsewhere the first row counts. The given files hold the same labels, but for 2 of Tox21's 160 molecules.
 """
 
 from __future__ import annotations
