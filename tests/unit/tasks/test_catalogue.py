@@ -1,0 +1,117 @@
+"""The catalogue as a whole: every task says all that its reader needs, and its example row goes through its prompt."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+
+from mammal.tasks import catalogue
+from mammal.tasks.data import load_dataset
+from mammal.tasks.errors import DataError
+from mammal.tasks.metrics import METRICS
+from mammal.tasks.registry import load_task
+from mammal.tasks.schema import TaskConfig
+from mammal.tasks.splits import WAYS
+from mammal.tasks.task import Task, build_task
+from mammal.tokenization import Tokenizer
+
+FOLDER = Path(str(files("mammal.configs"))) / "task"
+NAMES = sorted(file.stem for file in FOLDER.glob("*.yaml") if not file.stem.startswith("_"))
+CONFIGS = {name: load_task(name) for name in NAMES}
+OWN = [name for name in NAMES if not CONFIGS[name].prompt.raw]
+"""Tasks of our own tokenizer; published prompts and alphabets are held to theirs in tests/golden."""
+ROWS = 40
+"""Rows of each set that are read, so that all of them take seconds."""
+
+
+def ready(config: TaskConfig, tokenizer: Tokenizer) -> Task:
+    """The task, with a label scale where training would fit one."""
+    task = build_task(config, tokenizer)
+    if task.kind == "regression" and not task.state().get("scales"):
+        task.load_state({"scales": {column: {"mean": 0.0, "std": 1.0} for column in task.target_columns}})
+    return task
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_task_is_complete(name: str):
+    config = CONFIGS[name]
+    assert config.name == name, "the file bears the name of its task"
+    for key in ("about", "licence", "citation", "example"):
+        assert getattr(config, key), f"{key} is missing"
+    assert config.version >= 1
+    assert config.kind == "denoising" or config.metrics, "metrics are missing"
+    assert config.kind != "regression" or config.unit, "a number needs a unit"
+    assert config.data.split in WAYS or config.data.split.startswith("deepchem:")
+    assert len(config.about) <= 140 and not config.about.endswith("."), "about is one short line"
+    assert catalogue.modality(config) in catalogue.MODALITIES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_task_has_a_published_figure_or_says_why_not(name: str):
+    told = CONFIGS[name].published
+    assert told.source, "where the figure stands; without one, why there is none"
+    if told.figure is not None:
+        assert told.metric and told.split, "a figure means nothing without its metric and split"
+        assert told.metric in METRICS
+
+
+def test_the_published_metric_is_one_that_we_report():
+    for name, config in CONFIGS.items():
+        assert config.published.metric is None or config.published.metric in config.metrics, name
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_the_example_is_a_row_that_encodes(name: str, tokenizer: Tokenizer):
+    config = CONFIGS[name]
+    task = ready(config, tokenizer)
+    assert set(config.example) == {*task.columns, *task.target_columns}, "the columns of the prompt, and no others"
+    encoding = task.encode(config.example, target=True).input
+    assert tokenizer.unk_id not in encoding.ids_L
+    assert tokenizer.eos_id == encoding.ids_L[-1], "nothing was cut"
+
+
+def test_the_tags_of_a_prompt_tell_its_task():
+    """A model that learns many tasks tells them apart by their tags and entities alone."""
+    targets: dict[str, dict[str, list[str]]] = {}
+    for name in OWN:
+        prompt = CONFIGS[name].prompt
+        targets.setdefault(prompt.input, {}).setdefault(str(prompt.target), []).append(name)
+    assert [asked for asked in targets.values() if len(asked) > 1] == [], "one input, asked for different things"
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_rows_of_the_real_data_encode(name: str, shared: Path, tokenizer: Tokenizer):
+    config = load_task(name, {"data": {"limit": ROWS}})
+    try:
+        frame = load_dataset(config.data, {"data": shared / "data"})
+    except DataError as error:
+        if "not installed" in str(error) or not (shared / "data").is_dir():
+            pytest.skip(str(error))
+        raise
+    task = ready(config, tokenizer)
+    rows = frame.to_dict("records")
+    readable = 0
+    for number, row in enumerate(rows):
+        try:
+            encoding = task.encode(row, number, target=True).input
+        except DataError:  # an invalid molecule or an empty label: training sets it aside, too
+            continue
+        readable += 1
+        assert tokenizer.unk_id not in encoding.ids_L
+    assert len(rows) <= 10 * ROWS, "data.limit is kept, file by file"
+    assert readable >= 0.9 * len(rows) > 0
+
+
+@pytest.mark.parametrize("name", [name for name in OWN if catalogue.modality(CONFIGS[name]) == "DNA"])
+def test_dna_is_written_without_unknowns(name: str, shared: Path, tokenizer: Tokenizer):
+    if not (shared / "data").is_dir():
+        pytest.skip("no local copies of public data")
+    config = CONFIGS[name]
+    task = ready(config, tokenizer)
+    rows = load_dataset(config.data, {"data": shared / "data"}).to_dict("records")[::20]
+    prompts = [(number, row, task.render_for_encoding(row)) for number, row in enumerate(rows)]
+    for example in task.encode_prepared(prompts, target=False):
+        assert tokenizer.unk_id not in example.input.ids_L
+        assert example.input.ids_L[-1] == tokenizer.eos_id, "the window fits"
