@@ -117,7 +117,7 @@ def _cell_lines(root: Path | None) -> pd.DataFrame:
 
     file = local_copy(f"{GDSC}/Cell_lines_annotations_20181226.txt.gz", root, GDSC_ORIGIN)
     table = pd.read_csv(file, sep="\t", dtype=str, keep_default_na=False).drop_duplicates("depMapID")
-    lines = table.rename(columns=ATTRIBUTES).set_index("depMapID")[list(ATTRIBUTES.values())]
+    lines = table.set_index("depMapID")[list(ATTRIBUTES)].rename(columns=ATTRIBUTES)
     lines = lines.mask(lines.isin(UNANNOTATED), "")
     words = lines.apply(lambda record: [text.replace("_", " ") for text in record if text], axis=1)
     return lines.assign(attributes=["; ".join(dict.fromkeys(found)) or UNKNOWN for found in words])
