@@ -1,0 +1,79 @@
+"""Rows of test and valid that train has already: counted, refused or dropped; inputs with several labels."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mammal.tasks.data import SplitData, load_data
+from mammal.tasks.errors import DataError, TaskError
+from mammal.tasks.registry import load_task
+from mammal.tasks.splits import Split
+from mammal.tasks.splits.leaks import count_leaks, count_repeats, without_leaks
+
+PROMPT = {"input": "<BBBP><SENTINEL_ID_0> {smiles:smiles}", "target": "<SENTINEL_ID_0> {y:label}"}
+TASK = {"name": "t", "kind": "classification", "prompt": PROMPT, "labels": ["0", "1"]}
+ROWS = [
+    ("CCO", "0", "train"),
+    ("CCN", "1", "train"),
+    ("CC", "1", "train"),
+    ("CC", "1", "train"),
+    ("OCC", "1", "valid"),
+    ("CCCC", "0", "valid"),
+    ("C(O)C", "0", "test"),
+    ("CCCCC", "0", "test"),
+]
+
+
+def load(tmp_path: Path, **data: Any) -> SplitData:
+    pd.DataFrame(ROWS, columns=["smiles", "y", "split"]).to_csv(tmp_path / "mine.csv", index=False)
+    return load_data(load_task({**TASK, "data": {"path": str(tmp_path / "mine.csv"), "split": "given", **data}}))
+
+
+def test_leaks_are_reported_and_warned_of(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    with caplog.at_level(logging.WARNING):
+        loaded = load(tmp_path)
+    assert loaded.leakage == {"test": 1, "valid": 1}
+    assert loaded.record.repeats == {"repeated": 2, "conflicting": 1, "conflicting_across_parts": 1}
+    assert "1 test rows have the inputs of a training row" in caplog.text
+    assert "1 inputs have more than one label, 1 of them across parts" in caplog.text
+
+
+def test_leaks_are_refused_on_request(tmp_path: Path):
+    with pytest.raises(DataError, match=r"1 test and 1 valid rows have .* training row \(data\.leakage=drop"):
+        load(tmp_path, leakage="refuse")
+    with pytest.raises(TaskError, match=r"data\.leakage"):
+        load(tmp_path, leakage="refused")
+
+
+def test_leaks_are_dropped_on_request(tmp_path: Path):
+    loaded = load(tmp_path, leakage="drop")
+    assert [loaded.split.parts[part].tolist() for part in ("train", "valid", "test")] == [[0, 1, 2, 3], [5], [7]]
+    assert loaded.leakage == {"test": 0, "valid": 0}
+    assert loaded.split.left_out == [
+        (4, "leak: the inputs of training row 0"),
+        (6, "leak: the inputs of training row 0"),
+    ]
+    assert loaded.split.how == "given by split, 2 leaking rows left out"
+
+
+def test_a_pair_leaks_only_as_a_whole():
+    keys = {"drug": ["C", "C", "N"], "target": ["M", "K", "K"]}
+    parts = {"train": np.array([0]), "valid": np.array([], dtype=int), "test": np.array([1, 2])}
+    split = Split("by hand", parts)
+    found = count_leaks(keys, split)
+    assert (found["test"], found["test/drug"], found["test/target"]) == (0, 1, 0)
+    assert without_leaks(keys, split) is split
+
+
+def test_a_label_that_is_missing_conflicts_with_none():
+    parts = {"train": np.array([0, 1]), "valid": np.array([2]), "test": np.array([3])}
+    keys, labels = {"x": ["A", "A", "A", "B"]}, {"a": ["1", "", "1", "0"], "b": ["", "1", "1", ""]}
+    assert count_repeats(keys, labels, Split("by hand", parts))["conflicting"] == 0
+    labels["b"][2] = "0"
+    assert count_repeats(keys, labels, Split("by hand", parts))["conflicting_across_parts"] == 1

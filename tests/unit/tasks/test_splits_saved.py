@@ -1,0 +1,75 @@
+"""A split that a run saved judges the same rows again, and nothing else."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from mammal.tasks.data import SplitData, load_data
+from mammal.tasks.errors import DataError
+from mammal.tasks.registry import load_task
+
+PROMPT = {"input": "<BBBP><SENTINEL_ID_0> {smiles:smiles}", "target": "<SENTINEL_ID_0> {y:label}"}
+TASK = {"name": "t", "kind": "classification", "prompt": PROMPT, "labels": ["0", "1"]}
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    frame = pd.DataFrame({"smiles": ["C" * (n + 1) for n in range(30)] + ["bad("], "y": [n % 2 for n in range(31)]})
+    frame.to_csv(tmp_path / "mine.csv", index=False)
+    return tmp_path / "mine.csv"
+
+
+def load(path: Path, **data: Any) -> SplitData:
+    return load_data(load_task({**TASK, "data": {"path": str(path), **data}}))
+
+
+@pytest.mark.parametrize("name", ["t.json.gz", "t.json"])
+def test_a_saved_split_comes_back_row_for_row(table: Path, tmp_path: Path, name: str):
+    made = load(table, split="scaffold")
+    made.record.save(tmp_path / "splits" / name)
+    again = load(table, split_file=str(tmp_path / "splits" / name), split_seed=5)
+    assert again.split.hash == made.split.hash and again.split.how == "scaffold"
+    assert again.split.left_out == made.split.left_out and len(made.split.left_out) == 1
+    first = (tmp_path / "splits" / name).read_bytes()
+    again.record.save(tmp_path / "splits" / name)
+    assert (tmp_path / "splits" / name).read_bytes() == first
+
+
+def test_the_record_tells_sizes_and_leaks(table: Path):
+    told = load(table, split="scaffold").record.summary()
+    assert sum(told["rows"].values()) == 31 and told["rows"]["left_out"] == 1
+    assert told["leakage"] == {"test": 0, "valid": 0} and len(told["hash"]) == 64
+    json.dumps(told)
+
+
+def changed(file: Path) -> None:
+    whole = json.loads(gzip.decompress(file.read_bytes()))
+    whole["parts"]["test"], whole["parts"]["train"] = whole["parts"]["train"], whole["parts"]["test"]
+    file.write_bytes(gzip.compress(json.dumps(whole).encode()))
+
+
+def test_a_file_that_was_changed_or_belongs_elsewhere_is_refused(table: Path, tmp_path: Path):
+    file = tmp_path / "t.json.gz"
+    load(table, split="random").record.save(file)
+    text = table.read_text()
+    table.write_text(text.replace("CCCC,", "CCCCO,"))
+    with pytest.raises(DataError, match="other cells in smiles"):
+        load(table, split_file=str(file))
+    table.write_text(text + "CCN,1\n")
+    with pytest.raises(DataError, match="31 rows; this one has 32"):
+        load(table, split_file=str(file))
+    table.write_text(text)
+    changed(file)
+    with pytest.raises(DataError, match="changed or damaged"):
+        load(table, split_file=str(file))
+    file.write_bytes(b"no gzip")
+    with pytest.raises(DataError, match="no saved split"):
+        load(table, split_file=str(file))
+    with pytest.raises(DataError, match=r"did you mean t\.json\.gz"):
+        load(table, split_file=str(tmp_path / "u.json.gz"))
