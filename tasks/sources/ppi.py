@@ -5,18 +5,20 @@
     dscript         protein_a protein_b interacts split    trained on the yeast pairs, tested on those of E. coli
     dscript_yeast   protein_a protein_b interacts          STRING pairs, ten that don't interact for each that does
     dscript_ecoli   protein_a protein_b interacts          (Sledzieski et al. 2021)
-    skp1102s        partner wild_type mutant ddg …         one residue mutated in one of two chains (MuPIPR,
-    skp1402m        chain_a chain_b mutant_a mutant_b ddg … one or more in either chain   Zhou et al. 2020)
-    skempi_v2       chain_a chain_b mutant_a mutant_b ddg … SKEMPI v2 where sequences are at hand (see below)
+    skp1102s        partner wild_type mutant ddg           one residue of one chain mutated (MuPIPR: Zhou et al. 2020)
+                    complex fold
+    skp1402m        chain_a chain_b mutant_a mutant_b      one or more residues of either chain mutated (the same)
+                    ddg complex fold
+    skempi_v2       the same                               SKEMPI v2 where sequences are at hand (see below)
 
 `ddg` is the binding free energy of the mutant complex less that of the wild type in kcal/mol: positive where binding
 becomes weaker. The three sets of mutants also have `complex` (PDB id, for group splits) and `fold`, ten seeded folds.
-In PIPR's and the mutants' sets the folds are ours, for the papers name their number but not their rows.
+In PIPR's and the mutants' sets the folds are ours, for the papers name their number but not their rows. Pairs in either
+order, repeated measurements of a mutant, and a mutation and its reversal share a fold.
 
 SKEMPI v2 has no sequences. MuPIPR's files have those of 228 chains, numbered as SKEMPI's cleaned mutations are, which
 covers the complexes of two chains (one a side) that its own sets use: 2,396 of 7,085 rows, and in every one of them the
-wild-type residues are where the mutations say. Rows without a measured affinity are left out. Repeated measurements of
-one mutant share a fold.
+wild-type residues are where the mutations say. Rows without a measured affinity are left out.
 """
 
 from __future__ import annotations
@@ -78,12 +80,9 @@ def load(data: DataConfig, root: Path | None) -> pd.DataFrame:
         frame = _across_species(root, seed)
     elif name.startswith("dscript_"):
         frame = _dscript(name.removeprefix("dscript_"), root)
-    elif name == "skempi_v2":
-        frame = _skempi(root)
-        frame = with_folds(frame, frame[CHAINS].agg("|".join, axis=1).tolist(), MUTANT_FOLDS, seed)
     else:
-        frame = _mutants(name.replace("skp", "SKP"), root)
-        frame = with_folds(frame, [str(row) for row in frame.index], MUTANT_FOLDS, seed)
+        frame = _skempi(root) if name == "skempi_v2" else _mutants(name.replace("skp", "SKP"), root)
+        frame = with_folds(frame, _either_way(frame), MUTANT_FOLDS, seed)
     return limited(frame, data.limit)
 
 
@@ -126,6 +125,12 @@ def _joined(pairs: pd.DataFrame, sequences: dict[str, str], file: Path) -> pd.Da
 def _unordered(frame: pd.DataFrame) -> list[str]:
     """A key that is the same for A with B and for B with A."""
     return ["|".join(sorted(pair)) for pair in zip(*(frame[column] for column in PAIR), strict=True)]
+
+
+def _either_way(frame: pd.DataFrame) -> list[str]:
+    """A key that is the same for a mutation and its reversal, where the mutant is listed as the wild type."""
+    complexes = zip(*(frame[column] for column in CHAINS), strict=True)
+    return ["|".join(sorted((f"{a}+{b}", f"{mutant_a}+{mutant_b}"))) for a, b, mutant_a, mutant_b in complexes]
 
 
 def _mutants(name: str, root: Path | None) -> pd.DataFrame:
