@@ -5,6 +5,7 @@
     classification   prediction    the label as the file spells it
                      probability   of the last of two labels; of the predicted one, where there are more
     generation       text, score   the score is the log-likelihood
+                     prediction    instead of text, where the target holds a number: in the unit of the training file
 
 A task with several target columns has each of them as `TARGET_prediction`, and so on.
 """
@@ -59,7 +60,10 @@ def _fields(task: Task, target: str, every_label: bool) -> dict[str, tuple[Holds
         fields = {"prediction": ("text", lambda p: p.label), "probability": ("number", lambda p: p.probability)}
         every = enumerate(task.config.labels) if every_label else ()
         return fields | {f"probability_{label}": ("number", _of_label(i)) for i, label in every}
-    return {"text": ("text", lambda p: p.text), "score": ("number", lambda p: p.score)}
+    said: dict[str, tuple[Holds, Read]] = {"text": ("text", lambda p: p.text)}
+    if target in task.number_targets:
+        said = {"prediction": ("number", lambda p: p.value)}
+    return said | {"score": ("number", lambda p: p.score)}
 
 
 def _of_label(index: int) -> Read:

@@ -76,10 +76,6 @@ class Predict(Question):
         every_label: bool = False,
         prefix: str = "",
     ):
-        if vocabulary and every_label and len(task.config.labels) == 2:
-            raise ConfigError(
-                "two classes among all tokens: only the last one's probability is given", hint="every_label=False"
-            )
         if vocabulary:
             task = variant(task, {"probability": "vocabulary"}, calibrated=False)
         self.model, self.task, self.pace = model, task, pace
@@ -201,7 +197,7 @@ class Generate(Question):
         if self.task is None or self._fields is None:
             ids = [token for token in sample.ids if token != self.tokenizer.eos_id]
             return self.tokenizer.decode(ids), sample.score
-        said = self.task.decode_generated(sample.ids, 0, sample.score)
+        said = self.task.decode_generated(sample.ids, 0, sample.score, sample.values)
         return tuple(read(said) for read in self._fields.values())
 
 

@@ -39,7 +39,7 @@ def predict_rows(
     if task.target_is_text:
         generated = generate_rows(model, encoder, rows, declared_generation(task), pace=pace, progress=progress)
         return [
-            Prediction(row_id, error=given.reason) if isinstance(given, Refused) else _spelt(task, row_id, given[0])
+            Prediction(row_id, error=given.reason) if isinstance(given, Refused) else spelt(task, row_id, given[0])
             for row_id, given in enumerate(generated)
         ]
 
@@ -107,10 +107,15 @@ def score_rows(
 
 @dataclass(frozen=True)
 class Sample:
-    """One generated sequence: its token ids up to the end, and the score that decoding gave it."""
+    """One generated sequence: its token ids up to the end, and the score that decoding gave it.
+
+    Attributes:
+        values: one for each id, NaN where it carries none; None for models whose decoder gives no numbers.
+    """
 
     ids: tuple[int, ...]
     score: float | None
+    values: tuple[float, ...] | None = None
 
 
 def generate_rows(
@@ -143,10 +148,8 @@ def generate_rows(
 def _drawing(model: MammalModel, config: GenerationConfig) -> Callable[[Batch], Sequence[list[Sample]]]:
     def answer(batch: Batch) -> Sequence[list[Sample]]:
         made = generate(model, batch.to(model.device), replace(config, allowed_ids=batch.candidates_V))
-        return [
-            [Sample(tuple(ids.tolist()), score) for ids, score in zip(row_ids, row_scores, strict=True)]
-            for row_ids, row_scores in zip(made.ids_list, made.scores, strict=True)
-        ]
+        values = made.values_list or [[None] * len(row_ids) for row_ids in made.ids_list]
+        return [list(map(_sample, *row)) for row in zip(made.ids_list, made.scores, values, strict=True)]
 
     return answer
 
@@ -156,8 +159,13 @@ def derived_seed(*numbers: int) -> int:
     return int(np.random.SeedSequence(list(numbers)).generate_state(1, np.uint32)[0])
 
 
-def _spelt(task: Task, row_id: int, sample: Sample) -> Prediction:
-    return task.decode_generated(sample.ids, row_id, sample.score)
+def _sample(ids: np.ndarray, score: float, values: np.ndarray | None) -> Sample:
+    return Sample(tuple(ids.tolist()), score, None if values is None else tuple(values.tolist()))
+
+
+def spelt(task: Task, row_id: int, sample: Sample) -> Prediction:
+    """What a generated sequence says, in the user's terms."""
+    return task.decode_generated(sample.ids, row_id, sample.score, sample.values)
 
 
 def declared_generation(task: Task) -> GenerationConfig:
@@ -170,6 +178,7 @@ def declared_generation(task: Task) -> GenerationConfig:
         temperature=asked.temperature,
         top_k=asked.top_k or None,
         top_p=asked.top_p,
+        scalar_id=task.tokenizer.scalar_id if "values" in task.wants else None,
     )
 
 

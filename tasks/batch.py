@@ -26,13 +26,16 @@ class Batch:
         wants: what the heads must give: any of "logits", "values", "hidden".
         ids_BL, mask_BL: int64 encoder ids; mask False on padding.
         values_BL, has_value_BL: float32 values added to the embeddings where `has_value_BL`; both None if none has.
-        embeddings: (row, first position, vectors [n, W']) for each external embedding.
+        embeddings: (row, first position, name, vectors [n, W']) for each external embedding.
         decoder_ids_DT, decoder_mask_DT: decoder inputs, `<DECODER_START>` first; None in encoder mode.
         decoder_values_DT, decoder_has_value_DT: values carried by decoder inputs.
         decoder_rows_D: encoder row that each decoder row reads; None means row i reads row i.
         read_DR: positions (encoder mode: of L; decoder mode: of T) where heads are read, -1 where a row has fewer.
         labels_DR: int64 token labels at the read positions, IGNORE where none; None at inference.
         label_values_DR: float32 value labels at the read positions, NaN where none; None at inference.
+        label_bounds_DR: int8 beside them: 1 where the truth is the label or more (a cell such as ">10"), -1 where it is
+            the label or less, 0 where it is the label; None: 0 throughout.
+        label_weights_DR: float32 weights of the token labels in the loss; None: 1 throughout.
         candidates_V: sorted int64 ids that the token head scores; None: the whole vocabulary.
         row_ids: the caller's name of each encoder row.
         task: the task's name.
@@ -45,7 +48,7 @@ class Batch:
     read_DR: Tensor
     values_BL: Tensor | None = None
     has_value_BL: Tensor | None = None
-    embeddings: tuple[tuple[int, int, Tensor], ...] = ()
+    embeddings: tuple[tuple[int, int, str, Tensor], ...] = ()
     decoder_ids_DT: Tensor | None = None
     decoder_mask_DT: Tensor | None = None
     decoder_values_DT: Tensor | None = None
@@ -53,6 +56,8 @@ class Batch:
     decoder_rows_D: Tensor | None = None
     labels_DR: Tensor | None = None
     label_values_DR: Tensor | None = None
+    label_bounds_DR: Tensor | None = None
+    label_weights_DR: Tensor | None = None
     candidates_V: Tensor | None = None
     row_ids: tuple[object, ...] = ()
     task: str = ""
@@ -76,7 +81,7 @@ class Batch:
         changed: dict[str, Any] = {
             f.name: change(v) for f in fields(self) if isinstance(v := getattr(self, f.name), Tensor)
         }
-        changed["embeddings"] = tuple((row, start, change(vectors)) for row, start, vectors in self.embeddings)
+        changed["embeddings"] = tuple((*place, change(vectors)) for *place, vectors in self.embeddings)
         return replace(self, **changed)
 
 

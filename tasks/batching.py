@@ -16,13 +16,19 @@ RowError = tuple[object, str]
 
 
 def encode_rows(
-    task: Task, rows: Sequence[Row], row_ids: Sequence[object] | None = None, *, target: bool = False
+    task: Task,
+    rows: Sequence[Row],
+    row_ids: Sequence[object] | None = None,
+    *,
+    target: bool = False,
+    judged: bool = False,
 ) -> tuple[list[Example], list[RowError]]:
     """Encode rows; each ends up either among the examples or among the errors, both in the order given.
 
     Args:
         row_ids: the caller's names of the rows; default 0, 1, 2 …
-        target: add what training needs.
+        target: add what the loss needs, and leave out what it does not.
+        judged: with `target`: keep all that `decode` reads (see `Task.encode`).
     """
     ids = list(range(len(rows))) if row_ids is None else list(row_ids)
     rendered, errors = [], {}
@@ -32,12 +38,12 @@ def encode_rows(
         except MammalError as error:
             errors[position] = str(error)
     try:
-        examples = task.encode_prepared([item for _, item in rendered], target=target)
+        examples = task.encode_prepared([item for _, item in rendered], target=target, judged=judged)
     except MammalError:
         examples = []
         for position, item in rendered:
             try:
-                examples += task.encode_prepared([item], target=target)
+                examples += task.encode_prepared([item], target=target, judged=judged)
             except MammalError as error:
                 errors[position] = str(error)
     return examples, [(ids[position], errors[position]) for position in sorted(errors)]

@@ -6,13 +6,14 @@ Shapes: N rows, C classes.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from mammal.tasks.metrics import Answers
+    from mammal.tasks.answers import Answers
 
 MINIMUM_ROWS = 20
 """Fewer validation rows than this teach a calibration nothing; none is fitted."""
@@ -27,6 +28,9 @@ class ClassCalibration:
     inverse temperature (Guo et al. 2017).
 
     Attributes:
+        class_weights: more than two classes: what the loss counted each class by, if it did. A model trained so gives
+            probabilities that are multiplied by these weights, so they are divided by them first (Elkan 2001). With
+            two classes the shift takes that in.
         threshold: two classes: the positive label from this calibrated probability on; it maximises the Matthews
             correlation on the validation rows.
     """
@@ -34,16 +38,23 @@ class ClassCalibration:
     slope: float
     shift: float = 0.0
     threshold: float = 0.5
+    class_weights: tuple[float, ...] = ()
 
     @classmethod
-    def fit(cls, answers: Answers) -> ClassCalibration | None:
-        """Fitted by maximum likelihood; None with too few rows or a single class."""
+    def fit(cls, answers: Answers, weights_C: np.ndarray | None = None) -> ClassCalibration | None:
+        """Fitted by maximum likelihood; None with too few rows or a single class.
+
+        Args:
+            weights_C: what the loss counted each class by; None: alike.
+        """
         truth_N, probability_NC = answers.truth_N, answers.probability_NC
         assert probability_NC is not None, "classification answers hold probabilities"
         if len(truth_N) < MINIMUM_ROWS or len(np.unique(truth_N)) < 2:
             return None
         if probability_NC.shape[1] > 2:
-            return cls(_temperature(probability_NC, truth_N))
+            weights = () if weights_C is None else tuple(weights_C.tolist())
+            logp_NC = _unweighted(np.log(np.maximum(probability_NC, _TINY)), weights)
+            return cls(_temperature(logp_NC, truth_N), class_weights=weights)
         slope, shift = _platt(_log_odds(probability_NC[:, 1]), truth_N)
         fitted = cls(slope, shift)
         calibrated_N = _sigmoid(slope * _log_odds(probability_NC[:, 1]) + shift)
@@ -52,16 +63,19 @@ class ClassCalibration:
     def apply(self, logp_C: np.ndarray) -> np.ndarray:
         """Calibrated probabilities [C] from log-probabilities [C]."""
         if len(logp_C) > 2:
-            return _softmax(self.slope * logp_C)
+            return _softmax(self.slope * _unweighted(logp_C, self.class_weights))
         positive = _sigmoid(self.slope * _log_odds(np.exp(logp_C[1])) + self.shift)
         return np.array([1 - positive, positive])
 
-    def state(self) -> dict[str, float]:
-        return asdict(self)
+    def state(self) -> dict[str, Any]:
+        """As plain values; class weights only where there are any."""
+        weights = {"class_weights": list(self.class_weights)} if self.class_weights else {}
+        return {"slope": self.slope, "shift": self.shift, "threshold": self.threshold} | weights
 
     @classmethod
-    def from_state(cls, state: dict[str, Any]) -> ClassCalibration:
-        return cls(**{name: float(value) for name, value in state.items()})
+    def from_state(cls, state: Mapping[str, Any]) -> ClassCalibration:
+        weights = tuple(float(weight) for weight in state.get("class_weights", ()))
+        return cls(float(state["slope"]), float(state["shift"]), float(state["threshold"]), weights)
 
 
 @dataclass(frozen=True)
@@ -132,10 +146,13 @@ def _platt(log_odds_N: np.ndarray, truth_N: np.ndarray) -> tuple[float, float]:
     return float(found.x[0]), float(found.x[1])
 
 
-def _temperature(probability_NC: np.ndarray, truth_N: np.ndarray) -> float:
-    from scipy.optimize import minimize_scalar
+def _unweighted(logp_NC: np.ndarray, weights: tuple[float, ...]) -> np.ndarray:
+    """Log-probabilities, each up to a number for the row, without the weights that they were trained with."""
+    return logp_NC - np.log(weights) if weights else logp_NC
 
-    logp_NC = np.log(np.maximum(probability_NC, _TINY))
+
+def _temperature(logp_NC: np.ndarray, truth_N: np.ndarray) -> float:
+    from scipy.optimize import minimize_scalar
 
     def loss(log_slope: float) -> float:
         scaled = np.exp(log_slope) * logp_NC

@@ -45,9 +45,9 @@ def collate(
         values_BL=values_BL,
         has_value_BL=has_value_BL,
         embeddings=tuple(
-            (row, start, torch.as_tensor(vectors, dtype=torch.float32))
+            (row, e.start, e.name, torch.tensor(e.vectors_XW, dtype=torch.float32))
             for row, example in enumerate(examples)
-            for start, vectors in example.input.embeddings
+            for e in example.input.embeddings
         ),
         candidates_V=None if candidates_V is None else torch.as_tensor(candidates_V, dtype=torch.int64),
         row_ids=tuple(e.row_id for e in examples),
@@ -64,6 +64,8 @@ def _encoder_parts(examples: Sequence[Example]) -> dict[str, Any]:
         "read_DR": _pad(reads, -1, torch.int64),
         "labels_DR": _pad_optional(labels, IGNORE, torch.int64),
         "label_values_DR": _pad_optional(values, float("nan"), torch.float32),
+        "label_bounds_DR": _pad_sparse([e.label_bounds_R for e in examples], reads, 0, torch.int8),
+        "label_weights_DR": _pad_sparse([e.label_weights_R for e in examples], reads, 1, torch.float32),
     }
 
 
@@ -76,15 +78,18 @@ def _decoder_parts(examples: Sequence[Example], pad_id: int, start_id: int) -> d
     values_DT, has_value_DT = _pad_values([_shifted_values(t) for t in targets])
     known = all(t.labels_R is not None for t in targets)
     shared = [row for row, _ in rows]
+    reads = [t.read_R for t in targets]
     return {
         "decoder_ids_DT": ids_DT,
         "decoder_mask_DT": mask_DT,
         "decoder_values_DT": values_DT,
         "decoder_has_value_DT": has_value_DT,
         "decoder_rows_D": None if shared == list(range(len(examples))) else torch.tensor(shared),
-        "read_DR": _pad([t.read_R for t in targets], -1, torch.int64),
+        "read_DR": _pad(reads, -1, torch.int64),
         "labels_DR": _pad_optional([t.labels_R for t in targets], IGNORE, torch.int64),
         "label_values_DR": _label_values(targets) if known else None,
+        "label_bounds_DR": _pad_sparse([t.bounds_R for t in targets], reads, 0, torch.int8),
+        "label_weights_DR": _pad_sparse([t.weights_R for t in targets], reads, 1, torch.float32),
     }
 
 
@@ -102,7 +107,9 @@ def _label_values(targets: Sequence[Target]) -> Tensor | None:
         return None
     values = []
     for t in targets:
-        if t.values_T is None or t.has_value_T is None:
+        if t.label_values_R is not None:
+            values.append(t.label_values_R)
+        elif t.values_T is None or t.has_value_T is None:
             values.append(np.full(len(t.read_R), np.nan, np.float32))
         else:
             values.append(np.where(t.has_value_T, t.values_T, np.nan)[t.read_R].astype(np.float32))
@@ -125,6 +132,16 @@ def _pad_values(rows: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[Tensor |
 def _pad_optional(rows: Sequence[np.ndarray | None], fill: float, dtype: torch.dtype) -> Tensor | None:
     given = [row for row in rows if row is not None]
     return _pad(given, fill, dtype) if len(given) == len(rows) else None
+
+
+def _pad_sparse(
+    rows: Sequence[np.ndarray | None], like: Sequence[np.ndarray], fill: float, dtype: torch.dtype
+) -> Tensor | None:
+    """Rows that say nothing hold `fill` throughout; None if no row says anything."""
+    if all(row is None for row in rows):
+        return None
+    filled = [np.full(len(other), fill) if row is None else row for row, other in zip(rows, like, strict=True)]
+    return _pad(filled, fill, dtype)
 
 
 def _pad(rows: Sequence[np.ndarray], fill: float, dtype: torch.dtype) -> Tensor:

@@ -11,3 +11,9 @@ class DataError(MammalError):
     """A data file, or a row of it, can't be used."""
 
     exit_code = 1
+
+
+def unfitted(name: str, what: str) -> TaskError:
+    """The error for a task that was never fitted."""
+    hint = "load the task from a bundle, or call fit(train_rows)"
+    return TaskError(f"the scale of {name}'s {what} is not known yet", hint=hint)

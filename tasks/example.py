@@ -21,6 +21,9 @@ class Target:
         read_R: the steps whose token, or value, is asked for.
         labels_R: token ids expected there, IGNORE where unknown; None at inference (`ids_T` then holds placeholders).
         values_T, has_value_T: values carried by the tokens, None if none has any.
+        label_values_R: values expected at `read_R`, NaN where unknown; None: those that the tokens there carry.
+        bounds_R: 1 or -1 where the value expected there is the least or the most that the truth can be; None: nowhere.
+        weights_R: weights of `labels_R` in the loss; None: 1.
     """
 
     ids_T: np.ndarray
@@ -28,6 +31,9 @@ class Target:
     labels_R: np.ndarray | None = None
     values_T: np.ndarray | None = None
     has_value_T: np.ndarray | None = None
+    label_values_R: np.ndarray | None = None
+    bounds_R: np.ndarray | None = None
+    weights_R: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -40,6 +46,7 @@ class Example:
         read_R: encoder mode: positions where heads are read.
         labels_R: encoder mode: token labels there, None at inference or where values alone are asked for.
         label_values_R: encoder mode: values expected there (scaled), NaN where unknown; None at inference.
+        label_bounds_R, label_weights_R: encoder mode: as `Target.bounds_R` and `Target.weights_R`.
         targets: decoder mode: one for each decoder row.
     """
 
@@ -48,6 +55,8 @@ class Example:
     read_R: np.ndarray | None = None
     labels_R: np.ndarray | None = None
     label_values_R: np.ndarray | None = None
+    label_bounds_R: np.ndarray | None = None
+    label_weights_R: np.ndarray | None = None
     targets: tuple[Target, ...] = ()
 
     @property

@@ -114,6 +114,14 @@ class CodeBook:
             rows[:, step] = shared_CPW[:, :, step - 1].argmax(axis=1)
         return rows
 
+    def classes_of(self, codes_NW: np.ndarray) -> np.ndarray:
+        """The class that each code stands for, int64 [N]; every code is one of the book's."""
+        powers_W = len(self.tokens_V) ** np.arange(self.width)[::-1]
+        keys_C = self.columns_CW @ powers_W
+        order_C = np.argsort(keys_C)
+        keys_N = np.searchsorted(self.tokens_V, codes_NW) @ powers_W
+        return order_C[np.searchsorted(keys_C, keys_N, sorter=order_C)]
+
     @cached_property
     def valid_CWV(self) -> np.ndarray:
         """Code tokens that may follow class c's first w tokens: the branches of the trie at that node."""

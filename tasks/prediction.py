@@ -12,11 +12,12 @@ class Prediction:
 
     Attributes:
         row_id: the row this belongs to, as the caller numbered it.
-        value: regression: the number, in the unit of the training file. Two classes: as `probability`.
-        label: classification: the most probable label, spelt as in the file.
+        value: regression, and generation of a number: the number, in the unit of the training file. Two classes: as
+            `probability`.
+        label: classification: the label, spelt as in the file (`ClassificationTask.answer` says which).
         probability: of `label` (more than two classes) or of the last of two labels, calibrated where the bundle
             holds a calibration.
-        probabilities: more than two classes: of every label, in the task's order.
+        probabilities: of every label, in the task's order: with more than two classes, or among all tokens.
         interval: regression: (low, high) with the bundle's conformal coverage.
         text: generation: what was generated, tags removed.
         score: generation: log-likelihood of `text`.

@@ -173,6 +173,7 @@ class TaskConfig:
             `exact` (10), `refuse` (the row is set aside).
         standardise: `off`, `check` (RDKit must parse it) or `canonical` (RDKit's canonical SMILES), for `molecules`.
         molecules: columns that hold SMILES; default: those that the template writes in the SMILES alphabet.
+        esm2: the ESM-2 model of `{column:esm2}` slots; default: the smallest, esm2_t6_8M_UR50D.
         on_unknown: what an unknown character does: `raise` sets the row aside, `warn` encodes `<UNK>`.
         checkpoint: id of a published checkpoint that reads this prompt.
         example: a row to show and to test with.
@@ -195,6 +196,7 @@ class TaskConfig:
     standardise: str = "canonical"
     molecules: list[str] | None = None
     max_len: LengthConfig = field(default_factory=LengthConfig)
+    esm2: str | None = None
     on_unknown: str = "raise"
     generation: DecodingConfig = field(default_factory=DecodingConfig)
     denoising: DenoisingConfig = field(default_factory=DenoisingConfig)
@@ -280,6 +282,8 @@ def check_values(config: TaskConfig, *, where: str | None = None) -> None:
         _check_class_weights(config, where)
     if config.kind in ("generation", "denoising") and config.mode != "decoder":
         raise TaskError(f"a {config.kind} task runs in mode decoder, not {config.mode}", where=where)
+    if not (config.unit is None or isinstance(config.unit, str | dict)):
+        raise TaskError(f"unit is {config.unit!r}", where=where, hint="text, or a mapping from target columns to text")
     if config.scale.std is not None and config.scale.std <= 0:
         raise TaskError(f"scale.std must be positive, not {config.scale.std}", where=where)
     _check_data(config.data, where)
@@ -308,6 +312,13 @@ def _check_labels(config: TaskConfig, where: str | None) -> None:
             raise TaskError(f"{name} repeats {', '.join(repeated)}", where=where)
     if config.codes and len(config.codes) != len(config.labels):
         raise TaskError(f"{len(config.codes)} codes for {len(config.labels)} labels", where=where)
+
+
+def unit_text(unit: str | Mapping[str, str] | None) -> str:
+    """A task's unit in words; empty where it has none."""
+    if isinstance(unit, Mapping):
+        return ", ".join(f"{column} in {of_column}" for column, of_column in unit.items())
+    return unit or ""
 
 
 def _check_class_weights(config: TaskConfig, where: str | None) -> None:

@@ -13,15 +13,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from torch import Tensor
 
+from mammal.tasks.answers import Answers
 from mammal.tasks.batch import Batch, ModelOutput
 from mammal.tasks.cells import Row, as_number, as_required_text, missing_column
 from mammal.tasks.chemistry import standardise
 from mammal.tasks.collate import collate
 from mammal.tasks.columns import prompt_columns
-from mammal.tasks.descriptors import DescriptorScale
-from mammal.tasks.errors import DataError, TaskError
+from mammal.tasks.errors import DataError, TaskError, unfitted
 from mammal.tasks.example import Example
-from mammal.tasks.metrics import Answers, evaluate, intervals
+from mammal.tasks.features import build_features
+from mammal.tasks.metrics import check_metrics, evaluate, intervals
 from mammal.tasks.prediction import Prediction
 from mammal.tasks.schema import TaskConfig
 from mammal.tokenization.encoding import Encoding
@@ -38,7 +39,7 @@ class Task(ABC):
     Attributes:
         config, tokenizer, template: what it was built from.
         columns: columns that a row must have for a prediction.
-        target_columns: columns that hold what is to be predicted.
+        target_columns: columns that hold what is to be predicted; number_targets: those of them that hold a number.
         molecules, sequences: columns that hold SMILES, and residues or bases.
         epoch: set by the training loop; varies what is random from pass to pass (span corruption).
 
@@ -57,14 +58,13 @@ class Task(ABC):
         self.template.lint(tokenizer=tokenizer, labels=labels, mode=config.mode)
         columns = prompt_columns(config)
         self.columns, self.target_columns = columns.inputs, columns.targets
+        scalars = [slot.column for slot in self.template.slots if slot.kind == "scalar" and slot.part == "target"]
+        self.number_targets = list(dict.fromkeys(scalars))
+        check_metrics(config.metrics, config.kind, has_numbers=bool(self.number_targets))
         self.molecules, self.sequences = frozenset(columns.molecules), frozenset(columns.sequences)
         self.numbers = frozenset(slot.column for slot in self.template.slots if slot.kind in ("scalar", "digits"))
-        self.described = [slot for slot in self.template.slots if slot.kind == "descriptors"]
-        self.descriptor_scales: dict[str, DescriptorScale] = {}
+        self.features = build_features(self.template.slots, config.esm2, self.molecules, self.sequences)
         self.epoch = 0
-        if any(slot.kind == "embeddings" for slot in self.template.slots):
-            hint = "encode prompts by hand: Tokenizer.encode(prompt, sample=...)"
-            raise TaskError("a task has nothing that computes external embeddings", hint=hint)
 
     @property
     def name(self) -> str:
@@ -99,7 +99,7 @@ class Task(ABC):
         """The prompt of a row; with `target` also the text of the answer, as it would stand on the wire."""
         values = self.prepare(row, target=target)
         prompt = self.template.render(values, target=target)
-        return replace(prompt, sample=self._described(values)) if self.described else prompt
+        return replace(prompt, sample=self._computed(values)) if self.features else prompt
 
     def render_for_encoding(self, row: Row, *, target: bool = False) -> Prompt:
         """As `render`, without a target text that `encode_prepared` does not read."""
@@ -107,11 +107,19 @@ class Task(ABC):
 
     # Prompt -> Example
 
-    def encode(self, row: Row, row_id: object = 0, *, target: bool = False) -> Example:
-        """One row, encoded; `target` adds what training needs."""
-        return self.encode_prepared([(row_id, row, self.render_for_encoding(row, target=target))], target=target)[0]
+    def encode(self, row: Row, row_id: object = 0, *, target: bool = False, judged: bool = False) -> Example:
+        """One row, encoded.
 
-    def encode_prepared(self, rendered: Sequence[tuple[object, Row, Prompt]], *, target: bool) -> list[Example]:
+        Args:
+            target: add what the loss needs, and leave out what it does not.
+            judged: with `target`: keep all that `decode` reads, so that one pass gives loss and prediction.
+        """
+        rendered = [(row_id, row, self.render_for_encoding(row, target=target))]
+        return self.encode_prepared(rendered, target=target, judged=judged)[0]
+
+    def encode_prepared(
+        self, rendered: Sequence[tuple[object, Row, Prompt]], *, target: bool, judged: bool = False
+    ) -> list[Example]:
         """Rows with their prompts, encoded together (the fast path of `encode`)."""
         limits = self.config.max_len
         how: dict[str, Any] = {"on_unknown": self.config.on_unknown}
@@ -121,15 +129,22 @@ class Task(ABC):
         if target and self.target_is_text and self.template.target is not None:
             targets = self.tokenizer.encode_batch([str(p.target) for p in prompts], max_len=limits.target, **how)
         return [
-            self.example(row_id, row, encoding, text, target=target)
+            self.example(row_id, row, encoding, text, target=target, judged=judged)
             for (row_id, row, _), encoding, text in zip(rendered, encodings, targets, strict=True)
         ]
 
     @abstractmethod
     def example(
-        self, row_id: object, row: Row, encoding: Encoding, target_text: Encoding | None, *, target: bool
+        self,
+        row_id: object,
+        row: Row,
+        encoding: Encoding,
+        target_text: Encoding | None,
+        *,
+        target: bool,
+        judged: bool = False,
     ) -> Example:
-        """Add to an encoded input what this kind reads and expects."""
+        """Add to an encoded input what this kind reads and expects; see `encode` for the arguments."""
 
     # Examples -> Batch -> loss, predictions
 
@@ -163,8 +178,14 @@ class Task(ABC):
         """One prediction for each encoder row, in order."""
         raise TaskError(f"{self.name} is a {self.kind} task: its answers are generated", hint="mammal generate")
 
-    def decode_generated(self, ids: Sequence[int], row_id: object, score: float | None = None) -> Prediction:
-        """The prediction that generated token ids make."""
+    def decode_generated(
+        self,
+        ids: Sequence[int],
+        row_id: object,
+        score: float | None = None,
+        values: Sequence[float] | None = None,
+    ) -> Prediction:
+        """The prediction that generated token ids make, with the values that they carry (NaN where one has none)."""
         raise TaskError(
             f"{self.name} is a {self.kind} task: its answers are read, not generated", hint="mammal predict"
         )
@@ -177,29 +198,33 @@ class Task(ABC):
         Raises:
             TaskError: the rows can't teach it.
         """
-        for slot in self.described:
-            self.descriptor_scales[slot.column] = DescriptorScale.fit(self._readable(rows, slot.column))
+        for key, feature in self.features.items():
+            feature.fit(self._readable(rows, _column(key)))
 
     def calibrate(self, predictions: Sequence[Prediction], rows: Sequence[Row]) -> None:  # noqa: B027
         """Fit calibration on predictions for validation rows; kinds without one do nothing."""
 
     def state(self) -> dict[str, Any]:
         """What was fitted, as plain values for the bundle's `task.yaml`."""
-        return {"descriptors": {c: s.state() for c, s in self.descriptor_scales.items()}} if self.described else {}
+        stored = {key: state for key, feature in self.features.items() if (state := feature.state())}
+        return {"features": stored} if stored else {}
 
     def load_state(self, state: Mapping[str, Any]) -> None:
         """Take back what `state` gave."""
-        stored = state.get("descriptors", {})
-        self.descriptor_scales = {column: DescriptorScale.from_state(s) for column, s in stored.items()}
+        for key, stored in state.get("features", {}).items():
+            self.features[key].load_state(stored)
 
     # Judging
 
     def metrics(self, predictions: Sequence[Prediction], rows: Sequence[Row]) -> dict[str, float]:
         """The task's metrics over rows that were answered and have a label.
 
-        With several target columns: the mean over columns under the metric's name, and `name/column` for each.
+        With several target columns: the mean over columns under the metric's name, and `name/column` for each; a column
+        for which a metric is undefined is left out. `censored` is the number of labels that were not judged because
+        they are bounds, where there are any.
         """
-        return evaluate(self.config.metrics, self.answers(predictions, rows))
+        answers = self.answers(predictions, rows)
+        return evaluate(self.config.metrics, answers) | _censored(answers)
 
     def metric_intervals(
         self, predictions: Sequence[Prediction], rows: Sequence[Row], *, samples: int = 1000, seed: int = 0
@@ -237,11 +262,12 @@ class Task(ABC):
             as_number(text, column)
         return text
 
-    def _described(self, values: Mapping[str, str]) -> dict[str, np.ndarray]:
-        """Numbers of the descriptors slots, by the name that the prompt calls them."""
-        if not self.descriptor_scales:
-            raise unfitted(self.name, "descriptors")
-        return {slot.key: self.descriptor_scales[slot.column].of(values[slot.column]) for slot in self.described}
+    def _computed(self, values: Mapping[str, str]) -> dict[str, np.ndarray]:
+        """Vectors of the feature slots, by the name that the prompt calls them."""
+        for feature in self.features.values():
+            if not feature.is_fitted:
+                raise unfitted(self.name, feature.name)
+        return {key: feature.of(values[_column(key)]) for key, feature in self.features.items()}
 
     def _readable(self, rows: Sequence[Row], column: str) -> list[str]:
         texts = []
@@ -265,10 +291,17 @@ class Task(ABC):
         return found
 
 
-def unfitted(name: str, what: str) -> TaskError:
-    """The error for a task that was never fitted."""
-    hint = "load the task from a bundle, or call fit(train_rows)"
-    return TaskError(f"the scale of {name}'s {what} is not known yet", hint=hint)
+def _censored(answers: Mapping[str, Answers]) -> dict[str, float]:
+    """How many labels are bounds, in all and by column."""
+    counts = {f"censored/{column}": float(a.censored) for column, a in answers.items() if a.censored}
+    if not counts:
+        return {}
+    return {"censored": sum(counts.values())} | (counts if len(answers) > 1 else {})
+
+
+def _column(key: str) -> str:
+    """The column of a feature slot's key, `smiles.descriptors`."""
+    return key.rpartition(".")[0]
 
 
 def build_task(config: TaskConfig, tokenizer: Tokenizer) -> Task:

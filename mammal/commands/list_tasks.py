@@ -8,7 +8,7 @@ from pathlib import Path
 from mammal import console
 from mammal.errors import ConfigError, MammalError, did_you_mean
 from mammal.tasks import catalogue
-from mammal.tasks.schema import KINDS, TaskConfig
+from mammal.tasks.schema import KINDS, TaskConfig, unit_text
 
 HEADER = ("task", "answer", "data", "split", "metric", "published", "licence")
 WIDTHS = (25, 18, 20, 8, 10, 13, 14)
@@ -98,7 +98,7 @@ def markdown(tasks: Sequence[TaskConfig]) -> list[str]:
 def _markdown_row(task: TaskConfig) -> str:
     told = task.published
     figure = f"{catalogue.published(task)}: {told.source}, {told.split}" if told.figure is not None else told.source
-    metric = f"{catalogue.measure(task)}{f' ({task.unit})' if task.unit else ''}"
+    metric = f"{catalogue.measure(task)}{f' ({unit})' if (unit := unit_text(task.unit)) else ''}"
     rights = "; ".join(filter(None, (task.licence, task.citation)))
     cells = (f"`{task.name}`", task.about, catalogue.source(task), task.data.split, metric, figure or "–", rights)
     return "| " + " | ".join(" ".join(cell.replace("|", "\\|").split()) for cell in cells) + " |"

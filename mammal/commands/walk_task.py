@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from mammal import console
 from mammal.errors import ConfigError, DataError
+from mammal.tasks.schema import unit_text
 
 if TYPE_CHECKING:
     from mammal.model.model import MammalModel
@@ -88,7 +89,7 @@ def _heading(config: TaskConfig) -> None:
         "reads": catalogue.modality(config),
         "answers": f"{catalogue.answer(config)}; {config.kind}, read from the {config.mode}",
         "labels": ", ".join(config.labels),
-        "unit": config.unit,
+        "unit": unit_text(config.unit),
         "data": catalogue.source(config),
         "split": _split(config),
         "metrics": ", ".join(config.metrics),
@@ -142,12 +143,12 @@ def _example(task: Task, number: int, why: Exception) -> tuple[Mapping[str, Any]
 def _fit_roughly(task: Task, rows: Sequence[Mapping[str, Any]]) -> None:
     """A label scale to show numbers with: of all rows, or none; training fits it on its training rows alone."""
     state = task.state()
-    if task.kind != "regression" or state.get("scales"):
+    if not task.number_targets or state.get("scales"):
         return
     if rows:
         task.fit(rows)
     else:
-        task.load_state({"scales": {column: {"mean": 0.0, "std": 1.0} for column in task.target_columns}})
+        task.load_state({"scales": {column: {"mean": 0.0, "std": 1.0} for column in task.number_targets}})
 
 
 def _columns(task: Task) -> set[str]:

@@ -2,16 +2,19 @@
 
 The class stands in the target text as its code (`<SENTINEL_ID_0><1><EOS>`). A row's decoder reads everything before the
 code and is asked for the code alone. Codes of several tokens (more than ten classes) are read teacher-forced along the
-trie of valid codes, so that probabilities are exact. Several label slots make a multi-label task: each is decoded from
-its own part of the target, over one shared encoder pass.
+trie of valid codes, so that probabilities are exact; the loss needs the path of the true class alone, and is minus the
+logarithm of the very probability that a prediction gives. Several label slots make a multi-label task: each is decoded
+from its own part of the target, over one shared encoder pass, and a missing label has no decoder row.
 
-Shapes: B rows, K target columns, C classes, W steps of a code, P decoder rows of one column, V scored tokens.
+Shapes: B rows, D decoder rows, K target columns, C classes, W steps of a code, P decoder rows of one column, V scored
+tokens.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -19,14 +22,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mammal.tasks.answers import Answers
 from mammal.tasks.batch import IGNORE, Batch, ModelOutput
 from mammal.tasks.calibration import ClassCalibration
 from mammal.tasks.cells import Row, cell, is_missing
 from mammal.tasks.errors import DataError, TaskError
 from mammal.tasks.example import Example, Target
+from mammal.tasks.imbalance import ClassWeights
 from mammal.tasks.labels import CodeBook, LabelSet
 from mammal.tasks.losses import token_loss
-from mammal.tasks.metrics import Answers
 from mammal.tasks.prediction import Prediction
 from mammal.tasks.schema import TaskConfig
 from mammal.tasks.task import Task
@@ -46,6 +50,7 @@ class ClassificationTask(Task):
         self.codes = config.codes or [label_code(i, len(self.labels)) for i in range(len(self.labels))]
         self.books = self._code_books()
         self.calibrations: dict[str, ClassCalibration] = {}
+        self.class_weights = ClassWeights(config.class_weights, self.target_columns)
         if self.mode == "encoder" and self.books[0].width > 1:
             raise TaskError("encoder mode reads classes of one token", hint="mode: decoder")
 
@@ -63,25 +68,39 @@ class ClassificationTask(Task):
         return {column: self.codes[i] for column, i in indices if i >= 0}
 
     def example(
-        self, row_id: object, row: Row, encoding: Encoding, target_text: Encoding | None, *, target: bool
+        self,
+        row_id: object,
+        row: Row,
+        encoding: Encoding,
+        target_text: Encoding | None,
+        *,
+        target: bool,
+        judged: bool = False,
     ) -> Example:
-        indices_K = self._known_indices(row) if target else None
         if self.mode == "encoder":
-            labels_R = None if indices_K is None else self._tokens_of(indices_K)
-            return Example(row_id, encoding, read_R=self.mask_positions(encoding), labels_R=labels_R)
-        if indices_K is None:
+            asked = Example(row_id, encoding, read_R=self.mask_positions(encoding))
+            return self._with_tokens(asked, self._known_indices(row)) if target else asked
+        if not target:
             return Example(row_id, encoding, targets=self._questions)
-        pairs = zip(self.books, indices_K, strict=True)
-        return Example(row_id, encoding, targets=tuple(t for book, i in pairs for t in self._answered(book, int(i))))
+        answered = self._answered if judged else self._path
+        columns = zip(self.target_columns, self.books, self._known_indices(row).tolist(), strict=True)
+        return Example(row_id, encoding, targets=tuple(t for column in columns for t in answered(*column)))
 
     def loss(self, output: ModelOutput, batch: Batch) -> Tensor:
+        """-log p of the labels, weighted by class, mean over labels; p is what `decode` gives before calibration."""
         assert output.logits_DRV is not None and batch.labels_DR is not None, "a training batch holds labels"
-        return token_loss(output.logits_DRV, batch.labels_DR, batch.candidates_V)
+        logits_DRV, width = output.logits_DRV, self.books[0].width
+        if width > 1 and batch.candidates_V is not None:
+            logits_DRV = self._branches_alone(logits_DRV, batch.labels_DR)
+        # A label's -log p is the sum over the steps of its path, of which `token_loss` takes the mean.
+        return width * token_loss(logits_DRV, batch.labels_DR, batch.candidates_V, batch.label_weights_DR)
 
     def decode(self, output: ModelOutput, batch: Batch) -> list[Prediction]:
-        """Probabilities of each row's labels."""
+        """Probabilities of each row's labels. A batch with targets must have been encoded to be `judged`."""
         assert output.logits_DRV is not None, "classification wants logits"
         book = self.books[0]
+        rows = 1 if self.mode == "encoder" else len(self.books) * len(book.prefixes_P)
+        assert len(output.logits_DRV) == len(batch) * rows, "the batch was encoded for its loss alone"
         logits_BKPWV = (
             output.logits_DRV.detach()
             .float()
@@ -91,7 +110,7 @@ class ClassificationTask(Task):
         return [self._prediction(row_id, logp_KC) for row_id, logp_KC in zip(batch.row_ids, logp_BKC, strict=True)]
 
     def fit(self, rows: Sequence[Row]) -> None:
-        """Check that training rows hold at least two classes of every column.
+        """Take balanced class weights, and check that training rows hold at least two classes of every column.
 
         Raises:
             TaskError: a column has fewer.
@@ -104,9 +123,12 @@ class ClassificationTask(Task):
             if len(present) < 2:
                 only = self.labels.labels[present[0]] if len(present) else "no label"
                 raise TaskError(f"the training rows hold only {only!r} in column {column!r}", hint="check the split")
+            self.class_weights.fit(column, indices_NK[:, k], len(self.labels))
 
     def calibrate(self, predictions: Sequence[Prediction], rows: Sequence[Row]) -> None:
         """Platt scaling and a decision threshold (two classes), temperature (more), from validation rows.
+
+        With more than two classes, what class weights did to the probabilities is taken back first.
 
         Raises:
             TaskError: the predictions were calibrated already.
@@ -114,19 +136,23 @@ class ClassificationTask(Task):
         if self.calibrations:
             raise TaskError(f"{self.name} is calibrated already", hint="call fit first, or load a fresh task")
         for column, answers in self.answers(predictions, rows).items():
-            fitted = ClassCalibration.fit(answers)
+            fitted = ClassCalibration.fit(answers, self.class_weights.of(column))
             if fitted is not None:
                 self.calibrations[column] = fitted
 
     def state(self) -> dict[str, Any]:
         calibrations = {column: c.state() for column, c in self.calibrations.items()}
-        return super().state() | {"labels": list(self.labels.labels), "calibration": calibrations}
+        stored = {"labels": list(self.labels.labels), "calibration": calibrations}
+        weights = self.class_weights.state()
+        return super().state() | stored | ({"class_weights": weights} if weights else {})
 
     def load_state(self, state: Mapping[str, Any]) -> None:
         super().load_state(state)
         labels = state.get("labels", self.labels.labels)
         if list(labels) != self.labels.labels:
             raise TaskError(f"the stored labels {list(labels)} are not the task's {self.labels.labels}")
+        if "class_weights" in state:
+            self.class_weights.load_state(state["class_weights"])
         stored = state.get("calibration", {})
         self.calibrations = {column: ClassCalibration.from_state(c) for column, c in stored.items()}
 
@@ -136,7 +162,7 @@ class ClassificationTask(Task):
             kept = [i for i, p in enumerate(predictions) if p.error is None and truth_NK[i, k] >= 0]
             said = [predictions[i].for_target(column) for i in kept]
             index = np.array([self.labels.index(p.label, column) for p in said], dtype=np.int64)
-            found[column] = Answers(truth_NK[kept, k], index, self._probabilities(said))
+            found[column] = Answers(truth_NK[kept, k], index, self._probabilities(said), np.array(kept, dtype=np.int64))
         return found
 
     def truths(self, rows: Sequence[Row]) -> np.ndarray:
@@ -166,27 +192,45 @@ class ClassificationTask(Task):
     @cached_property
     def _questions(self) -> tuple[Target, ...]:
         """The decoder rows that inference reads: each column's trie, one row for each prefix."""
-        return tuple(self._target(book, book.codes_CW[c], None) for book in self.books for c in book.prefixes_P)
+        return tuple(_target(book, c, None) for book in self.books for c in book.prefixes_P)
 
-    def _answered(self, book: CodeBook, index: int) -> list[Target]:
-        """The same decoder rows with the tokens of class `index` as labels where its path runs; none for -1."""
-        labels_PW = np.full((len(book.prefixes_P), book.width), IGNORE, dtype=np.int64)
-        if index >= 0:
-            labels_PW[book.readers_CW[index], np.arange(book.width)] = book.codes_CW[index]
+    def _path(self, column: str, book: CodeBook, index: int) -> list[Target]:
+        """The one decoder row that the loss of class `index` reads; none for -1."""
+        if index < 0:
+            return []
+        target = _target(book, index, book.codes_CW[index])
+        weights_C = self.class_weights.of(column)
+        return [target if weights_C is None else replace(target, weights_R=np.full(book.width, weights_C[index]))]
+
+    def _answered(self, column: str, book: CodeBook, index: int) -> list[Target]:
+        """The decoder rows of inference, with labels in the one whose prefix leads to class `index`; none for -1."""
+        own = book.readers_CW[index, -1] if index >= 0 else -1
+        unknown_W = np.full(book.width, IGNORE, dtype=np.int64)
         return [
-            self._target(book, book.codes_CW[c], labels_W)
-            for c, labels_W in zip(book.prefixes_P, labels_PW, strict=True)
+            target
+            for p, c in enumerate(book.prefixes_P)
+            for target in (self._path(column, book, index) if p == own else [_target(book, c, unknown_W)])
         ]
 
-    def _target(self, book: CodeBook, code_W: np.ndarray, labels_W: np.ndarray | None) -> Target:
-        first = len(book.prefix)
-        ids_T = np.concatenate((book.prefix, code_W))
-        return Target(ids_T, np.arange(first, first + book.width), labels_W)
+    def _with_tokens(self, asked: Example, indices_K: np.ndarray) -> Example:
+        """The example with each column's class as the token expected at its `<MASK>`, IGNORE where that is -1."""
+        tokens = [book.codes_CW[i, 0] if i >= 0 else IGNORE for book, i in zip(self.books, indices_K, strict=True)]
+        weights_KC = [self.class_weights.of(column) for column in self.target_columns]
+        weights = [1.0 if w_C is None else w_C[i] for w_C, i in zip(weights_KC, indices_K, strict=True)]
+        weighted = any(w_C is not None for w_C in weights_KC)
+        return replace(
+            asked,
+            labels_R=np.array(tokens, dtype=np.int64),
+            label_weights_R=np.array(weights, dtype=np.float32) if weighted else None,
+        )
 
-    def _tokens_of(self, indices_K: np.ndarray) -> np.ndarray:
-        """Code token of each column's class, IGNORE where that is -1; int64 [K]."""
-        pairs = zip(self.books, indices_K, strict=True)
-        return np.array([book.codes_CW[i, 0] if i >= 0 else IGNORE for book, i in pairs], dtype=np.int64)
+    def _branches_alone(self, logits_DWV: Tensor, labels_DW: Tensor) -> Tensor:
+        """The logits with -inf where no code goes on from the label's first steps."""
+        book, known_D = self.books[0], (labels_DW != IGNORE).all(dim=1)
+        classes_N = book.classes_of(labels_DW[known_D].cpu().numpy())
+        valid_DWV = torch.ones_like(logits_DWV, dtype=torch.bool)
+        valid_DWV[known_D] = torch.as_tensor(book.valid_CWV[classes_N], device=logits_DWV.device)
+        return logits_DWV.masked_fill(~valid_DWV, float("-inf"))
 
     def _indices(self, row: Row) -> np.ndarray:
         """Class of each target column, -1 where the cell is empty."""
@@ -221,18 +265,31 @@ class ClassificationTask(Task):
         return answers[self.target_columns[0]] if len(answers) == 1 else Prediction(row_id, by_target=answers)
 
     def answer(self, row_id: object, logp_C: np.ndarray, calibration: ClassCalibration | None = None) -> Prediction:
-        """The prediction that log-probabilities of the classes make."""
+        """The prediction that log-probabilities of the classes make.
+
+        The label is the class that the model's own probabilities favour (two classes: calibrated, above the threshold),
+        so class weights act on labels, while calibrated probabilities are those of the classes as often as they are.
+        """
         probability_C = np.exp(logp_C) if calibration is None else calibration.apply(logp_C)
-        if len(probability_C) > 2:
-            best = int(probability_C.argmax())
-            every = tuple(float(p) for p in probability_C)
+        every = tuple(float(p) for p in probability_C)
+        best = int(np.argmax(logp_C))
+        if len(every) > 2:
             return Prediction(row_id, label=self.labels.labels[best], probability=every[best], probabilities=every)
-        positive = float(probability_C[1])
-        chosen = probability_C.argmax() if calibration is None else positive >= calibration.threshold
-        return Prediction(row_id, value=positive, label=self.labels.labels[int(chosen)], probability=positive)
+        chosen = best if calibration is None else int(every[1] >= calibration.threshold)
+        # Among all tokens the two don't sum to one, so that neither follows from the other.
+        both = every if self.config.probability == "vocabulary" else None
+        label = self.labels.labels[chosen]
+        return Prediction(row_id, value=every[1], label=label, probability=every[1], probabilities=both)
 
     def _probabilities(self, said: Sequence[Prediction]) -> np.ndarray:
         if len(self.labels) > 2:
             return np.array([p.probabilities for p in said], dtype=np.float64).reshape(len(said), -1)
         positive_N = np.array([p.probability for p in said], dtype=np.float64)
         return np.stack([1 - positive_N, positive_N], axis=1)
+
+
+def _target(book: CodeBook, index: int, labels_W: np.ndarray | None) -> Target:
+    """A decoder row that runs along the path of class `index` and reads each of its steps."""
+    first = len(book.prefix)
+    ids_T = np.concatenate((book.prefix, book.codes_CW[index]))
+    return Target(ids_T, np.arange(first, first + book.width), labels_W)

@@ -3,8 +3,9 @@
     input   <SENTINEL_ID_0> and <SENTINEL_ID_1> in place of two spans, everything else as it was
     target  <SENTINEL_ID_0> first span <SENTINEL_ID_1> second span <EOS>
 
-Tags and numbers are never hidden. Spans are drawn as in T5 (Raffel et al. 2020, `random_spans_noise_mask`), from a
-generator seeded by the task's seed, the epoch and the row, so that a resumed run hides what a straight run hides.
+Tags and numbers are never hidden, and no span crosses a tag: with several entities in a prompt, each span lies within
+one of them. Spans are drawn as in T5 (Raffel et al. 2020, `random_spans_noise_mask`), from a generator seeded by the
+task's seed, the epoch and the row, so that a resumed run hides what a straight run hides.
 Shapes: L input tokens, T target tokens, N regular tokens.
 """
 
@@ -17,11 +18,11 @@ from zlib import crc32
 
 import numpy as np
 
+from mammal.tasks.answers import Answers
 from mammal.tasks.cells import Row
 from mammal.tasks.errors import DataError
 from mammal.tasks.example import Example, Target
 from mammal.tasks.kinds.generation import EOS, GenerationTask
-from mammal.tasks.metrics import Answers
 from mammal.tasks.prediction import Prediction
 from mammal.tokenization.encoding import Encoding
 from mammal.tokenization.prompt import tag
@@ -41,7 +42,14 @@ class DenoisingTask(GenerationTask):
         return np.unique(np.concatenate([self._alphabet_ids(wire), self._sentinels, eos]))
 
     def example(
-        self, row_id: object, row: Row, encoding: Encoding, target_text: Encoding | None, *, target: bool
+        self,
+        row_id: object,
+        row: Row,
+        encoding: Encoding,
+        target_text: Encoding | None,
+        *,
+        target: bool,
+        judged: bool = False,
     ) -> Example:
         if not target:
             return Example(row_id, encoding)
@@ -61,10 +69,11 @@ class DenoisingTask(GenerationTask):
         hidden_L = np.zeros(len(ids_L), dtype=bool)
         settings = self.config.denoising
         hidden_L[regular_N] = noise_mask(len(regular_N), settings.density, settings.mean_span, rng)
-        starts = np.flatnonzero(hidden_L & ~np.concatenate(([False], hidden_L[:-1])))[: len(self._sentinels)]
+        starts = np.flatnonzero(hidden_L & ~np.concatenate(([False], hidden_L[:-1])))
+        unused = self._sentinels[~np.isin(self._sentinels, ids_L)]  # the template may write some of them itself
         target: list[np.ndarray] = []
         kept_L, sentinel_ids_L = np.ones(len(ids_L), dtype=bool), ids_L.copy()
-        for sentinel, start in zip(self._sentinels, starts, strict=False):
+        for sentinel, start in zip(unused, starts, strict=False):
             visible = np.flatnonzero(~hidden_L[start:])
             end = start + int(visible[0]) if len(visible) else len(ids_L)
             target += [np.array([sentinel]), ids_L[start:end]]
@@ -75,7 +84,7 @@ class DenoisingTask(GenerationTask):
             has_value_L=encoding.has_value_L[kept_L],
             mask_L=encoding.mask_L[kept_L],
         )
-        moved = tuple((int(kept_L[:start].sum()), vectors) for start, vectors in encoding.embeddings)
+        moved = tuple(e._replace(start=int(kept_L[: e.start].sum())) for e in encoding.embeddings)
         return replace(corrupted, embeddings=moved), np.concatenate([*target, [self.tokenizer.eos_id]])
 
     @cached_property
@@ -91,13 +100,16 @@ class DenoisingTask(GenerationTask):
 def noise_mask(length: int, density: float, mean_span: float, rng: np.random.Generator) -> np.ndarray:
     """Which of `length` tokens to hide: about `density` of them, in spans of `mean_span` on average, bool [length].
 
-    At least one token is hidden and at least one is kept; the first stretch is always kept.
+    At least one token is hidden and at least one is kept. Kept and hidden stretches alternate and end with a hidden
+    one, so the whole is turned by a random offset, without which the last token would always be hidden and the first
+    never (T5's `random_roll`): every position is hidden with the same chance. A span that is turned over the end
+    becomes two.
     """
     hidden = min(max(round(length * density), 1), length - 1)
     spans = min(max(round(hidden / mean_span), 1), hidden, length - hidden)
     kept_spans, hidden_spans = _parts(length - hidden, spans, rng), _parts(hidden, spans, rng)
     lengths = np.stack([kept_spans, hidden_spans], axis=1).reshape(-1)
-    return np.repeat(np.arange(2 * spans) % 2 == 1, lengths)
+    return np.roll(np.repeat(np.arange(2 * spans) % 2 == 1, lengths), rng.integers(length))
 
 
 def _parts(total: int, parts: int, rng: np.random.Generator) -> np.ndarray:

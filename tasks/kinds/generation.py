@@ -1,25 +1,34 @@
 """Generation: the target text is produced token by token; numbers in it are read by the decoder's scalar head.
 
-Shapes: T target tokens, V scored tokens.
+Numbers of a target (`{y:scalar}`) are standardised by the training rows, as a regression's are, and come back in the
+file's unit.
+Shapes: N rows, K target columns that hold numbers, T target tokens, V scored tokens.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from torch import Tensor
 
+from mammal.tasks.answers import Answers
 from mammal.tasks.batch import Batch, ModelOutput
-from mammal.tasks.cells import Row, cell, is_missing
+from mammal.tasks.cells import Row, as_number, cell, is_missing
+from mammal.tasks.errors import DataError
 from mammal.tasks.example import Example, Target
 from mammal.tasks.losses import token_loss, value_loss
-from mammal.tasks.metrics import Answers
 from mammal.tasks.prediction import Prediction
+from mammal.tasks.scaling import Scales
+from mammal.tasks.schema import TaskConfig
 from mammal.tasks.task import Task
 from mammal.tokenization.encoding import Encoding
 from mammal.tokenization.prompt import find_tags, parse
+
+if TYPE_CHECKING:
+    from mammal.tokenization.tokenizer import Tokenizer
 
 EOS = "<EOS>"
 DIGITS = {f"<{character}>": character for character in "0123456789.+-"}
@@ -31,9 +40,18 @@ class GenerationTask(Task):
 
     target_is_text = True
 
+    def __init__(self, config: TaskConfig, tokenizer: Tokenizer):
+        super().__init__(config, tokenizer)
+        self.scales = Scales(config.name, self.number_targets, config.scale)
+
     @property
     def wants(self) -> tuple[str, ...]:
-        return ("logits", "values") if self._has_scalars else ("logits",)
+        return ("logits", "values") if self.number_targets else ("logits",)
+
+    def prepare_target(self, row: Row) -> dict[str, str]:
+        texts = super().prepare_target(row)
+        scaled = {c: self.scales[c].apply(as_number(texts[c], c), c) for c in self.number_targets}
+        return texts | {column: f"{value:.9g}" for column, value in scaled.items()}
 
     @cached_property
     def candidates_V(self) -> np.ndarray | None:
@@ -49,12 +67,19 @@ class GenerationTask(Task):
         return np.unique(np.concatenate([self._alphabet_ids(self._sample_target), self._special_ids(tags)]))
 
     def example(
-        self, row_id: object, row: Row, encoding: Encoding, target_text: Encoding | None, *, target: bool
+        self,
+        row_id: object,
+        row: Row,
+        encoding: Encoding,
+        target_text: Encoding | None,
+        *,
+        target: bool,
+        judged: bool = False,
     ) -> Example:
         if target_text is None:
             return Example(row_id, encoding)
         ids_T = target_text.ids_L.astype(np.int64)
-        values = (target_text.values_L, target_text.has_value_L) if self._has_scalars else (None, None)
+        values = (target_text.values_L, target_text.has_value_L) if self.number_targets else (None, None)
         return Example(row_id, encoding, targets=(Target(ids_T, np.arange(len(ids_T)), ids_T, *values),))
 
     def loss(self, output: ModelOutput, batch: Batch) -> Tensor:
@@ -64,37 +89,81 @@ class GenerationTask(Task):
             loss = loss + value_loss(output.values_DR, batch.label_values_DR, self.config.loss)
         return loss
 
-    def decode_generated(self, ids: Sequence[int], row_id: object, score: float | None = None) -> Prediction:
-        """Text without tags; with several target columns also each column's own part, in the template's order."""
-        chunks = [chunk for chunk in self._chunks(ids) if chunk]
-        text = "".join(chunks)
+    def decode_generated(
+        self,
+        ids: Sequence[int],
+        row_id: object,
+        score: float | None = None,
+        values: Sequence[float] | None = None,
+    ) -> Prediction:
+        """Text without tags, and numbers in the file's unit.
+
+        With several target columns also each column's own part: texts and numbers are told out in the template's order.
+        A number that was not generated, or has no value because the model's decoder has no scalar head, is None.
+        """
+        end = list(ids).index(self.tokenizer.eos_id) if self.tokenizer.eos_id in ids else len(ids)
+        chunks = [chunk for chunk in self._chunks(ids[:end]) if chunk]
+        given = zip(ids[:end], values or (), strict=False)
+        numbers = [value for token_id, value in given if token_id == self.tokenizer.scalar_id]
         if len(self.target_columns) == 1:
-            return Prediction(row_id, text=text, score=score)
-        parts = [*chunks, *[""] * len(self.target_columns)]
-        by_target = {
+            value = self._in_units(self.number_targets, numbers).get(self.target_columns[0])
+            return Prediction(row_id, value=value, text="".join(chunks), score=score)
+        texts = [column for column in self.target_columns if column not in self.number_targets]
+        said: dict[str, Prediction] = {
             column: Prediction(row_id, text=part, score=score)
-            for column, part in zip(self.target_columns, parts, strict=False)
+            for column, part in zip(texts, [*chunks, *[""] * len(texts)], strict=False)
         }
-        return Prediction(row_id, text=text, score=score, by_target=by_target)
+        read = self._in_units(self.number_targets, numbers)
+        said |= {column: Prediction(row_id, value=read.get(column), score=score) for column in self.number_targets}
+        return Prediction(row_id, text="".join(chunks), score=score, by_target=said)
+
+    def _in_units(self, columns: Sequence[str], numbers: Sequence[float]) -> dict[str, float]:
+        """Generated numbers by column, as many as there are."""
+        known = [(c, float(v)) for c, v in zip(columns, numbers, strict=False) if not np.isnan(v)]
+        return {column: self.scales[column].invert(value) for column, value in known}
+
+    def fit(self, rows: Sequence[Row]) -> None:
+        """Mean and standard deviation of the target's numbers over the training rows, unless declared."""
+        super().fit(rows)
+        if self.number_targets:
+            self.scales.fit(np.array([[self._truth(row, c) for c in self.number_targets] for row in rows], dtype=float))
+
+    def state(self) -> dict[str, Any]:
+        return super().state() | ({"scales": self.scales.state()} if self.number_targets else {})
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        super().load_state(state)
+        self.scales.load_state(state.get("scales", {}))
 
     def answers(self, predictions: Sequence[Prediction], rows: Sequence[Row]) -> dict[str, Answers]:
-        aliases, found = self.config.data.columns, {}
+        found = {}
         for column in self.target_columns:
-            pairs = [
-                (self._text(row, column), prediction.for_target(column).text)
-                for prediction, row in zip(predictions, rows, strict=True)
-                if prediction.error is None and not is_missing(cell(row, column, aliases))
-            ]
-            truth, said = zip(*pairs, strict=True) if pairs else ((), ())
-            found[column] = Answers(np.array(truth, dtype=object), np.array(said, dtype=object))
+            is_value = column in self.number_targets
+            pairs = []
+            for n, (prediction, row) in enumerate(zip(predictions, rows, strict=True)):
+                if prediction.error is None and not is_missing(cell(row, column, self.config.data.columns)):
+                    said = prediction.for_target(column)
+                    pairs.append((n, self._truth(row, column), said.value if is_value else said.text))
+            kept = [(n, truth, answer) for n, truth, answer in pairs if answer is not None and truth == truth]
+            numbers, truths, answered = zip(*kept, strict=True) if kept else ((), (), ())
+            kind = np.float64 if is_value else object
+            rows_N = np.array(numbers, dtype=np.int64)
+            found[column] = Answers(np.array(truths, dtype=kind), np.array(answered, dtype=kind), rows_N=rows_N)
         return found
 
+    def _truth(self, row: Row, column: str) -> Any:
+        """A target cell as text; of a column of numbers, its number, NaN where it has none."""
+        if column not in self.number_targets:
+            return self._text(row, column)
+        try:
+            return as_number(self._text(row, column), column)
+        except DataError:
+            return np.nan
+
     def _chunks(self, ids: Sequence[int]) -> list[str]:
-        """Runs of regular tokens up to `<EOS>`; every other special token ends a run."""
+        """Runs of regular tokens; every special token that is no digit ends a run."""
         chunks = [""]
         for token_id in ids:
-            if token_id == self.tokenizer.eos_id:
-                break
             token = self.tokenizer.token(int(token_id))
             if token in DIGITS:
                 chunks[-1] += DIGITS[token]
@@ -103,10 +172,6 @@ class GenerationTask(Task):
             else:
                 chunks[-1] += token
         return chunks
-
-    @property
-    def _has_scalars(self) -> bool:
-        return any(slot.kind == "scalar" and slot.part == "target" for slot in self.template.slots)
 
     @cached_property
     def _sample_target(self) -> str:

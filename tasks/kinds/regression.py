@@ -1,30 +1,34 @@
 """Regression: numbers read by the scalar head, at `<MASK>` in the encoder or at a `<SCALAR>` of the decoder's target.
 
-Several `{y:scalar}` slots make a multi-target task; a row's missing numbers are masked out of the loss.
-Shapes: B rows, K target columns.
+Several `{y:scalar}` slots make a multi-target task; a row's missing numbers are masked out of the loss. A cell such as
+`>10` bounds the number: the loss is then one-sided, and the row is not judged.
+Shapes: B rows, N rows of a table, K target columns.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from torch import Tensor
 
+from mammal.tasks.answers import Answers
 from mammal.tasks.batch import IGNORE, Batch, ModelOutput
 from mammal.tasks.calibration import ConformalInterval
 from mammal.tasks.cells import Row, as_number, cell, is_missing
-from mammal.tasks.errors import DataError
+from mammal.tasks.censored import EXACT, bounded_number
+from mammal.tasks.errors import DataError, TaskError
 from mammal.tasks.example import Example, Target
 from mammal.tasks.losses import value_loss
-from mammal.tasks.metrics import Answers
 from mammal.tasks.prediction import Prediction
-from mammal.tasks.scaling import Scale
+from mammal.tasks.scaling import Scales
 from mammal.tasks.schema import TaskConfig
-from mammal.tasks.task import Task, unfitted
+from mammal.tasks.task import Task
 from mammal.tokenization.encoding import Encoding
+from mammal.tokenization.errors import did_you_mean
 
 if TYPE_CHECKING:
     from mammal.tokenization.tokenizer import Tokenizer
@@ -35,10 +39,11 @@ class RegressionTask(Task):
 
     def __init__(self, config: TaskConfig, tokenizer: Tokenizer):
         super().__init__(config, tokenizer)
-        given = config.scale.mean is not None or config.scale.std is not None
-        fixed = Scale(config.scale.mean or 0.0, config.scale.std or 1.0)
-        self.scales: dict[str, Scale | None] = dict.fromkeys(self.target_columns, fixed if given else None)
-        self.fixed_scale = given
+        for column in config.unit if isinstance(config.unit, Mapping) else ():
+            if column not in self.target_columns:
+                hint = did_you_mean(column, self.target_columns, noun="target column")
+                raise TaskError(f"unit names {column!r}, which is no target", hint=hint)
+        self.scales = Scales(config.name, self.target_columns, config.scale)
         self.conformal: dict[str, ConformalInterval] = {}
         self._frame = self._target_frame() if self.mode == "decoder" else None
 
@@ -47,21 +52,29 @@ class RegressionTask(Task):
         return ("values",)
 
     def prepare_target(self, row: Row) -> dict[str, str]:
-        """Scaled numbers; a column without one is left out."""
-        known = {c: v for c, v in zip(self.target_columns, self._numbers(row), strict=True) if not np.isnan(v)}
-        return {c: f"{self._scale(c).apply(v):.9g}" for c, v in known.items()}
+        """Scaled numbers; a column without one is left out, and of a bound the number is taken."""
+        numbers = zip(self.target_columns, self._bounded(row)[0].tolist(), strict=True)
+        return {c: f"{self.scales[c].apply(v, c):.9g}" for c, v in numbers if not np.isnan(v)}
 
     def example(
-        self, row_id: object, row: Row, encoding: Encoding, target_text: Encoding | None, *, target: bool
+        self,
+        row_id: object,
+        row: Row,
+        encoding: Encoding,
+        target_text: Encoding | None,
+        *,
+        target: bool,
+        judged: bool = False,
     ) -> Example:
-        scaled_K = self._scaled(row) if target else None
-        if self._frame is None:
-            return Example(row_id, encoding, read_R=self.mask_positions(encoding), label_values_R=scaled_K)
-        return Example(row_id, encoding, targets=(self._decoder_target(self._frame, scaled_K),))
+        scaled_K, bounds_K = self._labels(row) if target else (None, None)
+        if self._frame is not None:
+            return Example(row_id, encoding, targets=(_decoder_target(self._frame, scaled_K, bounds_K),))
+        read_R = self.mask_positions(encoding)
+        return Example(row_id, encoding, read_R=read_R, label_values_R=scaled_K, label_bounds_R=bounds_K)
 
     def loss(self, output: ModelOutput, batch: Batch) -> Tensor:
         assert output.values_DR is not None and batch.label_values_DR is not None, "a training batch holds values"
-        return value_loss(output.values_DR, batch.label_values_DR, self.config.loss)
+        return value_loss(output.values_DR, batch.label_values_DR, self.config.loss, batch.label_bounds_DR)
 
     def decode(self, output: ModelOutput, batch: Batch) -> list[Prediction]:
         assert output.values_DR is not None, "regression wants values"
@@ -69,71 +82,89 @@ class RegressionTask(Task):
         return [self._prediction(row_id, values_K) for row_id, values_K in zip(batch.row_ids, values_BK, strict=True)]
 
     def fit(self, rows: Sequence[Row]) -> None:
-        """Mean and standard deviation of each target over the training rows, unless the declaration gives them."""
+        """Mean and standard deviation of each target over the measured numbers of the training rows (bounds left out),
+        unless the declaration gives them."""
         super().fit(rows)
         self.conformal = {}
-        if self.fixed_scale:
-            return
-        numbers_NK = self.truths(rows)
-        for k, column in enumerate(self.target_columns):
-            self.scales[column] = Scale.fit(numbers_NK[:, k], column)
+        numbers_NK, bounds_NK = self._table(rows)
+        self.scales.fit(np.where(bounds_NK == EXACT, numbers_NK, np.nan))
 
     def calibrate(self, predictions: Sequence[Prediction], rows: Sequence[Row]) -> None:
-        """Split-conformal intervals from validation rows."""
-        fitted = {c: ConformalInterval.fit(a.truth_N, a.answer_N) for c, a in self.answers(predictions, rows).items()}
-        self.conformal = {column: interval for column, interval in fitted.items() if interval is not None}
+        """Split-conformal intervals from validation rows, of equal width where the scale is linear (`scale.log`)."""
+        self.conformal = {}
+        for column, answers in self.answers(predictions, rows).items():
+            line = np.vectorize(self.scales[column].line, otypes=[np.float64])
+            fitted = ConformalInterval.fit(line(answers.truth_N), line(answers.answer_N)) if len(answers) else None
+            if fitted is not None:
+                self.conformal[column] = fitted
 
     def state(self) -> dict[str, Any]:
-        scales = {c: s.state() for c, s in self.scales.items() if s is not None}
         conformal = {c: i.state() for c, i in self.conformal.items()}
-        return super().state() | {"unit": self.config.unit, "scales": scales, "conformal": conformal}
+        return super().state() | {"unit": self.config.unit, "scales": self.scales.state(), "conformal": conformal}
 
     def load_state(self, state: Mapping[str, Any]) -> None:
         super().load_state(state)
-        for column, scale in state.get("scales", {}).items():
-            self.scales[column] = Scale(float(scale["mean"]), float(scale["std"]))
+        self.scales.load_state(state.get("scales", {}))
         self.conformal = {c: ConformalInterval.from_state(i) for c, i in state.get("conformal", {}).items()}
 
     def answers(self, predictions: Sequence[Prediction], rows: Sequence[Row]) -> dict[str, Answers]:
-        truth_NK, found = self.truths(rows), {}
+        (truth_NK, bounds_NK), found = self._table(rows), {}
         for k, column in enumerate(self.target_columns):
             said = [None if p.error else p.for_target(column).value for p in predictions]
-            kept = [i for i, value in enumerate(said) if value is not None and not np.isnan(truth_NK[i, k])]
-            found[column] = Answers(truth_NK[kept, k], np.array([said[i] for i in kept], dtype=np.float64))
+            known = [i for i, value in enumerate(said) if value is not None and not np.isnan(truth_NK[i, k])]
+            kept = [i for i in known if bounds_NK[i, k] == EXACT]
+            found[column] = Answers(
+                truth_NK[kept, k],
+                np.array([said[i] for i in kept], dtype=np.float64),
+                rows_N=np.array(kept, dtype=np.int64),
+                censored=len(known) - len(kept),
+            )
         return found
 
     def truths(self, rows: Sequence[Row]) -> np.ndarray:
-        """The rows' numbers in the file's unit, float64 [N, K]; NaN where a cell is empty or holds no number."""
-        found_NK = np.full((len(rows), len(self.target_columns)), np.nan)
+        """The rows' numbers in the file's unit, float64 [N, K]; NaN where a cell is empty or holds no number.
+
+        A bound stands as its number, which is all that most other models can learn from.
+        """
+        return self._table(rows)[0]
+
+    def _table(self, rows: Sequence[Row]) -> tuple[np.ndarray, np.ndarray]:
+        """What `_bounded` gives of every row, float64 and int8 [N, K]; NaN for a row that can't be read."""
+        shape = (len(rows), len(self.target_columns))
+        numbers_NK, bounds_NK = np.full(shape, np.nan), np.full(shape, EXACT, dtype=np.int8)
         for n, row in enumerate(rows):
             with suppress(DataError):
-                found_NK[n] = self._numbers(row)
-        return found_NK
+                numbers_NK[n], bounds_NK[n] = self._bounded(row)
+        return numbers_NK, bounds_NK
 
-    def _numbers(self, row: Row) -> np.ndarray:
-        """The row's numbers in the file's unit, NaN where missing, float64 [K]."""
+    def _bounded(self, row: Row) -> tuple[np.ndarray, np.ndarray]:
+        """The row's numbers in the file's unit, NaN where missing, float64 [K], and where the truth lies, int8 [K]."""
         cells = [(column, cell(row, column, self.config.data.columns)) for column in self.target_columns]
-        return np.array([np.nan if is_missing(v) else as_number(v, c) for c, v in cells], dtype=np.float64)
+        read = [(np.nan, EXACT) if is_missing(value) else self._number(value, column) for column, value in cells]
+        numbers, bounds = zip(*read, strict=True)
+        return np.array(numbers, dtype=np.float64), np.array(bounds, dtype=np.int8)
 
-    def _scaled(self, row: Row) -> np.ndarray:
-        numbers_K = self._numbers(row)
+    def _number(self, value: Any, column: str) -> tuple[float, int]:
+        if self.config.censored == "refuse":
+            return as_number(value, column), EXACT
+        number, bound = bounded_number(value, column)
+        return number, bound if self.config.censored == "one_sided" else EXACT
+
+    def _labels(self, row: Row) -> tuple[np.ndarray, np.ndarray | None]:
+        """Scaled numbers of a row that has at least one, and where the truth lies if that is not at all of them."""
+        numbers_K, bounds_K = self._bounded(row)
         if np.isnan(numbers_K).all():
             raise DataError("empty cell", where=f"column {', '.join(self.target_columns)}")
-        scaled = [self._scale(c).apply(v) for c, v in zip(self.target_columns, numbers_K, strict=True)]
-        return np.array(scaled, dtype=np.float32)
-
-    def _scale(self, column: str) -> Scale:
-        scale = self.scales[column]
-        if scale is None:
-            raise unfitted(self.name, f"label {column!r}")
-        return scale
+        return self.scales.apply(numbers_K), bounds_K if bounds_K.any() else None
 
     def _prediction(self, row_id: object, values_K: np.ndarray) -> Prediction:
         answers = {}
         for column, scaled in zip(self.target_columns, values_K, strict=True):
-            value = self._scale(column).invert(float(scaled))
-            conformal = self.conformal.get(column)
-            interval = conformal.around(value) if conformal else None
+            scale, conformal = self.scales[column], self.conformal.get(column)
+            value, interval = scale.invert(float(scaled)), None
+            if conformal is not None:
+                low, high = conformal.around(scale.line(value, column))
+                interval = scale.back(low), scale.back(high)
             answers[column] = Prediction(row_id, value=value, interval=interval)
         return answers[self.target_columns[0]] if len(answers) == 1 else Prediction(row_id, by_target=answers)
 
@@ -143,10 +174,12 @@ class RegressionTask(Task):
         prompt = self.template.render(dummies, target=True)
         return self.tokenizer.encode(str(prompt.target))
 
-    def _decoder_target(self, frame: Encoding, scaled_K: np.ndarray | None) -> Target:
-        read_R = np.flatnonzero(frame.has_value_L)
-        values_T = np.zeros(len(frame), dtype=np.float32)
-        if scaled_K is None:
-            return Target(frame.ids_L, read_R, None, values_T, frame.has_value_L)
-        values_T[read_R] = scaled_K
-        return Target(frame.ids_L, read_R, np.full(len(read_R), IGNORE), values_T, frame.has_value_L)
+
+def _decoder_target(frame: Encoding, scaled_K: np.ndarray | None, bounds_K: np.ndarray | None) -> Target:
+    """The frame with zeros in place of all numbers, in training as at inference, so that none leans on another."""
+    read_R = np.flatnonzero(frame.has_value_L)
+    fed_T = np.zeros(len(frame), dtype=np.float32)
+    asked = Target(frame.ids_L, read_R, None, fed_T, frame.has_value_L)
+    if scaled_K is None:
+        return asked
+    return replace(asked, labels_R=np.full(len(read_R), IGNORE), label_values_R=scaled_K, bounds_R=bounds_K)

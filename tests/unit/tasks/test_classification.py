@@ -23,8 +23,8 @@ def binary(make: Make) -> Task:
     return make("classification", INPUT, TARGET, labels=["no", "yes"], metrics=["auroc", "accuracy"])
 
 
-def batch_of(task: Task, rows: list[dict], target: bool = False) -> Batch:
-    return task.collate([task.encode(row, i, target=target) for i, row in enumerate(rows)])
+def batch_of(task: Task, rows: list[dict], target: bool = False, judged: bool = False) -> Batch:
+    return task.collate([task.encode(row, i, target=target, judged=judged) for i, row in enumerate(rows)])
 
 
 def test_a_class_is_read_with_one_decoder_step(binary: Task):
@@ -55,6 +55,9 @@ def test_the_raw_probability_is_over_the_whole_vocabulary(make: Make):
     logits = torch.zeros(1, 1, task.tokenizer.vocab_rows)
     (prediction,) = task.decode(ModelOutput(logits_DRV=logits), batch)
     assert prediction.probability == pytest.approx(1 / task.tokenizer.vocab_rows)
+    assert prediction.probabilities == pytest.approx((1 / task.tokenizer.vocab_rows,) * 2), (
+        "of both, as neither follows"
+    )
 
 
 def test_loss_falls_when_the_right_class_is_favoured(binary: Task):
@@ -66,7 +69,7 @@ def test_loss_falls_when_the_right_class_is_favoured(binary: Task):
 def test_many_classes_are_read_along_the_trie(make: Make):
     labels = [f"class{i}" for i in range(23)]
     task = make("classification", INPUT, TARGET, labels=labels, metrics=["accuracy"])
-    batch = batch_of(task, [{"smiles": "C", "y": "class17"}], target=True)
+    batch = batch_of(task, [{"smiles": "C", "y": "class17"}], target=True, judged=True)
     assert batch.decoder_rows_D.tolist() == [0, 0, 0] and batch.read_DR.tolist() == [[1, 2]] * 3
     digits = [task.tokenizer.token(i) for i in batch.labels_DR[batch.labels_DR >= 0].tolist()]
     assert digits == ["<1>", "<7>"], "the label stands once, where its path runs"
@@ -80,10 +83,60 @@ def test_many_classes_are_read_along_the_trie(make: Make):
     assert prediction.label == labels[int(np.argmax(prediction.probabilities))]
 
 
-def test_multi_label_rows_share_one_encoder_pass(make: Make):
+@pytest.mark.parametrize("classes", [23, 345])
+def test_learning_reads_the_path_of_the_class_alone_and_its_loss_is_that_of_the_probability(make: Make, classes: int):
+    """One decoder row a label; the loss is -log of the very probability that a prediction gives."""
+    labels = [f"class{i}" for i in range(classes)]
+    task = make("classification", INPUT, TARGET, labels=labels, metrics=["accuracy"])
+    rows = [{"smiles": "C", "y": "class17"}, {"smiles": "N", "y": labels[-1]}]
+    learned, judged = batch_of(task, rows, target=True), batch_of(task, rows, target=True, judged=True)
+    width = len(str(classes - 1))
+    assert learned.decoder_rows_D is None and learned.labels_DR.shape == (2, width), "one decoder row for each label"
+    logits = path_logits(judged, len(judged.candidates_V))
+    own = [int(i) for i in (judged.labels_DR >= 0).all(dim=1).nonzero()[:, 0]]
+    said = task.decode(ModelOutput(logits_DRV=logits), judged)
+    p = [said[0].probabilities[17], said[1].probabilities[-1]]
+    expected = -np.log(p).mean()
+    assert sum(said[0].probabilities) == pytest.approx(1.0, rel=1e-5)
+    assert float(task.loss(ModelOutput(logits_DRV=logits[own]), learned)) == pytest.approx(expected, rel=1e-4)
+    assert float(task.loss(ModelOutput(logits_DRV=logits), judged)) == pytest.approx(expected, rel=1e-4)
+
+
+def path_logits(batch: Batch, width: int) -> torch.Tensor:
+    """Random logits, equal where decoder rows of one encoder row have read the same tokens, as a model's are."""
+    seen: dict[tuple, torch.Tensor] = {}
+    torch.manual_seed(0)
+    encoder_rows = batch.decoder_rows_D if batch.decoder_rows_D is not None else torch.arange(len(batch))
+    rows = []
+    read = zip(encoder_rows.tolist(), batch.decoder_ids_DT.tolist(), batch.read_DR.tolist(), strict=True)
+    for row, ids, reads in read:
+        rows.append(torch.stack([seen.setdefault((row, *ids[: r + 1]), torch.randn(width)) for r in reads]))
+    return torch.stack(rows)
+
+
+def test_an_answer_that_was_encoded_for_its_loss_alone_cant_be_decoded(make: Make):
+    task = make("classification", INPUT, TARGET, labels=[str(i) for i in range(12)])
+    batch = batch_of(task, [{"smiles": "C", "y": "1"}], target=True)
+    with pytest.raises(AssertionError, match="for its loss alone"):
+        task.decode(ModelOutput(logits_DRV=torch.zeros(1, 2, 10)), batch)
+
+
+def test_learning_leaves_out_missing_labels(make: Make):
     task = make("classification", TWO_INPUT, TWO_TARGET, labels=["0", "1"], metrics=["auroc"])
     rows = [{"smiles": "C", "a": "1", "b": "0"}, {"smiles": "N", "a": "", "b": "1"}]
     batch = batch_of(task, rows, target=True)
+    specials = task.tokenizer.specials
+    assert batch.decoder_rows_D.tolist() == [0, 0, 1]
+    assert batch.labels_DR[:, 0].tolist() == [specials["<1>"], specials["<0>"], specials["<1>"]]
+    assert (
+        task.prepare_target(rows[1]) == {"b": "1"} and "SENTINEL_ID_0" not in task.render(rows[1], target=True).target
+    )
+
+
+def test_multi_label_rows_share_one_encoder_pass(make: Make):
+    task = make("classification", TWO_INPUT, TWO_TARGET, labels=["0", "1"], metrics=["auroc"])
+    rows = [{"smiles": "C", "a": "1", "b": "0"}, {"smiles": "N", "a": "", "b": "1"}]
+    batch = batch_of(task, rows, target=True, judged=True)
     specials = task.tokenizer.specials
     assert batch.decoder_rows_D.tolist() == [0, 0, 1, 1]
     assert [row[1] for row in batch.decoder_ids_DT.tolist()] == [

@@ -77,13 +77,44 @@ def test_digits_are_characters_of_the_answer(make: Make):
 
 
 def test_numbers_among_generated_tokens_are_values_of_the_decoder(make: Make):
-    task = make("generation", "{s:smiles}", "<SENTINEL_ID_0> {y:scalar}")
+    task = make("generation", "{s:smiles}", "<SENTINEL_ID_0> {y:scalar}", scale={"mean": 0.0, "std": 1.0})
     batch = task.collate([task.encode({"s": "C", "y": "2.5"}, target=True)])
     assert batch.wants == ("logits", "values")
     assert batch.label_values_DR[~torch.isnan(batch.label_values_DR)].tolist() == [2.5]
     steps, width = batch.labels_DR.shape[1], len(batch.candidates_V)
     output = ModelOutput(logits_DRV=torch.zeros(1, steps, width), values_DR=torch.full((1, steps), 1.5))
     assert float(task.loss(output, batch)) == pytest.approx(np.log(width) + 1.0, rel=1e-6)
+
+
+def test_generated_numbers_come_back_in_the_unit_of_the_file(make: Make):
+    target = "<SENTINEL_ID_0> {t:smiles} <SENTINEL_ID_1> {a:scalar} {b:scalar}"
+    task = make("generation", "{s:smiles}", target, metrics=["exact_match", "mae"])
+    rows = [{"s": "C", "t": "CCO", "a": "100", "b": "1"}, {"s": "N", "t": "N", "a": "300", "b": "5"}]
+    with pytest.raises(TaskError, match="not known yet"):
+        task.encode(rows[0], target=True)
+    task.fit(rows)
+    batch = task.collate([task.encode(rows[0], target=True)])
+    ids = batch.labels_DR[0].tolist()
+    values = batch.label_values_DR[0].tolist()
+    assert [v for v in values if v == v] == [-1.0, -1.0], "standardised by the training rows"
+    said = task.decode_generated(ids, 0, -1.0, values)
+    assert said.text == "CCO" and said.for_target("t").text == "CCO"
+    assert (said.for_target("a").value, said.for_target("b").value) == (100.0, 1.0)
+    scores = task.metrics([said], rows[:1])
+    assert scores == {"exact_match": 1.0, "exact_match/t": 1.0, "mae": 0.0, "mae/a": 0.0, "mae/b": 0.0}
+    fresh = make("generation", "{s:smiles}", target)
+    fresh.load_state(task.state())
+    assert fresh.decode_generated(ids, 0, -1.0, values).for_target("a").value == 100.0
+    cut = task.decode_generated(ids[: ids.index(task.tokenizer.scalar_id) + 1], 0, -1.0, values)
+    assert cut.for_target("a").value == 100.0 and cut.for_target("b").value is None
+    assert task.decode_generated(ids, 0, -1.0).for_target("a").value is None, "a model without a scalar head"
+
+
+def test_a_single_generated_number_is_the_value(make: Make):
+    task = make("generation", "{s:smiles}", "{y:scalar}", scale={"mean": 10.0, "std": 2.0})
+    batch = task.collate([task.encode({"s": "C", "y": "13"}, target=True)])
+    said = task.decode_generated(batch.labels_DR[0].tolist(), 0, values=batch.label_values_DR[0].tolist())
+    assert said.value == 13.0 and said.text == ""
 
 
 def test_a_task_without_input_columns_needs_none(tokenizer: Tokenizer):
@@ -166,10 +197,50 @@ def test_a_sequence_too_short_to_hide_a_part_of_is_set_aside(denoising: Task):
 
 
 @given(st.integers(2, 500), st.floats(0.05, 0.5), st.floats(1, 10), st.integers(0, 100))
-def test_noise_masks_hide_the_asked_share_and_keep_the_start(length: int, density: float, span: float, seed: int):
+def test_noise_masks_hide_the_asked_share_in_the_asked_number_of_spans(
+    length: int, density: float, span: float, seed: int
+):
     mask = noise_mask(length, density, span, np.random.default_rng(seed))
     hidden = int(mask.sum())
-    assert len(mask) == length and not mask[0]
-    assert hidden == min(max(round(length * density), 1), length - 1)
-    starts = int((mask & ~np.concatenate(([False], mask[:-1]))).sum())
-    assert starts == min(max(round(hidden / span), 1), hidden, length - hidden)
+    assert len(mask) == length and hidden == min(max(round(length * density), 1), length - 1)
+    around = int((mask & ~np.roll(mask, 1)).sum())
+    assert around == min(max(round(hidden / span), 1), hidden, length - hidden), "a span over the end counts once"
+
+
+@pytest.mark.parametrize(("length", "density", "span"), [(8, 0.15, 5.0), (20, 0.15, 5.0), (40, 0.3, 3.0)])
+def test_every_position_is_hidden_with_the_same_chance(length: int, density: float, span: float):
+    rng, draws = np.random.default_rng(0), 4000
+    counts = sum(noise_mask(length, density, span, rng).astype(int) for _ in range(draws))
+    chance = counts.sum() / (draws * length)
+    # Each count is binomial: all of them within five standard deviations, and their spread as large as chance makes it.
+    deviations = (counts - draws * chance) / np.sqrt(draws * chance * (1 - chance))
+    assert np.abs(deviations).max() < 5 and deviations.std() < 2
+
+
+def test_pairs_have_both_entities_hidden_and_no_span_crosses_them(make: Make):
+    task = make("denoising", "{p:protein} {d:smiles}", denoising={"density": 0.4})
+    row = {"p": SEQUENCE[:12], "d": "CC(C)NCC(O)COc1cccc2ccccc12"}
+    proteins, molecules = (set(task.tokenizer.alphabet_ids(a).tolist()) for a in ("AA", "SMILES"))
+    touched = set()
+    for number in range(40):
+        example = task.encode(row, number, target=True)
+        assert filled(task, example) == task.encode(row, number).input.ids_L.tolist()
+        for run in spans_of(task, example):
+            assert set(run) <= proteins or set(run) <= molecules
+            touched.add("protein" if run[0] in proteins else "molecule")
+    assert touched == {"protein", "molecule"}
+    assert set(example.targets[0].ids_T.tolist()) <= set(task.candidates_V.tolist())
+
+
+def spans_of(task: Task, example) -> list[list[int]]:
+    """The hidden spans that the target tells, without their sentinels."""
+    ids, sentinels = example.targets[0].ids_T[:-1], task._sentinels
+    starts = np.flatnonzero(np.isin(ids, sentinels))
+    return [run[1:].tolist() for run in np.split(ids, starts)[1:]]
+
+
+def test_sentinels_that_the_template_writes_are_left_to_it(make: Make):
+    task = make("denoising", "<SENTINEL_ID_0> {p:protein}")
+    example = task.encode({"p": SEQUENCE}, target=True)
+    own = task.tokenizer.specials["<SENTINEL_ID_0>"]
+    assert own not in example.targets[0].ids_T and example.input.ids_L.tolist().count(own) == 1

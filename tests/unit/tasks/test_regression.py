@@ -9,6 +9,7 @@ import torch
 from mammal.tasks.batch import Batch, ModelOutput
 from mammal.tasks.errors import DataError, TaskError
 from mammal.tasks.prediction import Prediction
+from mammal.tasks.schema import unit_text
 from mammal.tasks.task import Task
 from mammal.tokenization.errors import PromptError
 
@@ -105,17 +106,75 @@ def test_a_number_can_be_read_in_the_decoder(make: Make):
     assert float(task.loss(ModelOutput(values_DR=torch.tensor([[-1.2247449]])), batch)) == pytest.approx(0, abs=1e-9)
 
 
-@pytest.mark.parametrize("value", ["warm", "nan", "inf", ">5"])
+def test_several_numbers_in_the_decoder_lean_on_none_of_each_other(make: Make):
+    task = make("regression", "{smiles:smiles}", "{a:scalar} {b:scalar}", mode="decoder")
+    rows = [
+        {"smiles": "C", "a": "1", "b": ""},
+        {"smiles": "N", "a": "3", "b": "10"},
+        {"smiles": "O", "a": "", "b": "20"},
+    ]
+    task.fit(rows)
+    learned, asked = batch_of(task, rows, target=True), batch_of(task, rows)
+    assert torch.isnan(learned.label_values_DR).tolist() == [[False, True], [False, False], [True, False]]
+    assert learned.decoder_values_DT.tolist() == asked.decoder_values_DT.tolist(), "training shows what inference shows"
+    assert not torch.isnan(learned.decoder_values_DT).any()
+
+
+@pytest.mark.parametrize("value", ["warm", "nan", "inf", "~5", ">warm"])
 def test_labels_that_are_no_numbers_are_set_aside(task: Task, value: str):
     with pytest.raises(DataError, match="column y"):
         task.encode({"smiles": "C", "y": value}, target=True)
 
 
 def test_rows_with_such_labels_teach_and_judge_nothing(task: Task):
-    task.fit([*ROWS, {"smiles": "C", "y": ">500"}, {"smiles": "C", "y": ""}])
+    task.fit([*ROWS, {"smiles": "C", "y": "~500"}, {"smiles": "C", "y": ""}])
     assert task.scales["y"].mean == pytest.approx(200)
     said = [Prediction(0, value=100.0), Prediction(1, value=5.0)]
-    assert task.metrics(said, [ROWS[0], {"smiles": "C", "y": ">500"}])["rmse"] == 0
+    assert task.metrics(said, [ROWS[0], {"smiles": "C", "y": "~500"}])["rmse"] == 0
+
+
+def test_other_rows_than_those_it_is_fitted_on_change_nothing(task: Task):
+    """Validation and test rows may hold any labels: scale, labels and state come from the training rows."""
+    before = task.state()
+    others = [{"smiles": "N", "y": "1e6"}, {"smiles": "O", "y": "-1e6"}]
+    batch_of(task, others, target=True)
+    said = task.decode(ModelOutput(values_DR=torch.zeros(2, 1)), batch_of(task, others))
+    task.metrics(said, others)
+    assert task.state() == before and [p.value for p in said] == pytest.approx([200, 200])
+
+
+def test_labels_on_a_logarithmic_scale(make: Make):
+    declared = {"scale": {"log": True}, "metrics": ["mae"]}
+    task = make("regression", "<MASK> {smiles:smiles}", "{y:scalar}", **declared)
+    rows = [{"smiles": "C", "y": "0.01"}, {"smiles": "N", "y": "1"}, {"smiles": "O", "y": "100"}]
+    task.fit([*rows, {"smiles": "F", "y": "0"}])
+    scaled = batch_of(task, rows, target=True).label_values_DR
+    assert scaled[:, 0].tolist() == pytest.approx([-1.2247449, 0, 1.2247449])
+    said = task.decode(ModelOutput(values_DR=scaled), batch_of(task, rows))
+    assert [p.value for p in said] == pytest.approx([0.01, 1, 100], rel=1e-5), "predictions are in the file's unit"
+    with pytest.raises(DataError, match="no logarithm"):
+        task.encode({"smiles": "F", "y": "-3"}, target=True)
+    rng = np.random.default_rng(0)
+    valid = [{"smiles": "C", "y": str(10.0**e)} for e in rng.normal(size=200)]
+    task.calibrate([Prediction(i, value=1.0) for i in range(200)], valid)
+    fresh = make("regression", "<MASK> {smiles:smiles}", "{y:scalar}", **declared)
+    fresh.load_state(task.state())
+    low_one, high_one = fresh.decode(ModelOutput(values_DR=torch.zeros(1, 1)), batch_of(task, rows[:1]))[0].interval
+    assert 0 < low_one < 1 < high_one and low_one * high_one == pytest.approx(1), "a factor either way, never below 0"
+    (far,) = task.decode(ModelOutput(values_DR=torch.full((1, 1), 1e6)), batch_of(task, rows[:1]))
+    assert np.isfinite(far.value)
+
+
+def test_units_by_target_column(make: Make):
+    prompt = ("<MASK><MASK> {smiles:smiles}", "{tm:scalar} {logs:scalar}")
+    task = make("regression", *prompt, unit={"tm": "K", "logs": "log mol/L"}, metrics=["rmse"])
+    task.fit([{"smiles": "C", "tm": "100", "logs": "-1"}, {"smiles": "N", "tm": "300", "logs": "-3"}])
+    assert task.state()["unit"] == {"tm": "K", "logs": "log mol/L"}
+    assert (
+        unit_text(task.config.unit) == "tm in K, logs in log mol/L" and unit_text("K") == "K" and unit_text(None) == ""
+    )
+    with pytest.raises(TaskError, match="did you mean tm"):
+        make("regression", *prompt, unit={"tn": "K"})
 
 
 def test_fit_needs_two_different_numbers(task: Task):

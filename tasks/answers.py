@@ -1,0 +1,55 @@
+"""Truth beside answer: what metrics and calibration read.
+
+Shapes: N rows that have both truth and answer, C classes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+
+Holds = Literal["classes", "numbers", "texts"]
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Truth beside answer for one target column.
+
+    Attributes:
+        truth_N, answer_N: numbers (regression), class indices (classification) or texts (generation).
+        probability_NC: classification: probability of every class.
+        rows_N: numbers of the rows, which the bootstrap draws for all columns of a task at once; None: 0 to N - 1.
+        censored: rows left out because the truth is known to be above or below a number, no more.
+    """
+
+    truth_N: np.ndarray
+    answer_N: np.ndarray
+    probability_NC: np.ndarray | None = None
+    rows_N: np.ndarray | None = None
+    censored: int = 0
+
+    def __len__(self) -> int:
+        return len(self.truth_N)
+
+    @property
+    def holds(self) -> Holds:
+        if self.probability_NC is not None:
+            return "classes"
+        return "texts" if self.truth_N.dtype == object else "numbers"
+
+    @property
+    def numbers_N(self) -> np.ndarray:
+        """Numbers of the rows, int64 [N]."""
+        return np.arange(len(self)) if self.rows_N is None else self.rows_N
+
+    def take(self, picked: np.ndarray) -> Answers:
+        """The answers at some positions, which may repeat."""
+        return replace(
+            self,
+            truth_N=self.truth_N[picked],
+            answer_N=self.answer_N[picked],
+            probability_NC=None if self.probability_NC is None else self.probability_NC[picked],
+            rows_N=self.numbers_N[picked],
+        )
