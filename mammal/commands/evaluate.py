@@ -2,8 +2,11 @@
 
     mammal evaluate bundle=demo/bundle output=demo/evaluation
     mammal evaluate bundle=demo/bundle task=amp part=valid baselines=false
+    mammal evaluate runs=[runs/s0,runs/s1,runs/s2] seeds=3 output=runs/seeds
+    mammal evaluate 'runs=runs/sweeps/bbbp/*' seeds=3
 
-Writes evaluation.json and one table of answers per task; `mammal report` makes a page of them.
+The last two put several runs of a task together: mean, standard deviation and t-interval over seeds.
+Writes evaluation.json, .md and .csv and one table of answers per task; `mammal report` makes a page of them.
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
 
     from mammal.inference import Mammal
     from mammal.report.results import TaskResult
+    from mammal.training.evaluation import Depth
 
 PARTS = ("test", "valid", "train")
 
@@ -30,38 +34,79 @@ def run(argv: Sequence[str]) -> int:
 
 
 def _work(config: DictConfig) -> int:
-    import mammal
     from mammal.locate import locate
-    from mammal.report.results import save_results
 
     if config.part not in PARTS:
         raise ConfigError(f"there is no part {config.part!r}", where="part", hint=did_you_mean(config.part, PARTS))
-    model = mammal.load(config.bundle, device=config.device, dtype=config.dtype, tokenizer=config.tokenizer)
+    if (config.bundle is None) == (config.runs is None):
+        raise ConfigError(
+            "either bundle or runs must be given", where="mammal evaluate", hint="bundle=FOLDER or runs=[A,B,C]"
+        )
+    if config.runs is not None:
+        from mammal.commands.evaluate_runs import evaluate_runs, run_folders
+
+        folders = run_folders(config.runs)
+        return _finish(evaluate_runs(folders, config), config.output or folders[0].parent / "seeds")
+    model = open_model(config.bundle, config)
     names = [config.task] if config.task else list(model.tasks)
     if not names:
         raise ConfigError("this model comes without a task", where=str(config.bundle), hint="task=NAME")
-    results = []
-    for name in names:
-        results.append(_evaluate(model, name, config))
-        _show(results[-1])
-    output = Path(config.output) if config.output else locate(config.bundle).folder.parent / "evaluation"
-    console.note(f"written: {save_results(results, output)}")
-    return 0
+    results = [evaluate(model, name, config, depth_of(config)) for name in names]
+    return _finish(results, config.output or locate(config.bundle).folder.parent / "evaluation")
 
 
-def _evaluate(model: Mammal, name: str, config: DictConfig) -> TaskResult:
+def open_model(bundle: str | Path, config: DictConfig) -> Mammal:
+    """The bundle on the device and in the number format that the command asks for."""
+    import mammal
+
+    return mammal.load(bundle, device=config.device, dtype=config.dtype, tokenizer=config.tokenizer)
+
+
+def depth_of(config: DictConfig) -> Depth:
+    """What the command asks for besides judging our own predictions."""
+    from mammal.training.evaluation import Depth
+
+    return Depth(
+        baselines=config.baselines,
+        trees=config.trees,
+        seeds=config.seeds,
+        sensitivity=config.sensitivity,
+        neighbours=config.neighbours,
+    )
+
+
+def evaluate(model: Mammal, name: str, config: DictConfig, depth: Depth) -> TaskResult:
+    """One task of a bundle on its own held-out rows."""
     from mammal.training.data import load_task_data
     from mammal.training.evaluation import evaluate_task
 
     paths = {"data": config.paths.data} if config.paths.data else None
     data = load_task_data(model.find_task(name), paths, {config.part: config.limit})
-    return evaluate_task(model.model, data, part=config.part, compare=config.baselines, trees=config.trees)
+    _check_split(model, name, config.part, data.split.hash)
+    return evaluate_task(model.model, data, part=config.part, depth=depth)
 
 
-def _show(result: TaskResult) -> None:
-    """The table of contenders, to stdout."""
-    unit = f" in {result.unit}" if result.unit else ""
-    console.out(f"{result.task}{unit}: {result.rows[result.part]:,} {result.part} rows, split {result.split}")
-    rows = [[c.name, *(str(c.estimates.get(metric, "")) for metric in result.metrics)] for c in result.contenders]
-    console.table(rows, ["", *result.metrics])
-    console.out()
+def _check_split(model: Mammal, name: str, part: str, found: str) -> None:
+    """Say when the rows are divided in another way than when the bundle was trained: it may have seen these."""
+    recorded = model.metrics.get(name)
+    trained = recorded.get(part, {}).get("split_hash") if isinstance(recorded, dict) else None
+    if trained is not None and trained != found:
+        console.note(
+            f"warning: {name}: this is not the split it was trained with (hash {found[:12]}, then {trained[:12]}): "
+            "rows judged here may have been learned from"
+        )
+
+
+def _finish(results: Sequence[TaskResult], output: str | Path) -> int:
+    """The table to stdout; everything into the folder."""
+    from mammal.report.results import save_results
+    from mammal.report.tables import contenders_table, save_tables, title
+
+    for result in results:
+        console.out(title(result))
+        header, rows = contenders_table(result)
+        console.table(rows, header)
+        console.out()
+    save_tables(results, Path(output))
+    console.note(f"written: {save_results(results, Path(output))}")
+    return 0

@@ -20,9 +20,9 @@ from mammal.report.sections import (
     overview,
     predictions_section,
     samples_section,
-    task_section,
     training_section,
 )
+from mammal.report.task_section import task_section
 
 if TYPE_CHECKING:
     import pandas as pd

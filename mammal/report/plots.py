@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mammal.report.reliability import curve
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
@@ -82,11 +84,8 @@ def precision_recall(models: Scored) -> str:
 
 def calibration(truth_N: np.ndarray, probability_N: np.ndarray, bins: int = 10) -> str:
     """Observed share of positives against predicted probability, in bins of equal count, with 95 % Wilson intervals."""
-    order = np.argsort(probability_N, kind="stable")
-    groups = [group for group in np.array_split(order, min(bins, len(order))) if len(group)]
-    predicted = np.array([probability_N[group].mean() for group in groups])
-    observed = np.array([truth_N[group].mean() for group in groups])
-    low, high = _wilson(observed, np.array([len(group) for group in groups]))
+    predicted, observed, counts = curve(truth_N, probability_N, bins)
+    low, high = _wilson(observed, counts)
     with _figure("Calibration") as (drawing, axes):
         axes.plot([0, 1], [0, 1], color=INK, linestyle="--", linewidth=1, alpha=0.5)
         axes.vlines(predicted, low, high, color=SERIES[0], alpha=0.35, linewidth=4)

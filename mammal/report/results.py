@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from math import isnan, nan
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mammal.errors import DataError
+from mammal.report.reliability import Reliability
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,25 +23,64 @@ FILE = "evaluation.json"
 
 @dataclass(frozen=True)
 class Estimate:
-    """A metric with its 95 % interval; NaN bounds where it has none."""
+    """A metric with its 95 % interval; NaN bounds where it has none.
+
+    Attributes:
+        value: of one run, or the mean over seeds.
+        sd: standard deviation over seeds (n - 1); NaN for one run.
+    """
 
     value: float
     low: float
     high: float
+    sd: float = nan
 
     def __str__(self) -> str:
-        if math.isnan(self.low) or math.isnan(self.high):
-            return "–" if math.isnan(self.value) else short(self.value)
-        return f"{short(self.value)} ({short(self.low)} to {short(self.high)})"
+        if isnan(self.value):
+            return "–"
+        decimals = len(short(self.value).partition(".")[2])
+        spread = "" if isnan(self.sd) else f" ± {self.sd:.{decimals}f}"
+        bounds = "" if isnan(self.low) or isnan(self.high) else f" ({short(self.low)} to {short(self.high)})"
+        return short(self.value) + spread + bounds
 
 
 @dataclass(frozen=True)
 class Contender:
-    """A model, or a cheap baseline, and its metrics on the held-out rows."""
+    """A model, or a cheap baseline, and its metrics on the held-out rows.
+
+    Attributes:
+        by_seed: seed, or run -> each metric's value, where there were several.
+    """
 
     name: str
     estimates: Mapping[str, Estimate]
     seconds: float = 0.0
+    by_seed: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Shift:
+    """How far predictions move when the same input is written in another way (`mammal.tasks.perturbations`).
+
+    Attributes:
+        change: what was done.
+        rows: rows it was tried on.
+        changed: rows it changed anything of; the figures below are over these.
+        read_differently: those that the model sees another prompt of: standardisation may undo a change.
+        moved: mean absolute change of the value in its unit, or of the class probabilities (total variation).
+        furthest: the largest.
+        flipped: classification: share of labels that became another.
+        refused: changed rows that got no answer.
+    """
+
+    change: str
+    rows: int
+    changed: int
+    read_differently: int
+    moved: float = nan
+    furthest: float = nan
+    flipped: float = nan
+    refused: int = 0
 
 
 @dataclass(frozen=True)
@@ -57,6 +96,11 @@ class TaskResult:
         answers: one row each held-out row: `row`, the columns that the prompt reads, `truth`, a column of scores for
             each contender (value, or probability of the last of two labels); `low`, `high` where there are intervals.
         not_answered: rows without an answer and why: `row`, `reason`.
+        reliability: classification: how far our probabilities can be believed, by target column.
+        coverage: regression: share of the truths that lie within our prediction intervals, by target column.
+        shifts: how far our predictions move under changes that should not move them.
+        intervals: what the intervals are over: `rows` (bootstrap) or `seeds` (Student's t).
+        leakage: rows of test and valid that train holds too (`mammal.tasks.splits.leakage`).
     """
 
     task: str
@@ -72,6 +116,11 @@ class TaskResult:
     not_answered: Sequence[tuple[object, str]] = ()
     unit: str = ""
     labels: Sequence[str] = ()
+    reliability: Mapping[str, Reliability] = field(default_factory=dict)
+    coverage: Mapping[str, float] = field(default_factory=dict)
+    shifts: Sequence[Shift] = ()
+    intervals: str = "rows"
+    leakage: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def ours(self) -> Contender:
@@ -114,6 +163,7 @@ def as_metrics(results: Sequence[TaskResult]) -> dict[str, Any]:
                 "split_hash": result.split_hash,
                 "rows": result.rows[result.part],
                 "unit": result.unit or None,
+                "leaking_rows": result.leakage.get(result.part),
                 **{
                     contender.name: {name: [e.value, e.low, e.high] for name, e in contender.estimates.items()}
                     for contender in result.contenders
@@ -154,28 +204,45 @@ def _answers(folder: Path, task: str) -> Path:
 
 
 def _plain(result: TaskResult) -> dict[str, Any]:
-    kept = {name: value for name, value in vars(result).items() if name not in ("answers", "contenders")}
-    return kept | {"contenders": [_plain_contender(contender) for contender in result.contenders]}
+    """The result as JSON writes it: NaN, which JSON lacks, as null."""
+    kept = {name: value for name, value in vars(result).items() if name != "answers"}
+    kept["contenders"] = [asdict(contender) for contender in result.contenders]
+    kept["shifts"] = [asdict(shift) for shift in result.shifts]
+    kept["reliability"] = {target: asdict(found) for target, found in result.reliability.items()}
+    return _without_nan(kept)
 
 
-def _plain_contender(contender: Contender) -> dict[str, Any]:
-    """NaN, which JSON lacks, as null."""
-    estimates = {
-        name: {part: None if isnan(value) else value for part, value in asdict(estimate).items()}
-        for name, estimate in contender.estimates.items()
-    }
-    return {"name": contender.name, "estimates": estimates, "seconds": contender.seconds}
+def _without_nan(node: Any) -> Any:
+    if isinstance(node, Mapping):
+        return {key: _without_nan(child) for key, child in node.items()}
+    if isinstance(node, (list, tuple)):
+        return [_without_nan(child) for child in node]
+    return None if isinstance(node, float) and isnan(node) else node
 
 
 def _from_plain(declared: Mapping[str, Any], answers: pd.DataFrame) -> TaskResult:
+    rest = dict(declared)
     contenders = [
-        Contender(c["name"], {name: _estimate(e) for name, e in c["estimates"].items()}, c["seconds"])
-        for c in declared["contenders"]
+        Contender(
+            c["name"],
+            {name: Estimate(**_with_nan(e)) for name, e in c["estimates"].items()},
+            c["seconds"],
+            {seed: _with_nan(values) for seed, values in c.get("by_seed", {}).items()},
+        )
+        for c in rest.pop("contenders")
     ]
-    rest = {name: value for name, value in declared.items() if name not in ("contenders", "not_answered")}
-    not_answered = [(row, reason) for row, reason in declared["not_answered"]]
-    return TaskResult(**rest, contenders=contenders, not_answered=not_answered, answers=answers)
+    not_answered = [(row, reason) for row, reason in rest.pop("not_answered")]
+    shifts = [Shift(**_with_nan(shift)) for shift in rest.pop("shifts", [])]
+    reliability = {target: Reliability(**_with_nan(r)) for target, r in rest.pop("reliability", {}).items()}
+    return TaskResult(
+        **rest,
+        contenders=contenders,
+        not_answered=not_answered,
+        shifts=shifts,
+        reliability=reliability,
+        answers=answers,
+    )
 
 
-def _estimate(parts: Mapping[str, float | None]) -> Estimate:
-    return Estimate(**{part: nan if value is None else value for part, value in parts.items()})
+def _with_nan(node: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: nan if value is None else value for name, value in node.items()}

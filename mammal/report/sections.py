@@ -1,4 +1,4 @@
-"""The parts of a report: tasks beside their baselines, training, predictions and what was set aside, samples."""
+"""The parts of a report beside its tasks: the overview, training, predictions and what was set aside, samples."""
 
 from __future__ import annotations
 
@@ -18,8 +18,7 @@ from mammal.report.page import (
     table,
     text,
 )
-from mammal.report.results import Estimate, TaskResult, short, spoken
-from mammal.report.task_figures import task_figures, worst_rows
+from mammal.report.results import TaskResult, short, spoken
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,29 +28,6 @@ Curves = Mapping[str, tuple[Sequence[float], Sequence[float]]]
 
 ROWS_SHOWN = 8
 SET_ASIDE_SHOWN = 50
-
-
-def task_section(result: TaskResult) -> Section:
-    """Table of contenders, the figures that suit the kind of task, and the rows that went worst."""
-    unit = f", in {result.unit}" if result.unit else ""
-    counts = ", ".join(f"{count:,} {part}" for part, count in result.rows.items())
-    parts = [
-        paragraph(f"{result.about} ({result.kind}{unit})."),
-        paragraph(f"Split: {result.split}, {counts}; hash {result.split_hash[:12]}.", note=True),
-        _contenders(result),
-        paragraph("Brackets: 95 % intervals from resampling the held-out rows; training was done once.", note=True),
-        figures(task_figures(result)),
-    ]
-    worst = worst_rows(result)
-    if len(worst):
-        parts += [heading("Where it is most wrong"), frame_table(worst)]
-    if result.not_answered:
-        rows = [[text(row), text(reason)] for row, reason in result.not_answered[:SET_ASIDE_SHOWN]]
-        parts += [
-            heading("Held-out rows without an answer"),
-            table(["row", "reason"], rows, kinds=["number", "reason"]),
-        ]
-    return Section(result.task.replace("_", " "), "".join(parts))
 
 
 def training_section(curves: Mapping[str, Curves], about: Mapping[str, object]) -> Section:
@@ -122,19 +98,3 @@ def _cell(value: object) -> str:
         return text(short(value))
     words = str(value)
     return text(words if len(words) <= 120 else f"{words[:117]}…")
-
-
-def _contenders(result: TaskResult) -> str:
-    rows = [
-        [text(spoken(c.name)), *(_estimate(c.estimates.get(metric)) for metric in result.metrics)]
-        for c in result.contenders
-    ]
-    header = ["", *(metric.upper() for metric in result.metrics)]
-    return table(header, rows, kinds=["", *["number"] * len(result.metrics)], first_is_ours=True)
-
-
-def _estimate(estimate: Estimate | None) -> str:
-    if estimate is None or isnan(estimate.value):
-        return "–"
-    value, _, interval = str(estimate).partition(" ")
-    return f"{text(value)} <small>{text(interval)}</small>"

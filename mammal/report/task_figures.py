@@ -11,12 +11,15 @@ import numpy as np
 
 from mammal.report import plots
 from mammal.report.page import figure
-from mammal.report.results import OURS, TaskResult, spoken
+from mammal.report.results import OURS, Contender, TaskResult, spoken
 
 if TYPE_CHECKING:
     import pandas as pd
 
 WORST_ROWS = 8
+FEWEST_ROWS = 20
+"""Below this, quarters of the rows would show chance alone."""
+TRUTH, SIMILARITY = "truth", "similarity"
 
 
 def task_figures(result: TaskResult) -> list[str]:
@@ -33,36 +36,73 @@ def task_figures(result: TaskResult) -> list[str]:
 
 
 def worst_rows(result: TaskResult) -> pd.DataFrame:
-    """The rows with the largest error, or with the most confident wrong class; empty where that has no meaning."""
-    answers = _judged(result)
-    error_N = (answers[OURS] - answers[TRUTH]).abs() if len(answers) else answers.index.to_series()
-    worst = result.answers.loc[error_N.sort_values(ascending=False).index[:WORST_ROWS]]
-    return worst.drop(columns=[c for c in ("low", "high") if c in worst]).rename(columns=spoken)
+    """The rows with the largest error, or with the most confident wrong class; empty where that has no meaning.
+
+    Errors of several target columns are compared in standard deviations of each column's truth.
+    """
+    answers = _judged(result, several=True)
+    if not len(answers):
+        return answers
+    errors_N = errors(answers)
+    if "target" in answers and result.kind == "regression":
+        errors_N = errors_N / answers.groupby("target")[TRUTH].transform("std").replace(0.0, np.nan)
+    worst = result.answers.loc[errors_N.sort_values(ascending=False).index[:WORST_ROWS]]
+    return worst.rename(columns=spoken)
 
 
-TRUTH = "truth"
+def by_similarity(result: TaskResult) -> pd.DataFrame:
+    """Mean error of ours in each quarter of the rows by similarity to train; empty where either is unknown."""
+    import pandas as pd
+
+    answers = _judged(result, several=True)
+    known = answers.dropna(subset=[SIMILARITY]) if SIMILARITY in answers else answers.iloc[:0]
+    if len(known) < FEWEST_ROWS:
+        return pd.DataFrame()
+    ordered = known.sort_values(SIMILARITY)
+    measure = "mean absolute error" if result.kind == "regression" else "mean error of the probability"
+    lines = []
+    for places in np.array_split(np.arange(len(ordered)), 4):
+        quarter = ordered.iloc[places]
+        low, high = quarter[SIMILARITY].iloc[0], quarter[SIMILARITY].iloc[-1]
+        lines.append(
+            {SIMILARITY: f"{low:.2f} to {high:.2f}", "rows": len(quarter), measure: float(errors(quarter).mean())}
+        )
+    return pd.DataFrame(lines)
 
 
-def _judged(result: TaskResult) -> pd.DataFrame:
-    """Rows that every contender answered, truth as a number: the value, or 1 for the last of two labels."""
+def errors(answers: pd.DataFrame) -> pd.Series:
+    """How far ours is from the truth, row by row: in the unit, or 1 minus the probability of the true class."""
+    return (answers[OURS] - answers[TRUTH]).abs()
+
+
+def _judged(result: TaskResult, *, several: bool = False) -> pd.DataFrame:
+    """Rows that every contender answered, truth as a number: the value, or 1 for the last of two labels.
+
+    Empty for other kinds and, unless `several` target columns will do, for tasks that have them.
+    """
     from mammal.tasks.labels import LabelSet
 
     answers = result.answers
     binary = result.kind == "classification" and len(result.labels) == 2
-    if not (binary or result.kind == "regression") or "target" in answers or not len(answers):
+    if not (binary or result.kind == "regression") or ("target" in answers and not several) or not len(answers):
         return answers.iloc[:0]
-    answers = answers.dropna(subset=[TRUTH, *(c.name for c in result.contenders)])
+    answers = answers.dropna(subset=[TRUTH, *(c.name for c in _with_answers(result))])
     if binary:
         labels = LabelSet(list(result.labels))
         answers = answers.assign(truth=[labels.index(value, TRUTH) for value in answers[TRUTH]])
     return answers
 
 
+def _with_answers(result: TaskResult) -> list[Contender]:
+    """Contenders whose answers were kept row by row."""
+    return [contender for contender in result.contenders if contender.name in result.answers]
+
+
 def _classification_figures(result: TaskResult, answers: pd.DataFrame) -> list[str]:
     truth_N = answers[TRUTH].to_numpy(dtype=int)
     if len(np.unique(truth_N)) < 2:
         return []
-    models = {spoken(c.name): (truth_N, answers[c.name].to_numpy(dtype=float)) for c in result.contenders}
+    models = {spoken(c.name): (truth_N, answers[c.name].to_numpy(dtype=float)) for c in _with_answers(result)}
     return [
         figure(plots.roc(models), "Area under the curve in the legend."),
         figure(plots.precision_recall(models), "Average precision in the legend; dashed: share of positives."),
@@ -77,7 +117,7 @@ def _regression_figures(result: TaskResult, answers: pd.DataFrame) -> list[str]:
     ours_N = answers[OURS].to_numpy(dtype=float)
     bars = "" if intervals is None else f"; bars: its prediction intervals, of up to {plots.MOST_BARS} rows"
     drawn = [figure(plots.parity(truth_N, ours_N, result.unit, intervals), f"{OURS}{bars}")]
-    errors = {c.name: float((answers[c.name] - answers[TRUTH]).abs().mean()) for c in result.contenders[1:]}
+    errors = {c.name: float((answers[c.name] - answers[TRUTH]).abs().mean()) for c in _with_answers(result)[1:]}
     if errors:
         best = min(errors, key=errors.__getitem__)
         drawn.append(figure(plots.parity(truth_N, answers[best].to_numpy(dtype=float), result.unit), spoken(best)))

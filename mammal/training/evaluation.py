@@ -6,11 +6,17 @@ Shapes: N held-out rows that have both an answer and a truth.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
+import numpy as np
+
+from mammal.report.reliability import Reliability, reliability
 from mammal.report.results import OURS, Contender, Estimate, TaskResult
+from mammal.tasks.schema import unit_text
+from mammal.training.answer_table import answer_table
+from mammal.training.sensitivity import sensitivity
 
 if TYPE_CHECKING:
     from mammal.model.model import MammalModel
@@ -24,25 +30,42 @@ SAMPLED = 200
 """Sequences drawn to judge a generation task whose prompt reads no column."""
 
 
-def evaluate_task(
-    model: MammalModel, data: TaskData, *, part: str = "test", compare: bool = False, trees: int = 500
-) -> TaskResult:
+@dataclass(frozen=True)
+class Depth:
+    """What an evaluation does besides judging our own predictions.
+
+    Attributes:
+        baselines: train the cheap baselines on the same training rows and judge them on the same rows.
+        trees: of a random forest.
+        seeds: baselines are fitted with the seeds 0 to `seeds` - 1.
+        sensitivity: rows on which changes that should not move a prediction are tried; 0: none.
+        neighbours: find the similarity of each row to its nearest training row.
+    """
+
+    baselines: bool = False
+    trees: int = 500
+    seeds: int = 1
+    sensitivity: int = 0
+    neighbours: bool = False
+
+
+def evaluate_task(model: MammalModel, data: TaskData, *, part: str = "test", depth: Depth | None = None) -> TaskResult:
     """Metrics with 95 % bootstrap intervals over the rows of a part, ours first.
 
     Args:
         model: adapters folded in.
         data: its task is fitted, and calibrated if it shall be.
-        compare: train the cheap baselines on the same training rows and judge them on the same rows.
-        trees: of a random forest.
     """
+    depth = depth or Depth()
     task, rows = data.task, list(data.rows[part])
     begun = time.perf_counter()
-    answered = {OURS: answers_of(model, task, rows)}
-    seconds = {OURS: time.perf_counter() - begun}
-    if compare:
-        from mammal.tasks.baselines import baselines
-
-        answered |= baselines(task, data.rows["train"], rows, trees=trees)
+    ours = answers_of(model, task, rows)
+    contenders = [Contender(OURS, estimates(task, [ours], rows), time.perf_counter() - begun)]
+    answered: dict[str, Sequence[Prediction]] = {OURS: ours}
+    if depth.baselines:
+        judged, said = judge_baselines(data, part, depth)
+        contenders += judged
+        answered |= said
     return TaskResult(
         task=task.name,
         about=task.config.about,
@@ -50,21 +73,37 @@ def evaluate_task(
         part=part,
         split=data.split.how,
         split_hash=data.split.hash,
+        leakage=data.record.leakage,
         rows={name: len(data.rows[name]) for name in data.rows},
         metrics=list(task.config.metrics),
-        contenders=[
-            Contender(name, estimates(task, said, rows), seconds.get(name, 0.0)) for name, said in answered.items()
-        ],
-        answers=_answers_frame(task, answered, rows),
-        not_answered=[(number, p.error) for number, p in enumerate(answered[OURS]) if p.error is not None],
-        unit=task.config.unit or "",
+        contenders=contenders,
+        answers=answer_table(task, answered, rows, _similarity(data, rows) if depth.neighbours else None),
+        not_answered=[(number, p.error) for number, p in enumerate(ours) if p.error is not None],
+        unit=unit_text(task.config.unit),
         labels=list(task.config.labels),
+        reliability=_reliability(task, ours, rows),
+        coverage=_coverage(task, ours, rows),
+        shifts=sensitivity(model, task, rows, ours, depth.sensitivity),
     )
+
+
+def judge_baselines(data: TaskData, part: str, depth: Depth) -> tuple[list[Contender], dict[str, Sequence[Prediction]]]:
+    """The cheap baselines over their seeds, and what each says with the first one."""
+    from mammal.tasks.baselines import seeded_baselines
+
+    task, rows = data.task, list(data.rows[part])
+    seeds = range(max(1, depth.seeds))
+    said = seeded_baselines(task, data.rows["train"], rows, trees=depth.trees, seeds=seeds)
+    contenders = []
+    for name, runs in said.items():
+        by_seed = {str(seed): task.metrics(run, rows) for seed, run in zip(seeds, runs, strict=True)}
+        contenders.append(Contender(name, estimates(task, runs, rows), by_seed=by_seed))
+    return contenders, {name: runs[0] for name, runs in said.items()}
 
 
 def answers_of(model: MammalModel, task: Task, rows: Sequence[Row]) -> list[Prediction]:
     """Our answers for rows. A task whose prompt reads no column is sampled: `SAMPLED` sequences of its one prompt."""
-    from mammal.verbs import declared_generation, generate_rows, predict_rows
+    from mammal.verbs import declared_generation, generate_rows, predict_rows, spelt
     from mammal.walk import Refused, TaskEncoder
 
     if task.columns or not rows:
@@ -73,50 +112,54 @@ def answers_of(model: MammalModel, task: Task, rows: Sequence[Row]) -> list[Pred
     how = replace(declared_generation(task), do_sample=True, num_return_sequences=drawn, num_beams=1)
     (samples,) = generate_rows(model, TaskEncoder(task), [{}], how)
     assert not isinstance(samples, Refused), "a prompt that reads nothing can't be refused"
-    return [task.decode_generated(sample.ids, number, sample.score) for number, sample in enumerate(samples)]
+    return [spelt(task, number, sample) for number, sample in enumerate(samples)]
 
 
-def estimates(task: Task, predictions: Sequence[Prediction], rows: Sequence[Row]) -> dict[str, Estimate]:
-    """Each metric of the task with its interval; NaN where it is undefined."""
-    judged = list(rows)[: len(predictions)]
-    values = task.metrics(predictions, judged)
-    bounds = task.metric_intervals(predictions, judged, samples=BOOTSTRAP_SAMPLES)
-    nothing = (float("nan"), float("nan"))
-    return {name: Estimate(value, *bounds.get(name, nothing)) for name, value in values.items()}
+def estimates(task: Task, runs: Sequence[Sequence[Prediction]], rows: Sequence[Row]) -> dict[str, Estimate]:
+    """Each metric of the task over runs on the same rows; NaN where it is undefined.
+
+    Value: the mean over runs. Interval: bootstrap over rows, its bounds averaged over runs. Spread: standard deviation
+    over runs, where there are several.
+    """
+    judged = list(rows)[: len(runs[0])]
+    different = runs[:1] if all(run is runs[0] for run in runs) else runs  # models without chance are fitted once
+    values = [task.metrics(run, judged) for run in different]
+    bounds = [task.metric_intervals(run, judged, samples=BOOTSTRAP_SAMPLES) for run in different]
+    found = {}
+    for name in values[0]:
+        low, high = np.mean([b.get(name, (np.nan, np.nan)) for b in bounds], axis=0)
+        of_runs = [value[name] for value in values]
+        spread = float(np.std(of_runs, ddof=1)) if len(different) > 1 else float("nan")
+        found[name] = Estimate(float(np.mean(of_runs)), float(low), float(high), spread)
+    return found
 
 
-def _answers_frame(task: Task, answered: Mapping[str, Sequence[Prediction]], rows: Sequence[Row]) -> Any:
-    """One row for each answered held-out row and target: what was read, the truth, each contender's answer."""
-    import pandas as pd
+def _similarity(data: TaskData, rows: Sequence[Row]) -> np.ndarray | None:
+    """Of each row to its nearest training row; None for tasks without molecules and sequences."""
+    from mammal.tasks.neighbours import Neighbours
 
-    ours = answered[OURS]
-    aliases = task.config.data.columns
-    lines = []
-    for number, prediction in enumerate(ours):
-        if prediction.error is not None:
-            continue
-        row = rows[number]
-        read = {column: row.get(aliases.get(column, column), row.get(column)) for column in task.columns}
-        for target in task.target_columns:
-            line = {"row": number, **read}
-            if len(task.target_columns) > 1:
-                line["target"] = target
-            line["truth"] = row.get(aliases.get(target, target), row.get(target))
-            for name, predictions in answered.items():
-                line[name] = _figure(task, predictions[number], target) if number < len(predictions) else None
-            interval = prediction.for_target(target).interval
-            lines.append(line | ({} if interval is None else {"low": interval[0], "high": interval[1]}))
-    frame = pd.DataFrame(lines)
-    if task.kind == "regression" and len(frame):
-        frame["truth"] = pd.to_numeric(frame["truth"], errors="coerce")
-    return frame.dropna(subset=["truth"]) if len(frame) and task.kind != "generation" else frame
+    known = Neighbours.fit(data.task, data.rows["train"])
+    return known.similarity(data.task, rows) if known.bits else None
 
 
-def _figure(task: Task, prediction: Prediction, target: str) -> Any:
-    """The number that plots show of an answer: the value, or the probability; text for generated answers."""
-    if prediction.error is not None:
-        return None
-    answer = prediction.for_target(target)
-    if task.kind == "regression":
-        return answer.value
-    return answer.probability if task.kind == "classification" else answer.text
+def _reliability(task: Task, ours: Sequence[Prediction], rows: Sequence[Row]) -> dict[str, Reliability]:
+    if task.kind != "classification":
+        return {}
+    found = {target: reliability(answers) for target, answers in task.answers(ours, rows).items()}
+    return {target: one for target, one in found.items() if one is not None}
+
+
+def _coverage(task: Task, ours: Sequence[Prediction], rows: Sequence[Row]) -> dict[str, float]:
+    """Share of the known truths within our intervals, by target column; empty where the bundle gives no intervals."""
+    if task.kind != "regression" or not len(rows):
+        return {}
+    truth_NK, found = task.truths(rows), {}
+    for k, target in enumerate(task.target_columns):
+        pairs = [
+            (interval, truth)
+            for answer, truth in zip(ours, truth_NK[:, k], strict=True)
+            if answer.error is None and (interval := answer.for_target(target).interval) and not np.isnan(truth)
+        ]
+        if pairs:
+            found[target] = float(np.mean([low <= truth <= high for (low, high), truth in pairs]))
+    return found

@@ -1,0 +1,158 @@
+"""The part of a report that shows one task: figures beside baselines, how far to trust them, where they are wrong."""
+
+from __future__ import annotations
+
+from math import isnan
+
+from mammal.report.page import Section, figures, heading, paragraph, table, text
+from mammal.report.results import ONLY, Estimate, Shift, TaskResult, short, spoken
+from mammal.report.sections import frame_table
+from mammal.report.tables import contenders_table
+from mammal.report.task_figures import by_similarity, task_figures, worst_rows
+
+SET_ASIDE_SHOWN = 50
+
+
+def task_section(result: TaskResult) -> Section:
+    """Table of contenders, the figures that suit the kind of task, and the rows that went worst."""
+    unit = f", in {result.unit}" if result.unit else ""
+    counts = ", ".join(f"{count:,} {part}" for part, count in result.rows.items())
+    parts = [
+        paragraph(f"{result.about} ({result.kind}{unit})."),
+        paragraph(f"Split: {result.split}, {counts}; hash {result.split_hash[:12]}. {_leaks(result)}", note=True),
+        _contenders(result),
+        *(paragraph(words, note=True) for words in _reading(result)),
+        figures(task_figures(result)),
+        _targets(result),
+        _trust(result),
+        _sensitivity(result),
+        _distance(result),
+    ]
+    worst = worst_rows(result)
+    if len(worst):
+        parts += [heading("Where it is most wrong"), frame_table(worst)]
+    if result.not_answered:
+        rows = [[text(row), text(reason)] for row, reason in result.not_answered[:SET_ASIDE_SHOWN]]
+        parts += [
+            heading("Held-out rows without an answer"),
+            table(["row", "reason"], rows, kinds=["number", "reason"]),
+        ]
+    return Section(result.task.replace("_", " "), "".join(parts))
+
+
+def _leaks(result: TaskResult) -> str:
+    """How many of the judged rows train holds already, by canonical SMILES or exact text."""
+    whole = result.leakage.get(result.part)
+    if whole is None:
+        return ""
+    columns = {key.partition("/")[2]: n for key, n in result.leakage.items() if key.startswith(f"{result.part}/")}
+    known = f"; known from train: {', '.join(f'{column} of {n:,}' for column, n in columns.items())}" if columns else ""
+    return f"{whole:,} of the split's {result.part} rows have the inputs of a training row{known}."
+
+
+def _contenders(result: TaskResult) -> str:
+    header, rows = contenders_table(result)
+    by_name = {c.name: c.estimates for c in result.contenders}
+    shown = []
+    for name, *cells in rows:
+        figures_of = [_estimate(by_name[name].get(metric)) for metric in result.metrics]
+        shown.append([text(spoken(name)), *figures_of, *map(text, cells[len(result.metrics) :])])
+    head = ["", *(metric.upper() for metric in result.metrics), *header[1 + len(result.metrics) :]]
+    return table(head, shown, kinds=["", *["number"] * (len(head) - 1)], first_is_ours=True)
+
+
+def _estimate(estimate: Estimate | None) -> str:
+    if estimate is None or isnan(estimate.value):
+        return "–"
+    value, _, rest = str(estimate).partition(" ")
+    return f"{text(value)} <small>{text(rest)}</small>"
+
+
+def _reading(result: TaskResult) -> list[str]:
+    """How the table is to be read."""
+    words = []
+    if result.intervals == "seeds":
+        words.append(
+            "Mean ± standard deviation over seeds; brackets: 95 % t-intervals of the mean, which say nothing of other "
+            "test rows. Level: means within one pooled standard deviation by the first metric. Pictures and "
+            "rows below are those of the first run."
+        )
+    else:
+        words.append("Brackets: 95 % intervals from resampling the held-out rows; our training was done once.")
+        if any(not isnan(e.sd) for c in result.contenders for e in c.estimates.values()):
+            words.append("± : standard deviation of a baseline over its seeds.")
+    if any(c.name.startswith(ONLY) for c in result.contenders):
+        words.append("A forest on one column alone is a control: a model that is no better has learned that side only.")
+    return words
+
+
+def _targets(result: TaskResult) -> str:
+    """The first metric of every target column, for tasks with several."""
+    metric = result.metrics[0]
+    prefix = f"{metric}/"
+    targets = [name.removeprefix(prefix) for name in result.ours.estimates if name.startswith(prefix)]
+    if not targets:
+        return ""
+    rows = [
+        [text(target), *(_estimate(c.estimates.get(prefix + target)) for c in result.contenders)] for target in targets
+    ]
+    header = [metric.upper(), *(spoken(c.name) for c in result.contenders)]
+    return heading("Target by target") + table(header, rows, kinds=["mono", *["number"] * len(result.contenders)])
+
+
+def _trust(result: TaskResult) -> str:
+    """Calibration of probabilities, or coverage of intervals."""
+    if result.reliability:
+        rows = [
+            [text(target), short(r.ece), f"{short(r.brier)} <small>({short(r.chance)})</small>", f"{sum(r.counts):,}"]
+            for target, r in result.reliability.items()
+        ]
+        header = ["target", "calibration error", "Brier score (shares alone)", "rows"]
+        note = (
+            "Calibration error: mean distance between predicted probability and observed share over bins of equal "
+            "count; 0 is best. Brier score: mean squared error of the probabilities; in brackets that of the class "
+            "shares alone."
+        )
+        body = table(header, rows, kinds=["mono", "number", "number", "number"]) + paragraph(note, note=True)
+    elif result.coverage:
+        rows = [[text(target), f"{share:.1%}"] for target, share in result.coverage.items()]
+        note = "Share of the held-out truths that lie within our intervals, which were made to hold 90 %."
+        body = table(["target", "within the interval"], rows, kinds=["mono", "number"]) + paragraph(note, note=True)
+    else:
+        return ""
+    return heading("How far the answers can be believed") + body
+
+
+def _sensitivity(result: TaskResult) -> str:
+    if not result.shifts:
+        return ""
+    unit = f" / {result.unit}" if result.unit else ""
+    header = ["change", "rows changed", "read differently", f"mean shift{unit}", f"largest{unit}", "labels flipped"]
+    note = (
+        "The same input written in another way, tried on some of the held-out rows; shifts are over the rows that "
+        "changed. Where fewer rows are read differently than changed, the task's own standardisation undoes the change."
+    )
+    return (
+        heading("Sensitivity")
+        + table(header, map(_shift, result.shifts), kinds=["", *["number"] * 5])
+        + paragraph(note, note=True)
+    )
+
+
+def _shift(shift: Shift) -> list[str]:
+    refused = f" <small>({shift.refused} refused)</small>" if shift.refused else ""
+    flipped = "" if isnan(shift.flipped) else f"{shift.flipped:.1%}"
+    moved, furthest = ("" if isnan(value) else short(value) for value in (shift.moved, shift.furthest))
+    changed = f"{shift.changed:,} of {shift.rows:,}{refused}"
+    return [text(shift.change), changed, f"{shift.read_differently:,}", moved, furthest, flipped]
+
+
+def _distance(result: TaskResult) -> str:
+    found = by_similarity(result)
+    if not len(found):
+        return ""
+    note = (
+        "Similarity to the nearest training row: Tanimoto of Morgan fingerprints for molecules, Jaccard of k-mers for "
+        "sequences, the lower one for pairs; quarters of the held-out rows."
+    )
+    return heading("Far from the training data") + frame_table(found) + paragraph(note, note=True)

@@ -1,0 +1,132 @@
+"""The same input written in another way: changes that should not move a prediction, to see how far they do.
+
+    smiles order    another order of the atoms in the SMILES: the same molecule
+    counter-ion     hydrochloride added to a molecule of one fragment: its salt
+    salt stripped   the largest fragment alone
+    neutral         charges taken off where protons can do it
+    tautomer        RDKit's canonical tautomer
+    swapped         the two sides of a pair of the same entity
+
+Standardisation is RDKit's `MolStandardize`. Every function gives the changed text, or None where there is nothing to
+change (no salt to strip, no charge), so that a share of changed rows can be told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from mammal.tasks.cells import Row, as_text, is_missing
+from mammal.tasks.chemistry import canonical_or_none, parse
+
+if TYPE_CHECKING:
+    from mammal.tasks.task import Task
+
+Perturbation = Callable[[Row], "dict[str, Any] | None"]
+"""A row -> the changed row, None where nothing changed."""
+
+MOST_TAUTOMERS = 200
+"""Tautomers that RDKit lists for a molecule before it takes the best of them; its default of 1,000 is slow."""
+
+
+def perturbations(task: Task) -> dict[str, Perturbation]:
+    """The changes that apply to what a task reads, by name; none for a task without molecules or equal sides."""
+    aliases = task.config.data.columns
+    molecules = [column for column in task.columns if column in task.molecules]
+    found = {name: _on_columns(molecules, change, aliases) for name, change in _CHANGES.items()} if molecules else {}
+    if pair := equal_sides(task):
+        found["swapped"] = _swap(*pair, aliases)
+    return found
+
+
+def equal_sides(task: Task) -> tuple[str, str] | None:
+    """The two columns of a task that are the same entity and the only ones that are; None for other tasks."""
+    entities = {s.column: s.name for s in task.template.slots if s.part == "input" and s.kind == "entity"}
+    names = list(entities.values())
+    twice = [column for column, name in entities.items() if names.count(name) == 2]
+    return (twice[0], twice[1]) if len(twice) == 2 else None
+
+
+def another_order(smiles: str, seed: int = 0) -> str | None:
+    """A SMILES of the same molecule that starts and branches elsewhere."""
+    from rdkit import Chem
+
+    molecule = parse(smiles)
+    if molecule is None or molecule.GetNumAtoms() < 2:
+        return None
+    written = Chem.MolToRandomSmilesVect(molecule, 1, randomSeed=seed + 1)[0]
+    return str(written) if written != smiles else None
+
+
+def with_counter_ion(smiles: str) -> str | None:
+    return None if "." in smiles or parse(smiles) is None else f"{smiles}.Cl"
+
+
+def largest_fragment(smiles: str) -> str | None:
+    return _standardised(smiles, "fragment") if "." in smiles else None
+
+
+def neutral(smiles: str) -> str | None:
+    return _standardised(smiles, "charge") if "+" in smiles or "-]" in smiles else None
+
+
+def canonical_tautomer(smiles: str) -> str | None:
+    return _standardised(smiles, "tautomer")
+
+
+_CHANGES: dict[str, Callable[[str], str | None]] = {
+    "smiles order": another_order,
+    "counter-ion": with_counter_ion,
+    "salt stripped": largest_fragment,
+    "neutral": neutral,
+    "tautomer": canonical_tautomer,
+}
+
+
+@lru_cache(maxsize=1 << 14)
+def _standardised(smiles: str, how: str) -> str | None:
+    """The molecule after one step of RDKit's MolStandardize; None where the step fails or changes nothing."""
+    from rdkit import Chem, rdBase
+    from rdkit.Chem.MolStandardize import rdMolStandardize
+
+    molecule = parse(smiles)
+    if molecule is None:
+        return None
+    with rdBase.BlockLogs():
+        try:
+            if how == "fragment":
+                changed = rdMolStandardize.LargestFragmentChooser().choose(molecule)
+            elif how == "charge":
+                changed = rdMolStandardize.Uncharger().uncharge(molecule)
+            else:
+                lister = rdMolStandardize.TautomerEnumerator()
+                lister.SetMaxTautomers(MOST_TAUTOMERS)
+                changed = lister.Canonicalize(molecule)
+        except (ValueError, RuntimeError):  # RDKit's words for a molecule that a step can't treat
+            return None
+        written = Chem.MolToSmiles(changed)
+    return None if not written or written == canonical_or_none(smiles) else written
+
+
+def _on_columns(columns: list[str], change: Callable[[str], str | None], aliases: Mapping[str, str]) -> Perturbation:
+    def changed(row: Row) -> dict[str, Any] | None:
+        new = {}
+        for column in columns:
+            name = column if column in row else aliases.get(column, column)
+            value = row.get(name)
+            if not is_missing(value) and (other := change(as_text(value))) is not None:
+                new[name] = other
+        return {**row, **new} if new else None
+
+    return changed
+
+
+def _swap(first: str, second: str, aliases: Mapping[str, str]) -> Perturbation:
+    def swapped(row: Row) -> dict[str, Any] | None:
+        one, two = (column if column in row else aliases.get(column, column) for column in (first, second))
+        if one not in row or two not in row or row[one] == row[two]:
+            return None
+        return {**row, one: row[two], two: row[one]}
+
+    return swapped
