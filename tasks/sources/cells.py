@@ -14,7 +14,7 @@ Any other AnnData file is read by `source: file`.
 Rows of `gdsc` are the measured pairs whose drug has a structure: `smiles`, `drug`, `drug_id`, `cell_line` (DepMap's
 ACH id), `attributes` (tissue, histology, subtype and type in words, "unknown" for lines without annotation), the fields
 they come from, `ln_ic50`, and `genes` ("[MALAT1][B2M]…", by descending expression) where the user has gene ranks. Some
-drugs were screened twice under two ids, so a pair can have two values.
+drugs were screened twice under two ids, so a pair can have two values; `pair` names the pair, to keep them together.
 """
 
 from __future__ import annotations
@@ -83,6 +83,7 @@ def _gdsc(root: Path | None) -> pd.DataFrame:
         logger.info("gdsc: %d of %d values belong to drugs without a structure and are left out", lost, len(measured))
     frame = measured[known].join(drugs, on="drug_id").join(_cell_lines(root), on="cell_line")
     frame["attributes"] = frame["attributes"].fillna(UNKNOWN)
+    frame["pair"] = frame.pop("pubchem") + " " + frame["cell_line"]
     ranks = next((file for path in GENE_RANKS if (file := find_copy(path, root))), None)
     return frame if ranks is None else _with_genes(frame, ranks)
 
@@ -99,7 +100,7 @@ def _measured(root: Path | None) -> pd.DataFrame:
 
 
 def _drugs(root: Path | None) -> pd.DataFrame:
-    """drug and smiles by drug_id, for drugs whose PubChem compound has a structure."""
+    """drug, pubchem and smiles by drug_id, for drugs whose PubChem compound has a structure."""
     import pandas as pd
 
     listed = read_table(local_copy(f"{GDSC}/Drug_list.csv.gz", root, GDSC_ORIGIN))
@@ -108,7 +109,7 @@ def _drugs(root: Path | None) -> pd.DataFrame:
         sep="\t", header=None, names=["pubchem", "smiles"], dtype=str,
     )  # fmt: skip
     named = listed.rename(columns={"Name": "drug", "PubCHEM": "pubchem"})[["drug_id", "drug", "pubchem"]]
-    return named.merge(structures, on="pubchem").set_index("drug_id")[["drug", "smiles"]]
+    return named.merge(structures, on="pubchem").set_index("drug_id")
 
 
 def _cell_lines(root: Path | None) -> pd.DataFrame:

@@ -1,18 +1,17 @@
 """`source: dti`: drug-target pairs in their published splits, from local copies below `paths.data`.
 
-    name            files                                           columns besides smiles, protein and split
+    name            files                                           columns besides smiles and protein
     davis           dti_davis_deepdta/{pairs.csv.gz, drugs.csv,     drug_id target_id fold pkd
                     targets.csv.gz}
     kiba            dti_kiba_deepdta/ (the same)                    drug_id target_id fold kiba
-    kd_test         dti_bindingdb_kd_deepaffinity/{train,test}      pkd; judged on new pairs of known classes
-    kd_er kd_gpcr kd_channel kd_kinase   …/{ER,GPCR,channel,kinase} pkd; judged on one protein class held out of train
-    kd_heldout                                                      pkd; judged on those four together
-    human_random human_cold   dti_human_drugban/{random,cold}_{train,val,test}   interacts
+    kd_test         dti_bindingdb_kd_deepaffinity/{train,test}      split pkd; judged on new pairs of known classes
+    kd_er kd_gpcr kd_channel kd_kinase   …/{ER,GPCR,channel,kinase} split pkd; one protein class held out of train
+    kd_heldout                                                      split pkd; those four together
+    human_random human_cold   dti_human_drugban/{random,cold}_{train,val,test}   split interacts
 
-* Davis and KIBA come as DeepDTA (Öztürk et al. 2018) divided them: one test fold and five training folds over pairs.
-  Its authors trained on four folds and chose on the fifth, in turn; here `train_fold0` is valid. `fold` keeps the name.
-* BindingDB Kd is DeepAffinity's (Karimi et al. 2019). It names no validation rows: a tenth of its training rows, drawn
-  with `data.split_seed`, is valid, whatever is judged.
+* Davis and KIBA come as DeepDTA (Öztürk et al. 2018) divided them: folds `test` and `train_fold0` to `train_fold4` over
+  pairs. Its authors trained on four of the latter and chose on the fifth, in turn.
+* BindingDB Kd is DeepAffinity's (Karimi et al. 2019), which names no validation rows; `data.valid_share` draws some.
 * Human is DrugBAN's (Bai et al. 2023): `random` divides pairs, `cold` keeps test drugs and test proteins out of train.
 
 Tables are csv, gzipped where the name says so. pKd is -log10 of Kd in mol/l.
@@ -22,8 +21,6 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from mammal.tasks.errors import DataError, TaskError
 from mammal.tasks.readers import read_table
@@ -38,13 +35,11 @@ if TYPE_CHECKING:
 
 DEEPDTA = {"davis": "pkd", "kiba": "kiba"}
 """Data set -> column of its affinity."""
-VALID_FOLD = "train_fold0"
 
 KD_FOLDER = "dti_bindingdb_kd_deepaffinity"
 KD_CLASSES = {"kd_er": "ER", "kd_gpcr": "GPCR", "kd_channel": "channel", "kd_kinase": "kinase"}
 KD_JUDGED = {"kd_test": ["test"], **{name: [file] for name, file in KD_CLASSES.items()}}
 KD_JUDGED["kd_heldout"] = list(KD_CLASSES.values())
-VALID_SHARE = 0.1
 
 HUMAN = {"human_random": "random", "human_cold": "cold"}
 HUMAN_PARTS = {"train": "train", "valid": "val", "test": "test"}
@@ -67,7 +62,7 @@ def load(data: DataConfig, root: Path | None) -> pd.DataFrame:
     if data.name in DEEPDTA:
         return _deepdta(data.name, root, data.limit)
     if data.name in KD_JUDGED:
-        return _bindingdb_kd(data.name, root, data.limit, data.split_seed)
+        return _bindingdb_kd(data.name, root, data.limit)
     if data.name in HUMAN:
         return _human(data.name, root, data.limit)
     raise TaskError(f"dti has no data set {data.name!r}", hint=did_you_mean(str(data.name), names, noun="data set"))
@@ -92,22 +87,18 @@ def _deepdta(name: str, root: Path | None, limit: int | None) -> pd.DataFrame:
         lacking = int(pairs[column].isna().sum())
         if lacking:
             raise DataError(f"{lacking} pairs name an id that the table lacks", where=str(table))
-    parts = np.where(pairs["fold"] == VALID_FOLD, "valid", np.where(pairs["fold"] == "test", "test", "train"))
-    return pairs.assign(**{SPLIT_COLUMN: parts})
+    return pairs
 
 
-def _bindingdb_kd(name: str, root: Path | None, limit: int | None, seed: int) -> pd.DataFrame:
+def _bindingdb_kd(name: str, root: Path | None, limit: int | None) -> pd.DataFrame:
     import pandas as pd
 
-    def table(file: str, part: str) -> pd.DataFrame:
+    tables = []
+    for file in ("train", *KD_JUDGED[name]):
         copy = local_copy(f"{KD_FOLDER}/{file}.csv.gz", root, ORIGINS["kd"])
-        return read_table(copy, limit=limit).assign(**{SPLIT_COLUMN: part, "set": file})
-
-    train = table("train", "train")
-    drawn = np.random.default_rng(seed).permutation(len(train))[: round(VALID_SHARE * len(train))]
-    train.loc[drawn, SPLIT_COLUMN] = "valid"
-    judged = [table(file, "test") for file in KD_JUDGED[name]]
-    frame = pd.concat([train, *judged], ignore_index=True)
+        part = "train" if file == "train" else "test"
+        tables.append(read_table(copy, limit=limit).assign(**{SPLIT_COLUMN: part, "table": file}))
+    frame = pd.concat(tables, ignore_index=True)
     return frame.rename(columns={"sequence": "protein", "pKd": "pkd"})
 
 

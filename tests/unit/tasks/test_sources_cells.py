@@ -202,6 +202,7 @@ def test_the_response_matrix_becomes_rows_of_drugs_with_a_structure(gdsc: Path, 
     assert frame[["smiles", "cell_line", "ln_ic50"]].values.tolist() == [
         ["CCO", "ACH-1", 1.5], ["CCO", "ACH-2", -2.25], ["CCN", "ACH-2", 3.0],
     ]  # fmt: skip
+    assert frame["pair"].tolist() == ["11 ACH-1", "11 ACH-2", "22 ACH-2"]
     assert "1 of 4 values" in caplog.text, "drug 9 has no structure"
 
 

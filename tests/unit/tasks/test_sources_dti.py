@@ -11,6 +11,7 @@ from mammal.tasks.data import load_data, load_dataset
 from mammal.tasks.errors import DataError, TaskError
 from mammal.tasks.registry import load_task
 from mammal.tasks.schema import DataConfig
+from mammal.tasks.splits import split_frame
 from mammal.tasks.task import build_task
 from mammal.tokenization import Tokenizer
 
@@ -50,7 +51,7 @@ def test_pairs_are_joined_to_their_drug_and_target(davis: Path):
     assert frame.iloc[1][["smiles", "protein", "pkd"]].tolist() == ["CCO", SEQUENCE[3:], "7.5"]
 
 
-def test_the_first_training_fold_is_valid_and_the_test_fold_test(davis: Path):
+def test_one_published_fold_is_valid_and_the_test_fold_test(davis: Path):
     loaded = load_data(load_task("davis"), {"data": davis})
     assert {part: rows.tolist() for part, rows in loaded.split.parts.items()} == {
         "train": [1, 2], "valid": [0], "test": [3],
@@ -86,19 +87,14 @@ def test_a_misspelt_set_has_a_hint():
 
 
 def test_what_is_judged_changes_and_what_is_learned_from_does_not(bindingdb: Path):
-    paths, seen, sizes = {"data": bindingdb}, [], {}
+    learned, sizes = [], {}
     for name in ("kd_test", "kd_er", "kd_gpcr", "kd_channel", "kd_kinase", "kd_heldout"):
-        frame = load_dataset(dti(name), paths)
-        seen.append(frame.loc[frame["split"] != "test", ["smiles", "split"]].to_numpy().tolist())
-        sizes[name] = int((frame["split"] == "test").sum())
-    assert all(rows == seen[0] for rows in seen)
+        loaded = load_data(load_task("bindingdb_kd", {"data": {"name": name}}), {"data": bindingdb})
+        learned.append([loaded.split.parts[part].tolist() for part in ("train", "valid")])
+        sizes[name] = len(loaded.rows("test"))
+    assert all(rows == learned[0] for rows in learned)
+    assert [len(rows) for rows in learned[0]] == [36, 4], "a tenth of the training rows is valid"
     assert sizes == {"kd_test": 1, "kd_er": 2, "kd_gpcr": 3, "kd_channel": 4, "kd_kinase": 5, "kd_heldout": 14}
-    assert sum(part == "valid" for _, part in seen[0]) == 4, "a tenth of the training rows"
-
-
-def test_another_seed_draws_other_validation_rows(bindingdb: Path):
-    one, other = (load_dataset(dti("kd_test", split_seed=seed), {"data": bindingdb}) for seed in (0, 1))
-    assert one["split"].tolist() != other["split"].tolist()
 
 
 def test_human_pairs_keep_their_published_parts(tmp_path: Path):
@@ -120,17 +116,20 @@ def test_the_example_of_every_pair_task_is_read_by_our_own_vocabulary(name: str,
 
 
 @pytest.mark.parametrize(
-    ("name", "sizes"),
+    ("task", "name", "sizes"),
     [
-        ("davis", (20036, 5010, 5010)), ("kiba", (78836, 19709, 19709)), ("kd_heldout", (7900, 878, 5230)),
-        ("kd_test", (7900, 878, 3811)), ("human_random", (4197, 600, 1200)), ("human_cold", (3453, 155, 311)),
+        ("davis", "davis", (20036, 5010, 5010)), ("kiba", "kiba", (78836, 19709, 19709)),
+        ("bindingdb_kd", "kd_heldout", (7900, 878, 5230)), ("bindingdb_kd", "kd_test", (7900, 878, 3811)),
+        ("human_dti", "human_random", (4197, 600, 1200)), ("human_dti", "human_cold", (3453, 155, 311)),
     ],
 )  # fmt: skip
-def test_sizes_of_the_real_data(shared: Path, name: str, sizes: tuple[int, int, int]):
+def test_sizes_of_the_real_data(shared: Path, task: str, name: str, sizes: tuple[int, int, int]):
     if not (shared / "data/dti_davis_deepdta").is_dir():
         pytest.skip("no local copy of the data")
-    parts = load_dataset(dti(name), {"data": shared / "data"})["split"].value_counts()
-    assert (parts["train"], parts["valid"], parts["test"]) == sizes
+    config = load_task(task, {"data": {"name": name}})
+    frame = load_dataset(config.data, {"data": shared / "data"})
+    parts = split_frame(frame, config.data).parts
+    assert tuple(len(parts[part]) for part in ("train", "valid", "test")) == sizes
 
 
 def test_davis_is_pkd(shared: Path):
