@@ -10,6 +10,8 @@ from mammal.tokenization.template import Template
 
 SMILES = "SMILES"
 SEQUENCES = ("AA", "DNA")
+FEATURES_OF_MOLECULES = ("descriptors", "morgan")
+"""Features whose column holds molecules; the others read sequences."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,9 @@ def prompt_columns(config: TaskConfig) -> PromptColumns:
     for slot in template.slots:
         alphabet = ENTITIES[slot.name].alphabet if slot.kind == "entity" else slot.name
         plain = slot.kind == "text" and slot.part == "input" and slot.column not in molecules
-        if slot.kind in ("entity", "alphabet") and alphabet == SMILES and declared is None:
+        if slot.kind == "feature":
+            (molecules if slot.name in FEATURES_OF_MOLECULES else sequences).append(slot.column)
+        elif slot.kind in ("entity", "alphabet") and alphabet == SMILES and declared is None:
             molecules.append(slot.column)
         elif plain or (slot.kind in ("entity", "alphabet") and alphabet in SEQUENCES):
             sequences.append(slot.column)

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from mammal.tokenization.encoding import Encoding
+from mammal.tokenization.encoding import Encoding, External
 from mammal.tokenization.errors import PromptError, UnknownTokenError, did_you_mean
 from mammal.tokenization.notices import Notices
 from mammal.tokenization.offsets import Locator
@@ -35,6 +35,7 @@ from mammal.tokenization.subtokenizer import SubTokenizer
 from mammal.tokenization.unknown import unknown_tag, unknown_token
 from mammal.tokenization.values import (
     embedding_count,
+    embedding_model,
     literal_values,
     sample_values,
     sample_vectors,
@@ -61,7 +62,7 @@ class _Row:
         chunks: ids in order; `length` in all.
         windows: by the start of a segment, the tokens [first, end) that stayed of it, where its text doesn't say that.
         values: (position, value).
-        embeddings: (position, vectors).
+        embeddings: those read so far.
         is_cut: some segment lost tokens.
         unknown_tag: the first tag that an alphabet read as characters, and where it begins in the prompt.
     """
@@ -70,7 +71,7 @@ class _Row:
         self.chunks: list[np.ndarray] = []
         self.windows: dict[int, tuple[int, int]] = {}
         self.values: list[tuple[int, float]] = []
-        self.embeddings: list[tuple[int, np.ndarray]] = []
+        self.embeddings: list[External] = []
         self.length = 0
         self.is_cut = False
         self.unknown_tag: Tag | None = None
@@ -180,7 +181,7 @@ class PromptEncoder:
         if vectors is None:
             notices.add("embeddings", lambda: f"{place(segment.start)}: {segment.text!r} stands for no vectors yet")
         else:
-            row.embeddings.append((row.length, vectors))
+            row.embeddings.append(External(row.length, embedding_model(segment), vectors))
         row.add_placeholders(segment, ids)
 
     def _lay_out(self, text: str, row: _Row, options: Options) -> Encoding:
@@ -197,9 +198,10 @@ class PromptEncoder:
         for position, value in row.values:
             if position < length:
                 values_L[position], has_value_L[position] = value, True
-        embeddings = [(start, vectors[: length - start]) for start, vectors in row.embeddings if start < length]
+        kept = [e for e in row.embeddings if e.start < length]
+        embeddings = tuple(e._replace(vectors_XW=e.vectors_XW[: length - e.start]) for e in kept)
         locate = Locator(self, text, row.windows or None, length)
-        return Encoding(ids_L, values_L, has_value_L, mask_L, tuple(embeddings), locate)
+        return Encoding(ids_L, values_L, has_value_L, mask_L, embeddings, locate)
 
     def _check_ends(self, last: Segment, length: int) -> None:
         """The rule is on the text: what is cut off later, or numbers in the last segment, do not count."""

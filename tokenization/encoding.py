@@ -8,8 +8,23 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
+
+
+class External(NamedTuple):
+    """Vectors that somebody else computed, at consecutive tokens.
+
+    Attributes:
+        start: the first token.
+        name: what they come from (`esm2`, `descriptors`): a model may have weights of that name to project them with.
+        vectors_XW: float32, one row a token.
+    """
+
+    start: int
+    name: str
+    vectors_XW: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -21,14 +36,14 @@ class Encoding:
         values_L: float32 values, 0 where `has_value_L` is False.
         has_value_L: True where the token carries a value (`<SCALAR>`, or any token written with one).
         mask_L: False on padding only; a literal `<PAD>` of the text stays True, as in the published code.
-        embeddings: external embeddings by first position: (start, vectors [n, width]) for each slot.
+        embeddings: external embeddings, one `External` for each slot.
     """
 
     ids_L: np.ndarray
     values_L: np.ndarray
     has_value_L: np.ndarray
     mask_L: np.ndarray
-    embeddings: tuple[tuple[int, np.ndarray], ...] = ()
+    embeddings: tuple[External, ...] = ()
     locate: Callable[[], np.ndarray] | None = field(default=None, repr=False, compare=False)
 
     def __len__(self) -> int:

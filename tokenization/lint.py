@@ -33,8 +33,7 @@ _TAGS_OF_KIND = {
     "label": _DIGIT_TAGS,
     "digits": (*_DIGIT_TAGS, "<.>", "<->", "<+>"),
     "scalar": ("<SCALAR>",),
-    "descriptors": ("<SCALAR>",),
-    "embeddings": ("<EMBEDDINGS>",),
+    "feature": ("<EMBEDDINGS>",),
 }
 _ANSWERS = ("label", "scalar", "digits")
 _PUBLISHED_ONLY = ("GENE", "CELL_ATTRIBUTES")
@@ -98,7 +97,7 @@ def _roles(nodes: Nodes) -> Iterator[Problem]:
             what = f"column '{slot.column}' is given in the input and asked for in the target"
             yield Problem("input", slot.position, what)
     for slot in _slots(nodes, "target"):
-        if slot.kind in ("descriptors", "embeddings"):
+        if slot.kind == "feature":
             what = f"'{slot.name}' of column '{slot.column}' can be read but not predicted"
             yield Problem("target", slot.position, what, "it belongs to the input")
     if "target" in nodes and nodes["target"] and not _slots(nodes, "target"):

@@ -18,7 +18,6 @@ from mammal.tokenization.entities import ENTITIES
 from mammal.tokenization.errors import PromptError
 from mammal.tokenization.prompt import (
     EMBEDDINGS_FROM_DICT,
-    SCALARS_FROM_DICT,
     SCALARS_LITERALS,
     Prompt,
     Slot,
@@ -43,8 +42,7 @@ _DIGITS = re.compile(r"[+-]?[0-9]+(?:\.[0-9]+)?")
 _CODE = re.compile(r"[0-9]+")
 _NUMBERS_OF = {  # segments that hold numbers and no tags
     "scalar": SCALARS_LITERALS,
-    "descriptors": SCALARS_FROM_DICT,
-    "embeddings": EMBEDDINGS_FROM_DICT,
+    "feature": EMBEDDINGS_FROM_DICT,
 }
 _MAY_BE_MISSING = frozenset({"label", "scalar", "digits"})
 
@@ -237,16 +235,14 @@ def _write(pieces: list[Piece], values: Mapping[str, str | None], slots: list[Sl
     for piece in pieces:
         text = piece if isinstance(piece, str) else _value_text(piece, values)
         written.append(text)
-        if not isinstance(piece, str) and piece.kind not in ("descriptors", "embeddings"):
+        if not isinstance(piece, str) and piece.kind != "feature":
             slots.append(Slot(piece.column, end, end + len(text), piece.part))
         end += len(text)
     return "".join(written)
 
 
 def _value_text(slot: TemplateSlot, values: Mapping[str, str | None]) -> str:
-    if slot.kind == "descriptors":
-        return slot.key
-    if slot.kind == "embeddings":
+    if slot.kind == "feature":
         return f"{slot.name}:{slot.key}"
     value = values.get(slot.column)
     if not value:

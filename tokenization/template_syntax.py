@@ -17,16 +17,17 @@ from mammal.tokenization.entities import ENTITIES
 from mammal.tokenization.errors import did_you_mean
 
 Part = Literal["input", "target"]
-SlotKind = Literal["entity", "alphabet", "scalar", "digits", "label", "descriptors", "embeddings", "text"]
+SlotKind = Literal["entity", "alphabet", "scalar", "digits", "label", "feature", "text"]
 
 VALUE_SLOTS: dict[str, SlotKind] = {
     "scalar": "scalar",
     "digits": "digits",
     "label": "label",
-    "descriptors": "descriptors",
-    "esm2": "embeddings",
+    "descriptors": "feature",
+    "morgan": "feature",
+    "esm2": "feature",
 }
-"""Slot names that are not entities. `esm2` names the companion model that gives the embeddings."""
+"""Slot names that are not entities. A feature is a vector computed from the column (`mammal.tasks.features`)."""
 
 RAW_SLOTS = ("scalar", "digits", "label")
 COMMON_ALPHABETS = ("AA", "DNA", "SMILES", "IUPAC", "GENE", "CELL_ATTRIBUTES")
@@ -44,7 +45,7 @@ class TemplateSlot:
     Attributes:
         column: the user's column.
         kind: how the value is written; "text" is a hole of a raw template, filled as it is.
-        name: what stands after the colon: the entity, alphabet or companion model; the kind for the others.
+        name: what stands after the colon: the entity, alphabet or feature; the kind for the others.
         part: the side of the prompt it stands on.
         position: index of its first character in that side's template.
         max_len: tokens its segment may hold, where the template says so (`{p:protein@300}`).
@@ -61,7 +62,7 @@ class TemplateSlot:
 
     @property
     def key(self) -> str:
-        """Where `sample` (see `Tokenizer.encode`) holds the numbers of a descriptors or embeddings slot."""
+        """Where `sample` (see `Tokenizer.encode`) holds the vector of a feature slot."""
         return f"{self.column}.{self.name}"
 
 

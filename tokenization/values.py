@@ -81,6 +81,11 @@ def embedding_count(segment: Segment) -> int:
         raise PromptError(f"{parts[2]!r} is no number of embeddings", where=place(segment.start)) from None
 
 
+def embedding_model(segment: Segment) -> str:
+    """The model that an EXTERNAL_EMBEDDINGS segment names before its first colon."""
+    return segment.text.split(":")[0]
+
+
 def sample_vectors(segment: Segment, sample: Mapping[str, Any] | None) -> np.ndarray | None:
     """float32 [count, width] vectors that an EXTERNAL_EMBEDDINGS_FROM_DICT segment names.
 

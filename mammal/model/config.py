@@ -34,7 +34,7 @@ _T5_DEFAULTS: dict[str, Any] = {  # of `transformers.T5Config`, which the publis
 }
 _HEAD_KEYS = ("encoder_head_layers", "encoder_head_dropout", "scalars_prediction_head", "support_input_scalars")
 _PUBLISHED_LORA_ALPHA = 8.0
-_OWN_KEYS = ("decoder_scalars", "external_embedding_width", "lora_alpha")
+_OWN_KEYS = ("decoder_scalars", "external_embeddings", "lora_alpha")
 _IGNORED_KEYS = ("auxiliary_encoder_heads", "random_weights", "transformers_version", "mammal")
 
 
@@ -75,7 +75,8 @@ class ModelConfig:
         scalars_prediction_head: the scalar head of the encoder; None: no such head.
         support_input_scalars: tokens may carry values, projected and added to their embeddings.
         decoder_scalars: the decoder has a scalar head too, shaped as `scalars_prediction_head` (or one linear layer).
-        external_embedding_width: width of external embeddings, projected to d_model; None: none are read.
+        external_embeddings: width of each external embedding by name; those named here are projected to d_model, any
+            other must be d_model wide.
         lora_alpha: low-rank adapters count alpha / rank times; the published code fixes 8.
         t5_extra: keys of `t5_config` that do not shape the model; kept so that saving loses nothing.
     """
@@ -101,7 +102,7 @@ class ModelConfig:
     scalars_prediction_head: ScalarHeadConfig | None = None
     support_input_scalars: bool = False
     decoder_scalars: bool = False
-    external_embedding_width: int | None = None
+    external_embeddings: Mapping[str, int] = field(default_factory=dict)
     lora_alpha: float = _PUBLISHED_LORA_ALPHA
     t5_extra: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
@@ -177,7 +178,7 @@ class ModelConfig:
             config["encoder_head_layers"] = list(self.encoder_head_layers)
         config["t5_config"] = {**derived, **self.t5_extra, **{name: values[name] for name in _T5_KEYS}}
         config |= {"auxiliary_encoder_heads": None, "random_weights": False, "use_lora": False}
-        defaults = {f.name: f.default for f in fields(self)}
+        defaults = {f.name: f.default for f in fields(self)} | {"external_embeddings": {}}
         if own := {name: values[name] for name in _OWN_KEYS if values[name] != defaults[name]}:
             config["mammal"] = {"model": own}
         return config

@@ -28,15 +28,31 @@ def initialise(model: nn.Module, *, tied: bool) -> None:
     Args:
         tied: the token head is the embedding.
     """
-    embedding_std = 1.0 if tied else _UNTIED_EMBEDDING_STD
+    embedding_std = _embedding_std(tied)
     for name, module in model.named_children():
         if isinstance(module, T5):
             _initialise_t5(module, embedding_std)
         elif isinstance(module, MLPHead):
             _initialise_head(module, gives_logits=name == "encoder_head")
-        elif isinstance(module, nn.Linear):  # projections of values and external embeddings
-            _normal(module.weight, embedding_std * module.in_features**-0.5)
-            module.bias.zero_()
+        elif isinstance(module, nn.Linear):
+            initialise_projection(module, tied=tied)
+        elif isinstance(module, nn.ModuleDict):
+            for projection in module.values():
+                assert isinstance(projection, nn.Linear)
+                initialise_projection(projection, tied=tied)
+
+
+def _embedding_std(tied: bool) -> float:
+    return 1.0 if tied else _UNTIED_EMBEDDING_STD
+
+
+@torch.no_grad()
+def initialise_projection(linear: nn.Linear, *, tied: bool) -> None:
+    """Of values and external embeddings: standardised numbers come out as large as embeddings are. The bias tells
+    features apart, which share one token."""
+    embedding_std = _embedding_std(tied)
+    _normal(linear.weight, embedding_std * linear.in_features**-0.5)
+    _normal(linear.bias, embedding_std if linear.in_features > 1 else 0.0)
 
 
 def _initialise_t5(t5: T5, embedding_std: float) -> None:

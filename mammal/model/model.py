@@ -8,7 +8,8 @@ N packed encoder tokens, M packed reads.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +18,7 @@ from mammal.errors import ConfigError
 from mammal.model.attention import PackedAttention
 from mammal.model.config import ModelConfig, ScalarHeadConfig
 from mammal.model.heads import MLPHead
-from mammal.model.initial import initialise
+from mammal.model.initial import initialise, initialise_projection
 from mammal.model.layers import Linear
 from mammal.model.lora import LowRank
 from mammal.model.packing import Packing
@@ -89,8 +90,9 @@ class MammalModel(nn.Module):
             self.scalars_prediction_head = _scalar_head(config.d_model, config.scalars_prediction_head)
         if config.decoder_scalars_head is not None:
             self.decoder_scalars_head = _scalar_head(config.d_model, config.decoder_scalars_head)
-        if config.external_embedding_width is not None:
-            self.project_external_embeddings = Linear(config.external_embedding_width, config.d_model)
+        self.project_external_embeddings = nn.ModuleDict(
+            {name: Linear(width, config.d_model) for name, width in sorted(config.external_embeddings.items())}
+        )
         if init:
             initialise(self, tied=config.tie_word_embeddings)
 
@@ -101,6 +103,22 @@ class MammalModel(nn.Module):
     @property
     def dtype(self) -> torch.dtype:
         return self.t5_model.shared.weight.dtype
+
+    def add_external_embeddings(self, widths: Mapping[str, int]) -> None:
+        """Give a loaded model new weights for external embeddings that it could not read so far.
+
+        Raises:
+            ConfigError: it reads one of them already, in another width.
+        """
+        for name, width in widths.items():
+            known = self.config.external_embeddings.get(name)
+            if known is None:
+                projection = Linear(width, self.config.d_model).to(self.device, self.dtype)
+                initialise_projection(projection, tied=self.config.tie_word_embeddings)
+                self.project_external_embeddings[name] = projection
+            elif known != width:
+                raise ConfigError(f"this model reads {name!r} embeddings {known} wide, not {width}")
+        self.config = replace(self.config, external_embeddings={**self.config.external_embeddings, **widths})
 
     def forget_copies(self) -> None:
         """Drops the copies of weights that inference made (`products`); call it after changing weights by `.data`."""
@@ -185,19 +203,23 @@ class MammalModel(nn.Module):
     def _add_external(self, x_NW: Tensor, packing: Packing, batch: Batch) -> Tensor:
         if not batch.embeddings:
             return x_NW
-        places, vectors = [], []
-        for row, start, vectors_XW in batch.embeddings:
-            places.append(packing.tokens_BL[row, start : start + len(vectors_XW)])
-            vectors.append(vectors_XW)
-        vectors_XW = torch.cat(vectors).to(x_NW)
-        if self.config.external_embedding_width is not None:
-            vectors_XW = self.project_external_embeddings(vectors_XW)
-        if vectors_XW.shape[1] != x_NW.shape[1]:
+        for name in dict.fromkeys(name for _, _, name, _ in batch.embeddings):
+            named = [(row, start, vectors_XW) for row, start, n, vectors_XW in batch.embeddings if n == name]
+            places = [packing.tokens_BL[row, start : start + len(vectors_XW)] for row, start, vectors_XW in named]
+            vectors_XW = self._projected(name, torch.cat([vectors_XW for _, _, vectors_XW in named]).to(x_NW))
+            x_NW = x_NW.index_add(0, torch.cat(places), vectors_XW)
+        return x_NW
+
+    def _projected(self, name: str, vectors_XW: Tensor) -> Tensor:
+        """External embeddings as wide as the model: projected if the model has weights of that name."""
+        known = name in self.project_external_embeddings
+        wanted = self.config.external_embeddings[name] if known else self.config.d_model
+        if vectors_XW.shape[1] != wanted:
             raise ConfigError(
-                f"external embeddings are {vectors_XW.shape[1]} wide, the model is {x_NW.shape[1]} wide",
-                hint="set external_embedding_width in the model's config",
+                f"embeddings of {name!r} are {vectors_XW.shape[1]} wide, this model reads {wanted}",
+                hint=None if known else f"external_embeddings={{{name}: {vectors_XW.shape[1]}}} in its config",
             )
-        return x_NW.index_add(0, torch.cat(places), vectors_XW)
+        return self.project_external_embeddings[name](vectors_XW) if known else vectors_XW
 
     def token_logits(self, states_MW: Tensor, mode: str, candidates_V: Tensor | None = None) -> Tensor:
         """Scores [M, V] of `candidates_V`, or of the whole vocabulary."""

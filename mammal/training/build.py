@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from mammal.errors import ConfigError, MammalError, did_you_mean
@@ -49,6 +50,21 @@ def mixture_rates(config: DictConfig) -> dict[str, float]:
     return (
         {name: float(changes.get("rate", 1.0)) for name, changes in _mixture_tasks(mixture).items()} if mixture else {}
     )
+
+
+def mixture_settings(config: DictConfig) -> dict[str, Any]:
+    """What the mixture says of the shares besides rates: `temperature` and `max_passes`.
+
+    Raises:
+        ConfigError: an unknown key.
+    """
+    defaults = {"temperature": 1.0, "max_passes": None}
+    mixture = plain(config.mixture) if config.get("mixture") else {}
+    known = {"name", "tasks", *defaults}
+    if unknown := sorted(set(mixture) - known):
+        hint = did_you_mean(unknown[0], known, noun="key")
+        raise ConfigError(f"there is no key 'mixture.{unknown[0]}'", where="mixture", hint=hint)
+    return {name: mixture.get(name, default) for name, default in defaults.items()}
 
 
 def _mixture_tasks(mixture: Any) -> dict[str, dict[str, Any]]:
@@ -105,28 +121,45 @@ def build_tasks(configs: Mapping[str, TaskConfig], tokenizer: Tokenizer) -> dict
     return {name: build_task(config, tokenizer) for name, config in configs.items()}
 
 
-def build_model(config: DictConfig, tokenizer: Tokenizer) -> MammalModel:
-    """A model with random weights in the shape of `model=…`, or the one at `init`.
+def build_model(config: DictConfig, tokenizer: Tokenizer, tasks: Mapping[str, Task]) -> MammalModel:
+    """A model with random weights in the shape of `model=…`, or the one at `init`; it can read the tasks' features.
 
     Raises:
         ConfigError: a size is no number, or the checkpoint has no row for a token of the tokenizer.
         BundleError: there is no checkpoint at `init`, or it is damaged.
     """
-    from mammal.model.checkpoint import load_checkpoint
     from mammal.model.model import MammalModel
 
     if config.init:
+        from mammal.adaptation import load_model
         from mammal.locate import locate
 
-        model, _ = load_checkpoint(locate(config.init).weights, allow_extra=True)
+        model, _ = load_model(locate(config.init))
         highest = max(
             [*tokenizer.specials.values(), *(int(tokenizer.alphabet_ids(a)[-1]) for a in tokenizer.alphabets)]
         )
         if highest >= model.config.vocab_size:
             what = f"its embedding has {model.config.vocab_size:,} rows, the tokenizer has ids up to {highest:,}"
             raise ConfigError(what, where=str(config.init), hint="use the tokenizer that belongs to it")
+        model.add_external_embeddings(feature_widths(tasks))
         return model.train()
-    return MammalModel(model_config(config.model, tokenizer)).train()
+    shape = model_config(config.model, tokenizer)
+    return MammalModel(replace(shape, external_embeddings=feature_widths(tasks))).train()
+
+
+def feature_widths(tasks: Mapping[str, Task]) -> dict[str, int]:
+    """Width of every feature that a prompt of the tasks names.
+
+    Raises:
+        ConfigError: two tasks want the same feature in two widths.
+    """
+    widths: dict[str, int] = {}
+    for task in tasks.values():
+        for feature in task.features.values():
+            if widths.setdefault(feature.name, feature.width) != feature.width:
+                what = f"{feature.name} is {widths[feature.name]} wide in one task and {feature.width} in {task.name}"
+                raise ConfigError(what, where="mixture", hint="let all tasks of a run name the same esm2 model")
+    return widths
 
 
 def model_config(section: DictConfig, tokenizer: Tokenizer) -> Any:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import math
-import pickle
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mammal import console
-from mammal.errors import ConfigError
 from mammal.training.errors import TrainingError
 
 if TYPE_CHECKING:
@@ -35,9 +32,10 @@ class TrainingResult:
 
     Attributes:
         bundle: the folder it saved.
-        best_loss: best validation loss, None where nothing was validated.
+        best_loss: validation loss of the weights that `monitor` found best, None where nothing was validated.
         steps: optimiser steps taken, those of a resumed run included.
         results: figures on the test split, one a task; empty with `test=false`.
+        valid: figures of the saved weights on the validation rows, as `valid/TASK/METRIC`.
     """
 
     bundle: Path
@@ -45,6 +43,7 @@ class TrainingResult:
     steps: int
     seconds: float
     results: list[TaskResult] = field(default_factory=list)
+    valid: dict[str, float] = field(default_factory=dict)
 
 
 def train(config: DictConfig) -> TrainingResult:
@@ -66,11 +65,12 @@ def train(config: DictConfig) -> TrainingResult:
     lightning.seed_everything(config.seed, workers=True, verbose=False)
     output = Path(config.output)
     output.mkdir(parents=True, exist_ok=True)
+    adapt.check_saving(config)
     declared = build.task_configs(config)
     tokenizer = build.build_tokenizer(config, declared)
     tasks = build.build_tasks(declared, tokenizer)
     data = _load_data(tasks, config, output)
-    model = build.build_model(config, tokenizer)
+    model = build.build_model(config, tokenizer, tasks)
     adapt.adapt(model, config.adapt)
     if getattr(rank_zero_only, "rank", 0) == 0:  # set when the module loads, unknown to type checkers
         console.note(_summary(config, model, data, output))
@@ -79,16 +79,16 @@ def train(config: DictConfig) -> TrainingResult:
     if not trainer.is_global_zero:
         return TrainingResult(output / "bundle", best_loss, trainer.global_step, time.monotonic() - begun)
     adapt.fold_adapters(model)
-    results = _judge(model.eval(), data, test=config.test)
+    results, valid = _judge(model.eval(), data, test=config.test)
     bundle = _save(output, model, tokenizer, data, results, config)
     seconds = time.monotonic() - begun
     console.note(f"done in {console.clock(seconds)}: {bundle}")
-    return TrainingResult(bundle, best_loss, trainer.global_step, seconds, results)
+    return TrainingResult(bundle, best_loss, trainer.global_step, seconds, results, valid)
 
 
 def _load_data(tasks: Mapping[str, Task], config: DictConfig, output: Path) -> dict[str, TaskData]:
     """Rows of every task; the splits and what was set aside are written beside the run."""
-    from mammal.training.data import load_task_data
+    from mammal.training.data import load_task_data, save_splits
 
     limits = {"train": config.data.limit, "valid": config.data.valid_limit}
     paths = {"data": config.paths.data} if config.paths.data else None
@@ -96,34 +96,31 @@ def _load_data(tasks: Mapping[str, Task], config: DictConfig, output: Path) -> d
     for name, task in tasks.items():
         data[name] = load_task_data(task, paths, limits)
         if config.data.overfit:
-            data[name].rows["valid"] = data[name].rows["train"]
+            data[name].validate_on_train()
         data[name].prepare()
-    splits = {name: {"how": d.split.how, "hash": d.split.hash} for name, d in data.items()}
-    (output / "splits.json").write_text(json.dumps(splits, indent=2) + "\n", encoding="utf-8")
-    bad = [(name, *row) for name, d in data.items() for row in d.set_aside]
-    if bad:
-        import pandas as pd
-
-        pd.DataFrame(bad, columns=["task", "part", "row", "reason"]).to_csv(output / "set_aside.csv", index=False)
+    save_splits(data, output)
     return data
 
 
 def _fit(model: MammalModel, data: Mapping[str, TaskData], config: DictConfig) -> lightning.Trainer:
     """Train; afterwards the model holds the last weights."""
-    from mammal.training.build import mixture_rates
+    from mammal.training.build import mixture_rates, mixture_settings
     from mammal.training.callbacks import StopRequested
     from mammal.training.datamodule import MixtureData
     from mammal.training.history import one_history
     from mammal.training.module import TrainingModule
+    from mammal.training.monitor import check_monitor
+    from mammal.training.resume import find_checkpoint
     from mammal.training.sampler import Budget
     from mammal.training.trainer import build_trainer, instantiated
 
+    check_monitor(config.monitor, {name: d.task for name, d in data.items()})
     section = config.data
     rows = MixtureData(
         data,
         Budget(section.tokens_per_batch, section.max_rows, section.window),
         rates=mixture_rates(config),
-        temperature=config.mixture.get("temperature", 1.0) if config.get("mixture") else 1.0,
+        **mixture_settings(config),
         seed=config.seed,
         num_workers=section.num_workers,
     )
@@ -136,81 +133,54 @@ def _fit(model: MammalModel, data: Mapping[str, TaskData], config: DictConfig) -
         instantiated(config.schedule, "schedule"),
         steps,
     )
-    resume = _checkpoint_to_resume(config)
-    steps_before = None if resume is None else _steps_of(resume)
+    resumed = find_checkpoint(config, module)
+    checkpoint = {} if resumed is None else {"ckpt_path": resumed.path, "weights_only": True}
     try:
-        with one_history(Path(config.output), steps_before):
-            trainer.fit(module, datamodule=rows, ckpt_path=resume, weights_only=True if resume else None)
+        with one_history(Path(config.output), None if resumed is None else resumed.steps):
+            trainer.fit(module, datamodule=rows, **checkpoint)
     except StopRequested as stop:
         raise KeyboardInterrupt(
-            f"step {stop.step:,} is kept in {stop.checkpoint}; repeat the command with "
-            f"output={config.output} resume=auto to go on"
+            f"{stop}; repeat the command with output={config.output} resume=auto to go on"
         ) from None
     if trainer.global_step == 0:
         raise TrainingError("no step was taken", hint="look at trainer.max_steps, max_epochs and max_time")
     return trainer
 
 
-def _checkpoint_to_resume(config: DictConfig) -> str | None:
-    from mammal.training.trainer import LAST
-
-    if config.resume in (None, False):
-        return None
-    path = Path(config.output) / "checkpoints" / LAST if config.resume == "auto" else Path(config.resume)
-    if path.is_file():
-        return str(path)
-    if config.resume == "auto":
-        return None
-    raise ConfigError(
-        f"there is no checkpoint {path}", where="resume", hint="resume=auto goes on from output's last one"
-    )
-
-
-def _steps_of(checkpoint: str) -> int:
-    """Optimiser steps that a checkpoint has behind it.
-
-    Raises:
-        TrainingError: it is damaged, or no checkpoint of a run.
-    """
-    import torch
-
-    try:
-        return int(torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)["global_step"])
-    except (OSError, RuntimeError, KeyError, EOFError, pickle.UnpicklingError) as error:
-        raise TrainingError(
-            "is no checkpoint to resume from", where=checkpoint, hint=str(error).split("\n")[0]
-        ) from error
-
-
 def _take_best(model: MammalModel, trainer: lightning.Trainer) -> float | None:
-    """Put the weights of the best validation loss into the model, if one was written; returns that loss."""
+    """Put the weights that `monitor` found best into the model, if they were written; returns their validation loss."""
     import torch
 
     from mammal.training.trainer import checkpoints
 
     for callback in checkpoints(trainer):
         if callback.monitor and callback.best_model_path and callback.best_model_score is not None:
-            stored = torch.load(callback.best_model_path, map_location="cpu", weights_only=True)["state_dict"]
-            model.load_state_dict({name.removeprefix("model."): weight for name, weight in stored.items()})
-            return float(callback.best_model_score)
+            stored = torch.load(callback.best_model_path, map_location="cpu", weights_only=True)
+            model.load_state_dict({name.removeprefix("model."): w for name, w in stored["state_dict"].items()})
+            return stored["going_on"]["valid_loss"]
     return None
 
 
-def _judge(model: MammalModel, data: Mapping[str, TaskData], *, test: bool) -> list[TaskResult]:
-    """Calibrate each task on its validation rows, then measure it on its test rows."""
+def _judge(
+    model: MammalModel, data: Mapping[str, TaskData], *, test: bool
+) -> tuple[list[TaskResult], dict[str, float]]:
+    """Measure and calibrate each task on its validation rows, then measure it on its test rows."""
     from mammal.training.evaluation import answers_of, evaluate_task
     from mammal.training.module import READ_KINDS
 
-    results = []
+    results, valid = [], {}
     for d in data.values():
         if d.task.kind in READ_KINDS and len(d.rows["valid"]):
-            d.task.calibrate(answers_of(model, d.task, d.rows["valid"]), d.rows["valid"])
+            answers = answers_of(model, d.task, d.rows["valid"])
+            figures = d.task.metrics(answers, d.rows["valid"])
+            valid.update({f"valid/{d.task.name}/{name}": value for name, value in figures.items()})
+            d.task.calibrate(answers, d.rows["valid"])
         if test and len(d.rows["test"]):
             result = evaluate_task(model, d)
             results.append(result)
-            figures = ", ".join(f"{name} {estimate}" for name, estimate in result.ours.estimates.items())
-            console.note(f"test {d.task.name}: {figures}")
-    return results
+            told = ", ".join(f"{name} {estimate}" for name, estimate in result.ours.estimates.items())
+            console.note(f"test {d.task.name}: {told}")
+    return results, valid
 
 
 def _save(
@@ -224,6 +194,7 @@ def _save(
     from mammal.bundle import save_bundle
     from mammal.card import Card
     from mammal.report.results import as_metrics, save_results
+    from mammal.training import adapt
 
     if results:
         save_results(results, output / "evaluation")
@@ -235,7 +206,10 @@ def _save(
         command=_command(config),
     )
     metrics = _finite({**as_metrics(results), "seed": config.seed})
-    return save_bundle(output / "bundle", model, tokenizer, [d.task for d in data.values()], metrics, card)
+    folder, tasks = output / "bundle", [d.task for d in data.values()]
+    adaptation = adapt.record(model, config, folder)
+    delta = config.adapt.save == "adapters"
+    return save_bundle(folder, model, tokenizer, tasks, metrics, card, adaptation=adaptation, delta=delta)
 
 
 def _command(config: DictConfig) -> str:

@@ -103,17 +103,17 @@ def test_decoder_reads_and_gives_values() -> None:
 
 @torch.inference_mode()
 def test_external_embeddings_are_projected_and_added_in_place() -> None:
-    model = small_model(external_embedding_width=5)
+    model = small_model(external_embeddings={"esm2": 5})
     vectors = torch.randn(2, 5)
     plain = model(encoder_batch(wants=("hidden",))).hidden_BLW
-    added = model(encoder_batch(wants=("hidden",), embeddings=((0, 1, vectors),))).hidden_BLW
+    added = model(encoder_batch(wants=("hidden",), embeddings=((0, 1, "esm2", vectors),))).hidden_BLW
     assert not torch.allclose(plain[0], added[0])
     assert torch.equal(plain[1], added[1])
 
 
 def test_external_embeddings_of_another_width_are_refused() -> None:
     with pytest.raises(ConfigError, match="5 wide"):
-        small_model()(encoder_batch(embeddings=((0, 1, torch.randn(1, 5)),)))
+        small_model()(encoder_batch(embeddings=((0, 1, "other", torch.randn(1, 5)),)))
 
 
 @pytest.mark.parametrize(

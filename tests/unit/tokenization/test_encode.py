@@ -185,12 +185,12 @@ def test_external_embeddings_stand_where_their_tokens_stand(tokenizer):
     vectors = np.arange(6.0).reshape(2, 3)
     encoding = tokenizer.encode(prompt, sample={"k": vectors})
     assert texts(tokenizer, encoding) == ["A", "C", "<EMBEDDINGS>", "<EMBEDDINGS>", "D", "<EOS>"]
-    ((start, given),) = encoding.embeddings
-    assert start == 2
+    ((start, name, given),) = encoding.embeddings
+    assert (start, name) == (2, "esm2")
     np.testing.assert_array_equal(given, vectors)
     with pytest.warns(PromptWarning):
         cut = tokenizer.encode(prompt, sample={"k": vectors}, max_len=3)
-    assert cut.embeddings[0][1].tolist() == [[0.0, 1.0, 2.0]]
+    assert cut.embeddings[0].vectors_XW.tolist() == [[0.0, 1.0, 2.0]]
     with pytest.raises(PromptError, match="shape"):
         tokenizer.encode(prompt, sample={"k": np.zeros((3, 3))})
 

@@ -64,7 +64,7 @@ def test_a_row_becomes_the_wire_string_of_the_design():
         (
             "{s:smiles}{s:descriptors}{t:esm2}",
             {"s": "C", "t": "MKV"},
-            f"{SMILES_256}{MOLECULE}{START}C{END}<@TOKENIZER-TYPE=SCALARS_FROM_DICT>s.descriptors"
+            f"{SMILES_256}{MOLECULE}{START}C{END}<@TOKENIZER-TYPE=EXTERNAL_EMBEDDINGS_FROM_DICT>descriptors:s.descriptors"
             f"<@TOKENIZER-TYPE=EXTERNAL_EMBEDDINGS_FROM_DICT>esm2:t.esm2{AA}<EOS>",
         ),
         ("<MOLECULE_GENERATION>", {}, f"{AA}<MOLECULE_GENERATION><EOS>"),

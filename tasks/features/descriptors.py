@@ -1,0 +1,98 @@
+"""`{smiles:descriptors}`: the RDKit descriptors of a molecule, standardised on the training rows.
+
+Each descriptor is mapped to the normal score of its rank among the training molecules (the rank-based inverse normal
+transform: Blom 1958), piecewise linearly between `KNOTS` quantiles and flat beyond the outermost two. Descriptors are
+counts, heavy tails and near-constants; scores by rank gave small models lower errors than mean and deviation did.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from mammal.tasks.chemistry import parse
+from mammal.tasks.features.feature import Feature
+from mammal.tasks.features.rdkit_names import NAMES
+
+KNOTS = np.linspace(-2.5, 2.5, 21)
+"""Normal scores at which a descriptor's quantiles are kept: 0.6 % to 99.4 % of the training molecules."""
+
+_DIGITS = 6
+
+
+class Descriptors(Feature):
+    """The numbers of `NAMES` as normal scores in [-2.5, 2.5]; 0, the median, where RDKit gives none."""
+
+    name = "descriptors"
+
+    def __init__(self) -> None:
+        self.quantiles_FK: np.ndarray | None = None
+
+    @property
+    def width(self) -> int:
+        return len(NAMES)
+
+    @property
+    def is_fitted(self) -> bool:
+        return self.quantiles_FK is not None
+
+    def fit(self, texts: Sequence[str]) -> None:
+        """Quantiles over the molecules that RDKit can parse; a descriptor without any number is 0 everywhere."""
+        from scipy.stats import norm
+
+        values_NF = np.array([descriptors(text) for text in texts]).reshape(len(texts), len(NAMES))
+        known_NF = np.isfinite(values_NF)
+        levels_K = norm.cdf(KNOTS)
+        rows = [
+            np.quantile(values[known], levels_K) if known.any() else np.zeros(len(KNOTS))
+            for values, known in zip(values_NF.T, known_NF.T, strict=True)
+        ]
+        self.quantiles_FK = np.array([[float(f"{value:.{_DIGITS}g}") for value in row] for row in rows])
+
+    def of(self, text: str) -> np.ndarray:
+        assert self.quantiles_FK is not None, "the task checks that its features are fitted"
+        return normal_scores(np.array(descriptors(text)), self.quantiles_FK)
+
+    def state(self) -> dict[str, Any]:
+        """Quantiles by name."""
+        assert self.quantiles_FK is not None
+        return {name: row.tolist() for name, row in zip(NAMES, self.quantiles_FK, strict=True)}
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        assert tuple(state) == NAMES, "the list of descriptors is part of the checkpoint format"
+        self.quantiles_FK = np.array([list(map(float, row)) for row in state.values()])
+
+
+def normal_scores(values_F: np.ndarray, quantiles_FK: np.ndarray) -> np.ndarray:
+    """float32 [F] scores of values between their quantiles, 0 for what is no number.
+
+    A value that several quantiles share (a count, say) gets the middle of their scores.
+    """
+    last = quantiles_FK.shape[1] - 1
+    below_F = (quantiles_FK < values_F[:, None]).sum(axis=1)
+    upto_F = (quantiles_FK <= values_F[:, None]).sum(axis=1)
+    rows = np.arange(len(values_F))
+    left_F, right_F = np.clip(below_F - 1, 0, last), np.clip(below_F, 0, last)
+    low_F, high_F = quantiles_FK[rows, left_F], quantiles_FK[rows, right_F]
+    gap_F = np.where(high_F > low_F, high_F - low_F, 1.0)
+    with np.errstate(invalid="ignore"):
+        share_F = np.clip((values_F - low_F) / gap_F, 0.0, 1.0)
+    between_F = KNOTS[left_F] + share_F * (KNOTS[right_F] - KNOTS[left_F])
+    shared_F = (KNOTS[np.clip(below_F, 0, last)] + KNOTS[np.clip(upto_F - 1, 0, last)]) / 2
+    scores_F = np.where(upto_F > below_F, shared_F, between_F)
+    return np.where(np.isfinite(values_F), scores_F, 0.0).astype(np.float32)
+
+
+@lru_cache(maxsize=1 << 15)
+def descriptors(smiles: str) -> tuple[float, ...]:
+    """The descriptors of one molecule in the order of `NAMES`, NaN throughout where RDKit can't parse it."""
+    from rdkit.Chem.Descriptors import descList
+
+    molecule = parse(smiles)
+    if molecule is None:
+        return (float("nan"),) * len(NAMES)
+    functions = dict(descList)
+    return tuple(float(functions[name](molecule)) for name in NAMES)

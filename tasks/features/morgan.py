@@ -1,0 +1,23 @@
+"""`{smiles:morgan}`: the Morgan fingerprint of a molecule (Rogers & Hahn 2010, ECFP4), counts folded to 2,048."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mammal.tasks.chemistry import morgan_counts
+from mammal.tasks.features.feature import Feature
+
+RADIUS, BITS = 2, 2048
+
+
+class Morgan(Feature):
+    """log(1 + count) of each environment, so that twenty CH2 don't drown the one carbonyl; needs no fitting."""
+
+    name = "morgan"
+
+    @property
+    def width(self) -> int:
+        return BITS
+
+    def of(self, text: str) -> np.ndarray:
+        return np.log1p(morgan_counts([text], RADIUS, BITS)[0]).astype(np.float32)
