@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ import pyarrow.parquet
 
 from mammal.errors import DataError
 from mammal.jobs.manifest import file_hash
+from mammal.tasks.lines import DAMAGED
 from mammal.tasks.readers import existing_file, file_format, iter_tables
 
 if TYPE_CHECKING:
@@ -31,12 +32,14 @@ class Shard:
         first: position of its first row in the input.
         rows: how many it has.
         table: their columns; empty where rows hold nothing.
+        damaged: position in the shard -> why the line there could not be read; its row holds nothing.
     """
 
     number: int
     first: int
     rows: int
     table: pa.Table
+    damaged: Mapping[int, str] = field(default_factory=dict)
 
     def records(self, names: Sequence[str]) -> list[dict[str, Any]]:
         """The rows with only these columns."""
@@ -68,7 +71,7 @@ class JobInput:
         tables = self._empty_rows(size) if self.path is None else _cut(self._tables(self.path, size), size)
         first = 0
         for number, (rows, table) in enumerate(tables):
-            yield Shard(number, first, rows, table)
+            yield Shard(number, first, rows, *_without_reasons(table))
             first += rows
 
     def _tables(self, file: Path, size: int) -> Iterator[pa.Table]:
@@ -76,8 +79,10 @@ class JobInput:
             for batch in pa.parquet.ParquetFile(file).iter_batches(batch_size=size):
                 yield pa.Table.from_batches([batch]).replace_schema_metadata(None)
         else:
-            for frame in iter_tables(file, size):
-                yield _typed(frame, self.schema)
+            for frame in iter_tables(file, size, keep_damaged=True):
+                reasons = frame.pop(DAMAGED) if DAMAGED in frame else None
+                table = _typed(frame, self.schema)
+                yield table if reasons is None else table.append_column(DAMAGED, pa.array(reasons, pa.string()))
 
     def _empty_rows(self, size: int) -> Iterator[tuple[int, pa.Table]]:
         total = self.rows or 0
@@ -102,7 +107,7 @@ def open_input(path: str | os.PathLike[str]) -> JobInput:
     elif form in _RAGGED:
         schema, rows = _scan(file)
     else:
-        schema, rows = _text_schema(next(iter_tables(file, 1), None)), None
+        schema, rows = _text_schema(next(iter_tables(file, 1, keep_damaged=True), None)), None
     return JobInput(schema, file_hash(file), file, rows)
 
 
@@ -112,15 +117,16 @@ def no_input(rows: int) -> JobInput:
 
 
 def _text_schema(frame: pd.DataFrame | None) -> pa.Schema:
-    return pa.schema([(str(name), pa.string()) for name in ([] if frame is None else frame.columns)])
+    names = [] if frame is None else frame.columns
+    return pa.schema([(str(name), pa.string()) for name in names if name != DAMAGED])
 
 
 def _scan(file: Path) -> tuple[pa.Schema, int]:
     types: dict[str, pa.DataType] = {}
     rows = 0
-    for frame in iter_tables(file):
+    for frame in iter_tables(file, keep_damaged=True):
         rows += len(frame)
-        for name in frame.columns:
+        for name in frame.columns.drop(DAMAGED, errors="ignore"):
             found = _type_of(frame[name])
             types[str(name)] = _common(types.get(str(name), pa.null()), found)
     fixed = {name: pa.string() if pa.types.is_null(found) else found for name, found in types.items()}
@@ -141,6 +147,14 @@ def _common(first: pa.DataType, second: pa.DataType) -> pa.DataType:
         return pa.unify_schemas(pair, promote_options="permissive").field(0).type
     except pa.ArrowException:
         return pa.string()
+
+
+def _without_reasons(table: pa.Table) -> tuple[pa.Table, dict[int, str]]:
+    """The users' columns, and where a line was damaged, and why."""
+    if DAMAGED not in table.column_names:
+        return table, {}
+    reasons = enumerate(table.column(DAMAGED).to_pylist())
+    return table.drop_columns([DAMAGED]), {i: reason for i, reason in reasons if reason is not None}
 
 
 def _typed(frame: pd.DataFrame, schema: pa.Schema) -> pa.Table:

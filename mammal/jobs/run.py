@@ -25,6 +25,7 @@ from mammal.jobs.tables import check_output
 from mammal.locate import locate
 from mammal.prompts import PROMPT
 from mammal.questions import Embed, Generate, Predict, Question, Score
+from mammal.walk import Refused
 
 if TYPE_CHECKING:
     from mammal.tasks.task import Task
@@ -184,6 +185,8 @@ class _Run:
                 progress(JobProgress(done, self.given.rows, before.bad))
 
         answers = self.question.ask(shard.records(self.names), part=shard.number, progress=advance)
+        for position, reason in shard.damaged.items():
+            answers[position] = Refused(reason)
         refused = self.layout.refused(shard, answers)
         counts = ShardCounts(shard.rows, shard.rows - len(refused), len(refused))
         self.store.write(shard.number, self.layout.answered(shard, answers), refused, counts)

@@ -115,6 +115,29 @@ def test_rows_of_unequal_records(predict: Job, tmp_path: Path) -> None:
     assert answered[1]["who"] == {"name": "x"} and answered[2]["late"] is True and answered[0]["late"] is None
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "reason"),
+    [
+        ("in.csv", "smiles,id\nCCO,1\nCC,2,x,y\nC,3\nCCC\n", "line 3: 4 fields where the header has 2"),
+        ("in.jsonl", '{"smiles": "CCO"}\n{"smiles": \n\n{"smiles": "C"}\n{"smiles": "CCC"}\n', "line 2: not JSON"),
+        ("in.jsonl", '{"smiles": "CCO"}\n[1]\n{"smiles": "C"}\n{"smiles": "CCC"}\n', "line 2: a line holds one"),
+    ],
+)
+def test_a_damaged_line_is_a_row_set_aside(predict: Job, tmp_path: Path, name: str, text: str, reason: str) -> None:
+    (tmp_path / name).write_text(text)
+    report = predict(tmp_path / "out.csv", input=tmp_path / name, shard_rows=3)
+    refused = pd.read_parquet(report.errors)
+    assert (report.rows, report.ok, report.exit_code) == (4, 3, 3)
+    assert pd.read_csv(report.output).smiles.tolist() == ["CCO", "C", "CCC"]
+    assert refused.row.tolist() == [2] and refused.error[0].startswith(reason)
+
+
+def test_a_quote_that_never_closes_is_told_by_its_line(predict: Job, tmp_path: Path) -> None:
+    (tmp_path / "in.csv").write_text('smiles,note\nCCO,fine\nCC,"broken\nC,more\n')
+    with pytest.raises(DataError, match=r"in\.csv:3"):
+        predict(tmp_path / "out.csv", input=tmp_path / "in.csv")
+
+
 def test_an_empty_table_gives_an_empty_table(predict: Job, tmp_path: Path) -> None:
     (tmp_path / "none.csv").write_text("smiles,id\n")
     report = predict(tmp_path / "out.csv", input=tmp_path / "none.csv")
