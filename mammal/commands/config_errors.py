@@ -14,6 +14,16 @@ if TYPE_CHECKING:
     from mammal.commands.compose import Arguments
 
 
+EXTRAS = {
+    "hydra/launcher/joblib": "launchers",
+    "hydra/launcher/submitit_local": "launchers",
+    "hydra/launcher/submitit_slurm": "launchers",
+    "hydra/launcher/ray": "ray-launcher",
+    "hydra/sweeper/optuna": "search",
+}
+"""Hydra plugins that our configs name, and the extra of `pyproject.toml` that installs each."""
+
+
 def explain(error: Exception, verb: str, arguments: Arguments) -> MammalError:
     """The `ConfigError` that tells what `error`, raised while composing `configs/<verb>.yaml`, means to its user."""
     from hydra.errors import MissingConfigException, OverrideParseException
@@ -29,6 +39,10 @@ def explain(error: Exception, verb: str, arguments: Arguments) -> MammalError:
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         return _missing_option(error.missing_cfg_file, error.options or (), where)
     text = str(error)
+    if match := re.match(r"Ambiguous value for argument '(.+?)'|Sweep parameters '(.+?)' requires", text):
+        sweeps = "`mammal train -m` runs each of them, " if verb == "train" else ""
+        hint = f"{sweeps}key=[a,b] is a list, key=\"'a,b'\" a text with a comma"
+        return ConfigError(f"{match[1] or match[2]} has more than one value", where=where, hint=hint)
     if match := re.match(r"Could not override '(.+?)'", text) or re.match(r"Could not delete '?(.+?)'?\.", text):
         name = match[1]
         return ConfigError(f"there is no key {name!r}", where=where, hint=_nearest_key(name, verb, arguments))
@@ -48,6 +62,9 @@ def _missing_option(path: str, options: Any, where: str) -> ConfigError:
     group, _, name = path.rpartition("/")
     if not group:
         return ConfigError(f"there is no config {path!r}", where=where)
+    if path in EXTRAS:
+        hint = f"pip install 'mammal[{EXTRAS[path]}]'"
+        return ConfigError(f"{group.removeprefix('hydra/')} {name!r} is not installed", where=where, hint=hint)
     visible = [option for option in options if not option.startswith("_") and option != "schema"]
     return ConfigError(f"there is no {group} {name!r}", where=where, hint=did_you_mean(name, visible, noun=group))
 

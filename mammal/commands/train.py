@@ -3,9 +3,11 @@
 mammal train task=bbbp                              one task, a new small model
 mammal train mixture=demo trainer.max_time=00:04:30 several tasks in one model
 mammal train task=bbbp init=FOLDER adapt=lora       fine-tune a bundle or a published checkpoint
-mammal train -m task=bbbp,esol seed=1,2,3           a sweep: every combination
+mammal train -m task=bbbp,esol seed=1,2,3           a sweep: every combination, and one table at the end
+mammal train sweep=moleculenet launcher=joblib      a sweep kept in a file, two jobs at a time
+mammal train task=bbbp sweep=optuna                 a search for the best settings
 mammal train task=bbbp debug=overfit                does it learn 32 rows by heart?
-mammal train output=runs/mine resume=auto …         go on where a stopped run ended
+mammal train output=runs/mine resume=auto …         go on where a stopped run or sweep ended
 mammal train task=bbbp --cfg                        the whole configuration, nothing run
 """
 
@@ -15,10 +17,12 @@ import functools
 import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from mammal import console
-from mammal.commands.compose import check_complete, compose, hydra_errors, parse, search_path
+from mammal.commands.compose import Arguments, check_complete, compose, hydra_errors, parse, search_path
+from mammal.errors import ConfigError, JobError
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -26,24 +30,52 @@ if TYPE_CHECKING:
 
 def run(argv: Sequence[str]) -> int:
     """Compose once to refuse mistakes early, then let Hydra run the job, or the jobs of a sweep."""
-    from omegaconf import OmegaConf
+    from hydra.types import RunMode
+    from omegaconf import OmegaConf, open_dict
 
     arguments = parse("train", argv, sweeps=True)
+    if arguments.multirun and arguments.show:
+        raise ConfigError("--cfg shows one run", where="mammal train", hint="leave out -m, one value for each key")
+    sweeps = arguments.multirun
     if not arguments.multirun:
-        config = compose("train", arguments)
+        config = compose("train", arguments, keep_hydra=True)
+        with open_dict(config):
+            sweeps = config.pop("hydra").mode == RunMode.MULTIRUN
         if arguments.show:
             console.out(OmegaConf.to_yaml(config).rstrip())
             return 0
         check_complete("train", config)
-    words = [*arguments.overrides, *search_path(arguments), *(["--multirun"] if arguments.multirun else [])]
+    if sweeps:
+        _sweep(arguments)
+        return 0
     with hydra_errors("train", arguments):
-        _launch(words, job if arguments.multirun else _hold_failure)
+        _launch(arguments, _hold_failure)
     if _failures:
         raise _failures.pop()
     return 0
 
 
-def _launch(words: list[str], task: Callable[[DictConfig], object]) -> None:
+def _sweep(arguments: Arguments) -> None:
+    """Every job of a sweep, then the table over them; what ended the sweep early is told after the table."""
+    from mammal.commands.sweep import SweepFolder, job_of_sweep, prepare_search, sweep_words
+    from mammal.commands.sweep_table import summarise
+
+    SweepFolder.path = None
+    prepare_search()
+    try:
+        with hydra_errors("train", arguments):
+            _launch(sweep_words(arguments), job_of_sweep)
+    except KeyboardInterrupt:
+        with suppress(JobError):
+            summarise(SweepFolder.path)
+        raise
+    except Exception:
+        summarise(SweepFolder.path)  # says which jobs failed, where that is what ended the sweep
+        raise
+    summarise(SweepFolder.path)
+
+
+def _launch(arguments: Arguments, task: Callable[[DictConfig], object]) -> None:
     """Hand over to `hydra.main`, which reads `sys.argv` and makes the run's folder."""
     import hydra
     from hydra.core.global_hydra import GlobalHydra
@@ -60,7 +92,8 @@ def _launch(words: list[str], task: Callable[[DictConfig], object]) -> None:
     register_schema()
     GlobalHydra.instance().clear()
     os.environ["HYDRA_FULL_ERROR"] = "1"  # raise to us instead of printing and exiting
-    sys.argv = ["mammal train", *words]
+    multirun = ["--multirun"] if arguments.multirun else []
+    sys.argv = ["mammal train", *arguments.overrides, *search_path(arguments), *multirun]
     try:
         hydra.main(version_base="1.3", config_path="pkg://mammal.configs", config_name="train")(with_our_words)()
     finally:
@@ -80,7 +113,7 @@ def _hold_failure(config: DictConfig) -> None:
 
 
 def job(config: DictConfig) -> float | None:
-    """One run; its return value is what a sweeper that searches (Optuna) minimises: the best validation loss."""
+    """One run, in the folder that Hydra made for it; returns its best validation loss."""
     from hydra.core.hydra_config import HydraConfig
     from omegaconf import open_dict
 
