@@ -1,0 +1,77 @@
+"""What the kinds promise, held through a real model: many classes, generated numbers, raw probabilities of two classes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from mammal.inference import Mammal
+from mammal.model.config import ModelConfig
+from mammal.model.model import MammalModel
+from mammal.tasks import build_task, load_task
+from mammal.tasks.task import Task
+from mammal.tokenization import Tokenizer
+
+MOLECULES = ["CCO", "c1ccccc1", "CC(=O)Oc1ccccc1C(=O)O"]
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> Tokenizer:
+    return Tokenizer.load(None)
+
+
+@pytest.fixture(scope="module")
+def network(tokenizer: Tokenizer) -> MammalModel:
+    torch.manual_seed(0)
+    sizes = {"d_model": 32, "d_ff": 64, "d_kv": 8, "num_heads": 4, "num_layers": 2, "num_decoder_layers": 1}
+    heads = {"encoder_head_layers": (), "scalars_prediction_head": {"layers": []}}
+    return MammalModel(ModelConfig(tokenizer.vocab_rows, **sizes, **heads, decoder_scalars=True)).eval()
+
+
+def declared(tokenizer: Tokenizer, kind: str, target: str, **more: object) -> Task:
+    prompt = {"input": "<SENTINEL_ID_0> {smiles:smiles}", "target": target}
+    return build_task(load_task({"name": "t", "kind": kind, "prompt": prompt, **more}), tokenizer)
+
+
+@torch.no_grad()
+def test_the_loss_of_many_classes_is_that_of_the_probability(network: MammalModel, tokenizer: Tokenizer):
+    """One decoder row in learning, every prefix at inference, and the same number from both."""
+    labels = [f"fold{i}" for i in range(130)]
+    task = declared(tokenizer, "classification", "<SENTINEL_ID_0> {y:label}", labels=labels)
+    rows = [{"smiles": smiles, "y": y} for smiles, y in zip(MOLECULES, ["fold7", "fold99", "fold129"], strict=True)]
+    learned, judged, asked = (
+        task.collate([task.encode(row, i, **how) for i, row in enumerate(rows)])
+        for how in ({"target": True}, {"target": True, "judged": True}, {})
+    )
+    assert len(learned.decoder_ids_DT) == 3 and len(asked.decoder_ids_DT) == 3 * 13
+    said = task.decode(network(asked), asked)
+    p = [answer.probabilities[labels.index(row["y"])] for answer, row in zip(said, rows, strict=True)]
+    assert sum(said[0].probabilities) == pytest.approx(1, abs=1e-5)
+    for batch in (learned, judged):
+        assert float(task.loss(network(batch), batch)) == pytest.approx(-np.log(p).mean(), rel=1e-4)
+    in_validation = task.decode(network(judged), judged)
+    assert in_validation[2].probabilities == pytest.approx(said[2].probabilities, rel=1e-4)
+
+
+def test_generated_numbers_are_a_column_in_the_unit_of_the_file(network: MammalModel, tokenizer: Tokenizer):
+    def numbers(scale: dict[str, float]) -> np.ndarray:
+        task = declared(tokenizer, "generation", "{tm:scalar}", scale=scale, generation={"max_new_tokens": 2})
+        task.candidates_V = np.array([tokenizer.scalar_id])  # weights are random: nothing but a number may come
+        frame = Mammal(network, tokenizer, [task]).predict(MOLECULES)
+        assert list(frame.columns) == ["smiles", "prediction", "score", "error"] and frame.error.isna().all()
+        return frame.prediction.to_numpy(dtype=float)
+
+    plain = numbers({"mean": 0.0, "std": 1.0})
+    assert np.isfinite(plain).all() and len(set(plain)) == 3
+    np.testing.assert_allclose(numbers({"mean": 300.0, "std": 50.0}), 300 + 50 * plain)
+
+
+def test_two_classes_among_all_tokens_have_both_probabilities(network: MammalModel, tokenizer: Tokenizer):
+    task = declared(tokenizer, "classification", "<SENTINEL_ID_0> {y:label}", labels=["no", "yes"])
+    model = Mammal(network, tokenizer, [task])
+    raw = model.predict(MOLECULES, vocabulary=True, every_label=True)
+    usual = model.predict(MOLECULES, every_label=True)
+    assert ((raw.probability_no + raw.probability_yes) < 1).all()
+    share = raw.probability_yes / (raw.probability_no + raw.probability_yes)
+    np.testing.assert_allclose(share, usual.probability_yes, rtol=1e-4)
