@@ -29,9 +29,11 @@ def contenders_table(result: TaskResult) -> tuple[list[str], list[list[str]]]:
 
 
 def title(result: TaskResult) -> str:
-    """One line: task, unit, rows, split."""
+    """One line: task, unit, rows, split, labels that are bounds."""
     unit = f" in {result.unit}" if result.unit else ""
-    return f"{result.task}{unit}: {result.rows[result.part]:,} {result.part} rows, split {result.split}"
+    bounds = result.ours.estimates.get("censored")
+    unjudged = f"; {bounds.value:,.0f} labels are bounds and are not judged" if bounds else ""
+    return f"{result.task}{unit}: {result.rows[result.part]:,} {result.part} rows, split {result.split}{unjudged}"
 
 
 def markdown(results: Sequence[TaskResult]) -> str:
