@@ -173,6 +173,7 @@ class TaskConfig:
             `exact` (10), `refuse` (the row is set aside).
         standardise: `off`, `check` (RDKit must parse it) or `canonical` (RDKit's canonical SMILES), for `molecules`.
         molecules: columns that hold SMILES; default: those that the template writes in the SMILES alphabet.
+        features: slots to add to the end of the input, such as `smiles:descriptors`; the same as writing them there.
         esm2: the ESM-2 model of `{column:esm2}` slots; default: the smallest, esm2_t6_8M_UR50D.
         on_unknown: what an unknown character does: `raise` sets the row aside, `warn` encodes `<UNK>`.
         checkpoint: id of a published checkpoint that reads this prompt.
@@ -196,6 +197,7 @@ class TaskConfig:
     standardise: str = "canonical"
     molecules: list[str] | None = None
     max_len: LengthConfig = field(default_factory=LengthConfig)
+    features: list[str] = field(default_factory=list)
     esm2: str | None = None
     on_unknown: str = "raise"
     generation: DecodingConfig = field(default_factory=DecodingConfig)
@@ -233,8 +235,15 @@ def task_config(declared: Mapping[str, Any], *, where: str | None = None) -> Tas
         path = getattr(error, "full_key", None) or "task"
         raise TaskError(str(error).splitlines()[0], where=_join(where, str(path))) from error
     assert isinstance(config, TaskConfig)
+    _write_features(config)
     check_values(config, where=where)
     return config
+
+
+def _write_features(config: TaskConfig) -> None:
+    """Put the slots of `features` where the template does not have them yet."""
+    slots = [f"{{{feature}}}" for feature in config.features]
+    config.prompt.input = " ".join([config.prompt.input, *(slot for slot in slots if slot not in config.prompt.input)])
 
 
 def check_keys(declared: Mapping[str, Any], *, where: str | None = None) -> None:
