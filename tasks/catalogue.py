@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from mammal.tasks.columns import prompt_columns
-from mammal.tasks.schema import TaskConfig
+from mammal.tasks.schema import TaskConfig, unit_text
 from mammal.tokenization.entities import ENTITIES
 from mammal.tokenization.template import Template
 
@@ -45,7 +45,8 @@ def answer(config: TaskConfig) -> str:
         return "yes or no" if len(config.labels) == 2 else f"{len(config.labels)} classes"
     if config.kind == "regression":
         numbers = "number" if targets == 1 else f"{targets} numbers"
-        return f"{numbers}, {config.unit}" if config.unit else numbers
+        unit = unit_text(config.unit)
+        return f"{numbers}, {unit}" if unit else numbers
     return "text" if config.kind == "generation" else "hidden spans"
 
 

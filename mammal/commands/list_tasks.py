@@ -98,7 +98,8 @@ def markdown(tasks: Sequence[TaskConfig]) -> list[str]:
 def _markdown_row(task: TaskConfig) -> str:
     told = task.published
     figure = f"{catalogue.published(task)}: {told.source}, {told.split}" if told.figure is not None else told.source
-    metric = f"{catalogue.measure(task)}{f' ({unit})' if (unit := unit_text(task.unit)) else ''}"
+    unit = unit_text(task.unit)
+    metric = f"{catalogue.measure(task)} ({unit})" if unit else catalogue.measure(task)
     rights = "; ".join(filter(None, (task.licence, task.citation)))
     cells = (f"`{task.name}`", task.about, catalogue.source(task), task.data.split, metric, figure or "–", rights)
     return "| " + " | ".join(" ".join(cell.replace("|", "\\|").split()) for cell in cells) + " |"
