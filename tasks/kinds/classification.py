@@ -19,7 +19,6 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from mammal.tasks.answers import Answers
@@ -29,6 +28,7 @@ from mammal.tasks.cells import Row, cell, is_missing
 from mammal.tasks.errors import DataError, TaskError
 from mammal.tasks.example import Example, Target
 from mammal.tasks.imbalance import ClassWeights
+from mammal.tasks.kinds.paths import branches_alone, class_log_probabilities
 from mammal.tasks.labels import CodeBook, LabelSet
 from mammal.tasks.losses import token_loss
 from mammal.tasks.prediction import Prediction
@@ -91,7 +91,7 @@ class ClassificationTask(Task):
         assert output.logits_DRV is not None and batch.labels_DR is not None, "a training batch holds labels"
         logits_DRV, width = output.logits_DRV, self.books[0].width
         if width > 1 and batch.candidates_V is not None:
-            logits_DRV = self._branches_alone(logits_DRV, batch.labels_DR)
+            logits_DRV = branches_alone(logits_DRV, batch.labels_DR, self.books[0])
         # A label's -log p is the sum over the steps of its path, of which `token_loss` takes the mean.
         return width * token_loss(logits_DRV, batch.labels_DR, batch.candidates_V, batch.label_weights_DR)
 
@@ -106,7 +106,8 @@ class ClassificationTask(Task):
             .float()
             .reshape(len(batch), len(self.books), len(book.prefixes_P), book.width, -1)
         )
-        logp_BKC = self._class_log_probabilities(logits_BKPWV).double().cpu().numpy()
+        vocabulary = self.config.probability == "vocabulary"
+        logp_BKC = class_log_probabilities(logits_BKPWV, book, vocabulary=vocabulary).double().cpu().numpy()
         return [self._prediction(row_id, logp_KC) for row_id, logp_KC in zip(batch.row_ids, logp_BKC, strict=True)]
 
     def fit(self, rows: Sequence[Row]) -> None:
@@ -224,14 +225,6 @@ class ClassificationTask(Task):
             label_weights_R=np.array(weights, dtype=np.float32) if weighted else None,
         )
 
-    def _branches_alone(self, logits_DWV: Tensor, labels_DW: Tensor) -> Tensor:
-        """The logits with -inf where no code goes on from the label's first steps."""
-        book, known_D = self.books[0], (labels_DW != IGNORE).all(dim=1)
-        classes_N = book.classes_of(labels_DW[known_D].cpu().numpy())
-        valid_DWV = torch.ones_like(logits_DWV, dtype=torch.bool)
-        valid_DWV[known_D] = torch.as_tensor(book.valid_CWV[classes_N], device=logits_DWV.device)
-        return logits_DWV.masked_fill(~valid_DWV, float("-inf"))
-
     def _indices(self, row: Row) -> np.ndarray:
         """Class of each target column, -1 where the cell is empty."""
         cells = [(column, cell(row, column, self.config.data.columns)) for column in self.target_columns]
@@ -242,20 +235,6 @@ class ClassificationTask(Task):
         if (indices_K < 0).all():
             raise DataError("empty cell", where=f"column {', '.join(self.target_columns)}")
         return indices_K
-
-    def _class_log_probabilities(self, logits_BKPWV: Tensor) -> Tensor:
-        """log p of every class [B, K, C]: the product along its path through the trie of codes."""
-        book, device = self.books[0], logits_BKPWV.device
-        steps_W = torch.arange(book.width, device=device)
-        readers_CW = torch.as_tensor(book.readers_CW, device=device)
-        if self.config.probability == "vocabulary":
-            columns_CW = torch.as_tensor(book.codes_CW, dtype=torch.int64, device=device)
-            return logits_BKPWV.log_softmax(-1)[..., readers_CW, steps_W, columns_CW].sum(-1)
-        columns_CW = torch.as_tensor(book.columns_CW, device=device)
-        valid_CWV = torch.as_tensor(book.valid_CWV, device=device)
-        logits_BKCWV = logits_BKPWV[..., readers_CW, steps_W, :].masked_fill(~valid_CWV, float("-inf"))
-        paths = columns_CW.expand(*logits_BKCWV.shape[:-1]).unsqueeze(-1)
-        return logits_BKCWV.log_softmax(-1).gather(-1, paths).squeeze(-1).sum(-1)
 
     def _prediction(self, row_id: object, logp_KC: np.ndarray) -> Prediction:
         answers = {
