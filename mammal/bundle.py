@@ -7,6 +7,9 @@
     metrics.json        every figure with split, seed and interval
     README.md           the model card
 
+A bundle fine-tuned in part may hold `adapters.safetensors` instead of the weights: what differs from its base, which
+`config.json` names with its hash.
+
 Published folders have the first three, without the block `mammal`; they are read just so.
 """
 
@@ -22,10 +25,12 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from mammal import __version__
+from mammal.adaptation import Adaptation, load_model
 from mammal.atomic import atomic_folder
 from mammal.card import Card, render_card
 from mammal.errors import BundleError
-from mammal.locate import CARD, CONFIG, METRICS, TASKS, TOKENIZER, WEIGHTS, Source, locate
+from mammal.files import read_json
+from mammal.locate import CARD, CONFIG, DELTA, METRICS, TASKS, TOKENIZER, WEIGHTS, Source, locate
 
 if TYPE_CHECKING:
     import torch
@@ -66,7 +71,8 @@ def save_bundle(
     card: Card | None = None,
     *,
     dtype: str = "float32",
-    base: str | None = None,
+    adaptation: Adaptation | None = None,
+    delta: bool = False,
 ) -> Path:
     """Writes a bundle; one that stands there is replaced when the new one is complete.
 
@@ -74,23 +80,29 @@ def save_bundle(
         tasks: fitted tasks, the one that `predict` takes by default first.
         metrics: plain values for `metrics.json`; figures there are shown in the card.
         dtype: number format of the stored weights, "float32" or "bfloat16" (half the size, 3 significant digits).
-        base: hash of the bundle this one was fine-tuned from.
+        adaptation: how it was fine-tuned, and from which model.
+        delta: write only the adapters and weights that learned; needs `adaptation`, which names the rest.
 
     Raises:
         BundleError: the folder holds something that is no bundle, or can't be written.
     """
     from mammal.model.checkpoint import save_checkpoint
+    from mammal.model.delta import save_delta
 
     folder = Path(folder).expanduser()
     _check_replaceable(folder)
     if dtype not in ("float32", "bfloat16"):
         raise BundleError(f"weights are stored as float32 or bfloat16, not {dtype}")
-    about = {"format": FORMAT, "version": __version__, "tokenizer_hash": tokenizer.hash, "base": base, "dtype": dtype}
+    about = {"format": FORMAT, "version": __version__, "tokenizer_hash": tokenizer.hash, "dtype": dtype}
+    if adaptation is not None:
+        about["adaptation"] = asdict(adaptation)
+    elif delta:
+        raise BundleError("an adapter bundle must name its base", where=str(folder))
     try:
         with atomic_folder(folder) as partial:
-            save_checkpoint(model, partial, extra={"mammal": about})
+            (save_delta if delta else save_checkpoint)(model, partial, extra={"mammal": about})
             if dtype == "bfloat16":
-                _store_bfloat16(partial / WEIGHTS)
+                _store_bfloat16(partial / (DELTA if delta else WEIGHTS))
             tokenizer.save(partial / TOKENIZER)
             _write_tasks(partial / TASKS, tasks)
             (partial / METRICS).write_text(json.dumps(dict(metrics or {}), indent=2) + "\n", encoding="utf-8")
@@ -110,24 +122,22 @@ def read_bundle(
     device: torch.device | str = "cpu",
     dtype: torch.dtype | None = None,
     tokenizer: str | os.PathLike[str] | Tokenizer | None = None,
+    base: str | os.PathLike[str] | None = None,
 ) -> Bundle:
     """Reads a bundle, a published folder, a `.ckpt` with its folder, a shipped bundle's name or a hub id.
 
     Args:
         device, dtype: where, and in which number format, the weights shall be; float32 unless told otherwise.
         tokenizer: for folders without one.
+        base: where the base of an adapter bundle is, if it was moved.
 
     Raises:
-        BundleError: a part is missing or corrupt, or the tokenizer is not the model's.
+        BundleError: a part is missing or corrupt, the tokenizer is not the model's, or the base not the adapters'.
         TokenizerError: the tokenizer's folder is invalid.
     """
-    import torch
-
-    from mammal.model.checkpoint import load_checkpoint
-
     found = locate(source)
     own = _tokenizer(found.folder, tokenizer)
-    model, config = load_checkpoint(found.weights, device=device, dtype=dtype or torch.float32, allow_extra=True)
+    model, config = load_model(found, base=base, device=device, dtype=dtype)
     about = config.get("mammal") or {}
     if about.get("format", FORMAT) > FORMAT:
         raise BundleError(
@@ -205,12 +215,7 @@ def _read_tasks(file: Path, tokenizer: Tokenizer) -> dict[str, Task]:
 
 
 def _read_metrics(file: Path) -> dict[str, Any]:
-    if not file.is_file():
-        return {}
-    try:
-        return json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise BundleError(f"is not valid JSON: {error}", where=str(file)) from error
+    return read_json(file) if file.is_file() else {}
 
 
 def _tokenizer(folder: Path, given: str | os.PathLike[str] | Tokenizer | None) -> Tokenizer:

@@ -47,6 +47,7 @@ def load(
     device: str = "auto",
     dtype: str = "auto",
     tokenizer: str | os.PathLike[str] | Tokenizer | None = None,
+    base: str | os.PathLike[str] | None = None,
 ) -> Mammal:
     """Opens a model for use.
 
@@ -58,6 +59,7 @@ def load(
         device: "auto" takes a CUDA device where there is one; "cpu", "cuda:1" …
         dtype: "auto" is bfloat16 on CUDA and float32 elsewhere; "bfloat16", "float32".
         tokenizer: for folders that have none.
+        base: where the base of an adapter bundle is, if it was moved.
 
     Raises:
         BundleError: there is no such model, or a part of it is missing, corrupt or another model's.
@@ -71,7 +73,7 @@ def load(
     tune_allocator()
     bound_kernel_caches()
     place = pick_device(device)
-    bundle = read_bundle(source, device=place, dtype=pick_dtype(dtype, place), tokenizer=tokenizer)
+    bundle = read_bundle(source, device=place, dtype=pick_dtype(dtype, place), tokenizer=tokenizer, base=base)
     model = Mammal.of_bundle(bundle)
     if task is not None:
         model.use(task)

@@ -11,12 +11,14 @@ from pathlib import Path
 from mammal.errors import BundleError, did_you_mean
 
 CONFIG, WEIGHTS, TOKENIZER = "config.json", "model.safetensors", "tokenizer"
+DELTA = "adapters.safetensors"  # instead of WEIGHTS in a bundle that holds only what differs from its base
 TASKS, METRICS, CARD = "task.yaml", "metrics.json", "README.md"
 
 _HUB_ID = re.compile(r"[\w][\w.-]*/[\w][\w.-]*")
 _HUB_FILES = [
     CONFIG,
     WEIGHTS,
+    DELTA,
     f"{TOKENIZER}/*",
     TASKS,
     METRICS,
@@ -30,7 +32,7 @@ class Source:
 
     Attributes:
         folder: holds `config.json`, `tokenizer/` and, in a bundle of ours, `task.yaml`.
-        weights: the folder itself (`model.safetensors` in it), or the `.ckpt` file.
+        weights: the folder itself (`model.safetensors` in it, or `adapters.safetensors`), or the `.ckpt` file.
     """
 
     folder: Path
@@ -60,7 +62,8 @@ def locate(source: str | os.PathLike[str]) -> Source:
 
 
 def _checked(folder: Path) -> Source:
-    missing = [name for name in (CONFIG, WEIGHTS) if not (folder / name).is_file()]
+    weights = DELTA if (folder / DELTA).is_file() else WEIGHTS
+    missing = [name for name in (CONFIG, weights) if not (folder / name).is_file()]
     if not missing:
         return Source(folder, folder)
     checkpoints = sorted(path.name for path in folder.glob("*.ckpt"))

@@ -6,13 +6,14 @@ mammal info ibm/biomed.omics.bl.sm.ma-ted-458m
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mammal import console
 from mammal.errors import BundleError, ConfigError
+from mammal.files import read_json
+from mammal.locate import CARD, CONFIG, DELTA, METRICS, TASKS, TOKENIZER, WEIGHTS
 
 if TYPE_CHECKING:
     from mammal.locate import Source
@@ -30,9 +31,9 @@ def run(argv: Sequence[str]) -> int:
 
 
 def _describe(source: Source) -> Iterator[str]:
-    config = _json(source.folder / "config.json")
+    config = read_json(source.folder / CONFIG)
     shape, own = config.get("t5_config") or {}, config.get("mammal") or {}
-    weights = source.weights if source.weights.is_file() else source.weights / "model.safetensors"
+    weights = source.weights if source.weights.is_file() else _stored(source.folder)
     parameters = _parameters(weights)
     yield f"bundle      {source.folder}"
     size = f"{weights.stat().st_size / 1e6:,.1f} MB"
@@ -41,17 +42,30 @@ def _describe(source: Source) -> Iterator[str]:
     widths = f"d_model {shape.get('d_model')}, {shape.get('num_heads')} heads, d_ff {shape.get('d_ff')}"
     yield f"model       {layers}, {widths}"
     yield f"heads       {', '.join(_heads(config, own)) or 'token head of the decoder'}"
-    yield from _tokenizer(source.folder / "tokenizer", shape, own)
+    yield from _tokenizer(source.folder / TOKENIZER, shape, own)
     written = f"by mammal {own['version']}" if "version" in own else "published layout, no task of ours inside"
     yield f"written     {written}"
-    yield from _tasks(source.folder / "task.yaml")
-    metrics = _json(source.folder / "metrics.json") if (source.folder / "metrics.json").is_file() else {}
+    yield from _adaptation(own.get("adaptation"), weights)
+    yield from _tasks(source.folder / TASKS)
+    metrics = read_json(source.folder / METRICS) if (source.folder / METRICS).is_file() else {}
     figures = list(_figures(metrics))
     if figures:
         yield "figures"
         yield from (f"  {name}: {value}" for name, value in figures)
-    if (source.folder / "README.md").is_file():
+    if (source.folder / CARD).is_file():
         yield f"card        {source.folder / 'README.md'}"
+
+
+def _stored(folder: Path) -> Path:
+    return folder / (DELTA if (folder / DELTA).is_file() else WEIGHTS)
+
+
+def _adaptation(made: Mapping[str, Any] | None, weights: Path) -> Iterator[str]:
+    if made:
+        settings = ", ".join(f"{name} {_text(value)}" for name, value in made["settings"].items())
+        yield f"adapted     {made['method']}{f' ({settings})' if settings else ''} from {made['base']}"
+        if weights.name == DELTA:
+            yield f"base        not inside; its weights have hash {made['base_hash']}"
 
 
 def _heads(config: Mapping[str, Any], own: Mapping[str, Any]) -> Iterator[str]:
@@ -87,6 +101,8 @@ def _tasks(file: Path) -> Iterator[str]:
         return
     import yaml
 
+    from mammal.tasks.schema import unit_text
+
     for name, task in (yaml.safe_load(file.read_text(encoding="utf-8")).get("tasks") or {}).items():
         declared = task["config"]
         yield f"task        {name}: {declared['kind']}. {declared.get('about') or ''}".rstrip()
@@ -94,7 +110,7 @@ def _tasks(file: Path) -> Iterator[str]:
         if declared["prompt"].get("target"):
             yield f"  target    {declared['prompt']['target']}"
         labels = f"labels {', '.join(declared['labels'])}" if declared.get("labels") else ""
-        unit = f"unit {declared['unit']}" if declared.get("unit") else ""
+        unit = f"unit {unit_text(declared['unit'])}" if declared.get("unit") else ""
         if labels or unit:
             yield f"  answers   {labels or unit}"
 
@@ -128,13 +144,3 @@ def _parameters(weights: Path) -> int | None:
             return sum(prod(stored.get_slice(name).get_shape()) for name in stored.keys())  # noqa: SIM118
     except SafetensorError as error:
         raise BundleError(f"is no valid safetensors file: {error}", where=str(weights)) from error
-
-
-def _json(file: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise BundleError(f"is not valid JSON: {error}", where=str(file)) from error
-    if not isinstance(content, dict):
-        raise BundleError("must hold one JSON object", where=str(file))
-    return content

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from mammal.errors import DataError
-from mammal.jobs.manifest import file_hash
+from mammal.files import file_hash
 from mammal.tasks.lines import DAMAGED
 from mammal.tasks.readers import existing_file, file_format, iter_tables
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from mammal.atomic import atomic_file
 from mammal.errors import JobError
+from mammal.files import file_hash
 from mammal.locate import Source
 
 FORMAT = 1
@@ -74,16 +75,10 @@ def _differences(former: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[
                 yield f"{key} was {before.get(key)}, is {after.get(key)}"
 
 
-def file_hash(path: Path) -> str:
-    """Content hash of one file. blake2b: faster than reading from most disks."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
-
-
 def bundle_hash(source: Source) -> str:
-    """Content hash of everything in a bundle that decides a prediction."""
+    """Content hash of everything in a bundle that decides a prediction; a base stands in `config.json` by its hash."""
     files = [source.folder / "config.json", source.folder / "task.yaml", *sorted(source.folder.glob("tokenizer/*"))]
-    files.append(source.weights if source.weights.is_file() else source.weights / "model.safetensors")
+    files += [source.weights] if source.weights.is_file() else sorted(source.weights.glob("*.safetensors"))
     digest = hashlib.blake2b(digest_size=16)
     for file in files:
         if file.is_file():

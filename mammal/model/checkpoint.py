@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from mammal.errors import BundleError, did_you_mean
+from mammal.files import read_json
 from mammal.model import lora
 from mammal.model.config import ModelConfig
 from mammal.model.model import MammalModel
@@ -82,13 +83,20 @@ def save_checkpoint(model: MammalModel, folder: str | Path, *, extra: Mapping[st
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     kept, dropped = _without_aliases(_published_tensors(model))
+    write_whole(folder / WEIGHTS_FILE, lambda target: save_file(kept, target, metadata=dropped))
+    write_config(model, folder, kept, extra)
+
+
+def write_config(
+    model: MammalModel, folder: Path, tensors: Iterable[str], extra: Mapping[str, Any] | None = None
+) -> None:
+    """Writes the `config.json` that belongs to stored tensors of these names."""
     config = replace(model.config, lora_alpha=_alpha(model)).to_published()
-    config["use_lora"] = any(lora.is_adapter(name) for name in kept)
+    config["use_lora"] = any(lora.is_adapter(name) for name in tensors)
     for key, value in (extra or {}).items():
         config[key] = {**config.get(key, {}), **value} if key == "mammal" else value
-    _write_whole(folder / WEIGHTS_FILE, lambda target: save_file(kept, target, metadata=dropped))
     text = json.dumps(config, indent=2, sort_keys=True) + "\n"
-    _write_whole(folder / CONFIG_FILE, lambda target: target.write_text(text, encoding="utf-8"))
+    write_whole(folder / CONFIG_FILE, lambda target: target.write_text(text, encoding="utf-8"))
 
 
 def _read_config(folder: Path) -> dict[str, Any]:
@@ -97,13 +105,7 @@ def _read_config(folder: Path) -> dict[str, Any]:
         raise BundleError(f"no such folder: {folder}")
     if not file.is_file():
         raise BundleError(f"no {CONFIG_FILE}, so this is no model's folder", where=str(folder))
-    try:
-        config = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise BundleError(f"not valid JSON: {error}", where=str(file)) from error
-    if not isinstance(config, dict):
-        raise BundleError("must hold one JSON object", where=str(file))
-    return config
+    return read_json(file)
 
 
 def _weights_file(folder: Path) -> Path:
@@ -127,7 +129,7 @@ def _assemble(
     loaded: dict[int, nn.Parameter] = {}
     for name, (first, *others) in _match(targets, plain).items():
         for found in (first, *others):
-            _check_shape(found, shapes[found], tuple(targets[name].shape))
+            check_shape(found, shapes[found], tuple(targets[name].shape))
         for found in others:
             if not torch.equal(source.tensor(found), source.tensor(first)):
                 raise BundleError(f"{found} and {first} are one tensor in this model but differ in the file")
@@ -137,7 +139,7 @@ def _assemble(
     for module in model.modules():
         for name, parameter in list(module.named_parameters(recurse=False)):
             setattr(module, name, loaded[id(parameter)])
-    _merge_adapters(model, source, adapters)
+    merge_adapters(model, source, adapters)
     return model
 
 
@@ -157,12 +159,14 @@ def _match(targets: Mapping[str, Tensor], plain: Mapping[str, str]) -> dict[str,
     return stored
 
 
-def _check_shape(name: str, found: tuple[int, ...], expected: tuple[int, ...]) -> None:
+def check_shape(name: str, found: tuple[int, ...], expected: tuple[int, ...]) -> None:
+    """Raises BundleError where a stored tensor has another shape than the model's."""
     if found != expected:
         raise BundleError(f"{name} has shape {list(found)}, config.json asks for {list(expected)}")
 
 
-def _merge_adapters(model: MammalModel, source: TensorSource, adapters: set[str]) -> None:
+def merge_adapters(model: MammalModel, source: TensorSource, adapters: set[str]) -> None:
+    """Fold stored adapters (the names of their tensors) into the weights, remembering them for saving."""
     shapes = source.shapes()
     weights = dict(model.named_parameters())
     for name in sorted({lora.adapted_weight(adapter) for adapter in adapters}):
@@ -171,8 +175,8 @@ def _merge_adapters(model: MammalModel, source: TensorSource, adapters: set[str]
             raise BundleError(f"the adapter of {name} is incomplete, or fits no part of this model")
         weight = weights[name]
         rank = shapes[a_name][0]
-        _check_shape(a_name, shapes[a_name], (rank, weight.shape[1]))
-        _check_shape(b_name, shapes[b_name], (weight.shape[0], rank))
+        check_shape(a_name, shapes[a_name], (rank, weight.shape[1]))
+        check_shape(b_name, shapes[b_name], (weight.shape[0], rank))
         a_RW, b_OR = (source.tensor(part).to(weight) for part in (a_name, b_name))
         adapter = lora.LowRank(weight.detach(), a_RW, b_OR, model.config.lora_alpha / rank)
         weight.data = adapter.merged()
@@ -216,7 +220,7 @@ def _without_aliases(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], 
     return kept, dropped
 
 
-def _write_whole(file: Path, write: Callable[[Path], object]) -> None:
+def write_whole(file: Path, write: Callable[[Path], object]) -> None:
     """Writes beside `file`, then renames, so that a reader meets the old content or the new, never half of it."""
     scratch = file.with_name(f".{file.name}.{os.getpid()}.part")
     try:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mammal.errors import ConfigError, did_you_mean
+from mammal.plain import plain
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
+    from mammal.adaptation import Adaptation
     from mammal.model.lora import LowRank
     from mammal.model.model import MammalModel
 
 METHODS = ("full", "lora", "head")
+SAVES = {"full": ("merged",), "lora": ("merged", "adapters", "published"), "head": ("merged", "adapters")}
+"""What a run of each method can save (`adapt.save`)."""
 HEADS = (
     "encoder_head.",
     "scalars_prediction_head.",
@@ -43,6 +48,32 @@ def adapt(model: MammalModel, config: DictConfig) -> None:
         _add_adapters(model, config)
 
 
+def check_saving(config: DictConfig) -> None:
+    """Refuse an `adapt.save` that can't work before training.
+
+    Raises:
+        ConfigError: the method has no such way to save, or there is no base that adapters could refer to.
+        BundleError: there is no model at `init`.
+    """
+    from mammal.adaptation import is_delta
+    from mammal.locate import locate
+
+    section, ways = config.adapt, SAVES.get(config.adapt.method, ())
+    if ways and section.save not in ways:
+        hint = f"adapt={section.method} can save {' or '.join(ways)}"
+        raise ConfigError(f"adapt.save is {section.save!r}", where=f"adapt={section.method}", hint=hint)
+    if section.save != "adapters":
+        return
+    if not config.init:
+        raise ConfigError(
+            "adapters need a base that stays", where="adapt.save", hint="give init=, or adapt.save=merged"
+        )
+    if is_delta(locate(config.init)):
+        raise ConfigError(
+            "the model at init is itself an adapter bundle", where="adapt.save", hint="adapt.save=merged saves it whole"
+        )
+
+
 def fold_adapters(model: MammalModel) -> None:
     """Merge trained adapters into their weights for use, remembering them so that a bundle keeps them as adapters."""
     from peft import PeftModel
@@ -62,6 +93,21 @@ def fold_adapters(model: MammalModel) -> None:
         weights[name].data.copy_(adapter.merged())
     model.adapters = adapters
     model.forget_copies()
+
+
+def record(model: MammalModel, config: DictConfig, folder: Path) -> Adaptation | None:
+    """How the model came out of `init`, for its bundle at `folder`; None for one that began with random weights.
+
+    With `adapt.save=merged` the model forgets its adapters, so that it is saved as one whole.
+    """
+    from mammal.adaptation import adapted_from
+
+    if config.adapt.save == "merged":
+        model.adapters = {}
+    if not config.init:
+        return None
+    settings = {name: value for name, value in plain(config.adapt).items() if name not in ("method", "save")}
+    return adapted_from(config.init, folder, config.adapt.method, settings)
 
 
 def _low_rank(layer: Any) -> LowRank:

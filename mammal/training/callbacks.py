@@ -65,18 +65,15 @@ def _validation(trainer: lightning.Trainer) -> str:
 
 
 class StopRequested(Exception):  # noqa: N818
-    """Raised after the checkpoint that a stop signal asked for was written."""
-
-    def __init__(self, checkpoint: Path, step: int):
-        self.checkpoint, self.step = checkpoint, step
-        super().__init__(f"stopped at step {step}")
+    """A stop signal ended the run; says what is kept."""
 
 
 class StopOnSignal(Callback):
     """The first Ctrl-C (or SIGTERM, which Slurm sends) ends the current step, writes `last.ckpt` and stops.
 
-    A second Ctrl-C ends at once. The checkpoint is written when the step ends; the run stops where the next thing would
-    begin, so that the step's figures are logged in between.
+    A step of several batches (`trainer.accumulate_grad_batches`) is finished first. A second Ctrl-C ends at once. The
+    checkpoint is written when the step ends; the run stops where the next thing would begin, so that the step's figures
+    are logged in between.
     """
 
     SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -93,7 +90,8 @@ class StopOnSignal(Callback):
     def on_train_batch_end(
         self, trainer: lightning.Trainer, module: lightning.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        if trainer.strategy.broadcast(self._asked):
+        between = not getattr(module, "accumulating", False)
+        if trainer.strategy.broadcast(self._asked) and between:
             trainer.save_checkpoint(self.checkpoint)
             self._saved = True
 
@@ -110,7 +108,7 @@ class StopOnSignal(Callback):
 
     def _stop(self, trainer: lightning.Trainer) -> None:
         if self._saved:
-            raise StopRequested(self.checkpoint, trainer.global_step)
+            raise StopRequested(f"step {trainer.global_step:,} is kept in {self.checkpoint}")
 
     def on_train_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
         self._restore()
@@ -122,7 +120,7 @@ class StopOnSignal(Callback):
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
         if self._asked and number == signal.SIGINT:
-            raise KeyboardInterrupt("the last checkpoint is kept")
+            raise StopRequested(f"{self.checkpoint} is kept as it was, where one was written")
         self._asked = True
 
     def _restore(self) -> None:

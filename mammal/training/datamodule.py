@@ -23,7 +23,7 @@ class MixtureData(lightning.LightningDataModule):
     Args:
         data: encoded rows by task.
         budget: size of a batch.
-        rates, temperature: shares of the tasks (`MixtureSampler`).
+        rates, temperature, max_passes: shares of the tasks (`MixtureSampler`).
         seed: of the order.
         num_workers: processes that collate.
     """
@@ -35,26 +35,31 @@ class MixtureData(lightning.LightningDataModule):
         *,
         rates: Mapping[str, float] | None = None,
         temperature: float = 1.0,
+        max_passes: float | None = None,
         seed: int = 0,
         num_workers: int = 0,
     ):
         super().__init__()
         self.data, self.budget = data, budget
         self.rates, self.temperature, self.seed = dict(rates or {}), temperature, seed
-        self.num_workers = num_workers
+        self.max_passes, self.num_workers = max_passes, num_workers
 
     def sampler(self, rank: int = 0, world: int = 1) -> MixtureSampler:
         lengths = {name: data.lengths_N("train") for name, data in self.data.items()}
-        return MixtureSampler(lengths, self.budget, self.rates, self.temperature, self.seed, rank, world)
+        shares = (self.rates, self.temperature, self.seed)
+        return MixtureSampler(lengths, self.budget, *shares, rank, world, self.max_passes)
 
     def train_dataloader(self) -> TrainLoader:
-        rank, world = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
-        return TrainLoader(TaskRows(self.data, "train"), self.sampler(rank, world), **self._settings())
+        return TrainLoader(TaskRows(self.data, "train"), self.sampler(*self._place()), **self._settings())
 
     def val_dataloader(self) -> list[DataLoader[Batch]]:
         rows = TaskRows(self.data, "valid")
         judged = [name for name, data in self.data.items() if len(data.lengths_N("valid"))]
-        return [in_order(rows, name, self.budget, **self._settings()) for name in judged]
+        return [in_order(rows, name, self.budget, *self._place(), **self._settings()) for name in judged]
+
+    def _place(self) -> tuple[int, int]:
+        """Number of this process, and how many there are."""
+        return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
 
     def _settings(self) -> dict[str, Any]:
         cuda = self.trainer is not None and self.trainer.strategy.root_device.type == "cuda"

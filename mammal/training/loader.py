@@ -42,6 +42,7 @@ class TrainLoader(DataLoader[Batch]):
         return len(self.order)
 
     def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
+        self.order.begin()  # before the record is made: it must be of the epoch that is now served
         self._state = self.order.state_dict()
         for batch in super().__iter__():
             self._state["served"] += 1
@@ -55,9 +56,17 @@ class TrainLoader(DataLoader[Batch]):
         self._state = self.order.state_dict()
 
 
-def in_order(rows: TaskRows, name: str, budget: Budget, **settings: Any) -> DataLoader[Batch]:
-    """One task's rows for judging: sorted by length, nothing random."""
+def in_order(
+    rows: TaskRows, name: str, budget: Budget, rank: int = 0, world: int = 1, **settings: Any
+) -> DataLoader[Batch]:
+    """One task's rows for judging: sorted by length, nothing random; with several processes, every `world`-th batch.
+
+    All processes get as many batches, because a step of a sharded model needs them all; so some batches are dealt
+    twice, and whoever joins the answers has to count them once.
+    """
     batches: Sequence[BatchIndex] = [
         (name, batch) for batch in budget.batches(rows.data[name].lengths_N(rows.part), seed=None)
     ]
-    return DataLoader(rows, sampler=batches, batch_size=None, **settings)
+    rounds = -(-len(batches) // world)
+    mine = [batches[(turn * world + rank) % len(batches)] for turn in range(rounds)]
+    return DataLoader(rows, sampler=mine, batch_size=None, **settings)

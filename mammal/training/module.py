@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from mammal.tasks.prediction import Prediction
     from mammal.tasks.task import Task
 
+Judged = dict[object, tuple[float, int, list["Prediction"]]]
+"""Validation batches by the id of their first row: loss, number of rows, answers."""
+
 READ_KINDS = ("classification", "regression")
 """Kinds whose answers are read in the pass that gives the loss, so that validation can judge them at no cost."""
 
@@ -37,6 +40,9 @@ class TrainingModule(lightning.LightningModule):
         make_optimizer: from the model to its optimiser.
         schedule: learning-rate factors.
         total_steps: optimiser steps of the whole run, None if only time ends it.
+
+    Attributes:
+        accumulating: gradients of some batches wait for the others of their step.
     """
 
     def __init__(
@@ -56,9 +62,9 @@ class TrainingModule(lightning.LightningModule):
         self.schedule = schedule
         self.total_steps = total_steps
         self.rows_seen = self.tokens_seen = 0
-        self._answers: dict[str, list[Prediction]] = {}
-        self._losses: dict[str, list[tuple[float, int]]] = {}
-        self._random_state: dict[str, Any] | None = None
+        self.accumulating = False
+        self._judged: dict[str, Judged] = {}
+        self._going_on: dict[str, Any] | None = None
 
     # Training
 
@@ -74,35 +80,52 @@ class TrainingModule(lightning.LightningModule):
         self._require_finite(loss, f"training batch {batch_idx} of task {batch.task}")
         value = loss.detach()
         self.log("train/lr", self.trainer.optimizers[0].param_groups[0]["lr"], batch_size=1)
-        self.log("train/loss", value, batch_size=len(batch))
+        self.log("train/loss", value, batch_size=len(batch), sync_dist=self.trainer.world_size > 1)
         if len(self.tasks) > 1:
             self.log(f"train/{batch.task}/loss", value, batch_size=len(batch))
         return loss
 
+    def on_before_zero_grad(self, optimizer: torch.optim.Optimizer) -> None:
+        self.accumulating = True
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        self.accumulating = False
+
+    def on_train_start(self) -> None:
+        self._tell_epoch()  # a run that is taken up in mid-epoch starts no epoch
+
     def on_train_epoch_start(self) -> None:
+        self._tell_epoch()
+
+    def _tell_epoch(self) -> None:
         for task in self.tasks.values():
             task.epoch = self.current_epoch
 
     # Validation
 
     def on_validation_epoch_start(self) -> None:
-        self._answers = {name: [] for name in self.tasks}
-        self._losses = {name: [] for name in self.tasks}
+        self._judged = {name: {} for name in self.tasks}
 
     def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
         task = self.tasks[batch.task]
         output = self.model(batch)
         loss = task.loss(output, batch)
         self._require_finite(loss, f"validation batch {batch_idx} of task {batch.task}")
-        self._losses[batch.task].append((float(loss), len(batch)))
-        if task.kind in READ_KINDS:
-            self._answers[batch.task] += task.decode(output, batch)
+        answers = task.decode(output, batch) if task.kind in READ_KINDS else []
+        self._judged[batch.task][batch.row_ids[0]] = (float(loss), len(batch), answers)
 
     def on_validation_epoch_end(self) -> None:
-        means = {name: _weighted_mean(losses) for name, losses in self._losses.items() if losses}
-        for name, mean in means.items():
-            self._log_valid(f"valid/{name}/loss", mean)
-            for metric, value in self._metrics(name).items():
+        parts = gathered(self._judged)
+        means = {}
+        for name in self.tasks:
+            # Keyed by the first row, a batch that two processes judged counts once.
+            judged = [batch for _, batch in sorted({key: b for part in parts for key, b in part[name].items()}.items())]
+            if not judged:
+                continue
+            means[name] = _weighted_mean([(loss, rows) for loss, rows, _ in judged])
+            self._log_valid(f"valid/{name}/loss", means[name])
+            answers = [answer for _, _, answered in judged for answer in answered]
+            for metric, value in self._metrics(name, answers).items():
                 self._log_valid(f"valid/{name}/{metric}", value)
         if means:
             self._log_valid("valid/loss", sum(means.values()) / len(means))
@@ -115,14 +138,13 @@ class TrainingModule(lightning.LightningModule):
         """
         self.train()
 
-    def _metrics(self, name: str) -> dict[str, float]:
-        answers = self._answers[name]
+    def _metrics(self, name: str, answers: Sequence[Prediction]) -> dict[str, float]:
         if not answers:
             return {}
         return self.tasks[name].metrics(answers, [self.valid_rows[name][answer.row_id] for answer in answers])
 
     def _log_valid(self, name: str, value: float) -> None:
-        self.log(name, value, sync_dist=True, batch_size=1)
+        self.log(name, value, batch_size=1)
 
     def _require_finite(self, loss: Tensor, where: str) -> None:
         if not torch.isfinite(loss):
@@ -158,29 +180,53 @@ class TrainingModule(lightning.LightningModule):
         by_steps = step / self.total_steps if self.total_steps else 0.0
         return min(1.0, max([by_steps, *map(_by_time, timers(self.trainer))]))
 
-    # Checkpoints hold the random state too, so that dropout goes on as it would have.
+    # Checkpoints hold what else a run needs to go on as it would have: where each process is in its random numbers, for
+    # dropout, and the gradients that wait for the rest of their step (of the first process, where there are several).
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
-        checkpoint["random_state"] = {"cpu": torch.get_rng_state(), "cuda": cuda}
-        checkpoint["seen"] = {"rows": self.rows_seen, "tokens": self.tokens_seen}
+        valid_loss = self.trainer.callback_metrics.get("valid/loss")
+        waiting = {name: weight.grad for name, weight in self.named_parameters()} if self.accumulating else {}
+        checkpoint["going_on"] = {
+            "random": gathered({"cpu": torch.get_rng_state(), "cuda": cuda}),
+            "gradients": {name: gradient for name, gradient in waiting.items() if gradient is not None},
+            "tasks": sorted(self.tasks),
+            "seen": {"rows": self.rows_seen, "tokens": self.tokens_seen},
+            "valid_loss": None if valid_loss is None else float(valid_loss),
+        }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        self._random_state = checkpoint.get("random_state")
-        seen = checkpoint.get("seen", {})
-        self.rows_seen, self.tokens_seen = seen.get("rows", 0), seen.get("tokens", 0)
+        self._going_on = checkpoint["going_on"]
+        seen = self._going_on["seen"]
+        self.rows_seen, self.tokens_seen = seen["rows"], seen["tokens"]
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
-        if self._random_state is not None:
-            torch.set_rng_state(self._random_state["cpu"].cpu())
-            if self._random_state["cuda"] and torch.cuda.is_available():
-                torch.cuda.set_rng_state_all([state.cpu() for state in self._random_state["cuda"]])
-            self._random_state = None
+        if self._going_on is None:
+            return
+        states, gradients = self._going_on["random"], self._going_on["gradients"]
+        state = states[self.global_rank % len(states)]
+        torch.set_rng_state(state["cpu"].cpu())
+        if len(state["cuda"]) == torch.cuda.device_count():
+            torch.cuda.set_rng_state_all([one.cpu() for one in state["cuda"]])
+        for name, weight in self.named_parameters():
+            if name in gradients:
+                weight.grad = gradients[name].to(weight)
+        self.accumulating = bool(gradients)
+        self._going_on = None
 
 
 def timers(trainer: lightning.Trainer) -> list[Timer]:
     """The callbacks that end a run after `trainer.max_time`."""
     return [callback for callback in trainer.callbacks if isinstance(callback, Timer)]  # type: ignore[attr-defined]
+
+
+def gathered(value: Any) -> list[Any]:
+    """What every process of the run holds for `value`, in their order; all of them must ask."""
+    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+        return [value]
+    values = [None] * torch.distributed.get_world_size()
+    torch.distributed.all_gather_object(values, value)
+    return values
 
 
 def _by_time(timer: Timer) -> float:

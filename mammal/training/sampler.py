@@ -6,6 +6,7 @@ stopped in mid-epoch goes on with the very batches that a straight run would hav
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -69,13 +70,18 @@ class MixtureSampler:
     """Epochs of batches drawn from several tasks. Iterating gives what is left of the current epoch, or the next one.
 
     An epoch has as many batches as one pass over every task. Task i has the share
-    `rate_i × tokens_i ** (1 / temperature)` of them: with rates of 1 and temperature 1 each row is seen about once an
-    epoch; a task with a larger share starts its next pass, one with a smaller share goes on where it was.
+    `rate_i × tokens_i ** (1 / temperature)` of them (Arivazhagan et al. 2019, "Massively Multilingual Neural Machine
+    Translation in the Wild"): with rates of 1 and temperature 1 each row is seen about once an epoch; a task with a
+    larger share starts its next pass, one with a smaller share goes on where it was. So a higher temperature
+    oversamples small tasks, and `max_passes` says how often they may be repeated: what a task can't take within that
+    many passes goes to the others, by their shares.
 
     Args:
         lengths: tokens of every row, by task.
         rates, temperature: the shares.
-        rank, world: with several processes, each takes every `world`-th batch.
+        rank, world: with several processes, each takes every `world`-th batch; the last round of an epoch is filled up
+            with its first batches, so that all processes take as many steps.
+        max_passes: passes over its rows that a task makes in an epoch at most; None: as many as its share asks for.
     """
 
     lengths: Mapping[str, np.ndarray]
@@ -85,6 +91,7 @@ class MixtureSampler:
     seed: int = 0
     rank: int = 0
     world: int = 1
+    max_passes: float | None = None
 
     def __post_init__(self) -> None:
         if unknown := sorted(set(self.rates) - set(self.lengths)):
@@ -103,29 +110,37 @@ class MixtureSampler:
 
     def __len__(self) -> int:
         """Batches of an epoch in this process."""
-        return sum(self.quota.values()) // self.world
+        return -(-sum(self.quota.values()) // self.world)
 
     def __iter__(self) -> Iterator[BatchIndex]:
-        if self.served >= len(self):
-            self._next_epoch()
+        self.begin()
         plan = self._plan()
         while self.served < len(self):
-            batch = plan[self.served * self.world + self.rank]
+            batch = plan[(self.served * self.world + self.rank) % len(plan)]
             self.served += 1
             yield batch
 
+    def begin(self) -> None:
+        """Turn to the next epoch if the current one is done."""
+        if self.served >= len(self):
+            self._next_epoch()
+
     def state_dict(self) -> dict[str, Any]:
-        return {"epoch": self.epoch, "served": self.served, "start": self._start}
+        return {"epoch": self.epoch, "served": self.served, "world": self.world, "start": self._start}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go to a recorded place.
+        """Go to a recorded place; with another number of processes, to the round of batches that holds it.
 
         Raises:
             ConfigError: the record is of other tasks.
         """
         if set(state["start"]) != set(self._streams):
-            raise ConfigError("the checkpoint to resume was trained on other tasks", where="resume")
-        self.epoch, self.served, self._start = state["epoch"], state["served"], dict(state["start"])
+            tasks = ", ".join(sorted(state["start"]))
+            raise ConfigError(
+                "the checkpoint to resume was trained on other tasks", where="resume", hint=f"it knows {tasks}"
+            )
+        self.epoch, self._start = state["epoch"], dict(state["start"])
+        self.served = -(-state["served"] * state["world"] // self.world)
 
     def _plan(self) -> list[BatchIndex]:
         """All batches of the current epoch, in order; leaves the streams at the epoch's end."""
@@ -150,9 +165,27 @@ class MixtureSampler:
             raise ConfigError("rates must not be negative, and one must be positive", where="mixture")
         if self.temperature <= 0:
             raise ConfigError(f"temperature must be positive, not {self.temperature}", where="mixture")
+        if self.max_passes is not None and self.max_passes <= 0:
+            raise ConfigError(f"max_passes must be positive, not {self.max_passes}", where="mixture")
         batches = {name: len(stream.batches()) for name, stream in self._streams.items()}
         if len(batches) == 1:
             return batches
         share = {name: rates[name] * float(n.sum()) ** (1 / self.temperature) for name, n in self.lengths.items()}
-        total, whole = sum(batches.values()), sum(share.values())
-        return {name: max(int(part > 0), round(total * part / whole)) for name, part in share.items()}
+        return _divided(share, batches, self.max_passes)
+
+
+def _divided(share: Mapping[str, float], batches: Mapping[str, int], max_passes: float | None) -> dict[str, int]:
+    """One pass' worth of batches divided by share, none above its limit while another can take what is over."""
+    limit = {name: math.inf if max_passes is None else max(1, int(max_passes * n)) for name, n in batches.items()}
+    full: dict[str, int] = {}
+    while True:
+        left = sum(batches.values()) - sum(full.values())
+        whole = sum(part for name, part in share.items() if name not in full)
+        quota = {
+            name: full[name] if name in full else max(int(part > 0), round(left * part / whole) if whole else 0)
+            for name, part in share.items()
+        }
+        over = {name: int(limit[name]) for name, count in quota.items() if count > limit[name]}
+        if not over:
+            return quota
+        full |= over

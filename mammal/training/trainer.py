@@ -15,6 +15,8 @@ from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from mammal.errors import ConfigError, MammalError, did_you_mean
 from mammal.plain import plain
 from mammal.training.callbacks import ProgressLine, StopOnSignal
+from mammal.training.monitor import settle_mode
+from mammal.training.storing import WholeCheckpoints
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -31,6 +33,7 @@ _SAID_BY_US = (
     r".*Trying to infer the `batch_size`.*",
     r".*torch.jit.*deprecated.*",
     r".*GPU available but not used.*",
+    r".*recommended to use `self.log.*sync_dist=True.*",  # every process logs the same value
     r".*No device id is provided via `init_process_group`.*",
 )
 
@@ -42,21 +45,20 @@ def build_trainer(config: DictConfig, batches_per_epoch: int) -> tuple[lightning
         ConfigError: an argument that Lightning does not have or refuses.
     """
     quieten()
+    settle_mode(config)
     arguments = plain(config.trainer)
     steps = planned_steps(arguments, batches_per_epoch)
     arguments["precision"] = pick_precision(arguments.get("precision", "auto"), arguments.get("accelerator", "auto"))
     arguments["max_time"] = duration(arguments.get("max_time"))
     arguments["profiler"] = _profiler(arguments.get("profiler"), str(config.output))
-    logger = instantiated(config.get("logger"), "logger")
-    callbacks = [
-        instantiated(node, f"callbacks.{name}") for name, node in (config.get("callbacks") or {}).items() if node
-    ]
+    callbacks = _each(config.get("callbacks"), "callbacks")
     last = Path(config.output) / "checkpoints" / LAST
     callbacks += [StopOnSignal(last), ProgressLine(steps)]
     try:
         trainer = lightning.Trainer(
             **arguments,
-            logger=logger or False,
+            logger=_each(config.get("logger"), "logger"),
+            plugins=WholeCheckpoints(),
             callbacks=[callback for callback in callbacks if isinstance(callback, Callback)],
             default_root_dir=str(config.output),
             enable_progress_bar=False,
@@ -69,6 +71,11 @@ def build_trainer(config: DictConfig, batches_per_epoch: int) -> tuple[lightning
     except (ValueError, lightning.utilities.exceptions.MisconfigurationException) as error:
         raise ConfigError(str(error).split("\n")[0], where="trainer") from error
     return trainer, steps
+
+
+def _each(section: DictConfig | None, group: str) -> list[Any]:
+    """What the entries of a section describe; those set to null are left out."""
+    return [instantiated(node, f"{group}.{name}") for name, node in (section or {}).items() if node]
 
 
 def planned_steps(arguments: dict[str, Any], batches_per_epoch: int) -> int | None:
@@ -135,7 +142,16 @@ def instantiated(node: Any, where: str, *arguments: Any) -> Any:
         cause = error.__cause__
         if isinstance(cause, MammalError):
             raise cause from None
+        if isinstance(cause, ModuleNotFoundError):
+            raise _not_installed(cause, where) from error
         raise ConfigError(str(cause or error).split("\n")[0], where=where) from error
+
+
+def _not_installed(error: ModuleNotFoundError, where: str) -> ConfigError:
+    """Loggers that are extras of this package say how they are installed."""
+    extra = where.rpartition(".")[2]
+    hint = f'pip install "mammal[{extra}]"' if where.startswith("logger.") else "is it installed, and spelt right?"
+    return ConfigError(f"needs a package that is not installed: {str(error).splitlines()[0]}", where=where, hint=hint)
 
 
 def quieten() -> None:

@@ -1,0 +1,71 @@
+"""What training changed in a model: adapters and heads, kept without the weights that stayed as they were.
+
+Tensors have their published names, so a delta file reads like an excerpt of a checkpoint with adapters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from mammal.errors import BundleError
+from mammal.model import lora
+from mammal.model.checkpoint import check_shape, merge_adapters, write_config, write_whole
+from mammal.model.model import MammalModel
+from mammal.model.weights import TensorSource
+
+DELTA_FILE = "adapters.safetensors"
+
+
+def save_delta(model: MammalModel, folder: Path, *, extra: Mapping[str, Any] | None = None) -> None:
+    """Writes `adapters.safetensors` and the `config.json` of the whole model.
+
+    Args:
+        model: with adapters folded in.
+        extra: as for `save_checkpoint`.
+    """
+    tensors = learned_tensors(model)
+    write_whole(folder / DELTA_FILE, lambda target: save_file(tensors, target))
+    write_config(model, folder, tensors, extra)
+
+
+def learned_tensors(model: MammalModel) -> dict[str, Tensor]:
+    """Both parts of every adapter that was folded in, and each other weight that was set to learn."""
+    tensors = {
+        name: weight.detach().cpu().contiguous()
+        for name, weight in model.named_parameters()
+        if weight.requires_grad and name not in model.adapters
+    }
+    for name, adapter in model.adapters.items():
+        parts = (adapter.a_RW.cpu().contiguous(), adapter.b_OR.cpu().contiguous())
+        tensors |= dict(zip(lora.wrapped_names(name)[1:], parts, strict=True))
+    return tensors
+
+
+@torch.inference_mode(False)
+def apply_delta(model: MammalModel, source: TensorSource, alpha: float) -> None:
+    """Put learned tensors into the model that they were learned on; adapters are folded in.
+
+    Args:
+        alpha: of the adapters, `LoraConfig.lora_alpha`.
+
+    Raises:
+        BundleError: a tensor fits no part of the model.
+    """
+    adapters = {name for name in source.shapes() if lora.is_adapter(name)}
+    weights = dict(model.named_parameters())
+    for name, shape in source.shapes().items():
+        if name in adapters:
+            continue
+        if name not in weights:
+            raise BundleError(f"{name} fits no part of the base")
+        check_shape(name, shape, tuple(weights[name].shape))
+        weights[name].data.copy_(source.tensor(name))
+    model.config = replace(model.config, lora_alpha=alpha)
+    merge_adapters(model, source, adapters)

@@ -1,0 +1,48 @@
+"""The figure that decides which weights are best, and when to stop early."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from mammal.errors import ConfigError, did_you_mean
+from mammal.training.module import READ_KINDS
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+    from mammal.tasks.task import Task
+
+MODES = ("auto", "min", "max")
+
+
+def check_monitor(monitor: str, tasks: Mapping[str, Task]) -> None:
+    """Refuse, before training, a figure that no validation will log.
+
+    Raises:
+        ConfigError: names the nearest figure.
+    """
+    known = ["valid/loss", *(f"valid/{name}/loss" for name in tasks)]
+    for name, task in tasks.items():
+        for metric in task.config.metrics if task.kind in READ_KINDS else ():
+            whole = f"valid/{name}/{metric}"
+            known += [whole, *(f"{whole}/{column}" for column in task.target_columns if len(task.target_columns) > 1)]
+    if monitor not in known:
+        hint = did_you_mean(monitor, known, noun="figure")
+        raise ConfigError(f"no validation gives the figure {monitor!r}", where="monitor", hint=hint)
+
+
+def settle_mode(config: DictConfig) -> None:
+    """Fill in `monitor_mode=auto`: a metric knows whether more of it is better.
+
+    Raises:
+        ConfigError: there is no such mode.
+    """
+    from mammal.tasks.metrics import METRICS
+
+    if config.monitor_mode not in MODES:
+        hint = did_you_mean(config.monitor_mode, MODES, noun="mode")
+        raise ConfigError(f"monitor_mode is {config.monitor_mode!r}", hint=hint)
+    if config.monitor_mode == "auto":
+        metric = METRICS.get((config.monitor.split("/") + ["", ""])[2])
+        config.monitor_mode = "max" if metric is not None and metric.higher_is_better else "min"
