@@ -1,29 +1,20 @@
-"""What a table could be asked: which columns hold molecules or sequences, which one is to be predicted, and how."""
+"""What a table could be asked: which columns are read, which are predicted, how the rows are divided."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from mammal.commands.guess_columns import MOLECULES_PARSED, Column, look_at
 from mammal.errors import DataError, did_you_mean
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 ROWS_READ = 2_000
-MOSTLY = 0.9
-"""Share of the filled cells that must look alike for a column to count as molecules, sequences or numbers."""
-MOST_CLASSES = 10
-SHORT_PROTEIN = 50
-"""Proteins of a median length up to this are called peptides."""
-
-_BASES = re.compile(r"[ACGTNacgtn]{10,}")
-_RESIDUES = re.compile(r"[ACDEFGHIKLMNPQRSTVWYBXZUO]{5,}")
-_SPLIT_NAMES = {"train", "training", "valid", "validation", "val", "dev", "test", "testing"}
+RARE = 0.1
+"""A class below this share of the labels is pointed out."""
 
 
 @dataclass(frozen=True)
@@ -31,47 +22,62 @@ class Guess:
     """A declaration to be, and why it is so.
 
     Attributes:
-        entities: entity of each input column.
-        labels: of a classification; empty means regression.
+        inputs, targets: columns that are read, and predicted; targets are all labels or all numbers.
+        split: settings of `data` that divide the rows.
         decisions: one line for each thing that was decided.
     """
 
     name: str
     file: Path
-    entities: dict[str, str]
-    target: str
-    labels: list[str]
-    split: str
+    inputs: list[Column]
+    targets: list[Column]
+    split: dict[str, str]
     decisions: list[str] = field(default_factory=list)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Empty for a regression."""
+        return self.targets[0].labels if self.targets[0].holds == "labels" else ()
 
     def yaml(self) -> str:
         """The task file."""
-        inputs = " ".join(f"{{{column}:{entity}}}" for column, entity in self.entities.items())
-        if self.labels:
-            preset, start = "_classification", "<SENTINEL_ID_0>"
-            target = f"<SENTINEL_ID_0> {{{self.target}:label}}"
-        else:
-            preset, start = "_regression", "<MASK>"
-            target = f"{{{self.target}:scalar}}"
+        inputs = " ".join(f"{{{column.key}:{column.entity}}}" for column in self.inputs)
+        start, target = _classes(self.targets) if self.labels else _numbers(self.targets)
+        data = {"source": "file", "path": str(self.file), **self.split}
+        aliases = {c.key: c.name for c in [*self.inputs, *self.targets] if c.key != c.name}
+        about = f"{', '.join(c.name for c in self.targets)} from {self.file.name}"
         lines = [
             f"# Written by `mammal new-task {self.file}`; a first guess, to be read and edited.",
-            f"defaults: [schema, {preset}, _self_]",
+            f"defaults: [schema, {'_classification' if self.labels else '_regression'}, _self_]",
             f"name: {self.name}",
-            f"about: {_quoted(f'{self.target} from {self.file.name}')}",
-            f"data: {{source: file, path: {_quoted(str(self.file))}, split: {self.split}}}",
+            f"about: {_quoted(about)}",
+            "data:",
+            *(f"  {key}: {_quoted(value) if key == 'path' else value}" for key, value in data.items()),
+            *(["  columns:", *(f"    {key}: {_quoted(name)}" for key, name in aliases.items())] if aliases else []),
             "prompt:",
-            f"  input: {_quoted(f'{start} {inputs}')}",
+            f"  input: {_quoted(f'{start} {inputs}'.strip())}",
             f"  target: {_quoted(target)}",
+            *self._kind_lines(),
         ]
-        lines += [f"labels: [{', '.join(map(_quoted, self.labels))}]"] if self.labels else ["unit: null"]
         return "\n".join([*lines, "version: 1", ""])
+
+    def _kind_lines(self) -> list[str]:
+        if self.labels:
+            return [f"labels: [{', '.join(map(_quoted, self.labels))}]"]
+        units = {c.key: c.unit for c in self.targets if c.unit}
+        unit = "null"
+        if units:
+            unit = json.dumps(units, ensure_ascii=False) if len(self.targets) > 1 else _quoted(self.targets[0].unit)
+        logarithm = all(column.logarithmic for column in self.targets)
+        return [f"unit: {unit}", *(["scale: {log: true}"] if logarithm else [])]
 
 
 def guess_task(file: Path, target: str | None = None, name: str | None = None) -> Guess:
     """Look at the first rows of a table.
 
     Args:
-        target: the column to predict; None: the last one that holds labels or numbers.
+        target: the columns to predict, separated by commas; None: the last one that holds labels or numbers, and
+            every other one of that sort.
         name: of the task; None: that of the file.
 
     Raises:
@@ -79,101 +85,126 @@ def guess_task(file: Path, target: str | None = None, name: str | None = None) -
     """
     from mammal.tasks.readers import read_table
 
-    frame = read_table(file, limit=ROWS_READ)
-    columns = [str(column) for column in frame.columns]
-    if target is not None and target not in columns:
-        raise DataError(f"has no column {target!r}", where=str(file), hint=did_you_mean(target, columns, noun="column"))
-    filled = {column: _filled(frame[column]) for column in columns if column.isidentifier()}
-    entities = {c: e for c, cells in filled.items() if c != target and (e := _entity(cells)) is not None}
-    decisions = [f"column {c}: {e}, as {_example(filled[c])}" for c, e in entities.items()]
-    decisions += [f"column {c!r} is left alone: no prompt can name it" for c in columns if c not in filled]
-    if not entities:
-        raise DataError(
-            "no column holds molecules, proteins or DNA", where=str(file), hint=f"columns: {', '.join(columns)}"
-        )
-    asked = target or _last_target(filled, entities)
-    if asked is None or asked not in filled:
+    columns = look_at(read_table(file, limit=ROWS_READ))
+    asked = _asked(columns, target, file) if target else []
+    inputs = [column for column in columns if column.holds == "entity" and column not in asked]
+    if not inputs:
+        names = ", ".join(column.name for column in columns)
+        raise DataError("no column holds molecules, proteins or DNA", where=str(file), hint=f"columns: {names}")
+    targets = asked or _targets(columns)
+    if not targets:
         raise DataError("no column holds labels or numbers", where=str(file), hint="say which one: target=COLUMN")
-    labels = _labels(filled[asked])
-    kind = f"classification, labels {', '.join(labels)}" if labels else "regression"
-    decisions.append(f"target {asked}: {kind}" + ("" if target else " (the last column that can be one)"))
-    split = _split(filled, entities)
-    decisions.append(f"split: {split}")
+    split = _split(columns, inputs)
+    decisions = [f"column {c.name}: {c.entity}, as {c.example}" + _renamed(c) for c in inputs]
+    decisions += [line for column in targets for line in _told(column)]
+    if len(targets) > 1 and not asked:
+        decisions.append("every column of that sort is a target: target=COLUMN[,COLUMN] for fewer")
+    decisions.append(f"split: {', '.join(split.values())}{_split_note(split, inputs)}")
+    decisions += _left_alone(columns, [*inputs, *targets], split)
     task_name = name or re.sub(r"\W+", "_", file.name.split(".")[0]).strip("_").lower() or "my_task"
-    return Guess(task_name, file, entities, asked, labels, split, decisions)
+    return Guess(task_name, file, inputs, targets, split, decisions)
 
 
-def _filled(column: pd.Series) -> list[str]:
-    from mammal.tasks.cells import as_text, is_missing
+def _asked(columns: Sequence[Column], target: str, file: Path) -> list[Column]:
+    """The columns that the user names.
 
-    return [as_text(value) for value in column.tolist() if not is_missing(value)]
-
-
-def _entity(cells: Sequence[str]) -> str | None:
-    """The entity of most cells: DNA before protein, whose letters include its own; molecules if RDKit reads them."""
-    if not cells or _share(cells, _is_number) >= MOSTLY:
-        return None
-    if _share(cells, lambda text: _BASES.fullmatch(text) is not None) >= MOSTLY:
-        return "dna"
-    if _share(cells, lambda text: _RESIDUES.fullmatch(text) is not None) >= MOSTLY:
-        lengths = sorted(map(len, cells))
-        return "peptide" if lengths[len(lengths) // 2] <= SHORT_PROTEIN else "protein"
-    return "smiles" if _share(cells[:200], _is_molecule) >= MOSTLY else None
-
-
-def _is_molecule(text: str) -> bool:
-    from mammal.tasks.chemistry import canonical_or_none
-
-    return canonical_or_none(text) is not None
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+    Raises:
+        DataError: there is no such column, it holds neither labels nor numbers, or they are of different sorts.
+    """
+    by_name = {column.name: column for column in columns} | {column.key: column for column in columns}
+    names = [target] if target in by_name else [name.strip() for name in target.split(",")]
+    for name in names:
+        if name not in by_name:
+            hint = did_you_mean(name, [column.name for column in columns], noun="column")
+            raise DataError(f"has no column {name!r}", where=str(file), hint=hint)
+        if by_name[name].holds not in ("labels", "numbers"):
+            raise DataError(f"column {name!r} holds neither labels nor numbers", where=str(file))
+    found = [by_name[name] for name in names]
+    if any(not _alike(found[-1], column) for column in found):
+        raise DataError(
+            f"the columns {', '.join(names)} can't be targets of one task",
+            where=str(file),
+            hint="one task has numbers alone, or columns with the same labels; write one task for each",
+        )
+    return found
 
 
-def _share(cells: Sequence[str], test: Callable[[str], bool]) -> float:
-    return sum(map(test, cells)) / len(cells)
+def _targets(columns: Sequence[Column]) -> list[Column]:
+    """The last column of labels or numbers and every other one like it."""
+    possible = [column for column in columns if column.holds in ("labels", "numbers")]
+    return [column for column in possible if _alike(possible[-1], column)]
 
 
-def _last_target(filled: dict[str, list[str]], entities: dict[str, str]) -> str | None:
-    can_be = [
-        column
-        for column, cells in filled.items()
-        if column not in entities
-        and cells
-        and not _is_split(cells)
-        and (_labels(cells) or _share(cells, _is_number) == 1)
-    ]
-    return can_be[-1] if can_be else None
+def _alike(last: Column, other: Column) -> bool:
+    """Whether two columns can be targets of one task: numbers both, or labels of the same set."""
+    return last.holds == other.holds and last.labels == other.labels
 
 
-def _labels(cells: Sequence[str]) -> list[str]:
-    """The classes of a column with few different cells; empty for a column of numbers."""
-    different = sorted(set(cells), key=lambda text: (float(text) if _is_number(text) else 0.0, text))
-    few = 2 <= len(different) <= MOST_CLASSES and len(cells) >= 2 * len(different)
-    return different if few and not any("." in text and not text.endswith(".0") for text in different) else []
+def _classes(targets: Sequence[Column]) -> tuple[str, str]:
+    """What opens the input, and the target text: one sentinel for each label."""
+    start = "<SENTINEL_ID_0>" if len(targets) == 1 else ""
+    return start, " ".join(f"<SENTINEL_ID_{i}> {{{column.key}:label}}" for i, column in enumerate(targets))
 
 
-def _is_split(cells: Sequence[str]) -> bool:
-    return {cell.strip().lower() for cell in cells} <= _SPLIT_NAMES
+def _numbers(targets: Sequence[Column]) -> tuple[str, str]:
+    return "<MASK>" * len(targets), " ".join(f"{{{column.key}:scalar}}" for column in targets)
 
 
-def _split(filled: dict[str, list[str]], entities: dict[str, str]) -> str:
-    for column, cells in filled.items():
-        if cells and _is_split(cells):
-            return f"given, split_column: {column}"
-    kinds = set(entities.values())
-    if kinds == {"smiles"}:
-        return "scaffold"
-    return "cluster" if len(entities) == 1 and not kinds & {"smiles", "dna"} else "random"
+def _told(column: Column) -> list[str]:
+    """What was decided of a target, and what its owner should know."""
+    unit = f" in {column.unit}" if column.unit else ""
+    kind = f"classification, labels {', '.join(column.labels)}" if column.labels else f"regression{unit}"
+    lines = [f"target {column.name}: {kind}{_renamed(column)}"]
+    if column.missing:
+        lines.append(f"  {column.missing:,} cells are empty: these rows teach nothing of it")
+    if column.bounded:
+        lines.append(f"  {column.bounded:,} cells are bounds such as >10: used one-sidedly (censored: one_sided)")
+    if column.unreadable:
+        lines.append(f"  {column.unreadable:,} cells are no numbers: these rows are set aside")
+    if column.logarithmic:
+        lines.append("  over three orders of magnitude: learned as decimal logarithms (scale: {log: true})")
+    if column.labels:
+        label, count = min(Counter(column.cells).items(), key=lambda item: item[1])
+        if count < RARE * len(column.cells):
+            share = f"{count / len(column.cells):.1%}"
+            lines.append(f"  label {label} is rare ({share}): look at auprc; class_weights: balanced counts it more")
+    return lines
 
 
-def _example(cells: Sequence[str]) -> str:
-    return cells[0] if len(cells[0]) <= 40 else f"{cells[0][:40]}…"
+def _renamed(column: Column) -> str:
+    return f", called {column.key} in the prompt" if column.key != column.name else ""
+
+
+def _split(columns: Sequence[Column], inputs: Sequence[Column]) -> dict[str, str]:
+    for holds, way in (("split", "given"), ("fold", "fold")):
+        found = next((column for column in columns if column.holds == holds), None)
+        if found is not None:
+            return {"split": way, "split_column": _quoted(found.name)}
+    entities = [column.entity for column in inputs]
+    if set(entities) == {"smiles"}:
+        return {"split": "random" if _one_scaffold(inputs[0]) else "scaffold"}
+    return {"split": "cluster" if len(entities) == 1 and entities[0] != "dna" else "random"}
+
+
+def _one_scaffold(column: Column) -> bool:
+    """Whether a scaffold split would leave a part empty: most of the molecules share a scaffold, or have none."""
+    from mammal.tasks.chemistry import scaffold
+
+    counts = Counter(scaffold(cell) for cell in column.cells[:MOLECULES_PARSED])
+    return counts.most_common(1)[0][1] > sum(counts.values()) / 2
+
+
+def _split_note(split: dict[str, str], inputs: Sequence[Column]) -> str:
+    if split["split"] == "random" and len(inputs) > 1:
+        return " (both sides of a test pair are known from training then; split: cold keeps new ones out of it)"
+    if split["split"] == "random" and inputs[0].entity == "smiles":
+        return " (most molecules share a scaffold, or have none, so a scaffold split would leave a part empty)"
+    return ""
+
+
+def _left_alone(columns: Sequence[Column], used: Sequence[Column], split: dict[str, str]) -> list[str]:
+    names = [c.name for c in columns if c not in used and _quoted(c.name) != split.get("split_column")]
+    return [f"left alone: {', '.join(names)}"] if names else []
 
 
 def _quoted(text: str) -> str:

@@ -2,10 +2,12 @@
 
     mammal new-task assays.csv                           writes task/assays.yaml
     mammal new-task assays.csv target=ic50 name=my_assay output=configs/task/my_assay.yaml
+    mammal new-task assays.csv 'target=herg,nav15'       several targets of one task
     mammal train --config-dir . task=assays              trains it
 
-It is a first guess to be edited: molecules are known by RDKit reading them, sequences by their letters, the target is
-the last column that holds labels or numbers.
+It is a first guess to be edited: molecules are known by RDKit reading them, sequences by their letters, bounds such as
+`>10` by their sign, units by brackets in a column's name; the targets are the columns like the last one that holds
+labels or numbers. Columns whose names no prompt could write get other names there.
 """
 
 from __future__ import annotations

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 WORST_ROWS = 8
+MOST_CURVES = 4
+"""Baselines in one picture: more could not be told apart."""
 FEWEST_ROWS = 20
 """Below this, quarters of the rows would show chance alone."""
 TRUTH, SIMILARITY = "truth", "similarity"
@@ -102,12 +104,24 @@ def _classification_figures(result: TaskResult, answers: pd.DataFrame) -> list[s
     truth_N = answers[TRUTH].to_numpy(dtype=int)
     if len(np.unique(truth_N)) < 2:
         return []
-    models = {spoken(c.name): (truth_N, answers[c.name].to_numpy(dtype=float)) for c in _with_answers(result)}
+    models = {spoken(c.name): (truth_N, answers[c.name].to_numpy(dtype=float)) for c in _to_draw(result)}
     return [
         figure(plots.roc(models), "Area under the curve in the legend."),
         figure(plots.precision_recall(models), "Average precision in the legend; dashed: share of positives."),
         figure(plots.calibration(*models[OURS]), f"{OURS}; bins of equal count, 95 % Wilson intervals."),
     ]
+
+
+def _to_draw(result: TaskResult) -> list[Contender]:
+    """Ours, and the baselines that stand best by the first metric; a constant answer has no curve."""
+    from mammal.tasks.metrics import metric_named
+
+    metric = result.metrics[0]
+    sign = -1 if metric_named(metric).higher_is_better else 1
+    ours, *others = _with_answers(result)
+    known = [c for c in others if metric in c.estimates and c.name != "mean"]
+    known.sort(key=lambda c: sign * c.estimates[metric].value)
+    return [ours, *known[:MOST_CURVES]]
 
 
 def _regression_figures(result: TaskResult, answers: pd.DataFrame) -> list[str]:

@@ -11,6 +11,8 @@ from mammal.report.tables import contenders_table
 from mammal.report.task_figures import by_similarity, task_figures, worst_rows
 
 SET_ASIDE_SHOWN = 50
+FLOAT_NOISE = 1e-5
+"""Shifts below this come from the order in which sums are taken."""
 
 
 def task_section(result: TaskResult) -> Section:
@@ -142,7 +144,7 @@ def _sensitivity(result: TaskResult) -> str:
 def _shift(shift: Shift) -> list[str]:
     refused = f" <small>({shift.refused} refused)</small>" if shift.refused else ""
     flipped = "" if isnan(shift.flipped) else f"{shift.flipped:.1%}"
-    moved, furthest = ("" if isnan(value) else short(value) for value in (shift.moved, shift.furthest))
+    moved, furthest = ("" if isnan(v) else "0" if v < FLOAT_NOISE else short(v) for v in (shift.moved, shift.furthest))
     changed = f"{shift.changed:,} of {shift.rows:,}{refused}"
     return [text(shift.change), changed, f"{shift.read_differently:,}", moved, furthest, flipped]
 

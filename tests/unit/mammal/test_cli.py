@@ -76,11 +76,15 @@ def test_help_of_a_verb_shows_its_keys(capsys):
         (["train", "optim.lr=[1"], "can't read 'optim.lr=[1'", "quote"),
         (["train", "trainer=3"], "must be a string", None),
         (["train", "task=bbbp", "task.version=new"], "task.version: Value 'new'", None),
-        (["train", "launcher=joblib"], "no hydra/launcher 'joblib'", "basic"),
+        (["train", "lancher=joblib"], "no key 'lancher'", "launcher"),
+        (["train", "task=bbbp", "hydra/launcher=jobli"], "no hydra/launcher 'jobli'", "basic"),
+        (["train", "paths.dta=x"], "no key 'paths.dta'", "did you mean paths.data?"),
         (["train", "task=bbbp", "task.promt.input=x"], "no key 'task.promt", "prompt"),
         (["train", "--config-dir", "nowhere"], "no folder 'nowhere'", None),
         (["predict"], "bundle, input must be given", "mammal predict bundle=… input=…"),
         (["predict", "bundle=nowhere", "input=a.csv"], "no such folder", None),
+        (["predict", "bundle=b", "input=a.csv", "workers=two"], "workers must be a whole number, not 'two'", None),
+        (["predict", "bundle=b", "input=a.csv", "worker=2"], "no key 'worker'", "did you mean workers?"),
         (["embed", "bundle=nowhere", "input=a.csv"], "embed needs an output", "output="),
         (["generate", "bundle=b", "prompt=<EOS>", "input=a.csv"], "both input and prompt", "one of them"),
         (["evaluate", "bundle=nowhere", "part=tets"], "no part 'tets'", "did you mean test?"),
@@ -90,6 +94,7 @@ def test_help_of_a_verb_shows_its_keys(capsys):
         (["info"], "one bundle is needed", "mammal info FOLDER"),
         (["info", "nowhere"], "no such folder", None),
         (["bench", "tokeniser"], "no benchmark 'tokeniser'", "tokenizer"),
+        (["bench", "peer_worker"], "no benchmark 'peer_worker'", None),
         (["new-task"], "one data file is needed", "my.csv"),
     ],
 )
@@ -153,6 +158,13 @@ def test_cfg_shows_the_composition(capsys):
     assert code == 0 and "lr: 0.5" in out and "name: bbbp" in out
 
 
+def test_benchmarks_are_listed_without_what_they_share(capsys):
+    code, out, _ = told(capsys, "bench")
+    names = [line.split()[0] for line in out.splitlines()[1:]]
+    assert code == 0 and {"dti", "tokenizer", "round_trips", "run"} <= set(names)
+    assert not {"common", "machine", "models", "peer", "peer_worker"} & set(names)
+
+
 def test_tasks_are_listed(capsys):
     code, out, _ = told(capsys, "tasks")
     assert code == 0 and "bbbp" in out and "melting_point" in out
@@ -195,7 +207,7 @@ def test_new_task_writes_a_task_that_loads(capsys, tmp_path, monkeypatch):
     from mammal.tasks.registry import load_task
 
     task = load_task("task/assays.yaml")
-    assert (task.kind, task.data.split) == ("classification", "scaffold")
+    assert (task.kind, task.data.split) == ("classification", "random")
     assert task.prompt.input == "<SENTINEL_ID_0> {structure:smiles}"
     code, _, err = told(capsys, "new-task", "assays.csv")
     assert code == 2 and "stands there already" in err
@@ -213,9 +225,12 @@ def test_new_task_writes_a_task_that_loads(capsys, tmp_path, monkeypatch):
     ],
 )
 def test_entities_are_known_by_their_letters(cells, entity):
-    from mammal.commands.guess_task import _entity
+    import pandas as pd
 
-    assert _entity(cells) == entity
+    from mammal.commands.guess_columns import look_at
+
+    (column,) = look_at(pd.DataFrame({"x": cells}))
+    assert (column.entity or None) == entity
 
 
 def test_a_closed_pipe_is_no_failure():

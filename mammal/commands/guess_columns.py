@@ -1,0 +1,198 @@
+"""What the columns of a table hold: molecules, sequences, labels, numbers with bounds and units, a split."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MOSTLY = 0.9
+"""Share of the filled cells that must look alike for a column to count as molecules, sequences or numbers."""
+MOST_CLASSES, MOST_WORDS = 10, 50
+"""Different cells of a column of labels: whole numbers, and words."""
+MOST_FOLDS = 20
+SHORT_PROTEIN = 50
+"""Proteins of a median length up to this are called peptides."""
+LONGEST_WORD = 20
+"""Few different texts of a median length below this are labels, not sequences."""
+MOLECULES_PARSED = 200
+
+_BASES = re.compile(r"(?:[ACGTNRYSWKMBDHV]|\[[ACGTN/:.0-9-]+\]){10,}", re.IGNORECASE)
+_RESIDUES = re.compile(r"[ACDEFGHIKLMNPQRSTVWYBXZUO]{5,}")
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+_BOUND = re.compile(r"(>>|>=|>|≥|<<|<=|<|≤)\s*")
+_UNIT = re.compile(r"(?P<name>.*?)\s*(?:\((?P<round>[^()]+)\)|\[(?P<square>[^\[\]]+)\]|\s/\s*(?P<slash>\S+))\s*")
+_IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_COUNTER = re.compile(r"(^|_|\b)(id|idx|index|row|num|no|cid|unnamed.*)(_|\b|$)", re.IGNORECASE)
+_FOLD = re.compile(r"(^|_)(cv_?)?folds?(_|$|\d)", re.IGNORECASE)
+_SPLIT_NAMES = {"train", "training", "valid", "validation", "val", "dev", "test", "testing"}
+_NAMED_ENTITIES = {
+    "antibody_heavy": ("heavy", "vh", "hchain"),
+    "antibody_light": ("light", "vl", "lchain"),
+    "antigen": ("antigen",),
+    "epitope": ("epitope",),
+}
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a table, looked at.
+
+    Attributes:
+        name: as the file spells it.
+        key: what a prompt calls it: the name, or an identifier made of it.
+        holds: `entity`, `labels`, `numbers`, `split`, `fold` or `other`.
+        entity: of molecules and sequences.
+        labels: different cells of a column of labels.
+        unit: in which the name says the numbers are.
+        cells: the filled cells.
+        missing: how many cells are empty.
+        bounded: how many cells are bounds such as `>10`.
+        unreadable: how many filled cells of a column of numbers are neither number nor bound.
+        logarithmic: positive numbers over three orders of magnitude.
+    """
+
+    name: str
+    key: str
+    holds: str
+    cells: tuple[str, ...]
+    entity: str = ""
+    labels: tuple[str, ...] = ()
+    unit: str = ""
+    missing: int = 0
+    bounded: int = 0
+    unreadable: int = 0
+    logarithmic: bool = False
+
+    @property
+    def example(self) -> str:
+        cell = self.cells[0] if self.cells else ""
+        return cell if len(cell) <= 40 else f"{cell[:40]}…"
+
+
+def look_at(frame: pd.DataFrame) -> list[Column]:
+    """Every column of a table, in order; keys are unique."""
+    from mammal.tasks.cells import as_text, is_missing
+
+    looked: list[Column] = []
+    for name in map(str, frame.columns):
+        cells = tuple(as_text(value) for value in frame[name].tolist() if not is_missing(value))
+        plain, unit = name_and_unit(name)
+        key = _key(plain if unit else name, {column.key for column in looked})
+        missing = len(frame) - len(cells)
+        looked.append(_looked_at(name, key, unit, cells, missing))
+    return looked
+
+
+def name_and_unit(name: str) -> tuple[str, str]:
+    """`IC50 (nM)` -> `IC50`, `nM`; the unit is empty where the name has none."""
+    found = _UNIT.fullmatch(name)
+    if found is None or not found["name"]:
+        return name, ""
+    return found["name"], (found["round"] or found["square"] or found["slash"]).strip()
+
+
+def _looked_at(name: str, key: str, unit: str, cells: tuple[str, ...], missing: int) -> Column:
+    if not cells:
+        return Column(name, key, "other", cells, missing=missing)
+    if {cell.lower() for cell in cells} <= _SPLIT_NAMES:
+        return Column(name, key, "split", cells, missing=missing)
+    if _FOLD.search(name) and len(set(cells)) <= MOST_FOLDS:
+        return Column(name, key, "fold", cells, missing=missing)
+    if entity := _entity(name, cells):
+        return Column(name, key, "entity", cells, entity=entity, missing=missing)
+    if _counts_rows(name, cells):
+        return Column(name, key, "other", cells, missing=missing)
+    if labels := _labels(cells):
+        return Column(name, key, "labels", cells, labels=labels, unit=unit, missing=missing)
+    bounded = sum(_BOUND.match(cell) is not None and _is_number(_BOUND.sub("", cell, count=1)) for cell in cells)
+    numbers = [float(cell) for cell in cells if _is_number(cell)]
+    unreadable = len(cells) - len(numbers) - bounded
+    if not numbers or unreadable > (1 - MOSTLY) * len(cells):
+        return Column(name, key, "other", cells, missing=missing)
+    wide = min(numbers) > 0 and max(numbers) / min(numbers) >= 1000
+    return Column(
+        name,
+        key,
+        "numbers",
+        cells,
+        (),
+        unit=unit,
+        missing=missing,
+        bounded=bounded,
+        unreadable=unreadable,
+        logarithmic=wide,
+    )
+
+
+def _entity(name: str, cells: Sequence[str]) -> str:
+    """The entity of most cells.
+
+    DNA before protein, whose letters include its own; molecules before protein, whose letters write alkanes, too.
+    """
+    if _share(cells, _is_number) >= MOSTLY:
+        return ""
+    if _share(cells, lambda text: _BASES.fullmatch(text) is not None) >= MOSTLY:
+        return "dna"
+    if _share(cells[:MOLECULES_PARSED], _is_molecule) >= MOSTLY:
+        return "smiles"
+    median = sorted(map(len, cells))[len(cells) // 2]
+    if _share(cells, lambda text: _RESIDUES.fullmatch(text) is not None) < MOSTLY:
+        return ""
+    if median < LONGEST_WORD and _labels(cells):  # ACTIVE and INACTIVE are written in residues, too
+        return ""
+    words = set(re.split(r"[^a-z]+", name.lower()))
+    for entity, names in _NAMED_ENTITIES.items():
+        if words & set(names):
+            return entity
+    return "peptide" if median <= SHORT_PROTEIN else "protein"
+
+
+def _labels(cells: Sequence[str]) -> tuple[str, ...]:
+    """The classes of a column with few different cells; empty for a column of numbers."""
+    different = set(cells)
+    numeric = all(map(_is_number, different))
+    most = MOST_CLASSES if numeric else MOST_WORDS
+    if not 2 <= len(different) <= most or len(cells) < 2 * len(different):
+        return ()
+    if any(_BOUND.match(text) for text in different):
+        return ()
+    if numeric and any(not float(text).is_integer() for text in different):
+        return ()
+    return tuple(sorted(different, key=lambda text: (float(text) if numeric else 0.0, text)))
+
+
+def _counts_rows(name: str, cells: Sequence[str]) -> bool:
+    """Whether a column numbers the rows: a name such as `id`, or whole numbers that rise by one."""
+    if _share(cells, str.isdigit) < 1 or len(set(cells)) < len(cells):
+        return False
+    numbers = [int(cell) for cell in cells]
+    return _COUNTER.search(name) is not None or all(b - a == 1 for a, b in pairwise(numbers))
+
+
+def _key(name: str, taken: set[str]) -> str:
+    key = name if _IDENTIFIER.fullmatch(name) else re.sub(r"[^A-Za-z0-9]+", "_", name).strip("_").lower() or "column"
+    key = f"c_{key}" if key[0].isdigit() else key
+    number = 2
+    while key in taken:
+        key, number = f"{key.rstrip('0123456789')}{number}", number + 1
+    return key
+
+
+def _is_molecule(text: str) -> bool:
+    from mammal.tasks.chemistry import canonical_or_none
+
+    return canonical_or_none(text) is not None
+
+
+def _is_number(text: str) -> bool:
+    return _NUMBER.fullmatch(text.strip()) is not None
+
+
+def _share(cells: Sequence[str], test: Callable[[str], bool]) -> float:
+    return sum(map(test, cells)) / len(cells)

@@ -1,0 +1,127 @@
+"""`mammal new-task`: a file whose columns are looked at becomes a task that trains."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+import yaml
+
+from mammal.cli import main
+from mammal.commands.guess_columns import name_and_unit
+from mammal.commands.guess_task import guess_task
+from mammal.errors import DataError
+from mammal.tasks.registry import load_task
+
+CHAINS = ["C" * n + tail for n in range(1, 31) for tail in ("O", "N")]
+RINGS = [f"C1{'C' * n}1{tail}" for n in range(1, 31) for tail in ("O", "N")]
+
+
+def table(folder: Path, columns: dict[str, list[object]]) -> Path:
+    file = folder / "my data.csv"
+    lines = [",".join(f'"{cell}"' for cell in row) for row in zip(*columns.values(), strict=True)]
+    file.write_text("\n".join([",".join(f'"{name}"' for name in columns), *lines]) + "\n")
+    return file
+
+
+def protein(length: int, seed: int) -> str:
+    return "".join(random.Random(seed).choices("ACDEFGHIKLMNPQRSTVWY", k=length))
+
+
+def test_units_come_off_column_names():
+    assert name_and_unit("IC50 (nM)") == ("IC50", "nM")
+    assert name_and_unit("clearance [ml/min/kg]") == ("clearance", "ml/min/kg")
+    assert name_and_unit("tm / K") == ("tm", "K")
+    assert name_and_unit("p_np") == ("p_np", "") and name_and_unit("(nM)") == ("(nM)", "")
+
+
+def test_numbers_with_bounds_units_and_orders_of_magnitude(tmp_path: Path):
+    values = [">10000" if i % 10 == 0 else "" if i % 7 == 0 else str(10 ** (i % 5) * 1.5) for i in range(60)]
+    file = table(tmp_path, {"id": list(range(60)), "SMILES": RINGS, "IC50 (nM)": values})
+    guess = guess_task(file)
+    declared = yaml.safe_load(guess.yaml())
+    assert declared["prompt"] == {"input": "<MASK> {SMILES:smiles}", "target": "{IC50:scalar}"}
+    assert declared["unit"] == "nM" and declared["scale"] == {"log": True}
+    assert declared["data"]["columns"] == {"IC50": "IC50 (nM)"} and declared["data"]["split"] == "scaffold"
+    told = "\n".join(guess.decisions)
+    assert "6 cells are bounds" in told and "cells are empty" in told and "left alone: id" in told
+
+
+def test_several_label_columns_become_several_labels(tmp_path: Path):
+    rare = ["1" if i == 5 else "0" for i in range(60)]
+    columns = {"smiles": CHAINS, "NR-AR": ["0", "1"] * 30, "sr-p53": rare, "source": ["lab"] * 60}
+    guess = guess_task(table(tmp_path, columns))
+    declared = yaml.safe_load(guess.yaml())
+    assert declared["prompt"]["target"] == "<SENTINEL_ID_0> {nr_ar:label} <SENTINEL_ID_1> {sr_p53:label}"
+    assert declared["labels"] == ["0", "1"]
+    assert any("rare" in line for line in guess.decisions)
+    one = guess_task(guess.file, target="sr-p53")
+    assert [column.name for column in one.targets] == ["sr-p53"]
+
+
+def test_several_numbers_become_several_targets_with_their_units(tmp_path: Path):
+    numbers = [i * 1.5 for i in range(60)]
+    file = table(tmp_path, {"smiles": CHAINS, "logD": numbers, "clearance [ml/min]": numbers})
+    declared = yaml.safe_load(guess_task(file).yaml())
+    assert declared["prompt"] == {"input": "<MASK><MASK> {smiles:smiles}", "target": "{logD:scalar} {clearance:scalar}"}
+    assert declared["unit"] == {"clearance": "ml/min"}
+
+
+def test_pairs_of_molecule_and_protein_and_of_two_proteins(tmp_path: Path):
+    proteins = [protein(80, i) for i in range(60)]
+    numbers = [i / 7 for i in range(60)]
+    mixed = guess_task(table(tmp_path, {"drug": CHAINS, "target": proteins, "y": numbers}))
+    assert [c.entity for c in mixed.inputs] == ["smiles", "protein"] and mixed.split == {"split": "random"}
+    assert any("split: cold" in line for line in mixed.decisions)
+    two = guess_task(table(tmp_path, {"a": proteins, "b": proteins[::-1], "binds": ["yes", "no"] * 30}))
+    assert [c.entity for c in two.inputs] == ["protein", "protein"] and two.labels == ("no", "yes")
+    chains = {"VH": proteins, "VL": proteins, "antigen": proteins, "kd": numbers}
+    assert [c.entity for c in guess_task(table(tmp_path, chains)).inputs] == [
+        "antibody_heavy",
+        "antibody_light",
+        "antigen",
+    ]
+
+
+def test_dna_with_variants_in_place_and_a_split_or_fold_of_the_file(tmp_path: Path):
+    windows = [f"ACGTTGCAAC[{'A/G' if i % 2 else '-/AT'}]GGTTACCA{'ACGT'[i % 4]}" for i in range(60)]
+    parts = ["train"] * 40 + ["valid"] * 10 + ["test"] * 10
+    guess = guess_task(table(tmp_path, {"window": windows, "my set": parts, "effect": [i / 9 for i in range(60)]}))
+    assert guess.inputs[0].entity == "dna"
+    assert yaml.safe_load(guess.yaml())["data"]["split_column"] == "my set"
+    folds = guess_task(table(tmp_path, {"s": CHAINS, "cv_fold": [i % 5 for i in range(60)], "y": ["a", "b"] * 30}))
+    assert folds.split == {"split": "fold", "split_column": '"cv_fold"'}
+
+
+def test_what_cannot_be_a_task_is_told(tmp_path: Path):
+    with pytest.raises(DataError, match="no column holds molecules"):
+        guess_task(table(tmp_path, {"name": ["x y z"] * 30, "y": [1, 2] * 15}))
+    file = table(tmp_path, {"smiles": CHAINS, "y": [i * 0.7 for i in range(60)], "z": ["0", "1"] * 30})
+    with pytest.raises(DataError, match="no column 'zz'"):
+        guess_task(file, target="zz")
+    with pytest.raises(DataError, match="can't be targets of one task"):
+        guess_task(file, target="y,z")
+    with pytest.raises(DataError, match="neither labels nor numbers"):
+        guess_task(file, target="smiles")
+
+
+def test_molecules_of_one_scaffold_are_not_split_by_it(tmp_path: Path):
+    guess = guess_task(table(tmp_path, {"smiles": CHAINS, "y": ["0", "1"] * 30}))
+    assert guess.split == {"split": "random"} and any("share a scaffold" in line for line in guess.decisions)
+
+
+@pytest.mark.parametrize("kind", ["labels", "numbers"])
+def test_the_written_file_trains(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MAMMAL_CONFIGS", "")
+    if kind == "labels":
+        columns = {"Structure": CHAINS, "hERG block": ["0", "1"] * 30, "Nav-1.5": ["0", "1", "", "1", "0", "0"] * 10}
+    else:
+        columns = {"Structure": CHAINS, "IC50 (nM)": [">30000" if i % 9 == 0 else i + 0.5 for i in range(60)]}
+    file = table(tmp_path, columns)
+    assert main(["new-task", file.name, "name=mine"]) == 0
+    assert load_task("task/mine.yaml").name == "mine"
+    settings = ["model=debug", "debug=limit", "test=false", "output=run"]
+    assert main(["train", "--config-dir", ".", "task=mine", *settings]) == 0
+    assert (tmp_path / "run" / "bundle" / "task.yaml").is_file()
