@@ -123,7 +123,7 @@ def _settle_leaks(split: Split, keys: Keys, config: TaskConfig) -> Split:
         counts = [f"{found[part]:,} {part}" for part in ("test", "valid") if found.get(part)]
         if counts:
             what = f"{' and '.join(counts)} rows have the inputs of a training row"
-            hint = "data.leakage=drop leaves them out; a group, cold or cluster split has none"
+            hint = "task.data.leakage=drop leaves them out; a group, cold or cluster split has none"
             raise DataError(what, where=f"task {config.name}", hint=hint)
     return split
 

@@ -30,7 +30,7 @@ def check_rows(data: TaskData) -> None:
     how, name = data.split.how, data.task.name
     if not len(data.rows["train"]):
         what = f"the {how} split leaves no row to train on"
-        raise TrainingError(what, where=f"task {name}", hint="look at data.split and data.fractions")
+        raise TrainingError(what, where=f"task {name}", hint="look at task.data.split and task.data.fractions")
     for part, lost in _LOST.items():
         if not len(data.split.parts[part]):
             logger.warning("%s: the %s split leaves no %s row: %s", name, how, part, lost)
@@ -56,7 +56,7 @@ def check_classes(data: TaskData) -> None:
         more = f" and {len(absent) - CLASSES_SHOWN} more" if len(absent) > CLASSES_SHOWN else ""
         what = f"no {part} row has {', '.join(absent[:CLASSES_SHOWN])}{more}"
         if part == "train" and len(data.rows[part]) == len(data.split.parts[part]):
-            hint = "split otherwise (data.stratify=true, data.split_seed), or take it off labels"
+            hint = "split otherwise (task.data.stratify=true, task.data.split_seed), or take it off labels"
             raise TaskError(what, where=f"task {task.name}", hint=hint)
         logger.warning("%s: %s, so %s", task.name, what, _consequence(part, len(task.labels)))
 

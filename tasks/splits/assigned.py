@@ -32,7 +32,7 @@ def given(table: Table) -> Split:
     for row, (text, home) in enumerate(zip(said, homes, strict=True)):
         if text and home is None:
             what = f"column {column!r} says {text!r}, which is no part of a split"
-            hint = f"train, valid or test; for fold numbers: data.split=fold data.split_column={column}"
+            hint = f"train, valid or test; for fold numbers: task.data.split=fold task.data.split_column={column}"
             raise DataError(what, where=f"row {row}", hint=hint)
     left_out = [(row, f"column {column!r} is empty") for row, text in enumerate(said) if not text]
     split = Split(f"given by {column}", parts_of(homes), left_out)
@@ -72,12 +72,12 @@ def fold(table: Table) -> Split:
     said, how = _folds(table)
     names = sorted(set(said) - {""}, key=_in_order)
     if len(names) < 2:
-        raise DataError(f"{how}: {len(names)} fold, of which no two parts can be made", hint="data.folds=5")
+        raise DataError(f"{how}: {len(names)} fold, of which no two parts can be made", hint="task.data.folds=5")
     test = _named_fold(data.fold, names, "data.fold") or names[-1]
     before = names[names.index(test) - 1] if len(names) > 2 else None
     valid = _named_fold(data.valid_fold, names, "data.valid_fold") or before
     if valid == test:
-        raise TaskError(f"fold {test} is both test and valid", hint="data.valid_fold: another one")
+        raise TaskError(f"fold {test} is both test and valid", hint="task.data.valid_fold names another one")
     homes = [None if not name else {test: "test", valid: "valid"}.get(name, "train") for name in said]
     left_out = [(row, f"column {data.split_column!r} is empty") for row, name in enumerate(said) if not name]
     return Split(f"{how}: test {test}, valid {valid or 'none'}", parts_of(homes), left_out)
@@ -168,7 +168,7 @@ def time(table: Table) -> Split:
     """
     column = table.data.split_column
     if column is None:
-        raise TaskError("a time split needs a column", hint="data.split_column=year")
+        raise TaskError("a time split needs a column", hint="task.data.split_column=year")
     texts = table.texts(column)
     known = np.array([row for row, text in enumerate(texts) if text], dtype=np.int64)
     times = _times([texts[row] for row in known.tolist()], known, column)

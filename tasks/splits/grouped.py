@@ -53,7 +53,7 @@ def group(table: Table) -> Split:
         TaskError: no column is named.
     """
     if not table.data.split_column and not table.data.split_on:
-        raise TaskError("a group split needs a column", hint="data.split_column=assay")
+        raise TaskError("a group split needs a column", hint="task.data.split_column=assay")
     column = table.data.split_column or _only(table)
     return _together(table.keys(column), f"groups of {column}", column, table)
 

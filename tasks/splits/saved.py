@@ -79,7 +79,7 @@ def load_split(path: Path, frame: pd.DataFrame) -> Split:
         columns, rows = [str(column) for column in whole["columns"]], int(whole["rows"])
         wanted = str(whole["hash"]), str(whole["content"])
     except (ValueError, KeyError, TypeError, EOFError, gzip.BadGzipFile) as error:
-        hint = "data.split_file takes splits/TASK.json.gz of a training run"
+        hint = "task.data.split_file takes splits/TASK.json.gz of a training run"
         raise DataError(f"no saved split: {error}", where=str(path), hint=hint) from error
     if rows != len(frame):
         raise DataError(f"made for a table of {rows:,} rows; this one has {len(frame):,}", where=str(path))

@@ -45,7 +45,7 @@ class Table:
         named = self.data.split_on
         columns = [named] if isinstance(named, str) else list(named or self.on)
         if not columns:
-            raise TaskError(f"a {self.data.split} split needs a column", hint="data.split_on=smiles")
+            raise TaskError(f"a {self.data.split} split needs a column", hint="task.data.split_on=smiles")
         return columns
 
     def texts(self, column: str) -> list[str]:

@@ -45,7 +45,7 @@ def test_leaks_are_reported_and_warned_of(tmp_path: Path, caplog: pytest.LogCapt
 
 
 def test_leaks_are_refused_on_request(tmp_path: Path):
-    with pytest.raises(DataError, match=r"1 test and 1 valid rows have .* training row \(data\.leakage=drop"):
+    with pytest.raises(DataError, match=r"1 test and 1 valid rows have .* training row \(task\.data\.leakage=drop"):
         load(tmp_path, leakage="refuse")
     with pytest.raises(TaskError, match=r"data\.leakage"):
         load(tmp_path, leakage="refused")

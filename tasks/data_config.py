@@ -1,0 +1,97 @@
+"""The `data` block of a task: where rows come from and how they are split."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from mammal.tasks.errors import TaskError
+
+SOURCES = (
+    "file",
+    "chemicals",
+    "modlamp",
+    "moleculenet",
+    "dti",
+    "cells",
+    "genomics",
+    "proteins",
+    "ppi",
+    "immune",
+    "tdc",
+    "hub",
+)
+LEAKAGE = ("report", "refuse", "drop")
+
+
+@dataclass
+class DataConfig:
+    """Where rows come from and how they are split.
+
+    Attributes:
+        source: one of `SOURCES`.
+        name: the data set's name inside its source (`moleculenet: bbbp`, `chemicals: melting_point`, a hub id).
+        path: one file; relative paths are looked up from the working directory, then below `paths.data`.
+        files: files by part (`train`, `valid`, `test`) where the split comes as separate files.
+        columns: template column -> column of the file, where they differ.
+        split: `given`, `fold`, `random`, `scaffold`, `cluster`, `cold`, `time`, `group`, or `deepchem:NAME` (any
+            splitter class of deepchem).
+        split_column: the column that a split goes by. `given`: it says train, valid or test; default: one that is
+            called like a split (`split`, `set`, `partition` …). `fold`: the fold of each row. `time`: years or ISO
+            dates. `group`: rows of equal value stay together.
+        split_on: the column (text) or columns (list) that scaffold, cluster, cold and deepchem splits look at.
+            Default: the first molecule, for cluster the first sequence; for cold all molecules and sequences. Several
+            make sense for cold only: `[drug, target]` makes both of every test pair new.
+        split_file: a split that a run saved (`splits/TASK.json.gz`), used in place of `split`; its hash and its table
+            are checked.
+        fractions: shares of train, valid and test; of rows, and of values in a cold split. Given, fold: not used.
+        valid_share: `given` without valid rows: this share of train becomes valid.
+        stratify: random, and fold without a column: each class in about equal shares (numbers: ten ranges).
+        folds: fold without a column: so many seeded folds, numbered from 0.
+        fold: the fold that is test; default: the last.
+        valid_fold: the fold that is valid; default: the one before `fold`; with two folds none.
+        split_seed: seed of whatever a split draws.
+        identity: cluster: sequences at least this similar stay together (MMseqs2 identity, or k-mer Jaccard).
+        leakage: what to do about valid and test rows whose inputs a training row has, too, by canonical SMILES or
+            exact text: `report`, `refuse` (an error), or `drop` (they are left out, and counted).
+        limit: read only this many rows, for a quick look.
+    """
+
+    source: str = "file"
+    name: str | None = None
+    path: str | None = None
+    files: dict[str, str] = field(default_factory=dict)
+    columns: dict[str, str] = field(default_factory=dict)
+    split: str = "random"
+    split_column: str | None = None
+    split_on: Any = None  # text or a list of texts: OmegaConf has no union of the two
+    split_file: str | None = None
+    fractions: list[float] = field(default_factory=lambda: [0.8, 0.1, 0.1])
+    valid_share: float = 0.0
+    stratify: bool = False
+    folds: int = 5
+    fold: str | None = None
+    valid_fold: str | None = None
+    split_seed: int = 0
+    identity: float = 0.5
+    leakage: str = "report"
+    limit: int | None = None
+
+
+def check_data(data: DataConfig, where: str | None) -> None:
+    """Refuse shares, likeness and columns that can't be.
+
+    Raises:
+        TaskError: names the key.
+    """
+    shares = data.fractions
+    if len(shares) != 3 or min(shares) < 0 or abs(sum(shares) - 1) > 1e-6:
+        raise TaskError(f"data.fractions must be three shares that sum to 1, not {list(shares)}", where=where)
+    if not 0 <= data.valid_share < 1:
+        raise TaskError(f"data.valid_share must be a share below 1, not {data.valid_share:g}", where=where)
+    if not 0 < data.identity <= 1:
+        raise TaskError(f"data.identity must be above 0 and at most 1, not {data.identity:g}", where=where)
+    named = [data.split_on] if isinstance(data.split_on, str) else data.split_on
+    if named is not None and not (isinstance(named, list) and named and all(isinstance(c, str) for c in named)):
+        what = f"data.split_on must be a column or a list of columns, not {data.split_on!r}"
+        raise TaskError(what, where=where, hint="task.data.split_on=smiles, or task.data.split_on=[drug,target]")
