@@ -1,0 +1,100 @@
+"""A task's rows as training takes them: limited, numbered as in their table, judged for what they lack."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from mammal.errors import TaskError
+from mammal.tasks.registry import load_task
+from mammal.tasks.task import build_task
+from mammal.tokenization import Tokenizer
+from mammal.training.data import TaskData, load_task_data, save_splits
+from mammal.training.errors import TrainingError
+
+ONE = {"input": "<BBBP><SENTINEL_ID_0> {smiles:smiles}", "target": "<SENTINEL_ID_0> {y:label}"}
+TWO = ONE | {"target": "<SENTINEL_ID_0> {y:label} <SENTINEL_ID_1> {z:label}"}
+PARTS = ["train"] * 8 + ["valid"] * 4 + ["test"] * 4
+SMILES = ["C" * (n + 1) for n in range(16)]
+
+
+def load(tmp_path: Path, columns: dict[str, list[str]], limits: dict[str, int] | None = None, **task: Any) -> TaskData:
+    smiles = task.pop("smiles", SMILES)
+    pd.DataFrame({"smiles": smiles, "split": PARTS, **columns}).to_csv(tmp_path / "mine.csv", index=False)
+    data = {"path": str(tmp_path / "mine.csv"), "split": "given"}
+    declared = {"name": "t", "kind": "classification", "prompt": ONE, "labels": ["no", "yes"], "data": data, **task}
+    return load_task_data(build_task(load_task(declared), Tokenizer.load(None)), limits=limits)
+
+
+def alternating(*labels: str) -> list[str]:
+    return [labels[n % len(labels)] for n in range(16)]
+
+
+def test_rows_set_aside_are_numbered_as_in_the_table(tmp_path: Path):
+    smiles = [*SMILES[:9], "C1CC", *SMILES[10:]]
+    data = load(
+        tmp_path, {"y": [*alternating("no", "yes")[:6], "perhaps", *alternating("no", "yes")[7:]]}, smiles=smiles
+    )
+    data.prepare()
+    assert [row[:2] for row in data.set_aside] == [("train", 6), ("valid", 9)]
+    assert "perhaps" in data.set_aside[0][2] and "ring" in data.set_aside[1][2]
+
+
+def test_a_limit_takes_rows_from_all_over_a_part(tmp_path: Path):
+    data = load(tmp_path, {"y": alternating("no", "yes")}, {"train": 4})
+    assert data.numbers["train"].tolist() == [0, 2, 4, 7] and len(data.rows["valid"]) == 4
+    assert [row["smiles"] for row in data.rows["train"]] == [SMILES[n] for n in (0, 2, 4, 7)]
+    assert len(data.split.parts["train"]) == 8, "the split is that of all rows"
+    data.validate_on_train()
+    assert data.rows["valid"] == data.rows["train"]
+
+
+def test_a_class_that_train_lacks_is_named(tmp_path: Path):
+    labels = [*["a", "b"] * 4, *alternating("a", "b", "c")[8:]]
+    with pytest.raises(TaskError, match=r"no train row has y='c'.*stratify"):
+        load(tmp_path, {"y": labels}, labels=["a", "b", "c"]).prepare()
+
+
+def test_of_many_missing_classes_the_first_are_named(tmp_path: Path):
+    with pytest.raises(TaskError, match="y='c2', y='c3', y='c4', y='c5', y='c6' and 3 more"):
+        load(tmp_path, {"y": alternating("c0", "c1")}, labels=[f"c{n}" for n in range(10)]).prepare()
+
+
+def test_a_class_missing_where_only_some_rows_are_used_is_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    labels = ["a", "b", "c", "c", "b", "c", "c", "a", *alternating("a", "b", "c")[8:]]
+    data = load(tmp_path, {"y": labels}, {"train": 3}, labels=["a", "b", "c"])
+    with caplog.at_level(logging.WARNING):
+        data.prepare()
+    assert [row["y"] for row in data.rows["train"]] == ["a", "c", "a"]
+    assert "no train row has y='b', so these rows can't teach it" in caplog.text
+
+
+def test_each_column_of_a_multi_label_task_is_looked_at(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    z = [*alternating("yes", "no")[:12], "no", "no", "", "no"]
+    data = load(tmp_path, {"y": alternating("no", "yes"), "z": z}, prompt=TWO)
+    with caplog.at_level(logging.WARNING):
+        data.prepare()
+    assert "no test row has z='yes', so auroc, auprc and mcc are undefined there" in caplog.text
+    assert "valid row" not in caplog.text
+
+
+def test_no_row_to_train_on(tmp_path: Path):
+    data = load(tmp_path, {"y": alternating("no", "yes")}, {"train": 0})
+    with pytest.raises(TrainingError, match="leaves no row to train on"):
+        data.prepare()
+
+
+def test_what_a_run_keeps_of_its_splits(tmp_path: Path):
+    data = load(tmp_path, {"y": alternating("no", "yes")}, smiles=["CC", *SMILES[1:]])
+    data.prepare()
+    save_splits({"t": data}, tmp_path / "run")
+    told = json.loads((tmp_path / "run" / "splits.json").read_text())["t"]
+    assert told["file"] == "splits/t.json.gz" and (tmp_path / "run" / told["file"]).is_file()
+    assert told["rows"] == {"train": 8, "valid": 4, "test": 4, "left_out": 0}
+    assert told["repeats"]["conflicting"] == 1 and told["hash"] == data.split.hash
+    assert not (tmp_path / "run" / "set_aside.csv").exists()
