@@ -96,7 +96,8 @@ def _file_of(config: str, arguments: Arguments) -> str:
 
 def _nearest_key(name: str, verb: str, arguments: Arguments) -> str:
     """Valid keys near `name`: those of its own section first, else keys and groups of the whole configuration."""
-    valid = sorted({*_keys(verb, arguments), *_groups(arguments)})
+    groups = _groups(arguments) if verb == "train" else ()
+    valid = sorted({*_keys(verb, arguments), *groups})
     section, _, last = name.rpartition(".")
     beside = {key[len(section) + 1 :] for key in valid if key.startswith(f"{section}.")} if section else set()
     if beside:

@@ -139,7 +139,7 @@ def direction(monitor: str) -> str:
 
 
 def prepare_search() -> None:
-    """Make `${direction:MONITOR}` of `configs/sweep/optuna.yaml` known, and silence what SQLAlchemy says of version 2."""
+    """Make `${direction:MONITOR}` of `configs/sweep/optuna.yaml` known, and SQLAlchemy silent about its version 2."""
     from omegaconf import OmegaConf
 
     OmegaConf.register_new_resolver("direction", direction, replace=True)

@@ -1,5 +1,6 @@
 """Every YAML of the tree composes, says what it is, and builds what it describes."""
 
+import re
 from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,9 +17,13 @@ OPTIONS = [
     (group, file.stem) for group in GROUPS for file in sorted((ROOT / group).glob("*.yaml")) if file.stem[0] != "_"
 ]
 NEEDS = {
-    ("launcher", "joblib"): "hydra_plugins.hydra_joblib_launcher",
-    ("launcher", "slurm"): "hydra_plugins.hydra_submitit_launcher",
+    ("launcher", "joblib"): ("hydra_plugins.hydra_joblib_launcher", "launchers"),
+    ("launcher", "submitit"): ("hydra_plugins.hydra_submitit_launcher", "launchers"),
+    ("launcher", "slurm"): ("hydra_plugins.hydra_submitit_launcher", "launchers"),
+    ("launcher", "ray"): ("hydra_plugins.hydra_ray_launcher", "ray-launcher"),
+    ("sweep", "optuna"): ("hydra_plugins.hydra_optuna_sweeper", "search"),
 }
+"""Options that need a Hydra plugin: its module, and the extra that installs it."""
 VERBS = sorted(file.stem for file in ROOT.glob("*.yaml") if file.stem != "job")
 
 
@@ -45,9 +50,9 @@ def test_every_verb_composes(verb):
 
 @pytest.mark.parametrize(("group", "option"), OPTIONS)
 def test_every_option_composes_and_resolves(group, option):
-    module = NEEDS.get((group, option))
+    module, extra = NEEDS.get((group, option), (None, None))
     if module and not installed(module):
-        with pytest.raises(ConfigError, match="there is no hydra/launcher"):
+        with pytest.raises(ConfigError, match=re.escape(f"pip install 'mammal[{extra}]'")):
             composed("train", f"{group}={option}")
         return
     config = composed("train", f"{group}={option}")
@@ -61,9 +66,44 @@ def test_every_file_opens_with_what_it_is(file):
     assert first.startswith("# ") and len(first) > 20
 
 
-def test_experiments_open_with_their_command():
-    for file in (ROOT / "experiment").glob("*.yaml"):
-        assert f"# mammal train experiment={file.stem}" in file.read_text(encoding="utf-8")
+@pytest.mark.parametrize("option", [option for group, option in OPTIONS if group == "experiment"])
+def test_experiments_open_with_their_command_time_and_score(option):
+    _, command, time, score = (ROOT / "experiment" / f"{option}.yaml").read_text(encoding="utf-8").splitlines()[:4]
+    assert command == f"# mammal train experiment={option}"
+    assert re.match(r"# Time: .{5}", time) and re.match(r"# Score: .{5}", score)
+
+
+@pytest.mark.parametrize("option", [option for group, option in OPTIONS if group == "mixture"])
+def test_mixtures_name_tasks_that_are_declared(option):
+    from mammal.training.build import mixture_rates, task_configs
+
+    config = composed("train", f"mixture={option}")
+    assert set(task_configs(config)) == set(mixture_rates(config))
+
+
+def test_eight_tasks_are_of_four_modalities():
+    from mammal.tokenization.template import Template
+    from mammal.training.build import task_configs
+
+    tasks = task_configs(composed("train", "mixture=eight")).values()
+    reads = {
+        frozenset(slot.name for slot in Template(task.prompt.input, task.prompt.target).slots if slot.kind == "entity")
+        for task in tasks
+    }
+    assert len(tasks) >= 8
+    assert {frozenset(names) for names in ({"smiles"}, {"protein"}, {"protein", "smiles"}, {"dna"})} <= reads
+
+
+@pytest.mark.parametrize("option", [option for group, option in OPTIONS if group == "sweep"])
+def test_sweeps_vary_keys_that_exist(option):
+    if (module := NEEDS.get(("sweep", option))) and not installed(module[0]):
+        pytest.skip(f"needs the extra `{module[1]}`")
+    arguments = parse("train", ["task=bbbp", f"sweep={option}"])
+    params = compose("train", arguments, keep_hydra=True).hydra.sweeper.params
+    firsts = {key: re.sub(r".*?([\w.-]+)[,)].*", r"\1", str(values)) for key, values in params.items()}
+    assert firsts and composed("train", *(f"{key}={value}" for key, value in ({"task": "bbbp"} | firsts).items()))
+    for task in str(params.get("task", "")).split(","):
+        assert not task or composed("train", f"task={task}").task.name == task
 
 
 @pytest.mark.parametrize("option", [option for group, option in OPTIONS if group == "schedule"])
@@ -87,7 +127,7 @@ def test_models_have_the_size_that_they_are_for(option):
     with torch.device("meta"):
         model = MammalModel(model_config(section, Tokenizer.load(None)), init=False)
     millions = sum(weight.numel() for weight in model.parameters()) / 1e6
-    low, high = {"debug": (0, 1), "tiny": (5, 15), "small": (40, 70), "base": (200, 220)}[option]
+    low, high = {"debug": (0, 1), "mini": (1, 2), "tiny": (5, 15), "small": (40, 70), "base": (200, 220)}[option]
     assert low < millions < high
 
 
@@ -130,6 +170,21 @@ def test_a_trainer_that_cannot_be_built_says_why(word, what, tmp_path):
     with pytest.raises(ConfigError) as error:
         build_trainer(composed("train", f"output={tmp_path}", word), 10)
     assert what in str(error.value)
+
+
+def test_fsdp_builds_a_strategy_and_says_what_it_needs(tmp_path):
+    import torch
+    from lightning.pytorch.strategies import FSDPStrategy, StrategyRegistry
+
+    from mammal.training.trainer import build_trainer
+
+    config = composed("train", "trainer=fsdp", f"output={tmp_path}")
+    assert isinstance(StrategyRegistry.get(config.trainer.strategy), FSDPStrategy)
+    if not torch.cuda.is_available():
+        with pytest.raises(ConfigError, match=r"trainer: .*(GPU|CUDA|accelerator)"):
+            build_trainer(config, 10)
+    with pytest.raises(ConfigError, match="can't be averaged"):
+        build_trainer(composed("train", "trainer=fsdp", "callbacks=ema", f"output={tmp_path}"), 10)
 
 
 def test_users_add_configs_of_every_group(tmp_path):
