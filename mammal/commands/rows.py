@@ -34,6 +34,9 @@ def _work(verb: str, config: DictConfig) -> int:
             if shared[name] is not None:
                 hint = "a prompt's answer goes to the terminal" if name == "output" else "keep one of them"
                 raise ConfigError(f"both {name} and prompt are given", where=f"mammal {verb}", hint=hint)
+    for name in WHOLE:
+        if shared[name] is not None and type(shared[name]) is not int:
+            raise ConfigError(f"{name} must be a whole number, not {shared[name]!r}", where=f"mammal {verb}")
     if shared["output"] is None:
         return _to_terminal(verb, shared, prompt, options)
     return _to_file(verb, shared, options)
@@ -51,9 +54,12 @@ SHARED = (
     "dtype",
     "batch_tokens",
     "shard_rows",
+    "workers",
     "resume",
 )
 """Keys that are about the job, not about the question."""
+
+WHOLE = ("batch_tokens", "shard_rows", "workers")
 
 
 def _to_file(verb: str, shared: dict[str, Any], options: dict[str, Any]) -> int:
