@@ -11,9 +11,9 @@ import statistics
 from typing import Any
 
 import torch
-from common import MEASURED, PUBLISHED, Options, Row, Turns, at_least, load_inputs, run_as_script, take_turns, timed
+from common import MEASURED, PUBLISHED, Options, Row, Turns, at_least, load_inputs, run_as_script, timed
 from models import checkpoint
-from peer import Peer, start_peer
+from peer import Peer, take_turns_with_peer
 
 from mammal.inference import Mammal, load
 from mammal.tasks.registry import load_task
@@ -77,14 +77,11 @@ def _measure(chosen: Options, shape: str) -> list[Row]:
     single, half = (load(folder, task=task, dtype=dtype) for dtype in ("float32", "bfloat16"))
     sides: dict[str, Any] = {kind: Molecules(single, molecules, kind) for kind in SIDES}
     sides["bf16"] = Molecules(half, molecules, "classes")
-    peer = start_peer(chosen, torch.get_num_threads())
-    if peer is None:
-        turns = take_turns(chosen.rounds, sides)
-    else:
-        with peer:
-            peer.do("load", folder=str(folder))
-            sides["theirs"] = PublishedMolecules(peer, molecules, PUBLISHED_PER_ROUND[shape])
-            turns = take_turns(chosen.rounds, sides)
+
+    def theirs(peer: Peer) -> dict[str, Any]:
+        return {"theirs": PublishedMolecules(peer, molecules, PUBLISHED_PER_ROUND[shape])}
+
+    turns = take_turns_with_peer(chosen, torch.get_num_threads(), folder, sides, theirs)
     rows = [_row(shape, kind, kind, turns, sides) for kind in SIDES]
     return [*rows, _row(shape, "classes", "bf16", turns, sides)]
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import statistics
+from typing import Any
 
 import torch
 from common import (
@@ -20,12 +21,11 @@ from common import (
     largest_difference,
     load_inputs,
     run_as_script,
-    take_turns,
     timed,
 )
 from machine import encoder_gflop, has_bf16_matrix_instructions, matrix_rate
 from models import checkpoint
-from peer import start_peer
+from peer import Peer, take_turns_with_peer
 
 from mammal.inference import Mammal, load
 from mammal.tasks.registry import load_task
@@ -86,18 +86,23 @@ def measure(chosen: Options) -> list[Row]:
         rates.append(matrix_rate(config))
         return 1 / rates[-1]
 
-    sides = {"ours": ours, "matrix": rate, "bf16": Pairs(load(folder, task=task, dtype="bfloat16"), pairs)}
-    peer = start_peer(chosen, torch.get_num_threads())
-    if peer is None:
-        turns = take_turns(chosen.rounds, sides)
-        return [*_without_peer(turns), *_our_rows(turns, rates, gflop, sides, None)]
-    with peer:
-        peer.do("load", folder=str(folder))
+    sides: dict[str, Any] = {
+        "ours": ours,
+        "matrix": rate,
+        "bf16": Pairs(load(folder, task=task, dtype="bfloat16"), pairs),
+    }
+
+    def theirs(peer: Peer) -> dict[str, Any]:
         scale = {"mean": task.scale.mean or 0.0, "std": task.scale.std or 1.0}
-        few = 1 if chosen.smoke else None
-        sides["padded"] = PublishedPairs(peer, pairs, few or PADDED_PAIRS, padded=True, **scale)
-        sides["unpadded"] = PublishedPairs(peer, pairs, few or UNPADDED_PAIRS, padded=False, **scale)
-        turns = take_turns(chosen.rounds, sides)
+        padded, unpadded = (1, 1) if chosen.smoke else (PADDED_PAIRS, UNPADDED_PAIRS)
+        return {
+            "padded": PublishedPairs(peer, pairs, padded, padded=True, **scale),
+            "unpadded": PublishedPairs(peer, pairs, unpadded, padded=False, **scale),
+        }
+
+    turns = take_turns_with_peer(chosen, torch.get_num_threads(), folder, sides, theirs)
+    if "padded" not in sides:
+        return [*_without_peer(turns), *_our_rows(turns, rates, gflop, sides, None)]
     rows = [
         _row(turns, "padded", "the published pipeline", PADDED_TARGET, sides),
         _row(turns, "unpadded", "the published model, unpadded", UNPADDED_TARGET, sides),

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from common import MEASURED, Options, Row, Turns, at_least, load_inputs, run_as_script, take_turns, timed
+from common import MEASURED, Options, Row, Turns, at_least, load_inputs, run_as_script, timed
 from models import checkpoint
-from peer import Peer, start_peer
+from peer import Peer, take_turns_with_peer
 from torch import Tensor
 
 from mammal.decoding import GenerationConfig, generate
@@ -98,14 +98,11 @@ def measure(chosen: Options) -> list[Row]:
         "bf16": OurLoop(load(folder, dtype="bfloat16").model, batch, new_tokens, alphabet),
         "transformers": TransformersLoop(mammal.model, batch, new_tokens),
     }
-    peer = start_peer(chosen, torch.get_num_threads())
-    if peer is None:
-        turns = take_turns(chosen.rounds, sides)
-    else:
-        with peer:
-            peer.do("load", folder=str(folder))
-            sides["published"] = PublishedLoop(peer, ids, new_tokens)
-            turns = take_turns(chosen.rounds, sides)
+
+    def theirs(peer: Peer) -> dict[str, Any]:
+        return {"published": PublishedLoop(peer, ids, new_tokens)}
+
+    turns = take_turns_with_peer(chosen, torch.get_num_threads(), folder, sides, theirs)
     return _rows(turns, sides, len(ids) * new_tokens, len(alphabet))
 
 

@@ -13,10 +13,12 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from common import Options, progress
+from common import Options, Turns, progress, take_turns
 
 PUBLISHED = ("biomed-multi-alignment==0.2.4", "fuse-med-ml==0.4.1")
 TORCH = "torch==2.13.0"
@@ -109,6 +111,28 @@ def start_peer(chosen: Options, threads: int) -> Peer | None:
     """A running peer, or None where the published package can't be had."""
     python = find_peer(chosen)
     return Peer(python, threads) if python else None
+
+
+def take_turns_with_peer(
+    chosen: Options,
+    threads: int,
+    folder: Path,
+    sides: dict[str, Callable[[int], float]],
+    theirs: Callable[[Peer], Mapping[str, Callable[[int], float]]],
+) -> Turns:
+    """Turns of our sides and, where the published package can be had, of those that `theirs` makes of it.
+
+    Args:
+        threads: OpenMP threads of the peer.
+        folder: checkpoint that it loads first.
+        sides: ours; those of the peer are added.
+    """
+    peer = start_peer(chosen, threads)
+    with peer or nullcontext():
+        if peer is not None:
+            peer.do("load", folder=str(folder))
+            sides.update(theirs(peer))
+        return take_turns(chosen.rounds, sides)
 
 
 def install(folder: Path) -> Path:

@@ -28,6 +28,10 @@ def run(argv: Sequence[str]) -> int:
     return 1 if subprocess.call([sys.executable, str(scripts[argv[0]]), *argv[1:]]) else 0
 
 
+OTHERS = ("round_trips.py", "run.py")
+"""Scripts that are run by name besides `bench_*.py`; the other files of the folder are what these share."""
+
+
 def _scripts() -> dict[str, Path]:
     """Benchmarks by name, `bench_` left out.
 
@@ -35,7 +39,7 @@ def _scripts() -> dict[str, Path]:
         ConfigError: this installation is no checkout.
     """
     folder = Path(mammal.__file__).parent.parent / "benchmarks"
-    files = sorted(file for file in folder.glob("*.py") if not file.name.startswith("_"))
+    files = sorted([*folder.glob("bench_*.py"), *(folder / name for name in OTHERS if (folder / name).is_file())])
     if not files:
         raise ConfigError(
             "an installed package holds no benchmarks",
