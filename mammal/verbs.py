@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mammal.decoding import GenerationConfig, generate, sequence_log_likelihood
+from mammal.decoding import Generated, GenerationConfig, generate, sequence_log_likelihood
 from mammal.model.model import MammalModel
 from mammal.tasks.batch import Batch
 from mammal.tasks.prediction import Prediction
@@ -148,8 +148,7 @@ def generate_rows(
 def _drawing(model: MammalModel, config: GenerationConfig) -> Callable[[Batch], Sequence[list[Sample]]]:
     def answer(batch: Batch) -> Sequence[list[Sample]]:
         made = generate(model, batch.to(model.device), replace(config, allowed_ids=batch.candidates_V))
-        values = made.values_list or [[None] * len(row_ids) for row_ids in made.ids_list]
-        return [list(map(_sample, *row)) for row in zip(made.ids_list, made.scores, values, strict=True)]
+        return [[_sample(made, row, i) for i in range(len(ids_list))] for row, ids_list in enumerate(made.ids_list)]
 
     return answer
 
@@ -159,8 +158,9 @@ def derived_seed(*numbers: int) -> int:
     return int(np.random.SeedSequence(list(numbers)).generate_state(1, np.uint32)[0])
 
 
-def _sample(ids: np.ndarray, score: float, values: np.ndarray | None) -> Sample:
-    return Sample(tuple(ids.tolist()), score, None if values is None else tuple(values.tolist()))
+def _sample(made: Generated, row: int, number: int) -> Sample:
+    values = None if made.values_list is None else tuple(made.values_list[row][number].tolist())
+    return Sample(tuple(made.ids_list[row][number].tolist()), made.scores[row][number], values)
 
 
 def spelt(task: Task, row_id: int, sample: Sample) -> Prediction:
