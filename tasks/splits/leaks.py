@@ -3,6 +3,7 @@ inputs with several labels. Molecules are compared by their canonical SMILES, ev
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -63,22 +64,26 @@ def count_repeats(keys: Keys, labels: Keys, split: Split) -> dict[str, int]:
         `repeated`: rows whose inputs and labels equal those of an earlier row, in whatever parts; `conflicting`:
         different inputs with more than one label in a column; `conflicting_across_parts`: those in several parts.
     """
-    inputs, answers = _whole(keys), [list(texts) for texts in labels.values()]
-    said: dict[Hashable, list[set[str]]] = {}
-    homes: dict[Hashable, set[str]] = {}
-    rows_seen: set[Hashable] = set()
-    repeated = 0
-    for part, rows in split.parts.items():
-        for row in rows.tolist():
-            found = tuple(texts[row] for texts in answers)
-            repeated += (inputs[row], found) in rows_seen
-            rows_seen.add((inputs[row], found))
-            homes.setdefault(inputs[row], set()).add(part)
-            for known, text in zip(said.setdefault(inputs[row], [set() for _ in answers]), found, strict=True):
-                known |= {text} - {""}
-    conflicting = [key for key, columns in said.items() if any(len(known) > 1 for known in columns)]
-    across = sum(len(homes[key]) > 1 for key in conflicting)
+    inputs = _whole(keys)
+    homes = {row: part for part, rows in split.parts.items() for row in rows.tolist()}
+    counts = Counter(inputs[row] for row in homes)
+    twins: dict[Hashable, list[int]] = {}
+    for row in homes:
+        if counts[inputs[row]] > 1:
+            twins.setdefault(inputs[row], []).append(row)
+    repeated = sum(len(rows) - len({_labels(labels, row) for row in rows}) for rows in twins.values())
+    conflicting = [rows for rows in twins.values() if _disagree(labels, rows)]
+    across = sum(len({homes[row] for row in rows}) > 1 for rows in conflicting)
     return {"repeated": repeated, "conflicting": len(conflicting), "conflicting_across_parts": across}
+
+
+def _labels(labels: Keys, row: int) -> tuple[str, ...]:
+    return tuple(texts[row] for texts in labels.values())
+
+
+def _disagree(labels: Keys, rows: Sequence[int]) -> bool:
+    """Whether a target column says different things of these rows; an empty cell says nothing."""
+    return any(len({texts[row] for row in rows} - {""}) > 1 for texts in labels.values())
 
 
 def _whole(keys: Keys) -> list[Hashable]:
