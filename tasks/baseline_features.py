@@ -8,7 +8,7 @@ Every setting is fixed here, before any result was seen, and none is ever tuned 
     kmers         counts of 1- to 3-mers of a sequence, hashed into 4,096 columns
     words         counts of names (genes, attributes of a cell), hashed into 4,096 columns
     number        the number itself
-    esm2          mean over residues of the last layer of a frozen ESM-2 (`mammal.tasks.baseline_esm`)
+    esm2          mean state of a frozen ESM-2 over residues (`mammal.tasks.features.esm2`)
 
 Shapes: N rows, F features. A matrix is a NumPy array or a SciPy sparse matrix [N, F].
 """
@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mammal.tasks.chemistry import morgan_counts, parse
+from mammal.tasks.errors import DataError
 
 if TYPE_CHECKING:
     from mammal.tasks.task import Task
@@ -125,6 +126,27 @@ def words(texts: Sequence[str]) -> Matrix:
 
 def numbers(texts: Sequence[str]) -> Matrix:
     return np.array([[float(text)] for text in texts], dtype=np.float32).reshape(len(texts), 1)
+
+
+def esm2_on_disk(named: str | None) -> str | None:
+    """The ESM-2 model that a task names, or the smallest there is; None where there are no weights."""
+    from mammal.tasks.features.esm2 import WIDTHS, weights_file
+
+    for model in [named] if named else WIDTHS:
+        try:
+            weights_file(model)
+        except DataError:
+            continue
+        return model
+    return None
+
+
+def esm2_states(model: str) -> Callable[[Sequence[str]], Matrix]:
+    """Mean states of proteins under an ESM-2 model, float32 [N, width]."""
+    from mammal.tasks.features.esm2 import Esm2
+
+    companion = Esm2(model)
+    return lambda sequences: np.array([companion.of(text) for text in sequences]).reshape(len(sequences), -1)
 
 
 def _counts(texts: Sequence[str], **how: Any) -> Matrix:

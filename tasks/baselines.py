@@ -6,7 +6,8 @@
     forest_kmers          random forest on k-mer counts of the sequences
     forest_words          random forest on the names in a list (genes, attributes of a cell)
     linear_kmers          logistic regression on k-mer counts (ridge regression for numbers)
-    linear_esm2           the same on frozen ESM-2 features, where ESM-2 weights are on disk
+    linear_esm2           the same on frozen ESM-2 states of proteins (and on what else the prompt reads), where
+                          ESM-2 weights are on disk; left out, with a line in the log, where there are none
     forest_all            several columns: random forest on everything the prompt reads
     forest_only_COLUMN    several columns: random forest on that column alone. A model of pairs that is no better has
                           learned one side only.
@@ -130,6 +131,14 @@ def recipes(task: Task) -> dict[str, Recipe]:
         found["forest_descriptors"] = Recipe(every, how, "forest")
     if present <= {"protein", "sequence"}:
         found["linear_kmers"] = Recipe(every, main, "linear")
+    if "protein" in present:
+        model = features.esm2_on_disk(task.config.esm2)
+        if model is None:
+            logger.info("%s: no baseline on ESM-2 features, as no ESM-2 weights are here (MAMMAL_ESM2)", task.name)
+        else:
+            states = features.once_each(features.esm2_states(model))
+            how = {c: states if kinds[c] == "protein" else main[c] for c in every}
+            found["linear_esm2"] = Recipe(every, how, "linear")
     return found
 
 

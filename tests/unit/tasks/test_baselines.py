@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
+import pytest
 from rdkit.Chem import Descriptors
 
 from mammal.tasks.baseline_features import all_descriptors, with_medians, words
 from mammal.tasks.baselines import baselines, seeded_baselines
+from mammal.tasks.features.esm2 import Esm2
 from mammal.tasks.task import Task
 
 Make = Callable[..., Task]
@@ -78,7 +81,7 @@ def test_names_in_a_list_are_counted_whole():
 
 
 def test_descriptors_that_rdkit_cannot_give_are_the_median_of_train():
-    train, test = with_medians(all_descriptors)(["CCO", "CCCC", "c1ccccc1"], ["[Na+].[Cl-]", "C" * 400])
+    train, test = with_medians(all_descriptors)(["CCO", "CCCC", "c1ccccc1"], ["[Na+].[Cl-]", "C" * 60])
     assert train.shape == (3, len(Descriptors.descList)) and train.dtype == test.dtype == np.float32
     assert np.isfinite(train).all() and np.isfinite(test).all()
     raw = all_descriptors(["[Na+].[Cl-]"])[0]
@@ -117,3 +120,18 @@ def test_several_targets_each_get_their_model_and_missing_labels_are_left_out(ma
 
 def test_text_has_no_baseline(make: Make):
     assert baselines(make("generation", "{s:smiles}", "{t:smiles}"), [], []) == {}
+
+
+def test_frozen_esm2_features_are_a_baseline_where_weights_are(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("MAMMAL_ESM2", str(tmp_path))
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    rows = [{"p": "ACDE" * 3 + ("WWW" if i % 2 else "MMM"), "d": "CCO", "y": float(i % 2)} for i in range(40)]
+    task = make("regression", "<MASK> {p:protein} {d:smiles}", "{y:scalar}", metrics=["r2"])
+    only = ["linear_esm2"]
+    assert seeded_baselines(task, rows[:30], rows[30:], names=only) == {}, "no weights, no baseline"
+    (tmp_path / "esm2_t6_8M_UR50D.pt").touch()
+    monkeypatch.setattr(Esm2, "of", lambda self, text: np.full(self.width, float("W" in text), dtype=np.float32))
+    said = seeded_baselines(task, rows[:30], rows[30:], names=only)
+    assert task.metrics(said["linear_esm2"][0], rows[30:])["r2"] > 0.9

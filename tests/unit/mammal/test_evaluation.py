@@ -1,0 +1,166 @@
+"""Figures with their spread: over rows, over seeds, and how far probabilities can be believed."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mammal.cli import main
+from mammal.errors import DataError
+from mammal.report.reliability import reliability
+from mammal.report.results import OURS, Contender, Estimate, Shift, TaskResult, load_results, save_results
+from mammal.report.seeds import combine, estimate_over_seeds, standing
+from mammal.report.tables import CSV, MARKDOWN, contenders_table
+from mammal.report.task_section import task_section
+from mammal.tasks.answers import Answers
+from mammal.training.evaluation import BOOTSTRAP_SAMPLES
+
+NAN = float("nan")
+
+
+def result(value: float, split_hash: str = "a" * 64, baselines: dict[str, list[float]] | None = None) -> TaskResult:
+    """One run of a toy task with the metric rmse."""
+    contenders = [Contender(OURS, {"rmse": Estimate(value, value - 0.1, value + 0.1)})]
+    for name, values in (baselines or {}).items():
+        by_seed = {str(seed): {"rmse": v} for seed, v in enumerate(values)}
+        contenders.append(Contender(name, {"rmse": Estimate(float(np.mean(values)), NAN, NAN)}, by_seed=by_seed))
+    truth = np.linspace(0, 9, 40)
+    answers = pd.DataFrame({"row": range(40), "s": "CCO", "truth": truth, OURS: truth + 1, "similarity": truth / 10})
+    return TaskResult(
+        task="toy",
+        about="A toy",
+        kind="regression",
+        part="test",
+        split="random",
+        split_hash=split_hash,
+        rows={"train": 100, "test": 40},
+        metrics=["rmse"],
+        contenders=contenders,
+        answers=answers,
+        coverage={"y": 0.875},
+        shifts=[Shift("tautomer", 40, 12, 12, 0.25, 1.5, NAN)],
+    )
+
+
+def test_mean_spread_and_t_interval_over_seeds():
+    found = estimate_over_seeds([1.0, 2.0, 3.0])
+    assert (found.value, found.sd) == (2.0, 1.0)
+    half = 4.302652729911275 / np.sqrt(3)  # Student's t with two degrees of freedom, two-sided 95 %
+    assert (found.low, found.high) == pytest.approx((2 - half, 2 + half))
+    alone = estimate_over_seeds([1.5])
+    assert alone.value == 1.5 and np.isnan([alone.low, alone.high, alone.sd]).all()
+
+
+def test_runs_are_put_together_over_seeds_and_baselines_count_once():
+    forest = {"forest_morgan": [1.0, 1.2, 1.4]}
+    runs = {"a": result(0.8, baselines=forest), "b": result(0.9, baselines=forest), "c": result(1.0)}
+    both = combine(runs)
+    ours, baseline = both.contenders
+    assert ours.estimates["rmse"].value == pytest.approx(0.9) and len(ours.by_seed) == 3
+    assert baseline.estimates["rmse"].sd == pytest.approx(0.2) and len(baseline.by_seed) == 3
+    header, rows = contenders_table(both)
+    assert header[-2:] == ["seeds", f"{OURS} is"] and rows[1][-2:] == ["3", "ahead"], "a lower rmse is better"
+    assert "t-intervals" in task_section(both).body
+
+
+def test_runs_that_judged_other_rows_are_refused():
+    with pytest.raises(DataError, match="split hash bbbbbbbbbbbb is not the aaaaaaaaaaaa"):
+        combine({"a": result(0.8), "b": result(0.9, split_hash="b" * 64)})
+
+
+def test_level_means_within_one_pooled_standard_deviation():
+    ours = Estimate(0.80, NAN, NAN, 0.03)
+    assert standing(ours, Estimate(0.82, NAN, NAN, 0.01), higher_is_better=True) == "level"
+    assert standing(ours, Estimate(0.83, NAN, NAN, 0.01), higher_is_better=True) == "behind"
+    assert standing(ours, Estimate(0.83, NAN, NAN, 0.01), higher_is_better=False) == "ahead"
+    assert standing(ours, Estimate(0.83, NAN, NAN), higher_is_better=True) == ""
+
+
+def test_reliability_of_two_classes_and_of_more():
+    truth = np.array([0, 1] * 50)
+    honest = Answers(truth, truth, np.full((100, 2), 0.5))
+    found = reliability(honest)
+    assert found is not None and found.ece == pytest.approx(0) and found.brier == pytest.approx(0.25) == found.chance
+    sure_and_wrong = reliability(Answers(truth, 1 - truth, np.eye(2)[1 - truth]))
+    assert sure_and_wrong is not None and sure_and_wrong.ece == 1 and sure_and_wrong.brier == 1
+    three = np.array([0, 1, 2] * 20)
+    certain = reliability(Answers(three, three, np.eye(3)[three]))
+    assert certain is not None and certain.ece == 0 and certain.brier == 0
+    assert reliability(Answers(truth[:0], truth[:0], np.zeros((0, 2)))) is None
+
+
+def test_what_an_evaluation_found_survives_its_files(tmp_path: Path):
+    saved = combine({"a": result(0.8), "b": result(0.9)})
+    save_results([saved], tmp_path)
+    (loaded,) = load_results(tmp_path)
+    assert loaded.intervals == "seeds" and loaded.coverage == {"y": 0.875}
+    assert loaded.ours.by_seed == saved.ours.by_seed and loaded.ours.estimates == saved.ours.estimates
+    assert loaded.shifts[0].moved == 0.25 and np.isnan(loaded.shifts[0].flipped)
+
+
+def test_page_of_a_task_tells_how_far_to_trust_it():
+    body = task_section(result(0.8)).body
+    assert "87.5%" in body and "tautomer" in body and "12 of 40" in body
+    assert "Far from the training data" in body and "to 0.90" in body
+    assert "Sensitivity" not in task_section(replace(result(0.8), shifts=[])).body
+
+
+@pytest.fixture
+def toy_bundle(tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The tiny bundle with a task of a file beside it, and a working directory that holds the file."""
+    import mammal
+
+    monkeypatch.chdir(tmp_path)
+    lines = [
+        f"C1{'C' * (n % 9 + 1)}1{tail},{i % 2}" for i, (n, tail) in enumerate((n, t) for n in range(40) for t in "ON")
+    ]
+    Path("toy.csv").write_text("\n".join(["smiles,y", *lines]) + "\n")
+    model = mammal.load(tiny_bundle)
+    task = {
+        "name": "toy",
+        "kind": "classification",
+        "data": {"source": "file", "path": "toy.csv", "split": "random"},
+        "prompt": {"input": "<SENTINEL_ID_0> {smiles:smiles}", "target": "<SENTINEL_ID_0> {y:label}"},
+        "labels": ["0", "1"],
+        "metrics": ["auroc", "accuracy"],
+    }
+    model.tasks = {}
+    model.use(task)
+    for run in ("runs/a", "runs/b"):
+        model.save(Path(run) / "bundle", metrics={})
+    return Path("runs")
+
+
+def test_evaluate_one_bundle_then_several_runs(toy_bundle: Path, capsys, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("mammal.training.evaluation.BOOTSTRAP_SAMPLES", BOOTSTRAP_SAMPLES // 20)
+    words = ["trees=10", "seeds=2", "sensitivity=4", "device=cpu"]
+    assert main(["evaluate", f"bundle={toy_bundle}/a/bundle", *words]) == 0
+    out = capsys.readouterr().out
+    assert "toy: 8 test rows" in out and "forest_descriptors" in out
+    folder = toy_bundle / "a" / "evaluation"
+    (found,) = load_results(folder)
+    assert {shift.change for shift in found.shifts} >= {"smiles order", "tautomer"}
+    assert found.reliability["y"].counts and "similarity" in found.answers
+    table = pd.read_csv(folder / CSV)
+    assert set(table["model"]) == {OURS, "mean", "forest_morgan", "forest_descriptors"}
+    assert "random forest, descriptors" in (folder / MARKDOWN).read_text()
+
+    assert main(["evaluate", f"runs={toy_bundle}/*", *words, "output=both"]) == 0
+    out = capsys.readouterr().out
+    assert "MAMMAL is" in out and "behind" in out, "random weights lose to a forest"
+    (both,) = load_results(Path("both"))
+    assert both.intervals == "seeds" and set(both.ours.by_seed) == {"runs/a", "runs/b"}
+    told = json.loads(Path("both/evaluation.json").read_text())["tasks"][0]
+    assert told["split_hash"] == found.split_hash
+
+
+def test_neither_or_both_of_bundle_and_runs_is_wrong_use(capsys):
+    assert main(["evaluate"]) == 2
+    assert "either bundle or runs" in capsys.readouterr().err
+    assert main(["evaluate", "runs=nowhere/*"]) == 2
+    assert "no run matches" in capsys.readouterr().err

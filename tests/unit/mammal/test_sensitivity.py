@@ -1,0 +1,96 @@
+"""Changes that should not move a prediction, and how near a row is to the training data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mammal.tasks import perturbations as changes
+from mammal.tasks.chemistry import canonical_or_none
+from mammal.tasks.neighbours import Neighbours
+from mammal.tasks.prediction import Prediction
+from mammal.tasks.registry import load_task
+from mammal.tasks.task import Task, build_task
+from mammal.tokenization import Tokenizer
+from mammal.training.sensitivity import sensitivity
+
+ASPIRIN = "CC(=O)Oc1ccccc1C(=O)O"
+
+
+@pytest.fixture(scope="module")
+def make() -> Callable[..., Task]:
+    tokenizer = Tokenizer.load(None)
+
+    def make_task(kind: str, input: str, target: str, **declared: Any) -> Task:
+        mode = "encoder" if kind == "regression" else "decoder"
+        prompt = {"input": input, "target": target}
+        return build_task(load_task({"name": "t", "kind": kind, "mode": mode, "prompt": prompt, **declared}), tokenizer)
+
+    return make_task
+
+
+def answering(monkeypatch: pytest.MonkeyPatch, of: Callable[[dict], Prediction]) -> None:
+    """Stand in for the model: each row's answer is a function of its prompt."""
+
+    def predict_rows(model: object, task: Task, rows: Sequence[dict]) -> list[Prediction]:
+        return [of(task.prepare(row)) for row in rows]
+
+    monkeypatch.setattr("mammal.verbs.predict_rows", predict_rows)
+
+
+def test_changes_keep_or_make_the_molecule_they_name():
+    other = changes.another_order(ASPIRIN)
+    assert other not in (None, ASPIRIN) and canonical_or_none(other) == canonical_or_none(ASPIRIN)
+    assert changes.with_counter_ion("CCN") == "CCN.Cl" and changes.with_counter_ion("CCN.Cl") is None
+    assert changes.largest_fragment("CCCN.Cl") == "CCCN" and changes.largest_fragment("CCCN") is None
+    assert changes.neutral("CC(=O)[O-]") == "CC(=O)O" and changes.neutral("C[N+](=O)[O-]") is None
+    assert changes.canonical_tautomer("Oc1ccccn1") == "O=c1cccc[nH]1"
+    assert all(change("C1CC") is None for change in (changes.another_order, changes.canonical_tautomer))
+
+
+def test_shifts_are_measured_over_the_rows_that_changed(make, monkeypatch: pytest.MonkeyPatch):
+    task = make("regression", "<MASK> {s:smiles}", "{y:scalar}", data={"columns": {"s": "structure"}})
+    answering(monkeypatch, lambda cells: Prediction(0, value=float(len(cells["s"]))))
+    rows = [{"structure": "CCCN.Cl"}, {"structure": "CCCN"}, {"structure": ASPIRIN}]
+    ours = [Prediction(i, value=float(len(task.prepare(row)["s"]))) for i, row in enumerate(rows)]
+    found = {shift.change: shift for shift in sensitivity(None, task, rows, ours, limit=10)}
+    assert found["salt stripped"].changed == 1 and found["salt stripped"].moved == len(".Cl")
+    assert found["counter-ion"].changed == 2 and found["counter-ion"].furthest == len(".Cl")
+    order = found["smiles order"]
+    assert order.changed >= 2 and order.read_differently == 0 and order.moved == 0, "the task reads canonical SMILES"
+    assert np.isnan(found["neutral"].moved) and found["neutral"].changed == 0
+
+
+def test_flipped_labels_and_swapped_sides(make, monkeypatch: pytest.MonkeyPatch):
+    task = make("classification", "{a:protein} {b:protein}", "{y:label}", labels=["0", "1"])
+
+    def answer(cells: dict) -> Prediction:
+        positive = 0.9 if cells["a"] < cells["b"] else 0.2
+        return Prediction(0, value=positive, label=str(int(positive > 0.5)), probability=positive)
+
+    answering(monkeypatch, answer)
+    rows = [{"a": "ACDEF", "b": "GHIKL"}, {"a": "MNPQR", "b": "MNPQR"}]
+    (swap,) = sensitivity(None, task, rows, [answer(row) for row in rows], limit=10)
+    assert (swap.change, swap.rows, swap.changed) == ("swapped", 2, 1)
+    assert swap.moved == pytest.approx(0.7) and swap.flipped == 1
+
+
+def test_a_task_without_molecules_or_equal_sides_has_nothing_to_change(make):
+    task = make("regression", "<MASK> {p:protein} {h:antibody_heavy}", "{y:scalar}")
+    assert changes.perturbations(task) == {}
+    assert sensitivity(None, task, [{"p": "ACDEF", "h": "ACDEF"}], [Prediction(0, value=1.0)], limit=5) == []
+
+
+def test_similarity_is_that_of_the_most_foreign_column(make):
+    task = make("regression", "<MASK> {s:smiles} {p:protein}", "{y:scalar}")
+    train = [{"s": ASPIRIN, "p": "MKTAYIAKQRQISFVKSHFSRQ"}, {"s": "CCO", "p": "GLWSKIKEVGKEAAKAAAKA"}]
+    asked = [
+        {"s": "OC(=O)c1ccccc1OC(C)=O", "p": "GLWSKIKEVGKEAAKAAAKA"},
+        {"s": ASPIRIN, "p": "WWWWWYYYYYWWWWW"},
+        {"s": "C1CC", "p": "GLWSKIKEVGKEAAKAAAKA"},
+    ]
+    near, far, unreadable = Neighbours.fit(task, train).similarity(task, asked)
+    assert near == 1 and far < 0.1 and np.isnan(unreadable)
