@@ -9,6 +9,7 @@ import lightning.pytorch as lightning
 import torch
 from lightning.pytorch.callbacks import Timer
 from lightning.pytorch.plugins.precision import MixedPrecision, Precision
+from lightning.pytorch.strategies import FSDPStrategy
 from lightning.pytorch.utilities.enums import GradClipAlgorithmType
 from torch import Tensor
 
@@ -167,9 +168,15 @@ class TrainingModule(lightning.LightningModule):
         gradient_clip_val: float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:
-        """Lightning refuses to clip for a fused optimiser in any mixed precision; bf16 has nothing to unscale first."""
-        plugin = self.trainer.precision_plugin
-        if not isinstance(plugin, MixedPrecision) or plugin.scaler is not None:
+        """Lightning refuses to clip for a fused optimiser in any mixed precision; bf16 has nothing to unscale first.
+
+        Where weights are split over processes, only their strategy knows the norm of all gradients.
+        """
+        plugin, strategy = self.trainer.precision_plugin, self.trainer.strategy
+        if isinstance(strategy, FSDPStrategy):
+            if gradient_clip_val:
+                strategy.model.clip_grad_norm_(gradient_clip_val)
+        elif not isinstance(plugin, MixedPrecision) or plugin.scaler is not None:
             super().configure_gradient_clipping(optimizer, gradient_clip_val, gradient_clip_algorithm)
         elif gradient_clip_val:
             how = GradClipAlgorithmType(gradient_clip_algorithm or GradClipAlgorithmType.NORM)

@@ -44,5 +44,5 @@ def settle_mode(config: DictConfig) -> None:
         hint = did_you_mean(config.monitor_mode, MODES, noun="mode")
         raise ConfigError(f"monitor_mode is {config.monitor_mode!r}", hint=hint)
     if config.monitor_mode == "auto":
-        metric = METRICS.get((config.monitor.split("/") + ["", ""])[2])
+        metric = METRICS.get([*config.monitor.split("/"), "", ""][2])
         config.monitor_mode = "max" if metric is not None and metric.higher_is_better else "min"

@@ -55,6 +55,7 @@ def train(config: DictConfig) -> TrainingResult:
         KeyboardInterrupt: someone stopped it; says which checkpoint is kept.
     """
     import lightning.pytorch as lightning
+    from lightning.pytorch.strategies import FSDPStrategy
     from lightning.pytorch.utilities import rank_zero_only
 
     from mammal.training import adapt, build
@@ -75,6 +76,9 @@ def train(config: DictConfig) -> TrainingResult:
     if getattr(rank_zero_only, "rank", 0) == 0:  # set when the module loads, unknown to type checkers
         console.note(_summary(config, model, data, output))
     trainer = _fit(model, data, config)
+    if isinstance(trainer.strategy, FSDPStrategy):  # this model is in pieces; the best checkpoint holds it whole
+        model = build.build_model(config, tokenizer, tasks)
+        adapt.adapt(model, config.adapt)
     best_loss = _take_best(model, trainer)
     if not trainer.is_global_zero:
         return TrainingResult(output / "bundle", best_loss, trainer.global_step, time.monotonic() - begun)

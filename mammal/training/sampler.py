@@ -25,14 +25,23 @@ class Budget:
     """How large a batch may be.
 
     Attributes:
-        tokens: real tokens, padding left out.
+        tokens: real tokens, padding left out; a row that is longer is a batch of its own.
         rows: at most so many rows.
         window: rows that are sorted by length together; large windows waste less on padding, small ones mix better.
+
+    Raises:
+        ConfigError: one of them is no whole number above 0.
     """
 
     tokens: int = 4096
     rows: int = 512
     window: int = 4096
+
+    def __post_init__(self) -> None:
+        keys = {"tokens_per_batch": self.tokens, "max_rows": self.rows, "window": self.window}
+        for key, value in keys.items():
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise ConfigError(f"data.{key} must be a whole number above 0, not {value!r}")
 
     def batches(self, lengths_N: np.ndarray, seed: int | None) -> list[list[int]]:
         """Every row once, shuffled by `seed` (None: in order of length, window by window)."""

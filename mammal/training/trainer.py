@@ -14,6 +14,7 @@ from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 
 from mammal.errors import ConfigError, MammalError, did_you_mean
 from mammal.plain import plain
+from mammal.training.averaging import MovingAverage
 from mammal.training.callbacks import ProgressLine, StopOnSignal
 from mammal.training.monitor import settle_mode
 from mammal.training.storing import WholeCheckpoints
@@ -42,16 +43,21 @@ def build_trainer(config: DictConfig, batches_per_epoch: int) -> tuple[lightning
     """The Trainer, and how many optimiser steps it will take (None if only time ends it).
 
     Raises:
-        ConfigError: an argument that Lightning does not have or refuses.
+        ConfigError: an argument that Lightning does not have or refuses, or that leaves nothing to do.
     """
     quieten()
     settle_mode(config)
     arguments = plain(config.trainer)
     steps = planned_steps(arguments, batches_per_epoch)
+    if steps == 0:
+        hint = "max_steps, max_epochs and limit_train_batches must leave at least one batch"
+        raise ConfigError("no step would be taken", where="trainer", hint=hint)
     arguments["precision"] = pick_precision(arguments.get("precision", "auto"), arguments.get("accelerator", "auto"))
     arguments["max_time"] = duration(arguments.get("max_time"))
     arguments["profiler"] = _profiler(arguments.get("profiler"), str(config.output))
     callbacks = _each(config.get("callbacks"), "callbacks")
+    if "fsdp" in str(arguments.get("strategy")):
+        _check_split_weights(callbacks)
     last = Path(config.output) / "checkpoints" / LAST
     callbacks += [StopOnSignal(last), ProgressLine(steps)]
     try:
@@ -73,6 +79,14 @@ def build_trainer(config: DictConfig, batches_per_epoch: int) -> tuple[lightning
     return trainer, steps
 
 
+def _check_split_weights(callbacks: list[Any]) -> None:
+    """What FSDP can't do: average weights, and give them back whole other than by a checkpoint."""
+    if any(isinstance(callback, MovingAverage) for callback in callbacks):
+        raise ConfigError("weights that are split over processes can't be averaged", where="callbacks.ema")
+    if not any(isinstance(callback, ModelCheckpoint) and callback.monitor for callback in callbacks):
+        raise ConfigError("weights that are split over processes come back by best.ckpt", where="callbacks.best")
+
+
 def _each(section: DictConfig | None, group: str) -> list[Any]:
     """What the entries of a section describe; those set to null are left out."""
     return [instantiated(node, f"{group}.{name}") for name, node in (section or {}).items() if node]
@@ -83,7 +97,8 @@ def planned_steps(arguments: dict[str, Any], batches_per_epoch: int) -> int | No
     limit = arguments.get("limit_train_batches", 1.0)
     batches = min(batches_per_epoch, limit) if isinstance(limit, int) else int(batches_per_epoch * limit)
     steps = math.ceil(batches / arguments.get("accumulate_grad_batches", 1))
-    epochs, most = arguments.get("max_epochs") or -1, arguments.get("max_steps", -1)
+    epochs, most = arguments.get("max_epochs"), arguments.get("max_steps", -1)
+    epochs = -1 if epochs is None else epochs
     ends = [end for end in (most, epochs * steps) if end >= 0]
     return min(ends) if ends else None
 

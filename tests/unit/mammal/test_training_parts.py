@@ -12,7 +12,7 @@ from mammal.model.config import ModelConfig
 from mammal.model.model import MammalModel
 from mammal.training.adapt import adapt, fold_adapters
 from mammal.training.history import METRICS, one_history
-from mammal.training.optim import adamw
+from mammal.training.optim import adamw, layer_factors
 from mammal.training.schedules import PublishedCosine, WarmupConstant, WarmupCosine
 from mammal.training.trainer import duration, planned_steps
 
@@ -70,6 +70,51 @@ def test_published_optimiser_decays_all():
     assert len(adamw(tiny_model(), lr=1e-5, decay_all=True).param_groups) == 1
 
 
+def test_every_weight_without_two_dimensions_is_spared():
+    model = tiny_model()
+    decayed = {id(w) for g in adamw(model, lr=1e-3).param_groups if g["weight_decay"] for w in g["params"]}
+    assert all(weight.ndim >= 2 for weight in model.parameters() if id(weight) in decayed)
+
+
+def test_rates_fall_from_the_heads_to_the_embeddings():
+    model = tiny_model()
+    factors = layer_factors([name for name, _ in model.named_parameters()], 0.5)
+    block, last = "t5_model.{}.block.{}.layer.0.SelfAttention.q.weight", "t5_model.{}.final_layer_norm.weight"
+    expected = {
+        "scalars_prediction_head.classifier.0.weight": 1.0,
+        "t5_model.lm_head.weight": 1.0,
+        last.format("encoder"): 1.0,
+        block.format("encoder", 1): 0.5,
+        block.format("encoder", 0): 0.25,
+        block.format("decoder", 0): 0.5,
+        "t5_model.shared.weight": 0.125,
+        "project_input_scalars.weight": 0.125,
+    }
+    assert {name: factors[name] for name in expected} == expected
+    names = {id(weight): name for name, weight in model.named_parameters()}
+    groups = adamw(model, lr=0.1, layer_decay=0.5).param_groups
+    assert groups[0]["lr"] == 0.1  # the rate that is logged
+    assert all(group["lr"] == pytest.approx(0.1 * factors[names[id(w)]]) for group in groups for w in group["params"])
+    assert sum(len(group["params"]) for group in groups) == len(names)
+
+
+def test_layers_of_an_adapted_model_are_told_apart():
+    model = tiny_model()
+    adapt(model, OmegaConf.create({"method": "lora", "rank": 2, "alpha": 2, "dropout": 0.0, "targets": ["q"]}))
+    rates = {group["lr"] for group in adamw(model, lr=1.0, layer_decay=0.5).param_groups}
+    assert rates == {1.0, 0.5, 0.25, 0.125}
+
+
+def test_two_small_batches_accumulate_to_one_of_twice_the_size():
+    gradients = []
+    for parts in ([slice(0, 4)], [slice(0, 2), slice(2, 4)]):
+        model = tiny_model().eval()  # no dropout
+        for rows in parts:
+            (model(_batch(rows)).values_DR.square().mean() / len(parts)).backward()
+        gradients.append({name: weight.grad for name, weight in model.named_parameters() if weight.grad is not None})
+    assert all(torch.allclose(gradients[0][name], gradients[1][name], atol=1e-6) for name in gradients[0])
+
+
 def test_a_negative_rate_is_refused():
     with pytest.raises(ConfigError, match="optim"):
         adamw(tiny_model(), lr=-1.0)
@@ -117,6 +162,8 @@ def test_unknown_ways_to_adapt_are_refused():
         ({"max_epochs": 3, "max_steps": 7}, 7),
         ({"max_epochs": -1, "max_steps": 7}, 7),
         ({"max_epochs": -1}, None),
+        ({"max_epochs": 0}, 0),
+        ({"max_epochs": None, "max_steps": 0}, 0),
         ({"max_epochs": 2, "accumulate_grad_batches": 4}, 6),
         ({"max_epochs": 2, "limit_train_batches": 4}, 8),
         ({"max_epochs": 2, "limit_train_batches": 0.5}, 10),
@@ -154,10 +201,9 @@ def test_history_survives_a_run_that_logs_nothing(tmp_path):
     assert pd.read_csv(tmp_path / METRICS)["step"].tolist() == [0, 1]
 
 
-def _batch():
+def _batch(rows: slice = slice(0, 2)):
     from mammal.tasks.batch import Batch
 
-    ids_BL = torch.arange(20, 32).reshape(2, 6)
-    return Batch(
-        "encoder", ("values",), ids_BL, torch.ones(2, 6, dtype=torch.bool), torch.zeros(2, 1, dtype=torch.long)
-    )
+    ids_BL = torch.arange(20, 44).reshape(4, 6)[rows]
+    read_DR = torch.zeros(len(ids_BL), 1, dtype=torch.long)
+    return Batch("encoder", ("values",), ids_BL, torch.ones_like(ids_BL, dtype=torch.bool), read_DR)

@@ -83,11 +83,45 @@ def test_taken_up_anywhere_it_goes_on_as_it_would_have(epoch, served):
     assert list(resumed) == list(straight)
 
 
-def test_processes_share_an_epoch_without_overlap():
+@pytest.mark.parametrize("world", [2, 3, 5])
+def test_processes_share_an_epoch_to_its_last_batch(world):
     alone = list(sampler())
-    ranks = [list(sampler(rank=rank, world=2)) for rank in range(2)]
-    assert len(ranks[0]) == len(ranks[1]) == len(alone) // 2
-    assert [batch for pair in zip(*ranks, strict=True) for batch in pair] == alone[: 2 * (len(alone) // 2)]
+    ranks = [list(sampler(rank=rank, world=world)) for rank in range(world)]
+    dealt = [batch for turn in zip(*ranks, strict=True) for batch in turn]
+    assert dealt[: len(alone)] == alone
+    assert dealt[len(alone) :] == alone[: len(dealt) - len(alone)] and len(dealt) - len(alone) < world
+
+
+def test_one_batch_keeps_all_processes_busy():
+    ranks = [list(sampler({"few": np.array([5, 6])}, rank=rank, world=4)) for rank in range(4)]
+    assert all(len(rank) == 1 and sorted(rank[0][1]) == [0, 1] for rank in ranks)
+
+
+def test_a_place_is_taken_up_by_another_number_of_processes():
+    two = sampler(rank=0, world=2)
+    batches = iter(two)
+    for _ in range(6):
+        next(batches)
+    three = sampler(rank=0, world=3)
+    three.load_state_dict(two.state_dict())
+    assert next(iter(three)) == list(sampler())[12]
+
+
+def test_small_tasks_are_repeated_as_often_as_allowed():
+    tasks = {"small": lengths(20, 20, 30, 0), "large": lengths(2_000, 20, 30, 1), "middle": lengths(200, 20, 30, 2)}
+
+    def passes(**settings) -> dict[str, float]:
+        seen = dict.fromkeys(tasks, 0)
+        for name, rows in sampler(tasks, temperature=float("inf"), **settings):
+            seen[name] += len(rows)
+        return {name: seen[name] / len(tasks[name]) for name in tasks}
+
+    free, capped = passes(), passes(max_passes=3)
+    assert free["small"] > 25 and free["middle"] > 3.5 and free["large"] < 0.5
+    assert capped["small"] == pytest.approx(3, rel=0.2) and capped["middle"] == pytest.approx(3, rel=0.1)
+    assert capped["large"] > 2 * free["large"]  # it takes what the others may not
+    halves = passes(max_passes=0.5)  # nothing may take what is over, so the epoch is shorter
+    assert [halves["middle"], halves["large"]] == pytest.approx([0.5, 0.5], rel=0.2)
 
 
 def test_a_row_above_the_budget_is_a_batch_of_its_own():
@@ -101,6 +135,7 @@ def test_a_row_above_the_budget_is_a_batch_of_its_own():
         (TWO, {"rates": {"shrot": 1.0}}, "short"),
         (TWO, {"rates": {"short": -1.0}}, "must not be negative"),
         (TWO, {"temperature": 0.0}, "temperature"),
+        (TWO, {"max_passes": 0}, "max_passes"),
         ({"none": np.array([], dtype=int)}, {}, "no training row"),
     ],
 )
