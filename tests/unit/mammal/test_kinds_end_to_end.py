@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
+import mammal
 from mammal.inference import Mammal
 from mammal.model.config import ModelConfig
 from mammal.model.model import MammalModel
 from mammal.tasks import build_task, load_task
+from mammal.tasks.prediction import Prediction
 from mammal.tasks.task import Task
 from mammal.tokenization import Tokenizer
 
@@ -75,3 +80,30 @@ def test_two_classes_among_all_tokens_have_both_probabilities(network: MammalMod
     assert ((raw.probability_no + raw.probability_yes) < 1).all()
     share = raw.probability_yes / (raw.probability_no + raw.probability_yes)
     np.testing.assert_allclose(share, usual.probability_yes, rtol=1e-4)
+
+
+def test_a_bundle_carries_what_was_fitted_on_labels(network: MammalModel, tokenizer: Tokenizer, tmp_path: Path):
+    """Class weights, calibration of weighted classes, a logarithmic scale with its interval, units by column."""
+    rng = np.random.default_rng(0)
+    labels = ["a", "b", "c"]
+    classes = declared(
+        tokenizer, "classification", "<SENTINEL_ID_0> {y:label}", labels=labels, class_weights="balanced"
+    )
+    rows = [{"smiles": "C", "y": labels[i]} for i in rng.choice(3, size=60, p=[0.8, 0.1, 0.1])]
+    classes.fit(rows)
+    p_NC = rng.dirichlet(np.ones(3), size=60)
+    classes.calibrate([classes.answer(i, np.log(p_C)) for i, p_C in enumerate(p_NC)], rows)
+    prompt = {"input": "<MASK> {smiles:smiles}", "target": "{kd:scalar}"}
+    given = {"name": "kd", "kind": "regression", "mode": "encoder", "prompt": prompt, "scale": {"log": True}}
+    numbers = build_task(load_task({**given, "unit": {"kd": "nM"}}), tokenizer)
+    measured = [{"smiles": "C", "kd": f"{10**e:.6g}"} for e in rng.normal(size=60)]
+    numbers.fit([*measured, {"smiles": "N", "kd": ">10000"}])
+    numbers.calibrate([Prediction(i, value=1.0) for i in range(60)], measured)
+    model = Mammal(network, tokenizer, [classes, numbers])
+    loaded = mammal.load(model.save(tmp_path / "bundle"))
+    for name in ("t", "kd"):
+        assert loaded.tasks[name].state() == model.tasks[name].state()
+        pd.testing.assert_frame_equal(loaded.predict(MOLECULES, task=name), model.predict(MOLECULES, task=name))
+    assert loaded.tasks["t"].state()["calibration"]["y"]["class_weights"][1] > 1
+    frame = loaded.predict(MOLECULES, task="kd")
+    assert (frame.low > 0).all() and (frame.low < frame.prediction).all() and (frame.prediction < frame.high).all()
