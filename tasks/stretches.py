@@ -52,9 +52,9 @@ def _stretches(sequences: Sequence[str], length: int) -> tuple[np.ndarray, np.nd
         return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.uint64)
     others = np.concatenate([[0], np.cumsum(bases_N == _OTHER)])
     whole = others[length:] == others[:-length]
-    words = np.zeros(len(bases_N) - WORD + 1, dtype=np.uint64)
-    for offset in range(WORD):
-        words = (words << np.uint64(2)) | bases_N[offset : offset + len(words)].astype(np.uint64)
+    words = bases_N.astype(np.uint64)
+    for width in (1, 2, 4, 8, 16):  # two neighbouring stretches of that width make one of twice the width
+        words = (words[:-width] << np.uint64(2 * width)) | words[width:]
     codes = np.zeros(count, dtype=np.uint64)
     for offset in range(0, length, WORD):
         codes = codes * _MIX + words[offset : offset + count]

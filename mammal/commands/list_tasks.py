@@ -76,8 +76,8 @@ def _rows(tasks: Sequence[TaskConfig]) -> list[Sequence[str]]:
             rows.append((f"{name} ({len(of_it)})",))
         for task in of_it:
             origin = task.data.source if task.data.name == task.name else catalogue.source(task)
-            cells = (f"  {task.name}", catalogue.answer(task), origin, task.data.split)
-            cells += (catalogue.measure(task), catalogue.published(task), _in_short(task.licence))
+            cells = [f"  {task.name}", catalogue.answer(task), origin, task.data.split]
+            cells += [catalogue.measure(task), catalogue.published(task), _in_short(task.licence)]
             rows.append([_cut(cell, width) for cell, width in zip(cells, WIDTHS, strict=True)])
     return [[*row, *[""] * (len(HEADER) - len(row))] for row in rows]
 
