@@ -4,7 +4,8 @@ Every setting is fixed here, before any result was seen, and none is ever tuned 
 
     morgan        Morgan count fingerprints, radius 2, 2,048 bits (ECFP4)
     descriptors   every RDKit 2D descriptor (`Descriptors.descList` of the installed RDKit); what RDKit can't compute
-                  is the median of the training rows
+                  is the median of the training rows, and so are Ipc and AvgIpc of molecules of more than 80 heavy
+                  atoms, which would take seconds each
     kmers         counts of 1- to 3-mers of a sequence, hashed into 4,096 columns
     words         counts of names (genes, attributes of a cell), hashed into 4,096 columns
     number        the number itself
@@ -16,6 +17,7 @@ Shapes: N rows, F features. A matrix is a NumPy array or a SciPy sparse matrix [
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from math import nan
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from mammal.tasks.task import Task
 
 FINGERPRINT_RADIUS, FINGERPRINT_BITS = 2, 2048
+LARGE, SLOW = 80, ("Ipc", "AvgIpc")
 LONGEST_KMER = 3
 HASHED_FEATURES = 4096
 WORD = r"[^\s,;\[\]]+"
@@ -92,10 +95,22 @@ def all_descriptors(smiles: Sequence[str]) -> np.ndarray:
         for row, text in enumerate(smiles):
             molecule = parse(text)
             if molecule is not None:
-                values = Descriptors.CalcMolDescriptors(molecule, missingVal=float("nan"), silent=True)
-                found[row] = [values[name] for name, _ in Descriptors.descList]
+                found[row] = _descriptors_of(molecule)
     found[~np.isfinite(found)] = np.nan
     return np.clip(found, -limit, limit)
+
+
+def _descriptors_of(molecule: Any) -> list[float]:
+    from rdkit.Chem import Descriptors
+
+    large = molecule.GetNumHeavyAtoms() > LARGE
+    values = []
+    for name, function in Descriptors.descList:
+        try:
+            values.append(nan if large and name in SLOW else float(function(molecule)))
+        except (ValueError, RuntimeError, ArithmeticError):  # a descriptor that is not defined for this molecule
+            values.append(nan)
+    return values
 
 
 def with_medians(featurise: Callable[[Sequence[str]], Matrix]) -> Featuriser:

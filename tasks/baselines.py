@@ -14,8 +14,8 @@
 
 Features are described in `mammal.tasks.baseline_features`. Forests have 500 trees grown to the end, otherwise
 scikit-learn's settings, but for a third of the features at each cut in regression (Breiman 2001). Linear models see
-features divided by their largest absolute value, with scikit-learn's penalties (C = 1, alpha = 1). All of it was
-fixed before any result was seen and is never tuned on a task.
+features divided by their largest absolute value, with scikit-learn's penalties (C = 1, alpha = 1). A task that learns
+logarithms has baselines that do. All of it was fixed before any result was seen and is never tuned on a task.
 
 Shapes: N rows, K target columns, C classes.
 """
@@ -193,6 +193,9 @@ def _texts(task: Task, rows: Sequence[Row]) -> list[dict[str, str] | str]:
 def _answers(task: Task, k: int, model: Any, truth_NK: np.ndarray, x_train: Matrix, x_test: Matrix) -> list[Prediction]:
     """Predictions of the k-th target column for the rows of `x_test`."""
     regression = task.kind == "regression"
+    logarithm = regression and task.config.scale.log  # learned as our model learns it
+    if logarithm:
+        truth_NK = np.log10(truth_NK, where=truth_NK > 0, out=np.full_like(truth_NK, np.nan))
     known = np.flatnonzero(~np.isnan(truth_NK[:, k]) if regression else truth_NK[:, k] >= 0)
     if not x_test.shape[0]:
         return []
@@ -200,7 +203,8 @@ def _answers(task: Task, k: int, model: Any, truth_NK: np.ndarray, x_train: Matr
         model, x_train = _constant(task), np.zeros((x_train.shape[0], 1))
     model.fit(x_train[known], truth_NK[known, k])
     if regression:
-        return [Prediction(i, value=float(value)) for i, value in enumerate(model.predict(x_test))]
+        said_N = model.predict(x_test)
+        return [Prediction(i, value=float(v)) for i, v in enumerate(10**said_N if logarithm else said_N)]
     probability_NC = np.full((x_test.shape[0], len(task.config.labels)), _TINY)
     probability_NC[:, model.classes_] = np.maximum(model.predict_proba(x_test), _TINY)
     return [task.answer(i, np.log(p_C)) for i, p_C in enumerate(probability_NC)]  # type: ignore[attr-defined]

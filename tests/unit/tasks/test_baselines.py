@@ -135,3 +135,10 @@ def test_frozen_esm2_features_are_a_baseline_where_weights_are(
     monkeypatch.setattr(Esm2, "of", lambda self, text: np.full(self.width, float("W" in text), dtype=np.float32))
     said = seeded_baselines(task, rows[:30], rows[30:], names=only)
     assert task.metrics(said["linear_esm2"][0], rows[30:])["r2"] > 0.9
+
+
+def test_a_task_that_learns_logarithms_has_baselines_that_do(make: Make):
+    rows = [{"s": "C" * (i % 2 + 1) + "O", "y": 10.0 ** (i % 2 + (1 if i % 4 < 2 else -1))} for i in range(40)]
+    task = make("regression", "<MASK> {s:smiles}", "{y:scalar}", scale={"log": True})
+    said = seeded_baselines(task, rows, rows[:1], names=["mean"])["mean"][0]
+    assert np.isclose(said[0].value, 10**0.5), "the geometric mean"
