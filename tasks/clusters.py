@@ -1,8 +1,10 @@
-"""Sequences that are alike, as clusters: MMseqs2 where it is on the PATH, else MinHash sketches of k-mers.
+"""Sequences that are alike, as clusters: MMseqs2 where it is on the PATH, else single linkage over shared k-mers.
 
-With sketches, two sequences are alike when the Jaccard index of their 3-mer sets reaches that of sequences with the
+Without MMseqs2, two sequences are alike when the Jaccard index of their 3-mer sets reaches that of sequences with the
 asked identity under the Mash model (Ondov et al. 2016, eq. 4), and clusters are connected components: no sequence
-outside a cluster is that similar to one inside, as far as the sketches see.
+outside a cluster is that similar to one inside. Every pair is compared, by products of sparse matrices: the thresholds
+of proteins are so low that locality-sensitive hashing passes nearly every pair on. Work grows with the square of the
+number: twenty seconds of one core for ten thousand proteins of 300 residues. Have MMseqs2 for a hundred thousand.
 """
 
 from __future__ import annotations
@@ -19,7 +21,8 @@ import numpy as np
 from mammal.tasks.errors import DataError
 
 K = 3
-PERMUTATIONS = 128
+PRODUCT = 20_000_000
+"""Entries of a product of matrices at most: what is held at once."""
 COVERAGE = "0.8"
 """MMseqs2: share of both sequences that an alignment must cover."""
 
@@ -30,7 +33,7 @@ def cluster(sequences: Sequence[str], identity: float) -> tuple[np.ndarray, str]
         return np.zeros(0, dtype=np.int64), "nothing"
     if shutil.which("mmseqs"):
         return by_mmseqs(sequences, identity), "MMseqs2"
-    return by_sketches(sequences, identity), "3-mer sketches"
+    return by_kmers(sequences, identity), f"{K}-mers"
 
 
 def by_mmseqs(sequences: Sequence[str], identity: float) -> np.ndarray:
@@ -54,27 +57,35 @@ def by_mmseqs(sequences: Sequence[str], identity: float) -> np.ndarray:
     return labels
 
 
-def by_sketches(sequences: Sequence[str], identity: float) -> np.ndarray:
-    """Connected components of sequences whose k-mer sets are alike."""
-    from datasketch import MinHash, MinHashLSH
-    from scipy.sparse import coo_matrix
-    from scipy.sparse.csgraph import connected_components
+def by_kmers(sequences: Sequence[str], identity: float) -> np.ndarray:
+    """Connected components of sequences whose k-mer sets are alike; U different sequences, V different k-mers."""
+    from scipy.sparse import csr_matrix
 
     threshold = jaccard_of(identity)
     unique = {text: number for number, text in enumerate(dict.fromkeys(sequences))}
-    kmers = [_kmers(text) for text in unique]
-    sketches = MinHash.bulk([[kmer.encode() for kmer in sorted(found)] for found in kmers], num_perm=PERMUTATIONS)
-    index = MinHashLSH(threshold=threshold, num_perm=PERMUTATIONS, weights=(0.1, 0.9))
-    pairs: list[tuple[int, int]] = []
-    for number, sketch in enumerate(sketches):
-        pairs += [
-            (number, other) for other in index.query(sketch) if _jaccard(kmers[number], kmers[other]) >= threshold
-        ]
-        index.insert(number, sketch)
-    rows, columns = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
-    graph = coo_matrix((np.ones(len(pairs)), (rows, columns)), shape=(len(unique), len(unique)))
-    labels = connected_components(graph, directed=False)[1]
-    return np.array([labels[unique[text]] for text in sequences], dtype=np.int64)
+    columns: dict[str, int] = {}
+    held = [[columns.setdefault(kmer, len(columns)) for kmer in _kmers(text)] for text in unique]
+    sizes_U = np.array([len(kmers) for kmers in held], dtype=np.int64)
+    indices, starts = np.concatenate([np.array(kmers) for kmers in held]), np.concatenate(([0], sizes_U.cumsum()))
+    has_UV = csr_matrix((np.ones(len(indices), dtype=np.int32), indices, starts), shape=(len(unique), len(columns)))
+    cluster_U = np.arange(len(unique))
+    step = max(1, PRODUCT // len(unique))
+    for first in range(0, len(unique), step):
+        shared = (has_UV[first : first + step] @ has_UV.T).tocoo()
+        rows, others = shared.row + first, shared.col
+        alike = shared.data >= threshold * (sizes_U[rows] + sizes_U[others] - shared.data)
+        cluster_U = _joined(cluster_U, rows[alike], others[alike])
+    return cluster_U[[unique[text] for text in sequences]]
+
+
+def _joined(cluster_U: np.ndarray, rows: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Clusters with those that a pair (row, other) connects made one."""
+    from scipy.sparse import coo_matrix
+    from scipy.sparse.csgraph import connected_components
+
+    pairs = (np.ones(len(rows), dtype=np.int8), (cluster_U[rows], cluster_U[others]))
+    merged = connected_components(coo_matrix(pairs, shape=(len(cluster_U), len(cluster_U))), directed=False)[1]
+    return merged[cluster_U].astype(np.int64)
 
 
 def jaccard_of(identity: float, k: int = K) -> float:
@@ -86,7 +97,3 @@ def _kmers(text: str) -> frozenset[str]:
     if len(text) <= K:
         return frozenset([text])
     return frozenset(text[i : i + K] for i in range(len(text) - K + 1))
-
-
-def _jaccard(a: frozenset[str], b: frozenset[str]) -> float:
-    return len(a & b) / len(a | b)

@@ -51,7 +51,7 @@ class DataConfig:
         fold: the fold that is test; default: the last.
         valid_fold: the fold that is valid; default: the one before `fold`; with two folds none.
         split_seed: seed of whatever a split draws.
-        identity: cluster: sequences at least this similar stay together (MMseqs2 identity, or k-mer Jaccard).
+        identity: cluster: sequences at least this similar stay together (by MMseqs2, or as shared k-mers tell it).
         leakage: what to do about valid and test rows whose inputs a training row has, too, by canonical SMILES or
             exact text: `report`, `refuse` (an error), or `drop` (they are left out, and counted).
         limit: read only this many rows, for a quick look.

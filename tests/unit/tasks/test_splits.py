@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mammal.tasks.clusters import by_sketches, jaccard_of
+from mammal.tasks.clusters import by_kmers, jaccard_of
 from mammal.tasks.errors import DataError, TaskError
 from mammal.tasks.schema import DataConfig
 from mammal.tasks.splits import PARTS, Split, fill, leakage, split_frame
@@ -113,10 +113,10 @@ def random_sequences(count: int, length: int, seed: int = 0) -> list[str]:
     return ["".join(rng.choice(list("ACDEFGHIKLMNPQRSTVWY"), length)) for _ in range(count)]
 
 
-def test_sketches_join_relatives_and_part_strangers():
+def test_kmers_join_relatives_and_part_strangers():
     families = random_sequences(12, 60)
     relatives = [family[:57] + "WWW" for family in families]
-    labels = by_sketches([*families, *relatives, families[0]], 0.6)
+    labels = by_kmers([*families, *relatives, families[0]], 0.6)
     assert (labels[:12] == labels[12:24]).all() and labels[24] == labels[0]
     assert len(set(labels[:12].tolist())) == 12
 

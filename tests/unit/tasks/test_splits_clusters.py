@@ -1,13 +1,15 @@
-"""MMseqs2 where it is on the PATH: what it says is taken, and what it complains of is told."""
+"""Clusters by shared k-mers are those of comparing every pair; MMseqs2, where there is one, is taken at its word."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
-from mammal.tasks.clusters import cluster
+from mammal.tasks import clusters
+from mammal.tasks.clusters import K, by_kmers, cluster, jaccard_of
 from mammal.tasks.errors import DataError
 from mammal.tasks.schema import DataConfig
 from mammal.tasks.splits import PARTS, split_frame
@@ -52,3 +54,21 @@ def test_its_complaint_is_told(mmseqs):
 
 def test_nothing_to_cluster():
     assert cluster([], 0.5)[0].tolist() == []
+
+
+@pytest.mark.parametrize("identity", [0.6, 0.7, 0.9])
+def test_clusters_are_those_of_comparing_every_pair(identity: float, monkeypatch: pytest.MonkeyPatch):
+    rng = np.random.default_rng(0)
+    families = ["".join(rng.choice(list("ACDEFGHIKL"), 25)) for _ in range(12)]
+    texts = [text[: 25 - cut] + "ACDEF"[cut % 5] * (cut // 2) for text in families for cut in range(0, 14, 2)]
+    kmers = [{text[i : i + K] for i in range(len(text) - K + 1)} for text in texts]
+    labels = list(range(len(texts)))
+    for a in range(len(texts)):
+        for b in range(a):
+            if len(kmers[a] & kmers[b]) / len(kmers[a] | kmers[b]) >= jaccard_of(identity):
+                labels = [labels[b] if label == labels[a] else label for label in labels]
+    for product in (clusters.PRODUCT, 300):  # at once, and a few rows at a time
+        monkeypatch.setattr(clusters, "PRODUCT", product)
+        found = by_kmers(texts, identity).tolist()
+        assert len(set(zip(found, labels, strict=True))) == len(set(found)) == len(set(labels))
+    assert 1 < len(set(labels)) < len(texts)
