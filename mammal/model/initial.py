@@ -52,7 +52,10 @@ def initialise_projection(linear: nn.Linear, *, tied: bool) -> None:
     features apart, which share one token."""
     embedding_std = _embedding_std(tied)
     _normal(linear.weight, embedding_std * linear.in_features**-0.5)
-    _normal(linear.bias, embedding_std if linear.in_features > 1 else 0.0)
+    if linear.in_features > 1:
+        _normal(linear.bias, embedding_std)
+    else:  # numbers that tokens carry: the token tells what they are
+        linear.bias.zero_()
 
 
 def _initialise_t5(t5: T5, embedding_std: float) -> None:
