@@ -91,6 +91,7 @@ def _has_baselines(result: TaskResult, seeds: int) -> bool:
 
 def _with_baselines(folder: Path, result: TaskResult, config: DictConfig) -> TaskResult:
     """The result with baselines fitted anew on the training rows of the run's own task."""
+    from mammal.report.results import TARGET
     from mammal.training.answer_table import figure
     from mammal.training.data import load_task_data
     from mammal.training.evaluation import judge_baselines
@@ -106,7 +107,7 @@ def _with_baselines(folder: Path, result: TaskResult, config: DictConfig) -> Tas
         )
     judged, said = judge_baselines(data, config.part, depth_of(config))
     answers = result.answers
-    if "target" not in answers:
+    if TARGET not in answers:
         columns = {
             name: [figure(task, run[row], task.target_columns[0]) for row in answers["row"]]
             for name, run in said.items()

@@ -20,6 +20,9 @@ OURS = "MAMMAL"
 
 FILE = "evaluation.json"
 
+TARGET = "target_column"
+"""Column of the answers of a task with several targets; `target` is what many files call their protein."""
+
 
 @dataclass(frozen=True)
 class Estimate:
@@ -196,7 +199,12 @@ _SPOKEN = {
 
 def short(value: float) -> str:
     """Three significant digits, and no exponent where a reader wouldn't want one."""
+    value = 0.0 if abs(value) < ROUNDING else value
     return f"{value:.0f}" if 1000 <= abs(value) < 1e6 else f"{value:#.3g}".rstrip(".")
+
+
+ROUNDING = 1e-12
+"""What is smaller is a zero that sums left behind."""
 
 
 def _answers(folder: Path, task: str) -> Path:

@@ -11,7 +11,7 @@ import numpy as np
 
 from mammal.report import plots
 from mammal.report.page import figure
-from mammal.report.results import OURS, Contender, TaskResult, spoken
+from mammal.report.results import OURS, TARGET, Contender, TaskResult, spoken
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,8 +46,8 @@ def worst_rows(result: TaskResult) -> pd.DataFrame:
     if not len(answers):
         return answers
     errors_N = errors(answers)
-    if "target" in answers and result.kind == "regression":
-        errors_N = errors_N / answers.groupby("target")[TRUTH].transform("std").replace(0.0, np.nan)
+    if TARGET in answers and result.kind == "regression":
+        errors_N = errors_N / answers.groupby(TARGET)[TRUTH].transform("std").replace(0.0, np.nan)
     worst = result.answers.loc[errors_N.sort_values(ascending=False).index[:WORST_ROWS]]
     return worst.rename(columns=spoken)
 
@@ -86,7 +86,7 @@ def _judged(result: TaskResult, *, several: bool = False) -> pd.DataFrame:
 
     answers = result.answers
     binary = result.kind == "classification" and len(result.labels) == 2
-    if not (binary or result.kind == "regression") or ("target" in answers and not several) or not len(answers):
+    if not (binary or result.kind == "regression") or (TARGET in answers and not several) or not len(answers):
         return answers.iloc[:0]
     answers = answers.dropna(subset=[TRUTH, *(c.name for c in _with_answers(result))])
     if binary:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from mammal.report.results import OURS
+from mammal.report.results import OURS, TARGET
 
 if TYPE_CHECKING:
     import numpy as np
@@ -39,7 +39,7 @@ def answer_table(
         for target in task.target_columns:
             line = {"row": number, **read}
             if len(task.target_columns) > 1:
-                line["target"] = target
+                line[TARGET] = target
             line["truth"] = row.get(aliases.get(target, target), row.get(target))
             for name, predictions in answered.items():
                 line[name] = figure(task, predictions[number], target) if number < len(predictions) else None

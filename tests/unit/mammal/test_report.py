@@ -148,7 +148,7 @@ def test_section_stands_without_the_figures_it_cannot_draw(spoil: str):
     spoiled = {
         "one class": answers.assign(truth=1),
         "no answers": answers.iloc[:0],
-        "several targets": answers.assign(target="a"),
+        "several targets": answers.assign(target_column="a"),
         "gaps of a baseline": answers.assign(**{FOREST: answers[FOREST].where(answers["row"] > 5)}),
     }[spoil]
     body = task_section(replace(result, answers=spoiled)).body
