@@ -121,7 +121,6 @@ def _looked_at(name: str, key: str, unit: str, cells: tuple[str, ...], missing: 
         key,
         "numbers",
         cells,
-        (),
         unit=unit,
         missing=missing,
         bounded=bounded,
