@@ -52,7 +52,8 @@ def adapted_from(
 
 def weights_hash(source: Source) -> str:
     """Content hash of a model's weights."""
-    return file_hash(source.weights if source.weights.is_file() else source.weights / WEIGHTS)
+    stored = source.weights / (DELTA if is_delta(source) else WEIGHTS)
+    return file_hash(source.weights if source.weights.is_file() else stored)
 
 
 def is_delta(source: Source) -> bool:

@@ -18,7 +18,7 @@ from mammal.training.module import TrainingModule, timers
 class ProgressLine(Callback):
     """Steps, rows/s, tokens/s, the losses and the time left, in one line."""
 
-    def __init__(self, total_steps: int | None):
+    def __init__(self, total_steps: int | None = None):
         self.total_steps = total_steps
         self._progress: Progress | None = None
         self._step = self._rows = self._tokens = 0

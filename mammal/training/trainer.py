@@ -48,10 +48,6 @@ def build_trainer(config: DictConfig, batches_per_epoch: int) -> tuple[lightning
     quieten()
     settle_mode(config)
     arguments = plain(config.trainer)
-    steps = planned_steps(arguments, batches_per_epoch)
-    if steps == 0:
-        hint = "max_steps, max_epochs and limit_train_batches must leave at least one batch"
-        raise ConfigError("no step would be taken", where="trainer", hint=hint)
     arguments["precision"] = pick_precision(arguments.get("precision", "auto"), arguments.get("accelerator", "auto"))
     arguments["max_time"] = duration(arguments.get("max_time"))
     arguments["profiler"] = _profiler(arguments.get("profiler"), str(config.output))
@@ -59,7 +55,8 @@ def build_trainer(config: DictConfig, batches_per_epoch: int) -> tuple[lightning
     if "fsdp" in str(arguments.get("strategy")):
         _check_split_weights(callbacks)
     last = Path(config.output) / "checkpoints" / LAST
-    callbacks += [StopOnSignal(last), ProgressLine(steps)]
+    progress = ProgressLine()
+    callbacks += [StopOnSignal(last), progress]
     try:
         trainer = lightning.Trainer(
             **arguments,
@@ -76,6 +73,11 @@ def build_trainer(config: DictConfig, batches_per_epoch: int) -> tuple[lightning
         raise _unknown_argument(error, arguments) from error
     except (ValueError, lightning.utilities.exceptions.MisconfigurationException) as error:
         raise ConfigError(str(error).split("\n")[0], where="trainer") from error
+    # The processes share an epoch, and only the trainer knows how many there will be.
+    steps = progress.total_steps = planned_steps(plain(config.trainer), -(-batches_per_epoch // trainer.world_size))
+    if steps == 0:
+        hint = "max_steps, max_epochs and limit_train_batches must leave at least one batch"
+        raise ConfigError("no step would be taken", where="trainer", hint=hint)
     return trainer, steps
 
 
