@@ -3,9 +3,8 @@
 Every setting is fixed here, before any result was seen, and none is ever tuned on a task:
 
     morgan        Morgan count fingerprints, radius 2, 2,048 bits (ECFP4)
-    descriptors   every RDKit 2D descriptor (`Descriptors.descList` of the installed RDKit); what RDKit can't compute
-                  is the median of the training rows, and so are Ipc and AvgIpc of molecules of more than 80 heavy
-                  atoms, which would take seconds each
+    descriptors   every RDKit 2D descriptor that `{smiles:descriptors}` holds (`mammal.tasks.features.descriptors`);
+                  what RDKit can't compute is the median of the training rows
     kmers         counts of 1- to 3-mers of a sequence, hashed into 4,096 columns
     words         counts of names (genes, attributes of a cell), hashed into 4,096 columns
     number        the number itself
@@ -17,19 +16,19 @@ Shapes: N rows, F features. A matrix is a NumPy array or a SciPy sparse matrix [
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from math import nan
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mammal.tasks.chemistry import morgan_counts, parse
+from mammal.tasks.chemistry import morgan_counts
 from mammal.tasks.errors import DataError
+from mammal.tasks.features.descriptors import descriptors
+from mammal.tasks.features.rdkit_names import NAMES
 
 if TYPE_CHECKING:
     from mammal.tasks.task import Task
 
 FINGERPRINT_RADIUS, FINGERPRINT_BITS = 2, 2048
-LARGE, SLOW = 80, ("Ipc", "AvgIpc")
 LONGEST_KMER = 3
 HASHED_FEATURES = 4096
 WORD = r"[^\s,;\[\]]+"
@@ -85,32 +84,11 @@ def morgan(smiles: Sequence[str]) -> Matrix:
 
 
 def all_descriptors(smiles: Sequence[str]) -> np.ndarray:
-    """Every 2D descriptor of each molecule, float64 [N, F] within the range of float32; NaN where there is none."""
-    from rdkit import rdBase
-    from rdkit.Chem import Descriptors
-
-    limit = float(np.finfo(np.float32).max)  # Ipc of a large molecule exceeds it
-    found = np.full((len(smiles), len(Descriptors.descList)), np.nan)
-    with rdBase.BlockLogs():
-        for row, text in enumerate(smiles):
-            molecule = parse(text)
-            if molecule is not None:
-                found[row] = _descriptors_of(molecule)
+    """What `{smiles:descriptors}` holds, unscaled, float64 [N, F] in the range of float32; NaN where there is none."""
+    limit = float(np.finfo(np.float32).max)
+    found = np.array([descriptors(text) for text in smiles]).reshape(len(smiles), len(NAMES))
     found[~np.isfinite(found)] = np.nan
     return np.clip(found, -limit, limit)
-
-
-def _descriptors_of(molecule: Any) -> list[float]:
-    from rdkit.Chem import Descriptors
-
-    large = molecule.GetNumHeavyAtoms() > LARGE
-    values = []
-    for name, function in Descriptors.descList:
-        try:
-            values.append(nan if large and name in SLOW else float(function(molecule)))
-        except (ValueError, RuntimeError, ArithmeticError):  # a descriptor that is not defined for this molecule
-            values.append(nan)
-    return values
 
 
 def with_medians(featurise: Callable[[Sequence[str]], Matrix]) -> Featuriser:

@@ -7,8 +7,8 @@ counts, heavy tails and near-constants; scores by rank gave small models lower e
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
@@ -89,10 +89,25 @@ def normal_scores(values_F: np.ndarray, quantiles_FK: np.ndarray) -> np.ndarray:
 @lru_cache(maxsize=1 << 15)
 def descriptors(smiles: str) -> tuple[float, ...]:
     """The descriptors of one molecule in the order of `NAMES`, NaN throughout where RDKit can't parse it."""
-    from rdkit.Chem.Descriptors import descList
+    from rdkit import rdBase
 
     molecule = parse(smiles)
     if molecule is None:
         return (float("nan"),) * len(NAMES)
-    functions = dict(descList)
-    return tuple(float(functions[name](molecule)) for name in NAMES)
+    with rdBase.BlockLogs():
+        return tuple(_value(function, molecule) for function in _functions())
+
+
+@cache
+def _functions() -> tuple[Callable[[Any], float], ...]:
+    from rdkit.Chem.Descriptors import descList
+
+    known = dict(descList)
+    return tuple(known[name] for name in NAMES)
+
+
+def _value(function: Callable[[Any], float], molecule: Any) -> float:
+    try:
+        return float(function(molecule))
+    except (ValueError, RuntimeError, ArithmeticError):  # not defined for this molecule
+        return float("nan")

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 PIECES, REPLACED = 20, 12
 """DeePromoter's recipe for negatives (Oubounyt et al. 2019): of 20 equal pieces of a promoter, 12 become random."""
 
+
 @dataclass(frozen=True)
 class Source:
     """One data set: where its file lies below `paths.data`, where users get it, and what makes the frame of it."""
