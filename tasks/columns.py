@@ -33,7 +33,7 @@ def prompt_columns(config: TaskConfig) -> PromptColumns:
     template = Template(config.prompt.input, config.prompt.target, raw=config.prompt.raw)
     declared = config.molecules
     molecules = list(declared or [])
-    sequences = []
+    sequences: list[str] = []
     for slot in template.slots:
         alphabet = ENTITIES[slot.name].alphabet if slot.kind == "entity" else slot.name
         plain = slot.kind == "text" and slot.part == "input" and slot.column not in molecules

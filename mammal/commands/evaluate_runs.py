@@ -42,28 +42,26 @@ def run_folders(runs: str | Iterable[str]) -> list[Path]:
 
 
 def evaluate_runs(folders: Sequence[Path], config: DictConfig) -> list[TaskResult]:
-    """One result for each task, over all runs; baselines are taken from the runs, or fitted once.
+    """One result for each task, over the runs that have it; baselines are taken from the runs, or fitted once.
 
     Raises:
-        DataError: the runs judged different rows, or not the same tasks.
+        ConfigError: no run has the task that is asked for.
+        DataError: runs of one task judged different rows.
     """
     from mammal.report.seeds import combine
 
     found = {str(folder): _of_run(folder, config) for folder in folders}
-    first = next(iter(found.values()))
-    names = [name for name in first if config.task in (None, name)]
-    for run, results in found.items():
-        if missing := [name for name in names if name not in results]:
-            raise DataError(f"has no figures of {', '.join(missing)}", where=run)
+    every = list(dict.fromkeys(name for results in found.values() for name in results))
+    names = [name for name in every if config.task in (None, name)]
     if not names:
-        raise ConfigError(f"no run has a task {config.task!r}", where="task", hint=f"one of {', '.join(first)}")
+        raise ConfigError(f"no run has a task {config.task!r}", where="task", hint=f"one of {', '.join(every)}")
     combined = []
     for name in names:
-        of_task = {run: results[name] for run, results in found.items()}
+        of_task = {run: results[name] for run, results in found.items() if name in results}
         combine(of_task)  # refuses runs that don't belong together before baselines take their time
         if config.baselines and not any(_has_baselines(result, config.seeds) for result in of_task.values()):
-            run = str(folders[0])
-            of_task[run] = _with_baselines(folders[0], of_task[run], config)
+            run = next(iter(of_task))
+            of_task[run] = _with_baselines(Path(run), of_task[run], config)
         combined.append(combine(of_task))
     return combined
 
