@@ -80,15 +80,16 @@ def load_model(
 
     from mammal.model.checkpoint import load_checkpoint
 
-    place = {"device": device, "dtype": dtype or torch.float32, "allow_extra": True}
+    dtype = dtype or torch.float32
     if not is_delta(source):
-        return load_checkpoint(source.weights, **place)
+        return load_checkpoint(source.weights, device=device, dtype=dtype, allow_extra=True)
     from mammal.model.delta import apply_delta
     from mammal.model.weights import SafetensorsSource
 
     config = read_json(source.folder / CONFIG)
     adaptation = _recorded(config, source.folder)
-    model, _ = load_checkpoint(_base_of(adaptation, source.folder, base).weights, **place)
+    found = _base_of(adaptation, source.folder, base)
+    model, _ = load_checkpoint(found.weights, device=device, dtype=dtype, allow_extra=True)
     try:
         alpha = float(adaptation.settings.get("alpha", model.config.lora_alpha))
         apply_delta(model, SafetensorsSource(source.folder / DELTA), alpha)

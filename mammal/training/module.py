@@ -12,6 +12,7 @@ from lightning.pytorch.plugins.precision import MixedPrecision, Precision
 from lightning.pytorch.strategies import FSDPStrategy
 from lightning.pytorch.utilities.enums import GradClipAlgorithmType
 from torch import Tensor
+from torch.distributed.fsdp import FullyShardedDataParallel
 
 from mammal.tasks.batch import Batch
 from mammal.training.errors import TrainingError
@@ -174,7 +175,7 @@ class TrainingModule(lightning.LightningModule):
         """
         plugin, strategy = self.trainer.precision_plugin, self.trainer.strategy
         if isinstance(strategy, FSDPStrategy):
-            if gradient_clip_val:
+            if gradient_clip_val and isinstance(strategy.model, FullyShardedDataParallel):
                 strategy.model.clip_grad_norm_(gradient_clip_val)
         elif not isinstance(plugin, MixedPrecision) or plugin.scaler is not None:
             super().configure_gradient_clipping(optimizer, gradient_clip_val, gradient_clip_algorithm)

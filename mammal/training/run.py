@@ -138,10 +138,10 @@ def _fit(model: MammalModel, data: Mapping[str, TaskData], config: DictConfig) -
         steps,
     )
     resumed = find_checkpoint(config, module)
-    checkpoint = {} if resumed is None else {"ckpt_path": resumed.path, "weights_only": True}
     try:
         with one_history(Path(config.output), None if resumed is None else resumed.steps):
-            trainer.fit(module, datamodule=rows, **checkpoint)
+            path, only = (None, None) if resumed is None else (resumed.path, True)
+            trainer.fit(module, datamodule=rows, ckpt_path=path, weights_only=only)
     except StopRequested as stop:
         raise KeyboardInterrupt(
             f"{stop}; repeat the command with output={config.output} resume=auto to go on"

@@ -89,7 +89,7 @@ def _check_split_weights(callbacks: list[Any]) -> None:
         raise ConfigError("weights that are split over processes come back by best.ckpt", where="callbacks.best")
 
 
-def _each(section: DictConfig | None, group: str) -> list[Any]:
+def _each(section: Any, group: str) -> list[Any]:
     """What the entries of a section describe; those set to null are left out."""
     return [instantiated(node, f"{group}.{name}") for name, node in (section or {}).items() if node]
 
