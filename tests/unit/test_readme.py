@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/prompt-language.md", "docs/training.md", "docs/tasks.md"]
+PAGES = [*sorted(p.name for p in ROOT.glob("*.md")), *sorted(f"docs/{p.name}" for p in (ROOT / "docs").glob("*.md"))]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
