@@ -13,12 +13,16 @@ from pathlib import Path
 def atomic_file(path: Path, scratch: Path | None = None) -> Iterator[Path]:
     """Gives a temporary path beside `path`, or in `scratch`, a folder of the same file system that the caller clears.
 
-    It becomes `path` when the block ends without an error.
+    It becomes `path` when the block ends without an error, with the permissions that any new file gets, whatever those
+    that its writer gave it (safetensors makes files that the owner alone can read).
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = (scratch or path.parent) / f".{path.name}.{os.getpid()}.partial"
+    partial.touch()
+    mode = partial.stat().st_mode
     try:
         yield partial
+        partial.chmod(mode)
         _sync(partial)
         partial.replace(path)
         _sync(path.parent)

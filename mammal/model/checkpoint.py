@@ -7,8 +7,7 @@ three names (four with a tied head) of which files keep any, LoRA files wrap eve
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from mammal.atomic import atomic_file
 from mammal.errors import BundleError, did_you_mean
 from mammal.files import read_json
 from mammal.model import lora
@@ -83,7 +83,8 @@ def save_checkpoint(model: MammalModel, folder: str | Path, *, extra: Mapping[st
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     kept, dropped = _without_aliases(_published_tensors(model))
-    write_whole(folder / WEIGHTS_FILE, lambda target: save_file(kept, target, metadata=dropped))
+    with atomic_file(folder / WEIGHTS_FILE) as partial:
+        save_file(kept, partial, metadata=dropped)
     write_config(model, folder, kept, extra)
 
 
@@ -96,7 +97,8 @@ def write_config(
     for key, value in (extra or {}).items():
         config[key] = {**config.get(key, {}), **value} if key == "mammal" else value
     text = json.dumps(config, indent=2, sort_keys=True) + "\n"
-    write_whole(folder / CONFIG_FILE, lambda target: target.write_text(text, encoding="utf-8"))
+    with atomic_file(folder / CONFIG_FILE) as partial:
+        partial.write_text(text, encoding="utf-8")
 
 
 def _read_config(folder: Path) -> dict[str, Any]:
@@ -218,13 +220,3 @@ def _without_aliases(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], 
         else:
             dropped[name] = keeper
     return kept, dropped
-
-
-def write_whole(file: Path, write: Callable[[Path], object]) -> None:
-    """Writes beside `file`, then renames, so that a reader meets the old content or the new, never half of it."""
-    scratch = file.with_name(f".{file.name}.{os.getpid()}.part")
-    try:
-        write(scratch)
-        scratch.replace(file)
-    finally:
-        scratch.unlink(missing_ok=True)

@@ -14,9 +14,10 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from mammal.atomic import atomic_file
 from mammal.errors import BundleError
 from mammal.model import lora
-from mammal.model.checkpoint import check_shape, merge_adapters, write_config, write_whole
+from mammal.model.checkpoint import check_shape, merge_adapters, write_config
 from mammal.model.model import MammalModel
 from mammal.model.weights import TensorSource
 
@@ -31,7 +32,8 @@ def save_delta(model: MammalModel, folder: Path, *, extra: Mapping[str, Any] | N
         extra: as for `save_checkpoint`.
     """
     tensors = learned_tensors(model)
-    write_whole(folder / DELTA_FILE, lambda target: save_file(tensors, target))
+    with atomic_file(folder / DELTA_FILE) as partial:
+        save_file(tensors, partial)
     write_config(model, folder, tensors, extra)
 
 

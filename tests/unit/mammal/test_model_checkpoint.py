@@ -331,3 +331,10 @@ def test_lora_weights_without_the_flag_are_refused(tmp_path: Path) -> None:
     change_config(folder, lambda c: c.update(use_lora=False))
     with pytest.raises(BundleError, match="use_lora"):
         load_checkpoint(folder)
+
+
+def test_weights_can_be_read_by_whoever_may_read_other_new_files(tmp_path: Path) -> None:
+    save_checkpoint(MammalModel(ModelConfig(vocab_size=30, **SIZES)), tmp_path / "saved")
+    (tmp_path / "other").touch()
+    modes = {file.stat().st_mode for file in (tmp_path / "saved").glob("*.*")} | {(tmp_path / "other").stat().st_mode}
+    assert len(modes) == 1
