@@ -28,16 +28,15 @@ ERROR = "error.txt"
 class SweepFolder(Callback):
     """Notes the folder of a sweep when Hydra begins it; `configs/train.yaml` names it among Hydra's callbacks.
 
-    Records that an earlier sweep left there are taken away, those of finished jobs kept with `resume=auto`.
+    Records that an earlier sweep left there are taken away, but kept with `resume=auto`.
     """
 
     path: ClassVar[Path | None] = None
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
         SweepFolder.path = folder = Path(config.hydra.sweep.dir).absolute()
-        for file in folder.glob(f"*/{RECORD}"):
-            former = read_record(file.parent)
-            if config.resume != "auto" or former is None or former.status != DONE:
+        if config.resume != "auto":
+            for file in folder.glob(f"*/{RECORD}"):
                 file.unlink()
 
 
@@ -56,6 +55,7 @@ def job_of_sweep(config: DictConfig) -> float | None:
     With `resume=auto` a job that an earlier sweep in the same folder finished is not run again.
 
     Raises:
+        ConfigError: with `resume=auto`, what stands in its folder is of a job with other settings.
         RuntimeError: the job failed, and the sweeper is one that wants to know.
     """
     from hydra.core.hydra_config import HydraConfig
@@ -65,10 +65,12 @@ def job_of_sweep(config: DictConfig) -> float | None:
     hydra = HydraConfig.get()
     folder = Path(hydra.runtime.output_dir)
     record = JobRecord(int(hydra.job.num), list(hydra.overrides.task))
-    former = read_record(folder)
-    if config.resume == "auto" and former and former.status == DONE and former.overrides == record.overrides:
-        console.note(f"{record}: done before")
-        return former.objective
+    former = read_record(folder) if config.resume == "auto" else None
+    if former is not None:
+        _check_same(former, record, folder)
+        if former.status == DONE:
+            console.note(f"{record}: done before")
+            return former.objective
     first = getattr(rank_zero_only, "rank", 0) == 0
     if first:
         console.note(str(record))
@@ -88,6 +90,15 @@ def job_of_sweep(config: DictConfig) -> float | None:
     if record.status == FAILED and not hydra.sweeper._target_.endswith(".BasicSweeper"):
         raise RuntimeError(record.error)  # of a type that every launcher can carry between processes
     return record.objective
+
+
+def _check_same(former: JobRecord, record: JobRecord, folder: Path) -> None:
+    """Refuse to go on from a checkpoint of other settings: its figures would stand under the settings of this job."""
+    before, now = (one.settings | {"resume": ""} for one in (former, record))
+    if before != now:
+        what = f"holds job {former.number} of another sweep ({' '.join(former.overrides)})"
+        hint = "resume=auto needs the command that began the sweep; for another one, choose another output"
+        raise ConfigError(what, where=str(folder), hint=hint)
 
 
 def _speak_for_one_job(hydra: Any, record: JobRecord, folder: Path) -> None:

@@ -94,6 +94,18 @@ def test_records_of_an_earlier_sweep_do_not_stand_in_the_table(capsys):
     assert [job["job"] for job in table("swept")] == ["0"]
 
 
+def test_a_sweep_is_not_taken_up_with_other_settings(capsys):
+    words = ["train", "-m", *QUICK, "test=false", "output=swept"]
+    assert main([*words, "seed=1"]) == 0
+    weights = Path("swept", "0", "bundle", "model.safetensors")
+    written = weights.stat().st_mtime_ns
+    assert main([*words, "seed=1", "resume=auto"]) == 0
+    assert "done before" in capsys.readouterr().err
+    assert main([*words, "seed=2", "resume=auto"]) == 2
+    assert "holds job 0 of another sweep" in capsys.readouterr().err
+    assert weights.stat().st_mtime_ns == written and table("swept")[0]["seed"] == "1"
+
+
 def test_a_sweep_that_cannot_begin_runs_nothing(capsys):
     assert main(["train", "-m", *QUICK, "model=debug,tinny", "output=swept"]) == 2
     assert "no model 'tinny'" in capsys.readouterr().err and not Path("swept/0").exists()
