@@ -48,6 +48,8 @@ def count_leaks(keys: Keys, split: Split) -> dict[str, int]:
 
 def without_leaks(keys: Keys, split: Split) -> Split:
     """The split without the valid and test rows whose inputs all equal those of a training row."""
+    if not keys:
+        return split
     whole = _whole(keys)
     shared = {row: twin for part in HELD_OUT for row, twin in _shared(whole, split, part).items()}
     reasons = {row: f"leak: the inputs of training row {twin}" for row, twin in shared.items()}
@@ -62,8 +64,11 @@ def count_repeats(keys: Keys, labels: Keys, split: Split) -> dict[str, int]:
 
     Returns:
         `repeated`: rows whose inputs and labels equal those of an earlier row, in whatever parts; `conflicting`:
-        different inputs with more than one label in a column; `conflicting_across_parts`: those in several parts.
+        different inputs with more than one label in a column; `conflicting_across_parts`: those in several parts. All 0
+        for a prompt that reads no column: it says the same of every row.
     """
+    if not keys:
+        return {"repeated": 0, "conflicting": 0, "conflicting_across_parts": 0}
     inputs = _whole(keys)
     homes = {row: part for part, rows in split.parts.items() for row in rows.tolist()}
     counts = Counter(inputs[row] for row in homes)

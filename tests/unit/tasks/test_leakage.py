@@ -77,3 +77,13 @@ def test_a_label_that_is_missing_conflicts_with_none():
     assert count_repeats(keys, labels, Split("by hand", parts))["conflicting"] == 0
     labels["b"][2] = "0"
     assert count_repeats(keys, labels, Split("by hand", parts))["conflicting_across_parts"] == 1
+
+
+def test_a_prompt_that_reads_no_column_leaks_nothing(tmp_path: Path):
+    pd.DataFrame(ROWS, columns=["smiles", "y", "split"]).to_csv(tmp_path / "mine.csv", index=False)
+    prompt = {"input": "<MOLECULAR_ENTITY><SENTINEL_ID_0>", "target": "<SENTINEL_ID_0> {smiles:smiles}"}
+    for leakage in ("report", "refuse", "drop"):
+        data = {"path": str(tmp_path / "mine.csv"), "split": "given", "leakage": leakage}
+        loaded = load_data(load_task({"name": "t", "kind": "generation", "prompt": prompt, "data": data}))
+        assert [len(loaded.split.parts[part]) for part in ("train", "valid", "test")] == [4, 2, 2]
+        assert loaded.leakage == {} and not any(loaded.record.repeats.values())
