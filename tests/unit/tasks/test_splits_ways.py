@@ -194,6 +194,14 @@ def test_two_cold_entities_are_both_new_and_mixed_pairs_are_counted():
     assert unnamed.hash == made.hash, "without split_on all entities of the prompt are cold"
 
 
+def test_a_value_of_both_sides_of_a_pair_is_cold_on_either():
+    proteins = [f"P{n}" for n in range(30)]
+    frame = pd.DataFrame([(a, b) for a in proteins for b in proteins if a != b], columns=["a", "b"])
+    made = split(frame, split="cold", split_on=["a", "b"])
+    either = [a | b for a, b in zip(values(frame, made, "a"), values(frame, made, "b"), strict=True)]
+    assert disjoint(either) and [len(found) for found in either] == [18, 6, 6]
+
+
 def test_a_cold_split_does_not_depend_on_the_order_of_rows():
     frame = pairs()
     shuffled = frame.sample(frac=1, random_state=3)
