@@ -82,14 +82,16 @@ def evaluate(model: Mammal, name: str, config: DictConfig, depth: Depth) -> Task
 
     paths = {"data": config.paths.data} if config.paths.data else None
     data = load_task_data(model.find_task(name), paths, {config.part: config.limit})
-    _check_split(model, name, config.part, data.split.hash)
+    _check_split(model, name, data.split.hash)
     return evaluate_task(model.model, data, part=config.part, depth=depth)
 
 
-def _check_split(model: Mammal, name: str, part: str, found: str) -> None:
+def _check_split(model: Mammal, name: str, found: str) -> None:
     """Say when the rows are divided in another way than when the bundle was trained: it may have seen these."""
     recorded = model.metrics.get(name)
-    trained = recorded.get(part, {}).get("split_hash") if isinstance(recorded, dict) else None
+    parts = recorded.values() if isinstance(recorded, dict) else ()
+    hashes = (part.get("split_hash") for part in parts if isinstance(part, dict))
+    trained = next(filter(None, hashes), None)  # of the whole split, so any part that was judged tells it
     if trained is not None and trained != found:
         console.note(
             f"warning: {name}: this is not the split it was trained with (hash {found[:12]}, then {trained[:12]}): "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -20,10 +21,10 @@ EVALUATION, BUNDLE = "evaluation", "bundle"
 
 
 def run_folders(runs: str | Iterable[str]) -> list[Path]:
-    """Folders of runs: a list of them, or a pattern such as `runs/sweeps/bbbp/*`.
+    """Folders of runs: a list of them, or a pattern such as `runs/sweeps/bbbp/*`, which leaves out what is no run.
 
     Raises:
-        ConfigError: there are none, or one holds neither a bundle nor an evaluation.
+        ConfigError: there are none, or one that is named holds neither a bundle nor an evaluation of its own.
     """
     if isinstance(runs, str):
         pattern = Path(runs)
@@ -37,7 +38,7 @@ def run_folders(runs: str | Iterable[str]) -> list[Path]:
         raise ConfigError(f"no run matches {runs}", where="runs", hint="runs=[runs/a,runs/b] or 'runs=runs/sweep/*'")
     for folder in folders:
         if not _is_run(folder):
-            raise ConfigError("is no run: it holds neither bundle/ nor evaluation/", where=str(folder))
+            raise ConfigError("is no run: it holds neither a bundle nor an evaluation of its own", where=str(folder))
     return folders
 
 
@@ -103,6 +104,12 @@ def _with_baselines(folder: Path, result: TaskResult, config: DictConfig) -> Tas
             where=str(folder),
             hint="baselines=false, or restore the data",
         )
+    if (here := len(data.rows[config.part])) != (then := result.rows[config.part]):
+        raise DataError(
+            f"{then:,} rows were judged, and baselines would be judged on {here:,}",
+            where=str(folder),
+            hint="evaluate the runs anew without limit, or baselines=false",
+        )
     judged, said = judge_baselines(data, config.part, depth_of(config))
     answers = result.answers
     if TARGET not in answers:
@@ -115,6 +122,17 @@ def _with_baselines(folder: Path, result: TaskResult, config: DictConfig) -> Tas
 
 
 def _is_run(folder: Path) -> bool:
+    """Whether a folder holds a bundle, or an evaluation that is not itself several runs put together."""
     from mammal.report.results import FILE
 
-    return any((folder / name).is_dir() for name in (BUNDLE, EVALUATION)) or (folder / FILE).is_file()
+    if (folder / BUNDLE).is_dir() or (folder / EVALUATION).is_dir():
+        return True
+    return (folder / FILE).is_file() and not _put_together(folder / FILE)
+
+
+def _put_together(file: Path) -> bool:
+    """Whether an `evaluation.json` is over seeds: by default that lies beside the runs, as `seeds/`."""
+    try:
+        return any(task.get("intervals") == "seeds" for task in json.loads(file.read_text(encoding="utf-8"))["tasks"])
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return False  # damaged: told, with its name, when it is read

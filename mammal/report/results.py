@@ -146,11 +146,9 @@ def load_results(folder: Path) -> list[TaskResult]:
     Raises:
         DataError: there are none, or they are damaged.
     """
-    import pandas as pd
-
     try:
         declared = json.loads((folder / FILE).read_text(encoding="utf-8"))["tasks"]
-        return [_from_plain(task, pd.read_csv(_answers(folder, task["task"]))) for task in declared]
+        return [_from_plain(task, _read_answers(_answers(folder, task["task"]))) for task in declared]
     except FileNotFoundError as error:
         raise DataError("no evaluation here", where=str(error.filename), hint="mammal evaluate writes one") from error
     except (json.JSONDecodeError, KeyError, TypeError) as error:
@@ -209,6 +207,17 @@ ROUNDING = 1e-12
 
 def _answers(folder: Path, task: str) -> Path:
     return folder / f"answers_{task}.csv"
+
+
+def _read_answers(file: Path) -> pd.DataFrame:
+    """The table of answers; empty where no row was answered. A label may be called `None`, a peptide `NA`."""
+    import pandas as pd
+    from pandas.errors import EmptyDataError
+
+    try:
+        return pd.read_csv(file, keep_default_na=False, na_values=[""])
+    except EmptyDataError:
+        return pd.DataFrame()
 
 
 def _plain(result: TaskResult) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Several runs of one task: the mean over seeds, its spread, and whether we are ahead of a baseline.
 
-Runs are only put together when they judged the same rows: equal task, part and hash of the split.
+Runs are only put together when they judged the same rows: equal task, part, hash of the split and number of rows.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from mammal.errors import DataError
 from mammal.report.results import OURS, Contender, Estimate, TaskResult
 
 CONFIDENCE = 0.95
+_SAME_ROWS = "runs can only be put together when they judged the same rows"
 
 
 def combine(results: Mapping[str, TaskResult]) -> TaskResult:
@@ -36,8 +37,11 @@ def combine(results: Mapping[str, TaskResult]) -> TaskResult:
                 raise DataError(
                     f"{what.replace('_', ' ')} {theirs[:12]} is not the {ours[:12]} of {first_name}",
                     where=name,
-                    hint="runs can only be put together when they judged the same rows",
+                    hint=_SAME_ROWS,
                 )
+        if (theirs_rows := result.rows[result.part]) != (our_rows := first.rows[first.part]):
+            what = f"{theirs_rows:,} rows were judged, not the {our_rows:,} of {first_name}"
+            raise DataError(what, where=name, hint=_SAME_ROWS)
     names = list(dict.fromkeys(c.name for result in results.values() for c in result.contenders))
     contenders = [_over_seeds(name, results) for name in names]
     return replace(first, contenders=contenders, intervals="seeds")

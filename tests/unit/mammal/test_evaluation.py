@@ -11,7 +11,8 @@ import pandas as pd
 import pytest
 
 from mammal.cli import main
-from mammal.errors import DataError
+from mammal.commands.evaluate_runs import run_folders
+from mammal.errors import ConfigError, DataError
 from mammal.report.reliability import reliability
 from mammal.report.results import OURS, Contender, Estimate, Shift, TaskResult, load_results, save_results
 from mammal.report.seeds import combine, estimate_over_seeds, standing
@@ -71,6 +72,17 @@ def test_runs_are_put_together_over_seeds_and_baselines_count_once():
 def test_runs_that_judged_other_rows_are_refused():
     with pytest.raises(DataError, match="split hash bbbbbbbbbbbb is not the aaaaaaaaaaaa"):
         combine({"a": result(0.8), "b": result(0.9, split_hash="b" * 64)})
+    with pytest.raises(DataError, match="10 rows were judged, not the 40 of a"):
+        combine({"a": result(0.8), "b": replace(result(0.9), rows={"train": 100, "test": 10})})
+
+
+def test_runs_put_together_are_no_run_of_their_own(tmp_path: Path):
+    for run, value in (("0", 0.8), ("1", 0.9)):
+        save_results([result(value)], tmp_path / run)
+    save_results([combine({"0": result(0.8), "1": result(0.9)})], tmp_path / "seeds")
+    assert [folder.name for folder in run_folders(f"{tmp_path}/*")] == ["0", "1"]
+    with pytest.raises(ConfigError, match="is no run"):
+        run_folders([str(tmp_path / "seeds")])
 
 
 def test_level_means_within_one_pooled_standard_deviation():
@@ -101,6 +113,15 @@ def test_what_an_evaluation_found_survives_its_files(tmp_path: Path):
     assert loaded.intervals == "seeds" and loaded.coverage == {"y": 0.875}
     assert loaded.ours.by_seed == saved.ours.by_seed and loaded.ours.estimates == saved.ours.estimates
     assert loaded.shifts[0].moved == 0.25 and np.isnan(loaded.shifts[0].flipped)
+
+
+def test_answers_called_none_survive_their_file_and_so_do_none_at_all(tmp_path: Path):
+    named = pd.DataFrame({"row": [0, 1], "s": ["NA", "None"], "truth": ["None", "nan"], OURS: [0.25, NAN]})
+    save_results([replace(result(0.8), answers=named)], tmp_path)
+    (loaded,) = load_results(tmp_path)
+    pd.testing.assert_frame_equal(loaded.answers, named, check_dtype=False)
+    save_results([replace(result(0.8), answers=pd.DataFrame())], tmp_path)
+    assert task_section(load_results(tmp_path)[0]).body
 
 
 def test_page_of_a_task_tells_how_far_to_trust_it():
@@ -149,6 +170,12 @@ def test_evaluate_one_bundle_then_several_runs(toy_bundle: Path, capsys, monkeyp
     table = pd.read_csv(folder / CSV)
     assert set(table["model"]) == {OURS, "mean", "forest_morgan", "forest_descriptors"}
     assert "random forest, descriptors" in (folder / MARKDOWN).read_text()
+
+    recorded = {"toy": {"test": {"split_hash": "f" * 64}}}
+    (toy_bundle / "a" / "bundle" / "metrics.json").write_text(json.dumps(recorded))
+    few = ["baselines=false", "sensitivity=0", "part=valid", "output=valid"]
+    assert main(["evaluate", f"bundle={toy_bundle}/a/bundle", *words, *few]) == 0
+    assert "not the split it was trained with" in capsys.readouterr().err
 
     assert main(["evaluate", f"runs={toy_bundle}/*", *words, "output=both"]) == 0
     out = capsys.readouterr().out
