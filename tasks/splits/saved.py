@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -78,7 +79,7 @@ def load_split(path: Path, frame: pd.DataFrame) -> Split:
         split = Split(str(whole["how"]), parts, [(int(row), str(reason)) for row, reason in whole["left_out"]])
         columns, rows = [str(column) for column in whole["columns"]], int(whole["rows"])
         wanted = str(whole["hash"]), str(whole["content"])
-    except (ValueError, KeyError, TypeError, EOFError, gzip.BadGzipFile) as error:
+    except (ValueError, KeyError, TypeError, EOFError, gzip.BadGzipFile, zlib.error) as error:
         hint = "task.data.split_file takes splits/TASK.json.gz of a training run"
         raise DataError(f"no saved split: {error}", where=str(path), hint=hint) from error
     if rows != len(frame):
