@@ -27,21 +27,22 @@ def nrmse(a: Answers) -> float:
 
     1 is what predicting their mean gives. Others divide by the range or by the mean of the truths.
     """
-    return rmse(a) / float(a.truth_N.std()) if _varies(a) else float("nan")
+    return rmse(a) / float(a.truth_N.std()) if _varies(a.truth_N) else float("nan")
 
 
 def r2(a: Answers) -> float:
-    return 1 - mse(a) / float(a.truth_N.var()) if _varies(a) else float("nan")
+    return 1 - mse(a) / float(a.truth_N.var()) if _varies(a.truth_N) else float("nan")
 
 
 def pearson(a: Answers) -> float:
-    return float(np.corrcoef(a.truth_N, a.answer_N)[0, 1]) if _varies(a) and a.answer_N.std() > 0 else float("nan")
+    both_vary = _varies(a.truth_N) and _varies(a.answer_N)
+    return float(np.corrcoef(a.truth_N, a.answer_N)[0, 1]) if both_vary else float("nan")
 
 
 def spearman(a: Answers) -> float:
     from scipy.stats import rankdata
 
-    if not _varies(a) or a.answer_N.std() == 0:
+    if not (_varies(a.truth_N) and _varies(a.answer_N)):
         return float("nan")
     return float(np.corrcoef(rankdata(a.truth_N), rankdata(a.answer_N))[0, 1])
 
@@ -55,9 +56,9 @@ def ci(a: Answers) -> float:
     """
     from scipy.stats import kendalltau
 
-    if not _varies(a):
+    if not _varies(a.truth_N):
         return float("nan")
-    if a.answer_N.std() == 0:
+    if not _varies(a.answer_N):
         return 0.5
     tau_b = kendalltau(a.truth_N, a.answer_N, method="asymptotic").statistic
     pairs = len(a) * (len(a) - 1) / 2
@@ -70,5 +71,6 @@ def _tied_pairs(values_N: np.ndarray) -> float:
     return float((counts * (counts - 1.0) / 2).sum())
 
 
-def _varies(a: Answers) -> bool:
-    return len(a) > 1 and float(a.truth_N.std()) > 0
+def _varies(values_N: np.ndarray) -> bool:
+    """Whether not all are equal. The standard deviation of equal numbers does not tell: rounding leaves it above 0."""
+    return len(values_N) > 1 and bool((values_N != values_N[0]).any())

@@ -68,6 +68,17 @@ def test_no_rows_give_nan_and_no_crash(name: str):
     assert np.isnan(METRICS[name].of(Answers(empty, empty, np.zeros((0, 2)))))
 
 
+@pytest.mark.parametrize("name", ["r2", "nrmse", "pearson", "spearman", "ci"])
+def test_equal_numbers_do_not_vary_however_their_mean_is_rounded(name: str):
+    different, equal = np.arange(113.0), np.full(113, -1.060057226030689)
+    assert equal.std() > 0, "rounding makes it so"
+    assert np.isnan(METRICS[name].of(Answers(equal, different)))
+    if name in ("pearson", "spearman"):
+        assert np.isnan(METRICS[name].of(Answers(different, equal)))
+    if name == "ci":
+        assert METRICS[name].of(Answers(different, equal)) == 0.5
+
+
 @pytest.mark.parametrize("name", ["auroc", "auprc", "mcc"])
 def test_a_single_class_gives_nan_where_a_metric_needs_two(name: str):
     one = Answers(np.ones(5, int), np.ones(5, int), np.tile([0.2, 0.8], (5, 1)))
