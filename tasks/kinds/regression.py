@@ -90,9 +90,13 @@ class RegressionTask(Task):
         self.scales.fit(np.where(bounds_NK == EXACT, numbers_NK, np.nan))
 
     def calibrate(self, predictions: Sequence[Prediction], rows: Sequence[Row]) -> None:
-        """Split-conformal intervals from validation rows, of equal width where the scale is linear (`scale.log`)."""
+        """Split-conformal intervals from validation rows, of equal width where the scale is linear (`scale.log`).
+
+        Rows whose number has no logarithm teach a logarithmic scale nothing.
+        """
         self.conformal = {}
-        for column, answers in self.answers(predictions, rows).items():
+        for column, every in self.answers(predictions, rows).items():
+            answers = every.take(np.flatnonzero(every.truth_N > 0)) if self.scales[column].log else every
             line = np.vectorize(self.scales[column].line, otypes=[np.float64])
             fitted = ConformalInterval.fit(line(answers.truth_N), line(answers.answer_N)) if len(answers) else None
             if fitted is not None:

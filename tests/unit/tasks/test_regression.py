@@ -156,7 +156,7 @@ def test_labels_on_a_logarithmic_scale(make: Make):
         task.encode({"smiles": "F", "y": "-3"}, target=True)
     rng = np.random.default_rng(0)
     valid = [{"smiles": "C", "y": str(10.0**e)} for e in rng.normal(size=200)]
-    task.calibrate([Prediction(i, value=1.0) for i in range(200)], valid)
+    task.calibrate([Prediction(i, value=1.0) for i in range(201)], [*valid, {"smiles": "C", "y": "0"}])
     fresh = make("regression", "<MASK> {smiles:smiles}", "{y:scalar}", **declared)
     fresh.load_state(task.state())
     low_one, high_one = fresh.decode(ModelOutput(values_DR=torch.zeros(1, 1)), batch_of(task, rows[:1]))[0].interval
