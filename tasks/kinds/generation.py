@@ -144,7 +144,7 @@ class GenerationTask(Task):
                 if prediction.error is None and not is_missing(cell(row, column, self.config.data.columns)):
                     said = prediction.for_target(column)
                     pairs.append((n, self._truth(row, column), said.value if is_value else said.text))
-            kept = [(n, truth, answer) for n, truth, answer in pairs if answer is not None and truth == truth]
+            kept = [(n, truth, answer) for n, truth, answer in pairs if answer is not None and truth is not None]
             numbers, truths, answered = zip(*kept, strict=True) if kept else ((), (), ())
             kind = np.float64 if is_value else object
             rows_N = np.array(numbers, dtype=np.int64)
@@ -152,13 +152,12 @@ class GenerationTask(Task):
         return found
 
     def _truth(self, row: Row, column: str) -> Any:
-        """A target cell as text; of a column of numbers, its number, NaN where it has none."""
-        if column not in self.number_targets:
-            return self._text(row, column)
+        """A target cell as text, or its number in a column of numbers; None where it can't be read."""
         try:
-            return as_number(self._text(row, column), column)
+            text = self._text(row, column)
+            return as_number(text, column) if column in self.number_targets else text
         except DataError:
-            return np.nan
+            return None
 
     def _chunks(self, ids: Sequence[int]) -> list[str]:
         """Runs of regular tokens; every special token that is no digit ends a run."""

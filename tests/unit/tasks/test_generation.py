@@ -62,6 +62,11 @@ def test_generated_ids_become_text_without_tags(naming: Task):
     assert naming.metrics([prediction], [{"iupac": "x", "smiles": "OCC"}]) == {"molecule_match": 1.0}
 
 
+def test_a_row_whose_truth_cannot_be_read_is_not_judged(naming: Task):
+    said = [Prediction(0, text="CCO"), Prediction(1, text="CCO")]
+    assert naming.metrics(said, [{"smiles": "OCC"}, {"smiles": "CC("}]) == {"molecule_match": 1.0}
+
+
 def test_several_targets_are_told_apart(make: Make):
     task = make("generation", "{p:protein}", "<SENTINEL_ID_0> {a:AA} <SENTINEL_ID_1> {b:AA}", metrics=["exact_match"])
     wire = task.render({"p": "MKT", "a": "ACD", "b": "GG"}, target=True).target
