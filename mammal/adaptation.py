@@ -83,6 +83,7 @@ def load_model(
     dtype = dtype or torch.float32
     if not is_delta(source):
         return load_checkpoint(source.weights, device=device, dtype=dtype, allow_extra=True)
+    from mammal.model.config import ModelConfig
     from mammal.model.delta import apply_delta
     from mammal.model.weights import SafetensorsSource
 
@@ -91,12 +92,14 @@ def load_model(
     found = _base_of(adaptation, source.folder, base)
     model, _ = load_checkpoint(found.weights, device=device, dtype=dtype, allow_extra=True)
     try:
+        # Features that the base knew nothing of were projected by weights that learned, so the delta holds them.
+        model.add_external_embeddings(ModelConfig.from_published(config, allow_extra=True).external_embeddings)
         alpha = float(adaptation.settings.get("alpha", model.config.lora_alpha))
         apply_delta(model, SafetensorsSource(source.folder / DELTA), alpha)
     except BundleError as error:
         error.where = error.where or str(source.folder)
         raise
-    return model, config
+    return model.eval(), config
 
 
 def _recorded(config: Mapping[str, Any], folder: Path) -> Adaptation:

@@ -11,6 +11,7 @@ import pytest
 from safetensors.torch import load_file
 
 import mammal
+from mammal.adaptation import adapted_from
 from mammal.bundle import read_bundle, save_bundle
 from mammal.card import Card
 from mammal.errors import BundleError
@@ -54,6 +55,20 @@ def test_bfloat16_storage_halves_the_file_and_hardly_moves_answers(tiny_bundle: 
     assert sizes[1] < 0.6 * sizes[0]
     given = [model.predict(MOLECULES, task="bbbp").probability for model in (exact, mammal.load(small))]
     np.testing.assert_allclose(given[0], given[1], atol=0.02)
+
+
+def test_adapters_bring_the_weights_of_features_that_their_base_does_not_know(
+    tiny_bundle: Path, tmp_path: Path
+) -> None:
+    bundle = read_bundle(tiny_bundle)
+    bundle.model.add_external_embeddings({"morgan": 4})
+    for name, weight in bundle.model.named_parameters():
+        weight.requires_grad_(name.startswith("project_external_embeddings."))
+    made = adapted_from(tiny_bundle, tmp_path / "adapters", "head")
+    save_bundle(tmp_path / "adapters", bundle.model, bundle.tokenizer, adaptation=made, delta=True)
+    loaded = read_bundle(tmp_path / "adapters").model
+    for name, weight in bundle.model.named_parameters():
+        assert loaded.get_parameter(name).equal(weight)
 
 
 @pytest.mark.parametrize("part", ["config.json", "model.safetensors", "tokenizer"])
