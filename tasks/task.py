@@ -198,6 +198,10 @@ class Task(ABC):
         Raises:
             TaskError: the rows can't teach it.
         """
+        self.fit_features(rows)
+
+    def fit_features(self, rows: Sequence[Row]) -> None:
+        """The part of `fit` without which no prompt can be written: the scales of features."""
         for key, feature in self.features.items():
             feature.fit(self._readable(rows, _column(key)))
 
@@ -210,9 +214,10 @@ class Task(ABC):
         return {"features": stored} if stored else {}
 
     def load_state(self, state: Mapping[str, Any]) -> None:
-        """Take back what `state` gave."""
+        """Take back what `state` gave; the scale of a feature that the prompt does not have is passed over."""
         for key, stored in state.get("features", {}).items():
-            self.features[key].load_state(stored)
+            if key in self.features:
+                self.features[key].load_state(stored)
 
     # Judging
 

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 TOKENS_SHOWN = 80
 
+ENOUGH = 200
+"""Rows from which features are scaled, roughly: enough to show what a prompt holds."""
+
 
 def walk_task(name: str, number: int = 0, bundle: str | None = None, data: str | None = None) -> None:
     """Print the walk of one row of the task's data, or of its example where the data can't be had here.
@@ -62,7 +65,9 @@ def _task_and_model(name: str, bundle: str | None) -> tuple[Task, MammalModel]:
         loaded = mammal.load(bundle, device="cpu", dtype="float32")
         return loaded.find_task(name), loaded.model
     tokenizer = Tokenizer.load(None)
-    return build_task(load_task(name), tokenizer), _random_model(tokenizer)
+    task, model = build_task(load_task(name), tokenizer), _random_model(tokenizer)
+    model.add_external_embeddings({feature.name: feature.width for feature in task.features.values()})
+    return task, model
 
 
 def _random_model(tokenizer: Tokenizer) -> MammalModel:
@@ -141,9 +146,13 @@ def _example(task: Task, number: int, why: Exception) -> tuple[Mapping[str, Any]
 
 
 def _fit_roughly(task: Task, rows: Sequence[Mapping[str, Any]]) -> None:
-    """A label scale to show numbers with: of all rows, or none; training fits it on its training rows alone."""
-    state = task.state()
-    if not task.number_targets or state.get("scales"):
+    """Scales to show numbers with: of all rows, or of a few where features take long; training has its training rows
+    alone. Without rows: features as the example has them, labels as they are."""
+    if task.features:
+        rows = rows[:: 1 + len(rows) // ENOUGH]
+    if not all(feature.is_fitted for feature in task.features.values()):
+        task.fit_features(rows or [task.config.example])
+    if not task.number_targets or task.state().get("scales"):
         return
     if rows:
         task.fit(rows)

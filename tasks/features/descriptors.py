@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from mammal.tasks.chemistry import parse
+from mammal.tasks.errors import TaskError
 from mammal.tasks.features.feature import Feature
 from mammal.tasks.features.rdkit_names import NAMES
 
@@ -57,12 +58,20 @@ class Descriptors(Feature):
         return normal_scores(np.array(descriptors(text)), self.quantiles_FK)
 
     def state(self) -> dict[str, Any]:
-        """Quantiles by name."""
-        assert self.quantiles_FK is not None
+        """Quantiles by name; empty before they are fitted."""
+        if self.quantiles_FK is None:
+            return {}
         return {name: row.tolist() for name, row in zip(NAMES, self.quantiles_FK, strict=True)}
 
     def load_state(self, state: Mapping[str, Any]) -> None:
-        assert tuple(state) == NAMES, "the list of descriptors is part of the checkpoint format"
+        """Take back what `state` gave.
+
+        Raises:
+            TaskError: it holds other descriptors, as another version of this package computed them.
+        """
+        if tuple(state) != NAMES:
+            what = f"the stored {len(state)} descriptors are not the {len(NAMES)} of this version"
+            raise TaskError(what, hint="use the version that trained the bundle, or train it anew")
         self.quantiles_FK = np.array([list(map(float, row)) for row in state.values()])
 
 

@@ -128,6 +128,16 @@ def test_without_its_data_a_task_walks_its_example(capsys, configs):
     assert code == 0 and "yours to name (data.path=mine.csv)" in out
 
 
+def test_descriptors_in_the_prompt_are_walked_with_data_and_without(capsys, configs):
+    file = configs / "task" / "mine.yaml"
+    file.write_text(MINE.format(path=", path: mine.csv") + "features: [smiles:descriptors]\n")
+    for origin in ("row: the example", "row: 0 of 2"):
+        code, out, err = told(capsys, "mine", "--config-dir", str(configs), f"paths.data={configs}")
+        assert code == 0, err
+        assert origin in out and "descriptors:smiles.descriptors" in out and "answer" in out
+        (configs / "mine.csv").write_text("smiles,y\nCCO,1.5\nCCN,2.5\n")
+
+
 def test_an_absent_copy_of_a_known_set_says_where_it_comes_from(capsys, configs):
     code, out, _ = told(capsys, "nucleosome")
     assert code == 0 and "PyBioMed" in out and "MAMMAL_DATA" in out and "row: the example" in out
