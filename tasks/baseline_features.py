@@ -135,11 +135,16 @@ def esm2_on_disk(named: str | None) -> str | None:
 
 
 def esm2_states(model: str) -> Callable[[Sequence[str]], Matrix]:
-    """Mean states of proteins under an ESM-2 model, float32 [N, width]."""
-    from mammal.tasks.features.esm2 import Esm2
+    """Mean states of proteins under an ESM-2 model, float32 [N, width]; unknown characters are read as X."""
+    from mammal.tasks.features.esm2 import RESIDUES, Esm2
 
     companion = Esm2(model)
-    return lambda sequences: np.array([companion.of(text) for text in sequences]).reshape(len(sequences), -1)
+
+    def states(sequences: Sequence[str]) -> np.ndarray:
+        known = ["".join(letter if letter in RESIDUES else "X" for letter in text) for text in sequences]
+        return np.array([companion.of(text) for text in known]).reshape(len(known), companion.width)
+
+    return states
 
 
 def _counts(texts: Sequence[str], **how: Any) -> Matrix:

@@ -13,6 +13,7 @@ from typing import Any, get_type_hints
 from mammal.tasks.data_config import LEAKAGE, SOURCES, DataConfig, check_data
 from mammal.tasks.errors import TaskError
 from mammal.tokenization.errors import did_you_mean
+from mammal.tokenization.template_syntax import VALUE_SLOTS
 
 KINDS = ("classification", "regression", "generation", "denoising")
 MODES = ("encoder", "decoder")
@@ -22,6 +23,7 @@ LOSSES = ("mse", "mae", "rmse")
 UNKNOWNS = ("raise", "warn")
 CENSORED = ("one_sided", "exact", "refuse")
 CLASS_WEIGHTS = ("none", "balanced")
+FEATURES = tuple(name for name, kind in VALUE_SLOTS.items() if kind == "feature")
 
 
 @dataclass
@@ -167,13 +169,21 @@ def task_config(declared: Mapping[str, Any], *, where: str | None = None) -> Tas
         path = getattr(error, "full_key", None) or "task"
         raise TaskError(str(error).splitlines()[0], where=_join(where, str(path))) from error
     assert isinstance(config, TaskConfig)
-    _write_features(config)
+    _write_features(config, where)
     check_values(config, where=where)
     return config
 
 
-def _write_features(config: TaskConfig) -> None:
+def _write_features(config: TaskConfig, where: str | None) -> None:
     """Put the slots of `features` where the template does not have them yet."""
+    if config.features and config.prompt.raw:
+        hint = "write the prompt as a template of slots, without raw: true"
+        raise TaskError("features can't be added to a raw prompt", where=where, hint=hint)
+    for feature in config.features:
+        column, _, name = feature.rpartition(":")
+        if not column or name not in FEATURES:
+            hint = f"COLUMN:FEATURE, the feature one of {', '.join(FEATURES)}"
+            raise TaskError(f"features has {feature!r}", where=where, hint=hint)
     slots = [f"{{{feature}}}" for feature in config.features]
     config.prompt.input = " ".join([config.prompt.input, *(slot for slot in slots if slot not in config.prompt.input)])
 

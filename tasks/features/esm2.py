@@ -30,6 +30,9 @@ WIDTHS = {
 }
 """Width of each published ESM-2 model, as its name's row in Lin et al. 2023, table S1."""
 
+RESIDUES = frozenset("ACDEFGHIKLMNPQRSTVWYBOUXZ.-")
+"""What ESM-2 reads (fair-esm's `proteinseq_toks`); X is any residue."""
+
 LONGEST = 1022
 """Residues that ESM-2 was trained on at once, its two end tokens left out; longer sequences are read in pieces."""
 
@@ -59,8 +62,11 @@ class Esm2(Feature):
         """Mean state over all residues.
 
         Raises:
-            DataError: the weights are not on this machine.
+            DataError: a character is no residue that ESM-2 knows, or the weights are not on this machine.
         """
+        if unknown := sorted(set(text) - RESIDUES):
+            what = f"ESM-2 does not read {', '.join(map(repr, unknown))}"
+            raise DataError(what, hint="residues are upper-case letters; X stands for any")
         return self._companion.mean_state(text)
 
     @cached_property

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from mammal.tasks.baseline_features import esm2_states
 from mammal.tasks.errors import DataError, TaskError
 from mammal.tasks.features.descriptors import KNOTS, Descriptors, descriptors, normal_scores
 from mammal.tasks.features.esm2 import LONGEST, VARIABLE, Esm2
@@ -83,6 +84,32 @@ def test_the_state_brings_the_scale_back(make: Make):
     assert ours.tolist() == theirs.tolist()
 
 
+def test_what_was_never_fitted_has_no_state_and_other_descriptors_are_refused(make: Make):
+    task = make("regression", INPUT, "{y:scalar}")
+    assert "features" not in task.state()
+    task.fit(ROWS)
+    state = task.state()
+    plain = make("regression", "<MASK> {smiles:smiles}", "{y:scalar}")
+    plain.load_state(state)  # asked with a prompt of its own
+    del state["features"]["smiles.descriptors"]["MolWt"]
+    with pytest.raises(TaskError, match="the stored 214 descriptors are not the 215"):
+        task.load_state(state)
+
+
+@pytest.mark.parametrize(
+    ("feature", "raw", "message"),
+    [
+        ("descriptors", False, "COLUMN:FEATURE"),
+        ("smiles:descriptor", False, "one of descriptors, morgan, esm2"),
+        ("smiles:smiles", False, "features has 'smiles:smiles'"),
+        ("smiles:descriptors", True, "raw prompt"),
+    ],
+)
+def test_a_feature_that_cannot_be_added_is_told_in_its_own_words(make: Make, feature: str, raw: bool, message: str):
+    with pytest.raises(TaskError, match=message):
+        make("regression", "<MASK> {smiles:smiles}", "{y:scalar}", features=[feature], raw=raw)
+
+
 def test_a_feature_of_molecules_is_refused_on_proteins(make: Make):
     with pytest.raises(TaskError, match="both molecules and sequences"):
         make("regression", "<MASK> {p:protein} {p:descriptors}", "{y:scalar}")
@@ -110,6 +137,9 @@ def test_esm2_gives_the_mean_state_of_the_residues(esm_folder: Path, monkeypatch
     short, long = feature.of("MKTAYIAKQR"), feature.of("MKTAYIAKQR" * (LONGEST // 10 + 2))
     assert short.shape == long.shape == (feature.width,) and np.isfinite(long).all()
     assert not np.allclose(short, feature.of("RQKAIYATKM"))
+    with pytest.raises(DataError, match="does not read ':', 'k'"):
+        feature.of("MkT:A")
+    assert esm2_states(ESM)(["MXTXA", "MkT:A"]).tolist() == [feature.of("MXTXA").tolist()] * 2
 
 
 def test_esm2_in_a_prompt_needs_its_weights(
