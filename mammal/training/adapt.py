@@ -98,11 +98,12 @@ def fold_adapters(model: MammalModel) -> None:
 def record(model: MammalModel, config: DictConfig, folder: Path) -> Adaptation | None:
     """How the model came out of `init`, for its bundle at `folder`; None for one that began with random weights.
 
-    With `adapt.save=merged` the model forgets its adapters, so that it is saved as one whole.
+    The model forgets its adapters with `adapt.save=merged`, so that it is saved as one whole, and where `init` had them
+    before: a base brings its own, which would count twice if they stood beside it, too.
     """
     from mammal.adaptation import adapted_from
 
-    if config.adapt.save == "merged":
+    if config.adapt.save == "merged" or config.adapt.method != "lora":
         model.adapters = {}
     if not config.init:
         return None
