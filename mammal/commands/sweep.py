@@ -59,7 +59,8 @@ def job_of_sweep(config: DictConfig) -> float | None:
         RuntimeError: the job failed, and the sweeper is one that wants to know.
     """
     from hydra.core.hydra_config import HydraConfig
-    from lightning.pytorch.utilities import rank_zero_only
+
+    from mammal.training.processes import is_first
 
     console.set_up_logging()
     hydra = HydraConfig.get()
@@ -71,7 +72,7 @@ def job_of_sweep(config: DictConfig) -> float | None:
         if former.status == DONE:
             console.note(f"{record}: done before")
             return former.objective
-    first = getattr(rank_zero_only, "rank", 0) == 0
+    first = is_first()
     if first:
         console.note(str(record))
         record.write(folder)

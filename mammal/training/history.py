@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from mammal.training.processes import is_first
+
 METRICS = "metrics.csv"
 EARLIER = "metrics.earlier.csv"
 
@@ -18,6 +20,9 @@ def one_history(folder: Path, resumed_at: int | None) -> Iterator[None]:
         folder: of the run.
         resumed_at: steps behind the checkpoint that is resumed; what was logged after it is dropped. None: a new run.
     """
+    if not is_first():  # which alone logs; two that join the same files would count steps twice
+        yield
+        return
     earlier, now = folder / EARLIER, folder / METRICS
     if resumed_at is None:
         earlier.unlink(missing_ok=True)

@@ -31,11 +31,15 @@ class Resumed:
     steps: int
 
 
-def find_checkpoint(config: DictConfig, module: TrainingModule) -> Resumed | None:
+def find_checkpoint(config: DictConfig, module: TrainingModule, *, averaged: bool) -> Resumed | None:
     """The checkpoint that `resume` names, checked against the module that shall go on; None: a new run.
 
+    Args:
+        averaged: this run keeps a moving average of its weights.
+
     Raises:
-        ConfigError: there is no such file, or it is of other tasks, another model or another optimiser.
+        ConfigError: there is no such file, or it is of other tasks, another model or another optimiser, or of a run
+            that averaged its weights where this one does not, or the other way round.
         TrainingError: it is damaged, or no checkpoint of a run.
     """
     path = _named(config)
@@ -45,6 +49,7 @@ def find_checkpoint(config: DictConfig, module: TrainingModule) -> Resumed | Non
     if (trained := stored["going_on"]["tasks"]) != sorted(module.tasks):
         hint = f"it knows {', '.join(trained)}"
         raise ConfigError("the checkpoint to resume was trained on other tasks", where=str(path), hint=hint)
+    _check_averages("averaging_state" in stored, averaged, path)
     _check_weights(stored["state_dict"], module, path)
     _check_optimizer(stored["optimizer_states"][0], module, path)
     return Resumed(str(path), int(stored["global_step"]))
@@ -74,6 +79,13 @@ def _opened(path: Path) -> dict[str, Any]:
     except (OSError, RuntimeError, KeyError, TypeError, EOFError, pickle.UnpicklingError) as error:
         reason = str(error.args[0] if isinstance(error, KeyError) else error).split("\n")[0]
         raise TrainingError("is no checkpoint to resume from", where=str(path), hint=reason) from error
+
+
+def _check_averages(stored: bool, here: bool, path: Path) -> None:
+    """Refuse to let averages learn on as if they had been the weights of the last step."""
+    if stored != here:
+        what = f"{'holds averaged weights' if stored else 'holds no averaged weights'}, unlike this run"
+        raise ConfigError(what, where=str(path), hint="callbacks must be as in the command that began the run")
 
 
 def _check_weights(stored: Mapping[str, Any], module: TrainingModule, path: Path) -> None:

@@ -56,9 +56,9 @@ def train(config: DictConfig) -> TrainingResult:
     """
     import lightning.pytorch as lightning
     from lightning.pytorch.strategies import FSDPStrategy
-    from lightning.pytorch.utilities import rank_zero_only
 
     from mammal.training import adapt, build
+    from mammal.training.processes import is_first
     from mammal.training.trainer import quieten
 
     begun = time.monotonic()
@@ -73,7 +73,7 @@ def train(config: DictConfig) -> TrainingResult:
     data = _load_data(tasks, config, output)
     model = build.build_model(config, tokenizer, tasks)
     adapt.adapt(model, config.adapt)
-    if getattr(rank_zero_only, "rank", 0) == 0:  # set when the module loads, unknown to type checkers
+    if is_first():
         console.note(_summary(config, model, data, output))
     trainer = _fit(model, data, config)
     if isinstance(trainer.strategy, FSDPStrategy):  # this model is in pieces; the best checkpoint holds it whole
@@ -93,6 +93,7 @@ def train(config: DictConfig) -> TrainingResult:
 def _load_data(tasks: Mapping[str, Task], config: DictConfig, output: Path) -> dict[str, TaskData]:
     """Rows of every task; the splits and what was set aside are written beside the run."""
     from mammal.training.data import load_task_data, save_splits
+    from mammal.training.processes import is_first
 
     limits = {"train": config.data.limit, "valid": config.data.valid_limit}
     paths = {"data": config.paths.data} if config.paths.data else None
@@ -102,7 +103,8 @@ def _load_data(tasks: Mapping[str, Task], config: DictConfig, output: Path) -> d
         if config.data.overfit:
             data[name].validate_on_train()
         data[name].prepare()
-    save_splits(data, output)
+    if is_first():
+        save_splits(data, output)
     return data
 
 
@@ -116,7 +118,7 @@ def _fit(model: MammalModel, data: Mapping[str, TaskData], config: DictConfig) -
     from mammal.training.monitor import check_monitor
     from mammal.training.resume import find_checkpoint
     from mammal.training.sampler import Budget
-    from mammal.training.trainer import build_trainer, instantiated
+    from mammal.training.trainer import build_trainer, instantiated, is_averaged
 
     check_monitor(config.monitor, {name: d.task for name, d in data.items()})
     section = config.data
@@ -137,7 +139,7 @@ def _fit(model: MammalModel, data: Mapping[str, TaskData], config: DictConfig) -
         instantiated(config.schedule, "schedule"),
         steps,
     )
-    resumed = find_checkpoint(config, module)
+    resumed = find_checkpoint(config, module, averaged=is_averaged(trainer))
     try:
         with one_history(Path(config.output), None if resumed is None else resumed.steps):
             path, only = (None, None) if resumed is None else (resumed.path, True)

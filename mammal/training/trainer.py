@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import lightning.pytorch as lightning
-from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint, WeightAveraging
 
 from mammal.errors import ConfigError, MammalError, did_you_mean
 from mammal.plain import plain
@@ -142,6 +142,11 @@ def checkpoints(trainer: lightning.Trainer) -> list[ModelCheckpoint]:
     """Lightning's checkpoint callbacks of a trainer."""
     every = trainer.callbacks  # type: ignore[attr-defined]
     return [callback for callback in every if isinstance(callback, ModelCheckpoint)]
+
+
+def is_averaged(trainer: lightning.Trainer) -> bool:
+    """Whether validation judges, and checkpoints hold, a moving average of the weights."""
+    return any(isinstance(callback, WeightAveraging) for callback in trainer.callbacks)  # type: ignore[attr-defined]
 
 
 def instantiated(node: Any, where: str, *arguments: Any) -> Any:

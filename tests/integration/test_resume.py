@@ -116,6 +116,7 @@ def test_nothing_to_resume_begins_afresh(toy):
         (["task=toy_regression", "adapt=lora"], "of another model"),
         (["task=toy_classification"], "other tasks"),
         (["task=toy_regression", "optim.layer_decay=0.5"], "another optimiser"),
+        (["task=toy_regression", "callbacks=ema"], "holds no averaged weights"),
     ],
 )
 def test_a_checkpoint_of_another_run_is_refused(toy, tmp_path, words, what):

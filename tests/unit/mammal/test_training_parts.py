@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 from mammal.errors import ConfigError
 from mammal.model.config import ModelConfig
 from mammal.model.model import MammalModel
-from mammal.training.adapt import adapt, fold_adapters
+from mammal.training.adapt import adapt, fold_adapters, record
 from mammal.training.history import METRICS, one_history
 from mammal.training.optim import adamw, layer_factors
 from mammal.training.schedules import PublishedCosine, WarmupConstant, WarmupCosine
@@ -147,6 +147,21 @@ def test_lora_learns_deltas_that_fold_into_the_weights(tmp_path):
     assert config["use_lora"] and torch.allclose(again(batch).values_DR, model(batch).values_DR, atol=1e-6)
 
 
+def test_heads_are_kept_without_the_adapters_that_their_base_brings(tmp_path):
+    from mammal.model.checkpoint import save_checkpoint
+    from mammal.model.delta import learned_tensors
+
+    lora = {"method": "lora", "rank": 4, "alpha": 16, "dropout": 0.0, "targets": ["q", "v"]}
+    model = tiny_model()
+    adapt(model, OmegaConf.create(lora))
+    fold_adapters(model)
+    save_checkpoint(model, tmp_path / "base")
+    head = OmegaConf.create({"init": str(tmp_path / "base"), "adapt": {"method": "head", "save": "adapters"}})
+    adapt(model, head.adapt)
+    assert record(model, head, tmp_path / "tuned").method == "head"
+    assert not any("t5_model.encoder" in name for name in learned_tensors(model))
+
+
 def test_unknown_ways_to_adapt_are_refused():
     with pytest.raises(ConfigError, match="lora"):
         adapt(tiny_model(), OmegaConf.create({"method": "loar"}))
@@ -189,6 +204,16 @@ def test_history_is_one_table(tmp_path):
         assert not (tmp_path / METRICS).exists()
         log([3, 4, 5])
     assert pd.read_csv(tmp_path / METRICS)["step"].tolist() == [0, 1, 2, 3, 4, 5]
+    assert [file.name for file in tmp_path.iterdir()] == [METRICS]
+
+
+def test_history_is_kept_by_the_first_process_alone(tmp_path, monkeypatch):
+    from lightning.pytorch.utilities import rank_zero_only
+
+    (tmp_path / METRICS).write_text("step,train/loss\n0,1.0\n")
+    monkeypatch.setattr(rank_zero_only, "rank", 1)
+    with one_history(tmp_path, resumed_at=1):
+        assert [file.name for file in tmp_path.iterdir()] == [METRICS]
     assert [file.name for file in tmp_path.iterdir()] == [METRICS]
 
 
