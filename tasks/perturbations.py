@@ -5,7 +5,7 @@
     salt stripped   the largest fragment alone
     neutral         charges taken off where protons can do it
     tautomer        RDKit's canonical tautomer
-    swapped         the two sides of a pair of the same entity
+    swapped         the two sides of a pair of the same entity, where the prompt reads nothing else
 
 Standardisation is RDKit's `MolStandardize`. Every function gives the changed text, or None where there is nothing to
 change (no salt to strip, no charge), so that a share of changed rows can be told.
@@ -41,11 +41,15 @@ def perturbations(task: Task) -> dict[str, Perturbation]:
 
 
 def equal_sides(task: Task) -> tuple[str, str] | None:
-    """The two columns of a task that are the same entity and the only ones that are; None for other tasks."""
+    """The two columns of a task that are the same entity and all that it reads; None for other tasks.
+
+    A third column may belong to one side alone, as a mutant does to its wild type: a swap then changes the question.
+    """
     entities = {s.column: s.name for s in task.template.slots if s.part == "input" and s.kind == "entity"}
-    names = list(entities.values())
-    twice = [column for column, name in entities.items() if names.count(name) == 2]
-    return (twice[0], twice[1]) if len(twice) == 2 else None
+    if len(task.columns) != 2 or len(entities) != 2 or len(set(entities.values())) != 1:
+        return None
+    first, second = entities
+    return first, second
 
 
 def another_order(smiles: str, seed: int = 0) -> str | None:

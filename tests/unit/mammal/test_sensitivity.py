@@ -81,6 +81,8 @@ def test_flipped_labels_and_swapped_sides(make, monkeypatch: pytest.MonkeyPatch)
 def test_a_task_without_molecules_or_equal_sides_has_nothing_to_change(make):
     task = make("regression", "<MASK> {p:protein} {h:antibody_heavy}", "{y:scalar}")
     assert changes.perturbations(task) == {}
+    mutants = make("regression", "<MASK> {a:protein_chain} {b:protein_chain} {m:mutated_chain}", "{y:scalar}")
+    assert changes.perturbations(mutants) == {}, "the mutant is one of b"
     assert sensitivity(None, task, [{"p": "ACDEF", "h": "ACDEF"}], [Prediction(0, value=1.0)], limit=5) == []
 
 
