@@ -11,6 +11,7 @@ an identifier; an empty cell is "".
 from __future__ import annotations
 
 import gzip
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -66,7 +67,7 @@ def iter_tables(path: str | Path, chunk: int = CHUNK, *, keep_damaged: bool = Fa
             yield from _READERS[form](file, chunk)
     except UnicodeDecodeError as error:
         raise DataError(f"not UTF-8 text: {error.reason} at byte {error.start}", where=str(file)) from error
-    except (gzip.BadGzipFile, EOFError) as error:
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise DataError(f"damaged gzip file: {error}", where=str(file)) from error
 
 
