@@ -76,14 +76,17 @@ def load_data(config: TaskConfig, paths: Mapping[str, object] | None = None) -> 
     """A task's rows, divided as it declares, with what the parts have in common.
 
     Raises:
-        DataError: no data, a missing column, a saved split of another table, or a leak that is to be refused.
+        DataError: no data, a missing column, two columns for one of the prompt, a saved split of another table, or a
+            leak that is to be refused.
         TaskError: the split can't be made as declared.
     """
     frame = load_dataset(config.data, paths)
     columns = prompt_columns(config)
     for column, name in config.data.columns.items():
-        if column not in frame.columns and name in frame.columns:
-            frame = frame.rename(columns={name: column})
+        if column != name and column in frame.columns and name in frame.columns:
+            hint = f"rename one of them, or write {name!r} in the prompt and leave it out of data.columns"
+            raise DataError(f"data.columns reads {column!r} from {name!r}, and the table has both", hint=hint)
+        frame = frame.rename(columns={name: column})
     for column in columns.every:
         if column not in frame.columns:
             raise missing_column(config.data.columns.get(column, column), list(frame.columns))
