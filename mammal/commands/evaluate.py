@@ -34,8 +34,6 @@ def run(argv: Sequence[str]) -> int:
 
 
 def _work(config: DictConfig) -> int:
-    from mammal.locate import locate
-
     if config.part not in PARTS:
         raise ConfigError(f"there is no part {config.part!r}", where="part", hint=did_you_mean(config.part, PARTS))
     if (config.bundle is None) == (config.runs is None):
@@ -52,7 +50,15 @@ def _work(config: DictConfig) -> int:
     if not names:
         raise ConfigError("this model comes without a task", where=str(config.bundle), hint="task=NAME")
     results = [evaluate(model, name, config, depth_of(config)) for name in names]
-    return _finish(results, config.output or locate(config.bundle).folder.parent / "evaluation")
+    return _finish(results, config.output or default_output(config.bundle))
+
+
+def default_output(bundle: str) -> Path:
+    """`evaluation/` beside a bundle; in the working folder for one that lies in the package or in the hub's cache."""
+    from mammal.locate import locate
+
+    named_by_path = Path(bundle).expanduser().exists()
+    return (locate(bundle).folder.parent if named_by_path else Path()) / "evaluation"
 
 
 def open_model(bundle: str | Path, config: DictConfig) -> Mammal:

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from mammal.cli import main
+from mammal.commands.evaluate import default_output
 from mammal.commands.evaluate_runs import run_folders
 from mammal.errors import ConfigError, DataError
 from mammal.report.reliability import reliability
@@ -184,6 +185,11 @@ def test_evaluate_one_bundle_then_several_runs(toy_bundle: Path, capsys, monkeyp
     assert both.intervals == "seeds" and set(both.ours.by_seed) == {"runs/a", "runs/b"}
     told = json.loads(Path("both/evaluation.json").read_text())["tasks"][0]
     assert told["split_hash"] == found.split_hash
+
+
+def test_an_evaluation_lies_beside_its_bundle_but_not_in_the_package_or_a_cache(tiny_bundle: Path):
+    assert default_output(str(tiny_bundle)) == tiny_bundle.parent / "evaluation"
+    assert default_output("owner/name") == Path("evaluation")
 
 
 def test_neither_or_both_of_bundle_and_runs_is_wrong_use(capsys):
