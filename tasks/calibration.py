@@ -42,7 +42,8 @@ class ClassCalibration:
 
     @classmethod
     def fit(cls, answers: Answers, weights_C: np.ndarray | None = None) -> ClassCalibration | None:
-        """Fitted by maximum likelihood; None with too few rows or a single class.
+        """Fitted by maximum likelihood; None with too few rows, a single class, or two classes whose order the
+        validation rows contradict: a negative slope would turn every ranking round on the word of a few rows.
 
         Args:
             weights_C: what the loss counted each class by; None: alike.
@@ -56,9 +57,10 @@ class ClassCalibration:
             logp_NC = _unweighted(np.log(np.maximum(probability_NC, _TINY)), weights)
             return cls(_temperature(logp_NC, truth_N), class_weights=weights)
         slope, shift = _platt(_log_odds(probability_NC[:, 1]), truth_N)
-        fitted = cls(slope, shift)
+        if slope <= 0:
+            return None
         calibrated_N = _sigmoid(slope * _log_odds(probability_NC[:, 1]) + shift)
-        return cls(slope, shift, best_threshold(truth_N, calibrated_N)) if slope > 0 else fitted
+        return cls(slope, shift, best_threshold(truth_N, calibrated_N))
 
     def apply(self, logp_C: np.ndarray) -> np.ndarray:
         """Calibrated probabilities [C] from log-probabilities [C]."""

@@ -79,3 +79,9 @@ def test_conformal_intervals_need_rows_and_come_back_from_their_state():
     interval = ConformalInterval.fit(np.zeros(100), np.arange(100.0))
     assert interval.half_width == 90 and interval.around(5.0) == (-85.0, 95.0)
     assert ConformalInterval.from_state(interval.state()) == interval
+
+
+def test_validation_rows_that_contradict_the_ranking_do_not_turn_it_round():
+    truth_N = np.array([0, 1] * 20)
+    positive_N = np.where(truth_N == 1, 0.3, 0.7)
+    assert ClassCalibration.fit(Answers(truth_N, truth_N, np.stack([1 - positive_N, positive_N], axis=1))) is None
