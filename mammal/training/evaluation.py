@@ -150,16 +150,13 @@ def _reliability(task: Task, ours: Sequence[Prediction], rows: Sequence[Row]) ->
 
 
 def _coverage(task: Task, ours: Sequence[Prediction], rows: Sequence[Row]) -> dict[str, float]:
-    """Share of the known truths within our intervals, by target column; empty where the bundle gives no intervals."""
+    """Share of the measured truths within our intervals, by target column; empty where the bundle gives none."""
     if task.kind != "regression" or not len(rows):
         return {}
-    truth_NK, found = task.truths(rows), {}
-    for k, target in enumerate(task.target_columns):
-        pairs = [
-            (interval, truth)
-            for answer, truth in zip(ours, truth_NK[:, k], strict=True)
-            if answer.error is None and (interval := answer.for_target(target).interval) and not np.isnan(truth)
-        ]
+    found = {}
+    for target, answers in task.answers(ours, rows).items():
+        truths = zip(answers.numbers_N.tolist(), answers.truth_N.tolist(), strict=True)
+        pairs = [(bounds, truth) for row, truth in truths if (bounds := ours[row].for_target(target).interval)]
         if pairs:
             found[target] = float(np.mean([low <= truth <= high for (low, high), truth in pairs]))
     return found

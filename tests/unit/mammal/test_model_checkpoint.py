@@ -90,7 +90,10 @@ def test_published_content_is_in_published_places(folder: Path) -> None:
 def test_what_only_we_have_stands_under_its_own_block(tmp_path: Path) -> None:
     save_checkpoint(small_model(CONFIGS["own parts"]), tmp_path, extra={"mammal": {"tokenizer": "abc"}})
     config = json.loads((tmp_path / "config.json").read_text())
-    assert config["mammal"] == {"model": {"decoder_scalars": True, "external_embeddings": {"esm2": 7}}, "tokenizer": "abc"}
+    assert config["mammal"] == {
+        "model": {"decoder_scalars": True, "external_embeddings": {"esm2": 7}},
+        "tokenizer": "abc",
+    }
 
 
 @pytest.mark.parametrize("kept", [ALIASES[:1], ALIASES[1:], (SHARED, *ALIASES)])
