@@ -23,12 +23,12 @@ import numpy as np
 from mammal.tasks.chemistry import morgan_counts
 from mammal.tasks.errors import DataError
 from mammal.tasks.features.descriptors import descriptors
+from mammal.tasks.features.morgan import BITS, RADIUS
 from mammal.tasks.features.rdkit_names import NAMES
 
 if TYPE_CHECKING:
     from mammal.tasks.task import Task
 
-FINGERPRINT_RADIUS, FINGERPRINT_BITS = 2, 2048
 LONGEST_KMER = 3
 HASHED_FEATURES = 4096
 WORD = r"[^\s,;\[\]]+"
@@ -80,7 +80,7 @@ def once_each(featurise: Callable[[Sequence[str]], Matrix]) -> Featuriser:
 
 
 def morgan(smiles: Sequence[str]) -> Matrix:
-    return morgan_counts(smiles, FINGERPRINT_RADIUS, FINGERPRINT_BITS)
+    return morgan_counts(smiles, RADIUS, BITS)
 
 
 def all_descriptors(smiles: Sequence[str]) -> np.ndarray:

@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mammal.tasks.baseline_features import FINGERPRINT_BITS, FINGERPRINT_RADIUS, column_kinds
+from mammal.tasks.baseline_features import column_kinds
 from mammal.tasks.cells import Row, as_text, cell, is_missing
 from mammal.tasks.chemistry import parse
 from mammal.tasks.errors import DataError
+from mammal.tasks.features.morgan import BITS, RADIUS
 
 if TYPE_CHECKING:
     from mammal.tasks.task import Task
@@ -67,7 +68,7 @@ class Neighbours:
 
 def fingerprints(texts: Sequence[str], kind: str) -> np.ndarray:
     """Packed bits of each text, uint8 [N, F / 8]; zeros where there is nothing to read."""
-    bits_NF = np.zeros((len(texts), FINGERPRINT_BITS if kind == "molecule" else KMER_BITS), dtype=bool)
+    bits_NF = np.zeros((len(texts), BITS if kind == "molecule" else KMER_BITS), dtype=bool)
     for row, text in enumerate(texts):
         bits_NF[row, _morgan_bits(text) if kind == "molecule" else _kmer_bits(text, KMERS[kind])] = True
     return np.packbits(bits_NF, axis=1)
@@ -93,7 +94,7 @@ def _morgan_bits(smiles: str) -> list[int]:
     molecule = parse(smiles)
     if molecule is None:
         return []
-    generator = rdFingerprintGenerator.GetMorganGenerator(radius=FINGERPRINT_RADIUS, fpSize=FINGERPRINT_BITS)
+    generator = rdFingerprintGenerator.GetMorganGenerator(radius=RADIUS, fpSize=BITS)
     return list(generator.GetFingerprint(molecule).GetOnBits())
 
 

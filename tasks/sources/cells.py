@@ -23,11 +23,11 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mammal.tasks.errors import DataError, TaskError
+from mammal.tasks.errors import DataError
 from mammal.tasks.h5ad import MIN_GENES
 from mammal.tasks.readers import read_table
 from mammal.tasks.sources.local import find_copy, local_copy
-from mammal.tokenization.errors import did_you_mean
+from mammal.tasks.sources.parts import known_name
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,13 +55,10 @@ def load(data: DataConfig, root: Path | None) -> pd.DataFrame:
         TaskError: no such set.
         DataError: no local copy, or a file that can't be read.
     """
-    if data.name == "zheng68k":
+    if known_name(data.name, ("zheng68k", "gdsc"), "cells") == "zheng68k":
         return _zheng68k(root, data.limit)
-    if data.name == "gdsc":
-        frame = _gdsc(root)
-        return frame if data.limit is None else frame.head(data.limit)
-    hint = did_you_mean(str(data.name), ["zheng68k", "gdsc"], noun="data set")
-    raise TaskError(f"cells has no data set {data.name!r}", hint=hint)
+    frame = _gdsc(root)
+    return frame if data.limit is None else frame.head(data.limit)
 
 
 def _zheng68k(root: Path | None, limit: int | None) -> pd.DataFrame:

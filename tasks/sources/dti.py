@@ -22,11 +22,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mammal.tasks.errors import DataError, TaskError
+from mammal.tasks.errors import DataError
 from mammal.tasks.readers import read_table
 from mammal.tasks.sources.file import PARTS, SPLIT_COLUMN, load_parts
 from mammal.tasks.sources.local import local_copy
-from mammal.tokenization.errors import did_you_mean
+from mammal.tasks.sources.parts import known_name
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -58,14 +58,12 @@ def load(data: DataConfig, root: Path | None) -> pd.DataFrame:
         TaskError: no such set.
         DataError: no local copy.
     """
-    names = [*DEEPDTA, *KD_JUDGED, *HUMAN]
-    if data.name in DEEPDTA:
-        return _deepdta(data.name, root, data.limit)
-    if data.name in KD_JUDGED:
-        return _bindingdb_kd(data.name, root, data.limit)
-    if data.name in HUMAN:
-        return _human(data.name, root, data.limit)
-    raise TaskError(f"dti has no data set {data.name!r}", hint=did_you_mean(str(data.name), names, noun="data set"))
+    name = known_name(data.name, [*DEEPDTA, *KD_JUDGED, *HUMAN], "dti")
+    if name in DEEPDTA:
+        return _deepdta(name, root, data.limit)
+    if name in KD_JUDGED:
+        return _bindingdb_kd(name, root, data.limit)
+    return _human(name, root, data.limit)
 
 
 def _deepdta(name: str, root: Path | None, limit: int | None) -> pd.DataFrame:

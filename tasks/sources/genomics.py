@@ -22,11 +22,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mammal.tasks.errors import TaskError
 from mammal.tasks.readers import read_table
 from mammal.tasks.sources.local import local_copy
+from mammal.tasks.sources.parts import known_name
 from mammal.tasks.stretches import cluster_by_stretch
-from mammal.tokenization.errors import did_you_mean
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,11 +52,7 @@ def load(data: DataConfig, root: Path | None) -> pd.DataFrame:
         TaskError: no such set.
         DataError: there is no local copy; the message says where it should lie and where it comes from.
     """
-    if data.name not in SETS:
-        raise TaskError(
-            f"genomics has no data set {data.name!r}", hint=did_you_mean(str(data.name), SETS, noun="data set")
-        )
-    source = SETS[data.name]
+    source = SETS[known_name(data.name, SETS, "genomics")]
     return source.read(local_copy(source.file, root, source.origin), data.limit)
 
 

@@ -16,10 +16,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mammal.tasks.errors import DataError, TaskError
+from mammal.tasks.errors import DataError
 from mammal.tasks.sources.local import find_copy
-from mammal.tasks.sources.parts import limited
-from mammal.tokenization.errors import did_you_mean
+from mammal.tasks.sources.parts import known_name, limited
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,12 +32,10 @@ def load(data: DataConfig, root: Path | None) -> pd.DataFrame:
     """One of the data sets above; the label is 1 for the active peptides."""
     import pandas as pd
 
-    if data.name not in TARGETS:
-        hint = did_you_mean(str(data.name), TARGETS, noun="data set")
-        raise TaskError(f"modlamp has no data set {data.name!r}", hint=hint)
-    lines = _lines(data.name, root)[1:]
+    name = known_name(data.name, TARGETS, "modlamp")
+    lines = _lines(name, root)[1:]
     pairs = [[part.strip() for part in line.split(",")] for line in lines if line.strip()]
-    return limited(pd.DataFrame(pairs, columns=["sequence", TARGETS[data.name]]), data.limit)
+    return limited(pd.DataFrame(pairs, columns=["sequence", TARGETS[name]]), data.limit)
 
 
 def _lines(name: str, root: Path | None) -> list[str]:

@@ -20,11 +20,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mammal.tasks.errors import DataError, TaskError
+from mammal.tasks.errors import DataError
 from mammal.tasks.readers import read_table
 from mammal.tasks.sources.file import PARTS, load_parts
 from mammal.tasks.sources.local import find_copy
-from mammal.tokenization.errors import did_you_mean
+from mammal.tasks.sources.parts import known_name
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -72,10 +72,7 @@ def load(data: DataConfig, root: Path | None) -> pd.DataFrame:
         TaskError: no such set.
         DataError: neither a local copy nor deepchem.
     """
-    if data.name not in SETS:
-        hint = did_you_mean(str(data.name), SETS, noun="data set")
-        raise TaskError(f"moleculenet has no data set {data.name!r}", hint=hint)
-    source = SETS[data.name]
+    source = SETS[known_name(data.name, SETS, "moleculenet")]
     frame = _given(source, root) if data.split == "given" else _whole(source, root, data.limit)
     frame = frame.rename(columns=source.renamed)
     return frame if data.limit is None else frame.head(data.limit)
