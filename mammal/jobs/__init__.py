@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any
 __all__ = ["JobProgress", "JobReport", "run_job"]
 
 if TYPE_CHECKING:
-    from mammal.jobs.run import JobProgress, JobReport, run_job
+    from mammal.jobs.engine import JobProgress, JobReport
+    from mammal.jobs.run import run_job
 
 
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from mammal.jobs import run
+    from mammal.jobs import engine, run
 
-    return getattr(run, name)
+    return getattr(run if name == "run_job" else engine, name)

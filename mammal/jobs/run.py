@@ -1,36 +1,33 @@
-"""The local engine: shard after shard through the model, written as it goes."""
+"""Batch jobs of a model: what is asked, of whom, and what the output is tied to."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mammal import __version__
 from mammal.choose import TaskLike, entity_task
-from mammal.errors import ConfigError, JobError, did_you_mean
+from mammal.errors import ConfigError, did_you_mean
 from mammal.inference import Mammal, load
+from mammal.jobs.engine import SHARD_ROWS, Engine, Follow, JobReport
 from mammal.jobs.inputs import JobInput, no_input, open_input
 from mammal.jobs.manifest import Manifest, bundle_hash
 from mammal.jobs.results import Layout
 from mammal.jobs.settle import settle
-from mammal.jobs.store import ShardCounts, Store
+from mammal.jobs.store import Store
 from mammal.jobs.tables import check_output
 from mammal.locate import locate
 from mammal.prompts import PROMPT
 from mammal.questions import Embed, Generate, Predict, Question, Score
-from mammal.walk import Refused
 
 if TYPE_CHECKING:
     from mammal.tasks.task import Task
-
-SHARD_ROWS = 10_000
 
 VERBS = {
     "predict": ("vocabulary", "every_label"),
@@ -39,41 +36,6 @@ VERBS = {
     "generate": ("n", "temperature", "top_p", "top_k", "num_beams", "max_new_tokens", "do_sample", "seed"),
 }
 """Verbs and the options that each takes, as the methods of `Mammal` do."""
-
-
-@dataclass(frozen=True)
-class JobReport:
-    """What became of a job.
-
-    Attributes:
-        output: the file with every row that has an answer.
-        errors: the file with every other row, None where there is none.
-        rows, ok, bad: rows of the input: all, with an answer, without one.
-        resumed: rows that an earlier run had done.
-        seconds: of this run, the model's loading left out.
-    """
-
-    output: Path
-    errors: Path | None
-    rows: int
-    ok: int
-    bad: int
-    resumed: int
-    seconds: float
-
-    @property
-    def exit_code(self) -> int:
-        """0: all rows have an answer; 3: some were set aside."""
-        return 3 if self.bad else 0
-
-
-@dataclass(frozen=True)
-class JobProgress:
-    """Where a job stands: rows done (of `rows`, None where only reading will tell), and how many were set aside."""
-
-    done: int
-    rows: int | None
-    bad: int
 
 
 def run_job(
@@ -93,7 +55,7 @@ def run_job(
     batch_tokens: int | None = None,
     workers: int | None = None,
     tokenizer: str | os.PathLike[str] | None = None,
-    progress: Callable[[JobProgress], None] | None = None,
+    progress: Follow | None = None,
 ) -> JobReport:
     """Asks a model about every row of a file, in constant memory; killed at any instant, it goes on where it was.
 
@@ -121,7 +83,7 @@ def run_job(
     """
     target = Path(output).expanduser()
     settings = {name: value for name, value in (options or {}).items() if value is not None}
-    _check_options(verb, settings, shard_rows)
+    _check_options(verb, settings)
     model = load(source, device=device, dtype=dtype, tokenizer=tokenizer)
     if batch_tokens is not None:
         model.pace = replace(model.pace, tokens=batch_tokens)
@@ -141,71 +103,18 @@ def run_job(
         "dtype": str(model.model.dtype),
     }
     manifest = Manifest(verb, given.fingerprint, bundle_hash(locate(source)), told, _versions())
-    with _told_as_job_errors(target), _prepared_by(question, _workers(workers, model)):
+    with _prepared_by(question, _workers(workers, model)):
         settle(model.model, question)
-        return _Run(question, layout, given, Store(target), names).go(manifest, shard_rows, resume, progress)
+        engine = Engine(question, given, names, layout, Store(target))
+        return engine.go(manifest, shard_rows=shard_rows, resume=resume, progress=progress)
 
 
-@dataclass(frozen=True)
-class _Run:
-    question: Question
-    layout: Layout
-    given: JobInput
-    store: Store
-    names: list[str]
-
-    def go(
-        self, manifest: Manifest, shard_rows: int, resume: bool, progress: Callable[[JobProgress], None] | None
-    ) -> JobReport:
-        start = time.monotonic()
-        with self.store.locked():
-            former = self.store.begin(manifest, resume=resume)
-            if former.complete and former.counts is not None:
-                return self._report(ShardCounts(**former.counts), former.counts["rows"], start)
-            total, resumed, shards = ShardCounts(0, 0, 0), 0, 0
-            for shard in self.given.shards(shard_rows):
-                counts = self.store.counts(shard.number)
-                if counts is None:
-                    counts = self._answer(shard, total, progress)
-                else:
-                    resumed += counts.rows
-                total, shards = total + counts, shards + 1
-                if progress is not None:
-                    progress(JobProgress(total.rows, self.given.rows, total.bad))
-            self.store.finish(manifest, shards, total, self.layout.schema)
-        return self._report(total, resumed, start)
-
-    def _answer(self, shard: Any, before: ShardCounts, progress: Callable[[JobProgress], None] | None) -> ShardCounts:
-        done = before.rows
-
-        def advance(rows: int) -> None:
-            nonlocal done
-            done += rows
-            if progress is not None:
-                progress(JobProgress(done, self.given.rows, before.bad))
-
-        answers = self.question.ask(shard.records(self.names), part=shard.number, progress=advance)
-        for position, reason in shard.damaged.items():
-            answers[position] = Refused(reason)
-        refused = self.layout.refused(shard, answers)
-        counts = ShardCounts(shard.rows, shard.rows - len(refused), len(refused))
-        self.store.write(shard.number, self.layout.answered(shard, answers), refused, counts)
-        return counts
-
-    def _report(self, total: ShardCounts, resumed: int, start: float) -> JobReport:
-        errors = self.store.errors if total.bad else None
-        seconds = time.monotonic() - start
-        return JobReport(self.store.output, errors, total.rows, total.ok, total.bad, resumed, seconds)
-
-
-def _check_options(verb: str, settings: Mapping[str, Any], shard_rows: int) -> None:
+def _check_options(verb: str, settings: Mapping[str, Any]) -> None:
     if verb not in VERBS:
         raise ConfigError(f"there is no job {verb!r}", hint=did_you_mean(verb, VERBS, noun="job"))
     for name in settings:
         if name not in VERBS[verb]:
             raise ConfigError(f"{verb} has no option {name!r}", hint=did_you_mean(name, VERBS[verb], noun="option"))
-    if shard_rows < 1:
-        raise ConfigError(f"shard_rows must be at least 1, not {shard_rows}")
 
 
 def _open(verb: str, input: str | os.PathLike[str] | None, settings: dict[str, Any]) -> JobInput:
@@ -282,13 +191,3 @@ def _versions() -> dict[str, str]:
     import torch
 
     return {"mammal": __version__, "torch": torch.__version__}
-
-
-@contextmanager
-def _told_as_job_errors(output: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        reason = os.strerror(error.errno) if error.errno else str(error)
-        hint = "finished shards are kept: mend that and run the same command again"
-        raise JobError(reason, where=str(error.filename or output), hint=hint) from error
