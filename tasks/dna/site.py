@@ -1,0 +1,30 @@
+"""One record of a variant file: a site and its alleles, on the plus strand of a genome."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Site:
+    """A place in a genome with the alleles that are known there.
+
+    Attributes:
+        chrom: name of the sequence.
+        pos: position of the first base of `ref`, counted from 1.
+        ref: reference allele, at least one base, as VCF writes it (an insertion keeps the base before it).
+        alts: alternate alleles as the file spells them; symbolic ones (`<DEL>`, `*`, breakends) included.
+        frequencies: of each alternate allele, None where the file does not say.
+        genotypes: sample -> the numbers of its alleles (None: not called), and whether they are phased.
+        id: the record's name, "" where it has none.
+        where: what an error calls it, such as `calls.vcf.gz, record 17 (chr1:1234 A>G)`.
+    """
+
+    chrom: str
+    pos: int
+    ref: str
+    alts: tuple[str, ...]
+    frequencies: tuple[float | None, ...] = ()
+    genotypes: tuple[tuple[str, tuple[int | None, ...], bool], ...] = ()
+    id: str = ""
+    where: str = ""
