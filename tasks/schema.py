@@ -12,6 +12,7 @@ from typing import Any, get_type_hints
 
 from mammal.tasks.data_config import LEAKAGE, SOURCES, DataConfig, check_data
 from mammal.tasks.errors import TaskError
+from mammal.tasks.views.declared import check_views
 from mammal.tokenization.errors import did_you_mean
 from mammal.tokenization.template_syntax import VALUE_SLOTS
 
@@ -21,6 +22,7 @@ STANDARDISE = ("off", "check", "canonical")
 PROBABILITIES = ("classes", "vocabulary")
 LOSSES = ("mse", "mae", "rmse")
 UNKNOWNS = ("raise", "warn")
+TOO_LONG = ("cut", "refuse")
 CENSORED = ("one_sided", "exact", "refuse")
 CLASS_WEIGHTS = ("none", "balanced")
 FEATURES = tuple(name for name, kind in VALUE_SLOTS.items() if kind == "feature")
@@ -108,8 +110,15 @@ class TaskConfig:
         standardise: `off`, `check` (RDKit must parse it) or `canonical` (RDKit's canonical SMILES), for `molecules`.
         molecules: columns that hold SMILES; default: those that the template writes in the SMILES alphabet.
         features: slots to add to the end of the input, such as `smiles:descriptors`; the same as writing them there.
+        views: column of a slot -> the views that it is shown in (`mammal.tasks.views`), as a list or with a share for
+            each; training draws one for each row and epoch. Default: of a `molecule` all, of others the text itself.
+        view: what is shown outside training: one view, or a mapping from columns to views; default: the first that a
+            row has a value for.
+        view_seed: of the draws.
         esm2: the ESM-2 model of `{column:esm2}` slots; default: the smallest, esm2_t6_8M_UR50D.
         on_unknown: what an unknown character does: `raise` sets the row aside, `warn` encodes `<UNK>`.
+        too_long: what a text longer than its entity's limit or `max_len` does: `cut` reads its beginning, as published
+            prompts do; `refuse` sets the row aside, where half a text would teach or answer something else.
         checkpoint: id of a published checkpoint that reads this prompt.
         example: a row to show and to test with.
     """
@@ -132,8 +141,12 @@ class TaskConfig:
     molecules: list[str] | None = None
     max_len: LengthConfig = field(default_factory=LengthConfig)
     features: list[str] = field(default_factory=list)
+    views: dict[str, Any] = field(default_factory=dict)
+    view: Any = None
+    view_seed: int = 0
     esm2: str | None = None
     on_unknown: str = "raise"
+    too_long: str = "cut"
     generation: DecodingConfig = field(default_factory=DecodingConfig)
     denoising: DenoisingConfig = field(default_factory=DenoisingConfig)
     metrics: list[str] = field(default_factory=list)
@@ -217,6 +230,7 @@ def check_values(config: TaskConfig, *, where: str | None = None) -> None:
         ("probability", config.probability, PROBABILITIES),
         ("loss", config.loss, LOSSES),
         ("on_unknown", config.on_unknown, UNKNOWNS),
+        ("too_long", config.too_long, TOO_LONG),
         ("data.leakage", config.data.leakage, LEAKAGE),
         ("censored", config.censored, CENSORED),
     ):
@@ -237,6 +251,7 @@ def check_values(config: TaskConfig, *, where: str | None = None) -> None:
         raise TaskError(f"unit is {config.unit!r}", where=where, hint="text, or a mapping from target columns to text")
     if config.scale.std is not None and config.scale.std <= 0:
         raise TaskError(f"scale.std must be positive, not {config.scale.std}", where=where)
+    check_views(config.views, config.view, where)
     check_data(config.data, where)
 
 

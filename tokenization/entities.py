@@ -20,16 +20,25 @@ class Entity:
         alphabet: the sub-tokenizer that reads it.
         tags: written in front of the sequence, in this order.
         max_len: tokens its segment may hold, tags included (`MAX-LEN` of the wire format); None: no limit.
+        written_as: entities that its text may be written as, the usual one first, whose alphabet and length it takes;
+            empty for an entity that is written in one way. The tags are its own in either.
     """
 
     name: str
     alphabet: str
     tags: tuple[str, ...] = ()
     max_len: int | None = None
+    written_as: tuple[str, ...] = ()
+
+    @property
+    def ways(self) -> tuple[str, ...]:
+        """Entities that its text may be written as; itself where there is one way only."""
+        return self.written_as or (self.name,)
 
 
-def _molecular(name: str, alphabet: str, *kinds: str, max_len: int | None) -> Entity:
-    return Entity(name, alphabet, ("<MOLECULAR_ENTITY>", *(f"<MOLECULAR_ENTITY_{kind}>" for kind in kinds)), max_len)
+def _molecular(name: str, alphabet: str, *kinds: str, max_len: int | None, written_as: tuple[str, ...] = ()) -> Entity:
+    tags = ("<MOLECULAR_ENTITY>", *(f"<MOLECULAR_ENTITY_{kind}>" for kind in kinds))
+    return Entity(name, alphabet, tags, max_len, written_as)
 
 
 # Lengths: 1250 residues and 256 SMILES tokens are those of the published affinity task, 700 those of its antibody and
@@ -57,6 +66,7 @@ ENTITIES: dict[str, Entity] = {
         _molecular("tcr_beta_cdr3", "AA", "TCR_BETA_CDR3", max_len=170),
         _molecular("smiles", "SMILES", "SMALL_MOLECULE", max_len=256),
         _molecular("iupac", "IUPAC", "SMALL_MOLECULE", max_len=256),
+        _molecular("molecule", "SMILES", "SMALL_MOLECULE", max_len=256, written_as=("smiles", "iupac")),
         _molecular("dna", "DNA", "DNA", max_len=4096),
         _molecular("cell", "GENE", "CELL_GENE_EXPRESSION_RANKED", max_len=500),
         Entity("cell_attributes", "CELL_ATTRIBUTES", max_len=64),

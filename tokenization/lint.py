@@ -100,6 +100,9 @@ def _roles(nodes: Nodes) -> Iterator[Problem]:
         if slot.kind == "feature":
             what = f"'{slot.name}' of column '{slot.column}' can be read but not predicted"
             yield Problem("target", slot.position, what, "it belongs to the input")
+        elif slot.kind == "entity" and len(ways := ENTITIES[slot.name].ways) > 1:
+            what = f"'{slot.name}' may be written in several ways, and an answer must be asked for in one"
+            yield Problem("target", slot.position, what, "write " + " or ".join(f"{{{slot.column}:{w}}}" for w in ways))
     if "target" in nodes and nodes["target"] and not _slots(nodes, "target"):
         yield Problem("target", 0, "the target asks for no column", "add a slot, such as {y:label}")
 
@@ -150,13 +153,14 @@ def _alphabet_hint(alphabet: str, names: Sequence[str]) -> str | None:
 def _unfit_slot(slot: TemplateSlot, tokenizer: Tokenizer) -> Iterator[Problem]:
     """An alphabet or tag that a slot would write and the tokenizer lacks."""
     tags = _TAGS_OF_KIND.get(slot.kind, ())
-    alphabet = slot.name if slot.kind == "alphabet" else None
+    alphabets = [slot.name] if slot.kind == "alphabet" else []
     if slot.kind == "entity":
-        alphabet, tags = ENTITIES[slot.name].alphabet, ENTITIES[slot.name].tags
-    if alphabet is not None and alphabet not in tokenizer.alphabets:
-        what = f"'{slot.name}' is written in the alphabet {alphabet}, which the tokenizer lacks"
-        hint = _alphabet_hint(alphabet, tokenizer.alphabets)
-        yield Problem(slot.part, slot.position, what, hint)
+        alphabets, tags = [ENTITIES[way].alphabet for way in ENTITIES[slot.name].ways], ENTITIES[slot.name].tags
+    for alphabet in alphabets:
+        if alphabet not in tokenizer.alphabets:
+            what = f"'{slot.name}' is written in the alphabet {alphabet}, which the tokenizer lacks"
+            hint = _alphabet_hint(alphabet, tokenizer.alphabets)
+            yield Problem(slot.part, slot.position, what, hint)
     lacking = [tag for tag in tags if tag not in tokenizer.specials]
     if lacking:
         what = f"'{slot.name}' is written with tags that the tokenizer lacks: {' '.join(lacking)}"

@@ -3,6 +3,7 @@
     template = Template("<BBBP><SENTINEL_ID_0> {smiles:smiles}", "<SENTINEL_ID_0> {p_np:label}")
     template.render({"smiles": "CCO", "p_np": "1"}, target=True)     # -> Prompt
 
+A slot of an entity that may be written in several ways, such as `{mol:molecule}`, is written as its row says.
 The grammar and what each slot renders as are written down in docs/prompt-language.md.
 """
 
@@ -15,7 +16,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from mammal.tokenization.entities import ENTITIES
-from mammal.tokenization.errors import PromptError
+from mammal.tokenization.errors import PromptError, did_you_mean
 from mammal.tokenization.prompt import (
     EMBEDDINGS_FROM_DICT,
     SCALARS_LITERALS,
@@ -105,7 +106,9 @@ class Template:
 
         check(self, problems_of(self, columns=columns, tokenizer=tokenizer, labels=labels, mode=mode))
 
-    def render(self, values: Mapping[str, str | None], *, target: bool) -> Prompt:
+    def render(
+        self, values: Mapping[str, str | None], *, target: bool, written: Mapping[str, str] | None = None
+    ) -> Prompt:
         """Writes one row as a prompt.
 
         Args:
@@ -115,11 +118,15 @@ class Template:
             target: also write the target. A label, scalar or digits slot without a value is left out of it, together
                 with the tags in front of it.
 
+            written: column -> entity that its value is written as, `{"mol": "iupac"}`, for slots of an entity with
+                several ways (`Entity.written_as`); default: the first.
+
         Raises:
-            PromptError: a value is missing, empty, of the wrong form, or would become syntax.
+            PromptError: a value is missing, empty, of the wrong form, or would become syntax; a slot can't be written
+                so.
         """
         slots: list[Slot] = []
-        input_text = _write(self._input_pieces, values, slots)
+        input_text = _write(self._input_pieces(written or {}), values, slots)
         if not target or self.target is None:
             return Prompt(input=input_text, slots=tuple(slots))
         pieces = self._target_pieces
@@ -146,9 +153,16 @@ class Template:
         check(self, problems)
         return nodes
 
+    def _input_pieces(self, written: Mapping[str, str]) -> list[Piece]:
+        """The input's layout, laid out once for each choice."""
+        choice = tuple(sorted(written.items()))
+        if choice not in self._inputs:
+            self._inputs[choice] = self._layout("input", written=_checked(written, self.slots))
+        return self._inputs[choice]
+
     @cached_property
-    def _input_pieces(self) -> list[Piece]:
-        return self._layout("input")
+    def _inputs(self) -> dict[tuple[tuple[str, str], ...], list[Piece]]:
+        return {}
 
     @cached_property
     def _target_pieces(self) -> list[Piece]:
@@ -158,11 +172,21 @@ class Template:
     def _optional(self) -> tuple[TemplateSlot, ...]:
         return tuple(slot for slot in self.slots if slot.part == "target" and slot.kind in _MAY_BE_MISSING)
 
-    def _layout(self, part: Part, missing: Iterable[str] = ()) -> list[Piece]:
+    def _layout(self, part: Part, missing: Iterable[str] = (), written: Mapping[str, str] | None = None) -> list[Piece]:
         nodes = _without(self._nodes[part], set(missing)) if missing else self._nodes[part]
         if self.raw:
             return [node.text if isinstance(node, Text) else node for node in nodes]
-        return _wire(nodes)
+        return _wire(nodes, written or {})
+
+
+def _checked(written: Mapping[str, str], slots: Iterable[TemplateSlot]) -> Mapping[str, str]:
+    """Refuses a way that a slot can't be written in."""
+    ways = {slot.column: ENTITIES[slot.name].ways for slot in slots if slot.kind == "entity" and slot.part == "input"}
+    for column, name in written.items():
+        if name not in ways.get(column, ()):
+            hint = did_you_mean(name, ways[column]) if column in ways else did_you_mean(column, ways, noun="slot")
+            raise PromptError(f"can't be written as '{name}'", where=f"column '{column}'", hint=hint)
+    return written
 
 
 def _without(nodes: tuple[Node, ...], missing: set[str]) -> list[Node]:
@@ -182,7 +206,7 @@ def _without(nodes: tuple[Node, ...], missing: set[str]) -> list[Node]:
     return kept + run
 
 
-def _wire(nodes: Iterable[Node]) -> list[Piece]:
+def _wire(nodes: Iterable[Node], written: Mapping[str, str]) -> list[Piece]:
     """Lays a template's nodes out as wire text.
 
     Tags and labels gather in a run. A sequence opens a segment and takes the run in before its own tags; a number opens
@@ -202,19 +226,20 @@ def _wire(nodes: Iterable[Node]) -> list[Piece]:
             pieces += [segment(_NUMBERS_OF[node.kind], ""), node]
             run, open_for_tags = [], False
         else:
-            head, tags = _sequence_opening(node)
+            head, tags = _sequence_opening(node, written.get(node.column))
             pieces += [head, *run, tags + START, node, END]
             run, open_for_tags = [], True
     pieces += [] if open_for_tags else [segment(TAG_ALPHABET, "")]
     return _joined([*pieces, *run, EOS])
 
 
-def _sequence_opening(slot: TemplateSlot) -> tuple[str, str]:
-    """The segment's head and the entity's tags."""
+def _sequence_opening(slot: TemplateSlot, written_as: str | None) -> tuple[str, str]:
+    """The segment's head, of the entity that the value is written as, and the entity's tags."""
     if slot.kind == "alphabet":
         return segment(slot.name, "", max_len=slot.max_len), ""
     entity = ENTITIES[slot.name]
-    return segment(entity.alphabet, "", max_len=slot.max_len or entity.max_len), "".join(entity.tags)
+    way = ENTITIES[written_as or entity.ways[0]]
+    return segment(way.alphabet, "", max_len=slot.max_len or way.max_len), "".join(entity.tags)
 
 
 def _joined(pieces: Iterable[Piece]) -> list[Piece]:

@@ -1,0 +1,191 @@
+"""Which views a task shows in each slot, and which of them a row gets.
+
+    views: {mol: [smiles, iupac]}                  # in equal shares
+    views: {mol: {smiles: 1, iupac: 3}}            # iupac three times as often
+
+Training draws; everything else shows the first view, in the declared order, that the row has a value for, or the one
+that `view` asks for. A slot `{mol:molecule}` reads its SMILES from the column `smiles` and its name from `iupac`,
+unless `data.columns` says otherwise (`{mol.smiles: SMILES, mol.iupac: IUPAC_NAME}`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from mammal.tasks.errors import DataError, TaskError
+from mammal.tasks.views.registry import View, find_view, views_of
+from mammal.tokenization.entities import ENTITIES
+from mammal.tokenization.errors import did_you_mean
+
+if TYPE_CHECKING:
+    from mammal.tasks.schema import TaskConfig
+    from mammal.tokenization.template import Template
+    from mammal.tokenization.template_syntax import TemplateSlot
+
+Read = Callable[[str], "str | None"]
+"""A column -> the row's text there, None where it has none."""
+
+
+class Shown(NamedTuple):
+    """What a prompt shows in a slot."""
+
+    view: View
+    text: str
+
+
+@dataclass(frozen=True)
+class SlotViews:
+    """The views of one slot.
+
+    Attributes:
+        column: as the template calls it.
+        views, weights: those that training draws from, and their shares.
+        sources: entity that the text is written as -> column that is read for it.
+        known: names of all that could be declared.
+        asked: the one that is shown outside training; None: the first that a row has.
+    """
+
+    column: str
+    views: tuple[View, ...]
+    weights: tuple[float, ...]
+    sources: Mapping[str, str]
+    known: tuple[str, ...]
+    asked: View | None = None
+
+    @property
+    def varies(self) -> bool:
+        """Whether training draws."""
+        return len(self.views) > 1 or self.views[0].is_drawn
+
+    @property
+    def settled_views(self) -> tuple[View, ...]:
+        """Those that may be shown outside training, in the order in which they are tried."""
+        if self.asked is not None:
+            return (self.asked,)
+        return tuple(view for view in self.views if not view.is_drawn) or self.views
+
+    @property
+    def needed(self) -> tuple[str, ...]:
+        """Columns of which a row must have one to be shown outside training."""
+        return tuple(dict.fromkeys(self.source(view) for view in self.settled_views))
+
+    @property
+    def identity(self) -> str:
+        """The column that says which thing it is: of a molecule its SMILES, where there is a column for it."""
+        return next(iter(self.sources.values()))
+
+    def source(self, view: View) -> str:
+        return self.sources[view.written_as]
+
+    def settled(self, read: Read) -> Shown:
+        """What is shown outside training.
+
+        Raises:
+            DataError: the row has no value for any of the views.
+        """
+        return self._first(self.settled_views, read, None)
+
+    def drawn(self, read: Read, rng: np.random.Generator) -> Shown:
+        """What training shows: a draw among the views that the row has a value for.
+
+        Raises:
+            DataError: it has none.
+        """
+        shares = np.array(self.weights) / sum(self.weights)
+        order = rng.choice(len(self.views), size=len(self.views), replace=False, p=shares)
+        return self._first([self.views[i] for i in order], read, rng)
+
+    def _first(self, views: Sequence[View], read: Read, rng: np.random.Generator | None) -> Shown:
+        seen: dict[str, None] = {}
+        for view in views:
+            text = read(self.source(view))
+            if text is None:
+                continue
+            seen[view.name] = None
+            if (shown := view.text(text, rng)) is not None:
+                return Shown(view, shown)
+        if seen:
+            raise DataError(f"there is nothing to show as {' or '.join(seen)}", where=f"column {self.column}")
+        columns = list(dict.fromkeys(self.source(view) for view in self.views if view in views))
+        if len(columns) == 1:
+            raise DataError("empty cell", where=f"column {columns[0]}")
+        raise DataError(f"the row has no value in {' or '.join(columns)}", where=f"slot {self.column}")
+
+
+def slot_views(config: TaskConfig, template: Template) -> dict[str, SlotViews]:
+    """The views of every input slot that has more than its own text to show, by column.
+
+    Raises:
+        TaskError: `views` or `view` names no slot or view, or several slots have no columns of their own to read.
+    """
+    slots = {slot.column: slot for slot in template.slots if slot.kind == "entity" and slot.part == "input"}
+    for column in config.views:
+        if column not in slots:
+            hint = did_you_mean(column, slots, noun="slot") or "views are for slots of the input, {column:entity}"
+            raise TaskError(f"views names '{column}', which is no slot of an entity", where=config.name, hint=hint)
+    chosen = [slot for column, slot in slots.items() if column in config.views or len(_ways(slot)) > 1]
+    alone = sum(len(_ways(slot)) > 1 for slot in chosen) == 1
+    found = {slot.column: _slot_views(slot, config, alone=alone) for slot in chosen}
+    _check_asked(config, found)
+    return found
+
+
+def _slot_views(slot: TemplateSlot, config: TaskConfig, *, alone: bool) -> SlotViews:
+    sources = _sources(slot, config.data.columns, alone=alone)
+    declared = config.views.get(slot.column)
+    if declared is None:
+        declared = [view.name for view in views_of(slot.name).values() if view.default and view.written_as in sources]
+    shares = declared if isinstance(declared, Mapping) else dict.fromkeys(declared, 1.0)
+    views = tuple(find_view(slot.name, name, f"views.{slot.column}") for name in shares)
+    for view in views:
+        if view.written_as not in sources:
+            hint = f"data.columns: {{{slot.column}.{view.written_as}: COLUMN}}"
+            raise TaskError(f"view {view.name!r} has no column to read", where=f"views.{slot.column}", hint=hint)
+    asked = _asked(config.view, slot)
+    if asked is not None and asked.written_as not in sources:
+        raise TaskError(f"view {asked.name!r} has no column to read", where=f"slot {slot.column}")
+    return SlotViews(slot.column, views, tuple(map(float, shares.values())), sources, tuple(views_of(slot.name)), asked)
+
+
+def _sources(slot: TemplateSlot, columns: Mapping[str, str], *, alone: bool) -> dict[str, str]:
+    """Column that is read for each way in which the slot may be written."""
+    ways = _ways(slot)
+    if len(ways) == 1:
+        return {ways[0]: slot.column}
+    told = {way: columns[key] for way in ways if (key := f"{slot.column}.{way}") in columns}
+    if slot.column in columns:  # the column of the slot's own name holds the usual way
+        told.setdefault(ways[0], columns[slot.column])
+    found = {way: told.get(way, way) for way in ways if alone or way in told}
+    if not found:
+        keys = ", ".join(f"{slot.column}.{way}: COLUMN" for way in ways)
+        what = f"several slots are written as {' or '.join(ways)}, and nothing says which columns '{slot.column}' reads"
+        raise TaskError(what, where="prompt.input", hint=f"data.columns: {{{keys}}}")
+    return found
+
+
+def _asked(view: Any, slot: TemplateSlot) -> View | None:
+    """The view that `view` asks of a slot: one name for all slots that know it, or a name for each column."""
+    name = view.get(slot.column) if isinstance(view, Mapping) else view
+    return None if name is None else views_of(slot.name).get(name)
+
+
+def _check_asked(config: TaskConfig, found: Mapping[str, SlotViews]) -> None:
+    """Refuses a view that no slot knows, or that the slot it is asked of does not."""
+    if config.view is None:
+        return
+    known = sorted({name for slot in found.values() for name in slot.known})
+    if isinstance(config.view, Mapping):
+        unknown = [name for column, name in config.view.items() if column not in found or found[column].asked is None]
+    else:
+        unknown = [] if any(slot.asked for slot in found.values()) else [config.view]
+    if unknown:
+        hint = did_you_mean(str(unknown[0]), known, noun="view") or "the prompt has no slot with views"
+        raise TaskError(f"view is {config.view!r}, which the prompt can't show", where=config.name, hint=hint)
+
+
+def _ways(slot: TemplateSlot) -> tuple[str, ...]:
+    return ENTITIES[slot.name].ways
