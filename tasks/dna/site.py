@@ -16,6 +16,7 @@ class Site:
         alts: alternate alleles as the file spells them; symbolic ones (`<DEL>`, `*`, breakends) included.
         frequencies: of each alternate allele, None where the file does not say.
         genotypes: sample -> the numbers of its alleles (None: not called), and whether they are phased.
+        phase_sets: of each genotype: haplotypes of one set are in the same order at all its sites; "" where not said.
         id: the record's name, "" where it has none.
         where: what an error calls it, such as `calls.vcf.gz, record 17 (chr1:1234 A>G)`.
     """
@@ -26,5 +27,6 @@ class Site:
     alts: tuple[str, ...]
     frequencies: tuple[float | None, ...] = ()
     genotypes: tuple[tuple[str, tuple[int | None, ...], bool], ...] = ()
+    phase_sets: tuple[str, ...] = ()
     id: str = ""
     where: str = ""

@@ -1,0 +1,188 @@
+"""A site's stretch of the genome: what stands there, what the record says, and which alleles can be written."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mammal.tasks.dna.alleles import reverse_complement
+from mammal.tasks.dna.genome import Genome
+from mammal.tasks.dna.site import Site
+from mammal.tasks.dna.vcf import describe, shown
+from mammal.tasks.errors import DataError, TaskError
+from mammal.tokenization.variants import BASES
+
+CODES = {
+    "R": "AG",
+    "Y": "CT",
+    "S": "CG",
+    "W": "AT",
+    "K": "GT",
+    "M": "AC",
+    "B": "CGT",
+    "D": "AGT",
+    "H": "ACT",
+    "V": "ACG",
+}
+"""Ambiguity codes of a genome; VCF writes one of their bases as the reference (VCF 4.3, section 1.6.1)."""
+
+
+@dataclass(frozen=True)
+class Unsupported:
+    """An alternate allele that can't be written as bases.
+
+    Attributes:
+        number: of the allele, 1 for the first alternate.
+        reason: why; names the record.
+    """
+
+    number: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """The window around a site, and its alleles without the bases that all of them share.
+
+    Attributes:
+        chrom: the genome's own name of the sequence.
+        start, end: of the window, counted from 0, `end` not included.
+        bases: of the window, upper case; at the site, those of the record.
+        at: index in `bases` of the first base of `ref`.
+        ref: the reference allele; "" for an insertion.
+        alts: number -> alternate allele that can be written; "" for a deletion.
+        unsupported: the others.
+    """
+
+    chrom: str
+    start: int
+    end: int
+    bases: str
+    at: int
+    ref: str
+    alts: dict[int, str]
+    unsupported: tuple[Unsupported, ...] = ()
+
+    @property
+    def before(self) -> str:
+        return self.bases[: self.at]
+
+    @property
+    def after(self) -> str:
+        return self.bases[self.at + len(self.ref) :]
+
+
+def stretch_around(site: Site, genome: Genome, window: int) -> Stretch:
+    """Cuts `window` bases of the genome with the site in their middle.
+
+    The alleles that can be written first lose the bases that all of them share, in front and then at the end; the
+    window has `window // 2` bases before the middle of what is left, so a single-nucleotide variant stands at index
+    `window // 2`. At the end of a contig the window is clipped: it is shorter, and the site out of its middle.
+
+    Args:
+        window: bases in all, at least 1.
+
+    Raises:
+        DataError: the site lies outside its contig, or the genome reads other bases there than the record; names the
+            record, and says if the other strand would agree.
+        TaskError: a window without bases.
+    """
+    if window < 1:
+        raise TaskError(f"a window has at least 1 base, not {window}")
+    chrom, length = _contig(site, genome)
+    first = site.pos - 1
+    if not (site.ref and BASES.issuperset(site.ref)):
+        raise DataError(f"the reference allele {shown(site.ref)!r} is not a sequence of bases", where=describe(site))
+    if first < 0 or first + len(site.ref) > length:
+        what = f"position {site.pos:,} with {len(site.ref):,} bases is not within {chrom}, which has {length:,}"
+        raise DataError(what, where=describe(site), hint="wrong genome build?")
+    alts, unsupported = _writable(site)
+    front, back = _shared([site.ref, *alts.values()]) if alts else (0, 0)
+    ref = _cut(site.ref, front, back)
+    start = max(0, first + front + len(ref) // 2 - window // 2)
+    end = min(length, first + front + len(ref) // 2 - window // 2 + window)
+    low, high = min(start, first), max(end, first + len(site.ref))
+    read = genome.bases(chrom, low, high)
+    _check_reference(site, read[first - low : first - low + len(site.ref)])
+    read = read[: first - low] + site.ref + read[first - low + len(site.ref) :]
+    if len(ref) > window:
+        reason = f"{describe(site)}: {len(ref):,} bases are replaced, more than the window of {window:,} holds"
+        unsupported = [*unsupported, *(Unsupported(number, reason) for number in alts)]
+        alts = {}
+        front, ref = 0, ""
+    trimmed = {number: _cut(alt, front, back) for number, alt in alts.items()}
+    for number, alt in list(trimmed.items()):
+        if len(alt) > window:
+            reason = f"{describe(site)}: allele {number} has {len(alt):,} bases, more than the window of {window:,}"
+            unsupported = [*unsupported, Unsupported(number, reason)]
+            del trimmed[number]
+    bases = read[start - low : end - low]
+    return Stretch(chrom, start, end, bases, first + front - start, ref, trimmed, tuple(unsupported))
+
+
+def trim(ref: str, alt: str) -> tuple[int, str, str]:
+    """Two alleles without the bases that both share, and how many were taken off in front."""
+    front, back = _shared([ref, alt])
+    return front, _cut(ref, front, back), _cut(alt, front, back)
+
+
+def why_unwritable(allele: str) -> str | None:
+    """Why an alternate allele of a VCF file is no sequence of bases; None for one that is."""
+    if allele and BASES.issuperset(allele):
+        return None
+    if allele == "*":
+        return "the allele * (deleted with a site before it) has no sequence of its own"
+    if "[" in allele or "]" in allele or allele.startswith(".") or allele.endswith("."):
+        return f"the breakend {shown(allele)} joins two places of the genome"
+    if allele.startswith("<") and allele.endswith(">"):
+        return f"the symbolic allele {shown(allele)} has no sequence"
+    return f"the allele {shown(allele)!r} is not a sequence of bases"
+
+
+def _contig(site: Site, genome: Genome) -> tuple[str, int]:
+    try:
+        chrom = genome.contig(site.chrom)
+    except DataError as error:
+        raise DataError(error.what, where=describe(site), hint=error.hint) from None
+    return chrom, genome.lengths[chrom]
+
+
+def _writable(site: Site) -> tuple[dict[int, str], list[Unsupported]]:
+    alts: dict[int, str] = {}
+    unsupported = []
+    for number, alt in enumerate(site.alts, start=1):
+        reason = why_unwritable(alt)
+        if reason is None and (alt == site.ref or alt in alts.values()):
+            reason = f"the allele {shown(alt)} stands there twice"
+        if reason is None:
+            alts[number] = alt
+        else:
+            unsupported.append(Unsupported(number, f"{describe(site)}: {reason}"))
+    return alts, unsupported
+
+
+def _shared(alleles: Sequence[str]) -> tuple[int, int]:
+    """Bases that all alleles share: in front, then at the end of what is left."""
+    shortest = min(map(len, alleles))
+    front = next((i for i in range(shortest) if len({allele[i] for allele in alleles}) > 1), shortest)
+    left = shortest - front
+    back = next((i for i in range(left) if len({allele[-1 - i] for allele in alleles}) > 1), left)
+    return front, back
+
+
+def _cut(allele: str, front: int, back: int) -> str:
+    return allele[front : len(allele) - back]
+
+
+def _check_reference(site: Site, found: str) -> None:
+    if found == site.ref:
+        return
+    pairs = zip(found, site.ref, strict=True)
+    if all(read == said or said in CODES.get(read, "") for read, said in pairs):
+        return
+    what = f"the genome reads {shown(found)} at {site.chrom}:{site.pos}, the record says {shown(site.ref)}"
+    if reverse_complement(found) == site.ref:
+        hint = "the complement matches: the record is on the other strand"
+    else:
+        hint = "wrong genome build?"
+    raise DataError(what, where=describe(site), hint=hint)
