@@ -7,6 +7,7 @@
 
 The last two put several runs of a task together: mean, standard deviation and t-interval over seeds.
 Writes evaluation.json, .md and .csv and one table of answers per task; `mammal report` makes a page of them.
+What the folder holds of other tasks and parts stays.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ def run(argv: Sequence[str]) -> int:
 
 
 def _work(config: DictConfig) -> int:
+    from mammal.report.results import earlier_results
+
     if config.part not in PARTS:
         raise ConfigError(f"there is no part {config.part!r}", where="part", hint=did_you_mean(config.part, PARTS))
     if (config.bundle is None) == (config.runs is None):
@@ -41,16 +44,22 @@ def _work(config: DictConfig) -> int:
             "either bundle or runs must be given", where="mammal evaluate", hint="bundle=FOLDER or runs=[A,B,C]"
         )
     if config.runs is not None:
+        from mammal.commands.compare_runs import check_seeds_alone
         from mammal.commands.evaluate_runs import evaluate_runs, run_folders
 
         folders = run_folders(config.runs)
-        return _finish(evaluate_runs(folders, config), config.output or folders[0].parent / "seeds")
+        if config.same_config:
+            check_seeds_alone(folders)
+        output = Path(config.output or folders[0].parent / "seeds")
+        earlier = earlier_results(output)
+        return _finish(evaluate_runs(folders, config), earlier, output)
     model = open_model(config.bundle, config)
     names = [config.task] if config.task else list(model.tasks)
     if not names:
         raise ConfigError("this model comes without a task", where=str(config.bundle), hint="task=NAME")
-    results = [evaluate(model, name, config, depth_of(config)) for name in names]
-    return _finish(results, config.output or default_output(config.bundle))
+    output = Path(config.output or default_output(config.bundle))
+    earlier = earlier_results(output)
+    return _finish([evaluate(model, name, config, depth_of(config)) for name in names], earlier, output)
 
 
 def default_output(bundle: str) -> Path:
@@ -105,9 +114,9 @@ def _check_split(model: Mammal, name: str, found: str) -> None:
         )
 
 
-def _finish(results: Sequence[TaskResult], output: str | Path) -> int:
-    """The table to stdout; everything into the folder."""
-    from mammal.report.results import save_results
+def _finish(results: Sequence[TaskResult], earlier: Sequence[TaskResult], output: Path) -> int:
+    """The table to stdout; everything into the folder, beside what it held of other tasks and parts."""
+    from mammal.report.results import save_results, with_earlier
     from mammal.report.tables import contenders_table, save_tables, title
 
     for result in results:
@@ -115,6 +124,11 @@ def _finish(results: Sequence[TaskResult], output: str | Path) -> int:
         header, rows = contenders_table(result)
         console.table(rows, header)
         console.out()
-    save_tables(results, Path(output))
-    console.note(f"written: {save_results(results, Path(output))}")
+    new = {(result.task, result.part) for result in results}
+    for result in earlier:
+        done = "replaced" if (result.task, result.part) in new else "kept beside it"
+        console.note(f"{done}: the earlier figures of {result.task} on {result.part}")
+    every = with_earlier(results, earlier)
+    save_tables(every, output)
+    console.note(f"written: {save_results(every, output)}")
     return 0

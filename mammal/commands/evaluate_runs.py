@@ -74,7 +74,7 @@ def _of_run(folder: Path, config: DictConfig) -> dict[str, TaskResult]:
     kept = next((f for f in (folder / EVALUATION, folder) if (f / results.FILE).is_file()), None)
     if kept is not None and config.limit is None:
         found = {result.task: result for result in results.load_results(kept) if result.part == config.part}
-        if found:
+        if found and config.task in (None, *found):
             return found
     console.note(f"evaluating {folder / BUNDLE}")
     model = open_model(folder / BUNDLE, config)

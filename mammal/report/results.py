@@ -129,15 +129,38 @@ class TaskResult:
     def ours(self) -> Contender:
         return self.contenders[0]
 
+    @property
+    def title(self) -> str:
+        """The task as a heading says it, with the part where that is not test."""
+        return self.task.replace("_", " ") + ("" if self.part == "test" else f", {self.part} rows")
+
 
 def save_results(results: Sequence[TaskResult], folder: Path) -> Path:
-    """Write `evaluation.json` and `answers_TASK.csv` into `folder`; returns the former."""
+    """Write `evaluation.json` and a table of answers for each result into `folder`; returns the former.
+
+    What is in the folder and not among `results` is no longer listed: `with_earlier` keeps it.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     for result in results:
-        result.answers.to_csv(_answers(folder, result.task), index=False)
+        result.answers.to_csv(folder / _answers(result), index=False)
     file = folder / FILE
     file.write_text(json.dumps({"tasks": [_plain(result) for result in results]}, indent=2) + "\n", encoding="utf-8")
     return file
+
+
+def earlier_results(folder: Path) -> list[TaskResult]:
+    """The results that lie in a folder; none where it holds no evaluation.
+
+    Raises:
+        DataError: they are damaged.
+    """
+    return load_results(folder) if (folder / FILE).is_file() else []
+
+
+def with_earlier(results: Sequence[TaskResult], earlier: Sequence[TaskResult]) -> list[TaskResult]:
+    """Both, earlier ones first; of a task and part that both judged, the new result alone, in the place of the old."""
+    by_rows = {(result.task, result.part): result for result in (*earlier, *results)}
+    return list(by_rows.values())
 
 
 def load_results(folder: Path) -> list[TaskResult]:
@@ -148,7 +171,7 @@ def load_results(folder: Path) -> list[TaskResult]:
     """
     try:
         declared = json.loads((folder / FILE).read_text(encoding="utf-8"))["tasks"]
-        return [_from_plain(task, _read_answers(_answers(folder, task["task"]))) for task in declared]
+        return [_from_plain(task, folder) for task in declared]
     except FileNotFoundError as error:
         raise DataError("no evaluation here", where=str(error.filename), hint="mammal evaluate writes one") from error
     except (json.JSONDecodeError, KeyError, TypeError) as error:
@@ -157,22 +180,20 @@ def load_results(folder: Path) -> list[TaskResult]:
 
 def as_metrics(results: Sequence[TaskResult]) -> dict[str, Any]:
     """The figures as a bundle keeps them in `metrics.json`: task -> part -> split and each contender's estimates."""
-    return {
-        result.task: {
-            result.part: {
-                "split": result.split,
-                "split_hash": result.split_hash,
-                "rows": result.rows[result.part],
-                "unit": result.unit or None,
-                "leaking_rows": result.leakage.get(result.part),
-                **{
-                    contender.name: {name: [e.value, e.low, e.high] for name, e in contender.estimates.items()}
-                    for contender in result.contenders
-                },
-            }
+    figures: dict[str, Any] = {}
+    for result in results:
+        figures.setdefault(result.task, {})[result.part] = {
+            "split": result.split,
+            "split_hash": result.split_hash,
+            "rows": result.rows[result.part],
+            "unit": result.unit or None,
+            "leaking_rows": result.leakage.get(result.part),
+            **{
+                contender.name: {name: [e.value, e.low, e.high] for name, e in contender.estimates.items()}
+                for contender in result.contenders
+            },
         }
-        for result in results
-    }
+    return figures
 
 
 def spoken(name: str) -> str:
@@ -205,8 +226,9 @@ ROUNDING = 1e-12
 """What is smaller is a zero that sums left behind."""
 
 
-def _answers(folder: Path, task: str) -> Path:
-    return folder / f"answers_{task}.csv"
+def _answers(result: TaskResult) -> str:
+    """Name of the file of its answers, by task and part."""
+    return f"answers_{result.task}.csv" if result.part == "test" else f"answers_{result.task}.{result.part}.csv"
 
 
 def _read_answers(file: Path) -> pd.DataFrame:
@@ -222,7 +244,7 @@ def _read_answers(file: Path) -> pd.DataFrame:
 
 def _plain(result: TaskResult) -> dict[str, Any]:
     """The result as JSON writes it: NaN, which JSON lacks, as null."""
-    kept = {name: value for name, value in vars(result).items() if name != "answers"}
+    kept = vars(result) | {"answers": _answers(result)}
     kept["contenders"] = [asdict(contender) for contender in result.contenders]
     kept["shifts"] = [asdict(shift) for shift in result.shifts]
     kept["reliability"] = {target: asdict(found) for target, found in result.reliability.items()}
@@ -237,8 +259,9 @@ def _without_nan(node: Any) -> Any:
     return None if isinstance(node, float) and isnan(node) else node
 
 
-def _from_plain(declared: Mapping[str, Any], answers: pd.DataFrame) -> TaskResult:
+def _from_plain(declared: Mapping[str, Any], folder: Path) -> TaskResult:
     rest = dict(declared)
+    answers = folder / rest.pop("answers", f"answers_{rest['task']}.csv")
     contenders = [
         Contender(
             c["name"],
@@ -257,7 +280,7 @@ def _from_plain(declared: Mapping[str, Any], answers: pd.DataFrame) -> TaskResul
         not_answered=not_answered,
         shifts=shifts,
         reliability=reliability,
-        answers=answers,
+        answers=_read_answers(answers),
     )
 
 

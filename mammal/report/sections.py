@@ -73,7 +73,7 @@ def overview(results: Sequence[TaskResult]) -> Section:
         points = {spoken(name): (e.value, e.low, e.high) for name, e in known}
         unit = f" / {result.unit}" if result.unit and metric in ("mae", "rmse") else ""
         if points:
-            drawn.append(figure(plots.forest(f"{result.task.replace('_', ' ')}: {metric.upper()}{unit}", points)))
+            drawn.append(figure(plots.forest(f"{result.title}: {metric.upper()}{unit}", points)))
     return Section("At a glance", figures(drawn))
 
 

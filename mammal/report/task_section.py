@@ -39,7 +39,7 @@ def task_section(result: TaskResult) -> Section:
             heading("Held-out rows without an answer"),
             table(["row", "reason"], rows, kinds=["number", "reason"]),
         ]
-    return Section(result.task.replace("_", " "), "".join(parts))
+    return Section(result.title, "".join(parts))
 
 
 def _leaks(result: TaskResult) -> str:

@@ -11,11 +11,23 @@ import pandas as pd
 import pytest
 
 from mammal.cli import main
+from mammal.commands.compare_runs import check_seeds_alone
 from mammal.commands.evaluate import default_output
 from mammal.commands.evaluate_runs import run_folders
 from mammal.errors import ConfigError, DataError
 from mammal.report.reliability import reliability
-from mammal.report.results import OURS, Contender, Estimate, Shift, TaskResult, load_results, save_results
+from mammal.report.results import (
+    OURS,
+    Contender,
+    Estimate,
+    Shift,
+    TaskResult,
+    as_metrics,
+    earlier_results,
+    load_results,
+    save_results,
+    with_earlier,
+)
 from mammal.report.seeds import combine, estimate_over_seeds, standing
 from mammal.report.tables import CSV, MARKDOWN, contenders_table
 from mammal.report.task_section import task_section
@@ -125,6 +137,31 @@ def test_answers_called_none_survive_their_file_and_so_do_none_at_all(tmp_path: 
     assert task_section(load_results(tmp_path)[0]).body
 
 
+def test_another_part_or_task_stands_beside_what_the_folder_holds(tmp_path: Path):
+    valid = replace(result(0.7), part="valid", rows={"valid": 40}, answers=result(0).answers.iloc[:3])
+    save_results([result(0.8)], tmp_path)
+    save_results(with_earlier([valid], earlier_results(tmp_path)), tmp_path)
+    save_results(with_earlier([replace(result(0.6), task="other")], earlier_results(tmp_path)), tmp_path)
+    again = [replace(result(0.9), about="judged again")]
+    save_results(with_earlier(again, earlier_results(tmp_path)), tmp_path)
+    found = {(r.task, r.part): r for r in load_results(tmp_path)}
+    assert list(found) == [("toy", "test"), ("toy", "valid"), ("other", "test")]
+    assert found["toy", "test"].about == "judged again" and found["toy", "valid"].ours.estimates["rmse"].value == 0.7
+    assert [len(r.answers) for r in found.values()] == [40, 3, 40]
+    assert len({task_section(r).anchor for r in found.values()}) == 3, "each has its own place on a page"
+    figures = as_metrics(list(found.values()))
+    assert set(figures["toy"]) == {"test", "valid"}
+
+
+def test_an_evaluation_written_without_the_name_of_its_answers_is_read(tmp_path: Path):
+    save_results([result(0.8)], tmp_path)
+    file = tmp_path / "evaluation.json"
+    told = json.loads(file.read_text())
+    del told["tasks"][0]["answers"]
+    file.write_text(json.dumps(told))
+    assert len(load_results(tmp_path)[0].answers) == 40
+
+
 def test_page_of_a_task_tells_how_far_to_trust_it():
     body = task_section(result(0.8)).body
     assert "87.5%" in body and "tautomer" in body and "12 of 40" in body
@@ -174,9 +211,12 @@ def test_evaluate_one_bundle_then_several_runs(toy_bundle: Path, capsys, monkeyp
 
     recorded = {"toy": {"test": {"split_hash": "f" * 64}}}
     (toy_bundle / "a" / "bundle" / "metrics.json").write_text(json.dumps(recorded))
-    few = ["baselines=false", "sensitivity=0", "part=valid", "output=valid"]
+    few = ["baselines=false", "sensitivity=0", "part=valid"]
     assert main(["evaluate", f"bundle={toy_bundle}/a/bundle", *words, *few]) == 0
-    assert "not the split it was trained with" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "not the split it was trained with" in said and "kept beside it: the earlier figures of toy on test" in said
+    assert [r.part for r in load_results(folder)] == ["test", "valid"]
+    assert set(pd.read_csv(folder / CSV)["part"]) == {"test", "valid"}
 
     assert main(["evaluate", f"runs={toy_bundle}/*", *words, "output=both"]) == 0
     out = capsys.readouterr().out
@@ -190,6 +230,40 @@ def test_evaluate_one_bundle_then_several_runs(toy_bundle: Path, capsys, monkeyp
 def test_an_evaluation_lies_beside_its_bundle_but_not_in_the_package_or_a_cache(tiny_bundle: Path):
     assert default_output(str(tiny_bundle)) == tiny_bundle.parent / "evaluation"
     assert default_output("owner/name") == Path("evaluation")
+
+
+def kept_run(folder: Path, **settings: object) -> Path:
+    """The folder of a run with what training keeps of its configuration."""
+    config = {"name": folder.name, "seed": 1, "output": str(folder), "optim": {"lr": 0.001}, "task": {"name": "toy"}}
+    (folder / "config").mkdir(parents=True)
+    (folder / "config" / "config.yaml").write_text(json.dumps(config | settings))
+    return folder
+
+
+def test_runs_that_differ_in_more_than_their_seed_are_refused(tmp_path: Path):
+    first = kept_run(tmp_path / "a")
+    check_seeds_alone([first, kept_run(tmp_path / "b", seed=2, paths={"data": "elsewhere"})])
+    other = kept_run(tmp_path / "c", seed=3, optim={"lr": 0.1, "warmup": 5})
+    with pytest.raises(ConfigError) as refused:
+        check_seeds_alone([first, other])
+    assert "optim.lr is 0.1, not 0.001; optim.warmup is 5, not absent" in str(refused.value).replace("\n", " ")
+    with pytest.raises(ConfigError, match="has the seed of"):
+        check_seeds_alone([first, kept_run(tmp_path / "d")])
+    (tmp_path / "e").mkdir()
+    check_seeds_alone([first, tmp_path / "e"])
+    (first / "config" / "config.yaml").write_text("a: [")
+    with pytest.raises(DataError, match="no configuration of a run"):
+        check_seeds_alone([first, other])
+
+
+def test_evaluate_refuses_runs_of_several_settings_unless_told(tmp_path: Path, capsys):
+    for name, rate in (("a", 0.001), ("b", 0.1)):
+        run = kept_run(tmp_path / name, seed=name, optim={"lr": rate})
+        save_results([result(0.8)], run / "evaluation")
+    words = ["evaluate", f"runs={tmp_path}/*", "baselines=false"]
+    assert main(words) == 2
+    assert "differs from" in capsys.readouterr().err
+    assert main([*words, "same_config=false"]) == 0
 
 
 def test_neither_or_both_of_bundle_and_runs_is_wrong_use(capsys):
