@@ -211,11 +211,19 @@ def _save(
         },
         command=_command(config),
     )
-    metrics = _finite({**as_metrics(results), "seed": config.seed})
+    splits = {name: {"test": _split_of(d)} for name, d in data.items()}
+    metrics = _finite({**splits, **as_metrics(results), "seed": config.seed})
     folder, tasks = output / "bundle", [d.task for d in data.values()]
     adaptation = adapt.record(model, config, folder)
     delta = config.adapt.save == "adapters"
     return save_bundle(folder, model, tokenizer, tasks, metrics, card, adaptation=adaptation, delta=delta)
+
+
+def _split_of(data: TaskData) -> dict[str, Any]:
+    """What the bundle says of test rows that were not judged: enough to tell whether another run had the same ones."""
+    record = data.record
+    told = {"split": record.split.how, "split_hash": record.split.hash, "rows": len(data.rows["test"])}
+    return told | {"leaking_rows": record.leakage.get("test")}
 
 
 def _command(config: DictConfig) -> str:

@@ -43,6 +43,15 @@ def test_fitted_scale_is_in_the_bundle(toy):
     assert values.between(-1, 2).all()  # the toy numbers lie between 0 and 1
 
 
+def test_a_bundle_knows_its_split_though_its_test_rows_were_not_judged(toy, tmp_path):
+    result = train(toy("task=toy_regression", *QUICK, "test=false"))
+    split = json.loads((tmp_path / "run" / "splits.json").read_text())["toy_regression"]
+    told = mammal.load(result.bundle).metrics["toy_regression"]["test"]
+    assert told["split_hash"] == split["hash"] and told["split"] == split["how"]
+    assert told["rows"] == split["rows"]["test"] and "MAMMAL" not in told
+    assert split["hash"] in (result.bundle / "README.md").read_text()
+
+
 def test_two_runs_of_one_seed_are_equal(toy, tmp_path):
     def weights(name, seed):
         result = train(toy("task=toy_regression", *QUICK, "test=false", f"output={tmp_path / name}", f"seed={seed}"))
