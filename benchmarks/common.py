@@ -24,6 +24,7 @@ CACHE_VARIABLE = "MAMMAL_BENCH_CACHE"
 INPUTS_VARIABLE = "MAMMAL_BENCH_INPUTS"
 TOKENIZER_VARIABLE = "MAMMAL_BENCH_TOKENIZER"
 CLOCK_VARIABLE = "MAMMAL_BENCH_CLOCK"
+DATA_VARIABLE = "MAMMAL_DATA"
 
 MEASURED = "side by side"
 PUBLISHED = "published figure, another machine"
@@ -38,6 +39,7 @@ class Options:
         inputs: JSON file with the lists `dti` (pairs), `bbbp` and `loop` (SMILES); None: inputs made from a seed.
         tokenizer: folder in the published format; None: our own vocabulary.
         peer: "auto" (install the published package if that works), "none", or the path of a Python that has it.
+        data: folder of local copies of data sets, as the tasks read them; None: made from a seed.
         smoke: tiny shapes and few inputs, to see that a script runs.
         rounds: how often the two sides of a ratio take turns.
         rows: also write the rows to this file, as JSON.
@@ -47,6 +49,7 @@ class Options:
     inputs: Path | None = None
     tokenizer: Path | None = None
     peer: str = "auto"
+    data: Path | None = None
     smoke: bool = False
     rounds: int = 3
     rows: Path | None = None
@@ -62,7 +65,7 @@ class Row:
         measured, target: the figure that is judged, in words.
         met: whether the target is met; None where it does not apply to this machine.
         equal: how far the two outputs are apart.
-        source: `MEASURED` or `PUBLISHED`.
+        source: `MEASURED`, `PUBLISHED`, or what else the published side is known from.
     """
 
     what: str
@@ -97,11 +100,12 @@ def options(description: str) -> Options:
     parser.add_argument("--inputs", type=Path, default=_path(INPUTS_VARIABLE), help=f"JSON file (or {INPUTS_VARIABLE})")
     parser.add_argument("--tokenizer", type=Path, default=_path(TOKENIZER_VARIABLE), help=f"or {TOKENIZER_VARIABLE}")
     parser.add_argument("--peer", default="auto", help="auto, none, or a Python with the published package")
+    parser.add_argument("--data", type=Path, default=_path(DATA_VARIABLE), help=f"data folder (or {DATA_VARIABLE})")
     parser.add_argument("--smoke", action="store_true", help="tiny shapes, to see that it runs")
     parser.add_argument("--rounds", type=int, default=3, help="turns of each side")
     parser.add_argument("--rows", type=Path, help="also write the rows to this file, as JSON")
     chosen = parser.parse_args()
-    for name in ("inputs", "tokenizer"):
+    for name in ("inputs", "tokenizer", "data"):
         given = getattr(chosen, name)
         if given is not None and not given.exists():
             parser.error(f"--{name}: {given} does not exist")

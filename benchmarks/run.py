@@ -1,4 +1,4 @@
-"""Runs every speed benchmark and writes one table to `docs/benchmarks.md`.
+"""Runs every benchmark and writes its tables, speed and vocabularies, to `docs/benchmarks.md`.
 
     python benchmarks/run.py                          installs the published package beside us and measures both
     python benchmarks/run.py --peer none              without it: against its published figures
@@ -13,12 +13,14 @@ import json
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from common import Row, counts_processor_time, markdown, options, progress
 from machine import describe
 
-SCRIPTS = ("bench_start", "bench_tokenizer", "bench_load", "bench_dti", "bench_classify", "bench_generate")
+SPEED = ("bench_start", "bench_tokenizer", "bench_load", "bench_dti", "bench_classify", "bench_generate")
+DNA_AND_NAMES = ("bench_dna", "bench_names")
 PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
 
 HEADING = """# Benchmarks
@@ -33,12 +35,41 @@ Machine: {machine} Jobs are timed by {clock}.
 Inputs: {inputs}; tokenizer: {tokenizer}.
 
 """
+SECOND_HEADING = """
+
+## DNA and names
+
+Tokens of DNA with variants and of IUPAC names beside the published vocabularies, and how fast windows come from a
+variant file. Windows: {windows}.
+
+"""
 
 
 def main() -> int:
     chosen = options(__doc__)
-    rows, failed = [], []
-    for script in SCRIPTS:
+    (speed, failed), (vocabularies, failed_too) = run_scripts(SPEED), run_scripts(DNA_AND_NAMES)
+    heading = HEADING.format(
+        rounds=chosen.rounds,
+        machine=describe(),
+        clock="processor time" if counts_processor_time() else "the wall clock",
+        inputs="given with `--inputs`" if chosen.inputs else "made from a seed",
+        tokenizer="the published one" if chosen.tokenizer else "our own vocabulary",
+    )
+    second = SECOND_HEADING.format(windows="public sets in `--data`" if chosen.data else "made from a seed")
+    page = heading + markdown(speed) + second + markdown(vocabularies)
+    print(page)
+    complete = not failed and not failed_too
+    if complete and not chosen.smoke:
+        PAGE.write_text(page + "\n", encoding="utf-8")
+        progress(f"Written to {PAGE}")
+    return 0 if complete else 1
+
+
+def run_scripts(scripts: Sequence[str]) -> tuple[list[Row], list[str]]:
+    """Rows of some benchmarks, and the names of those that failed."""
+    rows: list[Row] = []
+    failed: list[str] = []
+    for script in scripts:
         progress(f"== {script}")
         try:
             rows += (measured := run_script(script))
@@ -46,18 +77,7 @@ def main() -> int:
         except subprocess.CalledProcessError as error:
             progress(f"{script} failed with code {error.returncode}")
             failed.append(script)
-    page = HEADING.format(
-        rounds=chosen.rounds,
-        machine=describe(),
-        clock="processor time" if counts_processor_time() else "the wall clock",
-        inputs="given with `--inputs`" if chosen.inputs else "made from a seed",
-        tokenizer="the published one" if chosen.tokenizer else "our own vocabulary",
-    )
-    print(page + markdown(rows))
-    if not chosen.smoke and not failed:
-        PAGE.write_text(page + markdown(rows) + "\n", encoding="utf-8")
-        progress(f"Written to {PAGE}")
-    return 1 if failed else 0
+    return rows, failed
 
 
 def run_script(script: str) -> list[Row]:
