@@ -33,13 +33,19 @@ def predict_rows(
     encoder: Encoder | None = None,
     pace: Pace | None = None,
     progress: Progress | None = None,
+    ranks: int = 1,
 ) -> list[Prediction]:
-    """One prediction for each row, in order; `row_id` is its position. A row that can't be read has an `error`."""
+    """One prediction for each row, in order; `row_id` is its position. A row that can't be read has an `error`.
+
+    Args:
+        ranks: generation by beam search: answers of a row, the others as its `runners_up`.
+    """
     encoder = encoder or TaskEncoder(task)
     if task.target_is_text:
-        generated = generate_rows(model, encoder, rows, declared_generation(task), pace=pace, progress=progress)
+        how = replace(declared_generation(task), num_return_sequences=ranks)
+        generated = generate_rows(model, encoder, rows, how, pace=pace, progress=progress)
         return [
-            Prediction(row_id, error=given.reason) if isinstance(given, Refused) else spelt(task, row_id, given[0])
+            Prediction(row_id, error=given.reason) if isinstance(given, Refused) else _ranked(task, row_id, given)
             for row_id, given in enumerate(generated)
         ]
 
@@ -47,7 +53,7 @@ def predict_rows(
         batch = batch.to(model.device)
         return task.decode(model(batch), batch)
 
-    answers = _run(model, rows, encoder, answer, pace, progress)
+    answers = run(model, rows, encoder, answer, pace, progress)
     return [
         Prediction(row_id, error=given.reason) if isinstance(given, Refused) else replace(given, row_id=row_id)
         for row_id, given in enumerate(answers)
@@ -82,7 +88,7 @@ def embed_rows(
             return [h[m].cpu().numpy() for h, m in zip(hidden_BLW, batch.mask_BL, strict=True)]
         return list(_pooled(hidden_BLW, batch, pooling, tags_T).cpu().numpy())
 
-    return _run(model, rows, encoder, answer, pace, progress)
+    return run(model, rows, encoder, answer, pace, progress)
 
 
 def score_rows(
@@ -102,7 +108,7 @@ def score_rows(
             scores_D = scores_D.new_zeros(len(batch)).index_add(0, batch.decoder_rows_D, scores_D)
         return scores_D.cpu().tolist()
 
-    return _run(model, rows, encoder, answer, pace, progress)
+    return run(model, rows, encoder, answer, pace, progress)
 
 
 @dataclass(frozen=True)
@@ -139,7 +145,7 @@ def generate_rows(
         drawn = replace(config, num_return_sequences=count, seed=derived_seed(config.seed, number))
         narrow = replace(pace, rows=max(1, pace.rows // max(count, config.num_beams)))
         last = progress if number == len(rounds) - 1 else None
-        made = _run(model, rows, encoder, _drawing(model, drawn), narrow, last, merge=not config.do_sample)
+        made = run(model, rows, encoder, _drawing(model, drawn), narrow, last, merge=not config.do_sample)
         for i, (held, given) in enumerate(zip(collected, made, strict=True)):
             collected[i] = given if isinstance(given, Refused) or isinstance(held, Refused) else held + given
     return collected
@@ -163,6 +169,12 @@ def _sample(made: Generated, row: int, number: int) -> Sample:
     return Sample(tuple(made.ids_list[row][number].tolist()), made.scores[row][number], values)
 
 
+def _ranked(task: Task, row_id: int, samples: Sequence[Sample]) -> Prediction:
+    """What the best sequence says, and after it what the others do."""
+    best, *others = (spelt(task, row_id, sample) for sample in samples)
+    return replace(best, runners_up=tuple(others))
+
+
 def spelt(task: Task, row_id: int, sample: Sample) -> Prediction:
     """What a generated sequence says, in the user's terms."""
     return task.decode_generated(sample.ids, row_id, sample.score, sample.values)
@@ -182,7 +194,7 @@ def declared_generation(task: Task) -> GenerationConfig:
     )
 
 
-def _run(
+def run(
     model: MammalModel,
     rows: Sequence[Row],
     encoder: Encoder,
@@ -192,6 +204,7 @@ def _run(
     *,
     merge: bool = True,
 ) -> list:
+    """Walks the rows (`mammal.walk`) with the model in evaluation mode and without gradients."""
     was_training = model.training
     if was_training:
         model.eval()

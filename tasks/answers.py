@@ -5,6 +5,7 @@ Shapes: N rows that have both truth and answer, C classes.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -21,6 +22,8 @@ class Answers:
         truth_N, answer_N: numbers (regression), class indices (classification) or texts (generation).
         probability_NC: classification: probability of every class.
         rows_N: numbers of the rows, which the bootstrap draws for all columns of a task at once; None: 0 to N - 1.
+        ranked_N: generation: the texts of a row, best first, `answer_N` among them; None: one alone was asked for.
+        asked_N: generation: SMILES of the molecule that the row's prompt reads; None where it does not read just one.
         censored: rows left out because the truth is known to be above or below a number, no more.
     """
 
@@ -28,6 +31,8 @@ class Answers:
     answer_N: np.ndarray
     probability_NC: np.ndarray | None = None
     rows_N: np.ndarray | None = None
+    ranked_N: np.ndarray | None = None
+    asked_N: np.ndarray | None = None
     censored: int = 0
 
     def __len__(self) -> int:
@@ -50,6 +55,20 @@ class Answers:
             self,
             truth_N=self.truth_N[picked],
             answer_N=self.answer_N[picked],
-            probability_NC=None if self.probability_NC is None else self.probability_NC[picked],
+            probability_NC=_at(self.probability_NC, picked),
             rows_N=self.numbers_N[picked],
+            ranked_N=_at(self.ranked_N, picked),
+            asked_N=_at(self.asked_N, picked),
         )
+
+
+def object_array(values: Sequence[object]) -> np.ndarray:
+    """One cell for each value, tuples of equal length among them, which NumPy would make a matrix of."""
+    array_N = np.empty(len(values), dtype=object)
+    for row, value in enumerate(values):
+        array_N[row] = value
+    return array_N
+
+
+def _at(values: np.ndarray | None, picked: np.ndarray) -> np.ndarray | None:
+    return None if values is None else values[picked]

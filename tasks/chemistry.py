@@ -17,6 +17,9 @@ import numpy as np
 
 from mammal.tasks.errors import DataError
 
+_MARKS = re.compile(r"[@/\\]|\[\d")
+"""What a canonical SMILES holds of stereo (`@`, `/`, `\\`) and of isotopes (`[13C]`)."""
+
 
 def standardise(smiles: str, how: str, column: str = "smiles") -> str:
     """A SMILES as the model is to read it.
@@ -39,6 +42,17 @@ def standardise(smiles: str, how: str, column: str = "smiles") -> str:
 def canonical_or_none(smiles: str) -> str | None:
     """Canonical SMILES, None where RDKit can't parse it or it holds no atom."""
     return _canonical(smiles) or None
+
+
+def flat_or_none(smiles: str) -> str | None:
+    """Canonical SMILES without stereo and isotopes, so that stereoisomers share it; None where RDKit can't parse it."""
+    from rdkit import Chem
+
+    canonical = _canonical(smiles)
+    if not canonical or not _MARKS.search(canonical):
+        return canonical or None
+    bare = Chem.MolToSmiles(parse(canonical), isomericSmiles=False)
+    return _canonical(bare)  # once more: a deuterium was an atom of its own, the hydrogen that it becomes is none
 
 
 def inchikey_or_none(smiles: str) -> str | None:

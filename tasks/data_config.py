@@ -34,13 +34,13 @@ class DataConfig:
         path: one file; relative paths are looked up from the working directory, then below `paths.data`.
         files: files by part (`train`, `valid`, `test`) where the split comes as separate files.
         columns: template column -> column of the file, where they differ.
-        split: `given`, `fold`, `random`, `scaffold`, `cluster`, `cold`, `time`, `group`, or `deepchem:NAME` (any
-            splitter class of deepchem).
+        split: `given`, `fold`, `random`, `scaffold`, `molecule`, `cluster`, `cold`, `time`, `group`, or `deepchem:NAME`
+            (any splitter class of deepchem).
         split_column: the column that a split goes by. `given`: it says train, valid or test; default: one that is
             called like a split (`split`, `set`, `partition` …). `fold`: the fold of each row. `time`: years or ISO
             dates. `group`: rows of equal value stay together.
-        split_on: the column (text) or columns (list) that scaffold, cluster, cold and deepchem splits look at.
-            Default: the first molecule, for cluster the first sequence; for cold all molecules and sequences. Several
+        split_on: the column (text) or columns (list) that scaffold, molecule, cluster, cold and deepchem splits look
+            at. Default: the first molecule, for cluster the first sequence; for cold all molecules and sequences. Several
             make sense for cold only: `[drug, target]` makes both of every test pair new.
         split_file: a split that a run saved (`splits/TASK.json.gz`), used in place of `split`; its hash and its table
             are checked.
@@ -55,6 +55,9 @@ class DataConfig:
         leakage: what to do about valid and test rows whose inputs a training row has, too, by canonical SMILES or
             exact text: `report`, `refuse` (an error), or `drop` (they are left out, and counted).
         limit: read only this many rows, for a quick look.
+        window: bases that are kept around the variant of DNA text, and cut around each record of a VCF file.
+        window_shift: DNA text: move the window by up to so many bases, drawn by content, so that the variant does not
+            always stand in the middle.
     """
 
     source: str = "file"
@@ -76,6 +79,8 @@ class DataConfig:
     identity: float = 0.5
     leakage: str = "report"
     limit: int | None = None
+    window: int | None = None
+    window_shift: int = 0
 
 
 def check_data(data: DataConfig, where: str | None) -> None:
@@ -91,6 +96,10 @@ def check_data(data: DataConfig, where: str | None) -> None:
         raise TaskError(f"data.valid_share must be a share below 1, not {data.valid_share:g}", where=where)
     if not 0 < data.identity <= 1:
         raise TaskError(f"data.identity must be above 0 and at most 1, not {data.identity:g}", where=where)
+    if data.window is not None and data.window < 1:
+        raise TaskError(f"data.window must be at least one base, not {data.window}", where=where)
+    if data.window_shift < 0:
+        raise TaskError(f"data.window_shift must not be negative, but is {data.window_shift}", where=where)
     named = [data.split_on] if isinstance(data.split_on, str) else data.split_on
     if named is not None and not (isinstance(named, list) and named and all(isinstance(c, str) for c in named)):
         what = f"data.split_on must be a column or a list of columns, not {data.split_on!r}"

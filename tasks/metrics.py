@@ -12,7 +12,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from mammal.tasks import class_metrics, text_metrics, value_metrics
+from mammal.tasks import class_metrics, name_metrics, text_metrics, value_metrics
 from mammal.tasks.answers import Answers, Holds
 from mammal.tasks.errors import TaskError
 from mammal.tokenization.errors import did_you_mean
@@ -30,12 +30,17 @@ class Metric:
         of: its value; NaN where it is undefined (one class only, no rows).
         reads: answers of which sort.
         resamples: False: rows drawn twice would count against it, so it has no bootstrap interval.
+        ranks: answers of a row that it looks at.
+        by_row: what each row contributes where the metric is a mean over rows, float64 [N], NaN where a row can't be
+            judged: answers are then looked at once, and rows are drawn from these figures.
     """
 
     of: Callable[[Answers], float]
     reads: Holds
     higher_is_better: bool = True
     resamples: bool = True
+    ranks: int = 1
+    by_row: Callable[[Answers], np.ndarray] | None = None
 
 
 def evaluate(names: Sequence[str], answers: Mapping[str, Answers]) -> dict[str, float]:
@@ -122,12 +127,39 @@ def _resampled(metric: Metric, answers: Mapping[str, Answers], samples: int, see
     cuts = np.cumsum([len(a) for a in answers.values()])[:-1]
     rows_N = dict(zip(answers, np.split(places, cuts), strict=True))
     rng, rows = np.random.default_rng(seed), int(places.max()) + 1
+    judges = {column: _judge(metric, a) for column, a in answers.items()}
     draws: dict[str, list[float]] = {column: [] for column in answers}
     for _ in range(samples):
         times = np.bincount(rng.integers(rows, size=rows), minlength=rows)
-        for column, a in answers.items():
-            draws[column].append(metric.of(a.take(np.repeat(np.arange(len(a)), times[rows_N[column]]))))
+        for column, judge in judges.items():
+            draws[column].append(judge(times[rows_N[column]]))
     return {column: np.array(values) for column, values in draws.items()}
+
+
+def _judge(metric: Metric, a: Answers) -> Callable[[np.ndarray], float]:
+    """The metric of the answers as a function of how often each row is drawn, int64 [N]."""
+    if metric.by_row is None:
+        return lambda times_N: metric.of(a.take(np.repeat(np.arange(len(a)), times_N)))
+    found_N = metric.by_row(a)
+    known_N = ~np.isnan(found_N)
+    values_N = np.where(known_N, found_N, 0.0)
+
+    def judge(times_N: np.ndarray) -> float:
+        counted = int(times_N[known_N].sum())
+        return float(values_N @ times_N) / counted if counted else float("nan")
+
+    return judge
+
+
+def _mean(by_row: Callable[[Answers], np.ndarray], ranks: int = 1) -> Metric:
+    """A metric of texts that is the mean over the rows for which it is defined."""
+
+    def of(a: Answers) -> float:
+        found_N = by_row(a)
+        known_N = found_N[~np.isnan(found_N)]
+        return float(known_N.mean()) if len(known_N) else float("nan")
+
+    return Metric(of, "texts", ranks=ranks, by_row=by_row)
 
 
 _UNKNOWN = np.full(1, np.nan)
@@ -171,8 +203,14 @@ METRICS: dict[str, Metric] = {
     "pearson": Metric(value_metrics.pearson, "numbers"),
     "spearman": Metric(value_metrics.spearman, "numbers"),
     "ci": Metric(value_metrics.ci, "numbers"),
-    "exact_match": Metric(text_metrics.exact_match, "texts"),
-    "molecule_match": Metric(text_metrics.molecule_match, "texts"),
-    "validity": Metric(text_metrics.validity, "texts"),
+    "exact_match": _mean(text_metrics.exact_match),
+    "molecule_match": _mean(text_metrics.molecule_match),
+    "top5_exact_match": _mean(text_metrics.top5_exact_match, text_metrics.RANKS),
+    "top5_molecule_match": _mean(text_metrics.top5_molecule_match, text_metrics.RANKS),
+    "validity": _mean(text_metrics.validity),
+    "morgan_similarity": _mean(text_metrics.morgan_similarity),
+    "maccs_similarity": _mean(text_metrics.maccs_similarity),
+    "opsin_match": _mean(name_metrics.opsin_match),
+    "opsin_validity": _mean(name_metrics.opsin_validity),
     "uniqueness": Metric(text_metrics.uniqueness, "texts", resamples=False),
 }

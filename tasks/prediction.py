@@ -23,6 +23,7 @@ class Prediction:
         score: generation: log-likelihood of `text`.
         by_target: tasks with several target columns: the answer for each column; `value`, `label`, `probability` and
             `interval` are then None, `text` is the whole text.
+        runners_up: generation: the next best answers, best first, where several were asked for.
         error: why this row has no answer; every other field is then None.
     """
 
@@ -35,6 +36,7 @@ class Prediction:
     text: str | None = None
     score: float | None = None
     by_target: Mapping[str, Prediction] | None = None
+    runners_up: tuple[Prediction, ...] = ()
     error: str | None = None
 
     def for_target(self, column: str) -> Prediction:

@@ -200,8 +200,9 @@ class PromptEncoder:
                 values_L[position], has_value_L[position] = value, True
         kept = [e for e in row.embeddings if e.start < length]
         embeddings = tuple(e._replace(vectors_XW=e.vectors_XW[: length - e.start]) for e in kept)
+        is_cut = row.is_cut or (options.max_len is not None and row.length > options.max_len)
         locate = Locator(self, text, row.windows or None, length)
-        return Encoding(ids_L, values_L, has_value_L, mask_L, embeddings, locate)
+        return Encoding(ids_L, values_L, has_value_L, mask_L, embeddings, is_cut, locate)
 
     def _check_ends(self, last: Segment, length: int) -> None:
         """The rule is on the text: what is cut off later, or numbers in the last segment, do not count."""

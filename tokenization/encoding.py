@@ -37,6 +37,7 @@ class Encoding:
         has_value_L: True where the token carries a value (`<SCALAR>`, or any token written with one).
         mask_L: False on padding only; a literal `<PAD>` of the text stays True, as in the published code.
         embeddings: external embeddings, one `External` for each slot.
+        is_cut: the prompt was longer than one of its MAX-LEN, or than the overall limit, and lost tokens.
     """
 
     ids_L: np.ndarray
@@ -44,6 +45,7 @@ class Encoding:
     has_value_L: np.ndarray
     mask_L: np.ndarray
     embeddings: tuple[External, ...] = ()
+    is_cut: bool = False
     locate: Callable[[], np.ndarray] | None = field(default=None, repr=False, compare=False)
 
     def __len__(self) -> int:

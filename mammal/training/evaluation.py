@@ -107,7 +107,7 @@ def answers_of(model: MammalModel, task: Task, rows: Sequence[Row]) -> list[Pred
     from mammal.walk import Refused, TaskEncoder
 
     if task.columns or not rows:
-        return predict_rows(model, task, rows)
+        return predict_rows(model, task, rows, ranks=task.ranks)
     drawn = min(SAMPLED, len(rows))
     how = replace(declared_generation(task), do_sample=True, num_return_sequences=drawn, num_beams=1)
     (samples,) = generate_rows(model, TaskEncoder(task), [{}], how)

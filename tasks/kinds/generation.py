@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from torch import Tensor
 
-from mammal.tasks.answers import Answers
+from mammal.tasks.answers import Answers, object_array
 from mammal.tasks.batch import Batch, ModelOutput
 from mammal.tasks.cells import Row, as_number, cell, is_missing
-from mammal.tasks.errors import DataError
+from mammal.tasks.errors import DataError, TaskError
 from mammal.tasks.example import Example, Target
 from mammal.tasks.losses import token_loss, value_loss
+from mammal.tasks.metrics import metric_named
 from mammal.tasks.prediction import Prediction
 from mammal.tasks.scaling import Scales
 from mammal.tasks.schema import TaskConfig
@@ -43,6 +44,12 @@ class GenerationTask(Task):
     def __init__(self, config: TaskConfig, tokenizer: Tokenizer):
         super().__init__(config, tokenizer)
         self.scales = Scales(config.name, self.number_targets, config.scale)
+        self.ranks = max((metric_named(name).ranks for name in config.metrics), default=1)
+        if self.ranks > max(1, config.generation.num_beams):
+            what = (
+                f"its metrics look at {self.ranks} answers, and generation.num_beams is {config.generation.num_beams}"
+            )
+            raise TaskError(what, where=f"task {config.name}", hint=f"num_beams: {self.ranks}, or other metrics")
 
     @property
     def wants(self) -> tuple[str, ...]:
@@ -147,9 +154,19 @@ class GenerationTask(Task):
             kept = [(n, truth, answer) for n, truth, answer in pairs if answer is not None and truth is not None]
             numbers, truths, answered = zip(*kept, strict=True) if kept else ((), (), ())
             kind = np.float64 if is_value else object
-            rows_N = np.array(numbers, dtype=np.int64)
-            found[column] = Answers(np.array(truths, dtype=kind), np.array(answered, dtype=kind), rows_N=rows_N)
+            found[column] = Answers(
+                np.array(truths, dtype=kind),
+                np.array(answered, dtype=kind),
+                rows_N=np.array(numbers, dtype=np.int64),
+                ranked_N=None if is_value else _ranked([predictions[n] for n in numbers], column),
+                asked_N=None if is_value else self._asked([rows[n] for n in numbers]),
+            )
         return found
+
+    def _asked(self, rows: Sequence[Row]) -> np.ndarray | None:
+        """SMILES of the one molecule that prompts read, None in rows where it can't be read; None without such."""
+        read = [column for column in self.columns if column in self.molecules]
+        return object_array([self._truth(row, read[0]) for row in rows]) if len(read) == 1 else None
 
     def _truth(self, row: Row, column: str) -> Any:
         """A target cell as text, or its number in a column of numbers; None where it can't be read."""
@@ -187,3 +204,11 @@ class GenerationTask(Task):
 
     def _special_ids(self, tags: set[str]) -> np.ndarray:
         return np.array([self.tokenizer.special_id(tag) for tag in sorted(tags)], dtype=np.int64)
+
+
+def _ranked(predictions: Sequence[Prediction], column: str) -> np.ndarray | None:
+    """The texts of each row, best first; None where no row has more than one."""
+    if not any(prediction.runners_up for prediction in predictions):
+        return None
+    every = [(prediction, *prediction.runners_up) for prediction in predictions]
+    return object_array([tuple(said.for_target(column).text or "" for said in row) for row in every])

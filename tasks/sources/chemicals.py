@@ -4,9 +4,12 @@
     boiling_point   smiles iupac name cas tb      Yaws' table, K
     iarc            smiles iupac name cas group   IARC evaluation: 1, 2A, 2B, 3 or 4
     molecules       smiles iupac name cas         every compound with a structure (PubChem)
+    names           smiles iupac name cas         those with a systematic name too, each name and structure once
 
 Tables are joined to structures by CAS number. Most structures there have no stereo marks, so isomers can differ in
-their values and share a canonical SMILES.
+their values and share a canonical SMILES. Names are PubChem's, lower case, of the years around 2015 (`oxidanyl`,
+`azanyl`, `;` between components). About 200 stand for several structures, oleic acid also for its dimer: the first in
+the package's order keeps the name.
 """
 
 from __future__ import annotations
@@ -28,7 +31,7 @@ PROPERTIES = {
     "boiling_point": ("Phase Change/Yaws Boiling Points.tsv", "Tb", "tb"),
     "iarc": ("Safety/IARC Carcinogen Database.tsv", "group", "group"),
 }
-MOLECULES = "molecules"
+MOLECULES, NAMES = "molecules", "names"
 IDENTIFIERS = (
     "Identifiers/chemical identifiers pubchem small.tsv",
     "Identifiers/chemical identifiers pubchem large.tsv",
@@ -41,10 +44,11 @@ _CAS, _SMILES, _IUPAC, _NAME, _FIELDS = 1, 4, 7, 8, 9
 
 def load(data: DataConfig, root: Path | None) -> pd.DataFrame:
     """One of the tables above."""
-    names = [*PROPERTIES, MOLECULES]
+    names = [*PROPERTIES, MOLECULES, NAMES]
     if data.name not in names:
         raise TaskError(f"chemicals has no table {data.name!r}", hint=did_you_mean(str(data.name), names, noun="table"))
-    found = _identifiers() if data.name == MOLECULES else _property(data.name)
+    read = {MOLECULES: _identifiers, NAMES: _named}.get(data.name)
+    found = _property(data.name) if read is None else read()
     return found if data.limit is None else found.head(data.limit)
 
 
@@ -58,6 +62,14 @@ def _property(name: str) -> pd.DataFrame:
     if name == "iarc":
         joined["group"] = joined["group"].map(IARC_GROUPS)
     return joined
+
+
+def _named() -> pd.DataFrame:
+    """Compounds with a name; a name, and a structure as it is written, counts once. RDKit is not asked: a `molecule`
+    split leaves out what it can't parse (ten of 70,000), and a task sets such rows aside."""
+    table = _identifiers()
+    table = table[table["iupac"].str.strip() != ""]
+    return table.drop_duplicates("smiles").drop_duplicates("iupac").reset_index(drop=True)
 
 
 def _identifiers() -> pd.DataFrame:

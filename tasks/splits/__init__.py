@@ -5,6 +5,7 @@ fold       a column of fold numbers, or seeded folds             `assigned`
 random     seeded shuffle, by label on request                   `assigned`
 time       the oldest rows to train, the newest to test          `assigned`
 scaffold   Bemis-Murcko scaffolds, equal to deepchem's splitter  `grouped`
+molecule   equal molecules, whatever their stereo, stay together `grouped`
 cluster    sequences that are alike stay together                `grouped`
 group      rows with the same value of a column stay together    `grouped`
 cold       values of one or more columns are new in test         `cold`

@@ -1,8 +1,8 @@
-"""Splits that keep rows together: by scaffold, by likeness of sequences, by the value of a column."""
+"""Splits that keep rows together: by scaffold, by molecule, by likeness of sequences, by the value of a column."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -46,6 +46,25 @@ def cluster(table: Table) -> Split:
     return _together(names, f"cluster at {table.data.identity:g} by {tool}", column, table)
 
 
+def molecule(table: Table) -> Split:
+    """Rows with the same molecule stay together, stereoisomers and isotopologues counting as one.
+
+    A model that has seen the flat structure of a test molecule has seen all but its marks; names differ by as little.
+    Rows that RDKit can't parse are left out.
+    """
+    from mammal.tasks.chemistry import flat_or_none, why_invalid
+
+    column = _only(table)
+    texts = table.texts(column)
+    names = [(flat_or_none(text) or "") if text else "" for text in texts]
+    reasons = {
+        row: f"invalid SMILES {text!r}: {why_invalid(text)}"
+        for row, (text, name) in enumerate(zip(texts, names, strict=True))
+        if text and not name
+    }
+    return _together(names, f"molecules of {column}", column, table, reasons)
+
+
 def group(table: Table) -> Split:
     """Rows with the same value of `data.split_column` (or `data.split_on`); molecules by their canonical form.
 
@@ -58,11 +77,13 @@ def group(table: Table) -> Split:
     return _together(table.keys(column), f"groups of {column}", column, table)
 
 
-def _together(names: Sequence[str], how: str, column: str, table: Table) -> Split:
+def _together(
+    names: Sequence[str], how: str, column: str, table: Table, reasons: Mapping[int, str] | None = None
+) -> Split:
     """Groups in seeded random order; those above a tenth of the test share go to train first, so that no single
-    group decides the figures. Rows without a name are left out."""
-    data = table.data
-    left_out = [(row, f"column {column!r} is empty") for row, name in enumerate(names) if not name]
+    group decides the figures. Rows without a name are left out, for the reason given or because the cell is empty."""
+    data, empty = table.data, f"column {column!r} is empty"
+    left_out = [(row, (reasons or {}).get(row, empty)) for row, name in enumerate(names) if not name]
     members: dict[str, list[int]] = {}
     for row, name in enumerate(names):
         if name:

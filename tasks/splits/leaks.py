@@ -46,6 +46,13 @@ def count_leaks(keys: Keys, split: Split) -> dict[str, int]:
     return found
 
 
+def count_known(keys: Keys, split: Split) -> dict[str, int]:
+    """`test/column`, `valid/column`: rows whose answer in that column train holds too, whatever was asked."""
+    return {
+        f"{part}/{column}": len(_shared(values, split, part)) for part in HELD_OUT for column, values in keys.items()
+    }
+
+
 def without_leaks(keys: Keys, split: Split) -> Split:
     """The split without the valid and test rows whose inputs all equal those of a training row."""
     if not keys:

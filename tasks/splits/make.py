@@ -23,6 +23,7 @@ WAYS: dict[str, Callable[[Table], Split]] = {
     "fold": assigned.fold,
     "random": assigned.random,
     "scaffold": grouped.scaffold,
+    "molecule": grouped.molecule,
     "cluster": grouped.cluster,
     "cold": cold,
     "time": assigned.time,
@@ -41,8 +42,8 @@ def split_frame(
     """Divide a table as its declaration says.
 
     Args:
-        on: columns that scaffold, cluster, cold and deepchem splits look at, unless `data.split_on` names others;
-            all but cold look at the first.
+        on: columns that scaffold, molecule, cluster, cold and deepchem splits look at, unless `data.split_on` names
+            others; all but cold look at the first.
         molecules: columns that hold SMILES.
         targets: columns that hold labels, for `data.stratify`.
 

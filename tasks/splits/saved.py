@@ -33,7 +33,7 @@ class SplitRecord:
     Attributes:
         rows: of the table, left-out ones included.
         columns, content: columns that the prompt reads, and the digest of their cells.
-        leakage: `mammal.tasks.splits.leakage`.
+        leakage: `mammal.tasks.splits.leakage`; also molecules of the answers that train holds (`leaks.count_known`).
         repeats: `mammal.tasks.splits.leaks.count_repeats`.
     """
 
