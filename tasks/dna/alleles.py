@@ -4,24 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from mammal.tokenization.errors import PromptError
-from mammal.tokenization.variants import BASES
-
-COMPLEMENT = str.maketrans("ACGTRYSWKMBDHVN", "TGCAYRSWMKVHDBN")
-"""Watson-Crick partners, ambiguity codes included (IUPAC-IUB 1984, doi 10.1093/nar/13.9.3021)."""
-
-
-def reverse_complement(bases: str) -> str:
-    """The other strand, read 5' to 3'; upper case.
-
-    Raises:
-        PromptError: a letter that is no base.
-    """
-    folded = bases.upper()
-    if not BASES.issuperset(folded):
-        wrong = next(letter for letter in folded if letter not in BASES)
-        raise PromptError(f"{wrong!r} is no base")
-    return folded.translate(COMPLEMENT)[::-1]
+from mammal.tokenization.strands import reverse_complement
 
 
 @dataclass(frozen=True)

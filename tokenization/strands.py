@@ -1,0 +1,43 @@
+"""The other strand of DNA, for plain bases and for text with variants in place (`mammal.tokenization.variants`)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from mammal.tokenization.errors import PromptError
+from mammal.tokenization.variants import BASES, Variant, parse
+
+COMPLEMENT = str.maketrans("ACGTRYSWKMBDHVN", "TGCAYRSWMKVHDBN")
+"""Watson-Crick partners, ambiguity codes included (IUPAC-IUB 1984, doi 10.1093/nar/13.9.3021)."""
+
+
+def reverse_complement(bases: str) -> str:
+    """The other strand, read 5' to 3'; upper case.
+
+    Raises:
+        PromptError: a letter that is no base.
+    """
+    folded = bases.upper()
+    if not BASES.issuperset(folded):
+        wrong = next(letter for letter in folded if letter not in BASES)
+        raise PromptError(f"{wrong!r} is no base")
+    return folded.translate(COMPLEMENT)[::-1]
+
+
+def reverse_complement_in_place(text: str) -> str:
+    """In-place text on the other strand: `AC[A/GT:0.2]TT` becomes `AA[T/AC:0.2]GT`.
+
+    Alleles keep their order (the reference stays first) and their frequencies, for these belong to the molecule and not
+    to a strand. Twice is the text again. An insertion or deletion in a repeat, which VCF files put as far left as it
+    can stand, then stands as far right as it can: the same change, spelt at the other end of the repeat.
+
+    Raises:
+        PromptError: the text is no in-place notation.
+    """
+    pieces = reversed(parse(text))
+    return "".join(reverse_complement(p) if isinstance(p, str) else str(_reversed(p)) for p in pieces)
+
+
+def _reversed(variant: Variant) -> Variant:
+    alts = tuple(map(reverse_complement, variant.alts))
+    return replace(variant, ref=reverse_complement(variant.ref), alts=alts)
