@@ -26,11 +26,11 @@ import yaml
 
 from mammal import __version__
 from mammal.adaptation import Adaptation, load_model
-from mammal.atomic import atomic_folder
 from mammal.card import Card, render_card
 from mammal.errors import BundleError
 from mammal.files import read_json
 from mammal.locate import CARD, CONFIG, DELTA, METRICS, TASKS, TOKENIZER, WEIGHTS, Source, locate
+from mammal.tasks.atomic import atomic_folder
 
 if TYPE_CHECKING:
     import torch

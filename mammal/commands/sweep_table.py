@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mammal import console
-from mammal.atomic import atomic_file
 from mammal.errors import JobError
 from mammal.report.results import Estimate, short
+from mammal.tasks.atomic import atomic_file
 
 if TYPE_CHECKING:
     from mammal.training.run import TrainingResult

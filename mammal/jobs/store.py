@@ -19,10 +19,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mammal.atomic import atomic_file
 from mammal.errors import JobError
 from mammal.jobs.manifest import Manifest
-from mammal.jobs.tables import join_tables, write_table
+from mammal.jobs.tables import OutputFormat, TableFormat, join_tables, write_table
+from mammal.tasks.atomic import atomic_file
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -46,11 +46,13 @@ class Store:
     """Shards of one output file.
 
     Args:
-        output: the file that the job makes; its suffix decides the format of the shards.
+        output: the file that the job makes.
+        form: how it is written; default: as a table, by the suffix of `output`.
     """
 
-    def __init__(self, output: Path):
+    def __init__(self, output: Path, form: OutputFormat | None = None):
         self.output = output
+        self.form: OutputFormat = form or TableFormat(output.suffix)
         self.errors = errors_path(output)
         self.manifest_path = output.with_name(f"{output.name}.manifest.json")
         self.parts = output.with_name(f"{output.name}.parts")
@@ -87,8 +89,8 @@ class Store:
             return None
 
     def write(self, shard: int, answered: pa.Table, refused: pa.Table, counts: ShardCounts) -> None:
-        with atomic_file(self._part(shard, self.output.suffix)) as partial:
-            write_table(answered, partial, self.output.suffix)
+        with atomic_file(self._part(shard, self.form.suffix)) as partial:
+            self.form.write(answered, partial)
         if counts.bad:
             with atomic_file(self._part(shard, ".errors.parquet")) as partial:
                 write_table(refused, partial, ".parquet")
@@ -104,8 +106,8 @@ class Store:
         else:
             self.errors.unlink(missing_ok=True)
         with atomic_file(self.output, scratch=self.parts) as partial:
-            parts = [self._part(shard, self.output.suffix) for shard in range(shards)]
-            join_tables(parts, partial, self.output.suffix, schema)
+            self.form.join([self._part(shard, self.form.suffix) for shard in range(shards)], partial, schema)
+        self.form.complete(self.output)
         done = Manifest(**{**vars(manifest), "complete": True, "counts": vars(total)})
         done.write(self.manifest_path, scratch=self.parts)
         self._remove_parts()
@@ -138,8 +140,9 @@ class Store:
 
 
 def errors_path(output: Path) -> Path:
-    """`scores.csv` -> `scores.errors.parquet`."""
-    return output.with_name(f"{output.stem}.errors.parquet")
+    """`scores.csv` -> `scores.errors.parquet`; `calls.vcf.gz` -> `calls.errors.parquet`."""
+    name = Path(output.name.removesuffix(".gz")).stem
+    return output.with_name(f"{name}.errors.parquet")
 
 
 def _lock(handle: int) -> bool:

@@ -16,13 +16,13 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from mammal.atomic import atomic_file
 from mammal.errors import BundleError, did_you_mean
 from mammal.files import read_json
 from mammal.model import lora
 from mammal.model.config import ModelConfig
 from mammal.model.model import MammalModel
 from mammal.model.weights import CheckpointSource, SafetensorsSource, TensorSource
+from mammal.tasks.atomic import atomic_file
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"

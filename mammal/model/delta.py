@@ -14,12 +14,12 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from mammal.atomic import atomic_file
 from mammal.errors import BundleError
 from mammal.model import lora
 from mammal.model.checkpoint import check_shape, merge_adapters, write_config
 from mammal.model.model import MammalModel
 from mammal.model.weights import TensorSource
+from mammal.tasks.atomic import atomic_file
 
 DELTA_FILE = "adapters.safetensors"
 

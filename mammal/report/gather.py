@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mammal import __version__
-from mammal.atomic import atomic_file
 from mammal.errors import DataError
 from mammal.locate import METRICS, WEIGHTS
 from mammal.report import results
@@ -23,6 +22,7 @@ from mammal.report.sections import (
     training_section,
 )
 from mammal.report.task_section import task_section
+from mammal.tasks.atomic import atomic_file
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from mammal.errors import DataError
 from mammal.report.reliability import Reliability
+from mammal.tasks.atomic import atomic_file
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -144,7 +145,9 @@ def save_results(results: Sequence[TaskResult], folder: Path) -> Path:
     for result in results:
         result.answers.to_csv(folder / _answers(result), index=False)
     file = folder / FILE
-    file.write_text(json.dumps({"tasks": [_plain(result) for result in results]}, indent=2) + "\n", encoding="utf-8")
+    with atomic_file(file) as partial:
+        told = {"tasks": [_plain(result) for result in results]}
+        partial.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
     return file
 
 

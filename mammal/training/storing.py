@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
-from mammal.atomic import atomic_file
+from mammal.tasks.atomic import atomic_file
 from mammal.training.errors import TrainingError
 
 

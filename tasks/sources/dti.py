@@ -24,9 +24,10 @@ from typing import TYPE_CHECKING
 
 from mammal.tasks.errors import DataError
 from mammal.tasks.readers import read_table
-from mammal.tasks.sources.file import PARTS, SPLIT_COLUMN, load_parts
+from mammal.tasks.sources.file import load_parts
 from mammal.tasks.sources.local import local_copy
 from mammal.tasks.sources.parts import known_name
+from mammal.tasks.splits.split import PARTS, SPLIT_COLUMN
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -8,15 +8,13 @@ from typing import TYPE_CHECKING
 from mammal.tasks.errors import TaskError
 from mammal.tasks.readers import read_table
 from mammal.tasks.sources.local import find_file
+from mammal.tasks.splits.split import PARTS, SPLIT_COLUMN
 from mammal.tokenization.errors import did_you_mean
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from mammal.tasks.schema import DataConfig
-
-PARTS = ("train", "valid", "test")
-SPLIT_COLUMN = "split"
 
 
 def load(data: DataConfig, root: Path | None) -> pd.DataFrame:

@@ -22,9 +22,10 @@ from typing import TYPE_CHECKING, Any
 
 from mammal.tasks.errors import DataError
 from mammal.tasks.readers import read_table
-from mammal.tasks.sources.file import PARTS, load_parts
+from mammal.tasks.sources.file import load_parts
 from mammal.tasks.sources.local import find_copy
 from mammal.tasks.sources.parts import known_name
+from mammal.tasks.splits.split import PARTS
 
 if TYPE_CHECKING:
     import pandas as pd

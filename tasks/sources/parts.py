@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mammal.tasks.errors import DataError, TaskError
-from mammal.tasks.sources.file import SPLIT_COLUMN
+from mammal.tasks.splits.split import SPLIT_COLUMN
 from mammal.tokenization.errors import did_you_mean
 
 if TYPE_CHECKING:

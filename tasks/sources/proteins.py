@@ -28,9 +28,9 @@ from typing import TYPE_CHECKING
 
 from mammal.tasks.errors import DataError
 from mammal.tasks.readers import read_table
-from mammal.tasks.sources.file import SPLIT_COLUMN
 from mammal.tasks.sources.local import local_copy
 from mammal.tasks.sources.parts import known_name, limited, with_valid
+from mammal.tasks.splits.split import SPLIT_COLUMN
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from mammal.tasks.errors import DataError, TaskError
 from mammal.tasks.readers import read_table
-from mammal.tasks.sources.file import SPLIT_COLUMN
 from mammal.tasks.sources.local import find_copy
+from mammal.tasks.splits.split import SPLIT_COLUMN
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -10,11 +10,10 @@ import numpy as np
 
 from mammal.tasks.cells import as_text
 from mammal.tasks.errors import DataError, TaskError
-from mammal.tasks.splits.split import PARTS, Split, cuts, none_empty, parts_of
+from mammal.tasks.splits.split import PARTS, SPLIT_COLUMN, Split, cuts, none_empty, parts_of
 from mammal.tasks.splits.table import Table
 from mammal.tokenization.errors import did_you_mean
 
-SPLIT_COLUMN = "split"
 _COLUMN_SPELLINGS = ("split", "splits", "set", "subset", "partition", "part", "dataset_split", "data_split", "stage")
 _SPELLINGS = {"train": "train", "training": "train", "trn": "train", "tr": "train"}
 _SPELLINGS |= {"valid": "valid", "validation": "valid", "validate": "valid", "val": "valid", "dev": "valid"}

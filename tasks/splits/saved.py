@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mammal.tasks.atomic import atomic_file
 from mammal.tasks.cells import missing_column
 from mammal.tasks.errors import DataError
 from mammal.tasks.splits.split import PARTS, Split
@@ -51,7 +52,7 @@ class SplitRecord:
         return told | {"leakage": self.leakage, "repeats": self.repeats}
 
     def save(self, path: Path) -> None:
-        """Write the file; equal splits give equal bytes."""
+        """Write the file, whole or not at all; equal splits give equal bytes."""
         whole = {
             "how": self.split.how,
             "hash": self.split.hash,
@@ -61,9 +62,9 @@ class SplitRecord:
             "parts": {part: self.split.parts[part].tolist() for part in PARTS},
             "left_out": self.split.left_out,
         }
-        path.parent.mkdir(parents=True, exist_ok=True)
         text = json.dumps(whole).encode()
-        path.write_bytes(gzip.compress(text, mtime=0) if path.suffix == ".gz" else text)
+        with atomic_file(path) as partial:
+            partial.write_bytes(gzip.compress(text, mtime=0) if path.suffix == ".gz" else text)
 
 
 def load_split(path: Path, frame: pd.DataFrame) -> Split:

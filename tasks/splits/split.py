@@ -10,6 +10,9 @@ import numpy as np
 
 PARTS = ("train", "valid", "test")
 
+SPLIT_COLUMN = "split"
+"""Column that says the part of each row, unless a task names another."""
+
 
 @dataclass(frozen=True)
 class Split:

@@ -41,6 +41,24 @@ def test_a_saved_split_comes_back_row_for_row(table: Path, tmp_path: Path, name:
     assert (tmp_path / "splits" / name).read_bytes() == first
 
 
+def test_a_split_that_can_not_be_written_whole_leaves_the_one_before_it(
+    table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    file = tmp_path / "splits" / "t.json"
+    load(table, split="scaffold").record.save(file)
+    before = file.read_bytes()
+
+    def full_disk(path: Path, content: bytes) -> int:
+        with path.open("wb") as out:
+            out.write(content[:10])
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full_disk)
+    with pytest.raises(OSError, match="no space left"):
+        load(table, split="random").record.save(file)
+    assert file.read_bytes() == before and [path.name for path in file.parent.iterdir()] == ["t.json"]
+
+
 def test_the_record_tells_sizes_and_leaks(table: Path):
     told = load(table, split="scaffold").record.summary()
     assert sum(told["rows"].values()) == 31 and told["rows"]["left_out"] == 1
