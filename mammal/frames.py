@@ -6,7 +6,8 @@ pandas is imported when a frame is met or made.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from mammal.questions import Record
     from mammal.tasks.task import Task
 
-TABLE_SUFFIXES = (".csv", ".tsv", ".parquet", ".jsonl", ".sdf", ".smi", ".fasta", ".fa")
+TABLE_SUFFIXES = (".csv", ".tsv", ".parquet", ".jsonl", ".sdf", ".smi", ".fasta", ".fa", ".vcf", ".bcf")
 
 
 @dataclass(frozen=True)
@@ -31,33 +32,52 @@ class Reading:
     Attributes:
         names: as they are called here, in the order of values that come without names.
         aliases: what a file may call them instead.
+        others: name -> columns that may stand in its place (the name of a molecule in place of its SMILES).
+        beside: columns that are read where a table has them.
+        molecules: names of columns that `names=` can stand in for.
     """
 
     names: Sequence[str]
     aliases: Mapping[str, str] = field(default_factory=dict)
+    others: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    beside: Sequence[str] = ()
+    molecules: Collection[str] = ()
 
     @classmethod
     def of_task(cls, task: Task, *, target: bool = False) -> Reading:
         """What a task reads; `target`: also what it is to predict."""
-        names = [*task.columns, *(task.target_columns if target else ())]
-        return cls(names, {name: alias for name, alias in task.config.data.columns.items() if name in names})
+        names = [group[0] for group in task.needed] + [*(task.target_columns if target else ())]
+        others = {
+            group[0]: [*group[1:], *(task.fallbacks[column] for column in group if column in task.fallbacks)]
+            for group in task.needed
+        }
+        read = {*names, *task.columns}
+        aliases = {name: alias for name, alias in task.config.data.columns.items() if name in read}
+        return cls(list(dict.fromkeys(names)), aliases, others, task.columns)
 
     def check(self, columns: Sequence[str]) -> None:
-        """Refuses a table that lacks a column.
+        """Refuses a table that lacks a column, and those that may stand in its place.
 
         Raises:
             DataError: names it, and the nearest one that the table has.
         """
         for name in self.names:
-            alias = self.aliases.get(name, name)
-            if name not in columns and alias not in columns:
-                raise DataError(f"no column {alias!r}", hint=did_you_mean(alias, columns, noun="column"))
+            group = [name, *self.others.get(name, ())]
+            aliases = list(dict.fromkeys(self.aliases.get(column, column) for column in group))
+            if not any(column in columns for column in (*group, *aliases)):
+                named = next(filter(_NAMES.fullmatch, columns), None) if name in self.molecules else None
+                hint = f"names={named}" if named else did_you_mean(aliases[0], columns, noun="column")
+                raise DataError(f"no column {' or '.join(map(repr, aliases))}", hint=hint)
 
     def among(self, columns: Sequence[Any]) -> list[Any]:
         """The columns of a table that are read."""
-        wanted = {*self.names, *self.aliases.values()}
+        others = (column for group in self.others.values() for column in group)
+        wanted = {*self.names, *self.beside, *others, *self.aliases.values()}
         return [name for name in columns if name in wanted]
 
+
+_NAMES = re.compile(r"iupac([ _-]?names?)?", re.IGNORECASE)
+"""What columns of systematic names are called."""
 
 _NUMBER = "\0number"
 """Name of a working column, which no user's column has."""
@@ -167,7 +187,7 @@ def is_path(data: Any) -> bool:
     """A Path, or a string that ends like a table; any other string is a value."""
     if isinstance(data, os.PathLike):
         return True
-    return isinstance(data, str) and data.lower().removesuffix(".gz").endswith(TABLE_SUFFIXES)
+    return isinstance(data, str) and data.lower().removesuffix(".gz").removesuffix(".bgz").endswith(TABLE_SUFFIXES)
 
 
 def _row(item: Any, number: int, columns: Sequence[str]) -> Mapping[str, Any]:

@@ -18,8 +18,9 @@ import numpy as np
 from mammal.answers import ERROR
 from mammal.choose import TaskLike, entity_task, find_task, the_only, variant
 from mammal.frames import Reading, Table, table, with_targets
+from mammal.from_names import predict_question
 from mammal.prompts import PROMPT, TARGET, is_prompt
-from mammal.questions import Embed, Generate, Predict, Question, Score
+from mammal.questions import Embed, Generate, Question, Score
 from mammal.walk import Pace, Progress, Refused
 
 if TYPE_CHECKING:
@@ -136,17 +137,25 @@ class Mammal:
         self._chosen = self.find_task(task)
         return self._chosen
 
-    def find_task(self, task: TaskLike | None = None, columns: Mapping[str, str] | None = None) -> Task:
+    def find_task(
+        self,
+        task: TaskLike | None = None,
+        columns: Mapping[str, str] | None = None,
+        view: str | Mapping[str, str] | None = None,
+    ) -> Task:
         """A task by name, file or declaration; None: the one that is meant.
 
         Args:
             columns: names of the columns to read, as {the task's name: yours}.
+            view: what is shown where a task has several views, such as "iupac"; default: the first that a row has.
 
         Raises:
             TaskError: there is no such task, or it is not clear which is meant.
         """
         found = self.task if task is None else find_task(task, self.tasks, self.tokenizer)
-        return variant(found, {"data": {"columns": dict(columns)}}) if columns else found
+        changes: dict[str, Any] = {"data": {"columns": dict(columns)}} if columns else {}
+        changes |= {} if view is None else {"view": view}
+        return variant(found, changes) if changes else found
 
     def predict(
         self,
@@ -154,6 +163,9 @@ class Mammal:
         task: TaskLike | None = None,
         *,
         columns: Mapping[str, str] | None = None,
+        view: str | Mapping[str, str] | None = None,
+        names: str | None = None,
+        names_by: str = "auto",
         vocabulary: bool = False,
         every_label: bool = False,
         prefix: str = "",
@@ -165,6 +177,11 @@ class Mammal:
             data: a list of values (where the task reads one column), of tuples or of mappings; a frame; a file.
             task: one of the bundle's, one known by name, or a declaration; default: the one that is meant.
             columns: names of the columns to read, as {the task's name: yours}.
+            view: what is shown where the task has several views (docs/tasks.md); default: the first that a row has.
+            names: column of IUPAC names, from which the molecule is read in rows without a SMILES; the result then
+                says in `smiles_read` what was read. A list of values holds names.
+            names_by: who reads them: "opsin" (needs Java), "model" (the bundle's task `iupac_to_smiles`), or "auto": a
+                prompt that shows names itself gets them as they are, else OPSIN where it is installed, else the model.
             vocabulary: classification: probabilities among all tokens, not among the classes: the raw score of the
                 published code, uncalibrated.
             every_label: classification: also the probability of each label.
@@ -174,8 +191,9 @@ class Mammal:
         Raises:
             DataError: a column that the task reads is missing.
         """
-        chosen = self.find_task(task, columns)
-        question = Predict(self.model, chosen, self.pace, vocabulary=vocabulary, every_label=every_label, prefix=prefix)
+        chosen = self.find_task(task, columns, view)
+        how = {"names": names, "names_by": names_by, "vocabulary": vocabulary, "every_label": every_label}
+        question = predict_question(self.model, self.tasks, chosen, self.pace, prefix=prefix, **how)
         return self._frame(question, table(data, question.reading), prefix, progress)
 
     def embed(
@@ -186,6 +204,7 @@ class Mammal:
         entity: str | None = None,
         pooling: str = "mean",
         columns: Mapping[str, str] | None = None,
+        view: str | Mapping[str, str] | None = None,
         progress: Progress | None = None,
     ) -> np.ndarray | list[np.ndarray]:
         """Vectors of the encoder, float32 [rows, width], in order. A row that can't be read is NaN, and logged.
@@ -196,7 +215,7 @@ class Mammal:
             entity: instead of a task: what the values are ("smiles", "protein", "dna" …).
             pooling: "mean" or "max" over the tokens of the values, "first" token, or "none": a list of [tokens, width].
         """
-        chosen = self.find_task(task, columns) if entity is None else entity_task(entity, self.tokenizer)
+        chosen = self.find_task(task, columns, view) if entity is None else entity_task(entity, self.tokenizer)
         question = Embed(self.model, chosen, self.pace, pooling=pooling)
         given = table(data, question.reading)
         answers = question.ask(given.rows, progress=progress)
@@ -222,6 +241,7 @@ class Mammal:
         do_sample: bool | None = None,
         seed: int = 0,
         columns: Mapping[str, str] | None = None,
+        view: str | Mapping[str, str] | None = None,
         prefix: str = "",
         progress: Progress | None = None,
     ) -> pd.DataFrame:
@@ -243,7 +263,7 @@ class Mammal:
             "do_sample": do_sample,
             "seed": seed,
         }
-        chosen = None if is_prompt(data) else self.find_task(task, columns)
+        chosen = None if is_prompt(data) else self.find_task(task, columns, view)
         question = Generate(self.model, self.tokenizer, chosen, self.pace, n=n, settings=settings, prefix=prefix)
         given = Table([{}]) if data is None and not question.reading.names else table(data, question.reading)
         return self._frame(question, given, prefix, progress)
@@ -255,6 +275,7 @@ class Mammal:
         task: TaskLike | None = None,
         *,
         columns: Mapping[str, str] | None = None,
+        view: str | Mapping[str, str] | None = None,
         prefix: str = "",
         progress: Progress | None = None,
     ) -> pd.DataFrame:
@@ -265,7 +286,7 @@ class Mammal:
                 syntax with targets of that kind.
             targets: one for each row.
         """
-        chosen = None if is_prompt(data) else self.find_task(task, columns)
+        chosen = None if is_prompt(data) else self.find_task(task, columns, view)
         question = Score(self.model, self.tokenizer, chosen, self.pace, prefix=prefix)
         if targets is None:
             given = table(data, question.reading)

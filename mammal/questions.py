@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from mammal.answers import Column, answer_columns
@@ -37,8 +38,10 @@ class Question(ABC):
         encoder: how rows become batches.
         reading: columns that are read.
         columns: columns that an answer fills.
+        told: what a job's manifest records of it besides its task and options.
     """
 
+    told: Mapping[str, Any] = MappingProxyType({})
     task: Task | None
     encoder: Encoder
     reading: Reading
@@ -80,7 +83,7 @@ class Predict(Question):
             task = variant(task, {"probability": "vocabulary"}, calibrated=False)
         self.model, self.task, self.pace = model, task, pace
         self.encoder = TaskEncoder(task)
-        self.reading = Reading.of_task(task)
+        self.reading = replace(Reading.of_task(task), molecules=task.molecules)
         self._fields = answer_columns(task, prefix=prefix, every_label=every_label)
         self.columns = list(self._fields)
 

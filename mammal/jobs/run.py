@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from mammal import __version__
 from mammal.choose import TaskLike, entity_task
 from mammal.errors import ConfigError, did_you_mean
+from mammal.from_names import predict_question
 from mammal.inference import Mammal, load
 from mammal.jobs.engine import SHARD_ROWS, Engine, Follow, JobReport
 from mammal.jobs.inputs import JobInput, no_input, open_input
@@ -24,13 +25,13 @@ from mammal.jobs.store import Store
 from mammal.jobs.tables import check_output
 from mammal.locate import locate
 from mammal.prompts import PROMPT
-from mammal.questions import Embed, Generate, Predict, Question, Score
+from mammal.questions import Embed, Generate, Question, Score
 
 if TYPE_CHECKING:
     from mammal.tasks.task import Task
 
 VERBS = {
-    "predict": ("vocabulary", "every_label"),
+    "predict": ("vocabulary", "every_label", "names", "names_by"),
     "embed": ("entity", "pooling"),
     "score": (),
     "generate": ("n", "temperature", "top_p", "top_k", "num_beams", "max_new_tokens", "do_sample", "seed"),
@@ -46,6 +47,7 @@ def run_job(
     *,
     task: TaskLike | None = None,
     columns: Mapping[str, str] | None = None,
+    view: str | Mapping[str, str] | None = None,
     options: Mapping[str, Any] | None = None,
     prefix: str = "",
     shard_rows: int = SHARD_ROWS,
@@ -69,7 +71,7 @@ def run_job(
         source: the model, as for `mammal.load`.
         input: a table. None: for `generate` with a task that reads nothing; then `options["n"]` rows are made.
         output: .parquet, .csv, .tsv or .jsonl.
-        task, columns: as for `Mammal.predict`. Without a task, a file with a column `prompt` is read as prompts.
+        task, columns, view: as for `Mammal.predict`. Without a task, a file with a column `prompt` is read as prompts.
         options: what else the verb takes (`VERBS`).
         prefix: put before the names of the columns that are added.
         shard_rows: rows that are written together.
@@ -88,21 +90,22 @@ def run_job(
     if batch_tokens is not None:
         model.pace = replace(model.pace, tokens=batch_tokens)
     given = _open(verb, input, settings)
-    question = _question(verb, model, _task(verb, model, task, columns, settings, given), settings, prefix)
+    question = _question(verb, model, _task(verb, model, task, columns, view, settings, given), settings, prefix)
     names = question.reading.among(given.schema.names)
     question.reading.check(given.schema.names)
     layout = Layout(given.schema, question.columns, prefix)
     check_output(target, layout.schema)
     told = {
         **settings,
+        **question.told,
         "prefix": prefix,
         "shard_rows": shard_rows,
         "batch_tokens": model.pace.tokens,
-        "task": _identity(question),
+        "task": task_identity(question.task),
         "device": model.device.type,
         "dtype": str(model.model.dtype),
     }
-    manifest = Manifest(verb, given.fingerprint, bundle_hash(locate(source)), told, _versions())
+    manifest = Manifest(verb, given.fingerprint, bundle_hash(locate(source)), told, versions())
     with _prepared_by(question, _workers(workers, model)):
         settle(model.model, question)
         engine = Engine(question, given, names, layout, Store(target))
@@ -133,6 +136,7 @@ def _task(
     model: Mammal,
     task: TaskLike | None,
     columns: Mapping[str, str] | None,
+    view: str | Mapping[str, str] | None,
     settings: Mapping[str, Any],
     given: JobInput,
 ) -> Task | None:
@@ -142,7 +146,7 @@ def _task(
         return model.find_task(chosen, columns)
     if task is None and verb in ("generate", "score") and PROMPT in given.schema.names:
         return None
-    return model.find_task(task, columns)
+    return model.find_task(task, columns, view)
 
 
 def _question(verb: str, model: Mammal, task: Task | None, settings: Mapping[str, Any], prefix: str) -> Question:
@@ -155,15 +159,15 @@ def _question(verb: str, model: Mammal, task: Task | None, settings: Mapping[str
     assert task is not None, "only generate and score read prompts"
     if verb == "embed":
         return Embed(model.model, task, model.pace, pooling=settings.get("pooling", "mean"), prefix=prefix)
-    return Predict(model.model, task, model.pace, prefix=prefix, **settings)
+    return predict_question(model.model, model.tasks, task, model.pace, prefix=prefix, **settings)
 
 
-def _identity(question: Question) -> str:
+def task_identity(task: Task | None) -> str:
     """Name of the task, and a digest of everything that it says and has learnt."""
-    if question.task is None:
+    if task is None:
         return "prompts"
-    content = json.dumps([asdict(question.task.config), question.task.state()], sort_keys=True, default=str)
-    return f"{question.task.name} {hashlib.blake2b(content.encode(), digest_size=6).hexdigest()}"
+    content = json.dumps([asdict(task.config), task.state()], sort_keys=True, default=str)
+    return f"{task.name} {hashlib.blake2b(content.encode(), digest_size=6).hexdigest()}"
 
 
 def _workers(asked: int | None, model: Mammal) -> int:
@@ -187,7 +191,8 @@ def _prepared_by(question: Question, workers: int) -> Iterator[None]:
         yield
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """Versions of what decides the bytes of an output."""
     import torch
 
     return {"mammal": __version__, "torch": torch.__version__}
