@@ -33,7 +33,10 @@ TruncMode = Literal["RIGHT", "RAND"]
 
 _OPENER = "<@TOKENIZER-TYPE="
 _SEGMENT_TAG = re.compile(_OPENER + "([^>]*)>")
-_TAG = re.compile("<[^<>]*>")
+_TAG = re.compile("<(?!-[^>])[^<>]*>")
+"""A whole tag. `<-` opens one in the sign `<->` alone; elsewhere it is the arrow of a dative bond, `[Fe]<-N…N->[Fe]`
+(an extension of SMILES that RDKit reads and writes), and no tokenizer has a special token that begins so."""
+
 _MAX_LEN, _TRUNC_MODE = "MAX-LEN=", "TRUNC-MODE="
 
 
@@ -183,6 +186,11 @@ def tag(name: str) -> str:
     return f"<{name}>"
 
 
+def reads_as_arrow(token: str) -> bool:
+    """Whether a text in angle brackets would be taken for the arrow of a dative bond, so that it can't be a tag."""
+    return token.startswith("<-") and token != "<->"
+
+
 def find_tags(text: str) -> list[Tag]:
     """Every whole `<…>` of a text, segment tags included, from left to right."""
     return [Tag(match.group(), match.start()) for match in _TAG.finditer(text)]
@@ -192,7 +200,8 @@ def check_value(value: str, *, name: str = "value") -> str:
     """The value itself, if it can stand in a prompt without turning into syntax.
 
     Raises:
-        PromptError: it holds a whole tag, or opens a segment. A lone `>` (reaction SMILES) is plain text.
+        PromptError: it holds a whole tag, or opens a segment. A lone `>` (reaction SMILES) and the arrows of dative
+            bonds (`[Fe]<-N…N->[Fe]`) are plain text.
     """
     if "<" not in value:
         return value

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from mammal.tokenization import Prompt, Template, Tokenizer
-from mammal.tokenization.errors import PromptError, UnknownTokenError
+from mammal.tokenization.errors import PromptError, TokenizerError, UnknownTokenError
 from mammal.tokenization.notices import PromptWarning
 from mammal.tokenization.prompt import segment
 
@@ -25,6 +25,17 @@ def tokenizer() -> Tokenizer:
 
 def texts(tokenizer: Tokenizer, encoding) -> list[str]:
     return [tokenizer.token(id) for id in encoding.ids_L.tolist()]
+
+
+def test_dative_bonds_are_read_character_by_character_and_given_back(tokenizer: Tokenizer):
+    value = "[Fe]<-NCCN->[Fe]"
+    prompt = Template("{s:smiles}").render({"s": value}, target=False)
+    encoding = tokenizer.encode(prompt)
+    read = texts(tokenizer, encoding)
+    start, end = read.index("<SEQUENCE_NATURAL_START>"), read.index("<SEQUENCE_NATURAL_END>")
+    assert read[start + 1 : end] == ["[Fe]", "<", "-", "N", "C", "C", "N", "-", ">", "[Fe]"]
+    with pytest.raises(TokenizerError, match="dative bond"):
+        Tokenizer.load().add_special_tokens(["<-N>"])
 
 
 PROMPTS = [

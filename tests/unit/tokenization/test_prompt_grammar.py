@@ -71,7 +71,18 @@ def test_plain_values_may_hold_single_brackets(value):
     assert check_value(value) == value
 
 
-@pytest.mark.parametrize("value", ["CC<MASK>", "<x>", "<>", "a<b>c", "C<@TOKENIZER-TYPE=AA", "C<@TOKENIZER-TYPE=AA>A"])
+DATIVE = ["[Pt]<-[NH3]", "[NH3]->[Pt]<-[NH3]", "[Fe]<-NCCN->[Fe]", "C1->[Fe](<-N)(<-[NH3])Cl.CC>>O"]
+
+
+@pytest.mark.parametrize("value", DATIVE)
+def test_arrows_of_dative_bonds_are_no_tags(value):
+    assert check_value(value) == value and not find_tags(value)
+    assert find_tags(f"{value}<->{value}<MASK>")[0].text == "<->", "the minus sign of digits stays a tag"
+
+
+@pytest.mark.parametrize(
+    "value", ["CC<MASK>", "<x>", "<>", "a<b>c", "N<->C", "C<-N<0>", "C<@TOKENIZER-TYPE=AA", "C<@TOKENIZER-TYPE=AA>A"]
+)
 def test_values_that_hold_syntax_are_refused(value):
     with pytest.raises(PromptError, match=r"character \d+ of the smiles"):
         check_value(value, name="smiles")
