@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 MOST_VALUES = 10_000
 """Different training values of a column that are kept, drawn evenly: similarities are lower bounds beyond it."""
-KMERS = {"protein": 3, "sequence": 6}
+KMERS = {"protein": 3, "sequence": 6, "dna": 6}
 KMER_BITS = 4096
 CHUNK = 512
 """Rows compared with every training value at once; bounds the memory."""
@@ -39,7 +39,7 @@ class Neighbours:
 
     Attributes:
         bits: column -> uint8 [M, F / 8], the packed fingerprints of its values.
-        kinds: column -> `molecule`, `protein` or `sequence`.
+        kinds: column -> `molecule`, `protein`, `dna` or `sequence`.
     """
 
     bits: dict[str, np.ndarray]
@@ -70,7 +70,7 @@ def fingerprints(texts: Sequence[str], kind: str) -> np.ndarray:
     """Packed bits of each text, uint8 [N, F / 8]; zeros where there is nothing to read."""
     bits_NF = np.zeros((len(texts), BITS if kind == "molecule" else KMER_BITS), dtype=bool)
     for row, text in enumerate(texts):
-        bits_NF[row, _morgan_bits(text) if kind == "molecule" else _kmer_bits(text, KMERS[kind])] = True
+        bits_NF[row, morgan_bits(text) if kind == "molecule" else kmer_bits(text, KMERS[kind])] = True
     return np.packbits(bits_NF, axis=1)
 
 
@@ -88,7 +88,8 @@ def nearest(asked_NF: np.ndarray, bits_MF: np.ndarray) -> np.ndarray:
     return np.where(asked_NF.any(axis=1), np.concatenate(parts), np.nan)
 
 
-def _morgan_bits(smiles: str) -> list[int]:
+def morgan_bits(smiles: str) -> list[int]:
+    """Bits that the Morgan fingerprint of a molecule sets; none of text that is no molecule."""
     from rdkit.Chem import rdFingerprintGenerator
 
     molecule = parse(smiles)
@@ -98,7 +99,7 @@ def _morgan_bits(smiles: str) -> list[int]:
     return list(generator.GetFingerprint(molecule).GetOnBits())
 
 
-def _kmer_bits(sequence: str, k: int) -> list[int]:
+def kmer_bits(sequence: str, k: int) -> list[int]:
     """Places of the sequence's k-mers, by a hash that is the same in every process."""
     from zlib import crc32
 
@@ -111,7 +112,7 @@ def _texts(task: Task, rows: Sequence[Row], column: str) -> list[str]:
     found = []
     for row in rows:
         try:
-            value = cell(row, column, task.config.data.columns)
+            value = cell(row, column, task.aliases)
         except DataError:
             value = None
         found.append("" if is_missing(value) else as_text(value))

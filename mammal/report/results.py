@@ -209,6 +209,7 @@ def spoken(name: str) -> str:
 ONLY = "forest_only_"
 _SPOKEN = {
     "mean": "labels of train alone",
+    "nearest": "answer of the nearest training row",
     "forest_morgan": "random forest, Morgan",
     "forest_descriptors": "random forest, descriptors",
     "forest_kmers": "random forest, k-mers",

@@ -10,6 +10,7 @@ import pytest
 
 from mammal.tasks import name_metrics
 from mammal.tasks.answers import Answers, object_array
+from mammal.tasks.baselines import baselines
 from mammal.tasks.batching import encode_rows
 from mammal.tasks.chemistry import flat_or_none
 from mammal.tasks.data import load_data
@@ -222,3 +223,34 @@ def test_names_are_read_back_by_opsin(needs_opsin: None, tokenizer: Tokenizer, m
     assert found["opsin_match"] == pytest.approx(1 / 3) and found["opsin_validity"] == pytest.approx(2 / 3)
     task.metric_intervals(said, rows, samples=10)
     assert starts == [3], "OPSIN is asked for each name once"
+
+
+# The answer of the nearest training row
+
+
+def test_the_nearest_training_row_answers_for_molecules_and_for_names(tokenizer: Tokenizer):
+    train = [
+        {"iupac": "ethanol", "smiles": "CCO"},
+        {"iupac": "ethyl hydrate", "smiles": "OCC"},
+        {"iupac": "phenol", "smiles": "Oc1ccccc1"},
+        {"iupac": "", "smiles": "Cc1ccccc1"},
+        {"iupac": "broken", "smiles": "C("},
+    ]
+    test = [{"smiles": "Nc1ccccc1", "iupac": "aniline"}, {"smiles": "CCCO", "iupac": "propan-1-ol"}, {"smiles": "X"}]
+    naming = build_task(load_task("smiles_to_iupac"), tokenizer)
+    phenol, ethanol, refused = baselines(naming, train, test)["nearest"]
+    assert phenol.text == "phenol" and ethanol.text == "ethanol", "of two that are level the earlier"
+    assert [said.text for said in ethanol.runners_up] == ["ethyl hydrate", "phenol"]
+    assert "invalid SMILES" in str(refused.error)
+    reading = build_task(load_task("iupac_to_smiles"), tokenizer)
+    (said,) = baselines(reading, train, [{"iupac": "methyl hydrate"}])["nearest"]
+    assert said.text == "CCO" and said.runners_up[0].text != "CCO", "equal answers count once"
+    assert naming.metrics([phenol], [{"smiles": "Oc1ccccc1", "iupac": "phenol"}])["top5_exact_match"] == 1
+
+
+def test_what_is_sampled_or_has_several_columns_has_no_nearest_row(tokenizer: Tokenizer, make: Make):
+    sampled = build_task(load_task("molecules"), tokenizer)
+    assert baselines(sampled, [{"smiles": "C"}], [{"smiles": "C"}]) == {}
+    pair = make("generation", "{a:smiles} {b:smiles}", "{y:smiles}", metrics=["exact_match"])
+    assert baselines(pair, [{"a": "C", "b": "C", "y": "C"}], [{"a": "C", "b": "C", "y": "C"}]) == {}
+    assert baselines(make("generation", "{a:smiles}", "{y:smiles}", metrics=["exact_match"]), [], [{"a": "C"}]) == {}
