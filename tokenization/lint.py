@@ -35,6 +35,8 @@ _TAGS_OF_KIND = {
     "scalar": ("<SCALAR>",),
     "feature": ("<EMBEDDINGS>",),
 }
+_READ_BY_FEATURE = {"descriptors": "SMILES", "morgan": "SMILES", "esm2": "AA"}
+"""Alphabet of what a feature is computed from: molecules, or residues, which is all that ESM-2 knows."""
 _ANSWERS = ("label", "scalar", "digits")
 _PUBLISHED_ONLY = ("GENE", "CELL_ATTRIBUTES")
 """Alphabets that our own vocabulary leaves out for their size."""
@@ -51,7 +53,7 @@ def problems_of(
 ) -> list[Problem]:
     """Every problem of a template, in the order of its text; see `Template.lint` for the arguments."""
     nodes, problems = template.scanned
-    checks = [problems, _roles(nodes)]
+    checks = [problems, _roles(nodes), _misplaced_features(nodes)]
     if columns is not None:
         checks.append(_unknown_columns(nodes, list(columns)))
     if tokenizer is not None:
@@ -105,6 +107,21 @@ def _roles(nodes: Nodes) -> Iterator[Problem]:
             yield Problem("target", slot.position, what, "write " + " or ".join(f"{{{slot.column}:{w}}}" for w in ways))
     if "target" in nodes and nodes["target"] and not _slots(nodes, "target"):
         yield Problem("target", 0, "the target asks for no column", "add a slot, such as {y:label}")
+
+
+def _misplaced_features(nodes: Nodes) -> Iterator[Problem]:
+    """Features of a column that the template writes as something else, such as ESM-2 states of DNA."""
+    slots = _slots(nodes)
+    written = {slot.column: slot for slot in slots if slot.kind in ("entity", "alphabet")}
+    for slot in slots:
+        if slot.kind != "feature" or slot.column not in written:
+            continue
+        name = written[slot.column].name
+        alphabet = ENTITIES[name].alphabet if name in ENTITIES else name
+        if alphabet != (needed := _READ_BY_FEATURE[slot.name]):
+            reads = "proteins" if needed == "AA" else "molecules"
+            what = f"'{slot.name}' is computed from {reads}, and column '{slot.column}' is written as '{name}'"
+            yield Problem(slot.part, slot.position, what, "name another column, or leave the feature out")
 
 
 def _unknown_columns(nodes: Nodes, columns: list[str]) -> Iterator[Problem]:

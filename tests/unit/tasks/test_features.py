@@ -14,6 +14,7 @@ from mammal.tasks.features.descriptors import KNOTS, Descriptors, descriptors, n
 from mammal.tasks.features.esm2 import LONGEST, VARIABLE, Esm2
 from mammal.tasks.features.rdkit_names import NAMES
 from mammal.tasks.task import Task
+from mammal.tokenization.errors import PromptError
 
 Make = Callable[..., Task]
 SMILES = ["C" * n + tail for n in range(1, 12) for tail in ("O", "N", "c1ccccc1")]
@@ -112,6 +113,8 @@ def test_a_feature_that_cannot_be_added_is_told_in_its_own_words(make: Make, fea
 
 def test_a_feature_of_molecules_is_refused_on_proteins(make: Make):
     with pytest.raises(TaskError, match="both molecules and sequences"):
+        make("regression", "<MASK> {p:esm2} {p:descriptors}", "{y:scalar}")
+    with pytest.raises(PromptError, match="computed from molecules"):
         make("regression", "<MASK> {p:protein} {p:descriptors}", "{y:scalar}")
 
 

@@ -223,6 +223,23 @@ def test_slots_that_this_tokenizer_cannot_write_are_named(shared):
     Template("{p:protein}{s:smiles}{x:scalar}{c:cell_attributes}").lint(tokenizer=published)
 
 
+@pytest.mark.parametrize(
+    "input, says",
+    [
+        ("{s:dna} {s:esm2}", "'esm2' is computed from proteins, and column 's' is written as 'dna'"),
+        ("{s:esm2} {s:smiles}", "'esm2' is computed from proteins, and column 's' is written as 'smiles'"),
+        ("{s:protein} {s:descriptors}", "'descriptors' is computed from molecules"),
+        ("{s:IUPAC} {s:morgan}", "'morgan' is computed from molecules, and column 's' is written as 'IUPAC'"),
+    ],
+)
+def test_features_of_what_they_can_not_read_are_refused(input: str, says: str):
+    assert says in problem(Template(input))
+
+
+def test_features_of_what_they_read_pass():
+    Template("{s:smiles}{s:morgan}{p:peptide}{p:esm2}{q:AA}{q:esm2}{alone:esm2}{m:molecule}{m:descriptors}").lint()
+
+
 def test_answers_must_not_stand_in_the_input():
     template = Template("{s:smiles} <LOGP> {y:scalar}", "{y:scalar}")
     assert "given in the input and asked for in the target" in problem(template)
