@@ -26,6 +26,9 @@ DAMAGED = "\0damaged"
 LARGEST_CELL = 1 << 28
 """Characters of a cell at most: an unclosed quote must not read the whole file into one."""
 
+GZIPPED = (".gz", ".bgz")
+"""Ends of the names of gzipped files; bgzip is gzip in blocks."""
+
 Lines = Callable[[Path, int, bool], Iterator["pd.DataFrame"]]
 """Reads a file as frames of so many rows; the last argument says whether damaged lines are kept."""
 
@@ -47,15 +50,15 @@ def delimited(delimiter: str) -> Lines:
             second = list(islice(records, 1))
             # R writes the names of rows without a name for their column.
             named = len(second) > 0 and len(second[0][1]) == len(first[1]) + 1
-            names = _column_names(first[1])
+            names = column_names(first[1])
             rows = _rows(chain(second, records), len(names), int(named), file, keep_damaged)
             empty = True
             while taken := list(islice(rows, chunk)):
                 empty = False
                 frame = pd.DataFrame([cells for cells, _ in taken], columns=names, dtype=str)
-                yield _with_reasons(frame, [reason for _, reason in taken], keep_damaged)
+                yield with_reasons(frame, [reason for _, reason in taken], keep_damaged)
             if empty:
-                yield _with_reasons(pd.DataFrame(columns=names, dtype=str), [], keep_damaged)
+                yield with_reasons(pd.DataFrame(columns=names, dtype=str), [], keep_damaged)
 
     return read
 
@@ -67,14 +70,26 @@ def json_lines(file: Path, chunk: int, keep_damaged: bool) -> Iterator[pd.DataFr
     with open_text(file) as stream:
         records = _objects(stream, file, keep_damaged)
         while taken := list(islice(records, chunk)):
-            yield _with_reasons(pd.DataFrame([r for r, _ in taken]), [reason for _, reason in taken], keep_damaged)
+            yield with_reasons(pd.DataFrame([r for r, _ in taken]), [reason for _, reason in taken], keep_damaged)
 
 
 def open_text(file: Path, newline: str | None = None) -> IO[str]:
     """UTF-8 text, gzipped or not, without a byte order mark."""
-    if file.suffix == ".gz":
+    if file.suffix in GZIPPED:
         return gzip.open(file, "rt", encoding="utf-8-sig", newline=newline)
     return file.open(encoding="utf-8-sig", newline=newline)
+
+
+def column_names(header: list[str]) -> list[str]:
+    """Names of the columns; a repeated one gets a number, as pandas gives it."""
+    names: list[str] = []
+    for name in header:
+        unique, count = name, 0
+        while unique in names:
+            count += 1
+            unique = f"{name}.{count}"
+        names.append(unique)
+    return names
 
 
 def _fields(stream: IO[str], delimiter: str, file: Path) -> _Numbered:
@@ -138,19 +153,7 @@ def _object(line: str) -> tuple[dict[str, Any], str | None]:
     return (record, None) if isinstance(record, dict) else ({}, "a line holds one JSON object")
 
 
-def _column_names(header: list[str]) -> list[str]:
-    """Names of the columns; a repeated one gets a number, as pandas gives it."""
-    names: list[str] = []
-    for name in header:
-        unique, count = name, 0
-        while unique in names:
-            count += 1
-            unique = f"{name}.{count}"
-        names.append(unique)
-    return names
-
-
-def _with_reasons(frame: pd.DataFrame, reasons: list[str | None], keep_damaged: bool) -> pd.DataFrame:
+def with_reasons(frame: pd.DataFrame, reasons: list[str | None], keep_damaged: bool) -> pd.DataFrame:
     if not keep_damaged:
         return frame
     import pandas as pd

@@ -3,6 +3,7 @@
     csv tsv tab   delimited, with a header        parquet   Apache Parquet          jsonl   one JSON object a line
     sdf           molecules with properties       smi       SMILES, blank, name     fasta   id, description, sequence
     h5ad          cells, their genes ranked by expression (`mammal.tasks.h5ad`)
+    vcf bcf       variants, every cell as text (`mammal.tasks.dna.vcf_file`)
 
 Text formats may be gzipped (`.csv.gz`). Delimited cells stay text exactly as written, for `NA` is a peptide and `007`
 an identifier; an empty cell is "".
@@ -52,8 +53,8 @@ def iter_tables(path: str | Path, chunk: int = CHUNK, *, keep_damaged: bool = Fa
     A file with a header and no rows gives one empty frame that has the columns.
 
     Args:
-        keep_damaged: delimited and JSON lines that can't be read are rows without content, and a column `DAMAGED` says
-            why. (Otherwise they are errors.)
+        keep_damaged: delimited and JSON lines and variant records that can't be read are rows without content, and a
+            column `DAMAGED` says why. (Otherwise they are errors.)
 
     Raises:
         DataError: no such file, an unknown format, or contents that can't be read.
@@ -83,7 +84,7 @@ def file_format(path: str | Path) -> str:
     Raises:
         DataError: a name that says none.
     """
-    name = Path(path).name.lower().removesuffix(".gz")
+    name = Path(path).name.lower().removesuffix(".gz").removesuffix(".bgz")
     suffix = name.rpartition(".")[2] if "." in name else ""
     known = sorted([*_LINE_READERS, *_READERS])
     if suffix not in known:
@@ -204,11 +205,19 @@ def _h5ad(file: Path, chunk: int) -> Iterator[pd.DataFrame]:
     yield from iter_cells(file, chunk)
 
 
+def _variants(file: Path, chunk: int, keep_damaged: bool) -> Iterator[pd.DataFrame]:
+    from mammal.tasks.dna.vcf_file import iter_variants
+
+    yield from iter_variants(file, chunk, keep_damaged)
+
+
 _LINE_READERS: dict[str, Lines] = {
     "csv": delimited(","),
     "tsv": delimited("\t"),
     "tab": delimited("\t"),
     "jsonl": json_lines,
+    "vcf": _variants,
+    "bcf": _variants,
 }
 _READERS: dict[str, Callable[[Path, int], Iterator[pd.DataFrame]]] = {
     "parquet": _parquet,

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mammal.tasks.dna.alleles import reverse_complement
 from mammal.tasks.dna.genome import Genome
 from mammal.tasks.dna.site import Site
 from mammal.tasks.dna.vcf import describe, shown
 from mammal.tasks.errors import DataError, TaskError
+from mammal.tokenization.strands import reverse_complement
 from mammal.tokenization.variants import BASES
 
 CODES = {
@@ -139,6 +139,22 @@ def why_unwritable(allele: str) -> str | None:
     return f"the allele {shown(allele)!r} is not a sequence of bases"
 
 
+def agrees(found: str, said: str) -> bool:
+    """Whether a record's reference allele is what the genome reads, or one reading of its ambiguity codes."""
+    if found == said:
+        return True
+    pairs = zip(found, said, strict=False)
+    return len(found) == len(said) and all(read == base or base in CODES.get(read, "") for read, base in pairs)
+
+
+def not_the_genome(site: Site, found: str, said: str) -> DataError:
+    """The error for a record that does not fit the genome, which says if the other strand would."""
+    what = f"the genome reads {shown(found)} at {site.chrom}:{site.pos}, the record says {shown(said)}"
+    complement = BASES.issuperset(found) and reverse_complement(found) == said
+    hint = "the complement matches: the record is on the other strand" if complement else "wrong genome build?"
+    return DataError(what, where=describe(site), hint=hint)
+
+
 def _contig(site: Site, genome: Genome) -> tuple[str, int]:
     try:
         chrom = genome.contig(site.chrom)
@@ -175,14 +191,5 @@ def _cut(allele: str, front: int, back: int) -> str:
 
 
 def _check_reference(site: Site, found: str) -> None:
-    if found == site.ref:
-        return
-    pairs = zip(found, site.ref, strict=True)
-    if all(read == said or said in CODES.get(read, "") for read, said in pairs):
-        return
-    what = f"the genome reads {shown(found)} at {site.chrom}:{site.pos}, the record says {shown(site.ref)}"
-    if reverse_complement(found) == site.ref:
-        hint = "the complement matches: the record is on the other strand"
-    else:
-        hint = "wrong genome build?"
-    raise DataError(what, where=describe(site), hint=hint)
+    if not agrees(found, site.ref):
+        raise not_the_genome(site, found, site.ref)

@@ -1,0 +1,152 @@
+"""What stands on one chromosome of a sample: the reference window with every allele that the haplotype has."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mammal.tasks.dna.genotypes import Genotype
+from mammal.tasks.dna.place import Stretch, agrees, not_the_genome, trim, why_unwritable
+from mammal.tasks.dna.site import Site
+from mammal.tasks.dna.vcf import describe
+from mammal.tasks.errors import DataError
+
+DELETED = "*"
+"""An allele that a record before it has deleted; that record says what is missing (VCF 4.3, section 1.6.1)."""
+
+
+@dataclass(frozen=True)
+class Haplotype:
+    """One chromosome's window.
+
+    Attributes:
+        sequence: its bases.
+        allele: the number of the site's allele on it.
+        number: 1 or 2.
+        left_out: other records that are left as in the reference, with reasons.
+    """
+
+    sequence: str
+    allele: int
+    number: int
+    left_out: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Change:
+    """Bases `start` to `end` of the window become `alt`."""
+
+    start: int
+    end: int
+    alt: str
+    site: Site
+
+
+def haplotype(site: Site, stretch: Stretch, others: Sequence[Site], sample: str, number: int) -> Haplotype | None:
+    """The window of one haplotype.
+
+    Args:
+        site: the record in its middle.
+        stretch: its window.
+        others: records of the same place, the site itself may be among them.
+        sample: whose genotypes count.
+        number: 1 or 2.
+
+    Returns:
+        None: the sample has one chromosome copy there, and the second was asked for.
+
+    Raises:
+        DataError: a heterozygous genotype within the window that is not phased, or is phased in another phase set; an
+            allele that is not called at the site, or that can't be written; records that overlap.
+    """
+    own = genotype_of(site, sample)
+    if number == 2 and len(own.alleles) == 1:
+        return None
+    allele = _allele(site, own, number)
+    if allele is None:
+        raise DataError(f"the genotype {own} of {sample} is not called", where=describe(site))
+    changes, left_out = [], []
+    if change := _change(site, allele, stretch):
+        changes.append(change)
+    elif allele:
+        raise DataError(f"allele {allele} of {sample} reaches beyond the window", where=describe(site))
+    phased = [(site, own)]
+    for other in others:
+        if (other.pos, other.ref, other.alts) == (site.pos, site.ref, site.alts) or not _touches(other, stretch):
+            continue
+        genotype = genotype_of(other, sample)
+        if not genotype.called:
+            left_out.append(f"{describe(other)}: the genotype {genotype} is not called")
+            continue
+        if all(value == 0 for value in genotype.alleles) or number > len(genotype.alleles):
+            continue
+        found = _allele(other, genotype, number)
+        phased.append((other, genotype))
+        if not found or other.alts[found - 1] == DELETED:
+            continue
+        if change := _change(other, found, stretch):
+            changes.append(change)
+        else:
+            left_out.append(f"{describe(other)}: allele {found} is not wholly within the window")
+    _check_phase(phased)
+    return Haplotype(_apply(stretch.bases, changes), allele, number, tuple(left_out))
+
+
+def genotype_of(site: Site, sample: str) -> Genotype:
+    """The genotype that a site holds of a sample.
+
+    Raises:
+        DataError: it holds none.
+    """
+    for place, (name, alleles, phased) in enumerate(site.genotypes):
+        if name == sample:
+            return Genotype(alleles, phased, site.phase_sets[place] if site.phase_sets else "")
+    raise DataError(f"there is no genotype of {sample!r}", where=describe(site))
+
+
+def _allele(site: Site, genotype: Genotype, number: int) -> int | None:
+    try:
+        return genotype.on(number)
+    except DataError as error:
+        raise DataError(error.what, where=describe(site), hint=error.hint) from None
+
+
+def _touches(site: Site, stretch: Stretch) -> bool:
+    return site.pos - 1 < stretch.end and site.pos - 1 + len(site.ref) > stretch.start
+
+
+def _change(site: Site, allele: int, stretch: Stretch) -> _Change | None:
+    """What an allele changes in the window; None for the reference, and where it reaches beyond the window."""
+    if allele == 0:
+        return None
+    alt = site.alts[allele - 1]
+    if reason := why_unwritable(alt):
+        raise DataError(reason, where=describe(site), hint="the sample has it, so its haplotype can't be written")
+    front, ref, alt = trim(site.ref, alt)
+    start = site.pos - 1 - stretch.start + front
+    if start < 0 or start + len(ref) > len(stretch.bases):
+        return None
+    if not agrees(found := stretch.bases[start : start + len(ref)], ref):
+        raise not_the_genome(site, found, ref)
+    return _Change(start, start + len(ref), alt, site)
+
+
+def _check_phase(sites: Sequence[tuple[Site, Genotype]]) -> None:
+    """Refuses heterozygous sites of several phase sets: which alleles share a chromosome is not known."""
+    known = [(site, genotype.phase_set) for site, genotype in sites if genotype.heterozygous]
+    for site, phase_set in known:
+        if phase_set != known[0][1]:
+            what = f"phased in set {phase_set or 'of the whole file'}, {describe(known[0][0])} in another"
+            raise DataError(what, where=describe(site), hint="a smaller window may hold one set only")
+
+
+def _apply(bases: str, changes: Sequence[_Change]) -> str:
+    pieces, end = [], 0
+    last: _Change | None = None
+    for change in sorted(changes, key=lambda change: (change.start, change.end)):
+        if change.start < end or (last is not None and (change.start, change.end) == (last.start, last.end)):
+            assert last is not None, "only a change moves the end"
+            raise DataError(f"overlaps {describe(last.site)} on the same haplotype", where=describe(change.site))
+        pieces += [bases[end : change.start], change.alt]
+        end, last = change.end, change
+    return "".join([*pieces, bases[end:]])
