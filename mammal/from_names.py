@@ -101,6 +101,8 @@ class FromNames(Question):
         prefix: put before the name of the column that tells what was read.
     """
 
+    task: Task
+
     def __init__(self, inner: Question, names: str, reader: NameReader, prefix: str = ""):
         assert inner.task is not None, "prompts hold no molecules by name"
         self.inner, self.task, self.names, self.reader = inner, inner.task, names, reader

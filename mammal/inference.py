@@ -21,6 +21,7 @@ from mammal.frames import Reading, Table, table, with_targets
 from mammal.from_names import predict_question
 from mammal.prompts import PROMPT, TARGET, is_prompt
 from mammal.questions import Embed, Generate, Question, Score
+from mammal.variants.api import VariantScoring
 from mammal.walk import Pace, Progress, Refused
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def load(
     return model
 
 
-class Mammal:
+class Mammal(VariantScoring):
     """A model ready to be asked.
 
     Attributes:
@@ -192,7 +193,12 @@ class Mammal:
             DataError: a column that the task reads is missing.
         """
         chosen = self.find_task(task, columns, view)
-        how = {"names": names, "names_by": names_by, "vocabulary": vocabulary, "every_label": every_label}
+        how: dict[str, Any] = {
+            "names": names,
+            "names_by": names_by,
+            "vocabulary": vocabulary,
+            "every_label": every_label,
+        }
         question = predict_question(self.model, self.tasks, chosen, self.pace, prefix=prefix, **how)
         return self._frame(question, table(data, question.reading), prefix, progress)
 

@@ -38,10 +38,14 @@ def task_figures(result: TaskResult) -> list[str]:
 
 
 def worst_rows(result: TaskResult) -> pd.DataFrame:
-    """The rows with the largest error, or with the most confident wrong class; empty where that has no meaning.
+    """The rows with the largest error, the most confident wrong class, or the text with the lowest figures; empty where
+    that has no meaning.
 
     Errors of several target columns are compared in standard deviations of each column's truth.
     """
+    if (by_row := _row_metrics(result)) and len(result.answers):
+        figures_N = result.answers[by_row].mean(axis=1)
+        return result.answers.loc[figures_N.sort_values(kind="stable").index[:WORST_ROWS]].rename(columns=spoken)
     answers = _judged(result, several=True)
     if not len(answers):
         return answers
@@ -53,23 +57,30 @@ def worst_rows(result: TaskResult) -> pd.DataFrame:
 
 
 def by_similarity(result: TaskResult) -> pd.DataFrame:
-    """Mean error of ours in each quarter of the rows by similarity to train; empty where either is unknown."""
+    """Mean error of ours (of text: mean of its first metric) in each quarter of the rows by similarity to train; empty
+    where either is unknown."""
     import pandas as pd
 
-    answers = _judged(result, several=True)
+    by_row = _row_metrics(result)
+    answers = result.answers if by_row else _judged(result, several=True)
     known = answers.dropna(subset=[SIMILARITY]) if SIMILARITY in answers else answers.iloc[:0]
     if len(known) < FEWEST_ROWS:
         return pd.DataFrame()
     ordered = known.sort_values(SIMILARITY)
     measure = "mean absolute error" if result.kind == "regression" else "mean error of the probability"
+    measure = by_row[0] if by_row else measure
     lines = []
     for places in np.array_split(np.arange(len(ordered)), 4):
         quarter = ordered.iloc[places]
         low, high = quarter[SIMILARITY].iloc[0], quarter[SIMILARITY].iloc[-1]
-        lines.append(
-            {SIMILARITY: f"{low:.2f} to {high:.2f}", "rows": len(quarter), measure: float(errors(quarter).mean())}
-        )
+        figure_N = quarter[by_row[0]] if by_row else errors(quarter)
+        lines.append({SIMILARITY: f"{low:.2f} to {high:.2f}", "rows": len(quarter), measure: float(figure_N.mean())})
     return pd.DataFrame(lines)
+
+
+def _row_metrics(result: TaskResult) -> list[str]:
+    """Metrics of generated text that the answers hold row by row, in the order of the task's declaration."""
+    return [name for name in result.metrics if result.kind == "generation" and name in result.answers]
 
 
 def errors(answers: pd.DataFrame) -> pd.Series:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mammal.report.results import OURS, TARGET
+from mammal.tasks.metrics import metric_named
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,7 +22,8 @@ def answer_table(
     rows: Sequence[Row],
     similarity_N: np.ndarray | None = None,
 ) -> Any:
-    """One line for each answered held-out row and target column.
+    """One line for each answered held-out row and target column; of generated text also our figure in each row, for
+    every metric that is a mean over rows.
 
     Args:
         answered: predictions of each contender, ours among them.
@@ -29,7 +31,7 @@ def answer_table(
     """
     import pandas as pd
 
-    aliases = task.config.data.columns
+    aliases = task.aliases
     lines = []
     for number, prediction in enumerate(answered[OURS]):
         if prediction.error is not None:
@@ -50,6 +52,8 @@ def answer_table(
     frame = pd.DataFrame(lines)
     if similarity_N is not None and len(frame):
         frame["similarity"] = similarity_N[frame["row"]]
+    if task.kind == "generation" and len(frame):
+        frame = _with_figures(frame, task, answered[OURS], rows)
     if task.kind == "regression" and len(frame):
         frame["truth"] = pd.to_numeric(frame["truth"], errors="coerce")
     return frame.dropna(subset=["truth"]) if len(frame) and task.kind != "generation" else frame
@@ -63,3 +67,20 @@ def figure(task: Task, prediction: Prediction, target: str) -> Any:
     if task.kind == "regression":
         return answer.value
     return answer.probability if task.kind == "classification" else answer.text
+
+
+def _with_figures(frame: Any, task: Task, ours: Sequence[Prediction], rows: Sequence[Row]) -> Any:
+    """A column for each metric by row; NaN where a row can't be judged, no column where none can."""
+    targets = frame[TARGET] if TARGET in frame else [task.target_columns[0]] * len(frame)
+    places = list(zip(frame["row"], targets, strict=True))
+    every = task.answers(ours, list(rows)[: len(ours)])
+    for name in task.config.metrics:
+        metric = metric_named(name)
+        found: dict[tuple[int, str], float] = {}
+        for target, answers in every.items():
+            if metric.by_row is not None and answers.holds == metric.reads:
+                figures_N = metric.by_row(answers).tolist()
+                found |= {(row, target): f for row, f in zip(answers.numbers_N.tolist(), figures_N, strict=True)}
+        if name not in frame and any(value == value for value in found.values()):  # NaN differs from itself
+            frame[name] = [found.get(place, float("nan")) for place in places]
+    return frame

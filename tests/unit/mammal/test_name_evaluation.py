@@ -10,6 +10,7 @@ import pytest
 import mammal
 from mammal.cli import main
 from mammal.report.results import OURS, load_results
+from mammal.report.task_figures import worst_rows
 from mammal.report.task_section import task_section
 from mammal.tasks import name_metrics
 
@@ -52,6 +53,12 @@ def test_both_ways_are_judged_with_intervals_beside_the_nearest_training_row(nam
         assert nearest.estimates[answer].value == 0, "no test molecule is one of train"
         assert set(result.answers.columns) >= {"row", "truth", OURS, "nearest", "similarity"}
         assert answer.replace("_", " ") in task_section(result).body.lower().replace("_", " ")
+        ours_by_row = result.answers[answer].mean()
+        assert ours_by_row == pytest.approx(ours.estimates[answer].value), (
+            "the table of answers holds each row's figure"
+        )
+        worst = worst_rows(result)
+        assert len(worst) == len(result.answers) and list(worst[result.metrics[0]]) == sorted(worst[result.metrics[0]])
     assert results["iupac_to_smiles"].leakage["test/smiles"] == 0
     assert results["iupac_to_smiles"].contenders[1].estimates["validity"].value == 1
     assert results["smiles_to_iupac"].contenders[1].estimates["opsin_validity"].value == 1
