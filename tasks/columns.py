@@ -28,6 +28,20 @@ class PromptColumns:
         return list(dict.fromkeys([*self.inputs, *self.targets]))
 
 
+def equal_sides(template: Template) -> tuple[str, str] | None:
+    """The two columns that are the same entity and all that a prompt reads, so that their order says nothing; None for
+    other prompts.
+
+    A third column may belong to one side alone, as a mutant does to its wild type: a swap then changes the question.
+    """
+    slots = [slot for slot in template.slots if slot.part == "input"]
+    entities = {slot.column: slot.name for slot in slots if slot.kind == "entity"}
+    if len(entities) != 2 or len(set(entities.values())) != 1 or len(template.columns("input")) != 2:
+        return None
+    first, second = entities
+    return first, second
+
+
 def prompt_columns(config: TaskConfig) -> PromptColumns:
     """Columns of a declaration. In raw templates molecules are those declared, and other input text is a sequence."""
     template = Template(config.prompt.input, config.prompt.target, raw=config.prompt.raw)

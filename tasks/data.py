@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from mammal.tasks.cells import missing_column
-from mammal.tasks.columns import PromptColumns, prompt_columns
+from mammal.tasks.columns import PromptColumns, equal_sides, prompt_columns
 from mammal.tasks.errors import DataError
 from mammal.tasks.schema import DataConfig, TaskConfig
 from mammal.tasks.sources.local import data_root, find_file
 from mammal.tasks.splits import Split, SplitRecord, load_split, split_frame
-from mammal.tasks.splits.leaks import Keys, count_leaks, count_repeats, input_keys, without_leaks
+from mammal.tasks.splits.leaks import Keys, count_leaks, count_repeats, input_keys, whole_inputs, without_leaks
 from mammal.tasks.splits.saved import content_digest
 from mammal.tasks.splits.table import column_texts
+from mammal.tokenization.template import Template
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -91,38 +92,51 @@ def load_data(config: TaskConfig, paths: Mapping[str, object] | None = None) -> 
         if column not in frame.columns:
             raise missing_column(config.data.columns.get(column, column), list(frame.columns))
     keys = input_keys(frame, columns.inputs, columns.molecules)
-    split = _settle_leaks(_split(frame, config.data, columns, paths), keys, config)
+    ordered = equal_sides(_template(config)) is None
+    split = _split(frame, config.data, columns, whole_inputs(keys, ordered=ordered), paths)
+    split = _settle_leaks(split, keys, config, ordered=ordered)
+    labels = {column: column_texts(frame, column) for column in columns.targets}
     record = SplitRecord(
         split,
         len(frame),
         columns.inputs,
         content_digest(frame, columns.inputs),
-        leakage=count_leaks(keys, split),
-        repeats=count_repeats(keys, {column: column_texts(frame, column) for column in columns.targets}, split),
+        leakage=count_leaks(keys, split, ordered=ordered),
+        repeats=count_repeats(keys, labels, split, ordered=ordered),
     )
     _tell(record, config)
     return SplitData(frame, record)
 
 
-def _split(frame: pd.DataFrame, data: DataConfig, columns: PromptColumns, paths: Mapping[str, object] | None) -> Split:
+def _template(config: TaskConfig) -> Template:
+    return Template(config.prompt.input, config.prompt.target, raw=config.prompt.raw)
+
+
+def _split(
+    frame: pd.DataFrame,
+    data: DataConfig,
+    columns: PromptColumns,
+    inputs: Sequence[Hashable],
+    paths: Mapping[str, object] | None,
+) -> Split:
     if data.split_file:
         return load_split(find_file(data.split_file, data_root(paths)), frame)
     on = columns.sequences if data.split == "cluster" else columns.molecules
     if data.split == "cold":
         on = [column for column in columns.inputs if column in {*columns.molecules, *columns.sequences}]
-    return split_frame(frame, data, on, molecules=columns.molecules, targets=columns.targets)
+    return split_frame(frame, data, on, molecules=columns.molecules, targets=columns.targets, inputs=inputs)
 
 
-def _settle_leaks(split: Split, keys: Keys, config: TaskConfig) -> Split:
+def _settle_leaks(split: Split, keys: Keys, config: TaskConfig, *, ordered: bool) -> Split:
     """The split, without its leaks if they are to be dropped.
 
     Raises:
         DataError: it leaks, and that is to be refused.
     """
     if config.data.leakage == "drop":
-        return without_leaks(keys, split)
+        return without_leaks(keys, split, ordered=ordered)
     if config.data.leakage == "refuse":
-        found = count_leaks(keys, split)
+        found = count_leaks(keys, split, ordered=ordered)
         counts = [f"{found[part]:,} {part}" for part in ("test", "valid") if found.get(part)]
         if counts:
             what = f"{' and '.join(counts)} rows have the inputs of a training row"

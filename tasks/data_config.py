@@ -45,7 +45,7 @@ class DataConfig:
         split_file: a split that a run saved (`splits/TASK.json.gz`), used in place of `split`; its hash and its table
             are checked.
         fractions: shares of train, valid and test; of rows, and of values in a cold split. Given, fold: not used.
-        valid_share: `given` without valid rows: this share of train becomes valid.
+        valid_share: `given` without valid rows: this share of train becomes valid, equal inputs together.
         stratify: random, and fold without a column: each class in about equal shares (numbers: ten ranges).
         folds: fold without a column: so many seeded folds, numbered from 0.
         fold: the fold that is test; default: the last.

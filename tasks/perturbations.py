@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from mammal.tasks.cells import Row, as_text, is_missing
 from mammal.tasks.chemistry import canonical_or_none, parse
+from mammal.tasks.columns import equal_sides
 
 if TYPE_CHECKING:
     from mammal.tasks.task import Task
@@ -35,21 +36,10 @@ def perturbations(task: Task) -> dict[str, Perturbation]:
     aliases = task.config.data.columns
     molecules = [column for column in task.columns if column in task.molecules]
     found = {name: _on_columns(molecules, change, aliases) for name, change in _CHANGES.items()} if molecules else {}
-    if pair := equal_sides(task):
+    pair = equal_sides(task.template)
+    if pair and {*pair} <= {*task.columns}:
         found["swapped"] = _swap(*pair, aliases)
     return found
-
-
-def equal_sides(task: Task) -> tuple[str, str] | None:
-    """The two columns of a task that are the same entity and all that it reads; None for other tasks.
-
-    A third column may belong to one side alone, as a mutant does to its wild type: a swap then changes the question.
-    """
-    entities = {s.column: s.name for s in task.template.slots if s.part == "input" and s.kind == "entity"}
-    if len(task.columns) != 2 or len(entities) != 2 or len(set(entities.values())) != 1:
-        return None
-    first, second = entities
-    return first, second
 
 
 def another_order(smiles: str, seed: int = 0) -> str | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from datetime import UTC, datetime
 from math import isfinite
 
@@ -51,11 +51,16 @@ def _split_column(table: Table) -> str:
 
 
 def _with_valid(split: Split, table: Table) -> Split:
-    """A seeded share of train as valid, where a published split has none."""
+    """A seeded share of what train holds as valid, where a published split has none: rows that read the same go
+    together, so that none of them leaks."""
     train, data = split.parts["train"], table.data
-    order = np.random.default_rng(data.split_seed).permutation(train)
-    count, _ = cuts(len(train), [data.valid_share, 1 - data.valid_share, 0])
-    parts = {**split.parts, "train": np.sort(order[count:]), "valid": np.sort(order[:count])}
+    seen: dict[Hashable, int] = {}
+    inputs = [table.inputs[row] for row in train.tolist()] if len(table.inputs) else train.tolist()
+    number_N = np.array([seen.setdefault(what, len(seen)) for what in inputs], dtype=np.int64)
+    order = np.random.default_rng(data.split_seed).permutation(len(seen))
+    count, _ = cuts(len(seen), [data.valid_share, 1 - data.valid_share, 0])
+    drawn_N = np.isin(number_N, order[:count])
+    parts = {**split.parts, "train": train[~drawn_N], "valid": train[drawn_N]}
     how = f"{split.how}, {data.valid_share:g} of train as valid, seed {data.split_seed}"
     return Split(how, parts, split.left_out)
 

@@ -1,5 +1,8 @@
 """What the parts of a split have in common: rows of valid and test that train holds already, repeated inputs, and
-inputs with several labels. Molecules are compared by their canonical SMILES, everything else by its exact text."""
+inputs with several labels. Molecules are compared by their canonical SMILES, everything else by its exact text.
+
+Pairs of one entity, such as two proteins that bind or don't, are the same pair in either order: `ordered=False`.
+"""
 
 from __future__ import annotations
 
@@ -35,12 +38,12 @@ def leakage(frame: pd.DataFrame, split: Split, columns: Sequence[str], molecules
     return count_leaks(input_keys(frame, columns, molecules), split)
 
 
-def count_leaks(keys: Keys, split: Split) -> dict[str, int]:
+def count_leaks(keys: Keys, split: Split, *, ordered: bool = True) -> dict[str, int]:
     """As `leakage`, from keys."""
     found = {}
     for part in HELD_OUT:
         if keys:
-            found[part] = len(_shared(_whole(keys), split, part))
+            found[part] = len(_shared(whole_inputs(keys, ordered=ordered), split, part))
         if len(keys) > 1:
             found |= {f"{part}/{column}": len(_shared(values, split, part)) for column, values in keys.items()}
     return found
@@ -53,17 +56,17 @@ def count_known(keys: Keys, split: Split) -> dict[str, int]:
     }
 
 
-def without_leaks(keys: Keys, split: Split) -> Split:
+def without_leaks(keys: Keys, split: Split, *, ordered: bool = True) -> Split:
     """The split without the valid and test rows whose inputs all equal those of a training row."""
     if not keys:
         return split
-    whole = _whole(keys)
+    whole = whole_inputs(keys, ordered=ordered)
     shared = {row: twin for part in HELD_OUT for row, twin in _shared(whole, split, part).items()}
     reasons = {row: f"leak: the inputs of training row {twin}" for row, twin in shared.items()}
     return split.without(reasons, f"{split.how}, {len(reasons)} leaking rows left out") if reasons else split
 
 
-def count_repeats(keys: Keys, labels: Keys, split: Split) -> dict[str, int]:
+def count_repeats(keys: Keys, labels: Keys, split: Split, *, ordered: bool = True) -> dict[str, int]:
     """Rows that say something again, and inputs that are said to be different things.
 
     Args:
@@ -76,7 +79,7 @@ def count_repeats(keys: Keys, labels: Keys, split: Split) -> dict[str, int]:
     """
     if not keys:
         return {"repeated": 0, "conflicting": 0, "conflicting_across_parts": 0}
-    inputs = _whole(keys)
+    inputs = whole_inputs(keys, ordered=ordered)
     homes = {row: part for part, rows in split.parts.items() for row in rows.tolist()}
     counts = Counter(inputs[row] for row in homes)
     twins: dict[Hashable, list[int]] = {}
@@ -98,9 +101,10 @@ def _disagree(labels: Keys, rows: Sequence[int]) -> bool:
     return any(len({texts[row] for row in rows} - {""}) > 1 for texts in labels.values())
 
 
-def _whole(keys: Keys) -> list[Hashable]:
+def whole_inputs(keys: Keys, *, ordered: bool = True) -> list[Hashable]:
     """All inputs of each row as one key."""
-    return list(zip(*keys.values(), strict=True))
+    rows = zip(*keys.values(), strict=True)
+    return list(rows) if ordered else [tuple(sorted(cells)) for cells in rows]
 
 
 def _shared(values: Sequence[Hashable], split: Split, part: str) -> dict[int, int]:

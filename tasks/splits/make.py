@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import TYPE_CHECKING
 
 from mammal.tasks.errors import TaskError
@@ -38,6 +38,7 @@ def split_frame(
     *,
     molecules: Sequence[str] = (),
     targets: Sequence[str] = (),
+    inputs: Sequence[Hashable] = (),
 ) -> Split:
     """Divide a table as its declaration says.
 
@@ -46,6 +47,7 @@ def split_frame(
             others; all but cold look at the first.
         molecules: columns that hold SMILES.
         targets: columns that hold labels, for `data.stratify`.
+        inputs: what the prompt reads of each row, as leaks compare it, for `data.valid_share`.
 
     Raises:
         TaskError: no such way, or it lacks the column it needs.
@@ -55,4 +57,4 @@ def split_frame(
     if way is None:
         raise TaskError(f"data.split is {data.split!r}", hint=did_you_mean(data.split, WAYS, noun="split"))
     columns = [on] if isinstance(on, str) else list(on or ())
-    return way(Table(frame, data, columns, molecules, targets))
+    return way(Table(frame, data, columns, molecules, targets, inputs))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -25,6 +25,7 @@ class Table:
         on: columns to look at unless `data.split_on` names others.
         molecules: columns that hold SMILES; two spellings of a molecule are one value there.
         targets: columns that hold labels.
+        inputs: what the prompt reads of each row, as leaks compare it; empty: every row is unlike the others.
     """
 
     frame: pd.DataFrame
@@ -32,6 +33,7 @@ class Table:
     on: Sequence[str] = ()
     molecules: Sequence[str] = ()
     targets: Sequence[str] = ()
+    inputs: Sequence[Hashable] = ()
 
     def __len__(self) -> int:
         return len(self.frame)

@@ -71,6 +71,34 @@ def test_a_pair_leaks_only_as_a_whole():
     assert without_leaks(keys, split) is split
 
 
+def test_a_pair_of_one_entity_in_the_other_order_leaks(tmp_path: Path):
+    rows = [("MK", "GA", 1, "train"), ("GA", "MK", 0, "test"), ("GA", "GA", 0, "test"), ("MK", "MV", 1, "valid")]
+    pd.DataFrame(rows, columns=["a", "b", "y", "split"]).to_csv(tmp_path / "pairs.csv", index=False)
+
+    def loaded(input: str, leakage: str = "report") -> SplitData:
+        prompt = {"input": f"<SENTINEL_ID_0> {input}", "target": "<SENTINEL_ID_0> {y:label}"}
+        data = {"path": str(tmp_path / "pairs.csv"), "split": "given", "leakage": leakage}
+        return load_data(load_task({**TASK, "prompt": prompt, "data": data}))
+
+    found = loaded("{a:protein} {b:protein}")
+    assert found.leakage["test"] == 1 and found.record.repeats["conflicting_across_parts"] == 1
+    assert loaded("{a:protein} {b:protein}", "drop").split.parts["test"].tolist() == [2]
+    with pytest.raises(DataError, match="1 test rows"):
+        loaded("{a:protein} {b:protein}", "refuse")
+    assert loaded("{a:protein} {b:peptide}").leakage["test"] == 0, "other entities are other questions"
+
+
+def test_validation_drawn_from_train_never_shares_an_input_with_it(tmp_path: Path):
+    molecules = ["C" * (n % 20 + 1) + "O" for n in range(100)]
+    frame = pd.DataFrame({"smiles": molecules, "y": "0", "split": "train"})
+    # the other half are the same molecules, written from the other end
+    frame.loc[50:, "smiles"] = [f"OC{smiles[1:-1]}" for smiles in molecules[50:]]
+    frame.to_csv(tmp_path / "mine.csv", index=False)
+    data = {"path": str(tmp_path / "mine.csv"), "split": "given", "valid_share": 0.2}
+    loaded = load_data(load_task({**TASK, "data": data}))
+    assert loaded.leakage["valid"] == 0 and len(loaded.split.parts["valid"]) == 20
+
+
 def test_a_label_that_is_missing_conflicts_with_none():
     parts = {"train": np.array([0, 1]), "valid": np.array([2]), "test": np.array([3])}
     keys, labels = {"x": ["A", "A", "A", "B"]}, {"a": ["1", "", "1", "0"], "b": ["", "1", "1", ""]}
