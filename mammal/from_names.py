@@ -9,6 +9,7 @@ Rows that have a SMILES keep it; for the others the name is read by OPSIN, or by
 
 from __future__ import annotations
 
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -24,6 +25,8 @@ from mammal.walk import Encoder, Pace, Progress, Refused, Row
 if TYPE_CHECKING:
     from mammal.model.model import MammalModel
     from mammal.tasks.task import Task
+
+logger = logging.getLogger(__name__)
 
 SMILES_READ = "smiles_read"
 NAMES_BY = ("auto", "opsin", "model")
@@ -182,10 +185,13 @@ def predict_question(
         if by != "auto":
             raise ConfigError("names_by says who reads names, and no column of names is given", hint="names=COLUMN")
         return Predict(model, task, pace, prefix=prefix, **how)
+    if not isinstance(names, str):
+        raise ConfigError(f"names is {names!r}, not one column", hint="names=iupac_name")
     if by == "auto" and (key := _shows_names(task)) is not None:
         return Predict(model, variant(task, {"data": {"columns": {key: names}}}), pace, prefix=prefix, **how)
-    inner = Predict(model, task, pace, prefix=prefix, **how)
-    return FromNames(inner, names, _reader(by, model, own, pace), prefix)
+    question = FromNames(Predict(model, task, pace, prefix=prefix, **how), names, _reader(by, model, own, pace), prefix)
+    logger.info("molecules without a SMILES are read from %s by %s", names, question.reader.identity)
+    return question
 
 
 def _reader(by: str, model: MammalModel, own: Mapping[str, Task], pace: Pace) -> NameReader:

@@ -161,7 +161,7 @@ def _fit_roughly(task: Task, rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _columns(task: Task) -> set[str]:
-    aliases = task.config.data.columns
+    aliases = task.aliases
     named = {*task.columns, *task.target_columns}
     return named | {aliases[column] for column in named if column in aliases}
 
@@ -224,10 +224,14 @@ def _rounded(values: Any) -> Any:
     return round(values, 4) if isinstance(values, float) else values
 
 
+_NOT_SHOWN = ("row_id", "by_target", "runners_up")
+"""Fields of a prediction that are its place, or further predictions."""
+
+
 def _said(said: Prediction, task: Task) -> Iterator[str]:
     for target in task.target_columns:
         answer = said.for_target(target)
-        told = {f.name: getattr(answer, f.name) for f in fields(answer) if f.name not in ("row_id", "by_target")}
+        told = {f.name: getattr(answer, f.name) for f in fields(answer) if f.name not in _NOT_SHOWN}
         yield f"{target}: " + ", ".join(f"{k} {_cut(_rounded(v), 160)}" for k, v in told.items() if v is not None)
 
 

@@ -139,6 +139,8 @@ def test_a_model_with_random_weights_reads_names_end_to_end(model: mammal.Mammal
 def test_names_are_refused_where_they_have_no_place(model: mammal.Mammal, reading: list[list[str]]):
     with pytest.raises(ConfigError, match="names_by is 'opsim'"):
         model.predict(TABLE, "bbbp", names="iupac_name", names_by="opsim")
+    with pytest.raises(ConfigError, match="not one column"):
+        model.predict(TABLE, "bbbp", names=["iupac_name"])
     with pytest.raises(ConfigError, match="no column of names"):
         model.predict(TABLE, "bbbp", names_by="opsin")
     with pytest.raises(TaskError, match="no task iupac_to_smiles"):
