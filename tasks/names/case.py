@@ -1,22 +1,70 @@
-"""Names that lost their capitals, as older tables of PubChem store them, in the spelling that OPSIN reads."""
+"""Names that lost their capitals, as older tables of PubChem store them, in the spelling that OPSIN reads.
+
+Capitals carry meaning in a name (IUPAC recommendations 2013, P-31.1.4, P-91.2, P-14.7): locants that are elements,
+stereodescriptors, indicated hydrogen, nuclides. Each has a form of its own, which is found again here.
+
+    n-(4-hydroxyphenyl)acetamide    -> N-(4-hydroxyphenyl)acetamide
+    (2s,3r)-, (4as,6ar)-, (e)-      -> (2S,3R)-, (4aS,6aR)-, (E)-
+    7h-purine, indol-3(2h)-one      -> 7H-purine, indol-3(2H)-one
+    sodium;4-nitrobenzoate          -> sodium 4-nitrobenzoate
+    diazanium;sulfate               -> diammonium sulfate
+    tricalcium;diphosphate          -> tricalcium bis(phosphate)
+"""
 
 from __future__ import annotations
 
 import re
 
-_START = r"(?:(?<=[-,(\[{ ;])|^)"
-"""Where a locant or a descriptor begins."""
+_ELEMENT = re.compile(
+    r"(?:(?<=[-,(\[{ ])|^)"  # where a locant begins
+    r"(?:[cn]|[osp](?!-(?:dioxin|tolyl|tolu|xyl|cres|phenylene|triaz|tetraz|indacen)))"
+    r"(?=\d*'*[,-])"
+)
+"""A locant that is an element: `n,n-`, `n1-`, `s-`; not `p-tolyl` (para), `s-triazine`, `dibenzo-p-dioxin`."""
 
-_HETERO = re.compile(_START + r"([nosp])(?=(?:\d*'*,|\d*'*-)[^a]?)")
-_STEREO = re.compile(r"\(((?:\d+[a-z]?'*)?[rsez](?:,(?:\d+[a-z]?'*)?[rsez])*)\)")
-_INDICATED_H = re.compile(r"(\d[a-z]?'*)h(?=[-,)\]])")
+_LOCANT = r"(?:\d+'*[a-z]?'*|n\d*'*)?"
+_STEREO = re.compile(rf"\(({_LOCANT}[rsez](?:,{_LOCANT}[rsez])*)\)")
+_MARK = re.compile(r"n(?=\d*'*[rsez](?:,|$))|[rsez](?=,|$)")
+"""In a group of stereodescriptors: the descriptor itself, and nitrogen as its locant."""
+
+_INDICATED = re.compile(r"(?<=\d)([a-z]?'*)h(?=[-,)\]])")
+_NUCLIDE = re.compile(r"\((\d+)(c|n|o|f|p|i|br|cl|se)(\d*)\)")
+
+
+_TIMES = {"di": "bis", "tri": "tris"} | {
+    text: f"{text}kis" for text in ("tetra", "penta", "hexa", "hepta", "octa", "nona", "deca")
+}
+_AZANIUM = re.compile(rf"(?P<times>{'|'.join(_TIMES)})azanium")
+_ANIONS = re.compile(
+    rf"(?P<times>{'|'.join(_TIMES)})"
+    r"(?P<anion>(?:hydrogen ?)?(?:sulfate|sulfite|carbonate|phosphate|phosphite|silicate|borate|arsenate|chromate)"
+    r"|(?:tetra|hexa)fluoro\w+)"
+)
+"""Several equal ions as a component. Read as one word, they would be chains: hydrazinium, diphosphate, dicarbonate."""
 
 
 def restored(name: str) -> str:
-    """The name with capitals where nomenclature has them, and blanks between components."""
-    text = name.replace(";", " ")
-    text = _HETERO.sub(lambda found: found[0].upper(), text)
-    text = _STEREO.sub(
-        lambda found: re.sub(r"[rsez](?=,|$)", lambda mark: mark[0].upper(), f"{found[1]}").join("()"), text
-    )
-    return _INDICATED_H.sub(r"\1H", text)
+    """The name with its capitals, and blanks in place of each `;` between components."""
+    if ";" not in name:
+        return _capitals(name)
+    return " ".join(_counted(part) for part in components(name))
+
+
+def components(name: str) -> list[str]:
+    """The parts between `;`, each with its capitals."""
+    return [_capitals(part) for part in map(str.strip, name.split(";")) if part]
+
+
+def _capitals(text: str) -> str:
+    text = _ELEMENT.sub(lambda found: found[0].upper(), text)
+    text = _STEREO.sub(lambda found: _MARK.sub(lambda mark: mark[0].upper(), found[0][1:-1]).join("()"), text)
+    text = _INDICATED.sub(r"\1H", text)
+    return _NUCLIDE.sub(lambda found: f"({found[1]}{found[2].capitalize()}{found[3]})", text)
+
+
+def _counted(part: str) -> str:
+    if found := _AZANIUM.fullmatch(part):
+        return f"{found['times']}ammonium"
+    if found := _ANIONS.fullmatch(part):
+        return f"{_TIMES[found['times']]}({found['anion']})"
+    return part

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from mammal.tasks.errors import DataError
 
@@ -22,6 +23,8 @@ MAX_LENGTH = 1_000
 
 _JVM = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
 """One garbage collector thread and the quick compiler alone: a third of the processor time on a few thousand names."""
+_PROMPT = "Run the jar using"
+"""How the line begins that OPSIN writes for a person at the keyboard."""
 _SECONDS, _SECONDS_PER_NAME = 120.0, 0.1
 """Patience with one batch, generous enough for a machine that does much else: a name takes about 0.3 ms."""
 
@@ -56,7 +59,7 @@ def read_names(names: Sequence[str], *, ignore_stereo: bool = False, allow_radic
     readings = [_unasked(text) for text in texts]
     waiting = [number for number, reading in enumerate(readings) if reading is None]
     flags = ["-s"] * ignore_stereo + ["-r"] * allow_radicals
-    command = [find_java(), *_JVM, "-jar", str(find_jar()), "-osmi", *flags] if waiting else []
+    command = [find_java(), *_JVM, "-jar", str(find_jar()), "-osmi", "-n", *flags] if waiting else []
     while waiting:
         found = _ask(command, [texts[number] for number in waiting])
         for number, reading in zip(waiting, found, strict=False):
@@ -121,23 +124,32 @@ def _unasked(text: str) -> Reading | None:
 def _ask(command: Sequence[str], texts: Sequence[str]) -> list[Reading]:
     """Readings of the first names: of all of them, unless one ends or stalls Java, which is then the last."""
     given = "".join(f"{text}\n" for text in texts).encode()
+    patience = _SECONDS + _SECONDS_PER_NAME * len(texts)
+    pipes: dict[str, Any] = {"input": given, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
     try:
-        patience = _SECONDS + _SECONDS_PER_NAME * len(texts)
-        done = subprocess.run(command, input=given, capture_output=True, timeout=patience, check=False)
+        done = subprocess.run(command, **pipes, timeout=patience, check=False)
     except subprocess.TimeoutExpired as stalled:
-        return [*_readings(stalled.stdout, stalled.stderr), Reading(None, "OPSIN takes too long over it")]
-    found = _readings(done.stdout, done.stderr)
-    if len(found) >= len(texts):
-        return found[: len(texts)]
+        found, _ = _readings(stalled.stdout or b"")
+        return [*found, Reading(None, "OPSIN takes too long over it")][: len(texts)]
+    found, told = _readings(done.stdout)
     if not found:
-        told = done.stderr.decode(errors="replace").strip().splitlines()
         raise DataError(f"OPSIN ended with code {done.returncode}: {told[-1] if told else 'no word'}")
-    return [*found, Reading(None, "OPSIN broke off at it")]
+    return [*found, Reading(None, "OPSIN broke off at it")][: len(texts)]
 
 
-def _readings(output: bytes | None, messages: bytes | None) -> list[Reading]:
-    """A reading for each finished line; messages tell of the empty ones, one each, in order."""
-    lines = [line.strip() for line in (output or b"").decode(errors="replace").split("\n")[:-1]]
-    told = [line for line in (messages or b"").decode(errors="replace").splitlines() if not line.startswith("Run the")]
-    reasons = iter(told if len(told) == lines.count("") else ["OPSIN can't read it"] * len(lines))
-    return [Reading(line) if line else Reading(None, next(reasons)) for line in lines]
+def _readings(output: bytes) -> tuple[list[Reading], list[str]]:
+    """Readings of the finished lines `SMILES<tab>NAME`, and what was said after the last.
+
+    Before the line of a name that it can't read, which begins with the tab, OPSIN says why.
+    """
+    readings: list[Reading] = []
+    told: list[str] = []
+    for line in output.decode(errors="replace").split("\n")[:-1]:
+        smiles, tab, _ = line.partition("\t")
+        if not tab:
+            told.append(line.strip())
+            continue
+        why = " ".join(said for said in told if not said.startswith(_PROMPT)) or "OPSIN can't read it"
+        readings.append(Reading(smiles) if smiles else Reading(None, why))
+        told = []
+    return readings, told

@@ -1,11 +1,11 @@
-"""Structures of names as SMILES: names as they stand, then, where OPSIN refuses them, with their case restored."""
+"""Structures of names as SMILES: names as they stand, and with the capitals that they lost."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from mammal.tasks.chemistry import canonical_or_none, parse
-from mammal.tasks.names.case import restored
+from mammal.tasks.names.case import components, restored
 from mammal.tasks.names.opsin import Reading, read_names
 
 
@@ -34,17 +34,47 @@ def structure_of(
 def read_structures(
     names: Sequence[str], *, restore_case: bool = True, ignore_stereo: bool = False
 ) -> list[tuple[str, Reading]]:
-    """For each name the spelling that was read (or the name itself) and what OPSIN makes of it."""
-    readings = list(zip(names, read_names(names, ignore_stereo=ignore_stereo), strict=True))
-    spelled = {name: restored(name) for name, reading in readings if reading.smiles is None} if restore_case else {}
-    again = sorted({mended for name, mended in spelled.items() if mended != name})
-    mended = dict(zip(again, read_names(again, ignore_stereo=ignore_stereo), strict=True))
-    return [
-        (spelled[name], mended[spelled[name]])
-        if spelled.get(name, name) in mended and mended[spelled[name]].smiles is not None
-        else (name, reading)
-        for name, reading in readings
-    ]
+    """For each name the spelling that was read (or the name itself) and what OPSIN makes of it.
+
+    A name without capitals is read with them first, for `n-propylethanamide` as it stands is pentanamide; any other,
+    as it stands first. Where `;` parts a name into components that make a neutral whole, it is read component by
+    component, for OPSIN joins some that belong apart (an acid and its chloride salt to an acyl chloride).
+    """
+
+    def read(texts: Iterable[str]) -> dict[str, Reading]:
+        wanted = list(dict.fromkeys(texts))
+        return dict(zip(wanted, read_names(wanted, ignore_stereo=ignore_stereo), strict=True))
+
+    spellings = {name: _spellings(name) if restore_case else [name] for name in names}
+    parts = {name: components(name) for name in spellings if restore_case and ";" in name}
+    known = read(texts[0] for texts in spellings.values())
+    others = [text for texts in spellings.values() if known[texts[0]].smiles is None for text in texts[1:]]
+    others += [part for pieces in parts.values() for part in pieces]
+    known |= read(text for text in others if text not in known)
+    return [_best(name, spellings[name], parts.get(name, []), known) for name in names]
+
+
+def _spellings(name: str) -> list[str]:
+    both = [restored(name), name] if name == name.lower() else [name, restored(name)]
+    return list(dict.fromkeys(both))
+
+
+def _best(
+    name: str, spellings: Sequence[str], parts: Sequence[str], known: Mapping[str, Reading]
+) -> tuple[str, Reading]:
+    whole = next((text for text in spellings if known[text].smiles is not None), None)
+    pieces = [known[part].smiles for part in parts]
+    apart = ".".join(piece for piece in pieces if piece) if len(pieces) > 1 and all(pieces) else None
+    if apart is not None and (whole is None or _is_neutral(apart)):
+        return ";".join(parts), Reading(apart)
+    return (name, known[name]) if whole is None else (whole, known[whole])
+
+
+def _is_neutral(smiles: str) -> bool:
+    from rdkit import Chem
+
+    molecule = parse(smiles)
+    return molecule is not None and Chem.GetFormalCharge(molecule) == 0
 
 
 def in_name_order(smiles: str) -> str | None:
