@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from mammal import console
 from mammal.commands.compose import split_words
@@ -31,16 +32,37 @@ def run(argv: Sequence[str]) -> int:
 
 def _write(file: Path, options: dict[str, str]) -> int:
     from mammal.commands.guess_task import guess_task
-    from mammal.tasks.registry import load_task
+    from mammal.tasks.atomic import atomic_file
 
     guess = guess_task(file, options.get("target"), options.get("name"))
     output = Path(options.get("output", f"task/{guess.name}.yaml"))
+    if output.suffix != ".yaml":
+        raise ConfigError("a task file ends in .yaml", where=str(output), hint=f"output={output}.yaml")
     if output.exists():
         raise ConfigError("stands there already", where=str(output), hint="output=ANOTHER.yaml, or remove it")
-    output.parent.mkdir(parents=True, exist_ok=True)
-    output.write_text(guess.yaml(), encoding="utf-8")
+    text = guess.yaml()
     for line in guess.decisions:
         console.out(line)
-    load_task(output)
+    _check(text, output)
+    with atomic_file(output) as partial:
+        partial.write_text(text, encoding="utf-8")
     console.out(f"written: {output}; read it, then: mammal train --config-dir {output.parent.parent} task={guess.name}")
     return 0
+
+
+def _check(text: str, output: Path) -> None:
+    """Read the file as training will, before it stands where a second attempt would find it.
+
+    Raises:
+        TaskError: it can't be used.
+    """
+    from mammal.tasks.errors import TaskError
+    from mammal.tasks.registry import load_task
+
+    with TemporaryDirectory() as folder:
+        draft = Path(folder) / output.name
+        draft.write_text(text, encoding="utf-8")
+        try:
+            load_task(str(draft))
+        except TaskError as error:
+            raise TaskError(error.what, where=f"{output}, which was not written", hint=error.hint) from error

@@ -10,7 +10,7 @@ import yaml
 
 from mammal.cli import main
 from mammal.commands.guess_columns import name_and_unit
-from mammal.commands.guess_task import guess_task
+from mammal.commands.guess_task import Guess, guess_task
 from mammal.errors import DataError
 from mammal.tasks.registry import load_task
 
@@ -109,6 +109,23 @@ def test_what_cannot_be_a_task_is_told(tmp_path: Path):
 def test_molecules_of_one_scaffold_are_not_split_by_it(tmp_path: Path):
     guess = guess_task(table(tmp_path, {"smiles": CHAINS, "y": ["0", "1"] * 30}))
     assert guess.split == {"split": "random"} and any("share a scaffold" in line for line in guess.decisions)
+
+
+def test_a_file_that_could_not_be_used_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    file = table(tmp_path, {"smiles": RINGS, "y": [i * 0.7 for i in range(60)]})
+    assert main(["new-task", file.name, "output=task/mine"]) == 2
+    assert "output=task/mine.yaml" in capsys.readouterr().err
+    text = guess_task(file).yaml()
+    with monkeypatch.context() as patched:
+        patched.setattr(Guess, "yaml", lambda self: text.replace("about:", "abuot:"))
+        assert main(["new-task", file.name, "output=task/mine.yaml"]) == 2
+    said = capsys.readouterr().err
+    assert "abuot" in said and "which was not written" in said and not Path("task").exists()
+    assert main(["new-task", file.name, "output=task/mine.yaml"]) == 0
+    assert [path.name for path in Path("task").iterdir()] == ["mine.yaml"]
+    before = Path("task/mine.yaml").read_bytes()
+    assert main(["new-task", file.name, "output=task/mine.yaml"]) == 2 and Path("task/mine.yaml").read_bytes() == before
 
 
 @pytest.mark.parametrize("kind", ["labels", "numbers"])
