@@ -79,7 +79,7 @@ def _tasks(tasks: Sequence[Task]) -> str:
         return ""
     lines = ["## Tasks\n", "| task | kind | columns it reads | prompt |", "|---|---|---|---|"]
     for task in tasks:
-        columns = ", ".join(f"`{column}`" for column in task.template.columns("input"))
+        columns = ", ".join(" or ".join(f"`{column}`" for column in group) for group in task.needed)
         prompt = task.template.input.replace("|", "\\|")
         lines.append(f"| {task.name} | {task.kind} | {columns} | `{prompt}` |")
     return "\n".join(lines) + "\n"

@@ -73,6 +73,8 @@ def entity_task(entity: str, tokenizer: Tokenizer) -> Task:
 
     if entity not in ENTITIES:
         raise ConfigError(f"unknown entity {entity!r}", hint=did_you_mean(entity, ENTITIES, noun="entity"))
+    if len(ways := ENTITIES[entity].ways) > 1:
+        raise ConfigError(f"{entity!r} may be written in several ways", hint=f"say which: {' or '.join(ways)}")
     slot = f"{{{VALUE}:{entity}}}"
     declared = {"name": f"values_{entity}", "kind": "generation", "prompt": {"input": slot, "target": slot}}
     return build_task(load_task(declared), tokenizer)

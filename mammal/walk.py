@@ -81,7 +81,7 @@ class TaskEncoder(Encoder):
     target: bool = False
 
     def key(self, row: Row) -> Hashable:
-        aliases = self.task.config.data.columns
+        aliases = self.task.aliases
         columns = [*self.task.columns, *(self.task.target_columns if self.target else ())]
         return tuple(_plain(row.get(column, row.get(aliases.get(column), ...))) for column in columns)
 

@@ -5,7 +5,8 @@ Every setting is fixed here, before any result was seen, and none is ever tuned 
     morgan        Morgan count fingerprints, radius 2, 2,048 bits (ECFP4)
     descriptors   every RDKit 2D descriptor that `{smiles:descriptors}` holds (`mammal.tasks.features.descriptors`);
                   what RDKit can't compute is the median of the training rows
-    kmers         counts of 1- to 3-mers of a sequence, hashed into 4,096 columns
+    kmers         counts of 1- to 3-mers of a protein or a name, hashed into 4,096 columns
+    dna           k-mers of bases, and what a variant changes (`mammal.tasks.baseline_dna`)
     words         counts of names (genes, attributes of a cell), hashed into 4,096 columns
     number        the number itself
     esm2          mean state of a frozen ESM-2 over residues (`mammal.tasks.features.esm2`)
@@ -40,19 +41,20 @@ Featuriser = Callable[[Sequence[str], Sequence[str]], tuple[Matrix, Matrix]]
 
 
 def column_kinds(task: Task) -> dict[str, str]:
-    """What each input column holds: `molecule`, `protein`, `sequence` (bases, IUPAC names), `number` or `words`."""
+    """What each input column holds: `molecule`, `protein`, `dna`, `sequence` (IUPAC names), `number` or `words`."""
     from mammal.tokenization.entities import ENTITIES
 
     alphabets = {
         slot.column: ENTITIES[slot.name].alphabet if slot.kind == "entity" else slot.name
         for slot in task.template.slots
     }
+    alphabets |= {s.identity: ENTITIES[next(iter(s.sources))].alphabet for s in task.views.values()}
     kinds = {}
-    for column in task.columns:
+    for column in task.identities:
         if column in task.molecules:
             kinds[column] = "molecule"
         elif alphabets[column] in ("DNA", "IUPAC"):
-            kinds[column] = "sequence"
+            kinds[column] = "dna" if alphabets[column] == "DNA" else "sequence"
         elif column in task.sequences:
             kinds[column] = "protein"
         else:
@@ -89,6 +91,11 @@ def all_descriptors(smiles: Sequence[str]) -> np.ndarray:
     found = np.array([descriptors(text) for text in smiles]).reshape(len(smiles), len(NAMES))
     found[~np.isfinite(found)] = np.nan
     return np.clip(found, -limit, limit)
+
+
+def dense(featurise: Callable[[Sequence[str]], Matrix]) -> Featuriser:
+    """Sparse features as an array, computed once for each different text: trees are far faster over a few hundred."""
+    return once_each(lambda texts: featurise(texts).toarray())
 
 
 def with_medians(featurise: Callable[[Sequence[str]], Matrix]) -> Featuriser:

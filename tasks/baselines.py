@@ -5,7 +5,11 @@
     forest_descriptors    random forest on all RDKit 2D descriptors of the molecules
     forest_kmers          random forest on k-mer counts of the sequences
     forest_words          random forest on the names in a list (genes, attributes of a cell)
-    linear_kmers          logistic regression on k-mer counts (ridge regression for numbers)
+    linear_kmers          logistic regression on k-mer counts (ridge regression for numbers); of DNA with variants in
+                          place both see the reference sequence: what the place tells, without the change
+    forest_variant        random forest on what a variant changes, where DNA has variants in place
+    linear_variant        logistic or ridge regression on the same
+    nearest               text: the answer of the most similar training row (`mammal.tasks.baseline_copy`)
     linear_esm2           the same on frozen ESM-2 states of proteins (and on what else the prompt reads), where
                           ESM-2 weights are on disk; left out, with a line in the log, where there are none
     forest_all            several columns: random forest on everything the prompt reads
@@ -14,8 +18,9 @@
 
 Features are described in `mammal.tasks.baseline_features`. Forests have 500 trees grown to the end, otherwise
 scikit-learn's settings, but for a third of the features at each cut in regression (Breiman 2001). Linear models see
-features divided by their largest absolute value, with scikit-learn's penalties (C = 1, alpha = 1). A task that learns
-logarithms has baselines that do. All of it was fixed before any result was seen and is never tuned on a task.
+features divided by their largest absolute value, with scikit-learn's penalties (C = 1, alpha = 1). Trees over DNA draw
+10,000 rows at most. A task that learns logarithms has baselines that do. All of it was fixed before any result was seen
+and is never tuned on a task.
 
 Shapes: N rows, K target columns, C classes.
 """
@@ -30,7 +35,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mammal.tasks import baseline_dna as dna
 from mammal.tasks import baseline_features as features
+from mammal.tasks.baseline_copy import NEAREST, copied
 from mammal.tasks.baseline_features import Featuriser, Matrix
 from mammal.tasks.cells import Row
 from mammal.tasks.prediction import Prediction
@@ -42,7 +49,13 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 TREES = 500
+DRAWS_OF_DNA = 10_000
+"""Rows that a tree over DNA draws at most: saturation mutagenesis has tens of thousands of nearly equal rows."""
+
 ONLY = "forest_only_"
+VARIANT = "["
+"""What in-place notation writes a variant with, and nothing else."""
+
 _TINY = 1e-12
 
 Said = dict[str, list[list[Prediction]]]
@@ -57,11 +70,13 @@ class Recipe:
         columns: input columns that it sees.
         how: what it makes of each.
         model: `mean`, `forest` or `linear`.
+        draws: rows that each tree of a forest draws at most; None: as many as there are.
     """
 
     columns: tuple[str, ...]
     how: dict[str, Featuriser]
     model: str
+    draws: int | None = None
 
 
 def baselines(
@@ -83,53 +98,65 @@ def seeded_baselines(
     """The same with several seeds; models without chance are fitted once and say the same for every seed.
 
     Rows are standardised as the task does it. Test rows that the task would set aside carry the error; training rows
-    like that are left out. Generation and denoising have no baselines.
+    like that are left out. Text is copied from the nearest training row (`mammal.tasks.baseline_copy`); denoising, and
+    what is sampled, have no baselines.
 
     Args:
         names: only these; default: all that fit.
     """
     if task.kind not in ("classification", "regression"):
-        return {}
+        copies = copied(task, train, test) if names is None or NEAREST in names else {}
+        return {name: [said] * len(seeds) for name, said in copies.items()}
     learned, test_texts = _texts(task, train), _texts(task, test)
     kept = [row for row, texts in zip(train, learned, strict=True) if isinstance(texts, dict)]
+    if not kept:  # names of molecules without their SMILES
+        logger.info("%s: no baselines, as no training row has %s", task.name, ", ".join(task.identities))
+        return {}
     asked = [i for i, texts in enumerate(test_texts) if isinstance(texts, dict)]
     x_texts = [texts for texts in learned if isinstance(texts, dict)], [t for t in test_texts if isinstance(t, dict)]
     truth_NK = task.truths(kept)
     found: Said = {}
-    for name, recipe in recipes(task).items():
+    for name, recipe in recipes(task, x_texts[0]).items():
         if names is not None and name not in names:
             continue
         x_train, x_test = _features(recipe, *x_texts)
         varied = seeds if recipe.model == "forest" else seeds[:1]
         said = []
         for seed in varied:
-            make = partial(_model, task, recipe.model, trees, seed)
+            make = partial(_model, task, recipe, trees, seed)
             columns = enumerate(task.target_columns)
-            by_column = {column: _answers(task, k, make(), truth_NK, x_train, x_test) for k, column in columns}
+            by_column = {column: _answers(task, k, make, truth_NK, x_train, x_test) for k, column in columns}
             said.append(_joined(test_texts, asked, by_column))
         found[name] = said if len(said) == len(seeds) else said * len(seeds)
     return found
 
 
-def recipes(task: Task) -> dict[str, Recipe]:
-    """The baselines that fit what the task's prompt reads."""
+def recipes(task: Task, rows: Sequence[dict[str, str]]) -> dict[str, Recipe]:
+    """The baselines that fit what the task's prompt reads.
+
+    Args:
+        rows: training texts, which say whether DNA has variants in place.
+    """
     kinds = features.column_kinds(task)
     every, present = tuple(kinds), set(kinds.values())
     main = {column: _main_featuriser(kind) for column, kind in kinds.items()}
     found = {"mean": Recipe((), {}, "mean")}
     if not every:
         return found
+    if present == {"dna"} and len(every) == 1:
+        return found | _dna_recipes(every[0], any(VARIANT in row[every[0]] for row in rows))
+    draws = DRAWS_OF_DNA if "dna" in present else None
     if len(every) > 1:
-        found["forest_all"] = Recipe(every, main, "forest")
-        found |= {f"{ONLY}{column}": Recipe((column,), main, "forest") for column in every}
+        found["forest_all"] = Recipe(every, main, "forest", draws)
+        found |= {f"{ONLY}{column}": Recipe((column,), main, "forest", draws) for column in every}
     else:
         name = {"molecule": "forest_morgan", "words": "forest_words", "number": "forest_all"}
         found[name.get(kinds[every[0]], "forest_kmers")] = Recipe(every, main, "forest")
-    if "molecule" in present and not present & {"protein", "sequence", "words"}:
+    if "molecule" in present and not present & {"protein", "dna", "sequence", "words"}:
         described = features.with_medians(features.all_descriptors)
         how = {c: described if kinds[c] == "molecule" else main[c] for c in every}
         found["forest_descriptors"] = Recipe(every, how, "forest")
-    if present <= {"protein", "sequence"}:
+    if present <= {"protein", "dna", "sequence"}:
         found["linear_kmers"] = Recipe(every, main, "linear")
     if "protein" in present:
         model = features.esm2_on_disk(task.config.esm2)
@@ -142,8 +169,20 @@ def recipes(task: Task) -> dict[str, Recipe]:
     return found
 
 
+def _dna_recipes(column: str, has_variants: bool) -> dict[str, Recipe]:
+    """K-mers of the reference and, apart from them, what variants change: the two tell the place from the change."""
+    seen = {"kmers": dna.dna_kmers} | ({"variant": dna.dna_variant} if has_variants else {})
+    found = {}
+    for name, featurise in seen.items():
+        of_trees = {column: features.dense(featurise(dna.LONGEST_OF_TREES))}
+        found[f"forest_{name}"] = Recipe((column,), of_trees, "forest", DRAWS_OF_DNA)
+        found[f"linear_{name}"] = Recipe((column,), {column: features.once_each(featurise())}, "linear")
+    return found
+
+
 def _main_featuriser(kind: str) -> Featuriser:
     by_kind = {"molecule": features.morgan, "words": features.words, "number": features.numbers}
+    by_kind["dna"] = dna.dna_everything(dna.LONGEST_OF_TREES)
     return features.once_each(by_kind.get(kind, features.kmers))
 
 
@@ -153,8 +192,8 @@ def _features(recipe: Recipe, train: Sequence[dict[str, str]], test: Sequence[di
     return features.matrices(recipe.columns, recipe.how, train, test)
 
 
-def _model(task: Task, model: str, trees: int, seed: int) -> Any:
-    """An untrained estimator of scikit-learn."""
+def _model(task: Task, recipe: Recipe, trees: int, seed: int, rows: int) -> Any:
+    """An untrained estimator of scikit-learn, for so many training rows."""
     from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
     from sklearn.linear_model import LogisticRegression, Ridge
     from sklearn.pipeline import make_pipeline
@@ -162,6 +201,8 @@ def _model(task: Task, model: str, trees: int, seed: int) -> Any:
 
     classes = task.kind == "classification"
     forest: dict[str, Any] = {"n_estimators": trees, "random_state": seed, "n_jobs": -1}
+    if recipe.draws is not None and recipe.draws < rows:
+        forest["max_samples"] = recipe.draws
     made: dict[str, Callable[[], Any]] = {
         "mean": partial(_constant, task),
         "forest": partial(RandomForestClassifier, **forest)
@@ -169,7 +210,7 @@ def _model(task: Task, model: str, trees: int, seed: int) -> Any:
         else partial(RandomForestRegressor, max_features=1 / 3, **forest),
         "linear": lambda: make_pipeline(MaxAbsScaler(), LogisticRegression(max_iter=1000) if classes else Ridge()),
     }
-    return made[model]()
+    return made[recipe.model]()
 
 
 def _constant(task: Task) -> Any:
@@ -184,13 +225,15 @@ def _texts(task: Task, rows: Sequence[Row]) -> list[dict[str, str] | str]:
     found: list[dict[str, str] | str] = []
     for row in rows:
         try:
-            found.append(task.prepare(row))
+            found.append(task.inputs(row))
         except MammalError as error:
             found.append(str(error))
     return found
 
 
-def _answers(task: Task, k: int, model: Any, truth_NK: np.ndarray, x_train: Matrix, x_test: Matrix) -> list[Prediction]:
+def _answers(
+    task: Task, k: int, make: Callable[[int], Any], truth_NK: np.ndarray, x_train: Matrix, x_test: Matrix
+) -> list[Prediction]:
     """Predictions of the k-th target column for the rows of `x_test`."""
     regression = task.kind == "regression"
     logarithm = regression and task.config.scale.log  # learned as our model learns it
@@ -199,6 +242,7 @@ def _answers(task: Task, k: int, model: Any, truth_NK: np.ndarray, x_train: Matr
     known = np.flatnonzero(~np.isnan(truth_NK[:, k]) if regression else truth_NK[:, k] >= 0)
     if not x_test.shape[0]:
         return []
+    model = make(len(known))
     if len(np.unique(truth_NK[known, k])) < 2:  # a class that a share of the training rows leaves out
         model, x_train = _constant(task), np.zeros((x_train.shape[0], 1))
     model.fit(x_train[known], truth_NK[known, k])

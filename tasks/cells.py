@@ -26,9 +26,11 @@ def cell(row: Row, column: str, aliases: Mapping[str, str]) -> Any:
     raise missing_column(alias or column, row)
 
 
-def missing_column(column: str, columns: Mapping[str, Any] | Sequence[str]) -> DataError:
-    """The error for a column that a table lacks."""
-    return DataError(f"no column {column!r}", hint=did_you_mean(column, [str(c) for c in columns], noun="column"))
+def missing_column(column: str | Sequence[str], columns: Mapping[str, Any] | Sequence[str]) -> DataError:
+    """The error for a column that a table lacks, or for several of which it has none."""
+    names = [column] if isinstance(column, str) else list(column)
+    hint = did_you_mean(names[0], [str(c) for c in columns], noun="column")
+    return DataError(f"no column {' or '.join(map(repr, names))}", hint=hint)
 
 
 def is_missing(value: Any) -> bool:

@@ -14,7 +14,15 @@ from mammal.tasks.errors import DataError
 from mammal.tasks.schema import DataConfig, TaskConfig
 from mammal.tasks.sources.local import data_root, find_file
 from mammal.tasks.splits import Split, SplitRecord, load_split, split_frame
-from mammal.tasks.splits.leaks import Keys, count_leaks, count_repeats, input_keys, whole_inputs, without_leaks
+from mammal.tasks.splits.leaks import (
+    Keys,
+    count_known,
+    count_leaks,
+    count_repeats,
+    input_keys,
+    whole_inputs,
+    without_leaks,
+)
 from mammal.tasks.splits.saved import content_digest
 from mammal.tasks.splits.table import column_texts
 from mammal.tokenization.template import Template
@@ -83,28 +91,35 @@ def load_data(config: TaskConfig, paths: Mapping[str, object] | None = None) -> 
     """
     frame = load_dataset(config.data, paths)
     columns = prompt_columns(config)
-    for column, name in config.data.columns.items():
+    for column, name in columns.renames.items():
         if column != name and column in frame.columns and name in frame.columns:
             hint = f"rename one of them, or write {name!r} in the prompt and leave it out of data.columns"
             raise DataError(f"data.columns reads {column!r} from {name!r}, and the table has both", hint=hint)
         frame = frame.rename(columns={name: column})
-    for column in columns.every:
-        if column not in frame.columns:
-            raise missing_column(config.data.columns.get(column, column), list(frame.columns))
-    keys = input_keys(frame, columns.inputs, columns.molecules)
+    for column, name in columns.fallbacks.items():
+        frame = frame if column in frame.columns else frame.rename(columns={name: column})
+    for group in (*columns.needed, *((column,) for column in columns.targets)):
+        if not any(column in frame.columns for column in group):
+            raise missing_column([columns.renames.get(column, column) for column in group], list(frame.columns))
+    inputs = [column for column in columns.inputs if column in frame.columns]
+    keys = _input_keys(frame, columns)
     ordered = equal_sides(_template(config)) is None
     split = _split(frame, config.data, columns, whole_inputs(keys, ordered=ordered), paths)
     split = _settle_leaks(split, keys, config, ordered=ordered)
+    known = count_known(_answered_molecules(frame, columns), split)
     labels = {column: column_texts(frame, column) for column in columns.targets}
     record = SplitRecord(
         split,
         len(frame),
-        columns.inputs,
-        content_digest(frame, columns.inputs),
-        leakage=count_leaks(keys, split, ordered=ordered),
+        inputs,
+        content_digest(frame, inputs),
+        leakage=count_leaks(keys, split, ordered=ordered) | known,
         repeats=count_repeats(keys, labels, split, ordered=ordered),
     )
     _tell(record, config)
+    if any(known.values()):
+        counts = ", ".join(f"{key}: {count:,}" for key, count in known.items())
+        logger.warning("%s: rows whose answer is a molecule of train: %s", config.name, counts)
     return SplitData(frame, record)
 
 
@@ -125,6 +140,23 @@ def _split(
     if data.split == "cold":
         on = [column for column in columns.inputs if column in {*columns.molecules, *columns.sequences}]
     return split_frame(frame, data, on, molecules=columns.molecules, targets=columns.targets, inputs=inputs)
+
+
+def _input_keys(frame: pd.DataFrame, columns: PromptColumns) -> dict[str, list[str]]:
+    """What rows are compared by: for each thing that is read the cell of the first of its columns, where that is empty
+    of the next."""
+    found = {}
+    for group in columns.groups:
+        keys = input_keys(frame, [column for column in group if column in frame.columns], columns.molecules)
+        if keys:
+            found[next(iter(keys))] = [next(filter(None, cells), "") for cells in zip(*keys.values(), strict=True)]
+    return found
+
+
+def _answered_molecules(frame: pd.DataFrame, columns: PromptColumns) -> Keys:
+    """Molecules that the task has to answer with, as they are compared; none where it reads nothing, and samples."""
+    asked = [column for column in columns.targets if column in columns.molecules and column not in columns.inputs]
+    return input_keys(frame, asked if columns.inputs else [], columns.molecules)
 
 
 def _settle_leaks(split: Split, keys: Keys, config: TaskConfig, *, ordered: bool) -> Split:

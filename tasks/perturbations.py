@@ -6,6 +6,7 @@
     neutral         charges taken off where protons can do it
     tautomer        RDKit's canonical tautomer
     swapped         the two sides of a pair of the same entity, where the prompt reads nothing else
+    reverse complement    DNA read from the other strand, variants in place with it: all columns at once
 
 Standardisation is RDKit's `MolStandardize`. Every function gives the changed text, or None where there is nothing to
 change (no salt to strip, no charge), so that a share of changed rows can be told.
@@ -14,12 +15,15 @@ change (no salt to strip, no charge), so that a share of changed rows can be tol
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 from mammal.tasks.cells import Row, as_text, is_missing
 from mammal.tasks.chemistry import canonical_or_none, parse
 from mammal.tasks.columns import equal_sides
+from mammal.tasks.views.dna import cropped
+from mammal.tokenization.errors import MammalError
+from mammal.tokenization.strands import reverse_complement_in_place
 
 if TYPE_CHECKING:
     from mammal.tasks.task import Task
@@ -33,9 +37,11 @@ MOST_TAUTOMERS = 200
 
 def perturbations(task: Task) -> dict[str, Perturbation]:
     """The changes that apply to what a task reads, by name; none for a task without molecules or equal sides."""
-    aliases = task.config.data.columns
-    molecules = [column for column in task.columns if column in task.molecules]
+    aliases = task.aliases
+    molecules = [column for group in task.needed for column in group if column in task.molecules]
     found = {name: _on_columns(molecules, change, aliases) for name, change in _CHANGES.items()} if molecules else {}
+    if task.dna:
+        found["reverse complement"] = _on_columns(sorted(task.dna), partial(other_strand, task), aliases)
     pair = equal_sides(task.template)
     if pair and {*pair} <= {*task.columns}:
         found["swapped"] = _swap(*pair, aliases)
@@ -67,6 +73,17 @@ def neutral(smiles: str) -> str | None:
 
 def canonical_tautomer(smiles: str) -> str | None:
     return _standardised(smiles, "tautomer")
+
+
+def other_strand(task: Task, text: str) -> str | None:
+    """The same stretch of DNA from the other strand: what the task reads of a text, no other window of it."""
+    data = task.config.data
+    try:
+        read = text if data.window is None else cropped(text, data.window, data.window_shift)
+        other = reverse_complement_in_place(read)
+    except MammalError:
+        return None
+    return other if other != read else None
 
 
 _CHANGES: dict[str, Callable[[str], str | None]] = {

@@ -8,14 +8,16 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
+from zlib import crc32
 
 import numpy as np
 from torch import Tensor
 
 from mammal.tasks.answers import Answers
 from mammal.tasks.batch import Batch, ModelOutput
-from mammal.tasks.cells import Row, as_number, as_required_text, missing_column
+from mammal.tasks.cells import Row, as_number, as_required_text, is_missing
 from mammal.tasks.chemistry import standardise
 from mammal.tasks.collate import collate
 from mammal.tasks.columns import prompt_columns
@@ -25,6 +27,8 @@ from mammal.tasks.features import build_features
 from mammal.tasks.metrics import check_metrics, evaluate, intervals
 from mammal.tasks.prediction import Prediction
 from mammal.tasks.schema import TaskConfig
+from mammal.tasks.views.dna import cropped, dna_columns
+from mammal.tasks.views.slots import Shown
 from mammal.tokenization.encoding import Encoding
 from mammal.tokenization.template import Template
 
@@ -38,10 +42,14 @@ class Task(ABC):
 
     Attributes:
         config, tokenizer, template: what it was built from.
-        columns: columns that a row must have for a prediction.
+        columns: every column that its prompts may read.
+        needed: for each thing that a prompt reads, the columns of which a row must have one.
+        identities: for each the column that says which thing it is (of a molecule, whatever is shown, its SMILES).
+        aliases: what a row may call a column instead; fallbacks: those of them that no declaration names.
+        views: of the slots that have a choice (`mammal.tasks.views`), by the column that the template names.
         target_columns: columns that hold what is to be predicted; number_targets: those of them that hold a number.
-        molecules, sequences: columns that hold SMILES, and residues or bases.
-        epoch: set by the training loop; varies what is random from pass to pass (span corruption).
+        molecules, sequences: columns that hold SMILES, and residues or bases; dna: those that hold bases.
+        epoch: set by the training loop; varies what is random from pass to pass (views, span corruption).
 
     Raises:
         TaskError, PromptError: the template does not fit the kind, the labels or the tokenizer.
@@ -49,6 +57,8 @@ class Task(ABC):
 
     target_is_text = False
     """Whether answers are text, to be generated, rather than read off the heads in one pass."""
+    ranks = 1
+    """Answers of each row that the task's metrics look at."""
 
     def __init__(self, config: TaskConfig, tokenizer: Tokenizer):
         self.config = config
@@ -58,10 +68,14 @@ class Task(ABC):
         self.template.lint(tokenizer=tokenizer, labels=labels, mode=config.mode)
         columns = prompt_columns(config)
         self.columns, self.target_columns = columns.inputs, columns.targets
+        self.needed, self.identities, self.aliases = columns.needed, columns.identities, columns.aliases
+        self.views, self.fallbacks = columns.views, columns.fallbacks
+        self._slots = self.template.columns("input")
         scalars = [slot.column for slot in self.template.slots if slot.kind == "scalar" and slot.part == "target"]
         self.number_targets = list(dict.fromkeys(scalars))
         check_metrics(config.metrics, config.kind, has_numbers=bool(self.number_targets))
         self.molecules, self.sequences = frozenset(columns.molecules), frozenset(columns.sequences)
+        self.dna = frozenset(dna_columns(self.template))
         self.numbers = frozenset(slot.column for slot in self.template.slots if slot.kind in ("scalar", "digits"))
         self.features = build_features(self.template.slots, config.esm2, self.molecules, self.sequences)
         self.epoch = 0
@@ -78,6 +92,16 @@ class Task(ABC):
     def mode(self) -> str:
         return self.config.mode
 
+    @property
+    def draws_views(self) -> bool:
+        """Whether training draws what it shows of a row."""
+        return any(slot.varies for slot in self.views.values())
+
+    @property
+    def varies(self) -> bool:
+        """Whether training rows are read otherwise in every epoch."""
+        return self.draws_views
+
     # Row -> Prompt
 
     def prepare(self, row: Row, *, target: bool = False) -> dict[str, str]:
@@ -86,7 +110,38 @@ class Task(ABC):
         Raises:
             DataError: a column is missing, a cell is empty, a molecule is invalid, a label is unknown.
         """
-        values = {column: self._text(row, column) for column in self.columns}
+        return self._values(row, self.show(row), target=target)
+
+    def show(self, row: Row, drawn_for: object | None = None) -> dict[str, Shown]:
+        """What the slots with views show of a row.
+
+        Args:
+            drawn_for: the row's id: what training shows of it in this epoch; None: what is shown anywhere else.
+        """
+        read = partial(self._text_if_any, row)
+        if drawn_for is None:
+            return {column: slot.settled(read) for column, slot in self.views.items()}
+        seed = [self.config.view_seed, self.epoch, crc32(str(drawn_for).encode())]
+        return {
+            column: slot.drawn(read, np.random.default_rng([*seed, crc32(column.encode())]))
+            for column, slot in self.views.items()
+        }
+
+    def inputs(self, row: Row) -> dict[str, str]:
+        """The row's input cells by their columns (`identities`), for whoever does not read prompts: standardised, a
+        molecule of several views as its SMILES."""
+        found = {}
+        for column in self._slots:
+            slot = self.views.get(column)
+            if slot is None or len(slot.ways) > 1:
+                column = column if slot is None else slot.identity
+                found[column] = self._text(row, column)
+            else:
+                found[column] = slot.settled(partial(self._text_if_any, row)).text
+        return found
+
+    def _values(self, row: Row, shown: Mapping[str, Shown], *, target: bool) -> dict[str, str]:
+        values = {column: shown[column].text if column in shown else self._text(row, column) for column in self._slots}
         if target:
             values.update(self.prepare_target(row))
         return values
@@ -95,15 +150,20 @@ class Task(ABC):
         """The target cells as text; generation and denoising write them like input cells."""
         return {column: self._text(row, column) for column in self.target_columns}
 
-    def render(self, row: Row, *, target: bool = False) -> Prompt:
-        """The prompt of a row; with `target` also the text of the answer, as it would stand on the wire."""
-        values = self.prepare(row, target=target)
-        prompt = self.template.render(values, target=target)
-        return replace(prompt, sample=self._computed(values)) if self.features else prompt
+    def render(self, row: Row, *, target: bool = False, drawn_for: object | None = None) -> Prompt:
+        """The prompt of a row; with `target` also the text of the answer, as it would stand on the wire.
 
-    def render_for_encoding(self, row: Row, *, target: bool = False) -> Prompt:
+        Args:
+            drawn_for: see `show`.
+        """
+        shown = self.show(row, drawn_for)
+        written = {column: view.written_as for column, (view, _) in shown.items()}
+        prompt = self.template.render(self._values(row, shown, target=target), target=target, written=written)
+        return replace(prompt, sample=self._computed(row)) if self.features else prompt
+
+    def render_for_encoding(self, row: Row, *, target: bool = False, drawn_for: object | None = None) -> Prompt:
         """As `render`, without a target text that `encode_prepared` does not read."""
-        return self.render(row, target=target and self.target_is_text)
+        return self.render(row, target=target and self.target_is_text, drawn_for=drawn_for)
 
     # Prompt -> Example
 
@@ -128,6 +188,9 @@ class Task(ABC):
         targets: Sequence[Encoding | None] = [None] * len(prompts)
         if target and self.target_is_text and self.template.target is not None:
             targets = self.tokenizer.encode_batch([str(p.target) for p in prompts], max_len=limits.target, **how)
+        if self.config.too_long == "refuse":
+            for part, found in (("input", encodings), ("target", targets)):
+                _refuse_cut(part, found)
         return [
             self.example(row_id, row, encoding, text, target=target, judged=judged)
             for (row_id, row, _), encoding, text in zip(rendered, encodings, targets, strict=True)
@@ -203,7 +266,7 @@ class Task(ABC):
     def fit_features(self, rows: Sequence[Row]) -> None:
         """The part of `fit` without which no prompt can be written: the scales of features."""
         for key, feature in self.features.items():
-            feature.fit(self._readable(rows, _column(key)))
+            feature.fit(self._readable(rows, self._featured(key)))
 
     def calibrate(self, predictions: Sequence[Prediction], rows: Sequence[Row]) -> None:  # noqa: B027
         """Fit calibration on predictions for validation rows; kinds without one do nothing."""
@@ -247,32 +310,33 @@ class Task(ABC):
 
     # Helpers of the kinds
 
-    def check_columns(self, columns: Sequence[str], *, target: bool = False) -> None:
-        """Refuse a table that lacks a column which this task reads.
-
-        Raises:
-            DataError: names the column and the nearest one the table has.
-        """
-        aliases = self.config.data.columns
-        for column in [*self.columns, *(self.target_columns if target else [])]:
-            if column not in columns and aliases.get(column) not in columns:
-                raise missing_column(aliases.get(column, column), columns)
-
     def _text(self, row: Row, column: str) -> str:
-        """A cell as its slots write it: molecules standardised, numbers checked."""
-        text = as_required_text(row, column, self.config.data.columns)
+        """A cell as its slots write it: molecules standardised, DNA cut to its window, numbers checked."""
+        text = as_required_text(row, column, self.aliases)
         if column in self.molecules:
             return standardise(text, self.config.standardise, column)
+        if column in self.dna and self.config.data.window is not None:
+            return cropped(text, self.config.data.window, self.config.data.window_shift)
         if column in self.numbers:
             as_number(text, column)
         return text
 
-    def _computed(self, values: Mapping[str, str]) -> dict[str, np.ndarray]:
-        """Vectors of the feature slots, by the name that the prompt calls them."""
+    def _text_if_any(self, row: Row, column: str) -> str | None:
+        """The same, None where the row has no such column or nothing in it."""
+        value = row.get(column, row.get(self.aliases.get(column, column)))
+        return None if is_missing(value) else self._text(row, column)
+
+    def _computed(self, row: Row) -> dict[str, np.ndarray]:
+        """Vectors of the feature slots, by the name that the prompt calls them; views play no part in them."""
         for feature in self.features.values():
             if not feature.is_fitted:
                 raise unfitted(self.name, feature.name)
-        return {key: feature.of(values[_column(key)]) for key, feature in self.features.items()}
+        return {key: feature.of(self._text(row, self._featured(key))) for key, feature in self.features.items()}
+
+    def _featured(self, key: str) -> str:
+        """The column that a feature is computed from, of a slot with views the one that says which thing it is."""
+        column = key.rpartition(".")[0]
+        return self.views[column].identity if column in self.views else column
 
     def _readable(self, rows: Sequence[Row], column: str) -> list[str]:
         texts = []
@@ -296,17 +360,19 @@ class Task(ABC):
         return found
 
 
+def _refuse_cut(part: str, encodings: Sequence[Encoding | None]) -> None:
+    for encoding in encodings:
+        if encoding is not None and encoding.is_cut:
+            what = f"the {part} has more tokens than its limit, which would leave {len(encoding)} of them"
+            raise DataError(what, hint="too_long: cut reads them alone; {column:entity@N} allows N")
+
+
 def _censored(answers: Mapping[str, Answers]) -> dict[str, float]:
     """How many labels are bounds, in all and by column."""
     counts = {f"censored/{column}": float(a.censored) for column, a in answers.items() if a.censored}
     if not counts:
         return {}
     return {"censored": sum(counts.values())} | (counts if len(answers) > 1 else {})
-
-
-def _column(key: str) -> str:
-    """The column of a feature slot's key, `smiles.descriptors`."""
-    return key.rpartition(".")[0]
 
 
 def build_task(config: TaskConfig, tokenizer: Tokenizer) -> Task:

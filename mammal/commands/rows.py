@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -14,19 +14,18 @@ from mammal.plain import plain
 
 if TYPE_CHECKING:
     import pandas as pd
-    from omegaconf import DictConfig
 
     from mammal.inference import Mammal
-    from mammal.jobs import JobProgress
+    from mammal.jobs import JobProgress, JobReport
 
 
 def run(verb: str, argv: Sequence[str]) -> int:
     """Compose the verb's configuration and answer the rows; exit code 3 if some were set aside."""
-    return run_verb(verb, argv, partial(_work, verb))
+    return run_verb(verb, argv, lambda config: answer(verb, plain(config)))
 
 
-def _work(verb: str, config: DictConfig) -> int:
-    options = plain(config)
+def answer(verb: str, options: dict[str, Any]) -> int:
+    """Answers rows as a composed configuration says."""
     shared = {name: options.pop(name) for name in SHARED}
     prompt: dict[str, Any] = {name: options.pop(name) for name in ("prompt", "target") if name in options}
     if prompt.get("prompt") is not None:
@@ -48,6 +47,7 @@ SHARED = (
     "output",
     "task",
     "columns",
+    "view",
     "prefix",
     "tokenizer",
     "device",
@@ -67,9 +67,13 @@ def _to_file(verb: str, shared: dict[str, Any], options: dict[str, Any]) -> int:
 
     source, given, output = (shared.pop(name) for name in ("bundle", "input", "output"))
     shared["columns"] = shared["columns"] or None
+    return follow_job(verb, partial(run_job, verb, source, given, output, options=options, **shared))
+
+
+def follow_job(verb: str, job: Callable[..., JobReport]) -> int:
+    """Runs a job (which takes `progress`) with a progress line, then tells what became of it; gives the exit code."""
     with console.Progress(verb) as progress:
-        follow = _Follower(progress)
-        report = run_job(verb, source, given, output, options=options, progress=follow, **shared)
+        report = job(progress=_Follower(progress))
     kept = f", {report.resumed:,} of them from an earlier run" if report.resumed else ""
     console.note(f"{report.ok:,} rows in {report.output}{kept}")
     if report.bad:
@@ -100,11 +104,15 @@ def _to_terminal(verb: str, shared: dict[str, Any], prompt: dict[str, Any], opti
     model = mammal.load(shared["bundle"], device=shared["device"], dtype=shared["dtype"], tokenizer=shared["tokenizer"])
     if shared["batch_tokens"] is not None:
         model.pace = replace(model.pace, tokens=shared["batch_tokens"])
-    frame = _ask(verb, model, shared, prompt, options)
+    return print_frame(_ask(verb, model, shared, prompt, options), shared["prefix"])
+
+
+def print_frame(frame: pd.DataFrame, prefix: str) -> int:
+    """Answers as CSV on the terminal; gives the exit code."""
     console.out(frame.to_csv(index=False).rstrip("\n"))
-    bad = int(frame[f"{shared['prefix']}error"].notna().sum())
+    bad = int(frame[f"{prefix}error"].notna().sum())
     if bad:
-        console.note(f"{bad:,} of {len(frame):,} rows have no answer; column {shared['prefix']}error says why")
+        console.note(f"{bad:,} of {len(frame):,} rows have no answer; column {prefix}error says why")
     return BAD_ROWS if bad else DONE
 
 
@@ -113,7 +121,7 @@ def _ask(
 ) -> pd.DataFrame:
     from mammal.tokenization.prompt import parse
 
-    how = {"columns": shared["columns"] or None, "prefix": shared["prefix"]}
+    how = {"columns": shared["columns"] or None, "view": shared["view"], "prefix": shared["prefix"]}
     data = shared["input"]
     if prompt.get("prompt") is not None:
         parse(prompt["prompt"])  # refuses what is no prompt, before it is taken for a value of some task

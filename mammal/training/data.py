@@ -60,15 +60,28 @@ class TaskData:
 
     def examples(self, part: str) -> list[Example]:
         """Encoded rows of a part, targets included; encoded anew each epoch where a task varies what it shows."""
-        again = part == "train" and self.task.kind == "denoising" and self.task.epoch != self._epoch
-        if part not in self._examples or again:
+        if part not in self._examples:
             examples, errors = encode_rows(self.task, self.rows[part], target=True, judged=part != "train")
-            if not again:
-                numbers = self.numbers[part]
-                self.set_aside += [(part, int(numbers[int(str(at))]), reason) for at, reason in errors]
-            self._examples[part] = examples
+            self.set_aside += [(part, int(self.numbers[part][int(str(at))]), reason) for at, reason in errors]
+            self._examples[part] = self._drawn(examples) if part == "train" and self.task.draws_views else examples
             self._epoch = self.task.epoch if part == "train" else self._epoch
+        elif part == "train" and self.task.varies and self.task.epoch != self._epoch:
+            self._examples[part] = self._drawn(self._examples[part])
+            self._epoch = self.task.epoch
         return self._examples[part]
+
+    def _drawn(self, examples: Sequence[Example]) -> list[Example]:
+        """The same training rows as this epoch shows them; a row whose draw can't be encoded as it is shown elsewhere.
+
+        So each epoch has the same rows, whichever views were drawn, and a run that is resumed has those of a straight
+        one.
+        """
+        numbers = [int(str(example.row_id)) for example in examples]
+        rows = self.rows["train"]
+        found, errors = encode_rows(self.task, [rows[n] for n in numbers], numbers, target=True, drawn=True)
+        failed = [int(str(number)) for number, _ in errors]
+        settled, _ = encode_rows(self.task, [rows[n] for n in failed], failed, target=True)
+        return sorted([*found, *settled], key=lambda example: int(str(example.row_id)))
 
     def lengths_N(self, part: str) -> np.ndarray:
         """Encoder and decoder tokens of each encoded row."""

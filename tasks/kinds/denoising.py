@@ -33,13 +33,18 @@ SENTINELS = 200
 class DenoisingTask(GenerationTask):
     """Fill in what was hidden; needs no labels. Without its target (embedding) an input is read as it stands."""
 
+    @property
+    def varies(self) -> bool:
+        return True
+
     @cached_property
     def candidates_V(self) -> np.ndarray | None:
         if not self.config.generation.restricted:
             return None
-        wire = self.template.render(self._one_letter_values, target=False).input
-        eos = self._special_ids({EOS})
-        return np.unique(np.concatenate([self._alphabet_ids(wire), self._sentinels, eos]))
+        ways: list[dict[str, str]] = [{c: v.written_as} for c, slot in self.views.items() for v in slot.views]
+        wires = [self.template.render(self._one_letter_values, target=False, written=w).input for w in ways or [{}]]
+        alphabets = [self._alphabet_ids(wire) for wire in wires]
+        return np.unique(np.concatenate([*alphabets, self._sentinels, self._special_ids({EOS})]))
 
     def example(
         self,
@@ -62,13 +67,25 @@ class DenoisingTask(GenerationTask):
         return {}
 
     def _corrupt(self, encoding: Encoding, rng: np.random.Generator) -> tuple[Encoding, np.ndarray]:
-        ids_L = encoding.ids_L.astype(np.int64)
-        regular_N = np.flatnonzero(~np.isin(ids_L, self._specials) & ~encoding.has_value_L)
+        regular_N = self.regular(encoding)
         if len(regular_N) < 2:
             raise DataError("too short to hide a part of it")
-        hidden_L = np.zeros(len(ids_L), dtype=bool)
+        hidden_L = np.zeros(len(encoding), dtype=bool)
         settings = self.config.denoising
         hidden_L[regular_N] = noise_mask(len(regular_N), settings.density, settings.mean_span, rng)
+        return self.hide(encoding, hidden_L)
+
+    def regular(self, encoding: Encoding) -> np.ndarray:
+        """Positions of the tokens that may be hidden: neither tags nor carriers of numbers, int64 [N]."""
+        return np.flatnonzero(~np.isin(encoding.ids_L, self._specials) & ~encoding.has_value_L)
+
+    def hide(self, encoding: Encoding, hidden_L: np.ndarray) -> tuple[Encoding, np.ndarray]:
+        """The input with a sentinel in place of each hidden stretch, and the target's ids, int64 [T].
+
+        Args:
+            hidden_L: True at the tokens to hide.
+        """
+        ids_L = encoding.ids_L.astype(np.int64)
         starts = np.flatnonzero(hidden_L & ~np.concatenate(([False], hidden_L[:-1])))
         unused = self._sentinels[~np.isin(self._sentinels, ids_L)]  # the template may write some of them itself
         target: list[np.ndarray] = []

@@ -174,7 +174,7 @@ class RegressionTask(Task):
 
     def _target_frame(self) -> Encoding:
         """The encoded target with zeros for numbers; only its values change from row to row."""
-        dummies = dict.fromkeys(self.columns, "C") | dict.fromkeys(self.template.columns(), "0")
+        dummies = dict.fromkeys(self.template.columns(), "0")
         prompt = self.template.render(dummies, target=True)
         return self.tokenizer.encode(str(prompt.target))
 

@@ -13,7 +13,8 @@ from zlib import crc32
 import numpy as np
 
 from mammal.tasks.errors import TaskError
-from mammal.tasks.views import molecules
+from mammal.tasks.views import dna, molecules
+from mammal.tokenization import strands, variants
 from mammal.tokenization.entities import ENTITIES
 from mammal.tokenization.errors import did_you_mean
 
@@ -29,7 +30,6 @@ class View:
         write: the column's text -> the text to show, None where there is none; None: the text as it is.
         draw: the same of a view that chance has a part in, from a seeded generator; never shown outside training unless
             it is asked for or the only one.
-        default: shown where a declaration names no views.
     """
 
     name: str
@@ -37,7 +37,6 @@ class View:
     written_as: str
     write: Callable[[str], str | None] | None = None
     draw: Callable[[str, np.random.Generator], str | None] | None = None
-    default: bool = True
 
     @property
     def is_drawn(self) -> bool:
@@ -52,15 +51,20 @@ class View:
 
 _VIEWS = (
     View("smiles", "smiles", "smiles"),
-    View("random_smiles", "smiles", "smiles", draw=molecules.random_smiles, default=False),
+    View("random_smiles", "smiles", "smiles", draw=molecules.random_smiles),
     View("smiles", "molecule", "smiles"),
     View("random_smiles", "molecule", "smiles", draw=molecules.random_smiles),
     View("iupac", "molecule", "iupac"),
+    View("in_place", "dna", "dna"),
+    View("reference", "dna", "dna", variants.reference),
+    View("alternate", "dna", "dna", variants.alternate),
+    View("random_site", "dna", "dna", dna.random_site),
+    View("reverse_complement", "dna", "dna", strands.reverse_complement_in_place),
 )
 
 
 def views_of(entity: str) -> dict[str, View]:
-    """Every view of an entity by name, the default ones first. An entity without views shows its text as it is."""
+    """Every view of an entity by name, first the one that shows the text as it is, the only one of many entities."""
     served = {view.name: view for view in _VIEWS if view.serves == entity}
     return served or {way: View(way, entity, way) for way in ENTITIES[entity].ways}
 

@@ -45,7 +45,8 @@ class SlotViews:
         column: as the template calls it.
         views, weights: those that training draws from, and their shares.
         sources: entity that the text is written as -> column that is read for it.
-        known: names of all that could be declared.
+        ways: entities that the slot may be written as.
+        known: names of all views that could be declared.
         asked: the one that is shown outside training; None: the first that a row has.
     """
 
@@ -53,6 +54,7 @@ class SlotViews:
     views: tuple[View, ...]
     weights: tuple[float, ...]
     sources: Mapping[str, str]
+    ways: tuple[str, ...]
     known: tuple[str, ...]
     asked: View | None = None
 
@@ -77,6 +79,11 @@ class SlotViews:
     def identity(self) -> str:
         """The column that says which thing it is: of a molecule its SMILES, where there is a column for it."""
         return next(iter(self.sources.values()))
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """What `data.columns` calls its columns."""
+        return tuple(f"{self.column}.{way}" for way in self.ways)
 
     def source(self, view: View) -> str:
         return self.sources[view.written_as]
@@ -110,7 +117,8 @@ class SlotViews:
                 return Shown(view, shown)
         if seen:
             raise DataError(f"there is nothing to show as {' or '.join(seen)}", where=f"column {self.column}")
-        columns = list(dict.fromkeys(self.source(view) for view in self.views if view in views))
+        read_here = {self.source(view) for view in views}
+        columns = [column for column in self.sources.values() if column in read_here]
         if len(columns) == 1:
             raise DataError("empty cell", where=f"column {columns[0]}")
         raise DataError(f"the row has no value in {' or '.join(columns)}", where=f"slot {self.column}")
@@ -125,9 +133,14 @@ def slot_views(config: TaskConfig, template: Template) -> dict[str, SlotViews]:
     slots = {slot.column: slot for slot in template.slots if slot.kind == "entity" and slot.part == "input"}
     for column in config.views:
         if column not in slots:
-            hint = did_you_mean(column, slots, noun="slot") or "views are for slots of the input, {column:entity}"
+            hint = (
+                did_you_mean(column, slots, noun="slot")
+                if slots
+                else "views are for slots of the input, {column:entity}"
+            )
             raise TaskError(f"views names '{column}', which is no slot of an entity", where=config.name, hint=hint)
-    chosen = [slot for column, slot in slots.items() if column in config.views or len(_ways(slot)) > 1]
+    chosen = [slot for slot in slots.values() if slot.column in config.views or len(_ways(slot)) > 1]
+    chosen += [slot for slot in slots.values() if slot not in chosen and _asked(config.view, slot)]
     alone = sum(len(_ways(slot)) > 1 for slot in chosen) == 1
     found = {slot.column: _slot_views(slot, config, alone=alone) for slot in chosen}
     _check_asked(config, found)
@@ -138,7 +151,8 @@ def _slot_views(slot: TemplateSlot, config: TaskConfig, *, alone: bool) -> SlotV
     sources = _sources(slot, config.data.columns, alone=alone)
     declared = config.views.get(slot.column)
     if declared is None:
-        declared = [view.name for view in views_of(slot.name).values() if view.default and view.written_as in sources]
+        names = [view.name for view in views_of(slot.name).values() if view.written_as in sources]
+        declared = names if len(_ways(slot)) > 1 else names[:1]
     shares = declared if isinstance(declared, Mapping) else dict.fromkeys(declared, 1.0)
     views = tuple(find_view(slot.name, name, f"views.{slot.column}") for name in shares)
     for view in views:
@@ -148,7 +162,8 @@ def _slot_views(slot: TemplateSlot, config: TaskConfig, *, alone: bool) -> SlotV
     asked = _asked(config.view, slot)
     if asked is not None and asked.written_as not in sources:
         raise TaskError(f"view {asked.name!r} has no column to read", where=f"slot {slot.column}")
-    return SlotViews(slot.column, views, tuple(map(float, shares.values())), sources, tuple(views_of(slot.name)), asked)
+    weights = tuple(map(float, shares.values()))
+    return SlotViews(slot.column, views, weights, sources, _ways(slot), tuple(views_of(slot.name)), asked)
 
 
 def _sources(slot: TemplateSlot, columns: Mapping[str, str], *, alone: bool) -> dict[str, str]:
@@ -183,7 +198,7 @@ def _check_asked(config: TaskConfig, found: Mapping[str, SlotViews]) -> None:
     else:
         unknown = [] if any(slot.asked for slot in found.values()) else [config.view]
     if unknown:
-        hint = did_you_mean(str(unknown[0]), known, noun="view") or "the prompt has no slot with views"
+        hint = did_you_mean(str(unknown[0]), known, noun="view") if known else "the prompt has no slot with views"
         raise TaskError(f"view is {config.view!r}, which the prompt can't show", where=config.name, hint=hint)
 
 
