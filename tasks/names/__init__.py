@@ -12,12 +12,13 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-_HOMES = {"name_of": "naming", "structure_of": "structures"}
+_HOMES = {"make_pairs": "roundtrip", "name_of": "naming", "structure_of": "structures"}
 
-__all__ = ["name_of", "structure_of"]
+__all__ = ["make_pairs", "name_of", "structure_of"]
 
 if TYPE_CHECKING:
     from mammal.tasks.names.naming import name_of
+    from mammal.tasks.names.roundtrip import make_pairs
     from mammal.tasks.names.structures import structure_of
 
 

@@ -1,0 +1,118 @@
+"""Pairs of a structure and its name, and whether the name leads back to the structure.
+
+    exact        the name gives the same molecule: equal canonical isomeric SMILES
+    stereo       the same but for stereo marks
+    tautomer     the same but for hydrogens that move (equal standard InChI)
+    charge       the same but for protons that came or went (equal standard InChI but for these)
+    other        the name gives another molecule
+    unread       OPSIN can't read the name
+    unnamed      there is no name
+    unverified   nobody has read the name, for lack of Java
+    invalid      the structure is no molecule
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal
+
+from mammal.tasks.chemistry import canonical_or_none, inchikey_or_none, parse, why_invalid
+from mammal.tasks.names.naming import Naming, name_molecule
+from mammal.tasks.names.opsin import Reading
+from mammal.tasks.names.structures import in_name_order, read_structures
+
+Outcome = Literal["exact", "stereo", "tautomer", "charge", "other", "unread", "unnamed", "unverified", "invalid"]
+
+EachOf = Callable[[Callable[[Any], Any], Sequence[Any]], Iterable[Any]]
+"""`map`, or what does the same with several processes."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A structure with its name.
+
+    Attributes:
+        outcome: see the top of this file.
+        canonical: canonical isomeric SMILES; None where `invalid`.
+        name: as it was made, or in the spelling that was read.
+        smiles_by_name: the molecule with its atoms in the order in which the name mentions them; only where `exact`.
+            OPSIN writes its SMILES as it reads, so a sequence model goes through both from left to right.
+        reason: what went wrong, None where `exact` or `unverified`.
+    """
+
+    outcome: Outcome
+    canonical: str | None = None
+    name: str | None = None
+    smiles_by_name: str | None = None
+    reason: str | None = None
+
+
+def make_pairs(
+    smiles: Sequence[str], names: Sequence[str] | None = None, *, verify: bool = True, each_of: EachOf = map
+) -> list[Pair]:
+    """A pair for each structure, in order; equal molecules are named once.
+
+    Args:
+        names: given names, "" where there is none; None: openclatura makes them.
+        verify: read the names back (needs Java); otherwise every name is `unverified`.
+        each_of: how what is done for each molecule alone is done for all.
+
+    Raises:
+        DataError: openclatura, py2opsin or Java is missing.
+    """
+    canonical = list(each_of(canonical_or_none, smiles))
+    if names is None:
+        distinct = list(dict.fromkeys(text for text in canonical if text is not None))
+        made = dict(zip(distinct, each_of(name_molecule, distinct), strict=True))
+        namings = [Naming(None) if text is None else made[text] for text in canonical]
+    else:
+        namings = [Naming(name) if name else Naming(None, "empty name") for name in names]
+    readings = _read_back(namings, restore_case=names is not None) if verify else {}
+    told = [
+        (text, whole, naming, *readings.get(naming.name or "", (naming.name, None)))
+        for text, whole, naming in zip(smiles, canonical, namings, strict=True)
+    ]
+    return list(each_of(_judged, told))
+
+
+def same_molecule(first: str, second: str) -> Outcome:
+    """How far two valid SMILES mean the same molecule: exact, stereo, tautomer, charge or other."""
+    if canonical_or_none(first) == canonical_or_none(second):
+        return "exact"
+    if _flat(first) == _flat(second):
+        return "stereo"
+    keys = inchikey_or_none(first), inchikey_or_none(second)
+    if keys[0] is None or keys[1] is None or keys[0][:-1] != keys[1][:-1]:
+        return "other"
+    return "tautomer" if keys[0] == keys[1] else "charge"  # the last letter counts protons
+
+
+def _read_back(namings: Sequence[Naming], *, restore_case: bool) -> dict[str, tuple[str, Reading]]:
+    names = list(dict.fromkeys(naming.name for naming in namings if naming.name))
+    return dict(zip(names, read_structures(names, restore_case=restore_case), strict=True))
+
+
+def _judged(told: tuple[str, str | None, Naming, str | None, Reading | None]) -> Pair:
+    smiles, canonical, naming, spelling, reading = told
+    if canonical is None:
+        return Pair("invalid", reason=f"invalid SMILES: {why_invalid(smiles)}" if smiles else "empty cell")
+    ended = partial(Pair, canonical=canonical, name=spelling)
+    if spelling is None:
+        return ended("unnamed", reason=naming.reason)
+    if reading is None:
+        return ended("unverified")
+    read = None if reading.smiles is None else canonical_or_none(reading.smiles)
+    if reading.smiles is None or read is None:
+        return ended("unread", reason=reading.reason or f"RDKit can't read {reading.smiles}")
+    outcome = same_molecule(canonical, read)
+    if outcome == "exact":
+        return ended("exact", smiles_by_name=in_name_order(reading.smiles))
+    return ended(outcome, reason=f"the name gives {read}")
+
+
+def _flat(smiles: str) -> str:
+    from rdkit import Chem
+
+    return str(Chem.MolToSmiles(parse(smiles), isomericSmiles=False))
