@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from mammal.tokenization.tokenizer import Tokenizer
 
 EOS = "<EOS>"
+SENTINEL = "<SENTINEL_ID_"
 DIGITS = {f"<{character}>": character for character in "0123456789.+-"}
 """Special tokens that stand for a character of the answer."""
 
@@ -105,24 +107,59 @@ class GenerationTask(Task):
     ) -> Prediction:
         """Text without tags, and numbers in the file's unit.
 
-        With several target columns also each column's own part: texts and numbers are told out in the template's order.
-        A number that was not generated, or has no value because the model's decoder has no scalar head, is None.
+        With several target columns also each column's own part: what stands behind its sentinel, or, where the template
+        doesn't give each a sentinel, texts and numbers told out in the template's order. A number that was not
+        generated, or has no value because the model's decoder has no scalar head, is None.
         """
         end = list(ids).index(self.tokenizer.eos_id) if self.tokenizer.eos_id in ids else len(ids)
-        chunks = [chunk for chunk in self._chunks(ids[:end]) if chunk]
-        given = zip(ids[:end], values or (), strict=False)
-        numbers = [value for token_id, value in given if token_id == self.tokenizer.scalar_id]
+        ids, values = ids[:end], (values or ())[:end]
+        chunks = [chunk for chunk in self._chunks(ids) if chunk]
         if len(self.target_columns) == 1:
-            value = self._in_units(self.number_targets, numbers).get(self.target_columns[0])
+            value = self._in_units(self.number_targets, self._numbers(ids, values)).get(self.target_columns[0])
             return Prediction(row_id, value=value, text="".join(chunks), score=score)
         texts = [column for column in self.target_columns if column not in self.number_targets]
-        said: dict[str, Prediction] = {
-            column: Prediction(row_id, text=part, score=score)
-            for column, part in zip(texts, [*chunks, *[""] * len(texts)], strict=False)
-        }
-        read = self._in_units(self.number_targets, numbers)
-        said |= {column: Prediction(row_id, value=read.get(column), score=score) for column in self.number_targets}
+        if self._sentinels is None:
+            text_of = dict(zip(texts, chunks, strict=False))
+            value_of = self._in_units(self.number_targets, self._numbers(ids, values))
+        else:
+            parts = self._parts(ids, self._sentinels)
+            text_of = {c: "".join(self._chunks(ids[part])) for c, part in parts.items()}
+            numbers = {c: self._numbers(ids[part], values[part]) for c, part in parts.items()}
+            value_of = {k: v for c in self.number_targets for k, v in self._in_units([c], numbers.get(c, [])).items()}
+        said = {column: Prediction(row_id, text=text_of.get(column, ""), score=score) for column in texts}
+        said |= {column: Prediction(row_id, value=value_of.get(column), score=score) for column in self.number_targets}
         return Prediction(row_id, text="".join(chunks), score=score, by_target=said)
+
+    @cached_property
+    def _sentinels(self) -> dict[str, str] | None:
+        """Sentinel -> the target column behind it; None where some column has none of its own."""
+        prompt = self.template.render(self._one_letter_values, target=True)
+        found: dict[str, str] = {}
+        behind = 0
+        for slot in prompt.slots:
+            if slot.part == "target":
+                between = find_tags(str(prompt.target)[behind : slot.start])
+                before = [tag.text for tag in between if tag.text.startswith(SENTINEL)]
+                if not before or before[-1] in found:
+                    return None
+                found[before[-1]] = slot.column
+                behind = slot.end
+        return found
+
+    def _parts(self, ids: Sequence[int], sentinels: Mapping[str, str]) -> dict[str, slice]:
+        """Where each column's answer stands: from its sentinel, the first one where it is repeated, to the next."""
+        tokens = [self.tokenizer.token(int(token_id)) for token_id in ids]
+        starts = [place for place, token in enumerate(tokens) if token.startswith(SENTINEL)]
+        parts: dict[str, slice] = {}
+        for start, end in pairwise([*starts, len(tokens)]):
+            if tokens[start] in sentinels:
+                parts.setdefault(sentinels[tokens[start]], slice(start, end))
+        return parts
+
+    def _numbers(self, ids: Sequence[int], values: Sequence[float]) -> list[float]:
+        """The values that `<SCALAR>` tokens carry, in order."""
+        given = zip(ids, values, strict=False)
+        return [value for token_id, value in given if token_id == self.tokenizer.scalar_id]
 
     def _in_units(self, columns: Sequence[str], numbers: Sequence[float]) -> dict[str, float]:
         """Generated numbers by column, as many as there are."""

@@ -67,6 +67,22 @@ def test_a_row_whose_truth_cannot_be_read_is_not_judged(naming: Task):
     assert naming.metrics(said, [{"smiles": "OCC"}, {"smiles": "CC("}]) == {"molecule_match": 1.0}
 
 
+@pytest.mark.parametrize("raw", [False, True])
+def test_an_empty_answer_does_not_shift_the_ones_behind_it(make: Make, raw: bool):
+    if raw:
+        wire = "<@TOKENIZER-TYPE=AA>"
+        target = wire + "".join(f"<SENTINEL_ID_{n}>{{{column}}}" for n, column in enumerate("abc")) + "<EOS>"
+        task = make("generation", f"{wire}{{s}}<EOS>", target, raw=True)
+    else:
+        task = make("generation", "{s:AA}", "<SENTINEL_ID_0>{a:AA}<SENTINEL_ID_1>{b:AA}<SENTINEL_ID_2>{c:AA}")
+    order = "<SENTINEL_ID_0>AC<SENTINEL_ID_1><SENTINEL_ID_2>GH<SENTINEL_ID_2>WW<SENTINEL_ID_9>YY<EOS>"
+    said = task.decode_generated(ids_of(task, f"<@TOKENIZER-TYPE=AA>{order}"), 0)
+    assert [said.for_target(column).text for column in "abc"] == ["AC", "", "GH"]
+    swapped = "<SENTINEL_ID_2>GH<SENTINEL_ID_0>AC<EOS>"
+    said = task.decode_generated(ids_of(task, f"<@TOKENIZER-TYPE=AA>{swapped}"), 0)
+    assert [said.for_target(column).text for column in "abc"] == ["AC", "", "GH"]
+
+
 def test_several_targets_are_told_apart(make: Make):
     task = make("generation", "{p:protein}", "<SENTINEL_ID_0> {a:AA} <SENTINEL_ID_1> {b:AA}", metrics=["exact_match"])
     wire = task.render({"p": "MKT", "a": "ACD", "b": "GG"}, target=True).target
