@@ -39,9 +39,11 @@ class NameReader(ABC):
 
     Attributes:
         identity: who, as a job's manifest records it.
+        questions: what it asks the model.
     """
 
     identity: str
+    questions: Sequence[Question] = ()
 
     @abstractmethod
     def read(self, names: Sequence[str]) -> list[str | Refused]:
@@ -79,6 +81,7 @@ class ModelReader(NameReader):
             raise TaskError(f"{task.name} does not make a molecule of a name", hint=f"a task such as {READING_TASK}")
         self.model, self.task, self.pace = model, task, pace
         self.identity = f"task {task.name} of the bundle"
+        self.questions = (Predict(model, task, pace),)
 
     def read(self, names: Sequence[str]) -> list[str | Refused]:
         from mammal.tasks.chemistry import canonical_or_none
@@ -115,6 +118,7 @@ class FromNames(Question):
         self.reading = replace(reading, names=columns, beside=[*reading.beside, self.column])
         self.columns = [Column(f"{prefix}{SMILES_READ}", "text"), *inner.columns]
         self.told = {"names": names, "names_by": reader.identity}
+        self.helpers = reader.questions
 
     @property
     def encoder(self) -> Encoder:

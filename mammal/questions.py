@@ -39,8 +39,10 @@ class Question(ABC):
         reading: columns that are read.
         columns: columns that an answer fills.
         told: what a job's manifest records of it besides its task and options.
+        helpers: what it asks the same model on its way.
     """
 
+    helpers: Sequence[Question] = ()
     told: Mapping[str, Any] = MappingProxyType({})
     task: Task | None
     encoder: Encoder

@@ -107,7 +107,8 @@ def run_job(
     }
     manifest = Manifest(verb, given.fingerprint, bundle_hash(locate(source)), told, versions())
     with _prepared_by(question, _workers(workers, model)):
-        settle(model.model, question)
+        for asked in (question, *question.helpers):
+            settle(model.model, asked)
         engine = Engine(question, given, names, layout, Store(target))
         return engine.go(manifest, shard_rows=shard_rows, resume=resume, progress=progress)
 

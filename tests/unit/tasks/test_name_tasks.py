@@ -88,6 +88,16 @@ def test_no_molecule_of_test_is_one_of_train_on_either_side(name: str, tmp_path,
     assert "molecule of train" in caplog.text or "inputs of a training row" in caplog.text
 
 
+def test_made_pairs_that_were_not_verified_are_in_no_part(tmp_path):
+    pairs = [(f"{n}-ane", "C" * n, "exact") for n in range(1, 31)] + [("strange", None, "unread")]
+    table = pd.DataFrame(pairs, columns=["iupac", "smiles_by_name", "outcome"])
+    table.to_parquet(tmp_path / "pairs.parquet")
+    data = {"source": "file", "path": str(tmp_path / "pairs.parquet"), "name": None}
+    found = load_data(load_task("iupac_to_smiles", {"data": {**data, "columns": {"smiles": "smiles_by_name"}}}))
+    assert found.split.left_out == [(30, "column 'smiles' is empty")]
+    assert sorted(row["smiles"] for part in found.split.parts for row in found.rows(part))[-1] == "C" * 30
+
+
 # What is too long
 
 
