@@ -1,14 +1,19 @@
 """Variant data as windows with the variant written in place (docs/prompt-language.md).
 
 sequence    …ACC[A/G]TTG…   …ACC[A/-]TTG…   …ACC[-/GT]TTG…
+
+Beside it stands what the variant is, for whoever wants to look at answers by kind of change: `variant_class`, `ref` and
+`alt` (of the variant as written), and `context`, `A[C>T]G`, of substitutions (`mammal.tasks.dna.change`).
 """
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mammal.tasks.dna.change import change_at
 from mammal.tasks.errors import DataError
 from mammal.tasks.readers import read_table
 from mammal.tasks.stretches import cluster_by_stretch
@@ -31,12 +36,16 @@ OVERLAP = 64
 
 SNV = "single_nucleotide_variant"
 
+DESCRIBED = ["variant_class", "ref", "alt", "context"]
+"""Columns that tell what a variant changes."""
+
 
 def saturation_mutagenesis(file: Path, references: Path, limit: int | None = None) -> pd.DataFrame:
     """Kircher et al. 2019: log2 effect of each single-base change or deletion of a regulatory element.
 
     Columns: sequence (the whole element on the genome's plus strand, the variant in place), effect (log2), element (the
-    experiment), region (experiments on overlapping stretches of the genome have one region), position, barcodes.
+    experiment), region (experiments on overlapping stretches of the genome have one region), position, barcodes, and
+    `DESCRIBED`.
 
     Raises:
         DataError: a variant of an element whose reference is not in `references`, or does not agree with it.
@@ -51,15 +60,23 @@ def saturation_mutagenesis(file: Path, references: Path, limit: int | None = Non
         raise DataError(f"no reference sequence of {', '.join(missing)}", where=str(references))
     windows, starts = elements["ref_sequence"].to_dict(), elements["start"].astype(int).to_dict()
     alleles = zip(table["Element"], table["Pos"].astype(int), table["Ref"], table["Alt"], strict=True)
+    placed = [Placed(at - starts[element], Variant(ref, (alt.replace("-", ""),))) for element, at, ref, alt in alleles]
+    table = _written(table, [windows[element] for element in table["Element"]], placed)
+    names = {"Coefficient": "effect", "Element": "element", "Pos": "position", "Barcodes": "barcodes"}
+    table = table.assign(region=table["Element"].map(elements["region"])).rename(columns=names)
+    return table[["sequence", "effect", "element", "region", "position", "barcodes", *DESCRIBED]]
+
+
+def _written(table: pd.DataFrame, windows: Sequence[str], placed: Sequence[Placed]) -> pd.DataFrame:
+    """Adds the column `sequence`, each variant in place in its window, and the columns of `DESCRIBED`."""
+    changes = [change_at(window.upper(), at) for window, at in zip(windows, placed, strict=True)]
     return table.assign(
-        sequence=[
-            write_in_place(windows[element], [Placed(at - starts[element], Variant(ref, (alt.replace("-", ""),)))])
-            for element, at, ref, alt in alleles
-        ],
-        region=table["Element"].map(elements["region"]),
-    ).rename(columns={"Coefficient": "effect", "Element": "element", "Pos": "position", "Barcodes": "barcodes"})[
-        ["sequence", "effect", "element", "region", "position", "barcodes"]
-    ]
+        sequence=[write_in_place(window, [at]) for window, at in zip(windows, placed, strict=True)],
+        variant_class=[change.sort for change in changes],
+        ref=[change.ref for change in changes],
+        alt=[change.alt for change in changes],
+        context=[change.context for change in changes],
+    )
 
 
 def _regions(elements: pd.DataFrame) -> list[str]:
@@ -76,7 +93,7 @@ def _regions(elements: pd.DataFrame) -> list[str]:
     ]
 
 
-def clinvar_windows(file: Path, limit: int | None = None) -> pd.DataFrame:
+def clinvar_windows(file: Path, limit: int | None = None, *, only_snv: bool = False) -> pd.DataFrame:
     """ClinVar: 1,024 reference bases with the variant in place of its reference allele.
 
     The file has a reference and an alternate window of equal length for each row; behind an insertion or deletion the
@@ -84,21 +101,26 @@ def clinvar_windows(file: Path, limit: int | None = None) -> pd.DataFrame:
     deletions in repeats stand as far left as they can, as in VCF files. Rows in which the windows do not show one
     variant with `FLANK` equal bases behind it, or not the kind that the row names, are set aside and counted.
 
-    Columns: sequence, significance (Benign or Pathogenic), variant_type, cluster (of overlapping windows).
+    Columns: sequence, significance (Benign or Pathogenic), variant_type, cluster (of overlapping windows), and
+    `DESCRIBED`.
+
+    Args:
+        only_snv: substitutions of one base alone.
     """
-    table = read_table(file, limit=limit)
-    placed = [
+    table = read_table(file, limit=None if only_snv else limit)
+    table = table[table["variant_type"] == SNV].head(limit or len(table)) if only_snv else table
+    read = [
         _as_declared(variant_between(ref, alt), kind)
         for ref, alt, kind in zip(table["ref"], table["alt"], table["variant_type"], strict=True)
     ]
-    known = [variant is not None for variant in placed]
-    if aside := known.count(False):
+    placed = [at for at in read if at is not None]
+    if aside := len(read) - len(placed):
         logger.info("clinvar: %d rows set aside whose windows do not show one whole variant", aside)
-    table = table[known].assign(
-        sequence=[write_in_place(ref, [at]) for ref, at in zip(table["ref"], placed, strict=True) if at is not None]
-    )
-    table = table.assign(cluster=cluster_by_stretch(table["ref"].tolist(), OVERLAP))
-    return table.rename(columns={"CLNSIG": "significance"})[["sequence", "significance", "variant_type", "cluster"]]
+    table = table[[at is not None for at in read]]
+    windows = table["ref"].tolist()
+    table = _written(table, windows, placed).assign(cluster=cluster_by_stretch(windows, OVERLAP))
+    columns = ["sequence", "significance", "variant_type", "cluster", *DESCRIBED]
+    return table.rename(columns={"CLNSIG": "significance"})[columns]
 
 
 def variant_between(ref: str, alt: str) -> Placed | None:

@@ -7,7 +7,9 @@
     nucleosome       sequence nucleosome cluster                   iNuc-PseKNC: human, 147 bases
     tf_binding       id sequence bound chromosome                  LS-GKM: peaks of NFE2 in GM12878 and background
     mpra             sequence effect region element …              saturation mutagenesis, variants in place
-    clinvar          sequence significance cluster variant_type    ClinVar, variants in place
+    clinvar          sequence significance cluster variant_type …  ClinVar, variants in place
+    clinvar_snv      sequence significance cluster variant_type …  the substitutions of one base among them
+    windows          sequence set cluster                          plain DNA of four of the sets, without labels
 
 Rows of one `cluster` share a stretch of bases (`mammal.tasks.stretches`): copies of a repeat, or windows that overlap.
 """
@@ -119,7 +121,31 @@ def _clinvar(file: Path, limit: int | None) -> pd.DataFrame:
     return clinvar_windows(file, limit)
 
 
+def _clinvar_snv(file: Path, limit: int | None) -> pd.DataFrame:
+    from mammal.tasks.sources.genomic_variants import clinvar_windows
+
+    return clinvar_windows(file, limit, only_snv=True)
+
+
+def _windows(file: Path, limit: int | None) -> pd.DataFrame:
+    """Sequences of the sets in `PLAIN`, for tasks without labels. Negatives that were made up are left out."""
+    import pandas as pd
+
+    frames = []
+    for name in PLAIN:
+        source = SETS[name]
+        frame = source.read(local_copy(source.file, file.parents[1], source.origin), limit)
+        real = frame[frame["promoter"] == "1"] if name == "promoter_tata" else frame
+        frames.append(real[["sequence"]].assign(sequence=real["sequence"].str.upper(), set=name))
+    joined = pd.concat(frames, ignore_index=True).drop_duplicates("sequence", ignore_index=True)
+    return joined.assign(cluster=cluster_by_stretch(joined["sequence"])).head(limit or len(joined))
+
+
+PLAIN = ("enhancer", "promoter_tata", "nucleosome", "tf_binding")
+"""Sets of which the set `windows` is made."""
 MPRA = "dna_snp_mpra_satmut"
+CLINVAR = "dna_snp_clinvar_windows/my_processed_clinvar.parquet"
+CLINVAR_ORIGIN = "github.com/danilgarmaev/genomic_interpretability data/processed/my_processed_clinvar.parquet"
 REFERENCES = "the file's own column Ref, joined by position: element,release,chrom,start,end,ref_sequence"
 SETS = {
     "promoter": Source(
@@ -155,9 +181,11 @@ SETS = {
     "mpra": Source(
         f"{MPRA}/elements.tsv.gz", "github.com/kircherlab/MPRA_SaturationMutagenesis data/elements.tsv.gz", _mpra
     ),
-    "clinvar": Source(
-        "dna_snp_clinvar_windows/my_processed_clinvar.parquet",
-        "github.com/danilgarmaev/genomic_interpretability data/processed/my_processed_clinvar.parquet",
-        _clinvar,
+    "clinvar": Source(CLINVAR, CLINVAR_ORIGIN, _clinvar),
+    "clinvar_snv": Source(CLINVAR, CLINVAR_ORIGIN, _clinvar_snv),
+    "windows": Source(
+        "dna_enhancer_iEnhancer/enhancers.csv.gz",
+        "github.com/khanhlee/bert-enhancer data/, as id,sequence,label,split (cv or ind)",
+        _windows,
     ),
 }

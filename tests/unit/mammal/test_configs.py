@@ -94,14 +94,25 @@ def test_eight_tasks_are_of_four_modalities():
     assert {frozenset(names) for names in ({"smiles"}, {"protein"}, {"protein", "smiles"}, {"dna"})} <= reads
 
 
+def first_value(key: str, values: str) -> str:
+    """The first of a sweep's values; the lower end of a range."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    override = OverridesParser.create().parse_override(f"{key}={values}")
+    if override.is_discrete_sweep():
+        return next(override.sweep_string_iterator())
+    return re.sub(r".*?([\w.-]+)[,)].*", r"\1", values)
+
+
 @pytest.mark.parametrize("option", [option for group, option in OPTIONS if group == "sweep"])
 def test_sweeps_vary_keys_that_exist(option):
     if (module := NEEDS.get(("sweep", option))) and not installed(module[0]):
         pytest.skip(f"needs the extra `{module[1]}`")
     arguments = parse("train", ["task=bbbp", f"sweep={option}"])
     params = compose("train", arguments, keep_hydra=True).hydra.sweeper.params
-    firsts = {key: re.sub(r".*?([\w.-]+)[,)].*", r"\1", str(values)) for key, values in params.items()}
-    assert firsts and composed("train", *(f"{key}={value}" for key, value in ({"task": "bbbp"} | firsts).items()))
+    firsts = {key: first_value(key, str(values)) for key, values in params.items()}
+    words = [f"{key}={value}" for key, value in ({"task": "bbbp"} | firsts).items()]
+    assert firsts and composed("train", f"sweep={option}", *words)
     for task in str(params.get("task", "")).split(","):
         assert not task or composed("train", f"task={task}").task.name == task
 
