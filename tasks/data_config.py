@@ -15,11 +15,13 @@ SOURCES = (
     "dti",
     "cells",
     "genomics",
+    "genome",
     "proteins",
     "ppi",
     "immune",
     "tdc",
     "hub",
+    "variants",
 )
 LEAKAGE = ("report", "refuse", "drop")
 
@@ -58,6 +60,12 @@ class DataConfig:
         window: bases that are kept around the variant of DNA text, and cut around each record of a VCF file.
         window_shift: DNA text: move the window by up to so many bases, drawn by content, so that the variant does not
             always stand in the middle.
+        reference: variants: FASTA file of the genome.
+        rendering: variants: `in_place`, `population`, `reference`, `alternate`, `haplotype_1`, `haplotype_2` or
+            `haplotypes` (`mammal.tasks.dna.windows`).
+        sample: variants: whose haplotypes, or whose dosage of the alternate allele.
+        region: variants: only records of this place, such as chr1:1000-2000; the file needs its index.
+        neighbours: variants: write the other records of a window in place, too.
     """
 
     source: str = "file"
@@ -81,6 +89,11 @@ class DataConfig:
     limit: int | None = None
     window: int | None = None
     window_shift: int = 0
+    reference: str | None = None
+    rendering: str = "in_place"
+    sample: str | None = None
+    region: str | None = None
+    neighbours: bool = False
 
 
 def check_data(data: DataConfig, where: str | None) -> None:

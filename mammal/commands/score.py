@@ -1,15 +1,30 @@
-"""Log-likelihood of a target given an input, for every row of a file (natural logarithm, summed over tokens).
+"""Log-likelihood of a target given an input, for every row of a file; of variants, what either allele changes.
 
 mammal score bundle=demo/bundle task=molecules input=library.csv output=likelihoods.csv
 mammal score bundle=FOLDER prompt='…<EOS>' target='…<EOS>'
+mammal score bundle=FOLDER input=calls.vcf.gz reference=genome.fa output=scored.vcf.gz
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from mammal.commands import rows
+from mammal.commands import rows, score_variants
+from mammal.commands.compose import run_verb
+from mammal.plain import plain
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
 
 
 def run(argv: Sequence[str]) -> int:
-    return rows.run("score", argv)
+    return run_verb("score", argv, _work)
+
+
+def _work(config: DictConfig) -> int:
+    options = plain(config)
+    about_variants = {name: options.pop(name) for name in score_variants.KEYS}
+    if score_variants.is_meant(options, about_variants):
+        return score_variants.answer(options, about_variants)
+    return rows.answer("score", options)

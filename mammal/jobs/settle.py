@@ -19,16 +19,27 @@ _HEAD_CALLS = 32
 """More calls than any product waits for, for the head over the whole vocabulary, which many tokens would make dear."""
 
 
-@torch.inference_mode()
 def settle(model: MammalModel, question: Question) -> None:
     """Runs made-up batches through the parts of the model that the question uses."""
+    task = question.task
+    decodes = not isinstance(question, Embed) and (task is None or task.mode == "decoder")
+    settle_parts(model, decodes=decodes, vocabulary=task is None or task.candidates_V is None)
+
+
+@torch.inference_mode()
+def settle_parts(model: MammalModel, *, decodes: bool, vocabulary: bool) -> None:
+    """The same, said outright.
+
+    Args:
+        decodes: the decoder is used, too.
+        vocabulary: its head scores the whole vocabulary.
+    """
     batch = _batch(model)
     memory = model.encode(batch)
-    task = question.task
-    if isinstance(question, Embed) or (task is not None and task.mode == "encoder"):
+    if not decodes:
         return
     states_NW, _ = model.decode(batch, memory)
-    if task is None or task.candidates_V is None:
+    if vocabulary:
         for _ in range(_HEAD_CALLS):
             model.t5_model.token_logits(states_NW[:1])
 

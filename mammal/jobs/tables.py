@@ -8,8 +8,9 @@ import json
 import math
 import shutil
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, Protocol, TextIO
 
 import pyarrow as pa
 import pyarrow.parquet
@@ -18,6 +19,47 @@ from mammal.errors import JobError
 
 _DELIMITERS = {".csv": ",", ".tsv": "\t"}
 FORMATS = (".parquet", ".csv", ".tsv", ".jsonl")
+
+
+class OutputFormat(Protocol):
+    """How a job's output is written: shard by shard, then joined.
+
+    Attributes:
+        suffix: of the shards.
+    """
+
+    suffix: str
+
+    def check(self, path: Path, schema: pa.Schema) -> None:
+        """Refuses an output that can't hold such columns (JobError)."""
+
+    def write(self, table: pa.Table, path: Path) -> None:
+        """Writes one shard."""
+
+    def join(self, parts: Sequence[Path], path: Path, schema: pa.Schema) -> None:
+        """Appends shards in order."""
+
+    def complete(self, path: Path) -> None:
+        """Makes what belongs beside the output, once that stands."""
+
+
+@dataclass(frozen=True)
+class TableFormat:
+    """A table, in the format that its suffix says (`FORMATS`)."""
+
+    suffix: str
+
+    def check(self, path: Path, schema: pa.Schema) -> None:
+        check_output(path, schema)
+
+    def write(self, table: pa.Table, path: Path) -> None:
+        write_table(table, path, self.suffix)
+
+    def join(self, parts: Sequence[Path], path: Path, schema: pa.Schema) -> None:
+        join_tables(parts, path, self.suffix, schema)
+
+    def complete(self, path: Path) -> None:
+        """Nothing: a table stands by itself."""
 
 
 def check_output(path: Path, schema: pa.Schema) -> None:

@@ -1,0 +1,191 @@
+"""How far the encoder's states of a window move when its allele changes.
+
+The window is read twice, with the reference and with the alternate allele. Positions of the two correspond: bases
+before the site are counted from the left, those behind it from the right, so an insertion or deletion shifts nothing.
+At each such position the distance is the Euclidean (L2) one between the two states after the encoder's last norm. At
+the site itself the states of each allele are averaged first, for alleles may differ in length; an allele without bases
+has no states, so both are then averaged together with the base on each side.
+
+Shapes: B pairs, L tokens, W width; rows 0, 2, 4 … of a batch are references, the others their alternates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mammal.errors import DataError, MammalError
+from mammal.tasks.example import Example
+from mammal.tokenization.encoding import Encoding
+from mammal.variants.likelihood import PAIR
+from mammal.variants.prompt import DnaPrompt
+from mammal.verbs import run
+from mammal.walk import Encoded, Encoder, Pace, Refused, Row
+
+if TYPE_CHECKING:
+    from mammal.model.model import MammalModel
+    from mammal.tasks.batch import Batch
+    from mammal.tasks.dna.alleles import AllelePair
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Distances along a window.
+
+    Attributes:
+        before, after: at the aligned bases on either side of the site, in the order of the window, float32.
+        site: between the two alleles.
+    """
+
+    before: np.ndarray
+    site: float
+    after: np.ndarray
+
+    @property
+    def mean(self) -> float:
+        """Over the aligned bases, the site left out."""
+        return float(np.concatenate([self.before, self.after]).mean(dtype=np.float64))
+
+    @property
+    def largest(self) -> tuple[float, int]:
+        """The largest distance of an aligned base, and where: -1 is the base just before the site, 1 that behind it.
+
+        Of equal ones the nearest to the site, of two that are as near the one before it.
+        """
+        along = np.concatenate([self.before, self.after])
+        places = np.flatnonzero(along == along.max()) - len(self.before)
+        offsets = np.where(places < 0, places, places + 1)
+        return float(along.max()), int(offsets[np.abs(offsets).argmin()])
+
+    def averaged_with(self, other_strand: Profile) -> Profile:
+        """The mean of this profile and that of the other strand, position by position of this one."""
+        return Profile(
+            (self.before + other_strand.after[::-1]) / 2,
+            (self.site + other_strand.site) / 2,
+            (self.after + other_strand.before[::-1]) / 2,
+        )
+
+
+def distance_profiles(
+    model: MammalModel, prompt: DnaPrompt, pairs: Sequence[AllelePair], *, pace: Pace
+) -> list[Profile | Refused]:
+    """The distances of each pair, in order; equal pairs are computed once."""
+
+    def answer(batch: Batch) -> list[Profile]:
+        hidden_BLW = model(batch.to(model.device)).hidden_BLW
+        assert hidden_BLW is not None, "the batch wants hidden states"
+        asked = [(pairs[row], first) for row, first in batch.row_ids[::2]]  # type: ignore[misc]
+        return _profiles(hidden_BLW[::2].float(), hidden_BLW[1::2].float(), asked)
+
+    rows = [{PAIR: pair} for pair in pairs]
+    halved = replace(pace, rows=max(1, pace.rows // 2))  # a pair is two rows of a batch
+    return run(model, rows, BothAlleles(prompt), answer, halved, None)
+
+
+@dataclass(frozen=True)
+class PairExample(Example):
+    """A window with its reference allele, and beside it the one with the alternate allele.
+
+    Attributes:
+        alternate: the second window, encoded.
+        first: position of the first base in both.
+    """
+
+    alternate: Encoding = field(kw_only=True)
+    first: int = field(kw_only=True)
+
+    @property
+    def tokens(self) -> int:
+        return len(self.input) + len(self.alternate)
+
+
+@dataclass(frozen=True)
+class BothAlleles(Encoder):
+    """Pairs as batches in which each reference is followed by its alternate."""
+
+    prompt: DnaPrompt
+
+    def key(self, row: Row) -> Hashable:
+        pair = row[PAIR]
+        return pair.before, pair.ref, pair.alt, pair.after
+
+    def encode(self, rows: Sequence[Row], row_ids: Sequence[int]) -> Encoded:
+        examples: list[Example] = []
+        errors: list[tuple[object, str]] = []
+        for row, row_id in zip(rows, row_ids, strict=True):
+            try:
+                examples.append(self._example(row[PAIR], row_id))
+            except MammalError as error:
+                errors.append((row_id, str(error)))
+        return examples, errors
+
+    def collate(self, examples: Sequence[Example]) -> Batch:
+        from mammal.tasks.collate import collate
+
+        flat = []
+        for example in examples:
+            assert isinstance(example, PairExample), "this encoder makes pairs alone"
+            name = example.row_id, example.first
+            flat += [Example(name, example.input), Example(name, example.alternate)]
+        tokenizer = self.prompt.task.tokenizer
+        pad = {"pad_id": tokenizer.pad_id, "start_id": tokenizer.pad_id}
+        return collate(flat, mode="encoder", wants=("hidden",), **pad)
+
+    def _example(self, pair: AllelePair, row_id: int) -> PairExample:
+        if not pair.before and not pair.after:
+            raise DataError("the window holds nothing but the alleles", hint="a larger window")
+        reference, first = self.prompt.encode(pair.reference)
+        alternate, _ = self.prompt.encode(pair.alternate)
+        return PairExample(row_id, reference, alternate=alternate, first=first)
+
+
+def _profiles(reference_BLW: Tensor, alternate_BLW: Tensor, asked: Sequence[tuple[AllelePair, int]]) -> list[Profile]:
+    length, device = reference_BLW.shape[1], reference_BLW.device
+    aligned_BL = torch.from_numpy(np.stack([_aligned(pair, first, length) for pair, first in asked])).to(device)
+    moved_BLW = alternate_BLW.gather(1, aligned_BL.unsqueeze(2).expand_as(alternate_BLW))
+    along_BL = (reference_BLW - moved_BLW).norm(dim=2).cpu().numpy()
+    at_site_BW = [
+        _pooled(states_BLW, np.stack([_site(pair, allele_of(pair), first, length) for pair, first in asked]))
+        for states_BLW, allele_of in ((reference_BLW, _ref), (alternate_BLW, _alt))
+    ]
+    sites_B = (at_site_BW[0] - at_site_BW[1]).norm(dim=1).tolist()
+    profiles = []
+    for (pair, first), along_L, site in zip(asked, along_BL, sites_B, strict=True):
+        behind = first + len(pair.before) + len(pair.ref)
+        before, after = along_L[first : first + len(pair.before)], along_L[behind : behind + len(pair.after)]
+        profiles.append(Profile(before, site, after))
+    return profiles
+
+
+def _ref(pair: AllelePair) -> str:
+    return pair.ref
+
+
+def _alt(pair: AllelePair) -> str:
+    return pair.alt
+
+
+def _aligned(pair: AllelePair, first: int, length: int) -> np.ndarray:
+    """For each position of the reference that of the alternate, int64 [L]; any, where none corresponds."""
+    places_L = np.arange(length)
+    places_L[first + len(pair.before) + len(pair.ref) :] += len(pair.alt) - len(pair.ref)
+    return places_L.clip(0, length - 1)
+
+
+def _site(pair: AllelePair, allele: str, first: int, length: int) -> np.ndarray:
+    """Which positions are averaged for an allele, bool [L]."""
+    beside = 0 if pair.ref and pair.alt else 1
+    start = first + len(pair.before)
+    chosen_L = np.zeros(length, dtype=bool)
+    chosen_L[start - min(beside, len(pair.before)) : start + len(allele) + min(beside, len(pair.after))] = True
+    return chosen_L
+
+
+def _pooled(states_BLW: Tensor, chosen_BL: np.ndarray) -> Tensor:
+    weights_BL1 = torch.from_numpy(chosen_BL).to(states_BLW).unsqueeze(2)
+    return (states_BLW * weights_BL1).sum(dim=1) / weights_BL1.sum(dim=1)

@@ -1,0 +1,75 @@
+"""A table of variants, asked about: a record for each alternate allele of each row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from mammal.answers import Column
+from mammal.errors import MammalError
+from mammal.frames import Reading
+from mammal.questions import Record
+from mammal.tasks.dna.alleles import AllelePair
+from mammal.variants.scoring import Scorer, Scores
+from mammal.variants.source import Allele, AlleleSource
+from mammal.walk import Progress, Refused, Row
+
+ALLELE, UNSCORED = "allele", "unscored"
+"""Columns: the alternate allele as the row spells it, and why it has no scores (empty where it has)."""
+
+_ROWS_AT_ONCE = 1_024
+"""Rows whose windows are held together; alleles are computed once within so many."""
+
+
+class VariantQuestion:
+    """Asks a model about the alternate alleles of each row.
+
+    A row gives one record for each alternate allele. An allele that can't be written as bases (`<DEL>`, `*`, breakends)
+    or that is too long has a record without scores that says why; a row without any allele that has scores is refused.
+
+    Attributes:
+        reading, columns: as of `mammal.questions.Question`.
+    """
+
+    def __init__(self, scorer: Scorer, source: AlleleSource, *, prefix: str = ""):
+        self.scorer, self.source = scorer, source
+        self.reading: Reading = source.reading
+        names = [Column(ALLELE, "text"), *scorer.columns, Column(UNSCORED, "text")]
+        self.columns = [Column(f"{prefix}{column.name}", column.holds) for column in names]
+
+    def ask(
+        self, rows: Sequence[Row], *, part: int = 0, progress: Progress | None = None
+    ) -> list[list[Record] | Refused]:
+        """For each row the records of its alleles, or why there are none."""
+        answers: list[list[Record] | Refused] = []
+        for start in range(0, len(rows), _ROWS_AT_ONCE):
+            some = rows[start : start + _ROWS_AT_ONCE]
+            answers += self._answer([self._alleles(row) for row in some])
+            if progress is not None:
+                progress(len(some))
+        return answers
+
+    def _alleles(self, row: Row) -> list[Allele] | Refused:
+        try:
+            return self.source.alleles(row)
+        except MammalError as error:
+            return Refused(str(error))
+
+    def _answer(self, rows: Sequence[list[Allele] | Refused]) -> Iterator[list[Record] | Refused]:
+        alleles = [allele for given in rows if not isinstance(given, Refused) for allele in given]
+        scores = iter(self.scorer.score([a.pair for a in alleles if isinstance(a.pair, AllelePair)]))
+        for given in rows:
+            yield given if isinstance(given, Refused) else self._records(given, scores)
+
+    def _records(self, alleles: Sequence[Allele], scores: Iterator[Scores | Refused]) -> list[Record] | Refused:
+        """The records of a row; takes as many scores as it has alleles that can be written."""
+        records: list[Record] = []
+        reasons: list[str] = []
+        nothing = (None,) * len(self.scorer.columns)
+        for allele in alleles:
+            given = next(scores) if isinstance(allele.pair, AllelePair) else Refused(allele.pair.reason)
+            if isinstance(given, Refused):
+                reasons.append(given.reason)
+                records.append((allele.name, *nothing, given.reason))
+            else:
+                records.append((allele.name, *given, None))
+        return records if len(reasons) < len(records) else Refused("; ".join(reasons))

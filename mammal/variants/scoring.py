@@ -1,0 +1,217 @@
+"""What is asked about a pair of alleles, and the columns that answer it.
+
+    likelihood   log_likelihood_ref, log_likelihood_alt    in nats (`mammal.variants.likelihood`)
+                 log_likelihood_ratio                      alternate minus reference: below 0, the reference is expected
+    embedding    distance                                  mean over the aligned bases (`mammal.variants.distance`)
+                 distance_site                             between the two alleles
+                 distance_max, distance_max_offset         the largest of an aligned base, and where: -1 is the base
+                                                           before the site, 1 the base behind it
+
+With `strands: both` every number is the mean of the window as it stands and of its reverse complement; distances are
+averaged position by position of the forward strand before the largest is taken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar, cast
+
+from mammal.answers import Column
+from mammal.errors import ConfigError, TaskError, did_you_mean
+from mammal.variants.distance import distance_profiles
+from mammal.variants.likelihood import Likelihoods, allele_likelihoods
+from mammal.variants.prompt import DNA, DnaPrompt, reads_dna_alone
+from mammal.walk import Pace, Refused
+
+if TYPE_CHECKING:
+    from mammal.model.model import MammalModel
+    from mammal.tasks.dna.alleles import AllelePair
+    from mammal.tasks.kinds.denoising import DenoisingTask
+    from mammal.tasks.task import Task
+    from mammal.tokenization import Tokenizer
+    from mammal.variants.distance import Profile
+
+T = TypeVar("T")
+LIKELIHOOD, EMBEDDING = "likelihood", "embedding"
+COLUMNS = {
+    LIKELIHOOD: ("log_likelihood_ref", "log_likelihood_alt", "log_likelihood_ratio"),
+    EMBEDDING: ("distance", "distance_site", "distance_max", "distance_max_offset"),
+}
+INTEGERS = ("distance_max_offset",)
+STRANDS = ("forward", "both")
+
+Scores = tuple[float | int, ...]
+"""Values in the order of `Scorer.columns`."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is asked of each pair of alleles.
+
+    Attributes:
+        what: any of "likelihood" and "embedding".
+        strands: "forward", or "both": the mean with the reverse complement.
+        window: bases that are cut around a site of a genome; texts in place are read as long as they are.
+        flank: bases beside the alleles that are hidden with them, for the likelihood; 2 on each side make the hidden
+            stretch of a single-nucleotide variant as long as the average span of training.
+
+    Raises:
+        ConfigError: one of these can't be.
+    """
+
+    what: Sequence[str] = (LIKELIHOOD, EMBEDDING)
+    strands: str = "forward"
+    window: int = 512
+    flank: int = 2
+
+    def __post_init__(self) -> None:
+        wanted = (self.what,) if isinstance(self.what, str) else tuple(self.what)
+        object.__setattr__(self, "what", wanted)
+        if not wanted:
+            raise ConfigError("nothing is asked", where="what", hint=f"any of {', '.join(COLUMNS)}")
+        for name in wanted:
+            if name not in COLUMNS:
+                raise ConfigError(f"there is no score {name!r}", hint=did_you_mean(str(name), COLUMNS, noun="score"))
+        if self.strands not in STRANDS:
+            hint = did_you_mean(str(self.strands), STRANDS, noun="strands")
+            raise ConfigError(f"strands is {self.strands!r}", hint=hint)
+        for name, value in (("window", self.window), ("flank", self.flank)):
+            if type(value) is not int or value < 1:
+                raise ConfigError(f"{name} must be a whole number of at least 1, not {value!r}")
+
+
+class Scorer:
+    """A model that is asked about pairs of alleles.
+
+    Args:
+        tasks: the model's own; one of them fills in hidden DNA, where a likelihood is asked for.
+        chosen: the task whose prompt is written; None: see `likelihood_task` and `embedding_task`.
+
+    Attributes:
+        columns: what an answer fills.
+        tasks: the tasks whose prompts are written, by what they serve.
+
+    Raises:
+        TaskError: no task has a likelihood of DNA, or the tokenizer knows no DNA.
+    """
+
+    def __init__(
+        self,
+        model: MammalModel,
+        tokenizer: Tokenizer,
+        tasks: Mapping[str, Task],
+        asked: Asked,
+        pace: Pace,
+        *,
+        chosen: Task | None = None,
+    ):
+        if DNA not in tokenizer.alphabets:
+            raise TaskError("this model's tokenizer has no DNA", hint="it can't score variants")
+        self.model, self.asked, self.pace = model, asked, pace
+        self.tasks: dict[str, Task] = {}
+        if LIKELIHOOD in asked.what:
+            self.tasks[LIKELIHOOD] = likelihood_task(tasks, chosen)
+        if EMBEDDING in asked.what:
+            self.tasks[EMBEDDING] = embedding_task(tasks, chosen, tokenizer)
+        names = [name for what, names in COLUMNS.items() if what in asked.what for name in names]
+        self.columns = [Column(name, "integer" if name in INTEGERS else "number") for name in names]
+
+    def score(self, pairs: Sequence[AllelePair]) -> list[Scores | Refused]:
+        """The scores of each pair, in order, or why there are none."""
+        parts: list[list[Scores | Refused]] = []
+        if LIKELIHOOD in self.tasks:
+            parts.append(self._likelihoods(pairs))
+        if EMBEDDING in self.tasks:
+            parts.append(self._distances(pairs))
+        return [_joined(given) for given in zip(*parts, strict=True)]
+
+    def _likelihoods(self, pairs: Sequence[AllelePair]) -> list[Scores | Refused]:
+        task = cast("DenoisingTask", self.tasks[LIKELIHOOD])
+        ask = self._on_strands(pairs)
+        found = allele_likelihoods(self.model, task, ask, flank=self.asked.flank, pace=self.pace)
+        return [_likelihood_scores(given) for given in self._by_pair(found)]
+
+    def _distances(self, pairs: Sequence[AllelePair]) -> list[Scores | Refused]:
+        ask = self._on_strands(pairs)
+        found = distance_profiles(self.model, DnaPrompt(self.tasks[EMBEDDING]), ask, pace=self.pace)
+        return [_distance_scores(given) for given in self._by_pair(found)]
+
+    def _on_strands(self, pairs: Sequence[AllelePair]) -> list[AllelePair]:
+        """Each pair, followed by the same on the other strand where both are asked."""
+        return [p for pair in pairs for p in ((pair, pair.reversed()) if self.asked.strands == "both" else (pair,))]
+
+    def _by_pair(self, found: Sequence[T]) -> Iterator[Sequence[T]]:
+        each = 2 if self.asked.strands == "both" else 1
+        return (found[start : start + each] for start in range(0, len(found), each))
+
+
+def likelihood_task(tasks: Mapping[str, Task], chosen: Task | None) -> Task:
+    """The task that fills in hidden DNA: the chosen one, or the only one that the model has.
+
+    Raises:
+        TaskError: it does something else, or there is none, or there are several.
+    """
+    if chosen is not None:
+        if not _fills_in_dna(chosen):
+            what = f"{chosen.name} is a {chosen.kind} task that does not fill in hidden DNA: alleles have no likelihood"
+            raise TaskError(what, hint=_NO_LIKELIHOOD)
+        return chosen
+    able = {name: task for name, task in tasks.items() if _fills_in_dna(task)}
+    if not able:
+        have = f"has the tasks {', '.join(tasks)}" if tasks else "has no task"
+        raise TaskError(f"this model {have}, and none fills in hidden DNA: no likelihood", hint=_NO_LIKELIHOOD)
+    if len(able) > 1:
+        raise TaskError("this model has several tasks that fill in hidden DNA", hint="task= one of " + ", ".join(able))
+    return next(iter(able.values()))
+
+
+def embedding_task(tasks: Mapping[str, Task], chosen: Task | None, tokenizer: Tokenizer) -> Task:
+    """The task whose prompt shows the model DNA; where there is none or several, the bare sequence is shown.
+
+    Raises:
+        TaskError: the chosen task reads something else than DNA.
+    """
+    from mammal.choose import entity_task
+
+    if chosen is not None:
+        if not reads_dna_alone(chosen):
+            raise TaskError(f"{chosen.name} does not read DNA alone", hint="leave task out to show the bare sequence")
+        return chosen
+    able = [task for task in tasks.values() if reads_dna_alone(task)]
+    filling = [task for task in able if _fills_in_dna(task)]
+    only = filling if len(filling) == 1 else able
+    return only[0] if len(only) == 1 else entity_task("dna", tokenizer)
+
+
+_NO_LIKELIHOOD = "what=embedding works for every model; mammal train task=dna_denoising makes one with a likelihood"
+
+
+def _fills_in_dna(task: Task) -> bool:
+    return task.kind == "denoising" and reads_dna_alone(task)
+
+
+def _likelihood_scores(strands: Sequence[Likelihoods | Refused]) -> Scores | Refused:
+    given = _all_or_refused(strands)
+    if isinstance(given, Refused):
+        return given
+    reference, alternate = (sum(values) / len(given) for values in zip(*given, strict=True))
+    return reference, alternate, alternate - reference
+
+
+def _distance_scores(strands: Sequence[Profile | Refused]) -> Scores | Refused:
+    given = _all_or_refused(strands)
+    if isinstance(given, Refused):
+        return given
+    profile = given[0] if len(given) == 1 else given[0].averaged_with(given[1])
+    return profile.mean, profile.site, *profile.largest
+
+
+def _all_or_refused(given: Sequence[T | Refused]) -> list[T] | Refused:
+    refused = next((one for one in given if isinstance(one, Refused)), None)
+    return refused or [one for one in given if not isinstance(one, Refused)]
+
+
+def _joined(parts: Sequence[Scores | Refused]) -> Scores | Refused:
+    given = _all_or_refused(parts)
+    return given if isinstance(given, Refused) else tuple(value for part in given for value in part)
