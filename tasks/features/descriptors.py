@@ -21,8 +21,6 @@ from mammal.tasks.features.rdkit_names import NAMES
 KNOTS = np.linspace(-2.5, 2.5, 21)
 """Normal scores at which a descriptor's quantiles are kept: 0.6 % to 99.4 % of the training molecules."""
 
-_DIGITS = 6
-
 
 class Descriptors(Feature):
     """The numbers of `NAMES` as normal scores in [-2.5, 2.5]; 0, the median, where RDKit gives none."""
@@ -41,7 +39,11 @@ class Descriptors(Feature):
         return self.quantiles_FK is not None
 
     def fit(self, texts: Sequence[str]) -> None:
-        """Quantiles over the molecules that RDKit can parse; a descriptor without any number is 0 everywhere."""
+        """Quantiles over the molecules that RDKit can parse; a descriptor without any number is 0 everywhere.
+
+        They are kept to the last digit: a rounded quantile would no longer equal the values that it was taken from, and
+        what is shared by several quantiles would get the score of one side of them.
+        """
         from scipy.stats import norm
 
         values_NF = np.array([descriptors(text) for text in texts]).reshape(len(texts), len(NAMES))
@@ -51,7 +53,7 @@ class Descriptors(Feature):
             np.quantile(values[known], levels_K) if known.any() else np.zeros(len(KNOTS))
             for values, known in zip(values_NF.T, known_NF.T, strict=True)
         ]
-        self.quantiles_FK = np.array([[float(f"{value:.{_DIGITS}g}") for value in row] for row in rows])
+        self.quantiles_FK = np.array(rows)
 
     def of(self, text: str) -> np.ndarray:
         assert self.quantiles_FK is not None, "the task checks that its features are fitted"

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import yaml
 
 from mammal.tasks.baseline_features import esm2_states
 from mammal.tasks.errors import DataError, TaskError
@@ -109,6 +110,19 @@ def test_what_was_never_fitted_has_no_state_and_other_descriptors_are_refused(ma
 def test_a_feature_that_cannot_be_added_is_told_in_its_own_words(make: Make, feature: str, raw: bool, message: str):
     with pytest.raises(TaskError, match=message):
         make("regression", "<MASK> {smiles:smiles}", "{y:scalar}", features=[feature], raw=raw)
+
+
+def test_values_that_training_molecules_share_keep_their_score_through_the_bundle():
+    """Every quantile of one repeated molecule is its own value, however many digits that has: all scores are 0."""
+    alike = Descriptors()
+    alike.fit(["CC(C)Cc1ccc(cc1)C(C)C(=O)O"] * 30)
+    assert not alike.of("CC(C)Cc1ccc(cc1)C(C)C(=O)O").any()
+    mixed = Descriptors()
+    mixed.fit(["CCO"] * 20 + ["c1ccccc1O"] * 20 + ["CC(C)Cc1ccc(cc1)C(C)C(=O)O"] * 20)
+    again = Descriptors()
+    again.load_state(yaml.safe_load(yaml.safe_dump(mixed.state(), sort_keys=False)))
+    assert np.array_equal(mixed.quantiles_FK, again.quantiles_FK)
+    assert np.array_equal(mixed.of("c1ccccc1O"), again.of("c1ccccc1O"))
 
 
 def test_a_feature_of_molecules_is_refused_on_proteins(make: Make):
