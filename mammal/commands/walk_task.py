@@ -58,6 +58,7 @@ def _task_and_model(name: str, bundle: str | None) -> tuple[Task, MammalModel]:
     from mammal.tasks.registry import load_task
     from mammal.tasks.task import build_task
     from mammal.tokenization.tokenizer import Tokenizer
+    from mammal.training.build import feature_widths
 
     if bundle is not None:
         import mammal
@@ -66,7 +67,7 @@ def _task_and_model(name: str, bundle: str | None) -> tuple[Task, MammalModel]:
         return loaded.find_task(name), loaded.model
     tokenizer = Tokenizer.load(None)
     task, model = build_task(load_task(name), tokenizer), _random_model(tokenizer)
-    model.add_external_embeddings({feature.name: feature.width for feature in task.features.values()})
+    model.add_external_embeddings(feature_widths({name: task}))
     return task, model
 
 
