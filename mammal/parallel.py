@@ -90,10 +90,10 @@ def _take(encoder: Encoder) -> None:
 
     torch.set_num_threads(1)
     _taken[:] = [encoder]
-    Thread(target=_end_with_parent, daemon=True).start()
+    Thread(target=end_with_parent, daemon=True).start()
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
     """A parent that is killed can't tell its workers to go."""
     parent = parent_process()
     if parent is not None:

@@ -1,14 +1,14 @@
 """Pairs of a structure and its name, and whether the name leads back to the structure.
 
-    exact        the name gives the same molecule: equal canonical isomeric SMILES
-    stereo       the same but for stereo marks
-    tautomer     the same but for hydrogens that move (equal standard InChI)
-    charge       the same but for protons that came or went (equal standard InChI but for these)
-    other        the name gives another molecule
-    unread       OPSIN can't read the name
-    unnamed      there is no name
-    unverified   nobody has read the name, for lack of Java
-    invalid      the structure is no molecule
+exact        the name gives the same molecule: equal canonical isomeric SMILES
+stereo       the same but for stereo marks
+tautomer     the same but for hydrogens that move (equal standard InChI)
+charge       the same but for protons that came or went (equal standard InChI but for these)
+other        the name gives another molecule
+unread       OPSIN can't read the name
+unnamed      there is no name
+unverified   nobody has read the name, for lack of Java
+invalid      the structure is no molecule
 """
 
 from __future__ import annotations

@@ -1,0 +1,70 @@
+"""A corpus of structures and IUPAC names, verified: each name is read back and must give the same molecule.
+
+    mammal names input=library.smi output=pairs.parquet
+    mammal names input=library.csv smiles=SMILES names=Name output=pairs.parquet   names of the file
+    mammal names input=chemicals names=pubchem_name output=pairs.parquet             70,000 names that come along
+
+Names are made by openclatura and read by OPSIN: pip install 'mammal[iupac]', and Java. Without Java they are made and
+kept unverified. Added are canonical (SMILES), iupac, smiles_by_name (the molecule with its atoms in the order in which
+the name mentions them) and outcome: exact, stereo, tautomer, charge, other, unread, unnamed or unverified. Rows that
+are not exact end in OUTPUT.errors.parquet with their reason, and the exit code is 3. A job that was cut off goes on
+where it was when the same command is given again.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from mammal import console
+from mammal.commands.compose import run_verb
+from mammal.commands.rows import follow_job
+from mammal.errors import ConfigError
+from mammal.plain import plain
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+    from mammal.jobs.engine import Follow, JobReport
+
+
+def run(argv: Sequence[str]) -> int:
+    return run_verb("names", argv, _work)
+
+
+def _work(config: DictConfig) -> int:
+    from mammal.jobs.names import names_job, outcomes
+    from mammal.tasks.names import opsin
+
+    options = plain(config)
+    for name in ("workers", "shard_rows"):
+        if options[name] is not None and type(options[name]) is not int:
+            raise ConfigError(f"{name} must be a whole number, not {options[name]!r}", where="mammal names")
+    lacking = opsin.missing()
+    if lacking is not None and options["names"] is None:
+        console.note(f"names are made but not read back: {lacking.what}")
+
+    def job(progress: Follow) -> JobReport:
+        report = names_job(**options, progress=progress)
+        console.note(rates(outcomes(report, options["prefix"])))
+        return report
+
+    return follow_job("names", job)
+
+
+def rates(counts: Counter[str]) -> str:
+    """How many molecules have a name, how many names could be read, how many give the same molecule."""
+    molecules = counts.total() - counts["invalid"]
+    named = molecules - counts["unnamed"]
+    if counts["unverified"]:
+        return f"{molecules:,} molecules · {_share(named, molecules, 'named')} · none verified, for lack of Java"
+    read = named - counts["unread"]
+    parts = [f"{molecules:,} molecules", _share(named, molecules, "named"), _share(read, named, "of these names read")]
+    parts.append(_share(counts["exact"], named, "exact"))
+    near = [f"{counts[word]:,} {word}" for word in ("stereo", "tautomer", "charge", "other") if counts[word]]
+    return " · ".join([*parts, *near])
+
+
+def _share(part: int, whole: int, word: str) -> str:
+    return f"{part:,} {word} ({part / whole:.1%})" if whole else f"{part:,} {word}"
