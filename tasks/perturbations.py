@@ -28,7 +28,7 @@ from mammal.tokenization.strands import reverse_complement_in_place
 if TYPE_CHECKING:
     from mammal.tasks.task import Task
 
-Perturbation = Callable[[Row], "dict[str, Any] | None"]
+Perturbation = Callable[[Row], "Mapping[str, Any] | None"]
 """A row -> the changed row, None where nothing changed."""
 
 MOST_TAUTOMERS = 200

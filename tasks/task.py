@@ -118,7 +118,7 @@ class Task(ABC):
         Args:
             drawn_for: the row's id: what training shows of it in this epoch; None: what is shown anywhere else.
         """
-        read = partial(self._text_if_any, row)
+        read = partial(self.text_if_any, row)
         if drawn_for is None:
             return {column: slot.settled(read) for column, slot in self.views.items()}
         seed = [self.config.view_seed, self.epoch, crc32(str(drawn_for).encode())]
@@ -137,7 +137,7 @@ class Task(ABC):
                 column = column if slot is None else slot.identity
                 found[column] = self._text(row, column)
             else:
-                found[column] = slot.settled(partial(self._text_if_any, row)).text
+                found[column] = slot.settled(partial(self.text_if_any, row)).text
         return found
 
     def _values(self, row: Row, shown: Mapping[str, Shown], *, target: bool) -> dict[str, str]:
@@ -321,8 +321,8 @@ class Task(ABC):
             as_number(text, column)
         return text
 
-    def _text_if_any(self, row: Row, column: str) -> str | None:
-        """The same, None where the row has no such column or nothing in it."""
+    def text_if_any(self, row: Row, column: str) -> str | None:
+        """A cell as its slots write it, None where the row has no such column or nothing in it."""
         value = row.get(column, row.get(self.aliases.get(column, column)))
         return None if is_missing(value) else self._text(row, column)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from mammal import console
@@ -42,6 +43,8 @@ def walk_task(name: str, number: int = 0, bundle: str | None = None, data: str |
     row, origin = _row(task, number, data)
     _section(f"row: {origin}", [f"{column} = {_cut(row[column])}" for column in row if column in _columns(task)])
     prepared = task.prepare(row, target=True)
+    if task.views:
+        _section("views: training draws one, the first shown outside it is marked", list(_views(task, row)))
     _section("prepared: standardised, scaled, labels as codes", [f"{c} = {_cut(v)}" for c, v in prepared.items()])
     prompt = task.render(row, target=True)
     lines = [f"input   {_cut(prompt.input, 2000)}"]
@@ -52,6 +55,15 @@ def walk_task(name: str, number: int = 0, bundle: str | None = None, data: str |
     _section("tokens: id of each, value where one is carried", list(_tokens(example, batch, task.tokenizer)))
     _section("batch: B rows, D decoder rows, L tokens, T decoder tokens, R reads, V candidates", list(_shapes(batch)))
     _answer(task, model, row, batch, number, trained=bundle is not None)
+
+
+def _views(task: Task, row: Mapping[str, Any]) -> Iterator[str]:
+    shown = task.show(row)
+    for column, slot in task.views.items():
+        for view, text in slot.every(partial(task.text_if_any, row)):
+            mark = "*" if view.name == shown[column].view.name else " "
+            drawn = " (drawn anew each time)" if view.is_drawn else ""
+            yield f"{mark} {column} as {view.name} = {'none in this row' if text is None else _cut(text)}{drawn}"
 
 
 def _task_and_model(name: str, bundle: str | None) -> tuple[Task, MammalModel]:

@@ -1,12 +1,15 @@
-"""How far a model's predictions move under changes that should not move them (`mammal.tasks.perturbations`)."""
+"""How far a model's predictions move under changes that should not move them: the row written in another way
+(`mammal.tasks.perturbations`), or shown in another of the task's views (`mammal.tasks.views`)."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mammal.choose import variant
 from mammal.errors import MammalError
 from mammal.report.results import Shift
 from mammal.tasks.perturbations import Perturbation, perturbations
@@ -21,7 +24,8 @@ if TYPE_CHECKING:
 def sensitivity(
     model: MammalModel, task: Task, rows: Sequence[Row], answers: Sequence[Prediction], limit: int
 ) -> list[Shift]:
-    """One entry for each change that applies to the task; nothing for tasks that generate text.
+    """One entry for each change that applies to the task, then for each other view of its slots; nothing for tasks that
+    generate text.
 
     Args:
         answers: our predictions of the rows as they are.
@@ -33,10 +37,32 @@ def sensitivity(
     if not answered:
         return []
     tried = [answered[i] for i in np.unique(np.linspace(0, len(answered) - 1, min(limit, len(answered))).astype(int))]
+    tried_rows, ours = [rows[i] for i in tried], [answers[i] for i in tried]
+    changes = [(name, task, change) for name, change in perturbations(task).items()]
     return [
-        _shift(model, task, name, [rows[i] for i in tried], [answers[i] for i in tried], change)
-        for name, change in perturbations(task).items()
+        _shift(model, task, name, tried_rows, ours, reader, change)
+        for name, reader, change in (*changes, *_other_views(task))
     ]
+
+
+def _other_views(task: Task) -> Iterator[tuple[str, Task, Perturbation]]:
+    """For each view of a slot but the first shown: its name, the task that shows it, and which rows have it."""
+    asked = {column: slot.asked.name for column, slot in task.views.items() if slot.asked is not None}
+    for column, slot in task.views.items():
+        for view in slot.views:
+            if view.name != slot.settled_views[0].name:
+                reader = variant(task, {"view": {**asked, column: view.name}})
+                name = f"view {view.name}" + (f" of {column}" if len(task.views) > 1 else "")
+                yield name, reader, partial(_shown_otherwise, task, reader, column)
+
+
+def _shown_otherwise(task: Task, reader: Task, column: str, row: Row) -> Mapping[str, Any] | None:
+    """The row, if it has the view that the reader shows, and another is shown as a rule."""
+    try:
+        same = reader.show(row)[column].view == task.show(row)[column].view
+    except MammalError:
+        return None
+    return None if same else row
 
 
 def _shift(
@@ -45,13 +71,15 @@ def _shift(
     name: str,
     rows: Sequence[Row],
     answers: Sequence[Prediction],
+    reader: Task,
     change: Perturbation,
 ) -> Shift:
+    """How the answers to rows differ from those of `reader` to the changed rows."""
     from mammal.verbs import predict_rows
 
     pairs = [(row, new, answer) for row, answer in zip(rows, answers, strict=True) if (new := change(row)) is not None]
-    new_answers = predict_rows(model, task, [new for _, new, _ in pairs])
-    differs = sum(_prepared(task, row) != _prepared(task, new) for row, new, _ in pairs)
+    new_answers = predict_rows(model, reader, [new for _, new, _ in pairs])
+    differs = sum(_prepared(task, row) != _prepared(reader, new) for row, new, _ in pairs)
     both = [(old, new) for (_, _, old), new in zip(pairs, new_answers, strict=True) if new.error is None]
     distances = np.array([distance(task, old, new) for old, new in both])
     flips = [_flipped(task, old, new) for old, new in both] if task.kind == "classification" else []

@@ -96,6 +96,11 @@ class SlotViews:
         """
         return self._first(self.settled_views, read, None)
 
+    def every(self, read: Read) -> list[tuple[View, str | None]]:
+        """What each view would show, None where the row has no value for it."""
+        texts = ((view, read(self.source(view))) for view in self.views)
+        return [(view, None if text is None else view.text(text)) for view, text in texts]
+
     def drawn(self, read: Read, rng: np.random.Generator) -> Shown:
         """What training shows: a draw among the views that the row has a value for.
 

@@ -28,7 +28,7 @@ ALL = sorted(list_tasks())
 
 
 def rendered(name: str) -> dict[str, str | None]:
-    """Wire input, and wire target where it needs no fitted label scale."""
+    """Wire input, and wire target where it needs no fitted label scale; the input of each further view of a molecule."""
     config = load_task(name)
     template = Template(config.prompt.input, config.prompt.target, raw=config.prompt.raw)
     values: dict[str, str | None] = dict(config.example)
@@ -36,8 +36,11 @@ def rendered(name: str) -> dict[str, str | None]:
         codes = config.codes or [label_code(i, len(config.labels)) for i in range(len(config.labels))]
         for column in prompt_columns(config).targets:
             values[column] = codes[config.labels.index(values[column])] if values[column] else None
-    prompt = template.render(values, target=True)
-    return {"input": prompt.input, "target": prompt.target}
+    ways = [(c, way, s.sources[way]) for c, s in prompt_columns(config).views.items() for way in s.ways if s.ways[1:]]
+    prompts = [template.render({**values, c: values[read]}, target=True, written={c: w}) for c, w, read in ways]
+    prompt, *others = prompts or [template.render(values, target=True)]
+    views = {f"input as {way}": other.input for (_, way, _), other in zip(ways[1:], others, strict=True)}
+    return {"input": prompt.input, "target": prompt.target, **views}
 
 
 def test_every_task_has_an_example_and_a_frozen_prompt():
