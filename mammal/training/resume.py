@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import pickle
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mammal import console
 from mammal.errors import ConfigError
 from mammal.training.errors import TrainingError
 from mammal.training.trainer import LAST
@@ -16,6 +18,10 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
     from mammal.training.module import TrainingModule
+
+CHECKPOINTS, EVALUATION = "checkpoints", "evaluation"
+EARLIER = "earlier"
+"""Folder of a run that holds what the run before it left there."""
 
 
 @dataclass(frozen=True)
@@ -55,10 +61,32 @@ def find_checkpoint(config: DictConfig, module: TrainingModule, *, averaged: boo
     return Resumed(str(path), int(stored["global_step"]))
 
 
+def put_aside(output: Path, resumed: Resumed | None) -> None:
+    """Move what an earlier run left in `output` into its folder `earlier/`, unless this run goes on from there.
+
+    Else a run that is cut off before it saves would leave the earlier one's checkpoint for `resume=auto` to find, and
+    one that judges no test rows the earlier one's figures beside its own bundle. The bundle stays until a new one takes
+    its place.
+    """
+    checkpoints, home = output / CHECKPOINTS, output / EARLIER
+    if resumed is not None and Path(resumed.path).resolve().parent == checkpoints.resolve():
+        return
+    left = [path for path in (checkpoints, output / EVALUATION) if path.is_dir() and any(path.iterdir())]
+    if not left:
+        return
+    replacing = ", in place of those of a run before that" if home.exists() else ""
+    shutil.rmtree(home, ignore_errors=True)
+    home.mkdir()
+    for path in left:
+        path.replace(home / path.name)
+    names = " and ".join(path.name for path in left)
+    console.note(f"{output} holds an earlier run: its {names} are in {home} now{replacing}")
+
+
 def _named(config: DictConfig) -> Path | None:
     if config.resume in (None, False):
         return None
-    path = Path(config.output) / "checkpoints" / LAST if config.resume == "auto" else Path(config.resume)
+    path = Path(config.output) / CHECKPOINTS / LAST if config.resume == "auto" else Path(config.resume)
     if path.is_file():
         return path
     if config.resume == "auto":

@@ -116,7 +116,8 @@ def _fit(model: MammalModel, data: Mapping[str, TaskData], config: DictConfig) -
     from mammal.training.history import one_history
     from mammal.training.module import TrainingModule
     from mammal.training.monitor import check_monitor
-    from mammal.training.resume import find_checkpoint
+    from mammal.training.processes import is_first
+    from mammal.training.resume import find_checkpoint, put_aside
     from mammal.training.sampler import Budget
     from mammal.training.trainer import build_trainer, instantiated, is_averaged
 
@@ -140,6 +141,8 @@ def _fit(model: MammalModel, data: Mapping[str, TaskData], config: DictConfig) -
         steps,
     )
     resumed = find_checkpoint(config, module, averaged=is_averaged(trainer))
+    if is_first():
+        put_aside(Path(config.output), resumed)
     try:
         with one_history(Path(config.output), None if resumed is None else resumed.steps):
             path, only = (None, None) if resumed is None else (resumed.path, True)

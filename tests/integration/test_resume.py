@@ -128,3 +128,27 @@ def test_a_checkpoint_of_another_run_is_refused(toy, tmp_path, words, what):
         train(toy(*words, *quick, "trainer.max_epochs=2", f"output={tmp_path / 'other'}", f"resume={checkpoint}"))
     assert told.value.hint
     assert checkpoint.read_bytes() == before
+
+
+def test_a_new_run_never_leaves_the_checkpoint_of_an_earlier_one_to_be_resumed(toy, tmp_path, monkeypatch, capsys):
+    words = ("task=toy_regression", "trainer.max_epochs=1")
+    train(toy(*words))
+    folder, before = tmp_path / "run", weights(tmp_path / "run")
+    with monkeypatch.context() as patched:
+        patched.setattr(TrainingModule, "training_step", cut_off)
+        with pytest.raises(RuntimeError, match="went away"):
+            train(toy(*words, "seed=2"))
+    assert "holds an earlier run: its checkpoints and evaluation are in" in capsys.readouterr().err
+    assert not (folder / "checkpoints" / "last.ckpt").exists() and not (folder / "evaluation").exists()
+    kept = torch.load(folder / "earlier" / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+    assert all(torch.equal(kept[name], before[name]) for name in before)
+    assert (folder / "earlier" / "evaluation" / "evaluation.json").is_file()
+    assert (folder / "bundle" / "config.json").is_file(), "until a new one takes its place"
+
+    train(toy(*words, "test=false"))
+    train(toy("task=toy_regression", "trainer.max_epochs=2", "test=false", "resume=auto"))
+    assert "earlier run" not in capsys.readouterr().err, "what is resumed stays where it is"
+
+
+def cut_off(*_: object) -> None:
+    raise RuntimeError("the machine went away")
