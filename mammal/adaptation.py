@@ -84,7 +84,7 @@ def load_model(
     if not is_delta(source):
         return load_checkpoint(source.weights, device=device, dtype=dtype, allow_extra=True)
     from mammal.model.config import ModelConfig
-    from mammal.model.delta import apply_delta
+    from mammal.model.delta import LEARNED, apply_delta
     from mammal.model.weights import SafetensorsSource
 
     config = read_json(source.folder / CONFIG)
@@ -95,7 +95,7 @@ def load_model(
         # Features that the base knew nothing of were projected by weights that learned, so the delta holds them.
         model.add_external_embeddings(ModelConfig.from_published(config, allow_extra=True).external_embeddings)
         alpha = float(adaptation.settings.get("alpha", model.config.lora_alpha))
-        apply_delta(model, SafetensorsSource(source.folder / DELTA), alpha)
+        apply_delta(model, SafetensorsSource(source.folder / DELTA), alpha, config["mammal"].get(LEARNED))
     except BundleError as error:
         error.where = error.where or str(source.folder)
         raise

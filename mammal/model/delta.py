@@ -5,7 +5,7 @@ Tensors have their published names, so a delta file reads like an excerpt of a c
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,10 +22,12 @@ from mammal.model.weights import TensorSource
 from mammal.tasks.atomic import atomic_file
 
 DELTA_FILE = "adapters.safetensors"
+LEARNED = "learned_tensors"
+"""Key of `config.json`, in its block `mammal`: the names of what the file holds."""
 
 
 def save_delta(model: MammalModel, folder: Path, *, extra: Mapping[str, Any] | None = None) -> None:
-    """Writes `adapters.safetensors` and the `config.json` of the whole model.
+    """Writes `adapters.safetensors` and the `config.json` of the whole model, which lists the tensors beside it.
 
     Args:
         model: with adapters folded in.
@@ -34,7 +36,8 @@ def save_delta(model: MammalModel, folder: Path, *, extra: Mapping[str, Any] | N
     tensors = learned_tensors(model)
     with atomic_file(folder / DELTA_FILE) as partial:
         save_file(tensors, partial)
-    write_config(model, folder, tensors, extra)
+    own = {**(extra or {}).get("mammal", {}), LEARNED: sorted(tensors)}
+    write_config(model, folder, tensors, {**(extra or {}), "mammal": own})
 
 
 def learned_tensors(model: MammalModel) -> dict[str, Tensor]:
@@ -51,15 +54,22 @@ def learned_tensors(model: MammalModel) -> dict[str, Tensor]:
 
 
 @torch.inference_mode(False)
-def apply_delta(model: MammalModel, source: TensorSource, alpha: float) -> None:
+def apply_delta(model: MammalModel, source: TensorSource, alpha: float, learned: Collection[str] | None = None) -> None:
     """Put learned tensors into the model that they were learned on; adapters are folded in.
 
     Args:
         alpha: of the adapters, `LoraConfig.lora_alpha`.
+        learned: names of the tensors that there should be; None where that was not recorded.
 
     Raises:
-        BundleError: a tensor fits no part of the model.
+        BundleError: a tensor fits no part of the model, is missing, or should not be there. Without its part of the
+            delta a head would answer as the base's did, or at random.
     """
+    if learned is not None and (astray := sorted({*source.shapes()} ^ {*learned})):
+        missing = [name for name in astray if name in learned]
+        what = f"lacks {len(missing)} of the {len(learned)} tensors that were learned" if missing else "holds others"
+        shown = (missing or astray)[0]
+        raise BundleError(f"{DELTA_FILE} {what}, such as {shown}", hint="copy the bundle again, whole")
     adapters = {name for name in source.shapes() if lora.is_adapter(name)}
     weights = dict(model.named_parameters())
     for name, shape in source.shapes().items():

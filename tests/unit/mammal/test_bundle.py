@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 import mammal
 from mammal.adaptation import adapted_from
@@ -69,6 +69,24 @@ def test_adapters_bring_the_weights_of_features_that_their_base_does_not_know(
     loaded = read_bundle(tmp_path / "adapters").model
     for name, weight in bundle.model.named_parameters():
         assert loaded.get_parameter(name).equal(weight)
+
+
+def test_an_adapter_bundle_that_lost_a_tensor_is_refused(tiny_bundle: Path, tmp_path: Path) -> None:
+    bundle, folder = read_bundle(tiny_bundle), tmp_path / "adapters"
+    bundle.model.add_external_embeddings({"morgan": 4})
+    for name, weight in bundle.model.named_parameters():
+        weight.requires_grad_(name.startswith(("project_external_embeddings.", "encoder_head.")))
+    made = adapted_from(tiny_bundle, folder, "head")
+    save_bundle(folder, bundle.model, bundle.tokenizer, adaptation=made, delta=True)
+    stored, config = load_file(folder / "adapters.safetensors"), json.loads((folder / "config.json").read_text())
+    assert config["mammal"]["learned_tensors"] == sorted(stored)
+    lost = next(name for name in stored if name.startswith("encoder_head."))
+    save_file({name: tensor for name, tensor in stored.items() if name != lost}, folder / "adapters.safetensors")
+    with pytest.raises(BundleError, match=f"lacks 1 of the {len(stored)} tensors .* such as {lost}"):
+        read_bundle(folder)
+    del config["mammal"]["learned_tensors"]
+    (folder / "config.json").write_text(json.dumps(config))
+    assert read_bundle(folder), "bundles that did not record the names load as they did"
 
 
 @pytest.mark.parametrize("part", ["config.json", "model.safetensors", "tokenizer"])
