@@ -33,9 +33,7 @@ def answer(verb: str, options: dict[str, Any]) -> int:
             if shared[name] is not None:
                 hint = "a prompt's answer goes to the terminal" if name == "output" else "keep one of them"
                 raise ConfigError(f"both {name} and prompt are given", where=f"mammal {verb}", hint=hint)
-    for name in WHOLE:
-        if shared[name] is not None and type(shared[name]) is not int:
-            raise ConfigError(f"{name} must be a whole number, not {shared[name]!r}", where=f"mammal {verb}")
+    check_whole(verb, shared)
     if shared["output"] is None:
         return _to_terminal(verb, shared, prompt, options)
     return _to_file(verb, shared, options)
@@ -60,6 +58,13 @@ SHARED = (
 """Keys that are about the job, not about the question."""
 
 WHOLE = ("batch_tokens", "shard_rows", "workers")
+
+
+def check_whole(verb: str, options: dict[str, Any]) -> None:
+    """Refuses a count that is no whole number (ConfigError)."""
+    for name in WHOLE:
+        if options[name] is not None and type(options[name]) is not int:
+            raise ConfigError(f"{name} must be a whole number, not {options[name]!r}", where=f"mammal {verb}")
 
 
 def _to_file(verb: str, shared: dict[str, Any], options: dict[str, Any]) -> int:

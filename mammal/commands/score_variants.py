@@ -6,13 +6,14 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from mammal.commands.rows import WHOLE, follow_job, print_frame
+from mammal.commands.rows import check_whole, follow_job, print_frame
 from mammal.errors import ConfigError
 
 if TYPE_CHECKING:
     from mammal.variants.scoring import Asked
 
-KEYS = ("variants", "reference", "what", "strands", "window", "flank")
+ASKED = ("what", "strands", "window", "flank")
+KEYS = ("variants", "reference", *ASKED)
 """Keys of configs/score.yaml that are about variants alone."""
 
 _VARIANT_FILES = (".vcf", ".vcf.gz", ".vcf.bgz", ".bcf")
@@ -23,15 +24,21 @@ def is_meant(shared: dict[str, Any], asked: dict[str, Any]) -> bool:
     """Whether variants are scored: it is said, a genome is given, or the input or output is a variant file.
 
     Raises:
-        ConfigError: `variants` is neither true, false nor null.
+        ConfigError: `variants` is neither true, false nor null; or no variants are scored, and a key is about them.
     """
+    from mammal.variants.scoring import Asked
+
     said = asked["variants"]
     if said is not None and not isinstance(said, bool):
         raise ConfigError(f"variants must be true, false or null, not {said!r}", where=_WHERE)
-    if said is not None:
-        return said
     names = [str(shared[name]).lower() for name in ("input", "output") if shared[name] is not None]
-    return asked["reference"] is not None or any(name.endswith(_VARIANT_FILES) for name in names)
+    meant = asked["reference"] is not None or any(name.endswith(_VARIANT_FILES) for name in names)
+    if said or (said is None and meant):
+        return True
+    given, default = Asked(**{name: asked[name] for name in ASKED}), Asked()
+    if idle := [name for name in ASKED if getattr(given, name) != getattr(default, name)]:
+        raise ConfigError(f"{idle[0]} is about variants, and none are scored", where=_WHERE, hint="variants=true")
+    return False
 
 
 def answer(shared: dict[str, Any], options: dict[str, Any]) -> int:
@@ -50,10 +57,8 @@ def answer(shared: dict[str, Any], options: dict[str, Any]) -> int:
     for name in ("prompt", "target", "view", "workers"):
         if shared.pop(name, None) not in (None, 0):
             raise ConfigError(f"{name} means nothing where variants are scored", where=_WHERE, hint="leave it out")
-    for name in WHOLE:
-        if shared.get(name) is not None and type(shared[name]) is not int:
-            raise ConfigError(f"{name} must be a whole number, not {shared[name]!r}", where=_WHERE)
-    asked = Asked(options["what"], options["strands"], options["window"], options["flank"])
+    check_whole("score", {**shared, "workers": None})
+    asked = Asked(**{name: options[name] for name in ASKED})
     shared["columns"] = shared["columns"] or None
     if shared["output"] is None:
         return _to_terminal(shared, options["reference"], asked)

@@ -22,13 +22,11 @@ FORMATS = (".parquet", ".csv", ".tsv", ".jsonl")
 
 
 class OutputFormat(Protocol):
-    """How a job's output is written: shard by shard, then joined.
+    """How a job's output is written: shard by shard, then joined."""
 
-    Attributes:
-        suffix: of the shards.
-    """
-
-    suffix: str
+    @property
+    def suffix(self) -> str:
+        """Suffix of the shards."""
 
     def check(self, path: Path, schema: pa.Schema) -> None:
         """Refuses an output that can't hold such columns (JobError)."""

@@ -225,6 +225,8 @@ def test_the_command_line(dna_bundle: Path, calls: Path, genome: Path, tmp_path:
     assert capsys.readouterr().out.splitlines()[-2].startswith("name,sequence,allele,log_likelihood_ref")
     assert main([*words, f"input={calls}"]) == 2
     assert "reference=genome.fa" in capsys.readouterr().err
+    assert main([*words, f"input={table}"]) == 2
+    assert "variants=true" in capsys.readouterr().err
     assert main([*words, "variants=true", "prompt=x", f"input={table}"]) == 2
 
 
