@@ -225,9 +225,10 @@ def _stretch(text: str, start: int, end: int) -> list[str]:
 
 
 def _check_bases(sequence: str) -> None:
-    wrong = next((letter for letter in sequence if letter not in BASES), None)
-    if wrong is not None:
-        raise PromptError(f"{wrong!r} is no base", hint=f"bases are {''.join(sorted(BASES))}; no bases are written -")
+    if BASES.issuperset(sequence):
+        return
+    wrong = next(letter for letter in sequence if letter not in BASES)
+    raise PromptError(f"{wrong!r} is no base", hint=f"bases are {''.join(sorted(BASES))}; no bases are written -")
 
 
 def _joined(alleles: Iterable[str]) -> str:

@@ -20,7 +20,7 @@ from mammal.errors import ConfigError, MammalError, did_you_mean
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-TEXT_KEYS = ("bundle", "init", "input", "output", "prompt", "resume", "target")
+TEXT_KEYS = ("bundle", "init", "input", "output", "prompt", "reference", "resume", "sample", "target")
 """Keys whose value is a path, a hub id or a prompt: taken as typed, though `(`, `=` and `[` mean something to Hydra."""
 
 

@@ -80,9 +80,7 @@ class JobInput:
                 yield pa.Table.from_batches([batch]).replace_schema_metadata(None)
         else:
             for frame in iter_tables(file, size, keep_damaged=True):
-                reasons = frame.pop(DAMAGED) if DAMAGED in frame else None
-                table = _typed(frame, self.schema)
-                yield table if reasons is None else table.append_column(DAMAGED, pa.array(reasons, pa.string()))
+                yield as_table(frame, self.schema)
 
     def _empty_rows(self, size: int) -> Iterator[tuple[int, pa.Table]]:
         total = self.rows or 0
@@ -114,6 +112,13 @@ def open_input(path: str | os.PathLike[str]) -> JobInput:
 def no_input(rows: int) -> JobInput:
     """Rows that hold nothing, for prompts that read nothing."""
     return JobInput(pa.schema([]), f"{rows} rows without columns", rows=rows)
+
+
+def as_table(frame: pd.DataFrame, schema: pa.Schema) -> pa.Table:
+    """A frame in the types of a schema; reasons of damaged lines stay in a last column of their own."""
+    reasons = frame.pop(DAMAGED) if DAMAGED in frame else None
+    table = _typed(frame, schema)
+    return table if reasons is None else table.append_column(DAMAGED, pa.array(reasons, pa.string()))
 
 
 def _text_schema(frame: pd.DataFrame | None) -> pa.Schema:

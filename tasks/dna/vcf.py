@@ -6,7 +6,7 @@ VCF 4.3: https://samtools.github.io/hts-specs/VCFv4.3.pdf
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mammal.tasks.dna.genotypes import sample_genotype
@@ -70,6 +70,11 @@ def site_of(
         id=named if (named := str(row.get("id") or "")) != MISSING else "",
         where=where,
     )
+
+
+def has_coordinates(columns: Iterable[str]) -> bool:
+    """Whether a table's columns say sites, under names that `site_of` knows."""
+    return set(_NEEDED) <= set(_with_plain_names(dict.fromkeys(columns)))
 
 
 def info_fields(info: str) -> dict[str, str]:

@@ -113,6 +113,8 @@ def _haplotypes(
     if sample is None:
         raise TaskError("a haplotype is somebody's: name the sample", hint="sample=NA12878")
     found = [haplotype(site, stretch, others, sample, number) for number in numbers]
+    if not any(found):
+        raise DataError(f"{sample} has one chromosome copy there, so no haplotype 2", where=describe(site))
     place = stretch.chrom, stretch.start, stretch.end
     return [
         Window(one.sequence, (one.allele,), *place, haplotype=one.number, left_out=one.left_out)

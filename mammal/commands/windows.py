@@ -1,0 +1,44 @@
+"""Windows of a genome around the variants of a file, ready to train on, predict for or look at.
+
+mammal windows input=calls.vcf.gz reference=genome.fa output=windows.parquet
+mammal windows input=calls.vcf.gz reference=genome.fa output=maternal.parquet rendering=haplotype_1 sample=NA12878
+mammal windows input=manifest.csv output=loci.csv
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
+from mammal.commands.compose import run_verb
+from mammal.commands.rows import follow_job
+from mammal.errors import ConfigError
+from mammal.plain import plain
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+VERB = "windows"
+
+
+def run(argv: Sequence[str]) -> int:
+    """Cut the windows; exit code 3 if records were set aside."""
+    return run_verb(VERB, argv, _work)
+
+
+def _work(config: DictConfig) -> int:
+    options = plain(config)
+    for name in ("window", "shard_rows"):
+        if type(options[name]) is not int:
+            raise ConfigError(f"{name} must be a whole number, not {options[name]!r}", where=f"mammal {VERB}")
+    for name in ("neighbours", "resume"):
+        if not isinstance(options[name], bool):
+            raise ConfigError(f"{name} must be true or false, not {options[name]!r}", where=f"mammal {VERB}")
+    for name in ("sample", "region"):
+        if options[name] is not None:
+            options[name] = str(options[name])
+    from mammal.jobs.windows import windows_job
+
+    given, output = options.pop("input"), options.pop("output")
+    return follow_job(VERB, partial(windows_job, given, output, **options))

@@ -1,0 +1,212 @@
+"""Files of variants, whatever they are, as windows.
+
+vcf        VCF or BCF; needs a genome                            haplotypes, neighbours and regions are of this one
+sites      a table with chrom, pos, ref and alt, or with hgvs; needs a genome
+manifest   an Illumina manifest; with a genome oriented, without one its own flanks, alleles in the array's order
+flanks     a table with `ACGT[A/G]TTC` or left, alleles and right; no genome
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mammal.tasks.dna.flanks import flank_columns, in_place_text
+from mammal.tasks.dna.genome import Genome
+from mammal.tasks.dna.haplotypes import genotype_of
+from mammal.tasks.dna.manifest import NEEDED, is_manifest, iter_manifest, locus_of, oriented
+from mammal.tasks.dna.neighbours import Neighbours
+from mammal.tasks.dna.site import Site
+from mammal.tasks.dna.vcf import HGVS, has_coordinates, site_of
+from mammal.tasks.dna.vcf_file import FIXED, iter_variants, read_header
+from mammal.tasks.dna.windows import HAPLOTYPES, IN_PLACE, RENDERINGS, Window, render
+from mammal.tasks.errors import DataError, TaskError
+from mammal.tasks.readers import CHUNK, existing_file, file_format, iter_tables
+from mammal.tasks.views.dna import cropped
+from mammal.tokenization.errors import did_you_mean
+from mammal.tokenization.variants import alternate, reference
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+WINDOW = 512
+"""Bases of a window, unless said otherwise."""
+
+COLUMNS = {
+    "sequence": "text",
+    "allele": "text",
+    "haplotype": "integer",
+    "start": "integer",
+    "end": "integer",
+    "dosage": "integer",
+    "oriented": "text",
+    "left_out": "text",
+}
+"""What a window fills, and what each holds. allele: numbers of the site's alleles that stand in the sequence, as `0/1`;
+start, end: the genome's bases it covers, from 1, both included; dosage: copies of alternate alleles that the sample has
+(of the one in the sequence, where there is one); oriented: `no` where reference and alternate could not be told apart;
+left_out: what could not be written into the window, and why."""
+
+
+@dataclass(frozen=True)
+class VariantFile:
+    """A file of variants.
+
+    Attributes:
+        form: vcf, sites, manifest or flanks.
+        columns: of its table.
+    """
+
+    path: Path
+    form: str
+    columns: tuple[str, ...]
+
+    def tables(
+        self, chunk: int = CHUNK, *, keep_damaged: bool = False, region: str | None = None
+    ) -> Iterator[pd.DataFrame]:
+        """Its rows, as `mammal.tasks.readers.iter_tables` gives them; `region`: of an indexed VCF file."""
+        if is_manifest(self.path):
+            return iter_manifest(self.path, chunk, keep_damaged)
+        if self.form == "vcf":
+            return iter_variants(self.path, chunk, keep_damaged, region)
+        return iter_tables(self.path, chunk, keep_damaged=keep_damaged)
+
+
+def variant_file(path: str | os.PathLike[str]) -> VariantFile:
+    """Looks at a file of variants.
+
+    Raises:
+        DataError: there is none, or its columns say no variant.
+    """
+    file = existing_file(Path(path).expanduser())
+    if is_manifest(file):
+        return VariantFile(file, "manifest", tuple(map(str, next(iter_manifest(file, 1)).columns)))
+    if file_format(file) in ("vcf", "bcf"):
+        return VariantFile(file, "vcf", read_header(file).columns)
+    first = next(iter_tables(file, 1, keep_damaged=True), None)
+    columns = () if first is None else tuple(map(str, first.columns))
+    if has_coordinates(columns) or HGVS in columns:
+        return VariantFile(file, "sites", columns)
+    if set(NEEDED) <= set(columns):
+        return VariantFile(file, "manifest", columns)
+    if flank_columns(columns):
+        return VariantFile(file, "flanks", columns)
+    hint = "chrom, pos, ref and alt; or hgvs; or ACGT[A/G]TTC in a column sequence; or left, alleles and right"
+    raise DataError("no columns of variants", where=str(file), hint=hint)
+
+
+class Renderer:
+    """Makes windows of a file's rows.
+
+    Args:
+        source: the file.
+        reference: FASTA file of the genome.
+        window: bases of the genome that a window covers.
+        rendering: one of `mammal.tasks.dna.windows.RENDERINGS`.
+        sample: whose haplotypes or dosage are wanted (VCF).
+        neighbours: write the other records of a window in place, too (VCF). Haplotypes always have them.
+
+    Raises:
+        TaskError: the file's form does not go with the rendering, or needs a genome.
+        DataError: no such genome or sample.
+    """
+
+    def __init__(
+        self,
+        source: VariantFile,
+        *,
+        reference: str | os.PathLike[str] | None = None,
+        window: int = WINDOW,
+        rendering: str = "in_place",
+        sample: str | None = None,
+        neighbours: bool = False,
+    ):
+        if rendering not in RENDERINGS:
+            hint = did_you_mean(rendering, RENDERINGS, noun="rendering")
+            raise TaskError(f"there is no rendering {rendering!r}", hint=hint)
+        if window < 1:
+            raise TaskError(f"a window has at least 1 base, not {window}")
+        self.source, self.window, self.rendering = source, window, rendering
+        self._check(reference, sample, neighbours)
+        self.genome = None if reference is None else Genome(reference)
+        self._sample = None if sample is None else read_header(source.path).column_of(sample)
+        samples = [] if self._sample is None else [self._sample]
+        self._read = partial(site_of, genome=self.genome, samples=samples)
+        wanted = rendering in HAPLOTYPES or (neighbours and rendering in IN_PLACE)
+        self._neighbours = Neighbours(source.path, self._read) if wanted else None
+        self._flanks = flank_columns(source.columns)
+
+    @property
+    def reads(self) -> list[str]:
+        """The columns of the file that are needed: of a VCF file, one sample at most."""
+        if self.source.form != "vcf":
+            return list(self.source.columns)
+        return [name for name in self.source.columns if name in (*FIXED, "format", self._sample)]
+
+    def windows(self, row: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """The windows of a row, at least one, each with the columns `COLUMNS`.
+
+        Raises:
+            MammalError: the row can't be rendered; names the record.
+        """
+        if self.source.form == "flanks":
+            return [_plain(self._one_allele(in_place_text(row, self._flanks, self.window)))]
+        if self.source.form == "manifest":
+            locus = locus_of(row)
+            if self.genome is None:
+                return [_plain(self._one_allele(cropped(locus.in_place, self.window))) | {"oriented": "no"}]
+            site = oriented(locus, self.genome)
+        else:
+            site = self._read(row)
+        assert self.genome is not None, "asked for when this was made"
+        others: Sequence[Site] = ()
+        if self._neighbours is not None:
+            start = site.pos - 1
+            others = self._neighbours.around(site.chrom, start - self.window, start + len(site.ref) + self.window)
+        found = render(site, self.genome, self.window, self.rendering, sample=self._sample, others=others)
+        return [self._filled(window, site) for window in found]
+
+    def _one_allele(self, text: str) -> str:
+        return {"reference": reference, "alternate": alternate}.get(self.rendering, str)(text)
+
+    def _filled(self, window: Window, site: Site) -> dict[str, Any]:
+        dosage = None
+        if self._sample is not None:
+            only = window.alleles[0] if len(window.alleles) == 1 and window.alleles[0] else None
+            dosage = genotype_of(site, self._sample).dosage(only)
+        return {
+            "sequence": window.sequence,
+            "allele": "/".join(map(str, window.alleles)),
+            "haplotype": window.haplotype,
+            "start": window.start + 1,
+            "end": window.end,
+            "dosage": dosage,
+            "oriented": "yes",
+            "left_out": "; ".join(window.left_out) or None,
+        }
+
+    def _check(self, reference: object, sample: str | None, neighbours: bool) -> None:
+        form, where = self.source.form, str(self.source.path)
+        if form in ("vcf", "sites") and reference is None:
+            raise TaskError("the bases around a site stand in a genome", where=where, hint="reference=genome.fa")
+        if form == "flanks" and reference is not None:
+            raise TaskError("flanks are not looked up in a genome", where=where, hint="leave reference out")
+        if form == "flanks" or (form == "manifest" and reference is None):
+            known = (*IN_PLACE[:1], *(("reference", "alternate") if form == "flanks" else ()))
+            if self.rendering not in known:
+                hint = f"{form} can be rendered {' or '.join(known)}" + (
+                    "" if form == "flanks" else ", or give reference="
+                )
+                raise TaskError(f"{self.rendering} can't be had from {form} alone", where=where, hint=hint)
+        if form != "vcf" and (sample is not None or neighbours or self.rendering in HAPLOTYPES):
+            raise TaskError("samples and neighbours are those of a VCF file", where=where)
+        if self.rendering in HAPLOTYPES and sample is None:
+            raise TaskError("a haplotype is somebody's: name the sample", hint="sample=NA12878")
+
+
+def _plain(sequence: str) -> dict[str, Any]:
+    return dict.fromkeys(COLUMNS) | {"sequence": sequence}
