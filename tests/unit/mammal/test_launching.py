@@ -87,6 +87,20 @@ def test_means_over_seeds_stand_beneath_the_jobs(capsys):
     assert re.search(r"^seeds +valid +test$", out, flags=re.MULTILINE) and "±" in out
 
 
+def test_ways_of_writing_a_variant_stand_beside_each_other(capsys, tmp_path: Path):
+    rows = [f"{'ACGT' * n}A[C/{alt}]G{'CATG' * n},{n}" for n in range(1, 9) for alt in "GT"]
+    (tmp_path / "dna.csv").write_text("\n".join(["sequence,y", *rows]) + "\n")
+    text = (tmp_path / "configs/task/toy.yaml").read_text().replace("toy", "dna").replace("smiles", "sequence")
+    (tmp_path / "configs/task/dna.yaml").write_text(text.replace("{sequence:sequence}", "{sequence:dna}"))
+    words = ["task=dna", "model=debug", "debug=limit", "seed=1", "test=false", "output=swept"]
+    assert main(["train", "-m", "sweep=variant_ablation", *words]) == 0
+    ways = ["[in_place]", "[reference]", "[alternate]", "[random_site]", "[in_place,reverse_complement]"]
+    jobs = table("swept")
+    assert [job["task.views.sequence"] for job in jobs] == ways and all(job["valid/loss"] for job in jobs)
+    assert len({job["valid/loss"] for job in jobs}) > 1, "they do not read the same"
+    assert all(way in capsys.readouterr().out for way in ways[:1])
+
+
 def test_records_of_an_earlier_sweep_do_not_stand_in_the_table(capsys):
     Path("swept/7").mkdir(parents=True)
     Path("swept/7/job.json").write_text(json.dumps({"number": 7, "overrides": [], "status": "failed"}))

@@ -78,6 +78,15 @@ def test_flipped_labels_and_swapped_sides(make, monkeypatch: pytest.MonkeyPatch)
     assert swap.moved == pytest.approx(0.7) and swap.flipped == 1
 
 
+def test_the_other_strand_is_tried_of_every_dna_task(make, monkeypatch: pytest.MonkeyPatch):
+    task = make("regression", "<MASK> {d:dna}", "{y:scalar}")
+    answering(monkeypatch, lambda cells: Prediction(0, value=float(cells["d"].index("["))))
+    rows = [{"d": "ACGGG[A/T]TC"}, {"d": "AC[A/T]GT"}]
+    (shift,) = sensitivity(None, task, rows, [Prediction(0, value=5.0), Prediction(1, value=2.0)], limit=10)
+    assert (shift.change, shift.rows, shift.changed) == ("reverse complement", 2, 2)
+    assert shift.read_differently == 2 and shift.moved == 1.5 and shift.furthest == 3
+
+
 def test_a_task_without_molecules_or_equal_sides_has_nothing_to_change(make):
     task = make("regression", "<MASK> {p:protein} {h:antibody_heavy}", "{y:scalar}")
     assert changes.perturbations(task) == {}
@@ -96,3 +105,14 @@ def test_similarity_is_that_of_the_most_foreign_column(make):
     ]
     near, far, unreadable = Neighbours.fit(task, train).similarity(task, asked)
     assert near == 1 and far < 0.1 and np.isnan(unreadable)
+
+
+def test_each_other_view_is_a_line_over_the_rows_that_have_it(make, monkeypatch: pytest.MonkeyPatch):
+    task = make("regression", "<MASK> {mol:molecule}", "{y:scalar}")
+    answering(monkeypatch, lambda cells: Prediction(0, value=float(len(cells["mol"]))))
+    rows = [{"smiles": "CCO", "iupac": "ethanol"}, {"smiles": "CO", "iupac": None}, {"smiles": "", "iupac": "phenol"}]
+    ours = [Prediction(i, value=float(len(task.prepare(row)["mol"]))) for i, row in enumerate(rows)]
+    found = {shift.change: shift for shift in sensitivity(None, task, rows, ours, limit=10)}
+    name, drawn = found["view iupac"], found["view random_smiles"]
+    assert (name.rows, name.changed, name.read_differently, name.moved) == (3, 1, 1, len("ethanol") - len("CCO"))
+    assert drawn.changed == 2 and drawn.moved == 0

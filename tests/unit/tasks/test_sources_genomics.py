@@ -105,6 +105,8 @@ def test_mpra_variants_stand_in_their_element(folder: Path):
     assert frame["sequence"].tolist() == ["AC[G/A]TACGTAC", "TAC[G/-]TACGTAC", "TTT[T/C]"]
     assert frame["effect"].tolist() == ["-0.5", "0.25", "1"], "few barcodes, no position and GRCh37 are left out"
     assert frame["region"].tolist() == ["A", "A", "B"], "repeats of a region have one region"
+    described = frame[["variant_class", "ref", "alt", "context"]].values.tolist()
+    assert described == [["SNV", "G", "A", "C[G>A]T"], ["deletion", "G", "", ""], ["SNV", "T", "C", ""]]
 
 
 def test_an_element_without_reference_is_named(folder: Path):
@@ -166,6 +168,11 @@ def test_clinvar_windows(folder: Path):
     assert frame["sequence"][0] == f"{place[:150]}[{place[150]}/{base[place[150]]}]{place[151:300]}"
     assert [reference(text) for text in frame["sequence"]] == [place[:300], place[100:], elsewhere[:300]]
     assert frame["cluster"].tolist() == [0, 0, 1], "overlapping windows are one place"
+    assert frame["variant_class"].tolist() == ["SNV", "SNV", "deletion"]
+    assert (frame["ref"][2], frame["alt"][2], frame["context"][2]) == (reference(frame["sequence"][2])[150:152], "", "")
+    only = loaded("clinvar_snv", folder)
+    assert only["sequence"].tolist() == frame["sequence"].tolist()[:2]
+    assert len(loaded("clinvar_snv", folder, limit=1)) == 1
 
 
 def test_an_absent_copy_says_where_it_should_lie_and_where_it_comes_from(folder: Path, monkeypatch: pytest.MonkeyPatch):
@@ -189,6 +196,7 @@ ROWS = {
     "tf_binding": (1288, None),
     "mpra": (41724, None),
     "clinvar": (5554, 925),
+    "clinvar_snv": (4416, None),
 }
 
 
