@@ -23,6 +23,7 @@ from genome_files import make
 from snp_symbols import HETEROZYGOUS, UNKNOWN_TO_ITSELF, keep
 
 from mammal.jobs.variants import score_variants_job
+from mammal.jobs.windows import windows_job
 from mammal.tokenization import Tokenizer
 from mammal.tokenization.variants import reference
 
@@ -38,7 +39,7 @@ WINDOW = 512
 
 def measure(chosen: Options) -> list[Row]:
     texts = windows(chosen.data, SMOKE_WINDOWS if chosen.smoke else None)
-    return [*vocabulary_rows(chosen, texts), *encoding_rows(texts), *score_rows(chosen)]
+    return [*vocabulary_rows(chosen, texts), *encoding_rows(texts), window_row(chosen), score_row(chosen)]
 
 
 def vocabulary_rows(chosen: Options, texts: dict[str, list[str]]) -> list[Row]:
@@ -91,7 +92,23 @@ def encoding_rows(texts: dict[str, list[str]]) -> list[Row]:
     ]
 
 
-def score_rows(chosen: Options) -> list[Row]:
+def window_row(chosen: Options) -> Row:
+    """Windows a second from a variant file and a genome, with frequencies, into parquet."""
+    bases, records = (SMOKE_BASES, SMOKE_RECORDS) if chosen.smoke else (GENOME_BASES, RECORDS)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        made = make(folder, bases, records)
+        how = {"reference": made.genome, "window": WINDOW, "rendering": "population"}
+        seconds, _ = timed(lambda: windows_job(made.variants, folder / "windows.parquet", **how))
+        cut_out = len(pd.read_parquet(folder / "windows.parquet", columns=["allele"]))
+    return Row(
+        f"windows of {WINDOW} bases of {made.records:,} records of a VCF file, genome of {made.bases / 1e6:g} Mb",
+        measured=f"{cut_out / seconds:,.0f} windows/s",
+        ours=f"{seconds:.1f} s, indexing the genome included",
+    )
+
+
+def score_row(chosen: Options) -> Row:
     """Variants a second, each with likelihoods and distances, by a model of random weights."""
     bundle, records = dna_bundle(chosen.cache), SMOKE_SCORED if chosen.smoke else SCORED
     with tempfile.TemporaryDirectory() as name:
@@ -102,13 +119,11 @@ def score_rows(chosen: Options) -> list[Row]:
         )
         scored = len(pd.read_parquet(folder / "scores.parquet"))
     progress(f"{scored} of {made.records} variants scored in {seconds:.1f} s")
-    return [
-        Row(
-            f"scoring {made.records:,} variants of a VCF file, `model=tiny`, window {WINDOW}, likelihood and distance",
-            measured=f"{scored / seconds:,.0f} variants/s",
-            ours=f"{seconds:.1f} s, loading included",
-        )
-    ]
+    return Row(
+        f"scoring {made.records:,} variants of a VCF file, `model=tiny`, window {WINDOW}, likelihood and distance",
+        measured=f"{scored / seconds:,.1f} variants/s",
+        ours=f"{seconds:.1f} s, loading included",
+    )
 
 
 def _a_base(count: Cut, bases: int) -> str:
