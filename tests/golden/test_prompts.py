@@ -28,7 +28,7 @@ ALL = sorted(list_tasks())
 
 
 def rendered(name: str) -> dict[str, str | None]:
-    """Wire input, and wire target where it needs no fitted label scale; the input of each further view of a molecule."""
+    """Wire input, and wire target where it needs no fitted label scale; the input in each other way to write it."""
     config = load_task(name)
     template = Template(config.prompt.input, config.prompt.target, raw=config.prompt.raw)
     values: dict[str, str | None] = dict(config.example)

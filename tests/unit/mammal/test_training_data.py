@@ -98,3 +98,26 @@ def test_what_a_run_keeps_of_its_splits(tmp_path: Path):
     assert told["rows"] == {"train": 8, "valid": 4, "test": 4, "left_out": 0}
     assert told["repeats"]["conflicting"] == 1 and told["hash"] == data.split.hash
     assert not (tmp_path / "run" / "set_aside.csv").exists()
+
+
+def test_every_epoch_has_the_same_rows_in_other_views(tmp_path: Path):
+    prompt = ONE | {"input": "<BBBP><SENTINEL_ID_0> {mol:molecule}"}
+    names = [f"{'α' if n == 1 else ''}compound-{n}" for n in range(16)]
+    smiles = ["", "CC", "C1CC", *SMILES[3:]]
+    data = load(tmp_path, {"y": alternating("no", "yes"), "iupac": names}, smiles=smiles, prompt=prompt)
+    data.prepare()
+    assert [row[:2] for row in data.set_aside] == [("train", 2)], "an invalid structure is not covered by its name"
+    first = {example.row_id: example.input.ids_L.tolist() for example in data.examples("train")}
+    seen = {row: {tuple(ids)} for row, ids in first.items()}
+    for epoch in range(1, 9):
+        data.task.epoch = epoch
+        examples = data.examples("train")
+        assert [example.row_id for example in examples] == [0, 1, 3, 4, 5, 6, 7]
+        for example in examples:
+            seen[example.row_id].add(tuple(example.input.ids_L.tolist()))
+    assert len(seen[0]) == 1 and len(seen[1]) == 1, (
+        "one view alone: a name without structure, a name of unknown letters"
+    )
+    assert all(len(seen[row]) >= 2 for row in (3, 4, 5, 6, 7))
+    data.task.epoch = 0
+    assert {example.row_id: example.input.ids_L.tolist() for example in data.examples("train")} == first
