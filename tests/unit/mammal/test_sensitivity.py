@@ -115,4 +115,4 @@ def test_each_other_view_is_a_line_over_the_rows_that_have_it(make, monkeypatch:
     found = {shift.change: shift for shift in sensitivity(None, task, rows, ours, limit=10)}
     name, drawn = found["view iupac"], found["view random_smiles"]
     assert (name.rows, name.changed, name.read_differently, name.moved) == (3, 1, 1, len("ethanol") - len("CCO"))
-    assert drawn.changed == 2 and drawn.moved == 0
+    assert drawn.changed == 2 and drawn.refused == 0
