@@ -153,15 +153,19 @@ class _Records:
         return ((f"record {n} of the region", line) for n, line in enumerate(lines, start=1))
 
     def _binary(self, region: Region | None) -> Iterator[tuple[str, str]]:
-        if region is None:
-            return ((f"record {n}", str(record)) for n, record in enumerate(self._opened, start=1))
-        contig = contig_of(region.chrom, list(self._opened.header.contigs), self.file)
+        contig = None
+        if region is not None:
+            contig = contig_of(region.chrom, list(self._opened.header.contigs), self.file)
         try:
-            records = self._opened.fetch(contig, region.start, region.end)
+            records = self._opened if region is None else self._opened.fetch(contig, region.start, region.end)
         except ValueError as error:
             hint = f"bcftools index {self.file.name}"
             raise DataError("has no index, which a region needs", where=str(self.file), hint=hint) from error
-        return ((f"record {n} of the region", str(record)) for n, record in enumerate(records, start=1))
+        try:
+            for number, record in enumerate(records, start=1):
+                yield f"record {number}{'' if region is None else ' of the region'}", str(record)
+        except OSError as error:
+            raise DataError(f"damaged: {error}", where=str(self.file)) from error
 
 
 def parse_header(lines: Iterable[str], file: Path) -> tuple[Header, int]:
