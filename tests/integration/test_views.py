@@ -50,16 +50,16 @@ def views(toy, tmp_path):
 
 @pytest.mark.slow
 def test_what_was_learnt_in_several_views_is_known_in_each(views, tmp_path):
-    result = train(views("debug=overfit", "trainer.max_epochs=150", fractions="[1.0, 0.0, 0.0]"))
+    result = train(views("debug=overfit", "trainer.max_epochs=60", fractions="[1.0, 0.0, 0.0]"))
     model = mammal.load(result.bundle)
     table = pd.read_csv(tmp_path / "views.csv")
     by_structure = model.predict(table)
     by_name = model.predict(table[["iupac"]])
-    assert (by_structure["label"] == table["y"]).mean() > 0.9
-    assert (by_name["label"] == by_structure["label"]).mean() > 0.9
+    assert (by_structure["prediction"] == table["y"]).mean() > 0.9
+    assert (by_name["prediction"] == by_structure["prediction"]).mean() > 0.9
     assert np.allclose(model.predict(table, view="iupac")["probability"], by_name["probability"], atol=1e-5)
-    assert model.predict(["CCO"])["label"].tolist() == ["yes"], "bare values are SMILES"
-    assert model.predict(["ethanol"], view="iupac")["label"].tolist() == ["yes"]
+    assert model.predict(["CCO"])["prediction"].tolist() == ["yes"], "bare values are SMILES"
+    assert model.predict(["ethanol"], view="iupac")["prediction"].tolist() == ["yes"]
     with pytest.raises(DataError, match="no column 'smiles' or 'iupac'"):
         model.predict(table[["y"]])
 
@@ -68,10 +68,10 @@ def test_what_was_learnt_in_several_views_is_known_in_each(views, tmp_path):
     mixed.to_csv(tmp_path / "mixed.csv", index=False)
     report = run_job("predict", result.bundle, tmp_path / "mixed.csv", tmp_path / "out.csv")
     assert (report.ok, report.bad) == (31, 1)
-    written = pd.read_csv(tmp_path / "out.csv").set_index("id")["label"]
-    expected = by_structure["label"].where(table.index % 2 == 0, by_name["label"])
+    written = pd.read_csv(tmp_path / "out.csv").set_index("id")["prediction"]
+    expected = by_structure["prediction"].where(table.index % 2 == 0, by_name["prediction"])
     assert written.tolist() == expected.drop(3).tolist()
-    reasons = pd.read_parquet(tmp_path / "out.csv.errors.parquet").iloc[0].tolist()
+    reasons = pd.read_parquet(report.errors).iloc[0].tolist()
     assert any("no value in smiles or iupac" in str(cell) for cell in reasons)
 
 
