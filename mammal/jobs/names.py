@@ -49,7 +49,7 @@ class NameRows:
 
     def __init__(self, smiles: str, names: str | None, *, keep: str, verify: bool, crew: Crew, prefix: str = ""):
         self._smiles, self._names, self._keep, self._verify, self._crew = smiles, names, keep, verify, crew
-        self.columns = [Column(f"{prefix}{name}", "text") for name in COLUMNS]
+        self.columns: Sequence[Column] = [Column(f"{prefix}{name}", "text") for name in COLUMNS]
 
     def ask(
         self, rows: Sequence[Mapping[str, Any]], *, part: int = 0, progress: Callable[[int], None] | None = None

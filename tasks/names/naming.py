@@ -47,9 +47,10 @@ def name_of(smiles: str | Sequence[str]) -> list[str | None]:
 def name_molecule(smiles: str) -> Naming:
     """The name of one molecule; whatever goes wrong inside openclatura is a reason, not an error."""
     canonical = canonical_or_none(smiles)
-    if canonical is None:
+    molecule = None if canonical is None else parse(canonical)
+    if canonical is None or molecule is None:
         return Naming(None, f"invalid SMILES: {why_invalid(smiles)}" if smiles else "empty SMILES")
-    atoms = parse(canonical).GetNumHeavyAtoms()
+    atoms = molecule.GetNumHeavyAtoms()
     if atoms > MAX_ATOMS:
         return Naming(None, f"{atoms} atoms, more than {MAX_ATOMS}")
     from openclatura import name_smiles
