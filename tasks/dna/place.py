@@ -26,6 +26,9 @@ CODES = {
 }
 """Ambiguity codes of a genome; VCF writes one of their bases as the reference (VCF 4.3, section 1.6.1)."""
 
+ANCHOR = "write both alleles with the base before them, at its position, as VCF does: ref A, alt AT"
+"""What to do about an allele without bases, as annotation tables have them."""
+
 
 @dataclass(frozen=True)
 class Unsupported:
@@ -92,7 +95,8 @@ def stretch_around(site: Site, genome: Genome, window: int) -> Stretch:
     chrom, length = _contig(site, genome)
     first = site.pos - 1
     if not (site.ref and BASES.issuperset(site.ref)):
-        raise DataError(f"the reference allele {shown(site.ref)!r} is not a sequence of bases", where=describe(site))
+        what = f"the reference allele {shown(site.ref)!r} is not a sequence of bases"
+        raise DataError(what, where=describe(site), hint=ANCHOR if site.ref == "-" else None)
     if first < 0 or first + len(site.ref) > length:
         what = f"position {site.pos:,} with {len(site.ref):,} bases is not within {chrom}, which has {length:,}"
         raise DataError(what, where=describe(site), hint="wrong genome build?")
@@ -136,6 +140,8 @@ def why_unwritable(allele: str) -> str | None:
         return f"the breakend {shown(allele)} joins two places of the genome"
     if allele.startswith("<") and allele.endswith(">"):
         return f"the symbolic allele {shown(allele)} has no sequence"
+    if allele == "-":
+        return f"the allele '-' is not a sequence of bases: {ANCHOR}"
     return f"the allele {shown(allele)!r} is not a sequence of bases"
 
 
@@ -150,9 +156,12 @@ def agrees(found: str, said: str) -> bool:
 def not_the_genome(site: Site, found: str, said: str) -> DataError:
     """The error for a record that does not fit the genome, which says if the other strand would."""
     what = f"the genome reads {shown(found)} at {site.chrom}:{site.pos}, the record says {shown(said)}"
-    complement = BASES.issuperset(found) and reverse_complement(found) == said
-    hint = "the complement matches: the record is on the other strand" if complement else "wrong genome build?"
-    return DataError(what, where=describe(site), hint=hint)
+    hints = []
+    if found in site.alts:
+        hints.append("the genome has an alternate allele: REF and ALT are exchanged")
+    if BASES.issuperset(found) and reverse_complement(found) == said:
+        hints.append("the complement matches: the record is on the other strand")
+    return DataError(what, where=describe(site), hint=", or ".join(hints) or "wrong genome build?")
 
 
 def _contig(site: Site, genome: Genome) -> tuple[str, int]:

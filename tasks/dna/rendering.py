@@ -25,6 +25,7 @@ from mammal.tasks.dna.vcf import HGVS, has_coordinates, site_of
 from mammal.tasks.dna.vcf_file import FIXED, iter_variants, read_header
 from mammal.tasks.dna.windows import HAPLOTYPES, IN_PLACE, RENDERINGS, Window, render
 from mammal.tasks.errors import DataError, TaskError
+from mammal.tasks.lines import DAMAGED
 from mammal.tasks.readers import CHUNK, existing_file, file_format, iter_tables
 from mammal.tasks.views.dna import cropped
 from mammal.tokenization.errors import did_you_mean
@@ -88,7 +89,7 @@ def variant_file(path: str | os.PathLike[str]) -> VariantFile:
     if file_format(file) in ("vcf", "bcf"):
         return VariantFile(file, "vcf", read_header(file).columns)
     first = next(iter_tables(file, 1, keep_damaged=True), None)
-    columns = () if first is None else tuple(map(str, first.columns))
+    columns = () if first is None else tuple(map(str, first.columns.drop(DAMAGED, errors="ignore")))
     if has_coordinates(columns) or HGVS in columns:
         return VariantFile(file, "sites", columns)
     if set(NEEDED) <= set(columns):

@@ -76,6 +76,23 @@ def test_a_sorted_file_and_an_indexed_one_give_the_same_haplotypes(files: tuple[
     assert part.rows == 4
 
 
+@pytest.mark.parametrize(
+    ("table", "windows"),
+    [
+        ("chrom,pos,ref,alt\n1,3,G,T\nchr1,3,-,T\n", ["AC[G/T]T"]),
+        ("hgvs\nchr1:g.3G>T\nchr1:g.3C>T\n", ["AC[G/T]T"]),
+        ("left,alleles,right\nac,G/T,ta\nac,G,ta\n", ["AC[G/T]T"]),
+    ],
+)
+def test_tables_of_sites_and_of_flanks(tmp_path: Path, table: str, windows: list[str]) -> None:
+    (tmp_path / "table.csv").write_text(table)
+    (tmp_path / "g.fa").write_text(">chr1\nACGTACGT\n")
+    reference = None if "left" in table else tmp_path / "g.fa"
+    report = windows_job(tmp_path / "table.csv", tmp_path / "out.csv", reference=reference, window=4)
+    assert (report.rows, report.bad) == (2, 1)
+    assert pd.read_csv(report.output)["sequence"].tolist() == windows
+
+
 def test_sections_of_a_manifest_are_no_rows(tmp_path: Path) -> None:
     (tmp_path / "array.csv").write_text(
         "Illumina, Inc.\n[Heading]\nLoci Count,2\n[Assay]\nName,SNP,Chr,MapInfo,SourceSeq\n"

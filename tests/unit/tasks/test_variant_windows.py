@@ -108,6 +108,9 @@ def test_windows_are_clipped_at_the_ends_of_a_contig(genome: Genome, pos: int, l
     [
         (site(10, "A", "T"), r"1:10 A>T: the genome reads G at 1:10, the record says A \(wrong genome build"),
         (site(10, "C", "T"), r"1:10 C>T: .*complement matches: the record is on the other strand"),
+        (site(10, "A", "G"), "the genome has an alternate allele: REF and ALT are exchanged"),
+        (site(10, "C", "G"), "REF and ALT are exchanged, or the complement matches"),
+        (site(10, "-", "T"), "the base before them"),
         (site(33, "A", "T"), "position 33 with 1 bases is not within chr1, which has 32"),
         (site(0, "A", "T"), "not within chr1"),
     ],
