@@ -1,9 +1,10 @@
 """`source: genome`: windows of a genome without labels, for tasks that fill in hidden DNA.
 
     chrom start end sequence        `data.window` bases, one window behind the other; positions counted from 0
+    cluster                         the contig again, by the name of the column that splits of DNA go by
 
-Windows with more than a tenth of unknown bases (N: gaps of the assembly) are left out. With `data.limit`, so many of the
-places are drawn by `data.split_seed`, from all contigs alike. A split of `group` by `chrom` keeps contigs together.
+Windows with more than a tenth of unknown bases (N: gaps of the assembly) are left out. With `data.limit`, so many of
+the places are drawn by `data.split_seed`, from all contigs alike. A split of `group` by `cluster` keeps contigs together.
 """
 
 from __future__ import annotations
@@ -45,11 +46,11 @@ def load(data: DataConfig, root: Path | None) -> pd.DataFrame:
         for chrom, start in _places(genome.lengths, window, data.limit, data.split_seed):
             bases = genome.bases(chrom, start, start + window)
             if bases.count("N") <= MOST_UNKNOWN * window:
-                rows.append((chrom, start, start + window, bases))
+                rows.append((chrom, start, start + window, bases, chrom))
     if not rows:
         what = f"no contig has {window:,} bases of which {1 - MOST_UNKNOWN:.0%} are known"
         raise DataError(what, where=data.path, hint="a smaller data.window")
-    return pd.DataFrame(rows, columns=["chrom", "start", "end", "sequence"])
+    return pd.DataFrame(rows, columns=["chrom", "start", "end", "sequence", "cluster"])
 
 
 def _places(lengths: dict[str, int], window: int, limit: int | None, seed: int) -> list[tuple[str, int]]:

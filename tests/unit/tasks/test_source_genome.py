@@ -54,9 +54,10 @@ def test_what_cannot_be_is_told(genome: Path) -> None:
 def test_the_task_reads_a_genome(genome: Path) -> None:
     from mammal.tasks.data import load_data
 
-    data = {"source": "genome", "path": str(genome), "window": 5, "split": "group", "split_column": "chrom"}
-    split = load_data(load_task("dna_denoising", {"data": data}))
-    assert sum(len(rows) for rows in split.split.parts.values()) == 23
+    found = load_data(load_task("dna_denoising", {"data": {"source": "genome", "path": str(genome), "window": 5}}))
+    assert sum(len(rows) for rows in found.split.parts.values()) == 23
+    contigs = [set(found.frame.iloc[rows]["chrom"]) for rows in found.split.parts.values()]
+    assert sum(map(len, contigs)) == len(set().union(*contigs)) == 2
 
 
 def test_plain_dna_of_the_labelled_sets(shared: Path) -> None:
