@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 TEXT_KEYS = ("bundle", "init", "input", "output", "prompt", "reference", "resume", "sample", "target")
 """Keys whose value is a path, a hub id or a prompt: taken as typed, though `(`, `=` and `[` mean something to Hydra."""
 
+_BY_COLUMN = re.compile(r"task\.views?[.=]")
+"""Keys below these are columns of the data: Hydra may not ask for a `+` before one that the task's file leaves out."""
+
 
 @dataclass(frozen=True)
 class Arguments:
@@ -64,7 +67,7 @@ def parse(verb: str, argv: Sequence[str], *, sweeps: bool = False) -> Arguments:
         elif name == "task" and verb != "train":
             task = value
         elif "=" in word or word.startswith("~"):
-            overrides.append(word)
+            overrides.append(f"++{word}" if _BY_COLUMN.match(word) else word)
         else:
             raise ConfigError(
                 f"{word!r} is not a key=value", where=f"mammal {verb}", hint=f"see `mammal {verb} --help`"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import nullcontext
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -111,7 +112,8 @@ def _nearest_key(name: str, verb: str, arguments: Arguments) -> str:
 
 def _keys(verb: str, arguments: Arguments) -> Iterator[str]:
     """Every dotted key of the verb's configuration with its group choices kept where they compose."""
-    from hydra import compose
+    from hydra import compose, initialize_config_module
+    from hydra.core.global_hydra import GlobalHydra
     from hydra.errors import HydraException
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
@@ -120,14 +122,16 @@ def _keys(verb: str, arguments: Arguments) -> Iterator[str]:
 
     groups = set(_groups(arguments))
     choices = [word for word in arguments.overrides if word.lstrip("+").partition("=")[0] in groups]
+    runs = GlobalHydra.instance().is_initialized()  # a sweep has ended Hydra by the time its error is told
 
-    for overrides in (choices, []):
-        try:
-            config = compose(verb, [*overrides, *search_path(arguments)])
-        except (HydraException, OmegaConfBaseException):
-            continue
-        yield from _walk(OmegaConf.to_container(config, resolve=False), "")
-        return
+    with nullcontext() if runs else initialize_config_module("mammal.configs", version_base="1.3"):
+        for overrides in (choices, []):
+            try:
+                config = compose(verb, [*overrides, *search_path(arguments)])
+            except (HydraException, OmegaConfBaseException):
+                continue
+            yield from _walk(OmegaConf.to_container(config, resolve=False), "")
+            return
 
 
 def _walk(node: Any, prefix: str) -> Iterator[str]:

@@ -187,6 +187,19 @@ def test_own_tasks_are_listed_and_walked(capsys, tmp_path, monkeypatch):
         assert step in out
 
 
+@pytest.mark.parametrize("word", ["task.views={sequence: [reference]}", "task.views.sequence=[reference]"])
+def test_views_of_a_column_that_a_task_file_leaves_out_need_no_plus(capsys, word):
+    code, out, err = told(capsys, "train", "task=clinvar_snv", word, "--cfg")
+    assert code == 0, err
+    assert "views:\n    sequence:\n    - reference\n" in out
+
+
+def test_a_misspelt_key_of_a_sweep_is_told(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, _, err = told(capsys, "train", "-m", "task=clinvar_snv", "optim.lrr=0.1,0.2")
+    assert code == 2 and "there is no key 'optim.lrr'" in err and "did you mean optim.lr" in err
+
+
 def test_a_misspelt_key_of_a_task_file_is_told_with_its_place(capsys, tmp_path, monkeypatch):
     monkeypatch.setenv("MAMMAL_CONFIGS", str(tmp_path))
     (tmp_path / "task").mkdir()
