@@ -6,9 +6,9 @@
 
 Names are made by openclatura and read by OPSIN: pip install 'mammal[iupac]', and Java. Without Java they are made and
 kept unverified. Added are canonical (SMILES), iupac, smiles_by_name (the molecule with its atoms in the order in which
-the name mentions them) and outcome: exact, stereo, tautomer, charge, other, unread, unnamed or unverified. Rows that
-are not exact end in OUTPUT.errors.parquet with their reason, and the exit code is 3. A job that was cut off goes on
-where it was when the same command is given again.
+the name mentions them) and outcome: exact, stereo, isotope, tautomer, charge, other, unread, unnamed or unverified.
+Rows that are not exact end in OUTPUT.errors.parquet with their reason, and the exit code is 3. A job that was cut off goes
+on where it was when the same command is given again.
 """
 
 from __future__ import annotations
@@ -62,7 +62,8 @@ def rates(counts: Counter[str]) -> str:
     read = named - counts["unread"]
     parts = [f"{molecules:,} molecules", _share(named, molecules, "named"), _share(read, named, "of these names read")]
     parts.append(_share(counts["exact"], named, "exact"))
-    near = [f"{counts[word]:,} {word}" for word in ("stereo", "tautomer", "charge", "other") if counts[word]]
+    apart = ("stereo", "isotope", "tautomer", "charge", "other")
+    near = [f"{counts[word]:,} {word}" for word in apart if counts[word]]
     return " · ".join([*parts, *near])
 
 

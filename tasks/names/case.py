@@ -22,6 +22,9 @@ _ELEMENT = re.compile(
 )
 """A locant that is an element: `n,n-`, `n1-`, `s-`; not `p-tolyl` (para), `s-triazine`, `dibenzo-p-dioxin`."""
 
+_POSITION = re.compile(r"(?:(?<=[-(\[{ ])|^)[op](?=-)")
+"""A locant that may as well mean ortho or para: `o-methylphenol` is a cresol, `O-methylphenol` is anisole."""
+
 _LOCANT = r"(?:\d+'*[a-z]?'*|n\d*'*)?"
 _STEREO = re.compile(rf"\(({_LOCANT}[rsez](?:,{_LOCANT}[rsez])*)\)")
 _MARK = re.compile(r"n(?=\d*'*[rsez](?:,|$))|[rsez](?=,|$)")
@@ -43,20 +46,27 @@ _ANIONS = re.compile(
 """Several equal ions as a component. Read as one word, they would be chains: hydrazinium, diphosphate, dicarbonate."""
 
 
-def restored(name: str) -> str:
-    """The name with its capitals, and blanks in place of each `;` between components."""
+def restored(name: str, *, positions: bool = False) -> str:
+    """The name with its capitals, and blanks in place of each `;` between components.
+
+    Args:
+        positions: take `o-` and `p-` alone for ortho and para, not for oxygen and phosphorus.
+    """
     if ";" not in name:
-        return _capitals(name)
-    return " ".join(_counted(part) for part in components(name))
+        return _capitals(name, positions)
+    return " ".join(_counted(part) for part in components(name, positions=positions))
 
 
-def components(name: str) -> list[str]:
+def components(name: str, *, positions: bool = False) -> list[str]:
     """The parts between `;`, each with its capitals."""
-    return [_capitals(part) for part in map(str.strip, name.split(";")) if part]
+    return [_capitals(part, positions) for part in map(str.strip, name.split(";")) if part]
 
 
-def _capitals(text: str) -> str:
-    text = _ELEMENT.sub(lambda found: found[0].upper(), text)
+def _capitals(text: str, positions: bool) -> str:
+    def element(found: re.Match[str]) -> str:
+        return found[0] if positions and _POSITION.match(text, found.start()) else found[0].upper()
+
+    text = _ELEMENT.sub(element, text)
     text = _STEREO.sub(lambda found: _MARK.sub(lambda mark: mark[0].upper(), found[0][1:-1]).join("()"), text)
     text = _INDICATED.sub(r"\1H", text)
     return _NUCLIDE.sub(lambda found: f"({found[1]}{found[2].capitalize()}{found[3]})", text)

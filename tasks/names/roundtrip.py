@@ -2,6 +2,7 @@
 
 exact        the name gives the same molecule: equal canonical isomeric SMILES
 stereo       the same but for stereo marks
+isotope      the same but for isotopes, and perhaps stereo marks
 tautomer     the same but for hydrogens that move (equal standard InChI)
 charge       the same but for protons that came or went (equal standard InChI but for these)
 other        the name gives another molecule
@@ -18,12 +19,14 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
 
-from mammal.tasks.chemistry import canonical_or_none, inchikey_or_none, parse, why_invalid
+from mammal.tasks.chemistry import canonical_or_none, flat_or_none, inchikey_or_none, parse, why_invalid
 from mammal.tasks.names.naming import Naming, name_molecule
 from mammal.tasks.names.opsin import Reading
 from mammal.tasks.names.structures import in_name_order, read_structures
 
-Outcome = Literal["exact", "stereo", "tautomer", "charge", "other", "unread", "unnamed", "unverified", "invalid"]
+Outcome = Literal[
+    "exact", "stereo", "isotope", "tautomer", "charge", "other", "unread", "unnamed", "unverified", "invalid"
+]
 
 EachOf = Callable[[Callable[[Any], Any], Sequence[Any]], Iterable[Any]]
 """`map`, or what does the same with several processes."""
@@ -78,11 +81,11 @@ def make_pairs(
 
 
 def same_molecule(first: str, second: str) -> Outcome:
-    """How far two valid SMILES mean the same molecule: exact, stereo, tautomer, charge or other."""
+    """How far two valid SMILES mean the same molecule: exact, stereo, isotope, tautomer, charge or other."""
     if canonical_or_none(first) == canonical_or_none(second):
         return "exact"
-    if _flat(first) == _flat(second):
-        return "stereo"
+    if flat_or_none(first) == flat_or_none(second):
+        return "stereo" if _without_stereo(first) == _without_stereo(second) else "isotope"
     keys = inchikey_or_none(first), inchikey_or_none(second)
     if keys[0] is None or keys[1] is None or keys[0][:-1] != keys[1][:-1]:
         return "other"
@@ -112,7 +115,10 @@ def _judged(told: tuple[str, str | None, Naming, str | None, Reading | None]) ->
     return ended(outcome, reason=f"the name gives {read}")
 
 
-def _flat(smiles: str) -> str:
+def _without_stereo(smiles: str) -> str:
+    """Canonical SMILES without stereo marks; isotopes stay."""
     from rdkit import Chem
 
-    return str(Chem.MolToSmiles(parse(smiles), isomericSmiles=False))
+    molecule = parse(smiles)
+    Chem.RemoveStereochemistry(molecule)
+    return str(Chem.MolToSmiles(molecule))

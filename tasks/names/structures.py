@@ -36,9 +36,10 @@ def read_structures(
 ) -> list[tuple[str, Reading]]:
     """For each name the spelling that was read (or the name itself) and what OPSIN makes of it.
 
-    A name without capitals is read with them first, for `n-propylethanamide` as it stands is pentanamide; any other,
-    as it stands first. Where `;` parts a name into components that make a neutral whole, it is read component by
-    component, for OPSIN joins some that belong apart (an acid and its chloride salt to an acyl chloride).
+    A name without capitals is read with them first, for `n-propylethanamide` as it stands is pentanamide, but for `o-`
+    and `p-`, which are ortho and para wherever OPSIN can read them so; any other name, as it stands first. Where `;`
+    parts a name into components that make a neutral whole, it is read component by component, for OPSIN joins some
+    that belong apart (an acid and its chloride salt to an acyl chloride).
     """
 
     def read(texts: Iterable[str]) -> dict[str, Reading]:
@@ -46,27 +47,37 @@ def read_structures(
         return dict(zip(wanted, read_names(wanted, ignore_stereo=ignore_stereo), strict=True))
 
     spellings = {name: _spellings(name) if restore_case else [name] for name in names}
-    parts = {name: components(name) for name in spellings if restore_case and ";" in name}
+    parts = {name: _parts(name) for name in spellings if restore_case and ";" in name}
     known = read(texts[0] for texts in spellings.values())
     others = [text for texts in spellings.values() if known[texts[0]].smiles is None for text in texts[1:]]
-    others += [part for pieces in parts.values() for part in pieces]
+    others += [part for several in parts.values() for pieces in several for part in pieces]
     known |= read(text for text in others if text not in known)
     return [_best(name, spellings[name], parts.get(name, []), known) for name in names]
 
 
 def _spellings(name: str) -> list[str]:
-    both = [restored(name), name] if name == name.lower() else [name, restored(name)]
-    return list(dict.fromkeys(both))
+    """In the order in which they are tried."""
+    lost = name == name.lower()
+    found = [restored(name, positions=True), restored(name), name] if lost else [name, restored(name)]
+    return list(dict.fromkeys(found))
+
+
+def _parts(name: str) -> list[list[str]]:
+    """The components in each spelling, in the order in which these are tried."""
+    return [components(name, positions=True), components(name)]
 
 
 def _best(
-    name: str, spellings: Sequence[str], parts: Sequence[str], known: Mapping[str, Reading]
+    name: str, spellings: Sequence[str], parts: Sequence[Sequence[str]], known: Mapping[str, Reading]
 ) -> tuple[str, Reading]:
     whole = next((text for text in spellings if known[text].smiles is not None), None)
-    pieces = [known[part].smiles for part in parts]
-    apart = ".".join(piece for piece in pieces if piece) if len(pieces) > 1 and all(pieces) else None
-    if apart is not None and (whole is None or _is_neutral(apart)):
-        return ";".join(parts), Reading(apart)
+    for several in parts:
+        pieces = [smiles for part in several if (smiles := known[part].smiles)]
+        if len(several) > 1 and len(pieces) == len(several):
+            apart = ".".join(pieces)
+            if whole is None or _is_neutral(apart):
+                return ";".join(several), Reading(apart)
+            break
     return (name, known[name]) if whole is None else (whole, known[whole])
 
 

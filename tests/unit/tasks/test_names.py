@@ -105,6 +105,17 @@ def test_a_locant_that_lost_its_capital_is_not_read_as_normal():
 
 
 @needs_opsin
+def test_ortho_and_para_that_never_had_a_capital_stay_ortho_and_para():
+    names = ["o-methylphenol", "p-aminophenol", "o-hydroxybenzoic acid", "o-nitrophenol", "o-aminophenol;hydrochloride"]
+    meant = ["Cc1ccccc1O", "Nc1ccc(O)cc1", "O=C(O)c1ccccc1O", "O=[N+]([O-])c1ccccc1O", "Cl.Nc1ccccc1O"]
+    assert structure_of(names) == meant
+    assert structure_of(["o-methylhydroxylamine", "O-methylphenol"]) == ["CON", "COc1ccccc1"]
+    assert structure_of("o,o-diethyl o-(4-nitrophenyl) phosphorothioate") == structure_of(
+        "O,O-diethyl O-(4-nitrophenyl) phosphorothioate"
+    )
+
+
+@needs_opsin
 def test_an_acid_and_its_chloride_salt_stay_apart():
     assert structure_of("1-benzylpyridin-1-ium-3-carboxylic acid;chloride") == [
         "O=C(O)c1ccc[n+](Cc2ccccc2)c1.[Cl-]",
@@ -127,7 +138,10 @@ def test_atoms_in_the_order_of_the_name():
         ("Oc1ccccn1", "O=c1cccc[nH]1", "tautomer"),
         ("CC(=O)[O-]", "CC(=O)O", "charge"),
         ("CCO", "CCCO", "other"),
-        ("[2H]OC", "OC", "other"),
+        ("[2H]OC", "OC", "isotope"),
+        ("[13CH4]", "C", "isotope"),
+        ("[13CH3][C@H](N)C(=O)O", "C[C@@H](N)C(=O)O", "isotope"),
+        ("[13CH3][C@H](N)C(=O)O", "[13CH3][C@@H](N)C(=O)O", "stereo"),
     ],
 )
 def test_how_far_two_structures_are_the_same(first: str, second: str, outcome: str):
