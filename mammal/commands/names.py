@@ -7,8 +7,8 @@
 Names are made by openclatura and read by OPSIN: pip install 'mammal[iupac]', and Java. Without Java they are made and
 kept unverified. Added are canonical (SMILES), iupac, smiles_by_name (the molecule with its atoms in the order in which
 the name mentions them) and outcome: exact, stereo, isotope, tautomer, charge, other, unread, unnamed or unverified.
-Rows that are not exact end in OUTPUT.errors.parquet with their reason, and the exit code is 3. A job that was cut off goes
-on where it was when the same command is given again.
+Rows that are not exact end in OUTPUT.errors.parquet with their reason, and the exit code is 3. A job that was cut off
+goes on where it was when the same command is given again.
 """
 
 from __future__ import annotations
