@@ -97,7 +97,8 @@ def test_uci_promoters_are_read_without_their_blanks(folder: Path):
 def test_the_independent_enhancers_are_the_test(folder: Path):
     data = load_data(load_task("enhancer"), {"data": folder})
     assert set(data.part("test")["id"]) == {f"CHR1_{i}_{i + 8}" for i in range(4)}
-    assert len(data.part("valid")) == 2 and data.leakage["test"] == 4
+    assert len(data.part("valid")) == 5 and data.part("valid")["sequence"].nunique() == 1, "equal rows stay together"
+    assert data.leakage["test"] == 3, "the fourth has its like in valid"
 
 
 def test_mpra_variants_stand_in_their_element(folder: Path):
