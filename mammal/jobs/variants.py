@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, replace
@@ -26,6 +27,8 @@ from mammal.tasks.readers import file_format
 from mammal.variants.question import UNSCORED, VariantQuestion
 from mammal.variants.scoring import LIKELIHOOD, Asked, Scorer
 from mammal.variants.source import allele_source
+
+logger = logging.getLogger(__name__)
 
 PREFIX = "MAMMAL_"
 """Of the fields of INFO, where none is asked for."""
@@ -109,7 +112,12 @@ def score_variants_job(
     manifest = Manifest("score variants", given.fingerprint, bundle_hash(locate(source)), told, versions())
     _settle(model, scorer)
     engine = Engine(answerer, given, names, layout, Store(target, form))
-    return engine.go(manifest, shard_rows=shard_rows, resume=resume, progress=progress)
+    report = engine.go(manifest, shard_rows=shard_rows, resume=resume, progress=progress)
+    if question.unscored:
+        place = answerer.columns[-1].name if answerer is question else f"{prefix or PREFIX}{FIELDS[UNSCORED][0]}"
+        alleles = "allele without scores stands" if question.unscored == 1 else "alleles without scores stand"
+        logger.warning("%s %s beside others that have some: %s says why", f"{question.unscored:,}", alleles, place)
+    return report
 
 
 def _written(question: VariantQuestion, given: JobInput, target: Path, prefix: str) -> tuple[Answerer, OutputFormat]:

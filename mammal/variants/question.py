@@ -28,11 +28,13 @@ class VariantQuestion:
 
     Attributes:
         reading, columns: as of `mammal.questions.Question`.
+        unscored: alleles without scores, beside others of their row, in all that was asked so far.
     """
 
     def __init__(self, scorer: Scorer, source: AlleleSource, *, prefix: str = ""):
         self.scorer, self.source = scorer, source
         self.reading: Reading = source.reading
+        self.unscored = 0
         names = [Column(ALLELE, "text"), *scorer.columns, Column(UNSCORED, "text")]
         self.columns = [Column(f"{prefix}{column.name}", column.holds) for column in names]
 
@@ -72,4 +74,7 @@ class VariantQuestion:
                 records.append((allele.name, *nothing, given.reason))
             else:
                 records.append((allele.name, *given, None))
-        return records if len(reasons) < len(records) else Refused("; ".join(reasons))
+        if len(reasons) == len(records):
+            return Refused("; ".join(reasons))
+        self.unscored += len(reasons)
+        return records

@@ -126,6 +126,14 @@ def test_records_without_a_score_are_set_aside_with_their_reasons(score: Job, tm
     assert "<DUP> has no sequence" in refused.error[0] and "the genome reads" in refused.error[1]
 
 
+@pytest.mark.parametrize(("name", "place"), [("out.vcf", "MAMMAL_UNSCORED"), ("out.parquet", "unscored")])
+def test_alleles_without_scores_beside_others_are_counted(
+    score: Job, tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str, place: str
+) -> None:
+    score(tmp_path / name)
+    assert f"1 allele without scores stands beside others that have some: {place} says why" in caplog.text
+
+
 def test_a_table_has_a_row_for_each_allele(score: Job, tmp_path: Path) -> None:
     frame = pd.read_parquet(score(tmp_path / "out.parquet").output)
     assert frame.pos.tolist() == ["60", "80", "80", "80", "99", "1", "60"]
