@@ -23,6 +23,7 @@ from mammal.tasks.cells import as_text, is_missing
 from mammal.walk import Encoder, Pace, Progress, Refused, Row
 
 if TYPE_CHECKING:
+    from mammal.frames import Reading
     from mammal.model.model import MammalModel
     from mammal.tasks.task import Task
 
@@ -192,7 +193,9 @@ def predict_question(
     if not isinstance(names, str):
         raise ConfigError(f"names is {names!r}, not one column", hint="names=iupac_name")
     if by == "auto" and (key := _shows_names(task)) is not None:
-        return Predict(model, variant(task, {"data": {"columns": {key: names}}}), pace, prefix=prefix, **how)
+        shown = Predict(model, variant(task, {"data": {"columns": {key: names}}}), pace, prefix=prefix, **how)
+        shown.reading = _with_names(shown.reading, names)
+        return shown
     question = FromNames(Predict(model, task, pace, prefix=prefix, **how), names, _reader(by, model, own, pace), prefix)
     logger.info("molecules without a SMILES are read from %s by %s", names, question.reader.identity)
     return question
@@ -222,12 +225,22 @@ def _shows_names(task: Task) -> str | None:
     return None
 
 
+def _with_names(reading: Reading, names: str) -> Reading:
+    """The same columns, of which that of names must be there, and is the one that values without a column are of."""
+    groups = [(column, *reading.others.get(column, ())) for column in reading.names]
+    own = next(group for group in groups if names in group)
+    columns = dict.fromkeys(names if group is own else group[0] for group in groups)
+    others = {column: more for column, more in reading.others.items() if column != own[0]}
+    return replace(reading, names=list(columns), others=others, beside=[*reading.beside, *own])
+
+
 def _molecule_column(task: Task) -> str:
     molecules = [column for column in task.identities if column in task.molecules]
     if len(molecules) == 1:
         return molecules[0]
     told = f"{len(molecules)} molecules ({', '.join(molecules)})" if molecules else "no molecule"
-    raise TaskError(f"{task.name} reads {told}: names stand for one", hint="leave out names=")
+    hint = "leave out names=; columns= says what the table calls the columns that a task reads"
+    raise TaskError(f"{task.name} reads {told}: names stand for one", hint=hint)
 
 
 def _with_smiles(answer: list[Record] | Refused, smiles: str | Refused | None) -> list[Record] | Refused:

@@ -198,5 +198,9 @@ def test_a_prompt_that_shows_names_gets_them_as_they_are(model: mammal.Mammal, n
     task = build_task(load_task(declared), model.tokenizer)
     found = model.predict(TABLE, task, names="iupac_name")
     assert "smiles_read" not in found and found["error"].isna().tolist() == [True, True, True, True, False]
+    listed = model.predict(["ethanol"], task, names="iupac_name")
+    assert listed["iupac_name"].tolist() == ["ethanol"] and "error" not in listed.dropna(axis=1)
+    with pytest.raises(DataError, match="no column 'iupac_nam'"):
+        model.predict(TABLE, task, names="iupac_nam")
     named = model.predict(TABLE.rename(columns={"iupac_name": "iupac"}), task)
     assert found["probability"].tolist()[:4] == pytest.approx(named["probability"].tolist()[:4])
