@@ -215,7 +215,9 @@ _SPOKEN = {
     "forest_kmers": "random forest, k-mers",
     "forest_words": "random forest, names",
     "forest_all": "random forest, all columns",
+    "forest_variant": "random forest, what the variant changes",
     "linear_kmers": "linear model, k-mers",
+    "linear_variant": "linear model, what the variant changes",
     "linear_esm2": "linear model, frozen ESM-2",
 }
 
