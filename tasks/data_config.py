@@ -42,8 +42,8 @@ class DataConfig:
             called like a split (`split`, `set`, `partition` …). `fold`: the fold of each row. `time`: years or ISO
             dates. `group`: rows of equal value stay together.
         split_on: the column (text) or columns (list) that scaffold, molecule, cluster, cold and deepchem splits look
-            at. Default: the first molecule, for cluster the first sequence; for cold all molecules and sequences. Several
-            make sense for cold only: `[drug, target]` makes both of every test pair new.
+            at. Default: the first molecule, for cluster the first sequence; for cold all molecules and sequences.
+            Several make sense for cold only: `[drug, target]` makes both of every test pair new.
         split_file: a split that a run saved (`splits/TASK.json.gz`), used in place of `split`; its hash and its table
             are checked.
         fractions: shares of train, valid and test; of rows, and of values in a cold split. Given, fold: not used.

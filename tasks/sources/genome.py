@@ -4,7 +4,8 @@
     cluster                         the contig again, by the name of the column that splits of DNA go by
 
 Windows with more than a tenth of unknown bases (N: gaps of the assembly) are left out. With `data.limit`, so many of
-the places are drawn by `data.split_seed`, from all contigs alike. A split of `group` by `cluster` keeps contigs together.
+the places are drawn by `data.split_seed`, from all contigs alike. A split of `group` by `cluster` keeps contigs
+together.
 """
 
 from __future__ import annotations
