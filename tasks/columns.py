@@ -108,8 +108,10 @@ def _groups(template: Template, views: dict[str, SlotViews]) -> tuple[list[tuple
             continue
         of_slot = views.get(slot.column)
         groups[tuple(of_slot.sources.values()) if of_slot else (slot.column,)] = None
-        shown = of_slot is not None and slot.kind == "entity"
-        needed[of_slot.needed if shown else (_read(slot.column, views),)] = None
+        if of_slot is not None and slot.kind == "entity":
+            needed[of_slot.needed] = None
+        else:
+            needed[(_read(slot.column, views),)] = None
     return list(groups), list(needed)
 
 

@@ -74,7 +74,7 @@ def read_config(file: Path) -> dict[str, Any]:
 
 
 def _opened(section: Mapping[str, Any], path: str = "") -> dict[str, Any]:
-    values = {}
+    values: dict[str, Any] = {}
     for key, value in section.items():
         if isinstance(value, Mapping) and value:
             values |= _opened(value, f"{path}{key}.")

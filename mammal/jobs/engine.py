@@ -27,13 +27,11 @@ SHARD_ROWS = 10_000
 
 
 class Answerer(Protocol):
-    """Whoever gives records for rows; `mammal.questions.Question` is one.
+    """Whoever gives records for rows; `mammal.questions.Question` is one."""
 
-    Attributes:
-        columns: columns that a record fills.
-    """
-
-    columns: Sequence[Column]
+    @property
+    def columns(self) -> Sequence[Column]:
+        """Columns that a record fills."""
 
     def ask(
         self,

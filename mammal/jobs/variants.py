@@ -90,10 +90,10 @@ def score_variants_job(
     if batch_tokens is not None:
         model.pace = replace(model.pace, tokens=batch_tokens)
     given = open_input(input)
-    alleles = allele_source(given.schema.names, reference, asked.window, columns)
+    variants = allele_source(given.schema.names, reference, asked.window, columns)
     chosen = None if task is None else model.find_task(task)
     scorer = Scorer(model.model, model.tokenizer, model.tasks, asked, model.pace, chosen=chosen)
-    question = VariantQuestion(scorer, alleles, prefix=prefix)
+    question = VariantQuestion(scorer, variants, prefix=prefix)
     names = question.reading.among(given.schema.names)
     answerer, form = _written(question, given, target, prefix)
     layout = Layout(given.schema, answerer.columns, prefix)

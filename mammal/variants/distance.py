@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -79,7 +79,8 @@ def distance_profiles(
     def answer(batch: Batch) -> list[Profile]:
         hidden_BLW = model(batch.to(model.device)).hidden_BLW
         assert hidden_BLW is not None, "the batch wants hidden states"
-        asked = [(pairs[row], first) for row, first in batch.row_ids[::2]]  # type: ignore[misc]
+        names: Sequence[Any] = batch.row_ids[::2]
+        asked = [(pairs[row], first) for row, first in names]
         return _profiles(hidden_BLW[::2].float(), hidden_BLW[1::2].float(), asked)
 
     rows = [{PAIR: pair} for pair in pairs]
@@ -133,8 +134,8 @@ class BothAlleles(Encoder):
             name = example.row_id, example.first
             flat += [Example(name, example.input), Example(name, example.alternate)]
         tokenizer = self.prompt.task.tokenizer
-        pad = {"pad_id": tokenizer.pad_id, "start_id": tokenizer.pad_id}
-        return collate(flat, mode="encoder", wants=("hidden",), **pad)
+        pad = tokenizer.pad_id
+        return collate(flat, mode="encoder", wants=("hidden",), pad_id=pad, start_id=pad)
 
     def _example(self, pair: AllelePair, row_id: int) -> PairExample:
         if not pair.before and not pair.after:

@@ -44,7 +44,7 @@ class DenoisingTask(GenerationTask):
         ways: list[dict[str, str]] = [{c: v.written_as} for c, slot in self.views.items() for v in slot.views]
         wires = [self.template.render(self._one_letter_values, target=False, written=w).input for w in ways or [{}]]
         alphabets = [self._alphabet_ids(wire) for wire in wires]
-        return np.unique(np.concatenate([*alphabets, self._sentinels, self._special_ids({EOS})]))
+        return np.unique(np.concatenate([*alphabets, self._sentinel_ids, self._special_ids({EOS})]))
 
     def example(
         self,
@@ -87,7 +87,7 @@ class DenoisingTask(GenerationTask):
         """
         ids_L = encoding.ids_L.astype(np.int64)
         starts = np.flatnonzero(hidden_L & ~np.concatenate(([False], hidden_L[:-1])))
-        unused = self._sentinels[~np.isin(self._sentinels, ids_L)]  # the template may write some of them itself
+        unused = self._sentinel_ids[~np.isin(self._sentinel_ids, ids_L)]  # the template may write some of them itself
         target: list[np.ndarray] = []
         kept_L, sentinel_ids_L = np.ones(len(ids_L), dtype=bool), ids_L.copy()
         for sentinel, start in zip(unused, starts, strict=False):
@@ -105,7 +105,7 @@ class DenoisingTask(GenerationTask):
         return replace(corrupted, embeddings=moved), np.concatenate([*target, [self.tokenizer.eos_id]])
 
     @cached_property
-    def _sentinels(self) -> np.ndarray:
+    def _sentinel_ids(self) -> np.ndarray:
         names = [tag(f"SENTINEL_ID_{i}") for i in range(SENTINELS)]
         return np.array([self.tokenizer.special_id(name) for name in names], dtype=np.int64)
 

@@ -167,7 +167,7 @@ SEQUENCE = "MQIFVKTLTGKTITLEVEPSDTIENVKAKIQDKEGIPPDQQRLIFAGKQL"
 
 def filled(task: Task, example) -> list[int]:
     """The input with every sentinel replaced by what the target says it hides."""
-    target, sentinels = example.targets[0].ids_T.tolist(), set(task._sentinels.tolist())
+    target, sentinels = example.targets[0].ids_T.tolist(), set(task._sentinel_ids.tolist())
     hidden: dict[int, list[int]] = {}
     for token in target[:-1]:
         if token in sentinels:
@@ -204,7 +204,7 @@ def test_spans_vary_with_epoch_and_row_and_with_nothing_else(denoising: Task):
 
 def test_embedding_reads_the_sequence_as_it_stands(denoising: Task):
     example = denoising.encode({"p": SEQUENCE})
-    assert not set(example.input.ids_L.tolist()) & set(denoising._sentinels.tolist()) and example.targets == ()
+    assert not set(example.input.ids_L.tolist()) & set(denoising._sentinel_ids.tolist()) and example.targets == ()
 
 
 def test_candidates_cover_every_denoising_target(denoising: Task):
@@ -255,7 +255,7 @@ def test_pairs_have_both_entities_hidden_and_no_span_crosses_them(make: Make):
 
 def spans_of(task: Task, example) -> list[list[int]]:
     """The hidden spans that the target tells, without their sentinels."""
-    ids, sentinels = example.targets[0].ids_T[:-1], task._sentinels
+    ids, sentinels = example.targets[0].ids_T[:-1], task._sentinel_ids
     starts = np.flatnonzero(np.isin(ids, sentinels))
     return [run[1:].tolist() for run in np.split(ids, starts)[1:]]
 
