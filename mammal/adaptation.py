@@ -92,8 +92,11 @@ def load_model(
     found = _base_of(adaptation, source.folder, base)
     model, _ = load_checkpoint(found.weights, device=device, dtype=dtype, allow_extra=True)
     try:
-        # Features that the base knew nothing of were projected by weights that learned, so the delta holds them.
-        model.add_external_embeddings(ModelConfig.from_published(config, allow_extra=True).external_embeddings)
+        # What the base could not do was done by weights that learned, so the delta holds them.
+        shape = ModelConfig.from_published(config, allow_extra=True)
+        model.add_external_embeddings(shape.external_embeddings)
+        if shape.decoder_scalars:
+            model.add_decoder_scalars()
         alpha = float(adaptation.settings.get("alpha", model.config.lora_alpha))
         apply_delta(model, SafetensorsSource(source.folder / DELTA), alpha, config["mammal"].get(LEARNED))
     except BundleError as error:

@@ -29,6 +29,7 @@ class Batch:
         embeddings: (row, first position, name, vectors [n, W']) for each external embedding.
         decoder_ids_DT, decoder_mask_DT: decoder inputs, `<DECODER_START>` first; None in encoder mode.
         decoder_values_DT, decoder_has_value_DT: values carried by decoder inputs.
+        feeds_back: numbers are read one after the other, each fed on the token that carries it before the next is read.
         decoder_rows_D: encoder row that each decoder row reads; None means row i reads row i.
         read_DR: positions (encoder mode: of L; decoder mode: of T) where heads are read, -1 where a row has fewer.
         labels_DR: int64 token labels at the read positions, IGNORE where none; None at inference.
@@ -53,6 +54,7 @@ class Batch:
     decoder_mask_DT: Tensor | None = None
     decoder_values_DT: Tensor | None = None
     decoder_has_value_DT: Tensor | None = None
+    feeds_back: bool = False
     decoder_rows_D: Tensor | None = None
     labels_DR: Tensor | None = None
     label_values_DR: Tensor | None = None

@@ -84,6 +84,7 @@ def _decoder_parts(examples: Sequence[Example], pad_id: int, start_id: int) -> d
         "decoder_mask_DT": mask_DT,
         "decoder_values_DT": values_DT,
         "decoder_has_value_DT": has_value_DT,
+        "feeds_back": any(t.feeds_back for t in targets),
         "decoder_rows_D": None if shared == list(range(len(examples))) else torch.tensor(shared),
         "read_DR": _pad(reads, -1, torch.int64),
         "labels_DR": _pad_optional([t.labels_R for t in targets], IGNORE, torch.int64),

@@ -24,6 +24,7 @@ class Target:
         label_values_R: values expected at `read_R`, NaN where unknown; None: those that the tokens there carry.
         bounds_R: 1 or -1 where the value expected there is the least or the most that the truth can be; None: nowhere.
         weights_R: weights of `labels_R` in the loss; None: 1.
+        feeds_back: see `Batch.feeds_back`.
     """
 
     ids_T: np.ndarray
@@ -34,6 +35,7 @@ class Target:
     label_values_R: np.ndarray | None = None
     bounds_R: np.ndarray | None = None
     weights_R: np.ndarray | None = None
+    feeds_back: bool = False
 
 
 @dataclass(frozen=True)

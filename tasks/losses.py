@@ -38,7 +38,7 @@ def token_loss(
 def value_loss(
     values_DR: Tensor, label_values_DR: Tensor, kind: str = "mse", bounds_DR: Tensor | None = None
 ) -> Tensor:
-    """Error of predicted values, mean over labels that are not NaN.
+    """Error of predicted values, mean over labels that are not NaN; 0 where all are.
 
     Args:
         kind: `mse`, `mae`, or `rmse`: the published loss of that name, sqrt(error² + 1e-6) for each value, which is
@@ -48,6 +48,8 @@ def value_loss(
             labels that are censored in the sense of Tobin (1958).
     """
     kept_DR = ~torch.isnan(label_values_DR)
+    if not bool(kept_DR.any()):  # texts whose numbers are all missing; the mean of nothing would be NaN
+        return values_DR.sum() * 0.0
     error_N = values_DR[kept_DR].float() - label_values_DR[kept_DR]
     loss_N = _errors(error_N, kind)
     if bounds_DR is not None:

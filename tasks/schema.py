@@ -104,6 +104,8 @@ class TaskConfig:
         probability: `classes`: normalised over the class tokens; `vocabulary`: the raw softmax over every token.
         class_weights: classification: what a label counts in the loss: `none`, `balanced` (as much for each class), one
             number for each label, or a mapping from target columns to any of these.
+        chain: regression in mode decoder with several numbers: each is fed to the decoder before the next is read (a
+            regressor chain); else none leans on another.
         scale, loss: regression.  unit: of its numbers; or a mapping from target columns to their units.
         censored: regression: what a cell such as `>10` means to the loss: `one_sided` (a prediction above 10 is right),
             `exact` (10), `refuse` (the row is set aside).
@@ -133,6 +135,7 @@ class TaskConfig:
     codes: list[str] = field(default_factory=list)
     probability: str = "classes"
     class_weights: Any = "none"
+    chain: bool = False
     scale: ScaleConfig = field(default_factory=ScaleConfig)
     unit: Any = None
     loss: str = "mse"
@@ -247,6 +250,9 @@ def check_values(config: TaskConfig, *, where: str | None = None) -> None:
         _check_class_weights(config, where)
     if config.kind in ("generation", "denoising") and config.mode != "decoder":
         raise TaskError(f"a {config.kind} task runs in mode decoder, not {config.mode}", where=where)
+    if config.chain and (config.kind, config.mode) != ("regression", "decoder"):
+        hint = "kind: regression, mode: decoder; numbers that are generated among text are fed back anyway"
+        raise TaskError("chain feeds numbers to the decoder before the next is read", where=where, hint=hint)
     if not (config.unit is None or isinstance(config.unit, str | dict)):
         raise TaskError(f"unit is {config.unit!r}", where=where, hint="text, or a mapping from target columns to text")
     if config.scale.std is not None and config.scale.std <= 0:

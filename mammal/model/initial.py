@@ -33,7 +33,7 @@ def initialise(model: nn.Module, *, tied: bool) -> None:
         if isinstance(module, T5):
             _initialise_t5(module, embedding_std)
         elif isinstance(module, MLPHead):
-            _initialise_head(module, gives_logits=name == "encoder_head")
+            initialise_head(module, gives_logits=name == "encoder_head")
         elif isinstance(module, nn.Linear):
             initialise_projection(module, tied=tied)
         elif isinstance(module, nn.ModuleDict):
@@ -87,7 +87,8 @@ def _initialise_stack(stack: Stack, branch_scale: float) -> None:
             module.weight.fill_(1.0)
 
 
-def _initialise_head(head: MLPHead, *, gives_logits: bool) -> None:
+@torch.no_grad()
+def initialise_head(head: MLPHead, *, gives_logits: bool) -> None:
     """Logits start with standard deviation near 1; numbers near 0, the mean of standardised targets."""
     for layer in head.classifier:
         if isinstance(layer, nn.Linear):

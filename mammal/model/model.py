@@ -16,9 +16,10 @@ from torch import Tensor, nn
 
 from mammal.errors import ConfigError
 from mammal.model.attention import PackedAttention
+from mammal.model.chain import chained_numbers
 from mammal.model.config import ModelConfig, ScalarHeadConfig
 from mammal.model.heads import MLPHead
-from mammal.model.initial import initialise, initialise_projection
+from mammal.model.initial import initialise, initialise_head, initialise_projection
 from mammal.model.layers import Linear
 from mammal.model.lora import LowRank
 from mammal.model.packing import Packing
@@ -120,6 +121,18 @@ class MammalModel(nn.Module):
                 raise ConfigError(f"this model reads {name!r} embeddings {known} wide, not {width}")
         self.config = replace(self.config, external_embeddings={**self.config.external_embeddings, **widths})
 
+    def add_decoder_scalars(self) -> None:
+        """Give a loaded model new weights for numbers in the decoder, and for reading them, where it has none."""
+        reads, gives = self.config.support_input_scalars, self.config.decoder_scalars
+        self.config = replace(self.config, decoder_scalars=True, support_input_scalars=True)
+        if not gives:
+            head = _scalar_head(self.config.d_model, self.config.decoder_scalars_head or ScalarHeadConfig())
+            initialise_head(head, gives_logits=False)
+            self.decoder_scalars_head = head.to(self.device, self.dtype)
+        if not reads:
+            self.project_input_scalars = Linear(1, self.config.d_model).to(self.device, self.dtype)
+            initialise_projection(self.project_input_scalars, tied=self.config.tie_word_embeddings)
+
     def forget_copies(self) -> None:
         """Drops the copies of weights that inference made (`products`); call it after changing weights by `.data`."""
         for module in self.modules():
@@ -143,11 +156,17 @@ class MammalModel(nn.Module):
         if "logits" in wants:
             logits_DRV = reads.scatter(self.token_logits(reads.states_MW, batch.mode, batch.candidates_V))
         if "values" in wants:
-            numbers_DRC = reads.scatter(self.scalar_head(batch.mode)(reads.states_MW).float())
+            numbers_DRC = self._numbers(batch, memory, reads)
             head = self.config.scalars_prediction_head or ScalarHeadConfig()
             values_DR = numbers_DRC[..., 0]
             spreads_DR = numbers_DRC[..., head.num_classes] if head.predict_error else None
         return ModelOutput(logits_DRV, values_DR, spreads_DR, hidden_BLW)
+
+    def _numbers(self, batch: Batch, memory: Memory, reads: Reads) -> Tensor:
+        """float32 [D, R, C], the outputs of the scalar head."""
+        if batch.feeds_back:
+            return chained_numbers(self, batch, memory)
+        return reads.scatter(self.scalar_head(batch.mode)(reads.states_MW).float())
 
     def encode(self, batch: Batch) -> Memory:
         """The encoder's states of every real token."""

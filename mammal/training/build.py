@@ -122,7 +122,8 @@ def build_tasks(configs: Mapping[str, TaskConfig], tokenizer: Tokenizer) -> dict
 
 
 def build_model(config: DictConfig, tokenizer: Tokenizer, tasks: Mapping[str, Task]) -> MammalModel:
-    """A model with random weights in the shape of `model=…`, or the one at `init`; it can read the tasks' features.
+    """A model with random weights in the shape of `model=…`, or the one at `init`; it can read the tasks' features, and
+    gives numbers in the decoder where a task asks for them.
 
     Raises:
         ConfigError: a size is no number, or the checkpoint has no row for a token of the tokenizer.
@@ -142,9 +143,18 @@ def build_model(config: DictConfig, tokenizer: Tokenizer, tasks: Mapping[str, Ta
             what = f"its embedding has {model.config.vocab_size:,} rows, the tokenizer has ids up to {highest:,}"
             raise ConfigError(what, where=str(config.init), hint="use the tokenizer that belongs to it")
         model.add_external_embeddings(feature_widths(tasks))
+        if asks_decoder_for_numbers(tasks):
+            model.add_decoder_scalars()
         return model.train()
-    shape = model_config(config.model, tokenizer)
-    return MammalModel(replace(shape, external_embeddings=feature_widths(tasks))).train()
+    shape = replace(model_config(config.model, tokenizer), external_embeddings=feature_widths(tasks))
+    if asks_decoder_for_numbers(tasks):
+        shape = replace(shape, decoder_scalars=True, support_input_scalars=True)
+    return MammalModel(shape).train()
+
+
+def asks_decoder_for_numbers(tasks: Mapping[str, Task]) -> bool:
+    """Whether a target of some task holds numbers that the decoder's scalar head must give."""
+    return any(task.mode == "decoder" and "values" in task.wants for task in tasks.values())
 
 
 def feature_widths(tasks: Mapping[str, Task]) -> dict[str, int]:

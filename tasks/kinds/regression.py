@@ -1,14 +1,14 @@
 """Regression: numbers read by the scalar head, at `<MASK>` in the encoder or at a `<SCALAR>` of the decoder's target.
 
-Several `{y:scalar}` slots make a multi-target task; a row's missing numbers are masked out of the loss. A cell such as
-`>10` bounds the number: the loss is then one-sided, and the row is not judged.
+Several `{y:scalar}` slots make a multi-target task; a row's missing numbers are masked out of the loss. In the decoder
+they are read all at once, or with `chain` one after the other, each seeing those before it: the true ones in training,
+the predicted ones after. A cell such as `>10` bounds the number: the loss is then one-sided, and the row is not judged.
 Shapes: B rows, N rows of a table, K target columns.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -18,17 +18,17 @@ from torch import Tensor
 from mammal.tasks.answers import Answers
 from mammal.tasks.batch import IGNORE, Batch, ModelOutput
 from mammal.tasks.calibration import ConformalInterval
-from mammal.tasks.cells import Row, as_number, cell, is_missing
-from mammal.tasks.censored import EXACT, bounded_number
+from mammal.tasks.cells import Row
+from mammal.tasks.censored import EXACT
 from mammal.tasks.errors import DataError, TaskError
 from mammal.tasks.example import Example, Target
 from mammal.tasks.losses import value_loss
+from mammal.tasks.measurements import Measurements
 from mammal.tasks.prediction import Prediction
 from mammal.tasks.scaling import Scales
 from mammal.tasks.schema import TaskConfig
 from mammal.tasks.task import Task
 from mammal.tokenization.encoding import Encoding
-from mammal.tokenization.errors import did_you_mean
 
 if TYPE_CHECKING:
     from mammal.tokenization.tokenizer import Tokenizer
@@ -39,10 +39,8 @@ class RegressionTask(Task):
 
     def __init__(self, config: TaskConfig, tokenizer: Tokenizer):
         super().__init__(config, tokenizer)
-        for column in config.unit if isinstance(config.unit, Mapping) else ():
-            if column not in self.target_columns:
-                hint = did_you_mean(column, self.target_columns, noun="target column")
-                raise TaskError(f"unit names {column!r}, which is no target", hint=hint)
+        _check_target(self)
+        self.measured = Measurements(config, self.target_columns)
         self.scales = Scales(config.name, self.target_columns, config.scale)
         self.conformal: dict[str, ConformalInterval] = {}
         self._frame = self._target_frame() if self.mode == "decoder" else None
@@ -53,7 +51,7 @@ class RegressionTask(Task):
 
     def prepare_target(self, row: Row) -> dict[str, str]:
         """Scaled numbers; a column without one is left out, and of a bound the number is taken."""
-        numbers = zip(self.target_columns, self._bounded(row)[0].tolist(), strict=True)
+        numbers = zip(self.target_columns, self.measured.of(row)[0].tolist(), strict=True)
         return {c: f"{self.scales[c].apply(v, c):.9g}" for c, v in numbers if not np.isnan(v)}
 
     def example(
@@ -68,9 +66,16 @@ class RegressionTask(Task):
     ) -> Example:
         scaled_K, bounds_K = self._labels(row) if target else (None, None)
         if self._frame is not None:
-            return Example(row_id, encoding, targets=(_decoder_target(self._frame, scaled_K, bounds_K),))
+            told = self._chained and target and not judged
+            fed_K = _exact(scaled_K, bounds_K) if told and scaled_K is not None else None
+            asked = _chained_target(self._frame, fed_K) if self._chained else _apart_target(self._frame)
+            return Example(row_id, encoding, targets=(_labelled(asked, scaled_K, bounds_K),))
         read_R = self.mask_positions(encoding)
         return Example(row_id, encoding, read_R=read_R, label_values_R=scaled_K, label_bounds_R=bounds_K)
+
+    @property
+    def _chained(self) -> bool:
+        return self.config.chain and len(self.target_columns) > 1
 
     def loss(self, output: ModelOutput, batch: Batch) -> Tensor:
         assert output.values_DR is not None and batch.label_values_DR is not None, "a training batch holds values"
@@ -86,8 +91,7 @@ class RegressionTask(Task):
         unless the declaration gives them."""
         super().fit(rows)
         self.conformal = {}
-        numbers_NK, bounds_NK = self._table(rows)
-        self.scales.fit(np.where(bounds_NK == EXACT, numbers_NK, np.nan))
+        self.measured.fit(self.scales, rows)
 
     def calibrate(self, predictions: Sequence[Prediction], rows: Sequence[Row]) -> None:
         """Split-conformal intervals from validation rows, of equal width where the scale is linear (`scale.log`).
@@ -112,7 +116,7 @@ class RegressionTask(Task):
         self.conformal = {c: ConformalInterval.from_state(i) for c, i in state.get("conformal", {}).items()}
 
     def answers(self, predictions: Sequence[Prediction], rows: Sequence[Row]) -> dict[str, Answers]:
-        (truth_NK, bounds_NK), found = self._table(rows), {}
+        (truth_NK, bounds_NK), found = self.measured.table(rows), {}
         for k, column in enumerate(self.target_columns):
             said = [None if p.error else p.for_target(column).value for p in predictions]
             known = [i for i, value in enumerate(said) if value is not None and not np.isnan(truth_NK[i, k])]
@@ -130,33 +134,11 @@ class RegressionTask(Task):
 
         A bound stands as its number, which is all that most other models can learn from.
         """
-        return self._table(rows)[0]
-
-    def _table(self, rows: Sequence[Row]) -> tuple[np.ndarray, np.ndarray]:
-        """What `_bounded` gives of every row, float64 and int8 [N, K]; NaN for a row that can't be read."""
-        shape = (len(rows), len(self.target_columns))
-        numbers_NK, bounds_NK = np.full(shape, np.nan), np.full(shape, EXACT, dtype=np.int8)
-        for n, row in enumerate(rows):
-            with suppress(DataError):
-                numbers_NK[n], bounds_NK[n] = self._bounded(row)
-        return numbers_NK, bounds_NK
-
-    def _bounded(self, row: Row) -> tuple[np.ndarray, np.ndarray]:
-        """The row's numbers in the file's unit, NaN where missing, float64 [K], and where the truth lies, int8 [K]."""
-        cells = [(column, cell(row, column, self.config.data.columns)) for column in self.target_columns]
-        read = [(np.nan, EXACT) if is_missing(value) else self._number(value, column) for column, value in cells]
-        numbers, bounds = zip(*read, strict=True)
-        return np.array(numbers, dtype=np.float64), np.array(bounds, dtype=np.int8)
-
-    def _number(self, value: Any, column: str) -> tuple[float, int]:
-        if self.config.censored == "refuse":
-            return as_number(value, column), EXACT
-        number, bound = bounded_number(value, column)
-        return number, bound if self.config.censored == "one_sided" else EXACT
+        return self.measured.table(rows)[0]
 
     def _labels(self, row: Row) -> tuple[np.ndarray, np.ndarray | None]:
         """Scaled numbers of a row that has at least one, and where the truth lies if that is not at all of them."""
-        numbers_K, bounds_K = self._bounded(row)
+        numbers_K, bounds_K = self.measured.of(row)
         if np.isnan(numbers_K).all():
             raise DataError("empty cell", where=f"column {', '.join(self.target_columns)}")
         return self.scales.apply(numbers_K), bounds_K if bounds_K.any() else None
@@ -179,11 +161,38 @@ class RegressionTask(Task):
         return self.tokenizer.encode(str(prompt.target))
 
 
-def _decoder_target(frame: Encoding, scaled_K: np.ndarray | None, bounds_K: np.ndarray | None) -> Target:
+def _check_target(task: RegressionTask) -> None:
+    """Refuses a target that holds anything but one slot for each number."""
+    slots = [slot for slot in task.template.slots if slot.part == "target"]
+    for number, slot in enumerate(slots):
+        if slot.kind != "scalar":
+            hint = f"{{{slot.column}:scalar}}; numbers among text are generated: kind: generation"
+            raise TaskError(f"a regression can't answer {slot.column!r} as {slot.name or slot.kind}", hint=hint)
+        if slot.column in [earlier.column for earlier in slots[:number]]:
+            raise TaskError(f"the target asks for {slot.column!r} twice", hint="each number has one slot")
+
+
+def _apart_target(frame: Encoding) -> Target:
     """The frame with zeros in place of all numbers, in training as at inference, so that none leans on another."""
     read_R = np.flatnonzero(frame.has_value_L)
-    fed_T = np.zeros(len(frame), dtype=np.float32)
-    asked = Target(frame.ids_L, read_R, None, fed_T, frame.has_value_L)
+    return Target(frame.ids_L, read_R, None, np.zeros(len(frame), np.float32), frame.has_value_L)
+
+
+def _chained_target(frame: Encoding, fed_K: np.ndarray | None) -> Target:
+    """The frame with each known number on its token; None: those are fed back that the model predicts."""
+    read_R = np.flatnonzero(frame.has_value_L)
+    values_T, has_value_T = np.zeros(len(frame), np.float32), np.zeros(len(frame), bool)
+    if fed_K is not None:
+        values_T[read_R], has_value_T[read_R] = np.nan_to_num(fed_K), ~np.isnan(fed_K)
+    return Target(frame.ids_L, read_R, None, values_T, has_value_T, feeds_back=fed_K is None)
+
+
+def _exact(scaled_K: np.ndarray, bounds_K: np.ndarray | None) -> np.ndarray:
+    """The numbers without those that are bounds, which are not what the truth is."""
+    return scaled_K if bounds_K is None else np.where(bounds_K == EXACT, scaled_K, np.nan)
+
+
+def _labelled(asked: Target, scaled_K: np.ndarray | None, bounds_K: np.ndarray | None) -> Target:
     if scaled_K is None:
         return asked
-    return replace(asked, labels_R=np.full(len(read_R), IGNORE), label_values_R=scaled_K, bounds_R=bounds_K)
+    return replace(asked, labels_R=np.full(len(asked.read_R), IGNORE), label_values_R=scaled_K, bounds_R=bounds_K)

@@ -1,0 +1,70 @@
+"""The numbers that rows hold in a task's target columns: measured, bounded (`>10`), or missing.
+
+Shapes: N rows, K target columns that hold numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+
+from mammal.tasks.cells import Row, as_number, cell, is_missing
+from mammal.tasks.censored import EXACT, bounded_number
+from mammal.tasks.errors import DataError, TaskError
+from mammal.tasks.scaling import Scales
+from mammal.tasks.schema import TaskConfig
+from mammal.tokenization.errors import did_you_mean
+
+
+class Measurements:
+    """Reads numbers off rows, in the unit of their file.
+
+    Args:
+        config: of the task: how it takes bounds, what the file calls its columns, its units.
+        columns: the target columns that hold numbers, in the order of the K of every array.
+
+    Raises:
+        TaskError: a unit of a column that is none of them.
+    """
+
+    def __init__(self, config: TaskConfig, columns: Sequence[str]):
+        self.columns, self._censored, self._aliases = list(columns), config.censored, config.data.columns
+        for column in config.unit if isinstance(config.unit, Mapping) else ():
+            if column not in self.columns:
+                hint = did_you_mean(column, self.columns, noun="target column")
+                raise TaskError(f"unit names {column!r}, which is no target", hint=hint)
+
+    def of(self, row: Row) -> tuple[np.ndarray, np.ndarray]:
+        """The row's numbers, NaN where missing, float64 [K], and where the truth lies (`mammal.tasks.censored`),
+        int8 [K].
+
+        Raises:
+            DataError: the row lacks a column, or a cell holds no number.
+        """
+        cells = [(column, cell(row, column, self._aliases)) for column in self.columns]
+        read = [(np.nan, EXACT) if is_missing(value) else self._number(value, column) for column, value in cells]
+        numbers, bounds = zip(*read, strict=True)
+        return np.array(numbers, dtype=np.float64), np.array(bounds, dtype=np.int8)
+
+    def table(self, rows: Sequence[Row]) -> tuple[np.ndarray, np.ndarray]:
+        """What `of` gives of every row, float64 and int8 [N, K]; NaN for a row that can't be read."""
+        shape = (len(rows), len(self.columns))
+        numbers_NK, bounds_NK = np.full(shape, np.nan), np.full(shape, EXACT, dtype=np.int8)
+        for n, row in enumerate(rows):
+            with suppress(DataError):
+                numbers_NK[n], bounds_NK[n] = self.of(row)
+        return numbers_NK, bounds_NK
+
+    def fit(self, scales: Scales, rows: Sequence[Row]) -> None:
+        """Fit the scale of each column on what was measured (bounds left out)."""
+        numbers_NK, bounds_NK = self.table(rows)
+        scales.fit(np.where(bounds_NK == EXACT, numbers_NK, np.nan))
+
+    def _number(self, value: Any, column: str) -> tuple[float, int]:
+        if self._censored == "refuse":
+            return as_number(value, column), EXACT
+        number, bound = bounded_number(value, column)
+        return number, bound if self._censored == "one_sided" else EXACT
