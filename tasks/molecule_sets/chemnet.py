@@ -1,0 +1,87 @@
+"""The Fréchet ChemNet distance of two sets of molecules (Preuer et al. 2018, doi 10.1021/acs.jcim.8b00234).
+
+Activations come from the package `fcd` (extra `generation`), in which the weights of ChemNet ship. The distance itself
+is computed here: the function of that package calls `scipy.linalg.sqrtm` in a way that SciPy 1.18 refuses.
+
+Shapes: N molecules, D = 512 activations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from mammal.tasks.errors import DataError
+
+BATCH = 128
+LONGEST = 349
+"""Characters that ChemNet was given at most; one longer string would change the padding, and so the answer, of all."""
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Mean [D] and covariance [D, D] of the activations of a set; `count` molecules were read."""
+
+    mean_D: np.ndarray
+    covariance_DD: np.ndarray
+    count: int
+
+
+def moments(canonical: Sequence[str], *, device: str = "cpu") -> Moments | None:
+    """Of a set of canonical SMILES; those of more than `LONGEST` characters are passed over.
+
+    None for fewer than two molecules, whose covariance is not defined.
+
+    Raises:
+        DataError: `fcd` is not installed.
+    """
+    read = [smiles for smiles in canonical if len(smiles) <= LONGEST]
+    if len(read) < 2:
+        return None
+    network, predictions = _chemnet()
+    # Sums rather than all activations: a reference set may hold millions of molecules.
+    count, sum_D, products_DD = len(read), 0.0, 0.0
+    for start in range(0, count, 64 * BATCH):
+        part_ND = predictions(network, read[start : start + 64 * BATCH], BATCH, 0, device).astype(np.float64)
+        sum_D = sum_D + part_ND.sum(axis=0)
+        products_DD = products_DD + part_ND.T @ part_ND
+    mean_D = np.asarray(sum_D) / count
+    covariance_DD = (np.asarray(products_DD) - count * np.outer(mean_D, mean_D)) / (count - 1)
+    return Moments(mean_D, covariance_DD, count)
+
+
+def frechet_distance(one: Moments, other: Moments) -> float:
+    """|m₁ - m₂|² + Tr(C₁ + C₂ - 2 (C₁ C₂)^½) of two normal distributions (Dowson & Landau 1982); 0 is the same.
+
+    The trace of the root is the sum of the roots of the eigenvalues of C₁^½ C₂ C₁^½, which is symmetric, so that a
+    covariance of fewer molecules than activations needs no care.
+    """
+    values_D, vectors_DD = np.linalg.eigh(one.covariance_DD)
+    root_DD = (vectors_DD * np.sqrt(np.clip(values_D, 0.0, None))) @ vectors_DD.T
+    shared_D = np.linalg.eigvalsh(root_DD @ other.covariance_DD @ root_DD)
+    apart = float(((one.mean_D - other.mean_D) ** 2).sum())
+    spread = float(np.trace(one.covariance_DD) + np.trace(other.covariance_DD))
+    return max(0.0, apart + spread - 2.0 * float(np.sqrt(np.clip(shared_D, 0.0, None)).sum()))
+
+
+def missing() -> DataError | None:
+    """Why the distance can't be had here, None where it can."""
+    from importlib.util import find_spec
+
+    if find_spec("fcd") is not None:
+        return None
+    return DataError("the Fréchet ChemNet distance needs the package fcd", hint="pip install 'mammal[generation]'")
+
+
+@cache
+def _chemnet() -> tuple[Any, Any]:
+    """ChemNet, and the function of `fcd` that gives its activations."""
+    if (lacking := missing()) is not None:
+        raise lacking
+    from fcd import get_predictions, load_ref_model
+
+    return load_ref_model(), get_predictions

@@ -1,0 +1,125 @@
+"""One molecule as the measures of sets see it.
+
+Fragments and scaffolds are those of MOSES (Polykovskiy et al. 2020): fragments by BRICS (Degen et al. 2008, doi
+10.1002/cmdc.200800178) with their attachment points, scaffolds by Bemis and Murcko (1996, doi 10.1021/jm9602928),
+stereo kept, where they have two rings or more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from typing import Any
+
+from mammal.tasks.properties import PROPERTIES, property_of
+
+RADIUS, BITS = 2, 1024
+"""Morgan fingerprint of MOSES' similarities (Rogers & Hahn 2010)."""
+
+SCAFFOLD_RINGS = 2
+"""A scaffold of fewer rings does not count."""
+
+SHOWN = ("logp", "qed", "sa", "mw", "tpsa")
+"""Properties whose distributions are compared: by their names in `mammal.tasks.properties`, and `sa`, the synthetic
+accessibility score of Ertl & Schuffenhauer (2009, doi 10.1186/1758-2946-1-8), 1 (easy) to 10."""
+
+UNITS = {name: PROPERTIES[name][2] for name in SHOWN if name in PROPERTIES} | {"sa": ""}
+
+
+@dataclass(frozen=True)
+class Described:
+    """A molecule.
+
+    Attributes:
+        canonical: RDKit's canonical isomeric SMILES.
+        fingerprint: `BITS` bits of its Morgan fingerprint, eight to a byte, the first one highest.
+        fragments: SMILES of its BRICS fragments, with repeats.
+        scaffold: SMILES of its Bemis-Murcko scaffold; None where it has fewer than `SCAFFOLD_RINGS` rings.
+        properties: one number for each of `SHOWN`.
+    """
+
+    canonical: str
+    fingerprint: bytes
+    fragments: tuple[str, ...]
+    scaffold: str | None
+    properties: tuple[float, ...]
+
+
+@lru_cache(maxsize=1 << 14)
+def describe(smiles: str) -> Described | None:
+    """What the measures need of a SMILES; None where RDKit reads no molecule with an atom in it.
+
+    The last molecules are kept, for several measures of an evaluation ask for the same ones.
+    """
+    from rdkit import Chem, rdBase
+
+    from mammal.tasks.chemistry import parse
+
+    molecule = parse(smiles)
+    if molecule is None or not molecule.GetNumAtoms():
+        return None
+    with rdBase.BlockLogs():
+        return Described(
+            Chem.MolToSmiles(molecule),
+            _fingerprint(molecule),
+            _fragments(molecule),
+            _scaffold(molecule),
+            tuple(float(function(molecule)) for function in _measured()),
+        )
+
+
+def has_pains(smiles: str) -> bool:
+    """Whether a valid SMILES holds a pan-assay interference substructure (Baell & Holloway 2010, doi 10.1021/jm901137j).
+
+    The 480 patterns are those that RDKit ships.
+    """
+    from mammal.tasks.chemistry import parse
+
+    return bool(_pains().HasMatch(parse(smiles)))
+
+
+@cache
+def _measured() -> list[Callable[[Any], float]]:
+    from rdkit.Contrib.SA_Score.sascorer import calculateScore
+
+    return [calculateScore if name == "sa" else property_of(name) for name in SHOWN]
+
+
+@cache
+def _morgan() -> Any:
+    from rdkit.Chem import rdFingerprintGenerator
+
+    return rdFingerprintGenerator.GetMorganGenerator(radius=RADIUS, fpSize=BITS)
+
+
+def _fingerprint(molecule: Any) -> bytes:
+    import numpy as np
+
+    return np.packbits(_morgan().GetFingerprintAsNumPy(molecule)).tobytes()
+
+
+def _fragments(molecule: Any) -> tuple[str, ...]:
+    from rdkit.Chem import FragmentOnBRICSBonds, MolToSmiles
+
+    return tuple(MolToSmiles(FragmentOnBRICSBonds(molecule)).split("."))
+
+
+def _scaffold(molecule: Any) -> str | None:
+    from rdkit.Chem import MolToSmiles
+    from rdkit.Chem.Scaffolds.MurckoScaffold import GetScaffoldForMol
+
+    try:
+        scaffold = GetScaffoldForMol(molecule)
+    except (ValueError, RuntimeError):  # what is left of a rare molecule can't be sanitised
+        return None
+    return MolToSmiles(scaffold) if scaffold.GetRingInfo().NumRings() >= SCAFFOLD_RINGS else None
+
+
+@cache
+def _pains() -> Any:
+    from rdkit.Chem.FilterCatalog import FilterCatalog, FilterCatalogParams
+
+    chosen = FilterCatalogParams()
+    chosen.AddCatalog(FilterCatalogParams.FilterCatalogs.PAINS)
+    return FilterCatalog(chosen)

@@ -1,0 +1,126 @@
+"""Every measure of a set of generated molecules.
+
+| figure | what |
+|---|---|
+| validity | share of the strings that RDKit reads as a molecule |
+| uniqueness, unique@1000, unique@10000 | distinct molecules over valid ones: of all, of the first so many valid ones |
+| novelty | share of the distinct molecules that the training set does not hold |
+| intdiv_1, intdiv_2 | internal diversity of the valid ones |
+| pains_free | share of the valid ones without a PAINS substructure |
+| fcd/NAME | Fréchet ChemNet distance to a reference set; 0 is the same |
+| snn/NAME | mean similarity to the nearest molecule of it |
+| frag/NAME, scaf/NAME | cosine of the counts of BRICS fragments, and of Bemis-Murcko scaffolds |
+| w1_logp/NAME, … | Wasserstein distance of a property's distributions, in its unit; 0 is the same |
+
+MOSES' own `Filters` also ask for its list of medicinal chemistry filters, which no package that is used here ships:
+`pains_free` is PAINS alone.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mammal.tasks.molecule_sets import chemnet
+from mammal.tasks.molecule_sets.describe import Described, has_pains
+from mammal.tasks.molecule_sets.novelty import Known, known_molecules
+from mammal.tasks.molecule_sets.similarity import cosine, internal_diversity, nearest_neighbour
+from mammal.tasks.molecule_sets.summary import EachOf, Summary, described, summarise
+
+logger = logging.getLogger(__name__)
+
+FIRST = (1_000, 10_000)
+"""k of unique@k; left out where there are fewer valid molecules."""
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What was found.
+
+    Attributes:
+        figures: by the names at the top of this file.
+        molecules: of each string its molecule, None where it is none.
+        pains: of each string whether it holds a PAINS substructure, None where it is no molecule.
+        known: which of the molecules the training set holds; None without one.
+        summary: of the valid molecules.
+    """
+
+    figures: dict[str, float]
+    molecules: list[Described | None]
+    pains: list[bool | None]
+    known: Known | None
+    summary: Summary
+
+
+def judge(
+    samples: Sequence[str],
+    references: Mapping[str, Summary],
+    training: Iterable[Sequence[str]] | None = None,
+    *,
+    each_of: EachOf = map,
+    device: str = "cpu",
+) -> Judgement:
+    """Judges generated SMILES, as they were written.
+
+    Args:
+        references: name -> summary of a set to compare with; where one has no moments of ChemNet, it gets no `fcd`.
+        training: parts of the training set, as SMILES.
+        each_of: does the work on molecules.
+
+    Raises:
+        DataError: a reference has moments and `fcd` is not installed.
+    """
+    molecules = described(samples, each_of)
+    canonical = [one.canonical for one in molecules if one is not None]
+    with_chemnet = any(reference.moments is not None for reference in references.values())
+    summary = summarise(molecules, with_chemnet=with_chemnet, device=device)
+    known = None if training is None else known_molecules(set(canonical), training, each_of=each_of)
+    alarming = dict(zip(distinct := list(dict.fromkeys(canonical)), each_of(has_pains, distinct), strict=True))
+    pains = [None if one is None else alarming[one.canonical] for one in molecules]
+    figures = alone(len(samples), canonical) | ({} if known is None else {"novelty": _novelty(canonical, known)})
+    figures |= dict(zip(("intdiv_1", "intdiv_2"), internal_diversity(summary.bits_NB), strict=True))
+    figures["pains_free"] = _share(sum(not found for found in pains if found is not None), len(canonical))
+    for name, reference in references.items():
+        figures |= {f"{measure}/{name}": value for measure, value in compare(summary, reference).items()}
+    return Judgement(figures, molecules, pains, known, summary)
+
+
+def alone(samples: int, canonical: Sequence[str]) -> dict[str, float]:
+    """Figures that need no other set, of so many samples and the valid ones among them, in their order."""
+    figures = {
+        "validity": _share(len(canonical), samples),
+        "uniqueness": _share(len(set(canonical)), len(canonical)),
+    }
+    return figures | {f"unique@{k}": len(set(canonical[:k])) / k for k in FIRST if len(canonical) >= k}
+
+
+def compare(summary: Summary, reference: Summary) -> dict[str, float]:
+    """Figures that set one set beside another; NaN where either is too small."""
+    figures = {}
+    if reference.moments is not None:
+        known = summary.moments is not None
+        figures["fcd"] = chemnet.frechet_distance(summary.moments, reference.moments) if known else float("nan")
+    figures["snn"] = nearest_neighbour(summary.bits_NB, reference.bits_NB)
+    figures["frag"] = cosine(summary.fragments, reference.fragments)
+    figures["scaf"] = cosine(summary.scaffolds, reference.scaffolds)
+    for name, values_N in summary.properties.items():
+        figures[f"w1_{name}"] = _wasserstein(values_N, reference.properties[name])
+    return figures
+
+
+def _wasserstein(values_N: np.ndarray, others_M: np.ndarray) -> float:
+    from scipy.stats import wasserstein_distance
+
+    return float(wasserstein_distance(values_N, others_M)) if len(values_N) and len(others_M) else float("nan")
+
+
+def _novelty(canonical: Sequence[str], known: Known) -> float:
+    distinct = set(canonical)
+    return _share(len(distinct - known.molecules), len(distinct))
+
+
+def _share(part: int, whole: int) -> float:
+    return part / whole if whole else float("nan")
