@@ -19,9 +19,12 @@ SOURCES = (
     "proteins",
     "ppi",
     "immune",
+    "antibodies",
     "tdc",
     "hub",
     "variants",
+    "reactions",
+    "texts",
 )
 LEAKAGE = ("report", "refuse", "drop")
 
@@ -66,6 +69,8 @@ class DataConfig:
         sample: variants: whose haplotypes, or whose dosage of the alternate allele.
         region: variants: only records of this place, such as chr1:1000-2000; the file needs its index.
         neighbours: variants: write the other records of a window in place, too.
+        aligned: reactions: the side, `reactants` or `product`, whose atoms stand in the order of the other side's; null:
+            both are canonical.
     """
 
     source: str = "file"
@@ -94,6 +99,7 @@ class DataConfig:
     sample: str | None = None
     region: str | None = None
     neighbours: bool = False
+    aligned: str | None = None
 
 
 def check_data(data: DataConfig, where: str | None) -> None:

@@ -12,7 +12,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from mammal.tasks import class_metrics, name_metrics, text_metrics, value_metrics
+from mammal.tasks import class_metrics, name_metrics, sequence_metrics, text_metrics, value_metrics
 from mammal.tasks.answers import Answers, Holds
 from mammal.tasks.errors import TaskError
 from mammal.tokenization.errors import did_you_mean
@@ -212,5 +212,7 @@ METRICS: dict[str, Metric] = {
     "maccs_similarity": _mean(text_metrics.maccs_similarity),
     "opsin_match": _mean(name_metrics.opsin_match),
     "opsin_validity": _mean(name_metrics.opsin_validity),
+    "recovery": _mean(sequence_metrics.recovery),
+    "length_match": _mean(sequence_metrics.length_match),
     "uniqueness": Metric(text_metrics.uniqueness, "texts", resamples=False),
 }

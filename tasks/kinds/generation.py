@@ -1,8 +1,8 @@
 """Generation: the target text is produced token by token; numbers in it are read by the decoder's scalar head.
 
-Numbers of a target (`{y:scalar}`) are standardised by the training rows, as a regression's are, and come back in the
-file's unit.
-Shapes: N rows, K target columns that hold numbers, T target tokens, V scored tokens.
+Numbers of a target (`{y:scalar}`, see `mammal.tasks.kinds.numbers`) are standardised by the training rows, as a
+regression's are, and come back in the file's unit.
+Shapes: N rows, T target tokens, V scored tokens.
 """
 
 from __future__ import annotations
@@ -17,17 +17,18 @@ from torch import Tensor
 
 from mammal.tasks.answers import Answers, object_array
 from mammal.tasks.batch import Batch, ModelOutput
-from mammal.tasks.cells import Row, as_number, cell, is_missing
+from mammal.tasks.cells import Row, cell, is_missing
 from mammal.tasks.errors import DataError, TaskError
 from mammal.tasks.example import Example, Target
+from mammal.tasks.infilling import hide
+from mammal.tasks.kinds.numbers import TargetNumbers
 from mammal.tasks.losses import token_loss, value_loss
 from mammal.tasks.metrics import metric_named
 from mammal.tasks.prediction import Prediction
-from mammal.tasks.scaling import Scales
 from mammal.tasks.schema import TaskConfig
 from mammal.tasks.task import Task
 from mammal.tokenization.encoding import Encoding
-from mammal.tokenization.prompt import find_tags, parse
+from mammal.tokenization.prompt import Prompt, find_tags, parse
 
 if TYPE_CHECKING:
     from mammal.tokenization.tokenizer import Tokenizer
@@ -45,7 +46,7 @@ class GenerationTask(Task):
 
     def __init__(self, config: TaskConfig, tokenizer: Tokenizer):
         super().__init__(config, tokenizer)
-        self.scales = Scales(config.name, self.number_targets, config.scale)
+        self.spoken = TargetNumbers(config, self.template)
         self.ranks = max((metric_named(name).ranks for name in config.metrics), default=1)
         if self.ranks > max(1, config.generation.num_beams):
             what = (
@@ -57,10 +58,13 @@ class GenerationTask(Task):
     def wants(self) -> tuple[str, ...]:
         return ("logits", "values") if self.number_targets else ("logits",)
 
+    def render(self, row: Row, *, target: bool = False, drawn_for: object | None = None) -> Prompt:
+        """As for every task; marked stretches of the input (`mammal.tasks.infilling`) become sentinels."""
+        return hide(super().render(row, target=target, drawn_for=drawn_for))
+
     def prepare_target(self, row: Row) -> dict[str, str]:
-        texts = super().prepare_target(row)
-        scaled = {c: self.scales[c].apply(as_number(texts[c], c), c) for c in self.number_targets}
-        return texts | {column: f"{value:.9g}" for column, value in scaled.items()}
+        texts = {column: self._text(row, column) for column in self.target_columns if column not in self.number_targets}
+        return texts | (self.spoken.texts(row) if self.number_targets else {})
 
     @cached_property
     def candidates_V(self) -> np.ndarray | None:
@@ -88,15 +92,17 @@ class GenerationTask(Task):
         if target_text is None:
             return Example(row_id, encoding)
         ids_T = target_text.ids_L.astype(np.int64)
-        values = (target_text.values_L, target_text.has_value_L) if self.number_targets else (None, None)
-        return Example(row_id, encoding, targets=(Target(ids_T, np.arange(len(ids_T)), ids_T, *values),))
+        asked = Target(ids_T, np.arange(len(ids_T)), ids_T)
+        asked = self.spoken.carry(asked, target_text, row) if self.number_targets else asked
+        return Example(row_id, encoding, targets=(asked,))
 
     def loss(self, output: ModelOutput, batch: Batch) -> Tensor:
         assert output.logits_DRV is not None and batch.labels_DR is not None, "a training batch holds labels"
         loss = token_loss(output.logits_DRV, batch.labels_DR, batch.candidates_V)
-        if batch.label_values_DR is not None and output.values_DR is not None:
-            loss = loss + value_loss(output.values_DR, batch.label_values_DR, self.config.loss)
-        return loss
+        if batch.label_values_DR is None or output.values_DR is None:
+            return loss
+        numbers = value_loss(output.values_DR, batch.label_values_DR, self.config.loss, batch.label_bounds_DR)
+        return loss + self.config.number_weight * numbers
 
     def decode_generated(
         self,
@@ -115,17 +121,17 @@ class GenerationTask(Task):
         ids, values = ids[:end], (values or ())[:end]
         chunks = [chunk for chunk in self._chunks(ids) if chunk]
         if len(self.target_columns) == 1:
-            value = self._in_units(self.number_targets, self._numbers(ids, values)).get(self.target_columns[0])
+            value = self.spoken.in_units(self.spoken.slots, self._numbers(ids, values)).get(self.target_columns[0])
             return Prediction(row_id, value=value, text="".join(chunks), score=score)
         texts = [column for column in self.target_columns if column not in self.number_targets]
         if self._sentinels is None:
             text_of = dict(zip(texts, chunks, strict=False))
-            value_of = self._in_units(self.number_targets, self._numbers(ids, values))
+            value_of = self.spoken.in_units(self.spoken.slots, self._numbers(ids, values))
         else:
             parts = self._parts(ids, self._sentinels)
             text_of = {c: "".join(self._chunks(ids[part])) for c, part in parts.items()}
-            numbers = {c: self._numbers(ids[part], values[part]) for c, part in parts.items()}
-            value_of = {k: v for c in self.number_targets for k, v in self._in_units([c], numbers.get(c, [])).items()}
+            numbers = {c: self._numbers(ids[parts[c]], values[parts[c]]) for c in self.number_targets if c in parts}
+            value_of = {k: v for c, said in numbers.items() for k, v in self.spoken.in_units([c], said).items()}
         said = {column: Prediction(row_id, text=text_of.get(column, ""), score=score) for column in texts}
         said |= {column: Prediction(row_id, value=value_of.get(column), score=score) for column in self.number_targets}
         return Prediction(row_id, text="".join(chunks), score=score, by_target=said)
@@ -161,55 +167,48 @@ class GenerationTask(Task):
         given = zip(ids, values, strict=False)
         return [value for token_id, value in given if token_id == self.tokenizer.scalar_id]
 
-    def _in_units(self, columns: Sequence[str], numbers: Sequence[float]) -> dict[str, float]:
-        """Generated numbers by column, as many as there are."""
-        known = [(c, float(v)) for c, v in zip(columns, numbers, strict=False) if not np.isnan(v)]
-        return {column: self.scales[column].invert(value) for column, value in known}
-
     def fit(self, rows: Sequence[Row]) -> None:
         """Mean and standard deviation of the target's numbers over the training rows, unless declared."""
         super().fit(rows)
         if self.number_targets:
-            self.scales.fit(np.array([[self._truth(row, c) for c in self.number_targets] for row in rows], dtype=float))
+            self.spoken.fit(rows)
 
     def state(self) -> dict[str, Any]:
-        return super().state() | ({"scales": self.scales.state()} if self.number_targets else {})
+        return super().state() | ({"scales": self.spoken.scales.state()} if self.number_targets else {})
 
     def load_state(self, state: Mapping[str, Any]) -> None:
         super().load_state(state)
-        self.scales.load_state(state.get("scales", {}))
+        self.spoken.load_state(state.get("scales", {}))
 
     def answers(self, predictions: Sequence[Prediction], rows: Sequence[Row]) -> dict[str, Answers]:
-        found = {}
-        for column in self.target_columns:
-            is_value = column in self.number_targets
-            pairs = []
-            for n, (prediction, row) in enumerate(zip(predictions, rows, strict=True)):
-                if prediction.error is None and not is_missing(cell(row, column, self.config.data.columns)):
-                    said = prediction.for_target(column)
-                    pairs.append((n, self._truth(row, column), said.value if is_value else said.text))
-            kept = [(n, truth, answer) for n, truth, answer in pairs if answer is not None and truth is not None]
-            numbers, truths, answered = zip(*kept, strict=True) if kept else ((), (), ())
-            kind = np.float64 if is_value else object
-            found[column] = Answers(
-                np.array(truths, dtype=kind),
-                np.array(answered, dtype=kind),
-                rows_N=np.array(numbers, dtype=np.int64),
-                ranked_N=None if is_value else _ranked([predictions[n] for n in numbers], column),
-                asked_N=None if is_value else self._asked([rows[n] for n in numbers]),
-            )
-        return found
+        numbers = self.spoken.measured.answers(predictions, rows) if self.number_targets else {}
+        columns = self.target_columns
+        return {c: numbers[c] if c in numbers else self._text_answers(c, predictions, rows) for c in columns}
+
+    def _text_answers(self, column: str, predictions: Sequence[Prediction], rows: Sequence[Row]) -> Answers:
+        pairs = []
+        for n, (prediction, row) in enumerate(zip(predictions, rows, strict=True)):
+            if prediction.error is None and not is_missing(cell(row, column, self.config.data.columns)):
+                pairs.append((n, self._truth(row, column), prediction.for_target(column).text))
+        kept = [(n, truth, answer) for n, truth, answer in pairs if answer is not None and truth is not None]
+        numbers, truths, answered = zip(*kept, strict=True) if kept else ((), (), ())
+        return Answers(
+            np.array(truths, dtype=object),
+            np.array(answered, dtype=object),
+            rows_N=np.array(numbers, dtype=np.int64),
+            ranked_N=_ranked([predictions[n] for n in numbers], column),
+            asked_N=self._asked([rows[n] for n in numbers]),
+        )
 
     def _asked(self, rows: Sequence[Row]) -> np.ndarray | None:
         """SMILES of the one molecule that prompts read, None in rows where it can't be read; None without such."""
         read = [column for column in self.columns if column in self.molecules]
         return object_array([self._truth(row, read[0]) for row in rows]) if len(read) == 1 else None
 
-    def _truth(self, row: Row, column: str) -> Any:
-        """A target cell as text, or its number in a column of numbers; None where it can't be read."""
+    def _truth(self, row: Row, column: str) -> str | None:
+        """A cell as text; None where it can't be read."""
         try:
-            text = self._text(row, column)
-            return as_number(text, column) if column in self.number_targets else text
+            return self._text(row, column)
         except DataError:
             return None
 
