@@ -11,9 +11,11 @@ from typing import Any
 
 import numpy as np
 
+from mammal.tasks.answers import Answers
 from mammal.tasks.cells import Row, as_number, cell, is_missing
 from mammal.tasks.censored import EXACT, bounded_number
 from mammal.tasks.errors import DataError, TaskError
+from mammal.tasks.prediction import Prediction
 from mammal.tasks.scaling import Scales
 from mammal.tasks.schema import TaskConfig
 from mammal.tokenization.errors import did_you_mean
@@ -62,6 +64,21 @@ class Measurements:
         """Fit the scale of each column on what was measured (bounds left out)."""
         numbers_NK, bounds_NK = self.table(rows)
         scales.fit(np.where(bounds_NK == EXACT, numbers_NK, np.nan))
+
+    def answers(self, predictions: Sequence[Prediction], rows: Sequence[Row]) -> dict[str, Answers]:
+        """Truth beside answer of each column, over rows that have both; bounds are counted and not judged."""
+        (truth_NK, bounds_NK), found = self.table(rows), {}
+        for k, column in enumerate(self.columns):
+            said = [None if p.error else p.for_target(column).value for p in predictions]
+            known = [i for i, value in enumerate(said) if value is not None and not np.isnan(truth_NK[i, k])]
+            kept = [i for i in known if bounds_NK[i, k] == EXACT]
+            found[column] = Answers(
+                truth_NK[kept, k],
+                np.array([said[i] for i in kept], dtype=np.float64),
+                rows_N=np.array(kept, dtype=np.int64),
+                censored=len(known) - len(kept),
+            )
+        return found
 
     def _number(self, value: Any, column: str) -> tuple[float, int]:
         if self._censored == "refuse":

@@ -61,7 +61,10 @@ class LengthConfig:
 class DecodingConfig:
     """How a generation task decodes unless told otherwise.
 
-    `restricted` keeps the head to tokens that a target of this task can hold; published checkpoints score them all.
+    Attributes:
+        constraint: one of `CONSTRAINTS`, what may be produced and what training scores: `none`: every token, as published
+            checkpoints do; `alphabet`: tokens that a target of this task can hold; `grammar`: trained as `alphabet`, and
+            decoded along the target's template, each slot valid by construction (`mammal.tasks.grammar`).
     """
 
     max_new_tokens: int = 128
@@ -70,7 +73,23 @@ class DecodingConfig:
     temperature: float = 1.0
     top_k: int = 0
     top_p: float = 1.0
-    restricted: bool = True
+    constraint: str = "grammar"
+
+
+@dataclass
+class ConditionsConfig:
+    """What steers generation: columns of the input that may be withheld (`mammal.tasks.conditions`).
+
+    Attributes:
+        columns: numbers and sequences of the input.
+        of: column of the molecule whose properties those numbers are that are called like one.
+        drop, drop_all: chance that training withholds each of them, and all at once.
+    """
+
+    columns: list[str] = field(default_factory=list)
+    of: str | None = None
+    drop: float = 0.0
+    drop_all: float = 0.0
 
 
 @dataclass
@@ -106,8 +125,9 @@ class TaskConfig:
             number for each label, or a mapping from target columns to any of these.
         chain: regression in mode decoder with several numbers: each is fed to the decoder before the next is read (a
             regressor chain); else none leans on another.
-        scale, loss: regression.  unit: of its numbers; or a mapping from target columns to their units.
-        censored: regression: what a cell such as `>10` means to the loss: `one_sided` (a prediction above 10 is right),
+        scale, loss: of numbers.  unit: of its numbers; or a mapping from target columns to their units.
+        number_weight: generation: what the mean loss of a target's numbers counts beside that of its tokens.
+        censored: what a cell such as `>10` means to the loss: `one_sided` (a prediction above 10 is right),
             `exact` (10), `refuse` (the row is set aside).
         standardise: `off`, `check` (RDKit must parse it) or `canonical` (RDKit's canonical SMILES), for `molecules`.
         molecules: columns that hold SMILES; default: those that the template writes in the SMILES alphabet.
@@ -117,6 +137,7 @@ class TaskConfig:
         view: what is shown outside training: one view, or a mapping from columns to views; default: the first that a
             row has a value for.
         view_seed: of the draws.
+        conditions: columns of the input that a row may do without, and that steer generation.
         esm2: the ESM-2 model of `{column:esm2}` slots; default: the smallest, esm2_t6_8M_UR50D.
         on_unknown: what an unknown character does: `raise` sets the row aside, `warn` encodes `<UNK>`.
         too_long: what a text longer than its entity's limit or `max_len` does: `cut` reads its beginning, as published
@@ -139,6 +160,7 @@ class TaskConfig:
     scale: ScaleConfig = field(default_factory=ScaleConfig)
     unit: Any = None
     loss: str = "mse"
+    number_weight: float = 1.0
     censored: str = "one_sided"
     standardise: str = "canonical"
     molecules: list[str] | None = None
@@ -147,6 +169,7 @@ class TaskConfig:
     views: dict[str, Any] = field(default_factory=dict)
     view: Any = None
     view_seed: int = 0
+    conditions: ConditionsConfig = field(default_factory=ConditionsConfig)
     esm2: str | None = None
     on_unknown: str = "raise"
     too_long: str = "cut"
@@ -236,6 +259,7 @@ def check_values(config: TaskConfig, *, where: str | None = None) -> None:
         ("too_long", config.too_long, TOO_LONG),
         ("data.leakage", config.data.leakage, LEAKAGE),
         ("censored", config.censored, CENSORED),
+        ("generation.constraint", config.generation.constraint, CONSTRAINTS),
     ):
         if value not in valid:
             raise TaskError(f"{path} is {value!r}", where=where, hint=did_you_mean(str(value), valid, noun=path))
@@ -255,6 +279,8 @@ def check_values(config: TaskConfig, *, where: str | None = None) -> None:
         raise TaskError("chain feeds numbers to the decoder before the next is read", where=where, hint=hint)
     if not (config.unit is None or isinstance(config.unit, str | dict)):
         raise TaskError(f"unit is {config.unit!r}", where=where, hint="text, or a mapping from target columns to text")
+    if not 0 <= config.number_weight < inf:
+        raise TaskError(f"number_weight must be 0 or more, not {config.number_weight}", where=where)
     if config.scale.std is not None and config.scale.std <= 0:
         raise TaskError(f"scale.std must be positive, not {config.scale.std}", where=where)
     check_views(config.views, config.view, where)

@@ -47,20 +47,22 @@ class GenerationTask(Task):
     def __init__(self, config: TaskConfig, tokenizer: Tokenizer):
         super().__init__(config, tokenizer)
         self.spoken = TargetNumbers(config, self.template)
-        self.ranks = max((metric_named(name).ranks for name in config.metrics), default=1)
-        if self.ranks > max(1, config.generation.num_beams):
-            what = (
-                f"its metrics look at {self.ranks} answers, and generation.num_beams is {config.generation.num_beams}"
-            )
-            raise TaskError(what, where=f"task {config.name}", hint=f"num_beams: {self.ranks}, or other metrics")
+        wanted, beams = max((metric_named(name).ranks for name in config.metrics), default=1), config.generation.num_beams
+        if wanted > max(1, beams):
+            what = f"its metrics look at {wanted} answers, and generation.num_beams is {beams}"
+            raise TaskError(what, where=f"task {config.name}", hint=f"num_beams: {wanted}, or other metrics")
+        # Every beam, for several may spell the same molecule, which then counts as one answer.
+        self.ranks = beams if wanted > 1 else 1
 
     @property
     def wants(self) -> tuple[str, ...]:
         return ("logits", "values") if self.number_targets else ("logits",)
 
-    def render(self, row: Row, *, target: bool = False, drawn_for: object | None = None) -> Prompt:
+    def render(
+        self, row: Row, *, target: bool = False, drawn_for: object | None = None, withheld: bool = False
+    ) -> Prompt:
         """As for every task; marked stretches of the input (`mammal.tasks.infilling`) become sentinels."""
-        return hide(super().render(row, target=target, drawn_for=drawn_for))
+        return hide(super().render(row, target=target, drawn_for=drawn_for, withheld=withheld))
 
     def prepare_target(self, row: Row) -> dict[str, str]:
         texts = {column: self._text(row, column) for column in self.target_columns if column not in self.number_targets}
@@ -68,8 +70,8 @@ class GenerationTask(Task):
 
     @cached_property
     def candidates_V(self) -> np.ndarray | None:
-        """Tokens of the target's alphabets, its tags and `<EOS>`; None where `generation.restricted` is off."""
-        if not self.config.generation.restricted:
+        """Tokens of the target's alphabets, its tags and `<EOS>`; None where `generation.constraint` is none."""
+        if self.config.generation.constraint == "none":
             return None
         kinds = {slot.kind for slot in self.template.slots if slot.part == "target"}
         tags = {EOS, *(tag.text for tag in find_tags(self._sample_target) if tag.text in self.tokenizer.specials)}
@@ -214,16 +216,16 @@ class GenerationTask(Task):
 
     def _chunks(self, ids: Sequence[int]) -> list[str]:
         """Runs of regular tokens; every special token that is no digit ends a run."""
-        chunks = [""]
-        for token_id in ids:
-            token = self.tokenizer.token(int(token_id))
+        chunks = [b""]  # bytes, as a character of text may lie in several tokens
+        for token_id in map(int, ids):
+            token = self.tokenizer.token(token_id)
             if token in DIGITS:
-                chunks[-1] += DIGITS[token]
+                chunks[-1] += DIGITS[token].encode()
             elif token in self.tokenizer.specials:
-                chunks.append("")
+                chunks.append(b"")
             else:
-                chunks[-1] += token
-        return chunks
+                chunks[-1] += self.tokenizer.token_bytes(token_id)
+        return [chunk.decode(errors="replace") for chunk in chunks]
 
     @cached_property
     def _sample_target(self) -> str:

@@ -116,18 +116,7 @@ class RegressionTask(Task):
         self.conformal = {c: ConformalInterval.from_state(i) for c, i in state.get("conformal", {}).items()}
 
     def answers(self, predictions: Sequence[Prediction], rows: Sequence[Row]) -> dict[str, Answers]:
-        (truth_NK, bounds_NK), found = self.measured.table(rows), {}
-        for k, column in enumerate(self.target_columns):
-            said = [None if p.error else p.for_target(column).value for p in predictions]
-            known = [i for i, value in enumerate(said) if value is not None and not np.isnan(truth_NK[i, k])]
-            kept = [i for i in known if bounds_NK[i, k] == EXACT]
-            found[column] = Answers(
-                truth_NK[kept, k],
-                np.array([said[i] for i in kept], dtype=np.float64),
-                rows_N=np.array(kept, dtype=np.int64),
-                censored=len(known) - len(kept),
-            )
-        return found
+        return self.measured.answers(predictions, rows)
 
     def truths(self, rows: Sequence[Row]) -> np.ndarray:
         """The rows' numbers in the file's unit, float64 [N, K]; NaN where a cell is empty or holds no number.
