@@ -2,6 +2,7 @@
 
     melting_point   smiles iupac name cas tm      Open Notebook melting points (Bradley, Lang, Williams 2014), K
     boiling_point   smiles iupac name cas tb      Yaws' table, K
+    phase_changes   smiles iupac name cas tm tb   both: every compound of either, the other's cell empty
     iarc            smiles iupac name cas group   IARC evaluation: 1, 2A, 2B, 3 or 4
     molecules       smiles iupac name cas         every compound with a structure (PubChem)
     names           smiles iupac name cas         those with a systematic name too, each name and structure once
@@ -31,7 +32,7 @@ PROPERTIES = {
     "boiling_point": ("Phase Change/Yaws Boiling Points.tsv", "Tb", "tb"),
     "iarc": ("Safety/IARC Carcinogen Database.tsv", "group", "group"),
 }
-MOLECULES, NAMES = "molecules", "names"
+PHASE_CHANGES, MOLECULES, NAMES = "phase_changes", "molecules", "names"
 IDENTIFIERS = (
     "Identifiers/chemical identifiers pubchem small.tsv",
     "Identifiers/chemical identifiers pubchem large.tsv",
@@ -44,24 +45,35 @@ _CAS, _SMILES, _IUPAC, _NAME, _FIELDS = 1, 4, 7, 8, 9
 
 def load(data: DataConfig, root: Path | None) -> pd.DataFrame:
     """One of the tables above."""
-    names = [*PROPERTIES, MOLECULES, NAMES]
+    names = [*PROPERTIES, PHASE_CHANGES, MOLECULES, NAMES]
     if data.name not in names:
         raise TaskError(f"chemicals has no table {data.name!r}", hint=did_you_mean(str(data.name), names, noun="table"))
-    read = {MOLECULES: _identifiers, NAMES: _named}.get(data.name)
+    read = {PHASE_CHANGES: _phase_changes, MOLECULES: _identifiers, NAMES: _named}.get(data.name)
     found = _property(data.name) if read is None else read()
     return found if data.limit is None else found.head(data.limit)
 
 
 def _property(name: str) -> pd.DataFrame:
+    joined = _identifiers().merge(_measured(name), on="cas")
+    if name == "iarc":
+        joined["group"] = joined["group"].map(IARC_GROUPS)
+    return joined
+
+
+def _measured(name: str) -> pd.DataFrame:
+    """`cas` and the property, of every compound that has one."""
     import pandas as pd
 
     path, column, ours = PROPERTIES[name]
     table = pd.read_csv(_folder() / path, sep="\t", dtype=str, keep_default_na=False)
     table = table[table[column] != ""].assign(cas=table["CAS"].str.replace("-", ""))
-    joined = _identifiers().merge(table[["cas", column]], on="cas").rename(columns={column: ours})
-    if name == "iarc":
-        joined["group"] = joined["group"].map(IARC_GROUPS)
-    return joined
+    return table[["cas", column]].rename(columns={column: ours})
+
+
+def _phase_changes() -> pd.DataFrame:
+    """Melting and boiling points side by side; empty where one was not measured."""
+    both = _measured("melting_point").merge(_measured("boiling_point"), on="cas", how="outer")
+    return _identifiers().merge(both.fillna(""), on="cas")
 
 
 def _named() -> pd.DataFrame:
