@@ -24,6 +24,7 @@ LOSSES = ("mse", "mae", "rmse")
 UNKNOWNS = ("raise", "warn")
 TOO_LONG = ("cut", "refuse")
 CENSORED = ("one_sided", "exact", "refuse")
+CONSTRAINTS = ("none", "alphabet", "grammar")
 CLASS_WEIGHTS = ("none", "balanced")
 FEATURES = tuple(name for name, kind in VALUE_SLOTS.items() if kind == "feature")
 
@@ -142,6 +143,8 @@ class TaskConfig:
         on_unknown: what an unknown character does: `raise` sets the row aside, `warn` encodes `<UNK>`.
         too_long: what a text longer than its entity's limit or `max_len` does: `cut` reads its beginning, as published
             prompts do; `refuse` sets the row aside, where half a text would teach or answer something else.
+        infill: generation: rows hide stretches of their sequences for the answer to fill (`mammal.tasks.infilling`), as
+            those of denoising may; the whole text is then given, too.
         checkpoint: id of a published checkpoint that reads this prompt.
         example: a row to show and to test with.
     """
@@ -174,6 +177,7 @@ class TaskConfig:
     on_unknown: str = "raise"
     too_long: str = "cut"
     generation: DecodingConfig = field(default_factory=DecodingConfig)
+    infill: bool = False
     denoising: DenoisingConfig = field(default_factory=DenoisingConfig)
     metrics: list[str] = field(default_factory=list)
     published: PublishedConfig = field(default_factory=PublishedConfig)

@@ -39,7 +39,7 @@ class DenoisingTask(GenerationTask):
 
     @cached_property
     def candidates_V(self) -> np.ndarray | None:
-        if not self.config.generation.restricted:
+        if self.config.generation.constraint == "none":
             return None
         ways: list[dict[str, str]] = [{c: v.written_as} for c, slot in self.views.items() for v in slot.views]
         wires = [self.template.render(self._one_letter_values, target=False, written=w).input for w in ways or [{}]]

@@ -8,7 +8,8 @@ Shapes: N rows, T target tokens, V scored tokens.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cached_property
+from dataclasses import replace
+from functools import cached_property, partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -20,11 +21,13 @@ from mammal.tasks.batch import Batch, ModelOutput
 from mammal.tasks.cells import Row, cell, is_missing
 from mammal.tasks.errors import DataError, TaskError
 from mammal.tasks.example import Example, Target
-from mammal.tasks.infilling import hide
+from mammal.tasks.infilling import SENTINEL
+from mammal.tasks.kinds.filling import Filling
 from mammal.tasks.kinds.numbers import TargetNumbers
 from mammal.tasks.losses import token_loss, value_loss
 from mammal.tasks.metrics import metric_named
 from mammal.tasks.prediction import Prediction
+from mammal.tasks.properties import PROPERTIES
 from mammal.tasks.schema import TaskConfig
 from mammal.tasks.task import Task
 from mammal.tokenization.encoding import Encoding
@@ -34,7 +37,6 @@ if TYPE_CHECKING:
     from mammal.tokenization.tokenizer import Tokenizer
 
 EOS = "<EOS>"
-SENTINEL = "<SENTINEL_ID_"
 DIGITS = {f"<{character}>": character for character in "0123456789.+-"}
 """Special tokens that stand for a character of the answer."""
 
@@ -47,7 +49,10 @@ class GenerationTask(Task):
     def __init__(self, config: TaskConfig, tokenizer: Tokenizer):
         super().__init__(config, tokenizer)
         self.spoken = TargetNumbers(config, self.template)
-        wanted, beams = max((metric_named(name).ranks for name in config.metrics), default=1), config.generation.num_beams
+        self.filling = Filling(config, self.template, tokenizer)
+        self.columns = list(dict.fromkeys([*self.columns, *self.filling.places.values()]))
+        wanted = max((metric_named(name).ranks for name in config.metrics), default=1)
+        beams = config.generation.num_beams
         if wanted > max(1, beams):
             what = f"its metrics look at {wanted} answers, and generation.num_beams is {beams}"
             raise TaskError(what, where=f"task {config.name}", hint=f"num_beams: {wanted}, or other metrics")
@@ -61,8 +66,8 @@ class GenerationTask(Task):
     def render(
         self, row: Row, *, target: bool = False, drawn_for: object | None = None, withheld: bool = False
     ) -> Prompt:
-        """As for every task; marked stretches of the input (`mammal.tasks.infilling`) become sentinels."""
-        return hide(super().render(row, target=target, drawn_for=drawn_for, withheld=withheld))
+        """As for every task; hidden stretches of the input (`mammal.tasks.infilling`) become sentinels."""
+        return self.filling.hide(super().render(row, target=target, drawn_for=drawn_for, withheld=withheld))
 
     def prepare_target(self, row: Row) -> dict[str, str]:
         texts = {column: self._text(row, column) for column in self.target_columns if column not in self.number_targets}
@@ -138,6 +143,23 @@ class GenerationTask(Task):
         said |= {column: Prediction(row_id, value=value_of.get(column), score=score) for column in self.number_targets}
         return Prediction(row_id, text="".join(chunks), score=score, by_target=said)
 
+    def fill_in(self, said: Prediction, ids: Sequence[int], row: Row) -> Prediction:
+        """The prediction that `ids` made, with the whole texts that come of it; the row hides stretches.
+
+        Where the task has no target column, its text is what was generated for the stretches, apart by `;`.
+        """
+        prompt = self.render(row)
+        asked = self.filling.sentinels(prompt)
+        parts = self._parts(ids, {name: name for name in asked})
+        fill_of = {name: "".join(self._chunks(ids[part])) for name, part in parts.items()}
+        text = said.text if self.target_columns else ";".join(fill_of.get(name, "") for name in asked)
+        return replace(said, text=text, whole=self.filling.whole(prompt, fill_of, partial(self._text, row)))
+
+    def _text(self, row: Row, column: str) -> str:
+        """A cell that hides stretches is written as it stands: what is left of a molecule can't be standardised."""
+        hiding = self.filling.text(row, column, self.aliases)
+        return super()._text(row, column) if hiding is None else hiding
+
     @cached_property
     def _sentinels(self) -> dict[str, str] | None:
         """Sentinel -> the target column behind it; None where some column has none of its own."""
@@ -200,7 +222,16 @@ class GenerationTask(Task):
             rows_N=np.array(numbers, dtype=np.int64),
             ranked_N=_ranked([predictions[n] for n in numbers], column),
             asked_N=self._asked([rows[n] for n in numbers]),
+            conditions=self._asked_properties(column, [rows[n] for n in numbers]),
         )
+
+    def _asked_properties(self, column: str, rows: Sequence[Row]) -> dict[str, np.ndarray] | None:
+        """Property -> what each row asks of the molecule, NaN where it does not; None where no row could ask."""
+        names = [name for name in self.steering.numbers if name in PROPERTIES]
+        if column not in self.molecules or not names:
+            return None
+        asked = [self.steering.asked(row) for row in rows]
+        return {name: np.array([row.get(name, np.nan) for row in asked], dtype=np.float64) for name in names}
 
     def _asked(self, rows: Sequence[Row]) -> np.ndarray | None:
         """SMILES of the one molecule that prompts read, None in rows where it can't be read; None without such."""

@@ -50,7 +50,7 @@ def test_the_head_is_kept_to_tokens_the_target_can_hold(naming: Task):
 
 
 def test_scoring_every_token_can_be_asked_for(make: Make):
-    task = make("generation", "{s:smiles}", "{t:smiles}", generation={"restricted": False})
+    task = make("generation", "{s:smiles}", "{t:smiles}", generation={"constraint": "none"})
     assert task.candidates_V is None
 
 
