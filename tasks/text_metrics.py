@@ -8,6 +8,7 @@ Shapes: N rows that have both truth and answer.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -29,19 +30,34 @@ def molecule_match(a: Answers) -> np.ndarray:
     return _each([same_molecule(truth, said) for truth, said in zip(a.truth_N, a.answer_N, strict=True)])
 
 
+def main_molecule_match(a: Answers) -> np.ndarray:
+    """1 where the largest molecule of the answer is that of the truth, by heavy atoms: the main product of a reaction,
+    whatever salts stand beside it."""
+    from mammal.tasks.reactions.sets import main_molecule
+
+    pairs = zip(a.truth_N, a.answer_N, strict=True)
+    return _each([same_molecule(main_molecule(truth), main_molecule(said)) for truth, said in pairs])
+
+
 def top5_exact_match(a: Answers) -> np.ndarray:
-    """1 where the truth is among the first five answers; NaN where one answer alone was asked for."""
-    if a.ranked_N is None:
-        return np.full(len(a), np.nan)
-    return _each([truth in said[:RANKS] for truth, said in zip(a.truth_N, a.ranked_N, strict=True)])
-
-
-def top5_molecule_match(a: Answers) -> np.ndarray:
-    """1 where the truth's molecule is among the first five answers; NaN where one answer alone was asked for."""
+    """1 where the truth is among the first five different answers; NaN where one answer alone was asked for."""
     if a.ranked_N is None:
         return np.full(len(a), np.nan)
     rows = zip(a.truth_N, a.ranked_N, strict=True)
-    return _each([any(same_molecule(truth, text) for text in said[:RANKS]) for truth, said in rows])
+    return _each([truth in list(dict.fromkeys(said))[:RANKS] for truth, said in rows])
+
+
+def top5_molecule_match(a: Answers) -> np.ndarray:
+    """1 where the truth's molecule is among the first five different answers; NaN where one answer alone was asked for.
+
+    Answers that spell the same molecule count as one, in the place of the first. What spells none keeps its place.
+    """
+    if a.ranked_N is None:
+        return np.full(len(a), np.nan)
+    rows = zip(a.truth_N, a.ranked_N, strict=True)
+    return _each(
+        [any(same_molecule(truth, text) for text in different_molecules(said)[:RANKS]) for truth, said in rows]
+    )
 
 
 def validity(a: Answers) -> np.ndarray:
@@ -78,6 +94,16 @@ def same_molecule(one: str, other: str) -> bool:
 
     canonical = canonical_or_none(one)
     return canonical is not None and canonical == canonical_or_none(other)
+
+
+def different_molecules(texts: Sequence[str]) -> list[str]:
+    """The texts without those that spell the molecule of an earlier one (or, of text that spells none, repeat it)."""
+    from mammal.tasks.chemistry import canonical_or_none
+
+    first: dict[str, str] = {}
+    for text in texts:
+        first.setdefault(canonical_or_none(text) or text, text)
+    return list(first.values())
 
 
 def _similarity(a: Answers, how: str) -> np.ndarray:
