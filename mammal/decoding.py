@@ -8,7 +8,6 @@ Shapes: B encoder rows, C sequences of each, D = B * C, V allowed ids.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,103 +15,111 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mammal.draws import Draw
 from mammal.errors import ConfigError
-from mammal.model.beam import beam_search
+from mammal.generation_config import GenerationConfig
+from mammal.model.beam import BeamRules, beam_search
+from mammal.model.drawing import Sampling
 from mammal.model.head import TokenHead
 from mammal.model.model import MammalModel
-from mammal.model.search import Limits, Sampling, Sequences, search
+from mammal.model.search import Sequences, search
+from mammal.model.steps import Limits, Steps
 from mammal.tasks.batch import IGNORE, Batch
+from mammal.tasks.grammar.grammar import Grammar
+
+__all__ = ["Generated", "GenerationConfig", "generate", "sequence_log_likelihood"]
 
 _READS_AT_ONCE = 256
 
 
 @dataclass(frozen=True)
-class GenerationConfig:
-    """How to generate.
-
-    Attributes:
-        max_new_tokens: most tokens of a sequence, `<EOS>` included.
-        num_beams: 1 for greedy or sampling, more for beam search.
-        do_sample: draw each token instead of taking the best.
-        temperature, top_k, top_p: of the draws: applied in this order, as in `transformers`.
-        num_return_sequences: sequences of each row; at most `num_beams` in beam search, 1 in greedy.
-        early_stopping: beam search: stop a row as soon as `num_beams` sequences are done.
-        length_penalty: beam search: scores are divided by length to this power.
-        allowed_ids: ids that may be produced (put `<EOS>` among them); None: the whole vocabulary.
-        seed: of the draws.
-        scalar_id: id of `<SCALAR>`, for models whose decoder has a scalar head: each one produced gets a value.
-    """
-
-    max_new_tokens: int = 20
-    num_beams: int = 1
-    do_sample: bool = False
-    temperature: float = 1.0
-    top_k: int | None = None
-    top_p: float | None = None
-    num_return_sequences: int = 1
-    early_stopping: bool = False
-    length_penalty: float = 1.0
-    allowed_ids: Sequence[int] | np.ndarray | Tensor | None = None
-    seed: int = 0
-    scalar_id: int | None = None
-
-    def __post_init__(self) -> None:
-        for problem, wrong in {
-            "max_new_tokens must be at least 1": self.max_new_tokens < 1,
-            "num_beams must be at least 1": self.num_beams < 1,
-            "num_return_sequences must be at least 1": self.num_return_sequences < 1,
-            "temperature must be above 0": not self.temperature > 0,
-            "top_k must be at least 1": self.top_k is not None and self.top_k < 1,
-            "top_p must lie in (0, 1]": self.top_p is not None and not 0 < self.top_p <= 1,
-            "sampling and beam search exclude each other": self.do_sample and self.num_beams > 1,
-            "num_return_sequences can't exceed num_beams": 1 < self.num_beams < self.num_return_sequences,
-            "greedy generation gives one sequence a row; set do_sample or num_beams": (
-                self.num_return_sequences > 1 and self.num_beams == 1 and not self.do_sample
-            ),
-            "no id is allowed": self.allowed_ids is not None and len(self.allowed_ids) == 0,
-        }.items():
-            if wrong:
-                raise ConfigError(problem)
-
-
-@dataclass(frozen=True)
 class Generated:
-    """What was generated, row by row, return by return.
+    """What was generated, row by row, return by return; the best first where sequences are ranked.
 
     Attributes:
-        ids_list: int64 ids without the start token, `<EOS>` included where it was reached.
-        scores: greedy and sampling: log-likelihood of the ids under the model (over the allowed ids, at temperature 1);
-            beam search: the same divided by length ** length_penalty.
+        ids_list: int64 ids without the start token, `<EOS>` included where it was reached. A row has fewer sequences
+            than were asked for where beam search found that no more exist.
+        scores: what sequences are ranked by: greedy and sampling the log-likelihood, beam search the same divided by
+            length ** length_penalty.
+        log_likelihoods: of the ids (natural logarithm, summed) at temperature 1, over the allowed ids, or over those of
+            the grammar: what a grammar rules out at a step still has its share, so a token that it forces costs what
+            the model thinks of it, and the number is that of the same text without a grammar. With guidance: under the
+            guided distribution.
         values_list: float32 values of the ids, NaN where an id carries none; None for models without a decoder scalar
             head.
     """
 
     ids_list: list[list[np.ndarray]]
     scores: list[list[float]]
+    log_likelihoods: list[list[float]]
     values_list: list[list[np.ndarray]] | None = None
 
 
 @torch.inference_mode()
-def generate(model: MammalModel, batch: Batch, config: GenerationConfig | None = None) -> Generated:
+def generate(
+    model: MammalModel,
+    batch: Batch,
+    config: GenerationConfig | None = None,
+    *,
+    grammar: Grammar | None = None,
+    without: Batch | None = None,
+    draws: Sequence[Draw] | None = None,
+) -> Generated:
     """Generates for every encoder row of a batch; its decoder fields are not read.
 
+    Args:
+        grammar: says which ids may follow which; takes the place of `config.allowed_ids`.
+        without: the same rows without their conditions; needed, and read, where `config.guidance` is not 1.
+        draws: names the random numbers of each sequence, D of them; default: by `config.seed`, the row's id (its place
+            where it has none) and the number of the copy.
+
     Raises:
-        ConfigError: an allowed id lies outside the vocabulary.
+        ConfigError: an allowed id lies outside the vocabulary; `max_new_tokens` is too few for the grammar; there is
+            nothing to guide away from.
     """
     config = config or GenerationConfig()
-    memory = model.encode(batch)
-    head = TokenHead(model, _allowed(model, config.allowed_ids))
-    limits = Limits(config.max_new_tokens, model.config.eos_token_id, model.config.pad_token_id, config.scalar_id)
+    steps = _steps(model, batch, config, grammar, without)
     if config.num_beams > 1:
-        found = beam_search(model, memory, head, limits, config.num_beams, config.early_stopping, config.length_penalty)
+        rules = BeamRules(
+            config.num_beam_groups, config.diversity_penalty, config.early_stopping, config.length_penalty
+        )
+        found = beam_search(steps, rules)
     else:
-        copies = config.num_return_sequences
-        sampling = None
-        if config.do_sample:
-            uniforms_DT = _uniforms(batch, copies, config)
-            sampling = Sampling(uniforms_DT.to(model.device), config.temperature, config.top_k, config.top_p)
-        found = search(model, memory, head, limits, copies, sampling)
-    return _collect(found, config.num_return_sequences, model, limits)
+        found = search(steps, _sampling(model, batch, config, draws) if config.do_sample else None)
+    return _collect(found, config.num_return_sequences, model, steps.limits)
+
+
+def _steps(
+    model: MammalModel, batch: Batch, config: GenerationConfig, grammar: Grammar | None, without: Batch | None
+) -> Steps:
+    if grammar is not None and config.max_new_tokens < grammar.least_new_tokens:
+        what = f"max_new_tokens is {config.max_new_tokens}, but a whole sequence has at least"
+        raise ConfigError(f"{what} {grammar.least_new_tokens} tokens, <EOS> included")
+    memories = [model.encode(batch)]
+    if config.guidance != 1:
+        if without is None:
+            raise ConfigError("guidance needs the same rows without their conditions")
+        memories.append(model.encode(without))
+    limits = Limits(
+        config.max_new_tokens,
+        model.config.eos_token_id,
+        model.config.pad_token_id,
+        config.scalar_id,
+        config.min_new_tokens,
+        tuple(config.stop_ids),
+    )
+    head = TokenHead(model, _allowed(model, config.allowed_ids if grammar is None else grammar.ids_V))
+    copies = config.num_beams if config.num_beams > 1 else config.num_return_sequences
+    return Steps(model, memories, head, limits, copies, guidance=config.guidance, grammar=grammar)
+
+
+def _sampling(model: MammalModel, batch: Batch, config: GenerationConfig, draws: Sequence[Draw] | None) -> Sampling:
+    if draws is None:
+        names = batch.row_ids or range(len(batch))
+        draws = [Draw(config.seed, name, copy) for name in names for copy in range(config.num_return_sequences)]
+    assert len(draws) == len(batch) * config.num_return_sequences, "one draw for each sequence"
+    uniforms_DT = torch.from_numpy(np.stack([draw.uniforms(config.max_new_tokens) for draw in draws]))
+    return Sampling(uniforms_DT.to(model.device), config.temperature, config.top_k, config.top_p, config.min_p)
 
 
 @torch.inference_mode()
@@ -163,34 +170,21 @@ def _allowed(model: MammalModel, ids: Sequence[int] | np.ndarray | Tensor | None
     return allowed_V
 
 
-def _uniforms(batch: Batch, copies: int, config: GenerationConfig) -> Tensor:
-    """float64 [D, max_new_tokens] draws from [0, 1), the same for the same seed, row name and copy."""
-    names = batch.row_ids or range(len(batch))
-    rows = []
-    for name in names:
-        for copy in range(copies):
-            digest = hashlib.blake2b(f"{config.seed}/{copy}/{name}".encode(), digest_size=16).digest()
-            generator = np.random.Generator(np.random.Philox(key=int.from_bytes(digest, "little")))
-            rows.append(generator.random(config.max_new_tokens))
-    return torch.from_numpy(np.stack(rows))
-
-
 def _collect(found: Sequences, returns: int, model: MammalModel, limits: Limits) -> Generated:
-    ids_BCT = found.ids_BCT[:, :returns].cpu().numpy()
-    lengths = [[_length(ids_T, limits.eos_id) for ids_T in row] for row in ids_BCT]
+    ids_BCT = found.ids_BCT[:, :returns]
+    ended_BCT = limits.ends(ids_BCT).cpu().numpy()
+    kept = [np.flatnonzero(found_C) for found_C in found.found_BC[:, :returns].cpu().numpy()]
+    lengths_BC = np.where(ended_BCT.any(axis=2), ended_BCT.argmax(axis=2) + 1, ended_BCT.shape[2])
     values = None
     if limits.scalar_id is not None and model.decoder_scalars_head is not None:
-        values = _cut(found.values_BCT[:, :returns].cpu().numpy(), lengths)
-    return Generated(_cut(ids_BCT, lengths), found.scores_BC[:, :returns].tolist(), values)
+        values = _cut(found.values_BCT.cpu().numpy(), lengths_BC, kept)
+    scores, likelihoods = (
+        [row[places].tolist() for row, places in zip(numbers_BC.cpu().numpy(), kept, strict=True)]
+        for numbers_BC in (found.scores_BC, found.likelihoods_BC)
+    )
+    return Generated(_cut(ids_BCT.cpu().numpy(), lengths_BC, kept), scores, likelihoods, values)
 
 
-def _cut(array_BCT: np.ndarray, lengths: list[list[int]]) -> list[list[np.ndarray]]:
-    return [
-        [sequence_T[:length] for sequence_T, length in zip(row, row_lengths, strict=True)]
-        for row, row_lengths in zip(array_BCT, lengths, strict=True)
-    ]
-
-
-def _length(ids_T: np.ndarray, eos_id: int) -> int:
-    ends = np.flatnonzero(ids_T == eos_id)
-    return int(ends[0]) + 1 if len(ends) else len(ids_T)
+def _cut(array_BCT: np.ndarray, lengths_BC: np.ndarray, kept: list[np.ndarray]) -> list[list[np.ndarray]]:
+    """The kept sequences of each row, each up to its end."""
+    return [[array_BCT[row, i, : lengths_BC[row, i]] for i in places] for row, places in enumerate(kept)]

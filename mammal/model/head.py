@@ -22,6 +22,7 @@ class TokenHead:
 
     def __init__(self, model: MammalModel, allowed_V: Tensor | None):
         self.t5, self.allowed_V = model.t5_model, allowed_V
+        self.columns = model.config.vocab_size if allowed_V is None else len(allowed_V)
         if allowed_V is not None:
             with torch.inference_mode(False), torch.no_grad():
                 self._slice = Linear(model.config.d_model, len(allowed_V), bias=False)
@@ -36,6 +37,13 @@ class TokenHead:
             logits_DV = self._product(self.t5.head_input(states_DW), self._slice)[0]
         return torch.log_softmax(logits_DV.float(), dim=-1)
 
-    def ids(self, places: Tensor) -> Tensor:
+    def ids(self, columns: Tensor) -> Tensor:
         """The ids of columns of the scores."""
-        return places if self.allowed_V is None else self.allowed_V[places]
+        return columns if self.allowed_V is None else self.allowed_V[columns]
+
+    def column(self, token_id: int) -> int:
+        """The column of an id; -1 for one that is not allowed."""
+        if self.allowed_V is None:
+            return token_id
+        found = (self.allowed_V == token_id).nonzero()
+        return int(found[0]) if len(found) else -1

@@ -1,10 +1,17 @@
-"""A bundle small enough to be made anew: random weights, our own tokenizer, three tasks."""
+"""Models and bundles small enough to be made anew, with random weights."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from mammal.model.model import MammalModel
+    from mammal.tasks.batch import Batch
 
 
 @pytest.fixture(scope="session")
@@ -56,3 +63,42 @@ def dna_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     task = build_task(load_task("dna_denoising"), tokenizer)
     return save_bundle(tmp_path_factory.mktemp("bundles") / "dna", MammalModel(config), tokenizer, [task])
+
+
+@pytest.fixture(scope="session")
+def lively_model() -> Callable[..., MammalModel]:
+    """Makes models of 40 tokens with random weights whose generations vary and end (5) now and then."""
+    import torch
+
+    from mammal.model.config import ModelConfig
+    from mammal.model.model import MammalModel
+
+    sizes = {"d_model": 24, "d_ff": 32, "d_kv": 8, "num_layers": 2, "num_decoder_layers": 2, "num_heads": 3}
+
+    def make(seed: int = 0, **changes: object) -> MammalModel:
+        torch.manual_seed(seed)
+        model = MammalModel(ModelConfig(vocab_size=40, **{**sizes, **changes})).eval()
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.normal_(0.0, 0.4)
+            for stack in (model.t5_model.encoder, model.t5_model.decoder):
+                stack.final_layer_norm.weight.fill_(1.5)
+        return model
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def prompts() -> Callable[..., Batch]:
+    """Makes batches of prompts of these lengths, for such models."""
+    import torch
+
+    from mammal.tasks.batch import Batch
+
+    def make(lengths: tuple[int, ...] = (7, 3, 5, 1), *, seed: int = 3, **changes: object) -> Batch:
+        generator = torch.Generator().manual_seed(seed)
+        ids = torch.randint(0, 40, (len(lengths), max(lengths)), generator=generator)
+        mask = torch.arange(max(lengths)) < torch.tensor(lengths).unsqueeze(1)
+        return replace(Batch("decoder", (), ids, mask, torch.zeros(len(lengths), 1, dtype=torch.long)), **changes)
+
+    return make

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -10,32 +11,14 @@ import torch
 
 from mammal.decoding import Generated, GenerationConfig, generate, sequence_log_likelihood
 from mammal.errors import ConfigError
-from mammal.model.config import ModelConfig
 from mammal.model.hf import to_transformers
 from mammal.model.model import MammalModel
 from mammal.tasks.batch import IGNORE, Batch
 
-SIZES = {"d_model": 24, "d_ff": 32, "d_kv": 8, "num_layers": 2, "num_decoder_layers": 2, "num_heads": 3}
 EOS, SCALAR = 5, 30
 
-
-def lively_model(seed: int = 0, **changes: object) -> MammalModel:
-    """Random weights whose generations vary and end now and then."""
-    torch.manual_seed(seed)
-    model = MammalModel(ModelConfig(vocab_size=40, **{**SIZES, **changes})).eval()
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.normal_(0.0, 0.4)
-        for stack in (model.t5_model.encoder, model.t5_model.decoder):
-            stack.final_layer_norm.weight.fill_(1.5)
-    return model
-
-
-def prompts(lengths: tuple[int, ...] = (7, 3, 5, 1), **changes: object) -> Batch:
-    generator = torch.Generator().manual_seed(3)
-    ids = torch.randint(0, 40, (len(lengths), max(lengths)), generator=generator)
-    mask = torch.arange(max(lengths)) < torch.tensor(lengths).unsqueeze(1)
-    return replace(Batch("decoder", (), ids, mask, torch.zeros(len(lengths), 1, dtype=torch.long)), **changes)
+MakeModel = Callable[..., MammalModel]
+MakeBatch = Callable[..., Batch]
 
 
 def part(batch: Batch, rows: list[int]) -> Batch:
@@ -58,7 +41,9 @@ def flat(generated: Generated) -> list[list[int]]:
         {"num_beams": 3, "length_penalty": -1.0},
     ],
 )
-def test_ids_and_scores_equal_transformers(options: dict, seed: int) -> None:
+def test_ids_and_scores_equal_transformers(
+    options: dict, seed: int, lively_model: MakeModel, prompts: MakeBatch
+) -> None:
     model = lively_model(seed, tie_word_embeddings=seed % 2 == 0)
     batch = prompts()
     ours = generate(model, batch, GenerationConfig(max_new_tokens=12, **options))
@@ -80,7 +65,7 @@ def test_ids_and_scores_equal_transformers(options: dict, seed: int) -> None:
         assert scores == pytest.approx(theirs.sequences_scores.tolist(), abs=1e-4)
 
 
-def test_generation_with_inputs_embeds_in_transformers() -> None:
+def test_generation_with_inputs_embeds_in_transformers(lively_model: MakeModel, prompts: MakeBatch) -> None:
     model, batch = lively_model(2, num_layers=1), prompts((4, 4))
     twin = to_transformers(model)
     embeds = model.t5_model.shared(batch.ids_BL).detach()
@@ -91,7 +76,7 @@ def test_generation_with_inputs_embeds_in_transformers() -> None:
 
 
 @pytest.mark.parametrize("beams", [1, 3])
-def test_rows_generate_alike_alone_and_together(beams: int) -> None:
+def test_rows_generate_alike_alone_and_together(beams: int, lively_model: MakeModel, prompts: MakeBatch) -> None:
     model, batch = lively_model(1), prompts()
     config = GenerationConfig(max_new_tokens=15, num_beams=beams)
     together = generate(model, batch, config)
@@ -102,13 +87,13 @@ def test_rows_generate_alike_alone_and_together(beams: int) -> None:
 
 
 @pytest.mark.parametrize("beams", [1, 4])
-def test_only_allowed_ids_are_produced(beams: int) -> None:
+def test_only_allowed_ids_are_produced(beams: int, lively_model: MakeModel, prompts: MakeBatch) -> None:
     allowed = np.array([31, 9, EOS, 22])
     generated = generate(lively_model(), prompts(), GenerationConfig(num_beams=beams, allowed_ids=allowed))
     assert {i for ids in flat(generated) for i in ids} <= set(allowed.tolist())
 
 
-def test_samples_follow_the_seed_and_the_row() -> None:
+def test_samples_follow_the_seed_and_the_row(lively_model: MakeModel, prompts: MakeBatch) -> None:
     model, batch = lively_model(), prompts(row_ids=("a", "b", "c", "d"))
     config = GenerationConfig(max_new_tokens=10, do_sample=True, num_return_sequences=3, seed=4)
     first = generate(model, batch, config)
@@ -120,7 +105,7 @@ def test_samples_follow_the_seed_and_the_row() -> None:
     assert len({tuple(ids.tolist()) for ids in first.ids_list[0]}) > 1
 
 
-def test_samples_have_the_model_s_frequencies() -> None:
+def test_samples_have_the_model_s_frequencies(lively_model: MakeModel, prompts: MakeBatch) -> None:
     model, batch = lively_model(), prompts((5,))
     config = GenerationConfig(max_new_tokens=1, do_sample=True, num_return_sequences=4000, allowed_ids=[7, 8, 9])
     generated = generate(model, batch, config)
@@ -131,14 +116,14 @@ def test_samples_have_the_model_s_frequencies() -> None:
 
 
 @pytest.mark.parametrize("options", [{"top_k": 1}, {"top_p": 1e-6}, {"temperature": 1e-4}])
-def test_narrow_sampling_is_greedy(options: dict) -> None:
+def test_narrow_sampling_is_greedy(options: dict, lively_model: MakeModel, prompts: MakeBatch) -> None:
     model, batch = lively_model(3), prompts()
     sampled = generate(model, batch, GenerationConfig(do_sample=True, **options))
     assert flat(sampled) == flat(generate(model, batch))
 
 
 @pytest.mark.parametrize("mode", ["greedy", "sampling"])
-def test_scores_are_the_likelihood_of_the_ids(mode: str) -> None:
+def test_scores_are_the_likelihood_of_the_ids(mode: str, lively_model: MakeModel, prompts: MakeBatch) -> None:
     model, batch = lively_model(), prompts()
     allowed = torch.arange(3, 20)
     config = GenerationConfig(max_new_tokens=8, do_sample=mode == "sampling", allowed_ids=allowed)
@@ -166,14 +151,16 @@ def with_targets(batch: Batch, targets: list[list[int]], candidates: torch.Tenso
     )
 
 
-def test_a_target_outside_the_candidates_is_refused() -> None:
+def test_a_target_outside_the_candidates_is_refused(lively_model: MakeModel, prompts: MakeBatch) -> None:
     batch = with_targets(prompts((3,)), [[7, 35]], torch.arange(3, 20))
     with pytest.raises(ConfigError, match="35"):
         sequence_log_likelihood(lively_model(), batch)
 
 
 @pytest.mark.parametrize("options", [{}, {"num_beams": 3}, {"do_sample": True, "num_return_sequences": 2}])
-def test_generated_scalars_carry_the_value_that_the_decoder_would_give(options: dict) -> None:
+def test_generated_scalars_carry_the_value_that_the_decoder_would_give(
+    options: dict, lively_model: MakeModel, prompts: MakeBatch
+) -> None:
     model = lively_model(decoder_scalars=True, support_input_scalars=True)
     batch = prompts((5, 2))
     config = GenerationConfig(max_new_tokens=6, allowed_ids=[SCALAR, 8, 9], scalar_id=SCALAR, **options)
@@ -213,6 +200,6 @@ def test_wrong_options_are_refused(options: dict, named: str) -> None:
         GenerationConfig(**options)
 
 
-def test_allowed_ids_outside_the_vocabulary_are_refused() -> None:
+def test_allowed_ids_outside_the_vocabulary_are_refused(lively_model: MakeModel, prompts: MakeBatch) -> None:
     with pytest.raises(ConfigError, match="39"):
         generate(lively_model(), prompts(), GenerationConfig(allowed_ids=[40]))

@@ -1,0 +1,52 @@
+"""Drawing tokens: how probabilities are shaped, and how one number of [0, 1) fixes what is drawn.
+
+Shapes: X sequences, D all sequences, T steps, V allowed ids.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How tokens are drawn: one number of [0, 1) for each sequence and step, and how probabilities are shaped first.
+
+    The temperature comes first, then `top_k`, `top_p` and `min_p` in this order, as in `transformers`.
+    """
+
+    uniforms_DT: Tensor
+    temperature: float = 1.0
+    top_k: int | None = None
+    top_p: float | None = None
+    min_p: float | None = None
+
+
+def draw(log_probs_XV: Tensor, uniforms_X: Tensor, sampling: Sampling) -> Tensor:
+    """Columns drawn by inverting the distribution function; a column at -inf is never drawn."""
+    scores_XV = log_probs_XV / sampling.temperature
+    if sampling.top_k is not None and sampling.top_k < scores_XV.shape[1]:
+        least_X1 = scores_XV.topk(sampling.top_k, dim=1).values[:, -1:]
+        scores_XV = scores_XV.masked_fill(scores_XV < least_X1, -torch.inf)
+    if sampling.top_p is not None and sampling.top_p < 1:
+        scores_XV = _nucleus(scores_XV, sampling.top_p)
+    if sampling.min_p is not None and sampling.min_p > 0:
+        least_X1 = scores_XV.amax(dim=1, keepdim=True) + math.log(sampling.min_p)
+        scores_XV = scores_XV.masked_fill(scores_XV < least_X1, -torch.inf)  # Nguyen et al. 2024
+    cumulated_XV = torch.softmax(scores_XV.double(), dim=1).cumsum(dim=1)
+    totals_X = cumulated_XV[:, -1]
+    below_X = torch.nextafter(totals_X, torch.zeros_like(totals_X))  # a product rounded up to the total has no column
+    thresholds_X = torch.minimum(uniforms_X * totals_X, below_X)
+    return torch.searchsorted(cumulated_XV, thresholds_X.unsqueeze(1), right=True).squeeze(1)
+
+
+def _nucleus(scores_XV: Tensor, top_p: float) -> Tensor:
+    """Drops the least likely columns, which together hold at most 1 - top_p (Holtzman et al. 2020); the best stays."""
+    ascending_XV, order_XV = scores_XV.sort(dim=1)
+    dropped_XV = torch.softmax(ascending_XV, dim=1).cumsum(dim=1) <= 1 - top_p
+    dropped_XV[:, -1] = False
+    return scores_XV.masked_fill(dropped_XV.scatter(1, order_XV, dropped_XV), -torch.inf)
