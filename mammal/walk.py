@@ -75,10 +75,12 @@ class TaskEncoder(Encoder):
 
     Attributes:
         target: also read what is to be predicted (for scoring).
+        absent: write no condition, as guidance compares with.
     """
 
     task: Any
     target: bool = False
+    absent: bool = False
 
     def key(self, row: Row) -> Hashable:
         aliases = self.task.aliases
@@ -88,7 +90,7 @@ class TaskEncoder(Encoder):
     def encode(self, rows: Sequence[Row], row_ids: Sequence[int]) -> Encoded:
         from mammal.tasks.batching import encode_rows
 
-        return encode_rows(self.task, rows, row_ids, target=self.target)
+        return encode_rows(self.task, rows, row_ids, target=self.target, withheld=self.absent)
 
     def collate(self, examples: Sequence[Example]) -> Batch:
         return self.task.collate(examples)

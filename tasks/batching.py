@@ -23,6 +23,7 @@ def encode_rows(
     target: bool = False,
     judged: bool = False,
     drawn: bool = False,
+    withheld: bool = False,
 ) -> tuple[list[Example], list[RowError]]:
     """Encode rows; each ends up either among the examples or among the errors, both in the order given.
 
@@ -31,12 +32,14 @@ def encode_rows(
         target: add what the loss needs, and leave out what it does not.
         judged: with `target`: keep all that `decode` reads (see `Task.encode`).
         drawn: show what this epoch of training draws for each row, by its id (`Task.show`).
+        withheld: write no condition (`mammal.tasks.conditions`).
     """
     ids = list(range(len(rows))) if row_ids is None else list(row_ids)
     rendered, errors = [], {}
     for position, (row, row_id) in enumerate(zip(rows, ids, strict=True)):
         try:
-            prompt = task.render_for_encoding(row, target=target, drawn_for=row_id if drawn else None)
+            drawn_for = row_id if drawn else None
+            prompt = task.render_for_encoding(row, target=target, drawn_for=drawn_for, withheld=withheld)
             rendered.append((position, (row_id, row, prompt)))
         except MammalError as error:
             errors[position] = str(error)

@@ -28,6 +28,8 @@ class PromptColumns:
         targets, molecules, sequences: columns that are to be predicted; that hold SMILES; residues or bases.
         views: of the slots that have a choice, by the column that the template names.
         renames: column -> what the file calls it, as `data.columns` says.
+        conditions: columns of the input that a row may do without. Numbers among them stand in no group: a row is not
+            known by what is asked of its answer.
         fallbacks: column -> another that is read where there is none of that name: the slot's own name of `smiles`.
     """
 
@@ -39,11 +41,13 @@ class PromptColumns:
     views: dict[str, SlotViews] = field(default_factory=dict)
     renames: dict[str, str] = field(default_factory=dict)
     fallbacks: dict[str, str] = field(default_factory=dict)
+    conditions: list[str] = field(default_factory=list)
 
     @property
     def inputs(self) -> list[str]:
         """Every column that the input may read."""
-        return list(dict.fromkeys(column for group in self.groups for column in group))
+        grouped = (column for group in self.groups for column in group)
+        return list(dict.fromkeys([*grouped, *self.conditions]))
 
     @property
     def identities(self) -> list[str]:
@@ -82,7 +86,7 @@ def prompt_columns(config: TaskConfig) -> PromptColumns:
     views = slot_views(config, template)
     targets = template.columns("target") if config.prompt.target is not None else []
     _check_hidden(views, targets, config.name)
-    groups, needed = _groups(template, views)
+    groups, needed = _groups(template, views, config.conditions.columns)
     molecules, sequences = _contents(template, views, config.molecules)
     named = {key for slot in views.values() if len(slot.ways) > 1 for key in (slot.column, *slot.keys)}
     renames = {column: name for column, name in config.data.columns.items() if column not in named}
@@ -95,19 +99,26 @@ def prompt_columns(config: TaskConfig) -> PromptColumns:
         sequences,
         views,
         renames,
+        conditions=list(config.conditions.columns),
         fallbacks={slot.identity: slot.column for slot in usual if slot.column not in slot.sources.values()},
     )
 
 
-def _groups(template: Template, views: dict[str, SlotViews]) -> tuple[list[tuple[str, ...]], list[tuple[str, ...]]]:
+def _groups(
+    template: Template, views: dict[str, SlotViews], conditions: Sequence[str]
+) -> tuple[list[tuple[str, ...]], list[tuple[str, ...]]]:
     """What stands for each thing that the input reads, and what a row needs of it."""
     groups: dict[tuple[str, ...], None] = {}
     needed: dict[tuple[str, ...], None] = {}
     for slot in template.slots:
         if slot.part != "input":
             continue
+        if slot.column in conditions and slot.kind == "scalar":
+            continue
         of_slot = views.get(slot.column)
         groups[tuple(of_slot.sources.values()) if of_slot else (slot.column,)] = None
+        if slot.column in conditions:
+            continue
         if of_slot is not None and slot.kind == "entity":
             needed[of_slot.needed] = None
         else:

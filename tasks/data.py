@@ -98,7 +98,8 @@ def load_data(config: TaskConfig, paths: Mapping[str, object] | None = None) -> 
         frame = frame.rename(columns={name: column})
     for column, name in columns.fallbacks.items():
         frame = frame if column in frame.columns else frame.rename(columns={name: column})
-    for group in (*columns.needed, *((column,) for column in columns.targets)):
+    labelled = [column for column in columns.targets if column in frame.columns or column not in config.computed]
+    for group in (*columns.needed, *((column,) for column in labelled)):
         if not any(column in frame.columns for column in group):
             raise missing_column([columns.renames.get(column, column) for column in group], list(frame.columns))
     inputs = [column for column in columns.inputs if column in frame.columns]
@@ -107,7 +108,7 @@ def load_data(config: TaskConfig, paths: Mapping[str, object] | None = None) -> 
     split = _split(frame, config.data, columns, whole_inputs(keys, ordered=ordered), paths)
     split = _settle_leaks(split, keys, config, ordered=ordered)
     known = count_known(_answered_molecules(frame, columns), split)
-    labels = {column: column_texts(frame, column) for column in columns.targets}
+    labels = {column: column_texts(frame, column) for column in labelled}
     record = SplitRecord(
         split,
         len(frame),
@@ -156,7 +157,7 @@ def _input_keys(frame: pd.DataFrame, columns: PromptColumns) -> dict[str, list[s
 def _answered_molecules(frame: pd.DataFrame, columns: PromptColumns) -> Keys:
     """Molecules that the task has to answer with, as they are compared; none where it reads nothing, and samples."""
     asked = [column for column in columns.targets if column in columns.molecules and column not in columns.inputs]
-    return input_keys(frame, asked if columns.inputs else [], columns.molecules)
+    return input_keys(frame, asked if columns.groups else [], columns.molecules)
 
 
 def _settle_leaks(split: Split, keys: Keys, config: TaskConfig, *, ordered: bool) -> Split:

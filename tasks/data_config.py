@@ -11,6 +11,7 @@ SOURCES = (
     "file",
     "chemicals",
     "modlamp",
+    "moses",
     "moleculenet",
     "dti",
     "cells",

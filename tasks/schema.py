@@ -127,6 +127,8 @@ class TaskConfig:
         chain: regression in mode decoder with several numbers: each is fed to the decoder before the next is read (a
             regressor chain); else none leans on another.
         scale, loss: of numbers.  unit: of its numbers; or a mapping from target columns to their units.
+        computed: number of the target -> column of the molecule that it is a property of (`mammal.tasks.properties`),
+            for rows without a cell of their own for it.
         number_weight: generation: what the mean loss of a target's numbers counts beside that of its tokens.
         censored: what a cell such as `>10` means to the loss: `one_sided` (a prediction above 10 is right),
             `exact` (10), `refuse` (the row is set aside).
@@ -164,6 +166,7 @@ class TaskConfig:
     unit: Any = None
     loss: str = "mse"
     number_weight: float = 1.0
+    computed: dict[str, str] = field(default_factory=dict)
     censored: str = "one_sided"
     standardise: str = "canonical"
     molecules: list[str] | None = None

@@ -21,6 +21,7 @@ from mammal.tasks.cells import Row, as_number, as_required_text, is_missing
 from mammal.tasks.chemistry import standardise
 from mammal.tasks.collate import collate
 from mammal.tasks.columns import prompt_columns
+from mammal.tasks.conditions import Conditions
 from mammal.tasks.errors import DataError, TaskError, unfitted
 from mammal.tasks.example import Example
 from mammal.tasks.features import build_features
@@ -49,6 +50,7 @@ class Task(ABC):
         views: of the slots that have a choice (`mammal.tasks.views`), by the column that the template names.
         target_columns: columns that hold what is to be predicted; number_targets: those of them that hold a number.
         molecules, sequences: columns that hold SMILES, and residues or bases; dna: those that hold bases.
+        conditions: columns of the input that a row may do without, and that steer generation (`steering`).
         epoch: set by the training loop; varies what is random from pass to pass (views, span corruption).
 
     Raises:
@@ -57,6 +59,8 @@ class Task(ABC):
 
     target_is_text = False
     """Whether answers are text, to be generated, rather than read off the heads in one pass."""
+    fills: tuple[str, ...] = ()
+    """Input columns whose hidden stretches answers fill in (`mammal.tasks.infilling`)."""
     ranks = 1
     """Answers of each row that the task's metrics look at."""
 
@@ -67,7 +71,9 @@ class Task(ABC):
         labels = config.labels if config.kind == "classification" else None
         self.template.lint(tokenizer=tokenizer, labels=labels, mode=config.mode)
         columns = prompt_columns(config)
-        self.columns, self.target_columns = columns.inputs, columns.targets
+        computed_from = [config.conditions.of] if config.conditions.of else []
+        self.columns = list(dict.fromkeys([*columns.inputs, *computed_from]))
+        self.target_columns = columns.targets
         self.needed, self.identities, self.aliases = columns.needed, columns.identities, columns.aliases
         self.views, self.fallbacks = columns.views, columns.fallbacks
         self._slots = self.template.columns("input")
@@ -77,6 +83,8 @@ class Task(ABC):
         self.molecules, self.sequences = frozenset(columns.molecules), frozenset(columns.sequences)
         self.dna = frozenset(dna_columns(self.template))
         self.numbers = frozenset(slot.column for slot in self.template.slots if slot.kind in ("scalar", "digits"))
+        self.steering = Conditions(config, self.template, self.text_if_any)
+        self.conditions = self.steering.columns
         self.features = build_features(self.template.slots, config.esm2, self.molecules, self.sequences)
         self.epoch = 0
 
@@ -93,14 +101,14 @@ class Task(ABC):
         return self.config.mode
 
     @property
-    def draws_views(self) -> bool:
+    def draws(self) -> bool:
         """Whether training draws what it shows of a row."""
-        return any(slot.varies for slot in self.views.values())
+        return self.steering.varies or any(slot.varies for slot in self.views.values())
 
     @property
     def varies(self) -> bool:
         """Whether training rows are read otherwise in every epoch."""
-        return self.draws_views
+        return self.draws
 
     # Row -> Prompt
 
@@ -110,7 +118,8 @@ class Task(ABC):
         Raises:
             DataError: a column is missing, a cell is empty, a molecule is invalid, a label is unknown.
         """
-        return self._values(row, self.show(row), target=target)
+        given = self.steering.given(row)
+        return self._values(row, self.show(row), given, target=target)
 
     def show(self, row: Row, drawn_for: object | None = None) -> dict[str, Shown]:
         """What the slots with views show of a row.
@@ -121,11 +130,13 @@ class Task(ABC):
         read = partial(self.text_if_any, row)
         if drawn_for is None:
             return {column: slot.settled(read) for column, slot in self.views.items()}
-        seed = [self.config.view_seed, self.epoch, crc32(str(drawn_for).encode())]
-        return {
-            column: slot.drawn(read, np.random.default_rng([*seed, crc32(column.encode())]))
-            for column, slot in self.views.items()
-        }
+        return {column: slot.drawn(read, self._dice(drawn_for, column)) for column, slot in self.views.items()}
+
+    def _dice(self, row_id: object, what: str) -> np.random.Generator:
+        """What this epoch draws for one thing of one row."""
+        return np.random.default_rng(
+            [self.config.view_seed, self.epoch, crc32(str(row_id).encode()), crc32(what.encode())]
+        )
 
     def inputs(self, row: Row) -> dict[str, str]:
         """The row's input cells by their columns (`identities`), for whoever does not read prompts: standardised, a
@@ -133,15 +144,22 @@ class Task(ABC):
         found = {}
         for column in self._slots:
             slot = self.views.get(column)
-            if slot is None or len(slot.ways) > 1:
+            if column in self.conditions:
+                found |= {name: text for name, text in self.steering.given(row).items() if name == column}
+            elif slot is None or len(slot.ways) > 1:
                 column = column if slot is None else slot.identity
                 found[column] = self._text(row, column)
             else:
                 found[column] = slot.settled(partial(self.text_if_any, row)).text
         return found
 
-    def _values(self, row: Row, shown: Mapping[str, Shown], *, target: bool) -> dict[str, str]:
-        values = {column: shown[column].text if column in shown else self._text(row, column) for column in self._slots}
+    def _values(
+        self, row: Row, shown: Mapping[str, Shown], given: Mapping[str, str], *, target: bool
+    ) -> dict[str, str]:
+        values = self.steering.scaled(given)
+        for column in self._slots:
+            if column not in self.conditions:
+                values[column] = shown[column].text if column in shown else self._text(row, column)
         if target:
             values.update(self.prepare_target(row))
         return values
@@ -150,20 +168,34 @@ class Task(ABC):
         """The target cells as text; generation and denoising write them like input cells."""
         return {column: self._text(row, column) for column in self.target_columns}
 
-    def render(self, row: Row, *, target: bool = False, drawn_for: object | None = None) -> Prompt:
+    def render(
+        self, row: Row, *, target: bool = False, drawn_for: object | None = None, withheld: bool = False
+    ) -> Prompt:
         """The prompt of a row; with `target` also the text of the answer, as it would stand on the wire.
 
         Args:
             drawn_for: see `show`.
+            withheld: write no condition, as guidance compares with.
         """
         shown = self.show(row, drawn_for)
         written = {column: view.written_as for column, (view, _) in shown.items()}
-        prompt = self.template.render(self._values(row, shown, target=target), target=target, written=written)
+        given = {} if withheld else self.steering.given(row)
+        if drawn_for is not None and self.steering.varies:
+            out = self.steering.withheld(self._dice(drawn_for, "conditions"))
+            given = {column: text for column, text in given.items() if column not in out}
+        prompt = self.template.render(
+            self._values(row, shown, given, target=target),
+            target=target,
+            written=written,
+            absent=self.steering.everything - given.keys(),
+        )
         return replace(prompt, sample=self._computed(row)) if self.features else prompt
 
-    def render_for_encoding(self, row: Row, *, target: bool = False, drawn_for: object | None = None) -> Prompt:
+    def render_for_encoding(
+        self, row: Row, *, target: bool = False, drawn_for: object | None = None, withheld: bool = False
+    ) -> Prompt:
         """As `render`, without a target text that `encode_prepared` does not read."""
-        return self.render(row, target=target and self.target_is_text, drawn_for=drawn_for)
+        return self.render(row, target=target and self.target_is_text, drawn_for=drawn_for, withheld=withheld)
 
     # Prompt -> Example
 
@@ -264,7 +296,8 @@ class Task(ABC):
         self.fit_features(rows)
 
     def fit_features(self, rows: Sequence[Row]) -> None:
-        """The part of `fit` without which no prompt can be written: the scales of features."""
+        """The part of `fit` without which no prompt can be written: the scales of features and conditions."""
+        self.steering.fit(rows)
         for key, feature in self.features.items():
             feature.fit(self._readable(rows, self._featured(key)))
 
@@ -274,13 +307,15 @@ class Task(ABC):
     def state(self) -> dict[str, Any]:
         """What was fitted, as plain values for the bundle's `task.yaml`."""
         stored = {key: state for key, feature in self.features.items() if (state := feature.state())}
-        return {"features": stored} if stored else {}
+        fitted = {"features": stored, "conditions": self.steering.state()}
+        return {name: state for name, state in fitted.items() if state}
 
     def load_state(self, state: Mapping[str, Any]) -> None:
         """Take back what `state` gave; the scale of a feature that the prompt does not have is passed over."""
         for key, stored in state.get("features", {}).items():
             if key in self.features:
                 self.features[key].load_state(stored)
+        self.steering.load_state(state.get("conditions", {}))
 
     # Judging
 

@@ -10,7 +10,7 @@ The grammar and what each slot renders as are written down in docs/prompt-langua
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from mammal.tokenization.lint import Labels
     from mammal.tokenization.tokenizer import Tokenizer
 
-EOS = "<EOS>"
+EOS, MASK = "<EOS>", "<MASK>"
 START, END = "<SEQUENCE_NATURAL_START>", "<SEQUENCE_NATURAL_END>"
 
 TAG_ALPHABET = "AA"
@@ -107,7 +107,12 @@ class Template:
         check(self, problems_of(self, columns=columns, tokenizer=tokenizer, labels=labels, mode=mode))
 
     def render(
-        self, values: Mapping[str, str | None], *, target: bool, written: Mapping[str, str] | None = None
+        self,
+        values: Mapping[str, str | None],
+        *,
+        target: bool,
+        written: Mapping[str, str] | None = None,
+        absent: Collection[str] = (),
     ) -> Prompt:
         """Writes one row as a prompt.
 
@@ -117,22 +122,22 @@ class Template:
                 `sample[slot.key]`.
             target: also write the target. A label, scalar or digits slot without a value is left out of it, together
                 with the tags in front of it.
-
             written: column -> entity that its value is written as, `{"mol": "iupac"}`, for slots of an entity with
                 several ways (`Entity.written_as`); default: the first.
+            absent: columns of the input whose value is withheld: a number or a sequence is then written as `<MASK>`.
 
         Raises:
             PromptError: a value is missing, empty, of the wrong form, or would become syntax; a slot can't be written
                 so.
         """
         slots: list[Slot] = []
-        input_text = _write(self._input_pieces(written or {}), values, slots)
+        input_text = _write(self._input_pieces(written or {}, absent), values, slots)
         if not target or self.target is None:
             return Prompt(input=input_text, slots=tuple(slots))
         pieces = self._target_pieces
         missing = {slot.column for slot in self._optional if values.get(slot.column) is None}
         if missing:
-            pieces = self._layout("target", missing)
+            pieces = self._wired(_without(self._nodes["target"], missing))
         return Prompt(input=input_text, target=_write(pieces, values, slots), slots=tuple(slots))
 
     @cached_property
@@ -153,30 +158,31 @@ class Template:
         check(self, problems)
         return nodes
 
-    def _input_pieces(self, written: Mapping[str, str]) -> list[Piece]:
+    def _input_pieces(self, written: Mapping[str, str], absent: Collection[str]) -> list[Piece]:
         """The input's layout, laid out once for each choice."""
-        choice = tuple(sorted(written.items()))
+        choice = tuple(sorted(written.items())), frozenset(absent)
         if choice not in self._inputs:
-            self._inputs[choice] = self._layout("input", written=_checked(written, self.slots))
+            self._inputs[choice] = self._wired(self._nodes["input"], _checked(written, self.slots), absent)
         return self._inputs[choice]
 
     @cached_property
-    def _inputs(self) -> dict[tuple[tuple[str, str], ...], list[Piece]]:
+    def _inputs(self) -> dict[tuple[tuple[tuple[str, str], ...], frozenset[str]], list[Piece]]:
         return {}
 
     @cached_property
     def _target_pieces(self) -> list[Piece]:
-        return self._layout("target")
+        return self._wired(self._nodes["target"])
 
     @cached_property
     def _optional(self) -> tuple[TemplateSlot, ...]:
         return tuple(slot for slot in self.slots if slot.part == "target" and slot.kind in _MAY_BE_MISSING)
 
-    def _layout(self, part: Part, missing: Iterable[str] = (), written: Mapping[str, str] | None = None) -> list[Piece]:
-        nodes = _without(self._nodes[part], set(missing)) if missing else self._nodes[part]
+    def _wired(
+        self, nodes: Iterable[Node], written: Mapping[str, str] | None = None, absent: Collection[str] = ()
+    ) -> list[Piece]:
         if self.raw:
             return [node.text if isinstance(node, Text) else node for node in nodes]
-        return _wire(nodes, written or {})
+        return _wire(nodes, written or {}, absent)
 
 
 def _checked(written: Mapping[str, str], slots: Iterable[TemplateSlot]) -> Mapping[str, str]:
@@ -206,7 +212,7 @@ def _without(nodes: tuple[Node, ...], missing: set[str]) -> list[Node]:
     return kept + run
 
 
-def _wire(nodes: Iterable[Node], written: Mapping[str, str]) -> list[Piece]:
+def _wire(nodes: Iterable[Node], written: Mapping[str, str], absent: Collection[str]) -> list[Piece]:
     """Lays a template's nodes out as wire text.
 
     Tags and labels gather in a run. A sequence opens a segment and takes the run in before its own tags; a number opens
@@ -221,13 +227,15 @@ def _wire(nodes: Iterable[Node], written: Mapping[str, str]) -> list[Piece]:
             run.append(node.text)
         elif node.kind in ("label", "digits"):
             run.append(node)
+        elif node.kind == "scalar" and node.column in absent:
+            run.append(MASK)
         elif node.kind in _NUMBERS_OF:
             pieces += [segment(TAG_ALPHABET, ""), *run] if run else []
             pieces += [segment(_NUMBERS_OF[node.kind], ""), node]
             run, open_for_tags = [], False
         else:
             head, tags = _sequence_opening(node, written.get(node.column))
-            pieces += [head, *run, tags + START, node, END]
+            pieces += [head, *run, tags + START, MASK if node.column in absent else node, END]
             run, open_for_tags = [], True
     pieces += [] if open_for_tags else [segment(TAG_ALPHABET, "")]
     return _joined([*pieces, *run, EOS])

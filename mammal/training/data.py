@@ -63,7 +63,7 @@ class TaskData:
         if part not in self._examples:
             examples, errors = encode_rows(self.task, self.rows[part], target=True, judged=part != "train")
             self.set_aside += [(part, int(self.numbers[part][int(str(at))]), reason) for at, reason in errors]
-            self._examples[part] = self._drawn(examples) if part == "train" and self.task.draws_views else examples
+            self._examples[part] = self._drawn(examples) if part == "train" and self.task.draws else examples
             self._epoch = self.task.epoch if part == "train" else self._epoch
         elif part == "train" and self.task.varies and self.task.epoch != self._epoch:
             self._examples[part] = self._drawn(self._examples[part])

@@ -63,6 +63,10 @@ class GenerationTask(Task):
     def wants(self) -> tuple[str, ...]:
         return ("logits", "values") if self.number_targets else ("logits",)
 
+    @property
+    def fills(self) -> tuple[str, ...]:
+        return self.filling.columns
+
     def render(
         self, row: Row, *, target: bool = False, drawn_for: object | None = None, withheld: bool = False
     ) -> Prompt:
@@ -153,7 +157,8 @@ class GenerationTask(Task):
         parts = self._parts(ids, {name: name for name in asked})
         fill_of = {name: "".join(self._chunks(ids[part])) for name, part in parts.items()}
         text = said.text if self.target_columns else ";".join(fill_of.get(name, "") for name in asked)
-        return replace(said, text=text, whole=self.filling.whole(prompt, fill_of, partial(self._text, row)))
+        completed = self.filling.completed(prompt, fill_of, partial(self._text, row))
+        return replace(said, text=text, completed=completed, by_target=said.by_target or None)
 
     def _text(self, row: Row, column: str) -> str:
         """A cell that hides stretches is written as it stands: what is left of a molecule can't be standardised."""
@@ -205,7 +210,7 @@ class GenerationTask(Task):
         self.spoken.load_state(state.get("scales", {}))
 
     def answers(self, predictions: Sequence[Prediction], rows: Sequence[Row]) -> dict[str, Answers]:
-        numbers = self.spoken.measured.answers(predictions, rows) if self.number_targets else {}
+        numbers = self.spoken.answers(predictions, rows) if self.number_targets else {}
         columns = self.target_columns
         return {c: numbers[c] if c in numbers else self._text_answers(c, predictions, rows) for c in columns}
 
