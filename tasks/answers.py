@@ -5,7 +5,7 @@ Shapes: N rows that have both truth and answer, C classes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -24,6 +24,9 @@ class Answers:
         rows_N: numbers of the rows, which the bootstrap draws for all columns of a task at once; None: 0 to N - 1.
         ranked_N: generation: the texts of a row, best first, `answer_N` among them; None: one alone was asked for.
         asked_N: generation: SMILES of the molecule that the row's prompt reads; None where it does not read just one.
+        conditions: generation of molecules: property -> what rows asked for, float64 [N], NaN where one did not.
+        written_N: numbers told beside a molecule: the same property of the molecule that the answer wrote, NaN where it
+            can't be read; None: the number is no property of one.
         censored: rows left out because the truth is known to be above or below a number, no more.
     """
 
@@ -33,6 +36,8 @@ class Answers:
     rows_N: np.ndarray | None = None
     ranked_N: np.ndarray | None = None
     asked_N: np.ndarray | None = None
+    conditions: Mapping[str, np.ndarray] | None = None
+    written_N: np.ndarray | None = None
     censored: int = 0
 
     def __len__(self) -> int:
@@ -59,6 +64,8 @@ class Answers:
             rows_N=self.numbers_N[picked],
             ranked_N=_at(self.ranked_N, picked),
             asked_N=_at(self.asked_N, picked),
+            written_N=_at(self.written_N, picked),
+            conditions=None if self.conditions is None else {c: v_N[picked] for c, v_N in self.conditions.items()},
         )
 
 

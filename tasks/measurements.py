@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 
 from mammal.tasks.answers import Answers
-from mammal.tasks.cells import Row, as_number, cell, is_missing
+from mammal.tasks.cells import Row, as_number, as_required_text, cell, is_missing
 from mammal.tasks.censored import EXACT, bounded_number
 from mammal.tasks.errors import DataError, TaskError
 from mammal.tasks.prediction import Prediction
+from mammal.tasks.properties import PROPERTIES, compute
 from mammal.tasks.scaling import Scales
 from mammal.tasks.schema import TaskConfig
 from mammal.tokenization.errors import did_you_mean
@@ -28,12 +29,21 @@ class Measurements:
         config: of the task: how it takes bounds, what the file calls its columns, its units.
         columns: the target columns that hold numbers, in the order of the K of every array.
 
+    Attributes:
+        computed: column -> column of the molecule that it is a property of, for rows without a cell of their own.
+
     Raises:
-        TaskError: a unit of a column that is none of them.
+        TaskError: a unit of a column that is none of them, or a computed one that is none or no property.
     """
 
     def __init__(self, config: TaskConfig, columns: Sequence[str]):
         self.columns, self._censored, self._aliases = list(columns), config.censored, config.data.columns
+        self.computed = dict(config.computed)
+        for column in self.computed:
+            for known, noun in ((self.columns, "number of the target"), (PROPERTIES, "property")):
+                if column not in known:
+                    hint = did_you_mean(column, known, noun=noun)
+                    raise TaskError(f"computed names {column!r}, which is no {noun}", hint=hint)
         for column in config.unit if isinstance(config.unit, Mapping) else ():
             if column not in self.columns:
                 hint = did_you_mean(column, self.columns, noun="target column")
@@ -44,9 +54,9 @@ class Measurements:
         int8 [K].
 
         Raises:
-            DataError: the row lacks a column, or a cell holds no number.
+            DataError: the row lacks a column, a cell holds no number, or there is no molecule to compute it from.
         """
-        cells = [(column, cell(row, column, self._aliases)) for column in self.columns]
+        cells = [(column, self._cell(row, column)) for column in self.columns]
         read = [(np.nan, EXACT) if is_missing(value) else self._number(value, column) for column, value in cells]
         numbers, bounds = zip(*read, strict=True)
         return np.array(numbers, dtype=np.float64), np.array(bounds, dtype=np.int8)
@@ -79,6 +89,15 @@ class Measurements:
                 censored=len(known) - len(kept),
             )
         return found
+
+    def _cell(self, row: Row, column: str) -> Any:
+        """What the row says, or what its molecule has."""
+        if column not in self.computed:
+            return cell(row, column, self._aliases)
+        given = row.get(column, row.get(self._aliases.get(column, column)))
+        return (
+            compute(as_required_text(row, self.computed[column], self._aliases), column) if is_missing(given) else given
+        )
 
     def _number(self, value: Any, column: str) -> tuple[float, int]:
         if self._censored == "refuse":

@@ -14,11 +14,14 @@ from typing import Any
 
 import numpy as np
 
+from mammal.tasks.answers import Answers
 from mammal.tasks.cells import Row
 from mammal.tasks.censored import EXACT
 from mammal.tasks.errors import DataError
 from mammal.tasks.example import Target
 from mammal.tasks.measurements import Measurements
+from mammal.tasks.prediction import Prediction
+from mammal.tasks.properties import compute
 from mammal.tasks.scaling import Scales
 from mammal.tasks.schema import TaskConfig
 from mammal.tokenization.encoding import Encoding
@@ -82,6 +85,15 @@ class TargetNumbers:
                 found.setdefault(column, self.scales[column].invert(float(value)))
         return found
 
+    def answers(self, predictions: Sequence[Prediction], rows: Sequence[Row]) -> dict[str, Answers]:
+        """Truth beside answer of each column; of a computed one also what the written molecule has."""
+        found = self.measured.answers(predictions, rows)
+        for column, molecule in self.measured.computed.items():
+            texts = [predictions[n].for_target(molecule).text for n in found[column].numbers_N.tolist()]
+            written_N = np.array([_property(text, column) for text in texts], dtype=np.float64)
+            found[column] = replace(found[column], written_N=written_N)
+        return found
+
     def fit(self, rows: Sequence[Row]) -> None:
         """Mean and standard deviation of each column over what was measured in the training rows, unless declared."""
         self.measured.fit(self.scales, rows)
@@ -93,3 +105,11 @@ class TargetNumbers:
         if self._alone and np.isnan(numbers_K).all():
             raise DataError("empty cell", where=f"column {', '.join(self.columns)}")
         return self.scales.apply(numbers_K)
+
+
+def _property(smiles: str | None, name: str) -> float:
+    """A property of the molecule that was written; NaN where that is none."""
+    try:
+        return compute(smiles or "", name)
+    except DataError:
+        return float("nan")
