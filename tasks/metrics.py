@@ -8,11 +8,21 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
 
-from mammal.tasks import class_metrics, name_metrics, sequence_metrics, text_metrics, value_metrics
+from mammal.tasks import (
+    caption_metrics,
+    class_metrics,
+    condition_metrics,
+    consistency_metrics,
+    name_metrics,
+    sequence_metrics,
+    set_metrics,
+    text_metrics,
+    value_metrics,
+)
 from mammal.tasks.answers import Answers, Holds
 from mammal.tasks.errors import TaskError
 from mammal.tokenization.errors import did_you_mean
@@ -33,6 +43,9 @@ class Metric:
         ranks: answers of a row that it looks at.
         by_row: what each row contributes where the metric is a mean over rows, float64 [N], NaN where a row can't be
             judged: answers are then looked at once, and rows are drawn from these figures.
+        sums: what each row contributes where the metric is a function of sums over rows, float64 [N, S]; `of_sums` is
+            that function, of [S].
+        parts: what a metric by row is put together from, by name: figures of their own, as `name/part`.
     """
 
     of: Callable[[Answers], float]
@@ -41,6 +54,9 @@ class Metric:
     resamples: bool = True
     ranks: int = 1
     by_row: Callable[[Answers], np.ndarray] | None = None
+    sums: Callable[[Answers], np.ndarray] | None = None
+    of_sums: Callable[[np.ndarray], float] | None = None
+    parts: Callable[[Answers], Mapping[str, np.ndarray]] | None = None
 
 
 def evaluate(names: Sequence[str], answers: Mapping[str, Answers]) -> dict[str, float]:
@@ -50,8 +66,8 @@ def evaluate(names: Sequence[str], answers: Mapping[str, Answers]) -> dict[str, 
     labels that have one class in the test set, Wu et al. 2018); NaN where it is defined for none.
     """
     found: dict[str, float] = {}
-    for name in names:
-        values, skipped = _by_column(metric_named(name), answers)
+    for name, metric in _with_parts(names, answers):
+        values, skipped = _by_column(metric, answers)
         found[name] = float(np.mean(list(values.values()))) if values else float("nan")
         if len(answers) > 1:
             found.update({f"{name}/{column}": value for column, value in values.items()})
@@ -68,8 +84,7 @@ def intervals(
     in it.
     """
     found = {}
-    for name in names:
-        metric = metric_named(name)
+    for name, metric in _with_parts(names, answers):
         judged = {column: answers[column] for column in _by_column(metric, answers)[0]}
         draws = _resampled(metric, judged, samples, seed) if judged and metric.resamples else {}
         if len(answers) > 1:
@@ -107,6 +122,26 @@ def metric_named(name: str) -> Metric:
     return METRICS[name]
 
 
+def _with_parts(names: Sequence[str], answers: Mapping[str, Answers]) -> list[tuple[str, Metric]]:
+    """The metrics with their keys, each followed by its parts."""
+    found = []
+    for name in names:
+        metric = metric_named(name)
+        found.append((name, metric))
+        if metric.parts is not None:
+            readable = [a for a in answers.values() if a.holds == metric.reads]
+            every = dict.fromkeys(part for a in readable for part in metric.parts(a))
+            found += [(f"{name}/{part}", _part(metric, part)) for part in every]
+    return found
+
+
+def _part(metric: Metric, part: str) -> Metric:
+    """One part of a metric, as a metric."""
+    assert metric.parts is not None, "only metrics with parts are taken apart"
+    of_answers = metric.parts
+    return _mean(lambda a: of_answers(a).get(part, np.full(len(a), np.nan)), higher_is_better=metric.higher_is_better)
+
+
 def _by_column(metric: Metric, answers: Mapping[str, Answers]) -> tuple[dict[str, float], list[str]]:
     """The metric of each column that it can read and is defined for, and the readable columns it is undefined for."""
     values = {column: metric.of(a) for column, a in answers.items() if a.holds == metric.reads}
@@ -138,6 +173,9 @@ def _resampled(metric: Metric, answers: Mapping[str, Answers], samples: int, see
 
 def _judge(metric: Metric, a: Answers) -> Callable[[np.ndarray], float]:
     """The metric of the answers as a function of how often each row is drawn, int64 [N]."""
+    if metric.sums is not None and metric.of_sums is not None:
+        sums_NS, of_sums = metric.sums(a), metric.of_sums
+        return lambda times_N: of_sums(times_N @ sums_NS)
     if metric.by_row is None:
         return lambda times_N: metric.of(a.take(np.repeat(np.arange(len(a)), times_N)))
     found_N = metric.by_row(a)
@@ -151,7 +189,13 @@ def _judge(metric: Metric, a: Answers) -> Callable[[np.ndarray], float]:
     return judge
 
 
-def _mean(by_row: Callable[[Answers], np.ndarray], ranks: int = 1) -> Metric:
+def _mean(
+    by_row: Callable[[Answers], np.ndarray],
+    ranks: int = 1,
+    *,
+    higher_is_better: bool = True,
+    parts: Callable[[Answers], Mapping[str, np.ndarray]] | None = None,
+) -> Metric:
     """A metric of texts that is the mean over the rows for which it is defined."""
 
     def of(a: Answers) -> float:
@@ -159,7 +203,12 @@ def _mean(by_row: Callable[[Answers], np.ndarray], ranks: int = 1) -> Metric:
         known_N = found_N[~np.isnan(found_N)]
         return float(known_N.mean()) if len(known_N) else float("nan")
 
-    return Metric(of, "texts", ranks=ranks, by_row=by_row)
+    return Metric(of, "texts", higher_is_better, ranks=ranks, by_row=by_row, parts=parts)
+
+
+def _of_sums(sums: Callable[[Answers], np.ndarray], of_sums: Callable[[np.ndarray], float]) -> Metric:
+    """A metric of texts that is a function of sums over rows."""
+    return Metric(lambda a: of_sums(sums(a).sum(axis=0)), "texts", sums=sums, of_sums=of_sums)
 
 
 _UNKNOWN = np.full(1, np.nan)
@@ -203,8 +252,11 @@ METRICS: dict[str, Metric] = {
     "pearson": Metric(value_metrics.pearson, "numbers"),
     "spearman": Metric(value_metrics.spearman, "numbers"),
     "ci": Metric(value_metrics.ci, "numbers"),
+    "consistency_mae": Metric(consistency_metrics.consistency_mae, "numbers", higher_is_better=False),
+    "consistency_pearson": Metric(consistency_metrics.consistency_pearson, "numbers"),
     "exact_match": _mean(text_metrics.exact_match),
     "molecule_match": _mean(text_metrics.molecule_match),
+    "main_molecule_match": _mean(text_metrics.main_molecule_match),
     "top5_exact_match": _mean(text_metrics.top5_exact_match, text_metrics.RANKS),
     "top5_molecule_match": _mean(text_metrics.top5_molecule_match, text_metrics.RANKS),
     "validity": _mean(text_metrics.validity),
@@ -214,5 +266,23 @@ METRICS: dict[str, Metric] = {
     "opsin_validity": _mean(name_metrics.opsin_validity),
     "recovery": _mean(sequence_metrics.recovery),
     "length_match": _mean(sequence_metrics.length_match),
+    "bleu_2": _of_sums(caption_metrics.word_counts, partial(caption_metrics.bleu, order=2)),
+    "bleu_4": _of_sums(caption_metrics.word_counts, partial(caption_metrics.bleu, order=4)),
+    "char_bleu": _of_sums(caption_metrics.character_counts, partial(caption_metrics.bleu, order=4)),
+    "rouge_1": _mean(caption_metrics.rouge_1),
+    "rouge_2": _mean(caption_metrics.rouge_2),
+    "rouge_l": _mean(caption_metrics.rouge_l),
+    "levenshtein": _mean(caption_metrics.levenshtein, higher_is_better=False),
+    "edit_distance": _mean(caption_metrics.edit_distance, higher_is_better=False),
+    "condition_mae": _mean(condition_metrics.mean_error, higher_is_better=False, parts=condition_metrics.errors),
+    "condition_mae_shuffled": _mean(
+        condition_metrics.mean_error_shuffled, higher_is_better=False, parts=condition_metrics.errors_shuffled
+    ),
+    # Of all answers at once: rows drawn twice would count as a set that lacks variety.
+    "fcd": Metric(set_metrics.fcd, "texts", higher_is_better=False, resamples=False),
+    "snn": Metric(set_metrics.snn, "texts", resamples=False),
+    "frag": Metric(set_metrics.frag, "texts", resamples=False),
+    "scaf": Metric(set_metrics.scaf, "texts", resamples=False),
+    "intdiv": Metric(set_metrics.intdiv, "texts", resamples=False),
     "uniqueness": Metric(text_metrics.uniqueness, "texts", resamples=False),
 }

@@ -70,9 +70,9 @@ def describe(smiles: str) -> Described | None:
 
 
 def has_pains(smiles: str) -> bool:
-    """Whether a valid SMILES holds a pan-assay interference substructure (Baell & Holloway 2010, doi 10.1021/jm901137j).
+    """Whether a valid SMILES holds a pan-assay interference substructure (PAINS).
 
-    The 480 patterns are those that RDKit ships.
+    The 480 patterns of Baell & Holloway (2010, doi 10.1021/jm901137j), as RDKit ships them.
     """
     from mammal.tasks.chemistry import parse
 
