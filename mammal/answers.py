@@ -6,6 +6,9 @@
                      probability   of the last of two labels; of the predicted one, where there are more
     generation       text, score   the score is the log-likelihood
                      prediction    instead of text, where the target holds a number: in the unit of the training file
+    infilling        text, score   what was filled in; several stretches apart by `;`
+                     completed     the sequence with its hidden stretches filled
+                     valid         1 where that is a molecule for RDKit, else 0; SMILES alone have it
 
 A task with several target columns has each of them as `TARGET_prediction`, and so on.
 """
@@ -14,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
@@ -46,6 +50,14 @@ def answer_columns(task: Task, *, prefix: str = "", every_label: bool = False) -
         start = prefix if len(task.target_columns) == 1 else f"{prefix}{target}_"
         for name, (holds, read) in _fields(task, target, every_label).items():
             columns[Column(start + name, holds)] = _at(target, read)
+    if task.fills and not task.target_columns:
+        columns |= {Column(f"{prefix}text", "text"): lambda p: p.text}
+        columns |= {Column(f"{prefix}score", "number"): lambda p: p.score}
+    for column in task.fills:
+        start = prefix if len(task.fills) == 1 else f"{prefix}{column}_"
+        columns[Column(f"{start}completed", "text")] = partial(_completed, column)
+        if column in task.molecules:
+            columns[Column(f"{start}valid", "integer")] = partial(_valid, column)
     return columns
 
 
@@ -64,6 +76,17 @@ def _fields(task: Task, target: str, every_label: bool) -> dict[str, tuple[Holds
     if target in task.number_targets:
         said = {"prediction": ("number", lambda p: p.value)}
     return said | {"score": ("number", lambda p: p.score)}
+
+
+def _completed(column: str, prediction: Prediction) -> str | None:
+    return None if prediction.completed is None else prediction.completed.get(column)
+
+
+def _valid(column: str, prediction: Prediction) -> int | None:
+    from mammal.tasks.chemistry import canonical_or_none
+
+    completed = _completed(column, prediction)
+    return None if completed is None else int(canonical_or_none(completed) is not None)
 
 
 def _of_label(index: int) -> Read:

@@ -10,6 +10,8 @@
     forest_variant        random forest on what a variant changes, where DNA has variants in place
     linear_variant        logistic or ridge regression on the same
     nearest               text: the answer of the most similar training row (`mammal.tasks.baseline_copy`)
+    profile               one hidden stretch of a known length: the commonest residue at each of its places
+                          (`mammal.tasks.baseline_profile`)
     linear_esm2           the same on frozen ESM-2 states of proteins (and on what else the prompt reads), where
                           ESM-2 weights are on disk; left out, with a line in the log, where there are none
     forest_all            several columns: random forest on everything the prompt reads
@@ -39,6 +41,7 @@ from mammal.tasks import baseline_dna as dna
 from mammal.tasks import baseline_features as features
 from mammal.tasks.baseline_copy import NEAREST, copied
 from mammal.tasks.baseline_features import Featuriser, Matrix
+from mammal.tasks.baseline_profile import PROFILE, profiled
 from mammal.tasks.cells import Row
 from mammal.tasks.prediction import Prediction
 from mammal.tokenization.errors import MammalError
@@ -98,15 +101,20 @@ def seeded_baselines(
     """The same with several seeds; models without chance are fitted once and say the same for every seed.
 
     Rows are standardised as the task does it. Test rows that the task would set aside carry the error; training rows
-    like that are left out. Text is copied from the nearest training row (`mammal.tasks.baseline_copy`); denoising, and
-    what is sampled, have no baselines.
+    like that are left out. Text is copied from the nearest training row (`mammal.tasks.baseline_copy`), or filled in
+    with what is common at each place (`mammal.tasks.baseline_profile`); denoising, and what is sampled, have none.
 
     Args:
         names: only these; default: all that fit.
     """
     if task.kind not in ("classification", "regression"):
-        copies = copied(task, train, test) if names is None or NEAREST in names else {}
-        return {name: [said] * len(seeds) for name, said in copies.items()}
+        written = {
+            name: said
+            for baseline, name_of in ((copied, NEAREST), (profiled, PROFILE))
+            if names is None or name_of in names
+            for name, said in baseline(task, train, test).items()
+        }
+        return {name: [said] * len(seeds) for name, said in written.items()}
     learned, test_texts = _texts(task, train), _texts(task, test)
     kept = [row for row, texts in zip(train, learned, strict=True) if isinstance(texts, dict)]
     if not kept:  # names of molecules without their SMILES

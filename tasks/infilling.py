@@ -1,71 +1,92 @@
 """Hidden stretches in a sequence: how users mark them, how prompts show them, how answers fill them.
 
-    heavy                          hidden            what the model reads
-    EVQLVESGG____SLRLSCAAS                           EVQLVESGG<SENTINEL_ID_0>SLRLSCAAS
-    EVQLVESGGGLVQSLRLSCAAS         10-13             the same
-    CC(=O)_c1ccccc1C(=O)O                            CC(=O)<SENTINEL_ID_0>c1ccccc1C(=O)O
+    heavy                         hidden     what the model reads
+    EVQLVESGG____SLRLSCAAS                   EVQLVESGG<SENTINEL_ID_0>SLRLSCAAS
+    EVQLVESGGGLVQSLRLSCAAS        10-13      the same
+    CC(=O)_c1ccccc1C(=O)O                    CC(=O)<SENTINEL_ID_0>c1ccccc1C(=O)O
 
 A run of marks is one stretch. No alphabet of sequences has the mark: in SMILES `*` is an atom and brackets hold one, in
-DNA they hold a variant, and `-` and `.` are gaps and bonds. Positions count characters from 1, ends included, several
-stretches apart by `;`. A prompt shows each stretch as the next sentinel that the template leaves free, as span
+DNA they hold a variant, and `-` and `.` are bonds and gaps. Places count characters from 1, ends included; several
+stretches stand apart by `;`. A prompt shows each stretch as the next sentinel that the template leaves free, as span
 denoising does (Raffel et al. 2020, T5), and says nothing of its length.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
 from mammal.tasks.errors import DataError
-from mammal.tokenization.prompt import Prompt, Slot, find_tags, parse, tag
+from mammal.tokenization.prompt import Prompt, Slot, find_tags, tag
 
 MARK = "_"
 ALPHABETS = frozenset({"AA", "DNA", "SMILES"})
 """Alphabets whose texts may hold marks; in names and prose `_` is a character like others."""
 
+SENTINEL = "<SENTINEL_ID_"
 SENTINELS = 200
-"""Sentinels there are: stretches that one prompt can hide."""
+"""How many there are, and so how many stretches one prompt can hide."""
 
 _RUN = re.compile(f"{MARK}+")
-_STRETCH = re.compile(r"\s*(\d+)\s*(?:-\s*(\d+)\s*)?")
+_PLACES = re.compile(r"(\d+)(?:\s*-\s*(\d+))?")
+
+Span = tuple[int, int]
 
 
-def stretches(text: str) -> list[tuple[int, int]]:
+def stretches(text: str) -> list[Span]:
     """Characters [start, end) of each run of marks."""
     return [found.span() for found in _RUN.finditer(text)]
 
 
-def marked(text: str, hidden: str, column: str) -> str:
-    """The text with marks in place of the characters that `hidden` names, such as "97-110" or "26-33; 51-58; 97".
+def places(hidden: str, length: int, column: str) -> list[Span]:
+    """Characters [start, end) that a cell such as "97-110" or "26-33; 51-58; 97" names, in order.
+
+    Args:
+        length: of the text that they count in.
+        column: that holds the cell, for messages.
 
     Raises:
-        DataError: it can't be read, lies outside the text, or its stretches overlap or touch, which would be one.
+        DataError: it can't be read, or names none, or lies outside the text, or its stretches overlap or touch.
     """
-    ends = sorted(_ends(part, hidden, column) for part in hidden.split(";") if part.strip())
-    if not ends:
-        raise DataError("names no place", where=f"column {column}", hint='write places as "97-110; 26-33"')
-    for start, end in ends:
-        if not 1 <= start <= end <= len(text):
-            raise DataError(f"{start}-{end} is no stretch of {len(text)} characters", where=f"column {column}")
-    for (_, end), (start, _) in pairwise(ends):
-        if start <= end + 1:
-            raise DataError(f"{hidden!r} has stretches that overlap or touch", where=f"column {column}")
-    for start, end in ends:
-        text = text[: start - 1] + MARK * (end - start + 1) + text[end:]
+    spans = sorted(_place(part.strip(), column) for part in hidden.split(";") if part.strip())
+    if not spans:
+        raise DataError(f"{hidden!r} names no place", where=f"column {column}", hint=_HOW)
+    for start, end in spans:
+        if not 0 <= start < end <= length:
+            raise DataError(f"{start + 1}-{end} is no stretch of {length} characters", where=f"column {column}")
+    for (first, end), (start, last) in pairwise(spans):
+        if start <= end:
+            what = f"{first + 1}-{end} and {start + 1}-{last} overlap or touch"
+            raise DataError(what, where=f"column {column}", hint="write them as one stretch")
+    return spans
+
+
+def marked(text: str, spans: Sequence[Span], counts: Sequence[int] | None = None) -> str:
+    """The text with marks in place of stretches.
+
+    Args:
+        counts: marks of each; default: one for each character.
+    """
+    counts = [end - start for start, end in spans] if counts is None else counts
+    for (start, end), count in reversed(list(zip(spans, counts, strict=True))):
+        text = text[:start] + MARK * count + text[end:]
     return text
 
 
-def hide(prompt: Prompt) -> Prompt:
-    """The prompt with a sentinel in place of each run of marks, from the first that its input does not use.
+def hide(prompt: Prompt, columns: Collection[str]) -> Prompt:
+    """The prompt with a sentinel in place of each run of marks in these columns of its input.
+
+    Sentinels are taken in order, from the first that the input does not use.
 
     Raises:
         DataError: there are more stretches than sentinels.
     """
+    slots = [slot for slot in prompt.slots if slot.part == "input" and slot.column in columns]
     found = [
         (slot.start + start, slot.start + end)
-        for slot in _maskable(prompt)
+        for slot in slots
         for start, end in stretches(prompt.input[slot.start : slot.end])
     ]
     if not found:
@@ -73,12 +94,22 @@ def hide(prompt: Prompt) -> Prompt:
     used = {given.text for given in find_tags(prompt.input)}
     free = [name for name in (tag(f"SENTINEL_ID_{i}") for i in range(SENTINELS)) if name not in used]
     if len(found) > len(free):
-        raise DataError(f"{len(found)} hidden stretches, and {len(free)} sentinels to show them by")
-    text, slots = prompt.input, list(prompt.slots)
+        raise DataError(f"{len(found)} stretches are hidden, and there are {len(free)} sentinels to show them by")
+    text, moved = prompt.input, prompt.slots
     for (start, end), sentinel in reversed(list(zip(found, free, strict=False))):
         text = text[:start] + sentinel + text[end:]
-        slots = [_moved(slot, start, len(sentinel) - (end - start)) for slot in slots]
-    return replace(prompt, input=text, slots=tuple(slots))
+        moved = tuple(_moved(slot, start, len(sentinel) - (end - start)) for slot in moved)
+    return replace(prompt, input=text, slots=moved)
+
+
+def sentinels_in(prompt: Prompt, columns: Collection[str]) -> dict[str, list[str]]:
+    """The sentinels that stand in the values of these columns, in order: what `hide` wrote."""
+    found: dict[str, list[str]] = {}
+    for slot in prompt.slots:
+        if slot.part == "input" and slot.column in columns:
+            tags = [given.text for given in find_tags(prompt.input[slot.start : slot.end])]
+            found.setdefault(slot.column, []).extend(name for name in tags if name.startswith(SENTINEL))
+    return found
 
 
 def filled(text: str, fills: Sequence[str]) -> str:
@@ -87,25 +118,19 @@ def filled(text: str, fills: Sequence[str]) -> str:
     return _RUN.sub(lambda _: next(left, ""), text)
 
 
-def _maskable(prompt: Prompt) -> list[Slot]:
-    """Slots of the input whose values hold marks, and whose alphabet does not know the mark as a character."""
-    held = [s for s in prompt.slots if s.part == "input" and MARK in prompt.input[s.start : s.end]]
-    segments = parse(prompt.input) if held else []
-    alphabets = [[g.alphabet for g in segments if g.start <= slot.start][-1] for slot in held]
-    return [slot for slot, alphabet in zip(held, alphabets, strict=True) if alphabet in ALPHABETS]
-
-
 def _moved(slot: Slot, start: int, longer: int) -> Slot:
-    """The slot after the text from `start` on became longer."""
+    """The slot after a stretch that begins at `start` became so many characters longer."""
     if slot.part != "input" or slot.end <= start:
         return slot
     return replace(slot, start=slot.start + (longer if slot.start > start else 0), end=slot.end + longer)
 
 
-def _ends(part: str, hidden: str, column: str) -> tuple[int, int]:
-    found = _STRETCH.fullmatch(part)
+def _place(part: str, column: str) -> Span:
+    found = _PLACES.fullmatch(part)
     if found is None:
-        hint = 'places count characters from 1: "97-110; 26-33; 40"'
-        raise DataError(f"{hidden!r} is no list of places", where=f"column {column}", hint=hint)
-    start = int(found[1])
-    return start, int(found[2] or start)
+        raise DataError(f"{part!r} is no stretch", where=f"column {column}", hint=_HOW)
+    first = int(found[1])
+    return first - 1, int(found[2] or first)
+
+
+_HOW = 'places count characters from 1, ends included: "97-110; 26-33; 40"'

@@ -24,6 +24,7 @@ class Prediction:
         by_target: tasks with several target columns: the answer for each column; `value`, `label`, `probability` and
             `interval` are then None, `text` is the whole text.
         runners_up: generation: the next best answers, best first, where several were asked for.
+        completed: generation that fills in: column -> its text with every hidden stretch filled.
         error: why this row has no answer; every other field is then None.
     """
 
@@ -37,6 +38,7 @@ class Prediction:
     score: float | None = None
     by_target: Mapping[str, Prediction] | None = None
     runners_up: tuple[Prediction, ...] = ()
+    completed: Mapping[str, str] | None = None
     error: str | None = None
 
     def for_target(self, column: str) -> Prediction:

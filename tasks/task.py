@@ -197,6 +197,10 @@ class Task(ABC):
         """As `render`, without a target text that `encode_prepared` does not read."""
         return self.render(row, target=target and self.target_is_text, drawn_for=drawn_for, withheld=withheld)
 
+    def fill_lengths(self, row: Row) -> list[int]:
+        """Tokens that each stretch hides in a row, as marks say; none for tasks that don't fill in."""
+        return []
+
     # Prompt -> Example
 
     def encode(self, row: Row, row_id: object = 0, *, target: bool = False, judged: bool = False) -> Example:

@@ -160,6 +160,9 @@ class GenerationTask(Task):
         completed = self.filling.completed(prompt, fill_of, partial(self._text, row))
         return replace(said, text=text, completed=completed, by_target=said.by_target or None)
 
+    def fill_lengths(self, row: Row) -> list[int]:
+        return self.filling.lengths(row, self.aliases)
+
     def _text(self, row: Row, column: str) -> str:
         """A cell that hides stretches is written as it stands: what is left of a molecule can't be standardised."""
         hiding = self.filling.text(row, column, self.aliases)

@@ -39,7 +39,8 @@ def rendered(name: str) -> dict[str, str | None]:
             values[column] = codes[config.labels.index(values[column])] if values[column] else None
     ways = [(c, way, s.sources[way]) for c, s in prompt_columns(config).views.items() for way in s.ways if s.ways[1:]]
     prompts = [template.render({**values, c: values[read]}, target=True, written={c: w}) for c, w, read in ways]
-    prompt, *others = [hide(prompt) for prompt in prompts or [template.render(values, target=True)]]
+    prompt, *others = prompts or [template.render(values, target=True)]
+    prompt = hide(prompt, template.columns("input")) if config.infill else prompt
     views = {f"input as {way}": other.input for (_, way, _), other in zip(ways[1:], others, strict=True)}
     return {"input": prompt.input, "target": prompt.target, **views}
 
