@@ -25,6 +25,7 @@ UNKNOWNS = ("raise", "warn")
 TOO_LONG = ("cut", "refuse")
 CENSORED = ("one_sided", "exact", "refuse")
 CONSTRAINTS = ("none", "alphabet", "grammar")
+FILL_LENGTHS = ("free", "marked")
 CLASS_WEIGHTS = ("none", "balanced")
 FEATURES = tuple(name for name, kind in VALUE_SLOTS.items() if kind == "feature")
 
@@ -63,9 +64,10 @@ class DecodingConfig:
     """How a generation task decodes unless told otherwise.
 
     Attributes:
-        constraint: one of `CONSTRAINTS`, what may be produced and what training scores: `none`: every token, as published
-            checkpoints do; `alphabet`: tokens that a target of this task can hold; `grammar`: trained as `alphabet`, and
-            decoded along the target's template, each slot valid by construction (`mammal.tasks.grammar`).
+        constraint: one of `CONSTRAINTS`, what may be produced and what training scores: `none`: every token, as
+            published checkpoints do; `alphabet`: tokens that a target of this task can hold; `grammar`: trained as
+            `alphabet`, and decoded along the target's template, each slot valid by construction (`mammal.tasks.grammar`).
+        fill_length: tokens that fill a hidden stretch: `free`, or `marked`: one for each mark. Needs the grammar.
     """
 
     max_new_tokens: int = 128
@@ -75,6 +77,7 @@ class DecodingConfig:
     top_k: int = 0
     top_p: float = 1.0
     constraint: str = "grammar"
+    fill_length: str = "free"
 
 
 @dataclass
@@ -267,6 +270,7 @@ def check_values(config: TaskConfig, *, where: str | None = None) -> None:
         ("data.leakage", config.data.leakage, LEAKAGE),
         ("censored", config.censored, CENSORED),
         ("generation.constraint", config.generation.constraint, CONSTRAINTS),
+        ("generation.fill_length", config.generation.fill_length, FILL_LENGTHS),
     ):
         if value not in valid:
             raise TaskError(f"{path} is {value!r}", where=where, hint=did_you_mean(str(value), valid, noun=path))
@@ -281,6 +285,9 @@ def check_values(config: TaskConfig, *, where: str | None = None) -> None:
         _check_class_weights(config, where)
     if config.kind in ("generation", "denoising") and config.mode != "decoder":
         raise TaskError(f"a {config.kind} task runs in mode decoder, not {config.mode}", where=where)
+    if config.generation.fill_length == "marked" and config.generation.constraint != "grammar":
+        what = f"generation.fill_length is kept to by the grammar, and constraint is {config.generation.constraint}"
+        raise TaskError(what, where=where, hint="constraint: grammar")
     if config.chain and (config.kind, config.mode) != ("regression", "decoder"):
         hint = "kind: regression, mode: decoder; numbers that are generated among text are fed back anyway"
         raise TaskError("chain feeds numbers to the decoder before the next is read", where=where, hint=hint)

@@ -34,6 +34,7 @@ from mammal.tokenization.encoding import Encoding
 from mammal.tokenization.template import Template
 
 if TYPE_CHECKING:
+    from mammal.tasks.grammar.grammar import Grammar, State
     from mammal.tokenization.prompt import Prompt
     from mammal.tokenization.tokenizer import Tokenizer
 
@@ -288,6 +289,30 @@ class Task(ABC):
         raise TaskError(
             f"{self.name} is a {self.kind} task: its answers are read, not generated", hint="mammal predict"
         )
+
+    def grammar(self, *, prefix: str | None = None, scaffold: str | None = None) -> Grammar | None:
+        """Which token of an answer may follow which; None for kinds whose answers have no grammar.
+
+        Args:
+            prefix: text that the answer begins with.
+            scaffold: a substructure that the answer's molecule keeps.
+
+        Raises:
+            TaskError: the answer can't keep to one of them.
+        """
+        return None
+
+    def grammar_start(self, grammar: Grammar, row: Row) -> State:
+        """Where the grammar of the task stands before the first token of a row's answer."""
+        return grammar.start()
+
+    def valid(self, ids: Sequence[int]) -> str | None:
+        """Why generated token ids are no valid answer; None where they are, and for kinds that don't say."""
+        return None
+
+    def fill_in(self, said: Prediction, ids: Sequence[int], row: Row) -> Prediction:
+        """The prediction that generated ids made, with the hidden stretches of the row filled by them."""
+        return said
 
     # Fitting
 

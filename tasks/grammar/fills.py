@@ -68,12 +68,18 @@ class FillGrammar:
     def __init__(self, alphabets: Mapping[str, np.ndarray], sentinels: np.ndarray, eos_id: int, default: Plan):
         self.ids_V = np.unique(np.concatenate([*alphabets.values(), sentinels, [eos_id]])).astype(np.int64)
         self.eos_id, self.default = eos_id, default
+        self._known = frozenset(self.ids_V.tolist())
         self._of_V = {name: np.isin(self.ids_V, ids) for name, ids in alphabets.items()}
         self._masks: dict[tuple[str | None, int | None], np.ndarray] = {}
 
     def start(self) -> Filling:
         """The state before the first token of the default plan."""
         return Filling(self.default)
+
+    def start_of(self, plan: Plan) -> Filling:
+        """The state before the first token of a row's plan; of the default one where that is empty, or names a sentinel
+        that answers can't hold."""
+        return Filling(plan) if plan and all(fill.sentinel in self._known for fill in plan) else self.start()
 
     @property
     def least_new_tokens(self) -> int:

@@ -5,10 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from mammal.tasks.cells import Row, as_required_text, as_text, is_missing
 from mammal.tasks.errors import DataError
-from mammal.tasks.infilling import ALPHABETS, MARK, filled, hide, marked, places, sentinels_in, stretches
-from mammal.tokenization.prompt import parse
+from mammal.tasks.grammar.fills import FillGrammar, Plan, plan_of
+from mammal.tasks.infilling import (
+    ALPHABETS,
+    MARK,
+    SENTINELS,
+    filled,
+    hide,
+    marked,
+    places,
+    sentinels_in,
+    stretches,
+)
+from mammal.tokenization.prompt import parse, tag
 
 if TYPE_CHECKING:
     from mammal.tasks.schema import TaskConfig
@@ -86,6 +99,30 @@ class Filling:
         """Marks of each hidden stretch, in the order of the sentinels."""
         texts = [self.text(row, column, aliases) or "" for column in self.columns]
         return [end - start for text in texts for start, end in stretches(text)]
+
+    def grammar(self, candidates_V: np.ndarray) -> FillGrammar:
+        """What answers keep to: sentinels in order, each followed by tokens of its text's alphabet.
+
+        Args:
+            candidates_V: ids that answers of the task may hold.
+        """
+        alphabets = {name: self._tokenizer.alphabet_ids(name) for name in {self._alphabets[c] for c in self.columns}}
+        known = np.array([self._tokenizer.special_id(tag(f"SENTINEL_ID_{i}")) for i in range(SENTINELS)])
+        sentinels = known[np.isin(known, candidates_V)]
+        default = plan_of([int(sentinels[0])], [self._alphabets[self.columns[0]]])
+        return FillGrammar(alphabets, sentinels, self._tokenizer.eos_id, default)
+
+    def plan(self, prompt: Prompt, lengths: Sequence[int] | None) -> Plan:
+        """What a row's answer has to fill; nothing for a row that hides nothing.
+
+        Args:
+            prompt: as the model read it.
+            lengths: tokens of each stretch; None: at least one.
+        """
+        named = sentinels_in(prompt, self.columns)
+        sentinels = [self._tokenizer.special_id(name) for names in named.values() for name in names]
+        alphabets = [self._alphabets[column] for column, names in named.items() for _ in names]
+        return plan_of(sentinels, alphabets, lengths)
 
     def _tokens(self, text: str, spans: Sequence[tuple[int, int]], column: str) -> list[int]:
         """Tokens of each stretch.

@@ -21,6 +21,7 @@ from mammal.tasks.batch import Batch, ModelOutput
 from mammal.tasks.cells import Row, cell, is_missing
 from mammal.tasks.errors import DataError, TaskError
 from mammal.tasks.example import Example, Target
+from mammal.tasks.grammar.fills import FillGrammar
 from mammal.tasks.infilling import SENTINEL
 from mammal.tasks.kinds.filling import Filling
 from mammal.tasks.kinds.numbers import TargetNumbers
@@ -34,6 +35,7 @@ from mammal.tokenization.encoding import Encoding
 from mammal.tokenization.prompt import Prompt, find_tags, parse
 
 if TYPE_CHECKING:
+    from mammal.tasks.grammar.grammar import Grammar, State
     from mammal.tokenization.tokenizer import Tokenizer
 
 EOS = "<EOS>"
@@ -159,6 +161,20 @@ class GenerationTask(Task):
         text = said.text if self.target_columns else ";".join(fill_of.get(name, "") for name in asked)
         completed = self.filling.completed(prompt, fill_of, partial(self._text, row))
         return replace(said, text=text, completed=completed, by_target=said.by_target or None)
+
+    def grammar(self, *, prefix: str | None = None, scaffold: str | None = None) -> Grammar | None:
+        if not self.fills:
+            return super().grammar(prefix=prefix, scaffold=scaffold)
+        if prefix is not None or scaffold is not None:
+            what = f"{self.name} fills in what its rows hide, which begins with nothing and keeps to no scaffold"
+            raise TaskError(what, hint="write what is to stay around the marks")
+        return None if self.candidates_V is None else self.filling.grammar(self.candidates_V)
+
+    def grammar_start(self, grammar: Grammar, row: Row) -> State:
+        if not isinstance(grammar, FillGrammar):
+            return super().grammar_start(grammar, row)
+        marked = self.config.generation.fill_length == "marked"
+        return grammar.start_of(self.filling.plan(self.render(row), self.fill_lengths(row) if marked else None))
 
     def fill_lengths(self, row: Row) -> list[int]:
         return self.filling.lengths(row, self.aliases)
