@@ -7,6 +7,7 @@
     kd_test         dti_bindingdb_kd_deepaffinity/{train,test}      split pkd; judged on new pairs of known classes
     kd_er kd_gpcr kd_channel kd_kinase   …/{ER,GPCR,channel,kinase} split pkd; one protein class held out of train
     kd_heldout                                                      split pkd; those four together
+    kd_all          all six tables together                         split pkd; for splits of one's own
     human_random human_cold   dti_human_drugban/{random,cold}_{train,val,test}   split interacts
 
 * Davis and KIBA come as DeepDTA (Öztürk et al. 2018) divided them: folds `test` and `train_fold0` to `train_fold4` over
@@ -41,6 +42,7 @@ KD_FOLDER = "dti_bindingdb_kd_deepaffinity"
 KD_CLASSES = {"kd_er": "ER", "kd_gpcr": "GPCR", "kd_channel": "channel", "kd_kinase": "kinase"}
 KD_JUDGED = {"kd_test": ["test"], **{name: [file] for name, file in KD_CLASSES.items()}}
 KD_JUDGED["kd_heldout"] = list(KD_CLASSES.values())
+KD_JUDGED["kd_all"] = ["test", *KD_CLASSES.values()]
 
 HUMAN = {"human_random": "random", "human_cold": "cold"}
 HUMAN_PARTS = {"train": "train", "valid": "val", "test": "test"}
