@@ -15,17 +15,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mammal.draws import Draw
 from mammal.errors import ConfigError
-from mammal.generation_config import GenerationConfig
+from mammal.generation.config import GenerationConfig
+from mammal.generation.draws import Draw
 from mammal.model.beam import BeamRules, beam_search
+from mammal.model.choices import Choices
 from mammal.model.drawing import Sampling
 from mammal.model.head import TokenHead
+from mammal.model.limits import Limits
 from mammal.model.model import MammalModel
 from mammal.model.search import Sequences, search
-from mammal.model.steps import Limits, Steps
+from mammal.model.steps import Steps
 from mammal.tasks.batch import IGNORE, Batch
-from mammal.tasks.grammar.grammar import Grammar
+from mammal.tasks.grammar.grammar import Grammar, State
 
 __all__ = ["Generated", "GenerationConfig", "generate", "sequence_log_likelihood"]
 
@@ -62,6 +64,7 @@ def generate(
     config: GenerationConfig | None = None,
     *,
     grammar: Grammar | None = None,
+    starts: Sequence[State] | None = None,
     without: Batch | None = None,
     draws: Sequence[Draw] | None = None,
 ) -> Generated:
@@ -69,6 +72,7 @@ def generate(
 
     Args:
         grammar: says which ids may follow which; takes the place of `config.allowed_ids`.
+        starts: the state of the grammar before the first token of each row; default: `grammar.start()`.
         without: the same rows without their conditions; needed, and read, where `config.guidance` is not 1.
         draws: names the random numbers of each sequence, D of them; default: by `config.seed`, the row's id (its place
             where it has none) and the number of the copy.
@@ -78,7 +82,7 @@ def generate(
             nothing to guide away from.
     """
     config = config or GenerationConfig()
-    steps = _steps(model, batch, config, grammar, without)
+    steps = _steps(model, batch, config, grammar, starts, without)
     if config.num_beams > 1:
         rules = BeamRules(
             config.num_beam_groups, config.diversity_penalty, config.early_stopping, config.length_penalty
@@ -90,9 +94,14 @@ def generate(
 
 
 def _steps(
-    model: MammalModel, batch: Batch, config: GenerationConfig, grammar: Grammar | None, without: Batch | None
+    model: MammalModel,
+    batch: Batch,
+    config: GenerationConfig,
+    grammar: Grammar | None,
+    starts: Sequence[State] | None,
+    without: Batch | None,
 ) -> Steps:
-    if grammar is not None and config.max_new_tokens < grammar.least_new_tokens:
+    if grammar is not None and starts is None and config.max_new_tokens < grammar.least_new_tokens:
         what = f"max_new_tokens is {config.max_new_tokens}, but a whole sequence has at least"
         raise ConfigError(f"{what} {grammar.least_new_tokens} tokens, <EOS> included")
     memories = [model.encode(batch)]
@@ -110,7 +119,15 @@ def _steps(
     )
     head = TokenHead(model, _allowed(model, config.allowed_ids if grammar is None else grammar.ids_V))
     copies = config.num_beams if config.num_beams > 1 else config.num_return_sequences
-    return Steps(model, memories, head, limits, copies, guidance=config.guidance, grammar=grammar)
+    choices = Choices(head, limits, grammar, _starts(grammar, starts, len(batch), copies), model.device)
+    return Steps(model, memories, head, limits, copies, choices, guidance=config.guidance)
+
+
+def _starts(grammar: Grammar | None, starts: Sequence[State] | None, rows: int, copies: int) -> list[State]:
+    """Of each sequence."""
+    if grammar is None:
+        return []
+    return [start for start in (starts or [grammar.start()] * rows) for _ in range(copies)]
 
 
 def _sampling(model: MammalModel, batch: Batch, config: GenerationConfig, draws: Sequence[Draw] | None) -> Sampling:

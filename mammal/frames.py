@@ -10,7 +10,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from mammal.answers import Column
 from mammal.errors import DataError, did_you_mean
@@ -83,6 +83,17 @@ _NUMBER = "\0number"
 """Name of a working column, which no user's column has."""
 
 
+class Failed(tuple[Any, ...]):
+    """A record without an answer: the values of its first columns, as many as are known, and the reason."""
+
+    reason: str
+
+    def __new__(cls, record: Sequence[Any], reason: str) -> Self:
+        made = super().__new__(cls, record)
+        made.reason = reason
+        return made
+
+
 @dataclass(frozen=True)
 class Table:
     """Rows, and the frame they came from.
@@ -102,18 +113,18 @@ class Table:
         """The user's columns, then those of the answers, then `error`.
 
         A row with several records stands several times, under the same index; a refused row stands once, without any.
+        A record that failed says in `error` why.
 
         Raises:
             DataError: the user's columns have a name that the answers need.
         """
         import pandas as pd
 
-        nothing = (None,) * len(columns)
         lines = [
-            (number, *record, reason)
+            (number, *record, *(None,) * (len(columns) - len(record)), reason)
             for number, given in enumerate(answers)
             for record, reason in (
-                [(nothing, given.reason)] if isinstance(given, Refused) else [(record, None) for record in given]
+                [((), given.reason)] if isinstance(given, Refused) else [(record, _reason(record)) for record in given]
             )
         ]
         names = [*(column.name for column in columns), error]
@@ -122,6 +133,10 @@ class Table:
         right = pd.DataFrame(lines, columns=[_NUMBER, *names])
         theirs = left.iloc[right.pop(_NUMBER).to_numpy(dtype=int)]
         return pd.concat([theirs, right.set_index(theirs.index)], axis=1)
+
+
+def _reason(record: Record) -> str | None:
+    return record.reason if isinstance(record, Failed) else None
 
 
 def check_names(theirs: Sequence[str], ours: Sequence[str]) -> None:

@@ -112,7 +112,7 @@ class FromNames(Question):
 
     def __init__(self, inner: Question, names: str, reader: NameReader, prefix: str = ""):
         assert inner.task is not None, "prompts hold no molecules by name"
-        self.inner, self.task, self.names, self.reader = inner, inner.task, names, reader
+        self.model, self.inner, self.task, self.names, self.reader = inner.model, inner, inner.task, names, reader
         self.column = _molecule_column(inner.task)
         reading = inner.reading
         columns = list(dict.fromkeys(names if name == self.column else name for name in reading.names))
@@ -130,7 +130,7 @@ class FromNames(Question):
         self.inner.encoder = encoder
 
     def ask(
-        self, rows: Sequence[Row], *, part: int = 0, progress: Progress | None = None
+        self, rows: Sequence[Row], *, first: int = 0, progress: Progress | None = None
     ) -> list[list[Record] | Refused]:
         read = self._read(rows)
         known = [i for i in range(len(rows)) if not isinstance(read.get(i), Refused)]
@@ -138,7 +138,7 @@ class FromNames(Question):
         if progress is not None and len(known) < len(rows):
             progress(len(rows) - len(known))
         given: dict[int, list[Record] | Refused] = {i: said for i, said in read.items() if isinstance(said, Refused)}
-        for i, answer in zip(known, self.inner.ask(asked, part=part, progress=progress), strict=True):
+        for i, answer in zip(known, self.inner.ask(asked, first=first, progress=progress), strict=True):
             given[i] = _with_smiles(answer, read.get(i))
         return [given[i] for i in range(len(rows))]
 

@@ -19,8 +19,9 @@ from mammal.answers import ERROR
 from mammal.choose import TaskLike, entity_task, find_task, the_only, variant
 from mammal.frames import Reading, Table, table, with_targets
 from mammal.from_names import predict_question
+from mammal.generation.api import Generation
 from mammal.prompts import PROMPT, TARGET, is_prompt
-from mammal.questions import Embed, Generate, Question, Score
+from mammal.questions import Embed, Question, Score
 from mammal.variants.api import VariantScoring
 from mammal.walk import Pace, Progress, Refused
 
@@ -82,7 +83,7 @@ def load(
     return model
 
 
-class Mammal(VariantScoring):
+class Mammal(Generation, VariantScoring):
     """A model ready to be asked.
 
     Attributes:
@@ -232,47 +233,6 @@ class Mammal(VariantScoring):
         if pooling == "none":
             return vectors
         return np.stack(vectors) if vectors else np.empty((0, width), np.float32)
-
-    def generate(
-        self,
-        data: Any = None,
-        task: TaskLike | None = None,
-        *,
-        n: int = 1,
-        temperature: float | None = None,
-        top_p: float | None = None,
-        top_k: int | None = None,
-        num_beams: int | None = None,
-        max_new_tokens: int | None = None,
-        do_sample: bool | None = None,
-        seed: int = 0,
-        columns: Mapping[str, str] | None = None,
-        view: str | Mapping[str, str] | None = None,
-        prefix: str = "",
-        progress: Progress | None = None,
-    ) -> pd.DataFrame:
-        """Sequences, `n` for each row: columns `sample` (from 0), `text`, `score` (log-likelihood), `error`.
-
-        Unless told otherwise by `do_sample`, several sequences a row, or a setting of draws, mean sampling; else the
-        best sequence is sought, with `num_beams` beams. The same seed gives the same sequences.
-
-        Args:
-            data: as for `predict`; nothing, where the task reads nothing; prompts in wire syntax, of which the answers
-                keep their tags.
-        """
-        settings = {
-            "temperature": temperature,
-            "top_p": top_p,
-            "top_k": top_k,
-            "num_beams": num_beams,
-            "max_new_tokens": max_new_tokens,
-            "do_sample": do_sample,
-            "seed": seed,
-        }
-        chosen = None if is_prompt(data) else self.find_task(task, columns, view)
-        question = Generate(self.model, self.tokenizer, chosen, self.pace, n=n, settings=settings, prefix=prefix)
-        given = Table([{}]) if data is None and not question.reading.names else table(data, question.reading)
-        return self._frame(question, given, prefix, progress)
 
     def score(
         self,

@@ -1,4 +1,4 @@
-"""The four questions a table of rows can be asked: predict, embed, score, generate.
+"""The questions a table of rows can be asked: predict, embed, score; `mammal.generation.question` has the fourth.
 
 A question knows which columns it reads, which it gives, and how to answer rows; the Python API makes frames of the
 answers, batch jobs make files of them.
@@ -20,11 +20,9 @@ from mammal.prompts import PROMPT, TARGET, PromptEncoder
 from mammal.walk import Encoder, Pace, Progress, Refused, Row, TaskEncoder
 
 if TYPE_CHECKING:
-    from mammal.decoding import GenerationConfig
     from mammal.model.model import MammalModel
     from mammal.tasks.task import Task
     from mammal.tokenization import Tokenizer
-    from mammal.verbs import Sample
 
 Record = tuple[Any, ...]
 """Values of one row of the result, in the order of `Question.columns`."""
@@ -34,6 +32,7 @@ class Question(ABC):
     """Asked of rows.
 
     Attributes:
+        model: that answers.
         task: whose prompt is written; None: rows are prompts.
         encoder: how rows become batches.
         reading: columns that are read.
@@ -44,6 +43,7 @@ class Question(ABC):
 
     helpers: Sequence[Question] = ()
     told: Mapping[str, Any] = MappingProxyType({})
+    model: MammalModel
     task: Task | None
     encoder: Encoder
     reading: Reading
@@ -51,12 +51,12 @@ class Question(ABC):
 
     @abstractmethod
     def ask(
-        self, rows: Sequence[Row], *, part: int = 0, progress: Progress | None = None
+        self, rows: Sequence[Row], *, first: int = 0, progress: Progress | None = None
     ) -> list[list[Record] | Refused]:
         """For each row its records (one, or several where sequences are generated), or why there is none.
 
         Args:
-            part: number of this part of a longer table; makes random draws differ from part to part.
+            first: position of the first of these rows in the whole table; random draws go by it.
         """
 
 
@@ -90,7 +90,7 @@ class Predict(Question):
         self.columns = list(self._fields)
 
     def ask(
-        self, rows: Sequence[Row], *, part: int = 0, progress: Progress | None = None
+        self, rows: Sequence[Row], *, first: int = 0, progress: Progress | None = None
     ) -> list[list[Record] | Refused]:
         from mammal.verbs import predict_rows
 
@@ -121,7 +121,7 @@ class Embed(Question):
         self.columns = [Column(f"{prefix}embedding", "matrix" if pooling == "none" else "vector")]
 
     def ask(
-        self, rows: Sequence[Row], *, part: int = 0, progress: Progress | None = None
+        self, rows: Sequence[Row], *, first: int = 0, progress: Progress | None = None
     ) -> list[list[Record] | Refused]:
         from mammal.verbs import embed_rows
 
@@ -147,92 +147,9 @@ class Score(Question):
         self.encoder = PromptEncoder(tokenizer, target=True) if task is None else TaskEncoder(task, target=True)
 
     def ask(
-        self, rows: Sequence[Row], *, part: int = 0, progress: Progress | None = None
+        self, rows: Sequence[Row], *, first: int = 0, progress: Progress | None = None
     ) -> list[list[Record] | Refused]:
         from mammal.verbs import score_rows
 
         scores = score_rows(self.model, self.encoder, rows, pace=self.pace, progress=progress)
         return [given if isinstance(given, Refused) else [(given,)] for given in scores]
-
-
-class Generate(Question):
-    """Sequences, `n` for each row.
-
-    Args:
-        task: None: rows are prompts, in the column `prompt`; tags of the answer are then kept.
-        settings: fields of `mammal.decoding.GenerationConfig` that differ from what the task declares.
-    """
-
-    def __init__(
-        self,
-        model: MammalModel,
-        tokenizer: Tokenizer,
-        task: Task | None,
-        pace: Pace,
-        *,
-        n: int = 1,
-        settings: Mapping[str, Any] | None = None,
-        prefix: str = "",
-    ):
-        if task is not None and not task.target_is_text:
-            raise TaskError(
-                f"{task.name} is a {task.kind} task: its answers are read, not generated", hint="use predict"
-            )
-        self.model, self.tokenizer, self.task, self.pace = model, tokenizer, task, pace
-        self.reading = Reading((PROMPT,)) if task is None else Reading.of_task(task)
-        self.config = generation_config(task, tokenizer, n, settings or {})
-        text = [Column(f"{prefix}text", "text"), Column(f"{prefix}score", "number")]
-        self._fields = None if task is None else answer_columns(task, prefix=prefix)
-        self.columns = [Column(f"{prefix}sample", "integer"), *(text if self._fields is None else self._fields)]
-        self.encoder = PromptEncoder(tokenizer) if task is None else TaskEncoder(task)
-
-    def ask(
-        self, rows: Sequence[Row], *, part: int = 0, progress: Progress | None = None
-    ) -> list[list[Record] | Refused]:
-        from mammal.verbs import derived_seed, generate_rows
-
-        config = replace(self.config, seed=derived_seed(self.config.seed, part))
-        answers = generate_rows(self.model, self.encoder, rows, config, pace=self.pace, progress=progress)
-        return [
-            given if isinstance(given, Refused) else [(i, *self._record(sample)) for i, sample in enumerate(given)]
-            for given in answers
-        ]
-
-    def _record(self, sample: Sample) -> Record:
-        if self.task is None or self._fields is None:
-            ids = [token for token in sample.ids if token != self.tokenizer.eos_id]
-            return self.tokenizer.decode(ids), sample.score
-        said = self.task.decode_generated(sample.ids, 0, sample.score, sample.values)
-        return tuple(read(said) for read in self._fields.values())
-
-
-def generation_config(task: Task | None, tokenizer: Tokenizer, n: int, settings: Mapping[str, Any]) -> GenerationConfig:
-    """What the task declares, changed by the settings given (those that are None are not).
-
-    Unless `do_sample` is given, several sequences a row, or a setting of draws, mean sampling.
-
-    Raises:
-        ConfigError: an unknown setting, or settings that contradict each other.
-    """
-    from dataclasses import fields
-
-    from mammal.decoding import GenerationConfig
-    from mammal.verbs import declared_generation
-
-    given = {name: value for name, value in settings.items() if value is not None}
-    valid = {field.name for field in fields(GenerationConfig)} - {"allowed_ids", "scalar_id", "num_return_sequences"}
-    if unknown := sorted(set(given) - valid):
-        raise ConfigError(f"unknown setting {unknown[0]!r}", hint=did_you_mean(unknown[0], valid, noun="setting"))
-    if n < 1:
-        raise ConfigError(f"n must be at least 1, not {n}")
-    base = GenerationConfig(max_new_tokens=_PROMPT_TOKENS) if task is None else declared_generation(task)
-    drawn = bool(given.keys() & {"temperature", "top_k", "top_p"}) or (
-        n > 1 and given.get("num_beams", base.num_beams) == 1
-    )
-    if given.setdefault("do_sample", drawn or (base.do_sample and "num_beams" not in given)):
-        given.setdefault("num_beams", 1)
-    return replace(base, **given, num_return_sequences=n, scalar_id=tokenizer.specials.get("<SCALAR>"))
-
-
-_PROMPT_TOKENS = 256
-"""Most tokens that are generated for a bare prompt."""

@@ -1,4 +1,4 @@
-"""What can be asked of a model, for rows of any number: predict, embed, score, generate.
+"""What can be asked of a model, for rows of any number: predict, embed, score; `mammal.generation.rows` generates.
 
 Each function walks the rows (`mammal.walk`) and says only what is done with a batch.
 Shapes: as in `mammal.tasks.batch`; N rows.
@@ -6,23 +6,24 @@ Shapes: as in `mammal.tasks.batch`; N rows.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from mammal.decoding import Generated, GenerationConfig, generate, sequence_log_likelihood
+from mammal.decoding import sequence_log_likelihood
+from mammal.generation.rows import Sample, generate_rows, spelt
+from mammal.generation.settings import declared_generation, declared_rules
 from mammal.model.model import MammalModel
+from mammal.run_model import run
 from mammal.tasks.batch import Batch
 from mammal.tasks.prediction import Prediction
 from mammal.tasks.task import Task
-from mammal.walk import Encoder, Pace, Progress, Refused, Row, TaskEncoder, walk
+from mammal.walk import Encoder, Pace, Progress, Refused, Row, TaskEncoder
 
 POOLINGS = ("mean", "max", "first", "none")
-_ROUND = 64
-"""Sequences drawn for one row at once."""
 
 
 def predict_rows(
@@ -43,9 +44,12 @@ def predict_rows(
     encoder = encoder or TaskEncoder(task)
     if task.target_is_text:
         how = replace(declared_generation(task), num_return_sequences=ranks)
-        generated = generate_rows(model, encoder, rows, how, pace=pace, progress=progress)
+        rules = declared_rules(task)
+        generated = generate_rows(model, encoder, rows, how, rules=rules, pace=pace, progress=progress)
         return [
-            Prediction(row_id, error=given.reason) if isinstance(given, Refused) else _ranked(task, row_id, given)
+            Prediction(row_id, error=given.reason)
+            if isinstance(given, Refused)
+            else _ranked(task, row_id, given, rows[row_id])
             for row_id, given in enumerate(generated)
         ]
 
@@ -111,109 +115,10 @@ def score_rows(
     return run(model, rows, encoder, answer, pace, progress)
 
 
-@dataclass(frozen=True)
-class Sample:
-    """One generated sequence: its token ids up to the end, and the score that decoding gave it.
-
-    Attributes:
-        values: one for each id, NaN where it carries none; None for models whose decoder gives no numbers.
-    """
-
-    ids: tuple[int, ...]
-    score: float | None
-    values: tuple[float, ...] | None = None
-
-
-def generate_rows(
-    model: MammalModel,
-    encoder: Encoder,
-    rows: Sequence[Row],
-    config: GenerationConfig,
-    *,
-    pace: Pace | None = None,
-    progress: Progress | None = None,
-) -> list[list[Sample] | Refused]:
-    """`config.num_return_sequences` sequences for each row.
-
-    Sampled sequences are drawn in rounds, so that any number fits in memory. What is drawn depends on the seed, the
-    position of the row and the round alone, so rows that are equal get different ones.
-    """
-    pace, wanted = pace or Pace(), config.num_return_sequences
-    rounds = [min(_ROUND, wanted - start) for start in range(0, wanted, _ROUND)] if config.do_sample else [wanted]
-    collected: list[list[Sample] | Refused] = [[] for _ in rows]
-    for number, count in enumerate(rounds):
-        drawn = replace(config, num_return_sequences=count, seed=derived_seed(config.seed, number))
-        narrow = replace(pace, rows=max(1, pace.rows // max(count, config.num_beams)))
-        last = progress if number == len(rounds) - 1 else None
-        made = run(model, rows, encoder, _drawing(model, drawn), narrow, last, merge=not config.do_sample)
-        for i, (held, given) in enumerate(zip(collected, made, strict=True)):
-            collected[i] = given if isinstance(given, Refused) or isinstance(held, Refused) else held + given
-    return collected
-
-
-def _drawing(model: MammalModel, config: GenerationConfig) -> Callable[[Batch], Sequence[list[Sample]]]:
-    def answer(batch: Batch) -> Sequence[list[Sample]]:
-        made = generate(model, batch.to(model.device), replace(config, allowed_ids=batch.candidates_V))
-        return [[_sample(made, row, i) for i in range(len(ids_list))] for row, ids_list in enumerate(made.ids_list)]
-
-    return answer
-
-
-def derived_seed(*numbers: int) -> int:
-    """One seed for each combination of numbers."""
-    return int(np.random.SeedSequence(list(numbers)).generate_state(1, np.uint32)[0])
-
-
-def _sample(made: Generated, row: int, number: int) -> Sample:
-    values = None if made.values_list is None else tuple(made.values_list[row][number].tolist())
-    return Sample(tuple(made.ids_list[row][number].tolist()), made.scores[row][number], values)
-
-
-def _ranked(task: Task, row_id: int, samples: Sequence[Sample]) -> Prediction:
-    """What the best sequence says, and after it what the others do."""
-    best, *others = (spelt(task, row_id, sample) for sample in samples)
+def _ranked(task: Task, row_id: int, samples: Sequence[Sample], row: Row) -> Prediction:
+    """What the best sequence says, valid or not, and after it what the others do."""
+    best, *others = (spelt(task, row_id, sample, row) for sample in samples)
     return replace(best, runners_up=tuple(others))
-
-
-def spelt(task: Task, row_id: int, sample: Sample) -> Prediction:
-    """What a generated sequence says, in the user's terms."""
-    return task.decode_generated(sample.ids, row_id, sample.score, sample.values)
-
-
-def declared_generation(task: Task) -> GenerationConfig:
-    """How the task says it decodes."""
-    asked = task.config.generation
-    return GenerationConfig(
-        max_new_tokens=asked.max_new_tokens,
-        num_beams=asked.num_beams,
-        do_sample=asked.do_sample,
-        temperature=asked.temperature,
-        top_k=asked.top_k or None,
-        top_p=asked.top_p,
-        scalar_id=task.tokenizer.scalar_id if "values" in task.wants else None,
-    )
-
-
-def run(
-    model: MammalModel,
-    rows: Sequence[Row],
-    encoder: Encoder,
-    answer: Callable[[Batch], Sequence],
-    pace: Pace | None,
-    progress: Progress | None,
-    *,
-    merge: bool = True,
-) -> list:
-    """Walks the rows (`mammal.walk`) with the model in evaluation mode and without gradients."""
-    was_training = model.training
-    if was_training:
-        model.eval()
-    try:
-        with torch.inference_mode():
-            return walk(rows, encoder, answer, merge=merge, pace=pace, progress=progress)
-    finally:
-        if was_training:
-            model.train()
 
 
 def _encoder_only(batch: Batch) -> Batch:

@@ -310,9 +310,9 @@ class Task(ABC):
         """Why generated token ids are no valid answer; None where they are, and for kinds that don't say."""
         return None
 
-    def fill_in(self, said: Prediction, ids: Sequence[int], row: Row) -> Prediction:
-        """The prediction that generated ids made, with the hidden stretches of the row filled by them."""
-        return said
+    def problem(self, ids: Sequence[int], row: Row) -> str | None:
+        """Why generated token ids are no valid answer to a row; None where they are. As `valid`, which needs no row."""
+        return self.valid(ids)
 
     # Fitting
 

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 TEXT_KEYS = ("bundle", "init", "input", "output", "prompt", "reference", "resume", "sample", "target")
 """Keys whose value is a path, a hub id or a prompt: taken as typed, though `(`, `=` and `[` mean something to Hydra."""
 
-_BY_COLUMN = re.compile(r"task\.views?[.=]")
-"""Keys below these are columns of the data: Hydra may not ask for a `+` before one that the task's file leaves out."""
+_BY_COLUMN = re.compile(r"(task\.views?|conditions)[.=]")
+"""Keys below these are columns of the data: Hydra may not ask for a `+` before one that no file of configs names."""
 
 
 @dataclass(frozen=True)

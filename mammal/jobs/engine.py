@@ -37,13 +37,13 @@ class Answerer(Protocol):
         self,
         rows: Sequence[Mapping[str, Any]],
         *,
-        part: int = 0,
+        first: int = 0,
         progress: Callable[[int], None] | None = None,
     ) -> list[list[Record] | Refused]:
         """For each row its records, or why there is none.
 
         Args:
-            part: number of the shard.
+            first: position of the first of them in the input.
             progress: called with the number of rows that were just answered.
         """
 
@@ -141,7 +141,7 @@ class Engine:
             if progress is not None:
                 progress(JobProgress(done, self.given.rows, before.bad))
 
-        answers = self.answerer.ask(shard.records(self.names), part=shard.number, progress=advance)
+        answers = self.answerer.ask(shard.records(self.names), first=shard.first, progress=advance)
         for position, reason in shard.damaged.items():
             answers[position] = Refused(reason)
         refused = self.layout.refused(shard, answers)

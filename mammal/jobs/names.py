@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, get_args
 
 from mammal.answers import ERROR, Column
 from mammal.errors import ConfigError, did_you_mean
 from mammal.jobs.crew import Crew
 from mammal.jobs.engine import Engine, Follow, JobReport
-from mammal.jobs.inputs import JobInput, open_input
 from mammal.jobs.manifest import Manifest
 from mammal.jobs.results import Layout
 from mammal.jobs.store import Store
+from mammal.jobs.structures import existing, open_structures, structure_column, structure_text, worker_count
 from mammal.jobs.tables import check_output
 from mammal.questions import Record
-from mammal.tasks.cells import as_text, is_missing, missing_column
 from mammal.tasks.names import make_pairs, naming, opsin
 from mammal.tasks.names.roundtrip import Outcome, Pair
 from mammal.tasks.readers import iter_tables
@@ -30,10 +27,6 @@ from mammal.walk import Refused
 SHARD_ROWS = 5_000
 KEEP = ("exact", "all")
 COLUMNS = ("canonical", "iupac", "smiles_by_name", "outcome")
-CHEMICALS = "chemicals"
-"""In place of a file: the compounds of that package."""
-PUBCHEM_NAME = "pubchem_name"
-"""Its column of names, whose own name, iupac, is that of a column that is added."""
 
 
 class NameRows:
@@ -52,10 +45,10 @@ class NameRows:
         self.columns: Sequence[Column] = [Column(f"{prefix}{name}", "text") for name in COLUMNS]
 
     def ask(
-        self, rows: Sequence[Mapping[str, Any]], *, part: int = 0, progress: Callable[[int], None] | None = None
+        self, rows: Sequence[Mapping[str, Any]], *, first: int = 0, progress: Callable[[int], None] | None = None
     ) -> list[list[Record] | Refused]:
-        smiles = [_text(row[self._smiles]) for row in rows]
-        names = None if self._names is None else [_text(row[self._names]) for row in rows]
+        smiles = [structure_text(row[self._smiles]) for row in rows]
+        names = None if self._names is None else [structure_text(row[self._names]) for row in rows]
         pairs = make_pairs(smiles, names, verify=self._verify, each_of=self._crew.each_of)
         if progress is not None:
             progress(len(rows))
@@ -101,18 +94,17 @@ def names_job(
     """
     if keep not in KEEP:
         raise ConfigError(f"keep is {keep!r}", hint=did_you_mean(keep, KEEP, noun="word"))
-    if workers is not None and workers < 0:
-        raise ConfigError(f"workers must be 0 or more, not {workers}")
     lacking = opsin.missing()
     if names is None:
         naming.check_installed()
     elif lacking is not None:
         raise lacking
     target = Path(output).expanduser()
-    with _opened(input) as given, Crew(_cores() if workers is None else workers) as crew:
-        column = _find(smiles or "smiles", given.schema.names, exactly=smiles is not None)
+    count = worker_count(workers)
+    with open_structures(input) as given, Crew(count) as crew:
+        column = structure_column(smiles, given.schema.names)
         if names is not None:
-            _find(names, given.schema.names, exactly=True)
+            existing(names, given.schema.names)
         answerer = NameRows(column, names, keep=keep, verify=lacking is None, crew=crew, prefix=prefix)
         layout = Layout(given.schema, answerer.columns, prefix)
         check_output(target, layout.schema)
@@ -134,36 +126,6 @@ def outcomes(report: JobReport, prefix: str = "") -> Counter[str]:
             words = (str(reason).partition(":")[0] for reason in table[f"{prefix}{ERROR}"])
             counts.update(word if word in known else "invalid" for word in words)
     return counts
-
-
-@contextmanager
-def _opened(input: str | os.PathLike[str]) -> Iterator[JobInput]:
-    if input != CHEMICALS or Path(input).exists():
-        yield open_input(input)
-        return
-    from mammal.tasks.schema import DataConfig
-    from mammal.tasks.sources import chemicals
-
-    compounds = chemicals.load(DataConfig(source=CHEMICALS, name=chemicals.MOLECULES), None)
-    with TemporaryDirectory() as folder:
-        file = Path(folder) / "chemicals.parquet"
-        compounds.rename(columns={"iupac": PUBCHEM_NAME}).to_parquet(file, index=False)
-        yield open_input(file)
-
-
-def _find(name: str, columns: Sequence[str], *, exactly: bool) -> str:
-    same = [column for column in columns if column == name or (not exactly and column.lower() == name)]
-    if not same:
-        raise missing_column(name, columns)
-    return same[0]
-
-
-def _text(value: Any) -> str:
-    return "" if is_missing(value) else as_text(value)
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _versions(makes: bool, verifies: bool) -> dict[str, str]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from mammal.answers import ERROR, Column
-from mammal.frames import check_names
+from mammal.frames import Failed, check_names
 from mammal.jobs.inputs import Shard
 from mammal.questions import Record
 from mammal.walk import Refused
@@ -51,8 +51,9 @@ class Layout:
         return f"{self.prefix}{ROW}", f"{self.prefix}{ERROR}"
 
     def answered(self, shard: Shard, answers: Sequence[list[Record] | Refused]) -> pa.Table:
-        """Rows with an answer, once for each of its records."""
-        lines = [(i, record) for i, given in enumerate(answers) if not isinstance(given, Refused) for record in given]
+        """Rows with an answer, once for each of its records that did not fail."""
+        given = [(i, records) for i, records in enumerate(answers) if not isinstance(records, Refused)]
+        lines = [(i, record) for i, records in given for record in records if not isinstance(record, Failed)]
         passed = shard.pick([i for i, _ in lines])
         values = [
             pa.array([record[place] for _, record in lines], _TYPES[column.holds])
@@ -61,11 +62,20 @@ class Layout:
         return pa.Table.from_arrays([*passed.columns, *values], schema=self.schema)
 
     def refused(self, shard: Shard, answers: Sequence[list[Record] | Refused]) -> pa.Table:
-        """Rows without an answer: their number, what they held, and why."""
-        bad = [(i, given.reason) for i, given in enumerate(answers) if isinstance(given, Refused)]
+        """Rows without an answer, or of which a record failed: their number, what they held, and why."""
+        reasons_of = [(i, _reasons(given)) for i, given in enumerate(answers)]
+        bad = [(i, reason) for i, reason in reasons_of if reason]
         row, error = self._error_names
         passed = shard.pick([i for i, _ in bad])
         numbers = pa.array([shard.first + i + 1 for i, _ in bad], pa.int64())
         reasons = pa.array([reason for _, reason in bad], pa.string())
         schema = pa.schema([(row, pa.int64()), *self.theirs, (error, pa.string())])
         return pa.Table.from_arrays([numbers, *passed.columns, reasons], schema=schema)
+
+
+def _reasons(given: list[Record] | Refused) -> str:
+    if isinstance(given, Refused):
+        return given.reason
+    failed = list(dict.fromkeys(record.reason for record in given if isinstance(record, Failed)))
+    count = sum(isinstance(record, Failed) for record in given)
+    return f"{count} of {len(given)}: {'; '.join(failed)}" if failed and len(given) > 1 else "; ".join(failed)

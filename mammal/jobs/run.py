@@ -15,6 +15,8 @@ from mammal import __version__
 from mammal.choose import TaskLike, entity_task
 from mammal.errors import ConfigError, did_you_mean
 from mammal.from_names import predict_question
+from mammal.generation.question import Generate
+from mammal.generation.settings import SETTINGS
 from mammal.inference import Mammal, load
 from mammal.jobs.engine import SHARD_ROWS, Engine, Follow, JobReport
 from mammal.jobs.inputs import JobInput, no_input, open_input
@@ -25,7 +27,8 @@ from mammal.jobs.store import Store
 from mammal.jobs.tables import check_output
 from mammal.locate import locate
 from mammal.prompts import PROMPT
-from mammal.questions import Embed, Generate, Question, Score
+from mammal.questions import Embed, Question, Score
+from mammal.reranking import Reranked, judge_of
 
 if TYPE_CHECKING:
     from mammal.tasks.task import Task
@@ -34,7 +37,7 @@ VERBS = {
     "predict": ("vocabulary", "every_label", "names", "names_by"),
     "embed": ("entity", "pooling"),
     "score": (),
-    "generate": ("n", "temperature", "top_p", "top_k", "num_beams", "max_new_tokens", "do_sample", "seed"),
+    "generate": ("n", "conditions", "rerank", "rerank_bundle", "rerank_weight", *SETTINGS),
 }
 """Verbs and the options that each takes, as the methods of `Mammal` do."""
 
@@ -98,6 +101,7 @@ def run_job(
     told = {
         **settings,
         **question.told,
+        **_judge_identity(settings),
         "prefix": prefix,
         "shard_rows": shard_rows,
         "batch_tokens": model.pace.tokens,
@@ -108,7 +112,7 @@ def run_job(
     manifest = Manifest(verb, given.fingerprint, bundle_hash(locate(source)), told, versions())
     with _prepared_by(question, _workers(workers, model)):
         for asked in (question, *question.helpers):
-            settle(model.model, asked)
+            settle(asked.model, asked)
         engine = Engine(question, given, names, layout, Store(target))
         return engine.go(manifest, shard_rows=shard_rows, resume=resume, progress=progress)
 
@@ -154,9 +158,11 @@ def _question(verb: str, model: Mammal, task: Task | None, settings: Mapping[str
     if verb == "score":
         return Score(model.model, model.tokenizer, task, model.pace, prefix=prefix)
     if verb == "generate":
-        draws = {name: value for name, value in settings.items() if name != "n"}
-        n = int(settings.get("n", 1))
-        return Generate(model.model, model.tokenizer, task, model.pace, n=n, settings=draws, prefix=prefix)
+        chosen = {name: value for name, value in settings.items() if name in SETTINGS}
+        how = {"n": int(settings.get("n", 1)), "conditions": settings.get("conditions"), "prefix": prefix}
+        asked = Generate(model.model, model.tokenizer, task, model.pace, settings=chosen, **how)
+        judge = judge_of(model, *(settings.get(f"rerank{end}") for end in ("", "_bundle", "_weight")))
+        return asked if judge is None else Reranked(asked, judge, prefix)
     assert task is not None, "only generate and score read prompts"
     if verb == "embed":
         return Embed(model.model, task, model.pace, pooling=settings.get("pooling", "mean"), prefix=prefix)
@@ -169,6 +175,12 @@ def task_identity(task: Task | None) -> str:
         return "prompts"
     content = json.dumps([asdict(task.config), task.state()], sort_keys=True, default=str)
     return f"{task.name} {hashlib.blake2b(content.encode(), digest_size=6).hexdigest()}"
+
+
+def _judge_identity(settings: Mapping[str, Any]) -> dict[str, str]:
+    """The hash of another bundle that puts answers in order."""
+    judge = settings.get("rerank_bundle")
+    return {} if judge is None else {"rerank_bundle": bundle_hash(locate(judge))}
 
 
 def _workers(asked: int | None, model: Mammal) -> int:

@@ -76,9 +76,9 @@ class InfoAnswerer:
         self.columns = [Column(name, "text")]
 
     def ask(
-        self, rows: Sequence[Row], *, part: int = 0, progress: Callable[[int], None] | None = None
+        self, rows: Sequence[Row], *, first: int = 0, progress: Callable[[int], None] | None = None
     ) -> list[list[Record] | Refused]:
-        answers = self._answerer.ask(rows, part=part, progress=progress)
+        answers = self._answerer.ask(rows, first=first, progress=progress)
         return [given if isinstance(given, Refused) else [(self._info(given),)] for given in answers]
 
     def _info(self, records: Sequence[Record]) -> str:

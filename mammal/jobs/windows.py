@@ -95,7 +95,7 @@ class _Windows:
         self,
         rows: Sequence[Mapping[str, Any]],
         *,
-        part: int = 0,
+        first: int = 0,
         progress: Callable[[int], None] | None = None,
     ) -> list[list[Record] | Refused]:
         answers = [self._answer(row) for row in rows]

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from mammal.model.steps import Limits
+from mammal.model.limits import Limits
 
 OUT = -1e9
 """Added to the score of what may not be chosen; the constant of `transformers`, where ties among such depend on it."""

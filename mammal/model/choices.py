@@ -5,14 +5,13 @@ Shapes: D sequences, V columns of the token head.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import torch
 from torch import Tensor
 
 from mammal.model.head import TokenHead
-from mammal.tasks.grammar.grammar import Grammar
+from mammal.model.limits import Limits
+from mammal.tasks.grammar.grammar import Grammar, State
 
 _CLOSED = object()
 """State of a sequence that has ended, or that a beam has given up: anything may follow, for nobody reads it."""
@@ -23,32 +22,27 @@ class Choices:
 
     Args:
         head: whose columns they are; sliced to `grammar.ids_V` where there is a grammar.
+        limits: `<EOS>` is not produced before its time, unless nothing else is open.
         grammar: None: every column is open.
-        eos_id: not produced before `min_new_tokens` tokens, unless nothing else is open.
-        max_new_tokens: within which the grammar brings each sequence to its end.
-        rows: D.
+        states: of the grammar before the first token of each sequence; read where there is one.
     """
 
     def __init__(
         self,
         head: TokenHead,
+        limits: Limits,
         grammar: Grammar | None,
-        eos_id: int,
-        min_new_tokens: int,
-        max_new_tokens: int,
-        rows: int,
+        states: list[State],
         device: torch.device,
     ):
-        self._grammar, self._device = grammar, device
-        self._min, self._max = min_new_tokens, max_new_tokens
-        self._states: list[Any] = [] if grammar is None else [grammar.start()] * rows
+        self._grammar, self._states, self._limits, self._device = grammar, states, limits, device
         self._anything_V = np.ones(head.columns, dtype=bool)
-        self._not_the_end_V = torch.arange(head.columns, device=device) != head.column(eos_id)
+        self._not_the_end_V = torch.arange(head.columns, device=device) != head.column(limits.eos_id)
 
     def allowed(self, step: int) -> Tensor | None:
         """bool [D, V] or [1, V]; None: everything."""
-        allowed_DV = self._by_grammar(self._max - step) if self._grammar is not None else None
-        if step >= self._min:
+        allowed_DV = self._by_grammar(self._limits.max_new_tokens - step) if self._grammar is not None else None
+        if step >= self._limits.min_new_tokens:
             return allowed_DV
         if allowed_DV is None:
             return self._not_the_end_V.unsqueeze(0)

@@ -11,40 +11,15 @@ Shapes: B encoder rows, C sequences of each, D = B * C, W model width, V columns
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from mammal.model.choices import Choices
 from mammal.model.head import TokenHead
+from mammal.model.limits import Limits
 from mammal.model.model import MammalModel, Memory
 from mammal.model.stepping import DecodingState
-from mammal.tasks.grammar.grammar import Grammar
-
-
-@dataclass(frozen=True)
-class Limits:
-    """Where sequences end, what fills them after that, and which token carries a value (None: none does).
-
-    Attributes:
-        min_new_tokens: tokens before which no `<EOS>` is produced.
-        stop_ids: tokens that end a sequence as `<EOS>` does.
-    """
-
-    max_new_tokens: int
-    eos_id: int
-    pad_id: int
-    scalar_id: int | None = None
-    min_new_tokens: int = 0
-    stop_ids: tuple[int, ...] = ()
-
-    def ends(self, ids: Tensor) -> Tensor:
-        """Which of these tokens end a sequence."""
-        ended = ids == self.eos_id
-        for stop_id in self.stop_ids:
-            ended = ended | (ids == stop_id)
-        return ended
 
 
 class Steps:
@@ -54,6 +29,7 @@ class Steps:
         memories: of the prompts, and with guidance also of the prompts without their conditions.
         guidance: how far to go from the second to the first; read where there are two.
         copies: C.
+        choices: what may come next.
     """
 
     def __init__(
@@ -63,9 +39,9 @@ class Steps:
         head: TokenHead,
         limits: Limits,
         copies: int,
+        choices: Choices,
         *,
         guidance: float = 1.0,
-        grammar: Grammar | None = None,
     ):
         self.model, self.head, self.limits, self.guidance = model, head, limits, guidance
         self.device = model.device
@@ -76,9 +52,7 @@ class Steps:
         self._ids_D = torch.full((rows,), model.config.decoder_start_token_id, device=self.device)
         self._values_D = torch.full((rows,), torch.nan, device=self.device)
         self._gives_values = limits.scalar_id is not None and model.decoder_scalars_head is not None
-        self._choices = Choices(
-            head, grammar, limits.eos_id, limits.min_new_tokens, limits.max_new_tokens, rows, self.device
-        )
+        self._choices = choices
 
     def take(self) -> tuple[Tensor, Tensor]:
         """Feeds each row its token; gives float32 log-probabilities [D, V] of the next one, and states [D, W]."""

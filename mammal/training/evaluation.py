@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 BOOTSTRAP_SAMPLES = 1000
 SAMPLED = 200
-"""Sequences drawn to judge a generation task whose prompt reads no column."""
+"""Sequences drawn to judge a generation task whose prompt reads no column, unless told otherwise."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,8 @@ class Depth:
         seeds: baselines are fitted with the seeds 0 to `seeds` - 1.
         sensitivity: rows on which changes that should not move a prediction are tried; 0: none.
         neighbours: find the similarity of each row to its nearest training row.
+        draws: sequences of a generation task whose prompt reads no column.
+        seed: of all that is drawn.
     """
 
     baselines: bool = False
@@ -47,6 +49,8 @@ class Depth:
     seeds: int = 1
     sensitivity: int = 0
     neighbours: bool = False
+    draws: int = SAMPLED
+    seed: int = 0
 
 
 def evaluate_task(model: MammalModel, data: TaskData, *, part: str = "test", depth: Depth | None = None) -> TaskResult:
@@ -59,7 +63,7 @@ def evaluate_task(model: MammalModel, data: TaskData, *, part: str = "test", dep
     depth = depth or Depth()
     task, rows = data.task, list(data.rows[part])
     begun = time.perf_counter()
-    ours = answers_of(model, task, rows)
+    ours = answers_of(model, task, rows, draws=depth.draws, seed=depth.seed)
     contenders = [Contender(OURS, estimates(task, [ours], rows), time.perf_counter() - begun)]
     answered: dict[str, Sequence[Prediction]] = {OURS: ours}
     if depth.baselines:
@@ -101,18 +105,23 @@ def judge_baselines(data: TaskData, part: str, depth: Depth) -> tuple[list[Conte
     return contenders, {name: runs[0] for name, runs in said.items()}
 
 
-def answers_of(model: MammalModel, task: Task, rows: Sequence[Row]) -> list[Prediction]:
-    """Our answers for rows. A task whose prompt reads no column is sampled: `SAMPLED` sequences of its one prompt."""
-    from mammal.verbs import declared_generation, generate_rows, predict_rows, spelt
+def answers_of(
+    model: MammalModel, task: Task, rows: Sequence[Row], *, draws: int = SAMPLED, seed: int = 0
+) -> list[Prediction]:
+    """Our answers for rows. A task whose prompt reads no column is sampled: `draws` sequences of its one prompt, though
+    never more than there are rows."""
+    from mammal.generation.rows import generate_rows, spelt
+    from mammal.generation.settings import declared_generation, declared_rules
+    from mammal.verbs import predict_rows
     from mammal.walk import Refused, TaskEncoder
 
     if task.columns or not rows:
         return predict_rows(model, task, rows, ranks=task.ranks)
-    drawn = min(SAMPLED, len(rows))
-    how = replace(declared_generation(task), do_sample=True, num_return_sequences=drawn, num_beams=1)
-    (samples,) = generate_rows(model, TaskEncoder(task), [{}], how)
+    drawn = min(draws, len(rows))
+    how = replace(declared_generation(task), do_sample=True, num_return_sequences=drawn, num_beams=1, seed=seed)
+    (samples,) = generate_rows(model, TaskEncoder(task), [{}], how, rules=declared_rules(task))
     assert not isinstance(samples, Refused), "a prompt that reads nothing can't be refused"
-    return [spelt(task, number, sample) for number, sample in enumerate(samples)]
+    return [spelt(task, number, sample, {}) for number, sample in enumerate(samples)]
 
 
 def estimates(task: Task, runs: Sequence[Sequence[Prediction]], rows: Sequence[Row]) -> dict[str, Estimate]:

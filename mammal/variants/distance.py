@@ -20,11 +20,11 @@ import torch
 from torch import Tensor
 
 from mammal.errors import DataError, MammalError
+from mammal.run_model import run
 from mammal.tasks.example import Example
 from mammal.tokenization.encoding import Encoding
 from mammal.variants.likelihood import PAIR
 from mammal.variants.prompt import DnaPrompt
-from mammal.verbs import run
 from mammal.walk import Encoded, Encoder, Pace, Refused, Row
 
 if TYPE_CHECKING:

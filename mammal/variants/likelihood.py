@@ -32,8 +32,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mammal.errors import DataError, MammalError
+from mammal.run_model import run
 from mammal.variants.prompt import DnaPrompt
-from mammal.verbs import run
 from mammal.walk import Encoded, Encoder, Pace, Refused, Row
 
 if TYPE_CHECKING:

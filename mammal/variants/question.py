@@ -39,7 +39,7 @@ class VariantQuestion:
         self.columns = [Column(f"{prefix}{column.name}", column.holds) for column in names]
 
     def ask(
-        self, rows: Sequence[Row], *, part: int = 0, progress: Progress | None = None
+        self, rows: Sequence[Row], *, first: int = 0, progress: Progress | None = None
     ) -> list[list[Record] | Refused]:
         """For each row the records of its alleles, or why there are none."""
         answers: list[list[Record] | Refused] = []

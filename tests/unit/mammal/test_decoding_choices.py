@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from mammal.decoding import Generated, GenerationConfig, generate
-from mammal.draws import Draw
+from mammal.generation.draws import Draw
 from mammal.errors import ConfigError
 from mammal.model.drawing import Sampling, draw
 from mammal.model.model import MammalModel

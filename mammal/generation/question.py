@@ -1,0 +1,190 @@
+"""The question that a table of rows is asked when sequences are to be generated."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from mammal.answers import Column, answer_columns
+from mammal.errors import ConfigError, MammalError, TaskError, did_you_mean
+from mammal.frames import Failed, Reading
+from mammal.generation.draws import Draw
+from mammal.generation.filling import FillEncoder
+from mammal.generation.settings import resolve
+from mammal.prompts import PROMPT, PromptEncoder
+from mammal.questions import Question, Record
+from mammal.tasks.cells import as_number, as_text, is_missing
+from mammal.tasks.grammar.fills import FillGrammar
+from mammal.walk import Encoder, Pace, Progress, Refused, Row, TaskEncoder
+
+if TYPE_CHECKING:
+    from mammal.generation.rows import Sample
+    from mammal.model.model import MammalModel
+    from mammal.tasks.task import Task
+    from mammal.tokenization import Tokenizer
+
+
+class Generate(Question):
+    """Sequences, `n` for each row.
+
+    Beside what the task's answers hold (`mammal.answers`) there are the columns `sample`, from 0, `normalised_score` of
+    beam search, `draws` where samples may be drawn again, and the conditions that are the same for all rows.
+
+    Args:
+        task: None: rows are prompts, in the column `prompt`; tags of the answer are then kept.
+        settings: `mammal.generation.settings.Settings`.
+        conditions: values of the task's conditions, for all rows.
+
+    Raises:
+        ConfigError, TaskError, DataError: a setting or condition that there is not, or that doesn't fit the task.
+    """
+
+    def __init__(
+        self,
+        model: MammalModel,
+        tokenizer: Tokenizer,
+        task: Task | None,
+        pace: Pace,
+        *,
+        n: int = 1,
+        settings: Mapping[str, Any] | None = None,
+        conditions: Mapping[str, Any] | None = None,
+        prefix: str = "",
+    ):
+        if task is not None and not task.target_is_text:
+            raise TaskError(
+                f"{task.name} is a {task.kind} task: its answers are read, not generated", hint="use predict"
+            )
+        asked = resolve(task, tokenizer, n, settings or {})
+        self.model, self.tokenizer, self.task, self.pace = model, tokenizer, asked.task, pace
+        self.config, self.rules, self._redraws, self._seeds = (
+            asked.config,
+            asked.rules,
+            asked.redraws,
+            asked.seed_column,
+        )
+        self.conditions = _checked(self.task, conditions or {})
+        self.encoder = self._encoder()
+        self.reading = self._reading()
+        self._fields = None if self.task is None else answer_columns(self.task, prefix=prefix)
+        text = [Column(f"{prefix}text", "text"), Column(f"{prefix}score", "number")]
+        self.columns = [
+            *(_column(f"{prefix}{name}", value) for name, value in self.conditions.items()),
+            Column(f"{prefix}sample", "integer"),
+            *([Column(f"{prefix}draws", "integer")] if self._redraws else []),
+            *(text if self._fields is None else self._fields),
+            *([Column(f"{prefix}normalised_score", "number")] if self.config.num_beams > 1 else []),
+        ]
+
+    def ask(
+        self, rows: Sequence[Row], *, first: int = 0, progress: Progress | None = None
+    ) -> list[list[Record] | Refused]:
+        from mammal.generation.rows import generate_rows
+
+        draws = [self._draw(row, first + place) for place, row in enumerate(rows)]
+        answers: dict[int, list[Record] | Refused] = {i: given for i, given in enumerate(draws) if _refused(given)}
+        asked = [i for i in range(len(rows)) if i not in answers]
+        if progress is not None and answers:
+            progress(len(answers))
+        full = [{**rows[i], **self.conditions} for i in asked]
+        firsts = [draw for draw in draws if isinstance(draw, Draw)]
+        how: dict[str, Any] = {"rules": self.rules, "firsts": firsts, "pace": self.pace, "progress": progress}
+        made = generate_rows(self.model, self.encoder, full, self.config, **how)
+        for i, row, draw, given in zip(asked, full, firsts, made, strict=True):
+            answers[i] = given if isinstance(given, Refused) else self._records(given, row, draw.copy)
+        return [answers[i] for i in range(len(rows))]
+
+    def _draw(self, row: Row, position: int) -> Draw | Refused:
+        """What names the random numbers of a row: its own seed, or its position.
+
+        Rows that hold nothing are copies of one: it makes no difference whether many rows ask for one sequence each, or
+        one row for many.
+        """
+        if self._seeds is not None:
+            return _own_seed(row, self._seeds)
+        if not row:
+            return Draw(self.config.seed, 0, position * self.config.num_return_sequences)
+        return Draw(self.config.seed, position)
+
+    def _records(self, samples: Sequence[Sample], row: Row, first: int) -> list[Record]:
+        """One for each sequence that was asked for; beam search may know of fewer."""
+        wanted = self.config.num_return_sequences
+        missing = range(len(samples), wanted)
+        what = f"only {len(samples)} sequences are possible, or the beams are too few" if missing else ""
+        return [
+            *(self._record(sample, row, first + i) for i, sample in enumerate(samples)),
+            *(Failed(self._known(first + i, None), what) for i in missing),
+        ]
+
+    def _record(self, sample: Sample, row: Row, number: int) -> Record:
+        known = self._known(number, sample.draws)
+        if sample.problem is not None:
+            times = f"in {sample.draws} draws" if self._redraws else f"among {max(1, self.config.num_beams)} found"
+            return Failed(known, f"no valid sequence {times}; the last: {sample.problem}")
+        score = [sample.normalised_score] if self.config.num_beams > 1 else []
+        if self.task is None or self._fields is None:
+            ids = [token for token in sample.ids if token != self.tokenizer.eos_id]
+            return *known, self.tokenizer.decode(ids), sample.score, *score
+        from mammal.generation.rows import spelt
+
+        said = spelt(self.task, 0, sample, row)
+        return *known, *(read(said) for read in self._fields.values()), *score
+
+    def _known(self, number: int, draws: int | None) -> Record:
+        """What a record begins with."""
+        return *self.conditions.values(), number, *([draws] if self._redraws else [])
+
+    def _encoder(self) -> Encoder:
+        if self.task is None:
+            return PromptEncoder(self.tokenizer)
+        if not self.task.fills:
+            return TaskEncoder(self.task)
+        grammar = self.rules.grammar if isinstance(self.rules.grammar, FillGrammar) else None
+        return FillEncoder(self.task, grammar=grammar, max_new_tokens=self.config.max_new_tokens)
+
+    def _reading(self) -> Reading:
+        """What is read of the user's rows: not the conditions that are the same for all."""
+        own = () if self._seeds is None else (self._seeds,)
+        if self.task is None:
+            return Reading((PROMPT, *own))
+        whole = Reading.of_task(self.task)
+        return replace(
+            whole,
+            names=[*(name for name in whole.names if name not in self.conditions), *own],
+            beside=[name for name in whole.beside if name not in self.conditions],
+        )
+
+
+def _refused(given: object) -> bool:
+    return isinstance(given, Refused)
+
+
+def _own_seed(row: Row, column: str) -> Draw | Refused:
+    value = row.get(column)
+    if is_missing(value):
+        return Refused(f"column {column}: no seed")
+    try:
+        number = as_number(value, column)
+    except MammalError as error:
+        return Refused(str(error))
+    return Draw(int(number), None) if number.is_integer() else Refused(f"column {column}: {value} is no whole number")
+
+
+def _checked(task: Task | None, conditions: Mapping[str, Any]) -> dict[str, Any]:
+    """Conditions as the task names them, numbers as numbers; those that are None are left out."""
+    known = () if task is None else task.conditions
+    found = {}
+    for name, value in conditions.items():
+        if name not in known:
+            what = (
+                "bare prompts have no conditions" if task is None else f"the task {task.name} has no condition {name!r}"
+            )
+            raise ConfigError(what, hint=did_you_mean(name, known, noun="condition") if known else None)
+        if not is_missing(value):
+            found[name] = as_number(value, name) if task is not None and name in task.numbers else as_text(value)
+    return found
+
+
+def _column(name: str, value: Any) -> Column:
+    return Column(name, "text" if isinstance(value, str) else "number")

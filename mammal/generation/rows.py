@@ -1,0 +1,233 @@
+"""Sequences for rows of any number: drawn again while they are not valid, the same in whatever batch.
+
+Shapes: as in `mammal.tasks.batch`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from mammal.decoding import Generated, GenerationConfig, generate
+from mammal.generation.draws import Draw
+from mammal.model.model import MammalModel
+from mammal.run_model import run
+from mammal.tasks.batch import Batch
+from mammal.tasks.grammar.grammar import Grammar
+from mammal.tasks.prediction import Prediction
+from mammal.tasks.task import Task
+from mammal.walk import Encoder, Pace, Progress, Refused, Row
+
+logger = logging.getLogger(__name__)
+
+_ROUND = 64
+"""Sequences drawn for one row at once."""
+
+MAX_DRAWS = 20
+"""How often a sequence is drawn at most, where answers are checked."""
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What sequences keep to, besides `GenerationConfig`.
+
+    Attributes:
+        grammar: which token may follow which.
+        start: where the grammar starts for a row; None: for all where it says.
+        valid: why a finished sequence is no valid answer to a row, None where it is.
+        without: writes rows without their conditions; read where there is guidance.
+        max_draws: how often a sequence that is not valid is drawn, the first time included.
+    """
+
+    grammar: Grammar | None = None
+    start: Callable[[Row], Any] | None = None
+    valid: Callable[[Sequence[int], Row], str | None] | None = None
+    without: Encoder | None = None
+    max_draws: int = 1
+
+
+NO_RULES = Rules()
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One generated sequence: its token ids up to the end.
+
+    Attributes:
+        score: its log-likelihood (`mammal.decoding.Generated`).
+        values: one for each id, NaN where it carries none; None for models whose decoder gives no numbers.
+        normalised_score: what beam search ranks by: the score divided by length ** length_penalty.
+        draws: how often it was drawn.
+        problem: why it is not valid; None where it is, or nobody checks.
+    """
+
+    ids: tuple[int, ...]
+    score: float | None
+    values: tuple[float, ...] | None = None
+    normalised_score: float | None = None
+    draws: int = 1
+    problem: str | None = None
+
+
+def generate_rows(
+    model: MammalModel,
+    encoder: Encoder,
+    rows: Sequence[Row],
+    config: GenerationConfig,
+    *,
+    rules: Rules = NO_RULES,
+    firsts: Sequence[Draw] | None = None,
+    pace: Pace | None = None,
+    progress: Progress | None = None,
+) -> list[list[Sample] | Refused]:
+    """`config.num_return_sequences` sequences for each row.
+
+    Samples that are not valid are drawn again, up to `rules.max_draws` times; a beam's are passed over for valid ones
+    further down. What never becomes valid stands in the result with its `problem`. Beams may hold fewer sequences than
+    are asked for.
+
+    Args:
+        firsts: names the random numbers of each row's first sequence; those of the others count up its copies. Default:
+            by `config.seed` and the row's position, so that rows that are equal get different ones.
+    """
+    work = _Work(model, encoder, rows, config, rules, pace or Pace(), firsts or _by_position(config.seed, len(rows)))
+    if not config.do_sample:
+        return work.search(progress)
+    found = work.sample(progress)
+    if rules.valid is not None and rules.max_draws > 1:
+        work.draw_again(found)
+        _tell(found)
+    return found
+
+
+def _by_position(seed: int, count: int) -> list[Draw]:
+    return [Draw(seed, position) for position in range(count)]
+
+
+@dataclass
+class _Work:
+    """One call of `generate_rows`."""
+
+    model: MammalModel
+    encoder: Encoder
+    rows: Sequence[Row]
+    config: GenerationConfig
+    rules: Rules
+    pace: Pace
+    firsts: Sequence[Draw]
+    _wanted: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._wanted = self.config.num_return_sequences
+
+    def search(self, progress: Progress | None) -> list[list[Sample] | Refused]:
+        """Greedy and beam search; of a beam whose sequences are checked, all are looked at."""
+        checked = self.rules.valid is not None
+        config = replace(self.config, num_return_sequences=self.config.num_beams if checked else self._wanted)
+        found = self._run(self.rows, config, None, progress)
+        return [given if isinstance(given, Refused) else _valid_first(given)[: self._wanted] for given in found]
+
+    def sample(self, progress: Progress | None) -> list[list[Sample] | Refused]:
+        """The first draw of every sequence, in rounds, so that any number fits in memory."""
+        found: list[list[Sample] | Refused] = [[] for _ in self.rows]
+        for start in range(0, self._wanted, _ROUND):
+            count = min(_ROUND, self._wanted - start)
+            config = replace(self.config, num_return_sequences=count)
+            draws = [[replace(first, copy=first.copy + start + i) for i in range(count)] for first in self.firsts]
+            last = progress if start + count == self._wanted else None
+            made = self._run(self.rows, config, draws, last)
+            for i, (held, given) in enumerate(zip(found, made, strict=True)):
+                found[i] = given if isinstance(given, Refused) or isinstance(held, Refused) else held + given
+        return found
+
+    def draw_again(self, found: list[list[Sample] | Refused]) -> None:
+        """Draws what is not valid until it is, or has been drawn `max_draws` times."""
+        config = replace(self.config, num_return_sequences=1)
+        for attempt in range(1, self.rules.max_draws):
+            again = [(row, i) for row, i, sample in _samples(found) if sample.problem is not None]
+            if not again:
+                return
+            draws = [[replace(self.firsts[row], copy=self.firsts[row].copy + i, attempt=attempt)] for row, i in again]
+            made = self._run([self.rows[row] for row, _ in again], config, draws, None)
+            for (row, i), given in zip(again, made, strict=True):
+                samples = found[row]
+                assert not isinstance(samples, Refused) and not isinstance(given, Refused), "read once, read again"
+                samples[i] = replace(given[0], draws=attempt + 1)
+
+    def _run(
+        self,
+        rows: Sequence[Row],
+        config: GenerationConfig,
+        draws: Sequence[Sequence[Draw]] | None,
+        progress: Progress | None,
+    ) -> list[list[Sample] | Refused]:
+        """Sequences of these rows; with `draws`, drawn by these numbers, and equal rows each for itself."""
+        several = max(config.num_return_sequences, config.num_beams) * (2 if config.guidance != 1 else 1)
+        narrow = replace(self.pace, rows=max(1, self.pace.rows // several))
+
+        def answer(batch: Batch) -> Sequence[list[Sample]]:
+            numbers = [int(str(row_id)) for row_id in batch.row_ids]
+            made = generate(
+                self.model,
+                batch.to(self.model.device),
+                replace(config, allowed_ids=batch.candidates_V),
+                grammar=self.rules.grammar,
+                starts=None if self.rules.start is None else [self.rules.start(rows[number]) for number in numbers],
+                without=self._without(rows, numbers) if config.guidance != 1 else None,
+                draws=None if draws is None else [draw for number in numbers for draw in draws[number]],
+            )
+            return [
+                self._samples(made, place, rows[number], ranked=config.num_beams > 1)
+                for place, number in enumerate(numbers)
+            ]
+
+        return run(self.model, rows, self.encoder, answer, narrow, progress, merge=draws is None)
+
+    def _without(self, rows: Sequence[Row], numbers: Sequence[int]) -> Batch | None:
+        """The batch of the same rows without their conditions."""
+        if self.rules.without is None:
+            return None
+        examples, refused = self.rules.without.encode([rows[number] for number in numbers], numbers)
+        assert not refused, "a row that can be read can be read without its conditions"
+        return self.rules.without.collate(examples).to(self.model.device)
+
+    def _samples(self, made: Generated, place: int, row: Row, *, ranked: bool) -> list[Sample]:
+        samples = []
+        for i, ids_T in enumerate(made.ids_list[place]):
+            ids = tuple(ids_T.tolist())
+            values = None if made.values_list is None else tuple(made.values_list[place][i].tolist())
+            problem = None if self.rules.valid is None else self.rules.valid(ids, row)
+            normalised = made.scores[place][i] if ranked else None
+            samples.append(Sample(ids, made.log_likelihoods[place][i], values, normalised, problem=problem))
+        return samples
+
+
+def _samples(found: Sequence[list[Sample] | Refused]) -> Iterator[tuple[int, int, Sample]]:
+    """Row, place in it, sample."""
+    for row, given in enumerate(found):
+        if not isinstance(given, Refused):
+            yield from ((row, i, sample) for i, sample in enumerate(given))
+
+
+def _valid_first(samples: Sequence[Sample]) -> list[Sample]:
+    """The valid ones in their order, then the others in theirs."""
+    return sorted(samples, key=lambda sample: sample.problem is not None)
+
+
+def _tell(found: Sequence[list[Sample] | Refused]) -> None:
+    """Says how many first draws were valid, and how many draws a sequence took."""
+    draws = [sample.draws for _, _, sample in _samples(found)]
+    if draws:
+        first, failed = draws.count(1), sum(sample.problem is not None for _, _, sample in _samples(found))
+        logger.info(
+            "%s of %s first draws are valid (%.2f %%); %.3f draws a sequence; %s never became valid",
+            *(f"{first:,}", f"{len(draws):,}", 100 * first / len(draws), sum(draws) / len(draws), f"{failed:,}"),
+        )
+
+
+def spelt(task: Task, row_id: int, sample: Sample, row: Row) -> Prediction:
+    """What a sequence that was generated for a row says, in the user's terms."""
+    said = task.decode_generated(sample.ids, row_id, sample.score, sample.values)
+    return task.fill_in(said, sample.ids, row) if task.fill_lengths(row) else said

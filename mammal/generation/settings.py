@@ -1,0 +1,199 @@
+"""What users may say about how a table's rows are answered with sequences, and what comes of it.
+
+The Python API, the command line and batch jobs take the same settings, by the same names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypedDict
+
+from mammal.choose import variant
+from mammal.errors import ConfigError, did_you_mean
+
+if TYPE_CHECKING:
+    from mammal.generation.config import GenerationConfig
+    from mammal.generation.rows import Rules
+    from mammal.tasks.task import Task
+    from mammal.tokenization import Tokenizer
+
+
+class Settings(TypedDict, total=False):
+    """Each of them may be left out, or None: then it is as the task declares.
+
+    Keys:
+        do_sample: draw; else seek the best. Unless it is given, several sequences a row, or a setting of draws, mean
+            that they are drawn.
+        temperature, top_k, top_p, min_p: of the draws (`mammal.generation.config`).
+        num_beams: beams of the search for the best.
+        num_beam_groups, diversity_penalty: groups of beams that differ, and how much.
+        length_penalty: beams are ranked by log-likelihood / length ** length_penalty.
+        early_stopping: stop a search as soon as there are as many sequences as beams.
+        max_new_tokens, min_new_tokens: of a sequence, `<EOS>` included in the first and not in the second.
+        stop: tokens after which a sequence ends, as text: `"."`, `"<SENTINEL_ID_1>"`, or a list of them.
+        seed: of the draws, for all rows; a row's position decides with it.
+        seed_column: a column that holds each row's own seed: its sequences then depend on that and on nothing else.
+        constraint: `none`, `alphabet` or `grammar` (docs/generation.md).
+        fill_length: infilling: `free`, or `marked`: as many tokens as there are marks (`mammal.tasks.infilling`).
+        starts_with: text that every sequence begins with. scaffold: a substructure that every molecule keeps.
+        guidance: how strongly to follow the conditions of a row; 1: as the model learned.
+        max_draws: how often a sequence that is not valid is drawn, the first time included.
+    """
+
+    do_sample: bool | None
+    temperature: float | None
+    top_k: int | None
+    top_p: float | None
+    min_p: float | None
+    num_beams: int | None
+    num_beam_groups: int | None
+    diversity_penalty: float | None
+    length_penalty: float | None
+    early_stopping: bool | None
+    max_new_tokens: int | None
+    min_new_tokens: int | None
+    stop: str | Sequence[str] | None
+    seed: int | None
+    seed_column: str | None
+    constraint: str | None
+    fill_length: str | None
+    starts_with: str | None
+    scaffold: str | None
+    guidance: float | None
+    max_draws: int | None
+
+
+SETTINGS = tuple(Settings.__annotations__)
+_NOT_OF_DECODING = ("stop", "seed_column", "constraint", "fill_length", "starts_with", "scaffold", "max_draws")
+_OF_TASK = ("constraint", "fill_length")
+_OF_DRAWS = frozenset({"temperature", "top_k", "top_p", "min_p"})
+_PROMPT_TOKENS = 256
+"""Most tokens that are generated for a bare prompt."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What settings come to.
+
+    Attributes:
+        task: as its constraint was set; None: rows are prompts.
+        seed_column: see `Settings`.
+        redraws: whether samples may be drawn more than once.
+    """
+
+    task: Task | None
+    config: GenerationConfig
+    rules: Rules
+    seed_column: str | None = None
+
+    @property
+    def redraws(self) -> bool:
+        return self.config.do_sample and self.rules.valid is not None and self.rules.max_draws > 1
+
+
+def resolve(task: Task | None, tokenizer: Tokenizer, n: int, settings: Mapping[str, Any]) -> Asked:
+    """What the task declares, changed by the settings given.
+
+    Raises:
+        ConfigError, TaskError: an unknown setting or constraint, settings that contradict each other or the task.
+    """
+    given = {name: value for name, value in settings.items() if value is not None}
+    if unknown := sorted(set(given) - set(SETTINGS)):
+        raise ConfigError(f"unknown setting {unknown[0]!r}", hint=did_you_mean(unknown[0], SETTINGS, noun="setting"))
+    if n < 1:
+        raise ConfigError(f"n must be at least 1, not {n}")
+    if task is not None and (changes := {name: given[name] for name in _OF_TASK if name in given}):
+        task = variant(task, {"generation": changes})
+    if task is None and (refused := sorted(given.keys() & {*_OF_TASK, "starts_with", "scaffold", "guidance"})):
+        raise ConfigError(f"{refused[0]} needs a task: nothing is known of what follows a bare prompt")
+    rules = _rules(task, given)
+    config = _config(task, tokenizer, n, given)
+    if config.guidance != 1 and rules.without is None:
+        raise ConfigError(
+            f"guidance needs conditions, and the task {task.name if task else ''} has none",
+            hint="conditions: {columns: […]} in its file (docs/generation.md)",
+        )
+    return Asked(task, config, rules, given.get("seed_column"))
+
+
+def declared_generation(task: Task) -> GenerationConfig:
+    """How the task says it decodes."""
+    from mammal.generation.config import GenerationConfig
+
+    asked = task.config.generation
+    return GenerationConfig(
+        max_new_tokens=asked.max_new_tokens,
+        num_beams=asked.num_beams,
+        do_sample=asked.do_sample,
+        temperature=asked.temperature,
+        top_k=asked.top_k or None,
+        top_p=asked.top_p,
+        scalar_id=task.tokenizer.scalar_id if "values" in task.wants else None,
+    )
+
+
+def declared_rules(task: Task, *, starts_with: str | None = None, scaffold: str | None = None) -> Rules:
+    """What the task says its answers keep to.
+
+    Raises:
+        TaskError: `starts_with` or `scaffold` can't be kept to.
+    """
+    from mammal.generation.rows import MAX_DRAWS, Rules
+    from mammal.walk import TaskEncoder
+
+    without = TaskEncoder(task, absent=True) if task.conditions else None
+    if task.config.generation.constraint != "grammar":
+        return Rules(without=without)
+    grammar = task.grammar(prefix=starts_with, scaffold=scaffold)
+    start = partial(task.grammar_start, grammar) if grammar is not None and task.fills else None
+    return Rules(grammar, start, task.problem, without, MAX_DRAWS)
+
+
+def _rules(task: Task | None, given: Mapping[str, Any]) -> Rules:
+    from mammal.generation.rows import Rules
+
+    if task is None:
+        return Rules()
+    kept = {name: given[name] for name in ("starts_with", "scaffold") if name in given}
+    if kept and task.config.generation.constraint != "grammar":
+        what = f"{next(iter(kept))} needs the grammar of the target, and constraint is"
+        raise ConfigError(f"{what} {task.config.generation.constraint}", hint="constraint=grammar")
+    rules = declared_rules(task, **kept)
+    if "max_draws" not in given:
+        return rules
+    if given["max_draws"] < 1:
+        raise ConfigError(f"max_draws must be at least 1, not {given['max_draws']}")
+    return replace(rules, max_draws=given["max_draws"], valid=task.problem)
+
+
+def _config(task: Task | None, tokenizer: Tokenizer, n: int, given: Mapping[str, Any]) -> GenerationConfig:
+    from mammal.generation.config import GenerationConfig
+
+    base = GenerationConfig(max_new_tokens=_PROMPT_TOKENS) if task is None else declared_generation(task)
+    how = {name: value for name, value in given.items() if name not in _NOT_OF_DECODING}
+    drawn = bool(how.keys() & _OF_DRAWS) or (n > 1 and how.get("num_beams", base.num_beams) == 1)
+    if how.setdefault("do_sample", drawn or (base.do_sample and "num_beams" not in how)):
+        how.setdefault("num_beams", 1)
+    if "stop" in given:
+        how["stop_ids"] = stop_ids(given["stop"], tokenizer)
+    return replace(base, **how, num_return_sequences=n, scalar_id=tokenizer.specials.get("<SCALAR>"))
+
+
+def stop_ids(stop: str | Sequence[str], tokenizer: Tokenizer) -> tuple[int, ...]:
+    """The ids of tokens that are spelt like this, in whatever alphabet.
+
+    Raises:
+        ConfigError: a text that is no token.
+    """
+    spelt = {token: [token_id] for token, token_id in tokenizer.specials.items()}
+    for alphabet in tokenizer.alphabets:
+        for token_id in tokenizer.alphabet_ids(alphabet).tolist():
+            spelt.setdefault(tokenizer.token(token_id), []).append(token_id)
+    found: list[int] = []
+    for text in [stop] if isinstance(stop, str) else stop:
+        if text not in spelt:
+            raise ConfigError(f"stop is {text!r}, which is no token", hint=did_you_mean(text, spelt, noun="token"))
+        found += spelt[text]
+    return tuple(found)
