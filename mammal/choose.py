@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from mammal.errors import ConfigError, TaskError, did_you_mean
 
 if TYPE_CHECKING:
+    from mammal.model.model import MammalModel
     from mammal.tasks.task import Task
     from mammal.tokenization import Tokenizer
 
@@ -59,6 +60,16 @@ def variant(task: Task, changes: Mapping[str, Any], *, calibrated: bool = True) 
     state = task.state()
     changed.load_state(state if calibrated else {**state, "calibration": {}})
     return changed
+
+
+def require_numbers(model: MammalModel, task: Task) -> None:
+    """Refuses a task whose target holds numbers that the model's decoder can't give.
+
+    Raises:
+        ConfigError: names what the model lacks.
+    """
+    if task.mode == "decoder" and "values" in task.wants:
+        model.scalar_head("decoder")
 
 
 def entity_task(entity: str, tokenizer: Tokenizer) -> Task:

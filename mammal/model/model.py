@@ -251,8 +251,11 @@ class MammalModel(nn.Module):
     def scalar_head(self, mode: str) -> MLPHead:
         head = self.scalars_prediction_head if mode == "encoder" else self.decoder_scalars_head
         if head is None:
-            key = "scalars_prediction_head" if mode == "encoder" else "decoder_scalars"
-            raise ConfigError(f"this model has no scalar head on its {mode}", hint=f"{key} in its config")
+            hints = {
+                "encoder": "scalars_prediction_head in its config",
+                "decoder": "decoder_scalars in its config; training on a task whose target holds numbers adds it",
+            }
+            raise ConfigError(f"this model has no scalar head on its {mode}", hint=hints[mode])
         return head
 
 
