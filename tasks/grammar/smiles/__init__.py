@@ -1,0 +1,5 @@
+"""SMILES by grammar, valence and Kekulé structure, one token at a time.
+
+`valence.py` says what an atom may bear, `atoms.py` reads atoms, `state.py` holds a half-written molecule, `steps.py` adds
+to it, `closing.py` knows how to finish it, `automaton.py` joins these, `part.py` speaks in tokens.
+"""

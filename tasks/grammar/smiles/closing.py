@@ -1,0 +1,140 @@
+"""How many tokens finish a half-written molecule.
+
+The number is that of one plan which can always be followed, not of the shortest end: go from the innermost branch
+outwards; in each, add carbon atoms that close the ring bonds that must be closed there, then close the branch. A plan
+adds aromatic carbon where an atom still lacks its double bond, and aliphatic carbon elsewhere. A token is allowed only
+if a plan is left after it, so generation never runs into a dead end: the next token of a plan has one that is shorter.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from math import inf
+
+from mammal.tasks.grammar.smiles.atoms import Site, site_of
+from mammal.tasks.grammar.smiles.state import ATOM, RETURN, START, Partial, Ring
+from mammal.tasks.grammar.smiles.steps import add_atom, close_ring, open_ring
+from mammal.tasks.grammar.smiles.valence import DOUBLE, SINGLE, WRONG
+
+_MEMORY = 1 << 17
+_PER_RING = 2  # a carbon atom and the ring bond that it closes
+
+
+def _carbon(symbol: str) -> Site:
+    site = site_of(symbol)
+    assert site is not None, "carbon has its valences"
+    return site
+
+
+FILLERS = (_carbon("C"), _carbon("c"))
+
+
+def enough(partial: Partial) -> float:
+    """As `least`, faster, and seldom more: for those who have tokens to spare."""
+    if partial.at in (ATOM, RETURN) and not partial.bond and (found := _plan(partial)) < inf:
+        return found
+    return least(partial)
+
+
+@lru_cache(maxsize=_MEMORY)
+def least(partial: Partial) -> float:
+    """Tokens that finish the molecule by its plan; infinite where there is none."""
+    if partial.at == START:
+        return 1
+    if partial.at in (ATOM, RETURN) and not partial.bond:
+        return _settled(partial)
+    nexts = [add_atom(partial, filler) for filler in FILLERS]
+    if partial.at == ATOM:
+        nexts += [close_ring(partial, number) for number in range(len(partial.rings))]
+    return 1 + min((_settled(after) for after in nexts if after is not None), default=inf)
+
+
+def _settled(partial: Partial) -> float:
+    """As `least`, behind an atom, a ring bond or a branch."""
+    found = _plan(partial)
+    if partial.at == ATOM:
+        nexts = [close_ring(partial, number) for number in range(len(partial.rings))]
+        nexts += [open_ring(partial)] if partial.sites[-1].roles else []
+        found = min([found, *(1 + _plan(after) for after in nexts if after is not None)])
+    return found
+
+
+@lru_cache(maxsize=_MEMORY)
+def _plan(partial: Partial) -> float:
+    return min(_Plan(partial, structure).tokens() for structure in partial.doubled)
+
+
+class _Plan:
+    """The plan for one Kekulé structure of what stands there."""
+
+    def __init__(self, partial: Partial, structure: int):
+        self.partial = partial
+        self.structure = structure
+        self.rings = list(partial.rings)
+        self.gaps = list(partial.gaps)
+
+    def tokens(self) -> float:
+        total: float = 0
+        end = self.partial.current
+        for root in (*reversed(self.partial.stack), -1):
+            total += self._branch(root, end)
+            if total == inf or root < 0:
+                break
+            total += 1
+            end = root
+        return total
+
+    def _branch(self, root: int, end: int) -> float:
+        """Tokens that finish what lies behind site `root` and ends with site `end`, without the `)`."""
+        site = self.partial.sites[end]
+        own = [ring for ring in self.rings if ring.site > root]
+        gap = next((index for index in range(root + 1, end + 1) if self.gaps[index]), None)
+        grows = bool(own) or gap is not None or not self._fits(end, site.role)
+        if not grows:
+            return 0 if self._others_fit(root, end) else inf
+        closed = self._to_close(own, root, gap)
+        if not closed or not site.can_bond(1):
+            return inf
+        extra = self._first_atoms(site, end, closed)
+        if extra == inf:
+            return inf
+        self._close(closed)
+        return extra + _PER_RING * len(closed) if self._others_fit(root, end) else inf
+
+    def _to_close(self, own: list[Ring], root: int, gap: int | None) -> list[Ring]:
+        """The branch's own ring bonds and, where none of them goes over its aromatic bonds, the nearest one outside."""
+        if own and (gap is None or min(ring.site for ring in own) < gap):
+            return own
+        outer = [ring for ring in self.rings if ring.site <= root]
+        return [*own, max(outer, key=lambda ring: ring.site)] if outer else []
+
+    def _first_atoms(self, site: Site, end: int, closed: list[Ring]) -> float:
+        """Atoms that come before those that close rings: for a double bond, into a ring, or to be no neighbour."""
+        alone = all(ring.site == end for ring in closed)
+        if not site.roles:
+            return 1 if alone else 0
+        role, has_double = site.roles[1], bool(self.structure & 1 << end)
+        if role == WRONG or (role == SINGLE and has_double):
+            return inf
+        if role == DOUBLE and not has_double:
+            self.structure |= 1 << end
+            return 1
+        if not site.ringed:
+            return 2  # aromatic carbons that share a double bond
+        return 1 if alone else 0
+
+    def _close(self, closed: list[Ring]) -> None:
+        """Where a ring's first atom lacks its double bond, an aromatic carbon closes it and shares one."""
+        for ring in closed:
+            self.rings.remove(ring)
+            if ring.bond == "" and self.partial.sites[ring.site].role == DOUBLE:
+                self.structure |= 1 << ring.site
+        top = min(ring.site for ring in closed)
+        self.gaps = [gap and index <= top for index, gap in enumerate(self.gaps)]
+
+    def _others_fit(self, root: int, end: int) -> bool:
+        """Whether the atoms of the branch before its end have their double bonds; the end was seen to before."""
+        return all(self._fits(index, self.partial.sites[index].role) for index in range(root + 1, end))
+
+    def _fits(self, index: int, role: str) -> bool:
+        return not role or (role != WRONG and (role == DOUBLE) == bool(self.structure & 1 << index))
