@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from mammal.answers import Column, answer_columns
+from mammal.choose import require_numbers
 from mammal.errors import ConfigError, MammalError, TaskError, did_you_mean
 from mammal.frames import Failed, Reading
 from mammal.generation.draws import Draw
@@ -56,6 +57,8 @@ class Generate(Question):
             raise TaskError(
                 f"{task.name} is a {task.kind} task: its answers are read, not generated", hint="use predict"
             )
+        if task is not None:
+            require_numbers(model, task)
         asked = resolve(task, tokenizer, n, settings or {})
         self.model, self.tokenizer, self.task, self.pace = model, tokenizer, asked.task, pace
         self.config, self.rules, self._redraws, self._seeds = (
@@ -98,12 +101,12 @@ class Generate(Question):
     def _draw(self, row: Row, position: int) -> Draw | Refused:
         """What names the random numbers of a row: its own seed, or its position.
 
-        Rows that hold nothing are copies of one: it makes no difference whether many rows ask for one sequence each, or
-        one row for many.
+        Rows that hold nothing to read are copies of one: it makes no difference whether many rows ask for one sequence
+        each, or one row for many.
         """
         if self._seeds is not None:
             return _own_seed(row, self._seeds)
-        if not row:
+        if not self.reading.among(list(row)):
             return Draw(self.config.seed, 0, position * self.config.num_return_sequences)
         return Draw(self.config.seed, position)
 
@@ -129,6 +132,8 @@ class Generate(Question):
         from mammal.generation.rows import spelt
 
         said = spelt(self.task, 0, sample, row)
+        if said.error is not None:
+            return Failed(known, said.error)
         return *known, *(read(said) for read in self._fields.values()), *score
 
     def _known(self, number: int, draws: int | None) -> Record:

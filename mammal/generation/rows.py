@@ -18,6 +18,7 @@ from mammal.tasks.batch import Batch
 from mammal.tasks.grammar.grammar import Grammar
 from mammal.tasks.prediction import Prediction
 from mammal.tasks.task import Task
+from mammal.tokenization.errors import TokenizerError
 from mammal.walk import Encoder, Pace, Progress, Refused, Row
 
 logger = logging.getLogger(__name__)
@@ -228,6 +229,12 @@ def _tell(found: Sequence[list[Sample] | Refused]) -> None:
 
 
 def spelt(task: Task, row_id: int, sample: Sample, row: Row) -> Prediction:
-    """What a sequence that was generated for a row says, in the user's terms."""
-    said = task.decode_generated(sample.ids, row_id, sample.score, sample.values)
+    """What a sequence that was generated for a row says, in the user's terms.
+
+    A head over the whole vocabulary may produce ids that name no token: then the prediction has an `error`.
+    """
+    try:
+        said = task.decode_generated(sample.ids, row_id, sample.score, sample.values)
+    except TokenizerError as error:
+        return Prediction(row_id, error=str(error))
     return task.fill_in(said, sample.ids, row) if task.fill_lengths(row) else said
