@@ -24,6 +24,7 @@ VERBS = {
     "score": "log-likelihood of a target for every row of a file; of variants, what each allele changes",
     "windows": "bases of a genome around every variant of a file",
     "names": "a verified corpus of structures and IUPAC names from any file of SMILES",
+    "properties": "molecular weight, logP, QED and others of every molecule of a file",
     "report": "one HTML page of a run: figures, curves, predictions, samples",
     "tasks": "list the tasks, or walk one row of a task through every step",
     "new-task": "write a task file after looking at the columns of a data file",

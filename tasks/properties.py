@@ -59,6 +59,6 @@ def compute(smiles: str, name: str) -> float:
     """
     function = property_of(name)
     molecule = parse(smiles)
-    if molecule is None:
+    if molecule is None or not molecule.GetNumAtoms():
         raise DataError(f"{smiles!r} is no molecule, so it has no {name}")
     return float(function(molecule))

@@ -1,0 +1,45 @@
+"""Properties of the molecules of a file as columns: molecular weight, logP, QED, TPSA and others, computed by RDKit.
+
+    mammal properties input=library.smi output=library.parquet
+    mammal properties input=chemicals output=compounds.parquet properties=[mw,logp,rings]
+
+Such columns are what a task's conditions may be (configs/task/moses.yaml). Known are mw (g/mol), logp, tpsa (Å²), qed,
+hbd, hba, rotatable_bonds, rings, aromatic_rings, heavy_atoms and fsp3. Rows without a molecule end in
+OUTPUT.errors.parquet with their reason, and the exit code is 3. A job that was cut off goes on where it was when the
+same command is given again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from mammal.commands.compose import run_verb
+from mammal.commands.rows import follow_job
+from mammal.errors import ConfigError
+from mammal.plain import plain
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+    from mammal.jobs.engine import Follow, JobReport
+
+
+def run(argv: Sequence[str]) -> int:
+    return run_verb("properties", argv, _work)
+
+
+def _work(config: DictConfig) -> int:
+    from mammal.jobs.properties import properties_job
+
+    options = plain(config)
+    for name in ("workers", "shard_rows"):
+        if options[name] is not None and type(options[name]) is not int:
+            raise ConfigError(f"{name} must be a whole number, not {options[name]!r}", where="mammal properties")
+    if isinstance(options["properties"], str):
+        options["properties"] = [options["properties"]]
+
+    def job(progress: Follow) -> JobReport:
+        return properties_job(**options, progress=progress)
+
+    return follow_job("properties", job)

@@ -1,0 +1,42 @@
+"""`mammal properties`: a column for each property, every row accounted for, the same bytes however the job was cut."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from mammal import cli
+from mammal.jobs.properties import properties_job
+from mammal.tasks.errors import TaskError
+from mammal.tasks.properties import compute
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> Path:
+    file = tmp_path / "library.csv"
+    pd.DataFrame({"id": range(6), "SMILES": ["CCO", "C1CC", "c1ccccc1", "", "CC(=O)O", "CCN"]}).to_csv(file, index=False)
+    return file
+
+
+def test_properties_stand_beside_the_users_columns(library: Path):
+    output = library.with_name("more.csv")
+    words = ["properties", f"input={library}", f"output={output}", "properties=[logp,rings]", "workers=0"]
+    assert cli.main(words) == cli.BAD_ROWS
+    found, errors = pd.read_csv(output), pd.read_parquet(library.with_name("more.errors.parquet"))
+    assert list(found) == ["id", "SMILES", "logp", "rings"] and list(found["id"]) == [0, 2, 4, 5]
+    assert found["logp"].tolist() == pytest.approx([compute(s, "logp") for s in found["SMILES"]])
+    assert sorted(map(int, errors["id"])) == [1, 3] and errors["error"].str.contains("no molecule").all()
+
+
+def test_shards_and_processes_change_nothing(library: Path):
+    whole = properties_job(library, library.with_name("a.parquet"), workers=0)
+    parts = properties_job(library, library.with_name("b.parquet"), workers=2, shard_rows=2)
+    assert whole.rows == parts.rows == 6 and whole.ok == parts.ok == 4
+    assert pd.read_parquet(whole.output).equals(pd.read_parquet(parts.output))
+
+
+def test_an_unknown_property_is_told_before_any_row_is_read(library: Path):
+    with pytest.raises(TaskError, match="weight"):
+        properties_job(library, library.with_name("c.parquet"), properties=["weight"])
