@@ -9,11 +9,11 @@ from mammal.tasks.schema import TaskConfig, unit_text
 from mammal.tokenization.entities import ENTITIES
 from mammal.tokenization.template import Template
 
-MODALITIES = ("molecule", "protein", "DNA", "cell", "pair")
-"""What a task reads (or writes, where it reads no sequence); `pair`: two or more sequences."""
+MODALITIES = ("molecule", "protein", "DNA", "cell", "pair", "text")
+"""What a task reads (or writes, where it reads no sequence); `pair`: two or more sequences; `text`: nothing but text."""
 
 _OF_ALPHABET = {"SMILES": "molecule", "IUPAC": "molecule", "AA": "protein", "DNA": "DNA"}
-_OF_ALPHABET |= {"GENE": "cell", "CELL_ATTRIBUTES": "cell"}
+_OF_ALPHABET |= {"GENE": "cell", "CELL_ATTRIBUTES": "cell", "TEXT": "text"}
 _RAW_SEGMENT = "<@TOKENIZER-TYPE="
 _RAW_HOLE = re.compile(r"\{(\w+)\}")
 
@@ -21,6 +21,7 @@ _RAW_HOLE = re.compile(r"\{(\w+)\}")
 def modality(config: TaskConfig) -> str:
     """One of `MODALITIES`."""
     read = _alphabets(config, "input") or _alphabets(config, "target")
+    read = {column: alphabet for column, alphabet in read.items() if alphabet != "TEXT"} or read
     if len(read) > 1:
         return "pair"
     return _OF_ALPHABET[next(iter(read.values()), "AA")]

@@ -74,11 +74,11 @@ def by_kmers(sequences: Sequence[str], identity: float) -> np.ndarray:
         shared = (has_UV[first : first + step] @ has_UV.T).tocoo()
         rows, others = shared.row + first, shared.col
         alike = shared.data >= threshold * (sizes_U[rows] + sizes_U[others] - shared.data)
-        cluster_U = _joined(cluster_U, rows[alike], others[alike])
+        cluster_U = joined(cluster_U, rows[alike], others[alike])
     return cluster_U[[unique[text] for text in sequences]]
 
 
-def _joined(cluster_U: np.ndarray, rows: np.ndarray, others: np.ndarray) -> np.ndarray:
+def joined(cluster_U: np.ndarray, rows: np.ndarray, others: np.ndarray) -> np.ndarray:
     """Clusters with those that a pair (row, other) connects made one."""
     from scipy.sparse import coo_matrix
     from scipy.sparse.csgraph import connected_components

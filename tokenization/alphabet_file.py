@@ -1,7 +1,7 @@
 """One alphabet on disk: a JSON file of the Hugging Face `tokenizers` library, and its entry in `config.yaml`.
 
-Two kinds are read: WordLevel (a table of whole tokens) and BPE (characters merged by rules). The file stays as it was
-read in `document`; whatever this package does not use is written back unchanged.
+Two kinds are read: WordLevel (a table of whole tokens) and BPE (characters, or bytes, merged by rules). The file stays
+as it was read in `document`; whatever this package does not use is written back unchanged.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mammal.tokenization.byte_level import CHARACTERS, spelt
 from mammal.tokenization.errors import TokenizerError
 
 _LAYOUT = (
@@ -115,6 +116,11 @@ class AlphabetFile:
         specials = self.specials
         return {token: id for token, id in self.vocab.items() if token not in specials}
 
+    def id_of(self, token: str) -> int | None:
+        """The id of a token by its text; None where it is none."""
+        spelling = spelt(token) if self.is_byte_level and token not in self.specials else token
+        return self.vocab.get(spelling)
+
     @property
     def unknown(self) -> str:
         return self.model["unk_token"]
@@ -131,12 +137,12 @@ class AlphabetFile:
     @property
     def split(self) -> Split | None:
         """The cut before the model, None where the model reads the whole text at once."""
-        pre_tokenizer = self.document.get("pre_tokenizer")
-        if pre_tokenizer and pre_tokenizer["type"] == "Sequence" and len(pre_tokenizer["pretokenizers"]) == 1:
-            pre_tokenizer = pre_tokenizer["pretokenizers"][0]
-        if pre_tokenizer is None:
+        steps = self._pre_tokenizers
+        steps = steps[:-1] if self.is_byte_level else steps
+        if not steps:
             return None
-        if pre_tokenizer["type"] == "Split" and "Regex" in pre_tokenizer["pattern"]:
+        pre_tokenizer = steps[0]
+        if len(steps) == 1 and pre_tokenizer["type"] == "Split" and "Regex" in pre_tokenizer["pattern"]:
             pattern = pre_tokenizer["pattern"]["Regex"]
             if (pre_tokenizer["behavior"], pre_tokenizer["invert"]) == ("Removed", True):
                 return Split(pattern, keeps_rest=False)
@@ -144,8 +150,22 @@ class AlphabetFile:
                 return Split(pattern, keeps_rest=True)
         raise TokenizerError(
             f"alphabet {self.name} has a pre-tokenizer that is not supported",
-            hint="use one Split by a Regex, Isolated, or Removed and inverted",
+            hint="use one Split by a Regex, Isolated, or Removed and inverted; behind it ByteLevel without a regex",
         )
+
+    @property
+    def is_byte_level(self) -> bool:
+        """Whether the tokens are runs of bytes (`mammal.tokenization.byte_level`), so that no text is unknown."""
+        steps = self._pre_tokenizers
+        plain = {"type": "ByteLevel", "add_prefix_space": False, "use_regex": False}
+        return bool(steps) and plain.items() <= steps[-1].items()
+
+    @property
+    def _pre_tokenizers(self) -> list[dict[str, Any]]:
+        pre_tokenizer = self.document.get("pre_tokenizer")
+        if pre_tokenizer is None:
+            return []
+        return pre_tokenizer["pretokenizers"] if pre_tokenizer["type"] == "Sequence" else [pre_tokenizer]
 
     @property
     def folding(self) -> dict[int, int]:
@@ -185,7 +205,7 @@ class AlphabetFile:
     def rules(self) -> dict[str, Any]:
         """Everything of the file that ids depend on, in one spelling."""
         split = self.split
-        return {
+        rules = {
             "model": self.model["type"],
             "vocab": self.vocab,
             "merges": self.merges,
@@ -196,6 +216,7 @@ class AlphabetFile:
             "folding": {chr(old): chr(new) for old, new in self.folding.items()},
             "max_len": self.max_len,
         }
+        return rules | {"bytes": True} if self.is_byte_level else rules
 
     def to_json(self) -> str:
         """The file as the `tokenizers` library writes it: tokens by id, every key of the format, merges as pairs."""
@@ -231,6 +252,8 @@ class AlphabetFile:
                 raise TokenizerError(f"the special token {content!r} has a matching rule that is not supported")
             if vocab.get(content, ids[content]) != ids[content]:
                 raise TokenizerError(f"{content!r} has two ids, {ids[content]} and {vocab[content]}")
+        if self.is_byte_level and not (kind == "BPE" and set(CHARACTERS) <= set(vocab)):
+            raise TokenizerError("a byte-level alphabet is of type BPE and has a token for every byte")
         self._check_rules()
 
     def _check_rules(self) -> None:

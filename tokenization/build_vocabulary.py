@@ -1,17 +1,23 @@
 """Builds our own vocabulary, the one `Tokenizer.load(None)` reads.
 
-    python -m mammal.tokenization.build_vocabulary [FOLDER]      default: the packaged folder, tokenization/vocabulary
+    python -m mammal.tokenization.build_vocabulary [FOLDER] [--text CORPUS --text-size TOKENS]
 
-It needs nothing but the `chemicals` package (names and SMILES of 73,000 compounds, from PubChem) and gives the same
-bytes each time with the versions in `SOURCES`. Shipped checkpoints depend on the ids: a change may append tokens to a
-block, never move one.
+FOLDER is the packaged folder, tokenization/vocabulary, unless another is named. It needs nothing but the `chemicals`
+package (names and SMILES of 73,000 compounds, from PubChem) and gives the same bytes each time with the versions in
+`SOURCES`. Shipped checkpoints depend on the ids: a change may append tokens to a block, never move one.
+
+The rules of TEXT were learnt from text that no installed package carries, so they are an artefact of their own: without
+`--text` they are taken from the packaged file. With it (one text a line) learning goes on from them until the alphabet
+has TOKENS tokens. The corpus that they were first learnt from, written by `benchmarks/text_alphabet.py`: captions of
+ChEBI-20 (CC BY 4.0) and the names of proteins in UniProt (CC BY 4.0), EcoCyc and RefSeq that train the tasks
+`molecule_caption` and `protein_name`.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import logging
-import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib import resources
@@ -19,7 +25,7 @@ from itertools import permutations
 from pathlib import Path
 from typing import Any
 
-from mammal.tokenization import smiles_alphabet
+from mammal.tokenization import smiles_alphabet, text_alphabet
 from mammal.tokenization.special_tokens import LAST_SPECIAL_ID, SPECIAL_TOKENS
 
 log = logging.getLogger(__name__)
@@ -29,7 +35,7 @@ SOURCES = {"chemicals": "1.5.2", "tokenizers": "0.23.3"}
 
 FOLDER = Path(__file__).parent / "vocabulary"
 BLOCKS = {"AA": (501, 599), "DNA": (600, 699), "SMILES": (700, 1499), "IUPAC": (1500, 3499), "TEXT": (3500, 8191)}
-"""First and last id that each alphabet may use. TEXT is kept free; GENE and CELL_ATTRIBUTES start above."""
+"""First and last id that each alphabet may use; GENE and CELL_ATTRIBUTES start above."""
 
 RESIDUES = "ABCDEFGHIKLMNOPQRSTUVWXYZ:"
 """The published residue tokens: the 20 amino acids, U and O, the ambiguous B, Z and X, and the chain break."""
@@ -44,6 +50,9 @@ IUPAC_SIZE = 1024
 IUPAC_PATTERN = r"[A-Za-z]+|."
 """Merges stay inside a run of letters: digits, locants and punctuation are single tokens."""
 
+BYTE_LEVEL = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": False}
+"""How the `tokenizers` library writes that tokens are made of bytes."""
+
 
 @dataclass(frozen=True)
 class Alphabet:
@@ -54,16 +63,22 @@ class Alphabet:
     pattern: str
     merges: tuple[tuple[str, str], ...] = ()
     folds_case: bool = False
+    of_bytes: bool = False
 
     @property
     def file_name(self) -> str:
         return f"{self.name.lower()}_tokenizer.json"
 
 
-def build(folder: Path) -> None:
-    """Writes `config.yaml` and one JSON per alphabet into `folder`."""
+def build(folder: Path, corpus: Iterable[str] = (), text_size: int = 0) -> None:
+    """Writes `config.yaml` and one JSON per alphabet into `folder`.
+
+    Args:
+        corpus: texts from which TEXT learns further rules.
+        text_size: tokens that it may have then.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    alphabets = [_residues(), _dna(), _smiles(), _iupac()]
+    alphabets = [_residues(), _dna(), _smiles(), _iupac(), _text(corpus, text_size)]
     for alphabet in alphabets:
         text = json.dumps(_tokenizer_json(alphabet), ensure_ascii=False, indent=1)
         (folder / alphabet.file_name).write_text(text + "\n", encoding="utf-8")
@@ -104,6 +119,18 @@ def _iupac() -> Alphabet:
     return Alphabet("IUPAC", tokens, IUPAC_PATTERN, tuple((left, right) for left, right in model["merges"]))
 
 
+def _text(corpus: Iterable[str], size: int) -> Alphabet:
+    merges = text_alphabet.learn(corpus, size, shipped_merges())
+    return Alphabet("TEXT", text_alphabet.tokens(merges), text_alphabet.PATTERN, tuple(merges), of_bytes=True)
+
+
+def shipped_merges() -> list[tuple[str, str]]:
+    """The rules of TEXT as they are packaged, in order; none before it was ever built."""
+    file = FOLDER / "text_tokenizer.json"
+    rules = json.loads(file.read_text(encoding="utf-8"))["model"]["merges"] if file.is_file() else []
+    return [(left, right) for left, right in rules]
+
+
 def _compounds(column: str) -> Iterator[str]:
     """SMILES or IUPAC names of the `chemicals` package (its PubChem tables have no header)."""
     index = {"smiles": 4, "iupac_name": 7}[column]
@@ -130,9 +157,9 @@ def _tokenizer_json(alphabet: Alphabet) -> dict[str, Any]:
         "padding": None,
         "added_tokens": [_added_token(number, token) for number, token in enumerate(SPECIAL_TOKENS)],
         "normalizer": _upper_case(BASES) if alphabet.folds_case else None,
-        "pre_tokenizer": _split(alphabet.pattern, keep_all=not published_form),
+        "pre_tokenizer": _split(alphabet.pattern, keep_all=not published_form, of_bytes=alphabet.of_bytes),
         "post_processor": None,
-        "decoder": None,
+        "decoder": BYTE_LEVEL if alphabet.of_bytes else None,
         "model": _word_level(vocabulary) if published_form else _bpe(vocabulary, alphabet.merges),
     }
 
@@ -148,10 +175,11 @@ def _upper_case(letters: str) -> dict[str, Any]:
     return {"type": "Sequence", "normalizers": steps}
 
 
-def _split(pattern: str, *, keep_all: bool) -> dict[str, Any]:
+def _split(pattern: str, *, keep_all: bool, of_bytes: bool) -> dict[str, Any]:
     """Cuts by a pattern. Text between matches is kept, or dropped as the published residue alphabet drops blanks."""
     how = {"behavior": "Isolated", "invert": False} if keep_all else {"behavior": "Removed", "invert": True}
-    return {"type": "Sequence", "pretokenizers": [{"type": "Split", "pattern": {"Regex": pattern}, **how}]}
+    cut = {"type": "Split", "pattern": {"Regex": pattern}, **how}
+    return {"type": "Sequence", "pretokenizers": [cut, BYTE_LEVEL] if of_bytes else [cut]}
 
 
 def _word_level(vocabulary: dict[str, int]) -> dict[str, Any]:
@@ -190,6 +218,16 @@ def _config(alphabets: Iterable[Alphabet]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _main() -> None:
+    parser = argparse.ArgumentParser(description="Builds our own vocabulary.")
+    parser.add_argument("folder", type=Path, nargs="?", default=FOLDER)
+    parser.add_argument("--text", type=Path, help="a file of texts, one a line, from which TEXT learns further rules")
+    parser.add_argument("--text-size", type=int, default=0, help="tokens that TEXT may have then")
+    options = parser.parse_args()
+    corpus = options.text.read_text(encoding="utf-8").splitlines() if options.text else ()
+    build(options.folder, corpus, options.text_size)
+
+
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    build(Path(sys.argv[1]) if len(sys.argv) > 1 else FOLDER)
+    _main()

@@ -70,6 +70,7 @@ ENTITIES: dict[str, Entity] = {
         _molecular("dna", "DNA", "DNA", max_len=4096),
         _molecular("cell", "GENE", "CELL_GENE_EXPRESSION_RANKED", max_len=500),
         Entity("cell_attributes", "CELL_ATTRIBUTES", max_len=64),
+        Entity("text", "TEXT", ("<TEXT_SEQUENCE>",), max_len=512),
     )
 }
 

@@ -17,12 +17,13 @@ from typing import Any, Self
 import numpy as np
 
 from mammal.tokenization.alphabet_file import AlphabetFile
+from mammal.tokenization.byte_level import readable, to_bytes
 from mammal.tokenization.errors import TokenizerError, did_you_mean
 from mammal.tokenization.folder import find_folder, read_folder, write_folder
 from mammal.tokenization.numbering import Limits, highest_id, new_specials, number_alphabet, number_alphabets
 from mammal.tokenization.prompt import tag
 
-_DERIVED = ("specials", "hash", "_tokens")
+_DERIVED = ("specials", "hash", "_tokens", "_contents")
 
 
 class IdSpace:
@@ -158,7 +159,7 @@ class IdSpace:
             TokenizerError: no alphabet has it, or several do.
         """
         files = self._files if alphabet is None else [self._file(alphabet)]
-        ids = {file.vocab[token]: file.name for file in files if token in file.vocab}
+        ids = {found: file.name for file in files if (found := file.id_of(token)) is not None}
         if len(ids) == 1:
             return next(iter(ids))
         if ids:
@@ -166,7 +167,7 @@ class IdSpace:
         raise TokenizerError(f"{token!r} is no token of {alphabet or 'any alphabet'}")
 
     def token(self, id: int) -> str:
-        """Text of the token with this id.
+        """Text of the token with this id; of bytes that are no whole character a spelling such as `\\xe2`.
 
         Raises:
             TokenizerError: the id names no token.
@@ -174,6 +175,16 @@ class IdSpace:
         if id not in self._tokens:
             raise TokenizerError(f"id {id} names no token")
         return self._tokens[id]
+
+    def token_bytes(self, id: int) -> bytes:
+        """The UTF-8 bytes that the token with this id stands for: of a byte-level alphabet maybe part of a character.
+
+        Raises:
+            TokenizerError: the id names no token.
+        """
+        if id not in self._contents:
+            raise TokenizerError(f"id {id} names no token")
+        return self._contents[id]
 
     @property
     def pad_id(self) -> int:
@@ -209,7 +220,13 @@ class IdSpace:
 
     @cached_property
     def _tokens(self) -> dict[int, str]:
-        return {id: token for file in self._files for token, id in file.vocab.items()}
+        return {id: readable(content) for id, content in self._contents.items()}
+
+    @cached_property
+    def _contents(self) -> dict[int, bytes]:
+        contents = {id: token.encode() for file in self._files for token, id in file.vocab.items()}
+        files = [file for file in self._files if file.is_byte_level]
+        return contents | {id: to_bytes(token) for file in files for token, id in file.regular.items()}
 
     def _file(self, alphabet: str) -> AlphabetFile:
         for file in self._files:

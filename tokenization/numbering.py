@@ -13,9 +13,9 @@ import numpy as np
 
 from mammal.tokenization.alphabet_file import AlphabetFile
 from mammal.tokenization.errors import TokenizerError
-from mammal.tokenization.prompt import reads_as_arrow
+from mammal.tokenization.prompt import reads_as_text
 
-_ARROW = "can't be a special token: '<-' is the arrow of a dative bond in SMILES"
+_IS_TEXT = "can't be a special token: '<-' is the arrow of a dative bond in SMILES, '< ' the sign of an inequality"
 
 
 @dataclass(frozen=True)
@@ -98,8 +98,8 @@ def check_ids(files: Sequence[AlphabetFile], limits: Limits) -> None:
     if not files:
         raise TokenizerError("a tokenizer needs at least one alphabet")
     first, specials = files[0], files[0].specials
-    if arrows := [token for token in specials if reads_as_arrow(token)]:
-        raise TokenizerError(f"{arrows[0]!r} {_ARROW}")
+    if texts := [token for token in specials if reads_as_text(token)]:
+        raise TokenizerError(f"{texts[0]!r} {_IS_TEXT}")
     ids = [np.fromiter(specials.values(), np.int64, len(specials))]
     for file in files:
         if file.specials != specials:
@@ -138,8 +138,8 @@ def _check_special(name: str, files: Sequence[AlphabetFile]) -> None:
         raise TokenizerError(f"{name!r} can't be a special token")
     if name.startswith("<@"):
         raise TokenizerError(f"{name!r} can't be a special token: '<@' opens a segment")
-    if reads_as_arrow(name):
-        raise TokenizerError(f"{name!r} {_ARROW}")
+    if reads_as_text(name):
+        raise TokenizerError(f"{name!r} {_IS_TEXT}")
     for file in files:
         if name in file.vocab:
             raise TokenizerError(

@@ -33,9 +33,10 @@ TruncMode = Literal["RIGHT", "RAND"]
 
 _OPENER = "<@TOKENIZER-TYPE="
 _SEGMENT_TAG = re.compile(_OPENER + "([^>]*)>")
-_TAG = re.compile("<(?!-[^>])[^<>]*>")
+_TAG = re.compile(r"<(?!-[^>]|\s)[^<>]*>")
 """A whole tag. `<-` opens one in the sign `<->` alone; elsewhere it is the arrow of a dative bond, `[Fe]<-N…N->[Fe]`
-(an extension of SMILES that RDKit reads and writes), and no tokenizer has a special token that begins so."""
+(an extension of SMILES that RDKit reads and writes). `<` before a blank is the sign of an inequality,
+`3 < pKa and > 1`. No tokenizer has a special token that begins in either way."""
 
 _MAX_LEN, _TRUNC_MODE = "MAX-LEN=", "TRUNC-MODE="
 
@@ -186,9 +187,9 @@ def tag(name: str) -> str:
     return f"<{name}>"
 
 
-def reads_as_arrow(token: str) -> bool:
-    """Whether a text in angle brackets would be taken for the arrow of a dative bond, so that it can't be a tag."""
-    return token.startswith("<-") and token != "<->"
+def reads_as_text(token: str) -> bool:
+    """Whether a text would be taken for the arrow of a dative bond, or for an inequality, so that it can't be a tag."""
+    return token.startswith("<") and token != "<->" and (token[1:2] == "-" or token[1:2].isspace())
 
 
 def find_tags(text: str) -> list[Tag]:

@@ -1,17 +1,19 @@
 """One alphabet at work: text without special tokens becomes ids.
 
-WordLevel alphabets look whole pieces up. BPE alphabets merge characters by rules; the merging is done by the model of
-the `tokenizers` library, built from the parsed file (its own file reader warns at length about unused ids).
+WordLevel alphabets look whole pieces up. BPE alphabets merge characters, or bytes, by rules; the merging is done by the
+model of the `tokenizers` library, built from the parsed file (its own file reader warns at length about unused ids).
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from itertools import pairwise
 
 import numpy as np
 from tokenizers import models
 
 from mammal.tokenization.alphabet_file import AlphabetFile
+from mammal.tokenization.byte_level import as_text, spelt, to_bytes
 from mammal.tokenization.cache import Cache
 from mammal.tokenization.errors import TokenizerError
 from mammal.tokenization.pieces import Span, splitter
@@ -126,5 +128,25 @@ class BytePair(SubTokenizer):
         return [(int(start), int(end)) for start, end in starts_ends]
 
 
+class BytePairOfBytes(BytePair):
+    """The same over the bytes of the text; a character whose bytes are in several tokens belongs to each of them."""
+
+    def __init__(self, file: AlphabetFile):
+        super().__init__(file)
+        if self._whole:
+            texts = {token: as_text(to_bytes(token)) for token in file.regular}
+            self._whole = {text: file.vocab[token] for token, text in texts.items() if text is not None}
+
+    def _merge(self, piece: str) -> np.ndarray:
+        return super()._merge(spelt(piece))
+
+    def _merged_spans(self, piece: str) -> list[Span]:
+        ends = np.cumsum([len(token.value) for token in self._bpe.tokenize(spelt(piece))]).tolist()
+        of_byte = [place for place, character in enumerate(piece) for _ in character.encode()]
+        return [(of_byte[start], of_byte[end - 1] + 1) for start, end in pairwise([0, *ends])]
+
+
 def build(file: AlphabetFile) -> SubTokenizer:
+    if file.is_byte_level:
+        return BytePairOfBytes(file)
     return (BytePair if file.model["type"] == "BPE" else WordLevel)(file)

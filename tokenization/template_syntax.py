@@ -30,7 +30,7 @@ VALUE_SLOTS: dict[str, SlotKind] = {
 """Slot names that are not entities. A feature is a vector computed from the column (`mammal.tasks.features`)."""
 
 RAW_SLOTS = ("scalar", "digits", "label")
-COMMON_ALPHABETS = ("AA", "DNA", "SMILES", "IUPAC", "GENE", "CELL_ATTRIBUTES")
+COMMON_ALPHABETS = ("AA", "DNA", "SMILES", "IUPAC", "TEXT", "GENE", "CELL_ATTRIBUTES")
 """Offered in hints; which alphabets exist is the tokenizer's to say."""
 
 _ITEM = re.compile(r"(?P<blank>\s+)|(?P<tag><[^<>{}]*>)|{(?P<slot>[^{}]*)}|(?P<junk>[{}>]|<?[^\s<>{}]+|<)")

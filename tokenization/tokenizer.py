@@ -124,18 +124,21 @@ class Tokenizer(IdSpace):
         return encodings
 
     def decode(self, ids: Iterable[int], *, skip_special: bool = False) -> str:
-        """Token texts in a row, without separators; an id that names no token reads `<@TOKEN_MISSING-id>`.
+        """Token texts in a row, without separators; an id that names no token reads `<@TOKEN_MISSING-id>`, bytes that
+        make no character read U+FFFD.
 
         Args:
             ids: a sequence, array or tensor of ids.
             skip_special: leave out special tokens and ids that name no token.
         """
         ids = ids.tolist() if hasattr(ids, "tolist") else ids
-        tokens = self._tokens
+        contents = self._contents
         if skip_special:
-            specials = self.specials
-            return "".join(tokens[id] for id in ids if id in tokens and tokens[id] not in specials)
-        return "".join(tokens.get(id) or f"<@TOKEN_MISSING-{id}>" for id in ids)
+            special = set(self.specials.values())
+            parts = [contents[id] for id in ids if id in contents and id not in special]
+        else:
+            parts = [contents.get(id) or b"<@TOKEN_MISSING-%d>" % id for id in ids]
+        return b"".join(parts).decode(errors="replace")
 
     def _encode(
         self, prompt: str | Prompt, sample: Mapping[str, ArrayLike] | None, options: Options, notices: Notices

@@ -20,6 +20,7 @@ FROZEN_ALPHABET_IDS = {
     "DNA": {"A": 600, "N": 604, "[": 615, "]": 618, "[A/C]": 619, "[T/G]": 630},
     "SMILES": {" ": 700, "C": 735, "c": 767, "Br": 795, "Cl": 796, "%10": 797, "[C@@H]": 1008, "[te]": 1389},
     "IUPAC": {" ": 1500, "2": 1518, "yl": 1595},
+    "TEXT": {" ": 3532, "A": 3565, " a": 3756, " molecule": 3839, " member": 3973, "Protein": 3992},
 }
 
 
@@ -51,13 +52,13 @@ def test_ids_do_not_move(tokenizer):
 
 
 def test_every_alphabet_stays_in_its_block(tokenizer):
-    assert tokenizer.alphabets == ["AA", "DNA", "SMILES", "IUPAC"]
+    assert tokenizer.alphabets == ["AA", "DNA", "SMILES", "IUPAC", "TEXT"]
     for alphabet in tokenizer.alphabets:
         ids, (first, last) = tokenizer.alphabet_ids(alphabet), BLOCKS[alphabet]
         assert (ids[0], ids[-1]) == (first, first + len(ids) - 1)
         assert ids[-1] < last
     assert all(before[1] < after[0] for before, after in pairwise([(0, LAST_SPECIAL_ID), *BLOCKS.values()]))
-    assert tokenizer.vocab_rows == tokenizer.alphabet_ids("IUPAC")[-1] + 1 < 8192
+    assert tokenizer.vocab_rows == tokenizer.alphabet_ids("TEXT")[-1] + 1 < 8192
 
 
 @pytest.mark.parametrize(
@@ -75,19 +76,22 @@ def test_every_alphabet_stays_in_its_block(tokenizer):
         ("DNA", "acgtN[A/G]R", ["A", "C", "G", "T", "N", "[A/G]", "R"]),
         ("DNA", "[-/AT][A/C/G][R/A]", list("[-/AT][A/C/G][R/A]")),
         ("AA", "MKX:UO", list("MKX:UO")),
+        ("TEXT", "The molecule is a 4-one.", ["The", " molecule", " is", " a", " 4", "-", "one", "."]),
+        ("TEXT", "é", ["\\xc3", "\\xa9"]),
     ],
 )
 def test_how_text_is_cut(tokenizer, alphabet, text, expected):
     assert tokens(tokenizer, alphabet, text) == expected
 
 
-@pytest.mark.parametrize("name", ["aa", "dna", "smiles", "iupac"])
+@pytest.mark.parametrize("name", ["aa", "dna", "smiles", "iupac", "text"])
 def test_the_files_mean_the_same_to_the_tokenizers_library(tokenizer, name):
     texts = {
         "aa": ["MKV LLX:", "ACDEFGHIKLMNPQRSTVWYBZXUO"],
         "dna": ["acgt[a/g]NNRY", "[-/AT]AC[CTT/-][A/C/G]"],
         "smiles": ["C[C@@H](Br)c1cc[nH]c1Cl", "[252Cf+3].[O-][N+](=O)C%10%11"],
         "iupac": ["2-[4-(2-methylpropyl)phenyl]propanoic acid", "$l^{4}-sulfane; (2R)-oxolan-2-ol"],
+        "text": ["The molecule is a  member of phenols.\n\nIt has 12 roles", "α-amanitin, é😀 5-->4 < 3 and > 2"],
     }
     library = tokenizers.Tokenizer.from_file(str(FOLDER / f"{name}_tokenizer.json"))
     for text in texts[name]:

@@ -1,0 +1,98 @@
+"""The TEXT alphabet: byte-level byte-pair encoding of names, captions and instructions.
+
+Every one of the 256 bytes is a token, in order, so any text can be written and read back; what follows is merged from
+them by rules that were learnt from a corpus (Sennrich et al. 2016, ACL). Learning can go on where it stopped: known
+rules come first and keep their ids.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
+
+from mammal.tokenization.byte_level import CHARACTERS, spelt
+
+Merge = tuple[str, str]
+
+PATTERN = r" ?[A-Za-z]+| ?[0-9]| ?[^A-Za-z0-9 ]+| +"
+"""Merges stay inside a word, a digit (locants and counts keep one token a digit) or a run of other signs, each with the
+blank before it."""
+
+LEAST_COUNT = 4
+"""How often a pair must stand in the corpus to be merged."""
+
+
+def tokens(merges: Iterable[Merge]) -> list[str]:
+    """Every token, in the order of ids: the bytes, then what the rules make."""
+    return list(dict.fromkeys([*CHARACTERS, *(left + right for left, right in merges)]))
+
+
+def learn(corpus: Iterable[str], size: int, known: Sequence[Merge] = ()) -> list[Merge]:
+    """Rules that bring the alphabet to `size` tokens, the known ones first. Of equally frequent pairs the first in
+    alphabetical order is merged, so that a corpus gives the same rules each time.
+
+    Args:
+        corpus: texts.
+        size: tokens in all, bytes included.
+        known: rules to begin with.
+    """
+    counts = Counter(spelt(piece) for text in corpus for piece in re.findall(PATTERN, text))
+    words = _Words(counts)
+    merges = list(known)
+    for merge in merges:
+        words.join(merge)
+    made = set(tokens(merges))
+    while len(made) < size and (merge := words.most_frequent()):
+        words.join(merge)
+        merges.append(merge)
+        made.add(merge[0] + merge[1])
+    return merges
+
+
+class _Words:
+    """The distinct pieces of a corpus as sequences of tokens, and how often each pair of neighbours occurs in it."""
+
+    def __init__(self, counts: Mapping[str, int]):
+        self._tokens = [list(word) for word in counts]
+        self._counts = list(counts.values())
+        self._pairs: Counter[Merge] = Counter()
+        self._holders: dict[Merge, set[int]] = {}
+        for number in range(len(self._tokens)):
+            self._count(number, 1)
+
+    def most_frequent(self) -> Merge | None:
+        """The pair to merge next, None where none is frequent enough."""
+        most = max(self._pairs.values(), default=0)
+        return None if most < LEAST_COUNT else min(pair for pair, count in self._pairs.items() if count == most)
+
+    def join(self, merge: Merge) -> None:
+        """Merges a pair wherever it stands, from the left."""
+        for number in sorted(self._holders.get(merge, ())):
+            self._count(number, -1)
+            self._tokens[number] = _joined(self._tokens[number], merge)
+            self._count(number, 1)
+
+    def _count(self, number: int, sign: int) -> None:
+        """Adds a word's pairs to the counts, or takes them away."""
+        word, count = self._tokens[number], self._counts[number]
+        for pair in pairwise(word):
+            self._pairs[pair] += sign * count
+            holders = self._holders.setdefault(pair, set())
+            if sign > 0:
+                holders.add(number)
+            else:
+                holders.discard(number)
+            if not self._pairs[pair]:
+                del self._pairs[pair]
+
+
+def _joined(word: Sequence[str], merge: Merge) -> list[str]:
+    joined: list[str] = []
+    place = 0
+    while place < len(word):
+        is_pair = tuple(word[place : place + 2]) == merge
+        joined.append(merge[0] + merge[1] if is_pair else word[place])
+        place += 2 if is_pair else 1
+    return joined
