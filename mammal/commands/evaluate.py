@@ -4,9 +4,12 @@
     mammal evaluate bundle=demo/bundle task=amp part=valid baselines=false
     mammal evaluate runs=[runs/s0,runs/s1,runs/s2] seeds=3 output=runs/seeds
     mammal evaluate 'runs=runs/sweeps/bbbp/*' seeds=3
+    mammal evaluate samples=samples.csv train=train.smi test=test.smi output=judged
 
-The last two put several runs of a task together: mean, standard deviation and t-interval over seeds.
-Writes evaluation.json, .md and .csv and one table of answers per task; `mammal report` makes a page of them.
+The third and fourth put several runs of a task together: mean, standard deviation and t-interval over seeds. The last
+judges generated molecules without a model (`mammal.commands.evaluate_samples`).
+Writes evaluation.json, .md and .csv and one table of answers per task; `mammal report` makes a page of them. Molecules
+that a task generates are also judged as a set.
 What the folder holds of other tasks and parts stays.
 """
 
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
 
     from mammal.inference import Mammal
     from mammal.report.results import TaskResult
+    from mammal.training.data import TaskData
     from mammal.training.evaluation import Depth
 
 PARTS = ("test", "valid", "train")
@@ -35,14 +39,22 @@ def run(argv: Sequence[str]) -> int:
 
 
 def _work(config: DictConfig) -> int:
+    from mammal.commands.evaluate_generated import judge_answers, with_earlier_sets
+    from mammal.commands.evaluate_samples import evaluate_samples, print_sets
     from mammal.report.results import earlier_results
+    from mammal.report.sets import load_sets, save_sets
+    from mammal.training.evaluation import evaluate_task
 
     if config.part not in PARTS:
         raise ConfigError(f"there is no part {config.part!r}", where="part", hint=did_you_mean(config.part, PARTS))
-    if (config.bundle is None) == (config.runs is None):
-        raise ConfigError(
-            "either bundle or runs must be given", where="mammal evaluate", hint="bundle=FOLDER or runs=[A,B,C]"
-        )
+    if sum(given is not None for given in (config.bundle, config.runs, config.samples)) != 1:
+        hint = "bundle=FOLDER, runs=[A,B,C] or samples=FILE"
+        raise ConfigError("one of bundle, runs and samples must be given", where="mammal evaluate", hint=hint)
+    if config.samples is not None:
+        return evaluate_samples(config)
+    if config.train is not None or config.test is not None:
+        what = "train and test are files to hold samples against; a bundle is held against its own rows"
+        raise ConfigError(what, where="mammal evaluate", hint="samples=FILE, or leave them out")
     if config.runs is not None:
         from mammal.commands.compare_runs import check_seeds_alone
         from mammal.commands.evaluate_runs import evaluate_runs, run_folders
@@ -59,7 +71,16 @@ def _work(config: DictConfig) -> int:
         raise ConfigError("this model comes without a task", where=str(config.bundle), hint="task=NAME")
     output = Path(config.output or default_output(config.bundle))
     earlier = earlier_results(output)
-    return _finish([evaluate(model, name, config, depth_of(config)) for name in names], earlier, output)
+    results, sets = [], []
+    for name in names:
+        data = held_out(model, name, config)
+        results.append(evaluate_task(model.model, data, part=config.part, depth=depth_of(config)))
+        sets += judge_answers(results[-1], data, config)
+    code = _finish(results, earlier, output)
+    if sets:
+        print_sets(sets)
+        console.note(f"written: {save_sets(with_earlier_sets(sets, load_sets(output)), output)}")
+    return code
 
 
 def default_output(bundle: str) -> Path:
@@ -87,18 +108,26 @@ def depth_of(config: DictConfig) -> Depth:
         seeds=config.seeds,
         sensitivity=config.sensitivity,
         neighbours=config.neighbours,
+        draws=config.draws,
+        seed=config.seed,
     )
 
 
 def evaluate(model: Mammal, name: str, config: DictConfig, depth: Depth) -> TaskResult:
     """One task of a bundle on its own held-out rows."""
-    from mammal.training.data import load_task_data
     from mammal.training.evaluation import evaluate_task
+
+    return evaluate_task(model.model, held_out(model, name, config), part=config.part, depth=depth)
+
+
+def held_out(model: Mammal, name: str, config: DictConfig) -> TaskData:
+    """The rows of a task of a bundle, those of the part that is judged cut to the limit."""
+    from mammal.training.data import load_task_data
 
     paths = {"data": config.paths.data} if config.paths.data else None
     data = load_task_data(model.find_task(name), paths, {config.part: config.limit})
     _check_split(model, name, data.split.hash)
-    return evaluate_task(model.model, data, part=config.part, depth=depth)
+    return data
 
 
 def _check_split(model: Mammal, name: str, found: str) -> None:

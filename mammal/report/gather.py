@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from mammal import __version__
 from mammal.errors import DataError
 from mammal.locate import METRICS, WEIGHTS
-from mammal.report import results
+from mammal.report import results, sets
 from mammal.report.curves import learning_curves, steps_taken
 from mammal.report.page import Section, page
 from mammal.report.sections import (
@@ -21,6 +21,7 @@ from mammal.report.sections import (
     samples_section,
     training_section,
 )
+from mammal.report.set_section import set_section
 from mammal.report.task_section import task_section
 from mammal.tasks.atomic import atomic_file
 
@@ -50,7 +51,8 @@ def report(
     Raises:
         DataError: a file is missing, or the folder holds nothing to show.
     """
-    sections = [*_evaluation(run), *_training(run)]
+    judged, generated = _evaluation(run), _sets(run)
+    sections = [*judged, *generated, *_training(run)]
     if predictions:
         answered = {file.name: _table(file) for file in predictions}
         set_aside = {file.name: errors for file in predictions if (errors := _errors(file)) is not None}
@@ -62,7 +64,7 @@ def report(
             "holds nothing to report", where=str(run), hint="give the folder of `mammal train` or `mammal evaluate`"
         )
     sections += _commands(run)
-    return page(title, _lead(run), sections, _footer())
+    return page(title, _lead(run) if judged or not generated else _LEAD_OF_SETS, sections, _footer())
 
 
 def write_report(html: str, file: Path) -> None:
@@ -78,6 +80,11 @@ def _evaluation(run: Path) -> list[Section]:
         return []
     judged = results.load_results(folder)
     return [overview(judged), *map(task_section, judged)]
+
+
+def _sets(run: Path) -> list[Section]:
+    folder = next((f for f in (run / EVALUATION, run) if (f / sets.FILE).is_file()), None)
+    return [] if folder is None else [set_section(sets.load_sets(folder))]
 
 
 def _training(run: Path) -> list[Section]:
@@ -133,6 +140,9 @@ def _errors(file: Path) -> pd.DataFrame | None:
 
     errors = errors_path(file)
     return _table(errors) if errors.is_file() else None
+
+
+_LEAD_OF_SETS = "Generated molecules beside those they were learned from, and those they are compared with."
 
 
 def _lead(run: Path) -> str:

@@ -147,6 +147,28 @@ def learning_curves(title: str, curves: Mapping[str, tuple[Sequence[float], Sequ
     return drawing.svg
 
 
+def histogram(title: str, edges: Sequence[float], shares: Mapping[str, Sequence[float]], label: str) -> str:
+    """Distributions of several sets over the same bins, in percent of each; the first is filled, in the accent colour.
+
+    Args:
+        edges: of the bins, one more than there are.
+        shares: name of a set -> share of its members in each bin.
+        label: of what is counted, with its unit.
+    """
+    with _figure(title, height=2.9) as (drawing, axes):
+        for number, (colour, (name, share)) in enumerate(_coloured(shares)):
+            percent = 100 * np.asarray(share, dtype=float)
+            if number == 0:
+                axes.stairs(percent, edges, fill=True, color=colour, alpha=0.28)
+            dashed = "--" if number > 1 else "-"
+            axes.stairs(percent, edges, color=colour, label=name, linewidth=1.5, linestyle=dashed)
+        axes.set_xlabel(label)
+        axes.set_ylabel("% of molecules")
+        axes.set_ylim(bottom=0)
+        axes.legend(loc="best")
+    return drawing.svg
+
+
 class _Drawing:
     """What `_figure` leaves behind once its block has ended."""
 

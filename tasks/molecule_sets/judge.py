@@ -18,19 +18,16 @@ MOSES' own `Filters` also ask for its list of medicinal chemistry filters, which
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from mammal.tasks.molecule_sets import chemnet
 from mammal.tasks.molecule_sets.describe import Described, has_pains
-from mammal.tasks.molecule_sets.novelty import Known, known_molecules
+from mammal.tasks.molecule_sets.novelty import Known
 from mammal.tasks.molecule_sets.similarity import cosine, internal_diversity, nearest_neighbour
-from mammal.tasks.molecule_sets.summary import EachOf, Summary, described, summarise
-
-logger = logging.getLogger(__name__)
+from mammal.tasks.molecule_sets.summary import EachOf, Summary, summarise
 
 FIRST = (1_000, 10_000)
 """k of unique@k; left out where there are fewer valid molecules."""
@@ -42,50 +39,48 @@ class Judgement:
 
     Attributes:
         figures: by the names at the top of this file.
-        molecules: of each string its molecule, None where it is none.
         pains: of each string whether it holds a PAINS substructure, None where it is no molecule.
-        known: which of the molecules the training set holds; None without one.
         summary: of the valid molecules.
     """
 
     figures: dict[str, float]
-    molecules: list[Described | None]
     pains: list[bool | None]
-    known: Known | None
     summary: Summary
 
 
 def judge(
-    samples: Sequence[str],
+    molecules: Sequence[Described | None],
     references: Mapping[str, Summary],
-    training: Iterable[Sequence[str]] | None = None,
+    known: Known | None = None,
     *,
     each_of: EachOf = map,
     device: str = "cpu",
 ) -> Judgement:
-    """Judges generated SMILES, as they were written.
+    """Judges generated molecules, in the order in which they were made.
 
     Args:
-        references: name -> summary of a set to compare with; where one has no moments of ChemNet, it gets no `fcd`.
-        training: parts of the training set, as SMILES.
+        molecules: of each generated string, as `described` gives them; None for one that is no molecule.
+        references: name -> summary of a set to compare with; where none has moments of ChemNet, there is no `fcd`.
+        known: which of the molecules the training set holds.
         each_of: does the work on molecules.
 
     Raises:
         DataError: a reference has moments and `fcd` is not installed.
     """
-    molecules = described(samples, each_of)
     canonical = [one.canonical for one in molecules if one is not None]
     with_chemnet = any(reference.moments is not None for reference in references.values())
     summary = summarise(molecules, with_chemnet=with_chemnet, device=device)
-    known = None if training is None else known_molecules(set(canonical), training, each_of=each_of)
-    alarming = dict(zip(distinct := list(dict.fromkeys(canonical)), each_of(has_pains, distinct), strict=True))
+    distinct = list(dict.fromkeys(canonical))
+    alarming = dict(zip(distinct, each_of(has_pains, distinct), strict=True))
     pains = [None if one is None else alarming[one.canonical] for one in molecules]
-    figures = alone(len(samples), canonical) | ({} if known is None else {"novelty": _novelty(canonical, known)})
+    figures = alone(len(molecules), canonical)
+    if known is not None:
+        figures["novelty"] = _share(len(set(distinct) - known.molecules), len(distinct))
     figures |= dict(zip(("intdiv_1", "intdiv_2"), internal_diversity(summary.bits_NB), strict=True))
     figures["pains_free"] = _share(sum(not found for found in pains if found is not None), len(canonical))
     for name, reference in references.items():
         figures |= {f"{measure}/{name}": value for measure, value in compare(summary, reference).items()}
-    return Judgement(figures, molecules, pains, known, summary)
+    return Judgement(figures, pains, summary)
 
 
 def alone(samples: int, canonical: Sequence[str]) -> dict[str, float]:
@@ -115,11 +110,6 @@ def _wasserstein(values_N: np.ndarray, others_M: np.ndarray) -> float:
     from scipy.stats import wasserstein_distance
 
     return float(wasserstein_distance(values_N, others_M)) if len(values_N) and len(others_M) else float("nan")
-
-
-def _novelty(canonical: Sequence[str], known: Known) -> float:
-    distinct = set(canonical)
-    return _share(len(distinct - known.molecules), len(distinct))
 
 
 def _share(part: int, whole: int) -> float:

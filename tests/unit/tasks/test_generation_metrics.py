@@ -15,7 +15,7 @@ from mammal.tasks.molecule_sets.describe import describe, has_pains
 from mammal.tasks.molecule_sets.judge import judge
 from mammal.tasks.molecule_sets.novelty import known_molecules
 from mammal.tasks.molecule_sets.similarity import cosine, internal_diversity, nearest_neighbour
-from mammal.tasks.molecule_sets.summary import evenly_drawn, summary_of
+from mammal.tasks.molecule_sets.summary import described, evenly_drawn, summary_of
 
 DRUGS = [
     "CC(=O)Oc1ccccc1C(=O)O",
@@ -79,11 +79,13 @@ def texts(truths: list[str], answers: list[str], **more: object) -> Answers:
 
 def test_figures_are_those_of_molsets():
     pytest.importorskip("fcd")
-    found = judge(MADE, {"drugs": summary_of(DRUGS)}, [DRUGS])
+    molecules = described(MADE)
+    known = known_molecules({one.canonical for one in molecules if one is not None}, [DRUGS])
+    found = judge(molecules, {"drugs": summary_of(DRUGS)}, known)
     assert {name: found.figures[name] for name in MOLSETS} == pytest.approx(MOLSETS, rel=1e-5)
     assert found.figures["uniqueness"] == 0.9 and "unique@1000" not in found.figures, "fewer than 1,000 valid ones"
-    assert [one is None for one in found.molecules] == [text in ("C1CC", "N(C)(C)(C)C") for text in MADE]
-    assert found.known is not None and found.known.molecules == {
+    assert [one is None for one in molecules] == [text in ("C1CC", "N(C)(C)(C)C") for text in MADE]
+    assert known.molecules == {
         "CC(C)NCC(O)COc1cccc2ccccc12",
         "CC(C)Cc1ccc(C(C)C(=O)O)cc1",
     }
@@ -91,12 +93,13 @@ def test_figures_are_those_of_molsets():
 
 def test_a_set_beside_itself_is_perfect_and_nothing_is_undefined_quietly():
     reference = summary_of(DRUGS, with_chemnet=False)
-    same = judge(DRUGS, {"self": reference}, [DRUGS]).figures
+    whole = known_molecules({one.canonical for one in described(DRUGS) if one is not None}, [DRUGS])
+    same = judge(described(DRUGS), {"self": reference}, whole).figures
     assert {name: same[f"{name}/self"] for name in ("snn", "frag", "scaf")} == pytest.approx(
         dict.fromkeys(("snn", "frag", "scaf"), 1.0)
     )
     assert same["novelty"] == 0 and same["w1_mw/self"] == 0 and "fcd/self" not in same
-    none = judge(["C1CC", ""], {"drugs": reference}, [DRUGS]).figures
+    none = judge(described(["C1CC", ""]), {"drugs": reference}, whole).figures
     assert none.pop("validity") == 0 and all(np.isnan(value) for value in none.values())
 
 

@@ -1,0 +1,167 @@
+"""`mammal evaluate samples=…`: files of generated molecules, judged without a model.
+
+    mammal evaluate samples=samples.csv train=train.smi test=test.smi output=judged
+    mammal evaluate samples=[plain.csv,grammar.csv] test=[test.csv.gz,test_scaffolds.csv.gz] column=SMILES
+
+Writes samples.json, samples.csv, molecules_NAME.csv (one row a string) and report.html. A file that `mammal generate`
+wrote tells how it was made.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mammal import console
+from mammal.errors import ConfigError
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+    from mammal.report.judging import Against, Samples
+    from mammal.report.sets import SetResult
+    from mammal.tasks.molecule_sets.summary import EachOf
+
+MANY = 2_000
+"""Molecules from which on several processes are worth their start."""
+
+MADE_BY = (
+    "task",
+    "n",
+    "seed",
+    "temperature",
+    "top_k",
+    "top_p",
+    "min_p",
+    "num_beams",
+    "constraint",
+    "guidance",
+    "conditions",
+)
+"""What is told of the job that made the samples."""
+
+
+def evaluate_samples(config: DictConfig) -> int:
+    """Judges the files, prints the table and writes everything into the output folder."""
+    from mammal.report.gather import report, write_report
+    from mammal.report.judging import judge_sets
+    from mammal.report.sets import save_sets
+
+    samples = _samples(config)
+    against = _against(config)
+    output = Path(config.output or Path(samples[0].source).parent / "judged")
+    molecules = sum(len(one.smiles) for one in samples) + sum(len(smiles) for _, smiles in against.references.values())
+    with crew(config.workers, molecules) as each_of:
+        results = judge_sets(samples, against, each_of=each_of, device=device_of(config), tell=console.note)
+    print_sets(results)
+    console.note(f"written: {save_sets(results, output)}")
+    page = output / "report.html"
+    write_report(report(output, title=" and ".join(one.name for one in samples)), page)
+    console.note(f"written: {page}")
+    return 0
+
+
+def print_sets(results: Sequence[SetResult]) -> None:
+    """The figures of all sets, side by side."""
+    from mammal.report.sets import figures_table
+
+    for result in results:
+        valid, distinct = f"{result.valid:,} valid", f"{result.distinct:,} different"
+        console.out(f"{result.name}: {result.samples:,} samples, {valid}, {distinct}")
+    header, rows = figures_table(results)
+    console.table(rows, header)
+    console.out()
+
+
+@contextmanager
+def crew(workers: int | None, molecules: int) -> Iterator[EachOf]:
+    """What does the work on so many molecules: this process, or several; with a progress line."""
+    from mammal.jobs.crew import Crew
+
+    if workers is None:
+        workers = _cores() if molecules >= MANY else 0
+    with Crew(workers) as members, console.Progress("molecules", unit="molecules") as progress:
+
+        def each_of(work: Callable[[Any], Any], items: Sequence[Any]) -> Iterable[Any]:
+            for found in members.each_of(work, items):
+                progress.advance(1, rows=1)
+                yield found
+
+        yield each_of
+
+
+def cache_folder(config: DictConfig) -> Path | None:
+    """Where summaries of reference sets are kept; None: nowhere."""
+    return Path(config.paths.cache).expanduser() / "molecule_sets" if config.paths.cache else None
+
+
+def _samples(config: DictConfig) -> list[Samples]:
+    from mammal.jobs.manifest import Manifest
+    from mammal.report.judging import Samples
+    from mammal.tasks.molecule_sets.files import molecules_of
+
+    files = _files(config.samples, "samples")
+    found = []
+    for name, file in _named(files).items():
+        smiles = molecules_of(file, config.column, config.limit)
+        if not smiles:
+            raise ConfigError("holds no samples", where=str(file))
+        manifest = Manifest.read(file.with_name(f"{file.name}.manifest.json"))
+        options = {} if manifest is None else manifest.options
+        made = {key: options[key] for key in MADE_BY if options.get(key) not in (None, {}, [])}
+        found.append(Samples(name, str(file), smiles, made))
+    return found
+
+
+def _against(config: DictConfig) -> Against:
+    from mammal.report.judging import Against
+    from mammal.tasks.molecule_sets.files import molecule_parts, molecules_of
+    from mammal.tasks.readers import existing_file
+
+    train = existing_file(config.train) if config.train is not None else None
+    tests = _named(_files(config.test, "test")) if config.test is not None else {}
+    return Against(
+        training=None if train is None else lambda: molecule_parts(train),
+        training_source=str(config.train or ""),
+        references={name: (str(file), molecules_of(file)) for name, file in tests.items()},
+        reference_limit=config.reference_limit,
+        seed=config.seed,
+        cache=cache_folder(config),
+    )
+
+
+def _files(given: Any, where: str) -> list[Path]:
+    """The file, or each of several.
+
+    Raises:
+        ConfigError: neither; DataError: there is no such file.
+    """
+    from mammal.tasks.readers import existing_file
+
+    files = [given] if isinstance(given, str) else list(given)
+    if not files or not all(isinstance(file, str) for file in files):
+        raise ConfigError("give a file, or a list of them", where=where, hint=f"{where}=[a.csv,b.csv]")
+    return [existing_file(file) for file in files]
+
+
+def _named(files: Sequence[Path]) -> dict[str, Path]:
+    """Each file under the name of its molecules; files of equal names also under their folder's."""
+    from mammal.tasks.molecule_sets.files import set_name
+
+    short = [set_name(file) for file in files]
+    names = [n if short.count(n) == 1 else f"{f.parent.name}_{n}" for n, f in zip(short, files, strict=True)]
+    return dict(zip(names, files, strict=True))
+
+
+def device_of(config: DictConfig) -> str:
+    """Where ChemNet runs."""
+    from mammal.model.runtime import pick_device
+
+    return str(pick_device(config.device))
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,80 @@
+"""SMILES out of files: generated ones, training sets, reference sets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from mammal.tasks.cells import as_text, is_missing, missing_column
+from mammal.tasks.readers import existing_file, iter_tables
+
+NAMES = ("smiles", "canonical_smiles", "text", "molecule")
+"""What columns of molecules are called, in whatever case; `text` is what `mammal generate` writes."""
+
+
+def molecule_parts(path: str | Path, column: str | None = None) -> Iterator[list[str]]:
+    """The strings of a column in parts, as they are written; "" for an empty cell.
+
+    Args:
+        column: default: the first that is called like one of `NAMES`, or the only one.
+
+    Raises:
+        DataError: no such file or column.
+    """
+    for frame in iter_tables(existing_file(path)):
+        column = column if column in frame.columns else _find(column, [str(name) for name in frame.columns], path)
+        cells = frame[column].tolist()
+        yield [cell.strip() if isinstance(cell, str) else "" if is_missing(cell) else as_text(cell) for cell in cells]
+
+
+def molecules_of(path: str | Path, column: str | None = None, limit: int | None = None) -> list[str]:
+    """The strings of a column, `limit` of them at most; see `molecule_parts`."""
+    found: list[str] = []
+    for part in molecule_parts(path, column):
+        found += part
+        if limit is not None and len(found) >= limit:
+            return found[:limit]
+    return found
+
+
+def set_name(path: str | Path) -> str:
+    """What a file's molecules are called: its name without what follows the first dot."""
+    return Path(path).name.partition(".")[0] or Path(path).name
+
+
+class Drawn:
+    """Some of the strings that pass, each with the same chance (algorithm R, Vitter 1985).
+
+    Args:
+        most: how many.
+        seed: of the draw.
+    """
+
+    def __init__(self, most: int, seed: int = 0):
+        self.kept: list[str] = []
+        self._most, self._rng, self._seen = most, np.random.default_rng(seed), 0
+
+    def watch(self, parts: Iterable[Sequence[str]]) -> Iterator[Sequence[str]]:
+        """The same parts, looked at on their way."""
+        for part in parts:
+            places_N = self._rng.integers(0, np.arange(self._seen + 1, self._seen + len(part) + 1))
+            room = max(0, self._most - len(self.kept))
+            self.kept += part[:room]
+            for number in (room + np.flatnonzero(places_N[room:] < self._most)).tolist():
+                self.kept[places_N[number]] = part[number]
+            self._seen += len(part)
+            yield part
+
+
+def _find(column: str | None, columns: Sequence[str], path: str | Path) -> str:
+    if column is not None:
+        raise missing_column(column, columns)
+    by_name = {name.lower(): name for name in reversed(columns)}
+    for name in NAMES:
+        if name in by_name:
+            return by_name[name]
+    if len(columns) == 1:
+        return columns[0]
+    raise missing_column(["smiles", "text"], columns)

@@ -1,0 +1,145 @@
+"""Files of molecules, and molecules that a task generates, are judged as sets, and what was found is drawn."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mammal.cli import main
+from mammal.errors import DataError
+from mammal.report.gather import report
+from mammal.report.judging import Against, Samples, judge_sets
+from mammal.report.set_section import set_section, spoken
+from mammal.report.sets import figures_table, load_sets, save_sets
+from mammal.tasks.molecule_sets.files import Drawn, molecules_of, set_name
+
+TRAIN = ["CCO", "CC(=O)Nc1ccc(O)cc1", "c1ccc(-c2ccccc2)cc1", "CCN(CC)CC"]
+TEST = ["CC(=O)Oc1ccccc1C(=O)O", "c1ccc(-c2ccncc2)cc1", "CCOC(C)=O"]
+MADE = ["OCC", "c1ccc(-c2ccncc2)cc1", "C1CC", "", "c1ccc(-c2ccncc2)cc1", "<script>"]
+
+
+@pytest.fixture
+def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Files of samples, as `mammal generate` writes them, of a training set and of a test set."""
+    monkeypatch.setenv("MAMMAL_CACHE", str(tmp_path / "cache"))
+    pd.DataFrame({"text": MADE, "score": 0.5}).to_csv(tmp_path / "made.csv", index=False)
+    options = {"seed": 7, "n": 6, "temperature": None, "shard_rows": 100}
+    told = {"verb": "generate", "input": "", "bundle": "", "options": options, "versions": {}, "format": 1}
+    (tmp_path / "made.csv.manifest.json").write_text(json.dumps(told))
+    (tmp_path / "train.smi").write_text("\n".join(TRAIN))
+    pd.DataFrame({"SMILES": TEST, "SPLIT": "test"}).to_csv(tmp_path / "test.csv.gz", index=False)
+    return tmp_path
+
+
+def test_a_file_of_samples_is_judged_without_a_model(files: Path, capsys: pytest.CaptureFixture[str]):
+    pytest.importorskip("fcd")
+    arguments = [f"samples={files / 'made.csv'}", f"train={files / 'train.smi'}", f"test={files / 'test.csv.gz'}"]
+    assert main(["evaluate", *arguments, f"output={files / 'judged'}"]) == 0
+    assert "made: 6 samples, 3 valid, 2 different" in capsys.readouterr().out
+    (result,) = load_sets(files / "judged")
+    assert (result.samples, result.valid, result.distinct, result.made) == (6, 3, 2, {"seed": 7, "n": 6})
+    assert result.figures["novelty"] == 0.5, "ethanol is in train, however it is written"
+    assert result.figures["snn/test"] < 1 and result.figures["fcd/test"] > 0
+    assert result.training is not None and result.training.molecules == 4
+    table = pd.read_csv(files / "judged" / "molecules_made.csv", keep_default_na=False)
+    assert table["valid"].tolist() == [True, True, False, False, True, False]
+    assert table["repeat"].tolist() == [False, False, False, False, True, False]
+    assert table["known"].tolist() == [True, False, False, False, False, False]
+    figures = pd.read_csv(files / "judged" / "samples.csv").set_index("figure")["value"]
+    assert figures["validity"] == 0.5 and figures["uniqueness"] == pytest.approx(2 / 3)
+    page = (files / "judged" / "report.html").read_text()
+    assert page.count("<svg") >= 7 and "&lt;script&gt;" in page and "<script" not in page and "in training" in page
+    assert len(list((files / "cache" / "molecule_sets").glob("*.npz"))) == 1, "what the test set comes to is kept"
+
+
+def test_sets_are_set_side_by_side(tmp_path: Path):
+    references = {"test": ("test.smi", TEST * 10)}
+    against = Against(lambda: iter([TRAIN]), "train.smi", references, reference_limit=20, seed=3)
+    both = [Samples("good", "good.csv", TEST), Samples("bad", "bad.csv", ["C1CC", "("], {"seed": 1})]
+    pytest.importorskip("fcd")
+    results = judge_sets(both, against)
+    header, rows = figures_table(results)
+    cells = {row[0]: row[1:] for row in rows}
+    assert header == ["figure", "good", "bad"] and cells["validity"] == ["1.0000", "0.0000"]
+    assert cells["novelty"] == ["1.0000", "–"] and cells["snn/test"] == ["1.0000", "–"]
+    save_sets(results, tmp_path)
+    good, bad = load_sets(tmp_path)
+    assert good.references["test"].molecules == 20 and good.references["test"].drawn_from == 30
+    assert good.histograms["qed"].shares["good"] == results[0].histograms["qed"].shares["good"]
+    assert "good" not in bad.histograms["qed"].shares and np.isnan(bad.figures["novelty"])
+    section = set_section([good, bad]).body
+    assert "20 molecules drawn from 30" in section and "None is a molecule." in section and "unclosed ring" in section
+    assert "seed 1" in section and all(spoken(name) for name in good.figures)
+
+
+def test_shares_of_a_histogram_are_of_each_set(tmp_path: Path):
+    (result,) = judge_sets([Samples("s", "s.smi", TEST + TRAIN)], Against())
+    one = result.histograms["mw"]
+    assert len(one.edges) == len(one.shares["s"]) + 1 and one.unit == "g/mol" and 0.7 < sum(one.shares["s"]) <= 1
+    assert "fcd" not in " ".join(result.figures) and "novelty" not in result.figures, "nothing to hold them against"
+
+
+def test_damaged_results_are_told(tmp_path: Path):
+    assert load_sets(tmp_path) == []
+    (tmp_path / "samples.json").write_text('{"sets": [{"name": "x"}]}')
+    with pytest.raises(DataError, match="not what an evaluation of samples writes"):
+        report(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "what"),
+    [
+        (["samples=nowhere.csv"], "no such file"),
+        (["samples={made}", "column=smilse"], "no column 'smilse'"),
+        (["samples={made}", "bundle=x"], "one of bundle, runs and samples must be given"),
+        (["bundle=x", "train={made}"], "train and test are files to hold samples against"),
+        (["samples=[]"], "give a file, or a list of them"),
+    ],
+)
+def test_wrong_use_is_told(arguments: list[str], what: str, files: Path, capsys: pytest.CaptureFixture[str]):
+    given = [argument.format(made=files / "made.csv") for argument in arguments]
+    assert main(["evaluate", *given]) != 0
+    assert what in capsys.readouterr().err
+
+
+def test_columns_of_molecules_are_found(files: Path):
+    assert molecules_of(files / "made.csv") == MADE and molecules_of(files / "made.csv", limit=2) == MADE[:2]
+    assert molecules_of(files / "test.csv.gz") == TEST and set_name(files / "test.csv.gz") == "test"
+    assert molecules_of(files / "train.smi") == TRAIN
+    pd.DataFrame({"a": ["C"], "b": ["C"]}).to_csv(files / "unclear.csv", index=False)
+    with pytest.raises(DataError, match="no column 'smiles' or 'text'"):
+        molecules_of(files / "unclear.csv")
+
+
+def test_some_of_many_are_drawn_with_equal_chance():
+    parts = [[str(n) for n in range(start, start + 100)] for start in range(0, 1000, 100)]
+    counts = np.zeros(1000)
+    for seed in range(200):
+        drawn = Drawn(50, seed)
+        assert sum(len(part) for part in drawn.watch(parts)) == 1000
+        assert len(set(drawn.kept)) == 50
+        counts[[int(text) for text in drawn.kept]] += 1
+    expected = 200 * 50 / 1000
+    assert abs(counts[:100].mean() - expected) < 2 and abs(counts[900:].mean() - expected) < 2
+    few = Drawn(50)
+    assert list(few.watch([["C"], ["N"]])) == [["C"], ["N"]] and few.kept == ["C", "N"]
+
+
+@pytest.mark.slow
+def test_a_task_that_generates_molecules_is_judged_as_a_set_too(
+    tiny_bundle: Path, files: Path, monkeypatch: pytest.MonkeyPatch
+):
+    pytest.importorskip("fcd")
+    monkeypatch.setattr("mammal.report.judging.DRAWN_OF_TRAINING", 20)
+    output = files / "evaluation"
+    arguments = ["task=molecules", "limit=12", "draws=8", "baselines=false", "sensitivity=0", "workers=0"]
+    assert main(["evaluate", f"bundle={tiny_bundle}", *arguments, f"output={output}"]) == 0
+    (result,) = load_sets(output)
+    assert result.samples == 8 and result.source == "draws of molecules" and result.made["seed"] == 0
+    assert result.references["test"].molecules == 12 and result.training is not None
+    assert result.training.molecules > 10_000
+    assert "Generated molecules" in report(output)
