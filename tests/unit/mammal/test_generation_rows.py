@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -12,6 +13,7 @@ import pandas as pd
 import pytest
 
 import mammal
+from mammal.cli import main
 from mammal.errors import ConfigError, DataError, TaskError
 from mammal.generation.draws import Draw
 from mammal.generation.rows import Rules, Sample, generate_rows, spelt
@@ -261,3 +263,20 @@ def test_spelt_is_what_the_task_says(model: mammal.Mammal) -> None:
     task = model.tasks["molecules"]
     ids = task.tokenizer.encode(str(task.render({"smiles": "CCO"}, target=True).target)).ids_L.tolist()
     assert spelt(task, 0, Sample(tuple(ids), -1.0), {}).text == "CCO"
+
+
+# The command line
+
+
+def test_conditions_and_settings_on_the_command_line(
+    model: mammal.Mammal, steered: Task, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bundle = mammal.Mammal(model.model, model.tokenizer, [steered]).save(tmp_path / "steered")
+    words = ["generate", f"bundle={bundle}", "n=3", "conditions.logp=2.5", "guidance=2", "min_p=0.1", "stop=[C,N]"]
+    assert main(words) == 0
+    printed = pd.read_csv(io.StringIO(capsys.readouterr().out))
+    assert main([*words, f"output={tmp_path / 'made.csv'}", "shard_rows=2"]) == 0
+    made = pd.read_csv(tmp_path / "made.csv")
+    assert printed.text.tolist() == made.text.tolist() and made.logp.tolist() == [2.5] * 3
+    assert main([*words[:2], "conditions.logP=1"]) == 2
+    assert "did you mean logp" in capsys.readouterr().err
