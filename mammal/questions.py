@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from mammal.answers import Column, answer_columns
-from mammal.choose import variant
+from mammal.choose import require_numbers, variant
 from mammal.errors import ConfigError, TaskError, did_you_mean
 from mammal.frames import Reading
 from mammal.prompts import PROMPT, TARGET, PromptEncoder
@@ -81,6 +81,7 @@ class Predict(Question):
         every_label: bool = False,
         prefix: str = "",
     ):
+        require_numbers(model, task)
         if vocabulary:
             task = variant(task, {"probability": "vocabulary"}, calibrated=False)
         self.model, self.task, self.pace = model, task, pace

@@ -1,0 +1,170 @@
+"""Answers in the order that another task makes of them: its likelihoods, round trips, and how users ask for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import mammal
+from mammal.errors import ConfigError, TaskError
+from mammal.generation.question import Generate
+from mammal.jobs import run_job
+from mammal.reranking import Judge, rerank_predictions
+from mammal.tasks.prediction import Prediction
+from mammal.walk import Refused, Row
+
+ANILIDE = "CC(=O)Nc1ccccc1"
+
+
+@pytest.fixture(scope="session")
+def chemist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle with random weights that does both directions of a reaction, and names."""
+    import torch
+
+    from mammal.bundle import save_bundle
+    from mammal.model.config import ModelConfig
+    from mammal.model.model import MammalModel
+    from mammal.tasks import build_task, load_task
+    from mammal.tokenization import Tokenizer
+
+    torch.manual_seed(0)
+    tokenizer = Tokenizer.load(None)
+    config = ModelConfig(
+        tokenizer.vocab_rows, d_model=16, d_ff=32, d_kv=8, num_heads=2, num_layers=1, num_decoder_layers=1
+    )
+    short = {"generation": {"num_beams": 3, "max_new_tokens": 24}, "metrics": ["molecule_match"]}
+    names = ("retrosynthesis", "forward_reaction", "iupac_to_smiles", "smiles_to_iupac")
+    changes = [short, short, short, {**short, "metrics": ["exact_match"]}]
+    tasks = [build_task(load_task(name, change), tokenizer) for name, change in zip(names, changes, strict=True)]
+    return save_bundle(tmp_path_factory.mktemp("bundles") / "chemist", MammalModel(config), tokenizer, tasks)
+
+
+@pytest.fixture(scope="session")
+def model(chemist: Path) -> mammal.Mammal:
+    return mammal.load(chemist, device="cpu")
+
+
+Beams = dict[str, list[tuple[str, float]]]
+"""Reactants -> what the judge's beams say, with log-likelihoods."""
+
+
+@pytest.fixture
+def judging(model: mammal.Mammal, monkeypatch: pytest.MonkeyPatch) -> Callable[[Beams], Judge]:
+    """Makes forward_reaction a judge that answers from a table, and can't read what is not in it."""
+
+    def make(beams: Beams, weight: float = 1.0) -> Judge:
+        judge = Judge(model.model, model.find_task("forward_reaction"), model.pace, weight=weight)
+        place = [column.name for column in judge.question.columns]
+
+        def record(text: str, score: float) -> tuple[object, ...]:
+            return tuple({"text": text, "score": score}.get(name) for name in place)
+
+        def ask(rows: Sequence[Row]) -> list[object]:
+            said = [beams.get(row["reactants"]) for row in rows]
+            return [Refused("?") if found is None else [record(*beam) for beam in found] for found in said]
+
+        monkeypatch.setattr(judge.question, "ask", ask)
+        return judge
+
+    return make
+
+
+def proposals(*answers: tuple[str, float]) -> list[Prediction]:
+    best, *others = (Prediction(0, text=text, score=score) for text, score in answers)
+    return [Prediction(0, text=best.text, score=best.score, runners_up=tuple(others))]
+
+
+def order(said: Prediction) -> list[str | None]:
+    return [answer.text for answer in (said, *said.runners_up)]
+
+
+def test_an_answer_that_leads_back_overtakes_a_likelier_one(model: mammal.Mammal, judging):
+    judge = judging({"C.N": [("CN", -0.1), ("CC", -9.0)], "CC(=O)Cl.Nc1ccccc1": [("N(C(C)=O)c1ccccc1", -0.3)]})
+    task, rows = model.find_task("retrosynthesis"), [{"product": ANILIDE}]
+    said = proposals(("C.N", -1.0), ("CC(=O)Cl.Nc1ccccc1", -2.0))
+    found, returned = rerank_predictions(judge, task, rows, said)
+    assert order(found[0]) == ["CC(=O)Cl.Nc1ccccc1", "C.N"], "-2.3 beats -1 - 10, one nat below the last beam"
+    assert returned == 1.0
+    light = judging({"C.N": [("CN", -0.1)], "CC(=O)Cl.Nc1ccccc1": [(ANILIDE, -0.3)]}, weight=0.0)
+    found, returned = rerank_predictions(light, task, rows, said)
+    assert order(found[0]) == ["C.N", "CC(=O)Cl.Nc1ccccc1"] and returned == 0.0
+
+
+def test_any_spelling_and_any_beam_counts_but_only_the_first_is_a_round_trip(model: mammal.Mammal, judging):
+    judge = judging({"A": [("CC", -0.1), ("c1ccccc1NC(C)=O", -1.5), (ANILIDE, -1.0)]})
+    ((verdict,),) = judge.verdicts([{"product": ANILIDE}], "reactants", [["A"]])
+    assert verdict.log_likelihood == -1.0 and verdict.returned is False
+
+
+def test_what_the_judge_cannot_read_comes_last(model: mammal.Mammal, judging):
+    judge = judging({"C.N": [("CC", -50.0)]})
+    rows, said = [{"product": ANILIDE}], proposals(("C(", -0.5), ("C.N", -1.0))
+    found, returned = rerank_predictions(judge, model.find_task("retrosynthesis"), rows, said)
+    assert order(found[0]) == ["C.N", "C("] and returned == 0.0
+
+
+def test_rows_without_an_answer_stay_so(model: mammal.Mammal, judging):
+    rows, said = [{"product": "C("}], [Prediction(0, error="bad")]
+    found, returned = rerank_predictions(judging({}), model.find_task("retrosynthesis"), rows, said)
+    assert found == said and returned != returned
+
+
+def test_generated_answers_are_ranked_by_both_models(
+    model: mammal.Mammal, judging: Callable[[Beams], Judge], monkeypatch: pytest.MonkeyPatch
+):
+    table = pd.DataFrame({"product": [ANILIDE, "C("]})
+    plain = model.generate(table, "retrosynthesis", n=3, num_beams=3)
+    first, second, third = plain["text"][0]
+    judge = judging({second: [("OCC", -99.0)], third: [(ANILIDE, -0.5)]}, weight=2.0)
+    monkeypatch.setattr("mammal.generation.api.judge_of", lambda *asked: judge)
+    found = model.generate(table, "retrosynthesis", n=3, num_beams=3, rerank="forward_reaction")
+    assert found["text"][0].tolist() == [third, second, first], "what the judge can't read comes last"
+    assert found["sample"][0].tolist() == [0, 1, 2]
+    theirs = plain["score"][0].tolist()[::-1]
+    assert found["score"][0].tolist() == pytest.approx(theirs, abs=1e-3), "scores stay those of the answers"
+    assert found["judged"][0].tolist()[:2] == [-0.5, -100.0] and pd.isna(found["judged"][0].tolist()[2])
+    assert found["round_trip"][0].tolist() == [1, 0, 0]
+    assert "invalid SMILES" in found["error"][1]
+
+
+def test_the_likelihood_of_a_name_is_scored_outright(model: mammal.Mammal):
+    found = model.generate(["ethanol"], "iupac_to_smiles", n=3, num_beams=3, rerank="smiles_to_iupac", prefix="m_")
+    asked = pd.DataFrame({"smiles": found["m_text"], "iupac": "ethanol"})
+    scored = model.score(asked, task="smiles_to_iupac")["log_likelihood"]
+    assert found["m_judged"].tolist() == pytest.approx(scored.tolist(), abs=1e-4)
+    assert found["m_round_trip"].isna().all()
+
+
+def test_a_job_gives_what_python_gives_and_another_bundle_may_judge(
+    model: mammal.Mammal, chemist: Path, tmp_path: Path
+):
+    given = tmp_path / "products.csv"
+    pd.DataFrame({"id": [1, 2], "product": [ANILIDE, "CCO"]}).to_csv(given, index=False)
+    options = {"n": 2, "num_beams": 2, "rerank": "forward_reaction", "rerank_bundle": str(chemist)}
+    report = run_job("generate", chemist, given, tmp_path / "out.parquet", task="retrosynthesis", options=options)
+    assert report.exit_code == 0
+    found = pd.read_parquet(tmp_path / "out.parquet")
+    expected = model.generate(given, "retrosynthesis", n=2, num_beams=2, rerank="forward_reaction")
+    assert found["text"].tolist() == expected["text"].tolist()
+    assert found["round_trip"].tolist() == expected["round_trip"].tolist()
+    mine, theirs = (pd.to_numeric(frame["judged"]).tolist() for frame in (found, expected))
+    assert mine == pytest.approx(theirs, abs=1e-4, nan_ok=True)
+
+
+def test_judges_that_can_not_judge_are_refused(model: mammal.Mammal):
+    with pytest.raises(TaskError, match="smiles_to_iupac reads smiles, and retrosynthesis answers with reactants"):
+        model.generate(ANILIDE, "retrosynthesis", rerank="smiles_to_iupac")
+    with pytest.raises(TaskError, match="bbbp does not answer with one text"):
+        model.generate(ANILIDE, "retrosynthesis", rerank="bbbp")
+    with pytest.raises(ConfigError, match="weight must be 0 or more"):
+        model.generate(ANILIDE, "retrosynthesis", rerank="forward_reaction", rerank_weight=-1.0)
+    with pytest.raises(ConfigError, match="nobody judges"):
+        model.generate(ANILIDE, "retrosynthesis", rerank_weight=2.0)
+    asked = Generate(model.model, model.tokenizer, None, model.pace)
+    with pytest.raises(ConfigError, match="bare prompts"):
+        from mammal.reranking import Reranked
+
+        Reranked(asked, Judge(model.model, model.find_task("forward_reaction"), model.pace))
