@@ -41,7 +41,7 @@ Featuriser = Callable[[Sequence[str], Sequence[str]], tuple[Matrix, Matrix]]
 
 
 def column_kinds(task: Task) -> dict[str, str]:
-    """What each input column holds: `molecule`, `protein`, `dna`, `sequence` (IUPAC names), `number` or `words`."""
+    """What each input column holds: `molecule`, `protein`, `dna`, `sequence` (IUPAC names, text), `number` or `words`."""
     from mammal.tokenization.entities import ENTITIES
 
     alphabets = {
@@ -53,7 +53,7 @@ def column_kinds(task: Task) -> dict[str, str]:
     for column in task.identities:
         if column in task.molecules:
             kinds[column] = "molecule"
-        elif alphabets[column] in ("DNA", "IUPAC"):
+        elif alphabets[column] in ("DNA", "IUPAC", "TEXT"):
             kinds[column] = "dna" if alphabets[column] == "DNA" else "sequence"
         elif column in task.sequences:
             kinds[column] = "protein"

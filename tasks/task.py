@@ -104,7 +104,8 @@ class Task(ABC):
     @property
     def draws(self) -> bool:
         """Whether training draws what it shows of a row."""
-        return self.steering.varies or any(slot.varies for slot in self.views.values())
+        worded = any(len(words.wordings) > 1 for words in self.template.words)
+        return worded or self.steering.varies or any(slot.varies for slot in self.views.values())
 
     @property
     def varies(self) -> bool:
@@ -165,6 +166,13 @@ class Task(ABC):
             values.update(self.prepare_target(row))
         return values
 
+    def _wordings(self, drawn_for: object | None) -> list[int]:
+        """Which wording training draws of what the template itself says; the first ones anywhere else."""
+        if drawn_for is None or not self.template.words:
+            return []
+        dice = self._dice(drawn_for, "wordings")
+        return [int(dice.integers(len(words.wordings))) for words in self.template.words]
+
     def prepare_target(self, row: Row) -> dict[str, str]:
         """The target cells as text; generation and denoising write them like input cells."""
         return {column: self._text(row, column) for column in self.target_columns}
@@ -189,6 +197,7 @@ class Task(ABC):
             target=target,
             written=written,
             absent=self.steering.everything - given.keys(),
+            wordings=self._wordings(drawn_for),
         )
         return replace(prompt, sample=self._computed(row)) if self.features else prompt
 

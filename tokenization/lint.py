@@ -19,7 +19,7 @@ from mammal.tokenization.prompt import (
     parse,
     text_before_first_tag,
 )
-from mammal.tokenization.template_syntax import Node, Part, Problem, TemplateSlot, Text
+from mammal.tokenization.template_syntax import Node, Part, Problem, TemplateSlot, Text, Words
 
 if TYPE_CHECKING:
     from mammal.tokenization.template import Template
@@ -136,6 +136,8 @@ def _unknown_tokens(nodes: Nodes, tokenizer: Tokenizer) -> Iterator[Problem]:
         for node in found:
             if isinstance(node, Text):
                 yield from _unknown_tags(node, part, tokenizer)
+            elif isinstance(node, Words):
+                yield from _unfit_slot(TemplateSlot("", "entity", "text", part, node.position), tokenizer)
             else:
                 yield from _unfit_slot(node, tokenizer)
 
@@ -164,6 +166,8 @@ def _unknown_alphabet(segment_tag: str, part: Part, position: int, tokenizer: To
 def _alphabet_hint(alphabet: str, names: Sequence[str]) -> str | None:
     if alphabet in _PUBLISHED_ONLY:
         return "name a tokenizer that has it, such as a published one: tokenizer=FOLDER; or Tokenizer.add_subtokenizer"
+    if alphabet == "TEXT":
+        return "models of the time before TEXT can't read it: begin with a new one, without init"
     return did_you_mean(alphabet, names, noun="alphabet")
 
 

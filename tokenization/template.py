@@ -10,8 +10,8 @@ The grammar and what each slot renders as are written down in docs/prompt-langua
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -26,7 +26,7 @@ from mammal.tokenization.prompt import (
     segment,
     tag,
 )
-from mammal.tokenization.template_syntax import Node, Part, Problem, TemplateSlot, Text, scan
+from mammal.tokenization.template_syntax import Node, Part, Problem, TemplateSlot, Text, Words, scan
 
 if TYPE_CHECKING:
     from mammal.tokenization.lint import Labels
@@ -79,6 +79,11 @@ class Template:
         """
         return tuple(node for nodes in self._nodes.values() for node in nodes if isinstance(node, TemplateSlot))
 
+    @property
+    def words(self) -> tuple[Words, ...]:
+        """What the input itself says, in order."""
+        return tuple(node for node in self._nodes["input"] if isinstance(node, Words))
+
     def columns(self, part: Part | None = None) -> list[str]:
         """The columns that the template (or one part of it) names, each once, in order of appearance."""
         return list(dict.fromkeys(slot.column for slot in self.slots if part in (None, slot.part)))
@@ -113,6 +118,7 @@ class Template:
         target: bool,
         written: Mapping[str, str] | None = None,
         absent: Collection[str] = (),
+        wordings: Sequence[int] = (),
     ) -> Prompt:
         """Writes one row as a prompt.
 
@@ -125,13 +131,14 @@ class Template:
             written: column -> entity that its value is written as, `{"mol": "iupac"}`, for slots of an entity with
                 several ways (`Entity.written_as`); default: the first.
             absent: columns of the input whose value is withheld: a number or a sequence is then written as `<MASK>`.
+            wordings: of each of `words` which wording is said; default: the first.
 
         Raises:
             PromptError: a value is missing, empty, of the wrong form, or would become syntax; a slot can't be written
                 so.
         """
         slots: list[Slot] = []
-        input_text = _write(self._input_pieces(written or {}, absent), values, slots)
+        input_text = _write(self._input_pieces(written or {}, absent, wordings), values, slots)
         if not target or self.target is None:
             return Prompt(input=input_text, slots=tuple(slots))
         pieces = self._target_pieces
@@ -158,16 +165,24 @@ class Template:
         check(self, problems)
         return nodes
 
-    def _input_pieces(self, written: Mapping[str, str], absent: Collection[str]) -> list[Piece]:
+    def _input_pieces(
+        self, written: Mapping[str, str], absent: Collection[str], wordings: Sequence[int]
+    ) -> list[Piece]:
         """The input's layout, laid out once for each choice."""
-        choice = tuple(sorted(written.items())), frozenset(absent)
+        choice = tuple(sorted(written.items())), frozenset(absent), tuple(wordings)
         if choice not in self._inputs:
-            self._inputs[choice] = self._wired(self._nodes["input"], _checked(written, self.slots), absent)
+            nodes = _worded(self._nodes["input"], wordings)
+            self._inputs[choice] = self._wired(nodes, _checked(written, self.slots), absent)
         return self._inputs[choice]
 
     @cached_property
-    def _inputs(self) -> dict[tuple[tuple[tuple[str, str], ...], frozenset[str]], list[Piece]]:
+    def _inputs(self) -> dict[tuple[tuple[tuple[str, str], ...], frozenset[str], tuple[int, ...]], list[Piece]]:
         return {}
+
+    @property
+    def target_pieces(self) -> tuple[Piece, ...]:
+        """The target's layout: wire text, and the slots between."""
+        return tuple(self._target_pieces)
 
     @cached_property
     def _target_pieces(self) -> list[Piece]:
@@ -181,7 +196,7 @@ class Template:
         self, nodes: Iterable[Node], written: Mapping[str, str] | None = None, absent: Collection[str] = ()
     ) -> list[Piece]:
         if self.raw:
-            return [node.text if isinstance(node, Text) else node for node in nodes]
+            return [node.text if isinstance(node, Text) else node for node in nodes if not isinstance(node, Words)]
         return _wire(nodes, written or {}, absent)
 
 
@@ -193,6 +208,14 @@ def _checked(written: Mapping[str, str], slots: Iterable[TemplateSlot]) -> Mappi
             hint = did_you_mean(name, ways[column]) if column in ways else did_you_mean(column, ways, noun="slot")
             raise PromptError(f"can't be written as '{name}'", where=f"column '{column}'", hint=hint)
     return written
+
+
+def _worded(nodes: Iterable[Node], wordings: Sequence[int]) -> list[Node]:
+    """The nodes with one wording of each that says something, the first where nothing is asked."""
+    asked = iter(wordings)
+    return [
+        replace(node, wordings=(node.wordings[next(asked, 0)],)) if isinstance(node, Words) else node for node in nodes
+    ]
 
 
 def _without(nodes: tuple[Node, ...], missing: set[str]) -> list[Node]:
@@ -225,6 +248,11 @@ def _wire(nodes: Iterable[Node], written: Mapping[str, str], absent: Collection[
     for node in nodes:
         if isinstance(node, Text):
             run.append(node.text)
+        elif isinstance(node, Words):
+            entity = ENTITIES["text"]
+            head = segment(entity.alphabet, "", max_len=entity.max_len)
+            pieces += [head, *run, "".join(entity.tags) + START + node.wordings[0] + END]
+            run, open_for_tags = [], True
         elif node.kind in ("label", "digits"):
             run.append(node)
         elif node.kind == "scalar" and node.column in absent:

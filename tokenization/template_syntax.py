@@ -1,6 +1,7 @@
 """Reads the text of a template: tags, slots, and whatever is neither.
 
     "<BBBP><SENTINEL_ID_0> {smiles:smiles}"      tags and slots; blanks separate and vanish
+    '"Is it toxic?" | "Toxic?" {smiles:smiles}'  words in quotes, in one wording or several
     "<@TOKENIZER-TYPE=AA><MASK>{target}<EOS>"    raw: wire text, every character kept, with holes
 
 Nothing is raised here: a scan returns what it understood and every problem it met, so that all are told at once.
@@ -15,6 +16,7 @@ from typing import Literal
 
 from mammal.tokenization.entities import ENTITIES
 from mammal.tokenization.errors import did_you_mean
+from mammal.tokenization.prompt import find_tags
 
 Part = Literal["input", "target"]
 SlotKind = Literal["entity", "alphabet", "scalar", "digits", "label", "feature", "text"]
@@ -33,7 +35,11 @@ RAW_SLOTS = ("scalar", "digits", "label")
 COMMON_ALPHABETS = ("AA", "DNA", "SMILES", "IUPAC", "TEXT", "GENE", "CELL_ATTRIBUTES")
 """Offered in hints; which alphabets exist is the tokenizer's to say."""
 
-_ITEM = re.compile(r"(?P<blank>\s+)|(?P<tag><[^<>{}]*>)|{(?P<slot>[^{}]*)}|(?P<junk>[{}>]|<?[^\s<>{}]+|<)")
+_QUOTED = r'"[^"]*"'
+_ITEM = re.compile(
+    rf"(?P<blank>\s+)|(?P<words>{_QUOTED}(?:\s*\|\s*{_QUOTED})*)"
+    r"|(?P<tag><[^<>{}]*>)|{(?P<slot>[^{}]*)}|(?P<junk>[{}>]|<?[^\s<>{}]+|<)"
+)
 _RAW_ITEM = re.compile(r"{(?P<slot>[^{}]*)}|(?P<text>[^{}]+)|(?P<junk>[{}])")
 _NAME = re.compile(r"(?P<name>[A-Za-z][A-Za-z0-9_]*)(?:@(?P<max_len>[0-9]+))?")
 
@@ -75,6 +81,19 @@ class Text:
 
 
 @dataclass(frozen=True)
+class Words:
+    """Text that the template itself says, written as a `text`.
+
+    Attributes:
+        wordings: what may be said; training draws one, the first is said anywhere else.
+        position: index of its first character in its side's template.
+    """
+
+    wordings: tuple[str, ...]
+    position: int
+
+
+@dataclass(frozen=True)
 class Problem:
     """Something wrong with a template: where (index of a character in one part), what, and how to mend it."""
 
@@ -88,7 +107,7 @@ class Problem:
         return f"{text} ({self.hint})" if self.hint else text
 
 
-Node = TemplateSlot | Text
+Node = TemplateSlot | Text | Words
 Scan = tuple[tuple[Node, ...], tuple[Problem, ...]]
 
 
@@ -112,6 +131,8 @@ def _read(item: re.Match[str], part: Part) -> Node | Problem | None:
         return _slot(item["slot"], part, item.start())
     if item["junk"] is not None:
         return _junk(item["junk"], part, item.start())
+    if item["words"] is not None:
+        return _words(item["words"], part, item.start())
     if item["tag"] is None:
         return None
     if item["tag"].startswith("<@"):
@@ -127,6 +148,23 @@ def _read_raw(item: re.Match[str], part: Part) -> Node | Problem:
     if item["junk"] is not None:
         return _junk(item["junk"], part, item.start())
     return Text(item["text"], item.start())
+
+
+def _words(quoted: str, part: Part, position: int) -> Words | Problem:
+    """`"words"`, or several wordings of one thing with bars between them."""
+    found = [(match[0][1:-1], position + match.start()) for match in re.finditer(_QUOTED, quoted)]
+    for words, start in found:
+        if part == "target":
+            return Problem(part, start, f'"{words}" is said, not asked for', "it belongs to the input")
+        if not words.strip():
+            return Problem(part, start, "quotes without words")
+        if "{" in words or "}" in words:
+            return Problem(
+                part, start, "a slot can't stand in quotes", 'close them in front of it: "What is" {x:text} "?"'
+            )
+        if tags := find_tags(words):
+            return Problem(part, start, f"the tag {tags[0].text} stands in quotes", "close them in front of it")
+    return Words(tuple(words for words, _ in found), position)
 
 
 def _slot(body: str, part: Part, position: int) -> TemplateSlot | Problem:
@@ -185,7 +223,9 @@ def _junk(text: str, part: Part, position: int) -> Problem:
         return Problem(part, position, f"'{text}' without its '{other}'", "a slot is written {column:entity}")
     if text == ">" or text.startswith("<"):
         return Problem(part, position, f"'{text}' is no whole tag", "a tag is written <NAME>")
-    hint = "only tags, slots and blanks may stand here; set raw: true to write wire text"
+    if text.startswith('"'):
+        return Problem(part, position, "quotes that are not closed", 'words are written "like this"')
+    hint = 'only tags, slots, "words" in quotes and blanks may stand here; set raw: true to write wire text'
     return Problem(part, position, f"the text '{text}' is neither a tag nor a slot", hint)
 
 
