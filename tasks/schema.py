@@ -61,12 +61,17 @@ class LengthConfig:
 
 @dataclass
 class DecodingConfig:
-    """How a generation task decodes unless told otherwise.
+    """How a generation task decodes unless told otherwise (docs/generation.md).
 
     Attributes:
+        top_k, top_p, min_p: of draws; 0, 1 and 0 leave every token in.
+        length_penalty: beams are ranked by log-likelihood / length ** length_penalty.
+        guidance: how strongly conditions are followed; 1: as the model learned.
+        max_draws: how often a sample that is not valid is drawn; null: 20 times with the constraint grammar, else once.
         constraint: one of `CONSTRAINTS`, what may be produced and what training scores: `none`: every token, as
             published checkpoints do; `alphabet`: tokens that a target of this task can hold; `grammar`: trained as
-            `alphabet`, and decoded along the target's template, each slot valid by construction (`mammal.tasks.grammar`).
+            `alphabet`, and decoded along the target's template, each slot valid by construction
+            (`mammal.tasks.grammar`).
         fill_length: tokens that fill a hidden stretch: `free`, or `marked`: one for each mark. Needs the grammar.
     """
 
@@ -76,6 +81,11 @@ class DecodingConfig:
     temperature: float = 1.0
     top_k: int = 0
     top_p: float = 1.0
+    min_p: float = 0.0
+    min_new_tokens: int = 0
+    length_penalty: float = 1.0
+    guidance: float = 1.0
+    max_draws: int | None = None
     constraint: str = "grammar"
     fill_length: str = "free"
 

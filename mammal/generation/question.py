@@ -123,8 +123,8 @@ class Generate(Question):
     def _record(self, sample: Sample, row: Row, number: int) -> Record:
         known = self._known(number, sample.draws)
         if sample.problem is not None:
-            times = f"in {sample.draws} draws" if self._redraws else f"among {max(1, self.config.num_beams)} found"
-            return Failed(known, f"no valid sequence {times}; the last: {sample.problem}")
+            times = f"no valid sequence in {sample.draws} draws; the last: " if self._redraws else "not valid: "
+            return Failed(known, f"{times}{sample.problem}")
         score = [sample.normalised_score] if self.config.num_beams > 1 else []
         if self.task is None or self._fields is None:
             ids = [token for token in sample.ids if token != self.tokenizer.eos_id]

@@ -130,25 +130,37 @@ def declared_generation(task: Task) -> GenerationConfig:
         temperature=asked.temperature,
         top_k=asked.top_k or None,
         top_p=asked.top_p,
+        min_p=asked.min_p or None,
+        min_new_tokens=asked.min_new_tokens,
+        length_penalty=asked.length_penalty,
+        guidance=asked.guidance,
         scalar_id=task.tokenizer.scalar_id if "values" in task.wants else None,
     )
 
 
-def declared_rules(task: Task, *, starts_with: str | None = None, scaffold: str | None = None) -> Rules:
-    """What the task says its answers keep to.
+def declared_rules(
+    task: Task, *, max_draws: int | None = None, starts_with: str | None = None, scaffold: str | None = None
+) -> Rules:
+    """What the task says its answers keep to, unless told otherwise.
 
     Raises:
-        TaskError: `starts_with` or `scaffold` can't be kept to.
+        ConfigError: `max_draws` is less than 1. TaskError: `starts_with` or `scaffold` can't be kept to.
     """
     from mammal.generation.rows import MAX_DRAWS, Rules
     from mammal.walk import TaskEncoder
 
-    without = TaskEncoder(task, absent=True) if task.conditions else None
-    if task.config.generation.constraint != "grammar":
-        return Rules(without=without)
-    grammar = task.grammar(prefix=starts_with, scaffold=scaffold)
-    start = partial(task.grammar_start, grammar) if grammar is not None and task.fills else None
-    return Rules(grammar, start, task.problem, without, MAX_DRAWS)
+    by_grammar = task.config.generation.constraint == "grammar"
+    draws = task.config.generation.max_draws if max_draws is None else max_draws
+    if draws is not None and draws < 1:
+        raise ConfigError(f"max_draws must be at least 1, not {draws}")
+    grammar = task.grammar(prefix=starts_with, scaffold=scaffold) if by_grammar else None
+    return Rules(
+        grammar=grammar,
+        start=partial(task.grammar_start, grammar) if grammar is not None and task.fills else None,
+        valid=task.problem if by_grammar or draws is not None else None,
+        without=TaskEncoder(task, absent=True) if task.conditions else None,
+        max_draws=draws or (MAX_DRAWS if by_grammar else 1),
+    )
 
 
 def _rules(task: Task | None, given: Mapping[str, Any]) -> Rules:
@@ -160,12 +172,7 @@ def _rules(task: Task | None, given: Mapping[str, Any]) -> Rules:
     if kept and task.config.generation.constraint != "grammar":
         what = f"{next(iter(kept))} needs the grammar of the target, and constraint is"
         raise ConfigError(f"{what} {task.config.generation.constraint}", hint="constraint=grammar")
-    rules = declared_rules(task, **kept)
-    if "max_draws" not in given:
-        return rules
-    if given["max_draws"] < 1:
-        raise ConfigError(f"max_draws must be at least 1, not {given['max_draws']}")
-    return replace(rules, max_draws=given["max_draws"], valid=task.problem)
+    return declared_rules(task, max_draws=given.get("max_draws"), **kept)
 
 
 def _config(task: Task | None, tokenizer: Tokenizer, n: int, given: Mapping[str, Any]) -> GenerationConfig:
