@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from importlib import import_module
 from math import isfinite, nan
 from typing import TYPE_CHECKING, Any
 
@@ -138,6 +139,15 @@ class Judge:
         return Verdict(max(spelt, default=least), same_molecule(beams[0][0], wanted))
 
 
+@dataclass(frozen=True)
+class RoundTrips:
+    """Share of answered rows whose first answer the judge turns into what was asked: of the answers in the order that
+    generation gave them, and in the judge's. NaN where it was not made to answer."""
+
+    before: float
+    after: float
+
+
 class Reranked(Question):
     """A question of generation whose answers a judge puts in order: columns `judged` (its log-likelihood) and
     `round_trip` (1 where it gives back what was asked; None where it was not made to answer) besides those of `inner`.
@@ -222,38 +232,39 @@ def judge_of(
 
 
 def _opened(bundle: str | os.PathLike[str] | Mammal, beside: Mammal) -> Mammal:
-    from mammal.inference import Mammal, load
-
-    if isinstance(bundle, Mammal):
+    inference = import_module("mammal.inference")  # stands above what it is made of, re-ranking among it
+    if isinstance(bundle, inference.Mammal):
         return bundle
-    return load(bundle, device=str(beside.device), dtype=str(beside.model.dtype).removeprefix("torch."))
+    return inference.load(bundle, device=str(beside.device), dtype=str(beside.model.dtype).removeprefix("torch."))
 
 
 def rerank_predictions(
     judge: Judge, task: Task, rows: Sequence[Row], predictions: Sequence[Prediction]
-) -> tuple[list[Prediction], float]:
-    """Predictions with their `runners_up` in the order that the judge makes of them, and the round-trip accuracy: the
-    share of answered rows whose first answer, in that order, the judge turns into what was asked; NaN where it was not
-    made to answer.
+) -> tuple[list[Prediction], RoundTrips]:
+    """Predictions with their `runners_up` in the order that the judge makes of them, and how many lead back.
 
     Raises:
         TaskError: the judge does not read this task's answers.
     """
     judge.check(task)
     (target,) = task.target_columns
-    answered = [i for i, said in enumerate(predictions) if said.error is None]
-    every = [(predictions[i], *predictions[i].runners_up) for i in answered]
-    texts = [[said.text or "" for said in of_row] for of_row in every]
-    verdicts = judge.verdicts([rows[i] for i in answered], target, texts)
-    found, returned = list(predictions), []
-    for i, of_row, judged in zip(answered, every, verdicts, strict=True):
-        totals = [judge.total(said.score, verdict) for said, verdict in zip(of_row, judged, strict=True)]
-        first, *others = sorted(range(len(of_row)), key=lambda n: -totals[n])
-        best = replace(of_row[first], runners_up=tuple(replace(of_row[n], runners_up=()) for n in others))
-        found[i] = best
-        returned.append(judged[first].returned)
+    every = [[] if said.error is not None else [said, *said.runners_up] for said in predictions]
+    verdicts = judge.verdicts(rows, target, [[said.text or "" for said in of_row] for of_row in every])
+    found, before, after = list(predictions), [], []
+    for row, (of_row, judged) in enumerate(zip(every, verdicts, strict=True)):
+        if of_row:
+            totals = [judge.total(said.score, verdict) for said, verdict in zip(of_row, judged, strict=True)]
+            first, *others = sorted(range(len(of_row)), key=lambda n, totals=totals: -totals[n])
+            runners_up = tuple(replace(of_row[n], runners_up=()) for n in others)
+            found[row] = replace(of_row[first], runners_up=runners_up)
+            before.append(judged[0].returned)
+            after.append(judged[first].returned)
+    return found, RoundTrips(_share(before), _share(after))
+
+
+def _share(returned: Sequence[bool | None]) -> float:
     known = [value for value in returned if value is not None]
-    return found, sum(known) / len(known) if known else nan
+    return sum(known) / len(known) if known else nan
 
 
 def _is_molecule(task: Task) -> bool:

@@ -41,6 +41,7 @@ from mammal.tasks import baseline_dna as dna
 from mammal.tasks import baseline_features as features
 from mammal.tasks.baseline_copy import NEAREST, copied
 from mammal.tasks.baseline_features import Featuriser, Matrix
+from mammal.tasks.baseline_molecules import COMMONEST, UNCHANGED, commonest, unchanged
 from mammal.tasks.baseline_profile import PROFILE, profiled
 from mammal.tasks.cells import Row
 from mammal.tasks.prediction import Prediction
@@ -58,6 +59,9 @@ DRAWS_OF_DNA = 10_000
 ONLY = "forest_only_"
 VARIANT = "["
 """What in-place notation writes a variant with, and nothing else."""
+
+_WRITTEN = {NEAREST: copied, PROFILE: profiled, UNCHANGED: unchanged, COMMONEST: commonest}
+"""Baselines that write text."""
 
 _TINY = 1e-12
 
@@ -101,8 +105,9 @@ def seeded_baselines(
     """The same with several seeds; models without chance are fitted once and say the same for every seed.
 
     Rows are standardised as the task does it. Test rows that the task would set aside carry the error; training rows
-    like that are left out. Text is copied from the nearest training row (`mammal.tasks.baseline_copy`), or filled in
-    with what is common at each place (`mammal.tasks.baseline_profile`); denoising, and what is sampled, have none.
+    like that are left out. Text is copied from the nearest training row (`mammal.tasks.baseline_copy`), filled in with
+    what is common at each place (`mammal.tasks.baseline_profile`), or a molecule that is read or common
+    (`mammal.tasks.baseline_molecules`); denoising, and what is sampled, have none.
 
     Args:
         names: only these; default: all that fit.
@@ -110,7 +115,7 @@ def seeded_baselines(
     if task.kind not in ("classification", "regression"):
         written = {
             name: said
-            for baseline, name_of in ((copied, NEAREST), (profiled, PROFILE))
+            for name_of, baseline in _WRITTEN.items()
             if names is None or name_of in names
             for name, said in baseline(task, train, test).items()
         }

@@ -70,8 +70,8 @@ class DataConfig:
         sample: variants: whose haplotypes, or whose dosage of the alternate allele.
         region: variants: only records of this place, such as chr1:1000-2000; the file needs its index.
         neighbours: variants: write the other records of a window in place, too.
-        aligned: reactions: the side, `reactants` or `product`, whose atoms stand in the order of the other side's; null:
-            both are canonical.
+        aligned: reactions: the side, `reactants` or `product`, whose atoms stand in the order of the other side's;
+            null: both are canonical.
     """
 
     source: str = "file"

@@ -2,6 +2,7 @@
 
     mammal evaluate bundle=demo/bundle output=demo/evaluation
     mammal evaluate bundle=demo/bundle task=amp part=valid baselines=false
+    mammal evaluate bundle=runs/reactions/bundle task=retrosynthesis rerank=forward_reaction
     mammal evaluate runs=[runs/s0,runs/s1,runs/s2] seeds=3 output=runs/seeds
     mammal evaluate 'runs=runs/sweeps/bbbp/*' seeds=3
     mammal evaluate samples=samples.csv train=train.smi test=test.smi output=judged
@@ -16,6 +17,7 @@ What the folder holds of other tasks and parts stays.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
     from mammal.inference import Mammal
     from mammal.report.results import TaskResult
+    from mammal.reranking import Judge
     from mammal.training.data import TaskData
     from mammal.training.evaluation import Depth
 
@@ -71,16 +74,27 @@ def _work(config: DictConfig) -> int:
         raise ConfigError("this model comes without a task", where=str(config.bundle), hint="task=NAME")
     output = Path(config.output or default_output(config.bundle))
     earlier = earlier_results(output)
+    depth = replace(depth_of(config), judge=_judge(model, names, config))
     results, sets = [], []
     for name in names:
         data = held_out(model, name, config)
-        results.append(evaluate_task(model.model, data, part=config.part, depth=depth_of(config)))
+        results.append(evaluate_task(model.model, data, part=config.part, depth=depth))
         sets += judge_answers(results[-1], data, config)
     code = _finish(results, earlier, output)
     if sets:
         print_sets(sets)
         console.note(f"written: {save_sets(with_earlier_sets(sets, load_sets(output)), output)}")
     return code
+
+
+def _judge(model: Mammal, names: Sequence[str], config: DictConfig) -> Judge | None:
+    """The task that puts answers in order, if one is asked for and reads those of a task that is evaluated."""
+    from mammal.reranking import judge_of
+
+    judge = judge_of(model, config.rerank, config.rerank_bundle, config.rerank_weight)
+    if judge is not None and not any(judge.fits(model.find_task(name)) for name in names):
+        judge.check(model.find_task(names[0]))
+    return judge
 
 
 def default_output(bundle: str) -> Path:

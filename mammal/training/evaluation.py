@@ -5,6 +5,7 @@ Shapes: N held-out rows that have both an answer and a truth.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -20,10 +21,13 @@ from mammal.training.sensitivity import sensitivity
 
 if TYPE_CHECKING:
     from mammal.model.model import MammalModel
+    from mammal.reranking import Judge
     from mammal.tasks.cells import Row
     from mammal.tasks.prediction import Prediction
     from mammal.tasks.task import Task
     from mammal.training.data import TaskData
+
+logger = logging.getLogger(__name__)
 
 BOOTSTRAP_SAMPLES = 1000
 SAMPLED = 200
@@ -42,6 +46,7 @@ class Depth:
         neighbours: find the similarity of each row to its nearest training row.
         draws: sequences of a generation task whose prompt reads no column.
         seed: of all that is drawn.
+        judge: puts the answers of tasks that it reads in order; judged beside ours.
     """
 
     baselines: bool = False
@@ -51,6 +56,7 @@ class Depth:
     neighbours: bool = False
     draws: int = SAMPLED
     seed: int = 0
+    judge: Judge | None = None
 
 
 def evaluate_task(model: MammalModel, data: TaskData, *, part: str = "test", depth: Depth | None = None) -> TaskResult:
@@ -66,6 +72,8 @@ def evaluate_task(model: MammalModel, data: TaskData, *, part: str = "test", dep
     ours = answers_of(model, task, rows, draws=depth.draws, seed=depth.seed)
     contenders = [Contender(OURS, estimates(task, [ours], rows), time.perf_counter() - begun)]
     answered: dict[str, Sequence[Prediction]] = {OURS: ours}
+    if depth.judge is not None and depth.judge.fits(task):
+        contenders.append(_reranked(depth.judge, task, rows, ours))
     if depth.baselines:
         judged, said = judge_baselines(data, part, depth)
         contenders += judged
@@ -89,6 +97,22 @@ def evaluate_task(model: MammalModel, data: TaskData, *, part: str = "test", dep
         coverage=_coverage(task, ours, rows),
         shifts=sensitivity(model, task, rows, ours, depth.sensitivity),
     )
+
+
+def _reranked(judge: Judge, task: Task, rows: Sequence[Row], ours: Sequence[Prediction]) -> Contender:
+    """Our answers in the order that a judge makes of them."""
+    from mammal.reranking import rerank_predictions
+
+    begun = time.perf_counter()
+    found, trips = rerank_predictions(judge, task, rows, ours)
+    name = f"{OURS}, ranked with {judge.task.name}"
+    logger.info(
+        "%s: %.1f %% of first answers lead back by %s, %.1f %% once it has ranked them",
+        *(task.name, 100 * trips.before, judge.task.name, 100 * trips.after),
+    )
+    nothing = float("nan")
+    judged = {**estimates(task, [found], rows), "round_trip": Estimate(trips.after, nothing, nothing)}
+    return Contender(name, judged, time.perf_counter() - begun)
 
 
 def judge_baselines(data: TaskData, part: str, depth: Depth) -> tuple[list[Contender], dict[str, Sequence[Prediction]]]:

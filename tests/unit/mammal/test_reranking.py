@@ -85,12 +85,12 @@ def test_an_answer_that_leads_back_overtakes_a_likelier_one(model: mammal.Mammal
     judge = judging({"C.N": [("CN", -0.1), ("CC", -9.0)], "CC(=O)Cl.Nc1ccccc1": [("N(C(C)=O)c1ccccc1", -0.3)]})
     task, rows = model.find_task("retrosynthesis"), [{"product": ANILIDE}]
     said = proposals(("C.N", -1.0), ("CC(=O)Cl.Nc1ccccc1", -2.0))
-    found, returned = rerank_predictions(judge, task, rows, said)
+    found, trips = rerank_predictions(judge, task, rows, said)
     assert order(found[0]) == ["CC(=O)Cl.Nc1ccccc1", "C.N"], "-2.3 beats -1 - 10, one nat below the last beam"
-    assert returned == 1.0
+    assert (trips.before, trips.after) == (0.0, 1.0)
     light = judging({"C.N": [("CN", -0.1)], "CC(=O)Cl.Nc1ccccc1": [(ANILIDE, -0.3)]}, weight=0.0)
-    found, returned = rerank_predictions(light, task, rows, said)
-    assert order(found[0]) == ["C.N", "CC(=O)Cl.Nc1ccccc1"] and returned == 0.0
+    found, trips = rerank_predictions(light, task, rows, said)
+    assert order(found[0]) == ["C.N", "CC(=O)Cl.Nc1ccccc1"] and trips.after == 0.0
 
 
 def test_any_spelling_and_any_beam_counts_but_only_the_first_is_a_round_trip(model: mammal.Mammal, judging):
@@ -102,14 +102,14 @@ def test_any_spelling_and_any_beam_counts_but_only_the_first_is_a_round_trip(mod
 def test_what_the_judge_cannot_read_comes_last(model: mammal.Mammal, judging):
     judge = judging({"C.N": [("CC", -50.0)]})
     rows, said = [{"product": ANILIDE}], proposals(("C(", -0.5), ("C.N", -1.0))
-    found, returned = rerank_predictions(judge, model.find_task("retrosynthesis"), rows, said)
-    assert order(found[0]) == ["C.N", "C("] and returned == 0.0
+    found, trips = rerank_predictions(judge, model.find_task("retrosynthesis"), rows, said)
+    assert order(found[0]) == ["C.N", "C("] and trips.after == 0.0
 
 
 def test_rows_without_an_answer_stay_so(model: mammal.Mammal, judging):
     rows, said = [{"product": "C("}], [Prediction(0, error="bad")]
-    found, returned = rerank_predictions(judging({}), model.find_task("retrosynthesis"), rows, said)
-    assert found == said and returned != returned
+    found, trips = rerank_predictions(judging({}), model.find_task("retrosynthesis"), rows, said)
+    assert found == said and trips.after != trips.after
 
 
 def test_generated_answers_are_ranked_by_both_models(

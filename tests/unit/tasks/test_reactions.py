@@ -174,3 +174,23 @@ def test_a_row_of_the_published_file(shared: Path):
     sides = written(from_edits(before, product, edits))
     assert sides["reagents"] == "" and sides["reactants"].count(".") == 1
     assert sides["aligned_reactants"].startswith(sides["product"][:60])
+
+
+def test_copying_and_the_commonest_answer_are_baselines(tokenizer: Tokenizer):
+    from mammal.tasks.baselines import baselines
+
+    task = build_task(load_task("forward_reaction"), tokenizer)
+    train = [{"reactants": "CC(=O)Cl.CN", "product": product} for product in ("CNC(C)=O", "CCO", "OCC", "C")]
+    test = [{"reactants": "CC(=O)Cl.NC", "product": "CNC(C)=O"}, {"reactants": "C(", "product": "C"}]
+    said = baselines(task, train, test)
+    assert said["unchanged"][0].text == "CC(=O)Cl" and "invalid SMILES" in str(said["unchanged"][1].error)
+    assert said["commonest"][0].text == "CCO", "in two spellings"
+    assert len(said["commonest"][0].runners_up) == 2
+    assert task.metrics(said["nearest"], test)["molecule_match"] == 1.0
+
+
+def test_names_of_molecules_are_not_copied(tokenizer: Tokenizer):
+    from mammal.tasks.baselines import baselines
+
+    row = {"iupac": "ethanol", "smiles": "CCO"}
+    assert set(baselines(build_task(load_task("iupac_to_smiles"), tokenizer), [row], [row])) == {"nearest"}
