@@ -24,8 +24,9 @@ def fcd(a: Answers) -> float:
         _tell_once(str(why))
         return float("nan")
     answers, truths = _moments(a.answer_N), _moments(a.truth_N)
-    known = answers is not None and truths is not None
-    return chemnet.frechet_distance(answers, truths) if known else float("nan")
+    if answers is None or truths is None:
+        return float("nan")
+    return chemnet.frechet_distance(answers, truths)
 
 
 def snn(a: Answers) -> float:

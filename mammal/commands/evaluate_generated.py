@@ -12,8 +12,9 @@ from mammal.commands.evaluate_samples import cache_folder, crew, device_of
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-    from mammal.report.judging import Against, Samples
+    from mammal.report.judging import Against
     from mammal.report.results import TaskResult
+    from mammal.report.samples import Samples
     from mammal.report.sets import SetResult
     from mammal.tasks.cells import Row
     from mammal.tasks.task import Task
@@ -54,8 +55,8 @@ def asks_freely(task: Task) -> bool:
 
 def _samples(result: TaskResult, data: TaskData, column: str, config: DictConfig) -> Samples:
     """What was answered, rows without an answer as empty strings."""
-    from mammal.report.judging import Samples
     from mammal.report.results import OURS, TARGET
+    from mammal.report.samples import Samples
 
     answers = result.answers
     if TARGET in answers:

@@ -4,7 +4,7 @@
     mammal evaluate samples=[plain.csv,grammar.csv] test=[test.csv.gz,test_scaffolds.csv.gz] column=SMILES
 
 Writes samples.json, samples.csv, molecules_NAME.csv (one row a string) and report.html. A file that `mammal generate`
-wrote tells how it was made.
+wrote tells how it was made, what was asked for, and which sequences never became valid.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,27 +22,13 @@ from mammal.errors import ConfigError
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-    from mammal.report.judging import Against, Samples
+    from mammal.report.judging import Against
+    from mammal.report.samples import Samples
     from mammal.report.sets import SetResult
     from mammal.tasks.molecule_sets.summary import EachOf
 
 MANY = 2_000
 """Molecules from which on several processes are worth their start."""
-
-MADE_BY = (
-    "task",
-    "n",
-    "seed",
-    "temperature",
-    "top_k",
-    "top_p",
-    "min_p",
-    "num_beams",
-    "constraint",
-    "guidance",
-    "conditions",
-)
-"""What is told of the job that made the samples."""
 
 
 def evaluate_samples(config: DictConfig) -> int:
@@ -99,21 +86,12 @@ def cache_folder(config: DictConfig) -> Path | None:
 
 
 def _samples(config: DictConfig) -> list[Samples]:
-    from mammal.jobs.manifest import Manifest
-    from mammal.report.judging import Samples
-    from mammal.tasks.molecule_sets.files import molecules_of
+    from mammal.report.samples import read_samples
 
-    files = _files(config.samples, "samples")
-    found = []
-    for name, file in _named(files).items():
-        smiles = molecules_of(file, config.column, config.limit)
-        if not smiles:
-            raise ConfigError("holds no samples", where=str(file))
-        manifest = Manifest.read(file.with_name(f"{file.name}.manifest.json"))
-        options = {} if manifest is None else manifest.options
-        made = {key: options[key] for key in MADE_BY if options.get(key) not in (None, {}, [])}
-        found.append(Samples(name, str(file), smiles, made))
-    return found
+    asked = None if config.asked is None else [config.asked] if isinstance(config.asked, str) else list(config.asked)
+    files = _named(_files(config.samples, "samples"))
+    how = {"column": config.column, "asked": asked, "limit": config.limit}
+    return [read_samples(file, name, **how) for name, file in files.items()]
 
 
 def _against(config: DictConfig) -> Against:
@@ -124,7 +102,7 @@ def _against(config: DictConfig) -> Against:
     train = existing_file(config.train) if config.train is not None else None
     tests = _named(_files(config.test, "test")) if config.test is not None else {}
     return Against(
-        training=None if train is None else lambda: molecule_parts(train),
+        training=None if train is None else partial(molecule_parts, train),
         training_source=str(config.train or ""),
         references={name: (str(file), molecules_of(file)) for name, file in tests.items()},
         reference_limit=config.reference_limit,

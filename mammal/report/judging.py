@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mammal.report.samples import Samples
 from mammal.report.sets import Compared, Histogram, SetResult
+from mammal.tasks.answers import Answers, object_array
+from mammal.tasks.metrics import evaluate
 from mammal.tasks.molecule_sets import chemnet
 from mammal.tasks.molecule_sets.describe import SHOWN, UNITS, Described, describe
 from mammal.tasks.molecule_sets.files import Drawn
@@ -26,16 +29,6 @@ BINS = 30
 TAIL = 0.5
 """Percent of all sets together that lie beyond either end of a histogram."""
 TRAINING = "training"
-
-
-@dataclass(frozen=True)
-class Samples:
-    """Generated strings. Attributes: see `SetResult`."""
-
-    name: str
-    source: str
-    smiles: Sequence[str]
-    made: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -90,7 +83,7 @@ def judge_sets(
             SetResult(
                 name=one.name,
                 source=one.source,
-                figures=judgement.figures,
+                figures=judgement.figures | _of_the_draws(one) | _asked(one),
                 samples=len(one.smiles),
                 valid=len(judgement.summary),
                 distinct=len({molecule.canonical for molecule in found if molecule is not None}),
@@ -134,6 +127,28 @@ def _references(
         )
         compared[name] = Compared(source, len(chosen), len(smiles) if len(chosen) < len(smiles) else None)
     return summaries, compared
+
+
+def _of_the_draws(samples: Samples) -> dict[str, float]:
+    """How many were valid when they were drawn for the first time, where draws were repeated."""
+    if samples.draws is None:
+        return {}
+    return {"valid_at_once": float((samples.draws == 1).mean()), "draws": float(_finite(samples.draws).mean())}
+
+
+def _finite(values_N: np.ndarray) -> np.ndarray:
+    return values_N[np.isfinite(values_N)]
+
+
+def _asked(samples: Samples) -> dict[str, float]:
+    """How far the molecules are from what was asked, and from what was asked of others where that varies."""
+    if not samples.asked:
+        return {}
+    varies = any(len(known) and np.ptp(known) > 0 for known in map(_finite, samples.asked.values()))
+    said = object_array(samples.smiles)
+    names = ["condition_mae", *(["condition_mae_shuffled"] if varies else [])]
+    found = evaluate(names, {"smiles": Answers(said, said, conditions=samples.asked)})
+    return {name: value for name, value in found.items() if "/" in name or varies}
 
 
 def _table(

@@ -18,6 +18,8 @@ SEED = 0
 
 MEASURES = {
     "validity": ("valid, by RDKit", "↑"),
+    "valid_at_once": ("valid when drawn for the first time", "↑"),
+    "draws": ("draws of a molecule, mean", "↓"),
     "uniqueness": ("different, of the valid ones", "↑"),
     "unique@1000": ("different, of the first 1,000 valid ones", "↑"),
     "unique@10000": ("different, of the first 10,000 valid ones", "↑"),
@@ -30,6 +32,8 @@ MEASURES = {
     "frag": ("fragments, cosine", "↑"),
     "scaf": ("scaffolds, cosine", "↑"),
     "w1": ("Wasserstein distance", "↓"),
+    "condition_mae": ("error of asked properties, in standard deviations", "↓"),
+    "condition_mae_shuffled": ("the same, of what others were asked", ""),
 }
 """Figure -> what it is, and which way is better."""
 
@@ -57,6 +61,8 @@ def spoken(name: str) -> str:
     first, _, property_name = measure.partition("_")
     if first == "w1":
         words = f"{PROPERTIES[property_name].partition(' (')[0]}, Wasserstein distance"
+    elif first == "condition":
+        return f"{MEASURES[measure][0].partition(', in')[0]}: {reference}" if reference else MEASURES[measure][0]
     else:
         words = MEASURES[measure][0]
     return f"{words}, to {reference}" if reference else words

@@ -8,6 +8,7 @@ Shapes: N molecules, D = 512 activations.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -17,7 +18,12 @@ import numpy as np
 
 from mammal.tasks.errors import DataError
 
+logger = logging.getLogger(__name__)
+
+ACTIVATIONS = 512
 BATCH = 128
+MANY = 20_000
+"""Molecules from which on the log says that it takes a while."""
 LONGEST = 349
 """Characters that ChemNet was given at most; one longer string would change the padding, and so the answer, of all."""
 
@@ -43,14 +49,16 @@ def moments(canonical: Sequence[str], *, device: str = "cpu") -> Moments | None:
     if len(read) < 2:
         return None
     network, predictions = _chemnet()
+    if len(read) >= MANY:
+        logger.info("ChemNet reads %s molecules, some hundred a second on one core", f"{len(read):,}")
     # Sums rather than all activations: a reference set may hold millions of molecules.
-    count, sum_D, products_DD = len(read), 0.0, 0.0
+    count, sum_D, products_DD = len(read), np.zeros(ACTIVATIONS), np.zeros((ACTIVATIONS, ACTIVATIONS))
     for start in range(0, count, 64 * BATCH):
         part_ND = predictions(network, read[start : start + 64 * BATCH], BATCH, 0, device).astype(np.float64)
-        sum_D = sum_D + part_ND.sum(axis=0)
-        products_DD = products_DD + part_ND.T @ part_ND
-    mean_D = np.asarray(sum_D) / count
-    covariance_DD = (np.asarray(products_DD) - count * np.outer(mean_D, mean_D)) / (count - 1)
+        sum_D += part_ND.sum(axis=0)
+        products_DD += part_ND.T @ part_ND
+    mean_D = sum_D / count
+    covariance_DD = (products_DD - count * np.outer(mean_D, mean_D)) / (count - 1)
     return Moments(mean_D, covariance_DD, count)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from mammal.tasks.cells import as_text, is_missing, missing_column
+from mammal.tasks.errors import DataError
 from mammal.tasks.readers import existing_file, iter_tables
 
 NAMES = ("smiles", "canonical_smiles", "text", "molecule")
@@ -24,9 +25,32 @@ def molecule_parts(path: str | Path, column: str | None = None) -> Iterator[list
         DataError: no such file or column.
     """
     for frame in iter_tables(existing_file(path)):
-        column = column if column in frame.columns else _find(column, [str(name) for name in frame.columns], path)
-        cells = frame[column].tolist()
-        yield [cell.strip() if isinstance(cell, str) else "" if is_missing(cell) else as_text(cell) for cell in cells]
+        column = molecule_column(frame.columns, column, path)
+        yield cells_as_text(frame[column])
+
+
+def molecule_column(columns: Iterable[object], column: str | None, path: str | Path) -> str:
+    """The column of molecules of a table that has these columns; see `molecule_parts`.
+
+    Raises:
+        DataError: there is no such column, or it is not clear which one it is.
+    """
+    every = [str(name) for name in columns]
+    if column is not None:
+        if column not in every:
+            raise missing_column(column, every)
+        return column
+    by_name = {name.lower(): name for name in reversed(every)}
+    named = [by_name[name] for name in NAMES if name in by_name] or (every if len(every) == 1 else [])
+    if not named:
+        hint = f"column=NAME, one of {', '.join(every)}"
+        raise DataError("can't tell which column holds the molecules", where=str(path), hint=hint)
+    return named[0]
+
+
+def cells_as_text(cells: Iterable[object]) -> list[str]:
+    """Cells of a table as they are written; "" for an empty one."""
+    return [cell.strip() if isinstance(cell, str) else "" if is_missing(cell) else as_text(cell) for cell in cells]
 
 
 def molecules_of(path: str | Path, column: str | None = None, limit: int | None = None) -> list[str]:
@@ -66,15 +90,3 @@ class Drawn:
                 self.kept[places_N[number]] = part[number]
             self._seen += len(part)
             yield part
-
-
-def _find(column: str | None, columns: Sequence[str], path: str | Path) -> str:
-    if column is not None:
-        raise missing_column(column, columns)
-    by_name = {name.lower(): name for name in reversed(columns)}
-    for name in NAMES:
-        if name in by_name:
-            return by_name[name]
-    if len(columns) == 1:
-        return columns[0]
-    raise missing_column(["smiles", "text"], columns)

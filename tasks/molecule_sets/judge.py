@@ -96,8 +96,9 @@ def compare(summary: Summary, reference: Summary) -> dict[str, float]:
     """Figures that set one set beside another; NaN where either is too small."""
     figures = {}
     if reference.moments is not None:
-        known = summary.moments is not None
-        figures["fcd"] = chemnet.frechet_distance(summary.moments, reference.moments) if known else float("nan")
+        figures["fcd"] = float("nan")
+        if summary.moments is not None:
+            figures["fcd"] = chemnet.frechet_distance(summary.moments, reference.moments)
     figures["snn"] = nearest_neighbour(summary.bits_NB, reference.bits_NB)
     figures["frag"] = cosine(summary.fragments, reference.fragments)
     figures["scaf"] = cosine(summary.scaffolds, reference.scaffolds)

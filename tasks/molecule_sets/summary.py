@@ -57,8 +57,9 @@ class Summary:
 
 def summarise(found: Iterable[Described | None], *, with_chemnet: bool = True, device: str = "cpu") -> Summary:
     """The summary of molecules as `describe` gives them, which may come one after the other."""
-    read, canonical = 0, []
-    bits, values = bytearray(), []
+    read, bits = 0, bytearray()
+    canonical: list[str] = []
+    values: list[tuple[float, ...]] = []
     fragments: Counter[str] = Counter()
     scaffolds: Counter[str] = Counter()
     for one in found:

@@ -268,6 +268,6 @@ def test_evaluate_refuses_runs_of_several_settings_unless_told(tmp_path: Path, c
 
 def test_neither_or_both_of_bundle_and_runs_is_wrong_use(capsys):
     assert main(["evaluate"]) == 2
-    assert "either bundle or runs" in capsys.readouterr().err
+    assert "one of bundle, runs and samples must be given" in capsys.readouterr().err
     assert main(["evaluate", "runs=nowhere/*"]) == 2
     assert "no run matches" in capsys.readouterr().err

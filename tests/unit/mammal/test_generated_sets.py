@@ -11,8 +11,10 @@ import pytest
 
 from mammal.cli import main
 from mammal.errors import DataError
+from mammal.jobs.store import errors_path
 from mammal.report.gather import report
-from mammal.report.judging import Against, Samples, judge_sets
+from mammal.report.judging import Against, judge_sets
+from mammal.report.samples import Samples, read_samples
 from mammal.report.set_section import set_section, spoken
 from mammal.report.sets import figures_table, load_sets, save_sets
 from mammal.tasks.molecule_sets.files import Drawn, molecules_of, set_name
@@ -106,12 +108,35 @@ def test_wrong_use_is_told(arguments: list[str], what: str, files: Path, capsys:
     assert what in capsys.readouterr().err
 
 
+def test_a_job_tells_what_was_asked_and_what_never_became_valid(tmp_path: Path):
+    file = tmp_path / "asked.csv"
+    pd.DataFrame({"logp": [0.0, 2.0], "sample": [0, 1], "draws": [1, 3], "text": ["CCO", "CCCCCC"]}).to_csv(
+        file, index=False
+    )
+    pd.DataFrame({"logp": [1.0], "sample": [2], "error": ["no valid sequence"]}).to_parquet(errors_path(file))
+    options = {"seed": 1, "conditions": {"logp": 1.0}}
+    told = {"verb": "generate", "input": "", "bundle": "", "options": options, "versions": {}, "format": 1}
+    (tmp_path / "asked.csv.manifest.json").write_text(json.dumps(told))
+    samples = read_samples(file, "asked")
+    assert samples.smiles == ["CCO", "CCCCCC", ""] and samples.made == options
+    (result,) = judge_sets([samples], Against())
+    ethanol, hexane = -0.0014, 2.5866
+    assert result.figures["condition_mae/logp"] == pytest.approx((abs(ethanol) + abs(hexane - 2)) / 2, abs=1e-4)
+    assert result.figures["validity"] == pytest.approx(2 / 3) and result.figures["valid_at_once"] == pytest.approx(
+        1 / 3
+    )
+    assert result.figures["draws"] == 2 and all(spoken(name) for name in result.figures)
+    assert not read_samples(file, "asked", asked=[]).asked
+    with pytest.raises(DataError, match="what was asked of 'sample'"):
+        read_samples(file, "asked", asked=["sample"])
+
+
 def test_columns_of_molecules_are_found(files: Path):
     assert molecules_of(files / "made.csv") == MADE and molecules_of(files / "made.csv", limit=2) == MADE[:2]
     assert molecules_of(files / "test.csv.gz") == TEST and set_name(files / "test.csv.gz") == "test"
     assert molecules_of(files / "train.smi") == TRAIN
     pd.DataFrame({"a": ["C"], "b": ["C"]}).to_csv(files / "unclear.csv", index=False)
-    with pytest.raises(DataError, match="no column 'smiles' or 'text'"):
+    with pytest.raises(DataError, match="can't tell which column holds the molecules"):
         molecules_of(files / "unclear.csv")
 
 
