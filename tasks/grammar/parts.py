@@ -15,20 +15,27 @@ _MOST_MASKS = 1 << 16
 
 
 class Part(ABC):
-    """The language of one stretch of a target. States are immutable and hashable."""
+    """The language of one stretch of a target. States are immutable and hashable.
 
-    @property
-    @abstractmethod
-    def least(self) -> int:
-        """The fewest tokens of the part."""
+    Attributes:
+        columns: every column that it may allow where it may also be over.
+        is_open: whether it may be over and yet go on.
+    """
+
+    columns: frozenset[int]
+    is_open = True
 
     @abstractmethod
     def start(self) -> Any:
         """The state before its first token."""
 
     @abstractmethod
+    def left(self, state: Any) -> int:
+        """The fewest tokens that finish the part from here."""
+
     def ends(self, state: Any) -> bool:
         """Whether the part may be over here."""
+        return self.left(state) == 0
 
     @abstractmethod
     def mask(self, state: Any, left: int) -> np.ndarray:
@@ -73,26 +80,48 @@ class MaskCache:
         return self._by_columns[columns]
 
 
+class Begun(Part):
+    """A part of which something is written already."""
+
+    def __init__(self, part: Part, state: Any):
+        self._part, self._begin = part, state
+        self.columns = part.columns
+
+    def start(self) -> Any:
+        return self._begin
+
+    def left(self, state: Any) -> int:
+        return self._part.left(state)
+
+    def ends(self, state: Any) -> bool:
+        return self._part.ends(state)
+
+    def mask(self, state: Any, left: int) -> np.ndarray:
+        return self._part.mask(state, left)
+
+    def advance(self, state: Any, column: int) -> Any:
+        return self._part.advance(state, column)
+
+
 class Literal(Part):
     """Tokens that stand there whatever is generated. The state counts them."""
 
+    is_open = False
+
     def __init__(self, columns: Sequence[int], width: int):
+        self.columns = frozenset(columns)
         cache = MaskCache(width)
         self._masks = [*(cache.of([column]) for column in columns), cache.of([])]
         self._nothing = self._masks[-1]
 
-    @property
-    def least(self) -> int:
-        return len(self._masks) - 1
-
     def start(self) -> int:
         return 0
 
-    def ends(self, state: int) -> bool:
-        return state == self.least
+    def left(self, state: int) -> int:
+        return len(self._masks) - 1 - state
 
     def mask(self, state: int, left: int) -> np.ndarray:
-        return self._masks[state] if left >= self.least - state else self._nothing
+        return self._masks[state] if left >= self.left(state) else self._nothing
 
     def advance(self, state: int, column: int) -> int:
         return state + 1
@@ -101,17 +130,16 @@ class Literal(Part):
 class Run(Part):
     """One or more tokens of an alphabet, in any order. The state says whether there is one."""
 
-    least = 1
-
     def __init__(self, columns: Iterable[int], width: int):
+        self.columns = frozenset(columns)
         cache = MaskCache(width)
-        self._any, self._nothing = cache.of(columns), cache.of([])
+        self._any, self._nothing = cache.of(sorted(self.columns)), cache.of([])
 
     def start(self) -> bool:
         return False
 
-    def ends(self, state: bool) -> bool:
-        return state
+    def left(self, state: bool) -> int:
+        return 0 if state else 1
 
     def mask(self, state: bool, left: int) -> np.ndarray:
         return self._any if left >= 1 else self._nothing
@@ -123,23 +151,23 @@ class Run(Part):
 class Codes(Part):
     """One of several codes, each a few tokens; none begins another. The state is what was said of it."""
 
+    is_open = False
+
     def __init__(self, codes: Iterable[Sequence[int]], width: int):
         self._cache = MaskCache(width)
         self._left: dict[tuple[int, ...], int] = {}
-        for code in map(tuple, codes):
+        codes = [*map(tuple, codes)]
+        self.columns = frozenset(column for code in codes for column in code)
+        for code in codes:
             for said in range(len(code) + 1):
                 head, left = code[:said], len(code) - said
                 self._left[head] = min(self._left.get(head, left), left)
 
-    @property
-    def least(self) -> int:
-        return self._left[()]
-
     def start(self) -> tuple[int, ...]:
         return ()
 
-    def ends(self, state: tuple[int, ...]) -> bool:
-        return self._left[state] == 0
+    def left(self, state: tuple[int, ...]) -> int:
+        return self._left[state]
 
     def mask(self, state: tuple[int, ...], left: int) -> np.ndarray:
         key = (state, min(left, len(self._left)))
@@ -154,9 +182,8 @@ class Codes(Part):
 
 
 class Number(Part):
-    """A plain decimal number, `-1.25`, a token a character. The state is what it stands behind: `+`, `1`, `.` or `.1`."""
+    """A plain decimal number, `-1.25`, a token a character. The state is what stands before: `+`, `1`, `.` or `.1`."""
 
-    least = 1
     _AFTER: Mapping[str, Mapping[str, str]] = {
         "": {"+-": "+", "0123456789": "1"},
         "+": {"0123456789": "1"},
@@ -166,6 +193,7 @@ class Number(Part):
     }
 
     def __init__(self, columns: Mapping[str, int], width: int):
+        self.columns = frozenset(columns.values())
         cache = MaskCache(width)
         self._after: dict[str, dict[int, str]] = {}
         for state, nexts in self._AFTER.items():
@@ -179,8 +207,8 @@ class Number(Part):
     def start(self) -> str:
         return ""
 
-    def ends(self, state: str) -> bool:
-        return state in ("1", ".1")
+    def left(self, state: str) -> int:
+        return 0 if state in ("1", ".1") else 1
 
     def mask(self, state: str, left: int) -> np.ndarray:
         return self._masks[state] if left > 1 else self._last[state] if left == 1 else self._nothing

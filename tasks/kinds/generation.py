@@ -8,8 +8,7 @@ Shapes: N rows, T target tokens, V scored tokens.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from functools import cached_property, partial
+from functools import cached_property
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -21,21 +20,20 @@ from mammal.tasks.batch import Batch, ModelOutput
 from mammal.tasks.cells import Row, cell, is_missing
 from mammal.tasks.errors import DataError, TaskError
 from mammal.tasks.example import Example, Target
-from mammal.tasks.grammar.fills import FillGrammar
+from mammal.tasks.grammar.build import TargetBuilder
 from mammal.tasks.infilling import SENTINEL
-from mammal.tasks.kinds.filling import Filling
+from mammal.tasks.kinds.fills_in import FillsIn
 from mammal.tasks.kinds.numbers import TargetNumbers
 from mammal.tasks.losses import token_loss, value_loss
 from mammal.tasks.metrics import metric_named
 from mammal.tasks.prediction import Prediction
 from mammal.tasks.properties import PROPERTIES
 from mammal.tasks.schema import TaskConfig
-from mammal.tasks.task import Task
 from mammal.tokenization.encoding import Encoding
-from mammal.tokenization.prompt import Prompt, find_tags, parse
+from mammal.tokenization.prompt import find_tags, parse
 
 if TYPE_CHECKING:
-    from mammal.tasks.grammar.grammar import Grammar, State
+    from mammal.tasks.grammar.grammar import Grammar
     from mammal.tokenization.tokenizer import Tokenizer
 
 EOS = "<EOS>"
@@ -43,7 +41,7 @@ DIGITS = {f"<{character}>": character for character in "0123456789.+-"}
 """Special tokens that stand for a character of the answer."""
 
 
-class GenerationTask(Task):
+class GenerationTask(FillsIn):
     """Text for a row: a molecule, a sequence, a name, digits."""
 
     target_is_text = True
@@ -51,8 +49,6 @@ class GenerationTask(Task):
     def __init__(self, config: TaskConfig, tokenizer: Tokenizer):
         super().__init__(config, tokenizer)
         self.spoken = TargetNumbers(config, self.template)
-        self.filling = Filling(config, self.template, tokenizer)
-        self.columns = list(dict.fromkeys([*self.columns, *self.filling.places.values()]))
         wanted = max((metric_named(name).ranks for name in config.metrics), default=1)
         beams = config.generation.num_beams
         if wanted > max(1, beams):
@@ -64,16 +60,6 @@ class GenerationTask(Task):
     @property
     def wants(self) -> tuple[str, ...]:
         return ("logits", "values") if self.number_targets else ("logits",)
-
-    @property
-    def fills(self) -> tuple[str, ...]:
-        return self.filling.columns
-
-    def render(
-        self, row: Row, *, target: bool = False, drawn_for: object | None = None, withheld: bool = False
-    ) -> Prompt:
-        """As for every task; hidden stretches of the input (`mammal.tasks.infilling`) become sentinels."""
-        return self.filling.hide(super().render(row, target=target, drawn_for=drawn_for, withheld=withheld))
 
     def prepare_target(self, row: Row) -> dict[str, str]:
         texts = {column: self._text(row, column) for column in self.target_columns if column not in self.number_targets}
@@ -91,6 +77,28 @@ class GenerationTask(Task):
         if "scalar" in kinds:
             tags.add("<SCALAR>")
         return np.unique(np.concatenate([self._alphabet_ids(self._sample_target), self._special_ids(tags)]))
+
+    def grammar(self, *, prefix: str | None = None, scaffold: str | None = None) -> Grammar | None:
+        """Which token of an answer may follow which (`mammal.tasks.grammar`).
+
+        Args:
+            prefix: what the first text of the answer begins with.
+            scaffold: a SMILES with attachment points `*`, which the answer's first molecule keeps.
+
+        Raises:
+            TaskError: the answer can't keep to one of them, or its slots can't be told apart.
+        """
+        if self.fills:
+            return super().grammar(prefix=prefix, scaffold=scaffold)
+        return self._target.grammar(prefix, scaffold)
+
+    def valid(self, ids: Sequence[int]) -> str | None:
+        """Why RDKit refuses a generated molecule; None where it takes them all."""
+        return None if self.fills else self._target.problem(ids)
+
+    @cached_property
+    def _target(self) -> TargetBuilder:
+        return TargetBuilder(self.template, self.tokenizer, self.config.labels)
 
     def example(
         self,
@@ -149,40 +157,9 @@ class GenerationTask(Task):
         said |= {column: Prediction(row_id, value=value_of.get(column), score=score) for column in self.number_targets}
         return Prediction(row_id, text="".join(chunks), score=score, by_target=said)
 
-    def fill_in(self, said: Prediction, ids: Sequence[int], row: Row) -> Prediction:
-        """The prediction that `ids` made, with the whole texts that come of it; the row hides stretches.
-
-        Where the task has no target column, its text is what was generated for the stretches, apart by `;`.
-        """
-        prompt = self.render(row)
-        asked = self.filling.sentinels(prompt)
-        parts = self._parts(ids, {name: name for name in asked})
-        fill_of = {name: "".join(self._chunks(ids[part])) for name, part in parts.items()}
-        text = said.text if self.target_columns else ";".join(fill_of.get(name, "") for name in asked)
-        completed = self.filling.completed(prompt, fill_of, partial(self._text, row))
-        return replace(said, text=text, completed=completed, by_target=said.by_target or None)
-
-    def grammar(self, *, prefix: str | None = None, scaffold: str | None = None) -> Grammar | None:
-        if not self.fills:
-            return super().grammar(prefix=prefix, scaffold=scaffold)
-        if prefix is not None or scaffold is not None:
-            what = f"{self.name} fills in what its rows hide, which begins with nothing and keeps to no scaffold"
-            raise TaskError(what, hint="write what is to stay around the marks")
-        return None if self.candidates_V is None else self.filling.grammar(self.candidates_V)
-
-    def grammar_start(self, grammar: Grammar, row: Row) -> State:
-        if not isinstance(grammar, FillGrammar):
-            return super().grammar_start(grammar, row)
-        marked = self.config.generation.fill_length == "marked"
-        return grammar.start_of(self.filling.plan(self.render(row), self.fill_lengths(row) if marked else None))
-
-    def fill_lengths(self, row: Row) -> list[int]:
-        return self.filling.lengths(row, self.aliases)
-
-    def _text(self, row: Row, column: str) -> str:
-        """A cell that hides stretches is written as it stands: what is left of a molecule can't be standardised."""
-        hiding = self.filling.text(row, column, self.aliases)
-        return super()._text(row, column) if hiding is None else hiding
+    def _said_for(self, ids: Sequence[int], sentinels: Sequence[str]) -> dict[str, str]:
+        parts = self._parts(ids, {name: name for name in sentinels})
+        return {name: "".join(self._chunks(ids[part])) for name, part in parts.items()}
 
     @cached_property
     def _sentinels(self) -> dict[str, str] | None:

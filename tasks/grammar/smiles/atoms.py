@@ -16,9 +16,12 @@ ORGANIC = ("B", "C", "N", "O", "P", "S", "F", "Cl", "Br", "I")
 
 ORGANIC_AROMATIC = ("b", "c", "n", "o", "p", "s")
 
+FLAT = frozenset({"H", *AROMATIC})
+"""Symbols that take no `@`."""
+
 BRACKET = re.compile(
     r"\[(?P<isotope>[1-9][0-9]{0,2})?(?P<symbol>[A-Z][a-z]?|[a-z]{1,2})(?P<turn>@{1,2})?(?:(?P<h>H)(?P<count>[1-9])?)?"
-    r"(?P<charge>\+\+|--|[+-][1-9]?)?(?::[0-9]{1,3})?\]"
+    r"(?P<charge>\+\+|--|[+-][1-9]?)?(?::[1-9][0-9]{0,2})?\]"
 )
 
 
@@ -73,7 +76,7 @@ def read_atom(text: str) -> Site | None:
     if text in ORGANIC or text in ORGANIC_AROMATIC:
         return site_of(text)
     match = BRACKET.fullmatch(text)
-    if match is None or (match["turn"] and match["symbol"] in AROMATIC):
+    if match is None or (match["turn"] and match["symbol"] in FLAT):
         return None
     hydrogens = int(match["count"] or 1) if match["h"] else 0
     return site_of(match["symbol"], charge_of(match["charge"] or ""), hydrogens)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import NamedTuple
 
-from mammal.tasks.grammar.smiles.atoms import ORGANIC, Site, charge_of, read_atom, site_of
+from mammal.tasks.grammar.smiles.atoms import FLAT, ORGANIC, Site, charge_of, read_atom, site_of
 from mammal.tasks.grammar.smiles.valence import ANY, AROMATIC, SYMBOLS
 
 _SYMBOLS = frozenset([*SYMBOLS, *AROMATIC])
@@ -56,7 +56,8 @@ def _behind_symbol(bracket: Bracket) -> dict[str, Bracket]:
     found: dict[str, Bracket] = {}
     if bracket.mapped >= 0:
         if bracket.mapped < _MOST_DIGITS:
-            found |= dict.fromkeys("0123456789", bracket._replace(mapped=bracket.mapped + 1))
+            digits = "0123456789" if bracket.mapped else "123456789"
+            found |= dict.fromkeys(digits, bracket._replace(mapped=bracket.mapped + 1))
         return found
     found[":"] = bracket._replace(mapped=0)
     if not bracket.charge:
@@ -65,7 +66,7 @@ def _behind_symbol(bracket: Bracket) -> dict[str, Bracket]:
             found |= {digit: bracket._replace(hydrogens=f"H{digit}") for digit in "123456789"}
         elif not bracket.hydrogens:
             found["H"] = bracket._replace(hydrogens="H")
-            if len(bracket.turn) < 2 and bracket.symbol not in AROMATIC:
+            if len(bracket.turn) < 2 and bracket.symbol not in FLAT:
                 found["@"] = bracket._replace(turn=bracket.turn + "@")
     elif len(bracket.charge) == 1:
         found[bracket.charge] = bracket._replace(charge=bracket.charge * 2)

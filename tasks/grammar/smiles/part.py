@@ -6,14 +6,14 @@ Shapes: V columns.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import numpy as np
 
 from mammal.tasks.errors import TaskError
 from mammal.tasks.grammar.parts import MaskCache, Part
-from mammal.tasks.grammar.smiles.atoms import Site, read_atom
+from mammal.tasks.grammar.smiles.atoms import read_atom
 from mammal.tasks.grammar.smiles.automaton import BONDS, OPEN, Step, Steps, steps
 from mammal.tasks.grammar.smiles.brackets import Bracket, following, outcomes
 from mammal.tasks.grammar.smiles.closing import least
@@ -73,6 +73,10 @@ class SmilesPart(Part):
             self._labels.pop(label, None)
         self._label_at = {column: label for label, column in self._labels.items()}
         self._spells = {"[", "]"} <= set(self._characters)
+        self._character_at = {column: token for token, column in self._characters.items()}
+        spelling = [self._characters["["]] if self._spells else []
+        going_on = {column for column, step in self._steps.items() if step != ")"}  # which ends a branch alone
+        self.columns = frozenset([*going_on, *self._label_at, *spelling])
 
     def _read(self, token: str, column: int, dots: bool) -> None:
         step = _step(token)
@@ -84,10 +88,6 @@ class SmilesPart(Part):
         elif len(token) > 1 and not _is_unit(token):
             hint = "generation.constraint: alphabet, or a model with our own vocabulary"
             raise TaskError(f"the token {token!r} holds several parts of a SMILES, which no grammar follows", hint=hint)
-
-    @property
-    def least(self) -> int:
-        return self.left(self._begin)
 
     def left(self, state: Written) -> int:
         """Tokens that finish the molecule."""
@@ -151,8 +151,7 @@ class SmilesPart(Part):
         if column == self._characters["]"]:
             assert bracket.site is not None, "the mask allowed it"
             return Written(steps(state.molecule).after[bracket.site], state.labels)
-        character = next(c for c, at in self._characters.items() if at == column)
-        return state._replace(bracket=following(bracket)[character])
+        return state._replace(bracket=following(bracket)[self._character_at[column]])
 
 
 _LONGEST_BRACKET = 24
@@ -168,16 +167,3 @@ def _step(token: str) -> Step | None:
 def _is_unit(token: str) -> bool:
     """Whether a token is one atom, even one that is never generated."""
     return bool(re.fullmatch(r"\[[^\[\]]+\]|%[0-9][0-9]|[A-Z][a-z]", token))
-
-
-def walk(part: SmilesPart, columns: Sequence[int], left: int = _NEVER) -> Written | int:
-    """The state behind these columns; or the index of the first one that may not stand there."""
-    state = part.start()
-    for index, column in enumerate(columns):
-        if not part.mask(state, left)[column]:
-            return index
-        state = part.advance(state, column)
-    return state
-
-
-__all__ = ["Site", "SmilesPart", "Written", "walk"]

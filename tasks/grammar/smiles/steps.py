@@ -1,13 +1,15 @@
 """What may be added to a half-written molecule: atoms, bonds, branches, ring bonds, dots.
 
-Each function gives the molecule after the step, or None where the step is not allowed. Bonds of aromatic atoms without a
-symbol are aromatic and must come to lie in a ring; `-` writes a single one.
+Each function gives the molecule after the step, or None where the step is not allowed. Bonds of aromatic atoms without
+a symbol are aromatic and must come to lie in a ring; `-` writes a single one. Atoms without a highest valence, metals
+for the most part, are kept out of rings: RDKit may read their bonds as dative ones, which make no ring.
 """
 
 from __future__ import annotations
 
 from mammal.tasks.grammar.smiles.atoms import Site
 from mammal.tasks.grammar.smiles.state import ATOM, BRANCH, RETURN, START, Partial, Ring, is_kept, paired, without
+from mammal.tasks.grammar.smiles.valence import ANY
 
 ORDER = {"": 1, "-": 1, "=": 2, "#": 3, "$": 4, ":": 1, "/": 1, "\\": 1}
 """Bond symbols and what they take of a valence; `/` and `\\` are single bonds with a side."""
@@ -31,6 +33,8 @@ def add_atom(partial: Partial, atom: Site) -> Partial | None:
         return None
     if len(partial.sites) == _MOST_SITES or not (before.can_bond(order) and atom.can_bond(order)):
         return None
+    if atom.room == ANY and partial.rings:  # a metal, and none is in a ring
+        atom = Site(order)
     bonded = before.bonded(order, ringed=aromatic)
     doubled = paired(partial.doubled, parent, parent + 1) if aromatic else partial.doubled
     if len(doubled) > _MOST_STRUCTURES:
@@ -59,6 +63,8 @@ def open_ring(partial: Partial) -> Partial | None:
     """A ring bond that starts at the current atom."""
     order = ORDER[partial.bond]
     if partial.at != ATOM or partial.bond not in OPENS or not partial.sites[-1].can_bond(order):
+        return None
+    if partial.sites[-1].room == ANY:
         return None
     site = partial.sites[-1].bonded(order, ringed=True)
     rings = (*partial.rings, Ring(partial.current, partial.bond))

@@ -1,0 +1,207 @@
+"""The grammar of a template's target: its tags in their places, and each slot in its own language.
+
+A number that rows may lack is part of every generated target. Shapes: V columns, those of the grammar.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mammal.tasks.chemistry import canonical_or_none
+from mammal.tasks.errors import TaskError
+from mammal.tasks.grammar.dna import DnaPart
+from mammal.tasks.grammar.parts import Begun, Codes, Literal, Number, Part, Run
+from mammal.tasks.grammar.scaffold import keeps_scaffold, read_scaffold
+from mammal.tasks.grammar.smiles.atoms import Site
+from mammal.tasks.grammar.smiles.part import SmilesPart, Written
+from mammal.tasks.grammar.smiles.state import BRANCH, Partial
+from mammal.tasks.grammar.smiles.steps import ORDER
+from mammal.tasks.grammar.target import TargetGrammar
+from mammal.tokenization.prompt import NUMBERS_AND_EMBEDDINGS, parse, segment, tag, text_before_first_tag
+from mammal.tokenization.template import TAG_ALPHABET, Template, label_code
+
+if TYPE_CHECKING:
+    from mammal.tokenization.template_syntax import TemplateSlot
+    from mammal.tokenization.tokenizer import Tokenizer
+
+SMILES = "SMILES"
+_RESIDUES = "AA"
+_BASES = "DNA"
+_EOS = "<EOS>"
+_CHARACTERS = "0123456789.+-"
+_AMPLE = 1 << 20
+
+
+class TargetBuilder:
+    """Builds grammars of one template's target.
+
+    Args:
+        labels: class labels of a label slot; empty where any index goes.
+    """
+
+    def __init__(self, template: Template, tokenizer: Tokenizer, labels: Sequence[str] = ()):
+        self.tokenizer = tokenizer
+        self._labels = labels
+        self._stretches = _stretches(template)
+        self.ids_V = self._ids()
+        self._column_of = {id: column for column, id in enumerate(self.ids_V.tolist())}
+
+    @property
+    def molecules(self) -> list[TemplateSlot]:
+        """Slots that hold SMILES."""
+        return [item for item, alphabet in self._stretches if not isinstance(item, str) and alphabet == SMILES]
+
+    def grammar(self, prefix: str | None = None, scaffold: str | None = None) -> TargetGrammar:
+        """The grammar, with a beginning of its first text or a scaffold for its first molecule.
+
+        Raises:
+            TaskError: the target can't keep to it, or its slots can't be told apart.
+        """
+        if prefix is not None and scaffold is not None:
+            raise TaskError("a molecule either begins with a text or keeps a scaffold", hint="give one of them")
+        parts: list[Part] = []
+        for item, alphabet in self._stretches:
+            if isinstance(item, str):
+                parts.append(self._literal(item, alphabet))
+            elif scaffold is not None and alphabet == SMILES:
+                parts += self._around(scaffold)
+                scaffold = None
+            elif prefix is not None and alphabet not in NUMBERS_AND_EMBEDDINGS and item.kind not in ("digits", "label"):
+                parts += self._begun(self._part(item, alphabet), prefix, alphabet)
+                prefix = None
+            else:
+                parts.append(self._part(item, alphabet))
+        if prefix is not None or scaffold is not None:
+            what = "begins with a text" if prefix is not None else "keeps a scaffold"
+            raise TaskError(f"no answer of this task {what}", hint="its target has no slot for one, such as {y:smiles}")
+        return TargetGrammar(self.ids_V, parts)
+
+    def problem(self, ids: Sequence[int], scaffold: str | None = None) -> str | None:
+        """Why a generated target is not valid; None where it is: RDKit takes its molecules, and the scaffold is kept.
+
+        Args:
+            ids: of a target that followed the grammar; what stands in `<SEQUENCE_NATURAL_…>` tags or between other
+                tags in the SMILES alphabet is a molecule.
+        """
+        for smiles in self._texts(ids) if self.molecules else ():
+            if canonical_or_none(smiles) is None:
+                return f"RDKit can't read the molecule {smiles}"
+            if scaffold is not None and not keeps_scaffold(smiles, scaffold):
+                return f"the molecule {smiles} does not keep the scaffold {scaffold}"
+            scaffold = None
+        return None
+
+    def _texts(self, ids: Sequence[int]) -> list[str]:
+        """Runs of SMILES tokens."""
+        runs = [""]
+        for id in map(int, ids):
+            runs = [*runs[:-1], runs[-1] + self.tokenizer.token(id)] if id in self._smiles_ids else [*runs, ""]
+        return [run for run in runs if run]
+
+    @cached_property
+    def _smiles_ids(self) -> frozenset[int]:
+        return frozenset(self.tokenizer.alphabet_ids(SMILES).tolist())
+
+    def _ids(self) -> np.ndarray:
+        """Ids of the slots' alphabets and of everything else that stands in the target."""
+        ids: list[np.ndarray] = []
+        for item, alphabet in self._stretches:
+            if isinstance(item, str):
+                ids.append(self._encoded(item, alphabet))
+            elif item.kind in ("digits", "label"):
+                ids.append(np.array(sorted(self._characters().values())))
+            elif alphabet in NUMBERS_AND_EMBEDDINGS:
+                ids.append(np.array([self.tokenizer.scalar_id]))
+            else:
+                ids.append(self.tokenizer.alphabet_ids(alphabet))
+        return np.unique(np.concatenate(ids)).astype(np.int64)
+
+    def _characters(self) -> dict[str, int]:
+        """Ids of the special tokens that stand for a character of a number."""
+        specials = self.tokenizer.specials
+        return {character: specials[tag(character)] for character in _CHARACTERS if tag(character) in specials}
+
+    def _encoded(self, text: str, alphabet: str) -> np.ndarray:
+        return self.tokenizer.encode(segment(alphabet, text), require_eos=False).ids_L.astype(np.int64)
+
+    def _columns(self, ids: Iterable[int]) -> list[int]:
+        return [self._column_of[int(id)] for id in ids]
+
+    def _literal(self, text: str, alphabet: str) -> Literal:
+        return Literal(self._columns(self._encoded(text, alphabet)), len(self.ids_V))
+
+    def _part(self, slot: TemplateSlot, alphabet: str) -> Part:
+        width = len(self.ids_V)
+        if slot.inside_tag:
+            hint = "generation.constraint: alphabet"
+            raise TaskError("no grammar follows a slot inside a tag", where=f"column '{slot.column}'", hint=hint)
+        if slot.kind in ("digits", "label"):
+            columns = {character: self._column_of[id] for character, id in self._characters().items()}
+            return self._label(columns) if slot.kind == "label" else Number(columns, width)
+        if alphabet in NUMBERS_AND_EMBEDDINGS:
+            return Literal(self._columns([self.tokenizer.scalar_id]), width)
+        tokens = self._tokens(alphabet)
+        if alphabet == SMILES:
+            return SmilesPart(tokens, width)
+        if alphabet == _BASES:
+            return DnaPart(tokens, width)
+        if alphabet == _RESIDUES:
+            tokens = {token: column for token, column in tokens.items() if token.isalpha()}
+        return Run(tokens.values(), width)
+
+    def _label(self, columns: dict[str, int]) -> Part:
+        if not self._labels:
+            return Run([column for character, column in columns.items() if character.isdigit()], len(self.ids_V))
+        codes = [label_code(index, len(self._labels)) for index in range(len(self._labels))]
+        return Codes([[columns[digit] for digit in code] for code in codes], len(self.ids_V))
+
+    def _tokens(self, alphabet: str) -> dict[str, int]:
+        """Token text -> column, of an alphabet."""
+        ids = self.tokenizer.alphabet_ids(alphabet).tolist()
+        return {self.tokenizer.token(id): self._column_of[id] for id in ids}
+
+    def _begun(self, part: Part, prefix: str, alphabet: str) -> list[Part]:
+        """The prefix as it stands, and the part behind it."""
+        ids = self._encoded(prefix, alphabet)
+        columns, state = self._columns(ids), part.start()
+        for number, column in enumerate(columns):
+            if not part.mask(state, _AMPLE)[column]:
+                token, before = self.tokenizer.token(int(ids[number])), self.tokenizer.decode(ids[:number])
+                what = f"no answer of this task begins with {prefix!r}"
+                raise TaskError(what, hint=f"{token!r} can't stand behind {before!r}" if before else None)
+            state = part.advance(state, column)
+        return [Literal(columns, len(self.ids_V)), Begun(part, state)]
+
+    def _around(self, scaffold: str) -> list[Part]:
+        """The scaffold's text, with a side chain wherever it has an attachment point."""
+        parts: list[Part] = []
+        for piece in read_scaffold(scaffold):
+            if piece.text:
+                parts.append(self._literal(piece.text, SMILES))
+            if piece.bond is not None:
+                root = Partial(BRANCH, piece.bond, (Site(ORDER[piece.bond]),), gaps=(False,))
+                tokens = self._tokens(SMILES)
+                parts.append(SmilesPart(tokens, len(self.ids_V), Written(root), piece.open_rings, dots=False))
+        return parts
+
+
+def _stretches(template: Template) -> list[tuple[str | TemplateSlot, str]]:
+    """The target's texts and slots in order, each with the alphabet that reads it; `<EOS>` at the end."""
+    found: list[tuple[str | TemplateSlot, str]] = []
+    alphabet = TAG_ALPHABET
+    for piece in template.target_pieces:
+        if not isinstance(piece, str):
+            found.append((piece, alphabet))
+            continue
+        before = text_before_first_tag(piece)
+        found.append((before, alphabet))
+        for part in parse(piece[len(before) :]) if before != piece else ():
+            alphabet = part.alphabet
+            found.append((part.text, alphabet))
+    if not found or not str(found[-1][0]).endswith(_EOS):
+        found.append((_EOS, TAG_ALPHABET))
+    return [(item, alphabet) for item, alphabet in found if item != ""]

@@ -1,0 +1,97 @@
+"""Scaffolds: molecules with attachment points, `*` or `[*:1]`, at which side chains are generated.
+
+The scaffold's text is kept as it is and every `*` makes room for a side chain, so the scaffold stays whatever is
+generated. Texts are RDKit's, written from an atom that is no attachment point, so that each point ends a branch.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from mammal.tasks.errors import TaskError
+
+POINT = "*"
+_RING = re.compile(r"\[[^\[\]]*\]|%([0-9]{2})|([0-9])")
+_HINT = "a SMILES with * or [*:1] where side chains belong, such as c1ccc(*)cc1"
+
+
+class Piece(NamedTuple):
+    """A stretch of the scaffold, and what follows it.
+
+    Attributes:
+        bond: symbol of the bond to the side chain behind the text; None where no side chain follows.
+        open_rings: numbers of the scaffold's ring bonds that are open there.
+    """
+
+    text: str
+    bond: str | None
+    open_rings: frozenset[int]
+
+
+def read_scaffold(scaffold: str) -> list[Piece]:
+    """The scaffold's text, cut at its attachment points.
+
+    Raises:
+        TaskError: it can't be parsed, has no attachment point, or one that several bonds lead to.
+    """
+    texts = _written(scaffold).split(POINT)
+    pieces: list[Piece] = []
+    rings: frozenset[int] = frozenset()
+    for text in texts[:-1]:
+        rings = _open_rings(text, rings)
+        bond = text[-1] if text[-1] in "-=#$/\\" else ""
+        pieces.append(Piece(text, bond, rings))
+    return [*pieces, Piece(texts[-1], None, frozenset())]
+
+
+def keeps_scaffold(smiles: str, scaffold: str) -> bool:
+    """Whether a molecule holds the scaffold, whatever stands at its attachment points; False for no molecule."""
+    from rdkit import Chem
+
+    molecule, wanted = Chem.MolFromSmiles(smiles), Chem.MolFromSmiles(scaffold)
+    if molecule is None or wanted is None:
+        return False
+    for atom in wanted.GetAtoms():
+        atom.SetAtomMapNum(0)
+    query = Chem.AdjustQueryProperties(wanted, _query_settings())
+    return bool(Chem.AddHs(molecule).HasSubstructMatch(query))
+
+
+def _query_settings() -> object:
+    from rdkit import Chem
+
+    settings = Chem.AdjustQueryParameters.NoAdjustments()
+    settings.makeDummiesQueries = True
+    return settings
+
+
+def _written(scaffold: str) -> str:
+    from rdkit import Chem
+
+    molecule = Chem.MolFromSmiles(scaffold)
+    if molecule is None:
+        raise TaskError(f"the scaffold {scaffold!r} is no molecule", hint=_HINT)
+    points = [atom for atom in molecule.GetAtoms() if atom.GetAtomicNum() == 0]
+    others = [atom.GetIdx() for atom in molecule.GetAtoms() if atom.GetAtomicNum()]
+    if not points or not others:
+        raise TaskError(f"the scaffold {scaffold!r} has no attachment point", hint=_HINT)
+    for atom in points:
+        if atom.GetDegree() != 1:
+            what = f"an attachment point of the scaffold {scaffold!r} has {atom.GetDegree()} bonds"
+            raise TaskError(what, hint="one bond leads to each")
+        atom.SetAtomMapNum(0)
+        atom.SetIsotope(0)
+    if len(Chem.GetMolFrags(molecule)) > 1:
+        raise TaskError(f"the scaffold {scaffold!r} is several molecules", hint="give one")
+    return str(Chem.MolToSmiles(molecule, rootedAtAtom=others[0]))
+
+
+def _open_rings(text: str, before: frozenset[int]) -> frozenset[int]:
+    """Ring bonds that are open behind a text."""
+    found = set(before)
+    for match in _RING.finditer(text):
+        number = match[1] or match[2]
+        if number is not None:
+            found ^= {int(number)}
+    return frozenset(found)
