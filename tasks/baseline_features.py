@@ -41,7 +41,7 @@ Featuriser = Callable[[Sequence[str], Sequence[str]], tuple[Matrix, Matrix]]
 
 
 def column_kinds(task: Task) -> dict[str, str]:
-    """What each input column holds: `molecule`, `protein`, `dna`, `sequence` (IUPAC names, text), `number` or `words`."""
+    """What each input column holds: `molecule`, `protein`, `dna`, `sequence` (names, text), `number` or `words`."""
     from mammal.tokenization.entities import ENTITIES
 
     alphabets = {
