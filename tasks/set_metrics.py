@@ -2,13 +2,16 @@
 
 What they measure is told in `mammal.tasks.molecule_sets.judge`. `mammal evaluate` gives them against whole files; these
 are over the judged rows alone, for tasks that name them.
+
+Shapes: N rows that have both truth and answer.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 from functools import cache
+
+import numpy as np
 
 from mammal.tasks.answers import Answers
 from mammal.tasks.molecule_sets import chemnet
@@ -49,12 +52,12 @@ def intdiv(a: Answers) -> float:
     return internal_diversity(_summary(a.answer_N).bits_NB, (1,))[0]
 
 
-def _summary(smiles: Sequence[str]) -> Summary:
-    return summarise(described(list(smiles)), with_chemnet=False)
+def _summary(smiles_N: np.ndarray) -> Summary:
+    return summarise(described(smiles_N.tolist()), with_chemnet=False)
 
 
-def _moments(smiles: Sequence[str]) -> chemnet.Moments | None:
-    return chemnet.moments([one.canonical for one in described(list(smiles)) if one is not None])
+def _moments(smiles_N: np.ndarray) -> chemnet.Moments | None:
+    return chemnet.moments([one.canonical for one in described(smiles_N.tolist()) if one is not None])
 
 
 @cache

@@ -84,7 +84,9 @@ def _against(results: Sequence[SetResult]) -> str:
         lines.append(paragraph(f"`{result.name}`: {result.source}{f'; {made}' if made else ''}.", note=True))
     held: dict[str, Compared] = {}
     for result in results:
-        held |= result.references | ({} if result.training is None else {"training": result.training})
+        held.update(result.references)
+        if result.training is not None:
+            held["training"] = result.training
     for name, one in held.items():
         some = f" drawn from {one.drawn_from:,}" if one.drawn_from is not None else ""
         lines.append(paragraph(f"`{name}`: {one.source}; {one.molecules:,} molecules{some}.", note=True))
