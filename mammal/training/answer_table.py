@@ -60,11 +60,11 @@ def answer_table(
 
 
 def figure(task: Task, prediction: Prediction, target: str) -> Any:
-    """The number that plots show of an answer: the value, or the probability; text for generated answers."""
+    """The number that plots show of an answer: the value, or the probability; text for generated text."""
     if prediction.error is not None:
         return None
     answer = prediction.for_target(target)
-    if task.kind == "regression":
+    if target in task.number_targets:
         return answer.value
     return answer.probability if task.kind == "classification" else answer.text
 

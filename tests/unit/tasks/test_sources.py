@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import sys
 import types
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -85,6 +86,24 @@ def test_melting_points_ship_with_a_package():
     naphthalene = frame[frame["cas"] == "91203"].iloc[0]
     assert float(naphthalene["tm"]) == pytest.approx(353, abs=3), "naphthalene melts at 80 °C"
     assert naphthalene["iupac"] == "naphthalene"
+
+
+def test_melting_and_boiling_points_stand_side_by_side():
+    frame = load_dataset(DataConfig(source="chemicals", name="phase_changes"))
+    assert list(frame.columns) == ["smiles", "iupac", "name", "cas", "tm", "tb"] and frame["cas"].is_unique
+    known = frame[["tm", "tb"]] != ""
+    assert known.any(axis=1).all() and known.all(axis=1).sum() > 4_000
+    for column, table in (("tm", "melting_point"), ("tb", "boiling_point")):
+        alone = load_dataset(DataConfig(source="chemicals", name=table))
+        assert dict(zip(alone["cas"], alone[column], strict=True)) == dict(
+            frame[known[column]][["cas", column]].itertuples(index=False)
+        )
+
+
+def test_both_ways_to_predict_phase_changes_see_the_same_rows():
+    ways = [load_task(name) for name in ("phase_changes", "phase_changes_decoder")]
+    records = [load_data(replace(way, data=replace(way.data, limit=300))).record for way in ways]
+    assert records[0].split.hash == records[1].split.hash and ways[0].data == ways[1].data
 
 
 def test_iarc_groups_are_spelt_as_iarc_does():

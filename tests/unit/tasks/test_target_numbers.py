@@ -52,7 +52,7 @@ def test_a_batch_without_any_number_still_has_a_loss(make: Make):
     steps, width = batch.labels_DR.shape[1], len(task.candidates_V)
     values = torch.ones(1, steps, requires_grad=True)
     loss = task.loss(ModelOutput(logits_DRV=torch.zeros(1, steps, width), values_DR=values), batch)
-    assert float(loss) == pytest.approx(np.log(width), rel=1e-6)
+    assert float(loss.detach()) == pytest.approx(np.log(width), rel=1e-6)
     loss.backward()
     assert not values.grad.any()
 
@@ -110,6 +110,45 @@ def test_numbers_before_a_molecule_and_behind_it_are_told_apart(make: Make):
     batch = batch_of(task, [{"s": "C", "t": "CCO", "a": "1", "b": "2"}], target=True)
     said = task.decode_generated(batch.labels_DR[0].tolist(), 0, values=batch.label_values_DR[0].tolist())
     assert (said.for_target("a").value, said.for_target("t").text, said.for_target("b").value) == (1.0, "CCO", 2.0)
+
+
+# Numbers computed from a molecule of the target
+
+
+@pytest.fixture
+def weighing(make: Make) -> Task:
+    metrics = ["validity", "consistency_mae", "mae"]
+    target = "<SENTINEL_ID_0> {t:smiles} <SENTINEL_ID_1> {mw:scalar}"
+    task = make("generation", "{s:smiles}", target, computed={"mw": "t"}, metrics=metrics)
+    task.fit([{"s": "C", "t": "C"}, {"s": "C", "t": "CCCC"}, {"s": "C", "t": "no molecule"}])
+    return task
+
+
+def test_a_row_without_a_cell_has_the_number_of_its_molecule(weighing: Task):
+    rows = [{"s": "C", "t": "CCO"}, {"s": "C", "t": "CCO", "mw": ""}, {"s": "C", "t": "CCO", "mw": "60"}]
+    asked = at_scalars(weighing, batch_of(weighing, rows, target=True), "label_values_DR")
+    middle, deviation = (16.043 + 58.124) / 2, (58.124 - 16.043) / 2
+    ethanol = pytest.approx((46.069 - middle) / deviation, abs=1e-3)
+    assert asked == [[ethanol], [ethanol], [pytest.approx((60 - middle) / deviation, abs=1e-3)]]
+
+
+def test_an_answer_is_held_against_the_molecule_that_it_wrote(weighing: Task):
+    def said(row: int, text: str, mw: float) -> Prediction:
+        return Prediction(row, by_target={"t": Prediction(row, text=text), "mw": Prediction(row, value=mw)})
+
+    answers = [said(0, "CCO", 50.069), said(1, "C", 14.043), said(2, "C1C", 999.0)]
+    rows = [{"s": "C", "t": "CCO"}, {"s": "C", "t": "CCO"}, {"s": "C", "t": "CCO"}]
+    scores = weighing.metrics(answers, rows)
+    assert scores["consistency_mae"] == pytest.approx((4.0 + 2.0) / 2, abs=1e-3), "C1C is no molecule"
+    assert scores["mae/mw"] == pytest.approx((4.0 + 32.026 + 952.931) / 3, abs=1e-2)
+    low, high = weighing.metric_intervals(answers, rows, samples=50)["consistency_mae"]
+    assert low > 2.0 - 1e-3 and high < 4.0 + 1e-3
+
+
+@pytest.mark.parametrize(("computed", "named"), [({"t": "s"}, "number of the target"), ({"a": "t"}, "property")])
+def test_a_computed_column_is_a_number_of_the_target_and_a_property(make: Make, computed: dict, named: str):
+    with pytest.raises(TaskError, match=named):
+        make("generation", "{s:smiles}", TARGET, computed=computed)
 
 
 # A chain of numbers
