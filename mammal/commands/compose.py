@@ -20,7 +20,19 @@ from mammal.errors import ConfigError, MammalError, did_you_mean
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-TEXT_KEYS = ("bundle", "init", "input", "output", "prompt", "reference", "resume", "sample", "target")
+TEXT_KEYS = (
+    "bundle",
+    "init",
+    "input",
+    "output",
+    "prompt",
+    "reference",
+    "resume",
+    "sample",
+    "scaffold",
+    "starts_with",
+    "target",
+)
 """Keys whose value is a path, a hub id or a prompt: taken as typed, though `(`, `=` and `[` mean something to Hydra."""
 
 _BY_COLUMN = re.compile(r"(task\.views?|conditions)[.=]")

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict, get_args, get_type_hints
 
 from mammal.choose import variant
 from mammal.errors import ConfigError, did_you_mean
@@ -37,7 +37,8 @@ class Settings(TypedDict, total=False):
         seed_column: a column that holds each row's own seed: its sequences then depend on that and on nothing else.
         constraint: `none`, `alphabet` or `grammar` (docs/generation.md).
         fill_length: infilling: `free`, or `marked`: as many tokens as there are marks (`mammal.tasks.infilling`).
-        starts_with: text that every sequence begins with. scaffold: a substructure that every molecule keeps.
+        starts_with: text that every sequence begins with.
+        scaffold: a SMILES with attachment points `*`, which every molecule keeps.
         guidance: how strongly to follow the conditions of a row; 1: as the model learned.
         max_draws: how often a sequence that is not valid is drawn, the first time included.
     """
@@ -69,6 +70,7 @@ SETTINGS = tuple(Settings.__annotations__)
 _NOT_OF_DECODING = ("stop", "seed_column", "constraint", "fill_length", "starts_with", "scaffold", "max_draws")
 _OF_TASK = ("constraint", "fill_length")
 _OF_DRAWS = frozenset({"temperature", "top_k", "top_p", "min_p"})
+_TYPES = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
 _PROMPT_TOKENS = 256
 """Most tokens that are generated for a bare prompt."""
 
@@ -102,6 +104,7 @@ def resolve(task: Task | None, tokenizer: Tokenizer, n: int, settings: Mapping[s
     given = {name: value for name, value in settings.items() if value is not None}
     if unknown := sorted(set(given) - set(SETTINGS)):
         raise ConfigError(f"unknown setting {unknown[0]!r}", hint=did_you_mean(unknown[0], SETTINGS, noun="setting"))
+    _check_types({"n": n, **given})
     if n < 1:
         raise ConfigError(f"n must be at least 1, not {n}")
     if task is not None and (changes := {name: given[name] for name in _OF_TASK if name in given}):
@@ -116,6 +119,16 @@ def resolve(task: Task | None, tokenizer: Tokenizer, n: int, settings: Mapping[s
             hint="conditions: {columns: […]} in its file (docs/generation.md)",
         )
     return Asked(task, config, rules, given.get("seed_column"))
+
+
+def _check_types(given: Mapping[str, Any]) -> None:
+    """Refuses values of another type than the settings have; a whole number is a number, too."""
+    kinds = {name: get_args(hint) for name, hint in get_type_hints(Settings).items()} | {"n": (int, None)}
+    for name, value in given.items():
+        wanted, *others = kinds[name]
+        fits = type(value) in (int, float) if wanted is float else type(value) is wanted
+        if len(others) == 1 and not fits:
+            raise ConfigError(f"{name} must be {_TYPES[wanted]}, not {value!r}")
 
 
 def declared_generation(task: Task) -> GenerationConfig:

@@ -133,7 +133,13 @@ def _open(verb: str, input: str | os.PathLike[str] | None, settings: dict[str, A
         raise ConfigError(f"{verb} needs an input")
     if "num_beams" not in settings:
         settings.setdefault("do_sample", True)
-    return no_input(int(settings.pop("n", 1)))
+    return no_input(_count(settings.pop("n", 1)))
+
+
+def _count(n: Any) -> int:
+    if type(n) is not int or n < 1:
+        raise ConfigError(f"n must be a whole number of at least 1, not {n!r}")
+    return n
 
 
 def _task(
@@ -159,7 +165,7 @@ def _question(verb: str, model: Mammal, task: Task | None, settings: Mapping[str
         return Score(model.model, model.tokenizer, task, model.pace, prefix=prefix)
     if verb == "generate":
         chosen = {name: value for name, value in settings.items() if name in SETTINGS}
-        how = {"n": int(settings.get("n", 1)), "conditions": settings.get("conditions"), "prefix": prefix}
+        how = {"n": _count(settings.get("n", 1)), "conditions": settings.get("conditions"), "prefix": prefix}
         asked = Generate(model.model, model.tokenizer, task, model.pace, settings=chosen, **how)
         judge = judge_of(model, *(settings.get(f"rerank{end}") for end in ("", "_bundle", "_weight")))
         return asked if judge is None else Reranked(asked, judge, prefix)

@@ -245,6 +245,10 @@ def test_wrong_conditions_name_the_nearest(model: mammal.Mammal, steered: Task) 
         model.generate(task="molecules", constraint="gramar")
     with pytest.raises(ConfigError, match="did you mean min_p"):
         model.generate(task="molecules", minp=0.1)
+    with pytest.raises(ConfigError, match="temperature must be a number, not 'hot'"):
+        model.generate(task="molecules", temperature="hot")
+    with pytest.raises(ConfigError, match="num_beams must be a whole number"):
+        model.generate(task="molecules", num_beams=1.5)
     with pytest.raises(ConfigError, match="no token"):
         model.generate(stop="Cx", **ALPHABET)
     with pytest.raises(ConfigError, match="needs a task"):
