@@ -2,7 +2,8 @@
 
 The number is that of one plan which can always be followed, not of the shortest end: go from the innermost branch
 outwards; in each, add carbon atoms that close the ring bonds that must be closed there, then close the branch. A plan
-adds aromatic carbon where an atom still lacks its double bond, and aliphatic carbon elsewhere. A token is allowed only
+adds aromatic carbon where an atom still lacks its double bond, and aliphatic carbon elsewhere; an aromatic atom that
+finds no double bond in its rings gets a carbon beside them, as in `c(=C)` and `n(C)`. A token is allowed only
 if a plan is left after it, so generation never runs into a dead end: the next token of a plan has one that is shorter.
 """
 
@@ -89,9 +90,8 @@ class _Plan:
         site = self.partial.sites[end]
         own = [ring for ring in self.rings if ring.site > root]
         gap = next((index for index in range(root + 1, end + 1) if self.gaps[index]), None)
-        grows = bool(own) or gap is not None or not self._fits(end, site.role)
-        if not grows:
-            return 0 if self._others_fit(root, end) else inf
+        if not own and gap is None and (tokens := self._substituted(site, end)) < inf:
+            return tokens if self._others_fit(root, end) else inf
         closed = self._to_close(own, root, gap)
         if not closed or not site.can_bond(1):
             return inf
@@ -100,6 +100,13 @@ class _Plan:
             return inf
         self._close(closed)
         return extra + _PER_RING * len(closed) if self._others_fit(root, end) else inf
+
+    def _substituted(self, site: Site, end: int) -> float:
+        """Tokens of the substituent that the last atom needs: none, carbon by a single bond, or by a double one."""
+        if self._fits(end, site.role):
+            return 0
+        further = site.roles[1:3] if site.ringed else ""
+        return next((tokens for tokens, role in enumerate(further, 1) if self._fits(end, role)), inf)
 
     def _to_close(self, own: list[Ring], root: int, gap: int | None) -> list[Ring]:
         """The branch's own ring bonds and, where none of them goes over its aromatic bonds, the nearest one outside."""

@@ -18,7 +18,7 @@ OPENS = frozenset({"", "-", "=", "/", "\\"})
 """Bonds that may be written where a ring is opened; a triple one is written where it is closed."""
 
 _SINGLE = frozenset("-/\\")
-_MOST_SITES = 24
+_MOST_SITES = 64
 _MOST_STRUCTURES = 256
 
 
