@@ -266,6 +266,8 @@ METRICS: dict[str, Metric] = {
     "opsin_validity": _mean(name_metrics.opsin_validity),
     "recovery": _mean(sequence_metrics.recovery),
     "length_match": _mean(sequence_metrics.length_match),
+    "pseudo_perplexity": _mean(sequence_metrics.esm2_pseudo_perplexity, higher_is_better=False),
+    "antibody_pseudo_perplexity": _mean(sequence_metrics.antibody_pseudo_perplexity, higher_is_better=False),
     "bleu_2": _of_sums(caption_metrics.word_counts, partial(caption_metrics.bleu, order=2)),
     "bleu_4": _of_sums(caption_metrics.word_counts, partial(caption_metrics.bleu, order=4)),
     "char_bleu": _of_sums(caption_metrics.character_counts, partial(caption_metrics.bleu, order=4)),

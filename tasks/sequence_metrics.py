@@ -5,9 +5,19 @@ Shapes: N rows that have both truth and answer.
 
 from __future__ import annotations
 
+import logging
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from mammal.tasks.answers import Answers
+from mammal.tasks.errors import DataError
+
+if TYPE_CHECKING:
+    from mammal.tasks.pseudo_perplexity import MaskedModel
+
+logger = logging.getLogger(__name__)
 
 
 def recovery(a: Answers) -> np.ndarray:
@@ -23,6 +33,41 @@ def recovery(a: Answers) -> np.ndarray:
 def length_match(a: Answers) -> np.ndarray:
     """1 where the answer is as long as the truth."""
     return np.array([len(truth) == len(said) for truth, said in zip(a.truth_N, a.answer_N, strict=True)], np.float64)
+
+
+def esm2_pseudo_perplexity(a: Answers) -> np.ndarray:
+    """Pseudo-perplexity of the answer under ESM-2 (`mammal.tasks.pseudo_perplexity`); the truth plays no part.
+
+    NaN for answers that the model can't read, and for all where its weights are not on this machine.
+    """
+    return _naturalness(a, "esm2")
+
+
+def antibody_pseudo_perplexity(a: Answers) -> np.ndarray:
+    """The same under the antibody model AntiBERTy, for variable domains."""
+    return _naturalness(a, "antibody")
+
+
+def _naturalness(a: Answers, name: str) -> np.ndarray:
+    from mammal.tasks.pseudo_perplexity import masked_model
+
+    try:
+        model = masked_model(name)
+    except DataError as error:
+        logger.warning("no pseudo-perplexity: %s", error)
+        return np.full(len(a), np.nan)
+    return np.array([_perplexity(text, model) for text in a.answer_N], np.float64)
+
+
+@lru_cache(maxsize=1 << 14)
+def _perplexity(text: str, model: MaskedModel) -> float:
+    """Kept, as the figure and its interval ask for the same rows; NaN for what the model can't read."""
+    from mammal.tasks.pseudo_perplexity import pseudo_perplexity
+
+    try:
+        return pseudo_perplexity(text, model)
+    except DataError:
+        return float("nan")
 
 
 def _recovered(truth: str, said: str) -> float:

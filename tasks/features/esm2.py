@@ -96,14 +96,23 @@ def _companion(file: str) -> _Companion:
     return _Companion(Path(file))
 
 
+def load_esm2(file: Path) -> tuple[Any, Any]:
+    """The model, frozen, and its alphabet.
+
+    Raises:
+        DataError: the file is no ESM-2 checkpoint.
+    """
+    from esm.pretrained import load_model_and_alphabet_core
+
+    model, alphabet = load_model_and_alphabet_core(file.stem, _read(file), None)
+    return model.eval().requires_grad_(False), alphabet
+
+
 class _Companion:
     """An ESM-2 model in memory, with the states it has given."""
 
     def __init__(self, file: Path):
-        from esm.pretrained import load_model_and_alphabet_core
-
-        self.model, alphabet = load_model_and_alphabet_core(file.stem, _read(file), None)
-        self.model = self.model.eval().requires_grad_(False)
+        self.model, alphabet = load_esm2(file)
         self.layer = self.model.num_layers
         self.to_tokens = alphabet.get_batch_converter()
         self.mean_state = lru_cache(maxsize=1 << 14)(self._mean_state)

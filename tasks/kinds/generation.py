@@ -88,13 +88,13 @@ class GenerationTask(FillsIn):
         Raises:
             TaskError: the answer can't keep to one of them, or its slots can't be told apart.
         """
-        if self.fills:
+        if self.fills or self.template.target is None:
             return super().grammar(prefix=prefix, scaffold=scaffold)
         return self._target.grammar(prefix, scaffold)
 
     def valid(self, ids: Sequence[int]) -> str | None:
         """Why RDKit refuses a generated molecule; None where it takes them all."""
-        return None if self.fills else self._target.problem(ids)
+        return None if self.fills or self.template.target is None else self._target.problem(ids)
 
     @cached_property
     def _target(self) -> TargetBuilder:
@@ -132,7 +132,7 @@ class GenerationTask(FillsIn):
         score: float | None = None,
         values: Sequence[float] | None = None,
     ) -> Prediction:
-        """Text without tags, and numbers in the file's unit.
+        """Text without tags and without blanks around it, as cells are read; and numbers in the file's unit.
 
         With several target columns also each column's own part: what stands behind its sentinel, or, where the template
         doesn't give each a sentinel, texts and numbers told out in the template's order. A number that was not
@@ -140,22 +140,22 @@ class GenerationTask(FillsIn):
         """
         end = list(ids).index(self.tokenizer.eos_id) if self.tokenizer.eos_id in ids else len(ids)
         ids, values = ids[:end], (values or ())[:end]
-        chunks = [chunk for chunk in self._chunks(ids) if chunk]
+        chunks = [chunk for chunk in self._chunks(ids) if chunk.strip()]
         if len(self.target_columns) == 1:
             value = self.spoken.in_units(self.spoken.slots, self._numbers(ids, values)).get(self.target_columns[0])
-            return Prediction(row_id, value=value, text="".join(chunks), score=score)
+            return Prediction(row_id, value=value, text="".join(chunks).strip(), score=score)
         texts = [column for column in self.target_columns if column not in self.number_targets]
         if self._sentinels is None:
-            text_of = dict(zip(texts, chunks, strict=False))
+            text_of = dict(zip(texts, map(str.strip, chunks), strict=False))
             value_of = self.spoken.in_units(self.spoken.slots, self._numbers(ids, values))
         else:
             parts = self._parts(ids, self._sentinels)
-            text_of = {c: "".join(self._chunks(ids[part])) for c, part in parts.items()}
+            text_of = {c: "".join(self._chunks(ids[part])).strip() for c, part in parts.items()}
             numbers = {c: self._numbers(ids[parts[c]], values[parts[c]]) for c in self.number_targets if c in parts}
             value_of = {k: v for c, said in numbers.items() for k, v in self.spoken.in_units([c], said).items()}
         said = {column: Prediction(row_id, text=text_of.get(column, ""), score=score) for column in texts}
         said |= {column: Prediction(row_id, value=value_of.get(column), score=score) for column in self.number_targets}
-        return Prediction(row_id, text="".join(chunks), score=score, by_target=said)
+        return Prediction(row_id, text="".join(chunks).strip(), score=score, by_target=said)
 
     def _said_for(self, ids: Sequence[int], sentinels: Sequence[str]) -> dict[str, str]:
         parts = self._parts(ids, {name: name for name in sentinels})

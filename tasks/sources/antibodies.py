@@ -1,6 +1,10 @@
-"""`source: antibodies`: heavy chains with one loop hidden, from local copies below `paths.data`.
+"""`source: antibodies`: heavy chains with a hidden loop, and light chains, from local copies below `paths.data`.
 
     cdr_h3   heavy cdr_h3 id split   CDR-H3 to be filled in; published valid and test (Jin et al. 2022, RefineGNN)
+    pairs    heavy light cdr_h3      antibodies against coronaviruses (Raybould et al. 2021, CoV-AbDab)
+
+Pairs are those of which both variable domains are known, each once; `cdr_h3` is the database's, by which to split:
+antibodies of one lineage share it.
 
 `heavy` is the variable domain with a mark, `_`, for each residue of CDR-H3 (`mammal.tasks.infilling`); `cdr_h3` is what
 is hidden. Constant domains, and domains fused in front, are left out in all parts alike.
@@ -38,6 +42,10 @@ REFINEGNN = "github.com/wengong-jin/RefineGNN, data/"
 CHAINS = (
     "github.com/kalininalab/DataSAIL (vh.fasta of SAbDab) and github.com/wengong-jin/RefineGNN (CoV-AbDab), as FASTA"
 )
+COVABDAB = "github.com/wengong-jin/RefineGNN, data/covabdab/"
+COVABDAB_FILE = "antibody_covabdab/CoV-AbDab_050821.csv.gz"
+SHORTEST = 80
+"""Residues of a variable domain at least; the database has "ND" where a chain is not known."""
 LIGHT = "|VL"
 """How the headers of light chains end."""
 H3 = "3"
@@ -45,7 +53,7 @@ H3 = "3"
 
 
 def load(data: DataConfig, root: Path | None) -> pd.DataFrame:
-    """The set above.
+    """One of the sets above.
 
     Raises:
         TaskError: no such set.
@@ -53,13 +61,23 @@ def load(data: DataConfig, root: Path | None) -> pd.DataFrame:
     """
     import pandas as pd
 
-    known_name(data.name, ("cdr_h3",), "antibodies")
+    if known_name(data.name, ("cdr_h3", "pairs"), "antibodies") == "pairs":
+        return limited(_pairs(root), data.limit)
     published = [_marked(part, name, root) for part, name in (("valid", "val"), ("test", "test"))]
     held_out = [loop for frame in published for loop in frame["cdr_h3"]]
     train = _located(root)
     alike = _alike(train["cdr_h3"].tolist(), held_out, data.identity)
     train = train[[not one for one in alike]]
     return limited(pd.concat([train, *published], ignore_index=True), data.limit)
+
+
+def _pairs(root: Path | None) -> pd.DataFrame:
+    rows = read_table(local_copy(COVABDAB_FILE, root, COVABDAB))
+    columns = {"VH or VHH": "heavy", "VL": "light", "CDRH3": "cdr_h3"}
+    chains = rows[list(columns)].rename(columns=columns).apply(lambda cells: cells.str.strip())
+    written = chains.apply(lambda cells: cells.str.fullmatch("[A-Z]+")).all(axis=1)
+    long = (chains[["heavy", "light"]].map(len) > SHORTEST).all(axis=1)
+    return chains[written & long].drop_duplicates(["heavy", "light"], ignore_index=True)
 
 
 def _marked(part: str, name: str, root: Path | None) -> pd.DataFrame:

@@ -2,6 +2,7 @@
 
     tcr_split      tcr_beta cdr3 epitope binds fold    TITAN's ten folds over receptors (Weber et al. 2021)
     strict_split   the same                            TITAN's folds in which epitopes are new, too
+    tcr_binders    tcr_beta cdr3 epitope               what binds, of all folds, each pair once
     her2           cdrh3 heavy binds                   trastuzumab's CDR H3 mutated, against HER2 (Mason et al. 2021)
     sabdab_pairs   heavy antigen binds complex fold    antibodies and their antigens in SAbDab (Dunbar et al. 2014)
 
@@ -55,11 +56,13 @@ def load(data: DataConfig, root: Path | None) -> pd.DataFrame:
         TaskError: no such set.
         DataError: no local copy.
     """
-    name = known_name(data.name, ("tcr_split", "strict_split", "her2", "sabdab_pairs"), "immune")
+    name = known_name(data.name, ("tcr_split", "strict_split", "tcr_binders", "her2", "sabdab_pairs"), "immune")
     if name == "her2":
         frame = _her2(root)
     elif name == "sabdab_pairs":
         frame = _sabdab(root, data.split_seed)
+    elif name == "tcr_binders":
+        frame = _binders(root)
     else:
         frame = _titan(name, root)
     return limited(frame, data.limit)
@@ -81,6 +84,12 @@ def _titan(split: str, root: Path | None) -> pd.DataFrame:
     frame = pd.concat(frames, ignore_index=True).rename(columns={"label": "binds"})
     ids = {"tcr_beta": "sequence_id", "cdr3": "sequence_id", "epitope": "ligand_name"}
     return frame.assign(**{column: frame[ids[column]].map(found) for column, found in sequences.items()})
+
+
+def _binders(root: Path | None) -> pd.DataFrame:
+    frame = _titan("tcr_split", root)
+    frame = frame[frame["binds"].astype(str).isin(("1", "1.0"))]
+    return frame[["tcr_beta", "cdr3", "epitope"]].drop_duplicates(["cdr3", "epitope"], ignore_index=True)
 
 
 def _her2(root: Path | None) -> pd.DataFrame:

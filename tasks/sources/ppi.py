@@ -2,6 +2,8 @@
 
     pipr_yeast      protein_a protein_b interacts fold     yeast, as many pairs that interact as not (Guo et al. 2008),
                                                            in PIPR's files (Chen et al. 2019)
+    pipr_partners   protein partner split                  the yeast pairs that interact, either way round; proteins of
+                                                           test are in no pair of train
     dscript         protein_a protein_b interacts split    trained on the yeast pairs, tested on those of E. coli
     dscript_yeast   protein_a protein_b interacts          STRING pairs, ten that don't interact for each that does
     dscript_ecoli   protein_a protein_b interacts          (Sledzieski et al. 2021)
@@ -27,6 +29,8 @@ from math import log
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from mammal.tasks.errors import DataError
 from mammal.tasks.readers import read_table
 from mammal.tasks.sources.local import local_copy
@@ -51,8 +55,12 @@ SKEMPI_COLUMNS = {
     "Temperature": "temperature",
 }
 
+_PAIRS = ("pipr_yeast", "pipr_partners", "dscript", "dscript_yeast", "dscript_ecoli")
+NAMES = (*_PAIRS, "skp1102s", "skp1402m", "skempi_v2")
 PIPR_FOLDS, MUTANT_FOLDS = 5, 10
 PAIR = ["protein_a", "protein_b"]
+PARTNER_SHARES = {"train": 0.7, "valid": 0.1, "test": 0.2}
+"""Of proteins. Of pairs, which need both, the squares are left."""
 CHAINS = ["chain_a", "chain_b", "mutant_a", "mutant_b"]
 LABELS = {"1": "1", "0": "0", "1.0": "1", "0.0": "0"}
 """Spellings of the label -> ours."""
@@ -71,11 +79,12 @@ def load(data: DataConfig, root: Path | None) -> pd.DataFrame:
         TaskError: no such set.
         DataError: no local copy, or a pair names a protein without sequence.
     """
-    names = ("pipr_yeast", "dscript", "dscript_yeast", "dscript_ecoli", "skp1102s", "skp1402m", "skempi_v2")
-    name, seed = known_name(data.name, names, "ppi"), data.split_seed
+    name, seed = known_name(data.name, NAMES, "ppi"), data.split_seed
     if name == "pipr_yeast":
         frame = _pipr(root)
         frame = with_folds(frame, _unordered(frame), PIPR_FOLDS, seed)
+    elif name == "pipr_partners":
+        frame = _partners(root, seed)
     elif name == "dscript":
         frame = _across_species(root, seed)
     elif name.startswith("dscript_"):
@@ -92,6 +101,25 @@ def _pipr(root: Path | None) -> pd.DataFrame:
     file = local_copy(f"{folder}.dictionary.tsv.gz", root, PIPR)
     proteins = read_plain(file, ["id", "sequence"])
     return _joined(pairs, dict(zip(proteins["id"], proteins["sequence"], strict=True)), file)
+
+
+def _partners(root: Path | None, seed: int) -> pd.DataFrame:
+    """Pairs that interact, twice each: every protein once to be answered with and once to be asked about.
+
+    Proteins are dealt to the parts, and a pair of proteins of two parts is left out: of the pairs about half stay.
+    """
+    import pandas as pd
+
+    pairs = _pipr(root)
+    pairs = pairs[pairs["interacts"] == "1"]
+    proteins = sorted({*pairs["protein_a"], *pairs["protein_b"]})
+    parts, shares = list(PARTNER_SHARES), list(PARTNER_SHARES.values())
+    dealt = np.random.default_rng(seed).choice(parts, size=len(proteins), p=shares).tolist()
+    part_of = dict(zip(proteins, dealt, strict=True))
+    there, back = (pairs[order].set_axis(["protein", "partner"], axis=1) for order in (PAIR, PAIR[::-1]))
+    frame = pd.concat([there, back], ignore_index=True).drop_duplicates(ignore_index=True)
+    frame[SPLIT_COLUMN] = frame["protein"].map(part_of)
+    return frame[frame[SPLIT_COLUMN] == frame["partner"].map(part_of)].reset_index(drop=True)
 
 
 def _dscript(species: str, root: Path | None) -> pd.DataFrame:
