@@ -98,7 +98,7 @@ class GenerationTask(FillsIn):
 
     @cached_property
     def _target(self) -> TargetBuilder:
-        return TargetBuilder(self.template, self.tokenizer, self.config.labels)
+        return TargetBuilder(self.template, self.tokenizer, self.config.labels, self.candidates_V)
 
     def example(
         self,

@@ -62,6 +62,14 @@ def test_generated_ids_become_text_without_tags(naming: Task):
     assert naming.metrics([prediction], [{"iupac": "x", "smiles": "OCC"}]) == {"molecule_match": 1.0}
 
 
+def test_blanks_around_an_answer_are_none_of_it(naming: Task):
+    blank, end = naming.tokenizer.token_id(" ", "SMILES"), naming.tokenizer.eos_id
+    ids = ids_of(naming, "<@TOKENIZER-TYPE=SMILES>CCO<EOS>")[:-1]
+    said = naming.decode_generated([blank, *ids, blank, blank, end], 0)
+    assert said.text == "CCO"
+    assert naming.metrics([said], [{"iupac": "x", "smiles": "CCO"}]) == {"molecule_match": 1.0}
+
+
 def test_a_row_whose_truth_cannot_be_read_is_not_judged(naming: Task):
     said = [Prediction(0, text="CCO"), Prediction(1, text="CCO")]
     assert naming.metrics(said, [{"smiles": "OCC"}, {"smiles": "CC("}]) == {"molecule_match": 1.0}
