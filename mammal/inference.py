@@ -20,6 +20,7 @@ from mammal.choose import TaskLike, entity_task, find_task, the_only, variant
 from mammal.frames import Reading, Table, table, with_targets
 from mammal.from_names import predict_question
 from mammal.generation.api import Generation
+from mammal.infilling import Infilling
 from mammal.prompts import PROMPT, TARGET, is_prompt
 from mammal.questions import Embed, Question, Score
 from mammal.variants.api import VariantScoring
@@ -83,7 +84,7 @@ def load(
     return model
 
 
-class Mammal(Generation, VariantScoring):
+class Mammal(Generation, Infilling, VariantScoring):
     """A model ready to be asked.
 
     Attributes:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -44,6 +45,8 @@ class Task(RowPrompts, ABC):
     """Whether answers are text, to be generated, rather than read off the heads in one pass."""
     fills: tuple[str, ...] = ()
     """Input columns whose hidden stretches answers fill in (`mammal.tasks.infilling`)."""
+    fill_places: Mapping[str, str] = MappingProxyType({})
+    """Each of them -> the column that names what its texts hide."""
     ranks = 1
     """Answers of each row that the task's metrics look at."""
 

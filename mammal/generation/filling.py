@@ -37,7 +37,7 @@ class FillEncoder(TaskEncoder):
                 return self._too_much(len(hidden), self.task.grammar_start(self.grammar, row))
         except MammalError:
             return None
-        columns = ", ".join(f"{column} (or places in {places})" for column, places in self.task.filling.places.items())
+        columns = ", ".join(f"{column} (or places in {places})" for column, places in self.task.fill_places.items())
         return None if hidden else f"hides nothing to fill in: write marks such as ACD____GHI in {columns}"
 
     def _too_much(self, stretches: int, start: Filling) -> str | None:

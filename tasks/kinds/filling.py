@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -33,6 +34,7 @@ HIDDEN = "hidden"
 """The column that names places; with several columns that can be filled in, `COLUMN_hidden` for each."""
 
 SMILES = "SMILES"
+_LETTER = re.compile("[A-Z]")
 
 
 class Filling:
@@ -106,7 +108,7 @@ class Filling:
         Args:
             candidates_V: ids that answers of the task may hold.
         """
-        alphabets = {name: self._tokenizer.alphabet_ids(name) for name in {self._alphabets[c] for c in self.columns}}
+        alphabets = {name: self._fill_ids(name) for name in {self._alphabets[c] for c in self.columns}}
         known = np.array([self._tokenizer.special_id(tag(f"SENTINEL_ID_{i}")) for i in range(SENTINELS)])
         sentinels = known[np.isin(known, candidates_V)]
         default = plan_of([int(sentinels[0])], [self._alphabets[self.columns[0]]])
@@ -123,6 +125,13 @@ class Filling:
         sentinels = [self._tokenizer.special_id(name) for names in named.values() for name in names]
         alphabets = [self._alphabets[column] for column, names in named.items() for _ in names]
         return plan_of(sentinels, alphabets, lengths)
+
+    def _fill_ids(self, alphabet: str) -> np.ndarray:
+        """Ids that a fill is made of: every token of a molecule, of sequences letters alone (DNA also has variants)."""
+        ids = self._tokenizer.alphabet_ids(alphabet)
+        if alphabet == SMILES:
+            return ids
+        return np.array([token_id for token_id in ids.tolist() if _LETTER.fullmatch(self._tokenizer.token(token_id))])
 
     def _tokens(self, text: str, spans: Sequence[tuple[int, int]], column: str) -> list[int]:
         """Tokens of each stretch.

@@ -33,7 +33,8 @@ class FillsIn(Task):
     def __init__(self, config: TaskConfig, tokenizer: Tokenizer):
         super().__init__(config, tokenizer)
         self.filling = Filling(config, self.template, tokenizer)
-        self.columns = list(dict.fromkeys([*self.columns, *self.filling.places.values()]))
+        self.fill_places = self.filling.places
+        self.columns = list(dict.fromkeys([*self.columns, *self.fill_places.values()]))
 
     @property
     def fills(self) -> tuple[str, ...]:

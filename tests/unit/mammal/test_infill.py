@@ -1,0 +1,73 @@
+"""Infilling as users ask for it, in Python and as a batch job; rows that can't be filled are told why."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+
+from mammal.errors import DataError, TaskError
+from mammal.inference import Mammal
+from mammal.jobs import run_job
+from mammal.model.config import ModelConfig
+from mammal.model.model import MammalModel
+from mammal.tasks import build_task, load_task
+from mammal.tokenization import Tokenizer
+
+
+@pytest.fixture(scope="module")
+def model() -> Mammal:
+    torch.manual_seed(0)
+    tokenizer = Tokenizer.load(None)
+    sizes = {"d_model": 16, "d_ff": 16, "d_kv": 8, "num_heads": 2, "num_layers": 1, "num_decoder_layers": 1}
+    heads = {"encoder_head_layers": (), "scalars_prediction_head": {"layers": []}}
+    config = ModelConfig(vocab_size=tokenizer.vocab_rows, **sizes, **heads)
+    generation = {"max_new_tokens": 12}
+    proteins = {"name": "proteins", "kind": "denoising", "prompt": {"input": "{sequence:protein}"}}
+    tasks = [load_task({**proteins, "generation": generation}), load_task("antibody_cdr_h3"), load_task("molecules")]
+    return Mammal(MammalModel(config).eval(), tokenizer, [build_task(task, tokenizer) for task in tasks])
+
+
+def test_what_is_hidden_is_filled_and_the_rest_kept(model: Mammal):
+    found = model.infill(["MK___IA__", "MKT"], task="proteins", fill_length="marked")
+    filled = found["text"][0].split(";")
+    assert [len(text) for text in filled] == [3, 2]
+    assert found["completed"][0] == f"MK{filled[0]}IA{filled[1]}"
+    assert "hides nothing" in found["error"][1]
+
+
+def test_places_stand_in_for_marks(model: Mammal):
+    whole = model.infill(["MKTAYIA"] * 2, ["3-5", "1"], task="proteins", fill_length="marked")
+    marks = model.infill(["MK___IA", "_KTAYIA"], task="proteins", fill_length="marked")
+    assert whole["completed"].tolist() == marks["completed"].tolist()
+    assert whole["score"].tolist() == pytest.approx(marks["score"].tolist(), abs=1e-4)
+
+
+def test_rows_that_ask_too_much_are_set_aside(model: Mammal):
+    found = model.generate(["M" + "_" * 20 + "K"], "proteins", fill_length="marked")
+    assert "max_new_tokens is 12" in found["error"][0]
+    found = model.generate([{"heavy": "EVQ__WVR__"}], "antibody_cdr_h3")
+    assert "hides 2 stretches" in found["error"][0]
+
+
+def test_the_task_that_fills_in_is_found_or_asked_for(model: Mammal):
+    with pytest.raises(TaskError, match="several tasks"):
+        model.infill("MK_")
+    with pytest.raises(TaskError, match="does not fill in"):
+        model.infill("MK_", task="molecules")
+    with pytest.raises(DataError, match="1 places for 2"):
+        model.infill(["MKT", "MKT"], ["1"], task="proteins")
+
+
+def test_a_job_gives_what_a_call_gives(model: Mammal, tmp_path: Path):
+    bundle = model.save(tmp_path / "bundle")
+    rows = pd.DataFrame({"name": ["a", "b", "c"], "sequence": ["MKTAYIA", "MK_A", "MKT"], "hidden": ["2-3", "", ""]})
+    rows.to_csv(tmp_path / "in.csv", index=False)
+    options = {"n": 1, "fill_length": "marked"}
+    report = run_job("generate", bundle, tmp_path / "in.csv", tmp_path / "out.csv", task="proteins", options=options)
+    assert (report.ok, report.bad) == (2, 1)
+    table = pd.read_csv(tmp_path / "out.csv")
+    called = model.generate(rows.iloc[:2], "proteins", fill_length="marked")
+    assert table["completed"].tolist() == called["completed"].tolist() and table["name"].tolist() == ["a", "b"]
