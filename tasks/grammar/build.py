@@ -21,6 +21,7 @@ from mammal.tasks.grammar.smiles.part import SmilesPart, Written
 from mammal.tasks.grammar.smiles.state import BRANCH, Partial
 from mammal.tasks.grammar.smiles.steps import ORDER
 from mammal.tasks.grammar.target import TargetGrammar
+from mammal.tasks.grammar.text import TextPart
 from mammal.tokenization.prompt import NUMBERS_AND_EMBEDDINGS, parse, segment, tag, text_before_first_tag
 from mammal.tokenization.template import TAG_ALPHABET, Template, label_code
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 SMILES = "SMILES"
 _RESIDUES = "AA"
 _BASES = "DNA"
+_TEXT = "TEXT"
 _EOS = "<EOS>"
 _CHARACTERS = "0123456789.+-"
 _AMPLE = 1 << 20
@@ -41,13 +43,20 @@ class TargetBuilder:
 
     Args:
         labels: class labels of a label slot; empty where any index goes.
+        scored_V: further ids among which tokens are scored, though no target holds them.
     """
 
-    def __init__(self, template: Template, tokenizer: Tokenizer, labels: Sequence[str] = ()):
+    def __init__(
+        self,
+        template: Template,
+        tokenizer: Tokenizer,
+        labels: Sequence[str] = (),
+        scored_V: np.ndarray | None = None,
+    ):
         self.tokenizer = tokenizer
         self._labels = labels
         self._stretches = _stretches(template)
-        self.ids_V = self._ids()
+        self.ids_V = self._ids() if scored_V is None else np.union1d(self._ids(), scored_V)
         self._column_of = {id: column for column, id in enumerate(self.ids_V.tolist())}
 
     @property
@@ -144,6 +153,9 @@ class TargetBuilder:
             return self._label(columns) if slot.kind == "label" else Number(columns, width)
         if alphabet in NUMBERS_AND_EMBEDDINGS:
             return Literal(self._columns([self.tokenizer.scalar_id]), width)
+        if alphabet == _TEXT:
+            ids = self.tokenizer.alphabet_ids(alphabet).tolist()
+            return TextPart({self._column_of[id]: self.tokenizer.token_bytes(id) for id in ids}, width)
         tokens = self._tokens(alphabet)
         if alphabet == SMILES:
             return SmilesPart(tokens, width)

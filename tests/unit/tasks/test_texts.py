@@ -6,12 +6,14 @@ import gzip
 import random
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from mammal.tasks.baselines import baselines
 from mammal.tasks.data import load_data, load_dataset
 from mammal.tasks.errors import DataError, TaskError
 from mammal.tasks.families import families
+from mammal.tasks.grammar.text import unfinished
 from mammal.tasks.protein_names import first_name, product_name, respelt, spellings
 from mammal.tasks.registry import load_task
 from mammal.tasks.schema import DataConfig, task_config
@@ -111,7 +113,7 @@ def test_the_published_validation_part_trains_and_the_test_part_tests(tmp_path: 
 
 
 def test_missing_copies_and_sets_are_named(tmp_path: Path):
-    with pytest.raises(DataError, match="prokka_sprot.*tseemann/prokka"):
+    with pytest.raises(DataError, match=r"prokka_sprot.*tseemann/prokka"):
         load_dataset(DataConfig(source="texts", name="protein_names"), {"data": tmp_path})
     with pytest.raises(TaskError, match="did you mean chebi20"):
         load_dataset(DataConfig(source="texts", name="chebi"), {"data": tmp_path})
@@ -168,3 +170,28 @@ def test_the_nearest_row_answers_for_text_in_and_out():
     reading = build_task(load_task("text_to_molecule"), TOKENIZER)
     (said,) = baselines(reading, train, [{"smiles": "?", "description": "one more aniline"}])["nearest"]
     assert said.text == "Nc1ccccc1"
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_generated_text_is_made_of_whole_characters(seed: int):
+    task = build_task(load_task("protein_name"), TOKENIZER)
+    grammar, rng, state, ids = task.grammar(), random.Random(seed), None, []
+    state = grammar.start()
+    for left in range(6 + seed, 0, -1):
+        allowed = np.flatnonzero(grammar.mask(state, left))
+        of_bytes = [c for c in allowed.tolist() if len(TOKENIZER.token_bytes(int(grammar.ids_V[c]))) == 1]
+        column = rng.choice(of_bytes or allowed.tolist())
+        ids.append(int(grammar.ids_V[column]))
+        state = grammar.advance(state, column)
+        if ids[-1] == TOKENIZER.eos_id:
+            break
+    text = task.decode_generated(ids, 0).text
+    assert ids[-1] == TOKENIZER.eos_id
+    assert text and "\ufffd" not in text
+
+
+def test_what_can_not_go_on_to_be_a_character_is_refused():
+    assert unfinished("aé".encode()) == b""
+    assert unfinished("a€".encode()[:-1]) == b"\xe2\x82"
+    for never in (b"\x80", b"\xc0", b"\xe0\x80", b"\xed\xa0", b"\xf4\x90", b"\xffa"):
+        assert unfinished(never) is None

@@ -1,0 +1,77 @@
+"""Text as a part of a target: tokens whose bytes are UTF-8 together.
+
+A character may lie in several tokens, so that its bytes can begin in one and end in the next; what no character can go
+on with, an overlong form or half a surrogate pair, is never allowed (RFC 3629).
+
+Shapes: V columns, those of the grammar.
+"""
+
+from __future__ import annotations
+
+from codecs import getincrementaldecoder
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from mammal.tasks.grammar.parts import MaskCache, Part
+
+_Decoder = getincrementaldecoder("utf-8")
+_LENGTHS = ((0xC2, 0xDF, 2), (0xE0, 0xEF, 3), (0xF0, 0xF4, 4))
+"""First and last leading byte of characters of so many bytes."""
+
+
+class Written(NamedTuple):
+    """Whether there is any text, and the bytes of a character that is not finished."""
+
+    any: bool
+    open: bytes
+
+
+class TextPart(Part):
+    """One or more whole characters.
+
+    Args:
+        contents: column -> the bytes of its token; a token for every byte is among them.
+        width: V.
+    """
+
+    def __init__(self, contents: Mapping[int, bytes], width: int):
+        self.columns = frozenset(contents)
+        self._contents = dict(contents)
+        self._masks = MaskCache(width)
+
+    def start(self) -> Written:
+        return Written(False, b"")
+
+    def left(self, state: Written) -> int:
+        return _missing(state.open) if state.open else int(not state.any)
+
+    def mask(self, state: Written, left: int) -> np.ndarray:
+        key = (state.open, min(left, 4))
+        mask = self._masks.get(key)
+        if mask is None:
+            found = ((column, unfinished(state.open + content)) for column, content in self._contents.items())
+            mask = self._masks.put(key, [c for c, rest in found if rest is not None and _missing(rest) < left])
+        return mask
+
+    def advance(self, state: Written, column: int) -> Written:
+        rest = unfinished(state.open + self._contents[column])
+        assert rest is not None, "the mask allows no bytes that make no text"
+        return Written(True, rest)
+
+
+def unfinished(content: bytes) -> bytes | None:
+    """The bytes of the last character where it is not whole; None where the content can't begin any text."""
+    decoder = _Decoder()
+    try:
+        decoder.decode(content)
+    except UnicodeDecodeError:
+        return None
+    rest = decoder.getstate()[0]
+    return None if rest[:1] == b"\xed" and rest[1:2] >= b"\xa0" else rest  # half a pair: Python's decoder would wait
+
+
+def _missing(begun: bytes) -> int:
+    """Bytes that the character begun so still needs."""
+    return next((count - len(begun) for low, high, count in _LENGTHS if begun and low <= begun[0] <= high), 0)
