@@ -70,11 +70,11 @@ def crew(workers: int | None, molecules: int) -> Iterator[EachOf]:
 
     if workers is None:
         workers = _cores() if molecules >= MANY else 0
-    with Crew(workers) as members, console.Progress("molecules", unit="molecules") as progress:
+    with Crew(workers) as members, console.Progress("reading", unit="molecules") as progress:
 
         def each_of(work: Callable[[Any], Any], items: Sequence[Any]) -> Iterable[Any]:
             for found in members.each_of(work, items):
-                progress.advance(1, rows=1)
+                progress.advance(1)
                 yield found
 
         yield each_of
