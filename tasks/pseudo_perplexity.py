@@ -119,7 +119,7 @@ def antiberty_folder() -> Path:
     for folder in candidates:
         if (folder / "config.json").is_file() and (folder / "pytorch_model.bin").is_file():
             return folder
-    hint = f"pip install antiberty, or name the folder of its model in {VARIABLE}"
+    hint = f"pip install 'mammal[antibodies]', or name the folder of its model in {VARIABLE}"
     raise DataError("the antibody model AntiBERTy is not here", where=named, hint=hint)
 
 
