@@ -112,11 +112,7 @@ def _with_seeds(given: Table, seeds: Sequence[int]) -> Table:
     """
     if len(seeds) != len(given):
         raise DataError(f"{len(seeds)} seeds for {len(given)} rows", where="seed")
-    if given.original is not None:
-        check_names([str(name) for name in given.original.columns], [SEED])
-        return Table(_seeded(given.rows, seeds), given.original.assign(**{SEED: list(seeds)}))
-    return Table(_seeded(given.rows, seeds))
-
-
-def _seeded(rows: Sequence[Mapping[str, Any]], seeds: Sequence[int]) -> list[dict[str, Any]]:
-    return [{**row, SEED: seed} for row, seed in zip(rows, seeds, strict=True)]
+    rows = [{**row, SEED: seed} for row, seed in zip(given.rows, seeds, strict=True)]
+    theirs = {name for row in given.rows for name in row} if given.original is None else given.original.columns
+    check_names([str(name) for name in theirs], [SEED])
+    return Table(rows, None if given.original is None else given.original.assign(**{SEED: list(seeds)}))

@@ -61,12 +61,8 @@ class Generate(Question):
             require_numbers(model, task)
         asked = resolve(task, tokenizer, n, settings or {})
         self.model, self.tokenizer, self.task, self.pace = model, tokenizer, asked.task, pace
-        self.config, self.rules, self._redraws, self._seeds = (
-            asked.config,
-            asked.rules,
-            asked.redraws,
-            asked.seed_column,
-        )
+        self.config, self.rules = asked.config, asked.rules
+        self._redraws, self._seeds = asked.redraws, asked.seed_column
         self.conditions = _checked(self.task, conditions or {})
         self.encoder = self._encoder()
         self.reading = self._reading()
@@ -86,7 +82,8 @@ class Generate(Question):
         from mammal.generation.rows import generate_rows
 
         draws = [self._draw(row, first + place) for place, row in enumerate(rows)]
-        answers: dict[int, list[Record] | Refused] = {i: given for i, given in enumerate(draws) if _refused(given)}
+        answers: dict[int, list[Record] | Refused] = {}
+        answers.update((i, given) for i, given in enumerate(draws) if isinstance(given, Refused))
         asked = [i for i in range(len(rows)) if i not in answers]
         if progress is not None and answers:
             progress(len(answers))
@@ -161,10 +158,6 @@ class Generate(Question):
         )
 
 
-def _refused(given: object) -> bool:
-    return isinstance(given, Refused)
-
-
 def _own_seed(row: Row, column: str) -> Draw | Refused:
     value = row.get(column)
     if is_missing(value):
@@ -182,10 +175,10 @@ def _checked(task: Task | None, conditions: Mapping[str, Any]) -> dict[str, Any]
     found = {}
     for name, value in conditions.items():
         if name not in known:
-            what = (
-                "bare prompts have no conditions" if task is None else f"the task {task.name} has no condition {name!r}"
+            whose = "a bare prompt has" if task is None else f"the task {task.name} has"
+            raise ConfigError(
+                f"{whose} no condition {name!r}", hint=did_you_mean(name, known, noun="condition") if known else None
             )
-            raise ConfigError(what, hint=did_you_mean(name, known, noun="condition") if known else None)
         if not is_missing(value):
             found[name] = as_number(value, name) if task is not None and name in task.numbers else as_text(value)
     return found

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, cast
 
 from mammal.decoding import Generated, GenerationConfig, generate
 from mammal.generation.draws import Draw
@@ -169,7 +169,7 @@ class _Work:
         narrow = replace(self.pace, rows=max(1, self.pace.rows // several))
 
         def answer(batch: Batch) -> Sequence[list[Sample]]:
-            numbers = [int(str(row_id)) for row_id in batch.row_ids]
+            numbers = cast("tuple[int, ...]", batch.row_ids)  # the walk names rows by their positions
             made = generate(
                 self.model,
                 batch.to(self.model.device),

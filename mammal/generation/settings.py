@@ -33,8 +33,8 @@ class Settings(TypedDict, total=False):
         early_stopping: stop a search as soon as there are as many sequences as beams.
         max_new_tokens, min_new_tokens: of a sequence, `<EOS>` included in the first and not in the second.
         stop: tokens after which a sequence ends, as text: `"."`, `"<SENTINEL_ID_1>"`, or a list of them.
-        seed: of the draws, for all rows; a row's position decides with it.
         seed_column: a column that holds each row's own seed: its sequences then depend on that and on nothing else.
+            Without it there is one `seed` for all rows, and a row's position decides with it.
         constraint: `none`, `alphabet` or `grammar` (docs/generation.md).
         fill_length: infilling: `free`, or `marked`: as many tokens as there are marks (`mammal.tasks.infilling`).
         starts_with: text that every sequence begins with.
@@ -56,7 +56,6 @@ class Settings(TypedDict, total=False):
     max_new_tokens: int | None
     min_new_tokens: int | None
     stop: str | Sequence[str] | None
-    seed: int | None
     seed_column: str | None
     constraint: str | None
     fill_length: str | None
@@ -66,7 +65,7 @@ class Settings(TypedDict, total=False):
     max_draws: int | None
 
 
-SETTINGS = tuple(Settings.__annotations__)
+SETTINGS = ("seed", *Settings.__annotations__)
 _NOT_OF_DECODING = ("stop", "seed_column", "constraint", "fill_length", "starts_with", "scaffold", "max_draws")
 _OF_TASK = ("constraint", "fill_length")
 _OF_DRAWS = frozenset({"temperature", "top_k", "top_p", "min_p"})
@@ -123,7 +122,8 @@ def resolve(task: Task | None, tokenizer: Tokenizer, n: int, settings: Mapping[s
 
 def _check_types(given: Mapping[str, Any]) -> None:
     """Refuses values of another type than the settings have; a whole number is a number, too."""
-    kinds = {name: get_args(hint) for name, hint in get_type_hints(Settings).items()} | {"n": (int, None)}
+    whole = dict.fromkeys(("n", "seed"), (int, None))
+    kinds = whole | {name: get_args(hint) for name, hint in get_type_hints(Settings).items()}
     for name, value in given.items():
         wanted, *others = kinds[name]
         fits = type(value) in (int, float) if wanted is float else type(value) is wanted
