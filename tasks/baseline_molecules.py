@@ -28,7 +28,7 @@ def unchanged(task: Task, train: Sequence[Row], test: Sequence[Row]) -> dict[str
     """The largest molecule of each test row's input, under the baseline's name; nothing for tasks that it does not
     fit. Test rows that the task would set aside carry the error."""
     column = _molecule_read(task)
-    if column is None:
+    if column is None or not train:
         return {}
     said = []
     for number, row in enumerate(test):
