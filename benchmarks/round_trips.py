@@ -101,6 +101,18 @@ def proteins(folder: Path) -> Iterator[str]:
                 yield "".join(sequence)
 
 
+def captions(folder: Path) -> Iterator[str]:
+    for path in sorted(folder.glob("*.txt.gz")):
+        with gzip.open(path, "rt", encoding="utf-8") as lines:
+            yield from (line.rstrip("\n").split("\t")[2] for line in islice(lines, 1, None))
+
+
+def headers(folder: Path) -> Iterator[str]:
+    for path in sorted(folder.glob("*.fasta.gz")):
+        with gzip.open(path, "rt", encoding="utf-8") as lines:
+            yield from (line[1:].strip() for line in lines if line.startswith(">"))
+
+
 def clinvar(folder: Path) -> Iterator[str]:
     """Reference and alternate windows as they are, and each row as one window with its variant in place."""
     import pandas as pd
@@ -151,6 +163,8 @@ CORPORA = (
     Corpus("moleculenet_raw", "SMILES", "SMILES", smiles),
     Corpus("smiles_iupac_chemicals", "IUPAC", "IUPAC names", iupac_names),
     Corpus("pretrain_proteins", "AA", "sequences", proteins),
+    Corpus("pretrain_proteins", "TEXT", "headers", headers),
+    Corpus("chebi20", "TEXT", "captions", captions),
     Corpus("dna_snp_clinvar_windows", "DNA", "windows: reference, alternate, in place", clinvar),
     Corpus("dna_snp_illumina_manifest", "DNA", "windows with alleles, flanks", illumina),
     Corpus("dna_snp_mpra_satmut", "DNA", "windows: in place, alternate, reference", mpra),
