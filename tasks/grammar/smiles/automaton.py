@@ -27,7 +27,7 @@ OPEN = "open"
 BONDS = tuple(bond for bond in ORDER if bond)
 
 _MEMORY = 1 << 16
-_MOST_RINGS = 16
+_MOST_RINGS = 6
 
 
 class Steps:
