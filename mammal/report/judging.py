@@ -91,10 +91,15 @@ def judge_sets(
                 made=one.made,
                 training=training,
                 references=compared,
-                histograms=_histograms({one.name: judgement.summary, **beside}),
+                histograms=_histograms({one.name: judgement.summary, **_told_apart(beside, one.name)}),
             )
         )
     return results
+
+
+def _told_apart(beside: Mapping[str, Summary], name: str) -> dict[str, Summary]:
+    """The sets beside samples; one of the same name is called the reference."""
+    return {f"{other}, reference" if other == name else other: summary for other, summary in beside.items()}
 
 
 def _training(

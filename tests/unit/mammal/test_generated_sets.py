@@ -61,6 +61,7 @@ def test_a_file_of_samples_is_judged_without_a_model(files: Path, capsys: pytest
 def test_sets_are_set_side_by_side(tmp_path: Path):
     references = {"test": ("test.smi", TEST * 10)}
     against = Against(lambda: iter([TRAIN]), "train.smi", references, reference_limit=20, seed=3)
+    references["good"] = ("good.smi", TEST)
     both = [Samples("good", "good.csv", TEST), Samples("bad", "bad.csv", ["C1CC", "("], {"seed": 1})]
     pytest.importorskip("fcd")
     results = judge_sets(both, against)
@@ -72,7 +73,8 @@ def test_sets_are_set_side_by_side(tmp_path: Path):
     good, bad = load_sets(tmp_path)
     assert good.references["test"].molecules == 20 and good.references["test"].drawn_from == 30
     assert good.histograms["qed"].shares["good"] == results[0].histograms["qed"].shares["good"]
-    assert "good" not in bad.histograms["qed"].shares and np.isnan(bad.figures["novelty"])
+    assert list(good.histograms["qed"].shares) == ["good", "test", "good, reference", "training"]
+    assert "bad" not in bad.histograms["qed"].shares and np.isnan(bad.figures["novelty"])
     section = set_section([good, bad]).body
     assert "20 molecules drawn from 30" in section and "None is a molecule." in section and "unclosed ring" in section
     assert "seed 1" in section and all(spoken(name) for name in good.figures)
