@@ -22,7 +22,8 @@ from mammal.tokenization import Tokenizer
 from mammal.tokenization.smiles_alphabet import PATTERN
 
 _COMMON = r"""
-C N O S P F Cl Br I c n o s ( ) = # - / \ 1 2 3 4 [nH] [N+] [O-] [C@H] [C@@H] [C@] [n+] [NH+] [S+] [se] . %10 [ ] H + 5 @
+C N O S P F Cl Br I c n o s ( ) = #
+- / \ 1 2 3 4 [nH] [N+] [O-] [C@H] [C@@H] [C@] [n+] [NH+] [S+] [se] . %10 [ ] H + 5 @
 """
 COMMON = _COMMON.split()
 """Tokens of drug-like molecules, and characters to spell bracket atoms with."""
