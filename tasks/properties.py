@@ -1,12 +1,12 @@
 """Properties of a molecule by name: what generation is steered by, and judged by.
 
-    mw       molecular weight, g/mol                                       rdkit MolWt
-    logp     octanol-water partition coefficient, estimated                Wildman & Crippen 1999
-    tpsa     topological polar surface area, Å²                            Ertl et al. 2000
-    qed      quantitative estimate of drug-likeness, 0 to 1                Bickerton et al. 2012
-    hbd hba  donors and acceptors of hydrogen bonds, number                rdkit NumHDonors, NumHAcceptors
-    rotatable_bonds rings aromatic_rings heavy_atoms                       number
-    fsp3     share of carbons that are sp3, 0 to 1                         Lovering et al. 2009
+mw       molecular weight, g/mol                                       rdkit MolWt
+logp     octanol-water partition coefficient, estimated                Wildman & Crippen 1999
+tpsa     topological polar surface area, Å²                            Ertl et al. 2000
+qed      quantitative estimate of drug-likeness, 0 to 1                Bickerton et al. 2012
+hbd hba  donors and acceptors of hydrogen bonds, number                rdkit NumHDonors, NumHAcceptors
+rotatable_bonds rings aromatic_rings heavy_atoms                       number
+fsp3     share of carbons that are sp3, 0 to 1                         Lovering et al. 2009
 """
 
 from __future__ import annotations

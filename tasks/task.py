@@ -183,13 +183,17 @@ class Task(RowPrompts, ABC):
         """Where the grammar of the task stands before the first token of a row's answer."""
         return grammar.start()
 
-    def valid(self, ids: Sequence[int]) -> str | None:
-        """Why generated token ids are no valid answer; None where they are, and for kinds that don't say."""
+    def valid(self, ids: Sequence[int], *, scaffold: str | None = None) -> str | None:
+        """Why generated token ids are no valid answer; None where they are, and for kinds that don't say.
+
+        Args:
+            scaffold: that was to be kept.
+        """
         return None
 
-    def problem(self, ids: Sequence[int], row: Row) -> str | None:
+    def problem(self, ids: Sequence[int], row: Row, *, scaffold: str | None = None) -> str | None:
         """Why generated token ids are no valid answer to a row; None where they are. As `valid`, which needs no row."""
-        return self.valid(ids)
+        return self.valid(ids, scaffold=scaffold)
 
     # Fitting
 

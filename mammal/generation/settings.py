@@ -170,7 +170,7 @@ def declared_rules(
     return Rules(
         grammar=grammar,
         start=partial(task.grammar_start, grammar) if grammar is not None and task.fills else None,
-        valid=task.problem if by_grammar or draws is not None else None,
+        valid=partial(task.problem, scaffold=scaffold) if by_grammar or draws is not None else None,
         without=TaskEncoder(task, absent=True) if task.conditions else None,
         max_draws=draws or (MAX_DRAWS if by_grammar else 1),
     )

@@ -92,9 +92,9 @@ class GenerationTask(FillsIn):
             return super().grammar(prefix=prefix, scaffold=scaffold)
         return self._target.grammar(prefix, scaffold)
 
-    def valid(self, ids: Sequence[int]) -> str | None:
-        """Why RDKit refuses a generated molecule; None where it takes them all."""
-        return None if self.fills or self.template.target is None else self._target.problem(ids)
+    def valid(self, ids: Sequence[int], *, scaffold: str | None = None) -> str | None:
+        """Why RDKit refuses a generated molecule, or that it lost the scaffold; None where all is well."""
+        return None if self.fills or self.template.target is None else self._target.problem(ids, scaffold)
 
     @cached_property
     def _target(self) -> TargetBuilder:
