@@ -10,7 +10,7 @@ from mammal.tokenization.entities import ENTITIES
 from mammal.tokenization.template import Template
 
 MODALITIES = ("molecule", "protein", "DNA", "cell", "pair", "text")
-"""What a task reads (or writes, where it reads no sequence); `pair`: two or more sequences; `text`: nothing but text."""
+"""What a task reads (or writes, where it reads no sequence); `pair`: two or more sequences; `text`: text alone."""
 
 _OF_ALPHABET = {"SMILES": "molecule", "IUPAC": "molecule", "AA": "protein", "DNA": "DNA"}
 _OF_ALPHABET |= {"GENE": "cell", "CELL_ATTRIBUTES": "cell", "TEXT": "text"}

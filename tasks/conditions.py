@@ -1,6 +1,8 @@
 """Conditions: what a prompt asks of an answer, and can do without.
 
-    prompt: {input: "<SENTINEL_ID_1>{logp:scalar} <SENTINEL_ID_2>{qed:scalar} …", target: "<SENTINEL_ID_0> {smiles:smiles}"}
+    prompt:
+      input: "<SENTINEL_ID_1>{logp:scalar} <SENTINEL_ID_2>{qed:scalar} <SENTINEL_ID_0>"
+      target: "<SENTINEL_ID_0> {smiles:smiles}"
     conditions: {columns: [logp, qed], of: smiles, drop: 0.3, drop_all: 0.1}
 
 A condition that is withheld is written as `<MASK>`. Training withholds each with the chance `drop`, and all at once

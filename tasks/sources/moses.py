@@ -1,6 +1,6 @@
 """`source: moses`: the MOSES benchmark, 1.9 million drug-like molecules (Polykovskiy et al. 2020).
 
-    smiles split                    split: train, test; with `name: scaffolds`, test holds the scaffolds that train lacks
+    smiles split      split: train, test; with `name: scaffolds`, test holds the scaffolds that train lacks
 
 The files lie in the folder of local copies (`pretrain_moses/{train,test,test_scaffolds}.csv.gz`), or inside the package
 `molsets`, which need not be importable (`pip install --no-deps molsets`). `data.path` names a table with more columns,

@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from mammal.decoding import Generated, GenerationConfig, generate
-from mammal.generation.draws import Draw
 from mammal.errors import ConfigError
+from mammal.generation.draws import Draw
 from mammal.model.drawing import Sampling, draw
 from mammal.model.model import MammalModel
 from mammal.tasks.batch import Batch

@@ -16,7 +16,8 @@ from mammal.tasks.properties import compute
 @pytest.fixture
 def library(tmp_path: Path) -> Path:
     file = tmp_path / "library.csv"
-    pd.DataFrame({"id": range(6), "SMILES": ["CCO", "C1CC", "c1ccccc1", "", "CC(=O)O", "CCN"]}).to_csv(file, index=False)
+    smiles = ["CCO", "C1CC", "c1ccccc1", "", "CC(=O)O", "CCN"]
+    pd.DataFrame({"id": range(6), "SMILES": smiles}).to_csv(file, index=False)
     return file
 
 
