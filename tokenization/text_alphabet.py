@@ -41,8 +41,8 @@ def learn(corpus: Iterable[str], size: int, known: Sequence[Merge] = ()) -> list
     counts = Counter(spelt(piece) for text in corpus for piece in re.findall(PATTERN, text))
     words = _Words(counts)
     merges = list(known)
-    for merge in merges:
-        words.join(merge)
+    for rule in merges:
+        words.join(rule)
     made = set(tokens(merges))
     while len(made) < size and (merge := words.most_frequent()):
         words.join(merge)

@@ -156,9 +156,9 @@ class Codes(Part):
     def __init__(self, codes: Iterable[Sequence[int]], width: int):
         self._cache = MaskCache(width)
         self._left: dict[tuple[int, ...], int] = {}
-        codes = [*map(tuple, codes)]
-        self.columns = frozenset(column for code in codes for column in code)
-        for code in codes:
+        spelt = [tuple(code) for code in codes]
+        self.columns = frozenset(column for code in spelt for column in code)
+        for code in spelt:
             for said in range(len(code) + 1):
                 head, left = code[:said], len(code) - said
                 self._left[head] = min(self._left.get(head, left), left)

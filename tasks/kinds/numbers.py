@@ -73,9 +73,10 @@ class TargetNumbers:
         has_value_T[places_S] = known_S & (bounds_S == EXACT)
         bounds_T = np.zeros(len(encoding), dtype=np.int8)
         bounds_T[places_S] = bounds_S
-        bounded = {"bounds_R": bounds_T} if bounds_T.any() else {}
         fed: dict[str, Any] = {"values_T": encoding.values_L, "has_value_T": has_value_T}
-        return replace(target, label_values_R=asked_T, **fed, **bounded)
+        if bounds_T.any():
+            fed["bounds_R"] = bounds_T
+        return replace(target, label_values_R=asked_T, **fed)
 
     def in_units(self, slots: Sequence[str], scaled: Sequence[float]) -> dict[str, float]:
         """Generated numbers in the file's unit by column, as many as there are; the first of a column counts."""
