@@ -51,9 +51,10 @@ class Reading:
             group[0]: [*group[1:], *(task.fallbacks[column] for column in group if column in task.fallbacks)]
             for group in task.needed
         }
-        read = {*names, *task.columns}
+        beside = [*task.columns, *task.beside]
+        read = {*names, *beside}
         aliases = {name: alias for name, alias in task.config.data.columns.items() if name in read}
-        return cls(list(dict.fromkeys(names)), aliases, others, task.columns)
+        return cls(list(dict.fromkeys(names)), aliases, others, beside)
 
     def check(self, columns: Sequence[str]) -> None:
         """Refuses a table that lacks a column, and those that may stand in its place.

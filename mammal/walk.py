@@ -84,7 +84,7 @@ class TaskEncoder(Encoder):
 
     def key(self, row: Row) -> Hashable:
         aliases = self.task.aliases
-        columns = [*self.task.columns, *(self.task.target_columns if self.target else ())]
+        columns = [*self.task.columns, *self.task.beside, *(self.task.target_columns if self.target else ())]
         return tuple(_plain(row.get(column, row.get(aliases.get(column), ...))) for column in columns)
 
     def encode(self, rows: Sequence[Row], row_ids: Sequence[int]) -> Encoded:

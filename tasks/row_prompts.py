@@ -35,6 +35,8 @@ class RowPrompts:
     Attributes:
         config, tokenizer, template: what it was built from.
         columns: every column that its prompts may read.
+        beside: columns that prompts go by in rows that have them: places of hidden stretches, the molecule that
+            conditions are computed from.
         needed: for each thing that a prompt reads, the columns of which a row must have one.
         identities: for each the column that says which thing it is (of a molecule, whatever is shown, its SMILES).
         aliases: what a row may call a column instead; fallbacks: those of them that no declaration names.
@@ -55,8 +57,8 @@ class RowPrompts:
         labels = config.labels if config.kind == "classification" else None
         self.template.lint(tokenizer=tokenizer, labels=labels, mode=config.mode)
         columns = prompt_columns(config)
-        computed_from = [config.conditions.of] if config.conditions.of else []
-        self.columns = list(dict.fromkeys([*columns.inputs, *computed_from]))
+        self.columns = columns.inputs
+        self.beside = [config.conditions.of] if config.conditions.of else []
         self.target_columns = columns.targets
         self.needed, self.identities, self.aliases = columns.needed, columns.identities, columns.aliases
         self.views, self.fallbacks = columns.views, columns.fallbacks

@@ -170,12 +170,14 @@ def _fit_roughly(task: Task, rows: Sequence[Mapping[str, Any]]) -> None:
     if rows:
         task.fit(rows)
     else:
-        task.load_state({"scales": {column: {"mean": 0.0, "std": 1.0} for column in task.number_targets}})
+        unit = {"mean": 0.0, "std": 1.0}
+        numbers = {"scales": task.number_targets, "conditions": task.steering.numbers}
+        task.load_state({name: dict.fromkeys(columns, unit) for name, columns in numbers.items()})
 
 
 def _columns(task: Task) -> set[str]:
     aliases = task.aliases
-    named = {*task.columns, *task.target_columns}
+    named = {*task.columns, *task.beside, *task.target_columns}
     return named | {aliases[column] for column in named if column in aliases}
 
 

@@ -34,7 +34,7 @@ class FillsIn(Task):
         super().__init__(config, tokenizer)
         self.filling = Filling(config, self.template, tokenizer)
         self.fill_places = self.filling.places
-        self.columns = list(dict.fromkeys([*self.columns, *self.fill_places.values()]))
+        self.beside = [*self.beside, *self.fill_places.values()]
 
     @property
     def fills(self) -> tuple[str, ...]:

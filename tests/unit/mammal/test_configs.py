@@ -138,7 +138,7 @@ def test_models_have_the_size_that_they_are_for(option):
     with torch.device("meta"):
         model = MammalModel(model_config(section, Tokenizer.load(None)), init=False)
     millions = sum(weight.numel() for weight in model.parameters()) / 1e6
-    low, high = {"debug": (0, 1), "mini": (1, 2), "tiny": (5, 15), "small": (40, 70), "base": (200, 220)}[option]
+    low, high = {"debug": (0, 1), "mini": (1, 3), "tiny": (5, 15), "small": (40, 70), "base": (200, 220)}[option]
     assert low < millions < high
 
 

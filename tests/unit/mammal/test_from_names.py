@@ -130,7 +130,7 @@ def test_without_opsin_the_bundles_own_task_reads_names(
 
 
 def test_a_model_with_random_weights_reads_names_end_to_end(model: mammal.Mammal):
-    changes = {"generation": {"num_beams": 2, "max_new_tokens": 4}, "metrics": ["validity"]}
+    changes = {"generation": {"num_beams": 2, "max_new_tokens": 12}, "metrics": ["validity"]}
     model.tasks["iupac_to_smiles"] = build_task(load_task("iupac_to_smiles", changes), model.tokenizer)
     found = model.predict(["ethanol"], "bbbp", names="iupac", names_by="model")
     assert found["smiles_read"].notna().tolist() == found["error"].isna().tolist()

@@ -125,7 +125,7 @@ def test_seeds_must_fit_the_rows(model: mammal.Mammal) -> None:
 def test_shards_give_what_one_call_gives(
     model: mammal.Mammal, tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(GenerationTask, "valid", lambda self, ids: even(ids, None))
+    monkeypatch.setattr(GenerationTask, "valid", lambda self, ids, scaffold: even(ids, None))
     one = model.generate(n=12, max_draws=9, seed=4, **ALPHABET)
     assert one.draws.max() > 1
     options = {"n": 12, "max_draws": 9, "seed": 4, "max_new_tokens": 8, "constraint": "alphabet"}
@@ -145,7 +145,7 @@ def test_shards_give_what_one_call_gives(
 def test_a_sequence_that_never_becomes_valid_is_an_error_of_its_own(
     model: mammal.Mammal, tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(GenerationTask, "valid", lambda self, ids: even(ids, None))
+    monkeypatch.setattr(GenerationTask, "valid", lambda self, ids, scaffold: even(ids, None))
     frame = model.generate([{"id": 1}, {"id": 2}], n=4, max_draws=2, **ALPHABET)
     failed = frame.error.notna()
     assert 0 < failed.sum() < 8 and frame["sample"].tolist() == [*range(8)]

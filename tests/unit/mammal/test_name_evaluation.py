@@ -28,7 +28,7 @@ def names_bundle(tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     (tmp_path / "pairs.csv").write_text("\n".join(lines) + "\n")
     model = mammal.load(tiny_bundle, device="cpu")
     model.tasks = {}
-    changes = {"data": {"source": "file", "path": "pairs.csv", "name": None}, "generation": {"max_new_tokens": 6}}
+    changes = {"data": {"source": "file", "path": "pairs.csv", "name": None}, "generation": {"max_new_tokens": 12}}
     for name in ("iupac_to_smiles", "smiles_to_iupac"):
         from mammal.tasks import build_task, load_task
 

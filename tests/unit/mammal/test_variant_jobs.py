@@ -143,7 +143,7 @@ def test_a_table_has_a_row_for_each_allele(score: Job, tmp_path: Path) -> None:
     assert frame.unscored.notna().tolist() == [False, False, True] + [False] * 4
     ratio = frame.log_likelihood_alt - frame.log_likelihood_ref
     assert np.allclose(ratio.dropna(), frame.log_likelihood_ratio.dropna())
-    assert frame.log_likelihood_ratio[0] == frame.log_likelihood_ratio[6]
+    assert frame.log_likelihood_ratio[0] == pytest.approx(frame.log_likelihood_ratio[6], rel=1e-4)
 
 
 def test_vcf_and_table_say_the_same(score: Job, tmp_path: Path) -> None:

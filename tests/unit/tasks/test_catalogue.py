@@ -29,10 +29,11 @@ ROWS = 40
 
 
 def ready(config: TaskConfig, tokenizer: Tokenizer) -> Task:
-    """The task, with a label scale where training would fit one."""
+    """The task, with scales of its numbers where training would fit them."""
     task = build_task(config, tokenizer)
-    if task.kind == "regression" and not task.state().get("scales"):
-        task.load_state({"scales": {column: {"mean": 0.0, "std": 1.0} for column in task.target_columns}})
+    unit = {"mean": 0.0, "std": 1.0}
+    scales = {} if task.state().get("scales") else {"scales": dict.fromkeys(task.number_targets, unit)}
+    task.load_state(scales | {"conditions": dict.fromkeys(task.steering.numbers, unit)})
     return task
 
 
@@ -104,7 +105,8 @@ def readable(task: Task, rows: list[dict]) -> list[Example]:
     for number, row in enumerate(rows):
         with suppress(DataError):
             examples.append(task.encode(row, number, target=True))
-    assert len(examples) >= 0.9 * len(rows) > 0
+    refuses = task.config.too_long == "refuse"
+    assert len(examples) >= (0.5 if refuses else 0.9) * len(rows) > 0
     return examples
 
 

@@ -94,7 +94,7 @@ def test_guidance_reads_rows_without_their_conditions(asked: Task):
 
 
 def test_conditions_are_not_needed_and_name_no_row(asked: Task):
-    assert asked.needed == [] and asked.columns == ["p", "logp", "smiles"]
+    assert asked.needed == [] and asked.columns == ["p", "logp"] and asked.beside == ["smiles"]
     assert asked.conditions == ("logp", "p")
 
 
