@@ -167,7 +167,8 @@ class Reranked(Question):
         (self.target,) = inner.task.target_columns
         needed = [name for name in (*judge.task.identities, judge.asked) if name != self.target]
         names = list(dict.fromkeys([*inner.reading.names, *needed]))
-        self.reading = replace(inner.reading, names=names, beside=[*inner.reading.beside, *judge.task.columns, *judge.task.beside])
+        beside = [*inner.reading.beside, *judge.task.columns, *judge.task.beside]
+        self.reading = replace(inner.reading, names=names, beside=beside)
         self.columns = [*inner.columns, Column(f"{prefix}judged", "number"), Column(f"{prefix}round_trip", "integer")]
         place = [column.name for column in inner.columns]
         self._sample, self._text, self._score = (place.index(f"{prefix}{name}") for name in ("sample", "text", "score"))
