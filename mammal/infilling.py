@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Unpack
 
 from mammal.errors import DataError, TaskError
@@ -29,7 +29,7 @@ class Infilling:
             view: str | Mapping[str, str] | None = None,
         ) -> Task: ...
 
-        def generate(self, data: Any, task: TaskLike | None, **settings: Any) -> pd.DataFrame: ...
+        generate: Callable[..., pd.DataFrame]
 
     def infill(
         self,

@@ -255,7 +255,7 @@ def rerank_predictions(
     for row, (of_row, judged) in enumerate(zip(every, verdicts, strict=True)):
         if of_row:
             totals = [judge.total(said.score, verdict) for said, verdict in zip(of_row, judged, strict=True)]
-            first, *others = sorted(range(len(of_row)), key=lambda n, totals=totals: -totals[n])
+            first, *others = sorted(range(len(of_row)), key=[-total for total in totals].__getitem__)
             runners_up = tuple(replace(of_row[n], runners_up=()) for n in others)
             found[row] = replace(of_row[first], runners_up=runners_up)
             before.append(judged[0].returned)

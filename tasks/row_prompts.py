@@ -110,7 +110,7 @@ class RowPrompts:
     def inputs(self, row: Row) -> dict[str, str]:
         """The row's input cells by their columns (`identities`), for whoever does not read prompts: standardised, a
         molecule of several views as its SMILES."""
-        found = {}
+        found: dict[str, str] = {}
         for column in self._slots:
             slot = self.views.get(column)
             if column in self.conditions:

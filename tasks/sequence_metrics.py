@@ -7,15 +7,11 @@ from __future__ import annotations
 
 import logging
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mammal.tasks.answers import Answers
 from mammal.tasks.errors import DataError
-
-if TYPE_CHECKING:
-    from mammal.tasks.pseudo_perplexity import MaskedModel
 
 logger = logging.getLogger(__name__)
 
@@ -52,20 +48,20 @@ def _naturalness(a: Answers, name: str) -> np.ndarray:
     from mammal.tasks.pseudo_perplexity import masked_model
 
     try:
-        model = masked_model(name)
+        masked_model(name)
     except DataError as error:
         logger.warning("no pseudo-perplexity: %s", error)
         return np.full(len(a), np.nan)
-    return np.array([_perplexity(text, model) for text in a.answer_N], np.float64)
+    return np.array([_perplexity(text, name) for text in a.answer_N], np.float64)
 
 
 @lru_cache(maxsize=1 << 14)
-def _perplexity(text: str, model: MaskedModel) -> float:
+def _perplexity(text: str, name: str) -> float:
     """Kept, as the figure and its interval ask for the same rows; NaN for what the model can't read."""
-    from mammal.tasks.pseudo_perplexity import pseudo_perplexity
+    from mammal.tasks.pseudo_perplexity import masked_model, pseudo_perplexity
 
     try:
-        return pseudo_perplexity(text, model)
+        return pseudo_perplexity(text, masked_model(name))
     except DataError:
         return float("nan")
 

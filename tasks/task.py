@@ -43,8 +43,6 @@ class Task(RowPrompts, ABC):
 
     target_is_text = False
     """Whether answers are text, to be generated, rather than read off the heads in one pass."""
-    fills: tuple[str, ...] = ()
-    """Input columns whose hidden stretches answers fill in (`mammal.tasks.infilling`)."""
     fill_places: Mapping[str, str] = MappingProxyType({})
     """Each of them -> the column that names what its texts hide."""
     ranks = 1
@@ -76,6 +74,15 @@ class Task(RowPrompts, ABC):
     ) -> Prompt:
         """As `render`, without a target text that `encode_prepared` does not read."""
         return self.render(row, target=target and self.target_is_text, drawn_for=drawn_for, withheld=withheld)
+
+    @property
+    def fills(self) -> tuple[str, ...]:
+        """Input columns whose hidden stretches answers fill in (`mammal.tasks.infilling`)."""
+        return ()
+
+    def fill_in(self, said: Prediction, ids: Sequence[int], row: Row) -> Prediction:
+        """An answer with what it completes of the row's texts; kinds that don't fill in leave it as it is."""
+        return said
 
     def fill_lengths(self, row: Row) -> list[int]:
         """Tokens that each stretch hides in a row, as marks say; none for tasks that don't fill in."""

@@ -165,8 +165,9 @@ def _question(verb: str, model: Mammal, task: Task | None, settings: Mapping[str
         return Score(model.model, model.tokenizer, task, model.pace, prefix=prefix)
     if verb == "generate":
         chosen = {name: value for name, value in settings.items() if name in SETTINGS}
-        how = {"n": _count(settings.get("n", 1)), "conditions": settings.get("conditions"), "prefix": prefix}
-        asked = Generate(model.model, model.tokenizer, task, model.pace, settings=chosen, **how)
+        count, conditions = _count(settings.get("n", 1)), settings.get("conditions")
+        own = (model.model, model.tokenizer, task, model.pace)
+        asked = Generate(*own, n=count, settings=chosen, conditions=conditions, prefix=prefix)
         judge = judge_of(model, *(settings.get(f"rerank{end}") for end in ("", "_bundle", "_weight")))
         return asked if judge is None else Reranked(asked, judge, prefix)
     assert task is not None, "only generate and score read prompts"

@@ -63,7 +63,7 @@ def beam_search(steps: Steps, rules: BeamRules) -> Sequences:
         settled_G = torch.stack([group.settled_G for group in groups]).all(dim=0)
         if bool(settled_G.all()) or step + 1 == limits.max_new_tokens:
             break
-        open_G = slice(None)
+        open_G: Tensor | slice = slice(None)
         if bool(settled_G.any()):
             result.put(rows_G[settled_G], _ranked(groups, rules).rows(settled_G))
             open_G = (~settled_G).nonzero().squeeze(1)
