@@ -126,12 +126,17 @@ def _files(given: Any, where: str) -> list[Path]:
 
 
 def _named(files: Sequence[Path]) -> dict[str, Path]:
-    """Each file under the name of its molecules; files of equal names also under their folder's."""
+    """Each file under the name of its molecules; files of equal names also under their folder's, or numbered."""
     from mammal.tasks.molecule_sets.files import set_name
 
     short = [set_name(file) for file in files]
-    names = [n if short.count(n) == 1 else f"{f.parent.name}_{n}" for n, f in zip(short, files, strict=True)]
-    return dict(zip(names, files, strict=True))
+    named: dict[str, Path] = {}
+    for name, file in zip(short, files, strict=True):
+        alone = short.count(name) == 1
+        free = name if alone else "_".join(filter(None, (file.parent.name, name)))
+        taken = sum(other == free or other.startswith(f"{free}_") for other in named) if free in named else 0
+        named[f"{free}_{taken + 1}" if taken else free] = file
+    return named
 
 
 def device_of(config: DictConfig) -> str:

@@ -63,9 +63,13 @@ def molecules_of(path: str | Path, column: str | None = None, limit: int | None 
     return found
 
 
+COMPRESSED = (".gz", ".bz2", ".xz", ".zst", ".zip")
+
+
 def set_name(path: str | Path) -> str:
-    """What a file's molecules are called: its name without what follows the first dot."""
-    return Path(path).name.partition(".")[0] or Path(path).name
+    """What a file's molecules are called: its name without the endings of its format and compression."""
+    name = Path(path)
+    return (name.with_suffix("") if name.suffix in COMPRESSED else name).stem
 
 
 class Drawn:

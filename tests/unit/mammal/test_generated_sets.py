@@ -170,3 +170,10 @@ def test_a_task_that_generates_molecules_is_judged_as_a_set_too(
     assert result.references["test"].molecules == 12 and result.training is not None
     assert result.training.molecules > 10_000
     assert "Generated molecules" in report(output)
+
+
+def test_no_file_takes_the_place_of_another(tmp_path: Path):
+    from mammal.commands.evaluate_samples import _named
+
+    files = [Path("g1.csv"), Path("g1.5.csv"), Path("a/g2.csv.gz"), Path("b/g2.tsv"), Path("g3.csv"), Path("g3.smi")]
+    assert list(_named(files)) == ["g1", "g1.5", "a_g2", "b_g2", "g3", "g3_2"]
