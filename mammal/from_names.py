@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any
 from mammal.answers import Column
 from mammal.choose import variant
 from mammal.errors import ConfigError, DataError, TaskError, did_you_mean
-from mammal.questions import Predict, Question, Record
+from mammal.questions import Predict, Question, Record, Wrapped
 from mammal.tasks.cells import as_text, is_missing
-from mammal.walk import Encoder, Pace, Progress, Refused, Row
+from mammal.walk import Pace, Progress, Refused, Row
 
 if TYPE_CHECKING:
     from mammal.frames import Reading
@@ -99,7 +99,7 @@ class ModelReader(NameReader):
         return found
 
 
-class FromNames(Question):
+class FromNames(Wrapped):
     """A question whose molecules come from a column of names where they have no SMILES.
 
     Args:
@@ -120,14 +120,6 @@ class FromNames(Question):
         self.columns = [Column(f"{prefix}{SMILES_READ}", "text"), *inner.columns]
         self.told = {"names": names, "names_by": reader.identity}
         self.helpers = reader.questions
-
-    @property
-    def encoder(self) -> Encoder:
-        return self.inner.encoder
-
-    @encoder.setter
-    def encoder(self, encoder: Encoder) -> None:
-        self.inner.encoder = encoder
 
     def ask(
         self, rows: Sequence[Row], *, first: int = 0, progress: Progress | None = None

@@ -60,6 +60,24 @@ class Question(ABC):
         """
 
 
+class Wrapped(Question):
+    """A question that does more with what another one answers; rows are encoded for that one.
+
+    Attributes:
+        inner: the other one.
+    """
+
+    inner: Question
+
+    @property
+    def encoder(self) -> Encoder:
+        return self.inner.encoder
+
+    @encoder.setter
+    def encoder(self, encoder: Encoder) -> None:
+        self.inner.encoder = encoder
+
+
 class Predict(Question):
     """Labels, numbers or text, as the task says.
 

@@ -29,9 +29,9 @@ from mammal.answers import Column
 from mammal.errors import ConfigError, TaskError
 from mammal.frames import Failed
 from mammal.generation.question import Generate
-from mammal.questions import Question, Record, Score
+from mammal.questions import Question, Record, Score, Wrapped
 from mammal.tasks.text_metrics import same_molecule
-from mammal.walk import Encoder, Pace, Progress, Refused, Row
+from mammal.walk import Pace, Progress, Refused, Row
 
 if TYPE_CHECKING:
     import os
@@ -148,7 +148,7 @@ class RoundTrips:
     after: float
 
 
-class Reranked(Question):
+class Reranked(Wrapped):
     """A question of generation whose answers a judge puts in order: columns `judged` (its log-likelihood) and
     `round_trip` (1 where it gives back what was asked; None where it was not made to answer) besides those of `inner`.
 
@@ -174,14 +174,6 @@ class Reranked(Question):
         self._sample, self._text, self._score = (place.index(f"{prefix}{name}") for name in ("sample", "text", "score"))
         self.told = {**inner.told, "judge": judge.task.name, "rerank_weight": judge.weight}
         self.helpers = (judge.question,)
-
-    @property
-    def encoder(self) -> Encoder:
-        return self.inner.encoder
-
-    @encoder.setter
-    def encoder(self, encoder: Encoder) -> None:
-        self.inner.encoder = encoder
 
     def ask(
         self, rows: Sequence[Row], *, first: int = 0, progress: Progress | None = None

@@ -7,11 +7,10 @@ Shapes: N rows that have both truth and answer.
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import numpy as np
 
 from mammal.tasks.answers import Answers
+from mammal.tasks.properties import property_or_nan
 
 SHUFFLE_SEED = 0
 
@@ -60,13 +59,4 @@ def _deviations(a: Answers) -> dict[str, float]:
 
 
 def _obtained(a: Answers, name: str) -> np.ndarray:
-    return np.array([_property(text, name) for text in a.answer_N], dtype=np.float64)
-
-
-@lru_cache(maxsize=1 << 16)
-def _property(smiles: str, name: str) -> float:
-    """NaN for text that is no molecule; kept, as a figure and its interval ask for the same rows."""
-    from mammal.tasks.chemistry import canonical_or_none
-    from mammal.tasks.properties import compute
-
-    return float("nan") if canonical_or_none(smiles) is None else compute(smiles, name)
+    return np.array([property_or_nan(text, name) for text in a.answer_N], dtype=np.float64)

@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mammal.tasks.cells import Row, as_number
-from mammal.tasks.errors import TaskError
-from mammal.tasks.properties import PROPERTIES, compute
+from mammal.tasks.errors import DataError, TaskError
+from mammal.tasks.properties import PROPERTIES, compute_all
 from mammal.tasks.scaling import Scales
 from mammal.tasks.schema import ScaleConfig
 from mammal.tokenization.errors import did_you_mean
@@ -75,7 +75,11 @@ class Conditions:
         Raises:
             DataError: a cell that is no number.
         """
-        found = {column: self._read(row, column) or self._computed(row, column) for column in self.columns}
+        found = {column: self._read(row, column) for column in self.columns}
+        asked = [column for column in self.columns if found[column] is None and column in PROPERTIES]
+        smiles = self._read(row, self.of) if asked and self.of is not None else None
+        if smiles is not None:
+            found |= dict(zip(asked, map(repr, compute_all(smiles, asked)), strict=True))
         return {column: text for column, text in found.items() if text is not None}
 
     def asked(self, row: Row) -> dict[str, float]:
@@ -117,18 +121,10 @@ class Conditions:
         self.scales.load_state(state)
 
     def _known(self, row: Row) -> dict[str, float]:
-        from mammal.tasks.errors import DataError
-
         try:
             return self.asked(row)
         except DataError:  # set aside when it is encoded, with this reason
             return {}
-
-    def _computed(self, row: Row, column: str) -> str | None:
-        if self.of is None or column not in PROPERTIES:
-            return None
-        smiles = self._read(row, self.of)
-        return None if smiles is None else repr(compute(smiles, column))
 
 
 def _check(config: TaskConfig, template: Template, kinds: Mapping[str, str]) -> None:

@@ -11,8 +11,8 @@ fsp3     share of carbons that are sp3, 0 to 1                         Lovering 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import cache
+from collections.abc import Callable, Iterable
+from functools import cache, lru_cache
 from typing import Any
 
 from mammal.tasks.chemistry import parse
@@ -52,13 +52,27 @@ def property_of(name: str) -> Callable[[Any], float]:
 
 
 def compute(smiles: str, name: str) -> float:
-    """A property of the molecule that a SMILES spells.
+    """A property of the molecule that a SMILES spells; errors as of `compute_all`."""
+    return compute_all(smiles, [name])[0]
+
+
+def compute_all(smiles: str, names: Iterable[str]) -> tuple[float, ...]:
+    """Several, in the order of their names; the SMILES is read once.
 
     Raises:
         TaskError: there is no such property.  DataError: RDKit can't read the SMILES.
     """
-    function = property_of(name)
+    functions = {name: property_of(name) for name in names}
     molecule = parse(smiles)
     if molecule is None or not molecule.GetNumAtoms():
-        raise DataError(f"{smiles!r} is no molecule, so it has no {name}")
-    return float(function(molecule))
+        raise DataError(f"{smiles!r} is no molecule, so it has no {' or '.join(functions)}")
+    return tuple(float(function(molecule)) for function in functions.values())
+
+
+@lru_cache(maxsize=1 << 16)
+def property_or_nan(smiles: str, name: str) -> float:
+    """A property, NaN for text that is no molecule; kept, as a figure and its interval ask for the same rows."""
+    try:
+        return compute(smiles, name)
+    except DataError:
+        return float("nan")

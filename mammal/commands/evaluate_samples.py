@@ -9,10 +9,10 @@ wrote tells how it was made, what was asked for, and which sequences never becam
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -67,9 +67,10 @@ def print_sets(results: Sequence[SetResult]) -> None:
 def crew(workers: int | None, molecules: int) -> Iterator[EachOf]:
     """What does the work on so many molecules: this process, or several; with a progress line."""
     from mammal.jobs.crew import Crew
+    from mammal.jobs.structures import worker_count
 
     if workers is None:
-        workers = _cores() if molecules >= MANY else 0
+        workers = worker_count(None) if molecules >= MANY else 0
     with Crew(workers) as members, console.Progress("reading", unit="molecules") as progress:
 
         def each_of(work: Callable[[Any], Any], items: Sequence[Any]) -> Iterable[Any]:
@@ -132,10 +133,9 @@ def _named(files: Sequence[Path]) -> dict[str, Path]:
     short = [set_name(file) for file in files]
     named: dict[str, Path] = {}
     for name, file in zip(short, files, strict=True):
-        alone = short.count(name) == 1
-        free = name if alone else "_".join(filter(None, (file.parent.name, name)))
-        taken = sum(other == free or other.startswith(f"{free}_") for other in named) if free in named else 0
-        named[f"{free}_{taken + 1}" if taken else free] = file
+        full = name if short.count(name) == 1 else "_".join(filter(None, (file.parent.name, name)))
+        numbered = (f"{full}_{number}" for number in count(2))
+        named[next(free for free in chain([full], numbered) if free not in named)] = file
     return named
 
 
@@ -144,7 +144,3 @@ def device_of(config: DictConfig) -> str:
     from mammal.model.runtime import pick_device
 
     return str(pick_device(config.device))
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

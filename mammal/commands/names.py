@@ -19,8 +19,7 @@ from typing import TYPE_CHECKING
 
 from mammal import console
 from mammal.commands.compose import run_verb
-from mammal.commands.rows import follow_job
-from mammal.errors import ConfigError
+from mammal.commands.rows import check_whole, follow_job
 from mammal.plain import plain
 
 if TYPE_CHECKING:
@@ -38,9 +37,7 @@ def _work(config: DictConfig) -> int:
     from mammal.tasks.names import opsin
 
     options = plain(config)
-    for name in ("workers", "shard_rows"):
-        if options[name] is not None and type(options[name]) is not int:
-            raise ConfigError(f"{name} must be a whole number, not {options[name]!r}", where="mammal names")
+    check_whole("names", options, ("workers", "shard_rows"))
     lacking = opsin.missing()
     if lacking is not None and options["names"] is None:
         console.note(f"names are made but not read back: {lacking.what}")

@@ -15,8 +15,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from mammal.commands.compose import run_verb
-from mammal.commands.rows import follow_job
-from mammal.errors import ConfigError
+from mammal.commands.rows import check_whole, follow_job
 from mammal.plain import plain
 
 if TYPE_CHECKING:
@@ -33,9 +32,7 @@ def _work(config: DictConfig) -> int:
     from mammal.jobs.properties import properties_job
 
     options = plain(config)
-    for name in ("workers", "shard_rows"):
-        if options[name] is not None and type(options[name]) is not int:
-            raise ConfigError(f"{name} must be a whole number, not {options[name]!r}", where="mammal properties")
+    check_whole("properties", options, ("workers", "shard_rows"))
     if isinstance(options["properties"], str):
         options["properties"] = [options["properties"]]
 

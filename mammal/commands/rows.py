@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -60,9 +60,9 @@ SHARED = (
 WHOLE = ("batch_tokens", "shard_rows", "workers")
 
 
-def check_whole(verb: str, options: dict[str, Any]) -> None:
+def check_whole(verb: str, options: Mapping[str, Any], names: Sequence[str] = WHOLE) -> None:
     """Refuses a count that is no whole number (ConfigError)."""
-    for name in WHOLE:
+    for name in names:
         if options[name] is not None and type(options[name]) is not int:
             raise ConfigError(f"{name} must be a whole number, not {options[name]!r}", where=f"mammal {verb}")
 

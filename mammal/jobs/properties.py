@@ -19,7 +19,7 @@ from mammal.jobs.store import Store
 from mammal.jobs.structures import open_structures, structure_column, structure_text, worker_count
 from mammal.jobs.tables import check_output
 from mammal.questions import Record
-from mammal.tasks.properties import compute, property_of
+from mammal.tasks.properties import compute_all, property_of
 from mammal.walk import Refused
 
 SHARD_ROWS = 20_000
@@ -98,6 +98,6 @@ def properties_job(
 def _properties(names: tuple[str, ...], smiles: str) -> tuple[float, ...] | str:
     """The numbers, or why there are none."""
     try:
-        return tuple(compute(smiles, name) for name in names)
+        return compute_all(smiles, names)
     except MammalError as error:
         return str(error)

@@ -14,7 +14,7 @@ import numpy as np
 from mammal.tasks.chemistry import canonical_or_none
 from mammal.tasks.errors import TaskError
 from mammal.tasks.grammar.dna import DnaPart
-from mammal.tasks.grammar.parts import Begun, Codes, Literal, Number, Part, Run
+from mammal.tasks.grammar.parts import AMPLE, Begun, Codes, Literal, Number, Part, Run
 from mammal.tasks.grammar.scaffold import keeps_scaffold, read_scaffold
 from mammal.tasks.grammar.smiles.atoms import Site
 from mammal.tasks.grammar.smiles.part import SmilesPart, Written
@@ -35,7 +35,6 @@ _BASES = "DNA"
 _TEXT = "TEXT"
 _EOS = "<EOS>"
 _CHARACTERS = "0123456789.+-"
-_AMPLE = 1 << 20
 
 
 class TargetBuilder:
@@ -181,7 +180,7 @@ class TargetBuilder:
         ids = self._encoded(prefix, alphabet)
         columns, state = self._columns(ids), part.start()
         for number, column in enumerate(columns):
-            if not part.mask(state, _AMPLE)[column]:
+            if not part.mask(state, AMPLE)[column]:
                 token, before = self.tokenizer.token(int(ids[number])), self.tokenizer.decode(ids[:number])
                 what = f"no answer of this task begins with {prefix!r}"
                 raise TaskError(what, hint=f"{token!r} can't stand behind {before!r}" if before else None)

@@ -13,6 +13,9 @@ import numpy as np
 
 _MOST_MASKS = 1 << 16
 
+AMPLE = 1 << 20
+"""Tokens left where their number is no matter."""
+
 
 class Part(ABC):
     """The language of one stretch of a target. States are immutable and hashable.

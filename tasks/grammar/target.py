@@ -13,9 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mammal.tasks.errors import TaskError
-from mammal.tasks.grammar.parts import MaskCache, Part
-
-_AMPLE = 1 << 20
+from mammal.tasks.grammar.parts import AMPLE, MaskCache, Part
 
 
 class Place(NamedTuple):
@@ -45,7 +43,7 @@ class TargetGrammar:
         self._nothing = MaskCache(len(ids_V)).of([])
         self._unions: dict[tuple[int, int], tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
         for part, following in pairwise(self.parts):
-            if part.is_open and part.columns & set(np.flatnonzero(following.mask(following.start(), _AMPLE))):
+            if part.is_open and part.columns & set(np.flatnonzero(following.mask(following.start(), AMPLE))):
                 hint = "put a tag between them, such as <SENTINEL_ID_1>, or set generation.constraint: alphabet"
                 raise TaskError("two slots of the target follow each other without a tag that parts them", hint=hint)
 
@@ -66,7 +64,7 @@ class TargetGrammar:
     def advance(self, state: Place, column: int) -> Place:
         """The state after a token that `mask` allowed."""
         part = self.parts[state.part]
-        while part.ends(state.state) and not part.mask(state.state, _AMPLE)[column]:
+        while part.ends(state.state) and not part.mask(state.state, AMPLE)[column]:
             state = self._behind(state)
             part = self.parts[state.part]
         after = Place(state.part, part.advance(state.state, column))

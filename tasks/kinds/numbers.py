@@ -21,7 +21,7 @@ from mammal.tasks.errors import DataError
 from mammal.tasks.example import Target
 from mammal.tasks.measurements import Measurements
 from mammal.tasks.prediction import Prediction
-from mammal.tasks.properties import compute
+from mammal.tasks.properties import property_or_nan
 from mammal.tasks.scaling import Scales
 from mammal.tasks.schema import TaskConfig
 from mammal.tokenization.encoding import Encoding
@@ -91,7 +91,7 @@ class TargetNumbers:
         found = self.measured.answers(predictions, rows)
         for column, molecule in self.measured.computed.items():
             texts = [predictions[n].for_target(molecule).text for n in found[column].numbers_N.tolist()]
-            written_N = np.array([_property(text, column) for text in texts], dtype=np.float64)
+            written_N = np.array([property_or_nan(text or "", column) for text in texts], dtype=np.float64)
             found[column] = replace(found[column], written_N=written_N)
         return found
 
@@ -106,11 +106,3 @@ class TargetNumbers:
         if self._alone and np.isnan(numbers_K).all():
             raise DataError("empty cell", where=f"column {', '.join(self.columns)}")
         return self.scales.apply(numbers_K)
-
-
-def _property(smiles: str | None, name: str) -> float:
-    """A property of the molecule that was written; NaN where that is none."""
-    try:
-        return compute(smiles or "", name)
-    except DataError:
-        return float("nan")
