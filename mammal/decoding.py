@@ -49,12 +49,16 @@ class Generated:
             guided distribution.
         values_list: float32 values of the ids, NaN where an id carries none; None for models without a decoder scalar
             head.
+        log_shares: of draws: how much less likely (natural logarithm) the model, drawn from without a grammar, had been
+            to give the same sequence; 0 where there was none. Keeping a sequence with this chance leaves sequences
+            distributed as the model has them. None for what is not drawn.
     """
 
     ids_list: list[list[np.ndarray]]
     scores: list[list[float]]
     log_likelihoods: list[list[float]]
     values_list: list[list[np.ndarray]] | None = None
+    log_shares: list[list[float]] | None = None
 
 
 @torch.inference_mode()
@@ -195,11 +199,13 @@ def _collect(found: Sequences, returns: int, model: MammalModel, limits: Limits)
     values = None
     if limits.scalar_id is not None and model.decoder_scalars_head is not None:
         values = _cut(found.values_BCT.cpu().numpy(), lengths_BC, kept)
-    scores, likelihoods = (
-        [row[places].tolist() for row, places in zip(numbers_BC.cpu().numpy(), kept, strict=True)]
-        for numbers_BC in (found.scores_BC, found.likelihoods_BC)
-    )
-    return Generated(_cut(ids_BCT.cpu().numpy(), lengths_BC, kept), scores, likelihoods, values)
+    scores, likelihoods = _kept(found.scores_BC, kept), _kept(found.likelihoods_BC, kept)
+    shares = None if found.shares_BC is None else _kept(found.shares_BC, kept)
+    return Generated(_cut(ids_BCT.cpu().numpy(), lengths_BC, kept), scores, likelihoods, values, shares)
+
+
+def _kept(numbers_BC: Tensor, kept: list[np.ndarray]) -> list[list[float]]:
+    return [row[places].tolist() for row, places in zip(numbers_BC.cpu().numpy(), kept, strict=True)]
 
 
 def _cut(array_BCT: np.ndarray, lengths_BC: np.ndarray, kept: list[np.ndarray]) -> list[list[np.ndarray]]:

@@ -68,6 +68,8 @@ class DecodingConfig:
         length_penalty: beams are ranked by log-likelihood / length ** length_penalty.
         guidance: how strongly conditions are followed; 1: as the model learned.
         max_draws: how often a sample that is not valid is drawn; null: 20 times with the constraint grammar, else once.
+        faithful: with the constraint grammar, draw again, too, what it made likelier than the model has it, so that
+            samples are distributed as the model's valid ones are; not where a scaffold or a start is imposed.
         constraint: one of `CONSTRAINTS`, what may be produced and what training scores: `none`: every token, as
             published checkpoints do; `alphabet`: tokens that a target of this task can hold; `grammar`: trained as
             `alphabet`, and decoded along the target's template, each slot valid by construction
@@ -86,6 +88,7 @@ class DecodingConfig:
     length_penalty: float = 1.0
     guidance: float = 1.0
     max_draws: int | None = None
+    faithful: bool = False
     constraint: str = "grammar"
     fill_length: str = "free"
 

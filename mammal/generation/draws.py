@@ -30,6 +30,13 @@ class Draw:
 
     def uniforms(self, count: int) -> np.ndarray:
         """float64 [count] of [0, 1)."""
-        name = f"{self.seed}/{self.copy}/{self.row}" + (f"/{self.attempt}" if self.attempt else "")
+        return self._generator().random(count)
+
+    def chance(self) -> float:
+        """One more number of [0, 1), not among `uniforms`."""
+        return float(self._generator("kept").random())
+
+    def _generator(self, purpose: str = "") -> np.random.Generator:
+        name = f"{self.seed}/{self.copy}/{self.row}" + (f"/{self.attempt}" if self.attempt else "") + purpose
         digest = hashlib.blake2b(name.encode(), digest_size=16).digest()
-        return np.random.Generator(np.random.Philox(key=int.from_bytes(digest, "little"))).random(count)
+        return np.random.Generator(np.random.Philox(key=int.from_bytes(digest, "little")))

@@ -6,6 +6,7 @@ Shapes: as in `mammal.tasks.batch`.
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
@@ -40,6 +41,8 @@ class Rules:
         valid: why a finished sequence is no valid answer to a row, None where it is.
         without: writes rows without their conditions; read where there is guidance.
         max_draws: how often a sequence that is not valid is drawn, the first time included.
+        faithful: draw again, too, what the grammar made likelier than the model has it, so that sequences are
+            distributed as the model's valid ones are. A sequence is kept with the chance that free draws had given it.
     """
 
     grammar: Grammar | None = None
@@ -47,6 +50,7 @@ class Rules:
     valid: Callable[[Sequence[int], Row], str | None] | None = None
     without: Encoder | None = None
     max_draws: int = 1
+    faithful: bool = False
 
 
 NO_RULES = Rules()
@@ -62,6 +66,7 @@ class Sample:
         normalised_score: what beam search ranks by: the score divided by length ** length_penalty.
         draws: how often it was drawn.
         problem: why it is not valid; None where it is, or nobody checks.
+        log_share: of a draw: as in `mammal.decoding.Generated`.
     """
 
     ids: tuple[int, ...]
@@ -70,6 +75,7 @@ class Sample:
     normalised_score: float | None = None
     draws: int = 1
     problem: str | None = None
+    log_share: float = 0.0
 
 
 def generate_rows(
@@ -98,8 +104,9 @@ def generate_rows(
         return work.search(progress)
     found = work.sample(progress)
     if rules.valid is not None and rules.max_draws > 1:
+        valid_at_once = sum(sample.problem is None for _, _, sample in _samples(found))
         work.draw_again(found)
-        _tell(found)
+        _tell(found, valid_at_once)
     return found
 
 
@@ -144,18 +151,34 @@ class _Work:
         return found
 
     def draw_again(self, found: list[list[Sample] | Refused]) -> None:
-        """Draws what is not valid until it is, or has been drawn `max_draws` times."""
+        """Draws what is not kept until something is, or it has been drawn `max_draws` times.
+
+        Of a sequence that was valid once but never kept, a valid draw stays.
+        """
         config = replace(self.config, num_return_sequences=1)
+        open_places = [(row, i) for row, i, sample in _samples(found) if not self._keeps(sample, self._draw(row, i, 0))]
         for attempt in range(1, self.rules.max_draws):
-            again = [(row, i) for row, i, sample in _samples(found) if sample.problem is not None]
-            if not again:
+            if not open_places:
                 return
-            draws = [[replace(self.firsts[row], copy=self.firsts[row].copy + i, attempt=attempt)] for row, i in again]
-            made = self._run([self.rows[row] for row, _ in again], config, draws, None)
-            for (row, i), given in zip(again, made, strict=True):
+            draws = [[self._draw(row, i, attempt)] for row, i in open_places]
+            made = self._run([self.rows[row] for row, _ in open_places], config, draws, None)
+            still_open = []
+            for (row, i), (draw,), given in zip(open_places, draws, made, strict=True):
                 samples = found[row]
                 assert not isinstance(samples, Refused) and not isinstance(given, Refused), "read once, read again"
-                samples[i] = replace(given[0], draws=attempt + 1)
+                best = samples[i] if samples[i].problem is None and given[0].problem is not None else given[0]
+                samples[i] = replace(best, draws=attempt + 1)
+                if not self._keeps(given[0], draw):
+                    still_open.append((row, i))
+            open_places = still_open
+
+    def _draw(self, row: int, i: int, attempt: int) -> Draw:
+        return replace(self.firsts[row], copy=self.firsts[row].copy + i, attempt=attempt)
+
+    def _keeps(self, sample: Sample, draw: Draw) -> bool:
+        if sample.problem is not None:
+            return False
+        return not self.rules.faithful or draw.chance() < math.exp(sample.log_share)
 
     def _run(
         self,
@@ -201,7 +224,9 @@ class _Work:
             values = None if made.values_list is None else tuple(made.values_list[place][i].tolist())
             problem = None if self.rules.valid is None else self.rules.valid(ids, row)
             normalised = made.scores[place][i] if ranked else None
-            samples.append(Sample(ids, made.log_likelihoods[place][i], values, normalised, problem=problem))
+            share = 0.0 if made.log_shares is None else made.log_shares[place][i]
+            score = made.log_likelihoods[place][i]
+            samples.append(Sample(ids, score, values, normalised, problem=problem, log_share=share))
         return samples
 
 
@@ -217,11 +242,11 @@ def _valid_first(samples: Sequence[Sample]) -> list[Sample]:
     return sorted(samples, key=lambda sample: sample.problem is not None)
 
 
-def _tell(found: Sequence[list[Sample] | Refused]) -> None:
+def _tell(found: Sequence[list[Sample] | Refused], first: int) -> None:
     """Says how many first draws were valid, and how many draws a sequence took."""
     draws = [sample.draws for _, _, sample in _samples(found)]
     if draws:
-        first, failed = draws.count(1), sum(sample.problem is not None for _, _, sample in _samples(found))
+        failed = sum(sample.problem is not None for _, _, sample in _samples(found))
         logger.info(
             "%s of %s first draws are valid (%.2f %%); %.3f draws a sequence; %s never became valid",
             *(f"{first:,}", f"{len(draws):,}", 100 * first / len(draws), sum(draws) / len(draws), f"{failed:,}"),

@@ -41,6 +41,7 @@ class Settings(TypedDict, total=False):
         scaffold: a SMILES with attachment points `*`, which every molecule keeps.
         guidance: how strongly to follow the conditions of a row; 1: as the model learned.
         max_draws: how often a sequence that is not valid is drawn, the first time included.
+        faithful: draw again what the grammar made likelier than the model has it (docs/generation.md).
     """
 
     do_sample: bool | None
@@ -63,10 +64,11 @@ class Settings(TypedDict, total=False):
     scaffold: str | None
     guidance: float | None
     max_draws: int | None
+    faithful: bool | None
 
 
 SETTINGS = ("seed", *Settings.__annotations__)
-_NOT_OF_DECODING = ("stop", "seed_column", "constraint", "fill_length", "starts_with", "scaffold", "max_draws")
+_NOT_OF_DECODING = ("stop", "seed_column", "constraint", "fill_length", "starts_with", "scaffold", "max_draws", "faithful")
 _OF_TASK = ("constraint", "fill_length")
 _OF_DRAWS = frozenset({"temperature", "top_k", "top_p", "min_p"})
 _TYPES = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
@@ -152,7 +154,12 @@ def declared_generation(task: Task) -> GenerationConfig:
 
 
 def declared_rules(
-    task: Task, *, max_draws: int | None = None, starts_with: str | None = None, scaffold: str | None = None
+    task: Task,
+    *,
+    max_draws: int | None = None,
+    faithful: bool | None = None,
+    starts_with: str | None = None,
+    scaffold: str | None = None,
 ) -> Rules:
     """What the task says its answers keep to, unless told otherwise.
 
@@ -173,7 +180,21 @@ def declared_rules(
         valid=partial(task.problem, scaffold=scaffold) if by_grammar or draws is not None else None,
         without=TaskEncoder(task, absent=True) if task.conditions else None,
         max_draws=draws or (MAX_DRAWS if by_grammar else 1),
+        faithful=_faithful(task, faithful, steered=starts_with is not None or scaffold is not None),
     )
+
+
+def _faithful(task: Task, asked: bool | None, *, steered: bool) -> bool:
+    """Unless it is asked for, not where a start or scaffold is imposed: what a model rarely gives would be drawn long.
+
+    Raises:
+        ConfigError: it is asked for where there is no grammar to make up for.
+    """
+    by_grammar = task.config.generation.constraint == "grammar"
+    if asked and not by_grammar:
+        what = f"faithful needs the grammar of the target, and constraint is {task.config.generation.constraint}"
+        raise ConfigError(what, hint="constraint=grammar")
+    return by_grammar and (task.config.generation.faithful and not steered if asked is None else asked)
 
 
 def _rules(task: Task | None, given: Mapping[str, Any]) -> Rules:
@@ -185,7 +206,7 @@ def _rules(task: Task | None, given: Mapping[str, Any]) -> Rules:
     if kept and task.config.generation.constraint != "grammar":
         what = f"{next(iter(kept))} needs the grammar of the target, and constraint is"
         raise ConfigError(f"{what} {task.config.generation.constraint}", hint="constraint=grammar")
-    return declared_rules(task, max_draws=given.get("max_draws"), **kept)
+    return declared_rules(task, max_draws=given.get("max_draws"), faithful=given.get("faithful"), **kept)
 
 
 def _config(task: Task | None, tokenizer: Tokenizer, n: int, given: Mapping[str, Any]) -> GenerationConfig:

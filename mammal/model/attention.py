@@ -78,11 +78,19 @@ class PackedAttention:
         queries, keys: the same packing for self-attention.
         heads: H.
         bias_HQK: position biases, or None; -inf-like entries (`blocked`) hide keys.
+        positions_BQ: which row of `bias_HQK` is each query's; default: its place among the queries.
     """
 
-    def __init__(self, queries: Packing, keys: Packing, heads: int, bias_HQK: Tensor | None = None):
+    def __init__(
+        self,
+        queries: Packing,
+        keys: Packing,
+        heads: int,
+        bias_HQK: Tensor | None = None,
+        positions_BQ: Tensor | None = None,
+    ):
         self.queries, self.keys, self.heads = queries, keys, heads
-        self.bias_HQK = bias_HQK
+        self.bias_HQK, self.positions_BQ = bias_HQK, positions_BQ
         self.fused = queries.length > 1 and keys.tokens >= FUSED_KERNEL_LENGTH * keys.rows
         self.by_row = self._suits_rows()
         self._padded_bias: Tensor | None = None
@@ -103,13 +111,19 @@ class PackedAttention:
     def bias(self, dtype: torch.dtype) -> Tensor | None:
         """Position biases and padding in one tensor that broadcasts to [B, H, Q, K]; None where neither exists."""
         if self._padded_bias is None:
-            bias = None if self.bias_HQK is None else self.bias_HQK.unsqueeze(0)
+            bias = self._position_bias()
             if not self.keys.full:
                 padding_B11K = ~self.keys.mask_BL[:, None, None, :]
                 bias = torch.zeros((), dtype=dtype, device=padding_B11K.device) if bias is None else bias
                 bias = bias.masked_fill(padding_B11K, blocked(dtype))
             self._padded_bias = bias
         return self._padded_bias
+
+    def _position_bias(self) -> Tensor | None:
+        """[B, H, Q, K], or [1, H, Q, K] where it is the same for all rows."""
+        if self.bias_HQK is None or self.positions_BQ is None:
+            return None if self.bias_HQK is None else self.bias_HQK.unsqueeze(0)
+        return self.bias_HQK[:, self.positions_BQ].transpose(0, 1)
 
     def _suits_rows(self) -> bool:
         queries, keys = self.queries, self.keys
@@ -126,16 +140,19 @@ class PackedAttention:
         out = []
         queries, keys = self.queries.lengths, self.keys.lengths
         per_row = zip(q_MI.split(queries), k_NI.split(keys), v_NI.split(keys), strict=True)
-        for q_QI, k_KI, v_KI in per_row:
+        position_bias = self._position_bias()
+        for row, (q_QI, k_KI, v_KI) in enumerate(per_row):
             q_1HQD, k_1HKD, v_1HKD = (self._split(x.unsqueeze(0)) for x in (q_QI, k_KI, v_KI))
-            bias = None if self.bias_HQK is None else self.bias_HQK[None, :, : len(q_QI), : len(k_KI)]
+            bias = position_bias
+            if bias is not None:
+                bias = bias[row if len(bias) > 1 else 0, None, :, : len(q_QI), : len(k_KI)]
             out_1HQD = attend_fused(q_1HQD, k_1HKD, v_1HKD, bias, rate)
             out.append(out_1HQD.transpose(1, 2).flatten(2).squeeze(0))
         return torch.cat(out)
 
 
 class Attention(nn.Module):
-    """Projections of one attention layer; block 0 of a stack also owns the position biases of all its blocks."""
+    """Projections of one attention layer; those of block 0 of a stack may own the position biases of all its blocks."""
 
     def __init__(self, width: int, inner: int, heads: int, dropout: float, buckets: int | None = None):
         super().__init__()

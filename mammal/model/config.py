@@ -1,7 +1,7 @@
 """The shape of a model: what `config.json` says, in a type that refuses what it does not know.
 
 The published layout of `config.json` keeps the T5 part under `t5_config` and the heads beside it. What only this
-package has (scalars out of the decoder, external embeddings) stands under `mammal.model`, so that a file without
+package has (positions in attention to the encoder, scalars out of the decoder, external embeddings) stands under `mammal.model`, so that a file without
 that block loads in the published code too.
 """
 
@@ -34,7 +34,7 @@ _T5_DEFAULTS: dict[str, Any] = {  # of `transformers.T5Config`, which the publis
 }
 _HEAD_KEYS = ("encoder_head_layers", "encoder_head_dropout", "scalars_prediction_head", "support_input_scalars")
 _PUBLISHED_LORA_ALPHA = 8.0
-_OWN_KEYS = ("decoder_scalars", "external_embeddings", "lora_alpha")
+_OWN_KEYS = ("cross_attention_num_buckets", "decoder_scalars", "external_embeddings", "lora_alpha")
 _IGNORED_KEYS = ("auxiliary_encoder_heads", "random_weights", "transformers_version", "mammal")
 
 
@@ -74,6 +74,8 @@ class ModelConfig:
         encoder_head_layers: hidden widths of the token head of the encoder; None: no such head.
         scalars_prediction_head: the scalar head of the encoder; None: no such head.
         support_input_scalars: tokens may carry values, projected and added to their embeddings.
+        cross_attention_num_buckets: buckets of the distance between a decoder's token and the encoder's, each with a
+            bias in attention to the encoder; 0: none, as in T5.
         decoder_scalars: the decoder has a scalar head too, shaped as `scalars_prediction_head` (or one linear layer).
         external_embeddings: width of each external embedding by name; those named here are projected to d_model, any
             other must be d_model wide.
@@ -101,6 +103,7 @@ class ModelConfig:
     encoder_head_dropout: float = 0.0
     scalars_prediction_head: ScalarHeadConfig | None = None
     support_input_scalars: bool = False
+    cross_attention_num_buckets: int = 0
     decoder_scalars: bool = False
     external_embeddings: Mapping[str, int] = field(default_factory=dict)
     lora_alpha: float = _PUBLISHED_LORA_ALPHA

@@ -28,6 +28,30 @@ class Sampling:
 
 def draw(log_probs_XV: Tensor, uniforms_X: Tensor, sampling: Sampling) -> Tensor:
     """Columns drawn by inverting the distribution function; a column at -inf is never drawn."""
+    cumulated_XV = torch.softmax(shaped(log_probs_XV, sampling).double(), dim=1).cumsum(dim=1)
+    totals_X = cumulated_XV[:, -1]
+    below_X = torch.nextafter(totals_X, torch.zeros_like(totals_X))  # a product rounded up to the total has no column
+    thresholds_X = torch.minimum(uniforms_X * totals_X, below_X)
+    return torch.searchsorted(cumulated_XV, thresholds_X.unsqueeze(1), right=True).squeeze(1)
+
+
+def share_of_free(log_probs_XV: Tensor, open_XV: Tensor, columns_X: Tensor, sampling: Sampling) -> Tensor:
+    """Log of how much less likely a free draw had been to give these columns than a draw among the open ones was.
+
+    Without `top_p` and `min_p` this is never above 0; with them it may be, by little, and counts as 0.
+
+    Args:
+        log_probs_XV: of all columns. open_XV: the same, -inf where a column may not be drawn.
+    """
+    free_X, drawn_X = (
+        torch.log_softmax(shaped(scores_XV, sampling).double(), dim=1).gather(1, columns_X.unsqueeze(1)).squeeze(1)
+        for scores_XV in (log_probs_XV, open_XV)
+    )
+    return (free_X - drawn_X).clamp(max=0.0).float()
+
+
+def shaped(log_probs_XV: Tensor, sampling: Sampling) -> Tensor:
+    """Scores of the columns that draws choose from, -inf elsewhere."""
     scores_XV = log_probs_XV / sampling.temperature
     if sampling.top_k is not None and sampling.top_k < scores_XV.shape[1]:
         least_X1 = scores_XV.topk(sampling.top_k, dim=1).values[:, -1:]
@@ -37,11 +61,7 @@ def draw(log_probs_XV: Tensor, uniforms_X: Tensor, sampling: Sampling) -> Tensor
     if sampling.min_p is not None and sampling.min_p > 0:
         least_X1 = scores_XV.amax(dim=1, keepdim=True) + math.log(sampling.min_p)
         scores_XV = scores_XV.masked_fill(scores_XV < least_X1, -torch.inf)  # Nguyen et al. 2024
-    cumulated_XV = torch.softmax(scores_XV.double(), dim=1).cumsum(dim=1)
-    totals_X = cumulated_XV[:, -1]
-    below_X = torch.nextafter(totals_X, torch.zeros_like(totals_X))  # a product rounded up to the total has no column
-    thresholds_X = torch.minimum(uniforms_X * totals_X, below_X)
-    return torch.searchsorted(cumulated_XV, thresholds_X.unsqueeze(1), right=True).squeeze(1)
+    return scores_XV
 
 
 def _nucleus(scores_XV: Tensor, top_p: float) -> Tensor:

@@ -29,13 +29,16 @@ def to_transformers(model: MammalModel) -> T5ForConditionalGeneration:
     prompts with scalars can go in as `inputs_embeds`, made with `MammalModel.embed`.
 
     Raises:
-        ConfigError: the model wears an adapter, which has to be merged first.
+        ConfigError: the model wears an adapter, which has to be merged first, or its attention to the encoder knows
+            positions, which no model there does.
     """
     from transformers import T5ForConditionalGeneration
 
     if hasattr(model.t5_model, "peft_config"):
         hint = "save_checkpoint, then load_checkpoint, merges it"
         raise ConfigError("a model that wears an adapter can't become a transformers model", hint=hint)
+    if model.config.cross_attention_num_buckets:
+        raise ConfigError("transformers has no T5 with position biases in attention to the encoder")
     with torch.device("meta"):
         twin = T5ForConditionalGeneration(_t5_config(model.config))
     parameters = model.t5_model.state_dict(keep_vars=True)

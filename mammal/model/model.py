@@ -183,9 +183,21 @@ class MammalModel(nn.Module):
         mask_DT = torch.ones_like(batch.decoder_ids_DT, dtype=torch.bool) if mask_DT is None else mask_DT
         packing = Packing.of_mask(mask_DT)
         x_NW = self.embed(batch.decoder_ids_DT, packing, batch.decoder_values_DT, batch.decoder_has_value_DT)
-        queries = packing if batch.decoder_rows_D is None else _by_encoder_row(packing, batch.decoder_rows_D, memory)
-        cross = PackedAttention(queries, memory.packing, self.config.num_heads)
+        cross = self._cross_attention(packing, batch.decoder_rows_D, memory)
         return self.t5_model.decoder(x_NW, packing, memory.states_NW, cross), packing
+
+    def _cross_attention(self, packing: Packing, rows_D: Tensor | None, memory: Memory) -> PackedAttention:
+        """How packed decoder tokens attend to the encoder row of theirs."""
+        keys = memory.packing
+        bias_HTK = self.t5_model.decoder.cross_bias(packing.length, keys.length, memory.states_NW.dtype)
+        if rows_D is None:
+            return PackedAttention(packing, keys, self.config.num_heads, bias_HTK)
+        queries = _by_encoder_row(packing, rows_D, memory)
+        if bias_HTK is None:
+            return PackedAttention(queries, keys, self.config.num_heads)
+        steps_N = packing.index_N % packing.length
+        steps_BQ = queries.pad(steps_N.unsqueeze(1)).squeeze(2)
+        return PackedAttention(queries, keys, self.config.num_heads, bias_HTK, steps_BQ)
 
     def reads(self, batch: Batch, memory: Memory) -> Reads:
         """The states at `batch.read_DR`: of the encoder, or of a decoder run over the batch's decoder inputs."""
@@ -266,7 +278,8 @@ def _scalar_head(width: int, config: ScalarHeadConfig) -> MLPHead:
 def _by_encoder_row(packing: Packing, rows_D: Tensor, memory: Memory) -> Packing:
     """How packed decoder tokens line up by the encoder row that they read, so that no row's keys are copied.
 
-    Attention to the encoder knows no positions, so all decoder rows over one encoder row are one row of queries.
+    All decoder rows over one encoder row are one row of queries; their positions have to be told apart from their
+    places in it, if attention to the encoder knows positions.
     """
     rows_N = packing.pack(rows_D.unsqueeze(1).expand(-1, packing.length))
     return Packing.by_row(rows_N, memory.packing.rows)

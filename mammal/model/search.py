@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from mammal.model.drawing import Sampling, draw
+from mammal.model.drawing import Sampling, draw, share_of_free
 from mammal.model.steps import Steps
 
 _KEEP_ABOVE = 0.75
@@ -27,6 +27,7 @@ class Sequences:
         likelihoods_BC: sums of log-probabilities.
         scores_BC: what the sequences are ranked by.
         found_BC: False at places for which there is no sequence.
+        shares_BC: of draws among open columns: log of how much less likely free draws had been to give the same.
     """
 
     ids_BCT: Tensor
@@ -34,6 +35,7 @@ class Sequences:
     likelihoods_BC: Tensor
     scores_BC: Tensor
     found_BC: Tensor
+    shares_BC: Tensor | None = None
 
 
 def search(steps: Steps, sampling: Sampling | None) -> Sequences:
@@ -42,7 +44,7 @@ def search(steps: Steps, sampling: Sampling | None) -> Sequences:
     rows = groups * copies
     ids_DT = torch.full((rows, limits.max_new_tokens), limits.pad_id, device=device)
     values_DT = torch.full((rows, limits.max_new_tokens), torch.nan, device=device)
-    likelihoods_D = torch.zeros(rows, device=device)
+    likelihoods_D, shares_D = torch.zeros(2, rows, device=device)
     groups_G = torch.arange(groups, device=device)  # the encoder rows that are still computed
     alive = torch.ones(rows, dtype=torch.bool, device=device)
     for step in range(limits.max_new_tokens):
@@ -55,6 +57,9 @@ def search(steps: Steps, sampling: Sampling | None) -> Sequences:
         else:
             columns_X = draw(open_XV, sampling.uniforms_DT[rows_X, step], sampling)
         open_X = alive[rows_X]
+        if sampling is not None and allowed_XV is not None:
+            share_X = share_of_free(log_probs_XV, open_XV, columns_X, sampling)
+            shares_D[rows_X] += share_X.masked_fill(~open_X, 0.0)
         chosen_X = log_probs_XV.gather(1, columns_X.unsqueeze(1)).squeeze(1)
         likelihoods_D[rows_X] += chosen_X.masked_fill(~open_X, 0.0)
         ids_X = steps.head.ids(columns_X).masked_fill(~open_X, limits.pad_id)
@@ -74,6 +79,7 @@ def search(steps: Steps, sampling: Sampling | None) -> Sequences:
     shape = (groups, copies)
     likelihoods_BC = likelihoods_D.unflatten(0, shape)
     found_BC = torch.ones_like(likelihoods_BC, dtype=torch.bool)
+    shares_BC = None if sampling is None else shares_D.unflatten(0, shape)
     return Sequences(
-        ids_DT.unflatten(0, shape), values_DT.unflatten(0, shape), likelihoods_BC, likelihoods_BC, found_BC
+        ids_DT.unflatten(0, shape), values_DT.unflatten(0, shape), likelihoods_BC, likelihoods_BC, found_BC, shares_BC
     )

@@ -45,6 +45,7 @@ class DecodingState:
         self._decoder = model.t5_model.decoder
         self._layers = [self._empty_layer(block.cross.EncDecAttention, memory) for block in self._decoder.blocks]
         self._bias_HT = self._bias_by_distance(memory.states_NW.dtype)
+        self._cross_bias_HTL = self._decoder.cross_bias(max_steps, memory.packing.length, memory.states_NW.dtype)
         self._memory_bias_B11L: Tensor | None = None
         if not memory.packing.full:
             hidden = ~memory.packing.mask_BL[:, None, None, :]
@@ -102,8 +103,15 @@ class DecodingState:
     def _attend_memory(self, attention: Attention, x_DW: Tensor, cache: LayerCache) -> Tensor:
         q_DI = attention.project_query(x_DW)
         q_BHCK = q_DI.view(self.groups, self.copies, self._heads, -1).transpose(1, 2)
-        out_BHCK = attend(q_BHCK, cache.memory_keys, cache.memory_values, self._memory_bias_B11L)
+        out_BHCK = attend(q_BHCK, cache.memory_keys, cache.memory_values, self._memory_bias())
         return attention.project_out(out_BHCK.transpose(1, 2).reshape(self.rows, -1))
+
+    def _memory_bias(self) -> Tensor | None:
+        """Broadcasts to [B, H, C, L]."""
+        if self._cross_bias_HTL is None:
+            return self._memory_bias_B11L
+        now_H1L = self._cross_bias_HTL[:, self.step_count].unsqueeze(1)
+        return now_H1L if self._memory_bias_B11L is None else now_H1L + self._memory_bias_B11L
 
     def _split(self, x_DI: Tensor) -> Tensor:
         return x_DI.unflatten(1, (self._heads, -1))

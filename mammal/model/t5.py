@@ -69,9 +69,9 @@ class SelfAttentionLayer(nn.Module):
 
 
 class CrossAttentionLayer(nn.Module):
-    def __init__(self, config: ModelConfig):
+    def __init__(self, config: ModelConfig, *, owns_bias: bool):
         super().__init__()
-        self.EncDecAttention = _attention(config)
+        self.EncDecAttention = _attention(config, config.cross_attention_num_buckets or None if owns_bias else None)
         self.layer_norm = RMSNorm(config.d_model, config.layer_norm_epsilon)
         self.dropout = config.dropout_rate
 
@@ -98,7 +98,7 @@ class Block(nn.Module):
     def __init__(self, config: ModelConfig, *, decoder: bool, owns_bias: bool):
         super().__init__()
         own, feed_forward = SelfAttentionLayer(config, owns_bias=owns_bias), FeedForwardLayer(config)
-        cross = [CrossAttentionLayer(config)] if decoder else []
+        cross = [CrossAttentionLayer(config, owns_bias=owns_bias)] if decoder else []
         self.layer = nn.ModuleList([own, *cross, feed_forward])
 
     @property
@@ -162,19 +162,29 @@ class Stack(nn.Module):
     def position_bias(self, length: int, dtype: torch.dtype) -> Tensor:
         """[H, L, L] biases by relative position; keys in a causal stack's future are blocked."""
         table = self.position_table
-        buckets_LL = relative_buckets(
-            length,
-            length,
-            bidirectional=not self.causal,
-            buckets=self.config.relative_attention_num_buckets,
-            max_distance=self.config.relative_attention_max_distance,
-            device=table.device,
-        )
-        bias_HLL = F.embedding(buckets_LL, table).permute(2, 0, 1).to(dtype).contiguous()
+        bias_HLL = self._bias(table, length, length, bidirectional=not self.causal).to(dtype)
         if not self.causal:
             return bias_HLL
         future_LL = torch.ones(length, length, dtype=torch.bool, device=table.device).triu(1)
         return bias_HLL.masked_fill(future_LL, blocked(dtype))
+
+    def cross_bias(self, length: int, memory_length: int, dtype: torch.dtype) -> Tensor | None:
+        """[H, length, memory_length], a decoder's biases by the distance of the encoder's tokens; None: it has none."""
+        attention = self.blocks[0].cross.EncDecAttention
+        if not self.config.cross_attention_num_buckets:
+            return None
+        return self._bias(attention.relative_attention_bias.weight, length, memory_length, bidirectional=True).to(dtype)
+
+    def _bias(self, table: Tensor, queries: int, keys: int, *, bidirectional: bool) -> Tensor:
+        buckets_QK = relative_buckets(
+            queries,
+            keys,
+            bidirectional=bidirectional,
+            buckets=len(table),
+            max_distance=self.config.relative_attention_max_distance,
+            device=table.device,
+        )
+        return F.embedding(buckets_QK, table).permute(2, 0, 1).contiguous()
 
 
 def _attention(config: ModelConfig, buckets: int | None = None) -> Attention:
