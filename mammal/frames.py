@@ -5,10 +5,12 @@ pandas is imported when a frame is met or made.
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 
     from mammal.questions import Record
     from mammal.tasks.task import Task
+
+logger = logging.getLogger(__name__)
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".parquet", ".jsonl", ".sdf", ".smi", ".fasta", ".fa", ".vcf", ".bcf")
 
@@ -35,6 +39,8 @@ class Reading:
         others: name -> columns that may stand in its place (the name of a molecule in place of its SMILES).
         beside: columns that are read where a table has them.
         molecules: names of columns that `names=` can stand in for.
+        conditions: columns that rows steer generation by, and may lack -> the column each is computed from, if any.
+        steered: whether something is asked for besides what rows ask.
     """
 
     names: Sequence[str]
@@ -42,6 +48,8 @@ class Reading:
     others: Mapping[str, Sequence[str]] = field(default_factory=dict)
     beside: Sequence[str] = ()
     molecules: Collection[str] = ()
+    conditions: Mapping[str, str | None] = field(default_factory=dict)
+    steered: bool = False
 
     @classmethod
     def of_task(cls, task: Task, *, target: bool = False) -> Reading:
@@ -54,13 +62,13 @@ class Reading:
         beside = [*task.columns, *task.beside]
         read = {*names, *beside}
         aliases = {name: alias for name, alias in task.config.data.columns.items() if name in read}
-        return cls(list(dict.fromkeys(names)), aliases, others, beside)
+        return cls(list(dict.fromkeys(names)), aliases, others, beside, conditions=task.steering.sources)
 
     def check(self, columns: Sequence[str]) -> None:
-        """Refuses a table that lacks a column, and those that may stand in its place.
+        """Refuses a table that lacks a column, and those that may stand in its place; warns of one without conditions.
 
         Raises:
-            DataError: names it, and the nearest one that the table has.
+            DataError: names it, and the nearest one that the table has; or a condition that is spelt another way.
         """
         for name in self.names:
             group = [name, *self.others.get(name, ())]
@@ -69,6 +77,25 @@ class Reading:
                 named = next(filter(_NAMES.fullmatch, columns), None) if name in self.molecules else None
                 hint = f"names={named}" if named else did_you_mean(aliases[0], columns, noun="column")
                 raise DataError(f"no column {' or '.join(map(repr, aliases))}", hint=hint)
+        self._check_conditions(columns)
+
+    def _check_conditions(self, columns: Sequence[str]) -> None:
+        """Conditions may be left out, so a misspelt one would be passed over without a word."""
+        given = {name for name in (*self.conditions, *self.conditions.values()) if name and self._held(name, columns)}
+        read = self.among(columns)
+        spare = {_spelling(column): column for column in columns if column not in read}
+        for name in self.conditions:
+            if name not in given and (close := get_close_matches(_spelling(name), spare, n=1, cutoff=_ALIKE)):
+                column = spare[close[0]]
+                what = f"column {column!r} is not the condition {name!r}, which would count as not asked for"
+                raise DataError(what, hint=f"rename it, or columns={{{name}: {column}}}; leave it out if it is another")
+        if self.conditions and columns and not given and not self.steered:
+            told = "no column asks for anything: the task's conditions are %s, the table's columns %s"
+            logger.warning(told, ", ".join(self.conditions), ", ".join(columns))
+
+    def _held(self, name: str, columns: Sequence[str]) -> bool:
+        """Whether a table has a column, under its own name or the one that a file may give it."""
+        return name in columns or self.aliases.get(name) in columns
 
     def among(self, columns: Sequence[Any]) -> list[Any]:
         """The columns of a table that are read."""
@@ -79,6 +106,9 @@ class Reading:
 
 _NAMES = re.compile(r"iupac([ _-]?names?)?", re.IGNORECASE)
 """What columns of systematic names are called."""
+
+_ALIKE = 0.85
+"""Likeness (difflib) from which on a column's name is taken for a misspelt condition."""
 
 _NUMBER = "\0number"
 """Name of a working column, which no user's column has."""
@@ -217,6 +247,11 @@ def _row(item: Any, number: int, columns: Sequence[str]) -> Mapping[str, Any]:
             hint="give mappings such as {" + ", ".join(f"{name!r}: …" for name in columns) + "}, or a frame",
         )
     return dict(zip(columns, values, strict=True))
+
+
+def _spelling(name: str) -> str:
+    """A name without case, blanks and signs."""
+    return "".join(filter(str.isalnum, name.casefold()))
 
 
 def _listed(columns: Sequence[str]) -> str:

@@ -15,7 +15,7 @@ computed from the molecule in the column `of` for rows that have that column and
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -47,16 +47,17 @@ class Conditions:
         numbers: those of them that are numbers.
 
     Raises:
-        TaskError: a column that is no number or sequence of the input, a rate that is no share, a raw prompt.
+        TaskError: a column that is no number or sequence of the input, a rate that is no share, a raw prompt, an `of`
+            that holds no molecules.
     """
 
-    def __init__(self, config: TaskConfig, template: Template, read: Read):
+    def __init__(self, config: TaskConfig, template: Template, read: Read, molecules: Collection[str]):
         declared = config.conditions
         self.columns: tuple[str, ...] = tuple(declared.columns)
         self.task, self.of, self.drop, self.drop_all = config.name, declared.of, declared.drop, declared.drop_all
         self._read = read
         kinds = {slot.column: slot.kind for slot in template.slots if slot.part == "input"}
-        _check(config, template, kinds)
+        _check(config, template, kinds, molecules)
         self.numbers = [column for column in self.columns if kinds[column] == "scalar"]
         self.scales = Scales(config.name, self.numbers, ScaleConfig())
 
@@ -65,18 +66,23 @@ class Conditions:
         """Whether training draws what it withholds."""
         return bool(self.columns) and (self.drop > 0 or self.drop_all > 0)
 
+    @property
+    def sources(self) -> dict[str, str | None]:
+        """Condition -> the column that it is computed from in rows without it, None where it isn't."""
+        return {column: self.of if column in PROPERTIES else None for column in self.columns}
+
     @cached_property
     def everything(self) -> frozenset[str]:
         return frozenset(self.columns)
 
-    def given(self, row: Row) -> dict[str, str]:
-        """The row's conditions as text: its own cells, else what can be computed.
+    def given(self, row: Row, withheld: Collection[str] = ()) -> dict[str, str]:
+        """The row's conditions as text: its own cells, else what can be computed; without those that are withheld.
 
         Raises:
             DataError: a cell that is no number.
         """
-        found = {column: self._read(row, column) for column in self.columns}
-        asked = [column for column in self.columns if found[column] is None and column in PROPERTIES]
+        found = {column: self._read(row, column) for column in self.columns if column not in withheld}
+        asked = [column for column, text in found.items() if text is None and column in PROPERTIES]
         smiles = self._read(row, self.of) if asked and self.of is not None else None
         if smiles is not None:
             found |= dict(zip(asked, map(repr, compute_all(smiles, asked)), strict=True))
@@ -106,8 +112,14 @@ class Conditions:
         """Mean and standard deviation of each number over the training rows.
 
         Raises:
-            TaskError: a condition without two different values.
+            TaskError: a condition that no row has, a number without two different values.
         """
+        for column, of in self.sources.items():
+            if of is None and not any(self._has(row, column) for row in rows):
+                what = f"no training row has the condition {column!r}"
+                seen = dict.fromkeys(name for row in rows[:1] for name in row)
+                hint = did_you_mean(column, map(str, seen), noun="column")
+                raise TaskError(what, where=f"task {self.task}", hint=hint)
         if not self.numbers:
             return
         chosen = np.unique(np.linspace(0, len(rows) - 1, min(len(rows), FITTED_ON)).astype(np.int64))
@@ -120,6 +132,12 @@ class Conditions:
     def load_state(self, state: Mapping[str, Any]) -> None:
         self.scales.load_state(state)
 
+    def _has(self, row: Row, column: str) -> bool:
+        try:
+            return self._read(row, column) is not None
+        except DataError:  # set aside when it is encoded, with this reason
+            return False
+
     def _known(self, row: Row) -> dict[str, float]:
         try:
             return self.asked(row)
@@ -127,7 +145,7 @@ class Conditions:
             return {}
 
 
-def _check(config: TaskConfig, template: Template, kinds: Mapping[str, str]) -> None:
+def _check(config: TaskConfig, template: Template, kinds: Mapping[str, str], molecules: Collection[str]) -> None:
     declared, where = config.conditions, f"task {config.name}: conditions"
     for column in declared.columns:
         if column not in kinds:
@@ -143,3 +161,6 @@ def _check(config: TaskConfig, template: Template, kinds: Mapping[str, str]) -> 
     if declared.of is not None and declared.of not in template.columns():
         hint = did_you_mean(declared.of, template.columns(), noun="column")
         raise TaskError(f"of names {declared.of!r}, which the prompt doesn't", where=where, hint=hint)
+    if declared.of is not None and declared.of not in molecules:
+        hint = did_you_mean(declared.of, molecules, noun="column of molecules")
+        raise TaskError(f"of names {declared.of!r}, which holds no molecules", where=where, hint=hint)

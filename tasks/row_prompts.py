@@ -66,7 +66,7 @@ class RowPrompts:
         self.molecules, self.sequences = frozenset(columns.molecules), frozenset(columns.sequences)
         self.dna = frozenset(dna_columns(self.template))
         self.numbers = frozenset(slot.column for slot in self.template.slots if slot.kind in ("scalar", "digits"))
-        self.steering = Conditions(config, self.template, self.text_if_any)
+        self.steering = Conditions(config, self.template, self.text_if_any, self.molecules)
         self.conditions = self.steering.columns
         self.features = build_features(self.template.slots, config.esm2, self.molecules, self.sequences)
         self.epoch = 0
@@ -155,10 +155,10 @@ class RowPrompts:
         """
         shown = self.show(row, drawn_for)
         written = {column: view.written_as for column, (view, _) in shown.items()}
-        given = {} if withheld else self.steering.given(row)
+        out = self.steering.everything if withheld else frozenset()
         if drawn_for is not None and self.steering.varies:
-            out = self.steering.withheld(self._dice(drawn_for, "conditions"))
-            given = {column: text for column, text in given.items() if column not in out}
+            out |= self.steering.withheld(self._dice(drawn_for, "conditions"))
+        given = self.steering.given(row, out)
         prompt = self.template.render(
             self._values(row, shown, given, target=target),
             target=target,

@@ -155,6 +155,8 @@ class Generate(Question):
             whole,
             names=[*(name for name in whole.names if name not in self.conditions), *own],
             beside=[name for name in whole.beside if name not in self.conditions],
+            conditions={name: of for name, of in whole.conditions.items() if name not in self.conditions},
+            steered=bool(self.conditions),
         )
 
 

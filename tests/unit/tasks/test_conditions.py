@@ -16,7 +16,10 @@ from mammal.tasks.task import Task, build_task
 from mammal.tokenization import Tokenizer
 from mammal.tokenization.template import Template
 
-ROWS = [{"smiles": s} for s in ("CCO", "CC(=O)Nc1ccc(O)cc1", "c1ccccc1CC", "OCC(O)CO", "CCCCCCCC", "CN1CCC[C@H]1C")]
+ROWS = [
+    {"smiles": s, "p": "MK"}
+    for s in ("CCO", "CC(=O)Nc1ccc(O)cc1", "c1ccccc1CC", "OCC(O)CO", "CCCCCCCC", "CN1CCC[C@H]1C")
+]
 INPUT = "<SENTINEL_ID_1>{logp:scalar} <SENTINEL_ID_2>{p:protein} <SENTINEL_ID_0>"
 
 
@@ -103,12 +106,35 @@ def test_a_cell_that_is_no_number_sets_its_row_aside(asked: Task):
         asked.render({"logp": "much"})
 
 
+def test_a_condition_that_no_training_row_has_is_refused(make: Callable[..., Task]):
+    with pytest.raises(TaskError, match="no training row has the condition 'p'") as refused:
+        make().fit([{"smiles": "CCO", "protein": "MK"}, {"smiles": "CC", "protein": "MK"}])
+    assert "protein, smiles" in str(refused.value.hint)
+    with pytest.raises(TaskError, match="no training row has the condition 'logp'"):
+        make(of=None).fit([{"p": "MK", "logp": "much"}])
+    make().fit([{"smiles": "CCO", "p": ""}, {"smiles": "CC", "p": "MK"}])
+
+
+def test_what_is_withheld_is_not_computed(make: Callable[..., Task], monkeypatch: pytest.MonkeyPatch):
+    task = make(drop_all=1.0)
+    task.fit(ROWS)
+
+    def computed(smiles: str, names: object) -> tuple[float, ...]:
+        raise AssertionError("a property takes milliseconds")
+
+    monkeypatch.setattr("mammal.tasks.conditions.compute_all", computed)
+    examples, errors = encode_rows(task, ROWS, drawn=True)
+    assert len(examples) == len(ROWS) and not errors
+    assert task.render(ROWS[0], withheld=True).input.count("<MASK>") == 2
+
+
 @pytest.mark.parametrize(
     ("wrong", "told"),
     [
         ({"columns": ["logP"]}, "logp"),
         ({"drop": 1.5}, "share"),
         ({"of": "smile"}, "smiles"),
+        ({"of": "p"}, "holds no molecules"),
     ],
 )
 def test_a_wrong_declaration_is_refused(make: Callable[..., Task], wrong: dict[str, Any], told: str):
