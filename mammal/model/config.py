@@ -1,8 +1,8 @@
 """The shape of a model: what `config.json` says, in a type that refuses what it does not know.
 
 The published layout of `config.json` keeps the T5 part under `t5_config` and the heads beside it. What only this
-package has (positions in attention to the encoder, scalars out of the decoder, external embeddings) stands under `mammal.model`, so that a file without
-that block loads in the published code too.
+package has (positions in attention to the encoder, scalars out of the decoder, external embeddings) stands under
+`mammal.model`, so that a file without that block loads in the published code too.
 """
 
 from __future__ import annotations

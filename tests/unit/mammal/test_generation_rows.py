@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import io
 import logging
+import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -86,6 +89,45 @@ def test_what_never_becomes_valid_says_so(
         made = draw_rows(4, 2, rules=Rules(valid=lambda ids, row: "no", max_draws=3))
     assert all((sample.problem, sample.draws) == ("no", 3) for row in made for sample in row)
     assert "0 of 8 first draws are valid" in caplog.text and "8 never became valid" in caplog.text
+
+
+class Pairs:
+    """Two tokens out of three, some pairs only, then `<EOS>`, the lowest of the four ids."""
+
+    follows: ClassVar[dict[object, list[int]]] = {"": [1, 2, 3], "1": [2], "2": [1, 2, 3], "3": [3]}
+    least_new_tokens = 3
+
+    def __init__(self, ids: Sequence[int]):
+        self.ids_V = np.array(sorted(ids))
+
+    def start(self) -> str:
+        return ""
+
+    def mask(self, state: str, left: int) -> np.ndarray:
+        allowed_V = np.zeros(4, dtype=bool)
+        allowed_V[self.follows.get(state, [0])] = True
+        return allowed_V
+
+    def advance(self, state: str, column: int) -> str:
+        return state + str(column)
+
+
+def test_faithful_draws_have_the_model_s_own_frequencies(model: mammal.Mammal) -> None:
+    task = model.tasks["molecules"]
+    letters = [i for i in task.tokenizer.alphabet_ids("SMILES").tolist() if i > task.tokenizer.eos_id][:3]
+    grammar = Pairs([*letters, task.tokenizer.eos_id])
+    config = replace(declared_generation(task), do_sample=True, num_return_sequences=800, max_new_tokens=4, seed=1)
+
+    def distance(**how: object) -> float:
+        """Total variation between how often pairs come and how likely the model finds them among pairs."""
+        rules = Rules(grammar=grammar, valid=lambda ids, row: None, max_draws=400, **how)
+        (samples,) = generate_rows(model.model, TaskEncoder(task), [{}], config, rules=rules)
+        likely = {sample.ids: math.exp(sample.score) for sample in samples}
+        came = Counter(sample.ids for sample in samples)
+        assert len(came) == 5, "every pair comes"
+        return sum(abs(came[ids] / 800 - p / sum(likely.values())) for ids, p in likely.items()) / 2
+
+    assert distance(faithful=True) < 0.05 < 0.1 < distance(faithful=False)
 
 
 def test_a_beam_gives_valid_sequences_from_further_down(model: mammal.Mammal) -> None:

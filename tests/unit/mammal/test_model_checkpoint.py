@@ -35,7 +35,9 @@ CONFIGS = {
         **SIZES,
     ),
     "tied relu": ModelConfig(vocab_size=30, tie_word_embeddings=True, feed_forward_proj="relu", **SIZES),
-    "own parts": ModelConfig(vocab_size=30, decoder_scalars=True, external_embeddings={"esm2": 7}, **SIZES),
+    "own parts": ModelConfig(
+        vocab_size=30, cross_attention_num_buckets=8, decoder_scalars=True, external_embeddings={"esm2": 7}, **SIZES
+    ),
 }
 
 
@@ -91,7 +93,7 @@ def test_what_only_we_have_stands_under_its_own_block(tmp_path: Path) -> None:
     save_checkpoint(small_model(CONFIGS["own parts"]), tmp_path, extra={"mammal": {"tokenizer": "abc"}})
     config = json.loads((tmp_path / "config.json").read_text())
     assert config["mammal"] == {
-        "model": {"decoder_scalars": True, "external_embeddings": {"esm2": 7}},
+        "model": {"cross_attention_num_buckets": 8, "decoder_scalars": True, "external_embeddings": {"esm2": 7}},
         "tokenizer": "abc",
     }
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from mammal.errors import ConfigError
 from mammal.model.attention import FUSED_KERNEL_LENGTH
 from mammal.model.config import ModelConfig
 from mammal.model.hf import to_transformers
@@ -26,9 +27,10 @@ def tiny_model(**changes: object) -> MammalModel:
     sizes["dropout_rate"] = 0.0
     config = ModelConfig(vocab_size=60, **{**sizes, **changes})
     model = MammalModel(config)
-    with torch.no_grad():  # biases start at zero; give them something to be compared by
-        for stack in (model.t5_model.encoder, model.t5_model.decoder):
-            stack.block[0].layer[0].SelfAttention.relative_attention_bias.weight.normal_()
+    with torch.no_grad():  # biases start at zero, or alike; give them something to be compared by
+        for name, weight in model.named_parameters():
+            if "relative_attention_bias" in name:
+                weight.normal_()
     return model
 
 
@@ -93,16 +95,36 @@ def test_outputs_do_not_depend_on_the_rest_of_the_batch(lengths: list[int]) -> N
 
 
 @torch.inference_mode()
+@pytest.mark.parametrize("longest", [9, FUSED_KERNEL_LENGTH + 60])
+def test_attention_to_the_encoder_may_know_positions(longest: int) -> None:
+    model = tiny_model(cross_attention_num_buckets=16).eval()
+    batch = decoder_batch([longest, longest - 4], [4, 3])
+    logits = model(batch).logits_DRV
+    assert torch.allclose(model(rows_of(batch, [1])).logits_DRV, logits[1:], atol=1e-5), "whatever the batch"
+
+    table = model.t5_model.decoder.blocks[0].cross.EncDecAttention.relative_attention_bias.weight
+    table.zero_()
+    plain = tiny_model().eval()
+    weights = model.state_dict()
+    plain.load_state_dict({name: weights[name] for name in plain.state_dict()})
+    assert torch.allclose(model(batch).logits_DRV, plain(batch).logits_DRV, atol=1e-5), "without biases there are none"
+    assert not torch.allclose(model(batch).logits_DRV, logits, atol=1e-3)
+    with pytest.raises(ConfigError, match="position biases"):
+        to_transformers(model)
+
+
+@torch.inference_mode()
 def test_padding_changes_nothing() -> None:
-    model = tiny_model().eval()
+    model = tiny_model(cross_attention_num_buckets=8).eval()
     batch = decoder_batch([5, 3], [2, 2])
     padded = replace(batch, ids_BL=F.pad(batch.ids_BL, (0, 4), value=7), mask_BL=F.pad(batch.mask_BL, (0, 4)))
     assert torch.allclose(model(batch).logits_DRV, model(padded).logits_DRV, atol=1e-6)
 
 
 @torch.inference_mode()
-def test_decoder_rows_share_an_encoder_row() -> None:
-    model = tiny_model().eval()
+@pytest.mark.parametrize("positions", [0, 16])
+def test_decoder_rows_share_an_encoder_row(positions: int) -> None:
+    model = tiny_model(cross_attention_num_buckets=positions).eval()
     owners = torch.tensor([1, 0, 1, 1])
     encoded, decoded = decoder_batch([6, 4], [1, 1]), decoder_batch([1] * 4, [3, 1, 2, 3], seed=2)
     shared = replace(
