@@ -1,7 +1,8 @@
 """`mammal evaluate samples=…`: files of generated molecules, judged without a model.
 
     mammal evaluate samples=samples.csv train=train.smi test=test.smi output=judged
-    mammal evaluate samples=[plain.csv,grammar.csv] test=[test.csv.gz,test_scaffolds.csv.gz] column=SMILES
+    mammal evaluate samples=[plain.csv,grammar.csv] test=[test.csv.gz,test_scaffolds.csv.gz]
+    mammal evaluate samples=made.csv column=molecule train=train.csv test=test.csv reference_column=structure
 
 Writes samples.json, samples.csv, molecules_NAME.csv (one row a string) and report.html. A file that `mammal generate`
 wrote tells how it was made, what was asked for, and which sequences never became valid.
@@ -100,12 +101,13 @@ def _against(config: DictConfig) -> Against:
     from mammal.tasks.molecule_sets.files import molecule_parts, molecules_of
     from mammal.tasks.readers import existing_file
 
+    how = {"column": config.reference_column, "or_else": config.column}
     train = existing_file(config.train) if config.train is not None else None
     tests = _named(_files(config.test, "test")) if config.test is not None else {}
     return Against(
-        training=None if train is None else partial(molecule_parts, train),
+        training=None if train is None else partial(molecule_parts, train, **how),
         training_source=str(config.train or ""),
-        references={name: (str(file), molecules_of(file)) for name, file in tests.items()},
+        references={name: (str(file), molecules_of(file, **how)) for name, file in tests.items()},
         reference_limit=config.reference_limit,
         seed=config.seed,
         cache=cache_folder(config),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -63,42 +64,108 @@ def read_samples(
     """The samples of a file; sequences that a job set aside, in the file of errors beside it, count as empty strings.
 
     Args:
-        column: of the strings; default: found by its name.
+        column: of the strings; default: what was generated (`generated_column`), else found by its name.
         asked: columns that hold what was asked for; default: the conditions of the job that made the file.
-        limit: the first so many rows alone.
+        limit: the first so many sequences alone, those that were set aside among them.
 
     Raises:
         DataError: no such file or column, no row, or a column that is called like no property.
     """
     from mammal.jobs.manifest import Manifest
-    from mammal.jobs.store import errors_path
 
-    rows = read_table(existing_file(file), limit=limit)
-    if not len(rows):
-        raise DataError("holds no samples", where=str(file))
-    smiles = cells_as_text(rows[molecule_column(rows.columns, column, file)])
     manifest = Manifest.read(file.with_name(f"{file.name}.manifest.json"))
     options = {} if manifest is None else manifest.options
+    prefix = str(options.get("prefix") or "")
+    failures = _failures(file, options, prefix)
+    failed = sum(failures.values()) if limit is None else _among_first(limit, failures, _per_row(options))
+    rows = read_table(existing_file(file), limit=limit)
+    rows = rows if limit is None else rows.head(limit - failed)
+    if not len(rows) and not failed:
+        raise DataError("holds no samples", where=str(file))
+    found = column or generated_column([str(name) for name in rows.columns], file, prefix)
+    smiles = cells_as_text(rows[molecule_column(rows.columns, found, file)])
     made = {key: options[key] for key in MADE_BY if options.get(key) not in (None, {}, [])}
-    conditions = list(options.get("conditions") or {})
-    wanted = [name for name in conditions if name in PROPERTIES] if asked is None else asked
-    numbers = {name: _numbers(rows, name, file) for name in wanted}
-    draws = _numbers(rows, DRAWS, file) if DRAWS in rows else None
-    if limit is None and (errors := errors_path(file)).is_file():
-        failed = len(read_table(errors))
+    conditions = [name for name in options.get("conditions") or {} if name in PROPERTIES]
+    wanted = {name: f"{prefix}{name}" for name in conditions} if asked is None else {name: name for name in asked}
+    numbers = {name: _asked(rows, name, held, file) for name, held in wanted.items()}
+    draws = _numbers(rows, f"{prefix}{DRAWS}") if f"{prefix}{DRAWS}" in rows else None
+    if failed:
         smiles += [""] * failed
         numbers = {name: np.append(values_N, np.full(failed, np.nan)) for name, values_N in numbers.items()}
         draws = None if draws is None else np.append(draws, np.full(failed, np.inf))
     return Samples(name, str(file), smiles, made, numbers, draws)
 
 
-def _numbers(rows: pd.DataFrame, name: str, file: Path) -> np.ndarray:
+def generated_column(columns: Sequence[str], file: Path, prefix: str = "") -> str | None:
+    """The column of what a model wrote, whatever was copied beside it: the completed text, else the generated one; None
+    in a table that no model wrote.
+
+    Args:
+        columns: of the table; answers are told by the column `score` beside them (`mammal.answers`).
+        prefix: that the job put before the names of its columns.
+
+    Raises:
+        DataError: there are several.
+    """
+    ours = [name for name in columns if name.startswith(prefix)]
+    texts = [name for name in ours if _is(name, "text", prefix) and f"{name.removesuffix('text')}score" in ours]
+    filled = [name for name in ours if _is(name, "completed", prefix)] if texts else []
+    for found in (filled, texts):
+        if len(found) > 1:
+            hint = f"column=NAME, one of {', '.join(found)}"
+            raise DataError("can't tell which of the generated columns is to be judged", where=str(file), hint=hint)
+        if found:
+            return found[0]
+    return None
+
+
+def _is(name: str, field: str, prefix: str) -> bool:
+    """Whether a column holds this field of an answer, or of one target of it."""
+    return name.removeprefix(prefix) == field or name.endswith(f"_{field}")
+
+
+def _per_row(options: Mapping[str, Any]) -> int:
+    """Sequences for each row of a job."""
+    return int(options.get("n") or 1)
+
+
+_SOME = re.compile(r"(\d+) of \d+: ")
+"""How an error begins where some of a row's sequences failed."""
+
+
+def _failures(file: Path, options: Mapping[str, Any], prefix: str) -> dict[int, int]:
+    """Row of a job, from 1 -> how many of its sequences were set aside."""
+    from mammal.answers import ERROR
+    from mammal.jobs.results import ROW
+    from mammal.jobs.store import errors_path
+
+    errors = errors_path(file)
+    if not errors.is_file():
+        return {}
+    told = read_table(errors)
+    some = [_SOME.match(str(reason)) for reason in told[f"{prefix}{ERROR}"]]
+    counts = [_per_row(options) if one is None else int(one[1]) for one in some]
+    return dict(zip(told[f"{prefix}{ROW}"].tolist(), counts, strict=True))
+
+
+def _among_first(limit: int, failures: Mapping[int, int], per_row: int) -> int:
+    """How many of a job's first sequences were set aside; those of a row count as its last."""
+    firsts = {row: row * per_row - failed for row, failed in failures.items()}
+    return sum(max(0, min(failures[row], limit - first)) for row, first in firsts.items())
+
+
+def _asked(rows: pd.DataFrame, name: str, held: str, file: Path) -> np.ndarray:
+    """What was asked of a property, from the column that holds it."""
+    if name not in PROPERTIES:
+        hint = did_you_mean(name, PROPERTIES, noun="property")
+        raise DataError(f"what was asked of {name!r} can't be held against molecules", where=str(file), hint=hint)
+    if held not in rows:
+        raise missing_column(held, [str(column) for column in rows.columns])
+    return _numbers(rows, held)
+
+
+def _numbers(rows: pd.DataFrame, name: str) -> np.ndarray:
     """A column as numbers, NaN for empty cells."""
     import pandas as pd
 
-    if name not in PROPERTIES and name != DRAWS:
-        hint = did_you_mean(name, PROPERTIES, noun="property")
-        raise DataError(f"what was asked of {name!r} can't be held against molecules", where=str(file), hint=hint)
-    if name not in rows:
-        raise missing_column(name, [str(column) for column in rows.columns])
     return pd.to_numeric(rows[name], errors="coerce").to_numpy(dtype=np.float64)

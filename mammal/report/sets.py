@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import chain, count
 from math import isnan, nan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -84,8 +85,9 @@ def save_sets(results: Sequence[SetResult], folder: Path) -> Path:
     import pandas as pd
 
     folder.mkdir(parents=True, exist_ok=True)
-    for result in results:
-        result.molecules.to_csv(folder / _table(result.name), index=False)
+    tables = _tables([result.name for result in results])
+    for result, table in zip(results, tables, strict=True):
+        result.molecules.to_csv(folder / table, index=False)
     lines = [
         {"set": result.name, "figure": name, "value": value, "samples": result.samples}
         for result in results
@@ -94,7 +96,7 @@ def save_sets(results: Sequence[SetResult], folder: Path) -> Path:
     pd.DataFrame(lines).to_csv(folder / CSV, index=False)
     file = folder / FILE
     with atomic_file(file) as partial:
-        told = {"format": FORMAT, "sets": [_plain(result) for result in results]}
+        told = {"format": FORMAT, "sets": [_plain(*pair) for pair in zip(results, tables, strict=True)]}
         partial.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
     return file
 
@@ -133,9 +135,20 @@ def _table(name: str) -> str:
     return f"molecules_{''.join(c if c.isalnum() or c in '-_' else '_' for c in name)}.csv"
 
 
-def _plain(result: SetResult) -> dict[str, Any]:
+def _tables(names: Sequence[str]) -> list[str]:
+    """Names of the tables of several sets, numbered where they would be one; some file systems know no case."""
+    found: list[str] = []
+    for name in names:
+        table = Path(_table(name))
+        numbered = (f"{table.stem}_{number}{table.suffix}" for number in count(2))
+        taken = {other.casefold() for other in found}
+        found.append(next(free for free in chain([str(table)], numbered) if free.casefold() not in taken))
+    return found
+
+
+def _plain(result: SetResult, table: str) -> dict[str, Any]:
     """As JSON writes it: NaN, which JSON lacks, as null."""
-    kept = {name: value for name, value in vars(result).items() if name != "molecules"}
+    kept = {name: value for name, value in vars(result).items() if name != "molecules"} | {"table": table}
     kept["figures"] = {name: None if isnan(value) else value for name, value in result.figures.items()}
     kept["training"] = None if result.training is None else asdict(result.training)
     kept["references"] = {name: asdict(one) for name, one in result.references.items()}
@@ -147,10 +160,11 @@ def _from_plain(told: Mapping[str, Any], folder: Path) -> SetResult:
     import pandas as pd
 
     rest = dict(told)
+    table = rest.pop("table", _table(rest["name"]))
     rest["figures"] = {name: nan if value is None else value for name, value in rest["figures"].items()}
     rest["training"] = None if rest["training"] is None else Compared(**rest["training"])
     rest["references"] = {name: Compared(**one) for name, one in rest["references"].items()}
     rest["histograms"] = {name: Histogram(**one) for name, one in rest["histograms"].items()}
     text = {"smiles": str, "canonical": str}
-    molecules = pd.read_csv(folder / _table(rest["name"]), keep_default_na=False, na_values={"": [""]}, dtype=text)
+    molecules = pd.read_csv(folder / table, keep_default_na=False, na_values={"": [""]}, dtype=text)
     return SetResult(**rest, molecules=molecules.fillna({"smiles": "", "canonical": ""}))

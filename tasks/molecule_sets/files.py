@@ -12,24 +12,27 @@ from mammal.tasks.errors import DataError
 from mammal.tasks.readers import existing_file, iter_tables
 
 NAMES = ("smiles", "canonical_smiles", "text", "molecule")
-"""What columns of molecules are called, in whatever case; `text` is what `mammal generate` writes."""
+"""What columns of molecules are called, in whatever case."""
 
 
-def molecule_parts(path: str | Path, column: str | None = None) -> Iterator[list[str]]:
+def molecule_parts(path: str | Path, column: str | None = None, *, or_else: str | None = None) -> Iterator[list[str]]:
     """The strings of a column in parts, as they are written; "" for an empty cell.
 
     Args:
         column: default: the first that is called like one of `NAMES`, or the only one.
+        or_else: the column to take where that leaves it open.
 
     Raises:
         DataError: no such file or column.
     """
     for frame in iter_tables(existing_file(path)):
-        column = molecule_column(frame.columns, column, path)
+        column = molecule_column(frame.columns, column, path, or_else=or_else)
         yield cells_as_text(frame[column])
 
 
-def molecule_column(columns: Iterable[object], column: str | None, path: str | Path) -> str:
+def molecule_column(
+    columns: Iterable[object], column: str | None, path: str | Path, *, or_else: str | None = None
+) -> str:
     """The column of molecules of a table that has these columns; see `molecule_parts`.
 
     Raises:
@@ -42,6 +45,7 @@ def molecule_column(columns: Iterable[object], column: str | None, path: str | P
         return column
     by_name = {name.lower(): name for name in reversed(every)}
     named = [by_name[name] for name in NAMES if name in by_name] or (every if len(every) == 1 else [])
+    named = named or [name for name in every if name == or_else]
     if not named:
         hint = f"column=NAME, one of {', '.join(every)}"
         raise DataError("can't tell which column holds the molecules", where=str(path), hint=hint)
@@ -53,10 +57,12 @@ def cells_as_text(cells: Iterable[object]) -> list[str]:
     return [cell.strip() if isinstance(cell, str) else "" if is_missing(cell) else as_text(cell) for cell in cells]
 
 
-def molecules_of(path: str | Path, column: str | None = None, limit: int | None = None) -> list[str]:
+def molecules_of(
+    path: str | Path, column: str | None = None, limit: int | None = None, *, or_else: str | None = None
+) -> list[str]:
     """The strings of a column, `limit` of them at most; see `molecule_parts`."""
     found: list[str] = []
-    for part in molecule_parts(path, column):
+    for part in molecule_parts(path, column, or_else=or_else):
         found += part
         if limit is not None and len(found) >= limit:
             return found[:limit]

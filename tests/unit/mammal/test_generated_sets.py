@@ -87,6 +87,16 @@ def test_shares_of_a_histogram_are_of_each_set(tmp_path: Path):
     assert "fcd" not in " ".join(result.figures) and "novelty" not in result.figures, "nothing to hold them against"
 
 
+def test_sets_of_like_names_keep_their_own_tables(tmp_path: Path):
+    names = ["a.b", "a_b", "A_B", "a_b_2"]
+    made = [Samples(name, "s.smi", [smiles]) for name, smiles in zip(names, TRAIN, strict=True)]
+    save_sets(judge_sets(made, Against()), tmp_path)
+    assert [(one.name, one.molecules["smiles"].tolist()) for one in load_sets(tmp_path)] == [
+        (name, [smiles]) for name, smiles in zip(names, TRAIN, strict=True)
+    ]
+    assert len(list(tmp_path.glob("molecules_*.csv"))) == 4
+
+
 def test_damaged_results_are_told(tmp_path: Path):
     assert load_sets(tmp_path) == []
     (tmp_path / "samples.json").write_text('{"sets": [{"name": "x"}]}')
@@ -115,7 +125,7 @@ def test_a_job_tells_what_was_asked_and_what_never_became_valid(tmp_path: Path):
     pd.DataFrame({"logp": [0.0, 2.0], "sample": [0, 1], "draws": [1, 3], "text": ["CCO", "CCCCCC"]}).to_csv(
         file, index=False
     )
-    pd.DataFrame({"logp": [1.0], "sample": [2], "error": ["no valid sequence"]}).to_parquet(errors_path(file))
+    pd.DataFrame({"row": [3], "logp": [1.0], "error": ["no valid sequence"]}).to_parquet(errors_path(file))
     options = {"seed": 1, "conditions": {"logp": 1.0}}
     told = {"verb": "generate", "input": "", "bundle": "", "options": options, "versions": {}, "format": 1}
     (tmp_path / "asked.csv.manifest.json").write_text(json.dumps(told))
@@ -131,6 +141,64 @@ def test_a_job_tells_what_was_asked_and_what_never_became_valid(tmp_path: Path):
     assert not read_samples(file, "asked", asked=[]).asked
     with pytest.raises(DataError, match="what was asked of 'sample'"):
         read_samples(file, "asked", asked=["sample"])
+
+
+def made_by_a_job(folder: Path, rows: pd.DataFrame, failed: dict[int, str], **options: object) -> Path:
+    """A file as `mammal generate` leaves it; `failed`: row of the input -> why."""
+    file = folder / "job.csv"
+    rows.to_csv(file, index=False)
+    prefix = options.get("prefix", "")
+    errors = {f"{prefix}row": list(failed), f"{prefix}error": list(failed.values())}
+    pd.DataFrame(errors).to_parquet(errors_path(file))
+    told = {"verb": "generate", "input": "", "bundle": "", "options": options, "versions": {}, "format": 1}
+    (folder / "job.csv.manifest.json").write_text(json.dumps(told))
+    return file
+
+
+def test_what_was_generated_is_judged_whatever_was_copied_beside_it(tmp_path: Path):
+    asked = {"smiles": ["CCO", "CCN"], "sample": [0, 0], "score": [-1.0, -2.0]}
+    frame = pd.DataFrame({**asked, "text": ["C1CC", "CCCl"]})
+    file = made_by_a_job(tmp_path, frame, {})
+    assert read_samples(file, "x").smiles == ["C1CC", "CCCl"]
+    assert read_samples(file, "x", column="smiles").smiles == ["CCO", "CCN"], "asked for, it is judged"
+    made_by_a_job(tmp_path, frame.assign(completed=["CCC", "CCBr"]), {})
+    assert read_samples(file, "x").smiles == ["CCC", "CCBr"], "the whole molecule, not what was filled in"
+    made_by_a_job(tmp_path, frame.drop(columns="score"), {})
+    assert read_samples(file, "x").smiles == ["CCO", "CCN"], "a table of molecules with a text beside them"
+    two = {"text_smiles": ["C", "N"], "smiles_text": ["O", "S"], "smiles_score": [0, 0], "logp_prediction": [1, 1]}
+    made_by_a_job(tmp_path, pd.DataFrame(two), {})
+    assert read_samples(file, "x").smiles == ["O", "S"]
+    made_by_a_job(tmp_path, pd.DataFrame({**two, "b_text": ["C", "C"], "b_score": [0, 0]}), {})
+    with pytest.raises(DataError, match="which of the generated columns") as unclear:
+        read_samples(file, "x")
+    assert "smiles_text, b_text" in str(unclear.value.hint)
+
+
+def test_a_prefix_of_the_job_is_known(tmp_path: Path):
+    frame = pd.DataFrame({"smiles": ["CC"], "m_logp": [1.0], "m_draws": [4], "m_text": ["CCO"], "m_score": [-1.0]})
+    file = made_by_a_job(tmp_path, frame, {2: "no valid sequence"}, prefix="m_", conditions={"logp": 1.0})
+    samples = read_samples(file, "x")
+    assert samples.smiles == ["CCO", ""] and samples.asked["logp"].tolist()[0] == 1.0
+    assert samples.draws is not None and samples.draws.tolist() == [4, np.inf]
+
+
+def test_failures_are_counted_among_the_first_so_many_as_well(tmp_path: Path):
+    frame = pd.DataFrame({"text": ["C", "CC", "CCC", "CCCC"], "score": 0.0})
+    file = made_by_a_job(tmp_path, frame, {1: "2 of 3: no valid sequence", 3: "invalid SMILES"}, n=3)
+    assert read_samples(file, "x").smiles == ["C", "CC", "CCC", "CCCC", "", "", "", "", ""]
+    firsts = [read_samples(file, "x", limit=limit).smiles for limit in (1, 2, 5, 7)]
+    assert firsts == [["C"], ["C", ""], ["C", "CC", "CCC", "", ""], ["C", "CC", "CCC", "CCCC", "", "", ""]]
+
+
+def test_a_column_of_references_is_named_or_found(files: Path, capsys: pytest.CaptureFixture[str]):
+    pd.DataFrame({"structure": TEST, "id": 0}).to_csv(files / "odd.csv", index=False)
+    pd.DataFrame({"structure": MADE, "text": "x"}).to_csv(files / "samples.csv", index=False)
+    words = ["evaluate", f"samples={files / 'samples.csv'}", "column=structure", f"output={files / 'judged'}"]
+    assert main([*words, f"test=[{files / 'odd.csv'},{files / 'test.csv.gz'}]", f"train={files / 'train.smi'}"]) == 0
+    (result,) = load_sets(files / "judged")
+    assert result.valid == 3 and [one.molecules for one in result.references.values()] == [3, 3]
+    assert main([*words, f"test={files / 'odd.csv'}", "reference_column=structur"]) != 0
+    assert "no column 'structur'" in capsys.readouterr().err
 
 
 def test_columns_of_molecules_are_found(files: Path):
