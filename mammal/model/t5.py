@@ -131,6 +131,14 @@ class Stack(nn.Module):
         return [cast(Block, block) for block in self.block]
 
     @property
+    def position_tables(self) -> list[tuple[Tensor, bool]]:
+        """Biases [buckets, H] by relative position, and whether they look both ways."""
+        tables = [(self.position_table, not self.causal)]
+        if self.causal and self.config.cross_attention_num_buckets:
+            tables.append((self.blocks[0].cross.EncDecAttention.relative_attention_bias.weight, True))
+        return tables
+
+    @property
     def position_table(self) -> Tensor:
         """[buckets, H] biases, which the first block owns and all blocks use."""
         return self.blocks[0].own.SelfAttention.relative_attention_bias.weight

@@ -144,6 +144,18 @@ def test_a_row_without_tokens_stays_finite() -> None:
     assert torch.allclose(logits[:1], model(rows_of(batch, [0])).logits_DRV, atol=1e-5)
 
 
+def test_a_new_model_attends_to_what_is_near() -> None:
+    sizes = {"d_model": 32, "d_ff": 48, "d_kv": 8, "num_layers": 1, "num_decoder_layers": 1, "num_heads": 4}
+    model = MammalModel(ModelConfig(vocab_size=30, cross_attention_num_buckets=16, **sizes)).t5_model
+    decoder = model.decoder.position_bias(300, torch.float32)[:, -1]
+    assert (decoder.diff(dim=1) >= 0).all() and (decoder.diff(dim=1) > 0).any(dim=1).all()
+    for bias_HQK in (model.encoder.position_bias(60, torch.float32), model.decoder.cross_bias(60, 60, torch.float32)):
+        assert torch.equal(bias_HQK, bias_HQK.transpose(1, 2)), "as far ahead as behind"
+        assert (bias_HQK[:, 0].diff(dim=1) <= 0).all() and (bias_HQK[:, 0, 0] == 0).all()
+        steepness_H = -bias_HQK[:, 0, 1]
+        assert (steepness_H[:-1] > steepness_H[1:]).all(), "each head in its own way"
+
+
 def test_dropout_acts_in_training_only() -> None:
     model = tiny_model(dropout_rate=0.5)
     batch = decoder_batch([8, 8], [3, 3])
