@@ -109,9 +109,18 @@ def open_input(path: str | os.PathLike[str]) -> JobInput:
     return JobInput(schema, file_hash(file), file, rows)
 
 
+_NOTHING = "rows without columns"
+
+
 def no_input(rows: int) -> JobInput:
     """Rows that hold nothing, for prompts that read nothing."""
-    return JobInput(pa.schema([]), f"{rows} rows without columns", rows=rows)
+    return JobInput(pa.schema([]), f"{rows} {_NOTHING}", rows=rows)
+
+
+def rows_of_nothing(fingerprint: str) -> int | None:
+    """How many rows `no_input` made; None for the fingerprint of a file."""
+    rows, _, rest = fingerprint.partition(" ")
+    return int(rows) if rest == _NOTHING else None
 
 
 def as_table(frame: pd.DataFrame, schema: pa.Schema) -> pa.Table:

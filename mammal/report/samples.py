@@ -19,6 +19,8 @@ from mammal.tasks.readers import existing_file, read_table
 if TYPE_CHECKING:
     import pandas as pd
 
+    from mammal.jobs.manifest import Manifest
+
 MADE_BY = (
     "task",
     "n",
@@ -76,8 +78,9 @@ def read_samples(
     manifest = Manifest.read(file.with_name(f"{file.name}.manifest.json"))
     options = {} if manifest is None else manifest.options
     prefix = str(options.get("prefix") or "")
-    failures = _failures(file, options, prefix)
-    failed = sum(failures.values()) if limit is None else _among_first(limit, failures, _per_row(options))
+    per_row = _per_row(manifest)
+    failures = _failures(file, per_row, prefix)
+    failed = sum(failures.values()) if limit is None else _among_first(limit, failures, per_row)
     rows = read_table(existing_file(file), limit=limit)
     rows = rows if limit is None else rows.head(limit - failed)
     if not len(rows) and not failed:
@@ -124,16 +127,21 @@ def _is(name: str, field: str, prefix: str) -> bool:
     return name.removeprefix(prefix) == field or name.endswith(f"_{field}")
 
 
-def _per_row(options: Mapping[str, Any]) -> int:
-    """Sequences for each row of a job."""
-    return int(options.get("n") or 1)
+def _per_row(manifest: Manifest | None) -> int:
+    """Sequences for each row of a job; draws without an input are rows of their own."""
+    from mammal.jobs.inputs import rows_of_nothing
+
+    if manifest is None:
+        return 1
+    asked = int(manifest.options.get("n") or 1)
+    return max(1, asked // (rows_of_nothing(manifest.input) or 1))
 
 
 _SOME = re.compile(r"(\d+) of \d+: ")
 """How an error begins where some of a row's sequences failed."""
 
 
-def _failures(file: Path, options: Mapping[str, Any], prefix: str) -> dict[int, int]:
+def _failures(file: Path, per_row: int, prefix: str) -> dict[int, int]:
     """Row of a job, from 1 -> how many of its sequences were set aside."""
     from mammal.answers import ERROR
     from mammal.jobs.results import ROW
@@ -144,7 +152,7 @@ def _failures(file: Path, options: Mapping[str, Any], prefix: str) -> dict[int, 
         return {}
     told = read_table(errors)
     some = [_SOME.match(str(reason)) for reason in told[f"{prefix}{ERROR}"]]
-    counts = [_per_row(options) if one is None else int(one[1]) for one in some]
+    counts = [per_row if one is None else int(one[1]) for one in some]
     return dict(zip(told[f"{prefix}{ROW}"].tolist(), counts, strict=True))
 
 

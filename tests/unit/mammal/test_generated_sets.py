@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -143,14 +144,15 @@ def test_a_job_tells_what_was_asked_and_what_never_became_valid(tmp_path: Path):
         read_samples(file, "asked", asked=["sample"])
 
 
-def made_by_a_job(folder: Path, rows: pd.DataFrame, failed: dict[int, str], **options: object) -> Path:
+def made_by_a_job(folder: Path, rows: pd.DataFrame, failed: dict[int, str], **options: Any) -> Path:
     """A file as `mammal generate` leaves it; `failed`: row of the input -> why."""
     file = folder / "job.csv"
     rows.to_csv(file, index=False)
     prefix = options.get("prefix", "")
     errors = {f"{prefix}row": list(failed), f"{prefix}error": list(failed.values())}
     pd.DataFrame(errors).to_parquet(errors_path(file))
-    told = {"verb": "generate", "input": "", "bundle": "", "options": options, "versions": {}, "format": 1}
+    source = options.pop("input", "")
+    told = {"verb": "generate", "input": source, "bundle": "", "options": options, "versions": {}, "format": 1}
     (folder / "job.csv.manifest.json").write_text(json.dumps(told))
     return file
 
@@ -187,6 +189,9 @@ def test_failures_are_counted_among_the_first_so_many_as_well(tmp_path: Path):
     file = made_by_a_job(tmp_path, frame, {1: "2 of 3: no valid sequence", 3: "invalid SMILES"}, n=3)
     assert read_samples(file, "x").smiles == ["C", "CC", "CCC", "CCCC", "", "", "", "", ""]
     firsts = [read_samples(file, "x", limit=limit).smiles for limit in (1, 2, 5, 7)]
+    apart = made_by_a_job(tmp_path, frame, {2: "no valid sequence"}, n=5, input="5 rows without columns")
+    assert read_samples(apart, "x").smiles == ["C", "CC", "CCC", "CCCC", ""], "each draw is a row of its own"
+    assert read_samples(apart, "x", limit=2).smiles == ["C", ""]
     assert firsts == [["C"], ["C", ""], ["C", "CC", "CCC", "", ""], ["C", "CC", "CCC", "CCCC", "", "", ""]]
 
 
