@@ -41,6 +41,7 @@ class Reading:
         molecules: names of columns that `names=` can stand in for.
         conditions: columns that rows steer generation by, and may lack -> the column each is computed from, if any.
         steered: whether something is asked for besides what rows ask.
+        guided: whether what is asked for is to be followed more closely, so that something has to be.
     """
 
     names: Sequence[str]
@@ -50,6 +51,7 @@ class Reading:
     molecules: Collection[str] = ()
     conditions: Mapping[str, str | None] = field(default_factory=dict)
     steered: bool = False
+    guided: bool = False
 
     @classmethod
     def of_task(cls, task: Task, *, target: bool = False) -> Reading:
@@ -68,7 +70,8 @@ class Reading:
         """Refuses a table that lacks a column, and those that may stand in its place; warns of one without conditions.
 
         Raises:
-            DataError: names it, and the nearest one that the table has; or a condition that is spelt another way.
+            DataError: names it, and the nearest one that the table has; or a condition that is spelt another way; or
+                there is nothing that guidance could follow.
         """
         for name in self.names:
             group = [name, *self.others.get(name, ())]
@@ -89,7 +92,11 @@ class Reading:
                 column = spare[close[0]]
                 what = f"column {column!r} is not the condition {name!r}, which would count as not asked for"
                 raise DataError(what, hint=f"rename it, or columns={{{name}: {column}}}; leave it out if it is another")
-        if self.conditions and columns and not given and not self.steered:
+        if not self.conditions or given or self.steered:
+            return
+        if self.guided:
+            raise DataError("guidance has nothing to follow", hint=f"ask for one of {', '.join(self.conditions)}")
+        if columns:
             told = "no column asks for anything: the task's conditions are %s, the table's columns %s"
             logger.warning(told, ", ".join(self.conditions), ", ".join(columns))
 
@@ -139,6 +146,13 @@ class Table:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    @property
+    def names(self) -> list[str]:
+        """Columns of the user's frame, or of the rows where there is none."""
+        if self.original is not None:
+            return [str(name) for name in self.original.columns]
+        return list(dict.fromkeys(str(name) for row in self.rows for name in row))
 
     def frame(self, columns: Sequence[Column], answers: Sequence[list[Record] | Refused], error: str) -> pd.DataFrame:
         """The user's columns, then those of the answers, then `error`.

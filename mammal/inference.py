@@ -17,7 +17,7 @@ import numpy as np
 
 from mammal.answers import ERROR
 from mammal.choose import TaskLike, entity_task, find_task, the_only, variant
-from mammal.frames import Reading, Table, table, with_targets
+from mammal.frames import Reading, Table, check_names, table, with_targets
 from mammal.from_names import predict_question
 from mammal.generation.api import Generation
 from mammal.infilling import Infilling
@@ -298,7 +298,9 @@ class Mammal(Generation, Infilling, VariantScoring):
         )
 
     def _frame(self, question: Question, given: Table, prefix: str, progress: Progress | None) -> pd.DataFrame:
-        return given.frame(question.columns, question.ask(given.rows, progress=progress), f"{prefix}{ERROR}")
+        error = f"{prefix}{ERROR}"
+        check_names(given.names, [*(column.name for column in question.columns), error])  # before the model works
+        return given.frame(question.columns, question.ask(given.rows, progress=progress), error)
 
 
 def _warn_of_refused(answers: Sequence[object]) -> None:

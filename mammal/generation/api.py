@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Unpack
 
-from mammal.errors import DataError
+from mammal.errors import ConfigError, DataError
 from mammal.frames import Reading, Table, check_names, table
 from mammal.generation.question import Generate
+from mammal.generation.seeds import seeds_of
 from mammal.generation.settings import Settings
 from mammal.prompts import is_prompt
 from mammal.reranking import Reranked, judge_of
@@ -51,7 +52,7 @@ class Generation:
         *,
         n: int = 1,
         conditions: Mapping[str, Any] | None = None,
-        seed: int | Sequence[int] = 0,
+        seed: int | Sequence[int] | None = 0,
         rerank: TaskLike | None = None,
         rerank_bundle: str | os.PathLike[str] | Mammal | None = None,
         rerank_weight: float | None = None,
@@ -74,7 +75,8 @@ class Generation:
                 which the answers keep their tags.
             conditions: what to ask for, the same for all rows; or rows hold a column of that name.
             seed: of the draws: the same seed gives the same sequences. One number: a row's position decides with it.
-                One for each row: what is drawn depends on that alone, whatever the other rows are.
+                One for each row: what is drawn depends on that alone, whatever the other rows are; they are drawn even
+                for `n=1`.
             rerank: a task that reads the answers and puts them in order (`mammal.reranking`): `forward_reaction` for
                 those of `retrosynthesis`. Adds `judged` and `round_trip`.
             rerank_bundle: the model that does it, where that is another; its only task is meant unless one is named.
@@ -85,18 +87,22 @@ class Generation:
             ConfigError, TaskError, DataError: a setting or condition that there is not, or that doesn't fit the task.
         """
         chosen = None if is_prompt(data) else self.find_task(task, columns, view)
-        how = {**settings, "seed": seed} if isinstance(seed, int) else {**settings, "seed_column": SEED}
+        seeds = seeds_of(seed)
+        if isinstance(seeds, list) and settings.get("seed_column") is not None:
+            raise ConfigError("seeds of the rows are given, and seed_column besides", hint="one of the two")
+        how = {**settings, "seed": seeds} if isinstance(seeds, int) else {**settings, "seed_column": SEED}
         asked = Generate(
             self.model, self.tokenizer, chosen, self.pace, n=n, settings=how, conditions=conditions, prefix=prefix
         )
         judge = judge_of(self, rerank, rerank_bundle, rerank_weight)  # type: ignore[arg-type]  # a Mammal has this
         question = asked if judge is None else Reranked(asked, judge, prefix)
-        reading = question.reading if isinstance(seed, int) else _without_seeds(question.reading)
+        reading = question.reading if isinstance(seeds, int) else _without_seeds(question.reading)
         if data is None and not reading.names:
-            given = Table([{}] if isinstance(seed, int) else [{} for _ in seed])
+            reading.check(())
+            given = Table([{}] if isinstance(seeds, int) else [{} for _ in seeds])
         else:
             given = table(data, reading)
-        seeded = given if isinstance(seed, int) else _with_seeds(given, seed)
+        seeded = given if isinstance(seeds, int) else _with_seeds(given, seeds)
         return self._frame(question, seeded, prefix, progress)
 
 
@@ -113,6 +119,5 @@ def _with_seeds(given: Table, seeds: Sequence[int]) -> Table:
     if len(seeds) != len(given):
         raise DataError(f"{len(seeds)} seeds for {len(given)} rows", where="seed")
     rows = [{**row, SEED: seed} for row, seed in zip(given.rows, seeds, strict=True)]
-    theirs = {name for row in given.rows for name in row} if given.original is None else given.original.columns
-    check_names([str(name) for name in theirs], [SEED])
+    check_names(given.names, [SEED])
     return Table(rows, None if given.original is None else given.original.assign(**{SEED: list(seeds)}))

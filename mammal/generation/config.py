@@ -77,9 +77,10 @@ class GenerationConfig:
                 not 0 <= self.min_new_tokens < self.max_new_tokens
             ),
             "guidance must be a finite number": not math.isfinite(self.guidance),
+            "length_penalty must be a finite number": not math.isfinite(self.length_penalty),
             "sampling and beam search exclude each other": self.do_sample and self.num_beams > 1,
             "num_beams must be a multiple of num_beam_groups": self.num_beams % self.num_beam_groups != 0,
-            "diversity_penalty must be 0 or more": not self.diversity_penalty >= 0,
+            "diversity_penalty must be 0 or more, and finite": not 0 <= self.diversity_penalty < math.inf,
             "num_beam_groups and diversity_penalty need each other: groups differ by the penalty alone": (
                 (self.num_beam_groups > 1) != (self.diversity_penalty > 0)
             ),

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from mammal.answers import Column, answer_columns
 from mammal.choose import require_numbers
-from mammal.errors import ConfigError, MammalError, TaskError, did_you_mean
+from mammal.errors import TaskError
 from mammal.frames import Failed, Reading
 from mammal.generation.draws import Draw
 from mammal.generation.filling import FillEncoder
+from mammal.generation.seeds import own_seed
 from mammal.generation.settings import resolve
+from mammal.generation.wishes import asked_of_all
 from mammal.prompts import PROMPT, PromptEncoder
 from mammal.questions import Question, Record
-from mammal.tasks.cells import as_number, as_text, is_missing
 from mammal.tasks.grammar.fills import FillGrammar
 from mammal.walk import Encoder, Pace, Progress, Refused, Row, TaskEncoder
 
@@ -62,8 +64,9 @@ class Generate(Question):
         asked = resolve(task, tokenizer, n, settings or {})
         self.model, self.tokenizer, self.task, self.pace = model, tokenizer, asked.task, pace
         self.config, self.rules = asked.config, asked.rules
+        self._guided = (settings or {}).get("guidance") is not None and self.config.guidance != 1
         self._redraws, self._seeds = asked.redraws, asked.seed_column
-        self.conditions = _checked(self.task, conditions or {})
+        self.conditions = asked_of_all(self.task, conditions or {})
         self.encoder = self._encoder()
         self.reading = self._reading()
         self._fields = None if self.task is None else answer_columns(self.task, prefix=prefix)
@@ -75,6 +78,12 @@ class Generate(Question):
             *(text if self._fields is None else self._fields),
             *([Column(f"{prefix}normalised_score", "number")] if self.config.num_beams > 1 else []),
         ]
+
+    def one_by_one(self) -> Generate:
+        """The same question asking for one sequence a row: rows that hold nothing are then drawn as one row's are."""
+        single = copy(self)
+        single.config = replace(self.config, num_return_sequences=1)
+        return single
 
     def ask(
         self, rows: Sequence[Row], *, first: int = 0, progress: Progress | None = None
@@ -99,11 +108,11 @@ class Generate(Question):
         """What names the random numbers of a row: its own seed, or its position.
 
         Rows that hold nothing to read are copies of one: it makes no difference whether many rows ask for one sequence
-        each, or one row for many.
+        each, or one row for many. Of a search, each row's sequences are counted anew.
         """
         if self._seeds is not None:
-            return _own_seed(row, self._seeds)
-        if not self.reading.among(list(row)):
+            return own_seed(row, self._seeds)
+        if self.config.do_sample and not self.reading.among(list(row)):
             return Draw(self.config.seed, 0, position * self.config.num_return_sequences)
         return Draw(self.config.seed, position)
 
@@ -157,33 +166,8 @@ class Generate(Question):
             beside=[name for name in whole.beside if name not in self.conditions],
             conditions={name: of for name, of in whole.conditions.items() if name not in self.conditions},
             steered=bool(self.conditions),
+            guided=self._guided,
         )
-
-
-def _own_seed(row: Row, column: str) -> Draw | Refused:
-    value = row.get(column)
-    if is_missing(value):
-        return Refused(f"column {column}: no seed")
-    try:
-        number = as_number(value, column)
-    except MammalError as error:
-        return Refused(str(error))
-    return Draw(int(number), None) if number.is_integer() else Refused(f"column {column}: {value} is no whole number")
-
-
-def _checked(task: Task | None, conditions: Mapping[str, Any]) -> dict[str, Any]:
-    """Conditions as the task names them, numbers as numbers; those that are None are left out."""
-    known = () if task is None else task.conditions
-    found = {}
-    for name, value in conditions.items():
-        if name not in known:
-            whose = "a bare prompt has" if task is None else f"the task {task.name} has"
-            raise ConfigError(
-                f"{whose} no condition {name!r}", hint=did_you_mean(name, known, noun="condition") if known else None
-            )
-        if not is_missing(value):
-            found[name] = as_number(value, name) if task is not None and name in task.numbers else as_text(value)
-    return found
 
 
 def _column(name: str, value: Any) -> Column:

@@ -8,10 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypedDict, get_args, get_type_hints
+from typing import TYPE_CHECKING, Any, TypedDict, get_type_hints
 
 from mammal.choose import variant
-from mammal.errors import ConfigError, did_you_mean
+from mammal.errors import ConfigError, TaskError, did_you_mean
+from mammal.generation.given import OF_DRAWS, check_used, in_force, typed
+from mammal.generation.stops import stop_ids
 
 if TYPE_CHECKING:
     from mammal.generation.config import GenerationConfig
@@ -25,14 +27,15 @@ class Settings(TypedDict, total=False):
 
     Keys:
         do_sample: draw; else seek the best. Unless it is given, several sequences a row, or a setting of draws, mean
-            that they are drawn.
-        temperature, top_k, top_p, min_p: of the draws (`mammal.generation.config`).
+            that they are drawn: the four below, `max_draws`, `faithful`, `seed_column`.
+        temperature, top_k, top_p, min_p: of the draws (`mammal.generation.config`); `top_k` and `min_p` are off at 0.
         num_beams: beams of the search for the best.
         num_beam_groups, diversity_penalty: groups of beams that differ, and how much.
         length_penalty: beams are ranked by log-likelihood / length ** length_penalty.
         early_stopping: stop a search as soon as there are as many sequences as beams.
         max_new_tokens, min_new_tokens: of a sequence, `<EOS>` included in the first and not in the second.
-        stop: tokens after which a sequence ends, as text: `"."`, `"<SENTINEL_ID_1>"`, or a list of them.
+        stop: tokens after which a sequence ends, as text: `"<SENTINEL_ID_1>"`, `"."`, or a list of them
+            (`mammal.generation.stops`).
         seed_column: a column that holds each row's own seed: its sequences then depend on that and on nothing else.
             Without it there is one `seed` for all rows, and a row's position decides with it.
         constraint: `none`, `alphabet` or `grammar` (docs/generation.md).
@@ -40,7 +43,7 @@ class Settings(TypedDict, total=False):
         starts_with: text that every sequence begins with.
         scaffold: a SMILES with attachment points `*`, which every molecule keeps.
         guidance: how strongly to follow the conditions of a row; 1: as the model learned.
-        max_draws: how often a sequence that is not valid is drawn, the first time included.
+        max_draws: how often a sequence that is not valid is drawn, the first time included; 1: it is checked alone.
         faithful: draw again what the grammar made likelier than the model has it (docs/generation.md).
     """
 
@@ -68,10 +71,19 @@ class Settings(TypedDict, total=False):
 
 
 SETTINGS = ("seed", *Settings.__annotations__)
-_NOT_OF_DECODING = ("stop", "seed_column", "constraint", "fill_length", "starts_with", "scaffold", "max_draws", "faithful")
+_NOT_OF_DECODING = (
+    "stop",
+    "seed_column",
+    "constraint",
+    "fill_length",
+    "starts_with",
+    "scaffold",
+    "max_draws",
+    "faithful",
+)
 _OF_TASK = ("constraint", "fill_length")
-_OF_DRAWS = frozenset({"temperature", "top_k", "top_p", "min_p"})
-_TYPES = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
+_NEED_TASK = frozenset({*_OF_TASK, "starts_with", "scaffold", "guidance", "max_draws", "faithful"})
+_KINDS = {"n": int, "seed": int, **get_type_hints(Settings)}
 _PROMPT_TOKENS = 256
 """Most tokens that are generated for a bare prompt."""
 
@@ -105,15 +117,16 @@ def resolve(task: Task | None, tokenizer: Tokenizer, n: int, settings: Mapping[s
     given = {name: value for name, value in settings.items() if value is not None}
     if unknown := sorted(set(given) - set(SETTINGS)):
         raise ConfigError(f"unknown setting {unknown[0]!r}", hint=did_you_mean(unknown[0], SETTINGS, noun="setting"))
-    _check_types({"n": n, **given})
+    given = typed({"n": n, **given}, _KINDS)
+    n = given.pop("n")
     if n < 1:
         raise ConfigError(f"n must be at least 1, not {n}")
-    if task is not None and (changes := {name: given[name] for name in _OF_TASK if name in given}):
-        task = variant(task, {"generation": changes})
-    if task is None and (refused := sorted(given.keys() & {*_OF_TASK, "starts_with", "scaffold", "guidance"})):
+    if task is None and (refused := sorted(given.keys() & _NEED_TASK)):
         raise ConfigError(f"{refused[0]} needs a task: nothing is known of what follows a bare prompt")
+    if task is not None:
+        task = _changed(task, {name: given[name] for name in _OF_TASK if name in given})
     rules = _rules(task, given)
-    config = _config(task, tokenizer, n, given)
+    config = _config(task, tokenizer, n, given, rules)
     if config.guidance != 1 and rules.without is None:
         raise ConfigError(
             f"guidance needs conditions, and the task {task.name if task else ''} has none",
@@ -122,15 +135,15 @@ def resolve(task: Task | None, tokenizer: Tokenizer, n: int, settings: Mapping[s
     return Asked(task, config, rules, given.get("seed_column"))
 
 
-def _check_types(given: Mapping[str, Any]) -> None:
-    """Refuses values of another type than the settings have; a whole number is a number, too."""
-    whole = dict.fromkeys(("n", "seed"), (int, None))
-    kinds = whole | {name: get_args(hint) for name, hint in get_type_hints(Settings).items()}
-    for name, value in given.items():
-        wanted, *others = kinds[name]
-        fits = type(value) in (int, float) if wanted is float else type(value) is wanted
-        if len(others) == 1 and not fits:
-            raise ConfigError(f"{name} must be {_TYPES[wanted]}, not {value!r}")
+def _changed(task: Task, changes: Mapping[str, Any]) -> Task:
+    """The task with these changes of how it generates.
+
+    Raises:
+        TaskError: they contradict it.
+    """
+    if "fill_length" in changes and not task.fills:
+        raise TaskError(f"{task.name} fills nothing in, so fill_length has no meaning for it")
+    return variant(task, {"generation": changes}) if changes else task
 
 
 def declared_generation(task: Task) -> GenerationConfig:
@@ -209,32 +222,31 @@ def _rules(task: Task | None, given: Mapping[str, Any]) -> Rules:
     return declared_rules(task, max_draws=given.get("max_draws"), faithful=given.get("faithful"), **kept)
 
 
-def _config(task: Task | None, tokenizer: Tokenizer, n: int, given: Mapping[str, Any]) -> GenerationConfig:
+def _config(
+    task: Task | None, tokenizer: Tokenizer, n: int, given: Mapping[str, Any], rules: Rules
+) -> GenerationConfig:
     from mammal.generation.config import GenerationConfig
 
     base = GenerationConfig(max_new_tokens=_PROMPT_TOKENS) if task is None else declared_generation(task)
     how = {name: value for name, value in given.items() if name not in _NOT_OF_DECODING}
-    drawn = bool(how.keys() & _OF_DRAWS) or (n > 1 and how.get("num_beams", base.num_beams) == 1)
+    how |= {name: None for name in ("top_k", "min_p") if how.get(name) == 0}
+    draws, beams = in_force(given, OF_DRAWS), how.get("num_beams", base.num_beams)
+    if draws and "num_beams" in how and beams > 1:
+        what = f"{draws[0]} is a setting of draws, and num_beams is {beams}"
+        raise ConfigError(what, hint="sampling and beam search exclude each other")
+    drawn = bool(draws) or (n > 1 and beams == 1)
     if how.setdefault("do_sample", drawn or (base.do_sample and "num_beams" not in how)):
         how.setdefault("num_beams", 1)
+    elif n > max(beams, 1):
+        searched = f"num_beams is {beams}" if beams > 1 else "without beams the search finds one sequence"
+        raise ConfigError(f"n is {n}, and {searched}", hint=f"num_beams={n}, or do_sample=true")
     if "stop" in given:
-        how["stop_ids"] = stop_ids(given["stop"], tokenizer)
-    return replace(base, **how, num_return_sequences=n, scalar_id=tokenizer.specials.get("<SCALAR>"))
+        how["stop_ids"] = _stop_ids(given["stop"], task, tokenizer, rules)
+    config = replace(base, **how, num_return_sequences=n, scalar_id=tokenizer.specials.get("<SCALAR>"))
+    check_used(given, config)
+    return config
 
 
-def stop_ids(stop: str | Sequence[str], tokenizer: Tokenizer) -> tuple[int, ...]:
-    """The ids of tokens that are spelt like this, in whatever alphabet.
-
-    Raises:
-        ConfigError: a text that is no token.
-    """
-    spelt = {token: [token_id] for token, token_id in tokenizer.specials.items()}
-    for alphabet in tokenizer.alphabets:
-        for token_id in tokenizer.alphabet_ids(alphabet).tolist():
-            spelt.setdefault(tokenizer.token(token_id), []).append(token_id)
-    found: list[int] = []
-    for text in [stop] if isinstance(stop, str) else stop:
-        if text not in spelt:
-            raise ConfigError(f"stop is {text!r}, which is no token", hint=did_you_mean(text, spelt, noun="token"))
-        found += spelt[text]
-    return tuple(found)
+def _stop_ids(stop: Any, task: Task | None, tokenizer: Tokenizer, rules: Rules) -> tuple[int, ...]:
+    open_V = rules.grammar.ids_V if rules.grammar is not None else None if task is None else task.candidates_V
+    return stop_ids(stop, tokenizer, open_V, whole=rules.grammar is not None)

@@ -1,0 +1,54 @@
+"""Seeds: one for all rows, or each row's own."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from mammal.errors import ConfigError, MammalError
+from mammal.generation.draws import Draw
+from mammal.generation.given import plain_value
+from mammal.tasks.cells import as_number, is_missing
+from mammal.walk import Refused, Row
+
+_EXACT = 2**53
+"""Floats from here on do not tell neighbouring whole numbers apart."""
+_WHOLE = re.compile(r"\s*([+-]?[0-9]+)(\.0*)?\s*")
+
+
+def seeds_of(seed: Any) -> int | list[int]:
+    """One seed, or one for each row; None: 0.
+
+    Raises:
+        ConfigError: neither a whole number nor several.
+    """
+    value = 0 if seed is None else plain_value(seed)
+    if isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping):
+        seeds = [plain_value(each) for each in value]
+        for number, each in enumerate(seeds, 1):
+            if type(each) is not int:
+                raise ConfigError(f"seed {number} of {len(seeds)} must be a whole number, not {each!r}", where="seed")
+        return seeds
+    if type(value) is not int:
+        raise ConfigError(f"seed must be a whole number, or one for each row, not {seed!r}")
+    return value
+
+
+def own_seed(row: Row, column: str) -> Draw | Refused:
+    """What names the random numbers of a row that has its own seed, or why its cell is none."""
+    value = plain_value(row.get(column))
+    if is_missing(value):
+        return Refused(f"column {column}: no seed")
+    whole = _WHOLE.fullmatch(value if isinstance(value, str) else str(value))
+    if whole is not None and not (isinstance(value, float) and abs(value) >= _EXACT):
+        return Draw(int(whole[1]), None)
+    try:
+        number = as_number(value, column)
+    except MammalError as error:
+        return Refused(str(error))
+    if not number.is_integer():
+        return Refused(f"column {column}: {value} is no whole number")
+    if abs(number) >= _EXACT:
+        return Refused(f"column {column}: {value} has lost its last digits; write it as a whole number")
+    return Draw(int(number), None)
