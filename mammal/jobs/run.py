@@ -15,6 +15,7 @@ from mammal import __version__
 from mammal.choose import TaskLike, entity_task
 from mammal.errors import ConfigError, did_you_mean
 from mammal.from_names import predict_question
+from mammal.generation.given import plain_value
 from mammal.generation.question import Generate
 from mammal.generation.settings import SETTINGS
 from mammal.inference import Mammal, load
@@ -27,7 +28,7 @@ from mammal.jobs.store import Store
 from mammal.jobs.tables import check_output
 from mammal.locate import locate
 from mammal.prompts import PROMPT
-from mammal.questions import Embed, Question, Score
+from mammal.questions import Embed, Question, Score, Wrapped
 from mammal.reranking import Reranked, judge_of
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def run_job(
     view: str | Mapping[str, str] | None = None,
     options: Mapping[str, Any] | None = None,
     prefix: str = "",
-    shard_rows: int = SHARD_ROWS,
+    shard_rows: int | None = None,
     resume: bool = True,
     device: str = "auto",
     dtype: str = "auto",
@@ -72,12 +73,12 @@ def run_job(
     Args:
         verb: predict, embed, score or generate.
         source: the model, as for `mammal.load`.
-        input: a table. None: for `generate` with a task that reads nothing; then `options["n"]` rows are made.
+        input: a table. None: for `generate` with a task that reads nothing, and so answers as one row would.
         output: .parquet, .csv, .tsv or .jsonl.
         task, columns, view: as for `Mammal.predict`. Without a task, a file with a column `prompt` is read as prompts.
         options: what else the verb takes (`VERBS`).
         prefix: put before the names of the columns that are added.
-        shard_rows: rows that are written together.
+        shard_rows: rows that are written together; default: as many as give 10,000 records.
         resume: go on with what an earlier run left; False replaces it.
         batch_tokens: tokens of a batch; default: by device.
         workers: processes that prepare rows ahead of the model; default: none on a CPU, up to eight for a GPU.
@@ -87,15 +88,18 @@ def run_job(
         MammalError: the model, the task, the input or an option is wrong.
     """
     target = Path(output).expanduser()
-    settings = {name: value for name, value in (options or {}).items() if value is not None}
-    _check_options(verb, settings)
+    settings = {name: _plain(value) for name, value in (options or {}).items() if value is not None}
+    _check_options(verb, settings, input)
     model = load(source, device=device, dtype=dtype, tokenizer=tokenizer)
     if batch_tokens is not None:
         model.pace = replace(model.pace, tokens=batch_tokens)
-    given = _open(verb, input, settings)
+    given = no_input(1) if input is None else open_input(input)
     question = _question(verb, model, _task(verb, model, task, columns, view, settings, given), settings, prefix)
     names = question.reading.among(given.schema.names)
     question.reading.check(given.schema.names)
+    if input is None:
+        question, given = _drawn_apart(question, given)
+    shard_rows = SHARD_ROWS // _records_of_a_row(question) or 1 if shard_rows is None else shard_rows
     layout = Layout(given.schema, question.columns, prefix)
     check_output(target, layout.schema)
     told = {
@@ -117,29 +121,33 @@ def run_job(
         return engine.go(manifest, shard_rows=shard_rows, resume=resume, progress=progress)
 
 
-def _check_options(verb: str, settings: Mapping[str, Any]) -> None:
+def _check_options(verb: str, settings: Mapping[str, Any], input: object) -> None:
     if verb not in VERBS:
         raise ConfigError(f"there is no job {verb!r}", hint=did_you_mean(verb, VERBS, noun="job"))
     for name in settings:
         if name not in VERBS[verb]:
             raise ConfigError(f"{verb} has no option {name!r}", hint=did_you_mean(name, VERBS[verb], noun="option"))
-
-
-def _open(verb: str, input: str | os.PathLike[str] | None, settings: dict[str, Any]) -> JobInput:
-    """The input; without one, as many rows as sequences are asked for, each drawn by itself."""
-    if input is not None:
-        return open_input(input)
-    if verb != "generate":
+    if input is None and verb != "generate":
         raise ConfigError(f"{verb} needs an input")
-    if "num_beams" not in settings:
-        settings.setdefault("do_sample", True)
-    return no_input(_count(settings.pop("n", 1)))
 
 
-def _count(n: Any) -> int:
-    if type(n) is not int or n < 1:
-        raise ConfigError(f"n must be a whole number of at least 1, not {n!r}")
-    return n
+def _plain(option: Any) -> Any:
+    """As a manifest can hold it."""
+    if isinstance(option, Mapping):
+        return {name: plain_value(value) for name, value in option.items()}
+    return plain_value(option)
+
+
+def _drawn_apart(question: Question, given: JobInput) -> tuple[Question, JobInput]:
+    """The draws of a row that holds nothing as rows of their own, so that any number is written in shards."""
+    if not isinstance(question, Generate) or not question.config.do_sample:
+        return question, given
+    return question.one_by_one(), no_input(question.config.num_return_sequences)
+
+
+def _records_of_a_row(question: Question) -> int:
+    asked = question.inner if isinstance(question, Wrapped) else question
+    return asked.config.num_return_sequences if isinstance(asked, Generate) else 1
 
 
 def _task(
@@ -165,9 +173,10 @@ def _question(verb: str, model: Mammal, task: Task | None, settings: Mapping[str
         return Score(model.model, model.tokenizer, task, model.pace, prefix=prefix)
     if verb == "generate":
         chosen = {name: value for name, value in settings.items() if name in SETTINGS}
-        count, conditions = _count(settings.get("n", 1)), settings.get("conditions")
         own = (model.model, model.tokenizer, task, model.pace)
-        asked = Generate(*own, n=count, settings=chosen, conditions=conditions, prefix=prefix)
+        asked = Generate(
+            *own, n=settings.get("n", 1), settings=chosen, conditions=settings.get("conditions"), prefix=prefix
+        )
         judge = judge_of(model, *(settings.get(f"rerank{end}") for end in ("", "_bundle", "_weight")))
         return asked if judge is None else Reranked(asked, judge, prefix)
     assert task is not None, "only generate and score read prompts"
