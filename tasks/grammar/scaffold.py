@@ -7,9 +7,12 @@ generated. Texts are RDKit's, written from an atom that is no attachment point, 
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from mammal.tasks.errors import TaskError
+
+if TYPE_CHECKING:
+    from rdkit.Chem import Mol
 
 POINT = "*"
 _RING = re.compile(r"\[[^\[\]]*\]|%([0-9]{2})|([0-9])")
@@ -33,7 +36,7 @@ def read_scaffold(scaffold: str) -> list[Piece]:
     """The scaffold's text, cut at its attachment points.
 
     Raises:
-        TaskError: it can't be parsed, has no attachment point, or one that several bonds lead to.
+        TaskError: it can't be parsed, has no attachment point, or one with a charge, hydrogens or several bonds.
     """
     texts = _written(scaffold).split(POINT)
     pieces: list[Piece] = []
@@ -49,11 +52,9 @@ def keeps_scaffold(smiles: str, scaffold: str) -> bool:
     """Whether a molecule holds the scaffold, whatever stands at its attachment points; False for no molecule."""
     from rdkit import Chem
 
-    molecule, wanted = Chem.MolFromSmiles(smiles), Chem.MolFromSmiles(scaffold)
+    molecule, wanted = Chem.MolFromSmiles(smiles), _read(scaffold)
     if molecule is None or wanted is None:
         return False
-    for atom in wanted.GetAtoms():
-        atom.SetAtomMapNum(0)
     query = Chem.AdjustQueryProperties(wanted, _query_settings())
     return bool(Chem.AddHs(molecule).HasSubstructMatch(query))
 
@@ -66,10 +67,22 @@ def _query_settings() -> object:
     return settings
 
 
-def _written(scaffold: str) -> str:
+def _read(scaffold: str) -> Mol | None:
+    """The scaffold with attachment points that are all alike, whatever number they are given."""
     from rdkit import Chem
 
     molecule = Chem.MolFromSmiles(scaffold)
+    for atom in () if molecule is None else molecule.GetAtoms():
+        atom.SetAtomMapNum(0)
+        if atom.GetAtomicNum() == 0:
+            atom.SetIsotope(0)  # as RDKit numbers the points of fragments
+    return molecule
+
+
+def _written(scaffold: str) -> str:
+    from rdkit import Chem
+
+    molecule = _read(scaffold)
     if molecule is None:
         raise TaskError(f"the scaffold {scaffold!r} is no molecule", hint=_HINT)
     points = [atom for atom in molecule.GetAtoms() if atom.GetAtomicNum() == 0]
@@ -80,8 +93,9 @@ def _written(scaffold: str) -> str:
         if atom.GetDegree() != 1:
             what = f"an attachment point of the scaffold {scaffold!r} has {atom.GetDegree()} bonds"
             raise TaskError(what, hint="one bond leads to each")
-        atom.SetAtomMapNum(0)
-        atom.SetIsotope(0)
+        if atom.GetFormalCharge() or atom.GetTotalNumHs():
+            what = f"an attachment point of the scaffold {scaffold!r} has a charge or hydrogens"
+            raise TaskError(what, hint="write it as * or [*:1]: what stands there is generated")
     if len(Chem.GetMolFrags(molecule)) > 1:
         raise TaskError(f"the scaffold {scaffold!r} is several molecules", hint="give one")
     return str(Chem.MolToSmiles(molecule, rootedAtAtom=others[0]))

@@ -147,7 +147,9 @@ def test_scaffolds_are_kept_whatever_is_generated(design: Task, scaffold: str):
 
 
 def test_a_scaffold_that_is_not_kept_is_told():
-    assert keeps_scaffold("Cc1ccccc1", "c1ccc(*)cc1") and not keeps_scaffold("CC1CCCCC1", "c1ccc(*)cc1")
+    for scaffold in ("c1ccc(*)cc1", "c1ccc([*:1])cc1", "[1*]c1ccccc1"):
+        assert keeps_scaffold("Cc1ccccc1", scaffold) and not keeps_scaffold("CC1CCCCC1", scaffold)
+    assert keeps_scaffold("[13CH3]c1ccccc1", "[13CH3]*") and not keeps_scaffold("Cc1ccccc1", "[13CH3]*")
 
 
 @pytest.mark.parametrize(
@@ -156,6 +158,8 @@ def test_a_scaffold_that_is_not_kept_is_told():
         ({"scaffold": "c1ccc(*cc1"}, "is no molecule"),
         ({"scaffold": "CCO"}, "has no attachment point"),
         ({"scaffold": "C*C"}, "has 2 bonds"),
+        ({"scaffold": "C[*+]"}, "has a charge or hydrogens"),
+        ({"scaffold": "c1ccccc1[*H2]"}, "has a charge or hydrogens"),
         ({"scaffold": "C*", "prefix": "C"}, "give one of them"),
         ({"prefix": "C(C)(C)(C)(C)C"}, "'C' can't stand behind"),
     ],
