@@ -1,4 +1,4 @@
-"""Generation: greedy, sampling and beam search, and how likely a model finds a given target.
+"""Generation: greedy, sampling and beam search.
 
 Greedy and beam search give the ids that `transformers`' `generate` gives. Samples depend on the seed and on a row's
 name, never on the batch it came in.
@@ -18,7 +18,7 @@ from torch import Tensor
 from mammal.errors import ConfigError
 from mammal.generation.config import GenerationConfig
 from mammal.generation.draws import Draw
-from mammal.model.beam import BeamRules, beam_search
+from mammal.model.beam_search import BeamRules, beam_search
 from mammal.model.choices import Choices
 from mammal.model.drawing import Sampling
 from mammal.model.head import TokenHead
@@ -26,12 +26,10 @@ from mammal.model.limits import Limits
 from mammal.model.model import MammalModel
 from mammal.model.search import Sequences, search
 from mammal.model.steps import Steps
-from mammal.tasks.batch import IGNORE, Batch
+from mammal.tasks.batch import Batch
 from mammal.tasks.grammar.grammar import Grammar, State
 
-__all__ = ["Generated", "GenerationConfig", "generate", "sequence_log_likelihood"]
-
-_READS_AT_ONCE = 256
+__all__ = ["Generated", "GenerationConfig", "generate"]
 
 
 @dataclass(frozen=True)
@@ -141,45 +139,6 @@ def _sampling(model: MammalModel, batch: Batch, config: GenerationConfig, draws:
     assert len(draws) == len(batch) * config.num_return_sequences, "one draw for each sequence"
     uniforms_DT = torch.from_numpy(np.stack([draw.uniforms(config.max_new_tokens) for draw in draws]))
     return Sampling(uniforms_DT.to(model.device), config.temperature, config.top_k, config.top_p, config.min_p)
-
-
-@torch.inference_mode()
-def sequence_log_likelihood(model: MammalModel, batch: Batch) -> Tensor:
-    """float32 [D], the log-probability of `batch.labels_DR` at the batch's reads, summed over each decoder row.
-
-    Probabilities are over `batch.candidates_V`, or over the whole vocabulary; logits are held for few reads at a time.
-
-    Raises:
-        ConfigError: the batch has no labels, or one that is not among its candidates.
-    """
-    if batch.labels_DR is None:
-        raise ConfigError("a likelihood needs the target's labels")
-    reads = model.reads(batch, model.encode(batch))
-    labels_M = batch.labels_DR.reshape(-1)
-    if reads.slots_M is not None:
-        labels_M = labels_M.index_select(0, reads.slots_M)
-    counted_M = labels_M != IGNORE
-    targets_M = _places(labels_M, batch.candidates_V, counted_M)
-    parts = []
-    for start in range(0, len(targets_M), _READS_AT_ONCE):
-        part = slice(start, start + _READS_AT_ONCE)
-        logits_XV = model.token_logits(reads.states_MW[part], batch.mode, batch.candidates_V).float()
-        chosen_X = logits_XV.gather(1, targets_M[part].unsqueeze(1)).squeeze(1)
-        parts.append(chosen_X - logits_XV.logsumexp(dim=1))
-    log_probs_M = torch.cat(parts) if parts else targets_M.new_zeros(0).float()
-    return reads.scatter(log_probs_M.masked_fill(~counted_M, 0.0)).sum(dim=1)
-
-
-def _places(labels_M: Tensor, candidates_V: Tensor | None, counted_M: Tensor) -> Tensor:
-    """Column of each label among the candidates; 0 where it doesn't count."""
-    labels_M = labels_M.masked_fill(~counted_M, 0)
-    if candidates_V is None:
-        return labels_M
-    places_M = torch.searchsorted(candidates_V, labels_M).clamp(max=len(candidates_V) - 1)
-    strangers = counted_M & (candidates_V[places_M] != labels_M)
-    if bool(strangers.any()):
-        raise ConfigError(f"id {int(labels_M[strangers][0])} of the target is not among the candidates")
-    return places_M
 
 
 def _allowed(model: MammalModel, ids: Sequence[int] | np.ndarray | Tensor | None) -> Tensor | None:

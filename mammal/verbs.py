@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mammal.decoding import sequence_log_likelihood
 from mammal.generation.rows import Sample, generate_rows, spelt
 from mammal.generation.settings import declared_generation, declared_rules
+from mammal.likelihood import sequence_log_likelihood
 from mammal.model.model import MammalModel
 from mammal.run_model import run
 from mammal.tasks.batch import Batch
@@ -35,15 +35,18 @@ def predict_rows(
     pace: Pace | None = None,
     progress: Progress | None = None,
     ranks: int = 1,
+    seed: int = 0,
 ) -> list[Prediction]:
-    """One prediction for each row, in order; `row_id` is its position. A row that can't be read has an `error`.
+    """One prediction for each row, in order; `row_id` is its position. A row that can't be read has an `error`; a
+    generated answer that is not valid has a `problem`.
 
     Args:
         ranks: generation by beam search: answers of a row, the others as its `runners_up`.
+        seed: of what is drawn.
     """
     encoder = encoder or TaskEncoder(task)
     if task.target_is_text:
-        how = replace(declared_generation(task), num_return_sequences=ranks)
+        how = replace(declared_generation(task), num_return_sequences=ranks, seed=seed)
         rules = declared_rules(task)
         generated = generate_rows(model, encoder, rows, how, rules=rules, pace=pace, progress=progress)
         return [

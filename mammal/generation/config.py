@@ -24,7 +24,7 @@ class GenerationConfig:
         stop_ids: tokens that end a sequence as `<EOS>` does; they stay in it.
         num_beams: 1 for greedy or sampling, more for beam search.
         num_beam_groups: beam search: groups that the beams are divided into, to differ from each other
-            (`mammal.model.beam`); 1: none.
+            (`mammal.model.beam_search`); 1: none.
         diversity_penalty: beam search: subtracted from the log-probability of a token for each beam of an earlier group
             that takes it at the same step.
         do_sample: draw each token instead of taking the best.

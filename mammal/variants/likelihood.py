@@ -61,7 +61,7 @@ def allele_likelihoods(
         flank: bases hidden on each side of the alleles, where there are so many; at least 1, so that an allele without
             bases hides something, too.
     """
-    from mammal.decoding import sequence_log_likelihood
+    from mammal.likelihood import sequence_log_likelihood
 
     def answer(batch: Batch) -> list[Likelihoods]:
         scores_D = sequence_log_likelihood(model, batch.to(model.device)).double().cpu()

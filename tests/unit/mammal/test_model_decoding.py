@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from mammal.decoding import Generated, GenerationConfig, generate, sequence_log_likelihood
+from mammal.decoding import Generated, GenerationConfig, generate
 from mammal.errors import ConfigError
+from mammal.likelihood import sequence_log_likelihood
 from mammal.model.hf import to_transformers
 from mammal.model.model import MammalModel
 from mammal.tasks.batch import IGNORE, Batch
