@@ -92,10 +92,13 @@ class TargetBuilder:
         """Why a generated target is not valid; None where it is: RDKit takes its molecules, and the scaffold is kept.
 
         Args:
-            ids: of a target that followed the grammar; what stands in `<SEQUENCE_NATURAL_…>` tags or between other
-                tags in the SMILES alphabet is a molecule.
+            ids: of a target; what stands in `<SEQUENCE_NATURAL_…>` tags or between other tags in the SMILES alphabet is
+                a molecule, and where the target has a slot for one there has to be one.
         """
-        for smiles in self._texts(ids) if self.molecules else ():
+        texts = self._texts(ids) if self.molecules else []
+        if self.molecules and not texts:
+            return "there is no molecule in it"
+        for smiles in texts:
             if canonical_or_none(smiles) is None:
                 return f"RDKit can't read the molecule {smiles}"
             if scaffold is not None and not keeps_scaffold(smiles, scaffold):

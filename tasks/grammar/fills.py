@@ -63,12 +63,21 @@ class FillGrammar:
         alphabets: name -> ids of its tokens.
         sentinels: ids that plans may name.
         default: the plan of `start`.
+        scored_V: further ids among which tokens are scored, though no answer holds them.
     """
 
-    def __init__(self, alphabets: Mapping[str, np.ndarray], sentinels: np.ndarray, eos_id: int, default: Plan):
-        self.ids_V = np.unique(np.concatenate([*alphabets.values(), sentinels, [eos_id]])).astype(np.int64)
+    def __init__(
+        self,
+        alphabets: Mapping[str, np.ndarray],
+        sentinels: np.ndarray,
+        eos_id: int,
+        default: Plan,
+        scored_V: Sequence[int] | np.ndarray = (),
+    ):
+        produced = [*alphabets.values(), sentinels, [eos_id]]
+        self.ids_V = np.unique(np.concatenate([*produced, scored_V])).astype(np.int64)
         self.eos_id, self.default = eos_id, default
-        self._known = frozenset(self.ids_V.tolist())
+        self._known = frozenset(np.concatenate(produced).tolist())
         self._of_V = {name: np.isin(self.ids_V, ids) for name, ids in alphabets.items()}
         self._masks: dict[tuple[str | None, int | None], np.ndarray] = {}
 

@@ -106,13 +106,13 @@ class Filling:
         """What answers keep to: sentinels in order, each followed by tokens of its text's alphabet.
 
         Args:
-            candidates_V: ids that answers of the task may hold.
+            candidates_V: ids among which training scores answers, and so decoding does.
         """
         alphabets = {name: self._fill_ids(name) for name in {self._alphabets[c] for c in self.columns}}
         known = np.array([self._tokenizer.special_id(tag(f"SENTINEL_ID_{i}")) for i in range(SENTINELS)])
         sentinels = known[np.isin(known, candidates_V)]
         default = plan_of([int(sentinels[0])], [self._alphabets[self.columns[0]]])
-        return FillGrammar(alphabets, sentinels, self._tokenizer.eos_id, default)
+        return FillGrammar(alphabets, sentinels, self._tokenizer.eos_id, default, candidates_V)
 
     def plan(self, prompt: Prompt, lengths: Sequence[int] | None) -> Plan:
         """What a row's answer has to fill; nothing for a row that hides nothing.

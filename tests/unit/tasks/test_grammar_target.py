@@ -183,6 +183,8 @@ def test_rdkit_has_the_last_word(design: Task):
     assert design.valid(ids) is None
     broken = design.tokenizer.encode(wire.replace("c1ccccc1", "c1cccc1")).ids_L.tolist()
     assert "c1cccc1" in design.valid(broken)
+    empty = design.tokenizer.encode(wire.replace("c1ccccc1", "")).ids_L.tolist()
+    assert design.valid(empty) == "there is no molecule in it"
 
 
 def test_texts_other_than_molecules_are_valid_as_they_are(make: Make):

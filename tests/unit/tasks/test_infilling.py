@@ -128,6 +128,12 @@ def test_free_answers_end_in_time(tokenizer: Tokenizer):
         assert all(task.fill_in(task.decode_generated(ids, 0), ids, {"p": "M_K__R"}).text.split(";"))
 
 
+def test_answers_are_scored_among_what_training_scores(tokenizer: Tokenizer):
+    for text in ("{p:protein}", "{d:dna}", "{s:smiles}"):
+        task = denoising(tokenizer, text)
+        assert set(task.grammar().ids_V.tolist()) >= set(task.candidates_V.tolist())
+
+
 def test_a_molecule_must_be_whole_again(tokenizer: Tokenizer):
     task = denoising(tokenizer, "{s:smiles}")
     ids = {
