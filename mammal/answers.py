@@ -61,6 +61,11 @@ def answer_columns(task: Task, *, prefix: str = "", every_label: bool = False) -
     return columns
 
 
+def told_invalid(problem: str, draws: int | None) -> str:
+    """Why a generated answer is none: what is wrong with it, and how often it was drawn."""
+    return f"not valid: {problem}" if draws in (None, 1) else f"no valid sequence in {draws} draws; the last: {problem}"
+
+
 def _fields(task: Task, target: str, every_label: bool) -> dict[str, tuple[Holds, Read]]:
     if task.kind == "regression":
         fields: dict[str, tuple[Holds, Read]] = {"prediction": ("number", lambda p: p.value)}

@@ -12,7 +12,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from mammal.answers import Column, answer_columns
+from mammal.answers import Column, answer_columns, told_invalid
 from mammal.choose import require_numbers, variant
 from mammal.errors import ConfigError, TaskError, did_you_mean
 from mammal.frames import Reading
@@ -21,6 +21,7 @@ from mammal.walk import Encoder, Pace, Progress, Refused, Row, TaskEncoder
 
 if TYPE_CHECKING:
     from mammal.model.model import MammalModel
+    from mammal.tasks.prediction import Prediction
     from mammal.tasks.task import Task
     from mammal.tokenization import Tokenizer
 
@@ -115,10 +116,16 @@ class Predict(Question):
 
         predictions = predict_rows(self.model, self.task, rows, encoder=self.encoder, pace=self.pace, progress=progress)
         reads = self._fields.values()
+        problems = [_problem(said) for said in predictions]
         return [
-            Refused(said.error) if said.error is not None else [tuple(read(said) for read in reads)]
-            for said in predictions
+            [tuple(read(said) for read in reads)] if problem is None else Refused(problem)
+            for said, problem in zip(predictions, problems, strict=True)
         ]
+
+
+def _problem(said: Prediction) -> str | None:
+    """Why a row has no answer that may be told as one."""
+    return said.error if said.problem is None else told_invalid(said.problem, said.draws)
 
 
 class Embed(Question):

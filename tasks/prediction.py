@@ -25,6 +25,8 @@ class Prediction:
             `interval` are then None, `text` is the whole text.
         runners_up: generation: the next best answers, best first, where several were asked for.
         completed: generation that fills in: column -> its text with every hidden stretch filled.
+        draws: generation: how often `text` was drawn.
+        problem: generation: why `text`, which is kept, is no valid answer; None where it is, or nobody checks.
         error: why this row has no answer; every other field is then None.
     """
 
@@ -39,6 +41,8 @@ class Prediction:
     by_target: Mapping[str, Prediction] | None = None
     runners_up: tuple[Prediction, ...] = ()
     completed: Mapping[str, str] | None = None
+    draws: int | None = None
+    problem: str | None = None
     error: str | None = None
 
     def for_target(self, column: str) -> Prediction:

@@ -42,7 +42,7 @@ def run(argv: Sequence[str]) -> int:
 
 
 def _work(config: DictConfig) -> int:
-    from mammal.commands.evaluate_generated import judge_answers, with_earlier_sets
+    from mammal.commands.evaluate_generated import drawn_freely, judge_answers, with_earlier_sets
     from mammal.commands.evaluate_samples import evaluate_samples, print_sets
     from mammal.report.results import earlier_results
     from mammal.report.sets import load_sets, save_sets
@@ -78,8 +78,9 @@ def _work(config: DictConfig) -> int:
     results, sets = [], []
     for name in names:
         data = held_out(model, name, config)
-        results.append(evaluate_task(model.model, data, part=config.part, depth=depth))
-        sets += judge_answers(results[-1], data, config)
+        drawn = drawn_freely(model, data.task, config)
+        results.append(evaluate_task(model.model, data, part=config.part, depth=depth, drawn=drawn))
+        sets += judge_answers(results[-1], data, config, drawn)
     code = _finish(results, earlier, output)
     if sets:
         print_sets(sets)

@@ -6,17 +6,21 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from mammal import console
 from mammal.commands.evaluate_samples import cache_folder, crew, device_of
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
+    from mammal.inference import Mammal
     from mammal.report.judging import Against
     from mammal.report.results import TaskResult
     from mammal.report.samples import Samples
     from mammal.report.sets import SetResult
     from mammal.tasks.cells import Row
+    from mammal.tasks.prediction import Prediction
     from mammal.tasks.task import Task
     from mammal.training.data import TaskData
 
@@ -24,16 +28,31 @@ PART = 10_000
 """Training rows that are looked at together."""
 
 
-def judge_answers(result: TaskResult, data: TaskData, config: DictConfig) -> list[SetResult]:
+def drawn_freely(model: Mammal, task: Task, config: DictConfig) -> list[Prediction] | None:
+    """`draws` sequences of a task whose prompts ask for no certain molecule, with every condition withheld; None for
+    other tasks, and where nobody wants them."""
+    from mammal.training.evaluation import free_draws
+
+    if molecule_target(task) is None or not asks_freely(task) or config.generated is False:
+        return None
+    return free_draws(model.model, task, config.draws, config.seed)
+
+
+def judge_answers(
+    result: TaskResult, data: TaskData, config: DictConfig, drawn: Sequence[Prediction] | None = None
+) -> list[SetResult]:
     """The answers of a task as one set, held against its training rows and the judged rows; none where that makes no
-    sense, or was not asked for."""
+    sense, or was not asked for.
+
+    Args:
+        drawn: `drawn_freely`; judged in place of the answers, which conditions of the rows may have steered.
+    """
     from mammal.report.judging import judge_sets
 
     column = molecule_target(data.task)
-    wanted = config.generated if config.generated is not None else column is not None and asks_freely(data.task)
-    if column is None or not wanted:
+    if column is None or not (drawn is not None if config.generated is None else config.generated):
         return []
-    samples = _samples(result, data, column, config)
+    samples = _answered(result, data, column, config) if drawn is None else _drawn(drawn, data, column, config)
     if not samples.smiles:
         return []
     against = _against(result, data, column, config)
@@ -53,7 +72,7 @@ def asks_freely(task: Task) -> bool:
     return not {*task.columns} - {*task.conditions, *task.target_columns}
 
 
-def _samples(result: TaskResult, data: TaskData, column: str, config: DictConfig) -> Samples:
+def _answered(result: TaskResult, data: TaskData, column: str, config: DictConfig) -> Samples:
     """What was answered, rows without an answer as empty strings."""
     from mammal.report.results import OURS, TARGET
     from mammal.report.samples import Samples
@@ -62,10 +81,25 @@ def _samples(result: TaskResult, data: TaskData, column: str, config: DictConfig
     if TARGET in answers:
         answers = answers[answers[TARGET] == column]
     said = ["" if text is None else str(text) for text in answers.get(OURS, [])]
-    how = data.task.config.generation
-    made = {"seed": config.seed, "temperature": how.temperature, "constraint": how.constraint}
-    source = f"answers of {result.task} to its {result.part} rows" if data.task.columns else f"draws of {result.task}"
-    return Samples(result.task, source, said + [""] * len(result.not_answered), made)
+    source = f"answers of {result.task} to its {result.part} rows"
+    return Samples(result.task, source, said + [""] * len(result.not_answered), _made(data.task, config))
+
+
+def _drawn(drawn: Sequence[Prediction], data: TaskData, column: str, config: DictConfig) -> Samples:
+    """What was drawn, and how often, where that was more than once."""
+    from mammal.report.samples import Samples
+
+    task = data.task
+    said = ["" if one.error is not None else one.for_target(column).text or "" for one in drawn]
+    draws = np.array([np.inf if one.problem or one.draws is None else one.draws for one in drawn])
+    source = f"draws of {task.name}" + (", conditions withheld" if task.conditions else "")
+    repeated = any((one.draws or 1) > 1 for one in drawn)
+    return Samples(task.name, source, said, _made(task, config), draws=draws if repeated else None)
+
+
+def _made(task: Task, config: DictConfig) -> dict[str, object]:
+    how = task.config.generation
+    return {"seed": config.seed, "temperature": how.temperature, "constraint": how.constraint}
 
 
 def _against(result: TaskResult, data: TaskData, column: str, config: DictConfig) -> Against:

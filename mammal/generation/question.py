@@ -7,7 +7,7 @@ from copy import copy
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from mammal.answers import Column, answer_columns
+from mammal.answers import Column, answer_columns, told_invalid
 from mammal.choose import require_numbers
 from mammal.errors import TaskError
 from mammal.frames import Failed, Reading
@@ -129,8 +129,7 @@ class Generate(Question):
     def _record(self, sample: Sample, row: Row, number: int) -> Record:
         known = self._known(number, sample.draws)
         if sample.problem is not None:
-            times = f"no valid sequence in {sample.draws} draws; the last: " if self._redraws else "not valid: "
-            return Failed(known, f"{times}{sample.problem}")
+            return Failed(known, told_invalid(sample.problem, sample.draws))
         score = [sample.normalised_score] if self.config.num_beams > 1 else []
         if self.task is None or self._fields is None:
             ids = [token for token in sample.ids if token != self.tokenizer.eos_id]

@@ -262,4 +262,5 @@ def spelt(task: Task, row_id: int, sample: Sample, row: Row) -> Prediction:
         said = task.decode_generated(sample.ids, row_id, sample.score, sample.values)
     except TokenizerError as error:
         return Prediction(row_id, error=str(error))
+    said = replace(said, draws=sample.draws, problem=sample.problem)
     return task.fill_in(said, sample.ids, row) if task.fill_lengths(row) else said

@@ -44,7 +44,7 @@ class Depth:
         seeds: baselines are fitted with the seeds 0 to `seeds` - 1.
         sensitivity: rows on which changes that should not move a prediction are tried; 0: none.
         neighbours: find the similarity of each row to its nearest training row.
-        draws: sequences of a generation task whose prompt reads no column.
+        draws: sequences of a generation task whose prompt reads nothing but conditions.
         seed: of all that is drawn.
         judge: puts the answers of tasks that it reads in order; judged beside ours.
     """
@@ -59,17 +59,25 @@ class Depth:
     judge: Judge | None = None
 
 
-def evaluate_task(model: MammalModel, data: TaskData, *, part: str = "test", depth: Depth | None = None) -> TaskResult:
+def evaluate_task(
+    model: MammalModel,
+    data: TaskData,
+    *,
+    part: str = "test",
+    depth: Depth | None = None,
+    drawn: Sequence[Prediction] | None = None,
+) -> TaskResult:
     """Metrics with 95 % bootstrap intervals over the rows of a part, ours first.
 
     Args:
         model: adapters folded in.
         data: its task is fitted, and calibrated if it shall be.
+        drawn: `free_draws` of a task whose prompt reads no column, where they were made already.
     """
     depth = depth or Depth()
     task, rows = data.task, list(data.rows[part])
     begun = time.perf_counter()
-    ours = answers_of(model, task, rows, draws=depth.draws, seed=depth.seed)
+    ours = answers_of(model, task, rows, draws=depth.draws, seed=depth.seed, drawn=drawn)
     contenders = [Contender(OURS, estimates(task, [ours], rows), time.perf_counter() - begun)]
     answered: dict[str, Sequence[Prediction]] = {OURS: ours}
     if depth.judge is not None and depth.judge.fits(task):
@@ -130,19 +138,38 @@ def judge_baselines(data: TaskData, part: str, depth: Depth) -> tuple[list[Conte
 
 
 def answers_of(
-    model: MammalModel, task: Task, rows: Sequence[Row], *, draws: int = SAMPLED, seed: int = 0
+    model: MammalModel,
+    task: Task,
+    rows: Sequence[Row],
+    *,
+    draws: int = SAMPLED,
+    seed: int = 0,
+    drawn: Sequence[Prediction] | None = None,
 ) -> list[Prediction]:
     """Our answers for rows. A task whose prompt reads no column is sampled: `draws` sequences of its one prompt, though
-    never more than there are rows."""
-    from mammal.generation.rows import generate_rows, spelt
-    from mammal.generation.settings import declared_generation, declared_rules
+    never more than there are rows (the first of `drawn`, where they were made already)."""
     from mammal.verbs import predict_rows
-    from mammal.walk import Refused, TaskEncoder
 
     if task.columns or not rows:
-        return predict_rows(model, task, rows, ranks=task.ranks)
-    drawn = min(draws, len(rows))
-    how = replace(declared_generation(task), do_sample=True, num_return_sequences=drawn, num_beams=1, seed=seed)
+        return predict_rows(model, task, rows, ranks=task.ranks, seed=seed)
+    wanted = min(draws, len(rows))
+    return list(drawn[:wanted]) if drawn is not None else free_draws(model, task, wanted, seed)
+
+
+def free_draws(model: MammalModel, task: Task, draws: int, seed: int = 0) -> list[Prediction]:
+    """Sequences of a task whose prompt reads nothing but conditions, none of which is given."""
+    from mammal.generation.rows import generate_rows, spelt
+    from mammal.generation.settings import declared_generation, declared_rules
+    from mammal.walk import Refused, TaskEncoder
+
+    drawn: dict[str, Any] = {
+        "do_sample": True,
+        "num_return_sequences": draws,
+        "num_beams": 1,
+        "guidance": 1.0,
+        "seed": seed,
+    }
+    how = replace(declared_generation(task), **drawn)
     (samples,) = generate_rows(model, TaskEncoder(task), [{}], how, rules=declared_rules(task))
     assert not isinstance(samples, Refused), "a prompt that reads nothing can't be refused"
     return [spelt(task, number, sample, {}) for number, sample in enumerate(samples)]

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -30,22 +31,8 @@ run_job("predict", sys.argv[1], sys.argv[2], sys.argv[3], task="bbbp", shard_row
 
 
 @pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    import torch
-
-    from mammal.bundle import save_bundle
-    from mammal.model.config import ModelConfig
-    from mammal.model.model import MammalModel
-    from mammal.tasks import build_task, load_task
-    from mammal.tokenization import Tokenizer
-
-    torch.manual_seed(0)
-    tokenizer = Tokenizer.load(None)
-    config = ModelConfig(
-        tokenizer.vocab_rows, d_model=16, d_ff=32, d_kv=8, num_heads=2, num_layers=1, num_decoder_layers=1
-    )
-    task = build_task(load_task("bbbp"), tokenizer)
-    return save_bundle(tmp_path_factory.mktemp("bundle") / "tiny", MammalModel(config), tokenizer, [task])
+def bundle(small_bundle: Callable[..., Path]) -> Path:
+    return small_bundle("bbbp")
 
 
 def start(bundle: Path, table: Path, output: Path, pause: float) -> subprocess.Popen[bytes]:

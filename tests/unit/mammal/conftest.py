@@ -46,23 +46,9 @@ def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def dna_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def dna_bundle(small_bundle: Callable[..., Path]) -> Path:
     """A folder with random weights and the task `dna_denoising`."""
-    import torch
-
-    from mammal.bundle import save_bundle
-    from mammal.model.config import ModelConfig
-    from mammal.model.model import MammalModel
-    from mammal.tasks import build_task, load_task
-    from mammal.tokenization import Tokenizer
-
-    torch.manual_seed(0)
-    tokenizer = Tokenizer.load(None)
-    config = ModelConfig(
-        tokenizer.vocab_rows, d_model=16, d_ff=32, d_kv=8, num_heads=2, num_layers=1, num_decoder_layers=1
-    )
-    task = build_task(load_task("dna_denoising"), tokenizer)
-    return save_bundle(tmp_path_factory.mktemp("bundles") / "dna", MammalModel(config), tokenizer, [task])
+    return small_bundle("dna_denoising")
 
 
 @pytest.fixture(scope="session")

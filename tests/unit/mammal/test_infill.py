@@ -2,32 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 import pytest
-import torch
 
+import mammal
 from mammal.errors import DataError, TaskError
 from mammal.inference import Mammal
 from mammal.jobs import run_job
-from mammal.model.config import ModelConfig
-from mammal.model.model import MammalModel
-from mammal.tasks import build_task, load_task
-from mammal.tokenization import Tokenizer
 
 
 @pytest.fixture(scope="module")
-def model() -> Mammal:
-    torch.manual_seed(0)
-    tokenizer = Tokenizer.load(None)
-    sizes = {"d_model": 16, "d_ff": 16, "d_kv": 8, "num_heads": 2, "num_layers": 1, "num_decoder_layers": 1}
-    heads = {"encoder_head_layers": (), "scalars_prediction_head": {"layers": []}}
-    config = ModelConfig(vocab_size=tokenizer.vocab_rows, **sizes, **heads)
-    generation = {"max_new_tokens": 12}
+def model(small_bundle: Callable[..., Path]) -> Mammal:
     proteins = {"name": "proteins", "kind": "denoising", "prompt": {"input": "{sequence:protein}"}}
-    tasks = [load_task({**proteins, "generation": generation}), load_task("antibody_cdr_h3"), load_task("molecules")]
-    return Mammal(MammalModel(config).eval(), tokenizer, [build_task(task, tokenizer) for task in tasks])
+    bundle = small_bundle({**proteins, "generation": {"max_new_tokens": 12}}, "antibody_cdr_h3", "molecules")
+    return mammal.load(bundle, device="cpu")
 
 
 def test_what_is_hidden_is_filled_and_the_rest_kept(model: Mammal):

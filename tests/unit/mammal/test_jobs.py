@@ -291,23 +291,12 @@ def test_molecules_from_nothing_differ_and_repeat(tiny_bundle: Path, tmp_path: P
     assert len(made) == 12 and made.text.nunique() == 12
 
 
-def test_bytes_do_not_depend_on_where_a_job_began(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bytes_do_not_depend_on_where_a_job_began(
+    small_bundle: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """In a model of this size, matrix products change to packed weights while it works."""
-    import torch
-
-    from mammal.bundle import save_bundle
-    from mammal.model.config import ModelConfig
-    from mammal.model.model import MammalModel
-    from mammal.tasks import build_task, load_task
-    from mammal.tokenization import Tokenizer
-
-    torch.manual_seed(0)
-    tokenizer = Tokenizer.load(None)
-    sizes = {"d_model": 256, "d_ff": 512, "d_kv": 64, "num_heads": 4, "num_layers": 2, "num_decoder_layers": 1}
-    task = build_task(load_task("bbbp", {"standardise": "off"}), tokenizer)
-    bundle = save_bundle(
-        tmp_path / "larger", MammalModel(ModelConfig(tokenizer.vocab_rows, **sizes)), tokenizer, [task]
-    )
+    sizes = {"d_model": 256, "d_ff": 512, "d_kv": 64, "num_heads": 4, "num_layers": 2}
+    bundle = small_bundle(("bbbp", {"standardise": "off"}), **sizes)
     pieces = ["C", "N", "O", "c1ccccc1", "C(=O)N", "S", "CC(C)", "Cl"]
     draws = np.random.default_rng(0).integers(len(pieces), size=(600, 12))
     smiles = ["".join(pieces[i] for i in row) for row in draws]
