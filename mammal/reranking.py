@@ -168,7 +168,8 @@ class Reranked(Wrapped):
         needed = [name for name in (*judge.task.identities, judge.asked) if name != self.target]
         names = list(dict.fromkeys([*inner.reading.names, *needed]))
         beside = [*inner.reading.beside, *judge.task.columns, *judge.task.beside]
-        self.reading = replace(inner.reading, names=names, beside=beside)
+        aliases = {**judge.task.config.data.columns, **inner.reading.aliases}
+        self.reading = replace(inner.reading, names=names, beside=beside, aliases=aliases)
         self.columns = [*inner.columns, Column(f"{prefix}judged", "number"), Column(f"{prefix}round_trip", "integer")]
         place = [column.name for column in inner.columns]
         self._sample, self._text, self._score = (place.index(f"{prefix}{name}") for name in ("sample", "text", "score"))
@@ -181,7 +182,7 @@ class Reranked(Wrapped):
         given = self.inner.ask(rows, first=first, progress=progress)
         whole = [[] if isinstance(records, Refused) else _answers(records) for records in given]
         texts = [[str(record[self._text] or "") for record in records] for records in whole]
-        verdicts = self.judge.verdicts(rows, self.target, texts)
+        verdicts = self.judge.verdicts(_as_named_by(self.task, rows), self.target, texts)
         return [
             records if isinstance(records, Refused) else self._ranked(answers, judged, records)
             for records, answers, judged in zip(given, whole, verdicts, strict=True)
@@ -242,7 +243,9 @@ def rerank_predictions(
     judge.check(task)
     (target,) = task.target_columns
     every = [[] if said.error is not None else [said, *said.runners_up] for said in predictions]
-    verdicts = judge.verdicts(rows, target, [[said.text or "" for said in of_row] for of_row in every])
+    verdicts = judge.verdicts(
+        _as_named_by(task, rows), target, [[said.text or "" for said in of_row] for of_row in every]
+    )
     found, before, after = list(predictions), [], []
     for row, (of_row, judged) in enumerate(zip(every, verdicts, strict=True)):
         if of_row:
@@ -253,6 +256,11 @@ def rerank_predictions(
             before.append(judged[0].returned)
             after.append(judged[first].returned)
     return found, RoundTrips(_share(before), _share(after))
+
+
+def _as_named_by(task: Task, rows: Sequence[Row]) -> list[Row]:
+    """Rows whose cells also stand under the names that a task gives them, where a file calls them otherwise."""
+    return [{name: row[theirs] for name, theirs in task.aliases.items() if theirs in row} | dict(row) for row in rows]
 
 
 def _share(returned: Sequence[bool | None]) -> float:

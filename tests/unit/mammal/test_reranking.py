@@ -115,6 +115,21 @@ def test_generated_answers_are_ranked_by_both_models(
     assert "invalid SMILES" in found["error"][1]
 
 
+def test_a_column_that_the_file_calls_otherwise_is_what_was_asked(
+    model: mammal.Mammal, judging: Callable[[Beams], Judge], monkeypatch: pytest.MonkeyPatch
+):
+    judge = judging({"C.N": [(ANILIDE, -0.5)]})
+    task = model.find_task("retrosynthesis", {"product": "wanted"})
+    _, trips = rerank_predictions(judge, task, [{"wanted": ANILIDE}], proposals(("C.N", -1.0)))
+    assert trips.after == 1.0
+    answers = model.generate([ANILIDE], "retrosynthesis", n=3, num_beams=3)["text"]
+    every: Beams = {text: [(ANILIDE, -0.5)] for text in answers}
+    monkeypatch.setattr("mammal.generation.api.judge_of", lambda *asked: judging(every))
+    table = pd.DataFrame({"wanted": [ANILIDE]})
+    how = {"columns": {"product": "wanted"}, "rerank": "forward_reaction"}
+    assert model.generate(table, "retrosynthesis", n=3, num_beams=3, **how)["round_trip"].tolist() == [1, 1, 1]
+
+
 def test_the_likelihood_of_a_name_is_scored_outright(model: mammal.Mammal):
     found = model.generate(["ethanol"], "iupac_to_smiles", n=3, num_beams=3, rerank="smiles_to_iupac", prefix="m_")
     asked = pd.DataFrame({"smiles": found["m_text"], "iupac": "ethanol"})
