@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-_MOST_MASKS = 1 << 16
+_MOST_MASKS = 1 << 14
+"""A half-written molecule with the steps from it takes some 25 KB, so that these are at most 400 MB."""
 
 AMPLE = 1 << 20
 """Tokens left where their number is no matter."""
@@ -68,6 +69,7 @@ class MaskCache:
         """Keeps and gives the mask of these columns."""
         if len(self._by_key) >= _MOST_MASKS:
             self._by_key.clear()
+        if len(self._by_columns) >= _MOST_MASKS:
             self._by_columns.clear()
         mask = self._by_key[key] = self.of(columns)
         return mask

@@ -26,7 +26,7 @@ Step = Site | str | int
 OPEN = "open"
 BONDS = tuple(bond for bond in ORDER if bond)
 
-_MEMORY = 1 << 16
+_MEMORY = 1 << 14
 _MOST_RINGS = 6
 
 
