@@ -104,7 +104,7 @@ class Predict(Question):
         if vocabulary:
             task = variant(task, {"probability": "vocabulary"}, calibrated=False)
         self.model, self.task, self.pace = model, task, pace
-        self.encoder = TaskEncoder(task)
+        self.encoder = _read_for_answers(task)
         self.reading = replace(Reading.of_task(task), molecules=task.molecules)
         self._fields = answer_columns(task, prefix=prefix, every_label=every_label)
         self.columns = list(self._fields)
@@ -121,6 +121,16 @@ class Predict(Question):
             [tuple(read(said) for read in reads)] if problem is None else Refused(problem)
             for said, problem in zip(predictions, problems, strict=True)
         ]
+
+
+def _read_for_answers(task: Task) -> TaskEncoder:
+    """How rows of a task are read; those that hide nothing are set aside where answers fill in."""
+    if not task.fills:
+        return TaskEncoder(task)
+    from mammal.generation.filling import answer_encoder
+    from mammal.generation.settings import declared_rules
+
+    return answer_encoder(task, declared_rules(task).grammar, task.config.generation.max_new_tokens)
 
 
 def _problem(said: Prediction) -> str | None:

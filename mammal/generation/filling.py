@@ -4,10 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from mammal.errors import MammalError
 from mammal.tasks.grammar.fills import FillGrammar, Filling
+from mammal.tasks.kinds.filling import nothing_hidden
 from mammal.walk import Encoded, Row, TaskEncoder
+
+if TYPE_CHECKING:
+    from mammal.tasks.grammar.grammar import Grammar
+    from mammal.tasks.task import Task
+
+
+def answer_encoder(task: Task, grammar: Grammar | None, max_new_tokens: int) -> TaskEncoder:
+    """How rows are read that answers are generated for.
+
+    Args:
+        grammar: that answers keep to.
+        max_new_tokens: that an answer may have.
+    """
+    if not task.fills:
+        return TaskEncoder(task)
+    kept = grammar if isinstance(grammar, FillGrammar) else None
+    return FillEncoder(task, grammar=kept, max_new_tokens=max_new_tokens)
 
 
 @dataclass(frozen=True)
@@ -37,8 +56,7 @@ class FillEncoder(TaskEncoder):
                 return self._too_much(len(hidden), self.task.grammar_start(self.grammar, row))
         except MammalError:
             return None
-        columns = ", ".join(f"{column} (or places in {places})" for column, places in self.task.fill_places.items())
-        return None if hidden else f"hides nothing to fill in: write marks such as ACD____GHI in {columns}"
+        return None if hidden else nothing_hidden(self.task.fill_places)
 
     def _too_much(self, stretches: int, start: Filling) -> str | None:
         if len(start.plan) != stretches:

@@ -12,14 +12,13 @@ from mammal.choose import require_numbers
 from mammal.errors import TaskError
 from mammal.frames import Failed, Reading
 from mammal.generation.draws import Draw
-from mammal.generation.filling import FillEncoder
+from mammal.generation.filling import answer_encoder
 from mammal.generation.seeds import own_seed
 from mammal.generation.settings import resolve
 from mammal.generation.wishes import asked_of_all
 from mammal.prompts import PROMPT, PromptEncoder
 from mammal.questions import Question, Record
-from mammal.tasks.grammar.fills import FillGrammar
-from mammal.walk import Encoder, Pace, Progress, Refused, Row, TaskEncoder
+from mammal.walk import Encoder, Pace, Progress, Refused, Row
 
 if TYPE_CHECKING:
     from mammal.generation.rows import Sample
@@ -148,10 +147,7 @@ class Generate(Question):
     def _encoder(self) -> Encoder:
         if self.task is None:
             return PromptEncoder(self.tokenizer)
-        if not self.task.fills:
-            return TaskEncoder(self.task)
-        grammar = self.rules.grammar if isinstance(self.rules.grammar, FillGrammar) else None
-        return FillEncoder(self.task, grammar=grammar, max_new_tokens=self.config.max_new_tokens)
+        return answer_encoder(self.task, self.rules.grammar, self.config.max_new_tokens)
 
     def _reading(self) -> Reading:
         """What is read of the user's rows: not the conditions that are the same for all."""

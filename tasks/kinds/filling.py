@@ -152,6 +152,16 @@ class Filling:
         return counts
 
 
+def nothing_hidden(places: Mapping[str, str]) -> str:
+    """What a row that hides nothing is told.
+
+    Args:
+        places: see `Filling`.
+    """
+    columns = ", ".join(f"{column} (or places in {named})" for column, named in places.items())
+    return f"hides nothing to fill in: write marks such as ACD____GHI in {columns}"
+
+
 def _alphabets(template: Template) -> dict[str, str]:
     """Column -> the alphabet its text is written in, for texts of the input."""
     numbers = {slot.column for slot in template.slots if slot.kind in ("scalar", "digits", "label")}

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 from mammal.tasks.cells import Row
 from mammal.tasks.chemistry import canonical_or_none
-from mammal.tasks.errors import TaskError
+from mammal.tasks.errors import DataError, TaskError
 from mammal.tasks.grammar.fills import FillGrammar
-from mammal.tasks.kinds.filling import Filling
+from mammal.tasks.kinds.filling import Filling, nothing_hidden
 from mammal.tasks.prediction import Prediction
 from mammal.tasks.task import Task
 from mammal.tokenization.prompt import Prompt
@@ -28,6 +28,9 @@ class FillsIn(Task):
 
     Attributes:
         filling: of the stretches that rows hide; nothing can be hidden where the task doesn't fill in.
+
+    Raises:
+        TaskError: it is to fill in, and reads nothing that could hide a part.
     """
 
     def __init__(self, config: TaskConfig, tokenizer: Tokenizer):
@@ -35,6 +38,14 @@ class FillsIn(Task):
         self.filling = Filling(config, self.template, tokenizer)
         self.fill_places = self.filling.places
         self.beside = [*self.beside, *self.fill_places.values()]
+        if self.asks_for_fills and not self.fills:
+            what = "infill: true, and the input has no sequence that could hide a part"
+            raise TaskError(what, where=f"task {config.name}", hint="a slot such as {sequence:protein}")
+
+    @property
+    def asks_for_fills(self) -> bool:
+        """Whether rows have to hide something, as those do not that are corrupted in training."""
+        return self.config.infill and self.config.kind == "generation"
 
     @property
     def fills(self) -> tuple[str, ...]:
@@ -43,7 +54,13 @@ class FillsIn(Task):
     def render(
         self, row: Row, *, target: bool = False, drawn_for: object | None = None, withheld: bool = False
     ) -> Prompt:
-        """As for every task; hidden stretches of the input become sentinels."""
+        """As for every task; hidden stretches of the input become sentinels.
+
+        Raises:
+            DataError: the row hides nothing, and the target is what it hides.
+        """
+        if self.asks_for_fills and not self.filling.hides(row, self.aliases):
+            raise DataError(nothing_hidden(self.fill_places))
         return self.filling.hide(super().render(row, target=target, drawn_for=drawn_for, withheld=withheld))
 
     def fill_lengths(self, row: Row) -> list[int]:

@@ -138,15 +138,15 @@ class GenerationTask(FillsIn):
         doesn't give each a sentinel, texts and numbers told out in the template's order. A number that was not
         generated, or has no value because the model's decoder has no scalar head, is None.
         """
-        end = list(ids).index(self.tokenizer.eos_id) if self.tokenizer.eos_id in ids else len(ids)
-        ids, values = ids[:end], (values or ())[:end]
+        ids = self._before_end(ids)
+        values = (values or ())[: len(ids)]
         chunks = [chunk for chunk in self._chunks(ids) if chunk.strip()]
         if len(self.target_columns) == 1:
             value = self.spoken.in_units(self.spoken.slots, self._numbers(ids, values)).get(self.target_columns[0])
             return Prediction(row_id, value=value, text="".join(chunks).strip(), score=score)
         texts = [column for column in self.target_columns if column not in self.number_targets]
         if self._sentinels is None:
-            text_of = dict(zip(texts, map(str.strip, chunks), strict=False))
+            text_of = dict(zip(texts, self._in_order(ids), strict=False))
             value_of = self.spoken.in_units(self.spoken.slots, self._numbers(ids, values))
         else:
             parts = self._parts(ids, self._sentinels)
@@ -157,9 +157,27 @@ class GenerationTask(FillsIn):
         said |= {column: Prediction(row_id, value=value_of.get(column), score=score) for column in self.number_targets}
         return Prediction(row_id, text="".join(chunks).strip(), score=score, by_target=said)
 
+    def _before_end(self, ids: Sequence[int]) -> list[int]:
+        """The ids before `<EOS>`, all where there is none."""
+        every = list(map(int, ids))
+        return every[: every.index(self.tokenizer.eos_id)] if self.tokenizer.eos_id in every else every
+
     def _said_for(self, ids: Sequence[int], sentinels: Sequence[str]) -> dict[str, str]:
         parts = self._parts(ids, {name: name for name in sentinels})
         return {name: "".join(self._chunks(ids[part])) for name, part in parts.items()}
+
+    def _in_order(self, ids: Sequence[int]) -> list[str]:
+        """The texts of a target in its template's order; with all of its tags, an empty text keeps its place."""
+        chunks, places = self._chunks(ids), self._text_places
+        if len(chunks) == places[-1]:
+            return [chunks[place].strip() for place in places[:-1]]
+        return [chunk.strip() for chunk in chunks if chunk.strip()]
+
+    @cached_property
+    def _text_places(self) -> list[int]:
+        """Which of the chunks of a whole target hold its texts, and last how many chunks there are."""
+        chunks = self._chunks(self._before_end(self.tokenizer.encode(self._sample_target, on_unknown="warn").ids_L))
+        return [*(place for place, chunk in enumerate(chunks) if chunk.strip()), len(chunks)]
 
     @cached_property
     def _sentinels(self) -> dict[str, str] | None:

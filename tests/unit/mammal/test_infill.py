@@ -43,6 +43,13 @@ def test_rows_that_ask_too_much_are_set_aside(model: Mammal):
     assert "hides 2 stretches" in found["error"][0]
 
 
+@pytest.mark.parametrize(("task", "column"), [("proteins", "sequence"), ("antibody_cdr_h3", "heavy")])
+def test_predict_fills_in_what_is_hidden_and_nothing_else(model: Mammal, task: str, column: str):
+    found = model.predict(pd.DataFrame({column: ["MKTAYIA", "MK__YIA"]}), task)
+    assert "hides nothing" in found["error"][0] and pd.isna(found["error"][1])
+    assert found["completed"][1].startswith("MK") and found["completed"].isna().tolist() == [True, False]
+
+
 def test_the_task_that_fills_in_is_found_or_asked_for(model: Mammal):
     with pytest.raises(TaskError, match="several tasks"):
         model.infill("MK_")

@@ -91,6 +91,21 @@ def test_an_empty_answer_does_not_shift_the_ones_behind_it(make: Make, raw: bool
     assert [said.for_target(column).text for column in "abc"] == ["AC", "", "GH"]
 
 
+def test_an_empty_text_keeps_its_place(make: Make):
+    target = "<@TOKENIZER-TYPE=SMILES><SENTINEL_ID_0>{a}<SENTINEL_ID_0>{b}<EOS>"
+    task = make("generation", "<@TOKENIZER-TYPE=AA>{p}<EOS>", target, raw=True, generation={"constraint": "alphabet"})
+
+    def said(a: str, b: str) -> list[str | None]:
+        ids = ids_of(task, target.format(a=a, b=b))
+        prediction = task.decode_generated(ids, 0)
+        return [prediction.for_target(column).text for column in "ab"]
+
+    assert said("CCO", "N") == ["CCO", "N"]
+    assert said("", "N") == ["", "N"] and said("CCO", "") == ["CCO", ""], "one sentinel for both tells nothing"
+    cut = ids_of(task, "<@TOKENIZER-TYPE=SMILES><SENTINEL_ID_0>CCO<EOS>")
+    assert task.decode_generated(cut, 0).for_target("a").text == "CCO"
+
+
 def test_several_targets_are_told_apart(make: Make):
     task = make("generation", "{p:protein}", "<SENTINEL_ID_0> {a:AA} <SENTINEL_ID_1> {b:AA}", metrics=["exact_match"])
     wire = task.render({"p": "MKT", "a": "ACD", "b": "GG"}, target=True).target

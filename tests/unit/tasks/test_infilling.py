@@ -166,6 +166,22 @@ def test_cdr_h3_is_found_between_its_motifs():
     )
 
 
+def test_a_row_that_hides_nothing_has_nothing_to_fill(tokenizer: Tokenizer):
+    task = build_task(load_task("antibody_cdr_h3"), tokenizer)
+    row = {"heavy": HEAVY + LOOP + AFTER, "cdr_h3": LOOP}
+    for target in (False, True):
+        with pytest.raises(DataError, match="hides nothing to fill in"):
+            task.encode(row, target=target)
+    assert task.encode({**row, "hidden": f"{len(HEAVY) + 1}-{len(HEAVY + LOOP)}"}, target=True).targets
+    assert denoising(tokenizer, "{p:protein}").encode({"p": "MKTAYIAKQR"}, target=True).targets, "training hides"
+
+
+def test_a_task_that_could_hide_nothing_does_not_fill_in(tokenizer: Tokenizer):
+    declared = {"name": "t", "kind": "generation", "prompt": {"input": "{n:iupac}", "target": "{s:smiles}"}}
+    with pytest.raises(TaskError, match="no sequence that could hide a part"):
+        build_task(load_task({**declared, "infill": True}), tokenizer)
+
+
 def test_the_profile_knows_the_length_and_no_more(tokenizer: Tokenizer):
     task = build_task(load_task("antibody_cdr_h3"), tokenizer)
     train = [{"heavy": "A", "cdr_h3": loop} for loop in ("ARDY", "ARGY", "TRDY", "ARGGFDY")]
