@@ -21,7 +21,7 @@ _LENGTHS = ((0xC2, 0xDF, 2), (0xE0, 0xEF, 3), (0xF0, 0xF4, 4))
 """First and last leading byte of characters of so many bytes."""
 
 
-class Written(NamedTuple):
+class TextState(NamedTuple):
     """Whether there is any text, and the bytes of a character that is not finished."""
 
     any: bool
@@ -41,13 +41,13 @@ class TextPart(Part):
         self._contents = dict(contents)
         self._masks = MaskCache(width)
 
-    def start(self) -> Written:
-        return Written(False, b"")
+    def start(self) -> TextState:
+        return TextState(False, b"")
 
-    def left(self, state: Written) -> int:
+    def left(self, state: TextState) -> int:
         return _missing(state.open) if state.open else int(not state.any)
 
-    def mask(self, state: Written, left: int) -> np.ndarray:
+    def mask(self, state: TextState, left: int) -> np.ndarray:
         key = (state.open, min(left, 4))
         mask = self._masks.get(key)
         if mask is None:
@@ -55,10 +55,10 @@ class TextPart(Part):
             mask = self._masks.put(key, [c for c, rest in found if rest is not None and _missing(rest) < left])
         return mask
 
-    def advance(self, state: Written, column: int) -> Written:
+    def advance(self, state: TextState, column: int) -> TextState:
         rest = unfinished(state.open + self._contents[column])
         assert rest is not None, "the mask allows no bytes that make no text"
-        return Written(True, rest)
+        return TextState(True, rest)
 
 
 def unfinished(content: bytes) -> bytes | None:
