@@ -138,7 +138,7 @@ def _of_the_draws(samples: Samples) -> dict[str, float]:
     """How many were valid when they were drawn for the first time, where draws were repeated."""
     if samples.draws is None:
         return {}
-    return {"valid_at_once": float((samples.draws == 1).mean()), "draws": float(_finite(samples.draws).mean())}
+    return {"kept_at_once": float((samples.draws == 1).mean()), "draws": float(_finite(samples.draws).mean())}
 
 
 def _finite(values_N: np.ndarray) -> np.ndarray:

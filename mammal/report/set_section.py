@@ -18,7 +18,7 @@ SEED = 0
 
 MEASURES = {
     "validity": ("valid, by RDKit", "↑"),
-    "valid_at_once": ("valid when drawn for the first time", "↑"),
+    "kept_at_once": ("kept as first drawn", "↑"),
     "draws": ("draws of a molecule, mean", "↓"),
     "uniqueness": ("different, of the valid ones", "↑"),
     "unique@1000": ("different, of the first 1,000 valid ones", "↑"),
