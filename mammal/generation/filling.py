@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mammal.errors import MammalError
-from mammal.tasks.grammar.fills import FillGrammar, Filling
+from mammal.tasks.grammar.fills import FillGrammar, FillState
 from mammal.tasks.kinds.filling import nothing_hidden
 from mammal.walk import Encoded, Row, TaskEncoder
 
@@ -58,7 +58,7 @@ class FillEncoder(TaskEncoder):
             return None
         return None if hidden else nothing_hidden(self.task.fill_places)
 
-    def _too_much(self, stretches: int, start: Filling) -> str | None:
+    def _too_much(self, stretches: int, start: FillState) -> str | None:
         if len(start.plan) != stretches:
             return f"hides {stretches} stretches, and the task {self.task.name} answers with {len(start.plan)}"
         if start.to_close > self.max_new_tokens:

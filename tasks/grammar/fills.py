@@ -33,7 +33,7 @@ class Fill(NamedTuple):
 Plan = tuple[Fill, ...]
 
 
-class Filling(NamedTuple):
+class FillState(NamedTuple):
     """Where a sequence stands.
 
     Attributes:
@@ -81,21 +81,21 @@ class FillGrammar:
         self._of_V = {name: np.isin(self.ids_V, ids) for name, ids in alphabets.items()}
         self._masks: dict[tuple[str | None, int | None], np.ndarray] = {}
 
-    def start(self) -> Filling:
+    def start(self) -> FillState:
         """The state before the first token of the default plan."""
-        return Filling(self.default)
+        return FillState(self.default)
 
-    def start_of(self, plan: Plan) -> Filling:
+    def start_of(self, plan: Plan) -> FillState:
         """The state before the first token of a row's plan; of the default one where that is empty, or names a sentinel
         that answers can't hold."""
-        return Filling(plan) if plan and all(fill.sentinel in self._known for fill in plan) else self.start()
+        return FillState(plan) if plan and all(fill.sentinel in self._known for fill in plan) else self.start()
 
     @property
     def least_new_tokens(self) -> int:
         """The fewest tokens of an answer to the default plan, `<EOS>` included."""
         return self.start().to_close
 
-    def mask(self, state: Filling, left: int) -> np.ndarray:
+    def mask(self, state: FillState, left: int) -> np.ndarray:
         """Which columns of `ids_V` may come next, bool [V]; see `Grammar.mask`."""
         plan, at = state.plan, state.stretch
         if at >= len(plan):
@@ -109,11 +109,11 @@ class FillGrammar:
         may_end = state.tokens >= fill.least or not may_go_on
         return self._mask(fill.alphabet if may_go_on else None, following if may_end else None)
 
-    def advance(self, state: Filling, column: int) -> Filling:
+    def advance(self, state: FillState, column: int) -> FillState:
         """The state after a token that `mask` allowed."""
         if state.stretch >= 0 and self._of_V[state.plan[state.stretch].alphabet][column]:
             return state._replace(tokens=state.tokens + 1)
-        return Filling(state.plan, state.stretch + 1)
+        return FillState(state.plan, state.stretch + 1)
 
     def _mask(self, alphabet: str | None, single: int | None) -> np.ndarray:
         """Shared by all states that allow the same, read-only."""
