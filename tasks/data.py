@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from mammal.tasks.cells import missing_column
 from mammal.tasks.columns import PromptColumns, equal_sides, prompt_columns
-from mammal.tasks.errors import DataError
+from mammal.tasks.data_config import READ_PATH
+from mammal.tasks.errors import DataError, TaskError
 from mammal.tasks.schema import DataConfig, TaskConfig
 from mammal.tasks.sources.local import data_root, find_file
 from mammal.tasks.splits import Split, SplitRecord, load_split, split_frame
@@ -72,8 +73,11 @@ def load_dataset(data: DataConfig, paths: Mapping[str, object] | None = None) ->
         paths: `{"data": folder of local copies}`; default: what `MAMMAL_DATA` names.
 
     Raises:
-        DataError: it can't be had or read.
+        TaskError: a file is named that the source does not read.  DataError: it can't be had or read.
     """
+    if data.path and data.source not in READ_PATH:
+        what = f"data.path is {data.path!r}, and source {data.source} does not read it"
+        raise TaskError(what, hint="data.source=file")
     source = import_module(f"mammal.tasks.sources.{data.source}")
     frame = source.load(data, data_root(paths)).reset_index(drop=True)
     if not len(frame):

@@ -27,6 +27,8 @@ SOURCES = (
     "reactions",
     "texts",
 )
+READ_PATH = ("file", "genome", "hub", "moses", "variants")
+"""Sources that read `data.path`; the others know where their files lie."""
 LEAKAGE = ("report", "refuse", "drop")
 
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import gzip
+from pathlib import Path
+
 import numpy as np
+import pandas as pd
 import pytest
 
 from mammal.tasks.antibodies import cdr_h3, variable_domain
 from mammal.tasks.baselines import baselines
+from mammal.tasks.data import load_dataset
 from mammal.tasks.errors import DataError, TaskError
 from mammal.tasks.infilling import filled, marked, places
 from mammal.tasks.registry import load_task
@@ -200,10 +205,29 @@ def test_recovery_counts_over_the_true_length(tokenizer: Tokenizer):
     assert found["recovery"] == pytest.approx((1 + 0.5 + 0.75) / 3) and found["length_match"] == pytest.approx(1 / 3)
 
 
+def test_what_is_learnt_before_holds_nothing_that_is_held_out(tmp_path: Path):
+    loops = {"val": "ARDYYGSSYWYFDV", "test": LOOP}
+    (tmp_path / "antibody_cdr_refinegnn").mkdir()
+    for name, loop in loops.items():
+        mask = "0" * len(HEAVY) + "3" * len(loop) + "0" * len(AFTER)
+        rows = pd.DataFrame({"pdb": ["1abc"], "seq": [HEAVY + loop + AFTER], "cdr": [mask]})
+        rows.to_csv(tmp_path / "antibody_cdr_refinegnn" / f"hcdr3_{name}.csv.gz", index=False)
+    chains = {
+        "same": HEAVY + LOOP + AFTER + "ASTKGPSV",
+        "alike": HEAVY.replace("GFNIK", "GFTFS") + "SRWGGDGFYSMDY" + AFTER,
+        "other": HEAVY + "AKDRGYTFDI" + AFTER,
+        "light|VL": "DIQMTQSPSSLSASVGDRVTITCRASQDVNTAVAWYQQKPGKAPKLLIYSASFLYSGVPSRFSGSRSGTDFTLTI",
+        "fused|VL": "DIQMTQSPSSL" + HEAVY + loops["val"] + AFTER + "GGGSGGGS" + HEAVY + "AKDRGYTFDI" + AFTER,
+    }
+    (tmp_path / "pretrain_proteins").mkdir()
+    with gzip.open(tmp_path / "pretrain_proteins" / "antibodies_sabdab_covabdab.fasta.gz", "wt") as file:
+        file.writelines(f">{name}\n{chain}\n" for name, chain in chains.items())
+    frame = load_dataset(load_task("protein_denoising").data, {"data": str(tmp_path)})
+    assert frame["id"].tolist() == ["other", "light|VL"] and list(frame) == ["sequence", "id"]
+
+
 def test_no_held_out_loop_is_like_one_of_train(shared):
     from rapidfuzz.distance import Levenshtein
-
-    from mammal.tasks.data import load_dataset
 
     frame = load_dataset(load_task("antibody_cdr_h3").data, {"data": str(shared / "data")})
     loops = {part: set(rows["cdr_h3"]) for part, rows in frame.groupby("split")}

@@ -190,3 +190,9 @@ def test_without_pytdc_the_error_says_what_to_install(monkeypatch: pytest.Monkey
     monkeypatch.setitem(sys.modules, "tdc", None)
     with pytest.raises(DataError, match="pip install PyTDC"):
         load_dataset(DataConfig(source="tdc", name="Tox/Carcinogens_Lagunin"))
+
+
+def test_a_file_that_its_source_would_not_read_is_refused():
+    with pytest.raises(TaskError, match="source antibodies does not read it") as refused:
+        load_dataset(load_task("protein_denoising", {"data": {"path": "mine.fasta"}}).data)
+    assert refused.value.hint == "data.source=file"
