@@ -35,8 +35,8 @@ TEXT_KEYS = (
 )
 """Keys whose value is a path, a hub id or a prompt: taken as typed, though `(`, `=` and `[` mean something to Hydra."""
 
-_BY_COLUMN = re.compile(r"(task\.views?|conditions)[.=]")
-"""Keys below these are columns of the data: Hydra may not ask for a `+` before one that no file of configs names."""
+_OPEN = re.compile(r"(task\.views?|conditions|generation)[.=]")
+"""Below these stand columns of the data and keys of tasks: Hydra may not ask for a `+` before them."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def parse(verb: str, argv: Sequence[str], *, sweeps: bool = False) -> Arguments:
         elif name == "task" and verb != "train":
             task = value
         elif "=" in word or word.startswith("~"):
-            overrides.append(f"++{word}" if _BY_COLUMN.match(word) else word)
+            overrides.append(f"++{word}" if _OPEN.match(word) else word)
         else:
             raise ConfigError(
                 f"{word!r} is not a key=value", where=f"mammal {verb}", hint=f"see `mammal {verb} --help`"

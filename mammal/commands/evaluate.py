@@ -3,6 +3,7 @@
     mammal evaluate bundle=demo/bundle output=demo/evaluation
     mammal evaluate bundle=demo/bundle task=amp part=valid baselines=false
     mammal evaluate bundle=runs/reactions/bundle task=retrosynthesis rerank=forward_reaction
+    mammal evaluate bundle=runs/cdr/bundle generation.fill_length=marked
     mammal evaluate runs=[runs/s0,runs/s1,runs/s2] seeds=3 output=runs/seeds
     mammal evaluate 'runs=runs/sweeps/bbbp/*' seeds=3
     mammal evaluate samples=samples.csv train=train.smi test=test.smi output=judged
@@ -24,6 +25,7 @@ from typing import TYPE_CHECKING
 from mammal import console
 from mammal.commands.compose import run_verb
 from mammal.errors import ConfigError, did_you_mean
+from mammal.plain import plain
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from mammal.inference import Mammal
     from mammal.report.results import TaskResult
     from mammal.reranking import Judge
+    from mammal.tasks.task import Task
     from mammal.training.data import TaskData
     from mammal.training.evaluation import Depth
 
@@ -140,9 +143,24 @@ def held_out(model: Mammal, name: str, config: DictConfig) -> TaskData:
     from mammal.training.data import load_task_data
 
     paths = {"data": config.paths.data} if config.paths.data else None
-    data = load_task_data(model.find_task(name), paths, {config.part: config.limit})
+    data = load_task_data(_decoding_as_asked(model.find_task(name), config), paths, {config.part: config.limit})
     _check_split(model, name, data.split.hash)
     return data
+
+
+def _decoding_as_asked(task: Task, config: DictConfig) -> Task:
+    """The task, decoded by what `generation` says in place of its own settings.
+
+    Raises:
+        ConfigError: it generates nothing.
+    """
+    from mammal.choose import variant
+
+    if not config.generation:
+        return task
+    if task.config.kind not in ("generation", "denoising"):
+        raise ConfigError(f"{task.name} generates nothing", where="generation", hint="task=NAME, of one that does")
+    return variant(task, {"generation": plain(config.generation)})
 
 
 def _check_split(model: Mammal, name: str, found: str) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from rdkit import Chem
 
 import mammal
 from mammal.cli import main
@@ -87,3 +88,14 @@ def test_predict_says_which_molecules_are_not_valid(steered: Path, monkeypatch: 
     task = model.find_task(drawn_once)
     task.load_state(model.find_task("steered").state())
     assert model.predict(rows, task)["error"].tolist()[1] == "not valid: unclosed ring"
+
+
+def test_decoding_is_as_asked_and_refused_where_nothing_is_generated(steered: Path, capsys: pytest.CaptureFixture):
+    judged(steered, "short", "generation.max_new_tokens=8")
+    (one,) = load_sets(Path("short"))
+    atoms = [Chem.MolFromSmiles(smiles).GetNumAtoms() for smiles in one.molecules["smiles"]]
+    assert max(atoms) == 2, "what is left beside the tags and <EOS>"
+    assert main(["evaluate", f"bundle={steered}", "output=none", "generation.max_new_token=3"]) == 2
+    assert "max_new_tokens" in capsys.readouterr().err
+    assert main(["evaluate", f"bundle={steered}", "task=bbbp", "output=none", "generation.num_beams=3"]) == 2
+    assert "bbbp generates nothing" in capsys.readouterr().err
