@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Unpack
 
 from mammal.errors import DataError, TaskError
+from mammal.frames import is_path
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,7 +51,8 @@ class Infilling:
 
         Args:
             data: as for `generate`; a frame or file names places in a column `hidden`.
-            hidden: places, the same for all sequences or one for each; only where `data` is one or a list of them.
+            hidden: places, the same for all sequences or one for each; only where `data` is sequences (one, a list, a
+                series), not a table.
             task: one that fills in: a denoising task, or one declared with `infill: true`; default: the bundle's.
             settings: as for `generate`.
 
@@ -78,11 +80,21 @@ def _rows(data: Any, hidden: str | Sequence[str] | None, task: Task) -> Any:
     """The data with the places as a column."""
     if hidden is None:
         return data
-    texts = [data] if isinstance(data, str) else data
-    if len(task.fills) != 1 or not isinstance(texts, list | tuple) or not all(isinstance(text, str) for text in texts):
+    texts, given = _listed(data), _listed(hidden)
+    if len(task.fills) != 1 or texts is None or given is None:
         raise DataError("hidden= goes with sequences alone", hint="name the places in a column of the data")
-    given = [hidden] * len(texts) if isinstance(hidden, str) else list(hidden)
+    given = given * len(texts) if isinstance(hidden, str) else given
     if len(given) != len(texts):
         raise DataError(f"{len(given)} places for {len(texts)} sequences", where="hidden")
     (column,) = task.fills
     return [{column: text, task.fill_places[column]: places} for text, places in zip(texts, given, strict=True)]
+
+
+def _listed(texts: Any) -> list[str] | None:
+    """One text or several, in a list, a series or an array; None for anything else."""
+    if isinstance(texts, str):
+        return None if is_path(texts) else [texts]
+    one_column = hasattr(texts, "tolist") and getattr(texts, "ndim", 1) == 1
+    every = texts.tolist() if one_column else texts
+    known = isinstance(every, list | tuple) and all(isinstance(text, str) for text in every)
+    return list(every) if known else None

@@ -27,6 +27,7 @@ class Answers:
         conditions: generation of molecules: property -> what rows asked for, float64 [N], NaN where one did not.
         written_N: numbers told beside a molecule: the same property of the molecule that the answer wrote, NaN where it
             can't be read; None: the number is no property of one.
+        whole_N: generation that fills in: the whole texts that answers complete; None for others.
         censored: rows left out because the truth is known to be above or below a number, no more.
     """
 
@@ -38,6 +39,7 @@ class Answers:
     asked_N: np.ndarray | None = None
     conditions: Mapping[str, np.ndarray] | None = None
     written_N: np.ndarray | None = None
+    whole_N: np.ndarray | None = None
     censored: int = 0
 
     def __len__(self) -> int:
@@ -65,6 +67,7 @@ class Answers:
             ranked_N=_at(self.ranked_N, picked),
             asked_N=_at(self.asked_N, picked),
             written_N=_at(self.written_N, picked),
+            whole_N=_at(self.whole_N, picked),
             conditions=None if self.conditions is None else {c: v_N[picked] for c, v_N in self.conditions.items()},
         )
 

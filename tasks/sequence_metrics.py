@@ -34,7 +34,8 @@ def length_match(a: Answers) -> np.ndarray:
 def esm2_pseudo_perplexity(a: Answers) -> np.ndarray:
     """Pseudo-perplexity of the answer under ESM-2 (`mammal.tasks.pseudo_perplexity`); the truth plays no part.
 
-    NaN for answers that the model can't read, and for all where its weights are not on this machine.
+    Where the answer fills in a sequence, that of the whole: a loop alone is no protein. NaN for answers that the model
+    can't read, and for all where its weights are not on this machine.
     """
     return _naturalness(a, "esm2")
 
@@ -52,7 +53,7 @@ def _naturalness(a: Answers, name: str) -> np.ndarray:
     except DataError as error:
         logger.warning("no pseudo-perplexity: %s", error)
         return np.full(len(a), np.nan)
-    return np.array([_perplexity(text, name) for text in a.answer_N], np.float64)
+    return np.array([_perplexity(text, name) for text in (a.answer_N if a.whole_N is None else a.whole_N)], np.float64)
 
 
 @lru_cache(maxsize=1 << 14)

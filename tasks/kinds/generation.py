@@ -242,7 +242,14 @@ class GenerationTask(FillsIn):
             ranked_N=_ranked([predictions[n] for n in numbers], column),
             asked_N=self._asked([rows[n] for n in numbers]),
             conditions=self._asked_properties(column, [rows[n] for n in numbers]),
+            whole_N=self._whole([predictions[n] for n in numbers]),
         )
+
+    def _whole(self, predictions: Sequence[Prediction]) -> np.ndarray | None:
+        """The sequence that each answer completes, "" where it completes none; None without one that is filled in."""
+        if len(self.fills) != 1:
+            return None
+        return object_array([(said.completed or {}).get(self.fills[0], "") for said in predictions])
 
     def _asked_properties(self, column: str, rows: Sequence[Row]) -> dict[str, np.ndarray] | None:
         """Property -> what each row asks of the molecule, NaN where it does not; None where no row could ask."""

@@ -36,11 +36,12 @@ def kept(name: str, version: int, files: Iterable[Path], make: Callable[[], pd.D
     Args:
         name: of the table, for people who look into the folder.
         version: of `make`; raise it when what it gives changes.
-        files: whose contents decide the table.
+        files: whose contents decide the table, together with the version of RDKit, which writes its molecules.
     """
     import pandas as pd
+    from rdkit import __version__ as rdkit
 
-    digest = hashlib.blake2b(f"{name} {version}".encode(), digest_size=12)
+    digest = hashlib.blake2b(f"{name} {version} {rdkit}".encode(), digest_size=12)
     for file in files:
         digest.update(hashlib.blake2b(file.read_bytes()).digest())
     held = cache_folder() / f"{name}-{digest.hexdigest()}.parquet"

@@ -36,6 +36,17 @@ def test_places_stand_in_for_marks(model: Mammal):
     assert whole["score"].tolist() == pytest.approx(marks["score"].tolist(), abs=1e-4)
 
 
+def test_sequences_and_places_may_be_columns(model: Mammal):
+    rows = pd.DataFrame({"chain": ["MKTAYIA", "MKTAYIAKQR"], "where": ["3-5", "1"]})
+    listed = model.infill(rows["chain"].tolist(), rows["where"].tolist(), task="proteins", fill_length="marked")
+    found = model.infill(rows["chain"], rows["where"], task="proteins", fill_length="marked")
+    assert found["completed"].tolist() == listed["completed"].tolist()
+    everywhere = model.infill(rows["chain"].to_numpy(), "2-3", task="proteins", fill_length="marked")
+    assert [text[3:] for text in everywhere["completed"]] == ["AYIA", "AYIAKQR"]
+    with pytest.raises(DataError, match="goes with sequences alone"):
+        model.infill(rows, "2-3", task="proteins")
+
+
 def test_rows_that_ask_too_much_are_set_aside(model: Mammal):
     found = model.generate(["M" + "_" * 20 + "K"], "proteins", fill_length="marked")
     assert "max_new_tokens is 12" in found["error"][0]

@@ -12,8 +12,12 @@ import torch
 
 from mammal.tasks.answers import Answers, object_array
 from mammal.tasks.errors import DataError
+from mammal.tasks.prediction import Prediction
 from mammal.tasks.pseudo_perplexity import VARIABLE, antiberty_folder, masked_model, pseudo_perplexity
+from mammal.tasks.registry import load_task
 from mammal.tasks.sequence_metrics import antibody_pseudo_perplexity
+from mammal.tasks.task import build_task
+from mammal.tokenization import Tokenizer
 
 TOKENS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"ACDEFGHIKLMNPQRSTVWY"]
 
@@ -64,6 +68,16 @@ def test_the_metric_reads_answers_and_passes_over_what_is_no_protein(folder: Pat
     said = Answers(object_array(["ACD"] * 3), object_array(["ACDEFGHIK", "XX", ""]))
     found_N = antibody_pseudo_perplexity(said)
     assert 1 < found_N[0] < 200 and np.isnan(found_N[1:]).all()
+
+
+def test_what_fills_in_a_sequence_is_judged_within_it(folder: Path):
+    task = build_task(load_task("antibody_cdr_h3"), Tokenizer.load(None))
+    said = [Prediction(0, text="ARDY", completed={"heavy": "EVQARDYWGQ"}), Prediction(1, text="ARDY")]
+    (answers,) = task.answers(said, [{"heavy": "EVQ____WGQ", "cdr_h3": "ARDY"}] * 2).values()
+    whole = Answers(object_array(["A"]), object_array(["EVQARDYWGQ"]))
+    found_N = antibody_pseudo_perplexity(answers)
+    assert found_N[0] == antibody_pseudo_perplexity(whole)[0] and np.isnan(found_N[1])
+    assert antibody_pseudo_perplexity(answers.take(np.array([1, 0])))[1] == found_N[0]
 
 
 def test_weights_of_another_model_are_refused(folder: Path):

@@ -6,6 +6,7 @@ import gzip
 import lzma
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from mammal.tasks import build_task, load_task
@@ -16,6 +17,7 @@ from mammal.tasks.errors import DataError, TaskError
 from mammal.tasks.reactions.mapped import from_edits, from_maps
 from mammal.tasks.reactions.sets import main_molecule
 from mammal.tasks.reactions.writing import written
+from mammal.tasks.sources.kept import kept
 from mammal.tasks.text_metrics import different_molecules, main_molecule_match, top5_molecule_match
 from mammal.tokenization import Tokenizer
 
@@ -194,3 +196,18 @@ def test_names_of_molecules_are_not_copied(tokenizer: Tokenizer):
 
     row = {"iupac": "ethanol", "smiles": "CCO"}
     assert set(baselines(build_task(load_task("iupac_to_smiles"), tokenizer), [row], [row])) == {"nearest"}
+
+
+def test_a_kept_table_is_made_anew_by_another_rdkit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("MAMMAL_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "file").write_text("x")
+    made: list[int] = []
+
+    def make() -> pd.DataFrame:
+        made.append(1)
+        return pd.DataFrame({"smiles": ["C"]})
+
+    for version in ("1", "1", "2"):
+        monkeypatch.setattr("rdkit.__version__", version)
+        kept("table", 1, [tmp_path / "file"], make)
+    assert len(made) == 2
