@@ -74,10 +74,10 @@ class FillGrammar:
         default: Plan,
         scored_V: Sequence[int] | np.ndarray = (),
     ):
-        produced = [*alphabets.values(), sentinels, [eos_id]]
-        self.ids_V = np.unique(np.concatenate([*produced, scored_V])).astype(np.int64)
+        produced_V = np.concatenate([*alphabets.values(), sentinels, np.array([eos_id])])
+        self.ids_V = np.union1d(produced_V, scored_V).astype(np.int64)
         self.eos_id, self.default = eos_id, default
-        self._known = frozenset(np.concatenate(produced).tolist())
+        self._known = frozenset(produced_V.tolist())
         self._of_V = {name: np.isin(self.ids_V, ids) for name, ids in alphabets.items()}
         self._masks: dict[tuple[str | None, int | None], np.ndarray] = {}
 
