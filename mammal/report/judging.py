@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mammal.report.samples import Samples
-from mammal.report.sets import Compared, Histogram, SetResult
+from mammal.report.sets import ASKED, Compared, Histogram, SetResult
 from mammal.tasks.answers import Answers, object_array
 from mammal.tasks.metrics import evaluate
 from mammal.tasks.molecule_sets import chemnet
@@ -87,7 +87,7 @@ def judge_sets(
                 samples=len(one.smiles),
                 valid=len(judgement.summary),
                 distinct=len({molecule.canonical for molecule in found if molecule is not None}),
-                molecules=_table(one.smiles, found, judgement, known),
+                molecules=_table(one, found, judgement, known),
                 made=one.made,
                 training=training,
                 references=compared,
@@ -157,19 +157,22 @@ def _asked(samples: Samples) -> dict[str, float]:
 
 
 def _table(
-    smiles: Sequence[str], found: Sequence[Described | None], judgement: Judgement, known: Known | None
+    samples: Samples, found: Sequence[Described | None], judgement: Judgement, known: Known | None
 ) -> pd.DataFrame:
-    """One row for each string."""
+    """One row for each string; what was asked of a property stands beside what came of it."""
     import pandas as pd
 
     canonical = ["" if one is None else one.canonical for one in found]
-    frame = pd.DataFrame({"smiles": list(smiles), "valid": [one is not None for one in found], "canonical": canonical})
+    valid = [one is not None for one in found]
+    frame = pd.DataFrame({"smiles": list(samples.smiles), "valid": valid, "canonical": canonical})
     frame["repeat"] = frame.duplicated("canonical") & frame["valid"]
     if known is not None:
         frame["known"] = [text in known.molecules for text in canonical]
     frame["pains"] = judgement.pains
     for place, name in enumerate(SHOWN):
         frame[name] = [float("nan") if one is None else one.properties[place] for one in found]
+        if name in samples.asked:
+            frame[f"{ASKED}{name}"] = samples.asked[name]
     return frame
 
 

@@ -98,10 +98,17 @@ MOST_POINTS, MOST_BARS = 4000, 120
 """Most rows of a scatter plot, and rows whose intervals it shows, evenly picked: more would blacken the page."""
 
 
-def parity(truth_N: np.ndarray, predicted_N: np.ndarray, unit: str = "", interval_N2: np.ndarray | None = None) -> str:
+def parity(
+    truth_N: np.ndarray,
+    predicted_N: np.ndarray,
+    unit: str = "",
+    interval_N2: np.ndarray | None = None,
+    *,
+    title: str = "Predicted against measured",
+    axes_names: tuple[str, str] = ("measured", "predicted"),
+) -> str:
     """Predicted against measured, with the prediction intervals where the bundle gives them."""
     suffix = f" / {unit}" if unit else ""
-    title = "Predicted against measured"
     if len(truth_N) > MOST_POINTS:
         title += f", {MOST_POINTS:,} of {len(truth_N):,} rows"
     span = np.concatenate([truth_N, predicted_N])
@@ -115,8 +122,8 @@ def parity(truth_N: np.ndarray, predicted_N: np.ndarray, unit: str = "", interva
         axes.plot([low, high], [low, high], color=INK, linestyle="--", linewidth=1, alpha=0.5)
         shown = _evenly(len(truth_N), MOST_POINTS)
         axes.scatter(truth_N[shown], predicted_N[shown], s=10, color=SERIES[0], alpha=0.65, linewidths=0)
-        axes.set_xlabel(f"measured{suffix}")
-        axes.set_ylabel(f"predicted{suffix}")
+        axes.set_xlabel(f"{axes_names[0]}{suffix}")
+        axes.set_ylabel(f"{axes_names[1]}{suffix}")
         axes.set_xlim(low - margin, high + margin)
     return drawing.svg
 

@@ -9,7 +9,7 @@ import numpy as np
 from mammal.report import molecules, plots
 from mammal.report.page import Section, facts, figure, figures, heading, paragraph, table, text
 from mammal.report.results import short
-from mammal.report.sets import Compared, SetResult, figures_table
+from mammal.report.sets import ASKED, Compared, SetResult, figures_table
 from mammal.tasks.chemistry import why_invalid
 
 DRAWN, INVALID_SHOWN = 25, 8
@@ -50,7 +50,7 @@ def set_section(results: Sequence[SetResult]) -> Section:
     """All sets in one table, then each one's distributions and some of its molecules, chosen by a seed alone."""
     parts = [_against(results), _table(results), paragraph(_READING, note=True)]
     for result in results:
-        parts += [heading(f"Properties of {result.name}"), figures(_histograms(result))]
+        parts += [heading(f"Properties of {result.name}"), figures([*_histograms(result), *_wishes(result)])]
         parts += [heading(f"Molecules of {result.name}"), _grid(result), _invalid(result)]
     return Section("Generated molecules", "".join(parts))
 
@@ -108,6 +108,20 @@ def _histograms(result: SetResult) -> list[str]:
         words = PROPERTIES[name]
         label = f"{words} / {one.unit}" if one.unit else words
         drawn.append(figure(plots.histogram(_title(words), one.edges, one.shares, label)))
+    return drawn
+
+
+def _wishes(result: SetResult) -> list[str]:
+    """What was asked of each property that varies, and what came of it."""
+    drawn = []
+    for name, one in result.histograms.items():
+        if f"{ASKED}{name}" not in result.molecules:
+            continue
+        pairs = result.molecules[[f"{ASKED}{name}", name]].dropna()
+        if pairs[f"{ASKED}{name}"].nunique() > 1:
+            title = f"{_title(PROPERTIES[name])}, obtained against asked"
+            numbers = (pairs[column].to_numpy() for column in pairs)
+            drawn.append(figure(plots.parity(*numbers, one.unit, title=title, axes_names=("asked", "obtained"))))
     return drawn
 
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 FILE, CSV = "samples.json", "samples.csv"
 FORMAT = 1
+ASKED = "asked_"
+"""Column of molecules: what was asked of the property that the rest of its name says."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ class SetResult:
         training, references: what they were held against.
         histograms: property -> distributions of the samples and of what they were held against.
         molecules: one row a string: `smiles` as it was generated, `valid`, `canonical`, `repeat`, `known` (to the
-            training set), `pains`, and its properties.
+            training set), `pains`, its properties, and what was asked of them (`ASKED`).
     """
 
     name: str

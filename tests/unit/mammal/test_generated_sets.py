@@ -139,6 +139,10 @@ def test_a_job_tells_what_was_asked_and_what_never_became_valid(tmp_path: Path):
         1 / 3
     )
     assert result.figures["draws"] == 2 and all(spoken(name) for name in result.figures)
+    assert result.molecules["asked_logp"].tolist()[:2] == [0.0, 2.0]
+    assert "logP, obtained against asked" in set_section([result]).body
+    save_sets([result], tmp_path)
+    assert set_section(load_sets(tmp_path)).body == set_section([result]).body
     assert not read_samples(file, "asked", asked=[]).asked
     with pytest.raises(DataError, match="what was asked of 'sample'"):
         read_samples(file, "asked", asked=["sample"])
