@@ -168,5 +168,6 @@ def _from_plain(told: Mapping[str, Any], folder: Path) -> SetResult:
     rest["references"] = {name: Compared(**one) for name, one in rest["references"].items()}
     rest["histograms"] = {name: Histogram(**one) for name, one in rest["histograms"].items()}
     text = {"smiles": str, "canonical": str}
-    molecules = pd.read_csv(folder / table, keep_default_na=False, na_values={"": [""]}, dtype=text)
-    return SetResult(**rest, molecules=molecules.fillna({"smiles": "", "canonical": ""}))
+    missing = {name: [""] for name in pd.read_csv(folder / table, nrows=0) if name not in text}
+    molecules = pd.read_csv(folder / table, keep_default_na=False, na_values=missing, dtype=text)
+    return SetResult(**rest, molecules=molecules)
