@@ -176,7 +176,8 @@ class GenerationTask(FillsIn):
     @cached_property
     def _text_places(self) -> list[int]:
         """Which of the chunks of a whole target hold its texts, and last how many chunks there are."""
-        chunks = self._chunks(self._before_end(self.tokenizer.encode(self._sample_target, on_unknown="warn").ids_L))
+        ids_T = self.tokenizer.encode(self._sample_target, on_unknown="warn").ids_L
+        chunks = self._chunks(self._before_end(ids_T.tolist()))
         return [*(place for place, chunk in enumerate(chunks) if chunk.strip()), len(chunks)]
 
     @cached_property
