@@ -120,8 +120,9 @@ def _wishes(result: SetResult) -> list[str]:
         pairs = result.molecules[[f"{ASKED}{name}", name]].dropna()
         if pairs[f"{ASKED}{name}"].nunique() > 1:
             title = f"{_title(PROPERTIES[name])}, obtained against asked"
-            numbers = (pairs[column].to_numpy() for column in pairs)
-            drawn.append(figure(plots.parity(*numbers, one.unit, title=title, axes_names=("asked", "obtained"))))
+            asked_N, obtained_N = (pairs[column].to_numpy() for column in pairs)
+            names = ("asked", "obtained")
+            drawn.append(figure(plots.parity(asked_N, obtained_N, one.unit, title=title, axes_names=names)))
     return drawn
 
 

@@ -135,9 +135,7 @@ def test_a_job_tells_what_was_asked_and_what_never_became_valid(tmp_path: Path):
     (result,) = judge_sets([samples], Against())
     ethanol, hexane = -0.0014, 2.5866
     assert result.figures["condition_mae/logp"] == pytest.approx((abs(ethanol) + abs(hexane - 2)) / 2, abs=1e-4)
-    assert result.figures["validity"] == pytest.approx(2 / 3) and result.figures["kept_at_once"] == pytest.approx(
-        1 / 3
-    )
+    assert result.figures["validity"] == pytest.approx(2 / 3) and result.figures["kept_at_once"] == pytest.approx(1 / 3)
     assert result.figures["draws"] == 2 and all(spoken(name) for name in result.figures)
     assert result.molecules["asked_logp"].tolist()[:2] == [0.0, 2.0]
     assert "logP, obtained against asked" in set_section([result]).body
