@@ -34,7 +34,9 @@ _T5_DEFAULTS: dict[str, Any] = {  # of `transformers.T5Config`, which the publis
 }
 _HEAD_KEYS = ("encoder_head_layers", "encoder_head_dropout", "scalars_prediction_head", "support_input_scalars")
 _PUBLISHED_LORA_ALPHA = 8.0
-_OWN_KEYS = ("cross_attention_num_buckets", "decoder_scalars", "external_embeddings", "lora_alpha")
+_OWN_KEYS = (
+    *("cross_attention_num_buckets", "decoder_scalars", "external_embeddings", "lora_alpha", "position_slope_scale"),
+)
 _IGNORED_KEYS = ("auxiliary_encoder_heads", "random_weights", "transformers_version", "mammal")
 
 
@@ -76,6 +78,8 @@ class ModelConfig:
         support_input_scalars: tokens may carry values, projected and added to their embeddings.
         cross_attention_num_buckets: buckets of the distance between a decoder's token and the encoder's, each with a
             bias in attention to the encoder; 0: none, as in T5.
+        position_slope_scale: how steeply position biases fall with distance in a model's first weights
+            (`mammal.model.initial`); nothing else reads it.
         decoder_scalars: the decoder has a scalar head too, shaped as `scalars_prediction_head` (or one linear layer).
         external_embeddings: width of each external embedding by name; those named here are projected to d_model, any
             other must be d_model wide.
@@ -104,6 +108,7 @@ class ModelConfig:
     scalars_prediction_head: ScalarHeadConfig | None = None
     support_input_scalars: bool = False
     cross_attention_num_buckets: int = 0
+    position_slope_scale: float = 1.0
     decoder_scalars: bool = False
     external_embeddings: Mapping[str, int] = field(default_factory=dict)
     lora_alpha: float = _PUBLISHED_LORA_ALPHA
