@@ -74,9 +74,16 @@ def has_pains(smiles: str) -> bool:
 
     The 480 patterns of Baell & Holloway (2010, doi 10.1021/jm901137j), as RDKit ships them.
     """
+    from rdkit import Chem
+
     from mammal.tasks.chemistry import parse
 
-    return bool(_pains().HasMatch(parse(smiles)))
+    molecule = parse(smiles)
+    if molecule is None:  # RDKit writes a few aromatic molecules in a way that it refuses to read
+        molecule = Chem.MolFromSmiles(smiles, sanitize=False)
+        molecule.UpdatePropertyCache(strict=False)
+        Chem.FastFindRings(molecule)
+    return bool(_pains().HasMatch(molecule))
 
 
 @cache

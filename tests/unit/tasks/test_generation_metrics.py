@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from rdkit import Chem
 
 from mammal.tasks.answers import Answers, object_array
 from mammal.tasks.errors import DataError
@@ -151,6 +152,10 @@ def test_a_molecule_is_described_as_the_papers_have_it():
     assert sorted(ibuprofen.fragments) == ["[16*]c1ccc([16*])cc1", "[8*]C(C)C(=O)O", "[8*]CC(C)C"]
     assert describe("") is None and describe("C1CC") is None
     assert has_pains("O=C1C=CC(=O)C=C1") and not has_pains("CC(=O)Oc1ccccc1C(=O)O"), "quinones interfere"
+    odd = "Cn1ccc(=O)c14c(c2cc(C(=O)NCCc3ccco3)c(O)c1=[Al-]2CC2=NC1=NC=CCC21CC1C1CC1C1CC12CC32C1C32CC14OC2)=N"
+    written = describe(odd).canonical
+    assert Chem.MolFromSmiles(written) is None, "RDKit refuses what it wrote itself"
+    assert not has_pains(written)
 
 
 def test_fewer_are_drawn_evenly_and_by_seed():
