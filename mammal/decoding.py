@@ -49,7 +49,8 @@ class Generated:
             head.
         log_shares: of draws: how much less likely (natural logarithm) the model, drawn from without a grammar, had been
             to give the same sequence; 0 where there was none. Keeping a sequence with this chance leaves sequences
-            distributed as the model has them. None for what is not drawn.
+            distributed as the model has them. None unless `GenerationConfig.shares`
+            asks for it, and for what is not drawn.
     """
 
     ids_list: list[list[np.ndarray]]
@@ -138,7 +139,9 @@ def _sampling(model: MammalModel, batch: Batch, config: GenerationConfig, draws:
         draws = [Draw(config.seed, name, copy) for name in names for copy in range(config.num_return_sequences)]
     assert len(draws) == len(batch) * config.num_return_sequences, "one draw for each sequence"
     uniforms_DT = torch.from_numpy(np.stack([draw.uniforms(config.max_new_tokens) for draw in draws]))
-    return Sampling(uniforms_DT.to(model.device), config.temperature, config.top_k, config.top_p, config.min_p)
+    return Sampling(
+        uniforms_DT.to(model.device), config.temperature, config.top_k, config.top_p, config.min_p, config.shares
+    )
 
 
 def _allowed(model: MammalModel, ids: Sequence[int] | np.ndarray | Tensor | None) -> Tensor | None:

@@ -35,6 +35,7 @@ class GenerationConfig:
         length_penalty: beam search: scores are divided by length to this power.
         guidance: 1: none; more: away from what the model would say without the row's conditions (`mammal.model.steps`).
         allowed_ids: ids that may be produced (put `<EOS>` among them); None: the whole vocabulary.
+        shares: also find how much likelier the allowed ids made each draw (`mammal.decoding.Generated.log_shares`).
         seed: of the draws.
         scalar_id: id of `<SCALAR>`, for models whose decoder has a scalar head: each one produced gets a value.
     """
@@ -55,6 +56,7 @@ class GenerationConfig:
     length_penalty: float = 1.0
     guidance: float = 1.0
     allowed_ids: Sequence[int] | np.ndarray | Tensor | None = None
+    shares: bool = False
     seed: int = 0
     scalar_id: int | None = None
 

@@ -99,6 +99,7 @@ def generate_rows(
         firsts: names the random numbers of each row's first sequence; those of the others count up its copies. Default:
             by `config.seed` and the row's position, so that rows that are equal get different ones.
     """
+    config = replace(config, shares=rules.faithful)
     work = _Work(model, encoder, rows, config, rules, pace or Pace(), firsts or _by_position(config.seed, len(rows)))
     if not config.do_sample:
         return work.search(progress)

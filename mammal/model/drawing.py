@@ -15,6 +15,7 @@ from torch import Tensor
 @dataclass(frozen=True)
 class Sampling:
     """How tokens are drawn: one number of [0, 1) for each sequence and step, and how probabilities are shaped first.
+    `shares`: whether `share_of_free` is asked for.
 
     The temperature comes first, then `top_k`, `top_p` and `min_p` in this order, as in `transformers`.
     """
@@ -24,6 +25,7 @@ class Sampling:
     top_k: int | None = None
     top_p: float | None = None
     min_p: float | None = None
+    shares: bool = False
 
 
 def draw(log_probs_XV: Tensor, uniforms_X: Tensor, sampling: Sampling) -> Tensor:

@@ -27,7 +27,7 @@ class Sequences:
         likelihoods_BC: sums of log-probabilities.
         scores_BC: what the sequences are ranked by.
         found_BC: False at places for which there is no sequence.
-        shares_BC: of draws among open columns: log of how much less likely free draws had been to give the same.
+        shares_BC: of draws, if asked for: log of how much less likely free draws had been to give the same.
     """
 
     ids_BCT: Tensor
@@ -57,7 +57,7 @@ def search(steps: Steps, sampling: Sampling | None) -> Sequences:
         else:
             columns_X = draw(open_XV, sampling.uniforms_DT[rows_X, step], sampling)
         open_X = alive[rows_X]
-        if sampling is not None and allowed_XV is not None:
+        if sampling is not None and sampling.shares and allowed_XV is not None:
             share_X = share_of_free(log_probs_XV, open_XV, columns_X, sampling)
             shares_D[rows_X] += share_X.masked_fill(~open_X, 0.0)
         chosen_X = log_probs_XV.gather(1, columns_X.unsqueeze(1)).squeeze(1)
@@ -79,7 +79,7 @@ def search(steps: Steps, sampling: Sampling | None) -> Sequences:
     shape = (groups, copies)
     likelihoods_BC = likelihoods_D.unflatten(0, shape)
     found_BC = torch.ones_like(likelihoods_BC, dtype=torch.bool)
-    shares_BC = None if sampling is None else shares_D.unflatten(0, shape)
+    shares_BC = shares_D.unflatten(0, shape) if sampling is not None and sampling.shares else None
     return Sequences(
         ids_DT.unflatten(0, shape), values_DT.unflatten(0, shape), likelihoods_BC, likelihoods_BC, found_BC, shares_BC
     )
