@@ -15,8 +15,8 @@ from common import MEASURED, PUBLISHED, Options, Row, Turns, at_least, load_inpu
 from models import checkpoint
 from peer import Peer, take_turns_with_peer
 
-from mammal.inference import Mammal, load
-from mammal.tasks.registry import load_task
+from mammal.inference.api import Mammal, load
+from mammal.tasks.declaration.registry import load_task
 
 MOLECULES = 200
 TASK, TAG = "moleculenet_clintox_tox", "TOXICITY"  # the base vocabulary has this task's tag

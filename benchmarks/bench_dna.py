@@ -22,8 +22,8 @@ from dna_texts import UNORIENTED, windows
 from genome_files import make
 from snp_symbols import HETEROZYGOUS, UNKNOWN_TO_ITSELF, keep
 
-from mammal.jobs.variants import score_variants_job
-from mammal.jobs.windows import windows_job
+from mammal.jobs.variants_job import score_variants_job
+from mammal.jobs.windows_job import windows_job
 from mammal.tokenization import Tokenizer
 from mammal.tokenization.variants import reference
 

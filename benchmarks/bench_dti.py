@@ -27,8 +27,8 @@ from machine import encoder_gflop, has_bf16_matrix_instructions, matrix_rate
 from models import checkpoint
 from peer import Peer, take_turns_with_peer
 
-from mammal.inference import Mammal, load
-from mammal.tasks.registry import load_task
+from mammal.inference.api import Mammal, load
+from mammal.tasks.declaration.registry import load_task
 
 PAIRS, PADDED_PAIRS, UNPADDED_PAIRS = 64, 2, 16  # a round
 TASK = "dti_bindingdb_pkd"

@@ -17,12 +17,12 @@ from models import checkpoint
 from peer import Peer, take_turns_with_peer
 from torch import Tensor
 
-from mammal.decoding import GenerationConfig, generate
-from mammal.inference import load
+from mammal.decoding.generate_batch import GenerationConfig, generate
+from mammal.inference.api import load
 from mammal.model.hf import to_transformers
 from mammal.model.model import MammalModel
 from mammal.tasks import build_task, load_task
-from mammal.tasks.batch import Batch
+from mammal.tasks.batches.batch import Batch
 from mammal.tasks.errors import TaskError
 from mammal.tasks.grammar.grammar import Grammar
 from mammal.tokenization import Tokenizer

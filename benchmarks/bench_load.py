@@ -22,7 +22,7 @@ PUBLISHED_LOAD, PUBLISHED_PEAK = 3.3, 4.5e9  # seconds, bytes
 OURS = """
 import json, resource, sys, time
 import torch
-from mammal.inference import load
+from mammal.inference.api import load
 start = time.perf_counter()
 model = load(sys.argv[1])
 for weight in model.model.parameters():

@@ -12,7 +12,7 @@ import random
 from alphabets import Cut, cut
 from common import MEASURED, Options, Row, run_as_script
 
-from mammal.tasks.schema import DataConfig
+from mammal.tasks.declaration.schema import DataConfig
 from mammal.tasks.sources import chemicals
 from mammal.tokenization import Tokenizer
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from common import progress
 
-from mammal.bundle import save_bundle
+from mammal.bundle.folder import save_bundle
 from mammal.model.config import ModelConfig
 from mammal.model.model import MammalModel
 from mammal.tasks import build_task, load_task

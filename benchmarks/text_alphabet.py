@@ -18,7 +18,7 @@ from tokenizers.models import BPE
 
 from mammal.console import table
 from mammal.tasks.data import load_data
-from mammal.tasks.registry import load_task
+from mammal.tasks.declaration.registry import load_task
 from mammal.tokenization import text_alphabet
 from mammal.tokenization.byte_level import spelt
 

@@ -9,33 +9,27 @@ Public names are imported when first used (PEP 562), so that `import mammal` sta
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-__version__ = "0.1.0"
+from mammal.tokenization.lazy import lazy_names
+from mammal.version import __version__
 
-_PUBLIC = {
-    "Mammal": "mammal.inference",
-    "load": "mammal.inference",
-    "Tokenizer": "mammal.tokenization",
-    "Prediction": "mammal.tasks.prediction",
+_HOMES = {
+    "Mammal": "mammal.inference.api",
     "MammalError": "mammal.errors",
+    "Prediction": "mammal.tasks.batches.prediction",
+    "Tokenizer": "mammal.tokenization",
+    "finetune": "mammal.training.finetune",
+    "load": "mammal.inference.api",
 }
 
-__all__ = ["Mammal", "MammalError", "Prediction", "Tokenizer", "__version__", "load"]
+__all__ = ["Mammal", "MammalError", "Prediction", "Tokenizer", "__version__", "finetune", "load"]
 
 if TYPE_CHECKING:
     from mammal.errors import MammalError
-    from mammal.inference import Mammal, load
-    from mammal.tasks.prediction import Prediction
+    from mammal.inference.api import Mammal, load
+    from mammal.tasks.batches.prediction import Prediction
     from mammal.tokenization import Tokenizer
+    from mammal.training.finetune import finetune
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _PUBLIC:
-        raise AttributeError(f"module 'mammal' has no attribute {name!r}")
-    return getattr(import_module(_PUBLIC[name]), name)
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)

@@ -10,8 +10,8 @@ import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
 
-from mammal import __version__
 from mammal.errors import ConfigError, MammalError, did_you_mean
+from mammal.version import __version__
 
 DONE, FAILED, WRONG_USE, BAD_ROWS, INTERRUPTED = 0, 1, 2, 3, 130
 

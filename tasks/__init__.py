@@ -1,42 +1,33 @@
-"""Tasks: rows -> prompts -> batches -> losses, predictions, metrics.
+"""Tasks: rows -> prompts -> batches -> losses, metrics, predictions.
 
 Public names are loaded when first used, so that importing this package brings in neither torch nor RDKit.
 """
 
-from importlib import import_module
-from typing import Any
+from mammal.tokenization.lazy import lazy_names
 
 _HOMES = {
-    "Batch": "batch",
-    "DataError": "errors",
-    "Example": "example",
-    "ModelOutput": "batch",
-    "Prediction": "prediction",
-    "SplitData": "data",
-    "Task": "task",
-    "TaskConfig": "schema",
-    "TaskError": "errors",
-    "build_task": "task",
-    "encode_rows": "batching",
-    "iter_tables": "readers",
-    "list_tasks": "registry",
-    "load_data": "data",
-    "load_dataset": "data",
-    "load_task": "registry",
-    "read_table": "readers",
-    "register_schema": "schema",
-    "split_frame": "splits",
-    "token_batches": "batching",
+    "Batch": "mammal.tasks.batches.batch",
+    "DataError": "mammal.tasks.errors",
+    "Example": "mammal.tasks.batches.example",
+    "ModelOutput": "mammal.tasks.batches.batch",
+    "Prediction": "mammal.tasks.batches.prediction",
+    "SplitData": "mammal.tasks.data",
+    "Task": "mammal.tasks.task",
+    "TaskConfig": "mammal.tasks.declaration.schema",
+    "TaskError": "mammal.tasks.errors",
+    "build_task": "mammal.tasks.task",
+    "encode_rows": "mammal.tasks.batches.token_batches",
+    "iter_tables": "mammal.tasks.tables.readers",
+    "list_tasks": "mammal.tasks.declaration.registry",
+    "load_data": "mammal.tasks.data",
+    "load_dataset": "mammal.tasks.data",
+    "load_task": "mammal.tasks.declaration.registry",
+    "read_table": "mammal.tasks.tables.readers",
+    "register_schema": "mammal.tasks.declaration.schema",
+    "split_frame": "mammal.tasks.splits",
+    "token_batches": "mammal.tasks.batches.token_batches",
 }
 
 __all__ = sorted(_HOMES)
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return __all__
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from mammal.tasks.columns import prompt_columns
-from mammal.tasks.schema import TaskConfig, unit_text
+from mammal.tasks.declaration.schema import TaskConfig, unit_text
+from mammal.tasks.prompts.columns import prompt_columns
 from mammal.tokenization.entities import ENTITIES
 from mammal.tokenization.template import Template
 

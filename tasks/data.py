@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from mammal.tasks.cells import missing_column
-from mammal.tasks.columns import PromptColumns, equal_sides, prompt_columns
-from mammal.tasks.data_config import READ_PATH
+from mammal.tasks.declaration.data_config import READ_PATH
+from mammal.tasks.declaration.schema import DataConfig, TaskConfig
 from mammal.tasks.errors import DataError, TaskError
-from mammal.tasks.schema import DataConfig, TaskConfig
+from mammal.tasks.prompts.columns import PromptColumns, equal_sides, prompt_columns
 from mammal.tasks.sources.local import data_root, find_file
 from mammal.tasks.splits import Split, SplitRecord, load_split, split_frame
 from mammal.tasks.splits.leaks import (
@@ -26,6 +25,7 @@ from mammal.tasks.splits.leaks import (
 )
 from mammal.tasks.splits.saved import content_digest
 from mammal.tasks.splits.table import column_texts
+from mammal.tasks.tables.cells import missing_column
 from mammal.tokenization.template import Template
 
 if TYPE_CHECKING:

@@ -18,9 +18,9 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
-from mammal.tasks.cells import Row, as_text, is_missing
-from mammal.tasks.chemistry import canonical_or_none, parse
-from mammal.tasks.columns import equal_sides
+from mammal.tasks.molecules.chemistry import canonical_or_none, parse
+from mammal.tasks.prompts.columns import equal_sides
+from mammal.tasks.tables.cells import Row, as_text, is_missing
 from mammal.tasks.views.dna import cropped
 from mammal.tokenization.errors import MammalError
 from mammal.tokenization.strands import reverse_complement_in_place

@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from torch import Tensor
 
-from mammal.tasks.answers import Answers
-from mammal.tasks.batch import Batch, ModelOutput
-from mammal.tasks.cells import Row
-from mammal.tasks.collate import collate
+from mammal.tasks.batches.batch import Batch, ModelOutput
+from mammal.tasks.batches.collate import collate
+from mammal.tasks.batches.example import Example
+from mammal.tasks.batches.prediction import Prediction
+from mammal.tasks.declaration.schema import TaskConfig
 from mammal.tasks.errors import DataError, TaskError
-from mammal.tasks.example import Example
-from mammal.tasks.metrics import check_metrics, evaluate, intervals
-from mammal.tasks.prediction import Prediction
-from mammal.tasks.row_prompts import RowPrompts
-from mammal.tasks.schema import TaskConfig
+from mammal.tasks.metrics.answers import Answers
+from mammal.tasks.metrics.registry import check_metrics, evaluate, intervals
+from mammal.tasks.prompts.row_prompts import RowPrompts
+from mammal.tasks.tables.cells import Row
 from mammal.tokenization.encoding import Encoding
 
 if TYPE_CHECKING:

@@ -26,7 +26,7 @@ def small_bundle(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path
     """Makes bundles with random weights and these tasks: names, (name, changes), or declarations."""
     import torch
 
-    from mammal.bundle import save_bundle
+    from mammal.bundle.folder import save_bundle
     from mammal.model.config import ModelConfig
     from mammal.model.model import MammalModel
     from mammal.tasks import build_task, load_task

@@ -9,8 +9,9 @@ Public names are imported when first used (PEP 562).
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from mammal.tokenization.lazy import lazy_names
 
 _PUBLIC = {
     "ENTITIES": "mammal.tokenization.entities",
@@ -30,12 +31,4 @@ if TYPE_CHECKING:
     from mammal.tokenization.template import Template
     from mammal.tokenization.tokenizer import Tokenizer
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _PUBLIC:
-        raise AttributeError(f"module 'mammal.tokenization' has no attribute {name!r}")
-    return getattr(import_module(_PUBLIC[name]), name)
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = lazy_names(__name__, _PUBLIC)

@@ -9,7 +9,7 @@
     mammal evaluate samples=samples.csv train=train.smi test=test.smi output=judged
 
 The third and fourth put several runs of a task together: mean, standard deviation and t-interval over seeds. The last
-judges generated molecules without a model (`mammal.commands.evaluate_samples`).
+judges generated molecules without a model (`mammal.evaluation.sample_files`).
 Writes evaluation.json, .md and .csv and one table of answers per task; `mammal report` makes a page of them. Molecules
 that a task generates are also judged as a set.
 What the folder holds of other tasks and parts stays.
@@ -23,19 +23,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mammal import console
-from mammal.commands.compose import run_verb
+from mammal.configuration.compose import run_verb
+from mammal.configuration.plain import plain
 from mammal.errors import ConfigError, did_you_mean
-from mammal.plain import plain
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-    from mammal.inference import Mammal
-    from mammal.report.results import TaskResult
-    from mammal.reranking import Judge
+    from mammal.evaluation.evaluate_task import Depth
+    from mammal.evaluation.results import TaskResult
+    from mammal.evaluation.task_data import TaskData
+    from mammal.inference.api import Mammal
+    from mammal.inference.reranking import Judge
     from mammal.tasks.task import Task
-    from mammal.training.data import TaskData
-    from mammal.training.evaluation import Depth
 
 PARTS = ("test", "valid", "train")
 
@@ -45,11 +45,11 @@ def run(argv: Sequence[str]) -> int:
 
 
 def _work(config: DictConfig) -> int:
-    from mammal.commands.evaluate_generated import drawn_freely, judge_answers, with_earlier_sets
-    from mammal.commands.evaluate_samples import evaluate_samples, print_sets
-    from mammal.report.results import earlier_results
-    from mammal.report.sets import load_sets, save_sets
-    from mammal.training.evaluation import evaluate_task
+    from mammal.evaluation.evaluate_task import evaluate_task
+    from mammal.evaluation.generated import drawn_freely, judge_answers, with_earlier_sets
+    from mammal.evaluation.results import earlier_results
+    from mammal.evaluation.sample_files import evaluate_samples, print_sets
+    from mammal.evaluation.set_results import load_sets, save_sets
 
     if config.part not in PARTS:
         raise ConfigError(f"there is no part {config.part!r}", where="part", hint=did_you_mean(config.part, PARTS))
@@ -62,8 +62,8 @@ def _work(config: DictConfig) -> int:
         what = "train and test are files to hold samples against; a bundle is held against its own rows"
         raise ConfigError(what, where="mammal evaluate", hint="samples=FILE, or leave them out")
     if config.runs is not None:
-        from mammal.commands.compare_runs import check_seeds_alone
-        from mammal.commands.evaluate_runs import evaluate_runs, run_folders
+        from mammal.evaluation.compare_runs import check_seeds_alone
+        from mammal.evaluation.runs import evaluate_runs, run_folders
 
         folders = run_folders(config.runs)
         if config.same_config:
@@ -93,7 +93,7 @@ def _work(config: DictConfig) -> int:
 
 def _judge(model: Mammal, names: Sequence[str], config: DictConfig) -> Judge | None:
     """The task that puts answers in order, if one is asked for and reads those of a task that is evaluated."""
-    from mammal.reranking import judge_of
+    from mammal.inference.reranking import judge_of
 
     judge = judge_of(model, config.rerank, config.rerank_bundle, config.rerank_weight)
     if judge is not None and not any(judge.fits(model.find_task(name)) for name in names):
@@ -103,7 +103,7 @@ def _judge(model: Mammal, names: Sequence[str], config: DictConfig) -> Judge | N
 
 def default_output(bundle: str) -> Path:
     """`evaluation/` beside a bundle; in the working folder for one that lies in the package or in the hub's cache."""
-    from mammal.locate import locate
+    from mammal.bundle.locate import locate
 
     named_by_path = Path(bundle).expanduser().exists()
     return (locate(bundle).folder.parent if named_by_path else Path()) / "evaluation"
@@ -118,7 +118,7 @@ def open_model(bundle: str | Path, config: DictConfig) -> Mammal:
 
 def depth_of(config: DictConfig) -> Depth:
     """What the command asks for besides judging our own predictions."""
-    from mammal.training.evaluation import Depth
+    from mammal.evaluation.evaluate_task import Depth
 
     return Depth(
         baselines=config.baselines,
@@ -133,14 +133,14 @@ def depth_of(config: DictConfig) -> Depth:
 
 def evaluate(model: Mammal, name: str, config: DictConfig, depth: Depth) -> TaskResult:
     """One task of a bundle on its own held-out rows."""
-    from mammal.training.evaluation import evaluate_task
+    from mammal.evaluation.evaluate_task import evaluate_task
 
     return evaluate_task(model.model, held_out(model, name, config), part=config.part, depth=depth)
 
 
 def held_out(model: Mammal, name: str, config: DictConfig) -> TaskData:
     """The rows of a task of a bundle, those of the part that is judged cut to the limit."""
-    from mammal.training.data import load_task_data
+    from mammal.evaluation.task_data import load_task_data
 
     paths = {"data": config.paths.data} if config.paths.data else None
     data = load_task_data(_decoding_as_asked(model.find_task(name), config), paths, {config.part: config.limit})
@@ -154,7 +154,7 @@ def _decoding_as_asked(task: Task, config: DictConfig) -> Task:
     Raises:
         ConfigError: it generates nothing.
     """
-    from mammal.choose import variant
+    from mammal.rows.task_choice import variant
 
     if not config.generation:
         return task
@@ -178,8 +178,8 @@ def _check_split(model: Mammal, name: str, found: str) -> None:
 
 def _finish(results: Sequence[TaskResult], earlier: Sequence[TaskResult], output: Path) -> int:
     """The table to stdout; everything into the folder, beside what it held of other tasks and parts."""
-    from mammal.report.results import save_results, with_earlier
-    from mammal.report.tables import contenders_table, save_tables, title
+    from mammal.evaluation.results import save_results, with_earlier
+    from mammal.evaluation.tables import contenders_table, save_tables, title
 
     for result in results:
         console.out(title(result))

@@ -77,7 +77,7 @@ class Column:
 
 def look_at(frame: pd.DataFrame) -> list[Column]:
     """Every column of a table, in order; keys are unique."""
-    from mammal.tasks.cells import as_text, is_missing
+    from mammal.tasks.tables.cells import as_text, is_missing
 
     looked: list[Column] = []
     for name in map(str, frame.columns):
@@ -184,7 +184,7 @@ def _key(name: str, taken: set[str]) -> str:
 
 
 def _is_molecule(text: str) -> bool:
-    from mammal.tasks.chemistry import canonical_or_none
+    from mammal.tasks.molecules.chemistry import canonical_or_none
 
     return canonical_or_none(text) is not None
 

@@ -83,7 +83,7 @@ def guess_task(file: Path, target: str | None = None, name: str | None = None) -
     Raises:
         DataError: the table can't be read, or no column can be an input, or none a target.
     """
-    from mammal.tasks.readers import read_table
+    from mammal.tasks.tables.readers import read_table
 
     columns = look_at(read_table(file, limit=ROWS_READ))
     asked = _asked(columns, target, file) if target else []
@@ -188,7 +188,7 @@ def _split(columns: Sequence[Column], inputs: Sequence[Column]) -> dict[str, str
 
 def _one_scaffold(column: Column) -> bool:
     """Whether a scaffold split would leave a part empty: most of the molecules share a scaffold, or have none."""
-    from mammal.tasks.chemistry import scaffold
+    from mammal.tasks.molecules.chemistry import scaffold
 
     counts = Counter(scaffold(cell) for cell in column.cells[:MOLECULES_PARSED])
     return counts.most_common(1)[0][1] > sum(counts.values()) / 2

@@ -11,16 +11,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mammal import console
+from mammal.bundle.locate import CARD, CONFIG, DELTA, METRICS, TASKS, TOKENIZER, WEIGHTS
 from mammal.errors import BundleError, ConfigError
 from mammal.files import read_json
-from mammal.locate import CARD, CONFIG, DELTA, METRICS, TASKS, TOKENIZER, WEIGHTS
 
 if TYPE_CHECKING:
-    from mammal.locate import Source
+    from mammal.bundle.locate import Source
 
 
 def run(argv: Sequence[str]) -> int:
-    from mammal.locate import locate
+    from mammal.bundle.locate import locate
 
     if len(argv) != 1 or argv[0].startswith("-"):
         raise ConfigError("one bundle is needed", where="mammal info", hint="mammal info FOLDER")
@@ -101,7 +101,7 @@ def _tasks(file: Path) -> Iterator[str]:
         return
     import yaml
 
-    from mammal.tasks.schema import unit_text
+    from mammal.tasks.declaration.schema import unit_text
 
     for name, task in (yaml.safe_load(file.read_text(encoding="utf-8")).get("tasks") or {}).items():
         declared = task["config"]

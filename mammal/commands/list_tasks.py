@@ -8,7 +8,7 @@ from pathlib import Path
 from mammal import console
 from mammal.errors import ConfigError, MammalError, did_you_mean
 from mammal.tasks import catalogue
-from mammal.tasks.schema import KINDS, TaskConfig, unit_text
+from mammal.tasks.declaration.schema import KINDS, TaskConfig, unit_text
 
 HEADER = ("task", "answer", "data", "split", "metric", "published", "licence")
 WIDTHS = (25, 18, 20, 8, 10, 13, 14)
@@ -44,8 +44,8 @@ def list_tasks(options: Mapping[str, str]) -> None:
 
 def read_tasks() -> tuple[list[TaskConfig], dict[str, str]]:
     """Every task that can be read, and why others can't."""
-    from mammal.tasks.registry import list_tasks as files
-    from mammal.tasks.registry import load_task
+    from mammal.tasks.declaration.registry import list_tasks as files
+    from mammal.tasks.declaration.registry import load_task
 
     tasks, broken = [], {}
     for name, file in files().items():

@@ -18,9 +18,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from mammal import console
-from mammal.commands.compose import run_verb
 from mammal.commands.rows import check_whole, follow_job
-from mammal.plain import plain
+from mammal.configuration.compose import run_verb
+from mammal.configuration.plain import plain
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -33,7 +33,7 @@ def run(argv: Sequence[str]) -> int:
 
 
 def _work(config: DictConfig) -> int:
-    from mammal.jobs.names import names_job, outcomes
+    from mammal.jobs.names_job import names_job, outcomes
     from mammal.tasks.names import opsin
 
     options = plain(config)

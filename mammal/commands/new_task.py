@@ -17,7 +17,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from mammal import console
-from mammal.commands.compose import split_words
+from mammal.configuration.compose import split_words
 from mammal.errors import ConfigError
 
 OPTIONS = ("target", "name", "output")
@@ -32,7 +32,7 @@ def run(argv: Sequence[str]) -> int:
 
 def _write(file: Path, options: dict[str, str]) -> int:
     from mammal.commands.guess_task import guess_task
-    from mammal.tasks.atomic import atomic_file
+    from mammal.tasks.tables.atomic import atomic_file
 
     guess = guess_task(file, options.get("target"), options.get("name"))
     output = Path(options.get("output", f"task/{guess.name}.yaml"))
@@ -56,8 +56,8 @@ def _check(text: str, output: Path) -> None:
     Raises:
         TaskError: it can't be used.
     """
+    from mammal.tasks.declaration.registry import load_task
     from mammal.tasks.errors import TaskError
-    from mammal.tasks.registry import load_task
 
     with TemporaryDirectory() as folder:
         draft = Path(folder) / output.name

@@ -14,9 +14,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from mammal.commands.compose import run_verb
 from mammal.commands.rows import check_whole, follow_job
-from mammal.plain import plain
+from mammal.configuration.compose import run_verb
+from mammal.configuration.plain import plain
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -29,7 +29,7 @@ def run(argv: Sequence[str]) -> int:
 
 
 def _work(config: DictConfig) -> int:
-    from mammal.jobs.properties import properties_job
+    from mammal.jobs.properties_job import properties_job
 
     options = plain(config)
     check_whole("properties", options, ("workers", "shard_rows"))

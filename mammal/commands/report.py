@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from mammal import console
-from mammal.commands.compose import run_verb
+from mammal.configuration.compose import run_verb
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig

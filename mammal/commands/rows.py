@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from mammal import console
 from mammal.cli import BAD_ROWS, DONE
-from mammal.commands.compose import run_verb
+from mammal.configuration.compose import run_verb
+from mammal.configuration.plain import plain
 from mammal.errors import ConfigError
-from mammal.plain import plain
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from mammal.inference import Mammal
+    from mammal.inference.api import Mammal
     from mammal.jobs import JobProgress, JobReport
 
 

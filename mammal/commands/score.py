@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from mammal.commands import rows, score_variants
-from mammal.commands.compose import run_verb
-from mammal.plain import plain
+from mammal.configuration.compose import run_verb
+from mammal.configuration.plain import plain
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig

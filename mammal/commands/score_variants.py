@@ -66,7 +66,7 @@ def answer(shared: dict[str, Any], options: dict[str, Any]) -> int:
 
 
 def _to_file(shared: dict[str, Any], reference: str | None, asked: Asked) -> int:
-    from mammal.jobs.variants import score_variants_job
+    from mammal.jobs.variants_job import score_variants_job
 
     source, given, output = (shared.pop(name) for name in ("bundle", "input", "output"))
     return follow_job(

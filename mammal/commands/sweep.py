@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from hydra.experimental.callback import Callback
 
 from mammal import console
-from mammal.commands.compose import Arguments
 from mammal.commands.sweep_table import DONE, FAILED, RECORD, JobRecord, figures_of, read_record
+from mammal.configuration.compose import Arguments
 from mammal.errors import ConfigError, MammalError
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ def direction(monitor: str) -> str:
         ConfigError: it is neither `valid/loss` nor `valid/TASK/METRIC`.
         TaskError: there is no such metric.
     """
-    from mammal.tasks.metrics import metric_named
+    from mammal.tasks.metrics.registry import metric_named
 
     if monitor == LOSS:
         return "minimize"

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 from mammal import console
 from mammal.errors import JobError
-from mammal.report.results import Estimate, short
-from mammal.tasks.atomic import atomic_file
+from mammal.evaluation.results import Estimate, short
+from mammal.tasks.tables.atomic import atomic_file
 
 if TYPE_CHECKING:
     from mammal.training.run import TrainingResult

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mammal.commands.compose import find_config_dirs, split_words
+from mammal.configuration.compose import find_config_dirs, split_words
 from mammal.errors import ConfigError
 
 WALK = ("row", "bundle", "paths.data")

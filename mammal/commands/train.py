@@ -21,7 +21,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from mammal import console
-from mammal.commands.compose import Arguments, check_complete, compose, hydra_errors, parse, search_path
+from mammal.configuration.compose import Arguments, check_complete, compose, hydra_errors, parse, search_path
 from mammal.errors import ConfigError, JobError
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def _launch(arguments: Arguments, task: Callable[[DictConfig], object]) -> None:
     import hydra
     from hydra.core.global_hydra import GlobalHydra
 
-    from mammal.tasks.schema import register_schema
+    from mammal.tasks.declaration.schema import register_schema
 
     before = sys.argv
 

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from mammal import console
 from mammal.errors import ConfigError, DataError
-from mammal.tasks.schema import unit_text
+from mammal.tasks.declaration.schema import unit_text
 
 if TYPE_CHECKING:
     from mammal.model.model import MammalModel
-    from mammal.tasks.batch import Batch, ModelOutput
-    from mammal.tasks.example import Example
-    from mammal.tasks.prediction import Prediction
-    from mammal.tasks.schema import TaskConfig
+    from mammal.tasks.batches.batch import Batch, ModelOutput
+    from mammal.tasks.batches.example import Example
+    from mammal.tasks.batches.prediction import Prediction
+    from mammal.tasks.declaration.schema import TaskConfig
     from mammal.tasks.task import Task
     from mammal.tokenization import Tokenizer
 
@@ -67,7 +67,7 @@ def _views(task: Task, row: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _task_and_model(name: str, bundle: str | None) -> tuple[Task, MammalModel]:
-    from mammal.tasks.registry import load_task
+    from mammal.tasks.declaration.registry import load_task
     from mammal.tasks.task import build_task
     from mammal.tokenization.tokenizer import Tokenizer
     from mammal.training.build import feature_widths
@@ -182,7 +182,7 @@ def _columns(task: Task) -> set[str]:
 
 
 def _tokens(example: Example, batch: Batch, tokenizer: Tokenizer) -> Iterator[str]:
-    from mammal.tasks.batch import IGNORE
+    from mammal.tasks.batches.batch import IGNORE
 
     encoding = example.input
     carried = [f"={v:g}" if has else "" for v, has in zip(encoding.values_L, encoding.has_value_L, strict=True)]
@@ -225,7 +225,7 @@ def _answer(
     _section(f"output of {whose}", [*_shapes(output), f"{'loss'.ljust(20)} {loss:.4f}"])
     if task.kind == "denoising":
         return
-    from mammal.training.evaluation import answers_of
+    from mammal.evaluation.evaluate_task import answers_of
 
     (said,) = answers_of(model, task, [row])[:1]
     _section("answer", list(_said(said, task)))

@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from mammal.commands.compose import run_verb
 from mammal.commands.rows import follow_job
+from mammal.configuration.compose import run_verb
+from mammal.configuration.plain import plain
 from mammal.errors import ConfigError
-from mammal.plain import plain
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -38,7 +38,7 @@ def _work(config: DictConfig) -> int:
     for name in ("sample", "region"):
         if options[name] is not None:
             options[name] = str(options[name])
-    from mammal.jobs.windows import windows_job
+    from mammal.jobs.windows_job import windows_job
 
     given, output = options.pop("input"), options.pop("output")
     return follow_job(VERB, partial(windows_job, given, output, **options))

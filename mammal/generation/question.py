@@ -7,18 +7,18 @@ from copy import copy
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from mammal.answers import Column, answer_columns, told_invalid
-from mammal.choose import require_numbers
+from mammal.decoding.random_numbers import Draw
 from mammal.errors import TaskError
-from mammal.frames import Failed, Reading
-from mammal.generation.draws import Draw
-from mammal.generation.filling import answer_encoder
+from mammal.generation.fill_encoder import answer_encoder
 from mammal.generation.seeds import own_seed
 from mammal.generation.settings import resolve
-from mammal.generation.wishes import asked_of_all
-from mammal.prompts import PROMPT, PromptEncoder
-from mammal.questions import Question, Record
-from mammal.walk import Encoder, Pace, Progress, Refused, Row
+from mammal.generation.shared_conditions import asked_of_all
+from mammal.inference.questions import Question, Record
+from mammal.rows.answer_columns import Column, answer_columns, told_invalid
+from mammal.rows.bare_prompts import PROMPT, PromptEncoder
+from mammal.rows.batched import Encoder, Pace, Progress, Refused, Row
+from mammal.rows.tables import Failed, Reading
+from mammal.rows.task_choice import require_numbers
 
 if TYPE_CHECKING:
     from mammal.generation.rows import Sample
@@ -30,8 +30,9 @@ if TYPE_CHECKING:
 class Generate(Question):
     """Sequences, `n` for each row.
 
-    Beside what the task's answers hold (`mammal.answers`) there are the columns `sample`, from 0, `normalised_score` of
-    beam search, `draws` where samples may be drawn again, and the conditions that are the same for all rows.
+    Beside what the task's answers hold (`mammal.rows.answer_columns`) there are the columns `sample`, from 0,
+    `normalised_score` of beam search, `draws` where samples may be drawn again, and the conditions that are the same
+    for all rows.
 
     Args:
         task: None: rows are prompts, in the column `prompt`; tags of the answer are then kept.

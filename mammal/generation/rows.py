@@ -1,6 +1,6 @@
 """Sequences for rows of any number: drawn again while they are not valid, the same in whatever batch.
 
-Shapes: as in `mammal.tasks.batch`.
+Shapes: as in `mammal.tasks.batches.batch`.
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
-from mammal.decoding import Generated, GenerationConfig, generate
-from mammal.generation.draws import Draw
+from mammal.decoding.generate_batch import Generated, GenerationConfig, generate
+from mammal.decoding.random_numbers import Draw
 from mammal.model.model import MammalModel
-from mammal.run_model import run
-from mammal.tasks.batch import Batch
+from mammal.rows.batched import Encoder, Pace, Progress, Refused, Row
+from mammal.rows.run_model import run
+from mammal.tasks.batches.batch import Batch
+from mammal.tasks.batches.prediction import Prediction
 from mammal.tasks.grammar.grammar import Grammar
-from mammal.tasks.prediction import Prediction
 from mammal.tasks.task import Task
 from mammal.tokenization.errors import TokenizerError
-from mammal.walk import Encoder, Pace, Progress, Refused, Row
 
 logger = logging.getLogger(__name__)
 

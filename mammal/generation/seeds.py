@@ -6,11 +6,11 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from mammal.decoding.random_numbers import Draw
 from mammal.errors import ConfigError, MammalError
-from mammal.generation.draws import Draw
-from mammal.generation.given import plain_value
-from mammal.tasks.cells import as_number, is_missing
-from mammal.walk import Refused, Row
+from mammal.generation.setting_types import plain_value
+from mammal.rows.batched import Refused, Row
+from mammal.tasks.tables.cells import as_number, is_missing
 
 _EXACT = 2**53
 """Floats from here on do not tell neighbouring whole numbers apart."""

@@ -10,13 +10,13 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypedDict, get_type_hints
 
-from mammal.choose import variant
 from mammal.errors import ConfigError, TaskError, did_you_mean
-from mammal.generation.given import OF_DRAWS, check_used, in_force, typed
-from mammal.generation.stops import stop_ids
+from mammal.generation.setting_types import OF_DRAWS, check_used, in_force, typed
+from mammal.generation.stop_tokens import stop_ids
+from mammal.rows.task_choice import variant
 
 if TYPE_CHECKING:
-    from mammal.generation.config import GenerationConfig
+    from mammal.decoding.config import GenerationConfig
     from mammal.generation.rows import Rules
     from mammal.tasks.task import Task
     from mammal.tokenization import Tokenizer
@@ -28,14 +28,14 @@ class Settings(TypedDict, total=False):
     Keys:
         do_sample: draw; else seek the best. Unless it is given, several sequences a row, or a setting of draws, mean
             that they are drawn: the four below, `max_draws`, `faithful`, `seed_column`.
-        temperature, top_k, top_p, min_p: of the draws (`mammal.generation.config`); `top_k` and `min_p` are off at 0.
+        temperature, top_k, top_p, min_p: of the draws (`mammal.decoding.config`); `top_k` and `min_p` are off at 0.
         num_beams: beams of the search for the best.
         num_beam_groups, diversity_penalty: groups of beams that differ, and how much.
         length_penalty: beams are ranked by log-likelihood / length ** length_penalty.
         early_stopping: stop a search as soon as there are as many sequences as beams.
         max_new_tokens, min_new_tokens: of a sequence, `<EOS>` included in the first and not in the second.
         stop: tokens after which a sequence ends, as text: `"<SENTINEL_ID_1>"`, `"."`, or a list of them
-            (`mammal.generation.stops`).
+            (`mammal.generation.stop_tokens`).
         seed_column: a column that holds each row's own seed: its sequences then depend on that and on nothing else.
             Without it there is one `seed` for all rows, and a row's position decides with it.
         constraint: `none`, `alphabet` or `grammar` (docs/generation.md).
@@ -148,7 +148,7 @@ def _changed(task: Task, changes: Mapping[str, Any]) -> Task:
 
 def declared_generation(task: Task) -> GenerationConfig:
     """How the task says it decodes."""
-    from mammal.generation.config import GenerationConfig
+    from mammal.decoding.config import GenerationConfig
 
     asked = task.config.generation
     return GenerationConfig(
@@ -180,7 +180,7 @@ def declared_rules(
         ConfigError: `max_draws` is less than 1. TaskError: `starts_with` or `scaffold` can't be kept to.
     """
     from mammal.generation.rows import MAX_DRAWS, Rules
-    from mammal.walk import TaskEncoder
+    from mammal.rows.batched import TaskEncoder
 
     by_grammar = task.config.generation.constraint == "grammar"
     draws = task.config.generation.max_draws if max_draws is None else max_draws
@@ -225,7 +225,7 @@ def _rules(task: Task | None, given: Mapping[str, Any]) -> Rules:
 def _config(
     task: Task | None, tokenizer: Tokenizer, n: int, given: Mapping[str, Any], rules: Rules
 ) -> GenerationConfig:
-    from mammal.generation.config import GenerationConfig
+    from mammal.decoding.config import GenerationConfig
 
     base = GenerationConfig(max_new_tokens=_PROMPT_TOKENS) if task is None else declared_generation(task)
     how = {name: value for name, value in given.items() if name not in _NOT_OF_DECODING}

@@ -6,20 +6,14 @@
 Public names are imported when first used (PEP 562).
 """
 
-from __future__ import annotations
+from mammal.tokenization.lazy import lazy_names
 
-from typing import TYPE_CHECKING, Any
+_HOMES = {
+    "JobProgress": "mammal.jobs.engine",
+    "JobReport": "mammal.jobs.engine",
+    "run_job": "mammal.jobs.model_job",
+}
 
-__all__ = ["JobProgress", "JobReport", "run_job"]
+__all__ = sorted(_HOMES)
 
-if TYPE_CHECKING:
-    from mammal.jobs.engine import JobProgress, JobReport
-    from mammal.jobs.run import run_job
-
-
-def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from mammal.jobs import engine, run
-
-    return getattr(run if name == "run_job" else engine, name)
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)

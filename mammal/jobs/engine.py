@@ -14,20 +14,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from mammal.answers import Column
 from mammal.errors import ConfigError, JobError
+from mammal.inference.questions import Record
 from mammal.jobs.inputs import JobInput, Shard
+from mammal.jobs.layout import Layout
 from mammal.jobs.manifest import Manifest
-from mammal.jobs.results import Layout
 from mammal.jobs.store import ShardCounts, Store
-from mammal.questions import Record
-from mammal.walk import Refused
+from mammal.rows.answer_columns import Column
+from mammal.rows.batched import Refused
 
 SHARD_ROWS = 10_000
 
 
 class Answerer(Protocol):
-    """Whoever gives records for rows; `mammal.questions.Question` is one."""
+    """Whoever gives records for rows; `mammal.inference.questions.Question` is one."""
 
     @property
     def columns(self) -> Sequence[Column]:

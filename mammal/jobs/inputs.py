@@ -13,8 +13,8 @@ import pyarrow.parquet
 
 from mammal.errors import DataError
 from mammal.files import file_hash
-from mammal.tasks.lines import DAMAGED
-from mammal.tasks.readers import existing_file, file_format, iter_tables
+from mammal.tasks.tables.lines import DAMAGED
+from mammal.tasks.tables.readers import existing_file, file_format, iter_tables
 
 if TYPE_CHECKING:
     import pandas as pd

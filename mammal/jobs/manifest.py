@@ -9,10 +9,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from mammal.bundle.locate import Source
 from mammal.errors import JobError
 from mammal.files import file_hash
-from mammal.locate import Source
-from mammal.tasks.atomic import atomic_file
+from mammal.tasks.tables.atomic import atomic_file
 
 FORMAT = 1
 

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 from mammal.errors import JobError
 from mammal.jobs.manifest import Manifest
 from mammal.jobs.tables import OutputFormat, TableFormat, join_tables, write_table
-from mammal.tasks.atomic import atomic_file
+from mammal.tasks.tables.atomic import atomic_file
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -11,7 +11,7 @@ from typing import Any
 
 from mammal.errors import ConfigError
 from mammal.jobs.inputs import JobInput, open_input
-from mammal.tasks.cells import as_text, is_missing, missing_column
+from mammal.tasks.tables.cells import as_text, is_missing, missing_column
 
 CHEMICALS = "chemicals"
 """In place of a file: the compounds of that package."""
@@ -25,7 +25,7 @@ def open_structures(input: str | os.PathLike[str]) -> Iterator[JobInput]:
     if input != CHEMICALS or Path(input).exists():
         yield open_input(input)
         return
-    from mammal.tasks.schema import DataConfig
+    from mammal.tasks.declaration.schema import DataConfig
     from mammal.tasks.sources import chemicals
 
     compounds = chemicals.load(DataConfig(source=CHEMICALS, name=chemicals.MOLECULES), None)

@@ -1,7 +1,7 @@
 """Numbers of a decoder's target asked for one after the other, each fed back before the next: a regressor chain (Read
 et al. 2011; for numbers Spyromitros-Xioufis et al. 2016).
 
-Shapes: as in `mammal.tasks.batch`; C outputs of the scalar head.
+Shapes: as in `mammal.tasks.batches.batch`; C outputs of the scalar head.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from mammal.tasks.batch import Batch
+from mammal.tasks.batches.batch import Batch
 
 if TYPE_CHECKING:
     from mammal.model.model import MammalModel, Memory

@@ -22,7 +22,7 @@ from mammal.model import lora
 from mammal.model.config import ModelConfig
 from mammal.model.model import MammalModel
 from mammal.model.weights import CheckpointSource, SafetensorsSource, TensorSource
-from mammal.tasks.atomic import atomic_file
+from mammal.tasks.tables.atomic import atomic_file
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"

@@ -19,7 +19,7 @@ from mammal.model import lora
 from mammal.model.checkpoint import check_shape, merge_adapters, write_config
 from mammal.model.model import MammalModel
 from mammal.model.weights import TensorSource
-from mammal.tasks.atomic import atomic_file
+from mammal.tasks.tables.atomic import atomic_file
 
 DELTA_FILE = "adapters.safetensors"
 LEARNED = "learned_tensors"

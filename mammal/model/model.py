@@ -25,7 +25,7 @@ from mammal.model.lora import LowRank
 from mammal.model.packing import Packing
 from mammal.model.products import Product
 from mammal.model.t5 import T5
-from mammal.tasks.batch import Batch, ModelOutput
+from mammal.tasks.batches.batch import Batch, ModelOutput
 
 
 @dataclass(frozen=True)

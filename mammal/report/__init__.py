@@ -1,1 +1,1 @@
-"""Evaluation beside baselines, and pages that show it."""
+"""HTML reports of training, evaluation and predictions."""

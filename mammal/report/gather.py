@@ -8,10 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mammal import __version__
+from mammal.bundle.locate import METRICS, WEIGHTS
 from mammal.errors import DataError
-from mammal.locate import METRICS, WEIGHTS
-from mammal.report import results, sets
+from mammal.evaluation import results, set_results
 from mammal.report.curves import learning_curves, steps_taken
 from mammal.report.page import Section, page
 from mammal.report.sections import (
@@ -23,7 +22,8 @@ from mammal.report.sections import (
 )
 from mammal.report.set_section import set_section
 from mammal.report.task_section import task_section
-from mammal.tasks.atomic import atomic_file
+from mammal.tasks.tables.atomic import atomic_file
+from mammal.version import __version__
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -83,8 +83,8 @@ def _evaluation(run: Path) -> list[Section]:
 
 
 def _sets(run: Path) -> list[Section]:
-    folder = next((f for f in (run / EVALUATION, run) if (f / sets.FILE).is_file()), None)
-    return [] if folder is None else [set_section(sets.load_sets(folder))]
+    folder = next((f for f in (run / EVALUATION, run) if (f / set_results.FILE).is_file()), None)
+    return [] if folder is None else [set_section(set_results.load_sets(folder))]
 
 
 def _training(run: Path) -> list[Section]:
@@ -125,7 +125,7 @@ def _table(file: Path) -> pd.DataFrame:
     """A table whose columns of numbers are numbers (readers keep text as it was written)."""
     import pandas as pd
 
-    from mammal.tasks.readers import read_table
+    from mammal.tasks.tables.readers import read_table
 
     frame = read_table(file)
     for column in frame.columns:

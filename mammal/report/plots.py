@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mammal.report.reliability import curve
+from mammal.evaluation.reliability import curve
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

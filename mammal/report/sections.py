@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from math import isnan
 from typing import TYPE_CHECKING
 
+from mammal.evaluation.results import TaskResult, short, spoken
 from mammal.report import molecules, plots
 from mammal.report.page import (
     Section,
@@ -18,7 +19,6 @@ from mammal.report.page import (
     table,
     text,
 )
-from mammal.report.results import TaskResult, short, spoken
 
 if TYPE_CHECKING:
     import pandas as pd

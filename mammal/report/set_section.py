@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from mammal.evaluation.results import short
+from mammal.evaluation.set_results import ASKED, Compared, SetResult, figures_table
 from mammal.report import molecules, plots
 from mammal.report.page import Section, facts, figure, figures, heading, paragraph, table, text
-from mammal.report.results import short
-from mammal.report.sets import ASKED, Compared, SetResult, figures_table
-from mammal.tasks.chemistry import why_invalid
+from mammal.tasks.molecules.chemistry import why_invalid
 
 DRAWN, INVALID_SHOWN = 25, 8
 SEED = 0

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mammal.evaluation.results import OURS, TARGET, Contender, TaskResult, spoken
 from mammal.report import plots
 from mammal.report.page import figure
-from mammal.report.results import OURS, TARGET, Contender, TaskResult, spoken
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -93,7 +93,7 @@ def _judged(result: TaskResult, *, several: bool = False) -> pd.DataFrame:
 
     Empty for other kinds and, unless `several` target columns will do, for tasks that have them.
     """
-    from mammal.tasks.labels import LabelSet
+    from mammal.tasks.targets.labels import LabelSet
 
     answers = result.answers
     binary = result.kind == "classification" and len(result.labels) == 2
@@ -125,7 +125,7 @@ def _classification_figures(result: TaskResult, answers: pd.DataFrame) -> list[s
 
 def _to_draw(result: TaskResult) -> list[Contender]:
     """Ours, and the baselines that stand best by the first metric; a constant answer has no curve."""
-    from mammal.tasks.metrics import metric_named
+    from mammal.tasks.metrics.registry import metric_named
 
     metric = result.metrics[0]
     sign = -1 if metric_named(metric).higher_is_better else 1

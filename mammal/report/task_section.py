@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from math import isnan
 
+from mammal.evaluation.results import ONLY, Estimate, Shift, TaskResult, short, spoken
+from mammal.evaluation.tables import contenders_table
 from mammal.report.page import Section, figures, heading, paragraph, table, text
-from mammal.report.results import ONLY, Estimate, Shift, TaskResult, short, spoken
 from mammal.report.sections import frame_table
-from mammal.report.tables import contenders_table
 from mammal.report.task_figures import by_similarity, task_figures, worst_rows
 
 SET_ASIDE_SHOWN = 50

@@ -1,0 +1,1 @@
+"""Training with Lightning: batches of several tasks, optimisers, schedules, callbacks, resuming."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mammal.configuration.plain import plain
 from mammal.errors import ConfigError, did_you_mean
-from mammal.plain import plain
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-    from mammal.adaptation import Adaptation
+    from mammal.bundle.adaptation import Adaptation
     from mammal.model.lora import LowRank
     from mammal.model.model import MammalModel
 
@@ -55,8 +55,8 @@ def check_saving(config: DictConfig) -> None:
         ConfigError: the method has no such way to save, or there is no base that adapters could refer to.
         BundleError: there is no model at `init`.
     """
-    from mammal.adaptation import is_delta
-    from mammal.locate import locate
+    from mammal.bundle.adaptation import is_delta
+    from mammal.bundle.locate import locate
 
     section, ways = config.adapt, SAVES.get(config.adapt.method, ())
     if ways and section.save not in ways:
@@ -101,7 +101,7 @@ def record(model: MammalModel, config: DictConfig, folder: Path) -> Adaptation |
     The model forgets its adapters with `adapt.save=merged`, so that it is saved as one whole, and where `init` had them
     before: a base brings its own, which would count twice if they stood beside it, too.
     """
-    from mammal.adaptation import adapted_from
+    from mammal.bundle.adaptation import adapted_from
 
     if config.adapt.save == "merged" or config.adapt.method != "lora":
         model.adapters = {}

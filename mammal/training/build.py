@@ -7,14 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from mammal.configuration.plain import plain
 from mammal.errors import ConfigError, MammalError, did_you_mean
-from mammal.plain import plain
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
     from mammal.model.model import MammalModel
-    from mammal.tasks.schema import TaskConfig
+    from mammal.tasks.declaration.schema import TaskConfig
     from mammal.tasks.task import Task
     from mammal.tokenization.tokenizer import Tokenizer
 
@@ -28,7 +28,7 @@ def task_configs(config: DictConfig, config_dirs: Sequence[str] = ()) -> dict[st
         ConfigError: neither or both are given, or the mixture is no mapping of tasks.
         TaskError: a task does not exist or is declared wrongly.
     """
-    from mammal.tasks.registry import load_task
+    from mammal.tasks.declaration.registry import load_task
 
     single, mixture = config.get("task"), config.get("mixture")
     if bool(single) == bool(mixture):
@@ -108,7 +108,7 @@ def _tags(task: TaskConfig) -> set[str]:
 
 
 def _tokenizer_source(config: DictConfig) -> Any:
-    from mammal.locate import locate
+    from mammal.bundle.locate import locate
 
     if config.tokenizer:
         return config.tokenizer
@@ -132,8 +132,8 @@ def build_model(config: DictConfig, tokenizer: Tokenizer, tasks: Mapping[str, Ta
     from mammal.model.model import MammalModel
 
     if config.init:
-        from mammal.adaptation import load_model
-        from mammal.locate import locate
+        from mammal.bundle.adaptation import load_model
+        from mammal.bundle.locate import locate
 
         model, _ = load_model(locate(config.init))
         highest = max(

@@ -9,12 +9,12 @@ import lightning.pytorch as lightning
 import torch
 from torch.utils.data import DataLoader
 
-from mammal.tasks.batch import Batch
+from mammal.tasks.batches.batch import Batch
 from mammal.training.loader import TaskRows, TrainLoader, in_order
 from mammal.training.sampler import Budget, MixtureSampler
 
 if TYPE_CHECKING:
-    from mammal.training.data import TaskData
+    from mammal.evaluation.task_data import TaskData
 
 
 class MixtureData(lightning.LightningDataModule):

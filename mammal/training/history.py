@@ -41,7 +41,7 @@ def _join(earlier: Path, later: Path, before: int | None = None) -> None:
     """Put the rows of `later` (of steps below `before`) after those of `earlier`."""
     import pandas as pd
 
-    from mammal.tasks.atomic import atomic_file
+    from mammal.tasks.tables.atomic import atomic_file
 
     parts = [pd.read_csv(file) for file in (earlier, later) if file.is_file() and file.stat().st_size]
     if not parts:

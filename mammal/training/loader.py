@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from torch.utils.data import DataLoader, Dataset
 
-from mammal.tasks.batch import Batch
+from mammal.tasks.batches.batch import Batch
 from mammal.training.sampler import BatchIndex, Budget, MixtureSampler
 
 if TYPE_CHECKING:
-    from mammal.training.data import TaskData
+    from mammal.evaluation.task_data import TaskData
 
 
 class TaskRows(Dataset[Batch]):

@@ -14,15 +14,15 @@ from lightning.pytorch.utilities.enums import GradClipAlgorithmType
 from torch import Tensor
 from torch.distributed.fsdp import FullyShardedDataParallel
 
-from mammal.tasks.batch import Batch
+from mammal.tasks.batches.batch import Batch
 from mammal.training.errors import TrainingError
 from mammal.training.optim import follow
 from mammal.training.schedules import Schedule
 
 if TYPE_CHECKING:
     from mammal.model.model import MammalModel
-    from mammal.tasks.cells import Row
-    from mammal.tasks.prediction import Prediction
+    from mammal.tasks.batches.prediction import Prediction
+    from mammal.tasks.tables.cells import Row
     from mammal.tasks.task import Task
 
 Judged = dict[object, tuple[float, int, list["Prediction"]]]

@@ -38,7 +38,7 @@ def settle_mode(config: DictConfig) -> None:
     Raises:
         ConfigError: there is no such mode.
     """
-    from mammal.tasks.metrics import METRICS
+    from mammal.tasks.metrics.registry import METRICS
 
     if config.monitor_mode not in MODES:
         hint = did_you_mean(config.monitor_mode, MODES, noun="mode")

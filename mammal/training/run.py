@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     import lightning.pytorch as lightning
     from omegaconf import DictConfig
 
+    from mammal.evaluation.results import TaskResult
+    from mammal.evaluation.task_data import TaskData
     from mammal.model.model import MammalModel
-    from mammal.report.results import TaskResult
     from mammal.tasks.task import Task
     from mammal.tokenization.tokenizer import Tokenizer
-    from mammal.training.data import TaskData
 
 logger = logging.getLogger(__name__)
 
@@ -92,7 +92,7 @@ def train(config: DictConfig) -> TrainingResult:
 
 def _load_data(tasks: Mapping[str, Task], config: DictConfig, output: Path) -> dict[str, TaskData]:
     """Rows of every task; the splits and what was set aside are written beside the run."""
-    from mammal.training.data import load_task_data, save_splits
+    from mammal.evaluation.task_data import load_task_data, save_splits
     from mammal.training.processes import is_first
 
     limits = {"train": config.data.limit, "valid": config.data.valid_limit}
@@ -174,7 +174,7 @@ def _judge(
     model: MammalModel, data: Mapping[str, TaskData], *, test: bool
 ) -> tuple[list[TaskResult], dict[str, float]]:
     """Measure and calibrate each task on its validation rows, then measure it on its test rows."""
-    from mammal.training.evaluation import answers_of, evaluate_task
+    from mammal.evaluation.evaluate_task import answers_of, evaluate_task
     from mammal.training.module import READ_KINDS
 
     results, valid = [], {}
@@ -200,9 +200,9 @@ def _save(
     results: list[TaskResult],
     config: DictConfig,
 ) -> Path:
-    from mammal.bundle import save_bundle
-    from mammal.card import Card
-    from mammal.report.results import as_metrics, save_results
+    from mammal.bundle.card import Card
+    from mammal.bundle.folder import save_bundle
+    from mammal.evaluation.results import as_metrics, save_results
     from mammal.training import adapt
 
     if results:

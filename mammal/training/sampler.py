@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from mammal.errors import ConfigError, did_you_mean
-from mammal.tasks.batching import token_batches
+from mammal.tasks.batches.token_batches import token_batches
 
 BatchIndex = tuple[str, list[int]]
 """A task's name and the rows of one of its batches."""

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 import lightning.pytorch as lightning
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint, WeightAveraging
 
+from mammal.configuration.plain import plain
 from mammal.errors import ConfigError, MammalError, did_you_mean
-from mammal.plain import plain
 from mammal.training.averaging import MovingAverage
 from mammal.training.callbacks import ProgressLine, StopOnSignal
+from mammal.training.checkpoint_io import WholeCheckpoints
 from mammal.training.monitor import settle_mode
-from mammal.training.storing import WholeCheckpoints
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig

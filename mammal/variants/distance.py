@@ -20,16 +20,16 @@ import torch
 from torch import Tensor
 
 from mammal.errors import DataError, MammalError
-from mammal.run_model import run
-from mammal.tasks.example import Example
+from mammal.rows.batched import Encoded, Encoder, Pace, Refused, Row
+from mammal.rows.run_model import run
+from mammal.tasks.batches.example import Example
 from mammal.tokenization.encoding import Encoding
 from mammal.variants.likelihood import PAIR
 from mammal.variants.prompt import DnaPrompt
-from mammal.walk import Encoded, Encoder, Pace, Refused, Row
 
 if TYPE_CHECKING:
     from mammal.model.model import MammalModel
-    from mammal.tasks.batch import Batch
+    from mammal.tasks.batches.batch import Batch
     from mammal.tasks.dna.alleles import AllelePair
 
 
@@ -126,7 +126,7 @@ class BothAlleles(Encoder):
         return examples, errors
 
     def collate(self, examples: Sequence[Example]) -> Batch:
-        from mammal.tasks.collate import collate
+        from mammal.tasks.batches.collate import collate
 
         flat = []
         for example in examples:

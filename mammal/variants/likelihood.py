@@ -32,15 +32,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mammal.errors import DataError, MammalError
-from mammal.run_model import run
+from mammal.rows.batched import Encoded, Encoder, Pace, Refused, Row
+from mammal.rows.run_model import run
 from mammal.variants.prompt import DnaPrompt
-from mammal.walk import Encoded, Encoder, Pace, Refused, Row
 
 if TYPE_CHECKING:
     from mammal.model.model import MammalModel
-    from mammal.tasks.batch import Batch
+    from mammal.tasks.batches.batch import Batch
+    from mammal.tasks.batches.example import Example, Target
     from mammal.tasks.dna.alleles import AllelePair
-    from mammal.tasks.example import Example, Target
     from mammal.tasks.kinds.denoising import DenoisingTask
     from mammal.tokenization.encoding import Encoding
 
@@ -61,7 +61,7 @@ def allele_likelihoods(
         flank: bases hidden on each side of the alleles, where there are so many; at least 1, so that an allele without
             bases hides something, too.
     """
-    from mammal.likelihood import sequence_log_likelihood
+    from mammal.decoding.likelihood import sequence_log_likelihood
 
     def answer(batch: Batch) -> list[Likelihoods]:
         scores_D = sequence_log_likelihood(model, batch.to(model.device)).double().cpu()
@@ -99,7 +99,7 @@ class HiddenSite(Encoder):
         return self.task.collate(examples)
 
     def _example(self, pair: AllelePair, row_id: int) -> Example:
-        from mammal.tasks.example import Example
+        from mammal.tasks.batches.example import Example
 
         if max(len(pair.before), len(pair.after)) <= self.flank:
             what = f"no base of the window is left to see when the site and {self.flank} bases beside it are hidden"
@@ -109,7 +109,7 @@ class HiddenSite(Encoder):
         return Example(row_id, given, targets=(reference, alternate))
 
     def _hidden(self, pair: AllelePair, allele: str) -> tuple[Encoding, Target]:
-        from mammal.tasks.example import Target
+        from mammal.tasks.batches.example import Target
 
         encoding, first = self.prompt.encode(pair.before + allele + pair.after)
         start = first + max(0, len(pair.before) - self.flank)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from mammal.answers import Column
 from mammal.errors import MammalError
-from mammal.frames import Reading
-from mammal.questions import Record
+from mammal.inference.questions import Record
+from mammal.rows.answer_columns import Column
+from mammal.rows.batched import Progress, Refused, Row
+from mammal.rows.tables import Reading
 from mammal.tasks.dna.alleles import AllelePair
 from mammal.variants.scoring import Scorer, Scores
 from mammal.variants.source import Allele, AlleleSource
-from mammal.walk import Progress, Refused, Row
 
 ALLELE, UNSCORED = "allele", "unscored"
 """Columns: the alternate allele as the row spells it, and why it has no scores (empty where it has)."""
@@ -27,7 +27,7 @@ class VariantQuestion:
     or that is too long has a record without scores that says why; a row without any allele that has scores is refused.
 
     Attributes:
-        reading, columns: as of `mammal.questions.Question`.
+        reading, columns: as of `mammal.inference.questions.Question`.
         unscored: alleles without scores, beside others of their row, in all that was asked so far.
     """
 

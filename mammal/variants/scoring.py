@@ -17,12 +17,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar, cast
 
-from mammal.answers import Column
 from mammal.errors import ConfigError, TaskError, did_you_mean
+from mammal.rows.answer_columns import Column
+from mammal.rows.batched import Pace, Refused
 from mammal.variants.distance import distance_profiles
 from mammal.variants.likelihood import Likelihoods, allele_likelihoods
 from mammal.variants.prompt import DNA, DnaPrompt, reads_dna_alone
-from mammal.walk import Pace, Refused
 
 if TYPE_CHECKING:
     from mammal.model.model import MammalModel
@@ -172,7 +172,7 @@ def embedding_task(tasks: Mapping[str, Task], chosen: Task | None, tokenizer: To
     Raises:
         TaskError: the chosen task reads something else than DNA.
     """
-    from mammal.choose import entity_task
+    from mammal.rows.task_choice import entity_task
 
     if chosen is not None:
         if not reads_dna_alone(chosen):

@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mammal.errors import ConfigError, DataError, did_you_mean
-from mammal.frames import Reading
+from mammal.rows.tables import Reading
 from mammal.tasks.dna.alleles import AllelePair
 from mammal.tasks.dna.place import Unsupported, trim
 from mammal.tokenization.variants import NO_BASES, Variant, parse
 
 if TYPE_CHECKING:
+    from mammal.rows.batched import Row
     from mammal.tasks.dna.genome import Genome
-    from mammal.walk import Row
 
 COORDINATES = ("chrom", "pos", "ref", "alt")
 HGVS = "hgvs"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from mammal.tasks.dna.contigs import synonyms
 from mammal.tasks.errors import DataError
-from mammal.tasks.readers import existing_file
+from mammal.tasks.tables.readers import existing_file
 from mammal.tokenization.errors import did_you_mean
 
 if TYPE_CHECKING:

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 from mammal.tasks.dna.genome import Genome
 from mammal.tasks.dna.site import Site
 from mammal.tasks.errors import DataError
-from mammal.tasks.lines import open_text, with_reasons
+from mammal.tasks.tables.lines import open_text, with_reasons
 from mammal.tokenization.errors import PromptError
 from mammal.tokenization.strands import reverse_complement
 from mammal.tokenization.variants import Variant, parse

@@ -9,8 +9,8 @@ from typing import Any
 
 from mammal.tasks.dna.contigs import synonyms
 from mammal.tasks.dna.site import Site
-from mammal.tasks.dna.vcf_file import has_index, iter_variants, open_indexed, read_header
 from mammal.tasks.errors import DataError
+from mammal.tasks.tables.variant_files import has_index, iter_variants, open_indexed, read_header
 
 Reader = Callable[[Mapping[str, Any]], Site]
 """Makes a site of a record."""

@@ -22,11 +22,11 @@ from mammal.tasks.dna.manifest import NEEDED, is_manifest, iter_manifest, locus_
 from mammal.tasks.dna.neighbours import Neighbours
 from mammal.tasks.dna.site import Site
 from mammal.tasks.dna.vcf import HGVS, has_coordinates, site_of
-from mammal.tasks.dna.vcf_file import FIXED, iter_variants, read_header
 from mammal.tasks.dna.windows import HAPLOTYPES, IN_PLACE, RENDERINGS, Window, render
 from mammal.tasks.errors import DataError, TaskError
-from mammal.tasks.lines import DAMAGED
-from mammal.tasks.readers import CHUNK, existing_file, file_format, iter_tables
+from mammal.tasks.tables.lines import DAMAGED
+from mammal.tasks.tables.readers import CHUNK, existing_file, file_format, iter_tables
+from mammal.tasks.tables.variant_files import FIXED, iter_variants, read_header
 from mammal.tasks.views.dna import cropped
 from mammal.tokenization.errors import did_you_mean
 from mammal.tokenization.variants import alternate, reference
@@ -69,7 +69,7 @@ class VariantFile:
     def tables(
         self, chunk: int = CHUNK, *, keep_damaged: bool = False, region: str | None = None
     ) -> Iterator[pd.DataFrame]:
-        """Its rows, as `mammal.tasks.readers.iter_tables` gives them; `region`: of an indexed VCF file."""
+        """Its rows, as `mammal.tasks.tables.readers.iter_tables` gives them; `region`: of an indexed VCF file."""
         if is_manifest(self.path):
             return iter_manifest(self.path, chunk, keep_damaged)
         if self.form == "vcf":

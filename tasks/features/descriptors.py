@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from mammal.tasks.chemistry import parse
 from mammal.tasks.errors import TaskError
 from mammal.tasks.features.feature import Feature
 from mammal.tasks.features.rdkit_names import NAMES
+from mammal.tasks.molecules.chemistry import parse
 
 KNOTS = np.linspace(-2.5, 2.5, 21)
 """Normal scores at which a descriptor's quantiles are kept: 0.6 % to 99.4 % of the training molecules."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from mammal.tasks.chemistry import morgan_counts
 from mammal.tasks.features.feature import Feature
+from mammal.tasks.molecules.chemistry import morgan_counts
 
 RADIUS, BITS = 2, 2048
 

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mammal.tasks.chemistry import canonical_or_none
 from mammal.tasks.errors import TaskError
 from mammal.tasks.grammar.dna import DnaPart
 from mammal.tasks.grammar.parts import AMPLE, Begun, Codes, Literal, Number, Part, Run
@@ -22,6 +21,7 @@ from mammal.tasks.grammar.smiles.state import BRANCH, Partial
 from mammal.tasks.grammar.smiles.steps import ORDER
 from mammal.tasks.grammar.target import TargetGrammar
 from mammal.tasks.grammar.text import TextPart
+from mammal.tasks.molecules.chemistry import canonical_or_none
 from mammal.tokenization.prompt import NUMBERS_AND_EMBEDDINGS, parse, segment, tag, text_before_first_tag
 from mammal.tokenization.template import TAG_ALPHABET, Template, label_code
 

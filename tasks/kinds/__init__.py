@@ -11,7 +11,7 @@ from mammal.tasks.kinds.generation import GenerationTask
 from mammal.tasks.kinds.regression import RegressionTask
 
 if TYPE_CHECKING:
-    from mammal.tasks.schema import TaskConfig
+    from mammal.tasks.declaration.schema import TaskConfig
     from mammal.tasks.task import Task
     from mammal.tokenization.tokenizer import Tokenizer
 

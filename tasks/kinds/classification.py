@@ -21,18 +21,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from torch import Tensor
 
-from mammal.tasks.answers import Answers
-from mammal.tasks.batch import IGNORE, Batch, ModelOutput
-from mammal.tasks.calibration import ClassCalibration
-from mammal.tasks.cells import Row, cell, is_missing
+from mammal.tasks.batches.batch import IGNORE, Batch, ModelOutput
+from mammal.tasks.batches.example import Example, Target
+from mammal.tasks.batches.prediction import Prediction
+from mammal.tasks.declaration.schema import TaskConfig
 from mammal.tasks.errors import DataError, TaskError
-from mammal.tasks.example import Example, Target
-from mammal.tasks.imbalance import ClassWeights
-from mammal.tasks.kinds.paths import branches_alone, class_log_probabilities
-from mammal.tasks.labels import CodeBook, LabelSet
-from mammal.tasks.losses import token_loss
-from mammal.tasks.prediction import Prediction
-from mammal.tasks.schema import TaskConfig
+from mammal.tasks.metrics.answers import Answers
+from mammal.tasks.tables.cells import Row, cell, is_missing
+from mammal.tasks.targets.calibration import ClassCalibration
+from mammal.tasks.targets.class_paths import branches_alone, class_log_probabilities
+from mammal.tasks.targets.imbalance import ClassWeights
+from mammal.tasks.targets.labels import CodeBook, LabelSet
+from mammal.tasks.targets.losses import token_loss
 from mammal.tasks.task import Task
 from mammal.tokenization.encoding import Encoding
 from mammal.tokenization.template import label_code

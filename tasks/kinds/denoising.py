@@ -18,12 +18,12 @@ from zlib import crc32
 
 import numpy as np
 
-from mammal.tasks.answers import Answers
-from mammal.tasks.cells import Row
+from mammal.tasks.batches.example import Example, Target
+from mammal.tasks.batches.prediction import Prediction
 from mammal.tasks.errors import DataError
-from mammal.tasks.example import Example, Target
 from mammal.tasks.kinds.generation import EOS, GenerationTask
-from mammal.tasks.prediction import Prediction
+from mammal.tasks.metrics.answers import Answers
+from mammal.tasks.tables.cells import Row
 from mammal.tokenization.encoding import Encoding
 from mammal.tokenization.prompt import tag
 

@@ -1,6 +1,6 @@
 """Generation: the target text is produced token by token; numbers in it are read by the decoder's scalar head.
 
-Numbers of a target (`{y:scalar}`, see `mammal.tasks.kinds.numbers`) are standardised by the training rows, as a
+Numbers of a target (`{y:scalar}`, see `mammal.tasks.targets.numbers`) are standardised by the training rows, as a
 regression's are, and come back in the file's unit.
 Shapes: N rows, T target tokens, V scored tokens.
 """
@@ -15,20 +15,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from torch import Tensor
 
-from mammal.tasks.answers import Answers, object_array
-from mammal.tasks.batch import Batch, ModelOutput
-from mammal.tasks.cells import Row, cell, is_missing
+from mammal.tasks.batches.batch import Batch, ModelOutput
+from mammal.tasks.batches.example import Example, Target
+from mammal.tasks.batches.prediction import Prediction
+from mammal.tasks.declaration.schema import TaskConfig
 from mammal.tasks.errors import DataError, TaskError
-from mammal.tasks.example import Example, Target
 from mammal.tasks.grammar.build import TargetBuilder
-from mammal.tasks.infilling import SENTINEL
-from mammal.tasks.kinds.fills_in import FillsIn
-from mammal.tasks.kinds.numbers import TargetNumbers
-from mammal.tasks.losses import token_loss, value_loss
-from mammal.tasks.metrics import metric_named
-from mammal.tasks.prediction import Prediction
-from mammal.tasks.properties import PROPERTIES
-from mammal.tasks.schema import TaskConfig
+from mammal.tasks.infilling.marks import SENTINEL
+from mammal.tasks.infilling.task_mixin import FillsIn
+from mammal.tasks.metrics.answers import Answers, object_array
+from mammal.tasks.metrics.registry import metric_named
+from mammal.tasks.molecules.properties import PROPERTIES
+from mammal.tasks.tables.cells import Row, cell, is_missing
+from mammal.tasks.targets.losses import token_loss, value_loss
+from mammal.tasks.targets.numbers import TargetNumbers
 from mammal.tokenization.encoding import Encoding
 from mammal.tokenization.prompt import find_tags, parse
 

@@ -15,18 +15,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from torch import Tensor
 
-from mammal.tasks.answers import Answers
-from mammal.tasks.batch import IGNORE, Batch, ModelOutput
-from mammal.tasks.calibration import ConformalInterval
-from mammal.tasks.cells import Row
-from mammal.tasks.censored import EXACT
+from mammal.tasks.batches.batch import IGNORE, Batch, ModelOutput
+from mammal.tasks.batches.example import Example, Target
+from mammal.tasks.batches.prediction import Prediction
+from mammal.tasks.declaration.schema import TaskConfig
 from mammal.tasks.errors import DataError, TaskError
-from mammal.tasks.example import Example, Target
-from mammal.tasks.losses import value_loss
-from mammal.tasks.measurements import Measurements
-from mammal.tasks.prediction import Prediction
-from mammal.tasks.scaling import Scales
-from mammal.tasks.schema import TaskConfig
+from mammal.tasks.metrics.answers import Answers
+from mammal.tasks.tables.cells import Row
+from mammal.tasks.targets.calibration import ConformalInterval
+from mammal.tasks.targets.censored import EXACT
+from mammal.tasks.targets.losses import value_loss
+from mammal.tasks.targets.measurements import Measurements
+from mammal.tasks.targets.scaling import Scales
 from mammal.tasks.task import Task
 from mammal.tokenization.encoding import Encoding
 

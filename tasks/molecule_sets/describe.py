@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Any
 
-from mammal.tasks.properties import PROPERTIES, property_of
+from mammal.tasks.molecules.properties import PROPERTIES, property_of
 
 RADIUS, BITS = 2, 1024
 """Morgan fingerprint of MOSES' similarities (Rogers & Hahn 2010)."""
@@ -21,8 +21,8 @@ SCAFFOLD_RINGS = 2
 """A scaffold of fewer rings does not count."""
 
 SHOWN = ("logp", "qed", "sa", "mw", "tpsa")
-"""Properties whose distributions are compared: by their names in `mammal.tasks.properties`, and `sa`, the synthetic
-accessibility score of Ertl & Schuffenhauer (2009, doi 10.1186/1758-2946-1-8), 1 (easy) to 10."""
+"""Properties whose distributions are compared: by their names in `mammal.tasks.molecules.properties`, and `sa`, the
+synthetic accessibility score of Ertl & Schuffenhauer (2009, doi 10.1186/1758-2946-1-8), 1 (easy) to 10."""
 
 UNITS = {name: PROPERTIES[name][2] for name in SHOWN if name in PROPERTIES} | {"sa": ""}
 
@@ -54,7 +54,7 @@ def describe(smiles: str) -> Described | None:
     """
     from rdkit import Chem, rdBase
 
-    from mammal.tasks.chemistry import parse
+    from mammal.tasks.molecules.chemistry import parse
 
     molecule = parse(smiles)
     if molecule is None or not molecule.GetNumAtoms():
@@ -76,7 +76,7 @@ def has_pains(smiles: str) -> bool:
     """
     from rdkit import Chem
 
-    from mammal.tasks.chemistry import parse
+    from mammal.tasks.molecules.chemistry import parse
 
     molecule = parse(smiles)
     if molecule is None:  # RDKit writes a few aromatic molecules in a way that it refuses to read

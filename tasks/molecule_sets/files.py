@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from mammal.tasks.cells import as_text, is_missing, missing_column
 from mammal.tasks.errors import DataError
-from mammal.tasks.readers import existing_file, iter_tables
+from mammal.tasks.tables.cells import as_text, is_missing, missing_column
+from mammal.tasks.tables.readers import existing_file, iter_tables
 
 NAMES = ("smiles", "canonical_smiles", "text", "molecule")
 """What columns of molecules are called, in whatever case."""

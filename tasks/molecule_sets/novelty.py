@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
-from mammal.tasks.chemistry import canonical_or_none
 from mammal.tasks.molecule_sets.summary import EachOf
+from mammal.tasks.molecules.chemistry import canonical_or_none
 
 LOOKED_AT = 2_000
 """Strings that show whether a training set is written in canonical form."""

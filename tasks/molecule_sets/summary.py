@@ -18,10 +18,10 @@ from typing import Any
 
 import numpy as np
 
-from mammal.tasks.atomic import atomic_file
 from mammal.tasks.molecule_sets import chemnet
 from mammal.tasks.molecule_sets.chemnet import Moments
 from mammal.tasks.molecule_sets.describe import BITS, SHOWN, Described, describe
+from mammal.tasks.tables.atomic import atomic_file
 
 logger = logging.getLogger(__name__)
 

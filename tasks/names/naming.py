@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from types import FrameType
 
-from mammal.tasks.chemistry import canonical_or_none, parse, why_invalid
 from mammal.tasks.errors import DataError
+from mammal.tasks.molecules.chemistry import canonical_or_none, parse, why_invalid
 
 MAX_ATOMS = 150
 """Heavy atoms of the largest molecule that is named. Larger ones have names that nobody reads, and take seconds."""

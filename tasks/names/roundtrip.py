@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
 
-from mammal.tasks.chemistry import canonical_or_none, flat_or_none, inchikey_or_none, parse, why_invalid
+from mammal.tasks.molecules.chemistry import canonical_or_none, flat_or_none, inchikey_or_none, parse, why_invalid
 from mammal.tasks.names.naming import Naming, name_molecule
 from mammal.tasks.names.opsin import Reading
 from mammal.tasks.names.structures import in_name_order, read_structures

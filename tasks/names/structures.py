@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from mammal.tasks.chemistry import canonical_or_none, parse
+from mammal.tasks.molecules.chemistry import canonical_or_none, parse
 from mammal.tasks.names.case import components, restored
 from mammal.tasks.names.opsin import Reading, read_names
 

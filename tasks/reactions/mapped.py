@@ -17,8 +17,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mammal.tasks.chemistry import parse, why_invalid
 from mammal.tasks.errors import DataError
+from mammal.tasks.molecules.chemistry import parse, why_invalid
 
 _MAP = re.compile(r":([0-9]+)\]")
 """The map number at the end of a bracket atom."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mammal.tasks.chemistry import parse
+from mammal.tasks.molecules.chemistry import parse
 
 
 def main_molecule(smiles: str) -> str:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mammal.tasks.chemistry import canonical_or_none, parse
+from mammal.tasks.molecules.chemistry import canonical_or_none, parse
 from mammal.tasks.reactions.mapped import Reaction
 
 _Bare = tuple[Any, list[int]]

@@ -12,14 +12,14 @@ is hidden. Constant domains, and domains fused in front, are left out in all par
 
 The published training part can't be had from a public repository, so what is trained on are the heavy chains of SAbDab
 (Dunbar et al. 2014) and CoV-AbDab (Raybould et al. 2021), each different domain once, CDR-H3 located by the rule of
-`mammal.tasks.antibodies`: 5,763 of them, 431 with the very CDR-H3 of a valid or test row. The published parts were made
-by clustering CDR-H3 at 40 % sequence identity with MMseqs2, so a training chain is left out if its CDR-H3 is at least
-`data.identity` alike to one of valid or test. Likeness is 1 - edits / length of the longer one (Levenshtein), which is
-lower than an identity over aligned stretches: between the published valid and test parts it is 0.54 at the median, and
-0.6 or more for three valid rows in ten. At 0.6, the task's, 3,672 domains are left; at 0.5 they are 1,518. `chains` are
-those of the same file, light ones among them, by the same rule, and without those that hold a whole domain of valid or
-test: of 9,396 that leaves 6,906. Of all of them 316 of the 437 test domains could be learned by heart.
-Test has 437 rows and 257 different CDR-H3, valid 403 and 252; they are left as published.
+`mammal.tasks.sequences.antibodies`: 5,763 of them, 431 with the very CDR-H3 of a valid or test row. The published
+parts were made by clustering CDR-H3 at 40 % sequence identity with MMseqs2, so a training chain is left out if its
+CDR-H3 is at least `data.identity` alike to one of valid or test. Likeness is 1 - edits / length of the longer one
+(Levenshtein), which is lower than an identity over aligned stretches: between the published valid and test parts it is
+0.54 at the median, and 0.6 or more for three valid rows in ten. At 0.6, the task's, 3,672 domains are left; at 0.5
+they are 1,518. `chains` are those of the same file, light ones among them, by the same rule, and without those that
+hold a whole domain of valid or test: of 9,396 that leaves 6,906. Of all of them
+316 of the 437 test domains could be learned by heart. Test has 437 rows and 257 different CDR-H3, valid 403 and 252; they are left as published.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mammal.tasks.antibodies import cdr_h3, variable_domain
 from mammal.tasks.errors import DataError
-from mammal.tasks.infilling import MARK, filled
-from mammal.tasks.readers import read_table
+from mammal.tasks.infilling.marks import MARK, filled
+from mammal.tasks.sequences.antibodies import cdr_h3, variable_domain
 from mammal.tasks.sources.local import local_copy
 from mammal.tasks.sources.parts import known_name, limited
 from mammal.tasks.splits.split import SPLIT_COLUMN
+from mammal.tasks.tables.readers import read_table
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from mammal.tasks.schema import DataConfig
+    from mammal.tasks.declaration.schema import DataConfig
 
 REFINEGNN = "github.com/wengong-jin/RefineGNN, data/"
 CHAINS = (

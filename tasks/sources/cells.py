@@ -1,6 +1,6 @@
 """`source: cells`: single cells and cell lines, from local copies below `paths.data`.
 
-    zheng68k   blood cells by type (Zheng et al. 2017); columns as `mammal.tasks.h5ad` gives them
+    zheng68k   blood cells by type (Zheng et al. 2017); columns as `mammal.tasks.tables.h5ad` gives them
                    cell_type_zheng68k/zheng68k.h5ad, else cell_type_zheng68k_sample/zheng68k.h5ad (165 cells)
     gdsc       ln IC50 (µM) of drugs on cancer cell lines (Iorio et al. 2016) as DeepCDR (Liu et al. 2020) gives it
                    cell_line_drug_deepcdr/GDSC_IC50.csv.gz                     drugs x cell lines
@@ -24,15 +24,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mammal.tasks.errors import DataError
-from mammal.tasks.h5ad import MIN_GENES
-from mammal.tasks.readers import read_table
 from mammal.tasks.sources.local import find_copy, local_copy
 from mammal.tasks.sources.parts import known_name
+from mammal.tasks.tables.h5ad import MIN_GENES
+from mammal.tasks.tables.readers import read_table
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from mammal.tasks.schema import DataConfig
+    from mammal.tasks.declaration.schema import DataConfig
 
 logger = logging.getLogger(__name__)
 

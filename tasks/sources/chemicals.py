@@ -25,7 +25,7 @@ from mammal.tokenization.errors import did_you_mean
 if TYPE_CHECKING:
     import pandas as pd
 
-    from mammal.tasks.schema import DataConfig
+    from mammal.tasks.declaration.schema import DataConfig
 
 PROPERTIES = {
     "melting_point": ("Phase Change/OpenNotebook Melting Points.tsv", "Tm", "tm"),

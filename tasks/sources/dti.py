@@ -24,16 +24,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mammal.tasks.errors import DataError
-from mammal.tasks.readers import read_table
 from mammal.tasks.sources.file import load_parts
 from mammal.tasks.sources.local import local_copy
 from mammal.tasks.sources.parts import known_name
 from mammal.tasks.splits.split import PARTS, SPLIT_COLUMN
+from mammal.tasks.tables.readers import read_table
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from mammal.tasks.schema import DataConfig
+    from mammal.tasks.declaration.schema import DataConfig
 
 DEEPDTA = {"davis": "pkd", "kiba": "kiba"}
 """Data set -> column of its affinity."""

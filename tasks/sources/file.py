@@ -6,15 +6,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mammal.tasks.errors import TaskError
-from mammal.tasks.readers import read_table
 from mammal.tasks.sources.local import find_file
 from mammal.tasks.splits.split import PARTS, SPLIT_COLUMN
+from mammal.tasks.tables.readers import read_table
 from mammal.tokenization.errors import did_you_mean
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from mammal.tasks.schema import DataConfig
+    from mammal.tasks.declaration.schema import DataConfig
 
 
 def load(data: DataConfig, root: Path | None) -> pd.DataFrame:

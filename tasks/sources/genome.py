@@ -21,7 +21,7 @@ from mammal.tasks.sources.local import find_file
 if TYPE_CHECKING:
     import pandas as pd
 
-    from mammal.tasks.schema import DataConfig
+    from mammal.tasks.declaration.schema import DataConfig
 
 WINDOW = 512
 """Bases of a window where none is declared."""

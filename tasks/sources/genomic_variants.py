@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 
 from mammal.tasks.dna.change import change_at
 from mammal.tasks.errors import DataError
-from mammal.tasks.readers import read_table
-from mammal.tasks.stretches import cluster_by_stretch
+from mammal.tasks.sequences.stretches import cluster_by_stretch
+from mammal.tasks.tables.readers import read_table
 from mammal.tokenization.variants import Placed, Variant, write_in_place
 
 if TYPE_CHECKING:

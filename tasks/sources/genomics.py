@@ -11,7 +11,8 @@
     clinvar_snv      sequence significance cluster variant_type …  the substitutions of one base among them
     windows          sequence set cluster                          plain DNA of four of the sets, without labels
 
-Rows of one `cluster` share a stretch of bases (`mammal.tasks.stretches`): copies of a repeat, or windows that overlap.
+Rows of one `cluster` share a stretch of bases (`mammal.tasks.sequences.stretches`): copies of a repeat, or windows
+that overlap.
 """
 
 from __future__ import annotations
@@ -24,15 +25,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mammal.tasks.readers import read_table
+from mammal.tasks.sequences.stretches import cluster_by_stretch
 from mammal.tasks.sources.local import local_copy
 from mammal.tasks.sources.parts import known_name
-from mammal.tasks.stretches import cluster_by_stretch
+from mammal.tasks.tables.readers import read_table
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from mammal.tasks.schema import DataConfig
+    from mammal.tasks.declaration.schema import DataConfig
 
 PIECES, REPLACED = 20, 12
 """DeePromoter's recipe for negatives (Oubounyt et al. 2019): of 20 equal pieces of a promoter, 12 become random."""

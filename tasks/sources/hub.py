@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mammal.tasks.errors import DataError, TaskError
-from mammal.tasks.readers import read_table
 from mammal.tasks.sources.file import load_parts
+from mammal.tasks.tables.readers import read_table
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from mammal.tasks.schema import DataConfig
+    from mammal.tasks.declaration.schema import DataConfig
 
 
 def load(data: DataConfig, root: Path | None) -> pd.DataFrame:

@@ -28,14 +28,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mammal.tasks.readers import read_table
 from mammal.tasks.sources.local import local_copy
 from mammal.tasks.sources.parts import FOLD_COLUMN, known_name, limited, read_plain
+from mammal.tasks.tables.readers import read_table
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from mammal.tasks.schema import DataConfig
+    from mammal.tasks.declaration.schema import DataConfig
 
 TITAN = "github.com/PaccMann/TITAN, datasets/"
 MASON = "github.com/dahjan/DMS_opt, data/"

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from mammal.tasks.errors import DataError
-from mammal.tasks.readers import existing_file
+from mammal.tasks.tables.readers import existing_file
 
 VARIABLE = "MAMMAL_DATA"
 

@@ -23,7 +23,7 @@ from mammal.tasks.sources.parts import known_name, limited
 if TYPE_CHECKING:
     import pandas as pd
 
-    from mammal.tasks.schema import DataConfig
+    from mammal.tasks.declaration.schema import DataConfig
 
 TARGETS = {"AMPvsUniProt": "amp", "AMPvsTMset": "amp", "ACP_CancPPD_vs_TM": "acp", "ACP_CancPPD_vs_Random": "acp"}
 

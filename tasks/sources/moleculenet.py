@@ -21,16 +21,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mammal.tasks.errors import DataError
-from mammal.tasks.readers import read_table
 from mammal.tasks.sources.file import load_parts
 from mammal.tasks.sources.local import find_copy
 from mammal.tasks.sources.parts import known_name
 from mammal.tasks.splits.split import PARTS
+from mammal.tasks.tables.readers import read_table
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from mammal.tasks.schema import DataConfig
+    from mammal.tasks.declaration.schema import DataConfig
 
 logger = logging.getLogger(__name__)
 

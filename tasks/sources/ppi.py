@@ -32,15 +32,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mammal.tasks.errors import DataError
-from mammal.tasks.readers import read_table
 from mammal.tasks.sources.local import local_copy
 from mammal.tasks.sources.parts import known_name, limited, read_plain, with_folds, with_valid
 from mammal.tasks.splits.split import SPLIT_COLUMN
+from mammal.tasks.tables.readers import read_table
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from mammal.tasks.schema import DataConfig
+    from mammal.tasks.declaration.schema import DataConfig
 
 PIPR = "github.com/muhaochen/seq_ppi, yeast/preprocessed/"
 DSCRIPT = "github.com/samsledje/D-SCRIPT, data/seqs/ and data/pairs/"

@@ -27,15 +27,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mammal.tasks.errors import DataError
-from mammal.tasks.readers import read_table
 from mammal.tasks.sources.local import local_copy
 from mammal.tasks.sources.parts import known_name, limited, with_valid
 from mammal.tasks.splits.split import SPLIT_COLUMN
+from mammal.tasks.tables.readers import read_table
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from mammal.tasks.schema import DataConfig
+    from mammal.tasks.declaration.schema import DataConfig
 
 
 @dataclass(frozen=True)

@@ -29,8 +29,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mammal.tasks.chemistry import flat_or_none
 from mammal.tasks.errors import DataError, TaskError
+from mammal.tasks.molecules.chemistry import flat_or_none
 from mammal.tasks.reactions.mapped import Reaction, from_edits, from_maps
 from mammal.tasks.reactions.sets import main_molecule
 from mammal.tasks.reactions.writing import written
@@ -43,7 +43,7 @@ from mammal.tokenization.errors import did_you_mean
 if TYPE_CHECKING:
     import pandas as pd
 
-    from mammal.tasks.schema import DataConfig
+    from mammal.tasks.declaration.schema import DataConfig
 
 logger = logging.getLogger(__name__)
 
@@ -139,8 +139,8 @@ def _as_written(precursors: str, product: str) -> dict[str, str]:
 
 def _reactions(name: str, file: Path) -> Iterator[tuple[tuple[str, str], str, Callable[[], Reaction]]]:
     """Both sides as they are written, the class, and the reaction."""
-    from mammal.tasks.lines import open_text
-    from mammal.tasks.readers import iter_rows
+    from mammal.tasks.tables.lines import open_text
+    from mammal.tasks.tables.readers import iter_rows
 
     if name == "uspto_full":
         import csv

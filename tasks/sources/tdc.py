@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mammal.tasks.errors import DataError, TaskError
-from mammal.tasks.readers import read_table
 from mammal.tasks.sources.local import find_copy
 from mammal.tasks.splits.split import SPLIT_COLUMN
+from mammal.tasks.tables.readers import read_table
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from mammal.tasks.schema import DataConfig
+    from mammal.tasks.declaration.schema import DataConfig
 
 MODULES = ("single_pred", "multi_pred")
 RENAMED = {"Drug": "smiles", "Target": "protein", "Y": "y"}

@@ -7,10 +7,10 @@
 What trains here is the published validation part, a seeded tenth of its molecules held out as valid; the published test
 part tests. Figures are therefore not comparable with those of models that read the full training part.
 
-**Protein names.** Headers of three collections, cleaned by `mammal.tasks.protein_names`; proteins without a name are
-left out, of equal sequences the first stays. `family` numbers families of sequences at about half identity
-(`mammal.tasks.families`): a group split by it keeps relatives together, so that test proteins may share a name with
-training proteins, but no close relative.
+**Protein names.** Headers of three collections, cleaned by `mammal.tasks.sequences.protein_names`; proteins without a
+name are left out, of equal sequences the first stays. `family` numbers families of sequences at about half identity
+(`mammal.tasks.sequences.families`): a group split by it keeps relatives together, so that test proteins may share a
+name with training proteins, but no close relative.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mammal.tasks.protein_names import first_name, product_name, respelt, spellings
-from mammal.tasks.readers import read_table
+from mammal.tasks.sequences.protein_names import first_name, product_name, respelt, spellings
 from mammal.tasks.sources.local import local_copy
 from mammal.tasks.sources.parts import known_name, limited, with_valid
 from mammal.tasks.splits.split import SPLIT_COLUMN
+from mammal.tasks.tables.readers import read_table
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from mammal.tasks.schema import DataConfig
+    from mammal.tasks.declaration.schema import DataConfig
 
 CHEBI20 = "github.com/blender-nlp/MolT5, ChEBI-20_data/"
 PROKKA = "github.com/tseemann/prokka, db/"
@@ -53,7 +53,7 @@ def load(data: DataConfig, root: Path | None) -> pd.DataFrame:
 def _chebi20(root: Path | None, seed: int) -> pd.DataFrame:
     import pandas as pd
 
-    from mammal.tasks.chemistry import flat_or_none
+    from mammal.tasks.molecules.chemistry import flat_or_none
 
     frames = []
     for part, file in (("train", "validation"), ("test", "test")):
@@ -67,7 +67,7 @@ def _chebi20(root: Path | None, seed: int) -> pd.DataFrame:
 def _protein_names(root: Path | None, seed: int) -> pd.DataFrame:
     import pandas as pd
 
-    from mammal.tasks.families import families
+    from mammal.tasks.sequences.families import families
 
     frames = [_prokka(root), _mmseqs(root)]
     known = spellings(name for frame in frames for name in frame["name"].dropna())

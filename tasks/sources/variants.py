@@ -18,14 +18,14 @@ from typing import TYPE_CHECKING, Any
 from mammal.tasks.dna.rendering import COLUMNS, WINDOW, Renderer, variant_file
 from mammal.tasks.dna.vcf import info_fields
 from mammal.tasks.errors import DataError, TaskError
-from mammal.tasks.lines import DAMAGED
 from mammal.tasks.sources.local import find_file
+from mammal.tasks.tables.lines import DAMAGED
 from mammal.tokenization.errors import MammalError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from mammal.tasks.schema import DataConfig
+    from mammal.tasks.declaration.schema import DataConfig
 
 logger = logging.getLogger(__name__)
 

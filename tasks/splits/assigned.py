@@ -8,10 +8,10 @@ from math import isfinite
 
 import numpy as np
 
-from mammal.tasks.cells import as_text
 from mammal.tasks.errors import DataError, TaskError
 from mammal.tasks.splits.split import PARTS, SPLIT_COLUMN, Split, cuts, none_empty, parts_of
 from mammal.tasks.splits.table import Table
+from mammal.tasks.tables.cells import as_text
 from mammal.tokenization.errors import did_you_mean
 
 _COLUMN_SPELLINGS = ("split", "splits", "set", "subset", "partition", "part", "dataset_split", "data_split", "stage")

@@ -16,8 +16,8 @@ def scaffold(table: Table) -> Split:
 
     Rows that RDKit can't parse are left out before shares are counted, as deepchem's featurizers do.
     """
-    from mammal.tasks.chemistry import scaffold as scaffold_of
-    from mammal.tasks.chemistry import why_invalid
+    from mammal.tasks.molecules.chemistry import scaffold as scaffold_of
+    from mammal.tasks.molecules.chemistry import why_invalid
 
     smiles = table.texts(_only(table))
     sets: dict[str, list[int]] = {}
@@ -34,8 +34,8 @@ def scaffold(table: Table) -> Split:
 
 
 def cluster(table: Table) -> Split:
-    """Clusters of sequences that are alike (`mammal.tasks.clusters`)."""
-    from mammal.tasks.clusters import cluster as clusters_of
+    """Clusters of sequences that are alike (`mammal.tasks.sequences.clusters`)."""
+    from mammal.tasks.sequences.clusters import cluster as clusters_of
 
     column = _only(table)
     sequences = table.texts(column)
@@ -52,7 +52,7 @@ def molecule(table: Table) -> Split:
     A model that has seen the flat structure of a test molecule has seen all but its marks; names differ by as little.
     Rows that RDKit can't parse are left out.
     """
-    from mammal.tasks.chemistry import flat_or_none, why_invalid
+    from mammal.tasks.molecules.chemistry import flat_or_none, why_invalid
 
     column = _only(table)
     texts = table.texts(column)

@@ -16,7 +16,7 @@ from mammal.tokenization.errors import did_you_mean
 if TYPE_CHECKING:
     import pandas as pd
 
-    from mammal.tasks.schema import DataConfig
+    from mammal.tasks.declaration.schema import DataConfig
 
 WAYS: dict[str, Callable[[Table], Split]] = {
     "given": assigned.given,

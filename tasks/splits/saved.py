@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mammal.tasks.atomic import atomic_file
-from mammal.tasks.cells import missing_column
 from mammal.tasks.errors import DataError
 from mammal.tasks.splits.split import PARTS, Split
 from mammal.tasks.splits.table import column_texts
+from mammal.tasks.tables.atomic import atomic_file
+from mammal.tasks.tables.cells import missing_column
 
 if TYPE_CHECKING:
     import pandas as pd

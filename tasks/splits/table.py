@@ -6,13 +6,13 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mammal.tasks.cells import as_text, is_missing, missing_column
 from mammal.tasks.errors import TaskError
+from mammal.tasks.tables.cells import as_text, is_missing, missing_column
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from mammal.tasks.schema import DataConfig
+    from mammal.tasks.declaration.schema import DataConfig
 
 
 @dataclass(frozen=True)
@@ -73,6 +73,6 @@ def column_texts(frame: pd.DataFrame, column: str) -> list[str]:
 
 def canonical_texts(texts: Sequence[str]) -> list[str]:
     """RDKit's canonical SMILES of each text; a text that it can't parse stays as it is."""
-    from mammal.tasks.chemistry import canonical_or_none
+    from mammal.tasks.molecules.chemistry import canonical_or_none
 
     return [(canonical_or_none(text) or text) if text else "" for text in texts]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mammal.tasks.chemistry import parse
+from mammal.tasks.molecules.chemistry import parse
 
 _SEEDS = 2**31 - 1
 """RDKit takes a positive C int as a seed."""

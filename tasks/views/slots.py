@@ -22,7 +22,7 @@ from mammal.tokenization.entities import ENTITIES
 from mammal.tokenization.errors import did_you_mean
 
 if TYPE_CHECKING:
-    from mammal.tasks.schema import TaskConfig
+    from mammal.tasks.declaration.schema import TaskConfig
     from mammal.tokenization.template import Template
     from mammal.tokenization.template_syntax import TemplateSlot
 

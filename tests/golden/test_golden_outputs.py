@@ -12,10 +12,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from mammal.decoding import GenerationConfig, generate
+from mammal.decoding.generate_batch import GenerationConfig, generate
 from mammal.model.checkpoint import load_checkpoint
 from mammal.model.model import MammalModel
-from mammal.tasks.batch import Batch
+from mammal.tasks.batches.batch import Batch
 
 TOLERANCE = 1e-4
 MODELS = {

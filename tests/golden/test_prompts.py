@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from mammal.tasks.columns import prompt_columns
-from mammal.tasks.infilling import hide
-from mammal.tasks.registry import list_tasks, load_task
+from mammal.tasks.declaration.registry import list_tasks, load_task
+from mammal.tasks.infilling.marks import hide
+from mammal.tasks.prompts.columns import prompt_columns
 from mammal.tasks.task import build_task
 from mammal.tokenization import Tokenizer
 from mammal.tokenization.template import Template, label_code

@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from mammal.model.checkpoint import load_checkpoint
-from mammal.tasks.prediction import Prediction
-from mammal.tasks.registry import load_task
+from mammal.tasks.batches.prediction import Prediction
+from mammal.tasks.declaration.registry import load_task
 from mammal.tasks.task import build_task
 from mammal.tokenization import Tokenizer
 

@@ -70,7 +70,7 @@ prompt: {input: "{smiles:smiles}"}
 @pytest.fixture
 def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Composes a training configuration over the toy tasks: `toy("task=toy_regression", "model=debug", …)`."""
-    from mammal.commands.compose import compose, parse
+    from mammal.configuration.compose import compose, parse
 
     rng = random.Random(0)
     lines = [f"{s},{rng.random():.4f},{rng.choice(['no', 'yes'])},{rng.choice(MOLECULES)}" for s in MOLECULES]

@@ -13,7 +13,7 @@ from mammal.errors import ConfigError
 
 @pytest.mark.slow
 def test_a_frame_teaches_a_model(tmp_path: Path) -> None:
-    from mammal.bundle import save_bundle
+    from mammal.bundle.folder import save_bundle
     from mammal.model.config import ModelConfig
     from mammal.model.model import MammalModel
     from mammal.tokenization import Tokenizer

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import mammal
-from mammal.bundle import read_bundle
+from mammal.bundle.folder import read_bundle
 from mammal.errors import BundleError, ConfigError
 from mammal.training.run import train
 

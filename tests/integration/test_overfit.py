@@ -25,7 +25,7 @@ def test_learns_by_heart(toy, tmp_path, kind, metric, least):
     if kind == "regression":
         score = answers["prediction"].astype(float).corr(pd.Series(truth))
     else:
-        from mammal.tasks.chemistry import canonical_or_none
+        from mammal.tasks.molecules.chemistry import canonical_or_none
 
         expected = [canonical_or_none(text) or text for text in truth]
         score = (answers["prediction" if kind == "classification" else "text"] == expected).mean()

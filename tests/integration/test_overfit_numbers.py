@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 
 import mammal
-from mammal.tasks.chemistry import canonical_or_none
+from mammal.inference.predict import predict_rows
+from mammal.tasks.molecules.chemistry import canonical_or_none
 from mammal.training.run import train
-from mammal.verbs import predict_rows
 
 CHAIN = """
 defaults: [schema, _regression, _self_]

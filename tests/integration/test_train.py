@@ -251,7 +251,7 @@ def test_a_run_ends_when_its_time_is_over(toy):
 
 
 def test_denoising_trains_without_labels_and_varies(toy, monkeypatch):
-    from mammal.training.data import TaskData
+    from mammal.evaluation.task_data import TaskData
 
     seen = []
     examples = TaskData.examples

@@ -11,8 +11,8 @@ from pathlib import Path
 import yaml
 
 from mammal.commands.list_tasks import markdown, read_tasks
-from mammal.tasks.registry import load_task
-from mammal.tasks.schema import SOURCES
+from mammal.tasks.declaration.registry import load_task
+from mammal.tasks.declaration.schema import SOURCES
 from mammal.tasks.splits import WAYS
 
 ROOT = Path(__file__).parents[2]

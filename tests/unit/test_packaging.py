@@ -83,7 +83,7 @@ def test_every_package_is_imported_from_the_wheel(installed: Path):
 def test_assets_of_the_wheel_work(installed: Path):
     code = (
         "from mammal.tokenization import Tokenizer\n"
-        "from mammal.tasks.registry import list_tasks, load_task\n"
+        "from mammal.tasks.declaration.registry import list_tasks, load_task\n"
         "assert len(Tokenizer.load(None).alphabets) >= 4\n"
         "print(len([load_task(name) for name in list_tasks()]))"
     )

@@ -64,7 +64,7 @@ def test_python_blocks_run(block: str, checkout: Path):
 
 @pytest.mark.parametrize("block", blocks("yaml"))
 def test_yaml_blocks_are_tasks(block: str, tmp_path: Path):
-    from mammal.tasks.registry import load_task
+    from mammal.tasks.declaration.registry import load_task
 
     file = tmp_path / "task.yaml"
     file.write_text(block, encoding="utf-8")

@@ -11,7 +11,7 @@ import pytest
 
 if TYPE_CHECKING:
     from mammal.model.model import MammalModel
-    from mammal.tasks.batch import Batch
+    from mammal.tasks.batches.batch import Batch
 
 
 @pytest.fixture(scope="session")
@@ -19,7 +19,7 @@ def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a classification (`bbbp`), a regression (`melting_point`) and a generation task (`molecules`)."""
     import torch
 
-    from mammal.bundle import save_bundle
+    from mammal.bundle.folder import save_bundle
     from mammal.model.config import ModelConfig
     from mammal.model.model import MammalModel
     from mammal.tasks import build_task, load_task
@@ -79,7 +79,7 @@ def prompts() -> Callable[..., Batch]:
     """Makes batches of prompts of these lengths, for such models."""
     import torch
 
-    from mammal.tasks.batch import Batch
+    from mammal.tasks.batches.batch import Batch
 
     def make(lengths: tuple[int, ...] = (7, 3, 5, 1), *, seed: int = 3, **changes: object) -> Batch:
         generator = torch.Generator().manual_seed(seed)

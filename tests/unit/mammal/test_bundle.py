@@ -11,9 +11,9 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 import mammal
-from mammal.adaptation import adapted_from
-from mammal.bundle import read_bundle, save_bundle
-from mammal.card import Card
+from mammal.bundle.adaptation import adapted_from
+from mammal.bundle.card import Card
+from mammal.bundle.folder import read_bundle, save_bundle
 from mammal.errors import BundleError
 
 MOLECULES = ["CCO", "c1ccccc1", "CC(=O)Oc1ccccc1C(=O)O"]

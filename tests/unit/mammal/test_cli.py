@@ -11,7 +11,7 @@ import pytest
 import mammal
 from mammal import cli
 from mammal.cli import VERBS, main
-from mammal.commands.compose import parse, quoted
+from mammal.configuration.compose import parse, quoted
 from mammal.errors import ConfigError
 
 
@@ -217,7 +217,7 @@ def test_new_task_writes_a_task_that_loads(capsys, tmp_path, monkeypatch):
     assert code == 0, err
     assert "column structure: smiles" in out and "classification, labels 0, 1" in out
 
-    from mammal.tasks.registry import load_task
+    from mammal.tasks.declaration.registry import load_task
 
     task = load_task("task/assays.yaml")
     assert (task.kind, task.data.split) == ("classification", "random")

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from mammal.errors import DataError
-from mammal.frames import Reading, table
+from mammal.rows.tables import Reading, table
 from mammal.tasks import build_task, load_task
 from mammal.tokenization import Tokenizer
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from mammal.commands.compose import compose, parse
+from mammal.configuration.compose import compose, parse
 from mammal.errors import ConfigError
 
 ROOT = Path(str(files("mammal.configs")))

@@ -12,14 +12,14 @@ import pytest
 import torch
 
 import mammal
-from mammal.commands.compose import compose, parse
-from mammal.decoding import GenerationConfig, generate
+from mammal.configuration.compose import compose, parse
+from mammal.decoding.generate_batch import GenerationConfig, generate
 from mammal.errors import ConfigError
-from mammal.inference import Mammal
+from mammal.inference.api import Mammal
 from mammal.model.config import ModelConfig
 from mammal.model.model import MammalModel
 from mammal.tasks import build_task, load_task
-from mammal.tasks.batch import Batch
+from mammal.tasks.batches.batch import Batch
 from mammal.tasks.task import Task
 from mammal.tokenization import Tokenizer
 from mammal.training.build import build_model

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 import torch
 
-from mammal.decoding import Generated, GenerationConfig, generate
+from mammal.decoding.generate_batch import Generated, GenerationConfig, generate
+from mammal.decoding.random_numbers import Draw
+from mammal.decoding.sampling import Sampling, draw
 from mammal.errors import ConfigError
-from mammal.generation.draws import Draw
-from mammal.model.drawing import Sampling, draw
 from mammal.model.model import MammalModel
-from mammal.tasks.batch import Batch
+from mammal.tasks.batches.batch import Batch
 
 MakeModel = Callable[..., MammalModel]
 MakeBatch = Callable[..., Batch]

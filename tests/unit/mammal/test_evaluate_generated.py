@@ -12,8 +12,8 @@ from rdkit import Chem
 
 import mammal
 from mammal.cli import main
-from mammal.report.results import OURS, load_results
-from mammal.report.sets import SetResult, load_sets
+from mammal.evaluation.results import OURS, load_results
+from mammal.evaluation.set_results import SetResult, load_sets
 
 SMILES = [f"C{'C' * (n % 7)}{tail}" for n in range(20) for tail in "ON"]
 STEERED = {
@@ -31,7 +31,7 @@ STEERED = {
 def steered(small_bundle: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A bundle of a task that draws molecules of an asked logP, which its rows have."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("mammal.training.evaluation.BOOTSTRAP_SAMPLES", 20)
+    monkeypatch.setattr("mammal.evaluation.evaluate_task.BOOTSTRAP_SAMPLES", 20)
     monkeypatch.setattr("mammal.tasks.molecule_sets.chemnet.missing", lambda: ValueError("takes seconds"))
     pd.DataFrame({"smiles": SMILES}).to_csv("molecules.csv", index=False)
     model = mammal.load(small_bundle(), device="cpu")

@@ -11,12 +11,12 @@ import pandas as pd
 import pytest
 
 from mammal.cli import main
-from mammal.commands.compare_runs import check_seeds_alone
 from mammal.commands.evaluate import default_output
-from mammal.commands.evaluate_runs import run_folders
 from mammal.errors import ConfigError, DataError
-from mammal.report.reliability import reliability
-from mammal.report.results import (
+from mammal.evaluation.compare_runs import check_seeds_alone
+from mammal.evaluation.evaluate_task import BOOTSTRAP_SAMPLES
+from mammal.evaluation.reliability import reliability
+from mammal.evaluation.results import (
     OURS,
     Contender,
     Estimate,
@@ -28,11 +28,11 @@ from mammal.report.results import (
     save_results,
     with_earlier,
 )
-from mammal.report.seeds import combine, estimate_over_seeds, standing
-from mammal.report.tables import CSV, MARKDOWN, contenders_table
+from mammal.evaluation.runs import run_folders
+from mammal.evaluation.seeds import combine, estimate_over_seeds, standing
+from mammal.evaluation.tables import CSV, MARKDOWN, contenders_table
 from mammal.report.task_section import task_section
-from mammal.tasks.answers import Answers
-from mammal.training.evaluation import BOOTSTRAP_SAMPLES
+from mammal.tasks.metrics.answers import Answers
 
 NAN = float("nan")
 
@@ -201,7 +201,7 @@ def toy_bundle(tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_evaluate_one_bundle_then_several_runs(toy_bundle: Path, capsys, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("mammal.training.evaluation.BOOTSTRAP_SAMPLES", BOOTSTRAP_SAMPLES // 20)
+    monkeypatch.setattr("mammal.evaluation.evaluate_task.BOOTSTRAP_SAMPLES", BOOTSTRAP_SAMPLES // 20)
     words = ["trees=10", "seeds=2", "sensitivity=4", "device=cpu"]
     assert main(["evaluate", f"bundle={toy_bundle}/a/bundle", *words]) == 0
     out = capsys.readouterr().out

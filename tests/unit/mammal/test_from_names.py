@@ -10,15 +10,15 @@ import pandas as pd
 import pytest
 
 import mammal
-from mammal import verbs
 from mammal.cli import main
 from mammal.errors import ConfigError, DataError, TaskError
-from mammal.from_names import OpsinReader
+from mammal.inference import predict
+from mammal.inference.from_names import OpsinReader
 from mammal.jobs import run_job
+from mammal.rows.batched import Refused
 from mammal.tasks import build_task, load_task
+from mammal.tasks.batches.prediction import Prediction
 from mammal.tasks.names import opsin
-from mammal.tasks.prediction import Prediction
-from mammal.walk import Refused
 
 KNOWN = {"ethanol": "CCO", "propan-2-ol": "CC(C)O"}
 
@@ -112,7 +112,7 @@ def test_without_opsin_the_bundles_own_task_reads_names(
     assert "iupac_to_smiles" in caught.value.hint and "install Java" in caught.value.hint
     own = build_task(load_task("iupac_to_smiles"), model.tokenizer)
     model.tasks[own.name] = own
-    inner = verbs.predict_rows
+    inner = predict.predict_rows
 
     def answer(net, task, rows, *, ranks=1, **how):
         if task is not own:
@@ -121,7 +121,7 @@ def test_without_opsin_the_bundles_own_task_reads_names(
         said = [[text, KNOWN.get(row["iupac"], "C(")] for row in rows for text in ["CC("]]
         return [Prediction(i, text=one, runners_up=(Prediction(i, text=two),)) for i, (one, two) in enumerate(said)]
 
-    monkeypatch.setattr(verbs, "predict_rows", answer)
+    monkeypatch.setattr(predict, "predict_rows", answer)
     found = model.predict(TABLE, "bbbp", names="iupac_name")
     assert found["smiles_read"].tolist()[1:3] == ["CCO", "CC(C)O"], "the first answer is no molecule, the second is"
     assert "iupac_to_smiles wrote no molecule" in found["error"].tolist()[3]

@@ -12,12 +12,12 @@ import pytest
 
 from mammal.cli import main
 from mammal.errors import DataError
+from mammal.evaluation.judge_sets import Against, judge_sets
+from mammal.evaluation.samples import Samples, read_samples
+from mammal.evaluation.set_results import figures_table, load_sets, save_sets
 from mammal.jobs.store import errors_path
 from mammal.report.gather import report
-from mammal.report.judging import Against, judge_sets
-from mammal.report.samples import Samples, read_samples
 from mammal.report.set_section import set_section, spoken
-from mammal.report.sets import figures_table, load_sets, save_sets
 from mammal.tasks.molecule_sets.files import Drawn, molecules_of, set_name
 
 TRAIN = ["CCO", "CC(=O)Nc1ccc(O)cc1", "c1ccc(-c2ccccc2)cc1", "CCN(CC)CC"]
@@ -236,7 +236,7 @@ def test_a_task_that_generates_molecules_is_judged_as_a_set_too(
     tiny_bundle: Path, files: Path, monkeypatch: pytest.MonkeyPatch
 ):
     pytest.importorskip("fcd")
-    monkeypatch.setattr("mammal.report.judging.DRAWN_OF_TRAINING", 20)
+    monkeypatch.setattr("mammal.evaluation.judge_sets.DRAWN_OF_TRAINING", 20)
     output = files / "evaluation"
     arguments = ["task=molecules", "limit=12", "draws=8", "baselines=false", "sensitivity=0", "workers=0"]
     assert main(["evaluate", f"bundle={tiny_bundle}", *arguments, f"output={output}"]) == 0
@@ -248,7 +248,7 @@ def test_a_task_that_generates_molecules_is_judged_as_a_set_too(
 
 
 def test_no_file_takes_the_place_of_another(tmp_path: Path):
-    from mammal.commands.evaluate_samples import _named
+    from mammal.evaluation.sample_files import _named
 
     files = [Path("g1.csv"), Path("g1.5.csv"), Path("a/g2.csv.gz"), Path("b/g2.tsv"), Path("g3.csv"), Path("g3.smi")]
     assert list(_named(files)) == ["g1", "g1.5", "a_g2", "b_g2", "g3", "g3_2"]

@@ -17,15 +17,15 @@ import pytest
 
 import mammal
 from mammal.cli import main
+from mammal.decoding.random_numbers import Draw
 from mammal.errors import ConfigError, DataError, TaskError
-from mammal.generation.draws import Draw
 from mammal.generation.rows import Rules, Sample, generate_rows, spelt
 from mammal.generation.settings import declared_generation, stop_ids
 from mammal.jobs import run_job
+from mammal.rows.batched import Pace, TaskEncoder
 from mammal.tasks import build_task, load_task
 from mammal.tasks.kinds.generation import GenerationTask
 from mammal.tasks.task import Task
-from mammal.walk import Pace, TaskEncoder
 
 ALPHABET = {"task": "molecules", "max_new_tokens": 8, "constraint": "alphabet"}
 DECLARED = {

@@ -15,7 +15,7 @@ import mammal
 from mammal.cli import main
 from mammal.errors import ConfigError, DataError, MammalError
 from mammal.generation.question import Generate
-from mammal.generation.stops import stop_ids
+from mammal.generation.stop_tokens import stop_ids
 from mammal.jobs import run_job
 from mammal.tasks import build_task, load_task
 from mammal.tasks.task import Task

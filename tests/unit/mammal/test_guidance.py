@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from mammal.decoding import Generated, GenerationConfig, generate
+from mammal.decoding.generate_batch import Generated, GenerationConfig, generate
 from mammal.errors import ConfigError
 from mammal.model.model import MammalModel
-from mammal.tasks.batch import Batch
+from mammal.tasks.batches.batch import Batch
 
 MakeModel = Callable[..., MammalModel]
 MakeBatch = Callable[..., Batch]

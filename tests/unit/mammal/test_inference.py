@@ -13,7 +13,7 @@ import pytest
 
 import mammal
 from mammal.errors import ConfigError, DataError, TaskError
-from mammal.walk import Pace
+from mammal.rows.batched import Pace
 
 MOLECULES = ["CCO", "c1ccccc1", "CC(=O)Oc1ccccc1C(=O)O", "C", "CN1C=NC2=C1C(=O)N(C)C(=O)N2C", "O=C=O"]
 PROMPT = "<@TOKENIZER-TYPE=SMILES>CCO<EOS>"

@@ -10,7 +10,7 @@ import pytest
 
 import mammal
 from mammal.errors import DataError, TaskError
-from mammal.inference import Mammal
+from mammal.inference.api import Mammal
 from mammal.jobs import run_job
 
 

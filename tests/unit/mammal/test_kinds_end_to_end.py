@@ -10,11 +10,11 @@ import pytest
 import torch
 
 import mammal
-from mammal.inference import Mammal
+from mammal.inference.api import Mammal
 from mammal.model.config import ModelConfig
 from mammal.model.model import MammalModel
 from mammal.tasks import build_task, load_task
-from mammal.tasks.prediction import Prediction
+from mammal.tasks.batches.prediction import Prediction
 from mammal.tasks.task import Task
 from mammal.tokenization import Tokenizer
 

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from mammal.cli import main
-from mammal.commands.compose import compose, parse
 from mammal.commands.sweep import direction
+from mammal.configuration.compose import compose, parse
 from mammal.errors import MammalError
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "launching.md"

@@ -18,7 +18,7 @@ from mammal.model.checkpoint import load_checkpoint, save_checkpoint
 from mammal.model.config import ModelConfig, ScalarHeadConfig
 from mammal.model.lora import LowRank
 from mammal.model.model import MammalModel
-from mammal.tasks.batch import Batch
+from mammal.tasks.batches.batch import Batch
 
 SIZES = {"d_model": 16, "d_ff": 24, "d_kv": 4, "num_layers": 1, "num_decoder_layers": 2, "num_heads": 2}
 SHARED = "t5_model.decoder.embed_tokens.weight"

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-from mammal.decoding import Generated, GenerationConfig, generate
+from mammal.decoding.generate_batch import Generated, GenerationConfig, generate
+from mammal.decoding.likelihood import sequence_log_likelihood
 from mammal.errors import ConfigError
-from mammal.likelihood import sequence_log_likelihood
 from mammal.model.hf import to_transformers
 from mammal.model.model import MammalModel
-from mammal.tasks.batch import IGNORE, Batch
+from mammal.tasks.batches.batch import IGNORE, Batch
 
 EOS, SCALAR = 5, 30
 

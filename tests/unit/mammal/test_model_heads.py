@@ -10,7 +10,7 @@ import torch
 from mammal.errors import BundleError, ConfigError
 from mammal.model.config import ModelConfig, ScalarHeadConfig
 from mammal.model.model import MammalModel
-from mammal.tasks.batch import Batch
+from mammal.tasks.batches.batch import Batch
 
 SIZES = {"d_model": 16, "d_ff": 24, "d_kv": 4, "num_layers": 1, "num_decoder_layers": 1, "num_heads": 2}
 

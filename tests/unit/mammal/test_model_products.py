@@ -14,7 +14,7 @@ from mammal.model.layers import Linear, dropout
 from mammal.model.model import MammalModel
 from mammal.model.packing import Packing
 from mammal.model.products import ACTIVATIONS, Product
-from mammal.tasks.batch import Batch
+from mammal.tasks.batches.batch import Batch
 
 MANY = 600  # tokens that repay a copy at once
 

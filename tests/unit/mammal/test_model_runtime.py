@@ -14,7 +14,7 @@ from mammal.errors import ConfigError
 from mammal.model.config import ModelConfig
 from mammal.model.model import MammalModel
 from mammal.model.runtime import pick_device, pick_dtype, tune_allocator
-from mammal.tasks.batch import Batch
+from mammal.tasks.batches.batch import Batch
 
 
 def test_devices_are_chosen_or_named() -> None:

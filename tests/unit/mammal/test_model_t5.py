@@ -13,7 +13,7 @@ from mammal.model.attention import FUSED_KERNEL_LENGTH
 from mammal.model.config import ModelConfig
 from mammal.model.hf import to_transformers
 from mammal.model.model import MammalModel
-from mammal.tasks.batch import Batch
+from mammal.tasks.batches.batch import Batch
 
 KINDS = {
     "gated, own head": {"feed_forward_proj": "gated-gelu", "tie_word_embeddings": False},

@@ -9,10 +9,10 @@ import pytest
 
 import mammal
 from mammal.cli import main
-from mammal.report.results import OURS, load_results
+from mammal.evaluation.results import OURS, load_results
 from mammal.report.task_figures import worst_rows
 from mammal.report.task_section import task_section
-from mammal.tasks import name_metrics
+from mammal.tasks.metrics import name_metrics
 
 CHAINS = {1: "meth", 2: "eth", 3: "prop", 4: "but", 5: "pent", 6: "hex", 7: "hept", 8: "oct"}
 ENDS = {"ane": "", "anol": "O", "anamine": "N", "anethiol": "S", "anoic acid": "C(=O)O"}
@@ -22,7 +22,7 @@ PAIRS = {f"{stem}{end}": "C" * n + tail for n, stem in CHAINS.items() for end, t
 @pytest.fixture
 def names_bundle(tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("mammal.training.evaluation.BOOTSTRAP_SAMPLES", 50)
+    monkeypatch.setattr("mammal.evaluation.evaluate_task.BOOTSTRAP_SAMPLES", 50)
     monkeypatch.setattr(name_metrics, "structures", lambda names: {name: PAIRS.get(name) for name in names})
     lines = ["iupac,smiles", *(f"{name},{smiles}" for name, smiles in PAIRS.items())]
     (tmp_path / "pairs.csv").write_text("\n".join(lines) + "\n")

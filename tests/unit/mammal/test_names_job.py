@@ -10,8 +10,8 @@ import pytest
 
 from mammal import cli
 from mammal.errors import ConfigError, DataError, JobError
-from mammal.jobs import names as jobs
-from mammal.jobs.names import names_job, outcomes
+from mammal.jobs import names_job as jobs
+from mammal.jobs.names_job import names_job, outcomes
 from mammal.tasks.names import opsin
 
 pytest.importorskip("openclatura", reason="openclatura is not installed (extra iupac)")

@@ -12,7 +12,7 @@ from mammal.cli import main
 from mammal.commands.guess_columns import name_and_unit
 from mammal.commands.guess_task import Guess, guess_task
 from mammal.errors import DataError
-from mammal.tasks.registry import load_task
+from mammal.tasks.declaration.registry import load_task
 
 CHAINS = ["C" * n + tail for n in range(1, 31) for tail in ("O", "N")]
 RINGS = [f"C1{'C' * n}1{tail}" for n in range(1, 31) for tail in ("O", "N")]

@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 
 from mammal import cli
-from mammal.jobs.properties import properties_job
+from mammal.jobs.properties_job import properties_job
 from mammal.tasks.errors import TaskError
-from mammal.tasks.properties import compute
+from mammal.tasks.molecules.properties import compute
 
 
 @pytest.fixture

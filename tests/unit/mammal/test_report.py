@@ -11,10 +11,19 @@ import pandas as pd
 import pytest
 
 from mammal.errors import DataError
+from mammal.evaluation.results import (
+    OURS,
+    Contender,
+    Estimate,
+    TaskResult,
+    as_metrics,
+    load_results,
+    save_results,
+    short,
+)
 from mammal.report import molecules, plots
 from mammal.report.gather import report
 from mammal.report.page import page
-from mammal.report.results import OURS, Contender, Estimate, TaskResult, as_metrics, load_results, save_results, short
 from mammal.report.sections import overview, predictions_section, samples_section
 from mammal.report.task_section import task_section
 

@@ -11,10 +11,10 @@ import pytest
 import mammal
 from mammal.errors import ConfigError, TaskError
 from mammal.generation.question import Generate
+from mammal.inference.reranking import Judge, rerank_predictions
 from mammal.jobs import run_job
-from mammal.reranking import Judge, rerank_predictions
-from mammal.tasks.prediction import Prediction
-from mammal.walk import Refused, Row
+from mammal.rows.batched import Refused, Row
+from mammal.tasks.batches.prediction import Prediction
 
 ANILIDE = "CC(=O)Nc1ccccc1"
 
@@ -104,7 +104,7 @@ def test_generated_answers_are_ranked_by_both_models(
     plain = model.generate(table, "retrosynthesis", n=3, num_beams=3)
     first, second, third = plain["text"][0]
     judge = judging({second: [("OCC", -99.0)], third: [(ANILIDE, -0.5)]}, weight=2.0)
-    monkeypatch.setattr("mammal.generation.api.judge_of", lambda *asked: judge)
+    monkeypatch.setattr("mammal.inference.generate_api.judge_of", lambda *asked: judge)
     found = model.generate(table, "retrosynthesis", n=3, num_beams=3, rerank="forward_reaction")
     assert found["text"][0].tolist() == [third, second, first], "what the judge can't read comes last"
     assert found["sample"][0].tolist() == [0, 1, 2]
@@ -124,7 +124,7 @@ def test_a_column_that_the_file_calls_otherwise_is_what_was_asked(
     assert trips.after == 1.0
     answers = model.generate([ANILIDE], "retrosynthesis", n=3, num_beams=3)["text"]
     every: Beams = {text: [(ANILIDE, -0.5)] for text in answers}
-    monkeypatch.setattr("mammal.generation.api.judge_of", lambda *asked: judging(every))
+    monkeypatch.setattr("mammal.inference.generate_api.judge_of", lambda *asked: judging(every))
     table = pd.DataFrame({"wanted": [ANILIDE]})
     how = {"columns": {"product": "wanted"}, "rerank": "forward_reaction"}
     assert model.generate(table, "retrosynthesis", n=3, num_beams=3, **how)["round_trip"].tolist() == [1, 1, 1]
@@ -165,6 +165,6 @@ def test_judges_that_can_not_judge_are_refused(model: mammal.Mammal):
         model.generate(ANILIDE, "retrosynthesis", rerank_weight=2.0)
     asked = Generate(model.model, model.tokenizer, None, model.pace)
     with pytest.raises(ConfigError, match="bare prompts"):
-        from mammal.reranking import Reranked
+        from mammal.inference.reranking import Reranked
 
         Reranked(asked, Judge(model.model, model.find_task("forward_reaction"), model.pace))

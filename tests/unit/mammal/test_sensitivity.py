@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mammal.evaluation.sensitivity import sensitivity
 from mammal.tasks import perturbations as changes
-from mammal.tasks.chemistry import canonical_or_none
-from mammal.tasks.neighbours import Neighbours
-from mammal.tasks.prediction import Prediction
-from mammal.tasks.registry import load_task
+from mammal.tasks.baselines.similarity import Neighbours
+from mammal.tasks.batches.prediction import Prediction
+from mammal.tasks.declaration.registry import load_task
+from mammal.tasks.molecules.chemistry import canonical_or_none
 from mammal.tasks.task import Task, build_task
 from mammal.tokenization import Tokenizer
-from mammal.training.sensitivity import sensitivity
 
 ASPIRIN = "CC(=O)Oc1ccccc1C(=O)O"
 
@@ -38,7 +38,7 @@ def answering(monkeypatch: pytest.MonkeyPatch, of: Callable[[dict], Prediction])
     def predict_rows(model: object, task: Task, rows: Sequence[dict]) -> list[Prediction]:
         return [of(task.prepare(row)) for row in rows]
 
-    monkeypatch.setattr("mammal.verbs.predict_rows", predict_rows)
+    monkeypatch.setattr("mammal.inference.predict.predict_rows", predict_rows)
 
 
 def test_changes_keep_or_make_the_molecule_they_name():

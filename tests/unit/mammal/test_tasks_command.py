@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from mammal.cli import main
-from mammal.commands.compose import split_words
+from mammal.configuration.compose import split_words
 from mammal.errors import ConfigError
 from mammal.tasks import catalogue
-from mammal.tasks.registry import load_task
+from mammal.tasks.declaration.registry import load_task
 
 MINE = """
 defaults: [schema, _regression, _self_]

@@ -227,7 +227,7 @@ def test_history_survives_a_run_that_logs_nothing(tmp_path):
 
 
 def _batch(rows: slice = slice(0, 2)):
-    from mammal.tasks.batch import Batch
+    from mammal.tasks.batches.batch import Batch
 
     ids_BL = torch.arange(20, 44).reshape(4, 6)[rows]
     read_DR = torch.zeros(len(ids_BL), 1, dtype=torch.long)

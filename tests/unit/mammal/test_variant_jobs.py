@@ -15,7 +15,7 @@ from mammal.cli import main
 from mammal.errors import ConfigError, DataError, JobError, TaskError
 from mammal.jobs.engine import JobReport
 from mammal.jobs.store import Store
-from mammal.jobs.variants import score_variants_job
+from mammal.jobs.variants_job import score_variants_job
 from mammal.variants.scoring import Asked
 
 pysam = pytest.importorskip("pysam")

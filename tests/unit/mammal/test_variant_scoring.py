@@ -11,14 +11,14 @@ import torch
 
 import mammal
 from mammal.errors import ConfigError, TaskError
-from mammal.inference import Mammal
+from mammal.inference.api import Mammal
+from mammal.rows.batched import Pace, Refused
 from mammal.tasks import build_task, load_task
 from mammal.tasks.dna.alleles import AllelePair
 from mammal.tasks.kinds.denoising import DenoisingTask
 from mammal.tokenization import Tokenizer
 from mammal.variants.likelihood import PAIR, HiddenSite
 from mammal.variants.scoring import Asked, Scorer
-from mammal.walk import Pace, Refused
 
 SNV = AllelePair("ACGTTGCATTGACCAA", "A", "G", "TTGACCGATAGCACTA")
 INSERTION = AllelePair("ACGTTGCATTGACCAA", "", "CAT", "TTGACCGATAGCACTA")

@@ -10,7 +10,7 @@ import pytest
 
 from mammal.cli import main
 from mammal.jobs.engine import JobProgress
-from mammal.jobs.windows import windows_job
+from mammal.jobs.windows_job import windows_job
 
 pysam = pytest.importorskip("pysam")
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-from mammal.tasks.registry import load_task
+from mammal.tasks.declaration.registry import load_task
 from mammal.tasks.task import Task, build_task
 from mammal.tokenization import Tokenizer
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mammal.tasks.baseline_features import all_descriptors, with_medians, words
-from mammal.tasks.baselines import baselines, seeded_baselines
+from mammal.tasks.baselines.baseline_features import all_descriptors, with_medians, words
+from mammal.tasks.baselines.fit import baselines, seeded_baselines
 from mammal.tasks.features.esm2 import Esm2
 from mammal.tasks.features.rdkit_names import NAMES
 from mammal.tasks.task import Task

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mammal.tasks.batching import encode_rows, token_batches
+from mammal.tasks.batches.token_batches import encode_rows, token_batches
 from mammal.tasks.task import Task
 
 LENGTHS = st.lists(st.integers(1, 60), max_size=200)

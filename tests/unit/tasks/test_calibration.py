@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import log_loss
 
-from mammal.tasks.calibration import ClassCalibration, ConformalInterval, best_threshold
-from mammal.tasks.metrics import Answers
+from mammal.tasks.metrics.registry import Answers
+from mammal.tasks.targets.calibration import ClassCalibration, ConformalInterval, best_threshold
 
 
 def answers(truth: np.ndarray, probability: np.ndarray) -> Answers:

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from mammal.tasks import catalogue
+from mammal.tasks.batches.example import Example
 from mammal.tasks.data import load_dataset
+from mammal.tasks.declaration.registry import load_task
+from mammal.tasks.declaration.schema import TaskConfig
 from mammal.tasks.errors import DataError
-from mammal.tasks.example import Example
-from mammal.tasks.metrics import METRICS
-from mammal.tasks.registry import load_task
-from mammal.tasks.schema import TaskConfig
+from mammal.tasks.metrics.registry import METRICS
 from mammal.tasks.splits import WAYS
 from mammal.tasks.task import Task, build_task
 from mammal.tokenization import Tokenizer

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from mammal.tasks.baselines import baselines
-from mammal.tasks.batch import ModelOutput
-from mammal.tasks.censored import bounded_number
+from mammal.tasks.baselines.fit import baselines
+from mammal.tasks.batches.batch import ModelOutput
+from mammal.tasks.batches.prediction import Prediction
 from mammal.tasks.errors import DataError, TaskError
-from mammal.tasks.prediction import Prediction
+from mammal.tasks.targets.censored import bounded_number
 from mammal.tasks.task import Task
 
 Make = Callable[..., Task]

@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mammal.tasks.chemistry import canonical_or_none, inchikey_or_none, morgan_counts, scaffold, standardise
 from mammal.tasks.errors import DataError
+from mammal.tasks.molecules.chemistry import canonical_or_none, inchikey_or_none, morgan_counts, scaffold, standardise
 
 
 def test_the_three_ways_to_standardise():

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from mammal.tasks.batch import Batch, ModelOutput
+from mammal.tasks.batches.batch import Batch, ModelOutput
+from mammal.tasks.batches.prediction import Prediction
 from mammal.tasks.errors import DataError, TaskError
-from mammal.tasks.prediction import Prediction
 from mammal.tasks.task import Task
 from mammal.tokenization.errors import PromptError
 

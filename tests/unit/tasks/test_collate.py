@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from mammal.tasks.batch import IGNORE, ModelOutput
-from mammal.tasks.collate import collate
-from mammal.tasks.example import Example, Target
-from mammal.tasks.losses import token_loss, value_loss
+from mammal.tasks.batches.batch import IGNORE, ModelOutput
+from mammal.tasks.batches.collate import collate
+from mammal.tasks.batches.example import Example, Target
+from mammal.tasks.targets.losses import token_loss, value_loss
 from mammal.tokenization.encoding import Encoding
 
 PAD, START = 1, 16

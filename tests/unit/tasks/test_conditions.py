@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mammal.tasks.batching import encode_rows
+from mammal.tasks.batches.token_batches import encode_rows
+from mammal.tasks.declaration.registry import load_task
 from mammal.tasks.errors import DataError, TaskError
-from mammal.tasks.properties import PROPERTIES, compute
-from mammal.tasks.registry import load_task
+from mammal.tasks.molecules.properties import PROPERTIES, compute
 from mammal.tasks.task import Task, build_task
 from mammal.tokenization import Tokenizer
 from mammal.tokenization.template import Template
@@ -122,7 +122,7 @@ def test_what_is_withheld_is_not_computed(make: Callable[..., Task], monkeypatch
     def computed(smiles: str, names: object) -> tuple[float, ...]:
         raise AssertionError("a property takes milliseconds")
 
-    monkeypatch.setattr("mammal.tasks.conditions.compute_all", computed)
+    monkeypatch.setattr("mammal.tasks.prompts.conditions.compute_all", computed)
     examples, errors = encode_rows(task, ROWS, drawn=True)
     assert len(examples) == len(ROWS) and not errors
     assert task.render(ROWS[0], withheld=True).input.count("<MASK>") == 2

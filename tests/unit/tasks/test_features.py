@@ -9,7 +9,7 @@ import pytest
 import torch
 import yaml
 
-from mammal.tasks.baseline_features import esm2_states
+from mammal.tasks.baselines.baseline_features import esm2_states
 from mammal.tasks.errors import DataError, TaskError
 from mammal.tasks.features.descriptors import KNOTS, Descriptors, descriptors, normal_scores
 from mammal.tasks.features.esm2 import LONGEST, VARIABLE, Esm2

@@ -8,11 +8,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mammal.tasks.batch import ModelOutput
+from mammal.tasks.batches.batch import ModelOutput
+from mammal.tasks.batches.prediction import Prediction
+from mammal.tasks.declaration.registry import load_task
 from mammal.tasks.errors import DataError, TaskError
 from mammal.tasks.kinds.denoising import noise_mask
-from mammal.tasks.prediction import Prediction
-from mammal.tasks.registry import load_task
 from mammal.tasks.task import Task, build_task
 from mammal.tokenization import Tokenizer
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from rdkit import Chem
 
-from mammal.tasks.answers import Answers, object_array
 from mammal.tasks.errors import DataError
-from mammal.tasks.metrics import METRICS, evaluate, intervals
+from mammal.tasks.metrics.answers import Answers, object_array
+from mammal.tasks.metrics.registry import METRICS, evaluate, intervals
 from mammal.tasks.molecule_sets import chemnet
 from mammal.tasks.molecule_sets.describe import describe, has_pains
 from mammal.tasks.molecule_sets.judge import judge
@@ -200,7 +200,7 @@ def test_bleu_has_bootstrap_intervals_from_counts_alone():
 
 
 def test_conditions_are_judged_by_what_the_molecule_has():
-    from mammal.tasks.properties import compute
+    from mammal.tasks.molecules.properties import compute
 
     asked = {"logp": np.array([1.0, 2.0, 3.0, np.nan]), "mw": np.array([50.0, 50.0, 50.0, 50.0])}
     answers = texts(["C"] * 4, ["CCO", "CCCCCC", "C1CC", "CCN"], conditions=asked)

@@ -10,10 +10,10 @@ import pytest
 
 from mammal.tasks.dna.genome import Genome
 from mammal.tasks.dna.vcf import frequencies, site_of
-from mammal.tasks.dna.vcf_file import iter_variants, parse_region, read_header
 from mammal.tasks.errors import DataError
-from mammal.tasks.lines import DAMAGED
-from mammal.tasks.readers import iter_tables, read_table
+from mammal.tasks.tables.lines import DAMAGED
+from mammal.tasks.tables.readers import iter_tables, read_table
+from mammal.tasks.tables.variant_files import iter_variants, parse_region, read_header
 
 pysam = pytest.importorskip("pysam")
 

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from mammal.tasks.batch import ModelOutput
-from mammal.tasks.calibration import ClassCalibration
+from mammal.tasks.batches.batch import ModelOutput
 from mammal.tasks.errors import TaskError
-from mammal.tasks.imbalance import balanced_weights
-from mammal.tasks.metrics import METRICS, Answers
+from mammal.tasks.metrics.registry import METRICS, Answers
+from mammal.tasks.targets.calibration import ClassCalibration
+from mammal.tasks.targets.imbalance import balanced_weights
 from mammal.tasks.task import Task
 
 Make = Callable[..., Task]

@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mammal.tasks.antibodies import cdr_h3, variable_domain
-from mammal.tasks.baselines import baselines
+from mammal.tasks.baselines.fit import baselines
 from mammal.tasks.data import load_dataset
+from mammal.tasks.declaration.registry import load_task
 from mammal.tasks.errors import DataError, TaskError
-from mammal.tasks.infilling import filled, marked, places
-from mammal.tasks.registry import load_task
+from mammal.tasks.infilling.marks import filled, marked, places
+from mammal.tasks.sequences.antibodies import cdr_h3, variable_domain
 from mammal.tasks.task import Task, build_task
 from mammal.tokenization import Tokenizer
 

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mammal.tasks.cells import as_number, as_text, cell, is_missing
 from mammal.tasks.errors import DataError, TaskError
-from mammal.tasks.labels import CodeBook, LabelSet
+from mammal.tasks.tables.cells import as_number, as_text, cell, is_missing
+from mammal.tasks.targets.labels import CodeBook, LabelSet
 from mammal.tokenization.template import label_code
 
 

@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 
 from mammal.tasks.data import SplitData, load_data
+from mammal.tasks.declaration.registry import load_task
 from mammal.tasks.errors import DataError, TaskError
-from mammal.tasks.registry import load_task
 from mammal.tasks.splits import Split
 from mammal.tasks.splits.leaks import count_leaks, count_repeats, without_leaks
 

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from mammal.tasks.batch import IGNORE
-from mammal.tasks.losses import token_loss, value_loss
+from mammal.tasks.batches.batch import IGNORE
+from mammal.tasks.targets.losses import token_loss, value_loss
 
 NAN = float("nan")
 

@@ -6,7 +6,7 @@ from scipy import stats
 from sklearn import metrics as reference
 
 from mammal.tasks.errors import TaskError
-from mammal.tasks.metrics import METRICS, Answers, check_metrics, evaluate, intervals
+from mammal.tasks.metrics.registry import METRICS, Answers, check_metrics, evaluate, intervals
 
 RNG = np.random.default_rng(0)
 TRUTH = RNG.integers(2, size=300)

@@ -8,18 +8,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mammal.tasks import name_metrics
-from mammal.tasks.answers import Answers, object_array
-from mammal.tasks.baselines import baselines
-from mammal.tasks.batching import encode_rows
-from mammal.tasks.chemistry import flat_or_none
+from mammal.tasks.baselines.fit import baselines
+from mammal.tasks.batches.prediction import Prediction
+from mammal.tasks.batches.token_batches import encode_rows
 from mammal.tasks.data import load_data
-from mammal.tasks.data_config import DataConfig
+from mammal.tasks.declaration.data_config import DataConfig
+from mammal.tasks.declaration.registry import load_task
 from mammal.tasks.errors import DataError, TaskError
-from mammal.tasks.metrics import METRICS, evaluate, intervals
+from mammal.tasks.metrics import name_metrics
+from mammal.tasks.metrics.answers import Answers, object_array
+from mammal.tasks.metrics.registry import METRICS, evaluate, intervals
+from mammal.tasks.molecules.chemistry import flat_or_none
 from mammal.tasks.names import opsin
-from mammal.tasks.prediction import Prediction
-from mammal.tasks.registry import load_task
 from mammal.tasks.sources import chemicals
 from mammal.tasks.splits import split_frame
 from mammal.tasks.task import Task, build_task

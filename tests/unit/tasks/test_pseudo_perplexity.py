@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 import torch
 
-from mammal.tasks.answers import Answers, object_array
+from mammal.tasks.batches.prediction import Prediction
+from mammal.tasks.declaration.registry import load_task
 from mammal.tasks.errors import DataError
-from mammal.tasks.prediction import Prediction
-from mammal.tasks.pseudo_perplexity import VARIABLE, antiberty_folder, masked_model, pseudo_perplexity
-from mammal.tasks.registry import load_task
-from mammal.tasks.sequence_metrics import antibody_pseudo_perplexity
+from mammal.tasks.metrics.answers import Answers, object_array
+from mammal.tasks.metrics.pseudo_perplexity import VARIABLE, antiberty_folder, masked_model, pseudo_perplexity
+from mammal.tasks.metrics.sequence_metrics import antibody_pseudo_perplexity
 from mammal.tasks.task import build_task
 from mammal.tokenization import Tokenizer
 

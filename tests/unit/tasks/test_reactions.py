@@ -10,15 +10,15 @@ import pandas as pd
 import pytest
 
 from mammal.tasks import build_task, load_task
-from mammal.tasks.answers import Answers, object_array
-from mammal.tasks.chemistry import canonical_or_none
 from mammal.tasks.data import load_data
 from mammal.tasks.errors import DataError, TaskError
+from mammal.tasks.metrics.answers import Answers, object_array
+from mammal.tasks.metrics.text_metrics import different_molecules, main_molecule_match, top5_molecule_match
+from mammal.tasks.molecules.chemistry import canonical_or_none
 from mammal.tasks.reactions.mapped import from_edits, from_maps
 from mammal.tasks.reactions.sets import main_molecule
 from mammal.tasks.reactions.writing import written
 from mammal.tasks.sources.kept import kept
-from mammal.tasks.text_metrics import different_molecules, main_molecule_match, top5_molecule_match
 from mammal.tokenization import Tokenizer
 
 ACYLATION = "[CH3:1][C:2](=[O:3])[Cl:4].[NH2:5][c:6]1[cH:7][cH:8][cH:9][cH:10][cH:11]1.[CH3:12][CH2:13][OH:14]"
@@ -179,7 +179,7 @@ def test_a_row_of_the_published_file(shared: Path):
 
 
 def test_copying_and_the_commonest_answer_are_baselines(tokenizer: Tokenizer):
-    from mammal.tasks.baselines import baselines
+    from mammal.tasks.baselines.fit import baselines
 
     task = build_task(load_task("forward_reaction"), tokenizer)
     train = [{"reactants": "CC(=O)Cl.CN", "product": product} for product in ("CNC(C)=O", "CCO", "OCC", "C")]
@@ -192,7 +192,7 @@ def test_copying_and_the_commonest_answer_are_baselines(tokenizer: Tokenizer):
 
 
 def test_names_of_molecules_are_not_copied(tokenizer: Tokenizer):
-    from mammal.tasks.baselines import baselines
+    from mammal.tasks.baselines.fit import baselines
 
     row = {"iupac": "ethanol", "smiles": "CCO"}
     assert set(baselines(build_task(load_task("iupac_to_smiles"), tokenizer), [row], [row])) == {"nearest"}

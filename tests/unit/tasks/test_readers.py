@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from mammal.tasks.errors import DataError
-from mammal.tasks.readers import iter_rows, iter_tables, read_table
+from mammal.tasks.tables.readers import iter_rows, iter_tables, read_table
 
 ROWS = [
     {"smiles": "CCO", "id": "007", "y": "1.50"},

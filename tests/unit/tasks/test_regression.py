@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from mammal.tasks.batch import Batch, ModelOutput
+from mammal.tasks.batches.batch import Batch, ModelOutput
+from mammal.tasks.batches.prediction import Prediction
+from mammal.tasks.declaration.schema import unit_text
 from mammal.tasks.errors import DataError, TaskError
-from mammal.tasks.prediction import Prediction
-from mammal.tasks.schema import unit_text
 from mammal.tasks.task import Task
 from mammal.tokenization.errors import PromptError
 

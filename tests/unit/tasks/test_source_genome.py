@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mammal.tasks.data_config import DataConfig
+from mammal.tasks.declaration.data_config import DataConfig
+from mammal.tasks.declaration.registry import load_task
 from mammal.tasks.errors import DataError, TaskError
-from mammal.tasks.registry import load_task
 from mammal.tasks.sources.genome import load
 
 pytest.importorskip("pysam")

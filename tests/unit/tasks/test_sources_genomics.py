@@ -10,12 +10,12 @@ import pandas as pd
 import pytest
 
 from mammal.tasks.data import load_data, load_dataset
+from mammal.tasks.declaration.registry import load_task
+from mammal.tasks.declaration.schema import DataConfig
 from mammal.tasks.errors import DataError, TaskError
-from mammal.tasks.registry import load_task
-from mammal.tasks.schema import DataConfig
+from mammal.tasks.sequences.stretches import cluster_by_stretch
 from mammal.tasks.sources.genomic_variants import variant_between
 from mammal.tasks.sources.genomics import partly_random
-from mammal.tasks.stretches import cluster_by_stretch
 from mammal.tokenization.variants import alternate, reference, write_in_place
 
 DRAWS = np.random.default_rng(7)

@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 
 from mammal.tasks.data import load_data, load_dataset
+from mammal.tasks.declaration.registry import load_task
+from mammal.tasks.declaration.schema import DataConfig
 from mammal.tasks.errors import DataError, TaskError
-from mammal.tasks.registry import load_task
-from mammal.tasks.schema import DataConfig
 from mammal.tasks.sources.immune import even_folds, linked_groups, swapped_pairs
 
 RESIDUES = "ACDEFGHIKLMNPQRSTVWY"

@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 
 from mammal.tasks.data import load_dataset
-from mammal.tasks.registry import load_task
-from mammal.tasks.schema import DataConfig
+from mammal.tasks.declaration.registry import load_task
+from mammal.tasks.declaration.schema import DataConfig
 from mammal.tasks.task import build_task
 from mammal.tokenization import Tokenizer
 

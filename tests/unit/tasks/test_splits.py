@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mammal.tasks.clusters import by_kmers, jaccard_of
+from mammal.tasks.declaration.schema import DataConfig
 from mammal.tasks.errors import DataError, TaskError
-from mammal.tasks.schema import DataConfig
+from mammal.tasks.sequences.clusters import by_kmers, jaccard_of
 from mammal.tasks.splits import PARTS, Split, fill, leakage, split_frame
 
 SMILES = ["CCO", "CCN", "c1ccccc1C", "c1ccccc1O", "c1ccccc1N", "C1CCNCC1", "C1CCNCC1C", "c1ccncc1", "CC(=O)O", "CCCC"]
@@ -41,7 +41,7 @@ def test_another_seed_is_another_random_split():
 
 
 def test_a_scaffold_is_in_one_part_only():
-    from mammal.tasks.chemistry import scaffold
+    from mammal.tasks.molecules.chemistry import scaffold
 
     split = split_frame(pd.DataFrame({"smiles": SMILES}), config(split="scaffold"), "smiles")
     homes: dict[str | None, set[str]] = {}

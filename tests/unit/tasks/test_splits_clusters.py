@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mammal.tasks import clusters
-from mammal.tasks.clusters import K, by_kmers, cluster, jaccard_of
+from mammal.tasks.declaration.schema import DataConfig
 from mammal.tasks.errors import DataError
-from mammal.tasks.schema import DataConfig
+from mammal.tasks.sequences import clusters
+from mammal.tasks.sequences.clusters import K, by_kmers, cluster, jaccard_of
 from mammal.tasks.splits import PARTS, split_frame
 
 STAND_IN = """#!/bin/sh

@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 
 from mammal.tasks.data import SplitData, load_data
+from mammal.tasks.declaration.registry import load_task
 from mammal.tasks.errors import DataError
-from mammal.tasks.registry import load_task
 
 PROMPT = {"input": "<BBBP><SENTINEL_ID_0> {smiles:smiles}", "target": "<SENTINEL_ID_0> {y:label}"}
 TASK = {"name": "t", "kind": "classification", "prompt": PROMPT, "labels": ["0", "1"]}

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from mammal.tasks.declaration.schema import DataConfig
 from mammal.tasks.errors import DataError, TaskError
-from mammal.tasks.schema import DataConfig
 from mammal.tasks.splits import PARTS, Split, split_frame
 from mammal.tasks.splits.split import cuts
 
@@ -172,7 +172,7 @@ def pairs() -> pd.DataFrame:
 
 @pytest.mark.parametrize("column", ["drug", "target"])
 def test_one_cold_entity_is_new_in_every_part(column: str):
-    from mammal.tasks.chemistry import canonical_or_none
+    from mammal.tasks.molecules.chemistry import canonical_or_none
 
     frame = pairs()
     made = split(frame, split="cold", split_on=column, molecules=["drug"])

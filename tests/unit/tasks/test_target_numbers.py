@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from mammal.tasks.batch import Batch, ModelOutput
+from mammal.tasks.batches.batch import Batch, ModelOutput
+from mammal.tasks.batches.prediction import Prediction
+from mammal.tasks.declaration.registry import load_task
 from mammal.tasks.errors import DataError, TaskError
-from mammal.tasks.prediction import Prediction
-from mammal.tasks.registry import load_task
 from mammal.tasks.task import Task
 
 Make = Callable[..., Task]

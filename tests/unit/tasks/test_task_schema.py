@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from mammal.tasks.declaration.registry import list_tasks, load_task
+from mammal.tasks.declaration.schema import KINDS
 from mammal.tasks.errors import TaskError
-from mammal.tasks.registry import list_tasks, load_task
-from mammal.tasks.schema import KINDS
 
 GOOD = {
     "name": "t",
@@ -139,7 +139,7 @@ def test_hydra_composes_what_the_light_loader_reads():
     from hydra import compose, initialize_config_module
     from omegaconf import OmegaConf
 
-    from mammal.tasks.schema import register_schema
+    from mammal.tasks.declaration.schema import register_schema
 
     register_schema()
     with initialize_config_module("mammal.configs", version_base="1.3"):

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from mammal.tasks.metrics import METRICS
-from mammal.tasks.registry import load_task
-from mammal.tasks.schema import CENSORED, KINDS
+from mammal.tasks.declaration.registry import load_task
+from mammal.tasks.declaration.schema import CENSORED, KINDS
+from mammal.tasks.metrics.registry import METRICS
 
 PAGE = Path(__file__).parents[3] / "docs" / "tasks.md"
 TEXT = PAGE.read_text(encoding="utf-8")

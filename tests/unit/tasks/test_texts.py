@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mammal.tasks.baselines import baselines
+from mammal.tasks.baselines.fit import baselines
 from mammal.tasks.data import load_data, load_dataset
+from mammal.tasks.declaration.registry import load_task
+from mammal.tasks.declaration.schema import DataConfig, task_config
 from mammal.tasks.errors import DataError, TaskError
-from mammal.tasks.families import families
 from mammal.tasks.grammar.text import unfinished
-from mammal.tasks.protein_names import first_name, product_name, respelt, spellings
-from mammal.tasks.registry import load_task
-from mammal.tasks.schema import DataConfig, task_config
+from mammal.tasks.sequences.families import families
+from mammal.tasks.sequences.protein_names import first_name, product_name, respelt, spellings
 from mammal.tasks.task import Task, build_task
 from mammal.tokenization import Tokenizer
 

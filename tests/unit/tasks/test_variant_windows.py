@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from mammal.tasks.declaration.schema import DataConfig
 from mammal.tasks.dna.alleles import AllelePair
 from mammal.tasks.dna.flanks import flank_columns, in_place_text
 from mammal.tasks.dna.genome import Genome
@@ -17,7 +18,6 @@ from mammal.tasks.dna.site import Site
 from mammal.tasks.dna.vcf import site_of
 from mammal.tasks.dna.windows import allele_pairs, render
 from mammal.tasks.errors import DataError, TaskError
-from mammal.tasks.schema import DataConfig
 from mammal.tasks.sources import variants
 from mammal.tokenization.strands import reverse_complement
 from mammal.tokenization.variants import Variant, alternate, parse, reference

@@ -10,12 +10,12 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from mammal.tasks.baseline_features import column_kinds
-from mammal.tasks.batching import encode_rows
-from mammal.tasks.chemistry import canonical_or_none
+from mammal.tasks.baselines.baseline_features import column_kinds
+from mammal.tasks.batches.token_batches import encode_rows
 from mammal.tasks.data import load_data
+from mammal.tasks.declaration.registry import load_task
 from mammal.tasks.errors import DataError, TaskError
-from mammal.tasks.registry import load_task
+from mammal.tasks.molecules.chemistry import canonical_or_none
 from mammal.tasks.task import Task, build_task
 from mammal.tokenization import Tokenizer
 from mammal.tokenization.errors import PromptError

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from mammal.tasks.schema import DataConfig
+from mammal.tasks.declaration.schema import DataConfig
 from mammal.tasks.sources import chemicals
 from mammal.tokenization import Template, Tokenizer
 from mammal.tokenization.prompt import find_tags

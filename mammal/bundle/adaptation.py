@@ -1,0 +1,134 @@
+"""How a bundle came out of another one, and the way back: an adapter bundle is loaded on top of its base."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mammal.bundle.locate import CONFIG, DELTA, WEIGHTS, Source, locate
+from mammal.errors import BundleError
+from mammal.files import file_hash, read_json
+
+if TYPE_CHECKING:
+    import torch
+
+    from mammal.model.model import MammalModel
+
+
+@dataclass(frozen=True)
+class Adaptation:
+    """What `config.json` of a fine-tuned bundle says of its making.
+
+    Attributes:
+        base: the model it started from: a hub id, the name of a shipped bundle, or a path, relative to the bundle.
+        base_hash: content hash of the base's weights.
+        method: which weights learned: "full", "lora" or "head".
+        settings: of the method: rank, alpha, dropout and targets of LoRA.
+    """
+
+    base: str
+    base_hash: str
+    method: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+def adapted_from(
+    base: str | os.PathLike[str], folder: Path, method: str, settings: Mapping[str, Any] | None = None
+) -> Adaptation:
+    """The record of a bundle at `folder` that started from `base`.
+
+    Raises:
+        BundleError: there is no model at `base`.
+    """
+    source = locate(base)
+    name = str(base)
+    if Path(base).expanduser().exists():  # told from the bundle's folder, so that both can move together
+        name = os.path.relpath(Path(base).expanduser().resolve(), folder.expanduser().resolve())
+    return Adaptation(name, weights_hash(source), method, dict(settings or {}))
+
+
+def weights_hash(source: Source) -> str:
+    """Content hash of a model's weights."""
+    stored = source.weights / (DELTA if is_delta(source) else WEIGHTS)
+    return file_hash(source.weights if source.weights.is_file() else stored)
+
+
+def is_delta(source: Source) -> bool:
+    """Whether a folder holds what changed and not the whole model."""
+    return source.weights.is_dir() and (source.folder / DELTA).is_file()
+
+
+def load_model(
+    source: Source,
+    *,
+    base: str | os.PathLike[str] | None = None,
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype | None = None,
+) -> tuple[MammalModel, dict[str, Any]]:
+    """A model and its `config.json`; that of an adapter bundle is its base with the delta put in.
+
+    Args:
+        base: where the base of an adapter bundle is, if no longer where it was; without meaning for other bundles.
+
+    Raises:
+        BundleError: a part is missing, damaged or another model's; the base is not found, or not the one adapted.
+    """
+    import torch
+
+    from mammal.model.checkpoint import load_checkpoint
+
+    dtype = dtype or torch.float32
+    if not is_delta(source):
+        return load_checkpoint(source.weights, device=device, dtype=dtype, allow_extra=True)
+    from mammal.model.config import ModelConfig
+    from mammal.model.delta import LEARNED, apply_delta
+    from mammal.model.weights import SafetensorsSource
+
+    config = read_json(source.folder / CONFIG)
+    adaptation = _recorded(config, source.folder)
+    found = _base_of(adaptation, source.folder, base)
+    model, _ = load_checkpoint(found.weights, device=device, dtype=dtype, allow_extra=True)
+    try:
+        # What the base could not do was done by weights that learned, so the delta holds them.
+        shape = ModelConfig.from_published(config, allow_extra=True)
+        model.add_external_embeddings(shape.external_embeddings)
+        if shape.decoder_scalars:
+            model.add_decoder_scalars()
+        alpha = float(adaptation.settings.get("alpha", model.config.lora_alpha))
+        apply_delta(model, SafetensorsSource(source.folder / DELTA), alpha, config["mammal"].get(LEARNED))
+    except BundleError as error:
+        error.where = error.where or str(source.folder)
+        raise
+    return model.eval(), config
+
+
+def _recorded(config: Mapping[str, Any], folder: Path) -> Adaptation:
+    try:
+        return Adaptation(**config["mammal"]["adaptation"])
+    except (KeyError, TypeError) as error:
+        raise BundleError("is an adapter bundle that does not name its base", where=str(folder / CONFIG)) from error
+
+
+def _base_of(adaptation: Adaptation, folder: Path, named: str | os.PathLike[str] | None) -> Source:
+    """The base, found and checked by its hash."""
+    beside = folder / adaptation.base
+    place = named or (beside if beside.exists() else adaptation.base)
+    try:
+        source = locate(place)
+    except BundleError as error:
+        raise BundleError(
+            f"is an adapter bundle, and its base is not at {place}",
+            where=str(folder),
+            hint=f"name the folder of the base: mammal.load(…, base=FOLDER); its weights have hash "
+            f"{adaptation.base_hash}",
+        ) from error
+    if (found := weights_hash(source)) != adaptation.base_hash:
+        raise BundleError(
+            f"is an adapter bundle of another base than {place}",
+            where=str(folder),
+            hint=f"the base's weights have hash {adaptation.base_hash}, those there {found}",
+        )
+    return source

@@ -1,0 +1,248 @@
+"""A bundle: a model folder that explains itself. Written whole or not at all.
+
+    config.json         published keys, and one block `mammal` with what only this package has
+    model.safetensors   the weights
+    tokenizer/          as published
+    task.yaml           declarations of its tasks and what was fitted: label scale, calibration, threshold
+    metrics.json        every figure with split, seed and interval
+    README.md           the model card
+
+A bundle fine-tuned in part may hold `adapters.safetensors` instead of the weights: what differs from its base, which
+`config.json` names with its hash.
+
+Published folders have the first three, without the block `mammal`; they are read just so.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from mammal.bundle.adaptation import Adaptation, load_model
+from mammal.bundle.card import Card, render_card
+from mammal.bundle.locate import CARD, CONFIG, DELTA, METRICS, TASKS, TOKENIZER, WEIGHTS, Source, locate
+from mammal.errors import BundleError
+from mammal.files import read_json
+from mammal.tasks.tables.atomic import atomic_folder
+from mammal.version import __version__
+
+if TYPE_CHECKING:
+    import torch
+
+    from mammal.model.model import MammalModel
+    from mammal.tasks.task import Task
+    from mammal.tokenization import Tokenizer
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """What a folder holds.
+
+    Attributes:
+        model: in eval mode.
+        tasks: by name, fitted; empty for published folders.
+        config: the parsed `config.json`.
+        metrics: the parsed `metrics.json`, empty where there is none.
+        source: where it was read from.
+    """
+
+    model: MammalModel
+    tokenizer: Tokenizer
+    source: Source
+    tasks: dict[str, Task] = field(default_factory=dict)
+    config: dict[str, Any] = field(default_factory=dict)
+    metrics: dict[str, Any] = field(default_factory=dict)
+
+
+def save_bundle(
+    folder: str | os.PathLike[str],
+    model: MammalModel,
+    tokenizer: Tokenizer,
+    tasks: Sequence[Task] = (),
+    metrics: Mapping[str, Any] | None = None,
+    card: Card | None = None,
+    *,
+    dtype: str = "float32",
+    adaptation: Adaptation | None = None,
+    delta: bool = False,
+) -> Path:
+    """Writes a bundle; one that stands there is replaced when the new one is complete.
+
+    Args:
+        tasks: fitted tasks, the one that `predict` takes by default first.
+        metrics: plain values for `metrics.json`; figures there are shown in the card.
+        dtype: number format of the stored weights, "float32" or "bfloat16" (half the size, 3 significant digits).
+        adaptation: how it was fine-tuned, and from which model.
+        delta: write only the adapters and weights that learned; needs `adaptation`, which names the rest.
+
+    Raises:
+        BundleError: the folder holds something that is no bundle, or can't be written.
+    """
+    from mammal.model.checkpoint import save_checkpoint
+    from mammal.model.delta import save_delta
+
+    folder = Path(folder).expanduser()
+    _check_replaceable(folder)
+    if dtype not in ("float32", "bfloat16"):
+        raise BundleError(f"weights are stored as float32 or bfloat16, not {dtype}")
+    about = {"format": FORMAT, "version": __version__, "tokenizer_hash": tokenizer.hash, "dtype": dtype}
+    if adaptation is not None:
+        about["adaptation"] = asdict(adaptation)
+    elif delta:
+        raise BundleError("an adapter bundle must name its base", where=str(folder))
+    try:
+        with atomic_folder(folder) as partial:
+            (save_delta if delta else save_checkpoint)(model, partial, extra={"mammal": about})
+            if dtype == "bfloat16":
+                _store_bfloat16(partial / (DELTA if delta else WEIGHTS))
+            tokenizer.save(partial / TOKENIZER)
+            _write_tasks(partial / TASKS, tasks)
+            (partial / METRICS).write_text(json.dumps(dict(metrics or {}), indent=2) + "\n", encoding="utf-8")
+            parameters = sum(weight.numel() for weight in model.parameters())
+            text = render_card(
+                card or Card(), folder=folder.name, tasks=tasks, metrics=metrics or {}, parameters=parameters
+            )
+            (partial / CARD).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise BundleError(f"can't be written: {error.strerror or error}", where=str(folder)) from error
+    return folder
+
+
+def read_bundle(
+    source: str | os.PathLike[str],
+    *,
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype | None = None,
+    tokenizer: str | os.PathLike[str] | Tokenizer | None = None,
+    base: str | os.PathLike[str] | None = None,
+) -> Bundle:
+    """Reads a bundle, a published folder, a `.ckpt` with its folder, a shipped bundle's name or a hub id.
+
+    Args:
+        device, dtype: where, and in which number format, the weights shall be; float32 unless told otherwise.
+        tokenizer: for folders without one.
+        base: where the base of an adapter bundle is, if it was moved.
+
+    Raises:
+        BundleError: a part is missing or corrupt, the tokenizer is not the model's, or the base not the adapters'.
+        TokenizerError: the tokenizer's folder is invalid.
+    """
+    found = locate(source)
+    own = _tokenizer(found.folder, tokenizer)
+    model, config = load_model(found, base=base, device=device, dtype=dtype)
+    about = config.get("mammal") or {}
+    if about.get("format", FORMAT) > FORMAT:
+        raise BundleError(
+            f"was written by a newer version of mammal ({about.get('version')})",
+            where=str(source),
+            hint="upgrade mammal",
+        )
+    _check_tokenizer(own, model, about.get("tokenizer_hash"), found.folder)
+    return Bundle(
+        model=model,
+        tokenizer=own,
+        source=found,
+        tasks=_read_tasks(found.folder / TASKS, own),
+        config=config,
+        metrics=_read_metrics(found.folder / METRICS),
+    )
+
+
+def _check_replaceable(folder: Path) -> None:
+    if folder.is_file() or (folder.is_dir() and any(folder.iterdir()) and not (folder / CONFIG).is_file()):
+        raise BundleError(
+            "stands there already and is no bundle, so it is not replaced",
+            where=str(folder),
+            hint="choose another folder",
+        )
+
+
+def _store_bfloat16(file: Path) -> None:
+    import torch
+    from safetensors import safe_open
+    from safetensors.torch import save_file
+
+    with safe_open(file, framework="pt") as stored:
+        metadata = stored.metadata()
+        tensors = {name: stored.get_tensor(name).to(torch.bfloat16) for name in stored.keys()}  # noqa: SIM118
+    save_file(tensors, file, metadata=metadata)
+
+
+def _write_tasks(file: Path, tasks: Sequence[Task]) -> None:
+    if not tasks:
+        return
+    content = {
+        "format": FORMAT,
+        "tasks": {task.name: {"config": _declared(task), "state": task.state()} for task in tasks},
+    }
+    file.write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=120), encoding="utf-8")
+
+
+def _declared(task: Task) -> dict[str, Any]:
+    """The whole declaration, so that no later default changes it; folders of the machine it was trained on left out."""
+    config = asdict(task.config)
+    data = config["data"]
+    if data.get("path"):
+        data["path"] = Path(data["path"]).name
+    data["files"] = {part: Path(path).name for part, path in (data.get("files") or {}).items()}
+    return config
+
+
+def _read_tasks(file: Path, tokenizer: Tokenizer) -> dict[str, Task]:
+    if not file.is_file():
+        return {}
+    from mammal.tasks.declaration.registry import load_task
+    from mammal.tasks.task import build_task
+
+    try:
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+        declared = {name: (entry["config"], entry["state"]) for name, entry in content["tasks"].items()}
+    except (yaml.YAMLError, TypeError, KeyError, AttributeError) as error:
+        raise BundleError("is not a task file of a bundle", where=str(file)) from error
+    tasks = {}
+    for name, (config, state) in declared.items():
+        tasks[name] = build_task(load_task(config), tokenizer)
+        tasks[name].load_state(state)
+    return tasks
+
+
+def _read_metrics(file: Path) -> dict[str, Any]:
+    return read_json(file) if file.is_file() else {}
+
+
+def _tokenizer(folder: Path, given: str | os.PathLike[str] | Tokenizer | None) -> Tokenizer:
+    from mammal.tokenization import Tokenizer
+
+    if isinstance(given, Tokenizer):
+        return given
+    if given is None and not (folder / TOKENIZER).is_dir():
+        raise BundleError(
+            "lacks the folder tokenizer/",
+            where=str(folder),
+            hint="copy the folder it was published with, or name one: mammal.load(…, tokenizer=folder)",
+        )
+    return Tokenizer.load(folder / TOKENIZER if given is None else os.fspath(given))
+
+
+def _check_tokenizer(tokenizer: Tokenizer, model: MammalModel, expected: str | None, folder: Path) -> None:
+    if expected is not None and tokenizer.hash != expected:
+        raise BundleError(
+            "the tokenizer is not the one this model was trained with",
+            where=str(folder),
+            hint="restore the tokenizer/ folder that came with the bundle",
+        )
+    ids = [*tokenizer.specials.values(), *(int(tokenizer.alphabet_ids(name)[-1]) for name in tokenizer.alphabets)]
+    if max(ids) >= model.config.vocab_size:
+        raise BundleError(
+            f"the tokenizer has ids up to {max(ids)}, the model {model.config.vocab_size} rows",
+            where=str(folder),
+            hint="it is another model's tokenizer",
+        )

@@ -1,0 +1,151 @@
+"""Hydra's and OmegaConf's errors in our own form: what is wrong, where, and the nearest valid names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import nullcontext
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mammal.errors import ConfigError, MammalError, did_you_mean
+
+if TYPE_CHECKING:
+    from mammal.configuration.compose import Arguments
+
+
+EXTRAS = {
+    "hydra/launcher/joblib": "launchers",
+    "hydra/launcher/submitit_local": "launchers",
+    "hydra/launcher/submitit_slurm": "launchers",
+    "hydra/launcher/ray": "ray-launcher",
+    "hydra/sweeper/optuna": "search",
+}
+"""Hydra plugins that our configs name, and the extra of `pyproject.toml` that installs each."""
+
+
+def explain(error: Exception, verb: str, arguments: Arguments) -> MammalError:
+    """The `ConfigError` that tells what `error`, raised while composing `configs/<verb>.yaml`, means to its user."""
+    from hydra.errors import MissingConfigException, OverrideParseException
+
+    where = f"mammal {verb}"
+    chain = list(_causes(error))
+    for cause in chain:  # a check of our own that ran inside OmegaConf says more than its wrapping
+        if isinstance(cause, MammalError):
+            return cause
+    if isinstance(error, OverrideParseException):
+        hint = "quote a value that holds blanks, commas or brackets: 'key=\"value\"'"
+        return ConfigError(f"can't read {error.override!r}", where=where, hint=hint)
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
+        return _missing_option(error.missing_cfg_file, error.options or (), where)
+    text = str(error)
+    if match := re.match(r"Ambiguous value for argument '(.+?)'|Sweep parameters '(.+?)' requires", text):
+        sweeps = "`mammal train -m` runs each of them, " if verb == "train" else ""
+        hint = f"{sweeps}key=[a,b] is a list, key=\"'a,b'\" a text with a comma"
+        return ConfigError(f"{match[1] or match[2]} has more than one value", where=where, hint=hint)
+    if match := re.match(r"Could not override '(.+?)'", text) or re.match(r"Could not delete '?(.+?)'?\.", text):
+        name = match[1]
+        return ConfigError(f"there is no key {name!r}", where=where, hint=_nearest_key(name, verb, arguments))
+    for cause in chain:
+        if (told := _from_omegaconf(cause, text, where, arguments)) is not None:
+            return told
+    return ConfigError(_first_line(text), where=where)
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _missing_option(path: str, options: Any, where: str) -> ConfigError:
+    group, _, name = path.rpartition("/")
+    if not group:
+        return ConfigError(f"there is no config {path!r}", where=where)
+    if path in EXTRAS:
+        hint = f"pip install 'mammal[{EXTRAS[path]}]'"
+        return ConfigError(f"{group.removeprefix('hydra/')} {name!r} is not installed", where=where, hint=hint)
+    visible = [option for option in options if not option.startswith("_") and option != "schema"]
+    return ConfigError(f"there is no {group} {name!r}", where=where, hint=did_you_mean(name, visible, noun=group))
+
+
+def _from_omegaconf(cause: BaseException, text: str, where: str, arguments: Arguments) -> ConfigError | None:
+    """An unknown key or a value of the wrong type, in a file (`In 'task/bbbp': …`) or on the command line."""
+    from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
+
+    if not isinstance(cause, OmegaConfBaseException):
+        return None
+    file = re.match(r"In '(.+?)'", text)
+    path = cause.full_key or str(cause.key or "")
+    place = _file_of(file[1], arguments) if file else where
+    if isinstance(cause, ConfigKeyError | ConfigAttributeError):
+        valid = [str(key) for key in cause.parent_node] if cause.parent_node is not None else []
+        hint = did_you_mean(str(cause.key), valid, noun="key")
+        return ConfigError(f"there is no key {path!r}", where=place, hint=hint)
+    what = _first_line(cause.msg or text)
+    return ConfigError(f"{path}: {what}" if path else what, where=place)
+
+
+def _file_of(config: str, arguments: Arguments) -> str:
+    """The file that holds a config, as its user would name it."""
+    for folder in arguments.config_dirs:
+        if (folder / f"{config}.yaml").is_file():
+            return str(folder / f"{config}.yaml")
+    return f"configs/{config}.yaml"
+
+
+def _nearest_key(name: str, verb: str, arguments: Arguments) -> str:
+    """Valid keys near `name`: those of its own section first, else keys and groups of the whole configuration."""
+    groups = _groups(arguments) if verb == "train" else ()
+    valid = sorted({*_keys(verb, arguments), *groups})
+    section, _, last = name.rpartition(".")
+    beside = {key[len(section) + 1 :] for key in valid if key.startswith(f"{section}.")} if section else set()
+    if beside:
+        hint = did_you_mean(last, {key for key in beside if "." not in key}, noun="key")
+        return hint.replace("did you mean ", f"did you mean {section}.") if hint.startswith("did you") else hint
+    by_last = [key for key in valid if key.rpartition(".")[2] == last]
+    if by_last:
+        return f"did you mean {' or '.join(by_last[:3])}?"
+    return did_you_mean(name, valid, noun="key")
+
+
+def _keys(verb: str, arguments: Arguments) -> Iterator[str]:
+    """Every dotted key of the verb's configuration with its group choices kept where they compose."""
+    from hydra import compose, initialize_config_module
+    from hydra.core.global_hydra import GlobalHydra
+    from hydra.errors import HydraException
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    from mammal.configuration.compose import search_path
+
+    groups = set(_groups(arguments))
+    choices = [word for word in arguments.overrides if word.lstrip("+").partition("=")[0] in groups]
+    runs = GlobalHydra.instance().is_initialized()  # a sweep has ended Hydra by the time its error is told
+
+    with nullcontext() if runs else initialize_config_module("mammal.configs", version_base="1.3"):
+        for overrides in (choices, []):
+            try:
+                config = compose(verb, [*overrides, *search_path(arguments)])
+            except (HydraException, OmegaConfBaseException):
+                continue
+            yield from _walk(OmegaConf.to_container(config, resolve=False), "")
+            return
+
+
+def _walk(node: Any, prefix: str) -> Iterator[str]:
+    for key, child in node.items():
+        yield f"{prefix}{key}"
+        if isinstance(child, dict):
+            yield from _walk(child, f"{prefix}{key}.")
+
+
+def _groups(arguments: Arguments) -> Iterator[str]:
+    for root in (Path(str(files("mammal.configs"))), *arguments.config_dirs):
+        yield from (folder.relative_to(root).as_posix() for folder in root.rglob("*") if folder.is_dir())
+
+
+def _first_line(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[0] if lines else "the configuration can't be composed"

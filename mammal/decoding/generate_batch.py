@@ -1,0 +1,175 @@
+"""Generation: greedy, sampling and beam search.
+
+Greedy and beam search give the ids that `transformers`' `generate` gives. Samples depend on the seed and on a row's
+name, never on the batch it came in.
+
+Shapes: B encoder rows, C sequences of each, D = B * C, V allowed ids.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mammal.decoding.allowed_tokens import Choices
+from mammal.decoding.beam_search import BeamRules, beam_search
+from mammal.decoding.config import GenerationConfig
+from mammal.decoding.limits import Limits
+from mammal.decoding.random_numbers import Draw
+from mammal.decoding.sampling import Sampling
+from mammal.decoding.search import Sequences, search
+from mammal.decoding.steps import Steps
+from mammal.decoding.token_head import TokenHead
+from mammal.errors import ConfigError
+from mammal.model.model import MammalModel
+from mammal.tasks.batches.batch import Batch
+from mammal.tasks.grammar.grammar import Grammar, State
+
+__all__ = ["Generated", "GenerationConfig", "generate"]
+
+
+@dataclass(frozen=True)
+class Generated:
+    """What was generated, row by row, return by return; the best first where sequences are ranked.
+
+    Attributes:
+        ids_list: int64 ids without the start token, `<EOS>` included where it was reached. A row has fewer sequences
+            than were asked for where beam search found that no more exist.
+        scores: what sequences are ranked by: greedy and sampling the log-likelihood, beam search the same divided by
+            length ** length_penalty.
+        log_likelihoods: of the ids (natural logarithm, summed) at temperature 1, over the allowed ids, or over those of
+            the grammar: what a grammar rules out at a step still has its share, so a token that it forces costs what
+            the model thinks of it, and the number is that of the same text without a grammar. With guidance: under the
+            guided distribution.
+        values_list: float32 values of the ids, NaN where an id carries none; None for models without a decoder scalar
+            head.
+        log_shares: of draws: how much less likely (natural logarithm) the model, drawn from without a grammar, had been
+            to give the same sequence; 0 where there was none. Keeping a sequence with this chance leaves sequences
+            distributed as the model has them. None unless `GenerationConfig.shares`
+            asks for it, and for what is not drawn.
+    """
+
+    ids_list: list[list[np.ndarray]]
+    scores: list[list[float]]
+    log_likelihoods: list[list[float]]
+    values_list: list[list[np.ndarray]] | None = None
+    log_shares: list[list[float]] | None = None
+
+
+@torch.inference_mode()
+def generate(
+    model: MammalModel,
+    batch: Batch,
+    config: GenerationConfig | None = None,
+    *,
+    grammar: Grammar | None = None,
+    starts: Sequence[State] | None = None,
+    without: Batch | None = None,
+    draws: Sequence[Draw] | None = None,
+) -> Generated:
+    """Generates for every encoder row of a batch; its decoder fields are not read.
+
+    Args:
+        grammar: says which ids may follow which; takes the place of `config.allowed_ids`.
+        starts: the state of the grammar before the first token of each row; default: `grammar.start()`.
+        without: the same rows without their conditions; needed, and read, where `config.guidance` is not 1.
+        draws: names the random numbers of each sequence, D of them; default: by `config.seed`, the row's id (its place
+            where it has none) and the number of the copy.
+
+    Raises:
+        ConfigError: an allowed id lies outside the vocabulary; `max_new_tokens` is too few for the grammar; there is
+            nothing to guide away from.
+    """
+    config = config or GenerationConfig()
+    steps = _steps(model, batch, config, grammar, starts, without)
+    if config.num_beams > 1:
+        rules = BeamRules(
+            config.num_beam_groups, config.diversity_penalty, config.early_stopping, config.length_penalty
+        )
+        found = beam_search(steps, rules)
+    else:
+        found = search(steps, _sampling(model, batch, config, draws) if config.do_sample else None)
+    return _collect(found, config.num_return_sequences, model, steps.limits)
+
+
+def _steps(
+    model: MammalModel,
+    batch: Batch,
+    config: GenerationConfig,
+    grammar: Grammar | None,
+    starts: Sequence[State] | None,
+    without: Batch | None,
+) -> Steps:
+    if grammar is not None and starts is None and config.max_new_tokens < grammar.least_new_tokens:
+        what = f"max_new_tokens is {config.max_new_tokens}, but a whole sequence has at least"
+        raise ConfigError(f"{what} {grammar.least_new_tokens} tokens, <EOS> included")
+    memories = [model.encode(batch)]
+    if config.guidance != 1:
+        if without is None:
+            raise ConfigError("guidance needs the same rows without their conditions")
+        memories.append(model.encode(without))
+    limits = Limits(
+        config.max_new_tokens,
+        model.config.eos_token_id,
+        model.config.pad_token_id,
+        config.scalar_id,
+        config.min_new_tokens,
+        tuple(config.stop_ids),
+    )
+    head = TokenHead(model, _allowed(model, config.allowed_ids if grammar is None else grammar.ids_V))
+    copies = config.num_beams if config.num_beams > 1 else config.num_return_sequences
+    choices = Choices(head, limits, grammar, _starts(grammar, starts, len(batch), copies), model.device)
+    return Steps(model, memories, head, limits, copies, choices, guidance=config.guidance)
+
+
+def _starts(grammar: Grammar | None, starts: Sequence[State] | None, rows: int, copies: int) -> list[State]:
+    """Of each sequence."""
+    if grammar is None:
+        return []
+    return [start for start in (starts or [grammar.start()] * rows) for _ in range(copies)]
+
+
+def _sampling(model: MammalModel, batch: Batch, config: GenerationConfig, draws: Sequence[Draw] | None) -> Sampling:
+    if draws is None:
+        names = batch.row_ids or range(len(batch))
+        draws = [Draw(config.seed, name, copy) for name in names for copy in range(config.num_return_sequences)]
+    assert len(draws) == len(batch) * config.num_return_sequences, "one draw for each sequence"
+    uniforms_DT = torch.from_numpy(np.stack([draw.uniforms(config.max_new_tokens) for draw in draws]))
+    return Sampling(
+        uniforms_DT.to(model.device), config.temperature, config.top_k, config.top_p, config.min_p, config.shares
+    )
+
+
+def _allowed(model: MammalModel, ids: Sequence[int] | np.ndarray | Tensor | None) -> Tensor | None:
+    if ids is None:
+        return None
+    allowed_V = torch.as_tensor(ids, dtype=torch.int64, device=model.device).unique()
+    if int(allowed_V.min()) < 0 or int(allowed_V.max()) >= model.config.vocab_size:
+        raise ConfigError(f"allowed ids must lie in 0 … {model.config.vocab_size - 1}")
+    return allowed_V
+
+
+def _collect(found: Sequences, returns: int, model: MammalModel, limits: Limits) -> Generated:
+    ids_BCT = found.ids_BCT[:, :returns]
+    ended_BCT = limits.ends(ids_BCT).cpu().numpy()
+    kept = [np.flatnonzero(found_C) for found_C in found.found_BC[:, :returns].cpu().numpy()]
+    lengths_BC = np.where(ended_BCT.any(axis=2), ended_BCT.argmax(axis=2) + 1, ended_BCT.shape[2])
+    values = None
+    if limits.scalar_id is not None and model.decoder_scalars_head is not None:
+        values = _cut(found.values_BCT.cpu().numpy(), lengths_BC, kept)
+    scores, likelihoods = _kept(found.scores_BC, kept), _kept(found.likelihoods_BC, kept)
+    shares = None if found.shares_BC is None else _kept(found.shares_BC, kept)
+    return Generated(_cut(ids_BCT.cpu().numpy(), lengths_BC, kept), scores, likelihoods, values, shares)
+
+
+def _kept(numbers_BC: Tensor, kept: list[np.ndarray]) -> list[list[float]]:
+    return [row[places].tolist() for row, places in zip(numbers_BC.cpu().numpy(), kept, strict=True)]
+
+
+def _cut(array_BCT: np.ndarray, lengths_BC: np.ndarray, kept: list[np.ndarray]) -> list[list[np.ndarray]]:
+    """The kept sequences of each row, each up to its end."""
+    return [[array_BCT[row, i, : lengths_BC[row, i]] for i in places] for row, places in enumerate(kept)]

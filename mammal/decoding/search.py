@@ -1,0 +1,85 @@
+"""Greedy and random generation, one token at a time; rows that are done leave the computation.
+
+Shapes: B encoder rows, C sequences of each, D = B * C, T steps, V allowed ids, X sequences that are still computed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from mammal.decoding.sampling import Sampling, draw, share_of_free
+from mammal.decoding.steps import Steps
+
+_KEEP_ABOVE = 0.75
+"""Finished rows are dropped once at most this share of the rows that are computed is unfinished."""
+
+
+@dataclass(frozen=True)
+class Sequences:
+    """Results, of each encoder row the best first.
+
+    Attributes:
+        ids_BCT: filled with the pad id.
+        values_BCT: NaN where an id carries none.
+        likelihoods_BC: sums of log-probabilities.
+        scores_BC: what the sequences are ranked by.
+        found_BC: False at places for which there is no sequence.
+        shares_BC: of draws, if asked for: log of how much less likely free draws had been to give the same.
+    """
+
+    ids_BCT: Tensor
+    values_BCT: Tensor
+    likelihoods_BC: Tensor
+    scores_BC: Tensor
+    found_BC: Tensor
+    shares_BC: Tensor | None = None
+
+
+def search(steps: Steps, sampling: Sampling | None) -> Sequences:
+    """Takes the best token at each step, or draws one where `sampling` is given."""
+    device, groups, copies, limits = steps.device, steps.groups, steps.copies, steps.limits
+    rows = groups * copies
+    ids_DT = torch.full((rows, limits.max_new_tokens), limits.pad_id, device=device)
+    values_DT = torch.full((rows, limits.max_new_tokens), torch.nan, device=device)
+    likelihoods_D, shares_D = torch.zeros(2, rows, device=device)
+    groups_G = torch.arange(groups, device=device)  # the encoder rows that are still computed
+    alive = torch.ones(rows, dtype=torch.bool, device=device)
+    for step in range(limits.max_new_tokens):
+        rows_X = (groups_G.unsqueeze(1) * copies + torch.arange(copies, device=device)).reshape(-1)
+        log_probs_XV, states_XW = steps.take()
+        allowed_XV = steps.allowed()
+        open_XV = log_probs_XV if allowed_XV is None else log_probs_XV.masked_fill(~allowed_XV, -torch.inf)
+        if sampling is None:
+            columns_X = open_XV.argmax(dim=1)
+        else:
+            columns_X = draw(open_XV, sampling.uniforms_DT[rows_X, step], sampling)
+        open_X = alive[rows_X]
+        if sampling is not None and sampling.shares and allowed_XV is not None:
+            share_X = share_of_free(log_probs_XV, open_XV, columns_X, sampling)
+            shares_D[rows_X] += share_X.masked_fill(~open_X, 0.0)
+        chosen_X = log_probs_XV.gather(1, columns_X.unsqueeze(1)).squeeze(1)
+        likelihoods_D[rows_X] += chosen_X.masked_fill(~open_X, 0.0)
+        ids_X = steps.head.ids(columns_X).masked_fill(~open_X, limits.pad_id)
+        values_X = steps.values(states_XW, ids_X)
+        ids_DT[rows_X, step], values_DT[rows_X, step] = ids_X, values_X
+        steps.feed(ids_X, values_X)
+        alive[rows_X] = open_X & ~limits.ends(ids_X)
+        open_G = alive[rows_X].view(-1, copies).any(dim=1)
+        left = int(open_G.sum())
+        if left == 0:
+            break
+        steps.follow(columns_X, alive[rows_X])
+        if left <= _KEEP_ABOVE * len(groups_G):
+            kept_G = open_G.nonzero().squeeze(1)
+            steps.keep(kept_G)
+            groups_G = groups_G[kept_G]
+    shape = (groups, copies)
+    likelihoods_BC = likelihoods_D.unflatten(0, shape)
+    found_BC = torch.ones_like(likelihoods_BC, dtype=torch.bool)
+    shares_BC = shares_D.unflatten(0, shape) if sampling is not None and sampling.shares else None
+    return Sequences(
+        ids_DT.unflatten(0, shape), values_DT.unflatten(0, shape), likelihoods_BC, likelihoods_BC, found_BC, shares_BC
+    )

@@ -1,0 +1,98 @@
+"""One step of every sequence: from the tokens fed last to log-probabilities of the next ones.
+
+With guidance the decoder runs twice over the same tokens, once after the prompt and once after the prompt without its
+conditions (classifier-free guidance: Ho & Salimans 2022; in language models Sanchez et al. 2023):
+
+    log p = log_softmax(log p_without + guidance * (log p_with - log p_without))
+
+Shapes: B encoder rows, C sequences of each, D = B * C, W model width, V columns of the token head.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from mammal.decoding.allowed_tokens import Choices
+from mammal.decoding.decoder_cache import DecodingState
+from mammal.decoding.limits import Limits
+from mammal.decoding.token_head import TokenHead
+from mammal.model.model import MammalModel, Memory
+
+
+class Steps:
+    """All sequences on their way: their caches, what they are fed, what they may produce.
+
+    Args:
+        memories: of the prompts, and with guidance also of the prompts without their conditions.
+        guidance: how far to go from the second to the first; read where there are two.
+        copies: C.
+        choices: what may come next.
+    """
+
+    def __init__(
+        self,
+        model: MammalModel,
+        memories: Sequence[Memory],
+        head: TokenHead,
+        limits: Limits,
+        copies: int,
+        choices: Choices,
+        *,
+        guidance: float = 1.0,
+    ):
+        self.model, self.head, self.limits, self.guidance = model, head, limits, guidance
+        self.device = model.device
+        self.groups, self.copies = memories[0].packing.rows, copies
+        self.step_count = 0
+        self._caches = [DecodingState(model, memory, copies, limits.max_new_tokens) for memory in memories]
+        rows = self.groups * copies
+        self._ids_D = torch.full((rows,), model.config.decoder_start_token_id, device=self.device)
+        self._values_D = torch.full((rows,), torch.nan, device=self.device)
+        self._gives_values = limits.scalar_id is not None and model.decoder_scalars_head is not None
+        self._choices = choices
+
+    def take(self) -> tuple[Tensor, Tensor]:
+        """Feeds each row its token; gives float32 log-probabilities [D, V] of the next one, and states [D, W]."""
+        has_value_D = ~self._values_D.isnan()
+        fed = (self._values_D.nan_to_num(), has_value_D) if self._gives_values else (None, None)
+        states_DW, *others = (cache.step(self._ids_D, *fed) for cache in self._caches)
+        self.step_count += 1
+        with_DV = self.head(states_DW)
+        if not others:
+            return with_DV, states_DW
+        without_DV = self.head(others[0])
+        return torch.log_softmax(without_DV + self.guidance * (with_DV - without_DV), dim=1), states_DW
+
+    def allowed(self) -> Tensor | None:
+        """bool [D, V] (or [1, V]), the columns that may follow what was taken; None: all."""
+        return self._choices.allowed(self.step_count - 1)
+
+    def values(self, states_XW: Tensor, ids_X: Tensor) -> Tensor:
+        """The value that each produced token carries, NaN for those that carry none."""
+        if not self._gives_values:
+            return torch.full(ids_X.shape, torch.nan, device=self.device)
+        values_X = self.model.scalar_head("decoder")(states_XW)[:, 0].float()
+        return values_X.masked_fill(ids_X != self.limits.scalar_id, torch.nan)
+
+    def feed(self, ids_D: Tensor, values_D: Tensor) -> None:
+        """What is fed next, one token a row."""
+        self._ids_D, self._values_D = ids_D, values_D
+
+    def follow(self, columns_D: Tensor, open_D: Tensor, parents_D: Tensor | None = None) -> None:
+        """Each row goes on with a column, from the past of row `parents_D` of the same encoder row, if it is open."""
+        self._choices.follow(columns_D, open_D, parents_D)
+        if parents_D is not None:
+            for cache in self._caches:
+                cache.reorder(parents_D)
+
+    def keep(self, groups: Tensor) -> None:
+        """Goes on with these encoder rows (sorted indices) and their sequences only."""
+        rows_D = (groups.unsqueeze(1) * self.copies + torch.arange(self.copies, device=self.device)).reshape(-1)
+        for cache in self._caches:
+            cache.keep(groups)
+        self._choices.keep(rows_D)
+        self._ids_D, self._values_D = self._ids_D[rows_D], self._values_D[rows_D]
+        self.groups = len(groups)

@@ -1,0 +1,86 @@
+"""Every held-out row as a line of a table: what was read, the truth, what each contender said, how near train is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from mammal.evaluation.results import OURS, TARGET
+from mammal.tasks.metrics.registry import metric_named
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from mammal.tasks.batches.prediction import Prediction
+    from mammal.tasks.tables.cells import Row
+    from mammal.tasks.task import Task
+
+
+def answer_table(
+    task: Task,
+    answered: Mapping[str, Sequence[Prediction]],
+    rows: Sequence[Row],
+    similarity_N: np.ndarray | None = None,
+) -> Any:
+    """One line for each answered held-out row and target column; of generated text also our figure in each row, for
+    every metric that is a mean over rows.
+
+    Args:
+        answered: predictions of each contender, ours among them.
+        similarity_N: of each row to its nearest training row.
+    """
+    import pandas as pd
+
+    aliases = task.aliases
+    lines = []
+    for number, prediction in enumerate(answered[OURS]):
+        if prediction.error is not None:
+            continue
+        row = rows[number]
+        read = {column: row.get(aliases.get(column, column), row.get(column)) for column in task.columns}
+        for target in task.target_columns:
+            line = {"row": number, **read}
+            if len(task.target_columns) > 1:
+                line[TARGET] = target
+            line["truth"] = row.get(aliases.get(target, target), row.get(target))
+            for name, predictions in answered.items():
+                line[name] = figure(task, predictions[number], target) if number < len(predictions) else None
+            ours = prediction.for_target(target)
+            if task.kind == "classification" and len(task.config.labels) > 2:
+                line["label"] = ours.label
+            lines.append(line | ({} if ours.interval is None else {"low": ours.interval[0], "high": ours.interval[1]}))
+    frame = pd.DataFrame(lines)
+    if similarity_N is not None and len(frame):
+        frame["similarity"] = similarity_N[frame["row"]]
+    if task.kind == "generation" and len(frame):
+        frame = _with_figures(frame, task, answered[OURS], rows)
+    if task.kind == "regression" and len(frame):
+        frame["truth"] = pd.to_numeric(frame["truth"], errors="coerce")
+    return frame.dropna(subset=["truth"]) if len(frame) and task.kind != "generation" else frame
+
+
+def figure(task: Task, prediction: Prediction, target: str) -> Any:
+    """The number that plots show of an answer: the value, or the probability; text for generated text."""
+    if prediction.error is not None:
+        return None
+    answer = prediction.for_target(target)
+    if target in task.number_targets:
+        return answer.value
+    return answer.probability if task.kind == "classification" else answer.text
+
+
+def _with_figures(frame: Any, task: Task, ours: Sequence[Prediction], rows: Sequence[Row]) -> Any:
+    """A column for each metric by row; NaN where a row can't be judged, no column where none can."""
+    targets = frame[TARGET] if TARGET in frame else [task.target_columns[0]] * len(frame)
+    places = list(zip(frame["row"], targets, strict=True))
+    every = task.answers(ours, list(rows)[: len(ours)])
+    for name in task.config.metrics:
+        metric = metric_named(name)
+        found: dict[tuple[int, str], float] = {}
+        for target, answers in every.items():
+            if metric.by_row is not None and answers.holds == metric.reads:
+                figures_N = metric.by_row(answers).tolist()
+                found |= {(row, target): f for row, f in zip(answers.numbers_N.tolist(), figures_N, strict=True)}
+        if name not in frame and any(value == value for value in found.values()):  # NaN differs from itself
+            frame[name] = [found.get(place, float("nan")) for place in places]
+    return frame

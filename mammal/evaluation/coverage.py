@@ -1,0 +1,80 @@
+"""Whether the parts of a split hold enough to train, validate and judge with: rows at all, and rows of every class."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from mammal.tasks.errors import TaskError
+from mammal.tasks.splits import PARTS
+from mammal.training.errors import TrainingError
+
+if TYPE_CHECKING:
+    from mammal.evaluation.task_data import TaskData
+    from mammal.tasks.kinds.classification import ClassificationTask
+
+logger = logging.getLogger(__name__)
+
+CLASSES_SHOWN = 5
+
+_LOST = {"valid": "no best checkpoint, early stopping or calibration", "test": "no test figures"}
+"""What there can't be without rows of a part."""
+
+
+def check_rows(data: TaskData) -> None:
+    """Refuse a split without training rows; warn of other empty parts.
+
+    Raises:
+        TrainingError: train is empty.
+    """
+    how, name = data.split.how, data.task.name
+    if not len(data.rows["train"]):
+        what = f"the {how} split leaves no row to train on"
+        raise TrainingError(what, where=f"task {name}", hint="look at task.data.split and task.data.fractions")
+    for part, lost in _LOST.items():
+        if not len(data.split.parts[part]):
+            logger.warning("%s: the %s split leaves no %s row: %s", name, how, part, lost)
+
+
+def check_classes(data: TaskData) -> None:
+    """Refuse training rows without one of the declared classes; warn of classes that valid or test lack.
+
+    Where only some rows of train are used (`data.limit`), a class they lack is a warning, too.
+
+    Raises:
+        TaskError: names the classes that train lacks.
+    """
+    from mammal.tasks.kinds.classification import ClassificationTask
+
+    task = data.task
+    if not isinstance(task, ClassificationTask):
+        return
+    for part in PARTS:
+        absent = _absent(task, data, part)
+        if not absent:
+            continue
+        more = f" and {len(absent) - CLASSES_SHOWN} more" if len(absent) > CLASSES_SHOWN else ""
+        what = f"no {part} row has {', '.join(absent[:CLASSES_SHOWN])}{more}"
+        if part == "train" and len(data.rows[part]) == len(data.split.parts[part]):
+            hint = "split otherwise (task.data.stratify=true, task.data.split_seed), or take it off labels"
+            raise TaskError(what, where=f"task {task.name}", hint=hint)
+        logger.warning("%s: %s, so %s", task.name, what, _consequence(part, len(task.labels)))
+
+
+def _absent(task: ClassificationTask, data: TaskData, part: str) -> list[str]:
+    """Classes that no row of a part has, for each target column that has labels there at all."""
+    if not len(data.rows[part]):
+        return []
+    found = []
+    indices_NK = task.truths(data.rows[part])
+    for k, column in enumerate(task.target_columns):
+        present = set(indices_NK[:, k].tolist()) - {-1}
+        found += [f"{column}={label!r}" for i, label in enumerate(task.labels.labels) if present and i not in present]
+    return found
+
+
+def _consequence(part: str, classes: int) -> str:
+    if part == "train":
+        return "these rows can't teach it"
+    undefined = "auroc, auprc and mcc are undefined" if classes == 2 else "means over classes leave it out"
+    return f"{undefined} there" + (", and nothing is calibrated" if part == "valid" and classes == 2 else "")

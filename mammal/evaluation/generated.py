@@ -1,0 +1,136 @@
+"""`mammal evaluate bundle=…` of a task that generates molecules: its answers judged as a set, beside its own rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mammal import console
+from mammal.evaluation.sample_files import cache_folder, crew, device_of
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+    from mammal.evaluation.judge_sets import Against
+    from mammal.evaluation.results import TaskResult
+    from mammal.evaluation.samples import Samples
+    from mammal.evaluation.set_results import SetResult
+    from mammal.evaluation.task_data import TaskData
+    from mammal.inference.api import Mammal
+    from mammal.tasks.batches.prediction import Prediction
+    from mammal.tasks.tables.cells import Row
+    from mammal.tasks.task import Task
+
+PART = 10_000
+"""Training rows that are looked at together."""
+
+
+def drawn_freely(model: Mammal, task: Task, config: DictConfig) -> list[Prediction] | None:
+    """`draws` sequences of a task whose prompts ask for no certain molecule, with every condition withheld; None for
+    other tasks, and where nobody wants them."""
+    from mammal.evaluation.evaluate_task import free_draws
+
+    if molecule_target(task) is None or not asks_freely(task) or config.generated is False:
+        return None
+    return free_draws(model.model, task, config.draws, config.seed)
+
+
+def judge_answers(
+    result: TaskResult, data: TaskData, config: DictConfig, drawn: Sequence[Prediction] | None = None
+) -> list[SetResult]:
+    """The answers of a task as one set, held against its training rows and the judged rows; none where that makes no
+    sense, or was not asked for.
+
+    Args:
+        drawn: `drawn_freely`; judged in place of the answers, which conditions of the rows may have steered.
+    """
+    from mammal.evaluation.judge_sets import judge_sets
+
+    column = molecule_target(data.task)
+    if column is None or not (drawn is not None if config.generated is None else config.generated):
+        return []
+    samples = _answered(result, data, column, config) if drawn is None else _drawn(drawn, data, column, config)
+    if not samples.smiles:
+        return []
+    against = _against(result, data, column, config)
+    molecules = len(samples.smiles) + len(against.references[result.part][1])
+    with crew(config.workers, molecules) as each_of:
+        return judge_sets([samples], against, each_of=each_of, device=device_of(config), tell=console.note)
+
+
+def molecule_target(task: Task) -> str | None:
+    """The column of molecules that a task generates; None where there is none, or more than one."""
+    columns = [column for column in task.target_columns if column in task.molecules]
+    return columns[0] if task.kind == "generation" and len(columns) == 1 else None
+
+
+def asks_freely(task: Task) -> bool:
+    """Whether prompts ask for no certain molecule: they read nothing but conditions."""
+    return not {*task.columns} - {*task.conditions, *task.target_columns}
+
+
+def _answered(result: TaskResult, data: TaskData, column: str, config: DictConfig) -> Samples:
+    """What was answered, rows without an answer as empty strings."""
+    from mammal.evaluation.results import OURS, TARGET
+    from mammal.evaluation.samples import Samples
+
+    answers = result.answers
+    if TARGET in answers:
+        answers = answers[answers[TARGET] == column]
+    said = ["" if text is None else str(text) for text in answers.get(OURS, [])]
+    source = f"answers of {result.task} to its {result.part} rows"
+    return Samples(result.task, source, said + [""] * len(result.not_answered), _made(data.task, config))
+
+
+def _drawn(drawn: Sequence[Prediction], data: TaskData, column: str, config: DictConfig) -> Samples:
+    """What was drawn, and how often, where that was more than once."""
+    from mammal.evaluation.samples import Samples
+
+    task = data.task
+    said = ["" if one.error is not None else one.for_target(column).text or "" for one in drawn]
+    draws = np.array([np.inf if one.problem or one.draws is None else one.draws for one in drawn])
+    source = f"draws of {task.name}" + (", conditions withheld" if task.conditions else "")
+    repeated = any((one.draws or 1) > 1 for one in drawn)
+    return Samples(task.name, source, said, _made(task, config), draws=draws if repeated else None)
+
+
+def _made(task: Task, config: DictConfig) -> dict[str, object]:
+    how = task.config.generation
+    return {"seed": config.seed, "temperature": how.temperature, "constraint": how.constraint}
+
+
+def _against(result: TaskResult, data: TaskData, column: str, config: DictConfig) -> Against:
+    from mammal.evaluation.judge_sets import Against
+
+    def training() -> Iterator[Sequence[str]]:
+        rows = iter(data.rows["train"])
+        while part := list(islice(rows, PART)):
+            yield _texts(data.task, part, column)
+
+    held_out = _texts(data.task, data.rows[result.part], column)
+    return Against(
+        training=training if len(data.rows["train"]) and result.part != "train" else None,
+        training_source=f"training rows of {result.task}",
+        references={result.part: (f"{result.part} rows of {result.task}", held_out)},
+        reference_limit=config.reference_limit,
+        seed=config.seed,
+        cache=cache_folder(config),
+    )
+
+
+def _texts(task: Task, rows: Sequence[Row], column: str) -> list[str]:
+    """The molecules of rows as they are written; "" where a row has none."""
+    from mammal.tasks.tables.cells import as_text, is_missing
+
+    alias = task.aliases.get(column, column)
+    cells = (row.get(column, row.get(alias)) for row in rows)
+    return ["" if is_missing(value) else as_text(value) for value in cells]
+
+
+def with_earlier_sets(sets: Sequence[SetResult], earlier: Sequence[SetResult]) -> list[SetResult]:
+    """Both, earlier ones first; of two of one name, the new one alone."""
+    by_name = {result.name: result for result in (*earlier, *sets)}
+    return list(by_name.values())

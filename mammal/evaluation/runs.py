@@ -1,0 +1,138 @@
+"""`mammal evaluate runs=…`: what several runs of the same tasks found, put together over their seeds."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mammal import console
+from mammal.commands.evaluate import depth_of, evaluate, open_model
+from mammal.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+    from mammal.evaluation.results import TaskResult
+
+EVALUATION, BUNDLE = "evaluation", "bundle"
+
+
+def run_folders(runs: str | Iterable[str]) -> list[Path]:
+    """Folders of runs: a list of them, or a pattern such as `runs/sweeps/bbbp/*`, which leaves out what is no run.
+
+    Raises:
+        ConfigError: there are none, or one that is named holds neither a bundle nor an evaluation of its own.
+    """
+    if isinstance(runs, str):
+        pattern = Path(runs)
+        start, rest = (
+            (Path(pattern.anchor), pattern.relative_to(pattern.anchor)) if pattern.anchor else (Path(), pattern)
+        )
+        folders = [folder for folder in sorted(start.glob(str(rest))) if _is_run(folder)]
+    else:
+        folders = list(map(Path, runs))
+    if not folders:
+        raise ConfigError(f"no run matches {runs}", where="runs", hint="runs=[runs/a,runs/b] or 'runs=runs/sweep/*'")
+    for folder in folders:
+        if not _is_run(folder):
+            raise ConfigError("is no run: it holds neither a bundle nor an evaluation of its own", where=str(folder))
+    return folders
+
+
+def evaluate_runs(folders: Sequence[Path], config: DictConfig) -> list[TaskResult]:
+    """One result for each task, over the runs that have it; baselines are taken from the runs, or fitted once.
+
+    Raises:
+        ConfigError: no run has the task that is asked for.
+        DataError: runs of one task judged different rows.
+    """
+    from mammal.evaluation.seeds import combine
+
+    found = {str(folder): _of_run(folder, config) for folder in folders}
+    every = list(dict.fromkeys(name for results in found.values() for name in results))
+    names = [name for name in every if config.task in (None, name)]
+    if not names:
+        raise ConfigError(f"no run has a task {config.task!r}", where="task", hint=f"one of {', '.join(every)}")
+    combined = []
+    for name in names:
+        of_task = {run: results[name] for run, results in found.items() if name in results}
+        combine(of_task)  # refuses runs that don't belong together before baselines take their time
+        if config.baselines and not any(_has_baselines(result, config.seeds) for result in of_task.values()):
+            run = next(iter(of_task))
+            of_task[run] = _with_baselines(Path(run), of_task[run], config)
+        combined.append(combine(of_task))
+    return combined
+
+
+def _of_run(folder: Path, config: DictConfig) -> dict[str, TaskResult]:
+    """What a run found on the part that is asked for, by task; its bundle is judged where it has not been yet."""
+    from mammal.evaluation import results
+
+    kept = next((f for f in (folder / EVALUATION, folder) if (f / results.FILE).is_file()), None)
+    if kept is not None and config.limit is None:
+        found = {result.task: result for result in results.load_results(kept) if result.part == config.part}
+        if found and config.task in (None, *found):
+            return found
+    console.note(f"evaluating {folder / BUNDLE}")
+    model = open_model(folder / BUNDLE, config)
+    depth = replace(depth_of(config), baselines=False)
+    names = [config.task] if config.task else list(model.tasks)
+    return {name: evaluate(model, name, config, depth) for name in names}
+
+
+def _has_baselines(result: TaskResult, seeds: int) -> bool:
+    """Whether every baseline was fitted with so many seeds already."""
+    return len(result.contenders) > 1 and all(len(c.by_seed) >= seeds for c in result.contenders[1:])
+
+
+def _with_baselines(folder: Path, result: TaskResult, config: DictConfig) -> TaskResult:
+    """The result with baselines fitted anew on the training rows of the run's own task."""
+    from mammal.evaluation.answer_table import figure
+    from mammal.evaluation.evaluate_task import judge_baselines
+    from mammal.evaluation.results import TARGET
+    from mammal.evaluation.task_data import load_task_data
+
+    task = open_model(folder / BUNDLE, config).find_task(result.task)
+    paths = {"data": config.paths.data} if config.paths.data else None
+    data = load_task_data(task, paths, {config.part: config.limit})
+    if data.split.hash != result.split_hash:
+        raise DataError(
+            f"the data are split in another way now (hash {data.split.hash[:12]}) than when it was judged",
+            where=str(folder),
+            hint="baselines=false, or restore the data",
+        )
+    if (here := len(data.rows[config.part])) != (then := result.rows[config.part]):
+        raise DataError(
+            f"{then:,} rows were judged, and baselines would be judged on {here:,}",
+            where=str(folder),
+            hint="evaluate the runs anew without limit, or baselines=false",
+        )
+    judged, said = judge_baselines(data, config.part, depth_of(config))
+    answers = result.answers
+    if TARGET not in answers:
+        columns = {
+            name: [figure(task, run[row], task.target_columns[0]) for row in answers["row"]]
+            for name, run in said.items()
+        }
+        answers = answers.assign(**columns)
+    return replace(result, contenders=[result.ours, *judged], answers=answers)
+
+
+def _is_run(folder: Path) -> bool:
+    """Whether a folder holds a bundle, or an evaluation that is not itself several runs put together."""
+    from mammal.evaluation.results import FILE
+
+    if (folder / BUNDLE).is_dir() or (folder / EVALUATION).is_dir():
+        return True
+    return (folder / FILE).is_file() and not _put_together(folder / FILE)
+
+
+def _put_together(file: Path) -> bool:
+    """Whether an `evaluation.json` is over seeds: by default that lies beside the runs, as `seeds/`."""
+    try:
+        return any(task.get("intervals") == "seeds" for task in json.loads(file.read_text(encoding="utf-8"))["tasks"])
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return False  # damaged: told, with its name, when it is read

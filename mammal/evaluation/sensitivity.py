@@ -1,0 +1,120 @@
+"""How far a model's predictions move under changes that should not move them: the row written in another way
+(`mammal.tasks.perturbations`), or shown in another of the task's views (`mammal.tasks.views`)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mammal.errors import MammalError
+from mammal.evaluation.results import Shift
+from mammal.rows.task_choice import variant
+from mammal.tasks.perturbations import Perturbation, perturbations
+
+if TYPE_CHECKING:
+    from mammal.model.model import MammalModel
+    from mammal.tasks.batches.prediction import Prediction
+    from mammal.tasks.tables.cells import Row
+    from mammal.tasks.task import Task
+
+
+def sensitivity(
+    model: MammalModel, task: Task, rows: Sequence[Row], answers: Sequence[Prediction], limit: int
+) -> list[Shift]:
+    """One entry for each change that applies to the task, then for each other view of its slots; nothing for tasks that
+    generate text.
+
+    Args:
+        answers: our predictions of the rows as they are.
+        limit: try at most so many answered rows, evenly spread.
+    """
+    if task.kind not in ("classification", "regression") or limit < 1:
+        return []
+    answered = [i for i, answer in enumerate(answers) if answer.error is None]
+    if not answered:
+        return []
+    tried = [answered[i] for i in np.unique(np.linspace(0, len(answered) - 1, min(limit, len(answered))).astype(int))]
+    tried_rows, ours = [rows[i] for i in tried], [answers[i] for i in tried]
+    changes = [(name, task, change) for name, change in perturbations(task).items()]
+    return [
+        _shift(model, task, name, tried_rows, ours, reader, change)
+        for name, reader, change in (*changes, *_other_views(task))
+    ]
+
+
+def _other_views(task: Task) -> Iterator[tuple[str, Task, Perturbation]]:
+    """For each view of a slot but the first shown: its name, the task that shows it, and which rows have it."""
+    asked = {column: slot.asked.name for column, slot in task.views.items() if slot.asked is not None}
+    for column, slot in task.views.items():
+        for view in slot.views:
+            if view.name != slot.settled_views[0].name:
+                reader = variant(task, {"view": {**asked, column: view.name}})
+                name = f"view {view.name}" + (f" of {column}" if len(task.views) > 1 else "")
+                yield name, reader, partial(_shown_otherwise, task, reader, column)
+
+
+def _shown_otherwise(task: Task, reader: Task, column: str, row: Row) -> Mapping[str, Any] | None:
+    """The row, if it has the view that the reader shows, and another is shown as a rule."""
+    try:
+        same = reader.show(row)[column].view == task.show(row)[column].view
+    except MammalError:
+        return None
+    return None if same else row
+
+
+def _shift(
+    model: MammalModel,
+    task: Task,
+    name: str,
+    rows: Sequence[Row],
+    answers: Sequence[Prediction],
+    reader: Task,
+    change: Perturbation,
+) -> Shift:
+    """How the answers to rows differ from those of `reader` to the changed rows."""
+    from mammal.inference.predict import predict_rows
+
+    pairs = [(row, new, answer) for row, answer in zip(rows, answers, strict=True) if (new := change(row)) is not None]
+    new_answers = predict_rows(model, reader, [new for _, new, _ in pairs])
+    differs = sum(_prepared(task, row) != _prepared(reader, new) for row, new, _ in pairs)
+    both = [(old, new) for (_, _, old), new in zip(pairs, new_answers, strict=True) if new.error is None]
+    distances = np.array([distance(task, old, new) for old, new in both])
+    flips = [_flipped(task, old, new) for old, new in both] if task.kind == "classification" else []
+    return Shift(
+        name,
+        rows=len(rows),
+        changed=len(pairs),
+        read_differently=differs,
+        moved=float(distances.mean()) if len(both) else float("nan"),
+        furthest=float(distances.max()) if len(both) else float("nan"),
+        flipped=float(np.mean(flips)) if flips else float("nan"),
+        refused=len(pairs) - len(both),
+    )
+
+
+def distance(task: Task, one: Prediction, other: Prediction) -> float:
+    """Mean over target columns of |value - value|, or of the total variation between the class probabilities."""
+    apart = []
+    for target in task.target_columns:
+        a, b = one.for_target(target), other.for_target(target)
+        if a.probabilities is not None and b.probabilities is not None:
+            apart.append(0.5 * float(np.abs(np.subtract(a.probabilities, b.probabilities)).sum()))
+        elif a.value is not None and b.value is not None:
+            apart.append(abs(a.value - b.value))
+    return float(np.mean(apart)) if apart else 0.0
+
+
+def _flipped(task: Task, one: Prediction, other: Prediction) -> float:
+    """Share of target columns whose label is another."""
+    return float(np.mean([one.for_target(t).label != other.for_target(t).label for t in task.target_columns]))
+
+
+def _prepared(task: Task, row: Row) -> Any:
+    """What the prompt would say of a row, or why it says nothing."""
+    try:
+        return task.prepare(row)
+    except MammalError as error:
+        return str(error)

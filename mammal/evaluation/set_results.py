@@ -1,0 +1,173 @@
+"""What an evaluation found of sets of generated molecules, and how it is kept: `samples.json`, `.csv` and one table of
+molecules for each set."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from itertools import chain, count
+from math import isnan, nan
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mammal.errors import DataError
+from mammal.evaluation.results import short
+from mammal.tasks.tables.atomic import atomic_file
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FILE, CSV = "samples.json", "samples.csv"
+FORMAT = 1
+ASKED = "asked_"
+"""Column of molecules: what was asked of the property that the rest of its name says."""
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A set that samples are held against.
+
+    Attributes:
+        source: the file, or the part of a task's rows.
+        molecules: how many were read.
+        drawn_from: how many it holds, where only some were drawn.
+    """
+
+    source: str
+    molecules: int
+    drawn_from: int | None = None
+
+
+@dataclass(frozen=True)
+class Histogram:
+    """Distributions of one property in several sets.
+
+    Attributes:
+        edges: of the bins, one more than there are.
+        shares: name of a set -> share of its molecules in each bin; those beyond the edges are in none.
+        unit: of the property.
+    """
+
+    edges: Sequence[float]
+    shares: Mapping[str, Sequence[float]]
+    unit: str = ""
+
+
+@dataclass(frozen=True)
+class SetResult:
+    """One set of samples.
+
+    Attributes:
+        name: of the set.  source: the file, or the task and part it was made for.
+        figures: see `mammal.tasks.molecule_sets.judge`; NaN where one is undefined.
+        samples: strings that were judged.  valid, distinct: how many are molecules, and different ones.
+        made: how they were made, as far as the job that made them wrote it down: seed, temperature, …
+        training, references: what they were held against.
+        histograms: property -> distributions of the samples and of what they were held against.
+        molecules: one row a string: `smiles` as it was generated, `valid`, `canonical`, `repeat`, `known` (to the
+            training set), `pains`, its properties, and what was asked of them (`ASKED`).
+    """
+
+    name: str
+    source: str
+    figures: Mapping[str, float]
+    samples: int
+    valid: int
+    distinct: int
+    molecules: pd.DataFrame = field(repr=False)
+    made: Mapping[str, Any] = field(default_factory=dict)
+    training: Compared | None = None
+    references: Mapping[str, Compared] = field(default_factory=dict)
+    histograms: Mapping[str, Histogram] = field(default_factory=dict)
+
+
+def save_sets(results: Sequence[SetResult], folder: Path) -> Path:
+    """Write `samples.json`, `samples.csv` and a table of molecules for each set; returns the first."""
+    import pandas as pd
+
+    folder.mkdir(parents=True, exist_ok=True)
+    tables = _tables([result.name for result in results])
+    for result, table in zip(results, tables, strict=True):
+        result.molecules.to_csv(folder / table, index=False)
+    lines = [
+        {"set": result.name, "figure": name, "value": value, "samples": result.samples}
+        for result in results
+        for name, value in result.figures.items()
+    ]
+    pd.DataFrame(lines).to_csv(folder / CSV, index=False)
+    file = folder / FILE
+    with atomic_file(file) as partial:
+        told = {"format": FORMAT, "sets": [_plain(*pair) for pair in zip(results, tables, strict=True)]}
+        partial.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+    return file
+
+
+def load_sets(folder: Path) -> list[SetResult]:
+    """What `save_sets` wrote; none where it wrote nothing.
+
+    Raises:
+        DataError: it is damaged.
+    """
+    file = folder / FILE
+    if not file.is_file():
+        return []
+    try:
+        return [_from_plain(told, folder) for told in json.loads(file.read_text(encoding="utf-8"))["sets"]]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"not what an evaluation of samples writes: {error}", where=str(file)) from error
+
+
+def figures_table(results: Sequence[SetResult]) -> tuple[list[str], list[list[str]]]:
+    """Header and rows: every figure that any set has, a column for each set."""
+    names = list(dict.fromkeys(name for result in results for name in result.figures))
+    rows = [[name, *(_cell(result.figures.get(name, nan)) for result in results)] for name in names]
+    return ["figure", *(result.name for result in results)], rows
+
+
+def _cell(value: float) -> str:
+    """Four decimals, for 0.9998 of 10,000 is not all of them."""
+    if isnan(value):
+        return "–"
+    return f"{value:.4f}" if abs(value) < 10 else short(value)
+
+
+def _table(name: str) -> str:
+    """Name of a set's table of molecules."""
+    return f"molecules_{''.join(c if c.isalnum() or c in '-_' else '_' for c in name)}.csv"
+
+
+def _tables(names: Sequence[str]) -> list[str]:
+    """Names of the tables of several sets, numbered where they would be one; some file systems know no case."""
+    found: list[str] = []
+    for name in names:
+        table = Path(_table(name))
+        numbered = (f"{table.stem}_{number}{table.suffix}" for number in count(2))
+        taken = {other.casefold() for other in found}
+        found.append(next(free for free in chain([str(table)], numbered) if free.casefold() not in taken))
+    return found
+
+
+def _plain(result: SetResult, table: str) -> dict[str, Any]:
+    """As JSON writes it: NaN, which JSON lacks, as null."""
+    kept = {name: value for name, value in vars(result).items() if name != "molecules"} | {"table": table}
+    kept["figures"] = {name: None if isnan(value) else value for name, value in result.figures.items()}
+    kept["training"] = None if result.training is None else asdict(result.training)
+    kept["references"] = {name: asdict(one) for name, one in result.references.items()}
+    kept["histograms"] = {name: asdict(one) for name, one in result.histograms.items()}
+    return kept
+
+
+def _from_plain(told: Mapping[str, Any], folder: Path) -> SetResult:
+    import pandas as pd
+
+    rest = dict(told)
+    table = rest.pop("table", _table(rest["name"]))
+    rest["figures"] = {name: nan if value is None else value for name, value in rest["figures"].items()}
+    rest["training"] = None if rest["training"] is None else Compared(**rest["training"])
+    rest["references"] = {name: Compared(**one) for name, one in rest["references"].items()}
+    rest["histograms"] = {name: Histogram(**one) for name, one in rest["histograms"].items()}
+    text = {"smiles": str, "canonical": str}
+    missing = {name: [""] for name in pd.read_csv(folder / table, nrows=0) if name not in text}
+    molecules = pd.read_csv(folder / table, keep_default_na=False, na_values=missing, dtype=text)
+    return SetResult(**rest, molecules=molecules)

@@ -1,0 +1,92 @@
+"""The figures of an evaluation as one table: on the console, as markdown and as csv."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from mammal.evaluation.results import OURS, TaskResult, spoken
+from mammal.evaluation.seeds import standing
+from mammal.tasks.metrics.registry import metric_named
+
+MARKDOWN, CSV = "evaluation.md", "evaluation.csv"
+
+
+def contenders_table(result: TaskResult) -> tuple[list[str], list[list[str]]]:
+    """Header and rows: every contender, ours first, with each metric of the task.
+
+    Over seeds, two columns more: how many there were, and how we stand beside a baseline by the first metric.
+    """
+    over_seeds = result.intervals == "seeds"
+    header = ["", *result.metrics, *(["seeds", f"{OURS} is"] if over_seeds else [])]
+    rows = []
+    for contender in result.contenders:
+        cells = [str(contender.estimates.get(metric, "")) for metric in result.metrics]
+        if over_seeds:
+            cells += [str(len(contender.by_seed)), _standing(result, contender.name)]
+        rows.append([contender.name, *cells])
+    return header, rows
+
+
+def title(result: TaskResult) -> str:
+    """One line: task, unit, rows, split, labels that are bounds."""
+    unit = f" in {result.unit}" if result.unit else ""
+    bounds = result.ours.estimates.get("censored")
+    unjudged = f"; {bounds.value:,.0f} labels are bounds and are not judged" if bounds else ""
+    return f"{result.task}{unit}: {result.rows[result.part]:,} {result.part} rows, split {result.split}{unjudged}"
+
+
+def markdown(results: Sequence[TaskResult]) -> str:
+    """A table for each task."""
+    parts = []
+    for result in results:
+        header, rows = contenders_table(result)
+        lines = [_line([name, *cells]) for name, cells in ((spoken(row[0]), row[1:]) for row in rows)]
+        over = (
+            "mean ± standard deviation over seeds, 95 % t-intervals"
+            if result.intervals == "seeds"
+            else "95 % bootstrap intervals over rows"
+        )
+        facts = f"Split hash {result.split_hash[:12]}; {over}."
+        parts += [f"## {title(result)}", "", _line(header), _line(["---"] * len(header)), *lines, "", facts, ""]
+    return "\n".join(parts)
+
+
+def save_tables(results: Sequence[TaskResult], folder: Path) -> None:
+    """Write the markdown table, and a csv with one line for each task, contender and metric."""
+    import pandas as pd
+
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / MARKDOWN).write_text(markdown(results), encoding="utf-8")
+    lines = [
+        {
+            "task": result.task,
+            "part": result.part,
+            "split_hash": result.split_hash,
+            "model": contender.name,
+            "metric": metric,
+            "value": estimate.value,
+            "low": estimate.low,
+            "high": estimate.high,
+            "intervals": result.intervals,
+            "sd": estimate.sd,
+            "seeds": max(1, len(contender.by_seed)),
+        }
+        for result in results
+        for contender in result.contenders
+        for metric, estimate in contender.estimates.items()
+    ]
+    pd.DataFrame(lines).to_csv(folder / CSV, index=False)
+
+
+def _standing(result: TaskResult, name: str) -> str:
+    metric = result.metrics[0]
+    by_name = {c.name: c.estimates.get(metric) for c in result.contenders}
+    ours, other = by_name.get(OURS), by_name.get(name)
+    if name == OURS or ours is None or other is None:
+        return ""
+    return standing(ours, other, higher_is_better=metric_named(metric).higher_is_better)
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"

@@ -1,0 +1,155 @@
+"""One task's rows, ready to train on: loaded, split, fitted, encoded; bad ones set aside with a reason.
+
+A run keeps what became of them: `splits.json` (how each task was split, hash, sizes, leaks), `splits/TASK.json.gz`
+(every row number; `data.split_file` takes it back), `set_aside.csv`.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mammal.evaluation.coverage import check_classes, check_rows
+from mammal.tasks.batches.example import Example
+from mammal.tasks.batches.token_batches import encode_rows
+from mammal.tasks.splits import PARTS, Split, SplitRecord
+from mammal.tasks.tables.cells import Row
+from mammal.tasks.task import Task
+from mammal.training.errors import TrainingError
+
+logger = logging.getLogger(__name__)
+
+LEFT_OUT = "left out"
+"""What stands for the part of a row that the split put in none."""
+
+
+@dataclass
+class TaskData:
+    """Rows of one task by part.
+
+    Attributes:
+        task: fitted on the training rows.
+        rows: by part, the rows that are used of it.
+        numbers: by part, where each of those rows stands in the table, from 0.
+        record: how the rows were split, with the hash that names exactly this split, and what leaks across it.
+        set_aside: (part, row number in the table, reason) of rows that the split left out or that can't be encoded.
+    """
+
+    task: Task
+    rows: dict[str, Sequence[Row]]
+    numbers: dict[str, np.ndarray]
+    record: SplitRecord
+    set_aside: list[tuple[str, int, str]] = field(default_factory=list)
+    _examples: dict[str, list[Example]] = field(default_factory=dict, repr=False)
+    _epoch: int = 0
+
+    @property
+    def split(self) -> Split:
+        """Row numbers of every part, whole, and the hash."""
+        return self.record.split
+
+    def validate_on_train(self) -> None:
+        """Judge the training rows themselves, to see whether they can be learnt by heart."""
+        self.rows["valid"], self.numbers["valid"] = self.rows["train"], self.numbers["train"]
+
+    def examples(self, part: str) -> list[Example]:
+        """Encoded rows of a part, targets included; encoded anew each epoch where a task varies what it shows."""
+        if part not in self._examples:
+            examples, errors = encode_rows(self.task, self.rows[part], target=True, judged=part != "train")
+            self.set_aside += [(part, int(self.numbers[part][int(str(at))]), reason) for at, reason in errors]
+            self._examples[part] = self._drawn(examples) if part == "train" and self.task.draws else examples
+            self._epoch = self.task.epoch if part == "train" else self._epoch
+        elif part == "train" and self.task.varies and self.task.epoch != self._epoch:
+            self._examples[part] = self._drawn(self._examples[part])
+            self._epoch = self.task.epoch
+        return self._examples[part]
+
+    def _drawn(self, examples: Sequence[Example]) -> list[Example]:
+        """The same training rows as this epoch shows them; a row whose draw can't be encoded as it is shown elsewhere.
+
+        So each epoch has the same rows, whichever views were drawn, and a run that is resumed has those of a straight
+        one.
+        """
+        numbers = [int(str(example.row_id)) for example in examples]
+        rows = self.rows["train"]
+        found, errors = encode_rows(self.task, [rows[n] for n in numbers], numbers, target=True, drawn=True)
+        failed = [int(str(number)) for number, _ in errors]
+        settled, _ = encode_rows(self.task, [rows[n] for n in failed], failed, target=True)
+        return sorted([*found, *settled], key=lambda example: int(str(example.row_id)))
+
+    def lengths_N(self, part: str) -> np.ndarray:
+        """Encoder and decoder tokens of each encoded row."""
+        return np.array([example.tokens for example in self.examples(part)], dtype=np.int64)
+
+    def prepare(self) -> None:
+        """Fit the task on the training rows and encode what training reads.
+
+        Raises:
+            TaskError: the training rows can't be learned from (one class, equal numbers), or lack a class.
+            TrainingError: there are none, or none of them can be encoded.
+        """
+        check_rows(self)
+        check_classes(self)
+        self.task.fit(self.rows["train"])
+        if not self.examples("train"):
+            reason = next(reason for part, _, reason in self.set_aside if part == "train")
+            raise TrainingError("no training row is left", where=f"task {self.task.name}", hint=reason)
+        self.examples("valid")
+        bad = [row for row in self.set_aside if row[0] != LEFT_OUT]
+        if bad:
+            (part, number, reason), name = bad[0], self.task.name
+            count = f"{len(bad):,} of {sum(len(self.rows[part]) for part in self._examples):,}"
+            logger.info("%s: %s rows set aside; the first is row %d (%s): %s", name, count, number, part, reason)
+
+
+def load_task_data(
+    task: Task, paths: Mapping[str, object] | None = None, limits: Mapping[str, int | None] | None = None
+) -> TaskData:
+    """A task's rows, split as it declares.
+
+    Args:
+        paths: `{"data": folder}` where data sets are looked for before anything is downloaded.
+        limits: keep at most so many rows of a part, evenly spread.
+
+    Raises:
+        DataError: the data can't be found or read, or a column is missing.
+    """
+    from mammal.tasks.data import load_data
+
+    loaded = load_data(task.config, paths)
+    numbers = {part: _spread(loaded.split.parts[part], (limits or {}).get(part)) for part in PARTS}
+    rows: dict[str, Sequence[Row]] = {part: _records(loaded.frame, numbers[part]) for part in PARTS}
+    left_out = [(LEFT_OUT, row, reason) for row, reason in loaded.split.left_out]
+    return TaskData(task, rows, numbers, loaded.record, left_out)
+
+
+def _records(frame: Any, numbers: np.ndarray) -> list[dict[str, Any]]:
+    return frame.iloc[numbers].to_dict("records")
+
+
+def _spread(numbers: np.ndarray, limit: int | None) -> np.ndarray:
+    """At most `limit` row numbers, evenly spread over the part."""
+    if limit is None or len(numbers) <= limit:
+        return numbers
+    return numbers[np.linspace(0, len(numbers) - 1, limit).astype(np.int64)]
+
+
+def save_splits(data: Mapping[str, TaskData], output: Path) -> None:
+    """Write which rows of each task went where, and which were set aside, into a run's folder."""
+    told = {}
+    for name, d in data.items():
+        file = Path("splits") / f"{name}.json.gz"
+        d.record.save(output / file)
+        told[name] = {**d.record.summary(), "file": str(file)}
+    (output / "splits.json").write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+    bad = [(name, *row) for name, d in data.items() for row in d.set_aside]
+    if bad:
+        import pandas as pd
+
+        pd.DataFrame(bad, columns=["task", "part", "row", "reason"]).to_csv(output / "set_aside.csv", index=False)

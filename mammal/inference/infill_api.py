@@ -1,0 +1,100 @@
+"""The part of the Python API that fills in hidden stretches; `mammal.inference.Mammal` has it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Unpack
+
+from mammal.errors import DataError, TaskError
+from mammal.rows.tables import is_path
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from mammal.generation.settings import Settings
+    from mammal.rows.task_choice import TaskLike
+    from mammal.tasks.task import Task
+
+
+class Infilling:
+    """Fills in with a model and its tasks."""
+
+    if TYPE_CHECKING:
+        tasks: dict[str, Task]
+        _chosen: Task | None
+
+        def find_task(
+            self,
+            task: TaskLike | None = None,
+            columns: Mapping[str, str] | None = None,
+            view: str | Mapping[str, str] | None = None,
+        ) -> Task: ...
+
+        generate: Callable[..., pd.DataFrame]
+
+    def infill(
+        self,
+        data: Any,
+        hidden: str | Sequence[str] | None = None,
+        *,
+        task: TaskLike | None = None,
+        n: int = 1,
+        seed: int | Sequence[int] = 0,
+        columns: Mapping[str, str] | None = None,
+        **settings: Unpack[Settings],
+    ) -> pd.DataFrame:
+        """Sequences with their hidden stretches filled: columns `text` (what was filled in), `completed`, `score`.
+
+            model.infill("EVQLVESGG____SLRLSCAAS")                  # a run of marks is one stretch
+            model.infill("EVQLVESGGGLVQSLRLSCAAS", "10-13", n=5)    # places count from 1; "10-13; 20" are two stretches
+            model.infill(chains, fill_length="marked")              # as many residues as there are marks
+
+        Args:
+            data: as for `generate`; a frame or file names places in a column `hidden`.
+            hidden: places, the same for all sequences or one for each; only where `data` is sequences (one, a list, a
+                series), not a table.
+            task: one that fills in: a denoising task, or one declared with `infill: true`; default: the bundle's.
+            settings: as for `generate`.
+
+        Raises:
+            TaskError: no such task. DataError: places and sequences don't go together.
+        """
+        chosen = self._filling_task(task, columns)
+        return self.generate(_rows(data, hidden, chosen), chosen, n=n, seed=seed, **settings)
+
+    def _filling_task(self, task: TaskLike | None, columns: Mapping[str, str] | None) -> Task:
+        if task is None and not (self._chosen is not None and self._chosen.fills):
+            own = [name for name, known in self.tasks.items() if known.fills]
+            if len(own) != 1:
+                what = f"several tasks of this model fill in: {', '.join(own)}" if own else "no task of it fills in"
+                raise TaskError(what, hint="task= one of them" if own else "mammal train task=protein_denoising")
+            task = own[0]
+        chosen = self.find_task(task, columns)
+        if not chosen.fills:
+            hint = "a denoising task does, and a generation task declared with infill: true"
+            raise TaskError(f"{chosen.name} does not fill in", hint=hint)
+        return chosen
+
+
+def _rows(data: Any, hidden: str | Sequence[str] | None, task: Task) -> Any:
+    """The data with the places as a column."""
+    if hidden is None:
+        return data
+    texts, given = _listed(data), _listed(hidden)
+    if len(task.fills) != 1 or texts is None or given is None:
+        raise DataError("hidden= goes with sequences alone", hint="name the places in a column of the data")
+    given = given * len(texts) if isinstance(hidden, str) else given
+    if len(given) != len(texts):
+        raise DataError(f"{len(given)} places for {len(texts)} sequences", where="hidden")
+    (column,) = task.fills
+    return [{column: text, task.fill_places[column]: places} for text, places in zip(texts, given, strict=True)]
+
+
+def _listed(texts: Any) -> list[str] | None:
+    """One text or several, in a list, a series or an array; None for anything else."""
+    if isinstance(texts, str):
+        return None if is_path(texts) else [texts]
+    one_column = hasattr(texts, "tolist") and getattr(texts, "ndim", 1) == 1
+    every = texts.tolist() if one_column else texts
+    known = isinstance(every, list | tuple) and all(isinstance(text, str) for text in every)
+    return list(every) if known else None

@@ -1,0 +1,151 @@
+"""What can be asked of a model, for rows of any number: predict, embed, score; `mammal.generation.rows` generates.
+
+Each function walks the rows (`mammal.rows.batched`) and says only what is done with a batch.
+Shapes: as in `mammal.tasks.batches.batch`; N rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mammal.decoding.likelihood import sequence_log_likelihood
+from mammal.generation.rows import Sample, generate_rows, spelt
+from mammal.generation.settings import declared_generation, declared_rules
+from mammal.model.model import MammalModel
+from mammal.rows.batched import Encoder, Pace, Progress, Refused, Row, TaskEncoder
+from mammal.rows.run_model import run
+from mammal.tasks.batches.batch import Batch
+from mammal.tasks.batches.prediction import Prediction
+from mammal.tasks.task import Task
+
+POOLINGS = ("mean", "max", "first", "none")
+
+
+def predict_rows(
+    model: MammalModel,
+    task: Task,
+    rows: Sequence[Row],
+    *,
+    encoder: Encoder | None = None,
+    pace: Pace | None = None,
+    progress: Progress | None = None,
+    ranks: int = 1,
+    seed: int = 0,
+) -> list[Prediction]:
+    """One prediction for each row, in order; `row_id` is its position. A row that can't be read has an `error`; a
+    generated answer that is not valid has a `problem`.
+
+    Args:
+        ranks: generation by beam search: answers of a row, the others as its `runners_up`.
+        seed: of what is drawn.
+    """
+    encoder = encoder or TaskEncoder(task)
+    if task.target_is_text:
+        how = replace(declared_generation(task), num_return_sequences=ranks, seed=seed)
+        rules = declared_rules(task)
+        generated = generate_rows(model, encoder, rows, how, rules=rules, pace=pace, progress=progress)
+        return [
+            Prediction(row_id, error=given.reason)
+            if isinstance(given, Refused)
+            else _ranked(task, row_id, given, rows[row_id])
+            for row_id, given in enumerate(generated)
+        ]
+
+    def answer(batch: Batch) -> Sequence[Prediction]:
+        batch = batch.to(model.device)
+        return task.decode(model(batch), batch)
+
+    answers = run(model, rows, encoder, answer, pace, progress)
+    return [
+        Prediction(row_id, error=given.reason) if isinstance(given, Refused) else replace(given, row_id=row_id)
+        for row_id, given in enumerate(answers)
+    ]
+
+
+def embed_rows(
+    model: MammalModel,
+    encoder: Encoder,
+    rows: Sequence[Row],
+    *,
+    pooling: str = "mean",
+    tags: Sequence[int] = (),
+    pace: Pace | None = None,
+    progress: Progress | None = None,
+) -> list[np.ndarray | Refused]:
+    """Encoder states of each row: float32 [W], or [tokens, W] with pooling "none".
+
+    Args:
+        pooling: over a row's tokens. "mean" and "max" leave out `tags`, unless the row holds nothing else; "first" is
+            the state of the first token; "none" gives every token's.
+        tags: ids of tokens that say what a sequence is, not what is in it.
+    """
+    tags_T = torch.tensor(sorted(tags), dtype=torch.int64, device=model.device)
+
+    def answer(batch: Batch) -> Sequence[np.ndarray]:
+        batch = _encoder_only(batch).to(model.device)
+        hidden_BLW = model(batch).hidden_BLW
+        assert hidden_BLW is not None, "the batch wants hidden states"
+        hidden_BLW = hidden_BLW.float()
+        if pooling == "none":
+            return [h[m].cpu().numpy() for h, m in zip(hidden_BLW, batch.mask_BL, strict=True)]
+        return list(_pooled(hidden_BLW, batch, pooling, tags_T).cpu().numpy())
+
+    return run(model, rows, encoder, answer, pace, progress)
+
+
+def score_rows(
+    model: MammalModel,
+    encoder: Encoder,
+    rows: Sequence[Row],
+    *,
+    pace: Pace | None = None,
+    progress: Progress | None = None,
+) -> list[float | Refused]:
+    """Log-likelihood (natural logarithm, summed over the target's tokens) of each row's target given its input."""
+
+    def answer(batch: Batch) -> Sequence[float]:
+        batch = batch.to(model.device)
+        scores_D = sequence_log_likelihood(model, batch).double()
+        if batch.decoder_rows_D is not None:
+            scores_D = scores_D.new_zeros(len(batch)).index_add(0, batch.decoder_rows_D, scores_D)
+        return scores_D.cpu().tolist()
+
+    return run(model, rows, encoder, answer, pace, progress)
+
+
+def _ranked(task: Task, row_id: int, samples: Sequence[Sample], row: Row) -> Prediction:
+    """What the best sequence says, valid or not, and after it what the others do."""
+    best, *others = (spelt(task, row_id, sample, row) for sample in samples)
+    return replace(best, runners_up=tuple(others))
+
+
+def _encoder_only(batch: Batch) -> Batch:
+    """The batch with nothing to read but encoder states."""
+    return Batch(
+        mode="encoder",
+        wants=("hidden",),
+        ids_BL=batch.ids_BL,
+        mask_BL=batch.mask_BL,
+        read_DR=batch.ids_BL.new_full((len(batch), 0), -1),
+        values_BL=batch.values_BL,
+        has_value_BL=batch.has_value_BL,
+        embeddings=batch.embeddings,
+        row_ids=batch.row_ids,
+        task=batch.task,
+    )
+
+
+def _pooled(hidden_BLW: Tensor, batch: Batch, pooling: str, tags_T: Tensor) -> Tensor:
+    if pooling == "first":
+        return hidden_BLW[:, 0]
+    content_BL = batch.mask_BL & ~torch.isin(batch.ids_BL, tags_T)
+    empty_B1 = ~content_BL.any(dim=1, keepdim=True)
+    kept_BL1 = torch.where(empty_B1, batch.mask_BL, content_BL).unsqueeze(2)
+    if pooling == "max":
+        return hidden_BLW.masked_fill(~kept_BL1, -torch.inf).amax(dim=1)
+    return (hidden_BLW * kept_BL1).sum(dim=1) / kept_BL1.sum(dim=1)

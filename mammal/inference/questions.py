@@ -1,0 +1,191 @@
+"""The questions a table of rows can be asked: predict, embed, score; `mammal.generation.question` has the fourth.
+
+A question knows which columns it reads, which it gives, and how to answer rows; the Python API makes frames of the
+answers, batch jobs make files of them.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from mammal.errors import ConfigError, TaskError, did_you_mean
+from mammal.rows.answer_columns import Column, answer_columns, told_invalid
+from mammal.rows.bare_prompts import PROMPT, TARGET, PromptEncoder
+from mammal.rows.batched import Encoder, Pace, Progress, Refused, Row, TaskEncoder
+from mammal.rows.tables import Reading
+from mammal.rows.task_choice import require_numbers, variant
+
+if TYPE_CHECKING:
+    from mammal.model.model import MammalModel
+    from mammal.tasks.batches.prediction import Prediction
+    from mammal.tasks.task import Task
+    from mammal.tokenization import Tokenizer
+
+Record = tuple[Any, ...]
+"""Values of one row of the result, in the order of `Question.columns`."""
+
+
+class Question(ABC):
+    """Asked of rows.
+
+    Attributes:
+        model: that answers.
+        task: whose prompt is written; None: rows are prompts.
+        encoder: how rows become batches.
+        reading: columns that are read.
+        columns: columns that an answer fills.
+        told: what a job's manifest records of it besides its task and options.
+        helpers: what it asks the same model on its way.
+    """
+
+    helpers: Sequence[Question] = ()
+    told: Mapping[str, Any] = MappingProxyType({})
+    model: MammalModel
+    task: Task | None
+    encoder: Encoder
+    reading: Reading
+    columns: Sequence[Column]
+
+    @abstractmethod
+    def ask(
+        self, rows: Sequence[Row], *, first: int = 0, progress: Progress | None = None
+    ) -> list[list[Record] | Refused]:
+        """For each row its records (one, or several where sequences are generated), or why there is none.
+
+        Args:
+            first: position of the first of these rows in the whole table; random draws go by it.
+        """
+
+
+class Wrapped(Question):
+    """A question that does more with what another one answers; rows are encoded for that one.
+
+    Attributes:
+        inner: the other one.
+    """
+
+    inner: Question
+
+    @property
+    def encoder(self) -> Encoder:
+        return self.inner.encoder
+
+    @encoder.setter
+    def encoder(self, encoder: Encoder) -> None:
+        self.inner.encoder = encoder
+
+
+class Predict(Question):
+    """Labels, numbers or text, as the task says.
+
+    Args:
+        vocabulary: classification: probabilities among all tokens, as the published code gives them; uncalibrated.
+        every_label: classification: also the probability of each label.
+        prefix: put before the names of the columns.
+    """
+
+    task: Task
+
+    def __init__(
+        self,
+        model: MammalModel,
+        task: Task,
+        pace: Pace,
+        *,
+        vocabulary: bool = False,
+        every_label: bool = False,
+        prefix: str = "",
+    ):
+        require_numbers(model, task)
+        if vocabulary:
+            task = variant(task, {"probability": "vocabulary"}, calibrated=False)
+        self.model, self.task, self.pace = model, task, pace
+        self.encoder = _read_for_answers(task)
+        self.reading = replace(Reading.of_task(task), molecules=task.molecules)
+        self._fields = answer_columns(task, prefix=prefix, every_label=every_label)
+        self.columns = list(self._fields)
+
+    def ask(
+        self, rows: Sequence[Row], *, first: int = 0, progress: Progress | None = None
+    ) -> list[list[Record] | Refused]:
+        from mammal.inference.predict import predict_rows
+
+        predictions = predict_rows(self.model, self.task, rows, encoder=self.encoder, pace=self.pace, progress=progress)
+        reads = self._fields.values()
+        problems = [_problem(said) for said in predictions]
+        return [
+            [tuple(read(said) for read in reads)] if problem is None else Refused(problem)
+            for said, problem in zip(predictions, problems, strict=True)
+        ]
+
+
+def _read_for_answers(task: Task) -> TaskEncoder:
+    """How rows of a task are read; those that hide nothing are set aside where answers fill in."""
+    if not task.fills:
+        return TaskEncoder(task)
+    from mammal.generation.fill_encoder import answer_encoder
+    from mammal.generation.settings import declared_rules
+
+    return answer_encoder(task, declared_rules(task).grammar, task.config.generation.max_new_tokens)
+
+
+def _problem(said: Prediction) -> str | None:
+    """Why a row has no answer that may be told as one."""
+    return said.error if said.problem is None else told_invalid(said.problem, said.draws)
+
+
+class Embed(Question):
+    """Vectors of the encoder.
+
+    Args:
+        pooling: see `mammal.inference.predict.embed_rows`.
+    """
+
+    def __init__(self, model: MammalModel, task: Task, pace: Pace, *, pooling: str = "mean", prefix: str = ""):
+        from mammal.inference.predict import POOLINGS
+
+        if pooling not in POOLINGS:
+            raise ConfigError(f"there is no pooling {pooling!r}", hint=did_you_mean(pooling, POOLINGS, noun="pooling"))
+        self.model, self.task, self.pace, self.pooling = model, task, pace, pooling
+        self.reading = Reading.of_task(task)
+        self.encoder = TaskEncoder(task)
+        self._tags = sorted(task.tokenizer.specials.values())
+        self.columns = [Column(f"{prefix}embedding", "matrix" if pooling == "none" else "vector")]
+
+    def ask(
+        self, rows: Sequence[Row], *, first: int = 0, progress: Progress | None = None
+    ) -> list[list[Record] | Refused]:
+        from mammal.inference.predict import embed_rows
+
+        vectors = embed_rows(
+            self.model, self.encoder, rows, pooling=self.pooling, tags=self._tags, pace=self.pace, progress=progress
+        )
+        return [given if isinstance(given, Refused) else [(given,)] for given in vectors]
+
+
+class Score(Question):
+    """Log-likelihood of a target given an input: natural logarithm, summed over the target's tokens.
+
+    Args:
+        task: None: rows are prompts, in the columns `prompt` and `target`.
+    """
+
+    def __init__(self, model: MammalModel, tokenizer: Tokenizer, task: Task | None, pace: Pace, *, prefix: str = ""):
+        if task is not None and "logits" not in task.wants:
+            raise TaskError(f"{task.name} is a {task.kind} task: numbers have no likelihood", hint="use predict")
+        self.model, self.task, self.pace = model, task, pace
+        self.reading = Reading((PROMPT, TARGET)) if task is None else Reading.of_task(task, target=True)
+        self.columns = [Column(f"{prefix}log_likelihood", "number")]
+        self.encoder = PromptEncoder(tokenizer, target=True) if task is None else TaskEncoder(task, target=True)
+
+    def ask(
+        self, rows: Sequence[Row], *, first: int = 0, progress: Progress | None = None
+    ) -> list[list[Record] | Refused]:
+        from mammal.inference.predict import score_rows
+
+        scores = score_rows(self.model, self.encoder, rows, pace=self.pace, progress=progress)
+        return [given if isinstance(given, Refused) else [(given,)] for given in scores]

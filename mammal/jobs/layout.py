@@ -1,0 +1,81 @@
+"""From the answers of a shard to the two tables it leaves: rows with an answer, and rows without one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from mammal.inference.questions import Record
+from mammal.jobs.inputs import Shard
+from mammal.rows.answer_columns import ERROR, Column
+from mammal.rows.batched import Refused
+from mammal.rows.tables import Failed, check_names
+
+ROW = "row"
+"""Column of the errors file: number of the row in the input, the first one being 1."""
+
+_TYPES = {
+    "text": pa.string(),
+    "number": pa.float64(),
+    "integer": pa.int64(),
+    "vector": pa.list_(pa.float32()),
+    "matrix": pa.list_(pa.list_(pa.float32())),
+}
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Columns of a job's files.
+
+    Attributes:
+        theirs: the input's columns, passed through.
+        ours: columns of the answers.
+        prefix: put before the names of the errors file's own columns.
+    """
+
+    theirs: pa.Schema
+    ours: Sequence[Column]
+    prefix: str = ""
+
+    def __post_init__(self) -> None:
+        check_names(self.theirs.names, [*(column.name for column in self.ours), *self._error_names])
+
+    @property
+    def schema(self) -> pa.Schema:
+        return pa.schema([*self.theirs, *((column.name, _TYPES[column.holds]) for column in self.ours)])
+
+    @property
+    def _error_names(self) -> tuple[str, str]:
+        return f"{self.prefix}{ROW}", f"{self.prefix}{ERROR}"
+
+    def answered(self, shard: Shard, answers: Sequence[list[Record] | Refused]) -> pa.Table:
+        """Rows with an answer, once for each of its records that did not fail."""
+        given = [(i, records) for i, records in enumerate(answers) if not isinstance(records, Refused)]
+        lines = [(i, record) for i, records in given for record in records if not isinstance(record, Failed)]
+        passed = shard.pick([i for i, _ in lines])
+        values = [
+            pa.array([record[place] for _, record in lines], _TYPES[column.holds])
+            for place, column in enumerate(self.ours)
+        ]
+        return pa.Table.from_arrays([*passed.columns, *values], schema=self.schema)
+
+    def refused(self, shard: Shard, answers: Sequence[list[Record] | Refused]) -> pa.Table:
+        """Rows without an answer, or of which a record failed: their number, what they held, and why."""
+        reasons_of = [(i, _reasons(given)) for i, given in enumerate(answers)]
+        bad = [(i, reason) for i, reason in reasons_of if reason]
+        row, error = self._error_names
+        passed = shard.pick([i for i, _ in bad])
+        numbers = pa.array([shard.first + i + 1 for i, _ in bad], pa.int64())
+        reasons = pa.array([reason for _, reason in bad], pa.string())
+        schema = pa.schema([(row, pa.int64()), *self.theirs, (error, pa.string())])
+        return pa.Table.from_arrays([numbers, *passed.columns, reasons], schema=schema)
+
+
+def _reasons(given: list[Record] | Refused) -> str:
+    if isinstance(given, Refused):
+        return given.reason
+    failed = list(dict.fromkeys(record.reason for record in given if isinstance(record, Failed)))
+    count = sum(isinstance(record, Failed) for record in given)
+    return f"{count} of {len(given)}: {'; '.join(failed)}" if failed and len(given) > 1 else "; ".join(failed)

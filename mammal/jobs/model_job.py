@@ -1,0 +1,227 @@
+"""Batch jobs of a model: what is asked, of whom, and what the output is tied to."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mammal.bundle.locate import locate
+from mammal.errors import ConfigError, did_you_mean
+from mammal.generation.question import Generate
+from mammal.generation.setting_types import plain_value
+from mammal.generation.settings import SETTINGS
+from mammal.inference.api import Mammal, load
+from mammal.inference.from_names import predict_question
+from mammal.inference.questions import Embed, Question, Score, Wrapped
+from mammal.inference.reranking import Reranked, judge_of
+from mammal.jobs.engine import SHARD_ROWS, Engine, Follow, JobReport
+from mammal.jobs.inputs import JobInput, no_input, open_input
+from mammal.jobs.layout import Layout
+from mammal.jobs.manifest import Manifest, bundle_hash
+from mammal.jobs.store import Store
+from mammal.jobs.tables import check_output
+from mammal.jobs.warm_up import settle
+from mammal.rows.bare_prompts import PROMPT
+from mammal.rows.task_choice import TaskLike, entity_task
+from mammal.version import __version__
+
+if TYPE_CHECKING:
+    from mammal.tasks.task import Task
+
+VERBS = {
+    "predict": ("vocabulary", "every_label", "names", "names_by"),
+    "embed": ("entity", "pooling"),
+    "score": (),
+    "generate": ("n", "conditions", "rerank", "rerank_bundle", "rerank_weight", *SETTINGS),
+}
+"""Verbs and the options that each takes, as the methods of `Mammal` do."""
+
+
+def run_job(
+    verb: str,
+    source: str | os.PathLike[str],
+    input: str | os.PathLike[str] | None,
+    output: str | os.PathLike[str],
+    *,
+    task: TaskLike | None = None,
+    columns: Mapping[str, str] | None = None,
+    view: str | Mapping[str, str] | None = None,
+    options: Mapping[str, Any] | None = None,
+    prefix: str = "",
+    shard_rows: int | None = None,
+    resume: bool = True,
+    device: str = "auto",
+    dtype: str = "auto",
+    batch_tokens: int | None = None,
+    workers: int | None = None,
+    tokenizer: str | os.PathLike[str] | None = None,
+    progress: Follow | None = None,
+) -> JobReport:
+    """Asks a model about every row of a file, in constant memory; killed at any instant, it goes on where it was.
+
+    Every row of the input ends either in the output, in order, with all its columns and those of the answer, or in
+    `<output>.errors.parquet` with its number and the reason. Run again with the same input, bundle and options, a job
+    that was cut off ends with the same bytes as one that was not (on an equal machine); one that is complete does
+    nothing.
+
+    Args:
+        verb: predict, embed, score or generate.
+        source: the model, as for `mammal.load`.
+        input: a table. None: for `generate` with a task that reads nothing, and so answers as one row would.
+        output: .parquet, .csv, .tsv or .jsonl.
+        task, columns, view: as for `Mammal.predict`. Without a task, a file with a column `prompt` is read as prompts.
+        options: what else the verb takes (`VERBS`).
+        prefix: put before the names of the columns that are added.
+        shard_rows: rows that are written together; default: as many as give 10,000 records.
+        resume: go on with what an earlier run left; False replaces it.
+        batch_tokens: tokens of a batch; default: by device.
+        workers: processes that prepare rows ahead of the model; default: none on a CPU, up to eight for a GPU.
+
+    Raises:
+        JobError: the output stands and was made otherwise, is being written by another run, or can't be written.
+        MammalError: the model, the task, the input or an option is wrong.
+    """
+    target = Path(output).expanduser()
+    settings = {name: _plain(value) for name, value in (options or {}).items() if value is not None}
+    _check_options(verb, settings, input)
+    model = load(source, device=device, dtype=dtype, tokenizer=tokenizer)
+    if batch_tokens is not None:
+        model.pace = replace(model.pace, tokens=batch_tokens)
+    given = no_input(1) if input is None else open_input(input)
+    question = _question(verb, model, _task(verb, model, task, columns, view, settings, given), settings, prefix)
+    names = question.reading.among(given.schema.names)
+    question.reading.check(given.schema.names)
+    if input is None:
+        question, given = _drawn_apart(question, given)
+    shard_rows = SHARD_ROWS // _records_of_a_row(question) or 1 if shard_rows is None else shard_rows
+    layout = Layout(given.schema, question.columns, prefix)
+    check_output(target, layout.schema)
+    told = {
+        **settings,
+        **question.told,
+        **_judge_identity(settings),
+        "prefix": prefix,
+        "shard_rows": shard_rows,
+        "batch_tokens": model.pace.tokens,
+        "task": task_identity(question.task),
+        "device": model.device.type,
+        "dtype": str(model.model.dtype),
+    }
+    manifest = Manifest(verb, given.fingerprint, bundle_hash(locate(source)), told, versions())
+    with _prepared_by(question, _workers(workers, model)):
+        for asked in (question, *question.helpers):
+            settle(asked.model, asked)
+        engine = Engine(question, given, names, layout, Store(target))
+        return engine.go(manifest, shard_rows=shard_rows, resume=resume, progress=progress)
+
+
+def _check_options(verb: str, settings: Mapping[str, Any], input: object) -> None:
+    if verb not in VERBS:
+        raise ConfigError(f"there is no job {verb!r}", hint=did_you_mean(verb, VERBS, noun="job"))
+    for name in settings:
+        if name not in VERBS[verb]:
+            raise ConfigError(f"{verb} has no option {name!r}", hint=did_you_mean(name, VERBS[verb], noun="option"))
+    if input is None and verb != "generate":
+        raise ConfigError(f"{verb} needs an input")
+
+
+def _plain(option: Any) -> Any:
+    """As a manifest can hold it."""
+    if isinstance(option, Mapping):
+        return {name: plain_value(value) for name, value in option.items()}
+    return plain_value(option)
+
+
+def _drawn_apart(question: Question, given: JobInput) -> tuple[Question, JobInput]:
+    """The draws of a row that holds nothing as rows of their own, so that any number is written in shards."""
+    if not isinstance(question, Generate) or not question.config.do_sample:
+        return question, given
+    return question.one_by_one(), no_input(question.config.num_return_sequences)
+
+
+def _records_of_a_row(question: Question) -> int:
+    asked = question.inner if isinstance(question, Wrapped) else question
+    return asked.config.num_return_sequences if isinstance(asked, Generate) else 1
+
+
+def _task(
+    verb: str,
+    model: Mammal,
+    task: TaskLike | None,
+    columns: Mapping[str, str] | None,
+    view: str | Mapping[str, str] | None,
+    settings: Mapping[str, Any],
+    given: JobInput,
+) -> Task | None:
+    """The task that is asked; None: rows are prompts."""
+    if verb == "embed" and "entity" in settings:
+        chosen = entity_task(settings["entity"], model.tokenizer)
+        return model.find_task(chosen, columns)
+    if task is None and verb in ("generate", "score") and PROMPT in given.schema.names:
+        return None
+    return model.find_task(task, columns, view)
+
+
+def _question(verb: str, model: Mammal, task: Task | None, settings: Mapping[str, Any], prefix: str) -> Question:
+    if verb == "score":
+        return Score(model.model, model.tokenizer, task, model.pace, prefix=prefix)
+    if verb == "generate":
+        chosen = {name: value for name, value in settings.items() if name in SETTINGS}
+        own = (model.model, model.tokenizer, task, model.pace)
+        asked = Generate(
+            *own, n=settings.get("n", 1), settings=chosen, conditions=settings.get("conditions"), prefix=prefix
+        )
+        judge = judge_of(model, *(settings.get(f"rerank{end}") for end in ("", "_bundle", "_weight")))
+        return asked if judge is None else Reranked(asked, judge, prefix)
+    assert task is not None, "only generate and score read prompts"
+    if verb == "embed":
+        return Embed(model.model, task, model.pace, pooling=settings.get("pooling", "mean"), prefix=prefix)
+    return predict_question(model.model, model.tasks, task, model.pace, prefix=prefix, **settings)
+
+
+def task_identity(task: Task | None) -> str:
+    """Name of the task, and a digest of everything that it says and has learnt."""
+    if task is None:
+        return "prompts"
+    content = json.dumps([asdict(task.config), task.state()], sort_keys=True, default=str)
+    return f"{task.name} {hashlib.blake2b(content.encode(), digest_size=6).hexdigest()}"
+
+
+def _judge_identity(settings: Mapping[str, Any]) -> dict[str, str]:
+    """The hash of another bundle that puts answers in order."""
+    judge = settings.get("rerank_bundle")
+    return {} if judge is None else {"rerank_bundle": bundle_hash(locate(judge))}
+
+
+def _workers(asked: int | None, model: Mammal) -> int:
+    """Without a GPU the model uses every core itself."""
+    if asked is None:
+        return min(8, (os.cpu_count() or 1) - 1) if model.device.type == "cuda" else 0
+    if asked < 0:
+        raise ConfigError(f"workers must be 0 or more, not {asked}")
+    return asked
+
+
+@contextmanager
+def _prepared_by(question: Question, workers: int) -> Iterator[None]:
+    if not workers:
+        yield
+        return
+    from mammal.rows.parallel_encoder import ParallelEncoder
+
+    with ParallelEncoder(question.encoder, workers) as encoder:
+        question.encoder = encoder
+        yield
+
+
+def versions() -> dict[str, str]:
+    """Versions of what decides the bytes of an output."""
+    import torch
+
+    return {"mammal": __version__, "torch": torch.__version__}

@@ -1,0 +1,134 @@
+"""The job that makes a corpus of structures and their names, each read back before it counts."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, get_args
+
+from mammal.errors import ConfigError, did_you_mean
+from mammal.inference.questions import Record
+from mammal.jobs.engine import Engine, Follow, JobReport
+from mammal.jobs.layout import Layout
+from mammal.jobs.manifest import Manifest
+from mammal.jobs.store import Store
+from mammal.jobs.structures import existing, open_structures, structure_column, structure_text, worker_count
+from mammal.jobs.tables import check_output
+from mammal.jobs.workers import Crew
+from mammal.rows.answer_columns import ERROR, Column
+from mammal.rows.batched import Refused
+from mammal.tasks.names import make_pairs, naming, opsin
+from mammal.tasks.names.roundtrip import Outcome, Pair
+from mammal.tasks.tables.readers import iter_tables
+
+SHARD_ROWS = 5_000
+KEEP = ("exact", "all")
+COLUMNS = ("canonical", "iupac", "smiles_by_name", "outcome")
+
+
+class NameRows:
+    """Gives each row its pair (see `mammal.tasks.names.roundtrip`).
+
+    Args:
+        smiles: column of the structures.
+        names: column of names that are read in place of made ones.
+        keep: `exact` sets aside what did not come back as the same molecule; `all` only what is no molecule.
+        verify: read names back; without it, every name is kept.
+        prefix: put before the names of the columns.
+    """
+
+    def __init__(self, smiles: str, names: str | None, *, keep: str, verify: bool, crew: Crew, prefix: str = ""):
+        self._smiles, self._names, self._keep, self._verify, self._crew = smiles, names, keep, verify, crew
+        self.columns: Sequence[Column] = [Column(f"{prefix}{name}", "text") for name in COLUMNS]
+
+    def ask(
+        self, rows: Sequence[Mapping[str, Any]], *, first: int = 0, progress: Callable[[int], None] | None = None
+    ) -> list[list[Record] | Refused]:
+        smiles = [structure_text(row[self._smiles]) for row in rows]
+        names = None if self._names is None else [structure_text(row[self._names]) for row in rows]
+        pairs = make_pairs(smiles, names, verify=self._verify, each_of=self._crew.each_of)
+        if progress is not None:
+            progress(len(rows))
+        return [self._answer(pair) for pair in pairs]
+
+    def _answer(self, pair: Pair) -> list[Record] | Refused:
+        fine = pair.outcome in ("exact", "unverified")
+        if fine or (self._keep == "all" and pair.outcome != "invalid"):
+            return [(pair.canonical, pair.name, pair.smiles_by_name, pair.outcome)]
+        named = f" ({pair.name})" if pair.name is not None else ""
+        return Refused(f"{pair.outcome}: {pair.reason}{named}")
+
+
+def names_job(
+    input: str | os.PathLike[str],
+    output: str | os.PathLike[str],
+    *,
+    smiles: str | None = None,
+    names: str | None = None,
+    keep: str = "exact",
+    workers: int | None = None,
+    prefix: str = "",
+    shard_rows: int = SHARD_ROWS,
+    resume: bool = True,
+    progress: Follow | None = None,
+) -> JobReport:
+    """Names the molecules of a file and keeps the names that lead back, with the promises of `mammal.jobs.run_job`.
+
+    Without Java nothing is read back: all names that could be made are kept, `unverified`.
+
+    Args:
+        input: a table; or `chemicals`, the compounds of that package with PubChem's names in lower case.
+        output: .parquet, .csv, .tsv or .jsonl.
+        smiles: column of the structures; default: the one called `smiles`, in whatever case.
+        names: column of names that are read back in place of made ones; of `chemicals`: pubchem_name.
+        keep: `exact`: other rows go to the errors file, outcome and reason told; `all`: they stay, with their outcome.
+        workers: processes that name and compare; default: one a core. 0: none but this one.
+        prefix: put before the names of the columns that are added: canonical, iupac, smiles_by_name, outcome.
+
+    Raises:
+        JobError: the output stands and was made otherwise, is being written by another run, or can't be written.
+        MammalError: an option or the input is wrong; a package is missing; names were given and Java is missing.
+    """
+    if keep not in KEEP:
+        raise ConfigError(f"keep is {keep!r}", hint=did_you_mean(keep, KEEP, noun="word"))
+    lacking = opsin.missing()
+    if names is None:
+        naming.check_installed()
+    elif lacking is not None:
+        raise lacking
+    target = Path(output).expanduser()
+    count = worker_count(workers)
+    with open_structures(input) as given, Crew(count) as crew:
+        column = structure_column(smiles, given.schema.names)
+        if names is not None:
+            existing(names, given.schema.names)
+        answerer = NameRows(column, names, keep=keep, verify=lacking is None, crew=crew, prefix=prefix)
+        layout = Layout(given.schema, answerer.columns, prefix)
+        check_output(target, layout.schema)
+        told = {"smiles": column, "names": names, "keep": keep, "prefix": prefix, "shard_rows": shard_rows}
+        manifest = Manifest("names", given.fingerprint, "", told, _versions(names is None, lacking is None))
+        read = list(dict.fromkeys([column] if names is None else [column, names]))
+        engine = Engine(answerer, given, read, layout, Store(target))
+        return engine.go(manifest, shard_rows=shard_rows, resume=resume, progress=progress)
+
+
+def outcomes(report: JobReport, prefix: str = "") -> Counter[str]:
+    """How many rows of a finished job ended in which outcome."""
+    counts: Counter[str] = Counter()
+    for table in iter_tables(report.output):
+        counts.update(table[f"{prefix}outcome"])
+    if report.errors is not None:
+        known = get_args(Outcome)
+        for table in iter_tables(report.errors):
+            words = (str(reason).partition(":")[0] for reason in table[f"{prefix}{ERROR}"])
+            counts.update(word if word in known else "invalid" for word in words)
+    return counts
+
+
+def _versions(makes: bool, verifies: bool) -> dict[str, str]:
+    """What decides names and outcomes; a job begun without Java does not go on with it, and the other way round."""
+    packages = ["mammal", "rdkit", *(["openclatura"] if makes else []), *(["py2opsin"] if verifies else [])]
+    return {name: version(name) for name in packages}

@@ -1,0 +1,186 @@
+"""Answers written into a variant file: every record's own line, with fields added to its INFO column.
+
+    before   chr1  7  .  A  G,<DEL>  .  PASS  DP=31
+    after    chr1  7  .  A  G,<DEL>  .  PASS  DP=31;MAMMAL_LLR=-1.25,.;MAMMAL_DIST=0.31,.
+
+Values stand in the order of the alternate alleles (Number=A of VCF 4.3, section 1.4.2), `.` for one that has none. Each
+field is described by a line of the header. `.vcf.gz` is compressed in blocks (bgzip), and indexed (tabix) where the
+records are sorted by place.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from mammal.errors import JobError
+from mammal.inference.questions import Record
+from mammal.jobs.engine import Answerer
+from mammal.rows.answer_columns import Column
+from mammal.rows.batched import Refused, Row
+from mammal.tasks.dna.genome import import_pysam
+from mammal.tasks.tables.atomic import atomic_file
+from mammal.tasks.tables.variant_files import FIXED, Header
+from mammal.version import __version__
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+logger = logging.getLogger(__name__)
+
+SUFFIXES = (".vcf", ".vcf.gz")
+MISSING = "."
+_TBI_END = 1 << 29
+"""Places beyond this one need an index of another kind (SAM specification, section 5: .csi)."""
+_HEADING = ("#CHROM", "POS", "ID", "REF", "ALT", "QUAL", "FILTER", "INFO")
+_NOT_IN_INFO = re.compile(r"[^\w.<>:+*/-]+", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Field:
+    """A key of INFO with one value for each alternate allele.
+
+    Attributes:
+        key: such as `MAMMAL_LLR`.
+        kind: Float, Integer or String.
+        about: its description.
+    """
+
+    key: str
+    kind: str
+    about: str
+
+    @property
+    def header_line(self) -> str:
+        about = self.about.replace("\\", "\\\\").replace('"', '\\"')
+        kind = f"Number=A,Type={self.kind}"
+        return f'##INFO=<ID={self.key},{kind},Description="{about}",Source="mammal",Version="{__version__}">'
+
+
+class InfoAnswerer:
+    """Turns the records of a row's alleles into one record: the text that INFO gains.
+
+    Args:
+        answerer: gives a record for each alternate allele, whose values are those of `fields`, in order, after the
+            allele itself.
+        name: of the column that holds the text.
+    """
+
+    def __init__(self, answerer: Answerer, fields: Sequence[Field], name: str):
+        self._answerer, self._fields = answerer, fields
+        self.columns = [Column(name, "text")]
+
+    def ask(
+        self, rows: Sequence[Row], *, first: int = 0, progress: Callable[[int], None] | None = None
+    ) -> list[list[Record] | Refused]:
+        answers = self._answerer.ask(rows, first=first, progress=progress)
+        return [given if isinstance(given, Refused) else [(self._info(given),)] for given in answers]
+
+    def _info(self, records: Sequence[Record]) -> str:
+        columns = list(zip(*records, strict=True))[1:]  # without the allele's own name
+        told = [(field.key, values) for field, values in zip(self._fields, columns, strict=True) if _any_known(values)]
+        return ";".join(f"{key}={','.join(map(info_value, values))}" for key, values in told)
+
+
+def _any_known(values: Iterable[Any]) -> bool:
+    return any(value is not None for value in values)
+
+
+def info_value(value: Any) -> str:
+    """A value as INFO has it: six digits of a number, text without what has a meaning there (VCF 4.3, section 1.2)."""
+    if value is None:
+        return MISSING
+    return f"{value:.6g}" if isinstance(value, float) else _NOT_IN_INFO.sub("_", str(value))
+
+
+class VcfFormat:
+    """A variant file as the output of a job (`mammal.jobs.tables.OutputFormat`).
+
+    Args:
+        header: of the input; its columns and the text that INFO gains are the columns of a shard.
+        fields: described in the header.
+        where: the input, for errors.
+        zipped: compress in blocks.
+
+    Raises:
+        JobError: the input's header describes one of the fields already.
+    """
+
+    suffix = ".vcf"
+
+    def __init__(self, header: Header, fields: Sequence[Field], *, where: str, zipped: bool):
+        described = {match[1] for line in header.lines if (match := re.match(r"##INFO=<ID=([^,>]+)", line))}
+        if taken := sorted(described & {field.key for field in fields}):
+            raise JobError(f"the file has a field {taken[0]} already", where=where, hint="prefix=OTHER_ names ours so")
+        self.header, self.fields, self._zipped = header, fields, zipped
+        self._places = _Places()
+
+    def check(self, path: Path, schema: pa.Schema) -> None:
+        if not path.name.endswith(SUFFIXES):
+            raise JobError("not the name of a VCF file", where=str(path), hint=" or ".join(SUFFIXES))
+
+    def write(self, table: pa.Table, path: Path) -> None:
+        """The last column is what INFO gains, the others are the fields of a line."""
+        info = FIXED.index("info")
+        with path.open("w", encoding="utf-8", newline="") as stream:
+            for *cells, gained in zip(*(column.to_pylist() for column in table.columns), strict=True):
+                cells[info] = gained if cells[info] in (MISSING, "") else f"{cells[info]};{gained}"
+                stream.write("\t".join(cells) + "\n")
+
+    def join(self, parts: Sequence[Path], path: Path, schema: pa.Schema) -> None:
+        self._places = places = _Places()
+        with closing(self._opened(path)) as stream:
+            stream.write("".join(f"{line}\n" for line in self._lines()).encode())
+            for part in parts:
+                with part.open("rb") as lines:
+                    for line in lines:
+                        places.add(line)
+                        stream.write(line)
+
+    def complete(self, path: Path) -> None:
+        """The index of a bgzipped file; an older one is removed."""
+        tbi, csi = (path.with_name(f"{path.name}{suffix}") for suffix in (".tbi", ".csi"))
+        for index in (tbi, csi):
+            index.unlink(missing_ok=True)
+        if not self._zipped:
+            return
+        if not self._places.sorted:
+            logger.warning("%s has no index: its records are not sorted by place", path)
+            return
+        wide = self._places.highest > _TBI_END
+        with atomic_file(csi if wide else tbi) as partial:
+            pysam = import_pysam()
+            pysam.tabix_index(str(path), preset="vcf", force=True, csi=wide, index=str(partial))
+
+    def _opened(self, path: Path) -> IO[bytes] | Any:
+        if self._zipped:
+            return import_pysam().BGZFile(str(path), "wb")
+        return path.open("wb")
+
+    def _lines(self) -> list[str]:
+        names = ["FORMAT", *self.header.samples] if len(self.header.columns) > len(FIXED) else []
+        described = [field.header_line for field in self.fields]
+        return [*self.header.lines, *described, "\t".join([*_HEADING, *names])]
+
+
+class _Places:
+    """What the places of a file's lines say about its index."""
+
+    def __init__(self) -> None:
+        self.sorted, self.highest = True, 0
+        self._chrom, self._pos, self._left = b"", 0, set[bytes]()
+
+    def add(self, line: bytes) -> None:
+        chrom, pos, _ = line.split(b"\t", 2)
+        place = int(pos)
+        if chrom != self._chrom:
+            self._left.add(self._chrom)
+            self.sorted &= chrom not in self._left
+        elif place < self._pos:
+            self.sorted = False
+        self._chrom, self._pos, self.highest = chrom, place, max(self.highest, place)

@@ -1,0 +1,58 @@
+"""Brings a model to the state that a long job keeps it in, so that bytes don't depend on where the job began.
+
+Without gradients, matrix products change once to a copy of their weights, when they have seen enough tokens
+(`mammal.model.products`); results differ by float noise before and after. A job that goes on in the middle must not
+meet that change later than one that ran through.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from mammal.inference.questions import Embed, Question
+from mammal.model.model import MammalModel
+from mammal.tasks.batches.batch import Batch
+
+_ROWS, _TOKENS = 256, 4
+"""More tokens than any product waits for."""
+_HEAD_CALLS = 32
+"""More calls than any product waits for, for the head over the whole vocabulary, which many tokens would make dear."""
+
+
+def settle(model: MammalModel, question: Question) -> None:
+    """Runs made-up batches through the parts of the model that the question uses."""
+    task = question.task
+    decodes = not isinstance(question, Embed) and (task is None or task.mode == "decoder")
+    settle_parts(model, decodes=decodes, vocabulary=task is None or task.candidates_V is None)
+
+
+@torch.inference_mode()
+def settle_parts(model: MammalModel, *, decodes: bool, vocabulary: bool) -> None:
+    """The same, said outright.
+
+    Args:
+        decodes: the decoder is used, too.
+        vocabulary: its head scores the whole vocabulary.
+    """
+    batch = _batch(model)
+    memory = model.encode(batch)
+    if not decodes:
+        return
+    states_NW, _ = model.decode(batch, memory)
+    if vocabulary:
+        for _ in range(_HEAD_CALLS):
+            model.t5_model.token_logits(states_NW[:1])
+
+
+def _batch(model: MammalModel) -> Batch:
+    ids = torch.full((_ROWS, _TOKENS), model.config.eos_token_id, device=model.device)
+    everywhere = torch.ones_like(ids, dtype=torch.bool)
+    return Batch(
+        mode="decoder",
+        wants=(),
+        ids_BL=ids,
+        mask_BL=everywhere,
+        read_DR=ids.new_zeros(_ROWS, 0),
+        decoder_ids_DT=ids,
+        decoder_mask_DT=everywhere,
+    )

@@ -1,0 +1,109 @@
+"""Predictions as columns of a table, in the units and labels of the user's file.
+
+    regression       prediction    in the unit of the training file
+                     low, high     where the bundle holds a conformal interval
+    classification   prediction    the label as the file spells it
+                     probability   of the last of two labels; of the predicted one, where there are more
+    generation       text, score   the score is the log-likelihood
+                     prediction    instead of text, where the target holds a number: in the unit of the training file
+    infilling        text, score   what was filled in; several stretches apart by `;`
+                     completed     the sequence with its hidden stretches filled
+                     valid         1 where that is a molecule for RDKit, else 0; SMILES alone have it
+
+A task with several target columns has each of them as `TARGET_prediction`, and so on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from mammal.tasks.batches.prediction import Prediction
+    from mammal.tasks.task import Task
+
+ERROR = "error"
+
+Holds = Literal["text", "number", "integer", "vector", "matrix"]
+Read = Callable[["Prediction"], Any]
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column that an answer fills: its name and what it holds."""
+
+    name: str
+    holds: Holds
+
+
+def answer_columns(task: Task, *, prefix: str = "", every_label: bool = False) -> dict[Column, Read]:
+    """The columns that a task's predictions fill, and how each is read off a prediction without an error.
+
+    Args:
+        prefix: put before each name.
+        every_label: classification: also a column `probability_LABEL` for each label.
+    """
+    columns: dict[Column, Read] = {}
+    for target in task.target_columns:
+        start = prefix if len(task.target_columns) == 1 else f"{prefix}{target}_"
+        for name, (holds, read) in _fields(task, target, every_label).items():
+            columns[Column(start + name, holds)] = _at(target, read)
+    if task.fills and not task.target_columns:
+        columns |= {Column(f"{prefix}text", "text"): lambda p: p.text}
+        columns |= {Column(f"{prefix}score", "number"): lambda p: p.score}
+    for column in task.fills:
+        start = prefix if len(task.fills) == 1 else f"{prefix}{column}_"
+        columns[Column(f"{start}completed", "text")] = partial(_completed, column)
+        if column in task.molecules:
+            columns[Column(f"{start}valid", "integer")] = partial(_valid, column)
+    return columns
+
+
+def told_invalid(problem: str, draws: int | None) -> str:
+    """Why a generated answer is none: what is wrong with it, and how often it was drawn."""
+    return f"not valid: {problem}" if draws in (None, 1) else f"no valid sequence in {draws} draws; the last: {problem}"
+
+
+def _fields(task: Task, target: str, every_label: bool) -> dict[str, tuple[Holds, Read]]:
+    if task.kind == "regression":
+        fields: dict[str, tuple[Holds, Read]] = {"prediction": ("number", lambda p: p.value)}
+        if target in task.state().get("conformal", {}):
+            fields["low"] = "number", lambda p: None if p.interval is None else p.interval[0]
+            fields["high"] = "number", lambda p: None if p.interval is None else p.interval[1]
+        return fields
+    if task.kind == "classification":
+        fields = {"prediction": ("text", lambda p: p.label), "probability": ("number", lambda p: p.probability)}
+        every = enumerate(task.config.labels) if every_label else ()
+        return fields | {f"probability_{label}": ("number", _of_label(i)) for i, label in every}
+    said: dict[str, tuple[Holds, Read]] = {"text": ("text", lambda p: p.text)}
+    if target in task.number_targets:
+        said = {"prediction": ("number", lambda p: p.value)}
+    return said | {"score": ("number", lambda p: p.score)}
+
+
+def _completed(column: str, prediction: Prediction) -> str | None:
+    return None if prediction.completed is None else prediction.completed.get(column)
+
+
+def _valid(column: str, prediction: Prediction) -> int | None:
+    from mammal.tasks.molecules.chemistry import canonical_or_none
+
+    completed = _completed(column, prediction)
+    return None if completed is None else int(canonical_or_none(completed) is not None)
+
+
+def _of_label(index: int) -> Read:
+    def read(prediction: Prediction) -> float | None:
+        if prediction.probabilities is not None:
+            return prediction.probabilities[index]
+        if prediction.probability is None:
+            return None
+        return prediction.probability if index else 1 - prediction.probability
+
+    return read
+
+
+def _at(target: str, read: Read) -> Read:
+    return lambda prediction: read(prediction.for_target(target))

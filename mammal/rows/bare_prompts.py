@@ -1,0 +1,79 @@
+"""Rows that are prompts already: `{"prompt": …, "target": …}` in wire syntax, for a model without a task."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mammal.errors import DataError, MammalError
+from mammal.rows.batched import Encoded, Encoder, Row
+from mammal.tokenization.prompt import find_tags
+
+if TYPE_CHECKING:
+    from mammal.tasks.batches.batch import Batch
+    from mammal.tasks.batches.example import Example
+    from mammal.tokenization import Encoding, Tokenizer
+
+PROMPT, TARGET = "prompt", "target"
+
+
+def is_prompt(data: object) -> bool:
+    """Whether this is a prompt in wire syntax, or a list that begins with one."""
+    first = data[0] if isinstance(data, Sequence) and not isinstance(data, str) and data else data
+    return isinstance(first, str) and bool(find_tags(first))
+
+
+@dataclass(frozen=True)
+class PromptEncoder(Encoder):
+    """What `mammal.rows.batched` needs, for prompts.
+
+    Attributes:
+        target: read the column `target` too (for scoring).
+        on_unknown: "raise" refuses a row with a character that has no token, "warn" encodes `<UNK>`.
+    """
+
+    tokenizer: Tokenizer
+    target: bool = False
+    on_unknown: str = "raise"
+
+    def key(self, row: Row) -> Hashable:
+        return str(row.get(PROMPT)), str(row.get(TARGET)) if self.target else None
+
+    def encode(self, rows: Sequence[Row], row_ids: Sequence[int]) -> Encoded:
+        examples: list[Example] = []
+        errors: list[tuple[object, str]] = []
+        for row, row_id in zip(rows, row_ids, strict=True):
+            try:
+                examples.append(self._example(row, row_id))
+            except MammalError as error:
+                errors.append((row_id, str(error)))
+        return examples, errors
+
+    def collate(self, examples: Sequence[Example]) -> Batch:
+        from mammal.tasks.batches.collate import collate
+
+        return collate(
+            examples,
+            mode="decoder",
+            wants=("logits",),
+            pad_id=self.tokenizer.pad_id,
+            start_id=self.tokenizer.decoder_start_id,
+        )
+
+    def _example(self, row: Row, row_id: int) -> Example:
+        from mammal.tasks.batches.example import Example, Target
+
+        given = self._encoding(row, PROMPT)
+        if not self.target:
+            return Example(row_id, given)
+        ids_T = self._encoding(row, TARGET).ids_L.astype(np.int64)
+        return Example(row_id, given, targets=(Target(ids_T, np.arange(len(ids_T)), ids_T),))
+
+    def _encoding(self, row: Row, column: str) -> Encoding:
+        text = row.get(column)
+        if not isinstance(text, str) or not text:
+            raise DataError("empty prompt", where=f"column {column}")
+        return self.tokenizer.encode(text, on_unknown=self.on_unknown)  # type: ignore[arg-type]

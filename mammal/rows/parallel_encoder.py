@@ -1,0 +1,105 @@
+"""Rows encoded by other processes, a window ahead of the model.
+
+Standardising a molecule and encoding its prompt takes as long as a tiny model takes on one core; a GPU waits for it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import get_context, parent_process
+from threading import Thread
+from typing import TYPE_CHECKING
+
+from mammal.errors import JobError
+from mammal.rows.batched import Encoded, Encoder, Row
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from mammal.tasks.batches.batch import Batch
+    from mammal.tasks.batches.example import Example
+
+_PIECES = 4
+"""Parts of a window for each worker, so that all end at about the same time."""
+
+
+class ParallelEncoder(Encoder):
+    """An encoder that has its rows encoded by `workers` processes; batches are still made here.
+
+    Examples are those of the encoder itself, in the same order.
+    """
+
+    def __init__(self, encoder: Encoder, workers: int):
+        self._encoder, self._workers = encoder, workers
+        context = get_context("spawn")  # a forked child would inherit the locks of torch's threads
+        self._pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_take, initargs=(encoder,))
+
+    def __enter__(self) -> ParallelEncoder:
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._pool.shutdown(wait=error is None, cancel_futures=True)
+
+    def key(self, row: Row) -> Hashable:
+        return self._encoder.key(row)
+
+    def collate(self, examples: Sequence[Example]) -> Batch:
+        return self._encoder.collate(examples)
+
+    def encode(self, rows: Sequence[Row], row_ids: Sequence[int]) -> Encoded:
+        return self._encoder.encode(rows, row_ids)
+
+    def encode_windows(self, rows: Sequence[Row], windows: Iterable[Sequence[int]]) -> Iterator[Encoded]:
+        waiting: deque[list[Future[Encoded]]] = deque()
+        for window in windows:
+            waiting.append(self._submit(rows, window))
+            if len(waiting) > 1:
+                yield _gather(waiting.popleft())
+        while waiting:
+            yield _gather(waiting.popleft())
+
+    def _submit(self, rows: Sequence[Row], window: Sequence[int]) -> list[Future[Encoded]]:
+        size = -(-len(window) // (self._workers * _PIECES))
+        pieces = [window[start : start + size] for start in range(0, len(window), size)]
+        return [self._pool.submit(_encode, [rows[number] for number in piece], piece) for piece in pieces]
+
+
+def _gather(pieces: Sequence[Future[Encoded]]) -> Encoded:
+    examples: list[Example] = []
+    errors: list[tuple[object, str]] = []
+    for piece in pieces:
+        try:
+            found, refused = piece.result()
+        except BrokenProcessPool as error:
+            raise JobError("a process that prepared rows died", hint="too little memory? try workers=0") from error
+        examples += found
+        errors += refused
+    return examples, errors
+
+
+_taken: list[Encoder] = []
+"""In a worker: the encoder it was started with."""
+
+
+def _take(encoder: Encoder) -> None:
+    import torch
+
+    torch.set_num_threads(1)
+    _taken[:] = [encoder]
+    Thread(target=end_with_parent, daemon=True).start()
+
+
+def end_with_parent() -> None:
+    """A parent that is killed can't tell its workers to go."""
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _encode(rows: Sequence[Row], row_ids: Sequence[int]) -> Encoded:
+    return _taken[0].encode(rows, row_ids)

@@ -1,0 +1,62 @@
+"""Fine-tuning from Python: the same run as `mammal train init=…`, composed from the same configuration."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from mammal.bundle.folder import save_bundle
+from mammal.errors import ConfigError
+from mammal.inference.api import Mammal, load
+from mammal.rows.task_choice import TaskLike, find_task
+
+if TYPE_CHECKING:
+    from mammal.tasks.declaration.schema import TaskConfig
+
+_OPTION = "of_this_run"
+"""Name of the declaration among the configs; no shipped task has it, and those are found first."""
+
+
+def finetune(
+    model: Mammal, task: TaskLike, output: str | os.PathLike[str], *, data: Any = None, overrides: Sequence[str] = ()
+) -> Mammal:
+    """Trains a copy of the model on a task; see `Mammal.finetune`."""
+    from mammal.configuration.compose import Arguments, compose
+    from mammal.training.run import train
+
+    folder = Path(output).expanduser().resolve()
+    if folder.is_dir() and any(folder.iterdir()):
+        raise ConfigError("the output folder is not empty", where=str(folder), hint="choose a new one")
+    start = save_bundle(folder / "start", model.model, model.tokenizer)
+    config = find_task(task, model.tasks, model.tokenizer).config
+    _declare(config, _write_data(data, folder), folder / "configs" / "task" / f"{_OPTION}.yaml")
+    words = [f"task={_OPTION}", f"init='{start}'", f"output='{folder}'", *overrides]
+    result = train(compose("train", Arguments(overrides=words, config_dirs=[folder / "configs"])))
+    return load(
+        result.bundle, task=config.name, device=str(model.device), dtype=str(model.model.dtype).removeprefix("torch.")
+    )
+
+
+def _write_data(data: Any, folder: Path) -> Path | None:
+    """Where training reads rows that were handed over; None: where the task says."""
+    if data is None or isinstance(data, str | os.PathLike):
+        return None if data is None else Path(data).expanduser().resolve()
+    import pandas as pd
+
+    file = folder / "data.parquet"
+    pd.DataFrame(data).to_parquet(file, index=False)
+    return file
+
+
+def _declare(config: TaskConfig, data: Path | None, file: Path) -> None:
+    """Writes the declaration where the run finds it, with these rows for its data."""
+    declared = asdict(config)
+    if data is not None:
+        declared["data"] |= {"source": "file", "name": None, "path": str(data), "files": {}}
+    file.parent.mkdir(parents=True)
+    file.write_text(yaml.safe_dump({"defaults": ["schema", "_self_"], **declared}, sort_keys=False), encoding="utf-8")

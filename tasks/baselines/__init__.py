@@ -1,0 +1,17 @@
+"""Cheap baselines, fitted on the training rows that a model saw, and similarity to those rows.
+
+Public names are imported when first used (PEP 562).
+"""
+
+from mammal.tokenization.lazy import lazy_names
+
+_HOMES = {
+    "Recipe": "mammal.tasks.baselines.fit",
+    "baselines": "mammal.tasks.baselines.fit",
+    "recipes": "mammal.tasks.baselines.fit",
+    "seeded_baselines": "mammal.tasks.baselines.fit",
+}
+
+__all__ = sorted(_HOMES)
+
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)

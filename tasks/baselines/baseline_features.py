@@ -1,0 +1,169 @@
+"""What the baselines see of a row: fingerprints, descriptors, k-mers, words and numbers, one matrix for each column.
+
+Every setting is fixed here, before any result was seen, and none is ever tuned on a task:
+
+    morgan        Morgan count fingerprints, radius 2, 2,048 bits (ECFP4)
+    descriptors   every RDKit 2D descriptor that `{smiles:descriptors}` holds (`mammal.tasks.features.descriptors`);
+                  what RDKit can't compute is the median of the training rows
+    kmers         counts of 1- to 3-mers of a protein or a name, hashed into 4,096 columns
+    dna           k-mers of bases, and what a variant changes (`mammal.tasks.baselines.baseline_dna`)
+    words         counts of names (genes, attributes of a cell), hashed into 4,096 columns
+    number        the number itself
+    esm2          mean state of a frozen ESM-2 over residues (`mammal.tasks.features.esm2`)
+
+Shapes: N rows, F features. A matrix is a NumPy array or a SciPy sparse matrix [N, F].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mammal.tasks.errors import DataError
+from mammal.tasks.features.descriptors import descriptors
+from mammal.tasks.features.morgan import BITS, RADIUS
+from mammal.tasks.features.rdkit_names import NAMES
+from mammal.tasks.molecules.chemistry import morgan_counts
+
+if TYPE_CHECKING:
+    from mammal.tasks.task import Task
+
+LONGEST_KMER = 3
+HASHED_FEATURES = 4096
+WORD = r"[^\s,;\[\]]+"
+"""A name in a list such as `[MALAT1][B2M]` or `lung, male`."""
+
+Matrix = Any
+Featuriser = Callable[[Sequence[str], Sequence[str]], tuple[Matrix, Matrix]]
+"""(training texts, other texts) -> their matrices; what is fitted is fitted on the training texts alone."""
+
+
+def column_kinds(task: Task) -> dict[str, str]:
+    """What each input column holds: `molecule`, `protein`, `dna`, `sequence` (names, text), `number` or `words`."""
+    from mammal.tokenization.entities import ENTITIES
+
+    alphabets = {
+        slot.column: ENTITIES[slot.name].alphabet if slot.kind == "entity" else slot.name
+        for slot in task.template.slots
+    }
+    alphabets |= {s.identity: ENTITIES[next(iter(s.sources))].alphabet for s in task.views.values()}
+    kinds = {}
+    for column in task.identities:
+        if column in task.molecules:
+            kinds[column] = "molecule"
+        elif alphabets[column] in ("DNA", "IUPAC", "TEXT"):
+            kinds[column] = "dna" if alphabets[column] == "DNA" else "sequence"
+        elif column in task.sequences:
+            kinds[column] = "protein"
+        else:
+            kinds[column] = "number" if column in task.numbers else "words"
+    return kinds
+
+
+def matrices(
+    columns: Sequence[str], how: dict[str, Featuriser], train: Sequence[dict[str, str]], test: Sequence[dict[str, str]]
+) -> tuple[Matrix, Matrix]:
+    """The features of several columns side by side, for training and other rows."""
+    pairs = [how[column]([row[column] for row in train], [row[column] for row in test]) for column in columns]
+    return _beside([pair[0] for pair in pairs]), _beside([pair[1] for pair in pairs])
+
+
+def once_each(featurise: Callable[[Sequence[str]], Matrix]) -> Featuriser:
+    """A featuriser that needs no fitting, computed once for each different text."""
+
+    def both(train: Sequence[str], test: Sequence[str]) -> tuple[Matrix, Matrix]:
+        different, places = np.unique(np.array([*train, *test], dtype=object), return_inverse=True)
+        matrix = featurise(different.tolist())
+        return matrix[places[: len(train)]], matrix[places[len(train) :]]
+
+    return both
+
+
+def morgan(smiles: Sequence[str]) -> Matrix:
+    return morgan_counts(smiles, RADIUS, BITS)
+
+
+def all_descriptors(smiles: Sequence[str]) -> np.ndarray:
+    """What `{smiles:descriptors}` holds, unscaled, float64 [N, F] in the range of float32; NaN where there is none."""
+    limit = float(np.finfo(np.float32).max)
+    found = np.array([descriptors(text) for text in smiles]).reshape(len(smiles), len(NAMES))
+    found[~np.isfinite(found)] = np.nan
+    return np.clip(found, -limit, limit)
+
+
+def dense(featurise: Callable[[Sequence[str]], Matrix]) -> Featuriser:
+    """Sparse features as an array, computed once for each different text: trees are far faster over a few hundred."""
+    return once_each(lambda texts: featurise(texts).toarray())
+
+
+def with_medians(featurise: Callable[[Sequence[str]], Matrix]) -> Featuriser:
+    """Gaps filled with the median of the training rows, 0 in a column that is empty there."""
+    compute = once_each(featurise)
+
+    def both(train: Sequence[str], test: Sequence[str]) -> tuple[Matrix, Matrix]:
+        known_train, known_test = compute(train, test)
+        empty = np.isnan(known_train).all(axis=0) if len(known_train) else np.ones(known_train.shape[1], dtype=bool)
+        medians_F = np.zeros(known_train.shape[1])
+        medians_F[~empty] = np.nanmedian(known_train[:, ~empty], axis=0)
+        return _filled(known_train, medians_F), _filled(known_test, medians_F)
+
+    return both
+
+
+def _filled(x_NF: np.ndarray, medians_F: np.ndarray) -> np.ndarray:
+    return np.where(np.isnan(x_NF), medians_F, x_NF).astype(np.float32)
+
+
+def kmers(sequences: Sequence[str]) -> Matrix:
+    return _counts(sequences, analyzer="char", ngram_range=(1, LONGEST_KMER), lowercase=False)
+
+
+def words(texts: Sequence[str]) -> Matrix:
+    return _counts(texts, token_pattern=WORD, lowercase=False)
+
+
+def numbers(texts: Sequence[str]) -> Matrix:
+    return np.array([[float(text)] for text in texts], dtype=np.float32).reshape(len(texts), 1)
+
+
+def esm2_on_disk(named: str | None) -> str | None:
+    """The ESM-2 model that a task names, or the smallest there is; None where there are no weights."""
+    from mammal.tasks.features.esm2 import WIDTHS, weights_file
+
+    for model in [named] if named else WIDTHS:
+        try:
+            weights_file(model)
+        except DataError:
+            continue
+        return model
+    return None
+
+
+def esm2_states(model: str) -> Callable[[Sequence[str]], Matrix]:
+    """Mean states of proteins under an ESM-2 model, float32 [N, width]; unknown characters are read as X."""
+    from mammal.tasks.features.esm2 import RESIDUES, Esm2
+
+    companion = Esm2(model)
+
+    def states(sequences: Sequence[str]) -> np.ndarray:
+        known = ["".join(letter if letter in RESIDUES else "X" for letter in text) for text in sequences]
+        return np.array([companion.of(text) for text in known]).reshape(len(known), companion.width)
+
+    return states
+
+
+def _counts(texts: Sequence[str], **how: Any) -> Matrix:
+    from sklearn.feature_extraction.text import HashingVectorizer
+
+    counter = HashingVectorizer(n_features=HASHED_FEATURES, norm=None, alternate_sign=False, **how)
+    return counter.transform(texts)
+
+
+def _beside(parts: Sequence[Matrix]) -> Matrix:
+    from scipy.sparse import hstack, issparse
+
+    if len(parts) == 1:
+        return parts[0]
+    return hstack(parts).tocsr() if any(map(issparse, parts)) else np.hstack(parts)

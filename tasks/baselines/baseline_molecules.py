@@ -1,0 +1,75 @@
+"""The baselines of tasks that make molecules of molecules, such as reactions.
+
+unchanged   the largest molecule that is read, as it is: what copying alone would give
+commonest   the commonest answers of the training rows, the same for every row: what chance alone would give
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from mammal.tasks.baselines.baseline_features import column_kinds
+from mammal.tasks.batches.prediction import Prediction
+from mammal.tasks.molecules.chemistry import canonical_or_none
+from mammal.tasks.reactions.sets import main_molecule
+from mammal.tokenization.entities import ENTITIES
+from mammal.tokenization.errors import MammalError
+
+if TYPE_CHECKING:
+    from mammal.tasks.tables.cells import Row
+    from mammal.tasks.task import Task
+
+UNCHANGED, COMMONEST = "unchanged", "commonest"
+
+
+def unchanged(task: Task, train: Sequence[Row], test: Sequence[Row]) -> dict[str, list[Prediction]]:
+    """The largest molecule of each test row's input, under the baseline's name; nothing for tasks that it does not
+    fit. Test rows that the task would set aside carry the error."""
+    column = _molecule_read(task)
+    if column is None or not train:
+        return {}
+    said = []
+    for number, row in enumerate(test):
+        try:
+            said.append(Prediction(number, text=main_molecule(task.inputs(row)[column])))
+        except MammalError as error:
+            said.append(Prediction(number, error=str(error)))
+    return {UNCHANGED: said}
+
+
+def commonest(task: Task, train: Sequence[Row], test: Sequence[Row]) -> dict[str, list[Prediction]]:
+    """The commonest molecules among the training rows' answers, commonest first, for every test row that can be read;
+    nothing for tasks that it does not fit."""
+    column = _molecule_read(task)
+    if column is None:
+        return {}
+    counts: Counter[str] = Counter()
+    for row in train:
+        try:
+            (text,) = task.prepare_target(row).values()
+        except MammalError:
+            continue
+        counts[canonical_or_none(text) or text] += 1
+    if not counts:
+        return {}
+    first, *others = (Prediction(None, text=text) for text, _ in counts.most_common(task.ranks))
+    said = []
+    for number, row in enumerate(test):
+        try:
+            task.inputs(row)
+        except MammalError as error:
+            said.append(Prediction(number, error=str(error)))
+        else:
+            said.append(Prediction(number, text=first.text, runners_up=tuple(others)))
+    return {COMMONEST: said}
+
+
+def _molecule_read(task: Task) -> str | None:
+    """The one column that the prompt reads, where it holds molecules and the answer is written in SMILES."""
+    kinds = column_kinds(task)
+    targets = [slot for slot in task.template.slots if slot.part == "target"]
+    alphabets = [ENTITIES[slot.name].alphabet if slot.kind == "entity" else slot.name for slot in targets]
+    fits = task.kind == "generation" and not task.fills and not task.conditions and alphabets == ["SMILES"]
+    return next(iter(kinds)) if fits and list(kinds.values()) == ["molecule"] else None

@@ -1,0 +1,119 @@
+"""How near a row is to what a model was trained on: similarity to the nearest training value, column by column.
+
+Molecules: Tanimoto similarity of Morgan fingerprints (radius 2, 2,048 bits). Sequences: Jaccard similarity of their
+sets of k-mers (3 residues, 6 bases), hashed into 4,096 bits. 1 is a value that train holds; what a low value is depends
+on the task, so no threshold is set here.
+A row is as near as its most foreign column: a pair with a new target is far, however well known the drug.
+
+Shapes: N rows, M training values, F bits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mammal.tasks.baselines.baseline_features import column_kinds
+from mammal.tasks.errors import DataError
+from mammal.tasks.features.morgan import BITS, RADIUS
+from mammal.tasks.molecules.chemistry import parse
+from mammal.tasks.tables.cells import Row, as_text, cell, is_missing
+
+if TYPE_CHECKING:
+    from mammal.tasks.task import Task
+
+MOST_VALUES = 10_000
+"""Different training values of a column that are kept, drawn evenly: similarities are lower bounds beyond it."""
+KMERS = {"protein": 3, "sequence": 6, "dna": 6}
+KMER_BITS = 4096
+CHUNK = 512
+"""Rows compared with every training value at once; bounds the memory."""
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """Fingerprints of training values.
+
+    Attributes:
+        bits: column -> uint8 [M, F / 8], the packed fingerprints of its values.
+        kinds: column -> `molecule`, `protein`, `dna` or `sequence`.
+    """
+
+    bits: dict[str, np.ndarray]
+    kinds: dict[str, str]
+
+    @classmethod
+    def fit(cls, task: Task, rows: Sequence[Row], most: int = MOST_VALUES) -> Neighbours:
+        """Of the molecule and sequence columns that the task reads; none for a task without such columns."""
+        kinds = {column: kind for column, kind in column_kinds(task).items() if kind == "molecule" or kind in KMERS}
+        bits = {}
+        for column, kind in kinds.items():
+            texts = sorted({text for text in _texts(task, rows, column) if text})
+            kept = [texts[i] for i in np.linspace(0, len(texts) - 1, min(most, len(texts))).astype(int)]
+            bits[column] = fingerprints(kept, kind)
+        return cls(bits, kinds)
+
+    def similarity(self, task: Task, rows: Sequence[Row]) -> np.ndarray:
+        """Of each row to its nearest training value, the smallest over columns; float64 [N], NaN where unreadable."""
+        by_column = []
+        for column, bits in self.bits.items():
+            texts = _texts(task, rows, column)
+            different, places = np.unique(np.array(texts, dtype=object), return_inverse=True)
+            by_column.append(nearest(fingerprints(different.tolist(), self.kinds[column]), bits)[places])
+        return np.min(by_column, axis=0) if by_column else np.full(len(rows), np.nan)
+
+
+def fingerprints(texts: Sequence[str], kind: str) -> np.ndarray:
+    """Packed bits of each text, uint8 [N, F / 8]; zeros where there is nothing to read."""
+    bits_NF = np.zeros((len(texts), BITS if kind == "molecule" else KMER_BITS), dtype=bool)
+    for row, text in enumerate(texts):
+        bits_NF[row, morgan_bits(text) if kind == "molecule" else kmer_bits(text, KMERS[kind])] = True
+    return np.packbits(bits_NF, axis=1)
+
+
+def nearest(asked_NF: np.ndarray, bits_MF: np.ndarray) -> np.ndarray:
+    """Highest |a and b| / |a or b| of each of N fingerprints over M others, packed bits; float64 [N], NaN for zeros."""
+    if not len(bits_MF) or not len(asked_NF):
+        return np.full(len(asked_NF), np.nan)
+    b_MF = np.unpackbits(bits_MF, axis=1).astype(np.float32)
+    parts = []
+    for start in range(0, len(asked_NF), CHUNK):
+        a_NF = np.unpackbits(asked_NF[start : start + CHUNK], axis=1).astype(np.float32)
+        shared_NM = a_NF @ b_MF.T
+        either_NM = a_NF.sum(axis=1, keepdims=True) + b_MF.sum(axis=1)[None] - shared_NM
+        parts.append((shared_NM / np.maximum(either_NM, 1)).max(axis=1).astype(np.float64))
+    return np.where(asked_NF.any(axis=1), np.concatenate(parts), np.nan)
+
+
+def morgan_bits(smiles: str) -> list[int]:
+    """Bits that the Morgan fingerprint of a molecule sets; none of text that is no molecule."""
+    from rdkit.Chem import rdFingerprintGenerator
+
+    molecule = parse(smiles)
+    if molecule is None:
+        return []
+    generator = rdFingerprintGenerator.GetMorganGenerator(radius=RADIUS, fpSize=BITS)
+    return list(generator.GetFingerprint(molecule).GetOnBits())
+
+
+def kmer_bits(sequence: str, k: int) -> list[int]:
+    """Places of the sequence's k-mers, by a hash that is the same in every process."""
+    from zlib import crc32
+
+    starts = range(max(1, len(sequence) - k + 1)) if sequence else ()
+    return [crc32(kmer.encode()) % KMER_BITS for kmer in {sequence[i : i + k] for i in starts}]
+
+
+def _texts(task: Task, rows: Sequence[Row], column: str) -> list[str]:
+    """The column's cells; empty where there is none. Fingerprints do not depend on how a SMILES is written."""
+    found = []
+    for row in rows:
+        try:
+            value = cell(row, column, task.aliases)
+        except DataError:
+            value = None
+        found.append("" if is_missing(value) else as_text(value))
+    return found

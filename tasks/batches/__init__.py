@@ -1,0 +1,1 @@
+"""Tensors: encoded rows, batches of similar length, and predictions read back from a batch."""

@@ -1,0 +1,98 @@
+"""Rows to examples with nothing lost, and examples to batches of about equal cost."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from mammal.tasks.batches.example import Example
+from mammal.tasks.tables.cells import Row
+from mammal.tasks.task import Task
+from mammal.tokenization.errors import MammalError
+
+RowError = tuple[object, str]
+"""A row's id and why it was set aside."""
+
+
+def encode_rows(
+    task: Task,
+    rows: Sequence[Row],
+    row_ids: Sequence[object] | None = None,
+    *,
+    target: bool = False,
+    judged: bool = False,
+    drawn: bool = False,
+    withheld: bool = False,
+) -> tuple[list[Example], list[RowError]]:
+    """Encode rows; each ends up either among the examples or among the errors, both in the order given.
+
+    Args:
+        row_ids: the caller's names of the rows; default 0, 1, 2 …
+        target: add what the loss needs, and leave out what it does not.
+        judged: with `target`: keep all that `decode` reads (see `Task.encode`).
+        drawn: show what this epoch of training draws for each row, by its id (`Task.show`).
+        withheld: write no condition (`mammal.tasks.prompts.conditions`).
+    """
+    ids = list(range(len(rows))) if row_ids is None else list(row_ids)
+    rendered, errors = [], {}
+    for position, (row, row_id) in enumerate(zip(rows, ids, strict=True)):
+        try:
+            drawn_for = row_id if drawn else None
+            prompt = task.render_for_encoding(row, target=target, drawn_for=drawn_for, withheld=withheld)
+            rendered.append((position, (row_id, row, prompt)))
+        except MammalError as error:
+            errors[position] = str(error)
+    try:
+        examples = task.encode_prepared([item for _, item in rendered], target=target, judged=judged)
+    except MammalError:
+        examples = []
+        for position, item in rendered:
+            try:
+                examples += task.encode_prepared([item], target=target, judged=judged)
+            except MammalError as error:
+                errors[position] = str(error)
+    return examples, [(ids[position], errors[position]) for position in sorted(errors)]
+
+
+def token_batches(
+    lengths: Sequence[int],
+    budget: int,
+    *,
+    max_rows: int = 256,
+    window: int = 4096,
+    seed: int | None = None,
+) -> list[list[int]]:
+    """Cut rows into batches of at most `budget` tokens.
+
+    The model packs rows, so the budget counts real tokens. Rows of a window are sorted by length, because attention
+    alone pads within a batch. A row longer than the budget is a batch of its own.
+
+    Args:
+        lengths: tokens of each row.
+        max_rows: rows that a batch may hold at most.
+        window: rows sorted together; a stream read in windows of this size gives the same batches.
+        seed: training: shuffle rows before and batches after; None keeps windows in order, for inference.
+    """
+    order = np.arange(len(lengths)) if seed is None else np.random.default_rng(seed).permutation(len(lengths))
+    tokens = np.asarray(lengths, dtype=np.int64)
+    batches: list[list[int]] = []
+    for start in range(0, len(order), window):
+        rows = order[start : start + window]
+        batches += _cut(rows[np.argsort(tokens[rows], kind="stable")], tokens, budget, max_rows)
+    if seed is not None:
+        np.random.default_rng([seed, 1]).shuffle(batches)
+    return batches
+
+
+def _cut(rows: np.ndarray, tokens: np.ndarray, budget: int, max_rows: int) -> list[list[int]]:
+    batches: list[list[int]] = []
+    current: list[int] = []
+    used = 0
+    for row in rows.tolist():
+        if current and (used + tokens[row] > budget or len(current) == max_rows):
+            batches.append(current)
+            current, used = [], 0
+        current.append(row)
+        used += int(tokens[row])
+    return [*batches, current] if current else batches

@@ -1,0 +1,162 @@
+"""Task declarations by name: find the YAML file, merge its `defaults`, check it.
+
+The same files compose under Hydra (`mammal train task=bbbp`). Reading them here needs no Hydra, so that the Python
+API and `mammal tasks` start quickly.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from copy import deepcopy
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from mammal.tasks.declaration.schema import TaskConfig, check_keys, task_config
+from mammal.tasks.errors import TaskError
+from mammal.tokenization.errors import did_you_mean
+
+SCHEMA = "schema"
+CONFIG_DIRS_VARIABLE = "MAMMAL_CONFIGS"
+
+
+def load_task(
+    source: str | Path | Mapping[str, Any] | TaskConfig,
+    overrides: Mapping[str, Any] | None = None,
+    *,
+    config_dirs: Iterable[str | Path] = (),
+) -> TaskConfig:
+    """The declaration of one task.
+
+    Args:
+        source: a name (`bbbp`), the path of a YAML file, a mapping, or a finished TaskConfig.
+        overrides: nested mapping laid over it, for instance `{"standardise": "off"}`.
+        config_dirs: further folders that hold `task/*.yaml`, searched first.
+
+    Raises:
+        TaskError: no such task, a misspelt key, or a value that can't be used.
+    """
+    if isinstance(source, TaskConfig):
+        declared, where = _as_mapping(source), None
+    elif isinstance(source, Mapping):
+        declared, where = _plain(source), None
+    else:
+        file = _locate(str(source), config_dirs)
+        declared, where = _compose(file), str(file)
+    return task_config(_merge(declared, overrides or {}), where=where)
+
+
+def list_tasks(config_dirs: Iterable[str | Path] = ()) -> dict[str, Path]:
+    """Name -> file of every task, users' own first; presets (leading underscore) are left out."""
+    found: dict[str, Path] = {}
+    for folder in task_dirs(config_dirs):
+        for file in sorted(folder.glob("*.yaml")):
+            if not file.stem.startswith("_") and file.stem != SCHEMA:
+                found.setdefault(file.stem, file)
+    return dict(sorted(found.items()))
+
+
+def task_dirs(config_dirs: Iterable[str | Path] = ()) -> list[Path]:
+    """Folders searched for tasks: the given ones, those of `MAMMAL_CONFIGS`, the package's own."""
+    import mammal.configs
+
+    own = Path(mammal.configs.__file__).parent
+    named = [Path(d) for d in os.environ.get(CONFIG_DIRS_VARIABLE, "").split(os.pathsep) if d]
+    folders = [Path(d) / "task" for d in [*config_dirs, *named, own]]
+    return [folder for folder in folders if folder.is_dir()]
+
+
+def _locate(source: str, config_dirs: Iterable[str | Path]) -> Path:
+    if source.endswith((".yaml", ".yml")):
+        file = Path(source)
+        if not file.is_file():
+            raise TaskError("no such task file", where=source)
+        return file
+    tasks = list_tasks(config_dirs)
+    if source not in tasks:
+        raise TaskError(f"unknown task {source!r}", hint=did_you_mean(source, tasks, noun="task"))
+    return tasks[source]
+
+
+def _compose(file: Path) -> dict[str, Any]:
+    """Merge a file with what its `defaults` list names, in that order; `_self_` is the file itself."""
+    declared = dict(_read(file))
+    defaults = declared.pop("defaults", ["_self_"])
+    if "_self_" not in defaults:
+        defaults = [*defaults, "_self_"]
+    merged: dict[str, Any] = {}
+    for entry in defaults:
+        if entry == "_self_":
+            _check_file(declared, file)
+            merged = _merge(merged, declared)
+        elif entry != SCHEMA:
+            merged = _merge(merged, _compose(_neighbour(str(entry), file)))
+    return merged
+
+
+def _neighbour(name: str, file: Path) -> Path:
+    for folder in [file.parent, *task_dirs()]:
+        if (folder / f"{name}.yaml").is_file():
+            return folder / f"{name}.yaml"
+    names = {f.stem for folder in [file.parent, *task_dirs()] for f in folder.glob("*.yaml")}
+    raise TaskError(f"defaults name {name!r}, which is no file", where=str(file), hint=did_you_mean(name, names))
+
+
+@cache
+def _parse(file: Path, _changed: int) -> Any:
+    try:
+        return yaml.safe_load(file.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"{file}:{mark.line + 1}" if mark else str(file)
+        raise TaskError(f"not valid YAML: {getattr(error, 'problem', error)}", where=where) from error
+
+
+def _read(file: Path) -> dict[str, Any]:
+    declared = _parse(file, file.stat().st_mtime_ns)
+    if not isinstance(declared, Mapping):
+        raise TaskError("a task file holds a mapping", where=str(file))
+    return deepcopy(dict(declared))
+
+
+def _check_file(declared: Mapping[str, Any], file: Path) -> None:
+    try:
+        check_keys(declared)
+    except TaskError as error:
+        line = _line_of(file, error.what.split("'")[1].split("."))
+        raise TaskError(error.what, where=f"{file}:{line}", hint=error.hint) from None
+
+
+def _line_of(file: Path, path: list[str]) -> int:
+    """Line (from 1) of the key at a path of a YAML file."""
+    node, line = yaml.compose(file.read_text(encoding="utf-8")), 1
+    for name in path:
+        for key, value in getattr(node, "value", []):
+            if key.value == name:
+                node, line = value, key.start_mark.line + 1
+                break
+    return line
+
+
+def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in over.items():
+        both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
+        merged[key] = _merge(merged[key], value) if both else value
+    return merged
+
+
+def _plain(source: Mapping[str, Any]) -> dict[str, Any]:
+    from omegaconf import DictConfig, OmegaConf
+
+    plain = OmegaConf.to_container(source, resolve=True) if isinstance(source, DictConfig) else source
+    return deepcopy(dict(plain))  # type: ignore[arg-type]
+
+
+def _as_mapping(config: TaskConfig) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    return asdict(config)

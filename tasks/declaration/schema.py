@@ -1,0 +1,350 @@
+"""What a task declaration may say: the dataclass tree behind every `configs/task/*.yaml`.
+
+The classes are not frozen, because OmegaConf would make the composed configuration read-only with them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
+from math import inf
+from typing import Any, get_type_hints
+
+from mammal.tasks.declaration.data_config import LEAKAGE, SOURCES, DataConfig, check_data
+from mammal.tasks.errors import TaskError
+from mammal.tasks.views.declared import check_views
+from mammal.tokenization.errors import did_you_mean
+from mammal.tokenization.template_syntax import VALUE_SLOTS
+
+KINDS = ("classification", "regression", "generation", "denoising")
+MODES = ("encoder", "decoder")
+STANDARDISE = ("off", "check", "canonical")
+PROBABILITIES = ("classes", "vocabulary")
+LOSSES = ("mse", "mae", "rmse")
+UNKNOWNS = ("raise", "warn")
+TOO_LONG = ("cut", "refuse")
+CENSORED = ("one_sided", "exact", "refuse")
+CONSTRAINTS = ("none", "alphabet", "grammar")
+FILL_LENGTHS = ("free", "marked")
+CLASS_WEIGHTS = ("none", "balanced")
+FEATURES = tuple(name for name, kind in VALUE_SLOTS.items() if kind == "feature")
+
+
+@dataclass
+class PromptConfig:
+    """The template; `raw` marks wire syntax with `{column}` holes, kept byte for byte."""
+
+    input: str = ""
+    target: str | None = None
+    raw: bool = False
+
+
+@dataclass
+class ScaleConfig:
+    """Label standardisation of a regression: trained value = (value - mean) / std. Null: fitted on training rows.
+
+    With `log`, the decimal logarithm of the value takes its place: for positive labels that span orders of magnitude.
+    """
+
+    mean: float | None = None
+    std: float | None = None
+    log: bool = False
+
+
+@dataclass
+class LengthConfig:
+    """Overall token limits; null: none but those of the prompt's own segments."""
+
+    input: int | None = None
+    target: int | None = None
+
+
+@dataclass
+class DecodingConfig:
+    """How a generation task decodes unless told otherwise (docs/generation.md).
+
+    Attributes:
+        top_k, top_p, min_p: of draws; 0, 1 and 0 leave every token in.
+        length_penalty: beams are ranked by log-likelihood / length ** length_penalty.
+        guidance: how strongly conditions are followed; 1: as the model learned.
+        max_draws: how often a sample that is not valid is drawn; null: 20 times with the constraint grammar, else once.
+        faithful: with the constraint grammar, draw again, too, what it made likelier than the model has it, so that
+            samples are distributed as the model's valid ones are; not where a scaffold or a start is imposed.
+        constraint: one of `CONSTRAINTS`, what may be produced and what training scores: `none`: every token, as
+            published checkpoints do; `alphabet`: tokens that a target of this task can hold; `grammar`: trained as
+            `alphabet`, and decoded along the target's template, each slot valid by construction
+            (`mammal.tasks.grammar`).
+        fill_length: tokens that fill a hidden stretch: `free`, or `marked`: one for each mark. Needs the grammar.
+    """
+
+    max_new_tokens: int = 128
+    num_beams: int = 1
+    do_sample: bool = False
+    temperature: float = 1.0
+    top_k: int = 0
+    top_p: float = 1.0
+    min_p: float = 0.0
+    min_new_tokens: int = 0
+    length_penalty: float = 1.0
+    guidance: float = 1.0
+    max_draws: int | None = None
+    faithful: bool = False
+    constraint: str = "grammar"
+    fill_length: str = "free"
+
+
+@dataclass
+class ConditionsConfig:
+    """What steers generation: columns of the input that may be withheld (`mammal.tasks.prompts.conditions`).
+
+    Attributes:
+        columns: numbers and sequences of the input.
+        of: column of the molecule whose properties those numbers are that are called like one.
+        drop, drop_all: chance that training withholds each of them, and all at once.
+    """
+
+    columns: list[str] = field(default_factory=list)
+    of: str | None = None
+    drop: float = 0.0
+    drop_all: float = 0.0
+
+
+@dataclass
+class DenoisingConfig:
+    """Span corruption (Raffel et al. 2020, T5): share of tokens hidden, and mean length of a hidden span."""
+
+    density: float = 0.15
+    mean_span: float = 5.0
+    seed: int = 0
+
+
+@dataclass
+class PublishedConfig:
+    """The published figure a result is compared with; without a `figure`, `source` says why there is none."""
+
+    metric: str | None = None
+    figure: float | None = None
+    split: str | None = None
+    source: str | None = None
+
+
+@dataclass
+class TaskConfig:
+    """One task.
+
+    Attributes:
+        name, about, version: identity; `version` grows when prompts, labels or splits change.
+        kind: one of `KINDS`.  mode: one of `MODES`: which states the heads read.
+        labels: class labels as the file spells them; the last of two is the positive one.
+        codes: what each label is in the target text; default: its index, as digits of equal width.
+        probability: `classes`: normalised over the class tokens; `vocabulary`: the raw softmax over every token.
+        class_weights: classification: what a label counts in the loss: `none`, `balanced` (as much for each class), one
+            number for each label, or a mapping from target columns to any of these.
+        chain: regression in mode decoder with several numbers: each is fed to the decoder before the next is read (a
+            regressor chain); else none leans on another.
+        scale, loss: of numbers.  unit: of its numbers; or a mapping from target columns to their units.
+        computed: number of the target -> column of the molecule that it is a property of
+        (`mammal.tasks.molecules.properties`),
+            for rows without a cell of their own for it.
+        number_weight: generation: what the mean loss of a target's numbers counts beside that of its tokens.
+        censored: what a cell such as `>10` means to the loss: `one_sided` (a prediction above 10 is right),
+            `exact` (10), `refuse` (the row is set aside).
+        standardise: `off`, `check` (RDKit must parse it) or `canonical` (RDKit's canonical SMILES), for `molecules`.
+        molecules: columns that hold SMILES; default: those that the template writes in the SMILES alphabet.
+        features: slots to add to the end of the input, such as `smiles:descriptors`; the same as writing them there.
+        views: column of a slot -> the views that it is shown in (`mammal.tasks.views`), as a list or with a share for
+            each; training draws one for each row and epoch. Default: of a `molecule` all, of others the text itself.
+        view: what is shown outside training: one view, or a mapping from columns to views; default: the first that a
+            row has a value for.
+        view_seed: of the draws.
+        conditions: columns of the input that a row may do without, and that steer generation.
+        esm2: the ESM-2 model of `{column:esm2}` slots; default: the smallest, esm2_t6_8M_UR50D.
+        on_unknown: what an unknown character does: `raise` sets the row aside, `warn` encodes `<UNK>`.
+        too_long: what a text longer than its entity's limit or `max_len` does: `cut` reads its beginning, as published
+            prompts do; `refuse` sets the row aside, where half a text would teach or answer something else.
+        infill: generation: rows hide stretches of their sequences for the answer to fill (`mammal.tasks.infilling`), as
+            those of denoising may; the whole text is then given, too.
+        checkpoint: id of a published checkpoint that reads this prompt.
+        example: a row to show and to test with.
+    """
+
+    name: str = ""
+    about: str = ""
+    kind: str = ""
+    mode: str = "decoder"
+    data: DataConfig = field(default_factory=DataConfig)
+    prompt: PromptConfig = field(default_factory=PromptConfig)
+    labels: list[str] = field(default_factory=list)
+    codes: list[str] = field(default_factory=list)
+    probability: str = "classes"
+    class_weights: Any = "none"
+    chain: bool = False
+    scale: ScaleConfig = field(default_factory=ScaleConfig)
+    unit: Any = None
+    loss: str = "mse"
+    number_weight: float = 1.0
+    computed: dict[str, str] = field(default_factory=dict)
+    censored: str = "one_sided"
+    standardise: str = "canonical"
+    molecules: list[str] | None = None
+    max_len: LengthConfig = field(default_factory=LengthConfig)
+    features: list[str] = field(default_factory=list)
+    views: dict[str, Any] = field(default_factory=dict)
+    view: Any = None
+    view_seed: int = 0
+    conditions: ConditionsConfig = field(default_factory=ConditionsConfig)
+    esm2: str | None = None
+    on_unknown: str = "raise"
+    too_long: str = "cut"
+    generation: DecodingConfig = field(default_factory=DecodingConfig)
+    infill: bool = False
+    denoising: DenoisingConfig = field(default_factory=DenoisingConfig)
+    metrics: list[str] = field(default_factory=list)
+    published: PublishedConfig = field(default_factory=PublishedConfig)
+    checkpoint: str | None = None
+    licence: str | None = None
+    citation: str | None = None
+    example: dict[str, str] = field(default_factory=dict)
+    version: int = 1
+
+
+def register_schema() -> None:
+    """Make `schema` of the config group `task` known to Hydra, so that composed tasks are typed."""
+    from hydra.core.config_store import ConfigStore
+
+    ConfigStore.instance().store(group="task", name="schema", node=TaskConfig)
+
+
+def task_config(declared: Mapping[str, Any], *, where: str | None = None) -> TaskConfig:
+    """A checked TaskConfig from a plain mapping.
+
+    Raises:
+        TaskError: a misspelt key (named by its path), a value of the wrong type, or a contradiction.
+    """
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    check_keys(declared, where=where)
+    try:
+        merged = OmegaConf.merge(OmegaConf.structured(TaskConfig), OmegaConf.create(dict(declared)))
+        config = OmegaConf.to_object(merged)
+    except OmegaConfBaseException as error:
+        path = getattr(error, "full_key", None) or "task"
+        raise TaskError(str(error).splitlines()[0], where=_join(where, str(path))) from error
+    assert isinstance(config, TaskConfig)
+    _write_features(config, where)
+    check_values(config, where=where)
+    return config
+
+
+def _write_features(config: TaskConfig, where: str | None) -> None:
+    """Put the slots of `features` where the template does not have them yet."""
+    if config.features and config.prompt.raw:
+        hint = "write the prompt as a template of slots, without raw: true"
+        raise TaskError("features can't be added to a raw prompt", where=where, hint=hint)
+    for feature in config.features:
+        column, _, name = feature.rpartition(":")
+        if not column or name not in FEATURES:
+            hint = f"COLUMN:FEATURE, the feature one of {', '.join(FEATURES)}"
+            raise TaskError(f"features has {feature!r}", where=where, hint=hint)
+    slots = [f"{{{feature}}}" for feature in config.features]
+    config.prompt.input = " ".join([config.prompt.input, *(slot for slot in slots if slot not in config.prompt.input)])
+
+
+def check_keys(declared: Mapping[str, Any], *, where: str | None = None) -> None:
+    """Refuse keys that no part of the schema has, giving the path and the nearest valid name."""
+    _check_keys(declared, TaskConfig, "", where)
+
+
+def _check_keys(declared: Mapping[str, Any], schema: type, path: str, where: str | None) -> None:
+    hints = get_type_hints(schema)
+    names = [f.name for f in fields(schema)]
+    for key, value in declared.items():
+        here = f"{path}{key}"
+        if key not in names:
+            hint = did_you_mean(str(key), names, noun=f"key of {path.rstrip('.') or 'a task'}")
+            raise TaskError(f"unknown key {here!r}", where=where, hint=hint)
+        if is_dataclass(hints[key]):
+            if not isinstance(value, Mapping):
+                raise TaskError(f"{here!r} must be a mapping, not {value!r}", where=where)
+            _check_keys(value, hints[key], f"{here}.", where)
+
+
+def check_values(config: TaskConfig, *, where: str | None = None) -> None:
+    """Refuse values outside their set, and combinations that can't work."""
+    for path, value, valid in (
+        ("kind", config.kind, KINDS),
+        ("mode", config.mode, MODES),
+        ("data.source", config.data.source, SOURCES),
+        ("standardise", config.standardise, STANDARDISE),
+        ("probability", config.probability, PROBABILITIES),
+        ("loss", config.loss, LOSSES),
+        ("on_unknown", config.on_unknown, UNKNOWNS),
+        ("too_long", config.too_long, TOO_LONG),
+        ("data.leakage", config.data.leakage, LEAKAGE),
+        ("censored", config.censored, CENSORED),
+        ("generation.constraint", config.generation.constraint, CONSTRAINTS),
+        ("generation.fill_length", config.generation.fill_length, FILL_LENGTHS),
+    ):
+        if value not in valid:
+            raise TaskError(f"{path} is {value!r}", where=where, hint=did_you_mean(str(value), valid, noun=path))
+    if not config.name:
+        raise TaskError("a task needs a name", where=where, hint="name: my_task")
+    if not config.prompt.input:
+        raise TaskError(f"task {config.name} has no prompt.input", where=where)
+    if config.prompt.target is None and config.kind != "denoising":
+        raise TaskError(f"task {config.name} has no prompt.target", where=where)
+    if config.kind == "classification":
+        _check_labels(config, where)
+        _check_class_weights(config, where)
+    if config.kind in ("generation", "denoising") and config.mode != "decoder":
+        raise TaskError(f"a {config.kind} task runs in mode decoder, not {config.mode}", where=where)
+    if config.generation.fill_length == "marked" and config.generation.constraint != "grammar":
+        what = f"generation.fill_length is kept to by the grammar, and constraint is {config.generation.constraint}"
+        raise TaskError(what, where=where, hint="constraint: grammar")
+    if config.chain and (config.kind, config.mode) != ("regression", "decoder"):
+        hint = "kind: regression, mode: decoder; numbers that are generated among text are fed back anyway"
+        raise TaskError("chain feeds numbers to the decoder before the next is read", where=where, hint=hint)
+    if not (config.unit is None or isinstance(config.unit, str | dict)):
+        raise TaskError(f"unit is {config.unit!r}", where=where, hint="text, or a mapping from target columns to text")
+    if not 0 <= config.number_weight < inf:
+        raise TaskError(f"number_weight must be 0 or more, not {config.number_weight}", where=where)
+    if config.scale.std is not None and config.scale.std <= 0:
+        raise TaskError(f"scale.std must be positive, not {config.scale.std}", where=where)
+    check_views(config.views, config.view, where)
+    check_data(config.data, where)
+
+
+def _check_labels(config: TaskConfig, where: str | None) -> None:
+    if len(config.labels) < 2:
+        raise TaskError(f"task {config.name} needs at least two labels", where=where, hint='labels: ["0", "1"]')
+    for name, values in (("labels", config.labels), ("codes", config.codes)):
+        repeated = sorted({value for value in values if values.count(value) > 1})
+        if repeated:
+            raise TaskError(f"{name} repeats {', '.join(repeated)}", where=where)
+    if config.codes and len(config.codes) != len(config.labels):
+        raise TaskError(f"{len(config.codes)} codes for {len(config.labels)} labels", where=where)
+
+
+def unit_text(unit: str | Mapping[str, str] | None) -> str:
+    """A task's unit in words; empty where it has none."""
+    if isinstance(unit, Mapping):
+        return ", ".join(f"{column} in {of_column}" for column, of_column in unit.items())
+    return unit or ""
+
+
+def _check_class_weights(config: TaskConfig, where: str | None) -> None:
+    declared = config.class_weights
+    for weights in declared.values() if isinstance(declared, dict) else [declared]:
+        if isinstance(weights, list):
+            if len(weights) != len(config.labels):
+                raise TaskError(f"{len(weights)} class_weights for {len(config.labels)} labels", where=where)
+            if not all(isinstance(w, int | float) and not isinstance(w, bool) and 0 < w < inf for w in weights):
+                raise TaskError(f"class_weights must be positive numbers, not {weights}", where=where)
+        elif weights not in CLASS_WEIGHTS:
+            hint = did_you_mean(str(weights), CLASS_WEIGHTS, noun="class_weights")
+            raise TaskError(f"class_weights is {weights!r}", where=where, hint=f"{hint}, or one number for each label")
+
+
+def _join(where: str | None, path: str) -> str:
+    return f"{where}: {path}" if where else path

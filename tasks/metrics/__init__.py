@@ -1,0 +1,20 @@
+"""Metrics by name, and the answers that they compare with the truth.
+
+Public names are imported when first used (PEP 562).
+"""
+
+from mammal.tokenization.lazy import lazy_names
+
+_HOMES = {
+    "Answers": "mammal.tasks.metrics.answers",
+    "METRICS": "mammal.tasks.metrics.registry",
+    "Metric": "mammal.tasks.metrics.registry",
+    "check_metrics": "mammal.tasks.metrics.registry",
+    "evaluate": "mammal.tasks.metrics.registry",
+    "intervals": "mammal.tasks.metrics.registry",
+    "metric_named": "mammal.tasks.metrics.registry",
+}
+
+__all__ = sorted(_HOMES)
+
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)

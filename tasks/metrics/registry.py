@@ -1,0 +1,290 @@
+"""Metrics by name: over the target columns of a task, and with bootstrap intervals.
+
+Shapes: N rows that have both truth and answer.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache, partial
+
+import numpy as np
+
+from mammal.tasks.errors import TaskError
+from mammal.tasks.metrics import (
+    caption_metrics,
+    class_metrics,
+    condition_metrics,
+    consistency_metrics,
+    name_metrics,
+    sequence_metrics,
+    set_metrics,
+    text_metrics,
+    value_metrics,
+)
+from mammal.tasks.metrics.answers import Answers, Holds
+from mammal.tokenization.errors import did_you_mean
+
+__all__ = ["METRICS", "Answers", "Metric", "check_metrics", "evaluate", "intervals", "metric_named"]
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A figure of merit.
+
+    Attributes:
+        of: its value; NaN where it is undefined (one class only, no rows).
+        reads: answers of which sort.
+        resamples: False: rows drawn twice would count against it, so it has no bootstrap interval.
+        ranks: answers of a row that it looks at.
+        by_row: what each row contributes where the metric is a mean over rows, float64 [N], NaN where a row can't be
+            judged: answers are then looked at once, and rows are drawn from these figures.
+        sums: what each row contributes where the metric is a function of sums over rows, float64 [N, S]; `of_sums` is
+            that function, of [S].
+        parts: what a metric by row is put together from, by name: figures of their own, as `name/part`.
+    """
+
+    of: Callable[[Answers], float]
+    reads: Holds
+    higher_is_better: bool = True
+    resamples: bool = True
+    ranks: int = 1
+    by_row: Callable[[Answers], np.ndarray] | None = None
+    sums: Callable[[Answers], np.ndarray] | None = None
+    of_sums: Callable[[np.ndarray], float] | None = None
+    parts: Callable[[Answers], Mapping[str, np.ndarray]] | None = None
+
+
+def evaluate(names: Sequence[str], answers: Mapping[str, Answers]) -> dict[str, float]:
+    """Each metric over each target column it can read; with several columns, their mean and each one as `name/column`.
+
+    Columns for which a metric is undefined are left out of its mean and named in the log (the rule of MoleculeNet for
+    labels that have one class in the test set, Wu et al. 2018); NaN where it is defined for none.
+    """
+    found: dict[str, float] = {}
+    for name, metric in _with_parts(names, answers):
+        values, skipped = _by_column(metric, answers)
+        found[name] = float(np.mean(list(values.values()))) if values else float("nan")
+        if len(answers) > 1:
+            found.update({f"{name}/{column}": value for column, value in values.items()})
+            _tell_skipped(name, tuple(skipped), len(answers))
+    return found
+
+
+def intervals(
+    names: Sequence[str], answers: Mapping[str, Answers], *, samples: int = 1000, seed: int = 0
+) -> dict[str, tuple[float, float]]:
+    """95 % percentile bootstrap intervals over rows, under the keys of `evaluate`.
+
+    A row is drawn with all its target columns at once, and the mean of each draw is over the columns that are defined
+    in it.
+    """
+    found = {}
+    for name, metric in _with_parts(names, answers):
+        judged = {column: answers[column] for column in _by_column(metric, answers)[0]}
+        draws = _resampled(metric, judged, samples, seed) if judged and metric.resamples else {}
+        if len(answers) > 1:
+            found.update({f"{name}/{column}": _central(draws.get(column, _UNKNOWN)) for column in judged})
+        found[name] = _central(_mean_of_known(list(draws.values())))
+    return found
+
+
+def check_metrics(names: Sequence[str], kind: str, *, has_numbers: bool = False) -> None:
+    """Refuse metrics that don't exist, or that can't judge what a kind of task answers.
+
+    Args:
+        has_numbers: the task generates numbers among its text.
+
+    Raises:
+        TaskError: names the metric, and the nearest one, or those there are.
+    """
+    readable = {"classification": {"classes"}, "regression": {"numbers"}}.get(kind, {"texts"})
+    if has_numbers:
+        readable = readable | {"numbers"}
+    for name in names:
+        if metric_named(name).reads not in readable:
+            hint = "one of " + ", ".join(n for n, metric in METRICS.items() if metric.reads in readable)
+            raise TaskError(f"metric {name!r} can't judge a {kind} task", hint=hint)
+
+
+def metric_named(name: str) -> Metric:
+    """A metric by its name in the YAML.
+
+    Raises:
+        TaskError: no such metric.
+    """
+    if name not in METRICS:
+        raise TaskError(f"unknown metric {name!r}", hint=did_you_mean(name, METRICS, noun="metric"))
+    return METRICS[name]
+
+
+def _with_parts(names: Sequence[str], answers: Mapping[str, Answers]) -> list[tuple[str, Metric]]:
+    """The metrics with their keys, each followed by its parts."""
+    found = []
+    for name in names:
+        metric = metric_named(name)
+        found.append((name, metric))
+        if metric.parts is not None:
+            readable = [a for a in answers.values() if a.holds == metric.reads]
+            every = dict.fromkeys(part for a in readable for part in metric.parts(a))
+            found += [(f"{name}/{part}", _part(metric, part)) for part in every]
+    return found
+
+
+def _part(metric: Metric, part: str) -> Metric:
+    """One part of a metric, as a metric."""
+    assert metric.parts is not None, "only metrics with parts are taken apart"
+    of_answers = metric.parts
+    return _mean(lambda a: of_answers(a).get(part, np.full(len(a), np.nan)), higher_is_better=metric.higher_is_better)
+
+
+def _by_column(metric: Metric, answers: Mapping[str, Answers]) -> tuple[dict[str, float], list[str]]:
+    """The metric of each column that it can read and is defined for, and the readable columns it is undefined for."""
+    values = {column: metric.of(a) for column, a in answers.items() if a.holds == metric.reads}
+    skipped = [column for column, value in values.items() if np.isnan(value)]
+    return {column: value for column, value in values.items() if column not in skipped}, skipped
+
+
+@lru_cache(maxsize=1024)
+def _tell_skipped(name: str, columns: tuple[str, ...], of: int) -> None:
+    """Once for each case: validation would say it again and again."""
+    if columns:
+        logger.info("%s is undefined for %d of %d target columns: %s", name, len(columns), of, ", ".join(columns))
+
+
+def _resampled(metric: Metric, answers: Mapping[str, Answers], samples: int, seed: int) -> dict[str, np.ndarray]:
+    """The metric of each column over rows drawn with replacement, `samples` times; NaN where it is undefined."""
+    places = np.unique(np.concatenate([a.numbers_N for a in answers.values()]), return_inverse=True)[1]
+    cuts = np.cumsum([len(a) for a in answers.values()])[:-1]
+    rows_N = dict(zip(answers, np.split(places, cuts), strict=True))
+    rng, rows = np.random.default_rng(seed), int(places.max()) + 1
+    judges = {column: _judge(metric, a) for column, a in answers.items()}
+    draws: dict[str, list[float]] = {column: [] for column in answers}
+    for _ in range(samples):
+        times = np.bincount(rng.integers(rows, size=rows), minlength=rows)
+        for column, judge in judges.items():
+            draws[column].append(judge(times[rows_N[column]]))
+    return {column: np.array(values) for column, values in draws.items()}
+
+
+def _judge(metric: Metric, a: Answers) -> Callable[[np.ndarray], float]:
+    """The metric of the answers as a function of how often each row is drawn, int64 [N]."""
+    if metric.sums is not None and metric.of_sums is not None:
+        sums_NS, of_sums = metric.sums(a), metric.of_sums
+        return lambda times_N: of_sums(times_N @ sums_NS)
+    if metric.by_row is None:
+        return lambda times_N: metric.of(a.take(np.repeat(np.arange(len(a)), times_N)))
+    found_N = metric.by_row(a)
+    known_N = ~np.isnan(found_N)
+    values_N = np.where(known_N, found_N, 0.0)
+
+    def judge(times_N: np.ndarray) -> float:
+        counted = int(times_N[known_N].sum())
+        return float(values_N @ times_N) / counted if counted else float("nan")
+
+    return judge
+
+
+def _mean(
+    by_row: Callable[[Answers], np.ndarray],
+    ranks: int = 1,
+    *,
+    higher_is_better: bool = True,
+    parts: Callable[[Answers], Mapping[str, np.ndarray]] | None = None,
+) -> Metric:
+    """A metric of texts that is the mean over the rows for which it is defined."""
+
+    def of(a: Answers) -> float:
+        found_N = by_row(a)
+        known_N = found_N[~np.isnan(found_N)]
+        return float(known_N.mean()) if len(known_N) else float("nan")
+
+    return Metric(of, "texts", higher_is_better, ranks=ranks, by_row=by_row, parts=parts)
+
+
+def _of_sums(sums: Callable[[Answers], np.ndarray], of_sums: Callable[[np.ndarray], float]) -> Metric:
+    """A metric of texts that is a function of sums over rows."""
+    return Metric(lambda a: of_sums(sums(a).sum(axis=0)), "texts", sums=sums, of_sums=of_sums)
+
+
+_UNKNOWN = np.full(1, np.nan)
+
+
+def _mean_of_known(draws: Sequence[np.ndarray]) -> np.ndarray:
+    """The mean over columns of each draw, of those that are not NaN."""
+    if not draws:
+        return _UNKNOWN
+    stacked = np.stack(draws)
+    known = ~np.isnan(stacked)
+    defined = known.any(axis=0)
+    return np.where(known, stacked, 0).sum(axis=0)[defined] / known.sum(axis=0)[defined]
+
+
+def _central(values: np.ndarray) -> tuple[float, float]:
+    """The central 95 % of the values that are defined."""
+    known = values[~np.isnan(values)]
+    if not len(known):
+        return float("nan"), float("nan")
+    low, high = np.percentile(known, [2.5, 97.5])
+    return float(low), float(high)
+
+
+METRICS: dict[str, Metric] = {
+    "auroc": Metric(class_metrics.auroc, "classes"),
+    "auprc": Metric(class_metrics.auprc, "classes"),
+    "accuracy": Metric(class_metrics.accuracy, "classes"),
+    "balanced_accuracy": Metric(class_metrics.balanced_accuracy, "classes"),
+    "top3_accuracy": Metric(class_metrics.top3_accuracy, "classes"),
+    "mcc": Metric(class_metrics.mcc, "classes"),
+    "f1": Metric(class_metrics.f1, "classes"),
+    "brier": Metric(class_metrics.brier, "classes", higher_is_better=False),
+    # Rows drawn twice leave fewer rows to average out noise, which this error counts: draws lie above the figure.
+    "ece": Metric(class_metrics.ece, "classes", higher_is_better=False, resamples=False),
+    "mae": Metric(value_metrics.mae, "numbers", higher_is_better=False),
+    "mse": Metric(value_metrics.mse, "numbers", higher_is_better=False),
+    "rmse": Metric(value_metrics.rmse, "numbers", higher_is_better=False),
+    "nrmse": Metric(value_metrics.nrmse, "numbers", higher_is_better=False),
+    "r2": Metric(value_metrics.r2, "numbers"),
+    "pearson": Metric(value_metrics.pearson, "numbers"),
+    "spearman": Metric(value_metrics.spearman, "numbers"),
+    "ci": Metric(value_metrics.ci, "numbers"),
+    "consistency_mae": Metric(consistency_metrics.consistency_mae, "numbers", higher_is_better=False),
+    "consistency_pearson": Metric(consistency_metrics.consistency_pearson, "numbers"),
+    "exact_match": _mean(text_metrics.exact_match),
+    "molecule_match": _mean(text_metrics.molecule_match),
+    "main_molecule_match": _mean(text_metrics.main_molecule_match),
+    "top5_exact_match": _mean(text_metrics.top5_exact_match, text_metrics.RANKS),
+    "top5_molecule_match": _mean(text_metrics.top5_molecule_match, text_metrics.RANKS),
+    "validity": _mean(text_metrics.validity),
+    "morgan_similarity": _mean(text_metrics.morgan_similarity),
+    "maccs_similarity": _mean(text_metrics.maccs_similarity),
+    "opsin_match": _mean(name_metrics.opsin_match),
+    "opsin_validity": _mean(name_metrics.opsin_validity),
+    "recovery": _mean(sequence_metrics.recovery),
+    "length_match": _mean(sequence_metrics.length_match),
+    "pseudo_perplexity": _mean(sequence_metrics.esm2_pseudo_perplexity, higher_is_better=False),
+    "antibody_pseudo_perplexity": _mean(sequence_metrics.antibody_pseudo_perplexity, higher_is_better=False),
+    "bleu_2": _of_sums(caption_metrics.word_counts, partial(caption_metrics.bleu, order=2)),
+    "bleu_4": _of_sums(caption_metrics.word_counts, partial(caption_metrics.bleu, order=4)),
+    "char_bleu": _of_sums(caption_metrics.character_counts, partial(caption_metrics.bleu, order=4)),
+    "rouge_1": _mean(caption_metrics.rouge_1),
+    "rouge_2": _mean(caption_metrics.rouge_2),
+    "rouge_l": _mean(caption_metrics.rouge_l),
+    "levenshtein": _mean(caption_metrics.levenshtein, higher_is_better=False),
+    "edit_distance": _mean(caption_metrics.edit_distance, higher_is_better=False),
+    "condition_mae": _mean(condition_metrics.mean_error, higher_is_better=False, parts=condition_metrics.errors),
+    "condition_mae_shuffled": _mean(
+        condition_metrics.mean_error_shuffled, higher_is_better=False, parts=condition_metrics.errors_shuffled
+    ),
+    # Of all answers at once: rows drawn twice would count as a set that lacks variety.
+    "fcd": Metric(set_metrics.fcd, "texts", higher_is_better=False, resamples=False),
+    "snn": Metric(set_metrics.snn, "texts", resamples=False),
+    "frag": Metric(set_metrics.frag, "texts", resamples=False),
+    "scaf": Metric(set_metrics.scaf, "texts", resamples=False),
+    "intdiv": Metric(set_metrics.intdiv, "texts", resamples=False),
+    "uniqueness": Metric(text_metrics.uniqueness, "texts", resamples=False),
+}

@@ -1,0 +1,76 @@
+"""Metrics of numbers; NaN where one is undefined.
+
+Shapes: N rows that have both truth and answer.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mammal.tasks.metrics.answers import Answers
+
+
+def mae(a: Answers) -> float:
+    return float(np.mean(np.abs(a.truth_N - a.answer_N))) if len(a) else float("nan")
+
+
+def mse(a: Answers) -> float:
+    return float(np.mean((a.truth_N - a.answer_N) ** 2)) if len(a) else float("nan")
+
+
+def rmse(a: Answers) -> float:
+    return float(np.sqrt(mse(a)))
+
+
+def nrmse(a: Answers) -> float:
+    """RMSE over the standard deviation of the truths that are judged (population form, so that nrmse² = 1 - r2).
+
+    1 is what predicting their mean gives. Others divide by the range or by the mean of the truths.
+    """
+    return rmse(a) / float(a.truth_N.std()) if _varies(a.truth_N) else float("nan")
+
+
+def r2(a: Answers) -> float:
+    return 1 - mse(a) / float(a.truth_N.var()) if _varies(a.truth_N) else float("nan")
+
+
+def pearson(a: Answers) -> float:
+    both_vary = _varies(a.truth_N) and _varies(a.answer_N)
+    return float(np.corrcoef(a.truth_N, a.answer_N)[0, 1]) if both_vary else float("nan")
+
+
+def spearman(a: Answers) -> float:
+    from scipy.stats import rankdata
+
+    if not (_varies(a.truth_N) and _varies(a.answer_N)):
+        return float("nan")
+    return float(np.corrcoef(rankdata(a.truth_N), rankdata(a.answer_N))[0, 1])
+
+
+def ci(a: Answers) -> float:
+    """Concordance index: of the pairs whose truths differ, the share that the answers put in the same order.
+
+    Pairs with equal answers count half (Harrell et al. 1982; Gönen and Heller 2005), as in DeepDTA (Öztürk et al.
+    2018). Equal to (1 + D) / 2 with Somers' D, which is Kendall's tau-b with its tie correction moved to one side, so
+    that it takes O(N log N).
+    """
+    from scipy.stats import kendalltau
+
+    if not _varies(a.truth_N):
+        return float("nan")
+    if not _varies(a.answer_N):
+        return 0.5
+    tau_b = kendalltau(a.truth_N, a.answer_N, method="asymptotic").statistic
+    pairs = len(a) * (len(a) - 1) / 2
+    untied = [pairs - _tied_pairs(values_N) for values_N in (a.truth_N, a.answer_N)]
+    return float((1 + tau_b * np.sqrt(untied[1] / untied[0])) / 2)
+
+
+def _tied_pairs(values_N: np.ndarray) -> float:
+    _, counts = np.unique(values_N, return_counts=True)
+    return float((counts * (counts - 1.0) / 2).sum())
+
+
+def _varies(values_N: np.ndarray) -> bool:
+    """Whether not all are equal. The standard deviation of equal numbers does not tell: rounding leaves it above 0."""
+    return len(values_N) > 1 and bool((values_N != values_N[0]).any())

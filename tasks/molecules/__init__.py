@@ -1,0 +1,1 @@
+"""Molecules through RDKit: canonical SMILES, scaffolds, fingerprints, properties."""

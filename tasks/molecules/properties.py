@@ -1,0 +1,78 @@
+"""Properties of a molecule by name: what generation is steered by, and judged by.
+
+mw       molecular weight, g/mol                                       rdkit MolWt
+logp     octanol-water partition coefficient, estimated                Wildman & Crippen 1999
+tpsa     topological polar surface area, Å²                            Ertl et al. 2000
+qed      quantitative estimate of drug-likeness, 0 to 1                Bickerton et al. 2012
+hbd hba  donors and acceptors of hydrogen bonds, number                rdkit NumHDonors, NumHAcceptors
+rotatable_bonds rings aromatic_rings heavy_atoms                       number
+fsp3     share of carbons that are sp3, 0 to 1                         Lovering et al. 2009
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import cache, lru_cache
+from typing import Any
+
+from mammal.tasks.errors import DataError, TaskError
+from mammal.tasks.molecules.chemistry import parse
+from mammal.tokenization.errors import did_you_mean
+
+PROPERTIES: dict[str, tuple[str, str, str]] = {
+    "mw": ("Descriptors", "MolWt", "g/mol"),
+    "logp": ("Crippen", "MolLogP", ""),
+    "tpsa": ("rdMolDescriptors", "CalcTPSA", "Å²"),
+    "qed": ("QED", "qed", ""),
+    "hbd": ("rdMolDescriptors", "CalcNumHBD", ""),
+    "hba": ("rdMolDescriptors", "CalcNumHBA", ""),
+    "rotatable_bonds": ("rdMolDescriptors", "CalcNumRotatableBonds", ""),
+    "rings": ("rdMolDescriptors", "CalcNumRings", ""),
+    "aromatic_rings": ("rdMolDescriptors", "CalcNumAromaticRings", ""),
+    "heavy_atoms": ("rdMolDescriptors", "CalcNumHeavyAtoms", ""),
+    "fsp3": ("rdMolDescriptors", "CalcFractionCSP3", ""),
+}
+"""Name -> module of `rdkit.Chem`, its function of a molecule, and the unit."""
+
+
+@cache
+def property_of(name: str) -> Callable[[Any], float]:
+    """The function that gives a property of an RDKit molecule.
+
+    Raises:
+        TaskError: there is no such property.
+    """
+    from importlib import import_module
+
+    if name not in PROPERTIES:
+        raise TaskError(f"unknown property {name!r}", hint=did_you_mean(name, PROPERTIES, noun="property"))
+    module, function, _ = PROPERTIES[name]
+    found: Callable[[Any], float] = getattr(import_module(f"rdkit.Chem.{module}"), function)
+    return found
+
+
+def compute(smiles: str, name: str) -> float:
+    """A property of the molecule that a SMILES spells; errors as of `compute_all`."""
+    return compute_all(smiles, [name])[0]
+
+
+def compute_all(smiles: str, names: Iterable[str]) -> tuple[float, ...]:
+    """Several, in the order of their names; the SMILES is read once.
+
+    Raises:
+        TaskError: there is no such property.  DataError: RDKit can't read the SMILES.
+    """
+    functions = {name: property_of(name) for name in names}
+    molecule = parse(smiles)
+    if molecule is None or not molecule.GetNumAtoms():
+        raise DataError(f"{smiles!r} is no molecule, so it has no {' or '.join(functions)}")
+    return tuple(float(function(molecule)) for function in functions.values())
+
+
+@lru_cache(maxsize=1 << 16)
+def property_or_nan(smiles: str, name: str) -> float:
+    """A property, NaN for text that is no molecule; kept, as a figure and its interval ask for the same rows."""
+    try:
+        return compute(smiles, name)
+    except DataError:
+        return float("nan")

@@ -1,0 +1,225 @@
+"""How a task writes its rows as prompts: cells standardised, views and wordings chosen, conditions given or withheld.
+
+What is expected of a row's answer, and how a prompt is read, is `mammal.tasks.task`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+from zlib import crc32
+
+import numpy as np
+
+from mammal.tasks.declaration.schema import TaskConfig
+from mammal.tasks.errors import DataError, unfitted
+from mammal.tasks.features import build_features
+from mammal.tasks.molecules.chemistry import standardise
+from mammal.tasks.prompts.columns import prompt_columns
+from mammal.tasks.prompts.conditions import Conditions
+from mammal.tasks.tables.cells import Row, as_number, as_required_text, is_missing
+from mammal.tasks.views.dna import cropped, dna_columns
+from mammal.tasks.views.slots import Shown
+from mammal.tokenization.template import Template
+
+if TYPE_CHECKING:
+    from mammal.tokenization.prompt import Prompt
+    from mammal.tokenization.tokenizer import Tokenizer
+
+
+class RowPrompts:
+    """The prompts of one declared task on one tokenizer.
+
+    Attributes:
+        config, tokenizer, template: what it was built from.
+        columns: every column that its prompts may read.
+        beside: columns that prompts go by in rows that have them: places of hidden stretches, the molecule that
+            conditions are computed from.
+        needed: for each thing that a prompt reads, the columns of which a row must have one.
+        identities: for each the column that says which thing it is (of a molecule, whatever is shown, its SMILES).
+        aliases: what a row may call a column instead; fallbacks: those of them that no declaration names.
+        views: of the slots that have a choice (`mammal.tasks.views`), by the column that the template names.
+        target_columns: columns that hold what is to be predicted.
+        molecules, sequences: columns that hold SMILES, and residues or bases; dna: those that hold bases.
+        conditions: columns of the input that a row may do without, and that steer generation (`steering`).
+        epoch: set by the training loop; varies what is random from pass to pass (views, span corruption).
+
+    Raises:
+        TaskError, PromptError: the template does not fit the labels or the tokenizer.
+    """
+
+    def __init__(self, config: TaskConfig, tokenizer: Tokenizer):
+        self.config = config
+        self.tokenizer = tokenizer
+        self.template = Template(config.prompt.input, config.prompt.target, raw=config.prompt.raw)
+        labels = config.labels if config.kind == "classification" else None
+        self.template.lint(tokenizer=tokenizer, labels=labels, mode=config.mode)
+        columns = prompt_columns(config)
+        self.columns = columns.inputs
+        self.beside = [config.conditions.of] if config.conditions.of else []
+        self.target_columns = columns.targets
+        self.needed, self.identities, self.aliases = columns.needed, columns.identities, columns.aliases
+        self.views, self.fallbacks = columns.views, columns.fallbacks
+        self._slots = self.template.columns("input")
+        self.molecules, self.sequences = frozenset(columns.molecules), frozenset(columns.sequences)
+        self.dna = frozenset(dna_columns(self.template))
+        self.numbers = frozenset(slot.column for slot in self.template.slots if slot.kind in ("scalar", "digits"))
+        self.steering = Conditions(config, self.template, self.text_if_any, self.molecules)
+        self.conditions = self.steering.columns
+        self.features = build_features(self.template.slots, config.esm2, self.molecules, self.sequences)
+        self.epoch = 0
+
+    @property
+    def name(self) -> str:
+        return self.config.name
+
+    @property
+    def draws(self) -> bool:
+        """Whether training draws what it shows of a row."""
+        worded = any(len(words.wordings) > 1 for words in self.template.words)
+        return worded or self.steering.varies or any(slot.varies for slot in self.views.values())
+
+    def prepare(self, row: Row, *, target: bool = False) -> dict[str, str]:
+        """The row's cells as the template wants them: standardised, scaled, labels as codes.
+
+        Raises:
+            DataError: a column is missing, a cell is empty, a molecule is invalid, a label is unknown.
+        """
+        given = self.steering.given(row)
+        return self._values(row, self.show(row), given, target=target)
+
+    def show(self, row: Row, drawn_for: object | None = None) -> dict[str, Shown]:
+        """What the slots with views show of a row.
+
+        Args:
+            drawn_for: the row's id: what training shows of it in this epoch; None: what is shown anywhere else.
+        """
+        read = partial(self.text_if_any, row)
+        if drawn_for is None:
+            return {column: slot.settled(read) for column, slot in self.views.items()}
+        return {column: slot.drawn(read, self._dice(drawn_for, column)) for column, slot in self.views.items()}
+
+    def _dice(self, row_id: object, what: str) -> np.random.Generator:
+        """What this epoch draws for one thing of one row."""
+        return np.random.default_rng(
+            [self.config.view_seed, self.epoch, crc32(str(row_id).encode()), crc32(what.encode())]
+        )
+
+    def inputs(self, row: Row) -> dict[str, str]:
+        """The row's input cells by their columns (`identities`), for whoever does not read prompts: standardised, a
+        molecule of several views as its SMILES."""
+        found: dict[str, str] = {}
+        for column in self._slots:
+            slot = self.views.get(column)
+            if column in self.conditions:
+                found |= {name: text for name, text in self.steering.given(row).items() if name == column}
+            elif slot is None or len(slot.ways) > 1:
+                column = column if slot is None else slot.identity
+                found[column] = self._text(row, column)
+            else:
+                found[column] = slot.settled(partial(self.text_if_any, row)).text
+        return found
+
+    def _values(
+        self, row: Row, shown: Mapping[str, Shown], given: Mapping[str, str], *, target: bool
+    ) -> dict[str, str]:
+        values = self.steering.scaled(given)
+        for column in self._slots:
+            if column not in self.conditions:
+                values[column] = shown[column].text if column in shown else self._text(row, column)
+        if target:
+            values.update(self.prepare_target(row))
+        return values
+
+    def _wordings(self, drawn_for: object | None) -> list[int]:
+        """Which wording training draws of what the template itself says; the first ones anywhere else."""
+        if drawn_for is None or not self.template.words:
+            return []
+        dice = self._dice(drawn_for, "wordings")
+        return [int(dice.integers(len(words.wordings))) for words in self.template.words]
+
+    def prepare_target(self, row: Row) -> dict[str, str]:
+        """The target cells as text; generation and denoising write them like input cells."""
+        return {column: self._text(row, column) for column in self.target_columns}
+
+    def render(
+        self, row: Row, *, target: bool = False, drawn_for: object | None = None, withheld: bool = False
+    ) -> Prompt:
+        """The prompt of a row; with `target` also the text of the answer, as it would stand on the wire.
+
+        Args:
+            drawn_for: see `show`.
+            withheld: write no condition, as guidance compares with.
+        """
+        shown = self.show(row, drawn_for)
+        written = {column: view.written_as for column, (view, _) in shown.items()}
+        out = self.steering.everything if withheld else frozenset()
+        if drawn_for is not None and self.steering.varies:
+            out |= self.steering.withheld(self._dice(drawn_for, "conditions"))
+        given = self.steering.given(row, out)
+        prompt = self.template.render(
+            self._values(row, shown, given, target=target),
+            target=target,
+            written=written,
+            absent=self.steering.everything - given.keys(),
+            wordings=self._wordings(drawn_for),
+        )
+        return replace(prompt, sample=self._computed(row)) if self.features else prompt
+
+    def fit_features(self, rows: Sequence[Row]) -> None:
+        """The part of `fit` without which no prompt can be written: the scales of features and conditions."""
+        self.steering.fit(rows)
+        for key, feature in self.features.items():
+            feature.fit(self._readable(rows, self._featured(key)))
+
+    def fitted(self) -> dict[str, Any]:
+        """The scales of features and conditions, as plain values."""
+        stored = {key: state for key, feature in self.features.items() if (state := feature.state())}
+        fitted = {"features": stored, "conditions": self.steering.state()}
+        return {name: state for name, state in fitted.items() if state}
+
+    def load_fitted(self, state: Mapping[str, Any]) -> None:
+        """Take back what `fitted` gave; the scale of a feature that the prompt does not have is passed over."""
+        for key, stored in state.get("features", {}).items():
+            if key in self.features:
+                self.features[key].load_state(stored)
+        self.steering.load_state(state.get("conditions", {}))
+
+    def _text(self, row: Row, column: str) -> str:
+        """A cell as its slots write it: molecules standardised, DNA cut to its window, numbers checked."""
+        text = as_required_text(row, column, self.aliases)
+        if column in self.molecules:
+            return standardise(text, self.config.standardise, column)
+        if column in self.dna and self.config.data.window is not None:
+            return cropped(text, self.config.data.window, self.config.data.window_shift)
+        if column in self.numbers:
+            as_number(text, column)
+        return text
+
+    def text_if_any(self, row: Row, column: str) -> str | None:
+        """A cell as its slots write it, None where the row has no such column or nothing in it."""
+        value = row.get(column, row.get(self.aliases.get(column, column)))
+        return None if is_missing(value) else self._text(row, column)
+
+    def _computed(self, row: Row) -> dict[str, np.ndarray]:
+        """Vectors of the feature slots, by the name that the prompt calls them; views play no part in them."""
+        for feature in self.features.values():
+            if not feature.is_fitted:
+                raise unfitted(self.name, feature.name)
+        return {key: feature.of(self._text(row, self._featured(key))) for key, feature in self.features.items()}
+
+    def _featured(self, key: str) -> str:
+        """The column that a feature is computed from, of a slot with views the one that says which thing it is."""
+        column = key.rpartition(".")[0]
+        return self.views[column].identity if column in self.views else column
+
+    def _readable(self, rows: Sequence[Row], column: str) -> list[str]:
+        texts = []
+        for row in rows:
+            try:
+                texts.append(self._text(row, column))
+            except DataError:  # set aside when it is encoded, with this reason
+                continue
+        return texts

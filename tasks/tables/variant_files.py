@@ -1,0 +1,265 @@
+"""Variant files as tables: VCF (plain, gzipped, bgzipped) and BCF, every cell the text of the file.
+
+Columns: chrom, pos, id, ref, alt, qual, filter, info; where there are genotypes also format and one for each sample.
+Cells are not read, so a record can be written again as it was. VCF 4.3, sections 1.2 and 1.5.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mammal.tasks.dna.contigs import synonyms
+from mammal.tasks.dna.genome import import_pysam
+from mammal.tasks.errors import DataError
+from mammal.tasks.tables.lines import GZIPPED, column_names, open_text, with_reasons
+from mammal.tokenization.errors import did_you_mean
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pysam
+
+FIXED = ("chrom", "pos", "id", "ref", "alt", "qual", "filter", "info")
+"""Columns of every record."""
+
+INDEXES = (".tbi", ".csi")
+
+_HEADING = "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO"
+_REGION = re.compile(r"(?P<chrom>.+?)(?::(?P<start>[\d,]+)(?:-(?P<end>[\d,]+))?)?")
+_FORMAT_LINE = "##fileformat="
+
+
+@dataclass(frozen=True)
+class Header:
+    """What stands above the records.
+
+    Attributes:
+        lines: of the meta information (`##…`), as in the file.
+        columns: names of the table's columns; a sample called like another column gets a number.
+        samples: as the file calls them.
+    """
+
+    lines: tuple[str, ...]
+    columns: tuple[str, ...]
+    samples: tuple[str, ...]
+
+    def column_of(self, sample: str) -> str:
+        """The column with a sample's genotypes.
+
+        Raises:
+            DataError: there is no such sample; the hint gives the nearest.
+        """
+        if sample not in self.samples:
+            hint = did_you_mean(sample, self.samples, noun="sample") if self.samples else "the file has no genotypes"
+            raise DataError(f"there is no sample {sample!r}", hint=hint)
+        return self.columns[len(self.columns) - len(self.samples) + self.samples.index(sample)]
+
+
+@dataclass(frozen=True)
+class Region:
+    """A stretch of a genome: `start` counted from 0, `end` not included, None to the end."""
+
+    chrom: str
+    start: int = 0
+    end: int | None = None
+
+
+def parse_region(text: str) -> Region:
+    """`chr1:1000-2000` (both ends included, counted from 1), `chr1:1000` (from there on) or `chr1`.
+
+    Raises:
+        DataError: it is none of those.
+    """
+    match = _REGION.fullmatch(text.strip())
+    start, end = (int(match[name].replace(",", "")) if match and match[name] else None for name in ("start", "end"))
+    if match is None or (start is not None and start < 1) or (start and end and end < start):
+        raise DataError(f"{text!r} is no region", hint="such as chr1:1000-2000 or chr1")
+    return Region(match["chrom"], 0 if start is None else start - 1, end)
+
+
+def read_header(file: Path) -> Header:
+    """The header of a variant file.
+
+    Raises:
+        DataError: there is none, or it is not one of VCF 4.
+    """
+    with _Records(file) as records:
+        return records.header
+
+
+def iter_variants(
+    file: Path, chunk: int, keep_damaged: bool = False, region: str | None = None
+) -> Iterator[pd.DataFrame]:
+    """Records as frames of `chunk` rows, in the order of the file.
+
+    Args:
+        keep_damaged: as for `mammal.tasks.tables.readers.iter_tables`.
+        region: only the records that overlap it, by the file's index (`parse_region`).
+
+    Raises:
+        DataError: no VCF 4, a damaged line, or a region of a file without index.
+    """
+    import pandas as pd
+
+    with _Records(file, region) as records:
+        columns = list(records.header.columns)
+        rows = _cells(records, len(columns), file, keep_damaged)
+        empty = True
+        while (taken := list(islice(rows, chunk))) or empty:
+            frame = pd.DataFrame([cells for cells, _ in taken], columns=columns, dtype=str)
+            yield with_reasons(frame, [reason for _, reason in taken], keep_damaged)
+            empty = False
+
+
+class _Records:
+    """An open variant file: its header, and the text of its records with what an error calls each."""
+
+    def __init__(self, file: Path, region: str | None = None):
+        self.file = file
+        if file.name.lower().endswith(".bcf"):
+            self._opened: Any = _open_binary(file)
+            self.header = parse_header(str(self._opened.header).splitlines(), file)[0]
+            self._numbered = self._binary(None if region is None else parse_region(region))
+            return
+        self._opened = open_text(file, newline="\n")
+        try:
+            self.header, number = parse_header(self._opened, file)
+        except BaseException:
+            self._opened.close()
+            raise
+        if region is None:
+            self._numbered = ((f"line {n}", line) for n, line in enumerate(self._opened, start=number + 1))
+        else:
+            self._opened.close()
+            self._opened = open_indexed(file)
+            self._numbered = self._indexed(parse_region(region))
+
+    def __enter__(self) -> _Records:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._opened.close()
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        return self._numbered
+
+    def _indexed(self, region: Region) -> Iterator[tuple[str, str]]:
+        contig = contig_of(region.chrom, self._opened.contigs, self.file)
+        lines = self._opened.fetch(contig, region.start, region.end)
+        return ((f"record {n} of the region", line) for n, line in enumerate(lines, start=1))
+
+    def _binary(self, region: Region | None) -> Iterator[tuple[str, str]]:
+        contig = None
+        if region is not None:
+            contig = contig_of(region.chrom, list(self._opened.header.contigs), self.file)
+        try:
+            records = self._opened if region is None else self._opened.fetch(contig, region.start, region.end)
+        except ValueError as error:
+            hint = f"bcftools index {self.file.name}"
+            raise DataError("has no index, which a region needs", where=str(self.file), hint=hint) from error
+        try:
+            for number, record in enumerate(records, start=1):
+                yield f"record {number}{'' if region is None else ' of the region'}", str(record)
+        except OSError as error:
+            raise DataError(f"damaged: {error}", where=str(self.file)) from error
+
+
+def parse_header(lines: Iterable[str], file: Path) -> tuple[Header, int]:
+    """Reads lines up to the one that names the columns; gives the header, and how many lines it has.
+
+    Raises:
+        DataError: there is no such line, or the file is not VCF 4.
+    """
+    meta: list[str] = []
+    for number, line in enumerate(lines, start=1):
+        text = line.rstrip("\r\n")
+        if text.startswith("##"):
+            meta.append(text)
+            if text.startswith(_FORMAT_LINE) and not text.startswith(f"{_FORMAT_LINE}VCFv4"):
+                raise DataError(f"{text[2:]}: only VCF 4 is read", where=f"{file}:{number}")
+            continue
+        if not text.startswith(_HEADING):
+            hint = "it names the columns, with a tab between each two: #CHROM POS ID REF ALT QUAL FILTER INFO …"
+            raise DataError("no VCF file: the line #CHROM is missing", where=f"{file}:{number}", hint=hint)
+        names = text.split("\t")[len(FIXED) :]
+        if names and names[0] != "FORMAT":
+            raise DataError(f"column 9 is FORMAT, not {names[0]!r}", where=f"{file}:{number}")
+        columns = column_names([*FIXED, *(["format"] if names else []), *names[1:]])
+        return Header(tuple(meta), tuple(columns), tuple(names[1:])), number
+    raise DataError("no VCF file: the line #CHROM is missing", where=str(file))
+
+
+def has_index(file: Path) -> bool:
+    """Whether a VCF file is bgzipped and indexed."""
+    return file.suffix in GZIPPED and any(Path(f"{file}{suffix}").is_file() for suffix in INDEXES)
+
+
+def open_indexed(file: Path) -> pysam.TabixFile:
+    """A bgzipped VCF file with its index.
+
+    Raises:
+        DataError: it has none; says how to make it.
+    """
+    pysam = import_pysam()
+    if not has_index(file):
+        zipped = file.suffix in GZIPPED
+        hint = f"tabix -p vcf {file.name}" if zipped else f"bgzip {file.name} && tabix -p vcf {file.name}.gz"
+        raise DataError("has no index, which looking up a region needs", where=str(file), hint=hint)
+    try:
+        return pysam.TabixFile(str(file), encoding="utf-8")
+    except (OSError, ValueError) as error:
+        hint = f"bgzip it, then tabix -f -p vcf {file.name}"
+        raise DataError(f"can't be opened by its index: {error}", where=str(file), hint=hint) from error
+
+
+def contig_of(chrom: str, names: Sequence[str], file: Path) -> str:
+    """A sequence as the file calls it (`1`, `chr1`).
+
+    Raises:
+        DataError: it has none of that name.
+    """
+    found = next((name for name in synonyms(chrom) if name in names), None)
+    if found is None:
+        hint = did_you_mean(chrom, names, noun="contig")
+        raise DataError(f"there are no records of {chrom!r}", where=str(file), hint=hint)
+    return found
+
+
+def _open_binary(file: Path) -> pysam.VariantFile:
+    pysam = import_pysam()
+    verbosity = pysam.set_verbosity(0)  # a missing index is no error before a region is asked for
+    try:
+        return pysam.VariantFile(str(file))
+    except (OSError, ValueError) as error:
+        raise DataError(f"no BCF file: {error}", where=str(file)) from error
+    finally:
+        pysam.set_verbosity(verbosity)
+
+
+def _cells(
+    records: Iterable[tuple[str, str]], width: int, file: Path, keep_damaged: bool
+) -> Iterator[tuple[list[str], str | None]]:
+    """The cells of each record; of a damaged one, empty cells and why."""
+    for place, line in records:
+        text = line.rstrip("\r\n")
+        if not text:
+            continue
+        cells = text.split("\t")
+        reason = _damage(cells, width)
+        if reason is not None and not keep_damaged:
+            raise DataError(reason, where=f"{file}, {place}")
+        yield (cells, None) if reason is None else ([""] * width, f"{place}: {reason}")
+
+
+def _damage(cells: Sequence[str], width: int) -> str | None:
+    if len(cells) != width:
+        return f"{len(cells)} fields where the header has {width}"
+    chrom, pos, _, ref, alt = cells[:5]
+    if not pos.isdecimal():
+        return f"the position {pos!r} is no whole number"
+    empty = next((name for name, cell in (("CHROM", chrom), ("REF", ref), ("ALT", alt)) if not cell), None)
+    return None if empty is None else f"{empty} is empty"

@@ -1,0 +1,1 @@
+"""What a task predicts: labels, numbers and their scales, losses, calibration."""

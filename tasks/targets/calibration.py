@@ -1,0 +1,178 @@
+"""How sure a prediction is: Platt scaling, temperature, decision threshold, split-conformal intervals.
+
+All are fitted on validation rows, which the model was not trained on.
+Shapes: N rows, C classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from mammal.tasks.metrics.answers import Answers
+
+MINIMUM_ROWS = 20
+"""Fewer validation rows than this teach a calibration nothing; none is fitted."""
+
+COVERAGE = 0.9
+_TINY = 1e-12
+
+
+@dataclass(frozen=True)
+class ClassCalibration:
+    """Calibrated log-odds = slope * log-odds + shift (Platt 1999); with more than two classes `slope` alone, the
+    inverse temperature (Guo et al. 2017).
+
+    Attributes:
+        class_weights: more than two classes: what the loss counted each class by, if it did. A model trained so gives
+            probabilities that are multiplied by these weights, so they are divided by them first (Elkan 2001). With
+            two classes the shift takes that in.
+        threshold: two classes: the positive label from this calibrated probability on; it maximises the Matthews
+            correlation on the validation rows.
+    """
+
+    slope: float
+    shift: float = 0.0
+    threshold: float = 0.5
+    class_weights: tuple[float, ...] = ()
+
+    @classmethod
+    def fit(cls, answers: Answers, weights_C: np.ndarray | None = None) -> ClassCalibration | None:
+        """Fitted by maximum likelihood; None with too few rows, a single class, or two classes whose order the
+        validation rows contradict: a negative slope would turn every ranking round on the word of a few rows.
+
+        Args:
+            weights_C: what the loss counted each class by; None: alike.
+        """
+        truth_N, probability_NC = answers.truth_N, answers.probability_NC
+        assert probability_NC is not None, "classification answers hold probabilities"
+        if len(truth_N) < MINIMUM_ROWS or len(np.unique(truth_N)) < 2:
+            return None
+        if probability_NC.shape[1] > 2:
+            weights = () if weights_C is None else tuple(weights_C.tolist())
+            logp_NC = _unweighted(np.log(np.maximum(probability_NC, _TINY)), weights)
+            return cls(_temperature(logp_NC, truth_N), class_weights=weights)
+        slope, shift = _platt(_log_odds(probability_NC[:, 1]), truth_N)
+        if slope <= 0:
+            return None
+        calibrated_N = _sigmoid(slope * _log_odds(probability_NC[:, 1]) + shift)
+        return cls(slope, shift, best_threshold(truth_N, calibrated_N))
+
+    def apply(self, logp_C: np.ndarray) -> np.ndarray:
+        """Calibrated probabilities [C] from log-probabilities [C]."""
+        if len(logp_C) > 2:
+            return _softmax(self.slope * _unweighted(logp_C, self.class_weights))
+        positive = _sigmoid(self.slope * _log_odds(np.exp(logp_C[1])) + self.shift)
+        return np.array([1 - positive, positive])
+
+    def state(self) -> dict[str, Any]:
+        """As plain values; class weights only where there are any."""
+        weights = {"class_weights": list(self.class_weights)} if self.class_weights else {}
+        return {"slope": self.slope, "shift": self.shift, "threshold": self.threshold} | weights
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> ClassCalibration:
+        weights = tuple(float(weight) for weight in state.get("class_weights", ()))
+        return cls(float(state["slope"]), float(state["shift"]), float(state["threshold"]), weights)
+
+
+@dataclass(frozen=True)
+class ConformalInterval:
+    """Value ± half_width holds the truth with probability `coverage`, if new rows are like the validation rows
+    (split conformal prediction, Lei et al. 2018)."""
+
+    half_width: float
+    coverage: float = COVERAGE
+
+    @classmethod
+    def fit(cls, truth_N: np.ndarray, answer_N: np.ndarray, coverage: float = COVERAGE) -> ConformalInterval | None:
+        """The ceil((n + 1) * coverage)-th smallest absolute error; None with too few rows."""
+        rank = int(np.ceil((len(truth_N) + 1) * coverage))
+        if len(truth_N) < MINIMUM_ROWS or rank > len(truth_N):
+            return None
+        return cls(float(np.sort(np.abs(truth_N - answer_N))[rank - 1]), coverage)
+
+    def around(self, value: float) -> tuple[float, float]:
+        return value - self.half_width, value + self.half_width
+
+    def state(self) -> dict[str, float]:
+        return asdict(self)
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any]) -> ConformalInterval:
+        return cls(float(state["half_width"]), float(state["coverage"]))
+
+
+def best_threshold(truth_N: np.ndarray, positive_N: np.ndarray) -> float:
+    """The probability from which calling a row positive gives the highest Matthews correlation.
+
+    Lies halfway between two neighbouring probabilities, and is the one nearest 0.5 among equals; 0.5 where no cut is
+    better than chance.
+    """
+    order = np.argsort(-positive_N, kind="stable")
+    sorted_p, is_positive = positive_N[order], truth_N[order] == 1
+    cuts = np.flatnonzero(np.diff(sorted_p)) + 1
+    if not len(cuts):
+        return 0.5
+    hits, total, positives = np.cumsum(is_positive)[cuts - 1], len(truth_N), int(is_positive.sum())
+    false_alarms = cuts - hits
+    misses, rejections = positives - hits, total - positives - false_alarms
+    product = cuts * float(positives) * (total - positives) * (total - cuts)
+    mcc = (hits * rejections - false_alarms * misses) / np.sqrt(np.maximum(product, 1.0))
+    if mcc.max() <= 1e-12:
+        return 0.5
+    thresholds = (sorted_p[cuts - 1] + sorted_p[cuts]) / 2
+    best = np.flatnonzero(mcc >= mcc.max() - 1e-12)
+    return float(thresholds[best[np.abs(thresholds[best] - 0.5).argmin()]])
+
+
+def _platt(log_odds_N: np.ndarray, truth_N: np.ndarray) -> tuple[float, float]:
+    """Slope and shift by logistic regression towards Platt's smoothed targets, which stay finite on separable rows."""
+    from scipy.optimize import minimize
+
+    positives = int((truth_N == 1).sum())
+    negatives = len(truth_N) - positives
+    goal_N = np.where(truth_N == 1, (positives + 1) / (positives + 2), 1 / (negatives + 2))
+
+    def loss(parameters: np.ndarray) -> tuple[float, np.ndarray]:
+        z_N = parameters[0] * log_odds_N + parameters[1]
+        error_N = _sigmoid(z_N) - goal_N
+        value = np.mean(np.logaddexp(0, z_N) - goal_N * z_N)
+        return float(value), np.array([np.mean(error_N * log_odds_N), np.mean(error_N)])
+
+    found = minimize(loss, np.array([1.0, 0.0]), jac=True, method="L-BFGS-B")
+    return float(found.x[0]), float(found.x[1])
+
+
+def _unweighted(logp_NC: np.ndarray, weights: tuple[float, ...]) -> np.ndarray:
+    """Log-probabilities, each up to a number for the row, without the weights that they were trained with."""
+    return logp_NC - np.log(weights) if weights else logp_NC
+
+
+def _temperature(logp_NC: np.ndarray, truth_N: np.ndarray) -> float:
+    from scipy.optimize import minimize_scalar
+
+    def loss(log_slope: float) -> float:
+        scaled = np.exp(log_slope) * logp_NC
+        normal_N = np.logaddexp.reduce(scaled, axis=1)
+        return float(np.mean(normal_N - scaled[np.arange(len(truth_N)), truth_N]))
+
+    return float(np.exp(minimize_scalar(loss, bounds=(-4, 4), method="bounded").x))
+
+
+def _log_odds(p: np.ndarray) -> np.ndarray:
+    clipped = np.clip(p, _TINY, 1 - _TINY)
+    return np.log(clipped) - np.log1p(-clipped)
+
+
+def _sigmoid(z: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-np.clip(z, -700, 700)))
+
+
+def _softmax(z: np.ndarray) -> np.ndarray:
+    exp = np.exp(z - z.max())
+    return exp / exp.sum()

@@ -1,0 +1,28 @@
+"""Public names of a package that are imported when first used (PEP 562), so that importing the package stays quick."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import Any
+
+
+def lazy_names(package: str, homes: Mapping[str, str]) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
+    """Returns a package's `__getattr__` and `__dir__`.
+
+        __getattr__, __dir__ = lazy_names(__name__, {"Task": "mammal.tasks.task"})
+
+    Args:
+        package: its `__name__`.
+        homes: public name -> full name of the module that defines it.
+
+    Raises:
+        AttributeError: from the returned `__getattr__`, if the package has no such public name.
+    """
+
+    def get(name: str) -> Any:
+        if name not in homes:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        return getattr(import_module(homes[name]), name)
+
+    return get, lambda: sorted(homes)
