@@ -20,6 +20,12 @@ class JobError(MammalError):
     exit_code = 1
 
 
+class TrainingError(MammalError):
+    """Training can't go on: a loss that is not a number, no rows, a checkpoint of another run."""
+
+    exit_code = 1
+
+
 __all__ = [
     "BundleError",
     "ConfigError",
@@ -29,6 +35,7 @@ __all__ = [
     "PromptError",
     "TaskError",
     "TokenizerError",
+    "TrainingError",
     "UnknownTokenError",
     "did_you_mean",
 ]

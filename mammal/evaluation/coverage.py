@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from mammal.errors import TrainingError
 from mammal.tasks.errors import TaskError
 from mammal.tasks.splits import PARTS
-from mammal.training.errors import TrainingError
 
 if TYPE_CHECKING:
     from mammal.evaluation.task_data import TaskData

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mammal import console
-from mammal.commands.evaluate import depth_of, evaluate, open_model
 from mammal.errors import ConfigError, DataError
+from mammal.evaluation.evaluate_bundle import depth_of, evaluate, open_model
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig

@@ -32,11 +32,10 @@ MANY = 2_000
 """Molecules from which on several processes are worth their start."""
 
 
-def evaluate_samples(config: DictConfig) -> int:
-    """Judges the files, prints the table and writes everything into the output folder."""
+def evaluate_samples(config: DictConfig) -> tuple[list[SetResult], Path]:
+    """Judges the files, prints the table, saves the figures, and returns the results with the folder they are in."""
     from mammal.evaluation.judge_sets import judge_sets
     from mammal.evaluation.set_results import save_sets
-    from mammal.report.gather import report, write_report
 
     samples = _samples(config)
     against = _against(config)
@@ -46,10 +45,7 @@ def evaluate_samples(config: DictConfig) -> int:
         results = judge_sets(samples, against, each_of=each_of, device=device_of(config), tell=console.note)
     print_sets(results)
     console.note(f"written: {save_sets(results, output)}")
-    page = output / "report.html"
-    write_report(report(output, title=" and ".join(one.name for one in samples)), page)
-    console.note(f"written: {page}")
-    return 0
+    return results, output
 
 
 def print_sets(results: Sequence[SetResult]) -> None:

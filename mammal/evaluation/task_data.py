@@ -15,13 +15,13 @@ from typing import Any
 
 import numpy as np
 
+from mammal.errors import TrainingError
 from mammal.evaluation.coverage import check_classes, check_rows
 from mammal.tasks.batches.example import Example
 from mammal.tasks.batches.token_batches import encode_rows
 from mammal.tasks.splits import PARTS, Split, SplitRecord
 from mammal.tasks.tables.cells import Row
 from mammal.tasks.task import Task
-from mammal.training.errors import TrainingError
 
 logger = logging.getLogger(__name__)
 

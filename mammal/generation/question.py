@@ -13,10 +13,10 @@ from mammal.generation.fill_encoder import answer_encoder
 from mammal.generation.seeds import own_seed
 from mammal.generation.settings import resolve
 from mammal.generation.shared_conditions import asked_of_all
-from mammal.inference.questions import Question, Record
 from mammal.rows.answer_columns import Column, answer_columns, told_invalid
 from mammal.rows.bare_prompts import PROMPT, PromptEncoder
 from mammal.rows.batched import Encoder, Pace, Progress, Refused, Row
+from mammal.rows.question import Question, Record
 from mammal.rows.tables import Failed, Reading
 from mammal.rows.task_choice import require_numbers
 

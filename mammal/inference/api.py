@@ -18,11 +18,12 @@ import numpy as np
 from mammal.inference.from_names import predict_question
 from mammal.inference.generate_api import Generation
 from mammal.inference.infill_api import Infilling
-from mammal.inference.questions import Embed, Question, Score
+from mammal.inference.questions import Embed, Score
 from mammal.inference.variants_api import VariantScoring
 from mammal.rows.answer_columns import ERROR
 from mammal.rows.bare_prompts import PROMPT, TARGET, is_prompt
 from mammal.rows.batched import Pace, Progress, Refused
+from mammal.rows.question import Question
 from mammal.rows.tables import Reading, Table, check_names, table, with_targets
 from mammal.rows.task_choice import TaskLike, entity_task, find_task, the_only, variant
 

@@ -16,9 +16,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from mammal.errors import ConfigError, DataError, TaskError, did_you_mean
-from mammal.inference.questions import Predict, Question, Record, Wrapped
+from mammal.inference.questions import Predict
 from mammal.rows.answer_columns import Column
 from mammal.rows.batched import Pace, Progress, Refused, Row
+from mammal.rows.question import Question, Record, Wrapped
 from mammal.rows.task_choice import variant
 from mammal.tasks.tables.cells import as_text, is_missing
 

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from mammal.inference.api import Mammal
-    from mammal.inference.questions import Question
     from mammal.model.model import MammalModel
     from mammal.rows.batched import Pace, Progress
+    from mammal.rows.question import Question
     from mammal.rows.task_choice import TaskLike
     from mammal.tasks.task import Task
     from mammal.tokenization import Tokenizer

@@ -6,16 +6,15 @@ answers, batch jobs make files of them.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mammal.errors import ConfigError, TaskError, did_you_mean
 from mammal.rows.answer_columns import Column, answer_columns, told_invalid
 from mammal.rows.bare_prompts import PROMPT, TARGET, PromptEncoder
-from mammal.rows.batched import Encoder, Pace, Progress, Refused, Row, TaskEncoder
+from mammal.rows.batched import Pace, Progress, Refused, Row, TaskEncoder
+from mammal.rows.question import Question, Record
 from mammal.rows.tables import Reading
 from mammal.rows.task_choice import require_numbers, variant
 
@@ -24,59 +23,6 @@ if TYPE_CHECKING:
     from mammal.tasks.batches.prediction import Prediction
     from mammal.tasks.task import Task
     from mammal.tokenization import Tokenizer
-
-Record = tuple[Any, ...]
-"""Values of one row of the result, in the order of `Question.columns`."""
-
-
-class Question(ABC):
-    """Asked of rows.
-
-    Attributes:
-        model: that answers.
-        task: whose prompt is written; None: rows are prompts.
-        encoder: how rows become batches.
-        reading: columns that are read.
-        columns: columns that an answer fills.
-        told: what a job's manifest records of it besides its task and options.
-        helpers: what it asks the same model on its way.
-    """
-
-    helpers: Sequence[Question] = ()
-    told: Mapping[str, Any] = MappingProxyType({})
-    model: MammalModel
-    task: Task | None
-    encoder: Encoder
-    reading: Reading
-    columns: Sequence[Column]
-
-    @abstractmethod
-    def ask(
-        self, rows: Sequence[Row], *, first: int = 0, progress: Progress | None = None
-    ) -> list[list[Record] | Refused]:
-        """For each row its records (one, or several where sequences are generated), or why there is none.
-
-        Args:
-            first: position of the first of these rows in the whole table; random draws go by it.
-        """
-
-
-class Wrapped(Question):
-    """A question that does more with what another one answers; rows are encoded for that one.
-
-    Attributes:
-        inner: the other one.
-    """
-
-    inner: Question
-
-    @property
-    def encoder(self) -> Encoder:
-        return self.inner.encoder
-
-    @encoder.setter
-    def encoder(self, encoder: Encoder) -> None:
-        self.inner.encoder = encoder
 
 
 class Predict(Question):

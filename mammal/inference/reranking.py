@@ -27,9 +27,10 @@ from typing import TYPE_CHECKING, Any
 
 from mammal.errors import ConfigError, TaskError
 from mammal.generation.question import Generate
-from mammal.inference.questions import Question, Record, Score, Wrapped
+from mammal.inference.questions import Score
 from mammal.rows.answer_columns import Column
 from mammal.rows.batched import Pace, Progress, Refused, Row
+from mammal.rows.question import Question, Record, Wrapped
 from mammal.rows.tables import Failed
 from mammal.tasks.metrics.text_metrics import same_molecule
 

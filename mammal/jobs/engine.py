@@ -15,19 +15,19 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from mammal.errors import ConfigError, JobError
-from mammal.inference.questions import Record
 from mammal.jobs.inputs import JobInput, Shard
 from mammal.jobs.layout import Layout
 from mammal.jobs.manifest import Manifest
 from mammal.jobs.store import ShardCounts, Store
 from mammal.rows.answer_columns import Column
 from mammal.rows.batched import Refused
+from mammal.rows.question import Record
 
 SHARD_ROWS = 10_000
 
 
 class Answerer(Protocol):
-    """Whoever gives records for rows; `mammal.inference.questions.Question` is one."""
+    """Whoever gives records for rows; `mammal.rows.question.Question` is one."""
 
     @property
     def columns(self) -> Sequence[Column]:

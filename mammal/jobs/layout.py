@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from mammal.inference.questions import Record
 from mammal.jobs.inputs import Shard
 from mammal.rows.answer_columns import ERROR, Column
 from mammal.rows.batched import Refused
+from mammal.rows.question import Record
 from mammal.rows.tables import Failed, check_names
 
 ROW = "row"

@@ -18,7 +18,7 @@ from mammal.generation.setting_types import plain_value
 from mammal.generation.settings import SETTINGS
 from mammal.inference.api import Mammal, load
 from mammal.inference.from_names import predict_question
-from mammal.inference.questions import Embed, Question, Score, Wrapped
+from mammal.inference.questions import Embed, Score
 from mammal.inference.reranking import Reranked, judge_of
 from mammal.jobs.engine import SHARD_ROWS, Engine, Follow, JobReport
 from mammal.jobs.inputs import JobInput, no_input, open_input
@@ -28,6 +28,7 @@ from mammal.jobs.store import Store
 from mammal.jobs.tables import check_output
 from mammal.jobs.warm_up import settle
 from mammal.rows.bare_prompts import PROMPT
+from mammal.rows.question import Question, Wrapped
 from mammal.rows.task_choice import TaskLike, entity_task
 from mammal.version import __version__
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, get_args
 
 from mammal.errors import ConfigError, did_you_mean
-from mammal.inference.questions import Record
 from mammal.jobs.engine import Engine, Follow, JobReport
 from mammal.jobs.layout import Layout
 from mammal.jobs.manifest import Manifest
@@ -20,6 +19,7 @@ from mammal.jobs.tables import check_output
 from mammal.jobs.workers import Crew
 from mammal.rows.answer_columns import ERROR, Column
 from mammal.rows.batched import Refused
+from mammal.rows.question import Record
 from mammal.tasks.names import make_pairs, naming, opsin
 from mammal.tasks.names.roundtrip import Outcome, Pair
 from mammal.tasks.tables.readers import iter_tables

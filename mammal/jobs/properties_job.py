@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from mammal.errors import ConfigError, MammalError
-from mammal.inference.questions import Record
 from mammal.jobs.engine import Engine, Follow, JobReport
 from mammal.jobs.layout import Layout
 from mammal.jobs.manifest import Manifest
@@ -20,6 +19,7 @@ from mammal.jobs.tables import check_output
 from mammal.jobs.workers import Crew
 from mammal.rows.answer_columns import Column
 from mammal.rows.batched import Refused
+from mammal.rows.question import Record
 from mammal.tasks.molecules.properties import compute_all, property_of
 
 SHARD_ROWS = 20_000

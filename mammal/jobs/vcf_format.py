@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from mammal.errors import JobError
-from mammal.inference.questions import Record
 from mammal.jobs.engine import Answerer
 from mammal.rows.answer_columns import Column
 from mammal.rows.batched import Refused, Row
+from mammal.rows.question import Record
 from mammal.tasks.dna.genome import import_pysam
 from mammal.tasks.tables.atomic import atomic_file
 from mammal.tasks.tables.variant_files import FIXED, Header

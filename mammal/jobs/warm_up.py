@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import torch
 
-from mammal.inference.questions import Embed, Question
+from mammal.inference.questions import Embed
 from mammal.model.model import MammalModel
+from mammal.rows.question import Question
 from mammal.tasks.batches.batch import Batch
 
 _ROWS, _TOKENS = 256, 4

@@ -12,7 +12,6 @@ import pyarrow as pa
 
 from mammal.errors import ConfigError, MammalError
 from mammal.files import file_hash
-from mammal.inference.questions import Record
 from mammal.jobs.engine import SHARD_ROWS, Engine, Follow, JobReport
 from mammal.jobs.inputs import JobInput, as_table, open_input
 from mammal.jobs.layout import Layout
@@ -21,6 +20,7 @@ from mammal.jobs.store import Store
 from mammal.jobs.tables import TableFormat
 from mammal.rows.answer_columns import Column, Holds
 from mammal.rows.batched import Refused
+from mammal.rows.question import Record
 from mammal.tasks.dna.rendering import COLUMNS, WINDOW, Renderer, VariantFile, variant_file
 from mammal.version import __version__
 

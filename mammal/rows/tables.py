@@ -21,7 +21,7 @@ from mammal.rows.batched import Refused
 if TYPE_CHECKING:
     import pandas as pd
 
-    from mammal.inference.questions import Record
+    from mammal.rows.question import Record
     from mammal.tasks.task import Task
 
 logger = logging.getLogger(__name__)

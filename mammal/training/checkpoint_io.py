@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
+from mammal.errors import TrainingError
 from mammal.tasks.tables.atomic import atomic_file
-from mammal.training.errors import TrainingError
 
 
 class WholeCheckpoints(TorchCheckpointIO):

@@ -14,8 +14,8 @@ from lightning.pytorch.utilities.enums import GradClipAlgorithmType
 from torch import Tensor
 from torch.distributed.fsdp import FullyShardedDataParallel
 
+from mammal.errors import TrainingError
 from mammal.tasks.batches.batch import Batch
-from mammal.training.errors import TrainingError
 from mammal.training.optim import follow
 from mammal.training.schedules import Schedule
 

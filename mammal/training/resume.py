@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mammal import console
-from mammal.errors import ConfigError
-from mammal.training.errors import TrainingError
+from mammal.errors import ConfigError, TrainingError
 from mammal.training.trainer import LAST
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mammal import console
-from mammal.training.errors import TrainingError
+from mammal.errors import TrainingError
 
 if TYPE_CHECKING:
     import lightning.pytorch as lightning

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from mammal.errors import MammalError
-from mammal.inference.questions import Record
 from mammal.rows.answer_columns import Column
 from mammal.rows.batched import Progress, Refused, Row
+from mammal.rows.question import Record
 from mammal.rows.tables import Reading
 from mammal.tasks.dna.alleles import AllelePair
 from mammal.variants.scoring import Scorer, Scores
@@ -27,7 +27,7 @@ class VariantQuestion:
     or that is too long has a record without scores that says why; a row without any allele that has scores is refused.
 
     Attributes:
-        reading, columns: as of `mammal.inference.questions.Question`.
+        reading, columns: as of `mammal.rows.question.Question`.
         unscored: alleles without scores, beside others of their row, in all that was asked so far.
     """
 

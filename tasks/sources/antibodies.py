@@ -19,7 +19,8 @@ CDR-H3 is at least `data.identity` alike to one of valid or test. Likeness is 1 
 0.54 at the median, and 0.6 or more for three valid rows in ten. At 0.6, the task's, 3,672 domains are left; at 0.5
 they are 1,518. `chains` are those of the same file, light ones among them, by the same rule, and without those that
 hold a whole domain of valid or test: of 9,396 that leaves 6,906. Of all of them
-316 of the 437 test domains could be learned by heart. Test has 437 rows and 257 different CDR-H3, valid 403 and 252; they are left as published.
+316 of the 437 test domains could be learned by heart. Test has 437 rows and 257 different CDR-H3, valid 403 and 252;
+they are left as published.
 """
 
 from __future__ import annotations

@@ -11,8 +11,7 @@ import pytest
 import torch
 
 import mammal
-from mammal.errors import ConfigError, DataError, MammalError
-from mammal.training.errors import TrainingError
+from mammal.errors import ConfigError, DataError, MammalError, TrainingError
 from mammal.training.run import train
 
 QUICK = ("trainer.max_epochs=2", "data.tokens_per_batch=200")

@@ -10,12 +10,11 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from mammal.errors import TaskError
+from mammal.errors import TaskError, TrainingError
 from mammal.evaluation.task_data import TaskData, load_task_data, save_splits
 from mammal.tasks.declaration.registry import load_task
 from mammal.tasks.task import build_task
 from mammal.tokenization import Tokenizer
-from mammal.training.errors import TrainingError
 
 ONE = {"input": "<BBBP><SENTINEL_ID_0> {smiles:smiles}", "target": "<SENTINEL_ID_0> {y:label}"}
 TWO = ONE | {"target": "<SENTINEL_ID_0> {y:label} <SENTINEL_ID_1> {z:label}"}
