@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mammal.tokenization.lazy import lazy_names
+from mammal.upper_layers import register
 from mammal.version import __version__
 
 _HOMES = {
@@ -31,5 +32,7 @@ if TYPE_CHECKING:
     from mammal.tasks.batches.prediction import Prediction
     from mammal.tokenization import Tokenizer
     from mammal.training.finetune import finetune
+
+register("finetune", _HOMES["finetune"])
 
 __getattr__, __dir__ = lazy_names(__name__, _HOMES)

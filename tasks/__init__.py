@@ -15,7 +15,7 @@ _HOMES = {
     "Task": "mammal.tasks.task",
     "TaskConfig": "mammal.tasks.declaration.schema",
     "TaskError": "mammal.tasks.errors",
-    "build_task": "mammal.tasks.task",
+    "build_task": "mammal.tasks.kinds.build",
     "encode_rows": "mammal.tasks.batches.token_batches",
     "iter_tables": "mammal.tasks.tables.readers",
     "list_tasks": "mammal.tasks.declaration.registry",

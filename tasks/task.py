@@ -277,14 +277,3 @@ def _censored(answers: Mapping[str, Answers]) -> dict[str, float]:
     if not counts:
         return {}
     return {"censored": sum(counts.values())} | (counts if len(answers) > 1 else {})
-
-
-def build_task(config: TaskConfig, tokenizer: Tokenizer) -> Task:
-    """The task of a declaration.
-
-    Raises:
-        TaskError, PromptError: the declaration does not fit its kind or the tokenizer.
-    """
-    from mammal.tasks.kinds import KINDS
-
-    return KINDS[config.kind](config, tokenizer)

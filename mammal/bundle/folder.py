@@ -200,7 +200,7 @@ def _read_tasks(file: Path, tokenizer: Tokenizer) -> dict[str, Task]:
     if not file.is_file():
         return {}
     from mammal.tasks.declaration.registry import load_task
-    from mammal.tasks.task import build_task
+    from mammal.tasks.kinds.build import build_task
 
     try:
         content = yaml.safe_load(file.read_text(encoding="utf-8"))

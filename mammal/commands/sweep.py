@@ -14,7 +14,7 @@ from hydra.experimental.callback import Callback
 
 from mammal import console
 from mammal.commands.sweep_table import DONE, FAILED, RECORD, JobRecord, figures_of, read_record
-from mammal.configuration.compose import Arguments
+from mammal.configuration.arguments import Arguments
 from mammal.errors import ConfigError, MammalError
 
 if TYPE_CHECKING:

@@ -21,7 +21,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from mammal import console
-from mammal.configuration.compose import Arguments, check_complete, compose, hydra_errors, parse, search_path
+from mammal.configuration.arguments import Arguments, search_path
+from mammal.configuration.compose import check_complete, compose, hydra_errors, parse
 from mammal.errors import ConfigError, JobError
 
 if TYPE_CHECKING:

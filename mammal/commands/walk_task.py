@@ -68,7 +68,7 @@ def _views(task: Task, row: Mapping[str, Any]) -> Iterator[str]:
 
 def _task_and_model(name: str, bundle: str | None) -> tuple[Task, MammalModel]:
     from mammal.tasks.declaration.registry import load_task
-    from mammal.tasks.task import build_task
+    from mammal.tasks.kinds.build import build_task
     from mammal.tokenization.tokenizer import Tokenizer
     from mammal.training.build import feature_widths
 

@@ -10,11 +10,11 @@ import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mammal import console
+from mammal.configuration.arguments import Arguments, search_path
 from mammal.errors import ConfigError, MammalError, did_you_mean
 
 if TYPE_CHECKING:
@@ -37,24 +37,6 @@ TEXT_KEYS = (
 
 _OPEN = re.compile(r"(task\.views?|conditions|generation)[.=]")
 """Below these stand columns of the data and keys of tasks: Hydra may not ask for a `+` before them."""
-
-
-@dataclass(frozen=True)
-class Arguments:
-    """A verb's words, sorted.
-
-    Attributes:
-        overrides: for Hydra.
-        task: value of `task=` where that is a plain name (see `parse`).
-        config_dirs: folders of configs besides our own.
-        show, multirun: `--cfg` and `-m` were given.
-    """
-
-    overrides: list[str] = field(default_factory=list)
-    task: str | None = None
-    config_dirs: list[Path] = field(default_factory=list)
-    show: bool = False
-    multirun: bool = False
 
 
 def parse(verb: str, argv: Sequence[str], *, sweeps: bool = False) -> Arguments:
@@ -174,14 +156,6 @@ def check_complete(verb: str, config: DictConfig) -> None:
         keys = ", ".join(missing)
         hint = f"mammal {verb} {' '.join(f'{key}=…' for key in missing)}"
         raise ConfigError(f"{keys} must be given", where=f"mammal {verb}", hint=hint)
-
-
-def search_path(arguments: Arguments) -> list[str]:
-    """The override that tells Hydra of the user's own config folders."""
-    if not arguments.config_dirs:
-        return []
-    folders = ",".join(f"'file://{folder.resolve()}'" for folder in arguments.config_dirs)
-    return [f"hydra.searchpath=[{folders}]"]
 
 
 def quoted(override: str) -> str:

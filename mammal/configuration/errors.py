@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from mammal.errors import ConfigError, MammalError, did_you_mean
 
 if TYPE_CHECKING:
-    from mammal.configuration.compose import Arguments
+    from mammal.configuration.arguments import Arguments
 
 
 EXTRAS = {
@@ -118,7 +118,7 @@ def _keys(verb: str, arguments: Arguments) -> Iterator[str]:
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
-    from mammal.configuration.compose import search_path
+    from mammal.configuration.arguments import search_path
 
     groups = set(_groups(arguments))
     choices = [word for word in arguments.overrides if word.lstrip("+").partition("=")[0] in groups]

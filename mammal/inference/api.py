@@ -10,11 +10,11 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Mapping, Sequence
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mammal import upper_layers
 from mammal.inference.from_names import predict_question
 from mammal.inference.generate_api import Generation
 from mammal.inference.infill_api import Infilling
@@ -278,8 +278,9 @@ class Mammal(Generation, Infilling, VariantScoring):
         Raises:
             MammalError: the task, the data or a setting is wrong. TrainingError: training can't go on.
         """
-        # Training stands above inference; this one door upwards is opened when it is used.
-        return import_module("mammal.training.finetune").finetune(self, task, output, data=data, overrides=overrides)
+        # Training is a layer above inference.
+        tuned: Mammal = upper_layers.function("finetune")(self, task, output, data=data, overrides=overrides)
+        return tuned
 
     def save(
         self,

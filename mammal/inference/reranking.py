@@ -19,9 +19,9 @@ An answer's round trip succeeds where the judge's best answer is what was asked 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from importlib import import_module
 from math import isfinite, nan
 from typing import TYPE_CHECKING, Any
 
@@ -32,11 +32,10 @@ from mammal.rows.answer_columns import Column
 from mammal.rows.batched import Pace, Progress, Refused, Row
 from mammal.rows.question import Question, Record, Wrapped
 from mammal.rows.tables import Failed
+from mammal.rows.task_choice import find_task, the_only
 from mammal.tasks.metrics.text_metrics import same_molecule
 
 if TYPE_CHECKING:
-    import os
-
     from mammal.inference.api import Mammal
     from mammal.model.model import MammalModel
     from mammal.rows.task_choice import TaskLike
@@ -221,16 +220,19 @@ def judge_of(
         if weight is not None:
             raise ConfigError("rerank_weight is given, and nobody judges", hint="rerank=TASK, or rerank_bundle=FOLDER")
         return None
-    judging = model if bundle is None else _opened(bundle, model)
-    chosen = judging.task if task is None else judging.find_task(task)
-    return Judge(judging.model, chosen, judging.pace, weight=1.0 if weight is None else weight)
+    network, tokenizer, own = model.model, model.tokenizer, model.tasks
+    if isinstance(bundle, str | os.PathLike):
+        from mammal.bundle.folder import read_bundle
 
-
-def _opened(bundle: str | os.PathLike[str] | Mammal, beside: Mammal) -> Mammal:
-    inference = import_module("mammal.inference")  # stands above what it is made of, re-ranking among it
-    if isinstance(bundle, inference.Mammal):
-        return bundle
-    return inference.load(bundle, device=str(beside.device), dtype=str(beside.model.dtype).removeprefix("torch."))
+        opened = read_bundle(bundle, device=model.device, dtype=model.model.dtype)
+        network, tokenizer, own = opened.model, opened.tokenizer, opened.tasks
+    elif bundle is not None:
+        network, tokenizer, own = bundle.model, bundle.tokenizer, bundle.tasks
+    if task is not None:
+        chosen = find_task(task, own, tokenizer)
+    else:
+        chosen = the_only(own) if isinstance(bundle, str | os.PathLike) else (bundle or model).task
+    return Judge(network, chosen, model.pace, weight=1.0 if weight is None else weight)
 
 
 def rerank_predictions(

@@ -23,8 +23,8 @@ from mammal.jobs.engine import Answerer
 from mammal.rows.answer_columns import Column
 from mammal.rows.batched import Refused, Row
 from mammal.rows.question import Record
-from mammal.tasks.dna.genome import import_pysam
 from mammal.tasks.tables.atomic import atomic_file
+from mammal.tasks.tables.pysam_import import import_pysam
 from mammal.tasks.tables.variant_files import FIXED, Header
 from mammal.version import __version__
 

@@ -26,7 +26,8 @@ def find_task(asked: TaskLike, own: Mapping[str, Task], tokenizer: Tokenizer) ->
         TaskError: there is no such task, or the tokenizer can't write its prompts.
     """
     from mammal.tasks.declaration.registry import list_tasks, load_task
-    from mammal.tasks.task import Task, build_task
+    from mammal.tasks.kinds.build import build_task
+    from mammal.tasks.task import Task
 
     if isinstance(asked, Task):
         return asked
@@ -54,7 +55,7 @@ def the_only(own: Mapping[str, Task]) -> Task:
 def variant(task: Task, changes: Mapping[str, Any], *, calibrated: bool = True) -> Task:
     """The same fitted task with other settings, such as `{"probability": "vocabulary"}`."""
     from mammal.tasks.declaration.registry import load_task
-    from mammal.tasks.task import build_task
+    from mammal.tasks.kinds.build import build_task
 
     changed = build_task(load_task(task.config, changes), task.tokenizer)
     state = task.state()
@@ -79,7 +80,7 @@ def entity_task(entity: str, tokenizer: Tokenizer) -> Task:
         ConfigError: there is no such entity.
     """
     from mammal.tasks.declaration.registry import load_task
-    from mammal.tasks.task import build_task
+    from mammal.tasks.kinds.build import build_task
     from mammal.tokenization.entities import ENTITIES
 
     if entity not in ENTITIES:

@@ -116,7 +116,7 @@ def _tokenizer_source(config: DictConfig) -> Any:
 
 
 def build_tasks(configs: Mapping[str, TaskConfig], tokenizer: Tokenizer) -> dict[str, Task]:
-    from mammal.tasks.task import build_task
+    from mammal.tasks.kinds.build import build_task
 
     return {name: build_task(config, tokenizer) for name, config in configs.items()}
 

@@ -26,7 +26,8 @@ def finetune(
     model: Mammal, task: TaskLike, output: str | os.PathLike[str], *, data: Any = None, overrides: Sequence[str] = ()
 ) -> Mammal:
     """Trains a copy of the model on a task; see `Mammal.finetune`."""
-    from mammal.configuration.compose import Arguments, compose
+    from mammal.configuration.arguments import Arguments
+    from mammal.configuration.compose import compose
     from mammal.training.run import train
 
     folder = Path(output).expanduser().resolve()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from mammal.tasks.dna.contigs import synonyms
 from mammal.tasks.errors import DataError
+from mammal.tasks.tables.pysam_import import import_pysam
 from mammal.tasks.tables.readers import existing_file
 from mammal.tokenization.errors import did_you_mean
 
@@ -150,17 +151,3 @@ def _require_index(file: Path) -> None:
     finally:
         for made in partial:
             made.unlink(missing_ok=True)
-
-
-def import_pysam() -> Any:
-    """pysam, which reads and indexes genomes and variant files.
-
-    Raises:
-        DataError: it is not installed.
-    """
-    try:
-        import pysam
-    except ImportError:
-        hint = "pip install 'mammal[variants]'"
-        raise DataError("reading genomes and variant files needs the package pysam", hint=hint) from None
-    return pysam

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 from mammal.tasks.dna.genotypes import Genotype
 from mammal.tasks.dna.place import Stretch, agrees, not_the_genome, trim, why_unwritable
-from mammal.tasks.dna.site import Site
-from mammal.tasks.dna.vcf import describe
+from mammal.tasks.dna.site import Site, describe
 from mammal.tasks.errors import DataError
 
 DELETED = "*"

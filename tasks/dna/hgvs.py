@@ -15,8 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mammal.tasks.dna.contigs import human_chromosome
-from mammal.tasks.dna.site import Site
-from mammal.tasks.dna.vcf import shown
+from mammal.tasks.dna.site import Site, shown
 from mammal.tasks.errors import DataError
 from mammal.tokenization.strands import reverse_complement
 from mammal.tokenization.variants import BASES

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mammal.tasks.dna.genome import Genome
-from mammal.tasks.dna.site import Site
-from mammal.tasks.dna.vcf import describe, shown
+from mammal.tasks.dna.site import Site, describe, shown
 from mammal.tasks.errors import DataError, TaskError
 from mammal.tokenization.strands import reverse_complement
 from mammal.tokenization.variants import BASES

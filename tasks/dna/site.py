@@ -4,6 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+MISSING = "."
+"""What a variant file writes where a value is missing."""
+
+_SHOWN = 20
+"""Letters of an allele that an error message shows."""
+
 
 @dataclass(frozen=True)
 class Site:
@@ -30,3 +36,13 @@ class Site:
     phase_sets: tuple[str, ...] = ()
     id: str = ""
     where: str = ""
+
+
+def shown(allele: str) -> str:
+    """An allele for an error message, a long one cut."""
+    return allele if len(allele) <= _SHOWN else f"{allele[:_SHOWN]}…"
+
+
+def describe(site: Site) -> str:
+    """What an error calls a site."""
+    return site.where or f"{site.chrom}:{site.pos} {shown(site.ref)}>{','.join(map(shown, site.alts)) or MISSING}"

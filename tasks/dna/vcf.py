@@ -10,18 +10,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mammal.tasks.dna.genotypes import sample_genotype
-from mammal.tasks.dna.site import Site
+from mammal.tasks.dna.site import MISSING, Site, shown
 from mammal.tasks.errors import DataError
 from mammal.tokenization.errors import did_you_mean
 
 if TYPE_CHECKING:
     from mammal.tasks.dna.genome import Genome
 
-MISSING = "."
 HGVS = "hgvs"
 _NEEDED = ("chrom", "pos", "ref", "alt")
-_SHOWN = 20
-"""Letters of an allele that an error message shows."""
 
 
 def site_of(
@@ -100,16 +97,6 @@ def frequencies(info: str, count: int, key: str = "AF") -> tuple[float | None, .
     else:
         found = []
     return tuple(found) if len(found) == count else (None,) * count
-
-
-def shown(allele: str) -> str:
-    """An allele for an error message, a long one cut."""
-    return allele if len(allele) <= _SHOWN else f"{allele[:_SHOWN]}…"
-
-
-def describe(site: Site) -> str:
-    """What an error calls a site."""
-    return site.where or f"{site.chrom}:{site.pos} {shown(site.ref)}>{','.join(map(shown, site.alts)) or MISSING}"
 
 
 def _genotype(row: Mapping[str, Any], sample: str, count: int, where: str) -> tuple[str, Any]:

@@ -21,8 +21,7 @@ from mammal.tasks.dna.alleles import AllelePair
 from mammal.tasks.dna.genome import Genome
 from mammal.tasks.dna.haplotypes import haplotype
 from mammal.tasks.dna.place import Stretch, Unsupported, agrees, not_the_genome, stretch_around, trim
-from mammal.tasks.dna.site import Site
-from mammal.tasks.dna.vcf import describe
+from mammal.tasks.dna.site import Site, describe
 from mammal.tasks.errors import DataError, TaskError
 from mammal.tokenization.errors import PromptError, did_you_mean
 from mammal.tokenization.variants import Placed, Variant, from_vcf, write_in_place

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mammal.tasks.dna.contigs import synonyms
-from mammal.tasks.dna.genome import import_pysam
 from mammal.tasks.errors import DataError
 from mammal.tasks.tables.lines import GZIPPED, column_names, open_text, with_reasons
+from mammal.tasks.tables.pysam_import import import_pysam
 from mammal.tokenization.errors import did_you_mean
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ import pytest
 
 from mammal.tasks.declaration.registry import list_tasks, load_task
 from mammal.tasks.infilling.marks import hide
+from mammal.tasks.kinds.build import build_task
 from mammal.tasks.prompts.columns import prompt_columns
-from mammal.tasks.task import build_task
 from mammal.tokenization import Tokenizer
 from mammal.tokenization.template import Template, label_code
 

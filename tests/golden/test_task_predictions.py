@@ -14,7 +14,7 @@ import torch
 from mammal.model.checkpoint import load_checkpoint
 from mammal.tasks.batches.prediction import Prediction
 from mammal.tasks.declaration.registry import load_task
-from mammal.tasks.task import build_task
+from mammal.tasks.kinds.build import build_task
 from mammal.tokenization import Tokenizer
 
 SOLUBILITY, AFFINITY = 2, 4

@@ -13,8 +13,9 @@ from mammal.tasks import perturbations as changes
 from mammal.tasks.baselines.similarity import Neighbours
 from mammal.tasks.batches.prediction import Prediction
 from mammal.tasks.declaration.registry import load_task
+from mammal.tasks.kinds.build import build_task
 from mammal.tasks.molecules.chemistry import canonical_or_none
-from mammal.tasks.task import Task, build_task
+from mammal.tasks.task import Task
 from mammal.tokenization import Tokenizer
 
 ASPIRIN = "CC(=O)Oc1ccccc1C(=O)O"

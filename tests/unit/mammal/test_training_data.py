@@ -13,7 +13,7 @@ import pytest
 from mammal.errors import TaskError, TrainingError
 from mammal.evaluation.task_data import TaskData, load_task_data, save_splits
 from mammal.tasks.declaration.registry import load_task
-from mammal.tasks.task import build_task
+from mammal.tasks.kinds.build import build_task
 from mammal.tokenization import Tokenizer
 
 ONE = {"input": "<BBBP><SENTINEL_ID_0> {smiles:smiles}", "target": "<SENTINEL_ID_0> {y:label}"}

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import settings
 
 from mammal.tasks.declaration.registry import load_task
-from mammal.tasks.task import Task, build_task
+from mammal.tasks.kinds.build import build_task
+from mammal.tasks.task import Task
 from mammal.tokenization import Tokenizer
 
 # Timings of a busy machine are no property of ours.

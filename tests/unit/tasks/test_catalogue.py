@@ -13,9 +13,10 @@ from mammal.tasks.data import load_dataset
 from mammal.tasks.declaration.registry import load_task
 from mammal.tasks.declaration.schema import TaskConfig
 from mammal.tasks.errors import DataError
+from mammal.tasks.kinds.build import build_task
 from mammal.tasks.metrics.registry import METRICS
 from mammal.tasks.splits import WAYS
-from mammal.tasks.task import Task, build_task
+from mammal.tasks.task import Task
 from mammal.tokenization import Tokenizer
 
 FOLDER = Path(str(files("mammal.configs"))) / "task"

@@ -11,8 +11,9 @@ import pytest
 from mammal.tasks.batches.token_batches import encode_rows
 from mammal.tasks.declaration.registry import load_task
 from mammal.tasks.errors import DataError, TaskError
+from mammal.tasks.kinds.build import build_task
 from mammal.tasks.molecules.properties import PROPERTIES, compute
-from mammal.tasks.task import Task, build_task
+from mammal.tasks.task import Task
 from mammal.tokenization import Tokenizer
 from mammal.tokenization.template import Template
 

@@ -12,8 +12,9 @@ from mammal.tasks.batches.batch import ModelOutput
 from mammal.tasks.batches.prediction import Prediction
 from mammal.tasks.declaration.registry import load_task
 from mammal.tasks.errors import DataError, TaskError
+from mammal.tasks.kinds.build import build_task
 from mammal.tasks.kinds.denoising import noise_mask
-from mammal.tasks.task import Task, build_task
+from mammal.tasks.task import Task
 from mammal.tokenization import Tokenizer
 
 Make = Callable[..., Task]

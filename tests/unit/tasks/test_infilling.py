@@ -14,8 +14,9 @@ from mammal.tasks.data import load_dataset
 from mammal.tasks.declaration.registry import load_task
 from mammal.tasks.errors import DataError, TaskError
 from mammal.tasks.infilling.marks import filled, marked, places
+from mammal.tasks.kinds.build import build_task
 from mammal.tasks.sequences.antibodies import cdr_h3, variable_domain
-from mammal.tasks.task import Task, build_task
+from mammal.tasks.task import Task
 from mammal.tokenization import Tokenizer
 
 HEAVY = "EVQLVESGGGLVQPGGSLRLSCAASGFNIKDTYIHWVRQAPGKGLEWVARIYPTNGYTRYADSVKGRFTISADTSKNTAYLQMNSLRAEDTAVYYC"

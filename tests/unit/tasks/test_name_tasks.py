@@ -15,6 +15,7 @@ from mammal.tasks.data import load_data
 from mammal.tasks.declaration.data_config import DataConfig
 from mammal.tasks.declaration.registry import load_task
 from mammal.tasks.errors import DataError, TaskError
+from mammal.tasks.kinds.build import build_task
 from mammal.tasks.metrics import name_metrics
 from mammal.tasks.metrics.answers import Answers, object_array
 from mammal.tasks.metrics.registry import METRICS, evaluate, intervals
@@ -22,7 +23,7 @@ from mammal.tasks.molecules.chemistry import flat_or_none
 from mammal.tasks.names import opsin
 from mammal.tasks.sources import chemicals
 from mammal.tasks.splits import split_frame
-from mammal.tasks.task import Task, build_task
+from mammal.tasks.task import Task
 from mammal.tokenization import Tokenizer
 
 Make = Callable[..., Task]

@@ -13,10 +13,10 @@ import torch
 from mammal.tasks.batches.prediction import Prediction
 from mammal.tasks.declaration.registry import load_task
 from mammal.tasks.errors import DataError
+from mammal.tasks.kinds.build import build_task
 from mammal.tasks.metrics.answers import Answers, object_array
 from mammal.tasks.metrics.pseudo_perplexity import VARIABLE, antiberty_folder, masked_model, pseudo_perplexity
 from mammal.tasks.metrics.sequence_metrics import antibody_pseudo_perplexity
-from mammal.tasks.task import build_task
 from mammal.tokenization import Tokenizer
 
 TOKENS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"ACDEFGHIKLMNPQRSTVWY"]

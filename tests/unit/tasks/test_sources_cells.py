@@ -16,9 +16,9 @@ from mammal.tasks.data import load_data, load_dataset
 from mammal.tasks.declaration.registry import load_task
 from mammal.tasks.declaration.schema import DataConfig
 from mammal.tasks.errors import DataError, TaskError
+from mammal.tasks.kinds.build import build_task
 from mammal.tasks.tables.h5ad import MAX_GENES, MIN_GENES
 from mammal.tasks.tables.readers import iter_tables, read_table
-from mammal.tasks.task import build_task
 from mammal.tokenization import Tokenizer
 from mammal.tokenization.errors import PromptError
 

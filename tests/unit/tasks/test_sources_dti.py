@@ -11,8 +11,8 @@ from mammal.tasks.data import load_data, load_dataset
 from mammal.tasks.declaration.registry import load_task
 from mammal.tasks.declaration.schema import DataConfig
 from mammal.tasks.errors import DataError, TaskError
+from mammal.tasks.kinds.build import build_task
 from mammal.tasks.splits import split_frame
-from mammal.tasks.task import build_task
 from mammal.tokenization import Tokenizer
 
 SEQUENCE = "MQIFVKTLTGKTITLEVEPSDTIENVKAKIQDKEG"

@@ -12,7 +12,7 @@ import pytest
 from mammal.tasks.data import load_dataset
 from mammal.tasks.declaration.registry import load_task
 from mammal.tasks.declaration.schema import DataConfig
-from mammal.tasks.task import build_task
+from mammal.tasks.kinds.build import build_task
 from mammal.tokenization import Tokenizer
 
 CLASSIFICATION = ("bace", "clintox", "sider", "tox21", "hiv", "tdc_carcinogens")

@@ -15,9 +15,10 @@ from mammal.tasks.declaration.registry import load_task
 from mammal.tasks.declaration.schema import DataConfig, task_config
 from mammal.tasks.errors import DataError, TaskError
 from mammal.tasks.grammar.text import unfinished
+from mammal.tasks.kinds.build import build_task
 from mammal.tasks.sequences.families import families
 from mammal.tasks.sequences.protein_names import first_name, product_name, respelt, spellings
-from mammal.tasks.task import Task, build_task
+from mammal.tasks.task import Task
 from mammal.tokenization import Tokenizer
 
 TOKENIZER = Tokenizer.load(None)

@@ -15,8 +15,9 @@ from mammal.tasks.batches.token_batches import encode_rows
 from mammal.tasks.data import load_data
 from mammal.tasks.declaration.registry import load_task
 from mammal.tasks.errors import DataError, TaskError
+from mammal.tasks.kinds.build import build_task
 from mammal.tasks.molecules.chemistry import canonical_or_none
-from mammal.tasks.task import Task, build_task
+from mammal.tasks.task import Task
 from mammal.tokenization import Tokenizer
 from mammal.tokenization.errors import PromptError
 

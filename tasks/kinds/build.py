@@ -1,0 +1,25 @@
+"""From a declaration to a task of its kind."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mammal.tasks.kinds import KINDS
+
+if TYPE_CHECKING:
+    from mammal.tasks.declaration.schema import TaskConfig
+    from mammal.tasks.task import Task
+    from mammal.tokenization.tokenizer import Tokenizer
+
+
+def build_task(config: TaskConfig, tokenizer: Tokenizer) -> Task:
+    """Builds the task that a declaration describes.
+
+    Args:
+        config: the declaration, as `mammal.tasks.load_task` reads it.
+        tokenizer: writes the ids of its prompts.
+
+    Raises:
+        TaskError, PromptError: the declaration does not fit its kind or the tokenizer.
+    """
+    return KINDS[config.kind](config, tokenizer)
