@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mammal.renamed_modules import install
 from mammal.tokenization.lazy import lazy_names
 from mammal.upper_layers import register
 from mammal.version import __version__
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from mammal.tokenization import Tokenizer
     from mammal.training.finetune import finetune
 
+install()
 register("finetune", _HOMES["finetune"])
 
 __getattr__, __dir__ = lazy_names(__name__, _HOMES)

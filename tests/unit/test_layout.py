@@ -1,0 +1,83 @@
+"""The floor plan: no module imports, even late or by a string, what imports it; old names of modules still work."""
+
+import ast
+import importlib
+import subprocess
+import sys
+from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+from mammal.renamed_modules import RENAMED
+
+ROOT = Path(__file__).resolve().parents[2]
+FOLDERS = {"mammal": "mammal", "mammal.tokenization": "tokenization", "mammal.tasks": "tasks"}
+
+
+def modules() -> dict[str, Path]:
+    found = {}
+    for package, folder in FOLDERS.items():
+        for file in (ROOT / folder).rglob("*.py"):
+            parts = file.relative_to(ROOT / folder).with_suffix("").parts
+            found[".".join((package, *parts)).removesuffix(".__init__")] = file
+    return found
+
+
+MODULES = modules()
+
+
+def imported(node: ast.AST) -> Iterator[str]:
+    """Every module of ours that code below a node imports, at any depth, or names as a string."""
+    if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
+        for child in node.orelse:
+            yield from imported(child)
+        return
+    if isinstance(node, ast.ImportFrom) and node.module:
+        full = [f"{node.module}.{alias.name}" for alias in node.names]
+        yield from (name if name in MODULES else node.module for name in full)
+    elif isinstance(node, ast.Import):
+        yield from (alias.name for alias in node.names)
+    elif isinstance(node, ast.Constant) and isinstance(node.value, str) and "." in node.value:
+        yield node.value
+    for child in ast.iter_child_nodes(node):
+        yield from imported(child)
+
+
+def test_no_module_imports_what_imports_it():
+    trees = {name: ast.parse(file.read_text(encoding="utf-8")) for name, file in MODULES.items()}
+    graph = {name: {m for m in imported(tree) if m in MODULES and m != name} for name, tree in trees.items()}
+    graph.pop("mammal.renamed_modules")  # its table holds names for users; no module of ours imports an old one
+    assert len(graph) > 300 and sum(map(len, graph.values())) > 1000
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(" imports ".join(reversed(error.args[1])))
+
+
+def test_a_circle_hidden_in_a_function_or_a_string_is_seen():
+    hidden = ast.parse("def f():\n    from mammal.tasks.task import Task\n    return load('mammal.model.model')")
+    assert {*imported(hidden)} >= {"mammal.tasks.task", "mammal.model.model"}
+
+
+@pytest.mark.parametrize(("old", "new"), RENAMED.items())
+def test_new_names_exist_and_old_ones_are_free(old: str, new: str):
+    assert new in MODULES
+    assert old not in MODULES
+
+
+@pytest.mark.parametrize("old", ["mammal.questions", "mammal.tasks.readers", "mammal.report.results"])
+def test_an_old_name_imports_the_new_module_with_a_warning(old: str):
+    sys.modules.pop(old, None)
+    with pytest.warns(DeprecationWarning, match=RENAMED[old]):
+        module = importlib.import_module(old)
+    assert module is importlib.import_module(RENAMED[old])
+    assert module.__spec__.name == module.__name__ == RENAMED[old]
+
+
+def test_no_code_of_ours_imports_an_old_name():
+    script = "import warnings; warnings.filterwarnings('error', message='.*the old name goes')\n"
+    script += "import mammal.cli, mammal.jobs.model_job, mammal.inference.api, mammal.training.run"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
