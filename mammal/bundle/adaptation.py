@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mammal.bundle.locate import CONFIG, DELTA, WEIGHTS, Source, locate
+from mammal.bundle.locate import CONFIG, DELTA, WEIGHTS, ModelSource, locate
 from mammal.errors import BundleError
 from mammal.files import file_hash, read_json
 
@@ -50,19 +50,19 @@ def adapted_from(
     return Adaptation(name, weights_hash(source), method, dict(settings or {}))
 
 
-def weights_hash(source: Source) -> str:
+def weights_hash(source: ModelSource) -> str:
     """Content hash of a model's weights."""
     stored = source.weights / (DELTA if is_delta(source) else WEIGHTS)
     return file_hash(source.weights if source.weights.is_file() else stored)
 
 
-def is_delta(source: Source) -> bool:
+def is_delta(source: ModelSource) -> bool:
     """Whether a folder holds what changed and not the whole model."""
     return source.weights.is_dir() and (source.folder / DELTA).is_file()
 
 
 def load_model(
-    source: Source,
+    source: ModelSource,
     *,
     base: str | os.PathLike[str] | None = None,
     device: torch.device | str = "cpu",
@@ -112,7 +112,7 @@ def _recorded(config: Mapping[str, Any], folder: Path) -> Adaptation:
         raise BundleError("is an adapter bundle that does not name its base", where=str(folder / CONFIG)) from error
 
 
-def _base_of(adaptation: Adaptation, folder: Path, named: str | os.PathLike[str] | None) -> Source:
+def _base_of(adaptation: Adaptation, folder: Path, named: str | os.PathLike[str] | None) -> ModelSource:
     """The base, found and checked by its hash."""
     beside = folder / adaptation.base
     place = named or (beside if beside.exists() else adaptation.base)

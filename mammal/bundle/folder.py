@@ -26,7 +26,7 @@ import yaml
 
 from mammal.bundle.adaptation import Adaptation, load_model
 from mammal.bundle.card import Card, render_card
-from mammal.bundle.locate import CARD, CONFIG, DELTA, METRICS, TASKS, TOKENIZER, WEIGHTS, Source, locate
+from mammal.bundle.locate import CARD, CONFIG, DELTA, METRICS, TASKS, TOKENIZER, WEIGHTS, ModelSource, locate
 from mammal.errors import BundleError
 from mammal.files import read_json
 from mammal.tasks.tables.atomic import atomic_folder
@@ -56,7 +56,7 @@ class Bundle:
 
     model: MammalModel
     tokenizer: Tokenizer
-    source: Source
+    source: ModelSource
     tasks: dict[str, Task] = field(default_factory=dict)
     config: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, Any] = field(default_factory=dict)

@@ -27,7 +27,7 @@ _HUB_FILES = [
 
 
 @dataclass(frozen=True)
-class Source:
+class ModelSource:
     """A model on disk.
 
     Attributes:
@@ -39,7 +39,7 @@ class Source:
     weights: Path
 
 
-def locate(source: str | os.PathLike[str]) -> Source:
+def locate(source: str | os.PathLike[str]) -> ModelSource:
     """Finds a model; files of a hub id are fetched once and cached by huggingface_hub.
 
     Raises:
@@ -50,7 +50,7 @@ def locate(source: str | os.PathLike[str]) -> Source:
         return _checked(path)
     if path.is_file():
         if path.suffix == ".ckpt":
-            return Source(path.parent, path)
+            return ModelSource(path.parent, path)
         raise BundleError(
             "is a file, not a bundle", where=str(source), hint="give the folder that holds config.json, or a .ckpt file"
         )
@@ -61,11 +61,11 @@ def locate(source: str | os.PathLike[str]) -> Source:
     raise BundleError("there is no such folder, file or shipped bundle", where=str(source), hint=_nearest(str(source)))
 
 
-def _checked(folder: Path) -> Source:
+def _checked(folder: Path) -> ModelSource:
     weights = DELTA if (folder / DELTA).is_file() else WEIGHTS
     missing = [name for name in (CONFIG, weights) if not (folder / name).is_file()]
     if not missing:
-        return Source(folder, folder)
+        return ModelSource(folder, folder)
     checkpoints = sorted(path.name for path in folder.glob("*.ckpt"))
     inner = sorted(path.parent.name for path in folder.glob(f"*/{CONFIG}"))
     if checkpoints and CONFIG not in missing:

@@ -16,7 +16,7 @@ from mammal.errors import BundleError, ConfigError
 from mammal.files import read_json
 
 if TYPE_CHECKING:
-    from mammal.bundle.locate import Source
+    from mammal.bundle.locate import ModelSource
 
 
 def run(argv: Sequence[str]) -> int:
@@ -30,7 +30,7 @@ def run(argv: Sequence[str]) -> int:
     return 0
 
 
-def _describe(source: Source) -> Iterator[str]:
+def _describe(source: ModelSource) -> Iterator[str]:
     config = read_json(source.folder / CONFIG)
     shape, own = config.get("t5_config") or {}, config.get("mammal") or {}
     weights = source.weights if source.weights.is_file() else _stored(source.folder)

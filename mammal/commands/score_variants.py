@@ -10,7 +10,7 @@ from mammal.commands.rows import check_whole, follow_job, print_frame
 from mammal.errors import ConfigError
 
 if TYPE_CHECKING:
-    from mammal.variants.scoring import Asked
+    from mammal.variants.scoring import VariantScoreOptions
 
 ASKED = ("what", "strands", "window", "flank")
 KEYS = ("variants", "reference", *ASKED)
@@ -26,7 +26,7 @@ def is_meant(shared: dict[str, Any], asked: dict[str, Any]) -> bool:
     Raises:
         ConfigError: `variants` is neither true, false nor null; or no variants are scored, and a key is about them.
     """
-    from mammal.variants.scoring import Asked
+    from mammal.variants.scoring import VariantScoreOptions
 
     said = asked["variants"]
     if said is not None and not isinstance(said, bool):
@@ -35,7 +35,7 @@ def is_meant(shared: dict[str, Any], asked: dict[str, Any]) -> bool:
     meant = asked["reference"] is not None or any(name.endswith(_VARIANT_FILES) for name in names)
     if said or (said is None and meant):
         return True
-    given, default = Asked(**{name: asked[name] for name in ASKED}), Asked()
+    given, default = VariantScoreOptions(**{name: asked[name] for name in ASKED}), VariantScoreOptions()
     if idle := [name for name in ASKED if getattr(given, name) != getattr(default, name)]:
         raise ConfigError(f"{idle[0]} is about variants, and none are scored", where=_WHERE, hint="variants=true")
     return False
@@ -50,7 +50,7 @@ def answer(shared: dict[str, Any], options: dict[str, Any]) -> int:
     Raises:
         ConfigError: a key is missing, or has no meaning here.
     """
-    from mammal.variants.scoring import Asked
+    from mammal.variants.scoring import VariantScoreOptions
 
     if shared["input"] is None:
         raise ConfigError("no variants", where=_WHERE, hint="input=calls.vcf.gz, or a table")
@@ -58,14 +58,14 @@ def answer(shared: dict[str, Any], options: dict[str, Any]) -> int:
         if shared.pop(name, None) not in (None, 0):
             raise ConfigError(f"{name} means nothing where variants are scored", where=_WHERE, hint="leave it out")
     check_whole("score", {**shared, "workers": None})
-    asked = Asked(**{name: options[name] for name in ASKED})
+    asked = VariantScoreOptions(**{name: options[name] for name in ASKED})
     shared["columns"] = shared["columns"] or None
     if shared["output"] is None:
         return _to_terminal(shared, options["reference"], asked)
     return _to_file(shared, options["reference"], asked)
 
 
-def _to_file(shared: dict[str, Any], reference: str | None, asked: Asked) -> int:
+def _to_file(shared: dict[str, Any], reference: str | None, asked: VariantScoreOptions) -> int:
     from mammal.jobs.variants_job import score_variants_job
 
     source, given, output = (shared.pop(name) for name in ("bundle", "input", "output"))
@@ -74,7 +74,7 @@ def _to_file(shared: dict[str, Any], reference: str | None, asked: Asked) -> int
     )
 
 
-def _to_terminal(shared: dict[str, Any], reference: str | None, asked: Asked) -> int:
+def _to_terminal(shared: dict[str, Any], reference: str | None, asked: VariantScoreOptions) -> int:
     from pathlib import Path
 
     import mammal

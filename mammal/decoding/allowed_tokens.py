@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mammal.decoding.limits import Limits
+from mammal.decoding.limits import LengthLimits
 from mammal.decoding.token_head import TokenHead
 from mammal.tasks.grammar.grammar import Grammar, State
 
@@ -30,7 +30,7 @@ class Choices:
     def __init__(
         self,
         head: TokenHead,
-        limits: Limits,
+        limits: LengthLimits,
         grammar: Grammar | None,
         states: list[State],
         device: torch.device,

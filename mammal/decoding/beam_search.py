@@ -23,7 +23,7 @@ from torch import Tensor
 
 from mammal.decoding.beams import DEAD, OUT, Beams
 from mammal.decoding.search import Sequences
-from mammal.decoding.steps import Steps
+from mammal.decoding.steps import DecodingSteps
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class _Move(NamedTuple):
     live_GC: Tensor
 
 
-def beam_search(steps: Steps, rules: BeamRules) -> Sequences:
+def beam_search(steps: DecodingSteps, rules: BeamRules) -> Sequences:
     """The S best sequences of each encoder row, best first."""
     rows, beams, limits, device = steps.groups, steps.copies, steps.limits, steps.device
     size = beams // rules.groups
@@ -74,7 +74,7 @@ def beam_search(steps: Steps, rules: BeamRules) -> Sequences:
     return Sequences(result.ids_GCT, result.values_GCT, result.likelihoods_GC, result.scores_GC, result.done_GC)
 
 
-def _move(groups: list[_Group], steps: Steps, rules: BeamRules, step: int) -> list[_Move]:
+def _move(groups: list[_Group], steps: DecodingSteps, rules: BeamRules, step: int) -> list[_Move]:
     """One step of all groups, each under the penalty of those before it; parents are counted over all beams."""
     log_probs_DV, states_DW = steps.take()
     allowed_DV = steps.allowed()
@@ -97,7 +97,7 @@ def _move(groups: list[_Group], steps: Steps, rules: BeamRules, step: int) -> li
     return moves
 
 
-def _go_on(groups: list[_Group], steps: Steps, move: _Move, open_G: Tensor | slice, step: int) -> None:
+def _go_on(groups: list[_Group], steps: DecodingSteps, move: _Move, open_G: Tensor | slice, step: int) -> None:
     """Takes the running beams of the rows that are not settled to the next step."""
     if isinstance(open_G, Tensor):
         steps.keep(open_G)
@@ -130,7 +130,7 @@ class _Group:
         settled_G: rows in which nothing better will be found.
     """
 
-    def __init__(self, rows: int, beams: int, steps: Steps, rules: BeamRules):
+    def __init__(self, rows: int, beams: int, steps: DecodingSteps, rules: BeamRules):
         self._steps, self._rules = steps, rules
         self.running = Beams.empty(rows, beams, steps.limits, steps.device)
         self.finished = Beams.empty(rows, beams, steps.limits, steps.device)

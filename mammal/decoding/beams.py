@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from mammal.decoding.limits import Limits
+from mammal.decoding.limits import LengthLimits
 
 OUT = -1e9
 """Added to the score of what may not be chosen; the constant of `transformers`, where ties among such depend on it."""
@@ -37,7 +37,7 @@ class Beams:
     done_GC: Tensor
 
     @classmethod
-    def empty(cls, rows: int, beams: int, limits: Limits, device: torch.device) -> Beams:
+    def empty(cls, rows: int, beams: int, limits: LengthLimits, device: torch.device) -> Beams:
         shape = (rows, beams, limits.max_new_tokens)
         return cls(
             torch.full(shape, limits.pad_id, device=device),

@@ -18,11 +18,11 @@ from torch import Tensor
 from mammal.decoding.allowed_tokens import Choices
 from mammal.decoding.beam_search import BeamRules, beam_search
 from mammal.decoding.config import GenerationConfig
-from mammal.decoding.limits import Limits
+from mammal.decoding.limits import LengthLimits
 from mammal.decoding.random_numbers import Draw
 from mammal.decoding.sampling import Sampling
 from mammal.decoding.search import Sequences, search
-from mammal.decoding.steps import Steps
+from mammal.decoding.steps import DecodingSteps
 from mammal.decoding.token_head import TokenHead
 from mammal.errors import ConfigError
 from mammal.model.model import MammalModel
@@ -103,7 +103,7 @@ def _steps(
     grammar: Grammar | None,
     starts: Sequence[State] | None,
     without: Batch | None,
-) -> Steps:
+) -> DecodingSteps:
     if grammar is not None and starts is None and config.max_new_tokens < grammar.least_new_tokens:
         what = f"max_new_tokens is {config.max_new_tokens}, but a whole sequence has at least"
         raise ConfigError(f"{what} {grammar.least_new_tokens} tokens, <EOS> included")
@@ -112,7 +112,7 @@ def _steps(
         if without is None:
             raise ConfigError("guidance needs the same rows without their conditions")
         memories.append(model.encode(without))
-    limits = Limits(
+    limits = LengthLimits(
         config.max_new_tokens,
         model.config.eos_token_id,
         model.config.pad_token_id,
@@ -123,7 +123,7 @@ def _steps(
     head = TokenHead(model, _allowed(model, config.allowed_ids if grammar is None else grammar.ids_V))
     copies = config.num_beams if config.num_beams > 1 else config.num_return_sequences
     choices = Choices(head, limits, grammar, _starts(grammar, starts, len(batch), copies), model.device)
-    return Steps(model, memories, head, limits, copies, choices, guidance=config.guidance)
+    return DecodingSteps(model, memories, head, limits, copies, choices, guidance=config.guidance)
 
 
 def _starts(grammar: Grammar | None, starts: Sequence[State] | None, rows: int, copies: int) -> list[State]:
@@ -153,7 +153,7 @@ def _allowed(model: MammalModel, ids: Sequence[int] | np.ndarray | Tensor | None
     return allowed_V
 
 
-def _collect(found: Sequences, returns: int, model: MammalModel, limits: Limits) -> Generated:
+def _collect(found: Sequences, returns: int, model: MammalModel, limits: LengthLimits) -> Generated:
     ids_BCT = found.ids_BCT[:, :returns]
     ended_BCT = limits.ends(ids_BCT).cpu().numpy()
     kept = [np.flatnonzero(found_C) for found_C in found.found_BC[:, :returns].cpu().numpy()]

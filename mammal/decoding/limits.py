@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 @dataclass(frozen=True)
-class Limits:
+class LengthLimits:
     """Where sequences end, what fills them after that, and which token carries a value (None: none does).
 
     Attributes:

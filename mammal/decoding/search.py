@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from mammal.decoding.sampling import Sampling, draw, share_of_free
-from mammal.decoding.steps import Steps
+from mammal.decoding.steps import DecodingSteps
 
 _KEEP_ABOVE = 0.75
 """Finished rows are dropped once at most this share of the rows that are computed is unfinished."""
@@ -38,7 +38,7 @@ class Sequences:
     shares_BC: Tensor | None = None
 
 
-def search(steps: Steps, sampling: Sampling | None) -> Sequences:
+def search(steps: DecodingSteps, sampling: Sampling | None) -> Sequences:
     """Takes the best token at each step, or draws one where `sampling` is given."""
     device, groups, copies, limits = steps.device, steps.groups, steps.copies, steps.limits
     rows = groups * copies

@@ -17,12 +17,12 @@ from torch import Tensor
 
 from mammal.decoding.allowed_tokens import Choices
 from mammal.decoding.decoder_cache import DecodingState
-from mammal.decoding.limits import Limits
+from mammal.decoding.limits import LengthLimits
 from mammal.decoding.token_head import TokenHead
 from mammal.model.model import MammalModel, Memory
 
 
-class Steps:
+class DecodingSteps:
     """All sequences on their way: their caches, what they are fed, what they may produce.
 
     Args:
@@ -37,7 +37,7 @@ class Steps:
         model: MammalModel,
         memories: Sequence[Memory],
         head: TokenHead,
-        limits: Limits,
+        limits: LengthLimits,
         copies: int,
         choices: Choices,
         *,

@@ -64,13 +64,13 @@ def _decoding_as_asked(task: Task, config: DictConfig) -> Task:
     Raises:
         ConfigError: it generates nothing.
     """
-    from mammal.rows.task_choice import variant
+    from mammal.rows.task_choice import changed_task
 
     if not config.generation:
         return task
     if task.config.kind not in ("generation", "denoising"):
         raise ConfigError(f"{task.name} generates nothing", where="generation", hint="task=NAME, of one that does")
-    return variant(task, {"generation": plain(config.generation)})
+    return changed_task(task, {"generation": plain(config.generation)})
 
 
 def _check_split(model: Mammal, name: str, found: str) -> None:

@@ -190,9 +190,9 @@ def estimates(task: Task, runs: Sequence[Sequence[Prediction]], rows: Sequence[R
 
 def _similarity(data: TaskData, rows: Sequence[Row]) -> np.ndarray | None:
     """Of each row to its nearest training row; None for tasks without molecules and sequences."""
-    from mammal.tasks.baselines.similarity import Neighbours
+    from mammal.tasks.baselines.similarity import TrainingSimilarity
 
-    known = Neighbours.fit(data.task, data.rows["train"])
+    known = TrainingSimilarity.fit(data.task, data.rows["train"])
     return known.similarity(data.task, rows) if known.bits else None
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from mammal.errors import MammalError
 from mammal.evaluation.results import Shift
-from mammal.rows.task_choice import variant
+from mammal.rows.task_choice import changed_task
 from mammal.tasks.perturbations import Perturbation, perturbations
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def _other_views(task: Task) -> Iterator[tuple[str, Task, Perturbation]]:
     for column, slot in task.views.items():
         for view in slot.views:
             if view.name != slot.settled_views[0].name:
-                reader = variant(task, {"view": {**asked, column: view.name}})
+                reader = changed_task(task, {"view": {**asked, column: view.name}})
                 name = f"view {view.name}" + (f" of {column}" if len(task.views) > 1 else "")
                 yield name, reader, partial(_shown_otherwise, task, reader, column)
 

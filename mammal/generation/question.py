@@ -13,11 +13,11 @@ from mammal.generation.fill_encoder import answer_encoder
 from mammal.generation.seeds import own_seed
 from mammal.generation.settings import resolve
 from mammal.generation.shared_conditions import asked_of_all
-from mammal.rows.answer_columns import Column, answer_columns, told_invalid
-from mammal.rows.bare_prompts import PROMPT, PromptEncoder
+from mammal.rows.answer_columns import AnswerColumn, answer_columns, told_invalid
+from mammal.rows.bare_prompts import PROMPT, BarePromptEncoder
 from mammal.rows.batched import Encoder, Pace, Progress, Refused, Row
 from mammal.rows.question import Question, Record
-from mammal.rows.tables import Failed, Reading
+from mammal.rows.tables import Failed, ReadColumns
 from mammal.rows.task_choice import require_numbers
 
 if TYPE_CHECKING:
@@ -70,13 +70,13 @@ class Generate(Question):
         self.encoder = self._encoder()
         self.reading = self._reading()
         self._fields = None if self.task is None else answer_columns(self.task, prefix=prefix)
-        text = [Column(f"{prefix}text", "text"), Column(f"{prefix}score", "number")]
+        text = [AnswerColumn(f"{prefix}text", "text"), AnswerColumn(f"{prefix}score", "number")]
         self.columns = [
             *(_column(f"{prefix}{name}", value) for name, value in self.conditions.items()),
-            Column(f"{prefix}sample", "integer"),
-            *([Column(f"{prefix}draws", "integer")] if self._redraws else []),
+            AnswerColumn(f"{prefix}sample", "integer"),
+            *([AnswerColumn(f"{prefix}draws", "integer")] if self._redraws else []),
             *(text if self._fields is None else self._fields),
-            *([Column(f"{prefix}normalised_score", "number")] if self.config.num_beams > 1 else []),
+            *([AnswerColumn(f"{prefix}normalised_score", "number")] if self.config.num_beams > 1 else []),
         ]
 
     def one_by_one(self) -> Generate:
@@ -147,15 +147,15 @@ class Generate(Question):
 
     def _encoder(self) -> Encoder:
         if self.task is None:
-            return PromptEncoder(self.tokenizer)
+            return BarePromptEncoder(self.tokenizer)
         return answer_encoder(self.task, self.rules.grammar, self.config.max_new_tokens)
 
-    def _reading(self) -> Reading:
+    def _reading(self) -> ReadColumns:
         """What is read of the user's rows: not the conditions that are the same for all."""
         own = () if self._seeds is None else (self._seeds,)
         if self.task is None:
-            return Reading((PROMPT, *own))
-        whole = Reading.of_task(self.task)
+            return ReadColumns((PROMPT, *own))
+        whole = ReadColumns.of_task(self.task)
         return replace(
             whole,
             names=[*(name for name in whole.names if name not in self.conditions), *own],
@@ -166,5 +166,5 @@ class Generate(Question):
         )
 
 
-def _column(name: str, value: Any) -> Column:
-    return Column(name, "text" if isinstance(value, str) else "number")
+def _column(name: str, value: Any) -> AnswerColumn:
+    return AnswerColumn(name, "text" if isinstance(value, str) else "number")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, get_type_hints
 from mammal.errors import ConfigError, TaskError, did_you_mean
 from mammal.generation.setting_types import OF_DRAWS, check_used, in_force, typed
 from mammal.generation.stop_tokens import stop_ids
-from mammal.rows.task_choice import variant
+from mammal.rows.task_choice import changed_task
 
 if TYPE_CHECKING:
     from mammal.decoding.config import GenerationConfig
@@ -89,7 +89,7 @@ _PROMPT_TOKENS = 256
 
 
 @dataclass(frozen=True)
-class Asked:
+class ResolvedSettings:
     """What settings come to.
 
     Attributes:
@@ -108,7 +108,7 @@ class Asked:
         return self.config.do_sample and self.rules.valid is not None and self.rules.max_draws > 1
 
 
-def resolve(task: Task | None, tokenizer: Tokenizer, n: int, settings: Mapping[str, Any]) -> Asked:
+def resolve(task: Task | None, tokenizer: Tokenizer, n: int, settings: Mapping[str, Any]) -> ResolvedSettings:
     """What the task declares, changed by the settings given.
 
     Raises:
@@ -132,7 +132,7 @@ def resolve(task: Task | None, tokenizer: Tokenizer, n: int, settings: Mapping[s
             f"guidance needs conditions, and the task {task.name if task else ''} has none",
             hint="conditions: {columns: […]} in its file (docs/generation.md)",
         )
-    return Asked(task, config, rules, given.get("seed_column"))
+    return ResolvedSettings(task, config, rules, given.get("seed_column"))
 
 
 def _changed(task: Task, changes: Mapping[str, Any]) -> Task:
@@ -143,7 +143,7 @@ def _changed(task: Task, changes: Mapping[str, Any]) -> Task:
     """
     if "fill_length" in changes and not task.fills:
         raise TaskError(f"{task.name} fills nothing in, so fill_length has no meaning for it")
-    return variant(task, {"generation": changes}) if changes else task
+    return changed_task(task, {"generation": changes}) if changes else task
 
 
 def declared_generation(task: Task) -> GenerationConfig:

@@ -24,8 +24,8 @@ from mammal.rows.answer_columns import ERROR
 from mammal.rows.bare_prompts import PROMPT, TARGET, is_prompt
 from mammal.rows.batched import Pace, Progress, Refused
 from mammal.rows.question import Question
-from mammal.rows.tables import Reading, Table, check_names, table, with_targets
-from mammal.rows.task_choice import TaskLike, entity_task, find_task, the_only, variant
+from mammal.rows.tables import ReadColumns, RowTable, check_names, table, with_targets
+from mammal.rows.task_choice import TaskLike, changed_task, entity_task, find_task, the_only
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -159,7 +159,7 @@ class Mammal(Generation, Infilling, VariantScoring):
         found = self.task if task is None else find_task(task, self.tasks, self.tokenizer)
         changes: dict[str, Any] = {"data": {"columns": dict(columns)}} if columns else {}
         changes |= {} if view is None else {"view": view}
-        return variant(found, changes) if changes else found
+        return changed_task(found, changes) if changes else found
 
     def predict(
         self,
@@ -259,9 +259,9 @@ class Mammal(Generation, Infilling, VariantScoring):
         if targets is None:
             given = table(data, question.reading)
         elif chosen is None:
-            given = with_targets(table(data, Reading((PROMPT,))), targets, (TARGET,))
+            given = with_targets(table(data, ReadColumns((PROMPT,))), targets, (TARGET,))
         else:
-            given = with_targets(table(data, Reading.of_task(chosen)), targets, chosen.target_columns)
+            given = with_targets(table(data, ReadColumns.of_task(chosen)), targets, chosen.target_columns)
         return self._frame(question, given, prefix, progress)
 
     def finetune(
@@ -299,7 +299,7 @@ class Mammal(Generation, Infilling, VariantScoring):
             folder, self.model, self.tokenizer, tasks, self.metrics if metrics is None else metrics, card, dtype=dtype
         )
 
-    def _frame(self, question: Question, given: Table, prefix: str, progress: Progress | None) -> pd.DataFrame:
+    def _frame(self, question: Question, given: RowTable, prefix: str, progress: Progress | None) -> pd.DataFrame:
         error = f"{prefix}{ERROR}"
         check_names(given.names, [*(column.name for column in question.columns), error])  # before the model works
         return given.frame(question.columns, question.ask(given.rows, progress=progress), error)

@@ -17,15 +17,15 @@ from typing import TYPE_CHECKING, Any
 
 from mammal.errors import ConfigError, DataError, TaskError, did_you_mean
 from mammal.inference.questions import Predict
-from mammal.rows.answer_columns import Column
+from mammal.rows.answer_columns import AnswerColumn
 from mammal.rows.batched import Pace, Progress, Refused, Row
 from mammal.rows.question import Question, Record, Wrapped
-from mammal.rows.task_choice import variant
+from mammal.rows.task_choice import changed_task
 from mammal.tasks.tables.cells import as_text, is_missing
 
 if TYPE_CHECKING:
     from mammal.model.model import MammalModel
-    from mammal.rows.tables import Reading
+    from mammal.rows.tables import ReadColumns
     from mammal.tasks.task import Task
 
 logger = logging.getLogger(__name__)
@@ -118,7 +118,7 @@ class FromNames(Wrapped):
         reading = inner.reading
         columns = list(dict.fromkeys(names if name == self.column else name for name in reading.names))
         self.reading = replace(reading, names=columns, beside=[*reading.beside, self.column])
-        self.columns = [Column(f"{prefix}{SMILES_READ}", "text"), *inner.columns]
+        self.columns = [AnswerColumn(f"{prefix}{SMILES_READ}", "text"), *inner.columns]
         self.told = {"names": names, "names_by": reader.identity}
         self.helpers = reader.questions
 
@@ -186,7 +186,7 @@ def predict_question(
     if not isinstance(names, str):
         raise ConfigError(f"names is {names!r}, not one column", hint="names=iupac_name")
     if by == "auto" and (key := _shows_names(task)) is not None:
-        shown = Predict(model, variant(task, {"data": {"columns": {key: names}}}), pace, prefix=prefix, **how)
+        shown = Predict(model, changed_task(task, {"data": {"columns": {key: names}}}), pace, prefix=prefix, **how)
         shown.reading = _with_names(shown.reading, names)
         return shown
     question = FromNames(Predict(model, task, pace, prefix=prefix, **how), names, _reader(by, model, own, pace), prefix)
@@ -218,7 +218,7 @@ def _shows_names(task: Task) -> str | None:
     return None
 
 
-def _with_names(reading: Reading, names: str) -> Reading:
+def _with_names(reading: ReadColumns, names: str) -> ReadColumns:
     """The same columns, of which that of names must be there, and is the one that values without a column are of."""
     groups = [(column, *reading.others.get(column, ())) for column in reading.names]
     own = next(group for group in groups if names in group)

@@ -12,7 +12,7 @@ from mammal.generation.seeds import seeds_of
 from mammal.generation.settings import Settings
 from mammal.inference.reranking import Reranked, judge_of
 from mammal.rows.bare_prompts import is_prompt
-from mammal.rows.tables import Reading, Table, check_names, table
+from mammal.rows.tables import ReadColumns, RowTable, check_names, table
 
 if TYPE_CHECKING:
     import os
@@ -43,7 +43,9 @@ class Generation:
             self, task: TaskLike | None, columns: Mapping[str, str] | None, view: str | Mapping[str, str] | None
         ) -> Task: ...
 
-        def _frame(self, question: Question, given: Table, prefix: str, progress: Progress | None) -> pd.DataFrame: ...
+        def _frame(
+            self, question: Question, given: RowTable, prefix: str, progress: Progress | None
+        ) -> pd.DataFrame: ...
 
     def generate(
         self,
@@ -100,18 +102,18 @@ class Generation:
         reading = question.reading if isinstance(seeds, int) else _without_seeds(question.reading)
         if data is None and not reading.names:
             reading.check(())
-            given = Table([{}] if isinstance(seeds, int) else [{} for _ in seeds])
+            given = RowTable([{}] if isinstance(seeds, int) else [{} for _ in seeds])
         else:
             given = table(data, reading)
         seeded = given if isinstance(seeds, int) else _with_seeds(given, seeds)
         return self._frame(question, seeded, prefix, progress)
 
 
-def _without_seeds(reading: Reading) -> Reading:
+def _without_seeds(reading: ReadColumns) -> ReadColumns:
     return replace(reading, names=[name for name in reading.names if name != SEED])
 
 
-def _with_seeds(given: Table, seeds: Sequence[int]) -> Table:
+def _with_seeds(given: RowTable, seeds: Sequence[int]) -> RowTable:
     """The rows, each with its own seed.
 
     Raises:
@@ -121,4 +123,4 @@ def _with_seeds(given: Table, seeds: Sequence[int]) -> Table:
         raise DataError(f"{len(seeds)} seeds for {len(given)} rows", where="seed")
     rows = [{**row, SEED: seed} for row, seed in zip(given.rows, seeds, strict=True)]
     check_names(given.names, [SEED])
-    return Table(rows, None if given.original is None else given.original.assign(**{SEED: list(seeds)}))
+    return RowTable(rows, None if given.original is None else given.original.assign(**{SEED: list(seeds)}))

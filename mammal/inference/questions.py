@@ -11,12 +11,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mammal.errors import ConfigError, TaskError, did_you_mean
-from mammal.rows.answer_columns import Column, answer_columns, told_invalid
-from mammal.rows.bare_prompts import PROMPT, TARGET, PromptEncoder
+from mammal.rows.answer_columns import AnswerColumn, answer_columns, told_invalid
+from mammal.rows.bare_prompts import PROMPT, TARGET, BarePromptEncoder
 from mammal.rows.batched import Pace, Progress, Refused, Row, TaskEncoder
 from mammal.rows.question import Question, Record
-from mammal.rows.tables import Reading
-from mammal.rows.task_choice import require_numbers, variant
+from mammal.rows.tables import ReadColumns
+from mammal.rows.task_choice import changed_task, require_numbers
 
 if TYPE_CHECKING:
     from mammal.model.model import MammalModel
@@ -48,10 +48,10 @@ class Predict(Question):
     ):
         require_numbers(model, task)
         if vocabulary:
-            task = variant(task, {"probability": "vocabulary"}, calibrated=False)
+            task = changed_task(task, {"probability": "vocabulary"}, calibrated=False)
         self.model, self.task, self.pace = model, task, pace
         self.encoder = _read_for_answers(task)
-        self.reading = replace(Reading.of_task(task), molecules=task.molecules)
+        self.reading = replace(ReadColumns.of_task(task), molecules=task.molecules)
         self._fields = answer_columns(task, prefix=prefix, every_label=every_label)
         self.columns = list(self._fields)
 
@@ -97,10 +97,10 @@ class Embed(Question):
         if pooling not in POOLINGS:
             raise ConfigError(f"there is no pooling {pooling!r}", hint=did_you_mean(pooling, POOLINGS, noun="pooling"))
         self.model, self.task, self.pace, self.pooling = model, task, pace, pooling
-        self.reading = Reading.of_task(task)
+        self.reading = ReadColumns.of_task(task)
         self.encoder = TaskEncoder(task)
         self._tags = sorted(task.tokenizer.specials.values())
-        self.columns = [Column(f"{prefix}embedding", "matrix" if pooling == "none" else "vector")]
+        self.columns = [AnswerColumn(f"{prefix}embedding", "matrix" if pooling == "none" else "vector")]
 
     def ask(
         self, rows: Sequence[Row], *, first: int = 0, progress: Progress | None = None
@@ -124,9 +124,9 @@ class Score(Question):
         if task is not None and "logits" not in task.wants:
             raise TaskError(f"{task.name} is a {task.kind} task: numbers have no likelihood", hint="use predict")
         self.model, self.task, self.pace = model, task, pace
-        self.reading = Reading((PROMPT, TARGET)) if task is None else Reading.of_task(task, target=True)
-        self.columns = [Column(f"{prefix}log_likelihood", "number")]
-        self.encoder = PromptEncoder(tokenizer, target=True) if task is None else TaskEncoder(task, target=True)
+        self.reading = ReadColumns((PROMPT, TARGET)) if task is None else ReadColumns.of_task(task, target=True)
+        self.columns = [AnswerColumn(f"{prefix}log_likelihood", "number")]
+        self.encoder = BarePromptEncoder(tokenizer, target=True) if task is None else TaskEncoder(task, target=True)
 
     def ask(
         self, rows: Sequence[Row], *, first: int = 0, progress: Progress | None = None

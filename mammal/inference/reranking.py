@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any
 from mammal.errors import ConfigError, TaskError
 from mammal.generation.question import Generate
 from mammal.inference.questions import Score
-from mammal.rows.answer_columns import Column
+from mammal.rows.answer_columns import AnswerColumn
 from mammal.rows.batched import Pace, Progress, Refused, Row
 from mammal.rows.question import Question, Record, Wrapped
 from mammal.rows.tables import Failed
@@ -170,7 +170,11 @@ class Reranked(Wrapped):
         beside = [*inner.reading.beside, *judge.task.columns, *judge.task.beside]
         aliases = {**judge.task.config.data.columns, **inner.reading.aliases}
         self.reading = replace(inner.reading, names=names, beside=beside, aliases=aliases)
-        self.columns = [*inner.columns, Column(f"{prefix}judged", "number"), Column(f"{prefix}round_trip", "integer")]
+        self.columns = [
+            *inner.columns,
+            AnswerColumn(f"{prefix}judged", "number"),
+            AnswerColumn(f"{prefix}round_trip", "integer"),
+        ]
         place = [column.name for column in inner.columns]
         self._sample, self._text, self._score = (place.index(f"{prefix}{name}") for name in ("sample", "text", "score"))
         self.told = {**inner.told, "judge": judge.task.name, "rerank_weight": judge.weight}

@@ -73,10 +73,10 @@ class VariantScoring:
         """
         from mammal.tasks.tables.readers import read_table
         from mammal.variants.question import VariantQuestion
-        from mammal.variants.scoring import Asked, Scorer
+        from mammal.variants.scoring import Scorer, VariantScoreOptions
         from mammal.variants.source import allele_source
 
-        asked = Asked(what, strands, window, flank)
+        asked = VariantScoreOptions(what, strands, window, flank)
         if is_path(data):
             data = read_table(Path(data))
         source = allele_source(_columns(data), reference, window, columns)

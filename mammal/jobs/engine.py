@@ -19,7 +19,7 @@ from mammal.jobs.inputs import JobInput, Shard
 from mammal.jobs.layout import Layout
 from mammal.jobs.manifest import Manifest
 from mammal.jobs.store import ShardCounts, Store
-from mammal.rows.answer_columns import Column
+from mammal.rows.answer_columns import AnswerColumn
 from mammal.rows.batched import Refused
 from mammal.rows.question import Record
 
@@ -30,7 +30,7 @@ class Answerer(Protocol):
     """Whoever gives records for rows; `mammal.rows.question.Question` is one."""
 
     @property
-    def columns(self) -> Sequence[Column]:
+    def columns(self) -> Sequence[AnswerColumn]:
         """Columns that a record fills."""
 
     def ask(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from mammal.jobs.inputs import Shard
-from mammal.rows.answer_columns import ERROR, Column
+from mammal.rows.answer_columns import ERROR, AnswerColumn
 from mammal.rows.batched import Refused
 from mammal.rows.question import Record
 from mammal.rows.tables import Failed, check_names
@@ -36,7 +36,7 @@ class Layout:
     """
 
     theirs: pa.Schema
-    ours: Sequence[Column]
+    ours: Sequence[AnswerColumn]
     prefix: str = ""
 
     def __post_init__(self) -> None:

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from mammal.bundle.locate import Source
+from mammal.bundle.locate import ModelSource
 from mammal.errors import JobError
 from mammal.files import file_hash
 from mammal.tasks.tables.atomic import atomic_file
@@ -75,7 +75,7 @@ def _differences(former: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[
                 yield f"{key} was {before.get(key)}, is {after.get(key)}"
 
 
-def bundle_hash(source: Source) -> str:
+def bundle_hash(source: ModelSource) -> str:
     """Content hash of everything in a bundle that decides a prediction; a base stands in `config.json` by its hash."""
     files = [source.folder / "config.json", source.folder / "task.yaml", *sorted(source.folder.glob("tokenizer/*"))]
     files += [source.weights] if source.weights.is_file() else sorted(source.weights.glob("*.safetensors"))

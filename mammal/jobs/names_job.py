@@ -17,7 +17,7 @@ from mammal.jobs.store import Store
 from mammal.jobs.structures import existing, open_structures, structure_column, structure_text, worker_count
 from mammal.jobs.tables import check_output
 from mammal.jobs.workers import Crew
-from mammal.rows.answer_columns import ERROR, Column
+from mammal.rows.answer_columns import ERROR, AnswerColumn
 from mammal.rows.batched import Refused
 from mammal.rows.question import Record
 from mammal.tasks.names import make_pairs, naming, opsin
@@ -42,7 +42,7 @@ class NameRows:
 
     def __init__(self, smiles: str, names: str | None, *, keep: str, verify: bool, crew: Crew, prefix: str = ""):
         self._smiles, self._names, self._keep, self._verify, self._crew = smiles, names, keep, verify, crew
-        self.columns: Sequence[Column] = [Column(f"{prefix}{name}", "text") for name in COLUMNS]
+        self.columns: Sequence[AnswerColumn] = [AnswerColumn(f"{prefix}{name}", "text") for name in COLUMNS]
 
     def ask(
         self, rows: Sequence[Mapping[str, Any]], *, first: int = 0, progress: Callable[[int], None] | None = None

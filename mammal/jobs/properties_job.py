@@ -17,7 +17,7 @@ from mammal.jobs.store import Store
 from mammal.jobs.structures import open_structures, structure_column, structure_text, worker_count
 from mammal.jobs.tables import check_output
 from mammal.jobs.workers import Crew
-from mammal.rows.answer_columns import Column
+from mammal.rows.answer_columns import AnswerColumn
 from mammal.rows.batched import Refused
 from mammal.rows.question import Record
 from mammal.tasks.molecules.properties import compute_all, property_of
@@ -39,7 +39,7 @@ class PropertyRows:
     def __init__(self, smiles: str, properties: Sequence[str], *, crew: Crew, prefix: str = ""):
         self._smiles, self._crew = smiles, crew
         self._work = partial(_properties, tuple(properties))
-        self.columns: Sequence[Column] = [Column(f"{prefix}{name}", "number") for name in properties]
+        self.columns: Sequence[AnswerColumn] = [AnswerColumn(f"{prefix}{name}", "number") for name in properties]
 
     def ask(
         self, rows: Sequence[Mapping[str, Any]], *, first: int = 0, progress: Callable[[int], None] | None = None

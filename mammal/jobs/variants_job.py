@@ -25,7 +25,7 @@ from mammal.rows.task_choice import TaskLike
 from mammal.tasks.tables.readers import file_format
 from mammal.tasks.tables.variant_files import read_header
 from mammal.variants.question import UNSCORED, VariantQuestion
-from mammal.variants.scoring import LIKELIHOOD, Asked, Scorer
+from mammal.variants.scoring import LIKELIHOOD, Scorer, VariantScoreOptions
 from mammal.variants.source import allele_source
 
 logger = logging.getLogger(__name__)
@@ -54,7 +54,7 @@ def score_variants_job(
     output: str | os.PathLike[str],
     *,
     reference: str | os.PathLike[str] | None = None,
-    asked: Asked | None = None,
+    asked: VariantScoreOptions | None = None,
     task: TaskLike | None = None,
     columns: Mapping[str, str] | None = None,
     prefix: str = "",
@@ -85,7 +85,7 @@ def score_variants_job(
         JobError: as `run_job`; or the input has a field of INFO that is to be added.
         MammalError: the model, the genome, the input or an option is wrong.
     """
-    target, asked = Path(output).expanduser(), asked or Asked()
+    target, asked = Path(output).expanduser(), asked or VariantScoreOptions()
     model = load(source, device=device, dtype=dtype, tokenizer=tokenizer)
     if batch_tokens is not None:
         model.pace = replace(model.pace, tokens=batch_tokens)

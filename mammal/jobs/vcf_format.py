@@ -20,7 +20,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from mammal.errors import JobError
 from mammal.jobs.engine import Answerer
-from mammal.rows.answer_columns import Column
+from mammal.rows.answer_columns import AnswerColumn
 from mammal.rows.batched import Refused, Row
 from mammal.rows.question import Record
 from mammal.tasks.tables.atomic import atomic_file
@@ -73,7 +73,7 @@ class InfoAnswerer:
 
     def __init__(self, answerer: Answerer, fields: Sequence[Field], name: str):
         self._answerer, self._fields = answerer, fields
-        self.columns = [Column(name, "text")]
+        self.columns = [AnswerColumn(name, "text")]
 
     def ask(
         self, rows: Sequence[Row], *, first: int = 0, progress: Callable[[int], None] | None = None

@@ -18,7 +18,7 @@ from mammal.jobs.layout import Layout
 from mammal.jobs.manifest import Manifest
 from mammal.jobs.store import Store
 from mammal.jobs.tables import TableFormat
-from mammal.rows.answer_columns import Column, Holds
+from mammal.rows.answer_columns import AnswerColumn, Holds
 from mammal.rows.batched import Refused
 from mammal.rows.question import Record
 from mammal.tasks.dna.rendering import COLUMNS, WINDOW, Renderer, VariantFile, variant_file
@@ -65,7 +65,7 @@ def windows_job(
         source, reference=reference, window=window, rendering=rendering, sample=sample, neighbours=neighbours
     )
     given = _opened(source, region)
-    answerer = _Windows(renderer, [Column(prefix + name, cast(Holds, holds)) for name, holds in COLUMNS.items()])
+    answerer = _Windows(renderer, [AnswerColumn(prefix + name, cast(Holds, holds)) for name, holds in COLUMNS.items()])
     layout = Layout(given.schema, answerer.columns, prefix)
     form = TableFormat(target.suffix)
     form.check(target, layout.schema)
@@ -89,7 +89,7 @@ class _Windows:
     """The engine's answerer: the windows of each row, or why it has none."""
 
     renderer: Renderer
-    columns: Sequence[Column]
+    columns: Sequence[AnswerColumn]
 
     def ask(
         self,

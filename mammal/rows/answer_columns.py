@@ -31,33 +31,33 @@ Read = Callable[["Prediction"], Any]
 
 
 @dataclass(frozen=True)
-class Column:
+class AnswerColumn:
     """A column that an answer fills: its name and what it holds."""
 
     name: str
     holds: Holds
 
 
-def answer_columns(task: Task, *, prefix: str = "", every_label: bool = False) -> dict[Column, Read]:
+def answer_columns(task: Task, *, prefix: str = "", every_label: bool = False) -> dict[AnswerColumn, Read]:
     """The columns that a task's predictions fill, and how each is read off a prediction without an error.
 
     Args:
         prefix: put before each name.
         every_label: classification: also a column `probability_LABEL` for each label.
     """
-    columns: dict[Column, Read] = {}
+    columns: dict[AnswerColumn, Read] = {}
     for target in task.target_columns:
         start = prefix if len(task.target_columns) == 1 else f"{prefix}{target}_"
         for name, (holds, read) in _fields(task, target, every_label).items():
-            columns[Column(start + name, holds)] = _at(target, read)
+            columns[AnswerColumn(start + name, holds)] = _at(target, read)
     if task.fills and not task.target_columns:
-        columns |= {Column(f"{prefix}text", "text"): lambda p: p.text}
-        columns |= {Column(f"{prefix}score", "number"): lambda p: p.score}
+        columns |= {AnswerColumn(f"{prefix}text", "text"): lambda p: p.text}
+        columns |= {AnswerColumn(f"{prefix}score", "number"): lambda p: p.score}
     for column in task.fills:
         start = prefix if len(task.fills) == 1 else f"{prefix}{column}_"
-        columns[Column(f"{start}completed", "text")] = partial(_completed, column)
+        columns[AnswerColumn(f"{start}completed", "text")] = partial(_completed, column)
         if column in task.molecules:
-            columns[Column(f"{start}valid", "integer")] = partial(_valid, column)
+            columns[AnswerColumn(f"{start}valid", "integer")] = partial(_valid, column)
     return columns
 
 

@@ -27,7 +27,7 @@ def is_prompt(data: object) -> bool:
 
 
 @dataclass(frozen=True)
-class PromptEncoder(Encoder):
+class BarePromptEncoder(Encoder):
     """What `mammal.rows.batched` needs, for prompts.
 
     Attributes:

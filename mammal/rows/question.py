@@ -11,12 +11,12 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from mammal.rows.answer_columns import Column
+from mammal.rows.answer_columns import AnswerColumn
 from mammal.rows.batched import Encoder, Progress, Refused, Row
 
 if TYPE_CHECKING:
     from mammal.model.model import MammalModel
-    from mammal.rows.tables import Reading
+    from mammal.rows.tables import ReadColumns
     from mammal.tasks.task import Task
 
 Record = tuple[Any, ...]
@@ -41,8 +41,8 @@ class Question(ABC):
     model: MammalModel
     task: Task | None
     encoder: Encoder
-    reading: Reading
-    columns: Sequence[Column]
+    reading: ReadColumns
+    columns: Sequence[AnswerColumn]
 
     @abstractmethod
     def ask(

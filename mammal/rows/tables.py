@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from mammal.errors import DataError, did_you_mean
-from mammal.rows.answer_columns import Column
+from mammal.rows.answer_columns import AnswerColumn
 from mammal.rows.batched import Refused
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ TABLE_SUFFIXES = (".csv", ".tsv", ".parquet", ".jsonl", ".sdf", ".smi", ".fasta"
 
 
 @dataclass(frozen=True)
-class Reading:
+class ReadColumns:
     """Columns that are read.
 
     Attributes:
@@ -54,7 +54,7 @@ class Reading:
     guided: bool = False
 
     @classmethod
-    def of_task(cls, task: Task, *, target: bool = False) -> Reading:
+    def of_task(cls, task: Task, *, target: bool = False) -> ReadColumns:
         """What a task reads; `target`: also what it is to predict."""
         names = [group[0] for group in task.needed] + [*(task.target_columns if target else ())]
         others = {
@@ -133,7 +133,7 @@ class Failed(tuple[Any, ...]):
 
 
 @dataclass(frozen=True)
-class Table:
+class RowTable:
     """Rows, and the frame they came from.
 
     Attributes:
@@ -154,7 +154,9 @@ class Table:
             return [str(name) for name in self.original.columns]
         return list(dict.fromkeys(str(name) for row in self.rows for name in row))
 
-    def frame(self, columns: Sequence[Column], answers: Sequence[list[Record] | Refused], error: str) -> pd.DataFrame:
+    def frame(
+        self, columns: Sequence[AnswerColumn], answers: Sequence[list[Record] | Refused], error: str
+    ) -> pd.DataFrame:
         """The user's columns, then those of the answers, then `error`.
 
         A row with several records stands several times, under the same index; a refused row stands once, without any.
@@ -197,7 +199,7 @@ def check_names(theirs: Sequence[str], ours: Sequence[str]) -> None:
         )
 
 
-def table(data: Any, reading: Reading) -> Table:
+def table(data: Any, reading: ReadColumns) -> RowTable:
     """Rows of anything a user may hand over.
 
     Args:
@@ -214,17 +216,17 @@ def table(data: Any, reading: Reading) -> Table:
     if hasattr(data, "to_dict") and hasattr(data, "columns"):
         names = list(data.columns)
         reading.check([str(name) for name in names])
-        return Table(_records(data, reading.among(names)), data)
+        return RowTable(_records(data, reading.among(names)), data)
     if isinstance(data, str | Mapping) or not isinstance(data, Iterable):
         data = [data]
     items = data.tolist() if hasattr(data, "tolist") else list(data)
     rows = [_row(item, number, reading.names) for number, item in enumerate(items, start=1)]
     if items and isinstance(items[0], Mapping):
         reading.check(sorted({str(name) for row in rows for name in row}))
-    return Table(rows)
+    return RowTable(rows)
 
 
-def with_targets(inputs: Table, targets: Any, columns: Sequence[str]) -> Table:
+def with_targets(inputs: RowTable, targets: Any, columns: Sequence[str]) -> RowTable:
     """Rows with a target for each, in the column where it is looked for.
 
     Raises:
@@ -236,7 +238,7 @@ def with_targets(inputs: Table, targets: Any, columns: Sequence[str]) -> Table:
     if len(targets) != len(inputs.rows):
         raise DataError(f"{len(targets)} targets for {len(inputs.rows)} rows", where="targets")
     rows = [{**row, columns[0]: target} for row, target in zip(inputs.rows, targets, strict=True)]
-    return Table(rows, inputs.original)
+    return RowTable(rows, inputs.original)
 
 
 def _records(frame: pd.DataFrame, names: Sequence[Any]) -> list[Mapping[str, Any]]:

@@ -52,7 +52,7 @@ def the_only(own: Mapping[str, Task]) -> Task:
     raise TaskError("this model comes without a task", hint='say what to ask it, such as task="dti_bindingdb_pkd"')
 
 
-def variant(task: Task, changes: Mapping[str, Any], *, calibrated: bool = True) -> Task:
+def changed_task(task: Task, changes: Mapping[str, Any], *, calibrated: bool = True) -> Task:
     """The same fitted task with other settings, such as `{"probability": "vocabulary"}`."""
     from mammal.tasks.declaration.registry import load_task
     from mammal.tasks.kinds.build import build_task

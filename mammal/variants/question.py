@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from mammal.errors import MammalError
-from mammal.rows.answer_columns import Column
+from mammal.rows.answer_columns import AnswerColumn
 from mammal.rows.batched import Progress, Refused, Row
 from mammal.rows.question import Record
-from mammal.rows.tables import Reading
+from mammal.rows.tables import ReadColumns
 from mammal.tasks.dna.alleles import AllelePair
 from mammal.variants.scoring import Scorer, Scores
 from mammal.variants.source import Allele, AlleleSource
@@ -33,10 +33,10 @@ class VariantQuestion:
 
     def __init__(self, scorer: Scorer, source: AlleleSource, *, prefix: str = ""):
         self.scorer, self.source = scorer, source
-        self.reading: Reading = source.reading
+        self.reading: ReadColumns = source.reading
         self.unscored = 0
-        names = [Column(ALLELE, "text"), *scorer.columns, Column(UNSCORED, "text")]
-        self.columns = [Column(f"{prefix}{column.name}", column.holds) for column in names]
+        names = [AnswerColumn(ALLELE, "text"), *scorer.columns, AnswerColumn(UNSCORED, "text")]
+        self.columns = [AnswerColumn(f"{prefix}{column.name}", column.holds) for column in names]
 
     def ask(
         self, rows: Sequence[Row], *, first: int = 0, progress: Progress | None = None

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from mammal.errors import ConfigError, TaskError, did_you_mean
-from mammal.rows.answer_columns import Column
+from mammal.rows.answer_columns import AnswerColumn
 from mammal.rows.batched import Pace, Refused
 from mammal.variants.distance import distance_profiles
 from mammal.variants.likelihood import Likelihoods, allele_likelihoods
@@ -46,7 +46,7 @@ Scores = tuple[float | int, ...]
 
 
 @dataclass(frozen=True)
-class Asked:
+class VariantScoreOptions:
     """What is asked of each pair of alleles.
 
     Attributes:
@@ -101,7 +101,7 @@ class Scorer:
         model: MammalModel,
         tokenizer: Tokenizer,
         tasks: Mapping[str, Task],
-        asked: Asked,
+        asked: VariantScoreOptions,
         pace: Pace,
         *,
         chosen: Task | None = None,
@@ -115,7 +115,7 @@ class Scorer:
         if EMBEDDING in asked.what:
             self.tasks[EMBEDDING] = embedding_task(tasks, chosen, tokenizer)
         names = [name for what, names in COLUMNS.items() if what in asked.what for name in names]
-        self.columns = [Column(name, "integer" if name in INTEGERS else "number") for name in names]
+        self.columns = [AnswerColumn(name, "integer" if name in INTEGERS else "number") for name in names]
 
     def score(self, pairs: Sequence[AllelePair]) -> list[Scores | Refused]:
         """The scores of each pair, in order, or why there are none."""

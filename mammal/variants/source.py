@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mammal.errors import ConfigError, DataError, did_you_mean
-from mammal.rows.tables import Reading
+from mammal.rows.tables import ReadColumns
 from mammal.tasks.dna.alleles import AllelePair
 from mammal.tasks.dna.place import Unsupported, trim
 from mammal.tokenization.variants import NO_BASES, Variant, parse
@@ -49,7 +49,7 @@ class AlleleSource(ABC):
         reading: columns that are read.
     """
 
-    reading: Reading
+    reading: ReadColumns
 
     @abstractmethod
     def alleles(self, row: Row) -> list[Allele]:
@@ -70,7 +70,7 @@ class FromGenome(AlleleSource):
 
     def __init__(self, genome: Genome, names: Sequence[str], window: int, aliases: Mapping[str, str]):
         self.genome, self.window = genome, window
-        self.reading = Reading(tuple(names), aliases, beside=_HELPFUL)
+        self.reading = ReadColumns(tuple(names), aliases, beside=_HELPFUL)
 
     def alleles(self, row: Row) -> list[Allele]:
         from mammal.tasks.dna.vcf import site_of
@@ -87,7 +87,7 @@ class InPlace(AlleleSource):
     """Texts with one site each, written in place."""
 
     def __init__(self, aliases: Mapping[str, str]):
-        self.reading = Reading((IN_PLACE,), aliases)
+        self.reading = ReadColumns((IN_PLACE,), aliases)
 
     def alleles(self, row: Row) -> list[Allele]:
         text = _renamed(row, self.reading.aliases).get(IN_PLACE)

@@ -34,7 +34,7 @@ CHUNK = 512
 
 
 @dataclass(frozen=True)
-class Neighbours:
+class TrainingSimilarity:
     """Fingerprints of training values.
 
     Attributes:
@@ -46,7 +46,7 @@ class Neighbours:
     kinds: dict[str, str]
 
     @classmethod
-    def fit(cls, task: Task, rows: Sequence[Row], most: int = MOST_VALUES) -> Neighbours:
+    def fit(cls, task: Task, rows: Sequence[Row], most: int = MOST_VALUES) -> TrainingSimilarity:
         """Of the molecule and sequence columns that the task reads; none for a task without such columns."""
         kinds = {column: kind for column, kind in column_kinds(task).items() if kind == "molecule" or kind in KMERS}
         bits = {}

@@ -30,7 +30,7 @@ _SECONDS, _SECONDS_PER_NAME = 120.0, 0.1
 
 
 @dataclass(frozen=True)
-class Reading:
+class OpsinAnswer:
     """What OPSIN makes of one name.
 
     Attributes:
@@ -42,7 +42,7 @@ class Reading:
     reason: str | None = None
 
 
-def read_names(names: Sequence[str], *, ignore_stereo: bool = False, allow_radicals: bool = False) -> list[Reading]:
+def read_names(names: Sequence[str], *, ignore_stereo: bool = False, allow_radicals: bool = False) -> list[OpsinAnswer]:
     """A reading for each name, in order, with one start of Java.
 
     Blanks and line breaks inside a name count as one blank, so no name can shift the answers of others. A name that
@@ -112,16 +112,16 @@ def _starts(java: str) -> bool:
         return False
 
 
-def _unasked(text: str) -> Reading | None:
+def _unasked(text: str) -> OpsinAnswer | None:
     """The reading of a name that OPSIN need not see."""
     if not text:
-        return Reading(None, "empty name")
+        return OpsinAnswer(None, "empty name")
     if len(text) > MAX_LENGTH:
-        return Reading(None, f"name of {len(text):,} characters, more than {MAX_LENGTH:,}")
+        return OpsinAnswer(None, f"name of {len(text):,} characters, more than {MAX_LENGTH:,}")
     return None
 
 
-def _ask(command: Sequence[str], texts: Sequence[str]) -> list[Reading]:
+def _ask(command: Sequence[str], texts: Sequence[str]) -> list[OpsinAnswer]:
     """Readings of the first names: of all of them, unless one ends or stalls Java, which is then the last."""
     given = "".join(f"{text}\n" for text in texts).encode()
     patience = _SECONDS + _SECONDS_PER_NAME * len(texts)
@@ -130,19 +130,19 @@ def _ask(command: Sequence[str], texts: Sequence[str]) -> list[Reading]:
         done = subprocess.run(command, **pipes, timeout=patience, check=False)
     except subprocess.TimeoutExpired as stalled:
         found, _ = _readings(stalled.stdout or b"")
-        return [*found, Reading(None, "OPSIN takes too long over it")][: len(texts)]
+        return [*found, OpsinAnswer(None, "OPSIN takes too long over it")][: len(texts)]
     found, told = _readings(done.stdout)
     if not found:
         raise DataError(f"OPSIN ended with code {done.returncode}: {told[-1] if told else 'no word'}")
-    return [*found, Reading(None, "OPSIN broke off at it")][: len(texts)]
+    return [*found, OpsinAnswer(None, "OPSIN broke off at it")][: len(texts)]
 
 
-def _readings(output: bytes) -> tuple[list[Reading], list[str]]:
+def _readings(output: bytes) -> tuple[list[OpsinAnswer], list[str]]:
     """Readings of the finished lines `SMILES<tab>NAME`, and what was said after the last.
 
     Before the line of a name that it can't read, which begins with the tab, OPSIN says why.
     """
-    readings: list[Reading] = []
+    readings: list[OpsinAnswer] = []
     told: list[str] = []
     for line in output.decode(errors="replace").split("\n")[:-1]:
         smiles, tab, _ = line.partition("\t")
@@ -150,6 +150,6 @@ def _readings(output: bytes) -> tuple[list[Reading], list[str]]:
             told.append(line.strip())
             continue
         why = " ".join(said for said in told if not said.startswith(_PROMPT)) or "OPSIN can't read it"
-        readings.append(Reading(smiles) if smiles else Reading(None, why))
+        readings.append(OpsinAnswer(smiles) if smiles else OpsinAnswer(None, why))
         told = []
     return readings, told

@@ -21,7 +21,7 @@ from typing import Any, Literal
 
 from mammal.tasks.molecules.chemistry import canonical_or_none, flat_or_none, inchikey_or_none, parse, why_invalid
 from mammal.tasks.names.naming import Naming, name_molecule
-from mammal.tasks.names.opsin import Reading
+from mammal.tasks.names.opsin import OpsinAnswer
 from mammal.tasks.names.structures import in_name_order, read_structures
 
 Outcome = Literal[
@@ -92,12 +92,12 @@ def same_molecule(first: str, second: str) -> Outcome:
     return "tautomer" if keys[0] == keys[1] else "charge"  # the last letter counts protons
 
 
-def _read_back(namings: Sequence[Naming], *, restore_case: bool) -> dict[str, tuple[str, Reading]]:
+def _read_back(namings: Sequence[Naming], *, restore_case: bool) -> dict[str, tuple[str, OpsinAnswer]]:
     names = list(dict.fromkeys(naming.name for naming in namings if naming.name))
     return dict(zip(names, read_structures(names, restore_case=restore_case), strict=True))
 
 
-def _judged(told: tuple[str, str | None, Naming, str | None, Reading | None]) -> Pair:
+def _judged(told: tuple[str, str | None, Naming, str | None, OpsinAnswer | None]) -> Pair:
     smiles, canonical, naming, spelling, reading = told
     if canonical is None:
         return Pair("invalid", reason=f"invalid SMILES: {why_invalid(smiles)}" if smiles else "empty cell")

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from mammal.tasks.molecules.chemistry import canonical_or_none, parse
 from mammal.tasks.names.case import components, restored
-from mammal.tasks.names.opsin import Reading, read_names
+from mammal.tasks.names.opsin import OpsinAnswer, read_names
 
 
 def structure_of(
@@ -33,7 +33,7 @@ def structure_of(
 
 def read_structures(
     names: Sequence[str], *, restore_case: bool = True, ignore_stereo: bool = False
-) -> list[tuple[str, Reading]]:
+) -> list[tuple[str, OpsinAnswer]]:
     """For each name the spelling that was read (or the name itself) and what OPSIN makes of it.
 
     A name without capitals is read with them first, for `n-propylethanamide` as it stands is pentanamide, but for `o-`
@@ -42,7 +42,7 @@ def read_structures(
     that belong apart (an acid and its chloride salt to an acyl chloride).
     """
 
-    def read(texts: Iterable[str]) -> dict[str, Reading]:
+    def read(texts: Iterable[str]) -> dict[str, OpsinAnswer]:
         wanted = list(dict.fromkeys(texts))
         return dict(zip(wanted, read_names(wanted, ignore_stereo=ignore_stereo), strict=True))
 
@@ -68,15 +68,15 @@ def _parts(name: str) -> list[list[str]]:
 
 
 def _best(
-    name: str, spellings: Sequence[str], parts: Sequence[Sequence[str]], known: Mapping[str, Reading]
-) -> tuple[str, Reading]:
+    name: str, spellings: Sequence[str], parts: Sequence[Sequence[str]], known: Mapping[str, OpsinAnswer]
+) -> tuple[str, OpsinAnswer]:
     whole = next((text for text in spellings if known[text].smiles is not None), None)
     for several in parts:
         pieces = [smiles for part in several if (smiles := known[part].smiles)]
         if len(several) > 1 and len(pieces) == len(several):
             apart = ".".join(pieces)
             if whole is None or _is_neutral(apart):
-                return ";".join(several), Reading(apart)
+                return ";".join(several), OpsinAnswer(apart)
             break
     return (name, known[name]) if whole is None else (whole, known[whole])
 

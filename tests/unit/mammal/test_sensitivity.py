@@ -10,7 +10,7 @@ import pytest
 
 from mammal.evaluation.sensitivity import sensitivity
 from mammal.tasks import perturbations as changes
-from mammal.tasks.baselines.similarity import Neighbours
+from mammal.tasks.baselines.similarity import TrainingSimilarity
 from mammal.tasks.batches.prediction import Prediction
 from mammal.tasks.declaration.registry import load_task
 from mammal.tasks.kinds.build import build_task
@@ -104,7 +104,7 @@ def test_similarity_is_that_of_the_most_foreign_column(make):
         {"s": ASPIRIN, "p": "WWWWWYYYYYWWWWW"},
         {"s": "C1CC", "p": "GLWSKIKEVGKEAAKAAAKA"},
     ]
-    near, far, unreadable = Neighbours.fit(task, train).similarity(task, asked)
+    near, far, unreadable = TrainingSimilarity.fit(task, train).similarity(task, asked)
     assert near == 1 and far < 0.1 and np.isnan(unreadable)
 
 

@@ -16,13 +16,13 @@ from mammal.errors import ConfigError, DataError, JobError, TaskError
 from mammal.jobs.engine import JobReport
 from mammal.jobs.store import Store
 from mammal.jobs.variants_job import score_variants_job
-from mammal.variants.scoring import Asked
+from mammal.variants.scoring import VariantScoreOptions
 
 pysam = pytest.importorskip("pysam")
 
 CONTIG = "".join(np.random.default_rng(0).choice(list("ACGT"), 400))
 GENOME = {"chr1": CONTIG, "chr2": CONTIG[::-1][:120].lower()}
-ASKED = Asked(window=32)
+ASKED = VariantScoreOptions(window=32)
 Job = Callable[..., JobReport]
 
 
@@ -194,7 +194,7 @@ def test_a_job_that_goes_on_ends_with_the_same_bytes(
     report = score(tmp_path / name)
     assert report.resumed == 6 and report.output.read_bytes() == straight.read_bytes()
     with pytest.raises(JobError, match="window was 32, is 30"):
-        score(tmp_path / name, asked=Asked(window=30))
+        score(tmp_path / name, asked=VariantScoreOptions(window=30))
 
 
 def test_an_empty_file_gives_an_empty_file(score: Job, tmp_path: Path) -> None:
@@ -219,7 +219,9 @@ def test_what_cannot_be_is_told(score: Job, tmp_path: Path, genome: Path, tiny_b
         table.write_text(f"chrom,pos,ref,alt\nchr1,60,{CONTIG[59]},{other(CONTIG[59])}\n")
         score(tmp_path / "none.vcf", input=table)
     assert score(tmp_path / "some.csv", input=table).ok == 1
-    assert score(tmp_path / "embedded.vcf", bundle=tiny_bundle, asked=Asked("embedding", window=32)).ok == 5
+    assert (
+        score(tmp_path / "embedded.vcf", bundle=tiny_bundle, asked=VariantScoreOptions("embedding", window=32)).ok == 5
+    )
 
 
 def test_the_command_line(dna_bundle: Path, calls: Path, genome: Path, tmp_path: Path, capsys: Any) -> None:

@@ -18,7 +18,7 @@ from mammal.tasks.dna.alleles import AllelePair
 from mammal.tasks.kinds.denoising import DenoisingTask
 from mammal.tokenization import Tokenizer
 from mammal.variants.likelihood import PAIR, HiddenSite
-from mammal.variants.scoring import Asked, Scorer
+from mammal.variants.scoring import Scorer, VariantScoreOptions
 
 SNV = AllelePair("ACGTTGCATTGACCAA", "A", "G", "TTGACCGATAGCACTA")
 INSERTION = AllelePair("ACGTTGCATTGACCAA", "", "CAT", "TTGACCGATAGCACTA")
@@ -33,7 +33,7 @@ def model(dna_bundle: Path) -> Mammal:
 
 
 def scorer(model: Mammal, pace: Pace | None = None, **asked: object) -> Scorer:
-    how = Asked(**asked)  # type: ignore[arg-type]
+    how = VariantScoreOptions(**asked)  # type: ignore[arg-type]
     return Scorer(model.model, model.tokenizer, model.tasks, how, pace or Pace())
 
 
@@ -142,14 +142,17 @@ def test_a_model_prefers_the_allele_that_it_has_learnt() -> None:
 
 def test_what_is_asked_must_be_something_that_the_model_can(model: Mammal) -> None:
     with pytest.raises(ConfigError, match=r"there is no score 'likelihod' .*likelihood"):
-        Asked("likelihod")
+        VariantScoreOptions("likelihod")
     with pytest.raises(ConfigError, match="window must be a whole number"):
-        Asked(window=0)
+        VariantScoreOptions(window=0)
     promoter = build_task(load_task("promoter"), model.tokenizer)
-    chosen = Scorer(model.model, model.tokenizer, {}, Asked("embedding"), Pace(), chosen=promoter)
+    chosen = Scorer(model.model, model.tokenizer, {}, VariantScoreOptions("embedding"), Pace(), chosen=promoter)
     assert chosen.tasks["embedding"] is promoter
     with pytest.raises(TaskError, match="promoter is a classification task"):
-        Scorer(model.model, model.tokenizer, {}, Asked("likelihood"), Pace(), chosen=promoter)
+        Scorer(model.model, model.tokenizer, {}, VariantScoreOptions("likelihood"), Pace(), chosen=promoter)
     with pytest.raises(TaskError, match=r"has no task.*what=embedding"):
-        Scorer(model.model, model.tokenizer, {}, Asked(), Pace())
-    assert Scorer(model.model, model.tokenizer, {}, Asked("embedding"), Pace()).tasks["embedding"].name == "values_dna"
+        Scorer(model.model, model.tokenizer, {}, VariantScoreOptions(), Pace())
+    assert (
+        Scorer(model.model, model.tokenizer, {}, VariantScoreOptions("embedding"), Pace()).tasks["embedding"].name
+        == "values_dna"
+    )

@@ -73,10 +73,10 @@ def test_an_unreadable_name_shifts_no_other_answer():
 def test_names_that_break_java_off_leave_the_rest_readable(monkeypatch: pytest.MonkeyPatch):
     ask = opsin._ask
 
-    def broken(command: list[str], texts: list[str]) -> list[opsin.Reading]:
+    def broken(command: list[str], texts: list[str]) -> list[opsin.OpsinAnswer]:
         if "ethanol" in texts and len(texts) > 1:
             before = texts[: texts.index("ethanol")]
-            return [*ask(command, before), opsin.Reading(None, "OPSIN broke off at it")]
+            return [*ask(command, before), opsin.OpsinAnswer(None, "OPSIN broke off at it")]
         return ask(command, texts)
 
     monkeypatch.setattr(opsin, "_ask", broken)
@@ -87,7 +87,7 @@ def test_names_that_break_java_off_leave_the_rest_readable(monkeypatch: pytest.M
 def test_finished_answers_count_when_java_is_cut_off():
     output = b"Run the jar using the -h flag\nC(C)O\tethanol\nfoo is unparsable\n\tfoo\nCC(C"
     readings, told = opsin._readings(output)
-    assert readings == [opsin.Reading("C(C)O"), opsin.Reading(None, "foo is unparsable")]
+    assert readings == [opsin.OpsinAnswer("C(C)O"), opsin.OpsinAnswer(None, "foo is unparsable")]
     assert told == []
 
 
