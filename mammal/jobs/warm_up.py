@@ -11,13 +11,15 @@ import torch
 
 from mammal.inference.questions import Embed
 from mammal.model.model import MammalModel
+from mammal.model.products import CALLS_TO_REPAY, TOKENS_TO_REPAY
 from mammal.rows.question import Question
 from mammal.tasks.batches.batch import Batch
 
-_ROWS, _TOKENS = 256, 4
-"""More tokens than any product waits for."""
-_HEAD_CALLS = 32
-"""More calls than any product waits for, for the head over the whole vocabulary, which many tokens would make dear."""
+_TOKENS = 4
+_ROWS = 2 * TOKENS_TO_REPAY // _TOKENS
+"""Together twice the tokens that any product waits for."""
+_HEAD_CALLS = CALLS_TO_REPAY + CALLS_TO_REPAY // 3
+"""More calls than any product waits for, for the head over the whole vocabulary, where many tokens would be slow."""
 
 
 def settle(model: MammalModel, question: Question) -> None:

@@ -19,8 +19,8 @@ from torch import Tensor
 
 from mammal.model.layers import Linear
 
-_TOKENS_TO_REPAY = 512
-_CALLS_TO_REPAY = 24
+TOKENS_TO_REPAY = 512
+CALLS_TO_REPAY = 24
 """Packing costs about as much as it saves on so many tokens, or on so many calls with few tokens."""
 
 
@@ -87,7 +87,7 @@ class Product:
         if stamp != self._stamp:
             self.forget()
             self._stamp = stamp
-        self._credit += max(len(x_NW) / _TOKENS_TO_REPAY, 1 / _CALLS_TO_REPAY)
+        self._credit += max(len(x_NW) / TOKENS_TO_REPAY, 1 / CALLS_TO_REPAY)
         if self._copy is None and self._credit > 1:
             weights = [linear.weight.detach() for linear in linears]
             weight_OW = weights[0] if len(weights) == 1 else torch.cat(weights)
