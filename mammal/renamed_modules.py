@@ -150,12 +150,13 @@ class RenamedModules(MetaPathFinder, Loader):
         message = f"{spec.name} is now {new}; the old name goes in the next version"
         warnings.warn(message, DeprecationWarning, stacklevel=2)
         module = import_module(new)
-        self._spec = module.__spec__
+        spec.loader_state = module.__spec__
         return module
 
     def exec_module(self, module: ModuleType) -> None:
         """Restores the module's own spec, which the import system has replaced; it has run already."""
-        module.__spec__ = self._spec
+        assert module.__spec__ is not None
+        module.__spec__ = module.__spec__.loader_state
 
 
 def install() -> None:

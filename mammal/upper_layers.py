@@ -5,28 +5,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from importlib import import_module
-from typing import Any
+from mammal.tokenization.lazy import lazy_names
 
 _HOMES: dict[str, str] = {}
 
 
 def register(name: str, module: str) -> None:
-    """Records which module defines a function.
+    """Makes a function an attribute of this module.
 
     Args:
         name: of the function.
-        module: its full name; it is imported when the function is first used.
+        module: the full name of the module that defines it; it is imported when the function is first used.
     """
     _HOMES[name] = module
 
 
-def function(name: str) -> Callable[..., Any]:
-    """Returns a registered function.
-
-    Raises:
-        KeyError: no function of this name is registered.
-    """
-    found: Callable[..., Any] = getattr(import_module(_HOMES[name]), name)
-    return found
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)

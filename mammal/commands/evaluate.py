@@ -45,7 +45,7 @@ def _work(config: DictConfig) -> int:
     from mammal.evaluation.evaluate_task import evaluate_task
     from mammal.evaluation.generated import drawn_freely, judge_answers, with_earlier_sets
     from mammal.evaluation.results import earlier_results
-    from mammal.evaluation.sample_files import evaluate_samples, print_sets
+    from mammal.evaluation.sample_files import print_sets
     from mammal.evaluation.set_results import load_sets, save_sets
 
     if config.part not in PARTS:
@@ -54,13 +54,7 @@ def _work(config: DictConfig) -> int:
         hint = "bundle=FOLDER, runs=[A,B,C] or samples=FILE"
         raise ConfigError("one of bundle, runs and samples must be given", where="mammal evaluate", hint=hint)
     if config.samples is not None:
-        from mammal.report.gather import report, write_report
-
-        judged, output = evaluate_samples(config)
-        page = output / "report.html"
-        write_report(report(output, title=" and ".join(one.name for one in judged)), page)
-        console.note(f"written: {page}")
-        return 0
+        return _judge_samples(config)
     if config.train is not None or config.test is not None:
         what = "train and test are files to hold samples against; a bundle is held against its own rows"
         raise ConfigError(what, where="mammal evaluate", hint="samples=FILE, or leave them out")
@@ -92,6 +86,18 @@ def _work(config: DictConfig) -> int:
         print_sets(sets)
         console.note(f"written: {save_sets(with_earlier_sets(sets, load_sets(output)), output)}")
     return code
+
+
+def _judge_samples(config: DictConfig) -> int:
+    """Files of molecules without a model: their figures, and a page that shows them."""
+    from mammal.evaluation.sample_files import evaluate_samples
+    from mammal.report.gather import report, write_report
+
+    results, output = evaluate_samples(config)
+    page = output / "report.html"
+    write_report(report(output, title=" and ".join(one.name for one in results)), page)
+    console.note(f"written: {page}")
+    return 0
 
 
 def _judge(model: Mammal, names: Sequence[str], config: DictConfig) -> Judge | None:

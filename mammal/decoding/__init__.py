@@ -3,6 +3,8 @@
 Public names are imported when first used (PEP 562).
 """
 
+from typing import TYPE_CHECKING
+
 from mammal.tokenization.lazy import lazy_names
 
 _HOMES = {
@@ -11,6 +13,10 @@ _HOMES = {
     "generate": "mammal.decoding.generate_batch",
 }
 
-__all__ = sorted(_HOMES)
+__all__ = ["Generated", "GenerationConfig", "generate"]
+
+if TYPE_CHECKING:
+    from mammal.decoding.config import GenerationConfig
+    from mammal.decoding.generate_batch import Generated, generate
 
 __getattr__, __dir__ = lazy_names(__name__, _HOMES)

@@ -34,9 +34,10 @@ class GenerationConfig:
         early_stopping: beam search: stop a row as soon as `num_beams` sequences are done.
         length_penalty: beam search: scores are divided by length to this power.
         guidance: 1: none; more: away from what the model would say without the row's conditions
-        (`mammal.decoding.steps`). allowed_ids: ids that may be produced (put `<EOS>` among them); None: the whole
-        vocabulary. shares: also find how much likelier the allowed ids made each draw
-        (`mammal.decoding.Generated.log_shares`). seed: of the draws.
+            (`mammal.decoding.steps`).
+        allowed_ids: ids that may be produced (put `<EOS>` among them); None: the whole vocabulary.
+        shares: also find how much likelier the allowed ids made each draw (`mammal.decoding.Generated.log_shares`).
+        seed: of the draws.
         scalar_id: id of `<SCALAR>`, for models whose decoder has a scalar head: each one produced gets a value.
     """
 

@@ -3,6 +3,8 @@
 Public names are imported when first used (PEP 562).
 """
 
+from typing import TYPE_CHECKING
+
 from mammal.tokenization.lazy import lazy_names
 
 _HOMES = {
@@ -10,6 +12,9 @@ _HOMES = {
     "load": "mammal.inference.api",
 }
 
-__all__ = sorted(_HOMES)
+__all__ = ["Mammal", "load"]
+
+if TYPE_CHECKING:
+    from mammal.inference.api import Mammal, load
 
 __getattr__, __dir__ = lazy_names(__name__, _HOMES)

@@ -41,9 +41,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-CUDA_PACE = Pace(tokens=131_072, rows=2_048, window=4_096)
-"""A GPU is kept busy by larger batches."""
-
 
 def load(
     source: str | os.PathLike[str],
@@ -109,7 +106,7 @@ class Mammal(Generation, Infilling, VariantScoring):
         self.tasks: dict[str, Task] = {task.name: task for task in tasks}
         self.config = dict(config or {})
         self.metrics = dict(metrics or {})
-        self.pace = CUDA_PACE if model.device.type == "cuda" else Pace()
+        self.pace = Pace.of_device(model.device.type)
         self._chosen: Task | None = None
 
     @classmethod
@@ -279,7 +276,7 @@ class Mammal(Generation, Infilling, VariantScoring):
             MammalError: the task, the data or a setting is wrong. TrainingError: training can't go on.
         """
         # Training is a layer above inference.
-        tuned: Mammal = upper_layers.function("finetune")(self, task, output, data=data, overrides=overrides)
+        tuned: Mammal = upper_layers.finetune(self, task, output, data=data, overrides=overrides)
         return tuned
 
     def save(

@@ -80,8 +80,7 @@ class Generation:
                 One for each row: what is drawn depends on that alone, whatever the other rows are; they are drawn even
                 for `n=1`.
             rerank: a task that reads the answers and puts them in order (`mammal.inference.reranking`):
-            `forward_reaction` for
-                those of `retrosynthesis`. Adds `judged` and `round_trip`.
+                `forward_reaction` for those of `retrosynthesis`. Adds `judged` and `round_trip`.
             rerank_bundle: the model that does it, where that is another; its only task is meant unless one is named.
             rerank_weight: of the judge's log-likelihood beside the answers' own; default 1.
             settings: `mammal.generation.settings.Settings` lists them.

@@ -224,19 +224,16 @@ def judge_of(
         if weight is not None:
             raise ConfigError("rerank_weight is given, and nobody judges", hint="rerank=TASK, or rerank_bundle=FOLDER")
         return None
-    network, tokenizer, own = model.model, model.tokenizer, model.tasks
+    weight = 1.0 if weight is None else weight
     if isinstance(bundle, str | os.PathLike):
         from mammal.bundle.folder import read_bundle
 
         opened = read_bundle(bundle, device=model.device, dtype=model.model.dtype)
-        network, tokenizer, own = opened.model, opened.tokenizer, opened.tasks
-    elif bundle is not None:
-        network, tokenizer, own = bundle.model, bundle.tokenizer, bundle.tasks
-    if task is not None:
-        chosen = find_task(task, own, tokenizer)
-    else:
-        chosen = the_only(own) if isinstance(bundle, str | os.PathLike) else (bundle or model).task
-    return Judge(network, chosen, model.pace, weight=1.0 if weight is None else weight)
+        chosen = the_only(opened.tasks) if task is None else find_task(task, opened.tasks, opened.tokenizer)
+        return Judge(opened.model, chosen, Pace.of_device(model.device.type), weight=weight)
+    judging = model if bundle is None else bundle
+    chosen = judging.task if task is None else judging.find_task(task)
+    return Judge(judging.model, chosen, judging.pace, weight=weight)
 
 
 def rerank_predictions(

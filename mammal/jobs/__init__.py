@@ -6,6 +6,8 @@
 Public names are imported when first used (PEP 562).
 """
 
+from typing import TYPE_CHECKING
+
 from mammal.tokenization.lazy import lazy_names
 
 _HOMES = {
@@ -14,6 +16,10 @@ _HOMES = {
     "run_job": "mammal.jobs.model_job",
 }
 
-__all__ = sorted(_HOMES)
+__all__ = ["JobProgress", "JobReport", "run_job"]
+
+if TYPE_CHECKING:
+    from mammal.jobs.engine import JobProgress, JobReport
+    from mammal.jobs.model_job import run_job
 
 __getattr__, __dir__ = lazy_names(__name__, _HOMES)

@@ -43,6 +43,11 @@ class Pace:
     rows: int = 256
     window: int = 2_048
 
+    @classmethod
+    def of_device(cls, kind: str) -> Pace:
+        """The default for a kind of device ("cpu", "cuda"): a GPU is kept busy by larger batches."""
+        return cls(tokens=131_072, rows=2_048, window=4_096) if kind == "cuda" else cls()
+
 
 Encoded = tuple[list["Example"], list[tuple[object, str]]]
 """Examples of the rows that can be encoded, and (row id, reason) of the others."""

@@ -3,6 +3,8 @@
 Public names are imported when first used (PEP 562).
 """
 
+from typing import TYPE_CHECKING
+
 from mammal.tokenization.lazy import lazy_names
 
 _HOMES = {
@@ -12,6 +14,9 @@ _HOMES = {
     "seeded_baselines": "mammal.tasks.baselines.fit",
 }
 
-__all__ = sorted(_HOMES)
+__all__ = ["Recipe", "baselines", "recipes", "seeded_baselines"]
+
+if TYPE_CHECKING:
+    from mammal.tasks.baselines.fit import Recipe, baselines, recipes, seeded_baselines
 
 __getattr__, __dir__ = lazy_names(__name__, _HOMES)

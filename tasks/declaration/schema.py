@@ -144,8 +144,7 @@ class TaskConfig:
             regressor chain); else none leans on another.
         scale, loss: of numbers.  unit: of its numbers; or a mapping from target columns to their units.
         computed: number of the target -> column of the molecule that it is a property of
-        (`mammal.tasks.molecules.properties`),
-            for rows without a cell of their own for it.
+            (`mammal.tasks.molecules.properties`), for rows without a cell of their own for it.
         number_weight: generation: what the mean loss of a target's numbers counts beside that of its tokens.
         censored: what a cell such as `>10` means to the loss: `one_sided` (a prediction above 10 is right),
             `exact` (10), `refuse` (the row is set aside).

@@ -3,6 +3,8 @@
 Public names are imported when first used (PEP 562).
 """
 
+from typing import TYPE_CHECKING
+
 from mammal.tokenization.lazy import lazy_names
 
 _HOMES = {
@@ -18,6 +20,31 @@ _HOMES = {
     "stretches": "mammal.tasks.infilling.marks",
 }
 
-__all__ = sorted(_HOMES)
+__all__ = [
+    "ALPHABETS",
+    "MARK",
+    "SENTINEL",
+    "SENTINELS",
+    "filled",
+    "hide",
+    "marked",
+    "places",
+    "sentinels_in",
+    "stretches",
+]
+
+if TYPE_CHECKING:
+    from mammal.tasks.infilling.marks import (
+        ALPHABETS,
+        MARK,
+        SENTINEL,
+        SENTINELS,
+        filled,
+        hide,
+        marked,
+        places,
+        sentinels_in,
+        stretches,
+    )
 
 __getattr__, __dir__ = lazy_names(__name__, _HOMES)

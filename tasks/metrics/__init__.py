@@ -3,6 +3,8 @@
 Public names are imported when first used (PEP 562).
 """
 
+from typing import TYPE_CHECKING
+
 from mammal.tokenization.lazy import lazy_names
 
 _HOMES = {
@@ -15,6 +17,10 @@ _HOMES = {
     "metric_named": "mammal.tasks.metrics.registry",
 }
 
-__all__ = sorted(_HOMES)
+__all__ = ["METRICS", "Answers", "Metric", "check_metrics", "evaluate", "intervals", "metric_named"]
+
+if TYPE_CHECKING:
+    from mammal.tasks.metrics.answers import Answers
+    from mammal.tasks.metrics.registry import METRICS, Metric, check_metrics, evaluate, intervals, metric_named
 
 __getattr__, __dir__ = lazy_names(__name__, _HOMES)

@@ -7,6 +7,8 @@
 Public names are imported when first used (PEP 562).
 """
 
+from typing import TYPE_CHECKING
+
 from mammal.tokenization.lazy import lazy_names
 
 _HOMES = {
@@ -15,6 +17,11 @@ _HOMES = {
     "structure_of": "mammal.tasks.names.structures",
 }
 
-__all__ = sorted(_HOMES)
+__all__ = ["make_pairs", "name_of", "structure_of"]
+
+if TYPE_CHECKING:
+    from mammal.tasks.names.naming import name_of
+    from mammal.tasks.names.roundtrip import make_pairs
+    from mammal.tasks.names.structures import structure_of
 
 __getattr__, __dir__ = lazy_names(__name__, _HOMES)
