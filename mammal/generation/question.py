@@ -16,7 +16,7 @@ from mammal.generation.shared_conditions import asked_of_all
 from mammal.rows.answer_columns import AnswerColumn, answer_columns, told_invalid
 from mammal.rows.bare_prompts import PROMPT, BarePromptEncoder
 from mammal.rows.batched import Encoder, Pace, Progress, Refused, Row
-from mammal.rows.question import Question, Record
+from mammal.rows.question import Record, TaskQuestion
 from mammal.rows.tables import Failed, ReadColumns
 from mammal.rows.task_choice import require_numbers
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from mammal.tokenization import Tokenizer
 
 
-class Generate(Question):
+class Generate(TaskQuestion):
     """Sequences, `n` for each row.
 
     Beside what the task's answers hold (`mammal.rows.answer_columns`) there are the columns `sample`, from 0,

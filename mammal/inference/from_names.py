@@ -19,7 +19,7 @@ from mammal.errors import ConfigError, DataError, TaskError, did_you_mean
 from mammal.inference.questions import Predict
 from mammal.rows.answer_columns import AnswerColumn
 from mammal.rows.batched import Pace, Progress, Refused, Row
-from mammal.rows.question import Question, Record, Wrapped
+from mammal.rows.question import Question, Record, TaskQuestion, Wrapped
 from mammal.rows.task_choice import changed_task
 from mammal.tasks.tables.cells import as_text, is_missing
 
@@ -111,7 +111,7 @@ class FromNames(Wrapped):
 
     task: Task
 
-    def __init__(self, inner: Question, names: str, reader: NameReader, prefix: str = ""):
+    def __init__(self, inner: TaskQuestion, names: str, reader: NameReader, prefix: str = ""):
         assert inner.task is not None, "prompts hold no molecules by name"
         self.model, self.inner, self.task, self.names, self.reader = inner.model, inner, inner.task, names, reader
         self.column = _molecule_column(inner.task)
@@ -163,7 +163,7 @@ def predict_question(
     names_by: str | None = None,
     prefix: str = "",
     **how: Any,
-) -> Question:
+) -> TaskQuestion:
     """What `predict` asks, of SMILES or of names.
 
     Args:

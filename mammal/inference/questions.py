@@ -14,7 +14,7 @@ from mammal.errors import ConfigError, TaskError, did_you_mean
 from mammal.rows.answer_columns import AnswerColumn, answer_columns, told_invalid
 from mammal.rows.bare_prompts import PROMPT, TARGET, BarePromptEncoder
 from mammal.rows.batched import Pace, Progress, Refused, Row, TaskEncoder
-from mammal.rows.question import Question, Record
+from mammal.rows.question import Record, TaskQuestion, UsedModel
 from mammal.rows.tables import ReadColumns
 from mammal.rows.task_choice import changed_task, require_numbers
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from mammal.tokenization import Tokenizer
 
 
-class Predict(Question):
+class Predict(TaskQuestion):
     """Labels, numbers or text, as the task says.
 
     Args:
@@ -84,7 +84,7 @@ def _problem(said: Prediction) -> str | None:
     return said.error if said.problem is None else told_invalid(said.problem, said.draws)
 
 
-class Embed(Question):
+class Embed(TaskQuestion):
     """Vectors of the encoder.
 
     Args:
@@ -102,6 +102,10 @@ class Embed(Question):
         self._tags = sorted(task.tokenizer.specials.values())
         self.columns = [AnswerColumn(f"{prefix}embedding", "matrix" if pooling == "none" else "vector")]
 
+    @property
+    def uses(self) -> Sequence[UsedModel]:
+        return [UsedModel(self.model, decodes=False, vocabulary=False)]
+
     def ask(
         self, rows: Sequence[Row], *, first: int = 0, progress: Progress | None = None
     ) -> list[list[Record] | Refused]:
@@ -113,7 +117,7 @@ class Embed(Question):
         return [given if isinstance(given, Refused) else [(given,)] for given in vectors]
 
 
-class Score(Question):
+class Score(TaskQuestion):
     """Log-likelihood of a target given an input: natural logarithm, summed over the target's tokens.
 
     Args:

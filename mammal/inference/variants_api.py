@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mammal.rows.answer_columns import ERROR
 from mammal.rows.tables import is_path, table
 
 if TYPE_CHECKING:
@@ -15,6 +14,8 @@ if TYPE_CHECKING:
 
     from mammal.model.model import MammalModel
     from mammal.rows.batched import Pace, Progress
+    from mammal.rows.question import Question
+    from mammal.rows.tables import RowTable
     from mammal.rows.task_choice import TaskLike
     from mammal.tasks.dna.genome import Genome
     from mammal.tasks.task import Task
@@ -31,6 +32,10 @@ class VariantScoring:
         pace: Pace
 
         def find_task(self, task: TaskLike) -> Task: ...
+
+        def _frame(
+            self, question: Question, given: RowTable, prefix: str, progress: Progress | None
+        ) -> pd.DataFrame: ...
 
     def score_variants(
         self,
@@ -84,7 +89,7 @@ class VariantScoring:
         scorer = Scorer(self.model, self.tokenizer, self.tasks, asked, self.pace, chosen=chosen)
         question = VariantQuestion(scorer, source, prefix=prefix)
         given = table(data, question.reading)
-        return given.frame(question.columns, question.ask(given.rows, progress=progress), f"{prefix}{ERROR}")
+        return self._frame(question, given, prefix, progress)
 
 
 def _columns(data: Any) -> list[str]:

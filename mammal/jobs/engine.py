@@ -1,51 +1,23 @@
-"""The local engine: shard after shard through whoever answers rows, written as it goes.
+"""The local engine: answers the input of a job shard by shard, and writes each shard as soon as it is answered.
 
-What is asked is not the engine's business: a model's verbs, naming molecules and cutting windows out of a genome all
-run through here, and all have the same promises (see `run_job`).
+Every job runs through `run_plan`, whatever is asked: it checks input and output, finds out what an earlier run has
+done, warms models up, answers the other shards and joins all of them (see `mammal.jobs.run_job` for the promises).
 """
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
 
 from mammal.errors import ConfigError, JobError
-from mammal.jobs.inputs import JobInput, Shard
-from mammal.jobs.layout import Layout
-from mammal.jobs.manifest import Manifest
+from mammal.jobs.inputs import Shard
+from mammal.jobs.plan import JobPlan
 from mammal.jobs.store import ShardCounts, Store
-from mammal.rows.answer_columns import AnswerColumn
 from mammal.rows.batched import Refused
-from mammal.rows.question import Record
-
-SHARD_ROWS = 10_000
-
-
-class Answerer(Protocol):
-    """Whoever gives records for rows; `mammal.rows.question.Question` is one."""
-
-    @property
-    def columns(self) -> Sequence[AnswerColumn]:
-        """Columns that a record fills."""
-
-    def ask(
-        self,
-        rows: Sequence[Mapping[str, Any]],
-        *,
-        first: int = 0,
-        progress: Callable[[int], None] | None = None,
-    ) -> list[list[Record] | Refused]:
-        """For each row its records, or why there is none.
-
-        Args:
-            first: position of the first of them in the input.
-            progress: called with the number of rows that were just answered.
-        """
 
 
 @dataclass(frozen=True)
@@ -57,7 +29,7 @@ class JobReport:
         errors: the file with every other row, None where there is none.
         rows, ok, bad: rows of the input: all, with an answer, without one.
         resumed: rows that an earlier run had done.
-        seconds: of this run, the model's loading left out.
+        seconds: of this run, without loading the model and warming it up.
     """
 
     output: Path
@@ -86,73 +58,83 @@ class JobProgress:
 Follow = Callable[[JobProgress], None]
 
 
-@dataclass(frozen=True)
-class Engine:
-    """One job, ready to go.
+def run_plan(plan: JobPlan, *, resume: bool = True, progress: Follow | None = None) -> JobReport:
+    """Answers every shard that no earlier run has answered, then joins all shards into the output.
 
-    Attributes:
-        answerer: gives records for rows.
-        given: the input.
-        names: columns of the input that the answerer reads.
-        layout: columns of the output.
-        store: the output.
+    Args:
+        plan: the job.
+        resume: go on with what an earlier run left; False replaces it.
+        progress: called after each batch of answers and after each shard.
+
+    Raises:
+        DataError: the input lacks a column that is read, or has one that is to be added.
+        ConfigError: a shard has less than one row.
+        JobError: the output stands and was made otherwise, is being written by another run, or can't be written.
     """
+    plan.question.reading.check(plan.given.schema.names)
+    store = plan.store
+    store.form.check(store.output, plan.layout.schema)
+    if plan.shard_rows < 1:
+        raise ConfigError(f"shard_rows must be at least 1, not {plan.shard_rows}")
+    manifest = plan.manifest
+    with _told_as_job_errors(store.output), store.locked():
+        former = store.begin(manifest, resume=resume)
+        if former.complete and former.counts is not None:
+            return _report(store, ShardCounts(**former.counts), former.counts["rows"])
+        with plan.workers():
+            _warm_up(plan)
+            start = time.monotonic()
+            total, resumed, shards = _answer_shards(plan, progress)
+        store.finish(manifest, shards, total, plan.layout.schema)
+    return _report(store, total, resumed, time.monotonic() - start)
 
-    answerer: Answerer
-    given: JobInput
-    names: Sequence[str]
-    layout: Layout
-    store: Store
 
-    def go(
-        self, manifest: Manifest, *, shard_rows: int = SHARD_ROWS, resume: bool = True, progress: Follow | None = None
-    ) -> JobReport:
-        """Answers every shard that no earlier run has answered, then joins them.
+def _warm_up(plan: JobPlan) -> None:
+    used = plan.question.uses
+    if used:
+        from mammal.jobs.warm_up import warm_up  # needs torch, which jobs without a model do not
 
-        Raises:
-            JobError: the output stands and was made otherwise, is being written by another run, or can't be written.
-        """
-        if shard_rows < 1:
-            raise ConfigError(f"shard_rows must be at least 1, not {shard_rows}")
-        start = time.monotonic()
-        with _told_as_job_errors(self.store.output), self.store.locked():
-            former = self.store.begin(manifest, resume=resume)
-            if former.complete and former.counts is not None:
-                return self._report(ShardCounts(**former.counts), former.counts["rows"], start)
-            total, resumed, shards = ShardCounts(0, 0, 0), 0, 0
-            for shard in self.given.shards(shard_rows):
-                counts = self.store.counts(shard.number)
-                if counts is None:
-                    counts = self._answer(shard, total, progress)
-                else:
-                    resumed += counts.rows
-                total, shards = total + counts, shards + 1
-                if progress is not None:
-                    progress(JobProgress(total.rows, self.given.rows, total.bad))
-            self.store.finish(manifest, shards, total, self.layout.schema)
-        return self._report(total, resumed, start)
+        for one in used:
+            warm_up(one)
 
-    def _answer(self, shard: Shard, before: ShardCounts, progress: Follow | None) -> ShardCounts:
-        done = before.rows
 
-        def advance(rows: int) -> None:
-            nonlocal done
-            done += rows
-            if progress is not None:
-                progress(JobProgress(done, self.given.rows, before.bad))
+def _answer_shards(plan: JobPlan, progress: Follow | None) -> tuple[ShardCounts, int, int]:
+    """Counts of all shards, the rows among them that were done before, and the number of shards."""
+    total, resumed, shards = ShardCounts(0, 0, 0), 0, 0
+    for shard in plan.given.shards(plan.shard_rows):
+        counts = plan.store.counts(shard.number)
+        if counts is None:
+            counts = _answer(plan, shard, total, progress)
+        else:
+            resumed += counts.rows
+        total, shards = total + counts, shards + 1
+        if progress is not None:
+            progress(JobProgress(total.rows, plan.given.rows, total.bad))
+    return total, resumed, shards
 
-        answers = self.answerer.ask(shard.records(self.names), first=shard.first, progress=advance)
-        for position, reason in shard.damaged.items():
-            answers[position] = Refused(reason)
-        refused = self.layout.refused(shard, answers)
-        counts = ShardCounts(shard.rows, shard.rows - len(refused), len(refused))
-        self.store.write(shard.number, self.layout.answered(shard, answers), refused, counts)
-        return counts
 
-    def _report(self, total: ShardCounts, resumed: int, start: float) -> JobReport:
-        errors = self.store.errors if total.bad else None
-        seconds = time.monotonic() - start
-        return JobReport(self.store.output, errors, total.rows, total.ok, total.bad, resumed, seconds)
+def _answer(plan: JobPlan, shard: Shard, before: ShardCounts, progress: Follow | None) -> ShardCounts:
+    done = before.rows
+
+    def advance(rows: int) -> None:
+        nonlocal done
+        done += rows
+        if progress is not None:
+            progress(JobProgress(done, plan.given.rows, before.bad))
+
+    names = plan.question.reading.among(plan.given.schema.names)
+    answers = plan.question.ask(shard.records(names), first=shard.first, progress=advance)
+    for position, reason in shard.damaged.items():
+        answers[position] = Refused(reason)
+    refused = plan.layout.refused(shard, answers)
+    counts = ShardCounts(shard.rows, shard.rows - len(refused), len(refused))
+    plan.store.write(shard.number, plan.layout.answered(shard, answers), refused, counts)
+    return counts
+
+
+def _report(store: Store, total: ShardCounts, resumed: int, seconds: float = 0.0) -> JobReport:
+    errors = store.errors if total.bad else None
+    return JobReport(store.output, errors, total.rows, total.ok, total.bad, resumed, seconds)
 
 
 @contextmanager

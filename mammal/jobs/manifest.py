@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from mammal.bundle.locate import ModelSource
 from mammal.errors import JobError
-from mammal.files import file_hash
 from mammal.tasks.tables.atomic import atomic_file
 
 FORMAT = 1
@@ -73,14 +70,3 @@ def _differences(former: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[
         for key in sorted({*before, *after}):
             if before.get(key) != after.get(key):
                 yield f"{key} was {before.get(key)}, is {after.get(key)}"
-
-
-def bundle_hash(source: ModelSource) -> str:
-    """Content hash of everything in a bundle that decides a prediction; a base stands in `config.json` by its hash."""
-    files = [source.folder / "config.json", source.folder / "task.yaml", *sorted(source.folder.glob("tokenizer/*"))]
-    files += [source.weights] if source.weights.is_file() else sorted(source.weights.glob("*.safetensors"))
-    digest = hashlib.blake2b(digest_size=16)
-    for file in files:
-        if file.is_file():
-            digest.update(f"{file.name} {file_hash(file)}\n".encode())
-    return digest.hexdigest()

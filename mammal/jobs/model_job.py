@@ -1,36 +1,28 @@
-"""Batch jobs of a model: what is asked, of whom, and what the output is tied to."""
+"""The job that asks a model about every row of a file: predict, embed, score or generate."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, replace
-from pathlib import Path
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from mammal.bundle.locate import locate
 from mammal.errors import ConfigError, did_you_mean
 from mammal.generation.question import Generate
 from mammal.generation.setting_types import plain_value
 from mammal.generation.settings import SETTINGS
-from mammal.inference.api import Mammal, load
+from mammal.inference.api import Mammal
 from mammal.inference.from_names import predict_question
 from mammal.inference.questions import Embed, Score
 from mammal.inference.reranking import Reranked, judge_of
-from mammal.jobs.engine import SHARD_ROWS, Engine, Follow, JobReport
+from mammal.jobs.engine import Follow, JobReport, run_plan
 from mammal.jobs.inputs import JobInput, no_input, open_input
-from mammal.jobs.layout import Layout
-from mammal.jobs.manifest import Manifest, bundle_hash
-from mammal.jobs.store import Store
-from mammal.jobs.tables import check_output
-from mammal.jobs.warm_up import settle
+from mammal.jobs.loaded_model import bundle_hash, model_options, open_model, task_identity, torch_version
+from mammal.jobs.plan import SHARD_ROWS, Hash, JobPlan
 from mammal.rows.bare_prompts import PROMPT
-from mammal.rows.question import Question, Wrapped
+from mammal.rows.question import TaskQuestion, Wrapped
 from mammal.rows.task_choice import TaskLike, entity_task
-from mammal.version import __version__
 
 if TYPE_CHECKING:
     from mammal.tasks.task import Task
@@ -88,38 +80,27 @@ def run_job(
         JobError: the output stands and was made otherwise, is being written by another run, or can't be written.
         MammalError: the model, the task, the input or an option is wrong.
     """
-    target = Path(output).expanduser()
     settings = {name: _plain(value) for name, value in (options or {}).items() if value is not None}
     _check_options(verb, settings, input)
-    model = load(source, device=device, dtype=dtype, tokenizer=tokenizer)
-    if batch_tokens is not None:
-        model.pace = replace(model.pace, tokens=batch_tokens)
+    model = open_model(source, device=device, dtype=dtype, tokenizer=tokenizer, batch_tokens=batch_tokens)
     given = no_input(1) if input is None else open_input(input)
     question = _question(verb, model, _task(verb, model, task, columns, view, settings, given), settings, prefix)
-    names = question.reading.among(given.schema.names)
-    question.reading.check(given.schema.names)
     if input is None:
         question, given = _drawn_apart(question, given)
-    shard_rows = SHARD_ROWS // _records_of_a_row(question) or 1 if shard_rows is None else shard_rows
-    layout = Layout(given.schema, question.columns, prefix)
-    check_output(target, layout.schema)
-    told = {
-        **settings,
-        **question.told,
-        **_judge_identity(settings),
-        "prefix": prefix,
-        "shard_rows": shard_rows,
-        "batch_tokens": model.pace.tokens,
-        "task": task_identity(question.task),
-        "device": model.device.type,
-        "dtype": str(model.model.dtype),
-    }
-    manifest = Manifest(verb, given.fingerprint, bundle_hash(locate(source)), told, versions())
-    with _prepared_by(question, _workers(workers, model)):
-        for asked in (question, *question.helpers):
-            settle(asked.model, asked)
-        engine = Engine(question, given, names, layout, Store(target))
-        return engine.go(manifest, shard_rows=shard_rows, resume=resume, progress=progress)
+    plan = JobPlan(
+        verb,
+        given,
+        question,
+        output,
+        prefix=prefix,
+        shard_rows=SHARD_ROWS // _records_of_a_row(question) or 1 if shard_rows is None else shard_rows,
+        options={**settings, **model_options(model), "task": task_identity(question.task)},
+        hashes=_hashes_of_options(settings),
+        bundle=partial(bundle_hash, source),
+        versions=torch_version(),
+        workers=partial(_prepared_by, question, _workers(workers, model)),
+    )
+    return run_plan(plan, resume=resume, progress=progress)
 
 
 def _check_options(verb: str, settings: Mapping[str, Any], input: object) -> None:
@@ -139,14 +120,14 @@ def _plain(option: Any) -> Any:
     return plain_value(option)
 
 
-def _drawn_apart(question: Question, given: JobInput) -> tuple[Question, JobInput]:
+def _drawn_apart(question: TaskQuestion, given: JobInput) -> tuple[TaskQuestion, JobInput]:
     """The draws of a row that holds nothing as rows of their own, so that any number is written in shards."""
     if not isinstance(question, Generate) or not question.config.do_sample:
         return question, given
     return question.one_by_one(), no_input(question.config.num_return_sequences)
 
 
-def _records_of_a_row(question: Question) -> int:
+def _records_of_a_row(question: TaskQuestion) -> int:
     asked = question.inner if isinstance(question, Wrapped) else question
     return asked.config.num_return_sequences if isinstance(asked, Generate) else 1
 
@@ -169,7 +150,7 @@ def _task(
     return model.find_task(task, columns, view)
 
 
-def _question(verb: str, model: Mammal, task: Task | None, settings: Mapping[str, Any], prefix: str) -> Question:
+def _question(verb: str, model: Mammal, task: Task | None, settings: Mapping[str, Any], prefix: str) -> TaskQuestion:
     if verb == "score":
         return Score(model.model, model.tokenizer, task, model.pace, prefix=prefix)
     if verb == "generate":
@@ -186,18 +167,10 @@ def _question(verb: str, model: Mammal, task: Task | None, settings: Mapping[str
     return predict_question(model.model, model.tasks, task, model.pace, prefix=prefix, **settings)
 
 
-def task_identity(task: Task | None) -> str:
-    """Name of the task, and a digest of everything that it says and has learnt."""
-    if task is None:
-        return "prompts"
-    content = json.dumps([asdict(task.config), task.state()], sort_keys=True, default=str)
-    return f"{task.name} {hashlib.blake2b(content.encode(), digest_size=6).hexdigest()}"
-
-
-def _judge_identity(settings: Mapping[str, Any]) -> dict[str, str]:
-    """The hash of another bundle that puts answers in order."""
+def _hashes_of_options(settings: Mapping[str, Any]) -> dict[str, Hash]:
+    """Another bundle that puts answers in order is recorded by its content."""
     judge = settings.get("rerank_bundle")
-    return {} if judge is None else {"rerank_bundle": bundle_hash(locate(judge))}
+    return {} if judge is None else {"rerank_bundle": partial(bundle_hash, judge)}
 
 
 def _workers(asked: int | None, model: Mammal) -> int:
@@ -210,7 +183,7 @@ def _workers(asked: int | None, model: Mammal) -> int:
 
 
 @contextmanager
-def _prepared_by(question: Question, workers: int) -> Iterator[None]:
+def _prepared_by(question: TaskQuestion, workers: int) -> Iterator[None]:
     if not workers:
         yield
         return
@@ -219,10 +192,3 @@ def _prepared_by(question: Question, workers: int) -> Iterator[None]:
     with ParallelEncoder(question.encoder, workers) as encoder:
         question.encoder = encoder
         yield
-
-
-def versions() -> dict[str, str]:
-    """Versions of what decides the bytes of an output."""
-    import torch
-
-    return {"mammal": __version__, "torch": torch.__version__}

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from importlib.metadata import version
-from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 from mammal.errors import ConfigError, did_you_mean
-from mammal.jobs.engine import Engine, Follow, JobReport
-from mammal.jobs.layout import Layout
-from mammal.jobs.manifest import Manifest
-from mammal.jobs.store import Store
-from mammal.jobs.structures import existing, open_structures, structure_column, structure_text, worker_count
-from mammal.jobs.tables import check_output
+from mammal.jobs.engine import Follow, JobReport, run_plan
+from mammal.jobs.plan import JobPlan
+from mammal.jobs.structures import existing, open_structures, structure_text
 from mammal.jobs.workers import Crew
 from mammal.rows.answer_columns import ERROR, AnswerColumn
-from mammal.rows.batched import Refused
-from mammal.rows.question import Record
+from mammal.rows.batched import Refused, Row
+from mammal.rows.question import Computed, Record
+from mammal.rows.tables import ReadColumns
 from mammal.tasks.names import make_pairs, naming, opsin
 from mammal.tasks.names.roundtrip import Outcome, Pair
 from mammal.tasks.tables.readers import iter_tables
@@ -29,7 +26,7 @@ KEEP = ("exact", "all")
 COLUMNS = ("canonical", "iupac", "smiles_by_name", "outcome")
 
 
-class NameRows:
+class NameRows(Computed):
     """Gives each row its pair (see `mammal.tasks.names.roundtrip`).
 
     Args:
@@ -42,16 +39,14 @@ class NameRows:
 
     def __init__(self, smiles: str, names: str | None, *, keep: str, verify: bool, crew: Crew, prefix: str = ""):
         self._smiles, self._names, self._keep, self._verify, self._crew = smiles, names, keep, verify, crew
-        self.columns: Sequence[AnswerColumn] = [AnswerColumn(f"{prefix}{name}", "text") for name in COLUMNS]
+        self.reading = ReadColumns((smiles,) if names is None else (smiles, names))
+        self.columns = [AnswerColumn(f"{prefix}{name}", "text") for name in COLUMNS]
+        self.told = {"smiles": smiles, "names": names, "keep": keep}
 
-    def ask(
-        self, rows: Sequence[Mapping[str, Any]], *, first: int = 0, progress: Callable[[int], None] | None = None
-    ) -> list[list[Record] | Refused]:
+    def answers(self, rows: Sequence[Row]) -> list[list[Record] | Refused]:
         smiles = [structure_text(row[self._smiles]) for row in rows]
         names = None if self._names is None else [structure_text(row[self._names]) for row in rows]
         pairs = make_pairs(smiles, names, verify=self._verify, each_of=self._crew.each_of)
-        if progress is not None:
-            progress(len(rows))
         return [self._answer(pair) for pair in pairs]
 
     def _answer(self, pair: Pair) -> list[Record] | Refused:
@@ -99,20 +94,14 @@ def names_job(
         naming.check_installed()
     elif lacking is not None:
         raise lacking
-    target = Path(output).expanduser()
-    count = worker_count(workers)
-    with open_structures(input) as given, Crew(count) as crew:
-        column = structure_column(smiles, given.schema.names)
+    with open_structures(input, smiles=smiles, workers=workers) as found:
         if names is not None:
-            existing(names, given.schema.names)
-        answerer = NameRows(column, names, keep=keep, verify=lacking is None, crew=crew, prefix=prefix)
-        layout = Layout(given.schema, answerer.columns, prefix)
-        check_output(target, layout.schema)
-        told = {"smiles": column, "names": names, "keep": keep, "prefix": prefix, "shard_rows": shard_rows}
-        manifest = Manifest("names", given.fingerprint, "", told, _versions(names is None, lacking is None))
-        read = list(dict.fromkeys([column] if names is None else [column, names]))
-        engine = Engine(answerer, given, read, layout, Store(target))
-        return engine.go(manifest, shard_rows=shard_rows, resume=resume, progress=progress)
+            existing(names, found.given.schema.names)
+        verify = lacking is None
+        question = NameRows(found.column, names, keep=keep, verify=verify, crew=found.crew, prefix=prefix)
+        versions = _versions(names is None, verify)
+        plan = JobPlan("names", found.given, question, output, prefix=prefix, shard_rows=shard_rows, versions=versions)
+        return run_plan(plan, resume=resume, progress=progress)
 
 
 def outcomes(report: JobReport, prefix: str = "") -> Counter[str]:
@@ -130,5 +119,5 @@ def outcomes(report: JobReport, prefix: str = "") -> Counter[str]:
 
 def _versions(makes: bool, verifies: bool) -> dict[str, str]:
     """What decides names and outcomes; a job begun without Java does not go on with it, and the other way round."""
-    packages = ["mammal", "rdkit", *(["openclatura"] if makes else []), *(["py2opsin"] if verifies else [])]
+    packages = ["rdkit", *(["openclatura"] if makes else []), *(["py2opsin"] if verifies else [])]
     return {name: version(name) for name in packages}

@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from importlib.metadata import version
-from pathlib import Path
-from typing import Any
 
 from mammal.errors import ConfigError, MammalError
-from mammal.jobs.engine import Engine, Follow, JobReport
-from mammal.jobs.layout import Layout
-from mammal.jobs.manifest import Manifest
-from mammal.jobs.store import Store
-from mammal.jobs.structures import open_structures, structure_column, structure_text, worker_count
-from mammal.jobs.tables import check_output
+from mammal.jobs.engine import Follow, JobReport, run_plan
+from mammal.jobs.plan import JobPlan
+from mammal.jobs.structures import open_structures, structure_text
 from mammal.jobs.workers import Crew
 from mammal.rows.answer_columns import AnswerColumn
-from mammal.rows.batched import Refused
-from mammal.rows.question import Record
+from mammal.rows.batched import Refused, Row
+from mammal.rows.question import Computed, Record
+from mammal.rows.tables import ReadColumns
 from mammal.tasks.molecules.properties import compute_all, property_of
 
 SHARD_ROWS = 20_000
@@ -27,7 +23,7 @@ PROPERTIES = ("mw", "logp", "qed", "tpsa")
 """Those that are added unless others are asked for."""
 
 
-class PropertyRows:
+class PropertyRows(Computed):
     """Gives each row the properties of its molecule.
 
     Args:
@@ -39,16 +35,13 @@ class PropertyRows:
     def __init__(self, smiles: str, properties: Sequence[str], *, crew: Crew, prefix: str = ""):
         self._smiles, self._crew = smiles, crew
         self._work = partial(_properties, tuple(properties))
-        self.columns: Sequence[AnswerColumn] = [AnswerColumn(f"{prefix}{name}", "number") for name in properties]
+        self.reading = ReadColumns((smiles,))
+        self.columns = [AnswerColumn(f"{prefix}{name}", "number") for name in properties]
+        self.told = {"smiles": smiles, "properties": list(properties)}
 
-    def ask(
-        self, rows: Sequence[Mapping[str, Any]], *, first: int = 0, progress: Callable[[int], None] | None = None
-    ) -> list[list[Record] | Refused]:
+    def answers(self, rows: Sequence[Row]) -> list[list[Record] | Refused]:
         found = self._crew.each_of(self._work, [structure_text(row[self._smiles]) for row in rows])
-        answers: list[list[Record] | Refused] = [Refused(f) if isinstance(f, str) else [f] for f in found]
-        if progress is not None:
-            progress(len(rows))
-        return answers
+        return [Refused(given) if isinstance(given, str) else [given] for given in found]
 
 
 def properties_job(
@@ -82,17 +75,13 @@ def properties_job(
         raise ConfigError("no property is asked for", hint=f"properties=[{','.join(PROPERTIES)}]")
     for name in properties:
         property_of(name)
-    target, count = Path(output).expanduser(), worker_count(workers)
-    with open_structures(input) as given, Crew(count) as crew:
-        column = structure_column(smiles, given.schema.names)
-        answerer = PropertyRows(column, properties, crew=crew, prefix=prefix)
-        layout = Layout(given.schema, answerer.columns, prefix)
-        check_output(target, layout.schema)
-        told = {"smiles": column, "properties": list(properties), "prefix": prefix, "shard_rows": shard_rows}
-        versions = {name: version(name) for name in ("mammal", "rdkit")}
-        manifest = Manifest("properties", given.fingerprint, "", told, versions)
-        engine = Engine(answerer, given, [column], layout, Store(target))
-        return engine.go(manifest, shard_rows=shard_rows, resume=resume, progress=progress)
+    with open_structures(input, smiles=smiles, workers=workers) as found:
+        question = PropertyRows(found.column, properties, crew=found.crew, prefix=prefix)
+        versions = {"rdkit": version("rdkit")}
+        plan = JobPlan(
+            "properties", found.given, question, output, prefix=prefix, shard_rows=shard_rows, versions=versions
+        )
+        return run_plan(plan, resume=resume, progress=progress)
 
 
 def _properties(names: tuple[str, ...], smiles: str) -> tuple[float, ...] | str:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from mammal.errors import ConfigError
 from mammal.jobs.inputs import JobInput, open_input
+from mammal.jobs.workers import Crew
 from mammal.tasks.tables.cells import as_text, is_missing, missing_column
 
 CHEMICALS = "chemicals"
@@ -19,9 +21,43 @@ PUBCHEM_NAME = "pubchem_name"
 """Its column of names, whose own name, iupac, is that of a column that `mammal names` adds."""
 
 
+@dataclass(frozen=True)
+class Structures:
+    """A file of molecules, open to be worked on.
+
+    Attributes:
+        given: its rows.
+        column: of the structures.
+        crew: the processes that work on them.
+    """
+
+    given: JobInput
+    column: str
+    crew: Crew
+
+
 @contextmanager
-def open_structures(input: str | os.PathLike[str]) -> Iterator[JobInput]:
-    """A file of molecules, or `chemicals`."""
+def open_structures(
+    input: str | os.PathLike[str], *, smiles: str | None = None, workers: int | None = None
+) -> Iterator[Structures]:
+    """A file of molecules and the processes that work on it, both of which end with the block.
+
+    Args:
+        input: a table; or `chemicals`, the compounds of that package.
+        smiles: column of the structures; None: the one called `smiles`, in whatever case.
+        workers: processes; None: one a core. 0: none but this one.
+
+    Raises:
+        ConfigError: fewer processes than none.
+        DataError: there is no such file or column.
+    """
+    count = worker_count(workers)
+    with _rows_of(input) as given, Crew(count) as crew:
+        yield Structures(given, structure_column(smiles, given.schema.names), crew)
+
+
+@contextmanager
+def _rows_of(input: str | os.PathLike[str]) -> Iterator[JobInput]:
     if input != CHEMICALS or Path(input).exists():
         yield open_input(input)
         return

@@ -1,31 +1,27 @@
-"""Batch jobs about variants: a variant file or a table in, the same with scores out."""
+"""The job that scores variants: a variant file or a table in, the same with scores out."""
 
 from __future__ import annotations
 
 import logging
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 
-from mammal.bundle.locate import locate
 from mammal.errors import ConfigError
 from mammal.files import file_hash
-from mammal.inference.api import Mammal, load
-from mammal.jobs.engine import SHARD_ROWS, Answerer, Engine, Follow, JobReport
+from mammal.jobs.engine import Follow, JobReport, run_plan
 from mammal.jobs.inputs import JobInput, open_input
-from mammal.jobs.layout import Layout
-from mammal.jobs.manifest import Manifest, bundle_hash
-from mammal.jobs.model_job import task_identity, versions
-from mammal.jobs.store import Store
-from mammal.jobs.tables import FORMATS, OutputFormat, TableFormat
-from mammal.jobs.vcf_format import SUFFIXES, Field, InfoAnswerer, VcfFormat
-from mammal.jobs.warm_up import settle_parts
+from mammal.jobs.loaded_model import bundle_hash, model_options, open_model, task_identity, torch_version
+from mammal.jobs.plan import SHARD_ROWS, JobPlan
+from mammal.jobs.tables import FORMATS, OutputFormat
+from mammal.jobs.vcf_format import SUFFIXES, Field, InfoQuestion, VcfFormat
+from mammal.rows.question import Question
 from mammal.rows.task_choice import TaskLike
 from mammal.tasks.tables.readers import file_format
 from mammal.tasks.tables.variant_files import read_header
 from mammal.variants.question import UNSCORED, VariantQuestion
-from mammal.variants.scoring import LIKELIHOOD, Scorer, VariantScoreOptions
+from mammal.variants.scoring import Scorer, VariantScoreOptions
 from mammal.variants.source import allele_source
 
 logger = logging.getLogger(__name__)
@@ -85,51 +81,48 @@ def score_variants_job(
         JobError: as `run_job`; or the input has a field of INFO that is to be added.
         MammalError: the model, the genome, the input or an option is wrong.
     """
-    target, asked = Path(output).expanduser(), asked or VariantScoreOptions()
-    model = load(source, device=device, dtype=dtype, tokenizer=tokenizer)
-    if batch_tokens is not None:
-        model.pace = replace(model.pace, tokens=batch_tokens)
+    asked = asked or VariantScoreOptions()
+    model = open_model(source, device=device, dtype=dtype, tokenizer=tokenizer, batch_tokens=batch_tokens)
     given = open_input(input)
     variants = allele_source(given.schema.names, reference, asked.window, columns)
     chosen = None if task is None else model.find_task(task)
     scorer = Scorer(model.model, model.tokenizer, model.tasks, asked, model.pace, chosen=chosen)
-    question = VariantQuestion(scorer, variants, prefix=prefix)
-    names = question.reading.among(given.schema.names)
-    answerer, form = _written(question, given, target, prefix)
-    layout = Layout(given.schema, answerer.columns, prefix)
-    form.check(target, layout.schema)
-    told = {
-        **asdict(asked),
-        "columns": dict(columns or {}),
-        "reference": None if reference is None else file_hash(Path(reference).expanduser()),
-        "prefix": prefix,
-        "shard_rows": shard_rows,
-        "batch_tokens": model.pace.tokens,
-        "task": {what: task_identity(task) for what, task in scorer.tasks.items()},
-        "device": model.device.type,
-        "dtype": str(model.model.dtype),
-    }
-    manifest = Manifest("score variants", given.fingerprint, bundle_hash(locate(source)), told, versions())
-    _settle(model, scorer)
-    engine = Engine(answerer, given, names, layout, Store(target, form))
-    report = engine.go(manifest, shard_rows=shard_rows, resume=resume, progress=progress)
-    if question.unscored:
-        place = answerer.columns[-1].name if answerer is question else f"{prefix or PREFIX}{FIELDS[UNSCORED][0]}"
-        alleles = "allele without scores stands" if question.unscored == 1 else "alleles without scores stand"
-        logger.warning("%s %s beside others that have some: %s says why", f"{question.unscored:,}", alleles, place)
+    scores = VariantQuestion(scorer, variants, prefix=prefix)
+    question, form = _written(scores, given, Path(output).expanduser(), prefix)
+    tasks = {what: task_identity(task) for what, task in scorer.tasks.items()}
+    plan = JobPlan(
+        "score variants",
+        given,
+        question,
+        output,
+        prefix=prefix,
+        shard_rows=shard_rows,
+        options={"columns": dict(columns or {}), "reference": None, **model_options(model), "task": tasks},
+        hashes={} if reference is None else {"reference": partial(file_hash, Path(reference).expanduser())},
+        bundle=partial(bundle_hash, source),
+        versions=torch_version(),
+        form=form,
+    )
+    report = run_plan(plan, resume=resume, progress=progress)
+    if scores.unscored:
+        place = question.columns[-1].name if question is scores else f"{prefix or PREFIX}{FIELDS[UNSCORED][0]}"
+        alleles = "allele without scores stands" if scores.unscored == 1 else "alleles without scores stand"
+        logger.warning("%s %s beside others that have some: %s says why", f"{scores.unscored:,}", alleles, place)
     return report
 
 
-def _written(question: VariantQuestion, given: JobInput, target: Path, prefix: str) -> tuple[Answerer, OutputFormat]:
-    """Whoever answers in the terms of the output, and how that is written."""
+def _written(
+    scores: VariantQuestion, given: JobInput, target: Path, prefix: str
+) -> tuple[Question, OutputFormat | None]:
+    """The question in the terms of the output, and how that is written; None: as a table."""
     if not target.name.endswith(SUFFIXES):
-        return question, TableFormat(target.suffix)
+        return scores, None
     if given.path is None or file_format(given.path) not in ("vcf", "bcf"):
         what = f"{target.suffixes[0]} is written where the input is a variant file alone"
         raise ConfigError(what, where=str(target), hint="one of " + ", ".join(FORMATS))
-    fields = info_fields(question, prefix)
+    fields = info_fields(scores, prefix)
     form = VcfFormat(read_header(given.path), fields, where=str(given.path), zipped=target.suffix == ".gz")
-    return InfoAnswerer(question, fields, f"{prefix or PREFIX}INFO"), form
+    return InfoQuestion(scores, fields, f"{prefix or PREFIX}INFO"), form
 
 
 def info_fields(question: VariantQuestion, prefix: str) -> list[Field]:
@@ -139,8 +132,3 @@ def info_fields(question: VariantQuestion, prefix: str) -> list[Field]:
         key, about = FIELDS[column.name.removeprefix(prefix)]
         fields.append(Field(f"{prefix or PREFIX}{key}", _TYPES[column.holds], about))
     return fields
-
-
-def _settle(model: Mammal, scorer: Scorer) -> None:
-    task = scorer.tasks.get(LIKELIHOOD)
-    settle_parts(model.model, decodes=task is not None, vocabulary=task is not None and task.candidates_V is None)

@@ -12,17 +12,16 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from mammal.errors import JobError
-from mammal.jobs.engine import Answerer
 from mammal.rows.answer_columns import AnswerColumn
-from mammal.rows.batched import Refused, Row
-from mammal.rows.question import Record
+from mammal.rows.batched import Progress, Refused, Row
+from mammal.rows.question import Question, Record, UsedModel
 from mammal.tasks.tables.atomic import atomic_file
 from mammal.tasks.tables.pysam_import import import_pysam
 from mammal.tasks.tables.variant_files import FIXED, Header
@@ -62,23 +61,28 @@ class Field:
         return f'##INFO=<ID={self.key},{kind},Description="{about}",Source="mammal",Version="{__version__}">'
 
 
-class InfoAnswerer:
+class InfoQuestion(Question):
     """Turns the records of a row's alleles into one record: the text that INFO gains.
 
     Args:
-        answerer: gives a record for each alternate allele, whose values are those of `fields`, in order, after the
-            allele itself.
+        inner: gives a record for each alternate allele, whose values are those of `fields`, in order, after the allele
+            itself.
         name: of the column that holds the text.
     """
 
-    def __init__(self, answerer: Answerer, fields: Sequence[Field], name: str):
-        self._answerer, self._fields = answerer, fields
+    def __init__(self, inner: Question, fields: Sequence[Field], name: str):
+        self._inner, self._fields = inner, fields
+        self.reading, self.told = inner.reading, inner.told
         self.columns = [AnswerColumn(name, "text")]
 
+    @property
+    def uses(self) -> Sequence[UsedModel]:
+        return self._inner.uses
+
     def ask(
-        self, rows: Sequence[Row], *, first: int = 0, progress: Callable[[int], None] | None = None
+        self, rows: Sequence[Row], *, first: int = 0, progress: Progress | None = None
     ) -> list[list[Record] | Refused]:
-        answers = self._answerer.ask(rows, first=first, progress=progress)
+        answers = self._inner.ask(rows, first=first, progress=progress)
         return [given if isinstance(given, Refused) else [(self._info(given),)] for given in answers]
 
     def _info(self, records: Sequence[Record]) -> str:

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import torch
 
-from mammal.inference.questions import Embed
 from mammal.model.model import MammalModel
 from mammal.model.products import CALLS_TO_REPAY, TOKENS_TO_REPAY
-from mammal.rows.question import Question
+from mammal.rows.question import UsedModel
 from mammal.tasks.batches.batch import Batch
 
 _TOKENS = 4
@@ -22,27 +21,16 @@ _HEAD_CALLS = CALLS_TO_REPAY + CALLS_TO_REPAY // 3
 """More calls than any product waits for, for the head over the whole vocabulary, where many tokens would be slow."""
 
 
-def settle(model: MammalModel, question: Question) -> None:
-    """Runs made-up batches through the parts of the model that the question uses."""
-    task = question.task
-    decodes = not isinstance(question, Embed) and (task is None or task.mode == "decoder")
-    settle_parts(model, decodes=decodes, vocabulary=task is None or task.candidates_V is None)
-
-
 @torch.inference_mode()
-def settle_parts(model: MammalModel, *, decodes: bool, vocabulary: bool) -> None:
-    """The same, said outright.
-
-    Args:
-        decodes: the decoder is used, too.
-        vocabulary: its head scores the whole vocabulary.
-    """
+def warm_up(used: UsedModel) -> None:
+    """Runs made-up batches through the parts of a model that a question uses."""
+    model = used.model
     batch = _batch(model)
     memory = model.encode(batch)
-    if not decodes:
+    if not used.decodes:
         return
     states_NW, _ = model.decode(batch, memory)
-    if vocabulary:
+    if used.vocabulary:
         for _ in range(_HEAD_CALLS):
             model.t5_model.token_logits(states_NW[:1])
 

@@ -1,28 +1,26 @@
-"""Batch jobs without a model: a file of variants in, its windows out."""
+"""The job that cuts windows out of a genome: a file of variants in, its windows out."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import pyarrow as pa
 
 from mammal.errors import ConfigError, MammalError
 from mammal.files import file_hash
-from mammal.jobs.engine import SHARD_ROWS, Engine, Follow, JobReport
+from mammal.jobs.engine import Follow, JobReport, run_plan
 from mammal.jobs.inputs import JobInput, as_table, open_input
-from mammal.jobs.layout import Layout
-from mammal.jobs.manifest import Manifest
-from mammal.jobs.store import Store
-from mammal.jobs.tables import TableFormat
+from mammal.jobs.plan import SHARD_ROWS, JobPlan
 from mammal.rows.answer_columns import AnswerColumn, Holds
-from mammal.rows.batched import Refused
-from mammal.rows.question import Record
+from mammal.rows.batched import Refused, Row
+from mammal.rows.question import Computed, Record
+from mammal.rows.tables import ReadColumns
 from mammal.tasks.dna.rendering import COLUMNS, WINDOW, Renderer, VariantFile, variant_file
-from mammal.version import __version__
 
 
 def windows_job(
@@ -58,54 +56,50 @@ def windows_job(
         JobError: the output stands and was made otherwise, is being written by another run, or can't be written.
         MammalError: the input, the genome or an option is wrong.
     """
-    target, source = Path(output).expanduser(), variant_file(input)
+    source = variant_file(input)
     if region is not None and source.form != "vcf":
         raise ConfigError("a region is looked up in the index of a VCF file", where=str(source.path))
     renderer = Renderer(
         source, reference=reference, window=window, rendering=rendering, sample=sample, neighbours=neighbours
     )
-    given = _opened(source, region)
-    answerer = _Windows(renderer, [AnswerColumn(prefix + name, cast(Holds, holds)) for name, holds in COLUMNS.items()])
-    layout = Layout(given.schema, answerer.columns, prefix)
-    form = TableFormat(target.suffix)
-    form.check(target, layout.schema)
-    told = {
-        "window": window,
-        "rendering": rendering,
-        "sample": sample,
-        "region": region,
-        "neighbours": neighbours,
-        "prefix": prefix,
-        "shard_rows": shard_rows,
-    }
-    genome = "" if renderer.genome is None else file_hash(renderer.genome.path)
-    manifest = Manifest("windows", given.fingerprint, genome, told, {"mammal": __version__})
-    engine = Engine(answerer, given, renderer.reads, layout, Store(target, form))
-    return engine.go(manifest, shard_rows=shard_rows, resume=resume, progress=progress)
+    plan = JobPlan(
+        "windows",
+        _opened(source, region),
+        WindowRows(renderer, prefix),
+        output,
+        prefix=prefix,
+        shard_rows=shard_rows,
+        options={
+            "window": window,
+            "rendering": rendering,
+            "sample": sample,
+            "region": region,
+            "neighbours": neighbours,
+        },
+        bundle=None if renderer.genome is None else partial(file_hash, renderer.genome.path),
+    )
+    return run_plan(plan, resume=resume, progress=progress)
 
 
-@dataclass(frozen=True)
-class _Windows:
-    """The engine's answerer: the windows of each row, or why it has none."""
+class WindowRows(Computed):
+    """Gives each row its windows, or why it has none.
 
-    renderer: Renderer
-    columns: Sequence[AnswerColumn]
+    Args:
+        renderer: makes the windows.
+        prefix: put before the names of the columns.
+    """
 
-    def ask(
-        self,
-        rows: Sequence[Mapping[str, Any]],
-        *,
-        first: int = 0,
-        progress: Callable[[int], None] | None = None,
-    ) -> list[list[Record] | Refused]:
-        answers = [self._answer(row) for row in rows]
-        if progress is not None:
-            progress(len(rows))
-        return answers
+    def __init__(self, renderer: Renderer, prefix: str = ""):
+        self._renderer = renderer
+        self.reading = ReadColumns(renderer.reads)
+        self.columns = [AnswerColumn(prefix + name, cast(Holds, holds)) for name, holds in COLUMNS.items()]
 
-    def _answer(self, row: Mapping[str, Any]) -> list[Record] | Refused:
+    def answers(self, rows: Sequence[Row]) -> list[list[Record] | Refused]:
+        return [self._answer(row) for row in rows]
+
+    def _answer(self, row: Row) -> list[Record] | Refused:
         try:
-            return [tuple(window[name] for name in COLUMNS) for window in self.renderer.windows(row)]
+            return [tuple(window[name] for name in COLUMNS) for window in self._renderer.windows(row)]
         except MammalError as error:
             return Refused(str(error))
 

@@ -2,6 +2,11 @@
 
 A question states which columns it reads, which columns its answers fill, and how rows are answered. The Python API
 makes data frames of the answers, batch jobs make files of them.
+
+    Question        any: columns in, columns out, `ask`
+    Computed        answered without a model, all rows of a call at once
+    TaskQuestion    asked of a model with the prompt of a task: predict, embed, score, generate
+    Wrapped         does more with the answers of another `TaskQuestion`
 """
 
 from __future__ import annotations
@@ -9,7 +14,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mammal.rows.answer_columns import AnswerColumn
 from mammal.rows.batched import Encoder, Progress, Refused, Row
@@ -23,26 +28,43 @@ Record = tuple[Any, ...]
 """Values of one row of the result, in the order of `Question.columns`."""
 
 
+class UsedModel(NamedTuple):
+    """A model that answers a question, and which of its parts are used; the encoder always is.
+
+    Attributes:
+        model: the model.
+        decodes: the decoder is used, too.
+        vocabulary: the decoder's head scores the whole vocabulary, not only the candidates of a task.
+    """
+
+    model: MammalModel
+    decodes: bool
+    vocabulary: bool
+
+    @classmethod
+    def for_task(cls, model: MammalModel, task: Task | None) -> UsedModel:
+        """The parts that answer a task; without a task, rows are prompts and the decoder answers with any token."""
+        decodes = task is None or task.mode == "decoder"
+        return cls(model, decodes, vocabulary=decodes and (task is None or task.candidates_V is None))
+
+
 class Question(ABC):
     """Asked of rows.
 
     Attributes:
-        model: that answers.
-        task: whose prompt is written; None: rows are prompts.
-        encoder: how rows become batches.
         reading: columns that are read.
         columns: columns that an answer fills.
-        told: what a job's manifest records of it besides its task and options.
-        helpers: what it asks the same model on its way.
+        told: options of the question that a job's manifest records.
     """
 
-    helpers: Sequence[Question] = ()
     told: Mapping[str, Any] = MappingProxyType({})
-    model: MammalModel
-    task: Task | None
-    encoder: Encoder
     reading: ReadColumns
     columns: Sequence[AnswerColumn]
+
+    @property
+    def uses(self) -> Sequence[UsedModel]:
+        """The models that answer; a job warms them up before the first row."""
+        return ()
 
     @abstractmethod
     def ask(
@@ -52,17 +74,54 @@ class Question(ABC):
 
         Args:
             first: position of the first of these rows in the whole table; random draws go by it.
+            progress: called with the number of rows that were just answered.
         """
 
 
-class Wrapped(Question):
+class Computed(Question):
+    """A question that is answered without a model, all rows of a call at once."""
+
+    @abstractmethod
+    def answers(self, rows: Sequence[Row]) -> list[list[Record] | Refused]:
+        """For each row its records, or why there is none."""
+
+    def ask(
+        self, rows: Sequence[Row], *, first: int = 0, progress: Progress | None = None
+    ) -> list[list[Record] | Refused]:
+        answers = self.answers(rows)
+        if progress is not None:
+            progress(len(rows))
+        return answers
+
+
+class TaskQuestion(Question):
+    """Asked of a model, with one prompt for each row.
+
+    Attributes:
+        model: that answers.
+        task: whose prompt is written; None: rows are prompts.
+        encoder: how rows become batches.
+        helpers: other questions that are asked on the way to the answer.
+    """
+
+    helpers: Sequence[Question] = ()
+    model: MammalModel
+    task: Task | None
+    encoder: Encoder
+
+    @property
+    def uses(self) -> Sequence[UsedModel]:
+        return [UsedModel.for_task(self.model, self.task), *(used for helper in self.helpers for used in helper.uses)]
+
+
+class Wrapped(TaskQuestion):
     """A question that does more with what another one answers; rows are encoded for that one.
 
     Attributes:
         inner: the other one.
     """
 
-    inner: Question
+    inner: TaskQuestion
 
     @property
     def encoder(self) -> Encoder:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 
 from mammal.errors import MammalError
 from mammal.rows.answer_columns import AnswerColumn
 from mammal.rows.batched import Progress, Refused, Row
-from mammal.rows.question import Record
+from mammal.rows.question import Question, Record, UsedModel
 from mammal.rows.tables import ReadColumns
 from mammal.tasks.dna.alleles import AllelePair
 from mammal.variants.scoring import Scorer, Scores
@@ -20,23 +21,27 @@ _ROWS_AT_ONCE = 1_024
 """Rows whose windows are held together; alleles are computed once within so many."""
 
 
-class VariantQuestion:
+class VariantQuestion(Question):
     """Asks a model about the alternate alleles of each row.
 
     A row gives one record for each alternate allele. An allele that can't be written as bases (`<DEL>`, `*`, breakends)
     or that is too long has a record without scores that says why; a row without any allele that has scores is refused.
 
     Attributes:
-        reading, columns: as of `mammal.rows.question.Question`.
         unscored: alleles without scores, beside others of their row, in all that was asked so far.
     """
 
     def __init__(self, scorer: Scorer, source: AlleleSource, *, prefix: str = ""):
         self.scorer, self.source = scorer, source
         self.reading: ReadColumns = source.reading
+        self.told = asdict(scorer.asked)
         self.unscored = 0
         names = [AnswerColumn(ALLELE, "text"), *scorer.columns, AnswerColumn(UNSCORED, "text")]
         self.columns = [AnswerColumn(f"{prefix}{column.name}", column.holds) for column in names]
+
+    @property
+    def uses(self) -> Sequence[UsedModel]:
+        return [self.scorer.uses]
 
     def ask(
         self, rows: Sequence[Row], *, first: int = 0, progress: Progress | None = None

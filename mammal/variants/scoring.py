@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, TypeVar, cast
 from mammal.errors import ConfigError, TaskError, did_you_mean
 from mammal.rows.answer_columns import AnswerColumn
 from mammal.rows.batched import Pace, Refused
+from mammal.rows.question import UsedModel
 from mammal.variants.distance import distance_profiles
 from mammal.variants.likelihood import Likelihoods, allele_likelihoods
 from mammal.variants.prompt import DNA, DnaPrompt, reads_dna_alone
@@ -116,6 +117,16 @@ class Scorer:
             self.tasks[EMBEDDING] = embedding_task(tasks, chosen, tokenizer)
         names = [name for what, names in COLUMNS.items() if what in asked.what for name in names]
         self.columns = [AnswerColumn(name, "integer" if name in INTEGERS else "number") for name in names]
+
+    @property
+    def uses(self) -> UsedModel:
+        """The parts of the model that score; distances need the encoder alone."""
+        task = self.tasks.get(LIKELIHOOD)
+        return (
+            UsedModel(self.model, decodes=False, vocabulary=False)
+            if task is None
+            else UsedModel.for_task(self.model, task)
+        )
 
     def score(self, pairs: Sequence[AllelePair]) -> list[Scores | Refused]:
         """The scores of each pair, in order, or why there are none."""
