@@ -12,6 +12,7 @@ same command is given again.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from mammal.commands.rows import check_whole, follow_job
@@ -20,8 +21,6 @@ from mammal.configuration.plain import plain
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
-
-    from mammal.jobs.engine import Follow, JobReport
 
 
 def run(argv: Sequence[str]) -> int:
@@ -35,8 +34,4 @@ def _work(config: DictConfig) -> int:
     check_whole("properties", options, ("workers", "shard_rows"))
     if isinstance(options["properties"], str):
         options["properties"] = [options["properties"]]
-
-    def job(progress: Follow) -> JobReport:
-        return properties_job(**options, progress=progress)
-
-    return follow_job("properties", job)
+    return follow_job("properties", partial(properties_job, **options))

@@ -57,6 +57,9 @@ SHARED = (
 )
 """Keys that are about the job, not about the question."""
 
+OPENED = ("device", "dtype", "tokenizer", "batch_tokens")
+"""Keys that say how a model is opened."""
+
 WHOLE = ("batch_tokens", "shard_rows", "workers")
 
 
@@ -100,15 +103,11 @@ class _Follower:
 
 
 def _to_terminal(verb: str, shared: dict[str, Any], prompt: dict[str, Any], options: dict[str, Any]) -> int:
-    from dataclasses import replace
-
-    import mammal
+    from mammal.jobs.loaded_model import open_model
 
     if verb == "embed":
         raise ConfigError("embed needs an output", where="mammal embed", hint="output=vectors.parquet")
-    model = mammal.load(shared["bundle"], device=shared["device"], dtype=shared["dtype"], tokenizer=shared["tokenizer"])
-    if shared["batch_tokens"] is not None:
-        model.pace = replace(model.pace, tokens=shared["batch_tokens"])
+    model = open_model(shared["bundle"], **{name: shared[name] for name in OPENED})
     return print_frame(_ask(verb, model, shared, prompt, options), shared["prefix"])
 
 

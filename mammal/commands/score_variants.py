@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from mammal.commands.rows import check_whole, follow_job, print_frame
+from mammal.commands.rows import OPENED, check_whole, follow_job, print_frame
 from mammal.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -77,11 +76,9 @@ def _to_file(shared: dict[str, Any], reference: str | None, asked: VariantScoreO
 def _to_terminal(shared: dict[str, Any], reference: str | None, asked: VariantScoreOptions) -> int:
     from pathlib import Path
 
-    import mammal
+    from mammal.jobs.loaded_model import open_model
 
-    model = mammal.load(shared["bundle"], device=shared["device"], dtype=shared["dtype"], tokenizer=shared["tokenizer"])
-    if shared["batch_tokens"] is not None:
-        model.pace = replace(model.pace, tokens=shared["batch_tokens"])
+    model = open_model(shared["bundle"], **{name: shared[name] for name in OPENED})
     how = {name: shared[name] for name in ("task", "columns", "prefix")}
     return print_frame(
         model.score_variants(Path(shared["input"]), reference=reference, **vars(asked), **how), shared["prefix"]

@@ -104,7 +104,7 @@ class Embed(TaskQuestion):
 
     @property
     def uses(self) -> Sequence[UsedModel]:
-        return [UsedModel(self.model, decodes=False, vocabulary=False)]
+        return [UsedModel(self.model)]
 
     def ask(
         self, rows: Sequence[Row], *, first: int = 0, progress: Progress | None = None

@@ -34,6 +34,7 @@ class NameRows(Computed):
         names: column of names that are read in place of made ones.
         keep: `exact` sets aside what did not come back as the same molecule; `all` only what is no molecule.
         verify: read names back; without it, every name is kept.
+        crew: the processes that work on the molecules.
         prefix: put before the names of the columns.
     """
 

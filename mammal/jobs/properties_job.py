@@ -29,6 +29,7 @@ class PropertyRows(Computed):
     Args:
         smiles: column of the structures.
         properties: names of `mammal.tasks.molecules.properties`.
+        crew: the processes that work on the molecules.
         prefix: put before the names of the columns.
     """
 

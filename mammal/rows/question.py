@@ -38,8 +38,8 @@ class UsedModel(NamedTuple):
     """
 
     model: MammalModel
-    decodes: bool
-    vocabulary: bool
+    decodes: bool = False
+    vocabulary: bool = False
 
     @classmethod
     def for_task(cls, model: MammalModel, task: Task | None) -> UsedModel:

@@ -122,11 +122,7 @@ class Scorer:
     def uses(self) -> UsedModel:
         """The parts of the model that score; distances need the encoder alone."""
         task = self.tasks.get(LIKELIHOOD)
-        return (
-            UsedModel(self.model, decodes=False, vocabulary=False)
-            if task is None
-            else UsedModel.for_task(self.model, task)
-        )
+        return UsedModel(self.model) if task is None else UsedModel.for_task(self.model, task)
 
     def score(self, pairs: Sequence[AllelePair]) -> list[Scores | Refused]:
         """The scores of each pair, in order, or why there are none."""
