@@ -21,14 +21,16 @@ _HOMES = {
     "MammalError": "mammal.errors",
     "Prediction": "mammal.tasks.batches.prediction",
     "Tokenizer": "mammal.tokenization",
+    "evaluate": "mammal.evaluation.api",
     "finetune": "mammal.training.finetune",
     "load": "mammal.inference.api",
 }
 
-__all__ = ["Mammal", "MammalError", "Prediction", "Tokenizer", "__version__", "finetune", "load"]
+__all__ = ["Mammal", "MammalError", "Prediction", "Tokenizer", "__version__", "evaluate", "finetune", "load"]
 
 if TYPE_CHECKING:
     from mammal.errors import MammalError
+    from mammal.evaluation.api import evaluate
     from mammal.inference.api import Mammal, load
     from mammal.tasks.batches.prediction import Prediction
     from mammal.tokenization import Tokenizer
@@ -36,5 +38,7 @@ if TYPE_CHECKING:
 
 install()
 register("finetune", _HOMES["finetune"])
+register("report", "mammal.report.gather")
+register("write_report", "mammal.report.gather")
 
 __getattr__, __dir__ = lazy_names(__name__, _HOMES)

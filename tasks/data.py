@@ -85,15 +85,12 @@ def load_dataset(data: DataConfig, paths: Mapping[str, object] | None = None) ->
     return frame
 
 
-def load_data(config: TaskConfig, paths: Mapping[str, object] | None = None) -> SplitData:
-    """A task's rows, divided as it declares, with what the parts have in common.
+def with_task_columns(frame: pd.DataFrame, config: TaskConfig) -> pd.DataFrame:
+    """A table with its columns named as the task's template names them.
 
     Raises:
-        DataError: no data, a missing column, two columns for one of the prompt, a saved split of another table, or a
-            leak that is to be refused.
-        TaskError: the split can't be made as declared.
+        DataError: a column that the task reads or predicts is missing, or two columns stand for one.
     """
-    frame = load_dataset(config.data, paths)
     columns = prompt_columns(config)
     for column, name in columns.renames.items():
         if column != name and column in frame.columns and name in frame.columns:
@@ -102,10 +99,31 @@ def load_data(config: TaskConfig, paths: Mapping[str, object] | None = None) -> 
         frame = frame.rename(columns={name: column})
     for column, name in columns.fallbacks.items():
         frame = frame if column in frame.columns else frame.rename(columns={name: column})
-    labelled = [column for column in columns.targets if column in frame.columns or column not in config.computed]
+    labelled = _labelled(frame, columns, config)
     for group in (*columns.needed, *((column,) for column in labelled)):
         if not any(column in frame.columns for column in group):
             raise missing_column([columns.renames.get(column, column) for column in group], list(frame.columns))
+    return frame
+
+
+def load_data(
+    config: TaskConfig, paths: Mapping[str, object] | None = None, *, frame: pd.DataFrame | None = None
+) -> SplitData:
+    """A task's rows, divided as it declares, with what the parts have in common.
+
+    Args:
+        config: the declaration.
+        paths: `{"data": folder of local copies}`; default: what `MAMMAL_DATA` names.
+        frame: rows to divide instead of those of the task's source.
+
+    Raises:
+        DataError: no data, a missing column, two columns for one of the prompt, a saved split of another table, or a
+            leak that is to be refused.
+        TaskError: the split can't be made as declared.
+    """
+    columns = prompt_columns(config)
+    frame = with_task_columns(load_dataset(config.data, paths) if frame is None else frame, config)
+    labelled = _labelled(frame, columns, config)
     inputs = [column for column in columns.inputs if column in frame.columns]
     keys = _input_keys(frame, columns)
     ordered = equal_sides(_template(config)) is None
@@ -126,6 +144,11 @@ def load_data(config: TaskConfig, paths: Mapping[str, object] | None = None) -> 
         counts = ", ".join(f"{key}: {count:,}" for key, count in known.items())
         logger.warning("%s: rows whose answer is a molecule of train: %s", config.name, counts)
     return SplitData(frame, record)
+
+
+def _labelled(frame: pd.DataFrame, columns: PromptColumns, config: TaskConfig) -> list[str]:
+    """Target columns that the table has to hold, or holds though the task could compute them."""
+    return [column for column in columns.targets if column in frame.columns or column not in config.computed]
 
 
 def _template(config: TaskConfig) -> Template:

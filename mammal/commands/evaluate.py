@@ -4,12 +4,13 @@
     mammal evaluate bundle=demo/bundle task=amp part=valid baselines=false
     mammal evaluate bundle=runs/reactions/bundle task=retrosynthesis rerank=forward_reaction
     mammal evaluate bundle=runs/cdr/bundle generation.fill_length=marked
+    mammal evaluate bundle=demo/bundle task=amp input=measured.csv
     mammal evaluate runs=[runs/s0,runs/s1,runs/s2] seeds=3 output=runs/seeds
     mammal evaluate 'runs=runs/sweeps/bbbp/*' seeds=3
     mammal evaluate samples=samples.csv train=train.smi test=test.smi output=judged
 
-The third and fourth put several runs of a task together: mean, standard deviation and t-interval over seeds. The last
-judges generated molecules without a model (`mammal.evaluation.sample_files`).
+`input` is a table of labelled rows of your own. `runs` puts several runs of a task together: mean, standard deviation
+and t-interval over seeds. `samples` judges generated molecules without a model (`mammal.evaluation.sample_files`).
 Writes evaluation.json, .md and .csv and one table of answers per task; `mammal report` makes a page of them. Molecules
 that a task generates are also judged as a set.
 What the folder holds of other tasks and parts stays.
@@ -17,97 +18,117 @@ What the folder holds of other tasks and parts stays.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mammal import console
 from mammal.configuration.compose import run_verb
-from mammal.errors import ConfigError, did_you_mean
+from mammal.configuration.plain import plain
+from mammal.errors import ConfigError
 
 if TYPE_CHECKING:
-    from omegaconf import DictConfig
-
     from mammal.evaluation.results import TaskResult
-    from mammal.inference.api import Mammal
-    from mammal.inference.reranking import Judge
+    from mammal.evaluation.set_results import SetResult
 
-PARTS = ("test", "valid", "train")
+DEPTH = ("baselines", "trees", "seeds", "sensitivity", "neighbours", "draws", "seed")
+"""Keys that say what is done besides the evaluation of the model's own answers."""
+
+OF_BUNDLE = (
+    *DEPTH,
+    *("task", "part", "limit", "generated", "generation", "rerank", "rerank_bundle", "rerank_weight"),
+    *("reference_limit", "workers", "tokenizer", "device", "dtype", "paths"),
+)
+"""Keys that are arguments of `mammal.evaluate`."""
+
+OF_SAMPLES = (
+    *("train", "test", "column", "reference_column", "asked", "limit", "reference_limit"),
+    *("seed", "workers", "device"),
+)
+"""Keys that are arguments of `evaluate_samples`."""
 
 
 def run(argv: Sequence[str]) -> int:
-    return run_verb("evaluate", argv, _work)
+    return run_verb("evaluate", argv, lambda config: _work(plain(config)))
 
 
-def _work(config: DictConfig) -> int:
-    from mammal.evaluation.evaluate_bundle import depth_of, held_out, open_model
-    from mammal.evaluation.evaluate_task import evaluate_task
-    from mammal.evaluation.generated import drawn_freely, judge_answers, with_earlier_sets
-    from mammal.evaluation.results import earlier_results
-    from mammal.evaluation.sample_files import print_sets
-    from mammal.evaluation.set_results import load_sets, save_sets
+def _work(options: Mapping[str, Any]) -> int:
+    from mammal.evaluation.evaluate_bundle import check_part
 
-    if config.part not in PARTS:
-        raise ConfigError(f"there is no part {config.part!r}", where="part", hint=did_you_mean(config.part, PARTS))
-    if sum(given is not None for given in (config.bundle, config.runs, config.samples)) != 1:
+    check_part(options["part"])
+    if sum(options[name] is not None for name in ("bundle", "runs", "samples")) != 1:
         hint = "bundle=FOLDER, runs=[A,B,C] or samples=FILE"
         raise ConfigError("one of bundle, runs and samples must be given", where="mammal evaluate", hint=hint)
-    if config.samples is not None:
-        return _judge_samples(config)
-    if config.train is not None or config.test is not None:
+    if options["input"] is not None and options["bundle"] is None:
+        raise ConfigError("input holds labelled rows for a bundle", where="mammal evaluate", hint="bundle=FOLDER")
+    if options["samples"] is not None:
+        return _samples(options)
+    if options["train"] is not None or options["test"] is not None:
         what = "train and test are files to hold samples against; a bundle is held against its own rows"
         raise ConfigError(what, where="mammal evaluate", hint="samples=FILE, or leave them out")
-    if config.runs is not None:
-        from mammal.evaluation.compare_runs import check_seeds_alone
-        from mammal.evaluation.runs import evaluate_runs, run_folders
+    return _bundle(options) if options["runs"] is None else _runs(options)
 
-        folders = run_folders(config.runs)
-        if config.same_config:
-            check_seeds_alone(folders)
-        output = Path(config.output or folders[0].parent / "seeds")
-        earlier = earlier_results(output)
-        return _finish(evaluate_runs(folders, config), earlier, output)
-    model = open_model(config.bundle, config)
-    names = [config.task] if config.task else list(model.tasks)
-    if not names:
-        raise ConfigError("this model comes without a task", where=str(config.bundle), hint="task=NAME")
-    output = Path(config.output or default_output(config.bundle))
+
+def _bundle(options: Mapping[str, Any]) -> int:
+    """The tasks of one bundle."""
+    from mammal.evaluation.api import evaluate
+    from mammal.evaluation.generated import with_earlier_sets
+    from mammal.evaluation.results import earlier_results
+    from mammal.evaluation.set_results import load_sets, save_sets
+
+    output = Path(options["output"] or default_output(options["bundle"]))
     earlier = earlier_results(output)
-    depth = replace(depth_of(config), judge=_judge(model, names, config))
-    results, sets = [], []
-    for name in names:
-        data = held_out(model, name, config)
-        drawn = drawn_freely(model, data.task, config)
-        results.append(evaluate_task(model.model, data, part=config.part, depth=depth, drawn=drawn))
-        sets += judge_answers(results[-1], data, config, drawn)
-    code = _finish(results, earlier, output)
-    if sets:
-        print_sets(sets)
-        console.note(f"written: {save_sets(with_earlier_sets(sets, load_sets(output)), output)}")
-    return code
+    found = evaluate(options["bundle"], data=options["input"], **_among(options, OF_BUNDLE))
+    _finish(found.results, earlier, output)
+    if found.sets:
+        print_sets(found.sets)
+        console.note(f"written: {save_sets(with_earlier_sets(found.sets, load_sets(output)), output)}")
+    return 0
 
 
-def _judge_samples(config: DictConfig) -> int:
+def _runs(options: Mapping[str, Any]) -> int:
+    """Several runs of the same tasks, combined."""
+    from mammal.evaluation.evaluate_bundle import EvaluatedRows
+    from mammal.evaluation.evaluate_task import Depth
+    from mammal.evaluation.results import earlier_results
+    from mammal.evaluation.runs import evaluate_runs, run_folders
+    from mammal.inference.api import load
+
+    folders = run_folders(options["runs"])
+    output = Path(options["output"] or folders[0].parent / "seeds")
+    earlier = earlier_results(output)
+    copies = {"data": options["paths"]["data"]} if options["paths"]["data"] else None
+    results = evaluate_runs(
+        folders,
+        **_among(options, ("task", "same_config")),
+        rows=EvaluatedRows(paths=copies, **_among(options, ("part", "limit", "generation"))),
+        depth=Depth(**_among(options, DEPTH)),
+        open_model=partial(load, **_among(options, ("device", "dtype", "tokenizer"))),
+    )
+    _finish(results, earlier, output)
+    return 0
+
+
+def _samples(options: Mapping[str, Any]) -> int:
     """Files of molecules without a model: their figures, and a page that shows them."""
     from mammal.evaluation.sample_files import evaluate_samples
+    from mammal.evaluation.set_results import save_sets
     from mammal.report.gather import report, write_report
 
-    results, output = evaluate_samples(config)
+    cache = options["paths"]["cache"]
+    results = evaluate_samples(options["samples"], cache=Path(cache) if cache else None, **_among(options, OF_SAMPLES))
+    output = Path(options["output"] or Path(results[0].source).parent / "judged")
+    print_sets(results)
+    console.note(f"written: {save_sets(results, output)}")
     page = output / "report.html"
     write_report(report(output, title=" and ".join(one.name for one in results)), page)
     console.note(f"written: {page}")
     return 0
 
 
-def _judge(model: Mammal, names: Sequence[str], config: DictConfig) -> Judge | None:
-    """The task that puts answers in order, if one is asked for and reads those of a task that is evaluated."""
-    from mammal.inference.reranking import judge_of
-
-    judge = judge_of(model, config.rerank, config.rerank_bundle, config.rerank_weight)
-    if judge is not None and not any(judge.fits(model.find_task(name)) for name in names):
-        judge.check(model.find_task(names[0]))
-    return judge
+def _among(options: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    return {name: options[name] for name in names}
 
 
 def default_output(bundle: str) -> Path:
@@ -118,7 +139,7 @@ def default_output(bundle: str) -> Path:
     return (locate(bundle).folder.parent if named_by_path else Path()) / "evaluation"
 
 
-def _finish(results: Sequence[TaskResult], earlier: Sequence[TaskResult], output: Path) -> int:
+def _finish(results: Sequence[TaskResult], earlier: Sequence[TaskResult], output: Path) -> None:
     """The table to stdout; everything into the folder, beside what it held of other tasks and parts."""
     from mammal.evaluation.results import save_results, with_earlier
     from mammal.evaluation.tables import contenders_table, save_tables, title
@@ -135,4 +156,15 @@ def _finish(results: Sequence[TaskResult], earlier: Sequence[TaskResult], output
     every = with_earlier(results, earlier)
     save_tables(every, output)
     console.note(f"written: {save_results(every, output)}")
-    return 0
+
+
+def print_sets(results: Sequence[SetResult]) -> None:
+    """The figures of all sets, side by side."""
+    from mammal.evaluation.set_results import figures_table
+
+    for result in results:
+        valid, distinct = f"{result.valid:,} valid", f"{result.distinct:,} different"
+        console.out(f"{result.name}: {result.samples:,} samples, {valid}, {distinct}")
+    header, rows = figures_table(results)
+    console.table(rows, header)
+    console.out()

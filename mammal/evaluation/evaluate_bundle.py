@@ -1,84 +1,138 @@
-"""Tasks of a bundle on their own held-out rows, with the options of `mammal evaluate`."""
+"""Evaluates the tasks of an open model on their held-out rows, or on labelled rows that the user brings."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 from mammal import console
-from mammal.configuration.plain import plain
-from mammal.errors import ConfigError
+from mammal.errors import ConfigError, did_you_mean
+from mammal.evaluation.evaluate_task import Depth, evaluate_task
+from mammal.evaluation.generated import SetOptions, drawn_freely, judge_answers
+from mammal.evaluation.task_data import OWN, load_own_rows, load_task_data
+from mammal.rows.task_choice import changed_task
 
 if TYPE_CHECKING:
-    from omegaconf import DictConfig
-
-    from mammal.evaluation.evaluate_task import Depth
     from mammal.evaluation.results import TaskResult
+    from mammal.evaluation.set_results import SetResult
     from mammal.evaluation.task_data import TaskData
     from mammal.inference.api import Mammal
     from mammal.tasks.task import Task
 
-
-def open_model(bundle: str | Path, config: DictConfig) -> Mammal:
-    """The bundle on the device and in the number format that the command asks for."""
-    from mammal.inference.api import load
-
-    return load(bundle, device=config.device, dtype=config.dtype, tokenizer=config.tokenizer)
+PARTS = ("test", "valid", "train")
 
 
-def depth_of(config: DictConfig) -> Depth:
-    """What the command asks for besides judging our own predictions."""
-    from mammal.evaluation.evaluate_task import Depth
+@dataclass(frozen=True)
+class EvaluatedRows:
+    """Which rows of a task are evaluated, and how a generation task decodes its answers to them.
 
-    return Depth(
-        baselines=config.baselines,
-        trees=config.trees,
-        seeds=config.seeds,
-        sensitivity=config.sensitivity,
-        neighbours=config.neighbours,
-        draws=config.draws,
-        seed=config.seed,
-    )
+    Attributes:
+        part: of the task's own split: `test`, `valid` or `train`.
+        limit: at most this many rows of each task, evenly spread; None: all.
+        own: table of labelled rows that are evaluated instead; None: the rows of `part`.
+        paths: `{"data": folder}` of local copies of data sets; None: the folder in `MAMMAL_DATA`.
+        generation: keys that replace those of the task's `generation` section.
+    """
+
+    part: str = "test"
+    limit: int | None = None
+    own: Any = None
+    paths: Mapping[str, object] | None = None
+    generation: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        check_part(self.part)
+        if self.limit is not None and self.limit < 1:
+            raise ConfigError(f"must be at least 1, not {self.limit}", where="limit", hint="leave it out for all rows")
+        if self.own is not None and self.part != PARTS[0]:
+            what = f"part={self.part} names rows of the task's own split, and rows of your own have no parts"
+            raise ConfigError(what, where="part", hint="leave one of them out")
+
+    @property
+    def name(self) -> str:
+        """The part as results name it."""
+        return self.part if self.own is None else OWN
 
 
-def evaluate(model: Mammal, name: str, config: DictConfig, depth: Depth) -> TaskResult:
-    """One task of a bundle on its own held-out rows."""
-    from mammal.evaluation.evaluate_task import evaluate_task
+def check_part(part: str) -> None:
+    """Refuses a name that is no part of a split.
 
-    return evaluate_task(model.model, held_out(model, name, config), part=config.part, depth=depth)
+    Raises:
+        ConfigError: gives the nearest name.
+    """
+    if part not in PARTS:
+        raise ConfigError(f"there is no part {part!r}", where="part", hint=did_you_mean(part, PARTS))
 
 
-def held_out(model: Mammal, name: str, config: DictConfig) -> TaskData:
-    """The rows of a task of a bundle, those of the part that is judged cut to the limit."""
-    from mammal.evaluation.task_data import load_task_data
+def evaluate_bundle(
+    model: Mammal, tasks: Sequence[Task], *, rows: EvaluatedRows, depth: Depth, sets: SetOptions
+) -> tuple[list[TaskResult], list[SetResult]]:
+    """Evaluates tasks of a model one after another.
 
-    paths = {"data": config.paths.data} if config.paths.data else None
-    data = load_task_data(_decoding_as_asked(model.find_task(name), config), paths, {config.part: config.limit})
-    _check_split(model, name, data.split.hash)
+    Args:
+        model: that answers.
+        tasks: fitted; see `Mammal.find_task`.
+        rows: which rows are evaluated.
+        depth: what is done besides the evaluation of the model's own answers.
+        sets: how generated molecules are evaluated as a set.
+
+    Returns:
+        One result for each task, and one for each set of generated molecules.
+
+    Raises:
+        ConfigError: `rows.generation` is given for a task that generates nothing.
+        DataError: the data of a task can't be found or read, or a column is missing.
+    """
+    results, judged = [], []
+    for task in tasks:
+        data = rows_of(model, task, rows, depth)
+        drawn = drawn_freely(model, data.task, sets.generated, draws=depth.draws, seed=depth.seed)
+        result = evaluate_task(model.model, data, part=rows.name, depth=depth, drawn=drawn)
+        if rows.own is not None:  # no split names these rows, so their content does
+            result = replace(result, split_hash=data.record.content)
+        results.append(result)
+        judged += judge_answers(result, data, sets, seed=depth.seed, device=str(model.device), drawn=drawn)
+    return results, judged
+
+
+def rows_of(model: Mammal, task: Task, rows: EvaluatedRows, depth: Depth) -> TaskData:
+    """The rows of a task that are evaluated, with the training rows that baselines and similarities need.
+
+    A warning is logged if the rows are split otherwise than when the bundle was trained.
+
+    Raises:
+        ConfigError: `rows.generation` is given for a task that generates nothing.
+        DataError: the data can't be found or read, or a column is missing.
+    """
+    task = _decoded_as(task, rows.generation)
+    if rows.own is not None:
+        with_train = depth.baselines or depth.neighbours
+        return load_own_rows(task, rows.own, rows.paths, limit=rows.limit, with_train=with_train)
+    data = load_task_data(task, rows.paths, {rows.part: rows.limit})
+    _check_split(model, task.name, data.split.hash)
     return data
 
 
-def _decoding_as_asked(task: Task, config: DictConfig) -> Task:
-    """The task, decoded by what `generation` says in place of its own settings.
+def _decoded_as(task: Task, generation: Mapping[str, Any]) -> Task:
+    """The task with these keys in its `generation` section.
 
     Raises:
         ConfigError: it generates nothing.
     """
-    from mammal.rows.task_choice import changed_task
-
-    if not config.generation:
+    if not generation:
         return task
     if task.config.kind not in ("generation", "denoising"):
         raise ConfigError(f"{task.name} generates nothing", where="generation", hint="task=NAME, of one that does")
-    return changed_task(task, {"generation": plain(config.generation)})
+    return changed_task(task, {"generation": generation})
 
 
 def _check_split(model: Mammal, name: str, found: str) -> None:
-    """Say when the rows are divided in another way than when the bundle was trained: it may have seen these."""
+    """Warns if the rows are split otherwise than when the bundle was trained: it may have been trained on these."""
     recorded = model.metrics.get(name)
     parts = recorded.values() if isinstance(recorded, dict) else ()
     hashes = (part.get("split_hash") for part in parts if isinstance(part, dict))
-    trained = next(filter(None, hashes), None)  # of the whole split, so any part that was judged tells it
+    trained = next(filter(None, hashes), None)  # the hash is of the whole split, so that of any part will do
     if trained is not None and trained != found:
         console.note(
             f"warning: {name}: this is not the split it was trained with (hash {found[:12]}, then {trained[:12]}): "

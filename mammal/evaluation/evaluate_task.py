@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mammal.errors import ConfigError
 from mammal.evaluation.answer_table import answer_table
 from mammal.evaluation.reliability import Reliability, reliability
 from mammal.evaluation.results import OURS, Contender, Estimate, TaskResult
@@ -57,6 +58,11 @@ class Depth:
     draws: int = SAMPLED
     seed: int = 0
     judge: Judge | None = None
+
+    def __post_init__(self) -> None:
+        for name, least in (("trees", 1), ("sensitivity", 0), ("draws", 1)):
+            if (number := getattr(self, name)) < least:
+                raise ConfigError(f"must be at least {least}, not {number}", where=name)
 
 
 def evaluate_task(

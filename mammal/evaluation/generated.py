@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mammal import console
-from mammal.evaluation.sample_files import cache_folder, crew, device_of
+from mammal.evaluation.sample_files import crew, summaries_folder
 
 if TYPE_CHECKING:
-    from omegaconf import DictConfig
-
     from mammal.evaluation.judge_sets import Against
     from mammal.evaluation.results import TaskResult
     from mammal.evaluation.samples import Samples
@@ -28,37 +28,65 @@ PART = 10_000
 """Training rows that are looked at together."""
 
 
-def drawn_freely(model: Mammal, task: Task, config: DictConfig) -> list[Prediction] | None:
+@dataclass(frozen=True)
+class SetOptions:
+    """How the molecules that a task generates are evaluated as a set.
+
+    Attributes:
+        generated: True: of every task that answers with one molecule; False: of none; None: of those whose prompts ask
+            for no certain molecule.
+        reference_limit: at most this many molecules of the evaluated rows, sampled; None: all.
+        workers: processes that read molecules; 0: this one; None: one for each core if there are many molecules.
+        cache: folder that keeps summaries of reference sets; None: none are kept.
+    """
+
+    generated: bool | None = None
+    reference_limit: int | None = None
+    workers: int | None = None
+    cache: Path | None = None
+
+
+def drawn_freely(
+    model: Mammal, task: Task, generated: bool | None, *, draws: int, seed: int
+) -> list[Prediction] | None:
     """`draws` sequences of a task whose prompts ask for no certain molecule, with every condition withheld; None for
-    other tasks, and where nobody wants them."""
+    other tasks, and if `generated` is False."""
     from mammal.evaluation.evaluate_task import free_draws
 
-    if molecule_target(task) is None or not asks_freely(task) or config.generated is False:
+    if molecule_target(task) is None or not asks_freely(task) or generated is False:
         return None
-    return free_draws(model.model, task, config.draws, config.seed)
+    return free_draws(model.model, task, draws, seed)
 
 
 def judge_answers(
-    result: TaskResult, data: TaskData, config: DictConfig, drawn: Sequence[Prediction] | None = None
+    result: TaskResult,
+    data: TaskData,
+    options: SetOptions,
+    *,
+    seed: int,
+    device: str,
+    drawn: Sequence[Prediction] | None = None,
 ) -> list[SetResult]:
     """The answers of a task as one set, held against its training rows and the judged rows; none where that makes no
     sense, or was not asked for.
 
     Args:
+        seed: of the samples, and of what is sampled from the evaluated rows.
+        device: where ChemNet runs.
         drawn: `drawn_freely`; judged in place of the answers, which conditions of the rows may have steered.
     """
     from mammal.evaluation.judge_sets import judge_sets
 
     column = molecule_target(data.task)
-    if column is None or not (drawn is not None if config.generated is None else config.generated):
+    if column is None or not (drawn is not None if options.generated is None else options.generated):
         return []
-    samples = _answered(result, data, column, config) if drawn is None else _drawn(drawn, data, column, config)
+    samples = _answered(result, data, column, seed) if drawn is None else _drawn(drawn, data, column, seed)
     if not samples.smiles:
         return []
-    against = _against(result, data, column, config)
+    against = _against(result, data, column, options, seed)
     molecules = len(samples.smiles) + len(against.references[result.part][1])
-    with crew(config.workers, molecules) as each_of:
-        return judge_sets([samples], against, each_of=each_of, device=device_of(config), tell=console.note)
+    with crew(options.workers, molecules) as each_of:
+        return judge_sets([samples], against, each_of=each_of, device=device, tell=console.note)
 
 
 def molecule_target(task: Task) -> str | None:
@@ -72,7 +100,7 @@ def asks_freely(task: Task) -> bool:
     return not {*task.columns} - {*task.conditions, *task.target_columns}
 
 
-def _answered(result: TaskResult, data: TaskData, column: str, config: DictConfig) -> Samples:
+def _answered(result: TaskResult, data: TaskData, column: str, seed: int) -> Samples:
     """What was answered, rows without an answer as empty strings."""
     from mammal.evaluation.results import OURS, TARGET
     from mammal.evaluation.samples import Samples
@@ -82,10 +110,10 @@ def _answered(result: TaskResult, data: TaskData, column: str, config: DictConfi
         answers = answers[answers[TARGET] == column]
     said = ["" if text is None else str(text) for text in answers.get(OURS, [])]
     source = f"answers of {result.task} to its {result.part} rows"
-    return Samples(result.task, source, said + [""] * len(result.not_answered), _made(data.task, config))
+    return Samples(result.task, source, said + [""] * len(result.not_answered), _made(data.task, seed))
 
 
-def _drawn(drawn: Sequence[Prediction], data: TaskData, column: str, config: DictConfig) -> Samples:
+def _drawn(drawn: Sequence[Prediction], data: TaskData, column: str, seed: int) -> Samples:
     """What was drawn, and how often, where that was more than once."""
     from mammal.evaluation.samples import Samples
 
@@ -94,15 +122,15 @@ def _drawn(drawn: Sequence[Prediction], data: TaskData, column: str, config: Dic
     draws = np.array([np.inf if one.problem or one.draws is None else one.draws for one in drawn])
     source = f"draws of {task.name}" + (", conditions withheld" if task.conditions else "")
     repeated = any((one.draws or 1) > 1 for one in drawn)
-    return Samples(task.name, source, said, _made(task, config), draws=draws if repeated else None)
+    return Samples(task.name, source, said, _made(task, seed), draws=draws if repeated else None)
 
 
-def _made(task: Task, config: DictConfig) -> dict[str, object]:
+def _made(task: Task, seed: int) -> dict[str, object]:
     how = task.config.generation
-    return {"seed": config.seed, "temperature": how.temperature, "constraint": how.constraint}
+    return {"seed": seed, "temperature": how.temperature, "constraint": how.constraint}
 
 
-def _against(result: TaskResult, data: TaskData, column: str, config: DictConfig) -> Against:
+def _against(result: TaskResult, data: TaskData, column: str, options: SetOptions, seed: int) -> Against:
     from mammal.evaluation.judge_sets import Against
 
     def training() -> Iterator[Sequence[str]]:
@@ -115,9 +143,9 @@ def _against(result: TaskResult, data: TaskData, column: str, config: DictConfig
         training=training if len(data.rows["train"]) and result.part != "train" else None,
         training_source=f"training rows of {result.task}",
         references={result.part: (f"{result.part} rows of {result.task}", held_out)},
-        reference_limit=config.reference_limit,
-        seed=config.seed,
-        cache=cache_folder(config),
+        reference_limit=options.reference_limit,
+        seed=seed,
+        cache=summaries_folder(options.cache),
     )
 
 

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+import os
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mammal import console
 from mammal.errors import ConfigError, DataError
-from mammal.evaluation.evaluate_bundle import depth_of, evaluate, open_model
+from mammal.evaluation.evaluate_bundle import EvaluatedRows, rows_of
+from mammal.evaluation.evaluate_task import Depth, evaluate_task, judge_baselines
 
 if TYPE_CHECKING:
-    from omegaconf import DictConfig
-
     from mammal.evaluation.results import TaskResult
+    from mammal.inference.api import Mammal
 
 EVALUATION, BUNDLE = "evaluation", "bundle"
 
 
-def run_folders(runs: str | Iterable[str]) -> list[Path]:
+def run_folders(runs: str | Iterable[str | os.PathLike[str]]) -> list[Path]:
     """Folders of runs: a list of them, or a pattern such as `runs/sweeps/bbbp/*`, which leaves out what is no run.
 
     Raises:
@@ -42,45 +43,77 @@ def run_folders(runs: str | Iterable[str]) -> list[Path]:
     return folders
 
 
-def evaluate_runs(folders: Sequence[Path], config: DictConfig) -> list[TaskResult]:
-    """One result for each task, over the runs that have it; baselines are taken from the runs, or fitted once.
+def evaluate_runs(
+    runs: str | Iterable[str | os.PathLike[str]],
+    *,
+    task: str | None = None,
+    same_config: bool = True,
+    rows: EvaluatedRows | None = None,
+    depth: Depth | None = None,
+    open_model: Callable[[Path], Mammal] | None = None,
+) -> list[TaskResult]:
+    """Combines several runs of the same tasks over their seeds; baselines are taken from the runs, or fitted once.
+
+    Args:
+        runs: folders of runs, or a pattern such as `runs/sweeps/bbbp/*`.
+        task: one task; None: every task of any run.
+        same_config: refuse runs whose configurations differ in more than the seed.
+        rows: which rows are evaluated in runs that have no evaluation yet; None: all test rows.
+        depth: what is done besides; None: our own predictions alone.
+        open_model: opens the bundle at a path; None: on the device and in the number format of `mammal.load`.
+
+    Returns:
+        One result for each task.
 
     Raises:
-        ConfigError: no run has the task that is asked for.
-        DataError: runs of one task judged different rows.
+        ConfigError: there is no such run, no run has the task, or runs differ in more than their seed.
+        DataError: runs of one task were evaluated on different rows.
     """
+    from mammal.evaluation.compare_runs import check_seeds_alone
     from mammal.evaluation.seeds import combine
+    from mammal.inference.api import load
 
-    found = {str(folder): _of_run(folder, config) for folder in folders}
+    if rows is not None and rows.own is not None:
+        raise ConfigError("several runs are combined on their own rows alone", where="input", hint="leave it out")
+    rows, depth, opened = rows or EvaluatedRows(), depth or Depth(), open_model or load
+    folders = run_folders(runs)
+    if same_config:
+        check_seeds_alone(folders)
+    found = {str(folder): _of_run(folder, task, rows, depth, opened) for folder in folders}
     every = list(dict.fromkeys(name for results in found.values() for name in results))
-    names = [name for name in every if config.task in (None, name)]
+    names = [name for name in every if task in (None, name)]
     if not names:
-        raise ConfigError(f"no run has a task {config.task!r}", where="task", hint=f"one of {', '.join(every)}")
+        raise ConfigError(f"no run has a task {task!r}", where="task", hint=f"one of {', '.join(every)}")
     combined = []
     for name in names:
         of_task = {run: results[name] for run, results in found.items() if name in results}
         combine(of_task)  # refuses runs that don't belong together before baselines take their time
-        if config.baselines and not any(_has_baselines(result, config.seeds) for result in of_task.values()):
+        if depth.baselines and not any(_has_baselines(result, depth.seeds) for result in of_task.values()):
             run = next(iter(of_task))
-            of_task[run] = _with_baselines(Path(run), of_task[run], config)
+            of_task[run] = _with_baselines(Path(run), of_task[run], rows, depth, opened)
         combined.append(combine(of_task))
     return combined
 
 
-def _of_run(folder: Path, config: DictConfig) -> dict[str, TaskResult]:
-    """What a run found on the part that is asked for, by task; its bundle is judged where it has not been yet."""
+def _of_run(
+    folder: Path, task: str | None, rows: EvaluatedRows, depth: Depth, open_model: Callable[[Path], Mammal]
+) -> dict[str, TaskResult]:
+    """What a run found on these rows, by task; its bundle is evaluated if that was not done yet."""
     from mammal.evaluation import results
 
     kept = next((f for f in (folder / EVALUATION, folder) if (f / results.FILE).is_file()), None)
-    if kept is not None and config.limit is None:
-        found = {result.task: result for result in results.load_results(kept) if result.part == config.part}
-        if found and config.task in (None, *found):
+    if kept is not None and rows.limit is None:
+        found = {result.task: result for result in results.load_results(kept) if result.part == rows.part}
+        if found and task in (None, *found):
             return found
     console.note(f"evaluating {folder / BUNDLE}")
-    model = open_model(folder / BUNDLE, config)
-    depth = replace(depth_of(config), baselines=False)
-    names = [config.task] if config.task else list(model.tasks)
-    return {name: evaluate(model, name, config, depth) for name in names}
+    model = open_model(folder / BUNDLE)
+    ours = replace(depth, baselines=False)
+    tasks = [model.find_task(name) for name in ([task] if task else model.tasks)]
+    return {
+        one.name: evaluate_task(model.model, rows_of(model, one, rows, ours), part=rows.part, depth=ours)
+        for one in tasks
+    }
 
 
 def _has_baselines(result: TaskResult, seeds: int) -> bool:
@@ -88,29 +121,29 @@ def _has_baselines(result: TaskResult, seeds: int) -> bool:
     return len(result.contenders) > 1 and all(len(c.by_seed) >= seeds for c in result.contenders[1:])
 
 
-def _with_baselines(folder: Path, result: TaskResult, config: DictConfig) -> TaskResult:
+def _with_baselines(
+    folder: Path, result: TaskResult, rows: EvaluatedRows, depth: Depth, open_model: Callable[[Path], Mammal]
+) -> TaskResult:
     """The result with baselines fitted anew on the training rows of the run's own task."""
     from mammal.evaluation.answer_table import figure
-    from mammal.evaluation.evaluate_task import judge_baselines
     from mammal.evaluation.results import TARGET
     from mammal.evaluation.task_data import load_task_data
 
-    task = open_model(folder / BUNDLE, config).find_task(result.task)
-    paths = {"data": config.paths.data} if config.paths.data else None
-    data = load_task_data(task, paths, {config.part: config.limit})
+    task = open_model(folder / BUNDLE).find_task(result.task)
+    data = load_task_data(task, rows.paths, {rows.part: rows.limit})
     if data.split.hash != result.split_hash:
         raise DataError(
             f"the data are split in another way now (hash {data.split.hash[:12]}) than when it was judged",
             where=str(folder),
             hint="baselines=false, or restore the data",
         )
-    if (here := len(data.rows[config.part])) != (then := result.rows[config.part]):
+    if (here := len(data.rows[rows.part])) != (then := result.rows[rows.part]):
         raise DataError(
             f"{then:,} rows were judged, and baselines would be judged on {here:,}",
             where=str(folder),
             hint="evaluate the runs anew without limit, or baselines=false",
         )
-    judged, said = judge_baselines(data, config.part, depth_of(config))
+    judged, said = judge_baselines(data, rows.part, depth)
     answers = result.answers
     if TARGET not in answers:
         columns = {

@@ -4,26 +4,24 @@
     mammal evaluate samples=[plain.csv,grammar.csv] test=[test.csv.gz,test_scaffolds.csv.gz]
     mammal evaluate samples=made.csv column=molecule train=train.csv test=test.csv reference_column=structure
 
-Writes samples.json, samples.csv, molecules_NAME.csv (one row a string) and report.html. A file that `mammal generate`
-wrote tells how it was made, what was asked for, and which sequences never became valid.
+The command writes samples.json, samples.csv, molecules_NAME.csv (one row a string) and report.html. A file that
+`mammal generate` wrote contains how it was made, what was asked for, and which sequences never became valid.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from itertools import chain, count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from mammal import console
 from mammal.errors import ConfigError
 
 if TYPE_CHECKING:
-    from omegaconf import DictConfig
-
-    from mammal.evaluation.judge_sets import Against
     from mammal.evaluation.samples import Samples
     from mammal.evaluation.set_results import SetResult
     from mammal.tasks.molecule_sets.summary import EachOf
@@ -32,32 +30,59 @@ MANY = 2_000
 """Molecules from which on several processes are worth their start."""
 
 
-def evaluate_samples(config: DictConfig) -> tuple[list[SetResult], Path]:
-    """Judges the files, prints the table, saves the figures, and returns the results with the folder they are in."""
-    from mammal.evaluation.judge_sets import judge_sets
-    from mammal.evaluation.set_results import save_sets
-
-    samples = _samples(config)
-    against = _against(config)
-    output = Path(config.output or Path(samples[0].source).parent / "judged")
-    molecules = sum(len(one.smiles) for one in samples) + sum(len(smiles) for _, smiles in against.references.values())
-    with crew(config.workers, molecules) as each_of:
-        results = judge_sets(samples, against, each_of=each_of, device=device_of(config), tell=console.note)
-    print_sets(results)
-    console.note(f"written: {save_sets(results, output)}")
-    return results, output
+Files: TypeAlias = "str | os.PathLike[str] | Sequence[str | os.PathLike[str]]"
+"""One file, or a list of them."""
 
 
-def print_sets(results: Sequence[SetResult]) -> None:
-    """The figures of all sets, side by side."""
-    from mammal.evaluation.set_results import figures_table
+def evaluate_samples(
+    samples: Files,
+    *,
+    train: str | os.PathLike[str] | None = None,
+    test: Files | None = None,
+    column: str | None = None,
+    reference_column: str | None = None,
+    asked: str | Sequence[str] | None = None,
+    limit: int | None = None,
+    reference_limit: int | None = None,
+    seed: int = 0,
+    workers: int | None = None,
+    device: str = "auto",
+    cache: Path | None = None,
+) -> list[SetResult]:
+    """Evaluates files of molecules without a model.
 
-    for result in results:
-        valid, distinct = f"{result.valid:,} valid", f"{result.distinct:,} different"
-        console.out(f"{result.name}: {result.samples:,} samples, {valid}, {distinct}")
-    header, rows = figures_table(results)
-    console.table(rows, header)
-    console.out()
+    Args:
+        samples: a file of generated molecules, or several that are compared.
+        train: the training set, for novelty.
+        test: a reference set, or several.
+        column: of the molecules in `samples`; None: what `mammal generate` wrote, `smiles`, or the only column.
+        reference_column: of the molecules in `train` and `test`; None: `smiles`, `text`, the only column, or `column`.
+        asked: columns of `samples` with requested properties; None: the conditions that the samples were made with.
+        limit: the first so many sequences of each file; None: all.
+        reference_limit: at most this many molecules of each reference set, sampled; None: all.
+        seed: of what is sampled from the reference sets.
+        workers: processes that read molecules; 0: this one; None: one for each core if there are many molecules.
+        device: where ChemNet runs: "auto", "cpu", "cuda" …
+        cache: folder that keeps summaries of reference sets; None: none are kept.
+
+    Returns:
+        One result for each file of samples.
+
+    Raises:
+        ConfigError: no file is given, or there is no such device.
+        DataError: a file or column is missing, or a file holds no sample.
+    """
+    from mammal.evaluation.judge_sets import Against, judge_sets
+    from mammal.model.runtime import pick_device
+
+    columns = [asked] if isinstance(asked, str) else asked
+    how: dict[str, Any] = {"column": column, "asked": columns, "limit": limit}
+    read = _samples(samples, how)
+    training, training_source, references = _reference_sets(train, test, reference_column, column)
+    against = Against(training, training_source, references, reference_limit, seed, summaries_folder(cache))
+    molecules = sum(len(one.smiles) for one in read) + sum(len(smiles) for _, smiles in references.values())
+    with crew(workers, molecules) as each_of:
+        return judge_sets(read, against, each_of=each_of, device=str(pick_device(device)), tell=console.note)
 
 
 @contextmanager
@@ -78,39 +103,32 @@ def crew(workers: int | None, molecules: int) -> Iterator[EachOf]:
         yield each_of
 
 
-def cache_folder(config: DictConfig) -> Path | None:
-    """Where summaries of reference sets are kept; None: nowhere."""
-    return Path(config.paths.cache).expanduser() / "molecule_sets" if config.paths.cache else None
+def summaries_folder(cache: Path | None) -> Path | None:
+    """Where summaries of reference sets are kept below the cache; None: nowhere."""
+    return None if cache is None else cache.expanduser() / "molecule_sets"
 
 
-def _samples(config: DictConfig) -> list[Samples]:
+def _samples(samples: Files, how: Mapping[str, Any]) -> list[Samples]:
     from mammal.evaluation.samples import read_samples
 
-    asked = None if config.asked is None else [config.asked] if isinstance(config.asked, str) else list(config.asked)
-    files = _named(_files(config.samples, "samples"))
-    how = {"column": config.column, "asked": asked, "limit": config.limit}
-    return [read_samples(file, name, **how) for name, file in files.items()]
+    return [read_samples(file, name, **how) for name, file in _named(_files(samples, "samples")).items()]
 
 
-def _against(config: DictConfig) -> Against:
-    from mammal.evaluation.judge_sets import Against
+def _reference_sets(
+    train: str | os.PathLike[str] | None, test: Files | None, column: str | None, or_else: str | None
+) -> tuple[Callable[[], Iterable[Sequence[str]]] | None, str, dict[str, tuple[str, Sequence[str]]]]:
+    """Parts of the training set, its name, and each reference set: see `judge_sets.Against`."""
     from mammal.tasks.molecule_sets.files import molecule_parts, molecules_of
     from mammal.tasks.tables.readers import existing_file
 
-    how = {"column": config.reference_column, "or_else": config.column}
-    train = existing_file(config.train) if config.train is not None else None
-    tests = _named(_files(config.test, "test")) if config.test is not None else {}
-    return Against(
-        training=None if train is None else partial(molecule_parts, train, **how),
-        training_source=str(config.train or ""),
-        references={name: (str(file), molecules_of(file, **how)) for name, file in tests.items()},
-        reference_limit=config.reference_limit,
-        seed=config.seed,
-        cache=cache_folder(config),
-    )
+    how = {"column": column, "or_else": or_else}
+    training = None if train is None else partial(molecule_parts, existing_file(Path(train)), **how)
+    tests = _named(_files(test, "test")) if test is not None else {}
+    references = {name: (str(file), molecules_of(file, **how)) for name, file in tests.items()}
+    return training, str(train or ""), references
 
 
-def _files(given: Any, where: str) -> list[Path]:
+def _files(given: Files, where: str) -> list[Path]:
     """The file, or each of several.
 
     Raises:
@@ -118,10 +136,10 @@ def _files(given: Any, where: str) -> list[Path]:
     """
     from mammal.tasks.tables.readers import existing_file
 
-    files = [given] if isinstance(given, str) else list(given)
-    if not files or not all(isinstance(file, str) for file in files):
+    files = [given] if isinstance(given, str | os.PathLike) else list(given)
+    if not files or not all(isinstance(file, str | os.PathLike) for file in files):
         raise ConfigError("give a file, or a list of them", where=where, hint=f"{where}=[a.csv,b.csv]")
-    return [existing_file(file) for file in files]
+    return [existing_file(Path(file)) for file in files]
 
 
 def _named(files: Sequence[Path]) -> dict[str, Path]:
@@ -135,10 +153,3 @@ def _named(files: Sequence[Path]) -> dict[str, Path]:
         numbered = (f"{full}_{number}" for number in count(2))
         named[next(free for free in chain([full], numbered) if free not in named)] = file
     return named
-
-
-def device_of(config: DictConfig) -> str:
-    """Where ChemNet runs."""
-    from mammal.model.runtime import pick_device
-
-    return str(pick_device(config.device))

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mammal.evaluation.results import OURS, TaskResult, spoken
 from mammal.evaluation.seeds import standing
 from mammal.tasks.metrics.registry import metric_named
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 MARKDOWN, CSV = "evaluation.md", "evaluation.csv"
 
@@ -53,11 +57,16 @@ def markdown(results: Sequence[TaskResult]) -> str:
 
 
 def save_tables(results: Sequence[TaskResult], folder: Path) -> None:
-    """Write the markdown table, and a csv with one line for each task, contender and metric."""
-    import pandas as pd
-
+    """Writes the markdown table, and `figures_frame` as csv."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / MARKDOWN).write_text(markdown(results), encoding="utf-8")
+    figures_frame(results).to_csv(folder / CSV, index=False)
+
+
+def figures_frame(results: Sequence[TaskResult]) -> pd.DataFrame:
+    """One row for each task, contender and metric."""
+    import pandas as pd
+
     lines = [
         {
             "task": result.task,
@@ -76,7 +85,7 @@ def save_tables(results: Sequence[TaskResult], folder: Path) -> None:
         for contender in result.contenders
         for metric, estimate in contender.estimates.items()
     ]
-    pd.DataFrame(lines).to_csv(folder / CSV, index=False)
+    return pd.DataFrame(lines)
 
 
 def _standing(result: TaskResult, name: str) -> str:

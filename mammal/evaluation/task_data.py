@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mammal.errors import TrainingError
+from mammal.errors import DataError, TrainingError
 from mammal.evaluation.coverage import check_classes, check_rows
 from mammal.tasks.batches.example import Example
 from mammal.tasks.batches.token_batches import encode_rows
@@ -23,7 +24,16 @@ from mammal.tasks.splits import PARTS, Split, SplitRecord
 from mammal.tasks.tables.cells import Row
 from mammal.tasks.task import Task
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 logger = logging.getLogger(__name__)
+
+OWN = "own"
+"""Name of the part that holds rows which the user brought."""
+
+_PART = "part of an evaluation"
+"""Column that tells the user's own rows from training rows while both are in one table."""
 
 LEFT_OUT = "left out"
 """What stands for the part of a row that the split put in none."""
@@ -127,6 +137,61 @@ def load_task_data(
     rows: dict[str, Sequence[Row]] = {part: _records(loaded.frame, numbers[part]) for part in PARTS}
     left_out = [(LEFT_OUT, row, reason) for row, reason in loaded.split.left_out]
     return TaskData(task, rows, numbers, loaded.record, left_out)
+
+
+def load_own_rows(
+    task: Task,
+    given: Any,
+    paths: Mapping[str, object] | None = None,
+    *,
+    limit: int | None = None,
+    with_train: bool = True,
+) -> TaskData:
+    """Labelled rows that the user brings, as the part `own`, with the task's own training rows as `train`.
+
+    Args:
+        task: fitted.
+        given: a data frame, a list of mappings, or a file; columns as the task names them, or as its data file does.
+        paths: `{"data": folder}` where data sets are looked for before anything is downloaded.
+        limit: keep at most this many of the rows, evenly spread; None: all.
+        with_train: also load the training rows; rows that are among them are then counted as leaks.
+
+    Raises:
+        DataError: the table can't be read, has no rows, or lacks a column; or the training rows can't be loaded.
+    """
+    import pandas as pd
+
+    from mammal.tasks.data import load_data, with_task_columns
+    from mammal.tasks.declaration.registry import load_task
+
+    own = with_task_columns(_table(given), task.config)
+    own = own.iloc[_spread(np.arange(len(own)), limit)]
+    train = load_data(task.config, paths).part("train") if with_train else own.iloc[:0]
+    train = train.drop(
+        columns=[target for target in task.target_columns if target not in own], errors="ignore"
+    )  # computed in all rows
+    homes = [train.assign(**{_PART: "train"}), own.assign(**{_PART: "test"})]
+    together = pd.concat([frame for frame in homes if len(frame)], ignore_index=True)
+    given_split = {"split": "given", "split_column": _PART, "split_file": None, "valid_share": 0.0, "leakage": "report"}
+    loaded = load_data(load_task(task.config, {"data": given_split}), frame=together)
+    numbers = {"train": loaded.split.parts["train"], OWN: loaded.split.parts["test"]}
+    rows: dict[str, Sequence[Row]] = {part: _records(loaded.frame, numbers[part]) for part in numbers}
+    leakage = {OWN + key.removeprefix("test"): n for key, n in loaded.leakage.items() if key.startswith("test")}
+    split = replace(loaded.split, how="none: rows of your own")
+    return TaskData(task, rows, numbers, replace(loaded.record, split=split, leakage=leakage))
+
+
+def _table(given: Any) -> pd.DataFrame:
+    """A table from whatever the user brings it in."""
+    import pandas as pd
+
+    from mammal.tasks.tables.readers import existing_file, read_table
+
+    from_file = isinstance(given, str | os.PathLike)
+    frame = read_table(existing_file(Path(given))) if from_file else pd.DataFrame(given)
+    if not len(frame):
+        raise DataError("the table has no rows", where=str(given) if from_file else "data")
+    return frame.rename(columns=str).reset_index(drop=True)
 
 
 def _records(frame: Any, numbers: np.ndarray) -> list[dict[str, Any]]:
