@@ -106,43 +106,49 @@ def with_task_columns(frame: pd.DataFrame, config: TaskConfig) -> pd.DataFrame:
     return frame
 
 
-def load_data(
-    config: TaskConfig, paths: Mapping[str, object] | None = None, *, frame: pd.DataFrame | None = None
-) -> SplitData:
+def load_data(config: TaskConfig, paths: Mapping[str, object] | None = None) -> SplitData:
     """A task's rows, divided as it declares, with what the parts have in common.
-
-    Args:
-        config: the declaration.
-        paths: `{"data": folder of local copies}`; default: what `MAMMAL_DATA` names.
-        frame: rows to divide instead of those of the task's source.
 
     Raises:
         DataError: no data, a missing column, two columns for one of the prompt, a saved split of another table, or a
             leak that is to be refused.
         TaskError: the split can't be made as declared.
     """
+    divided = divide(load_dataset(config.data, paths), config, paths)
+    _tell(divided.record, config)
+    return divided
+
+
+def divide(frame: pd.DataFrame, config: TaskConfig, paths: Mapping[str, object] | None = None) -> SplitData:
+    """A table divided as a task declares, wherever its rows come from.
+
+    Args:
+        frame: every row; columns as the task or its data file names them.
+        config: the declaration.
+        paths: `{"data": folder}` where `data.split_file` is looked for; default: what `MAMMAL_DATA` names.
+
+    Raises:
+        DataError: a missing column, two columns for one of the prompt, a saved split of another table, or a leak that
+            is to be refused.
+        TaskError: the split can't be made as declared.
+    """
     columns = prompt_columns(config)
-    frame = with_task_columns(load_dataset(config.data, paths) if frame is None else frame, config)
+    frame = with_task_columns(frame, config)
     labelled = _labelled(frame, columns, config)
     inputs = [column for column in columns.inputs if column in frame.columns]
     keys = _input_keys(frame, columns)
     ordered = equal_sides(_template(config)) is None
     split = _split(frame, config.data, columns, whole_inputs(keys, ordered=ordered), paths)
     split = _settle_leaks(split, keys, config, ordered=ordered)
-    known = count_known(_answered_molecules(frame, columns), split)
     labels = {column: column_texts(frame, column) for column in labelled}
     record = SplitRecord(
         split,
         len(frame),
         inputs,
         content_digest(frame, inputs),
-        leakage=count_leaks(keys, split, ordered=ordered) | known,
+        leakage=count_leaks(keys, split, ordered=ordered) | count_known(_answered_molecules(frame, columns), split),
         repeats=count_repeats(keys, labels, split, ordered=ordered),
     )
-    _tell(record, config)
-    if any(known.values()):
-        counts = ", ".join(f"{key}: {count:,}" for key, count in known.items())
-        logger.warning("%s: rows whose answer is a molecule of train: %s", config.name, counts)
     return SplitData(frame, record)
 
 
@@ -220,3 +226,14 @@ def _tell(record: SplitRecord, config: TaskConfig) -> None:
     if conflicting and config.kind == "classification":
         across = record.repeats["conflicting_across_parts"]
         logger.warning("%s: %d inputs have more than one label, %d of them across parts", name, conflicting, across)
+    known = _known_answers(record, config)
+    if any(known.values()):
+        counts = ", ".join(f"{key}: {count:,}" for key, count in known.items())
+        logger.warning("%s: rows whose answer is a molecule of train: %s", name, counts)
+
+
+def _known_answers(record: SplitRecord, config: TaskConfig) -> dict[str, int]:
+    """Of the recorded leaks those of answers: columns that are predicted and not read."""
+    columns = prompt_columns(config)
+    answered = {*columns.targets} - {*columns.inputs}
+    return {key: count for key, count in record.leakage.items() if key.partition("/")[2] in answered}

@@ -161,11 +161,11 @@ def load_own_rows(
     """
     import pandas as pd
 
-    from mammal.tasks.data import load_data, with_task_columns
+    from mammal.tasks.data import divide, load_data, with_task_columns
     from mammal.tasks.declaration.registry import load_task
 
     own = with_task_columns(_table(given), task.config)
-    own = own.iloc[_spread(np.arange(len(own)), limit)]
+    own = own.iloc[_spread(np.arange(len(own), dtype=np.int64), limit)]
     train = load_data(task.config, paths).part("train") if with_train else own.iloc[:0]
     train = train.drop(
         columns=[target for target in task.target_columns if target not in own], errors="ignore"
@@ -173,10 +173,12 @@ def load_own_rows(
     homes = [train.assign(**{_PART: "train"}), own.assign(**{_PART: "test"})]
     together = pd.concat([frame for frame in homes if len(frame)], ignore_index=True)
     given_split = {"split": "given", "split_column": _PART, "split_file": None, "valid_share": 0.0, "leakage": "report"}
-    loaded = load_data(load_task(task.config, {"data": given_split}), frame=together)
+    loaded = divide(together, load_task(task.config, {"data": given_split}))
     numbers = {"train": loaded.split.parts["train"], OWN: loaded.split.parts["test"]}
     rows: dict[str, Sequence[Row]] = {part: _records(loaded.frame, numbers[part]) for part in numbers}
     leakage = {OWN + key.removeprefix("test"): n for key, n in loaded.leakage.items() if key.startswith("test")}
+    if leaking := leakage.get(OWN):
+        logger.warning("%s: %d of your own rows have the inputs of a training row", task.name, leaking)
     split = replace(loaded.split, how="none: rows of your own")
     return TaskData(task, rows, numbers, replace(loaded.record, split=split, leakage=leakage))
 
