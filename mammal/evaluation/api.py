@@ -210,8 +210,11 @@ def _tasks(model: Mammal, asked: TaskLike | Sequence[TaskLike] | None) -> list[T
         TaskError: there is no such task.
         ConfigError: there is none to evaluate.
     """
-    several = isinstance(asked, Sequence) and not isinstance(asked, str)
-    wanted = list(model.tasks) if asked is None else list(asked) if several else [asked]
+    wanted: list[TaskLike]
+    if asked is None:
+        wanted = list(model.tasks)
+    else:
+        wanted = [asked] if isinstance(asked, str) or not isinstance(asked, Sequence) else list(asked)
     if not wanted:
         what = "this model comes without a task" if asked is None else "the list of tasks is empty"
         raise ConfigError(what, where="task", hint="task=NAME")

@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from itertools import chain, count
 from pathlib import Path
@@ -22,6 +23,7 @@ from mammal import console
 from mammal.errors import ConfigError
 
 if TYPE_CHECKING:
+    from mammal.evaluation.judge_sets import Against
     from mammal.evaluation.samples import Samples
     from mammal.evaluation.set_results import SetResult
     from mammal.tasks.molecule_sets.summary import EachOf
@@ -72,15 +74,15 @@ def evaluate_samples(
         ConfigError: no file is given, or there is no such device.
         DataError: a file or column is missing, or a file holds no sample.
     """
-    from mammal.evaluation.judge_sets import Against, judge_sets
+    from mammal.evaluation.judge_sets import judge_sets
     from mammal.model.runtime import pick_device
 
     columns = [asked] if isinstance(asked, str) else asked
     how: dict[str, Any] = {"column": column, "asked": columns, "limit": limit}
     read = _samples(samples, how)
-    training, training_source, references = _reference_sets(train, test, reference_column, column)
-    against = Against(training, training_source, references, reference_limit, seed, summaries_folder(cache))
-    molecules = sum(len(one.smiles) for one in read) + sum(len(smiles) for _, smiles in references.values())
+    sets = _against(train, test, reference_column, column)
+    against = replace(sets, reference_limit=reference_limit, seed=seed, cache=summaries_folder(cache))
+    molecules = sum(len(one.smiles) for one in read) + sum(len(smiles) for _, smiles in sets.references.values())
     with crew(workers, molecules) as each_of:
         return judge_sets(read, against, each_of=each_of, device=str(pick_device(device)), tell=console.note)
 
@@ -114,18 +116,21 @@ def _samples(samples: Files, how: Mapping[str, Any]) -> list[Samples]:
     return [read_samples(file, name, **how) for name, file in _named(_files(samples, "samples")).items()]
 
 
-def _reference_sets(
+def _against(
     train: str | os.PathLike[str] | None, test: Files | None, column: str | None, or_else: str | None
-) -> tuple[Callable[[], Iterable[Sequence[str]]] | None, str, dict[str, tuple[str, Sequence[str]]]]:
-    """Parts of the training set, its name, and each reference set: see `judge_sets.Against`."""
+) -> Against:
+    """The training set and the reference sets, with this column of molecules; `or_else`: if it is not clear which."""
+    from mammal.evaluation.judge_sets import Against
     from mammal.tasks.molecule_sets.files import molecule_parts, molecules_of
     from mammal.tasks.tables.readers import existing_file
 
-    how = {"column": column, "or_else": or_else}
-    training = None if train is None else partial(molecule_parts, existing_file(Path(train)), **how)
+    known = None if train is None else existing_file(Path(train))
     tests = _named(_files(test, "test")) if test is not None else {}
-    references = {name: (str(file), molecules_of(file, **how)) for name, file in tests.items()}
-    return training, str(train or ""), references
+    return Against(
+        training=None if known is None else partial(molecule_parts, known, column, or_else=or_else),
+        training_source=str(train or ""),
+        references={name: (str(file), molecules_of(file, column, or_else=or_else)) for name, file in tests.items()},
+    )
 
 
 def _files(given: Files, where: str) -> list[Path]:
