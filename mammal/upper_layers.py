@@ -1,4 +1,4 @@
-"""Functions of upper layers that a lower layer offers as methods, such as `Mammal.finetune`.
+"""Functions of upper layers that a lower layer offers or calls: `Mammal.finetune`, the page of `mammal.evaluate`.
 
 `mammal/__init__.py` registers them by name, so that no module imports a layer above its own.
 """

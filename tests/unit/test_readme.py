@@ -1,4 +1,4 @@
-"""The pages tell the truth: every block of the README runs, every path that a page names exists."""
+"""The pages are true: blocks of the README and Python in docs/evaluation.md run, paths that a page names exist."""
 
 import re
 import shlex
@@ -13,8 +13,11 @@ PAGES = [*sorted(p.name for p in ROOT.glob("*.md")), *sorted(f"docs/{p.name}" fo
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def blocks(language: str) -> list[str]:
-    fenced = re.findall(r"^```(\w*)\n(.*?)^```$", README, flags=re.MULTILINE | re.DOTALL)
+EVALUATION = (ROOT / "docs/evaluation.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str, page: str = README) -> list[str]:
+    fenced = re.findall(r"^```(\w*)\n(.*?)^```$", page, flags=re.MULTILINE | re.DOTALL)
     return [block for name, block in fenced if name == language]
 
 
@@ -56,7 +59,7 @@ def test_commands_run(words: list[str], checkout: Path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("block", blocks("python"))
+@pytest.mark.parametrize("block", blocks("python") + blocks("python", EVALUATION))
 def test_python_blocks_run(block: str, checkout: Path):
     done = subprocess.run([sys.executable, "-c", block], cwd=checkout, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
