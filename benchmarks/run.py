@@ -1,10 +1,10 @@
-"""Runs every benchmark and writes its tables, speed and vocabularies, to `docs/benchmarks.md`.
+"""Runs every benchmark and writes the tables of speed and of vocabularies to `docs/benchmarks.md`.
 
-    python benchmarks/run.py                          installs the published package beside us and measures both
-    python benchmarks/run.py --peer none              without it: against its published figures
-    python benchmarks/run.py --smoke                  tiny shapes, to see that everything runs; writes nothing
+    python benchmarks/run.py                  installs the published package in a second environment, measures both
+    python benchmarks/run.py --peer none      does not install it; compares with its published figures
+    python benchmarks/run.py --smoke          tiny shapes, to test that everything runs; does not write the page
 
-About 15 minutes on two cores, 6 GB of disk and 12 GB of memory.
+Takes about 15 minutes on two cores, 6 GB of disk and 12 GB of memory.
 """
 
 from __future__ import annotations
@@ -25,10 +25,11 @@ PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
 
 HEADING = """# Benchmarks
 
-Written by `make bench`. Both sides of a ratio run in turns in one go, on the same random weights of the published
-shapes and the same inputs, each in its own process; the figure is the ratio of the medians of {rounds} turns. *Outputs*
-says how far the two results are apart; a ratio counts as met only if they agree to 1e-4. What the sides do exactly
-stands at the top of each script in `benchmarks/`.
+`make bench` writes this page. To measure a ratio, our implementation and the other one run alternately in one session,
+each in its own process, with the same random weights of the published shapes and the same inputs. The result is the
+ratio of the medians of {rounds} rounds. The column *outputs* gives the difference between the two results. The target
+of a ratio counts as met only if the results agree to 1e-4. The text at the top of each script in `benchmarks/`
+describes exactly what both sides do.
 
 Machine: {machine} Jobs are timed by {clock}.
 
@@ -39,8 +40,8 @@ SECOND_HEADING = """
 
 ## DNA and names
 
-Tokens of DNA with variants and of IUPAC names beside the published vocabularies, and how fast windows come from a
-variant file. Windows: {windows}.
+This table compares the number of tokens for DNA with variants and for IUPAC names with the published vocabularies, and
+gives the speed of cutting windows from a variant file. Windows: {windows}.
 
 """
 
@@ -66,7 +67,7 @@ def main() -> int:
 
 
 def run_scripts(scripts: Sequence[str]) -> tuple[list[Row], list[str]]:
-    """Rows of some benchmarks, and the names of those that failed."""
+    """Returns the rows of some benchmarks, and the names of the benchmarks that failed."""
     rows: list[Row] = []
     failed: list[str] = []
     for script in scripts:
@@ -81,7 +82,7 @@ def run_scripts(scripts: Sequence[str]) -> tuple[list[Row], list[str]]:
 
 
 def run_script(script: str) -> list[Row]:
-    """The rows of one benchmark, from a process of its own, so that none inherits another's memory."""
+    """Returns the rows of one benchmark. It runs in a process of its own, so its memory starts empty."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "rows.json"
         path = str(Path(__file__).with_name(f"{script}.py"))
