@@ -17,30 +17,30 @@ DONE, FAILED, WRONG_USE, BAD_ROWS, INTERRUPTED = 0, 1, 2, 3, 130
 
 VERBS = {
     "train": "train or fine-tune on a task or a mixture of tasks, evaluate, save a bundle",
-    "evaluate": "measure a bundle on held-out rows, beside cheap baselines",
-    "predict": "labels or numbers for every row of a file",
-    "embed": "one vector for every row of a file",
-    "generate": "sequences, from a prompt or for every row of a file",
-    "score": "log-likelihood of a target for every row of a file; of variants, what each allele changes",
-    "windows": "bases of a genome around every variant of a file",
-    "names": "a verified corpus of structures and IUPAC names from any file of SMILES",
-    "properties": "molecular weight, logP, QED and others of every molecule of a file",
-    "report": "one HTML page of a run: figures, curves, predictions, samples",
-    "tasks": "list the tasks, or walk one row of a task through every step",
-    "new-task": "write a task file after looking at the columns of a data file",
-    "info": "what is inside a bundle",
-    "bench": "run the benchmarks of a checkout",
+    "evaluate": "evaluate a bundle on held-out rows and compare it with simple baselines",
+    "predict": "predict labels or numbers for every row of a file",
+    "embed": "compute one vector for every row of a file",
+    "generate": "generate sequences, from a prompt or for every row of a file",
+    "score": "compute the log-likelihood of targets, or the effect of variants, for every row of a file",
+    "windows": "cut windows of a genome around every variant of a file",
+    "names": "make a verified table of structures and IUPAC names from any file of SMILES",
+    "properties": "compute molecular weight, logP, QED and others for every molecule of a file",
+    "report": "write one HTML page about a run: results, curves, predictions, samples",
+    "tasks": "list the tasks, or show one row of a task at every step",
+    "new-task": "write a task file from the columns of a data file",
+    "info": "show what a bundle contains",
+    "bench": "run the benchmarks (needs a checkout of the repository)",
 }
 
-USAGE = """MAMMAL {version}: molecules, proteins, DNA and numbers in one prompt language, read and written by one model
+USAGE = """MAMMAL {version}: one model for molecules, proteins, DNA and numbers, with one prompt language
 
 usage: mammal VERB key=value ...
 
 {verbs}
 
-mammal VERB --help    what a verb does, its keys and examples
-mammal VERB --cfg     the composed configuration, nothing run
---config-dir DIR      also look for configs in DIR (or in the folders named by MAMMAL_CONFIGS)
+mammal VERB --help    show what a verb does, its keys and examples
+mammal VERB --cfg     print the composed configuration without running anything
+--config-dir DIR      also look for configs in DIR (or in the folders listed in MAMMAL_CONFIGS)
 """
 
 
