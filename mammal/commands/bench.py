@@ -1,7 +1,7 @@
-"""Run the benchmarks of a checkout; they print tables and are not part of the installed package.
+"""Run the benchmarks. They print tables, and need a checkout of the repository.
 
-mammal bench            every script's name and purpose
-mammal bench tokenizer  run benchmarks/bench_tokenizer.py; further words are passed on to it
+mammal bench            list the scripts and what they measure
+mammal bench tokenizer  run benchmarks/bench_tokenizer.py; further arguments are passed on to it
 """
 
 from __future__ import annotations
