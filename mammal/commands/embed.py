@@ -1,4 +1,4 @@
-"""One vector for every row of a file: states of the encoder, pooled.
+"""Compute one vector for every row of a file: the pooled states of the encoder.
 
 mammal embed bundle=demo/bundle task=amp input=peptides.csv output=vectors.parquet
 mammal embed bundle=demo/bundle entity=smiles input=library.csv output=v.parquet 'columns={value: smiles}'
