@@ -1,4 +1,4 @@
-"""Measure a bundle on held-out rows of its own split, beside cheap baselines trained on the same rows.
+"""Evaluate a bundle on held-out rows of its own split, and compare it with baselines trained on the same rows.
 
     mammal evaluate bundle=demo/bundle output=demo/evaluation
     mammal evaluate bundle=demo/bundle task=amp part=valid baselines=false
@@ -9,11 +9,11 @@
     mammal evaluate 'runs=runs/sweeps/bbbp/*' seeds=3
     mammal evaluate samples=samples.csv train=train.smi test=test.smi output=judged
 
-`input` is a table of labelled rows of your own. `runs` puts several runs of a task together: mean, standard deviation
-and t-interval over seeds. `samples` judges generated molecules without a model (`mammal.evaluation.sample_files`).
-Writes evaluation.json, .md and .csv and one table of answers per task; `mammal report` makes a page of them. Molecules
-that a task generates are also judged as a set.
-What the folder holds of other tasks and parts stays.
+`input=` is a table of your own labelled rows. `runs=` combines several runs of a task: mean, standard deviation and t-interval over seeds. `samples=` evaluates
+generated molecules without a model (`mammal.evaluation.sample_files`).
+Writes evaluation.json, .md and .csv and one table of answers per task; `mammal report` makes an HTML page from them.
+Molecules that a task generates are also evaluated as a set. Results of other tasks and parts that are already in the
+folder are kept.
 """
 
 from __future__ import annotations
