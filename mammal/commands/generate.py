@@ -1,4 +1,4 @@
-"""Sequences, from a prompt or for every row of a file.
+"""Generate sequences, from a prompt or for every row of a file.
 
 mammal generate bundle=demo/bundle task=molecules n=10
 mammal generate bundle=demo/bundle task=molecules n=1000 output=samples.parquet seed=7
