@@ -1,4 +1,4 @@
-"""What is inside a bundle: its size, tasks, figures and tokenizer. No weights are read.
+"""Show what a bundle contains: size, tasks, results and tokenizer. Weights are not read.
 
 mammal info demo/bundle
 mammal info ibm/biomed.omics.bl.sm.ma-ted-458m
