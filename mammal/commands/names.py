@@ -1,14 +1,15 @@
-"""A corpus of structures and IUPAC names, verified: each name is read back and must give the same molecule.
+"""Make a verified table of structures and IUPAC names: each name is read back and must give the same molecule.
 
     mammal names input=library.smi output=pairs.parquet
     mammal names input=library.csv smiles=SMILES names=Name output=pairs.parquet   names of the file
-    mammal names input=chemicals names=pubchem_name output=pairs.parquet             70,000 names that come along
+    mammal names input=chemicals names=pubchem_name output=pairs.parquet             70,000 names of the package
 
-Names are made by openclatura and read by OPSIN: pip install 'mammal[iupac]', and Java. Without Java they are made and
-kept unverified. Added are canonical (SMILES), iupac, smiles_by_name (the molecule with its atoms in the order in which
-the name mentions them) and outcome: exact, stereo, isotope, tautomer, charge, other, unread, unnamed or unverified.
-Rows that are not exact end in OUTPUT.errors.parquet with their reason, and the exit code is 3. A job that was cut off
-goes on where it was when the same command is given again.
+openclatura generates the names, and OPSIN reads them. Install both with pip install 'mammal[iupac]'; OPSIN also needs
+Java. Without Java, names are generated but not verified. The output has the new columns canonical (SMILES), iupac,
+smiles_by_name (the molecule with its atoms in the order in which the name mentions them) and outcome: exact, stereo,
+isotope, tautomer, charge, other, unread, unnamed or unverified.
+Rows that are not exact are written to OUTPUT.errors.parquet with the reason, and the exit code is 3. To continue a job
+that was interrupted, run the same command again.
 """
 
 from __future__ import annotations
