@@ -1,13 +1,14 @@
-"""Write a task file after looking at the columns of a data file, and say what was decided.
+"""Write a task file from the columns of a data file, and report the choices that were made.
 
     mammal new-task assays.csv                           writes task/assays.yaml
     mammal new-task assays.csv target=ic50 name=my_assay output=configs/task/my_assay.yaml
     mammal new-task assays.csv 'target=herg,nav15'       several targets of one task
     mammal train --config-dir . task=assays              trains it
 
-It is a first guess to be edited: molecules are known by RDKit reading them, sequences by their letters, bounds such as
-`>10` by their sign, units by brackets in a column's name; the targets are the columns like the last one that holds
-labels or numbers. Columns whose names no prompt could write get other names there.
+The file is a first guess for you to edit. A column has molecules if RDKit can read them, and sequences if their letters
+fit; bounds such as `>10` are recognised by their sign, and units by brackets in a column's name. The targets are the
+last column with labels or numbers and the columns of the same kind. Columns whose names can't be used in a prompt are
+renamed there.
 """
 
 from __future__ import annotations
