@@ -1,12 +1,12 @@
-"""Properties of the molecules of a file as columns: molecular weight, logP, QED, TPSA and others, computed by RDKit.
+"""Add properties of the molecules of a file as columns: molecular weight, logP, QED, TPSA and others, by RDKit.
 
     mammal properties input=library.smi output=library.parquet
     mammal properties input=chemicals output=compounds.parquet properties=[mw,logp,rings]
 
-Such columns are what a task's conditions may be (configs/task/moses.yaml). Known are mw (g/mol), logp, tpsa (Å²), qed,
-hbd, hba, rotatable_bonds, rings, aromatic_rings, heavy_atoms and fsp3. Rows without a molecule end in
-OUTPUT.errors.parquet with their reason, and the exit code is 3. A job that was cut off goes on where it was when the
-same command is given again.
+A task can use such columns as conditions (configs/task/moses.yaml). The properties are mw (g/mol), logp, tpsa (Å²),
+qed, hbd, hba, rotatable_bonds, rings, aromatic_rings, heavy_atoms and fsp3. Rows without a molecule are written to
+OUTPUT.errors.parquet with the reason, and the exit code is 3. To continue a job that was interrupted, run the same
+command again.
 """
 
 from __future__ import annotations
