@@ -1,4 +1,4 @@
-"""Gather what a run left behind into one HTML page without outside assets.
+"""Write the results of a run to one self-contained HTML page.
 
 mammal report run=demo
 mammal report run=demo 'predictions=[demo/molecules.csv]' samples=demo/samples.csv output=page.html
