@@ -1,4 +1,4 @@
-"""Log-likelihood of a target given an input, for every row of a file; of variants, what either allele changes.
+"""Compute the log-likelihood of a target given an input for every row of a file, or the effect of variants.
 
 mammal score bundle=demo/bundle task=molecules input=library.csv output=likelihoods.csv
 mammal score bundle=FOLDER prompt='…<EOS>' target='…<EOS>'
