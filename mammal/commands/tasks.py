@@ -1,11 +1,11 @@
-"""List the tasks, or walk one row of a task through every step: row, prompt, tokens, batch, answer.
+"""List the tasks, or show one row of a task at every step: row, prompt, tokens, batch, answer.
 
 mammal tasks
 mammal tasks modality=protein kind=regression   molecule, protein, DNA, cell or pair
 mammal tasks format=markdown                    the tables of docs/data.md
 mammal tasks bbbp
-mammal tasks bbbp row=17 paths.data=FOLDER      local copies of data sets; default: what MAMMAL_DATA names
-mammal tasks bbbp bundle=runs/bbbp/bundle       its answer comes from a trained model
+mammal tasks bbbp row=17 paths.data=FOLDER      local copies of data sets; default: the folder in MAMMAL_DATA
+mammal tasks bbbp bundle=runs/bbbp/bundle       with the answer of a trained model
 """
 
 from __future__ import annotations
