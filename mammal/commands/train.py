@@ -3,12 +3,12 @@
 mammal train task=bbbp                              one task, a new small model
 mammal train mixture=demo trainer.max_time=00:04:30 several tasks in one model
 mammal train task=bbbp init=FOLDER adapt=lora       fine-tune a bundle or a published checkpoint
-mammal train -m task=bbbp,esol seed=1,2,3           a sweep: every combination, and one table at the end
-mammal train sweep=moleculenet launcher=joblib      a sweep kept in a file, two jobs at a time
+mammal train -m task=bbbp,esol seed=1,2,3           a sweep: every combination, with one table at the end
+mammal train sweep=moleculenet launcher=joblib      a sweep defined in a file, two jobs at a time
 mammal train task=bbbp sweep=optuna                 a search for the best settings
-mammal train task=bbbp debug=overfit                does it learn 32 rows by heart?
-mammal train output=runs/mine resume=auto …         go on where a stopped run or sweep ended
-mammal train task=bbbp --cfg                        the whole configuration, nothing run
+mammal train task=bbbp debug=overfit                test: can the model memorise 32 rows?
+mammal train output=runs/mine resume=auto …         continue a stopped run or sweep
+mammal train task=bbbp --cfg                        print the whole configuration without running it
 """
 
 from __future__ import annotations
