@@ -1,4 +1,4 @@
-"""Windows of a genome around the variants of a file, ready to train on, predict for or look at.
+"""Cut windows of a genome around the variants of a file, for training, prediction or inspection.
 
 mammal windows input=calls.vcf.gz reference=genome.fa output=windows.parquet
 mammal windows input=calls.vcf.gz reference=genome.fa output=maternal.parquet rendering=haplotype_1 sample=NA12878
