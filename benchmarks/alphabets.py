@@ -1,4 +1,4 @@
-"""How a vocabulary cuts texts: tokens, unknown ones, and texts that can't be read back."""
+"""How a vocabulary splits texts: tokens, unknown tokens, and texts that can't be decoded again."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ EOS = "<EOS>"
 
 @dataclass(frozen=True)
 class Cut:
-    """What one alphabet made of some texts.
+    """The result of one alphabet on some texts.
 
     Attributes:
-        texts, tokens, unknown: how many; the `<EOS>` of each text is not counted.
-        lost: texts that don't come back from their tokens.
+        texts, tokens, unknown: numbers of each; the `<EOS>` of each text is not counted.
+        lost: number of texts that are not restored from their tokens.
     """
 
     texts: int
@@ -28,7 +28,7 @@ class Cut:
 
     @property
     def whole(self) -> bool:
-        """Nothing is unknown and nothing is lost."""
+        """Whether nothing is unknown and nothing is lost."""
         return not self.unknown and not self.lost
 
     def __str__(self) -> str:
@@ -39,7 +39,7 @@ def cut(tokenizer: Tokenizer, alphabet: str, texts: Sequence[str], *, expected: 
     """Encodes texts and decodes them again.
 
     Args:
-        expected: what should come back; default: the texts.
+        expected: the texts that decoding should return; default: `texts`.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # unknown tokens are counted
