@@ -1,8 +1,8 @@
-"""Two hundred molecules classified in batches, tokenization included, against the published loop.
+"""Two hundred molecules classified in batches, tokenization included, compared with the published loop.
 
 The published script takes one molecule at a time: tokenize, generate five tokens with scores, softmax over the whole
-vocabulary. Ours reads the class with one decoder step, for batches, and scores the two class tokens only; the raw
-full-vocabulary probability is had on request. All molecules differ, so that nothing is answered twice.
+vocabulary. Our code reads the class with one decoder step, for batches, and scores only the two class tokens; the raw
+full-vocabulary probability is available on request. All molecules differ, so no answer is reused.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ TASK, TAG = "moleculenet_clintox_tox", "TOXICITY"  # the base vocabulary has thi
 TARGETS = {"small": {"classes": 30, "vocabulary": 25}, "458M": {"classes": 12, "vocabulary": 11}}
 SIDES = {"classes": "normalised over the two classes", "vocabulary": "raw full-vocabulary probability"}
 TOLERANCE = 1e-4
-PUBLISHED_SECONDS = {"small": 0.0475, "458M": 0.239}  # a molecule, 2 threads
+PUBLISHED_SECONDS = {"small": 0.0475, "458M": 0.239}  # seconds per molecule, 2 threads
 PUBLISHED_PER_ROUND = {"small": 100, "458M": 25, "smoke": 4}
 
 
 class Molecules:
-    """Our side: seconds a molecule, probabilities of the positive class kept."""
+    """Our side: returns seconds per molecule and keeps the probabilities of the positive class."""
 
     def __init__(self, model: Mammal, molecules: list[str], kind: str):
         self.model, self.molecules, self.vocabulary = model, molecules, kind == "vocabulary"
@@ -42,7 +42,7 @@ class Molecules:
 
 
 class PublishedMolecules:
-    """Their side: seconds a molecule; each round takes further ones, both raw probabilities kept by number."""
+    """Published side: returns seconds per molecule. Each round takes other molecules; keeps both raw probabilities."""
 
     def __init__(self, peer: Peer, molecules: list[str], count: int):
         self.peer, self.molecules, self.count = peer, molecules, count
@@ -56,7 +56,7 @@ class PublishedMolecules:
         return statistics.mean(answer["seconds"])
 
     def difference(self, ours: list[float], kind: str) -> float:
-        """Largest difference from ours: absolute for normalised probabilities, relative for raw ones (tiny)."""
+        """Returns the largest difference: absolute for normalised probabilities, relative for raw ones (tiny)."""
         normalised = {i: one / (one + zero) for i, (zero, one) in self.values.items()}
         if kind == "classes":
             return max(abs(ours[i] - value) for i, value in normalised.items())
@@ -64,7 +64,7 @@ class PublishedMolecules:
 
 
 def measure(chosen: Options) -> list[Row]:
-    """Both shapes, both kinds of probability."""
+    """Measures both shapes and both kinds of probability."""
     shapes = ["smoke"] if chosen.smoke else ["small", "458M"]
     return [row for shape in shapes for row in _measure(chosen, shape)]
 
