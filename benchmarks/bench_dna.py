@@ -1,12 +1,12 @@
-"""DNA with variants: tokens a base beside the published vocabularies, windows and scores a second from a variant file.
+"""DNA with variants: tokens per base compared with the published vocabularies, windows and scored variants per second.
 
 Tokens are counted on windows with one variant written in place: those of the public sets in `--data`, or made from a
-seed. The published tokenizer (`--tokenizer`) has no alphabet for DNA; its AA alphabet knows all fifteen letters, so
-that is what its user would write bases in. What the published encoding of variants keeps is counted from the facts
-that stand at the top of `snp_symbols.py`.
+seed. The published tokenizer (`--tokenizer`) has no alphabet for DNA. Its AA alphabet has all fifteen letters, so its
+user would write bases in that one. The top of `snp_symbols.py` gives the facts from which the losses of the published
+encoding of variants are counted.
 
-Windows and scores come from a genome and a variant file made from a seed, through the batch jobs that `mammal windows`
-and `mammal score` run: reading, cutting, checking against the genome, writing shards and the whole output.
+Speeds are measured on a genome and a variant file made from a seed, with the batch jobs of `mammal windows` and `mammal
+score`: reading, cutting, checking against the genome, writing shards and the whole output.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def measure(chosen: Options) -> list[Row]:
 
 
 def vocabulary_rows(chosen: Options, texts: dict[str, list[str]]) -> list[Row]:
-    """Tokens a base of every set, and what is unknown or lost."""
+    """Returns rows with the tokens per base of every set, and the share that is unknown or lost."""
     ours = Tokenizer.load(None)
     theirs = Tokenizer.load(chosen.tokenizer) if chosen.tokenizer else None
     rows = []
@@ -66,7 +66,7 @@ def vocabulary_rows(chosen: Options, texts: dict[str, list[str]]) -> list[Row]:
 
 
 def encoding_rows(texts: dict[str, list[str]]) -> list[Row]:
-    """What the published encoding of variants drops of sets whose reference allele is known."""
+    """Returns rows with the losses of the published encoding of variants, for sets whose reference allele is known."""
     rows = []
     for name, inside in texts.items():
         kept = keep(inside)
@@ -93,7 +93,7 @@ def encoding_rows(texts: dict[str, list[str]]) -> list[Row]:
 
 
 def window_row(chosen: Options) -> Row:
-    """Windows a second from a variant file and a genome, with frequencies, into parquet."""
+    """Returns a row with the windows per second from a variant file and a genome, with frequencies, into parquet."""
     bases, records = (SMOKE_BASES, SMOKE_RECORDS) if chosen.smoke else (GENOME_BASES, RECORDS)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -109,7 +109,7 @@ def window_row(chosen: Options) -> Row:
 
 
 def score_row(chosen: Options) -> Row:
-    """Variants a second, each with likelihoods and distances, by a model of random weights."""
+    """Returns a row with the variants per second, with likelihoods and distances, of a model with random weights."""
     bundle, records = dna_bundle(chosen.cache), SMOKE_SCORED if chosen.smoke else SCORED
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
