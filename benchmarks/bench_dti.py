@@ -1,8 +1,8 @@
-"""Protein–drug affinity at the 458M shape: pairs per second against the published pipeline and the published model.
+"""Protein–drug affinity at the 458M shape: pairs per second, compared with the published pipeline and model.
 
-The published pipeline takes one pair at a time, padded to 1,512 tokens. The published model is also fed without padding
-and without autograd, which is the best it can do unchanged. All sides read the same weights; molecules are not
-standardised, because the published code does not.
+The published pipeline takes one pair at a time, padded to 1,512 tokens. The published model is also run without padding
+and without autograd, which is its fastest mode without changes. All sides read the same weights. Molecules are not
+standardised, because the published code does not standardise them.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ from peer import Peer, take_turns_with_peer
 from mammal.inference.api import Mammal, load
 from mammal.tasks.declaration.registry import load_task
 
-PAIRS, PADDED_PAIRS, UNPADDED_PAIRS = 64, 2, 16  # a round
+PAIRS, PADDED_PAIRS, UNPADDED_PAIRS = 64, 2, 16  # per round
 TASK = "dti_bindingdb_pkd"
 PADDED_TARGET, UNPADDED_TARGET, BF16_TARGET, SHARE_TARGET = 12, 2.3, 35, 0.65
 TOLERANCE = 1e-4
-PUBLISHED_PADDED = 4.48  # seconds a pair, 2 threads
+PUBLISHED_PADDED = 4.48  # seconds per pair, 2 threads
 
 
 class Pairs:
-    """Our side: seconds a pair, predictions kept."""
+    """Our side: returns seconds per pair and keeps the predictions."""
 
     def __init__(self, model: Mammal, pairs: list[list[str]]):
         self.model = model
@@ -54,7 +54,7 @@ class Pairs:
 
 
 class PublishedPairs:
-    """Their side: seconds a pair; each round takes further pairs, predictions kept by the pair's number."""
+    """Published side: returns seconds per pair. Each round takes other pairs; keeps predictions by pair number."""
 
     def __init__(self, peer, pairs: list[list[str]], count: int, *, padded: bool, mean: float, std: float):
         self.peer, self.pairs, self.count = peer, pairs, count
@@ -69,12 +69,12 @@ class PublishedPairs:
         return statistics.mean(answer["seconds"])
 
     def difference(self, ours: list[float]) -> float:
-        """Largest absolute difference, in pKd."""
+        """Returns the largest absolute difference, in pKd."""
         return largest_difference([ours[i] for i in self.values], list(self.values.values()))
 
 
 def measure(chosen: Options) -> list[Row]:
-    """Ratios, the share of the matrix rate, and what bfloat16 changes."""
+    """Measures ratios, the share of the matrix rate, and the effect of bfloat16."""
     folder = checkpoint(chosen, "smoke" if chosen.smoke else "458M")
     pairs = load_inputs(chosen)["dti"][: 4 if chosen.smoke else PAIRS]
     task = load_task(TASK, {"standardise": "off"})
@@ -162,7 +162,7 @@ def _without_peer(turns) -> list[Row]:
 
 
 def _gflop(ours: Pairs) -> float:
-    """Useful GFLOP a pair; the scalar head reads one position and is not worth counting."""
+    """Returns the useful GFLOP per pair. The scalar head reads one position and is not counted."""
     lengths = [len(ours.model.task.encode(row).input) for row in ours.rows]
     total = encoder_gflop(ours.model.model.config, lengths)
     assert math.isfinite(total)
