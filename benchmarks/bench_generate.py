@@ -1,8 +1,8 @@
-"""Greedy generation at the 458M shape: tokens per second against the `generate` of transformers and the published one.
+"""Greedy generation at the 458M shape: tokens per second, compared with transformers and the published code.
 
-The batch holds prompts of molecules. All sides read the same weights and produce the same number of tokens. With the
-head sliced to one alphabet the output set is another one: fewer ids can be produced. What a grammar and guidance cost
-is measured beside that slice; the grammar is that of the task `molecules`.
+Both are run with their `generate`. The batch has prompts of molecules. All sides read the same weights and generate the
+same number of tokens. With the head sliced to one alphabet the output set is different: fewer ids can be generated. The
+cost of a grammar and of guidance is measured relative to that slice. The grammar is that of the task `molecules`.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ PROMPT = (
 
 
 class OurLoop:
-    """Seconds of one batch; generated ids kept."""
+    """Our side: returns the seconds of one batch and keeps the generated ids."""
 
     def __init__(
         self,
@@ -49,7 +49,7 @@ class OurLoop:
         guidance: float = 1.0,
     ):
         self.model, self.batch, self.grammar = model, batch, grammar
-        least = new_tokens - 1 if grammar is not None else 0  # a grammar may end sequences, which would save work
+        least = new_tokens - 1 if grammar is not None else 0  # a grammar may end sequences early, which would save work
         self.config = GenerationConfig(new_tokens, min_new_tokens=least, allowed_ids=allowed, guidance=guidance)
         self.ids: list[list[int]] = []
         self(0)
@@ -62,7 +62,7 @@ class OurLoop:
 
 
 class TransformersLoop:
-    """The same weights under `transformers` of this environment."""
+    """The same weights in `transformers` of this environment."""
 
     def __init__(self, model: MammalModel, batch: Batch, new_tokens: int):
         self.model, self.batch, self.new_tokens = to_transformers(model).eval(), batch, new_tokens
@@ -100,7 +100,7 @@ class PublishedLoop:
 
 
 def measure(chosen: Options) -> list[Row]:
-    """Whole vocabulary and one alphabet, float32; bfloat16 beside them."""
+    """Measures the whole vocabulary and one alphabet in float32, and bfloat16."""
     new_tokens = 8 if chosen.smoke else NEW_TOKENS
     folder = checkpoint(chosen, "smoke" if chosen.smoke else "458M")
     mammal = load(folder, dtype="float32")
@@ -171,7 +171,7 @@ def _row(
 
 
 def _cost(turns: Turns, sides: dict[str, Any], tokens: int, dear: str, what: str) -> Row:
-    """How much longer a batch takes than with the sliced head alone."""
+    """Returns a row with the time of a batch relative to the sliced head alone."""
     produced = sum(len(ids) for ids in sides[dear].ids)
     return Row(
         f"greedy generation, {len(sides[dear].ids)} × {tokens // len(sides[dear].ids)} tokens, {what}",
@@ -183,7 +183,7 @@ def _cost(turns: Turns, sides: dict[str, Any], tokens: int, dear: str, what: str
 
 
 def _grammar(tokenizer: Tokenizer) -> Grammar | None:
-    """None for the published vocabulary, some of whose tokens hold several parts of a SMILES."""
+    """Returns None for the published vocabulary, because some of its tokens contain several parts of a SMILES."""
     try:
         return build_task(load_task("molecules"), tokenizer).grammar()
     except TaskError:
