@@ -1,6 +1,6 @@
-"""How long a checkpoint takes to load, and how much memory, against reading its file and the published loader.
+"""Time and memory to load a checkpoint, compared with reading its file and with the published loader.
 
-Every memory page of the weights is looked at before the clock stops, so nothing that was put off goes uncounted.
+Every memory page of the weights is read before the clock stops, so lazy loading is counted, too.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ print(json.dumps({"seconds": seconds, "peak": resource.getrusage(resource.RUSAGE
 
 
 def measure(chosen: Options) -> list[Row]:
-    """Model and tokenizer in a fresh process; libraries are imported before the clock starts, the file is cached."""
+    """Loads model and tokenizer in a new process. Libraries are imported before timing starts; the file is cached."""
     folder = checkpoint(chosen, "smoke" if chosen.smoke else "458M")
     file = folder / "model.safetensors"
     size = file.stat().st_size
@@ -81,7 +81,7 @@ def measure(chosen: Options) -> list[Row]:
 
 
 def read_seconds(file: Path) -> float:
-    """Seconds to read a file into memory that is allocated already."""
+    """Returns the seconds to read a file into allocated memory."""
     buffer = memoryview(bytearray(file.stat().st_size))
     with file.open("rb", buffering=0) as stream:
         start = time.perf_counter()
@@ -91,7 +91,7 @@ def read_seconds(file: Path) -> float:
 
 
 class Loads:
-    """Loads in a fresh process at each call; keeps the highest memory of all."""
+    """Loads in a new process at each call, and keeps the highest peak memory of all calls."""
 
     def __init__(self, python: str, code: str, folder: Path):
         self.command = [python, "-c", code, str(folder)]
