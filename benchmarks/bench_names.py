@@ -1,8 +1,9 @@
-"""How many tokens a molecule's IUPAC name is: our alphabet, the published ones, plain characters, and its SMILES.
+"""Number of tokens of IUPAC names: in our alphabet, in the published ones, in plain characters, and of the SMILES.
 
-Names are 2,000 of those inside the PyPI package `chemicals`, drawn from a fixed seed, each with the SMILES of the same
-compound. The published vocabulary (`--tokenizer`) has no alphabet for names; they are written in the one that knows
-most of their letters, its SMILES alphabet, and in its AA alphabet, as a user of the published model would have to.
+Names are 2,000 of those in the PyPI package `chemicals`, sampled with a fixed seed, each with the SMILES of the same
+compound. The published vocabulary (`--tokenizer`) has no alphabet for names. A user of the published model would have
+to write them in another alphabet: the table has its SMILES alphabet, which covers most of their letters, and its AA
+alphabet.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ def measure(chosen: Options) -> list[Row]:
 
 
 def sample(count: int) -> tuple[list[str], list[str]]:
-    """Names and SMILES of compounds that have both, every one as likely."""
+    """Returns names and SMILES of compounds that have both, sampled uniformly."""
     table = chemicals.load(DataConfig(source="chemicals", name="molecules"), None)
     table = table[(table["iupac"] != "") & (table["smiles"] != "")]
     rows = random.Random(0).sample(range(len(table)), count)
