@@ -1,4 +1,4 @@
-"""How long starting takes: `import mammal`, `mammal --help`, against importing the published model module."""
+"""Start-up time of `import mammal` and `mammal --help`, compared with importing the published model module."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PUBLISHED_IMPORT = 5.7  # seconds, 2 threads
 
 
 def measure(chosen: Options) -> list[Row]:
-    """Wall-clock seconds of whole processes, so the interpreter's own start is in them."""
+    """Measures wall-clock seconds of whole processes. The start of the interpreter is included."""
     rounds = 2 if chosen.smoke else 3 * chosen.rounds
     python = find_peer(chosen)
     sides = {
@@ -41,12 +41,12 @@ def measure(chosen: Options) -> list[Row]:
 
 
 def command_line() -> str:
-    """The installed `mammal` command of this Python."""
+    """Returns the path of the installed `mammal` command of this Python."""
     return str(Path(sysconfig.get_path("scripts")) / "mammal")
 
 
 def seconds_of(*command: str) -> float:
-    """Wall-clock seconds of a process that must succeed."""
+    """Returns the wall-clock seconds of a process that must succeed."""
     environment = clean_environment(os.cpu_count() or 1)
     start = time.perf_counter()
     subprocess.run(command, check=True, capture_output=True, cwd=Path.cwd().anchor, env=environment)
