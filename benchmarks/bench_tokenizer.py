@@ -1,8 +1,8 @@
-"""Loading a tokenizer folder and encoding prompts with it, against the published code on the same folder.
+"""Loading a tokenizer folder and encoding prompts with it, compared with the published code on the same folder.
 
-Prompts are those of two published tasks: protein–drug affinity (`dti`) and a property of a molecule (`bbbp`). Each turn
-is a fresh process with one thread of work; encoding is judged by processor time, so the ratio is one of throughput per
-core. Molecules that come again in a batch are remembered by us; how many differ stands in the table.
+Prompts are those of two published tasks: protein–drug affinity (`dti`) and a property of a molecule (`bbbp`). Each
+round is a new process with one thread. Encoding is timed by processor time, so the ratio compares throughput per core.
+Our tokenizer caches molecules that are repeated in a batch; the table gives the number of different ones.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ print(json.dumps(answer))
 
 
 class Side:
-    """Runs the job with one package; keeps the answers."""
+    """Runs the job with one package, and keeps the answers."""
 
     def __init__(self, python: str, code: str, folder: Path, prompts: Path):
         self.command = [python, "-c", code + JOB, str(folder), str(prompts)]
@@ -76,7 +76,7 @@ class Side:
         return self.seconds("load")
 
     def seconds(self, job: str) -> float:
-        """The quickest turn: noise only ever adds."""
+        """Returns the time of the fastest round, because noise only adds time."""
         return min(answer[job] for answer in self.answers)
 
 
@@ -97,7 +97,7 @@ def measure(chosen: Options) -> list[Row]:
 
 
 def affinity(protein: str, drug: str) -> str:
-    """The published affinity prompt."""
+    """Returns the published affinity prompt."""
     return (
         segment("AA", "<MASK>")
         + segment("AA", f"<MOLECULAR_ENTITY><MOLECULAR_ENTITY_GENERAL_PROTEIN>{_natural(protein)}", 1250)
@@ -106,7 +106,7 @@ def affinity(protein: str, drug: str) -> str:
 
 
 def property_of(drug: str) -> str:
-    """The published prompt of blood–brain barrier penetration."""
+    """Returns the published prompt of blood–brain barrier penetration."""
     tags = "<MOLECULAR_ENTITY><MOLECULAR_ENTITY_SMALL_MOLECULE><BBBP><SENTINEL_ID_0>"
     return segment("SMILES", tags) + segment("SMILES", f"{_natural(drug)}<EOS>", 2100)
 
