@@ -1,8 +1,8 @@
-"""What every benchmark shares: options, inputs, paired timing, and the rows of the table.
+"""Code shared by all benchmarks: options, inputs, paired timing, and the rows of the table.
 
-Timings are paired: the two sides of a ratio take turns inside one run and the ratio is that of their medians, so that a
-machine whose speed drifts slows both alike. On a machine that others use too, `MAMMAL_BENCH_CLOCK=cpu` with
-`OMP_NUM_THREADS=1` counts processor time of one thread instead of wall-clock time.
+Timings are paired: the two sides of a ratio run alternately in one session, and the ratio is that of their medians. A
+machine whose speed drifts then slows both sides equally. On a shared machine, `MAMMAL_BENCH_CLOCK=cpu` with
+`OMP_NUM_THREADS=1` measures the processor time of one thread in place of wall-clock time.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ PUBLISHED = "published figure, another machine"
 
 @dataclass(frozen=True)
 class Options:
-    """How a benchmark runs.
+    """The options of a benchmark.
 
     Attributes:
         cache: folder for checkpoints and the second environment; about 5 GB.
@@ -40,8 +40,8 @@ class Options:
         tokenizer: folder in the published format; None: our own vocabulary.
         peer: "auto" (install the published package if that works), "none", or the path of a Python that has it.
         data: folder of local copies of data sets, as the tasks read them; None: made from a seed.
-        smoke: tiny shapes and few inputs, to see that a script runs.
-        rounds: how often the two sides of a ratio take turns.
+        smoke: tiny shapes and few inputs, to test that a script runs.
+        rounds: how often each side of a ratio runs.
         rows: also write the rows to this file, as JSON.
     """
 
@@ -61,11 +61,11 @@ class Row:
 
     Attributes:
         what: the job, with the number of items measured.
-        ours, theirs: in words, with units; `theirs` may be empty.
-        measured, target: the figure that is judged, in words.
-        met: whether the target is met; None where it does not apply to this machine.
-        equal: how far the two outputs are apart.
-        source: `MEASURED`, `PUBLISHED`, or what else the published side is known from.
+        ours, theirs: results as text with units; `theirs` may be empty.
+        measured, target: the measured value and its target, as text.
+        met: whether the target is met; None if it does not apply to this machine.
+        equal: the difference between the two outputs.
+        source: `MEASURED`, `PUBLISHED`, or another origin of the result of the published side.
     """
 
     what: str
@@ -80,7 +80,7 @@ class Row:
 
 @dataclass
 class Turns:
-    """Seconds of each side by name, one entry a turn."""
+    """Seconds of each side by name, one entry per round."""
 
     seconds: dict[str, list[float]] = field(default_factory=dict)
 
@@ -88,7 +88,7 @@ class Turns:
         return statistics.median(self.seconds[side])
 
     def ratio(self, slow: str, quick: str) -> float:
-        """How many times quicker one side is than the other."""
+        """Returns how many times faster `quick` is than `slow`."""
         return self.median(slow) / self.median(quick)
 
 
@@ -101,8 +101,8 @@ def options(description: str) -> Options:
     parser.add_argument("--tokenizer", type=Path, default=_path(TOKENIZER_VARIABLE), help=f"or {TOKENIZER_VARIABLE}")
     parser.add_argument("--peer", default="auto", help="auto, none, or a Python with the published package")
     parser.add_argument("--data", type=Path, default=_path(DATA_VARIABLE), help=f"data folder (or {DATA_VARIABLE})")
-    parser.add_argument("--smoke", action="store_true", help="tiny shapes, to see that it runs")
-    parser.add_argument("--rounds", type=int, default=3, help="turns of each side")
+    parser.add_argument("--smoke", action="store_true", help="tiny shapes, to test that it runs")
+    parser.add_argument("--rounds", type=int, default=3, help="how often each side runs")
     parser.add_argument("--rows", type=Path, help="also write the rows to this file, as JSON")
     chosen = parser.parse_args()
     for name in ("inputs", "tokenizer", "data"):
@@ -114,7 +114,7 @@ def options(description: str) -> Options:
 
 
 def run_as_script(description: str, measure: Callable[[Options], list[Row]]) -> None:
-    """The `main` of one benchmark: measure, then print its rows."""
+    """The `main` of one benchmark: measures, then prints its rows."""
     chosen = options(description)
     rows = measure(chosen)
     print(markdown(rows))
@@ -123,7 +123,7 @@ def run_as_script(description: str, measure: Callable[[Options], list[Row]]) -> 
 
 
 def timed(work: Callable[[], Any]) -> tuple[float, Any]:
-    """Seconds that `work` took, and what it gave."""
+    """Returns the seconds that `work` took, and its result."""
     clock = time.process_time if counts_processor_time() else time.perf_counter
     start = clock()
     result = work()
@@ -131,12 +131,12 @@ def timed(work: Callable[[], Any]) -> tuple[float, Any]:
 
 
 def counts_processor_time() -> bool:
-    """Whether jobs are timed by processor time; starting and loading always go by the wall clock."""
+    """Whether jobs are timed by processor time. Start-up and loading always use the wall clock."""
     return os.environ.get(CLOCK_VARIABLE) == "cpu"
 
 
 def take_turns(rounds: int, sides: Mapping[str, Callable[[int], float]]) -> Turns:
-    """Every side once a round, in the order given; a side gets the round's number and gives the seconds of its work."""
+    """Runs every side once per round, in the given order. A side gets the round's number and returns its seconds."""
     turns = Turns({name: [] for name in sides})
     for number in range(rounds):
         for name, side in sides.items():
@@ -146,22 +146,22 @@ def take_turns(rounds: int, sides: Mapping[str, Callable[[int], float]]) -> Turn
 
 
 def largest_difference(ours: Sequence[float], theirs: Sequence[float]) -> float:
-    """Largest absolute difference of the items that both sides have."""
+    """Returns the largest absolute difference of the items that both sides have."""
     return max((abs(a - b) for a, b in zip(ours, theirs, strict=False)), default=float("nan"))
 
 
 def at_least(measured: float, target: float) -> dict[str, Any]:
-    """The judged part of a row whose ratio must reach a target."""
+    """Returns the measured cells of a row whose ratio must reach a target."""
     return {"measured": f"{measured:.1f}×", "target": f"≥ {target:g}×", "met": measured >= target}
 
 
 def at_most(measured: float, target: float, unit: str) -> dict[str, Any]:
-    """The judged part of a row whose figure must stay below a target."""
+    """Returns the measured cells of a row whose value must stay below a target."""
     return {"measured": f"{measured:.2f} {unit}", "target": f"≤ {target:.2f} {unit}", "met": measured <= target}
 
 
 def load_inputs(chosen: Options) -> dict[str, list[Any]]:
-    """Pairs and molecules to predict: those of `--inputs`, or made from a seed with lengths like those of real data."""
+    """Returns pairs and molecules to predict: those of `--inputs`, or made from a seed, as long as real ones."""
     if chosen.inputs is not None:
         return json.loads(chosen.inputs.read_text(encoding="utf-8"))
     draw = random.Random(0)
@@ -172,7 +172,7 @@ def load_inputs(chosen: Options) -> dict[str, list[Any]]:
 
 
 def markdown(rows: Sequence[Row]) -> str:
-    """The table."""
+    """Returns the rows as a Markdown table."""
     marks = {True: "yes", False: "**no**", None: "–"}
     lines = [
         "| job | measured | target | met | ours | published implementation | outputs | compared |",
@@ -186,7 +186,7 @@ def markdown(rows: Sequence[Row]) -> str:
 
 
 def progress(text: str) -> None:
-    """Tells how far a long measurement is, away from the table's stream."""
+    """Reports the progress of a long measurement on standard error; the table goes to standard output."""
     print(text, file=sys.stderr, flush=True)
 
 
