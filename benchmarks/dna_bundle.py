@@ -1,4 +1,4 @@
-"""A bundle of random weights that fills in hidden DNA: the shape of `model=tiny`, our vocabulary."""
+"""A bundle with random weights for filling in hidden DNA: the shape of `model=tiny`, our vocabulary."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TINY = {"d_model": 256, "d_ff": 1024, "d_kv": 64, "num_heads": 4, "num_layers": 
 
 
 def dna_bundle(cache: Path) -> Path:
-    """Its folder; made once."""
+    """Returns the folder of the bundle, which is made once."""
     folder = cache / "tiny-dna"
     if not (folder / "task.yaml").exists():
         progress(f"Making random weights in {folder}")
