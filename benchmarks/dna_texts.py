@@ -1,4 +1,4 @@
-"""Windows with one variant each, written in place: of public sets, or made from a seed."""
+"""Windows with one variant each, written in place: from public sets, or made from a seed."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ SEED, MADE, MADE_LENGTH = 0, 2_000, 512
 
 
 def windows(data: Path | None, limit: int | None = None) -> dict[str, list[str]]:
-    """What the windows are -> their texts.
+    """Returns a description of each set of windows -> its texts.
 
     Args:
-        data: folder of local copies; sets that are not there are left out. None: windows made from a seed.
-        limit: of each set, the first so many.
+        data: folder of local copies; missing sets are left out. None: windows made from a seed.
+        limit: take only this many windows of each set, the first ones.
     """
     if data is None:
         return {"made from a seed": list(islice(_made(random.Random(SEED)), limit or MADE))}
@@ -36,7 +36,7 @@ def _made(draw: random.Random) -> Iterator[str]:
 
 
 def draw_alleles(draw: random.Random, window: str, at: int) -> tuple[str, str]:
-    """A record as VCF writes it: of ten, eight substitutions, a deletion and an insertion of up to eight bases."""
+    """Samples a record in VCF form: of ten, eight substitutions, a deletion and an insertion of up to eight bases."""
     kind = draw.randrange(10)
     if kind == 0:
         return window[at : at + draw.randint(2, 9)], window[at]
@@ -46,7 +46,7 @@ def draw_alleles(draw: random.Random, window: str, at: int) -> tuple[str, str]:
 
 
 def _clinvar(folder: Path) -> Iterator[str]:
-    """Rows whose two windows show one whole variant, as the task `clinvar` reads them."""
+    """Rows whose two windows contain one whole variant, as the task `clinvar` reads them."""
     import pandas as pd
 
     from mammal.tasks.sources.genomic_variants import variant_between
@@ -59,13 +59,13 @@ def _clinvar(folder: Path) -> Iterator[str]:
 
 
 def _manifest(folder: Path) -> Iterator[str]:
-    """Loci of an array with their flanks; which allele is the reference is not known, so the first stands first."""
+    """Loci of an array with their flanks. It is not known which allele is the reference, so their order is kept."""
     for row in _rows(folder / "snp_windows.csv.gz"):
         yield f"{row['left'].upper()}[{row['allele1']}/{row['allele2']}]{row['right'].upper()}"
 
 
 def _mpra(folder: Path) -> Iterator[str]:
-    """Single-base changes and deletions in their regulatory element, every tenth."""
+    """Every tenth single-base change or deletion, in its regulatory element."""
     elements = {row["element"]: row for row in _rows(folder / "reference_sequences_reconstructed.csv")}
     rows = (row for row in _rows(folder / "elements.tsv.gz") if row["Release"] == "GRCh38" and row["Pos"].isdigit())
     for row in islice(rows, 0, None, 10):
