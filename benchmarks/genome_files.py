@@ -1,4 +1,4 @@
-"""A genome and a variant file made from a seed, of a size that takes a moment to write."""
+"""A genome and a variant file made from a seed, small enough to be written quickly."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ GENOTYPES = ("0|1", "1|0", "1|1")
 
 @dataclass(frozen=True)
 class Made:
-    """The two files, and how much is in them."""
+    """The two files, and how many bases and records they contain."""
 
     genome: Path
     variants: Path
@@ -28,7 +28,7 @@ class Made:
 
 
 def make(folder: Path, bases: int, records: int) -> Made:
-    """Random bases in four contigs, and sorted records with a frequency and a phased genotype.
+    """Writes random bases in four contigs, and sorted records with a frequency and a phased genotype.
 
     Of ten records eight are substitutions, one is a deletion and one an insertion, each of one to eight bases.
     """
