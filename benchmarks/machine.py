@@ -1,4 +1,4 @@
-"""What the machine can do: its description, and the matrix rate that shares are measured against."""
+"""The machine: its description, and its matrix rate, of which results are given as a share."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BF16_MATRIX_FEATURES = ("amx_bf16", "i8mm")
 
 
 def describe() -> str:
-    """One sentence: cores, memory, features that matter here, library versions. No names, no dates."""
+    """Returns one sentence: cores, memory, relevant CPU features, library versions. No names, no dates."""
     import transformers
 
     features = ", ".join(feature for feature in CPU_FEATURES if feature in cpu_flags()) or "unknown"
@@ -32,7 +32,7 @@ def describe() -> str:
 
 
 def cpu_flags() -> set[str]:
-    """Feature names of the CPU as the kernel tells them; empty where it does not."""
+    """Returns the CPU features that the kernel lists; empty if it lists none."""
     file = Path("/proc/cpuinfo")
     if not file.exists():
         return set()
@@ -41,15 +41,16 @@ def cpu_flags() -> set[str]:
 
 
 def has_bf16_matrix_instructions() -> bool:
-    """AMX tiles or their like. AVX-512 BF16 multiplies vectors, at twice the float32 rate and not eight times."""
+    """Whether the CPU has AMX tiles or similar. AVX-512 BF16 multiplies vectors, at twice the float32 rate, not eight
+    times."""
     return bool(cpu_flags() & set(BF16_MATRIX_FEATURES))
 
 
 @torch.no_grad()
 def matrix_rate(config: ModelConfig, dtype: torch.dtype = torch.float32, repeats: int = 3) -> float:
-    """GFLOP/s of the quickest of: a square product of 4,096, and the encoder's own shapes over 3,280 tokens.
+    """Returns the GFLOP/s of the fastest of: a square product of 4,096, and the encoder's own shapes over 3,280 tokens.
 
-    Each is done by `torch.nn.functional.linear` and, where torch has it, from weights in oneDNN's blocked layout.
+    Each product uses `torch.nn.functional.linear` and, if torch has it, weights in oneDNN's blocked layout.
     """
     inner = config.num_heads * config.d_kv
     shapes = [
@@ -77,7 +78,7 @@ def _products(x: Tensor, weight: Tensor) -> list[Callable[[], Tensor]]:
 
 
 def encoder_gflop(config: ModelConfig, lengths: list[int]) -> float:
-    """Useful work of one encoder pass: products over real tokens and attention within rows; nothing for padding."""
+    """Returns the useful GFLOP of one encoder pass: products over real tokens and attention within rows, no padding."""
     inner = config.num_heads * config.d_kv
     projections = 4 * config.d_model * inner + (3 if config.gated else 2) * config.d_model * config.d_ff
     per_layer = sum(2 * length * projections + 4 * length * length * inner for length in lengths)
