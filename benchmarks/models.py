@@ -1,4 +1,4 @@
-"""Checkpoints of random weights in the published format, made once into the cache and read by both sides."""
+"""Checkpoints of random weights in the published format. Made once, kept in the cache, read by both sides."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SHAPES: dict[str, dict[str, Any]] = {
 
 
 def shape_of(name: str) -> ModelConfig:
-    """The published shape ("458M"), a small one, or a tiny one for smoke runs; all with the published vocabulary."""
+    """Returns the published shape ("458M"), a small or a tiny one for smoke runs; with the published vocabulary."""
     common = {
         "vocab_size": VOCABULARY,
         "encoder_head_layers": (32,),
@@ -39,7 +39,7 @@ def shape_of(name: str) -> ModelConfig:
 
 
 def checkpoint(chosen: Options, name: str) -> Path:
-    """The folder of a checkpoint: `config.json`, `model.safetensors`, `tokenizer/`."""
+    """Returns the folder of a checkpoint: `config.json`, `model.safetensors`, `tokenizer/`. Made if it is missing."""
     kind = "given" if chosen.tokenizer else "own"
     folder = chosen.cache / f"{name}-{kind}-tokenizer"
     if (folder / ".complete").exists():
@@ -56,14 +56,14 @@ def checkpoint(chosen: Options, name: str) -> Path:
 
 @torch.no_grad()
 def randomise(model: nn.Module) -> None:
-    """Weights that keep every state of order one, so that outputs vary as a trained model's do.
+    """Sets random weights that keep every state of order one, so outputs vary like those of a trained model.
 
     Norms are 1, biases and position biases of order 0.1; matrices have standard deviation 1/sqrt(inputs), queries a
-    further 1/sqrt(d_kv) in place of T5's missing scale. Our own initialisation starts heads near zero, where errors
-    would not show.
+    further 1/sqrt(d_kv) in place of T5's missing scale. Our own initialisation starts heads near zero, which
+    would hide errors.
 
-    One thing is not random: the decoder answers `<DECODER_START>` with `<SENTINEL_ID_0>`, as a trained classifier
-    does. The published loop reads the class after whatever token it generated first.
+    One part is not random: the decoder generates `<SENTINEL_ID_0>` after `<DECODER_START>`, like a trained classifier.
+    The published loop reads the class after the first generated token, whatever it is.
     """
     draw = torch.Generator().manual_seed(SEED)
     for name, weight in model.named_parameters():
