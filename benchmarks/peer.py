@@ -1,10 +1,11 @@
 """The published package in an environment of its own, so that both sides can be timed in one run.
 
-    python benchmarks/peer.py FOLDER        makes the environment (about 2 GB) and says what it holds
+    python benchmarks/peer.py FOLDER        makes the environment (about 2 GB) and prints its versions
 
-Its package is called `mammal` too, and it needs transformers 4: hence a second environment and a second process.
-It is installed with `--no-deps`, because inference imports neither TensorFlow nor ClearML; what it does import is
-listed here. pip finds packages as its own settings say: without a GPU, point them at torch's CPU builds.
+The published package is also called `mammal`, and it needs transformers 4. It therefore gets a second environment and a
+second process. It is installed with `--no-deps`, because inference imports neither TensorFlow nor ClearML. The packages
+that inference imports are listed here. pip uses its own settings to find packages: without a GPU, set it to use torch's
+CPU builds.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ class Peer:
 
     Args:
         python: the Python of the environment.
-        threads: OpenMP threads; should be ours.
+        threads: OpenMP threads; should be the same number as ours.
     """
 
     def __init__(self, python: Path, threads: int):
@@ -71,10 +72,10 @@ class Peer:
         )
 
     def do(self, job: str, **arguments: Any) -> dict[str, Any]:
-        """The answer to one job.
+        """Returns the answer to one job.
 
         Raises:
-            PeerError: the job failed over there.
+            PeerError: the job failed in the other process.
         """
         assert self._process.stdin is not None and self._process.stdout is not None
         self._process.stdin.write(json.dumps({"job": job, **arguments}) + "\n")
@@ -95,7 +96,7 @@ class Peer:
 
 
 def find_peer(chosen: Options) -> Path | None:
-    """The Python that has the published package: the one given, or one installed into the cache; None without."""
+    """Returns the Python that has the published package: the given one, or one installed into the cache; else None."""
     if chosen.peer == "none":
         return None
     if chosen.peer != "auto":
@@ -108,7 +109,7 @@ def find_peer(chosen: Options) -> Path | None:
 
 
 def start_peer(chosen: Options, threads: int) -> Peer | None:
-    """A running peer, or None where the published package can't be had."""
+    """Returns a running peer, or None if the published package is not available."""
     python = find_peer(chosen)
     return Peer(python, threads) if python else None
 
@@ -120,7 +121,7 @@ def take_turns_with_peer(
     sides: dict[str, Callable[[int], float]],
     theirs: Callable[[Peer], Mapping[str, Callable[[int], float]]],
 ) -> Turns:
-    """Turns of our sides and, where the published package can be had, of those that `theirs` makes of it.
+    """Runs our sides and, if the published package is available, those that `theirs` makes of it, alternately.
 
     Args:
         threads: OpenMP threads of the peer.
@@ -136,10 +137,10 @@ def take_turns_with_peer(
 
 
 def install(folder: Path) -> Path:
-    """Makes the environment unless it stands there complete.
+    """Makes the environment, unless it exists and is complete.
 
     Raises:
-        PeerError: pip failed; the message is its last line.
+        PeerError: pip failed; the message is the last line of its output.
     """
     python, complete = folder / "bin" / "python", folder / ".complete"
     if complete.exists():
@@ -154,7 +155,7 @@ def install(folder: Path) -> Path:
 
 
 def clean_environment(threads: int) -> dict[str, str]:
-    """The environment without what would make the other Python see our packages."""
+    """Returns the environment variables without those that would make the other Python find our packages."""
     kept = {
         name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")
     }
