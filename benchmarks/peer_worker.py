@@ -1,7 +1,7 @@
 """Runs the published package for the benchmarks; started by `peer.py` with the Python of the second environment.
 
-Reads one JSON request a line from standard input and answers with one JSON line. It imports nothing of this project.
-The published functions are called as its own inference scripts call them.
+Reads one JSON request per line from standard input and answers each with one JSON line. It does not import this
+project. The published functions are called as in the published inference scripts.
 """
 
 from __future__ import annotations
@@ -22,24 +22,24 @@ TDC = ("tdc", "tdc.multi_pred", "tdc.multi_pred.dti")
 
 def main() -> None:
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # the published code prints, and so do its libraries
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # the published code and its libraries print
     warnings.filterwarnings("ignore")
     worker = Worker()
     for line in sys.stdin:
         request = json.loads(line)
         try:
             answer = getattr(worker, request.pop("job"))(**request)
-        except Exception as error:  # the other side reports it
+        except Exception as error:  # the parent process reports it
             answer = {"error": f"{type(error).__name__}: {error}"}
         answers.write(json.dumps(answer) + "\n")
         answers.flush()
 
 
 class Worker:
-    """The jobs; each gives seconds and outputs."""
+    """The jobs. Each returns seconds and outputs."""
 
     def __init__(self) -> None:
-        for name in TDC:  # the task module imports a data loader that only its training uses
+        for name in TDC:  # the task module imports a data loader that only training uses
             sys.modules[name] = ModuleType(name)
         sys.modules[TDC[-1]].DTI = None
         self.model: Any = None
@@ -52,7 +52,7 @@ class Worker:
         return {"threads": torch.get_num_threads(), "versions": {name: version(name) for name in names}}
 
     def load(self, folder: str) -> dict[str, Any]:
-        """A folder with `config.json`, `model.safetensors` and `tokenizer/`; as the inference scripts do it."""
+        """A folder with `config.json`, `model.safetensors` and `tokenizer/`; loaded as in the inference scripts."""
         from fuse.data.tokenizers.modular_tokenizer.op import ModularTokenizerOp
 
         from mammal.model import Mammal
@@ -66,7 +66,7 @@ class Worker:
         return {"seconds": seconds}
 
     def affinity(self, pairs: list[list[str]], padded: bool, mean: float, std: float) -> dict[str, Any]:
-        """One protein–drug pair at a time: padded to 1,512 as shipped, or without padding and without autograd."""
+        """Predicts one protein–drug pair at a time: padded to 1,512 as published, or without padding and autograd."""
         from mammal.examples.dti_bindingdb_kd.task import DtiBindingdbKdTask
 
         length = {} if padded else {"encoder_input_max_seq_len": None}
@@ -91,7 +91,7 @@ class Worker:
         return {"seconds": seconds, "values": values}
 
     def classify(self, molecules: list[str], task: str) -> dict[str, Any]:
-        """The loop of its molecule-property script; the raw probabilities of `<0>` and `<1>` at the class position."""
+        """Runs the loop of the molecule-property script; raw probabilities of `<0>` and `<1>` at the class position."""
         from mammal.examples.molnet.molnet_infer import create_sample_dict, get_predictions
         from mammal.keys import SCORES
 
@@ -106,7 +106,7 @@ class Worker:
         return {"seconds": seconds, "values": values}
 
     def generate(self, ids: list[list[int]], new_tokens: int) -> dict[str, Any]:
-        """Greedy decoding of a batch padded to its longest prompt; ids without the start token."""
+        """Decodes a batch greedily, padded to its longest prompt. Returns ids without the start token."""
         from mammal.keys import CLS_PRED, ENCODER_INPUTS_ATTENTION_MASK, ENCODER_INPUTS_TOKENS
 
         longest = max(map(len, ids))
