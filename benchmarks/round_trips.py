@@ -1,10 +1,10 @@
-"""Is anything lost? Encodes and decodes every string of the public corpora with our own vocabulary.
+"""Encodes and decodes every string of the public corpora with our own vocabulary, and checks that nothing is lost.
 
     python benchmarks/round_trips.py [FOLDER] [--only TEXT]      FOLDER: default, the environment variable MAMMAL_DATA
 
-Prints a table: strings, tokens, unknown tokens, strings that don't come back. Ends with code 1 if one of the last two
-is not zero anywhere. Every row of a file counts, valid molecule or not. DNA is compared after upper-casing (soft-masked
-repeats are folded), blanks around a value are the reader's to strip.
+Prints a table: strings, tokens, unknown tokens, and strings that are not restored. The exit code is 1 if one of the
+last two is not zero in any corpus. Every row of a file counts, also invalid molecules. DNA is compared in upper case
+(soft-masked repeats are lower case in the files). The reader removes blanks around a value.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ EOS = "<EOS>"
 
 @dataclass(frozen=True)
 class Corpus:
-    """One line of the table: where it lies, the alphabet it is written in, and how its strings are read."""
+    """One line of the table: the folder of the corpus, its alphabet, and the function that reads its strings."""
 
     folder: str
     alphabet: str
@@ -114,7 +114,7 @@ def headers(folder: Path) -> Iterator[str]:
 
 
 def clinvar(folder: Path) -> Iterator[str]:
-    """Reference and alternate windows as they are, and each row as one window with its variant in place."""
+    """Reference and alternate windows unchanged, and each row as one window with its variant in place."""
     import pandas as pd
 
     table = pd.read_parquet(folder / "my_processed_clinvar.parquet")
@@ -126,7 +126,7 @@ def clinvar(folder: Path) -> Iterator[str]:
 
 
 def illumina(folder: Path) -> Iterator[str]:
-    """Flanks with the alleles in place, as the manifest writes them and in both allele orders, and the bare flanks."""
+    """Flanks with the alleles in place, as in the manifest and in both allele orders, and the flanks alone."""
     for row in _csv_rows(folder / "snp_windows.csv.gz"):
         yield row["SourceSeq"]
         yield row["TopGenomicSeq"]
@@ -150,7 +150,7 @@ def mpra(folder: Path) -> Iterator[str]:
 
 
 def allele_pairs(folder: Path) -> Iterator[str]:
-    """What a published variant-aware lexicon has symbols for: alleles and their pairs; xI is x and an inserted base."""
+    """The entries of a published variant-aware lexicon: alleles and their pairs; xI is x and an inserted base."""
     for key in json.loads((folder / "biallele_lexicon.json").read_text(encoding="utf-8")):
         alleles = [allele.replace("DEL", "-").replace("I", "N") for allele in key.split("_")]
         yield f"[{'/'.join(alleles)}]" if len(alleles) > 1 else alleles[0]
@@ -175,7 +175,7 @@ CORPORA = (
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", nargs="?", default=os.environ.get("MAMMAL_DATA"), type=Path)
-    parser.add_argument("--only", default="", help="corpora whose name holds this text")
+    parser.add_argument("--only", default="", help="only corpora whose name contains this text")
     options = parser.parse_args()
     if options.folder is None or not Path(options.folder).is_dir():
         parser.error("give the data folder, or set MAMMAL_DATA")
