@@ -1,10 +1,10 @@
-"""What the encoding of a published variant-aware DNA model keeps of a variant; facts of its code, counted here.
+"""Which parts of a variant the encoding of a published variant-aware DNA model keeps, counted from facts of its code.
 
 BMFM-DNA (arXiv 2507.05265; the code is public as BiomedSciAI/biomed-multi-omic, `bmfm_targets/datasets/SNPdb`) writes
-one symbol for the pair of alleles at a base. An allele is one of eleven: A, C, G, T or N, each of these with an
-insertion behind it, or a deletion. So 55 pairs of different alleles have a symbol. The two are sorted by their names,
-so it can't be told which is the reference; inserted bases are not written; of three alleles two are drawn; ambiguity
-codes become N; a frequency decides what is drawn and is not written.
+one symbol for the pair of alleles at a base. An allele is one of eleven: A, C, G, T or N, each of these followed by an
+insertion, or a deletion. So 55 pairs of different alleles have a symbol. The two alleles are sorted by name, so the
+symbol does not show which is the reference. Inserted bases are not written. Of three alleles, two are sampled.
+Ambiguity codes become N. A frequency is used for sampling and is not written.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from mammal.tokenization.variants import Variant, parse
 ALLELES = 11
 HETEROZYGOUS = ALLELES * (ALLELES - 1) // 2
 UNKNOWN_TO_ITSELF = "17 to 54"
-"""Of the heterozygous symbols, how many its shipped tokenizer files read as [UNK], by which file is loaded."""
+"""How many heterozygous symbols its own tokenizer files read as [UNK]; the number depends on the file."""
 
 
 @dataclass
 class Kept:
-    """What is left of some variants, and what is not.
+    """Counts of variants and of their inserted bases.
 
     Attributes:
-        variants: how many were written.
-        inserted: bases that stand in alternate alleles beyond the length of the reference.
-        with_insertions: variants that have such bases.
+        variants: number of variants.
+        inserted: bases of alternate alleles beyond the length of the reference.
+        with_insertions: number of variants that have such bases.
     """
 
     variants: int = 0
@@ -36,7 +36,7 @@ class Kept:
 
 
 def keep(texts: Iterable[str]) -> Kept:
-    """Counts over texts in place."""
+    """Counts the variants that are written in place in `texts`."""
     kept = Kept()
     for text in texts:
         for variant in parse(text):
