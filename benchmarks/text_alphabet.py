@@ -1,10 +1,10 @@
-"""Learns TEXT alphabets of several sizes and measures how many characters a token holds in texts that were not seen.
+"""Learns TEXT alphabets of several sizes and measures their characters per token on held-out texts.
 
     python benchmarks/text_alphabet.py [--corpus FILE]     needs MAMMAL_DATA, with chebi20/ and pretrain_proteins/
 
-The corpus is what trains the tasks `molecule_caption` and `protein_name`; their test rows are measured. With --corpus
-it is written to FILE, from which `python -m mammal.tokenization.build_vocabulary --text FILE --text-size 2304` learnt
-the shipped alphabet (256 bytes and 2,048 merges).
+The corpus is the training texts of the tasks `molecule_caption` and `protein_name`; the measurement uses their test
+rows. With --corpus the corpus is written to FILE. The shipped alphabet (256 bytes and 2,048 merges) was learned from
+such a file with `python -m mammal.tokenization.build_vocabulary --text FILE --text-size 2304`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ MERGES = (512, 1024, 2048, 4096)
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--corpus", type=Path, help="write the corpus here, one text a line, and learn nothing")
+    parser.add_argument("--corpus", type=Path, help="write the corpus here, one text per line, and learn nothing")
     options = parser.parse_args()
     corpus, held_out = read_texts()
     if options.corpus:
@@ -44,7 +44,7 @@ def main() -> None:
 
 
 def read_texts() -> tuple[list[str], dict[str, list[str]]]:
-    """The texts that train, and those of the test part of each task."""
+    """Returns the training texts, and the texts of the test part of each task."""
     corpus: list[str] = []
     held_out = {}
     for name, column in TASKS.items():
@@ -55,7 +55,7 @@ def read_texts() -> tuple[list[str], dict[str, list[str]]]:
 
 
 def figures(merges: Sequence[tuple[str, str]], texts: Sequence[str]) -> list[str]:
-    """Characters a token, tokens a text, tokens of the longest."""
+    """Returns characters per token, tokens per text, and tokens of the longest text."""
     tokens = text_alphabet.tokens(merges)
     model = BPE(vocab={token: id for id, token in enumerate(tokens)}, merges=list(merges), ignore_merges=True)
     pieces = [re.findall(text_alphabet.PATTERN, text) for text in texts]
