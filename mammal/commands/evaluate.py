@@ -9,8 +9,8 @@
     mammal evaluate 'runs=runs/sweeps/bbbp/*' seeds=3
     mammal evaluate samples=samples.csv train=train.smi test=test.smi output=judged
 
-`input=` is a table of your own labelled rows. `runs=` combines several runs of a task: mean, standard deviation and t-interval over seeds. `samples=` evaluates
-generated molecules without a model (`mammal.evaluation.sample_files`).
+`input=` is a table of your own labelled rows. `runs=` combines several runs of a task: mean, standard deviation and
+t-interval over seeds. `samples=` evaluates generated molecules without a model (`mammal.evaluation.sample_files`).
 Writes evaluation.json, .md and .csv and one table of answers per task; `mammal report` makes an HTML page from them.
 Molecules that a task generates are also evaluated as a set. Results of other tasks and parts that are already in the
 folder are kept.
