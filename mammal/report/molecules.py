@@ -1,4 +1,4 @@
-"""Drawings of molecules, each an SVG that takes the page's ink."""
+"""Drawings of molecules: each is an SVG in the text colour of the page."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from mammal.report.page import text
+from markupsafe import Markup
+
+from mammal.report.page import MoleculeCard
+from mammal.report.page import molecules as cards_of
 
 if TYPE_CHECKING:
     from rdkit.Chem import Mol
@@ -23,25 +26,22 @@ def count(smiles: Sequence[str]) -> tuple[int, int]:
     return len(molecules), len({MolToSmiles(molecule) for molecule in molecules})
 
 
-def grid(smiles: Sequence[str], captions: Sequence[str] | None = None) -> str:
-    """A grid of cards: the drawing, whether RDKit can read it, and the string itself."""
-    cards = (_card(s, c) for s, c in zip(smiles, captions or [""] * len(smiles), strict=True))
-    return f'<div class="molecules">{"".join(cards)}</div>'
+def grid(smiles: Sequence[str], captions: Sequence[str] | None = None) -> Markup:
+    """Returns a grid of cards: the drawing, whether RDKit can read the string, and the string itself.
+
+    Args:
+        smiles: strings, valid or not.
+        captions: a text for each string.
+    """
+    return cards_of(_card(s, c) for s, c in zip(smiles, captions or [""] * len(smiles), strict=True))
 
 
-def _card(smiles: str, caption: str) -> str:
+def _card(smiles: str, caption: str) -> MoleculeCard:
     molecule = _molecule(smiles)
-    if molecule is None:
-        picture, mark = '<div class="empty">no molecule</div>', '<span class="mark invalid">invalid</span>'
-    else:
-        picture, mark = draw(molecule), '<span class="mark valid">valid</span>'
-    words = f" · {text(caption)}" if caption else ""
-    return (
-        f'<figure>{picture}<figcaption>{mark}{words}<br><span class="mono">{text(smiles)}</span></figcaption></figure>'
-    )
+    return MoleculeCard(smiles, None if molecule is None else draw(molecule), caption)
 
 
-def draw(molecule: Mol) -> str:
+def draw(molecule: Mol) -> Markup:
     """One molecule as SVG: black and white palette, its black replaced by the page's ink."""
     from rdkit.Chem.Draw import rdMolDraw2D
 
@@ -57,7 +57,8 @@ def draw(molecule: Mol) -> str:
     svg = canvas.GetDrawingText()
     svg = svg[svg.index("<svg") :].replace("#000000", "var(--ink)")
     svg = re.sub(r"<!--.*?-->", "", svg, flags=re.DOTALL)
-    return re.sub(r" (?:width|height)='\d+px'", "", svg)
+    svg = re.sub(r" (?:width|height)='\d+px'", "", svg)
+    return Markup(svg)  # safe: RDKit draws letters as paths, so no text of the data is inside
 
 
 @lru_cache(maxsize=1024)

@@ -1,6 +1,7 @@
-"""One HTML page without a single outside asset: headings, tables, figures, facts.
+"""The HTML of a report: one page that needs no other file, made from the templates in `templates/`.
 
-Every function returns markup; text that comes from data goes through `text`, so that a file can't write into the page.
+The templates escape every text. Only `Markup` (what these functions and the figures return) goes into the page as it
+is, so data such as names of tasks, SMILES or error messages can't add markup.
 """
 
 from __future__ import annotations
@@ -8,8 +9,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
-from importlib.resources import files
+from functools import lru_cache
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+Cell = str | Markup
+"""Content of a table cell: text, which is escaped, or markup."""
 
 
 @dataclass(frozen=True)
@@ -17,7 +24,7 @@ class Section:
     """A heading of the page and the markup below it."""
 
     title: str
-    body: str
+    body: Markup
 
     @property
     def anchor(self) -> str:
@@ -25,61 +32,123 @@ class Section:
 
 
 def page(title: str, lead: str, sections: Sequence[Section], footer: str = "") -> str:
-    """The whole document, style sheet inside."""
-    style = files("mammal.report").joinpath("style.css").read_text(encoding="utf-8")
-    links = "".join(f'<a href="#{s.anchor}">{text(s.title)}</a>' for s in sections)
-    parts = "".join(f'<section id="{s.anchor}"><h2>{text(s.title)}</h2>{s.body}</section>' for s in sections)
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{text(title)}</title><style>{style}</style></head>"
-        f'<body><header><h1>{text(title)}</h1><p class="lead">{text(lead)}</p><nav>{links}</nav></header>'
-        f"<main>{parts}</main><footer>{text(footer)}</footer></body></html>\n"
-    )
+    """Returns the whole HTML document.
+
+    Args:
+        title: text of the window title and of the first heading.
+        lead: text below the title.
+        sections: parts of the page, in order; the page links to each of them.
+        footer: text at the end.
+    """
+    template = _environment().get_template("page.html")
+    return template.render(title=title, lead=lead, sections=sections, footer=footer)
 
 
-def text(value: object) -> str:
-    return escape(str(value))
+def joined(parts: Iterable[Markup]) -> Markup:
+    """Returns several parts as one, in order."""
+    return Markup("").join(parts)
 
 
-def paragraph(words: str, *, note: bool = False) -> str:
-    """Text; what stands in `backticks` is set as code."""
-    marked = re.sub(r"`([^`]+)`", r"<code>\1</code>", text(words))
-    return f'<p class="note">{marked}</p>' if note else f"<p>{marked}</p>"
+def paragraph(words: str, *, note: bool = False) -> Markup:
+    """Returns a paragraph of text.
+
+    Args:
+        words: text; words in `backticks` are shown as code.
+        note: whether to show it smaller and greyer.
+    """
+    return _parts().paragraph(words, note)
 
 
-def heading(words: str) -> str:
-    return f"<h3>{text(words)}</h3>"
+def heading(words: str) -> Markup:
+    """Returns a heading inside a section."""
+    return _parts().heading(words)
 
 
-def code(lines: Iterable[str]) -> str:
-    return f"<pre><code>{text(chr(10).join(lines))}</code></pre>"
+def code(lines: Iterable[str]) -> Markup:
+    """Returns lines of code as one block."""
+    return _parts().code(lines)
 
 
-def facts(pairs: Mapping[str, object]) -> str:
-    """A strip of short figures, each with its name."""
-    cells = "".join(f"<div><dt>{text(name)}</dt><dd>{text(value)}</dd></div>" for name, value in pairs.items())
-    return f'<dl class="facts">{cells}</dl>'
+def facts(pairs: Mapping[str, object]) -> Markup:
+    """Returns a strip of short figures, each with its name."""
+    return _parts().facts(pairs)
 
 
 def table(
-    header: Sequence[str], rows: Iterable[Sequence[str]], *, kinds: Sequence[str] = (), first_is_ours: bool = False
-) -> str:
-    """A table of markup cells; `kinds` gives a class per column: number, mono, reason or nothing."""
-    classes = [f' class="{kind}"' if kind else "" for kind in [*kinds, *[""] * (len(header) - len(kinds))]]
-    head = "".join(f"<th{c}>{text(name)}</th>" for c, name in zip(classes, header, strict=True))
-    body = ""
-    for i, row in enumerate(rows):
-        cells = "".join(f"<td{c}>{cell}</td>" for c, cell in zip(classes, row, strict=True))
-        ours = ' class="ours"' if first_is_ours and i == 0 else ""
-        body += f"<tr{ours}>{cells}</tr>"
-    return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+    header: Sequence[str], rows: Iterable[Sequence[Cell]], *, kinds: Sequence[str] = (), first_is_ours: bool = False
+) -> Markup:
+    """Returns a table.
+
+    Args:
+        header: one name for each column.
+        rows: one cell for each column.
+        kinds: class of each column: `number`, `mono`, `reason` or nothing; columns beyond its end have none.
+        first_is_ours: whether to emphasise the first row.
+    """
+    rows = list(rows)
+    assert all(len(row) == len(header) for row in rows), "each row needs one cell for each column"
+    return _parts().table(header, rows, [*kinds, *[""] * (len(header) - len(kinds))], first_is_ours)
 
 
-def figure(svg: str, caption: str = "") -> str:
-    words = f"<figcaption>{text(caption)}</figcaption>" if caption else ""
-    return f"<figure>{svg}{words}</figure>"
+def with_detail(value: str, detail: str) -> Markup:
+    """Returns a table cell: a value with a detail in smaller type."""
+    return _parts().with_detail(value, detail)
 
 
-def figures(items: Iterable[str]) -> str:
-    return f'<div class="figures">{"".join(items)}</div>'
+def name_of_key(key: str) -> Markup:
+    """Returns a table cell: the name of a key or column as code."""
+    return _parts().name_of_key(key)
+
+
+def figure(svg: Markup, caption: str = "") -> Markup:
+    """Returns a picture with the text below it."""
+    return _parts().figure(svg, caption)
+
+
+def figures(items: Iterable[Markup]) -> Markup:
+    """Returns several pictures next to each other."""
+    return _parts().figures(items)
+
+
+@dataclass(frozen=True)
+class MoleculeCard:
+    """A string and what it represents.
+
+    Attributes:
+        smiles: the string.
+        picture: the SVG of the molecule; None if the string is not a molecule.
+        caption: text next to the mark that says whether the string is valid.
+    """
+
+    smiles: str
+    picture: Markup | None
+    caption: str = ""
+
+
+def molecules(cards: Iterable[MoleculeCard]) -> Markup:
+    """Returns a grid of molecules."""
+    return _parts().molecules(cards)
+
+
+@lru_cache(maxsize=1)
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("mammal.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["code_marks"] = _code_marks
+    return environment
+
+
+def _parts() -> Any:
+    """The macros of `parts.html`."""
+    return _environment().get_template("parts.html").module
+
+
+def _code_marks(words: str) -> Markup:
+    """The escaped text, with what is in `backticks` as code."""
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(words))))

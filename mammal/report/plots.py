@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from markupsafe import Markup, escape
 
 from mammal.evaluation.reliability import curve
 
@@ -43,6 +44,7 @@ _STYLE: dict[Any, Any] = {
     "xtick.major.size": 0,
     "ytick.major.size": 0,
     "text.color": INK,
+    "text.parse_math": False,  # a "$" in a name is a character, not the start of a formula
     "legend.frameon": False,
     "legend.fontsize": 8,
     "lines.linewidth": 1.6,
@@ -52,7 +54,7 @@ Scored = Mapping[str, tuple[np.ndarray, np.ndarray]]
 """Model name -> (truth [N] of 0 and 1, score [N]); the first is ours and is drawn in the accent colour."""
 
 
-def roc(models: Scored) -> str:
+def roc(models: Scored) -> Markup:
     """Receiver operating characteristic of each model."""
     from sklearn.metrics import roc_auc_score, roc_curve
 
@@ -66,7 +68,7 @@ def roc(models: Scored) -> str:
     return drawing.svg
 
 
-def precision_recall(models: Scored) -> str:
+def precision_recall(models: Scored) -> Markup:
     """Precision against recall of each model; the dashed line is the share of positives."""
     from sklearn.metrics import average_precision_score, precision_recall_curve
 
@@ -82,7 +84,7 @@ def precision_recall(models: Scored) -> str:
     return drawing.svg
 
 
-def calibration(truth_N: np.ndarray, probability_N: np.ndarray, bins: int = 10) -> str:
+def calibration(truth_N: np.ndarray, probability_N: np.ndarray, bins: int = 10) -> Markup:
     """Observed share of positives against predicted probability, in bins of equal count, with 95 % Wilson intervals."""
     predicted, observed, counts = curve(truth_N, probability_N, bins)
     low, high = _wilson(observed, counts)
@@ -106,7 +108,7 @@ def parity(
     *,
     title: str = "Predicted against measured",
     axes_names: tuple[str, str] = ("measured", "predicted"),
-) -> str:
+) -> Markup:
     """Predicted against measured, with the prediction intervals where the bundle gives them."""
     suffix = f" / {unit}" if unit else ""
     if len(truth_N) > MOST_POINTS:
@@ -128,7 +130,7 @@ def parity(
     return drawing.svg
 
 
-def forest(metric: str, models: Mapping[str, tuple[float, float, float]]) -> str:
+def forest(metric: str, models: Mapping[str, tuple[float, float, float]]) -> Markup:
     """One metric of several models as points with 95 % intervals: name -> (value, low, high), ours first."""
     with _figure(metric, height=0.8 + 0.34 * len(models)) as (drawing, axes):
         for row, (value, low, high) in enumerate(models.values()):
@@ -141,7 +143,7 @@ def forest(metric: str, models: Mapping[str, tuple[float, float, float]]) -> str
     return drawing.svg
 
 
-def learning_curves(title: str, curves: Mapping[str, tuple[Sequence[float], Sequence[float]]], label: str) -> str:
+def learning_curves(title: str, curves: Mapping[str, tuple[Sequence[float], Sequence[float]]], label: str) -> Markup:
     """Named series of (steps, values) over optimiser steps; the first is drawn in the accent colour."""
     with _figure(title) as (drawing, axes):
         for colour, (name, (steps, values)) in _coloured(curves):
@@ -154,7 +156,7 @@ def learning_curves(title: str, curves: Mapping[str, tuple[Sequence[float], Sequ
     return drawing.svg
 
 
-def histogram(title: str, edges: Sequence[float], shares: Mapping[str, Sequence[float]], label: str) -> str:
+def histogram(title: str, edges: Sequence[float], shares: Mapping[str, Sequence[float]], label: str) -> Markup:
     """Distributions of several sets over the same bins, in percent of each; the first is filled, in the accent colour.
 
     Args:
@@ -179,7 +181,7 @@ def histogram(title: str, edges: Sequence[float], shares: Mapping[str, Sequence[
 class _Drawing:
     """What `_figure` leaves behind once its block has ended."""
 
-    svg = ""
+    svg = Markup("")
 
 
 @contextmanager
@@ -199,8 +201,8 @@ def _figure(title: str, height: float = 3.5) -> Iterator[tuple[_Drawing, Axes]]:
     drawing.svg = _themed(text.getvalue(), title)
 
 
-def _themed(svg: str, title: str) -> str:
-    """The bare `<svg>` element with the page's colours, font and width."""
+def _themed(svg: str, title: str) -> Markup:
+    """The bare `<svg>` element with the page's colours, font and width. matplotlib has escaped the text inside."""
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     svg = re.sub(r"<style.*?</style>", "", svg, flags=re.DOTALL)
@@ -210,7 +212,7 @@ def _themed(svg: str, title: str) -> str:
     svg = re.sub(r' (?:width|height)="[\d.]+pt"', "", svg)
     for stand_in, variable in _THEME.items():
         svg = svg.replace(stand_in, variable)
-    return svg.replace("<svg", f'<svg role="img" aria-label="{title}"', 1)
+    return Markup(svg.replace("<svg", f'<svg role="img" aria-label="{escape(title)}"', 1))
 
 
 def _evenly(count: int, most: int) -> np.ndarray:

@@ -15,13 +15,14 @@ from mammal.report.page import (
     figure,
     figures,
     heading,
+    joined,
     paragraph,
     table,
-    text,
 )
 
 if TYPE_CHECKING:
     import pandas as pd
+    from markupsafe import Markup
 
 Curves = Mapping[str, tuple[Sequence[float], Sequence[float]]]
 """Name of a series -> (steps, values)."""
@@ -33,7 +34,7 @@ SET_ASIDE_SHOWN = 50
 def training_section(curves: Mapping[str, Curves], about: Mapping[str, object]) -> Section:
     """A strip of facts by name, and learning curves: title of a figure -> series -> (steps, values)."""
     drawn = [figure(plots.learning_curves(title, series, "loss")) for title, series in curves.items()]
-    return Section("Training", (facts(about) if about else "") + figures(drawn))
+    return Section("Training", joined([*([facts(about)] if about else []), figures(drawn)]))
 
 
 def predictions_section(answered: Mapping[str, pd.DataFrame], set_aside: Mapping[str, pd.DataFrame]) -> Section:
@@ -49,7 +50,7 @@ def predictions_section(answered: Mapping[str, pd.DataFrame], set_aside: Mapping
         ]
         if errors is not None and bad:
             parts += [paragraph("Set aside:"), frame_table(errors.head(SET_ASIDE_SHOWN), reason=errors.columns[-1])]
-    return Section("Predictions", "".join(parts))
+    return Section("Predictions", joined(parts))
 
 
 def samples_section(smiles: Sequence[str], how: str) -> Section:
@@ -77,7 +78,7 @@ def overview(results: Sequence[TaskResult]) -> Section:
     return Section("At a glance", figures(drawn))
 
 
-def frame_table(frame: pd.DataFrame, reason: str | None = None) -> str:
+def frame_table(frame: pd.DataFrame, reason: str | None = None) -> Markup:
     """A data frame as it is; long strings in a fixed-width face."""
     kinds = []
     for column in frame.columns:
@@ -95,6 +96,6 @@ def _cell(value: object) -> str:
     if value is None or value != value:
         return ""
     if isinstance(value, float):
-        return text(short(value))
+        return short(value)
     words = str(value)
-    return text(words if len(words) <= 120 else f"{words[:117]}…")
+    return words if len(words) <= 120 else f"{words[:117]}…"

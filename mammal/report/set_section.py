@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mammal.evaluation.results import short
 from mammal.evaluation.set_results import ASKED, Compared, SetResult, figures_table
 from mammal.report import molecules, plots
-from mammal.report.page import Section, facts, figure, figures, heading, paragraph, table, text
+from mammal.report.page import (
+    Section,
+    facts,
+    figure,
+    figures,
+    heading,
+    joined,
+    name_of_key,
+    paragraph,
+    table,
+)
 from mammal.tasks.molecules.chemistry import why_invalid
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
 
 DRAWN, INVALID_SHOWN = 25, 8
 SEED = 0
@@ -48,11 +62,11 @@ PROPERTIES = {
 
 def set_section(results: Sequence[SetResult]) -> Section:
     """All sets in one table, then each one's distributions and some of its molecules, chosen by a seed alone."""
-    parts = [_against(results), _table(results), paragraph(_READING, note=True)]
+    parts = [*_against(results), _table(results), paragraph(_READING, note=True)]
     for result in results:
         parts += [heading(f"Properties of {result.name}"), figures([*_histograms(result), *_wishes(result)])]
-        parts += [heading(f"Molecules of {result.name}"), _grid(result), _invalid(result)]
-    return Section("Generated molecules", "".join(parts))
+        parts += [heading(f"Molecules of {result.name}"), *_grid(result), *_invalid(result)]
+    return Section("Generated molecules", joined(parts))
 
 
 def spoken(name: str) -> str:
@@ -75,7 +89,7 @@ _READING = (
 )
 
 
-def _against(results: Sequence[SetResult]) -> str:
+def _against(results: Sequence[SetResult]) -> list[Markup]:
     """How many samples, how they were made, and what they are held against."""
     counts = {result.name: f"{result.samples:,} samples" for result in results}
     lines = []
@@ -90,19 +104,19 @@ def _against(results: Sequence[SetResult]) -> str:
     for name, one in held.items():
         some = f" drawn from {one.drawn_from:,}" if one.drawn_from is not None else ""
         lines.append(paragraph(f"`{name}`: {one.source}; {one.molecules:,} molecules{some}.", note=True))
-    return facts(counts) + "".join(lines)
+    return [facts(counts), *lines]
 
 
-def _table(results: Sequence[SetResult]) -> str:
+def _table(results: Sequence[SetResult]) -> Markup:
     header, rows = figures_table(results)
     shown = []
     for name, *cells in rows:
         better = MEASURES["w1" if name.startswith("w1_") else name.partition("/")[0]][1]
-        shown.append([f"{text(spoken(name))} {better}", f"<code>{text(name)}</code>", *map(text, cells)])
+        shown.append([f"{spoken(name)} {better}", name_of_key(name), *cells])
     return table(["", *header], shown, kinds=["", "", *["number"] * len(results)])
 
 
-def _histograms(result: SetResult) -> list[str]:
+def _histograms(result: SetResult) -> list[Markup]:
     drawn = []
     for name, one in result.histograms.items():
         words = PROPERTIES[name]
@@ -111,7 +125,7 @@ def _histograms(result: SetResult) -> list[str]:
     return drawn
 
 
-def _wishes(result: SetResult) -> list[str]:
+def _wishes(result: SetResult) -> list[Markup]:
     """What was asked of each property that varies, and what came of it."""
     drawn = []
     for name, one in result.histograms.items():
@@ -132,16 +146,16 @@ def _title(words: str) -> str:
     return name if name[1:] != name[1:].lower() else name.capitalize()
 
 
-def _grid(result: SetResult) -> str:
+def _grid(result: SetResult) -> list[Markup]:
     """Some of the different valid molecules."""
     frame = result.molecules[result.molecules["valid"] & ~result.molecules["repeat"]]
     places = np.random.default_rng(SEED).permutation(len(frame))[:DRAWN]
     chosen = frame.iloc[np.sort(places)]
     if not len(chosen):
-        return paragraph("None is a molecule.")
+        return [paragraph("None is a molecule.")]
     captions = [_caption(row) for row in chosen.to_dict("records")]
     words = f"{len(chosen)} of {len(frame):,} different molecules, drawn by a seed, none picked."
-    return paragraph(words, note=True) + molecules.grid(chosen["canonical"].tolist(), captions)
+    return [paragraph(words, note=True), molecules.grid(chosen["canonical"].tolist(), captions)]
 
 
 def _caption(row: Mapping[str, object]) -> str:
@@ -151,12 +165,12 @@ def _caption(row: Mapping[str, object]) -> str:
     return ", ".join(facts_of)
 
 
-def _invalid(result: SetResult) -> str:
+def _invalid(result: SetResult) -> list[Markup]:
     """Some of the strings that are no molecule, and why."""
     bad = result.molecules.loc[~result.molecules["valid"], "smiles"]
     if not len(bad):
-        return ""
+        return []
     chosen = bad.drop_duplicates().head(INVALID_SHOWN)
-    rows = [[text(smiles or "(nothing)"), text(why_invalid(smiles) if smiles else "no text")] for smiles in chosen]
+    rows = [[smiles or "(nothing)", why_invalid(smiles) if smiles else "no text"] for smiles in chosen]
     words = f"{len(bad):,} of {result.samples:,} strings are no molecule; the first of them:"
-    return paragraph(words) + table(["string", "reason"], rows, kinds=["mono", "reason"])
+    return [paragraph(words), table(["string", "reason"], rows, kinds=["mono", "reason"])]

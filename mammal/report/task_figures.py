@@ -15,6 +15,7 @@ from mammal.report.page import figure
 
 if TYPE_CHECKING:
     import pandas as pd
+    from markupsafe import Markup
 
 WORST_ROWS = 8
 MOST_CURVES = 4
@@ -24,7 +25,7 @@ FEWEST_ROWS = 20
 TRUTH, SIMILARITY = "truth", "similarity"
 
 
-def task_figures(result: TaskResult) -> list[str]:
+def task_figures(result: TaskResult) -> list[Markup]:
     """ROC, precision-recall and calibration for two classes; parity for numbers; none for other kinds.
 
     A task with several target columns would need as many of each: it has its table.
@@ -111,7 +112,7 @@ def _with_answers(result: TaskResult) -> list[Contender]:
     return [contender for contender in result.contenders if contender.name in result.answers]
 
 
-def _classification_figures(result: TaskResult, answers: pd.DataFrame) -> list[str]:
+def _classification_figures(result: TaskResult, answers: pd.DataFrame) -> list[Markup]:
     truth_N = answers[TRUTH].to_numpy(dtype=int)
     if len(np.unique(truth_N)) < 2:
         return []
@@ -135,7 +136,7 @@ def _to_draw(result: TaskResult) -> list[Contender]:
     return [ours, *known[:MOST_CURVES]]
 
 
-def _regression_figures(result: TaskResult, answers: pd.DataFrame) -> list[str]:
+def _regression_figures(result: TaskResult, answers: pd.DataFrame) -> list[Markup]:
     """Ours with its intervals, and the baseline with the smallest mean absolute error."""
     truth_N = answers[TRUTH].to_numpy(dtype=float)
     intervals = answers[["low", "high"]].to_numpy(dtype=float) if "low" in answers else None

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from math import isnan
+from typing import TYPE_CHECKING
 
 from mammal.evaluation.results import ONLY, Estimate, Shift, TaskResult, short, spoken
 from mammal.evaluation.tables import contenders_table
-from mammal.report.page import Section, figures, heading, paragraph, table, text
+from mammal.report.page import Cell, Section, figures, heading, joined, paragraph, table, with_detail
 from mammal.report.sections import frame_table
 from mammal.report.task_figures import by_similarity, task_figures, worst_rows
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
 
 SET_ASIDE_SHOWN = 50
 FLOAT_NOISE = 1e-5
@@ -25,21 +29,21 @@ def task_section(result: TaskResult) -> Section:
         _contenders(result),
         *(paragraph(words, note=True) for words in _reading(result)),
         figures(task_figures(result)),
-        _targets(result),
-        _trust(result),
-        _sensitivity(result),
-        _distance(result),
+        *_targets(result),
+        *_trust(result),
+        *_sensitivity(result),
+        *_distance(result),
     ]
     worst = worst_rows(result)
     if len(worst):
         parts += [heading("Where it is most wrong"), frame_table(worst)]
     if result.not_answered:
-        rows = [[text(row), text(reason)] for row, reason in result.not_answered[:SET_ASIDE_SHOWN]]
+        rows = [[str(row), reason] for row, reason in result.not_answered[:SET_ASIDE_SHOWN]]
         parts += [
             heading("Held-out rows without an answer"),
             table(["row", "reason"], rows, kinds=["number", "reason"]),
         ]
-    return Section(result.title, "".join(parts))
+    return Section(result.title, joined(parts))
 
 
 def _leaks(result: TaskResult) -> str:
@@ -52,22 +56,22 @@ def _leaks(result: TaskResult) -> str:
     return f"{whole:,} of the split's {result.part} rows have the inputs of a training row{known}."
 
 
-def _contenders(result: TaskResult) -> str:
+def _contenders(result: TaskResult) -> Markup:
     header, rows = contenders_table(result)
     by_name = {c.name: c.estimates for c in result.contenders}
     shown = []
     for name, *cells in rows:
         figures_of = [_estimate(by_name[name].get(metric)) for metric in result.metrics]
-        shown.append([text(spoken(name)), *figures_of, *map(text, cells[len(result.metrics) :])])
+        shown.append([spoken(name), *figures_of, *cells[len(result.metrics) :]])
     head = ["", *(metric.upper() for metric in result.metrics), *header[1 + len(result.metrics) :]]
     return table(head, shown, kinds=["", *["number"] * (len(head) - 1)], first_is_ours=True)
 
 
-def _estimate(estimate: Estimate | None) -> str:
+def _estimate(estimate: Estimate | None) -> Cell:
     if estimate is None or isnan(estimate.value):
         return "–"
     value, _, rest = str(estimate).partition(" ")
-    return f"{text(value)} <small>{text(rest)}</small>"
+    return with_detail(value, rest)
 
 
 def _reading(result: TaskResult) -> list[str]:
@@ -88,25 +92,24 @@ def _reading(result: TaskResult) -> list[str]:
     return words
 
 
-def _targets(result: TaskResult) -> str:
+def _targets(result: TaskResult) -> list[Markup]:
     """The first metric of every target column, for tasks with several."""
     metric = result.metrics[0]
     prefix = f"{metric}/"
     targets = [name.removeprefix(prefix) for name in result.ours.estimates if name.startswith(prefix)]
     if not targets:
-        return ""
-    rows = [
-        [text(target), *(_estimate(c.estimates.get(prefix + target)) for c in result.contenders)] for target in targets
-    ]
+        return []
+    rows = [[target, *(_estimate(c.estimates.get(prefix + target)) for c in result.contenders)] for target in targets]
     header = [metric.upper(), *(spoken(c.name) for c in result.contenders)]
-    return heading("Target by target") + table(header, rows, kinds=["mono", *["number"] * len(result.contenders)])
+    kinds = ["mono", *["number"] * len(result.contenders)]
+    return [heading("Target by target"), table(header, rows, kinds=kinds)]
 
 
-def _trust(result: TaskResult) -> str:
+def _trust(result: TaskResult) -> list[Markup]:
     """Calibration of probabilities, or coverage of intervals."""
     if result.reliability:
         rows = [
-            [text(target), short(r.ece), f"{short(r.brier)} <small>({short(r.chance)})</small>", f"{sum(r.counts):,}"]
+            [target, short(r.ece), with_detail(short(r.brier), f"({short(r.chance)})"), f"{sum(r.counts):,}"]
             for target, r in result.reliability.items()
         ]
         header = ["target", "calibration error", "Brier score (shares alone)", "rows"]
@@ -115,46 +118,44 @@ def _trust(result: TaskResult) -> str:
             "count; 0 is best. Brier score: mean squared error of the probabilities; in brackets that of the class "
             "shares alone."
         )
-        body = table(header, rows, kinds=["mono", "number", "number", "number"]) + paragraph(note, note=True)
+        shown = table(header, rows, kinds=["mono", "number", "number", "number"])
     elif result.coverage:
-        rows = [[text(target), f"{share:.1%}"] for target, share in result.coverage.items()]
+        rows = [[target, f"{share:.1%}"] for target, share in result.coverage.items()]
         note = "Share of the held-out truths that lie within our intervals, which were made to hold 90 %."
-        body = table(["target", "within the interval"], rows, kinds=["mono", "number"]) + paragraph(note, note=True)
+        shown = table(["target", "within the interval"], rows, kinds=["mono", "number"])
     else:
-        return ""
-    return heading("How far the answers can be believed") + body
+        return []
+    return [heading("How far the answers can be believed"), shown, paragraph(note, note=True)]
 
 
-def _sensitivity(result: TaskResult) -> str:
+def _sensitivity(result: TaskResult) -> list[Markup]:
     if not result.shifts:
-        return ""
+        return []
     unit = f" / {result.unit}" if result.unit else ""
     header = ["change", "rows changed", "read differently", f"mean shift{unit}", f"largest{unit}", "labels flipped"]
     note = (
         "The same input written in another way, tried on some of the held-out rows; shifts are over the rows that "
         "changed. Where fewer rows are read differently than changed, the task's own standardisation undoes the change."
     )
-    return (
-        heading("Sensitivity")
-        + table(header, map(_shift, result.shifts), kinds=["", *["number"] * 5])
-        + paragraph(note, note=True)
-    )
+    shown = table(header, map(_shift, result.shifts), kinds=["", *["number"] * 5])
+    return [heading("Sensitivity"), shown, paragraph(note, note=True)]
 
 
-def _shift(shift: Shift) -> list[str]:
-    refused = f" <small>({shift.refused} refused)</small>" if shift.refused else ""
+def _shift(shift: Shift) -> list[Cell]:
     flipped = "" if isnan(shift.flipped) else f"{shift.flipped:.1%}"
     moved, furthest = ("" if isnan(v) else "0" if v < FLOAT_NOISE else short(v) for v in (shift.moved, shift.furthest))
-    changed = f"{shift.changed:,} of {shift.rows:,}{refused}"
-    return [text(shift.change), changed, f"{shift.read_differently:,}", moved, furthest, flipped]
+    changed: Cell = f"{shift.changed:,} of {shift.rows:,}"
+    if shift.refused:
+        changed = with_detail(changed, f"({shift.refused} refused)")
+    return [shift.change, changed, f"{shift.read_differently:,}", moved, furthest, flipped]
 
 
-def _distance(result: TaskResult) -> str:
+def _distance(result: TaskResult) -> list[Markup]:
     found = by_similarity(result)
     if not len(found):
-        return ""
+        return []
     note = (
         "Similarity to the nearest training row: Tanimoto of Morgan fingerprints for molecules, Jaccard of k-mers for "
         "sequences, the lower one for pairs; quarters of the held-out rows."
     )
-    return heading("Far from the training data") + frame_table(found) + paragraph(note, note=True)
+    return [heading("Far from the training data"), frame_table(found), paragraph(note, note=True)]

@@ -11,10 +11,12 @@ import pandas as pd
 import pytest
 
 from mammal.errors import DataError
+from mammal.evaluation.reliability import Reliability
 from mammal.evaluation.results import (
     OURS,
     Contender,
     Estimate,
+    Shift,
     TaskResult,
     as_metrics,
     load_results,
@@ -23,7 +25,7 @@ from mammal.evaluation.results import (
 )
 from mammal.report import molecules, plots
 from mammal.report.gather import report
-from mammal.report.page import page
+from mammal.report.page import code, facts, figure, heading, page, paragraph, table
 from mammal.report.sections import overview, predictions_section, samples_section
 from mammal.report.task_section import task_section
 
@@ -81,10 +83,16 @@ class References(HTMLParser):
         super().__init__()
         self.found: list[str] = []
         self.tags: list[str] = []
+        self.started: list[tuple[str, list[tuple[str, str | None]]]] = []
+        self.words: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append(tag)
+        self.started.append((tag, attrs))
         self.found += [value or "" for name, value in attrs if name.split(":")[-1] in ("href", "src")]
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
 
 
 def whole_page() -> str:
@@ -115,6 +123,64 @@ def test_data_cannot_write_into_the_page():
     html = page("<b>", "", [predictions_section({"<i>.csv": frame}, {}), samples_section(["<img src=x>"], "")])
     assert not {"script", "img", "i", "b"} & set(_tags(html))
     assert "&lt;script&gt;" in html
+
+
+HOSTILE = """<script>alert('"')</script>&amp;<b>"""
+
+
+def test_every_text_of_a_task_is_shown_as_it_was_written():
+    result = classification()
+    answers = result.answers.rename(columns={FOREST: HOSTILE, "sequence": "<i>&"}).assign(**{"<i>&": HOSTILE})
+    figures_of = {**result.ours.estimates, f"auroc/{HOSTILE}": Estimate(0.5, 0.4, 0.6)}
+    result = replace(
+        result,
+        task=HOSTILE,
+        about=HOSTILE,
+        split=HOSTILE,
+        contenders=[Contender(OURS, figures_of), Contender(HOSTILE, figures_of)],
+        answers=answers,
+        not_answered=[(7, HOSTILE)],
+        leakage={"test": 1, f"test/{HOSTILE}": 1},
+        reliability={HOSTILE: Reliability([0.1], [0.2], [60], 0.1, 0.2, 0.3)},
+        shifts=[Shift(HOSTILE, 9, 9, 9, 0.1, 0.2, 0.1, 1)],
+    )
+    html = page(HOSTILE, HOSTILE, [overview([result]), task_section(result)], HOSTILE)
+    parser = References()
+    parser.feed(html)
+    assert html.count("<svg") == 4
+    assert not {"script", "i", "b"} & set(parser.tags)
+    labels = [dict(attrs)["aria-label"] for tag, attrs in parser.started if tag == "svg"]
+    assert labels[0] == f"{result.title}: AUROC"
+    assert "".join(parser.words).count(HOSTILE) > 10, "shown with its own characters, escaped once"
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        lambda: paragraph(HOSTILE),
+        lambda: paragraph(f"`{HOSTILE}`", note=True),
+        lambda: heading(HOSTILE),
+        lambda: code([HOSTILE]),
+        lambda: facts({HOSTILE: 1}),
+        lambda: facts({"a": HOSTILE}),
+        lambda: table([HOSTILE], []),
+        lambda: table(["a"], [[HOSTILE]], kinds=["mono"]),
+        lambda: figure(plots.forest("AUROC", {HOSTILE: (1.0, 0.0, 2.0)})),
+        lambda: figure(plots.forest("AUROC", {OURS: (1.0, 0.0, 2.0)}), HOSTILE),
+        lambda: molecules.grid(["CCO"], [HOSTILE]),
+        lambda: molecules.grid([HOSTILE]),
+        lambda: molecules.grid([f"*C |${HOSTILE};$|"]),
+    ],
+)
+def test_parts_escape_their_text_once(part):
+    parser = References()
+    parser.feed(part())
+    assert not {"script", "b"} & set(parser.tags)
+    assert HOSTILE in "".join(parser.words)
+
+
+def test_dollars_in_a_name_are_no_formula():
+    assert "a$b_$" in plots.forest("a$b_$", {"x$^$": (1.0, 0.0, 2.0)})
 
 
 def test_task_section_shows_every_contender_with_its_interval():
