@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from mammal.tasks.declaration.registry import load_task
 from mammal.tasks.declaration.schema import DataConfig
 from mammal.tasks.errors import DataError, TaskError
 from mammal.tasks.kinds.build import build_task
+from mammal.tasks.tables import h5ad
 from mammal.tasks.tables.h5ad import MAX_GENES, MIN_GENES
 from mammal.tasks.tables.readers import iter_tables, read_table
 from mammal.tokenization import Tokenizer
@@ -101,6 +103,55 @@ def test_raw_counts_go_before_normalised_ones_and_symbols_before_ids(tmp_path: P
     ids = [f"ENSG0000{n}" for n in range(4)]
     frame = read_table(write_h5ad(tmp_path / "ids.h5ad", [[1, 0, 9, 0]], ids, var={"feature_name": GENES}))
     assert frame["genes"].tolist() == ["[MALAT1][B2M]"]
+
+
+def by_whole_matrix(counts: np.ndarray, genes: list[str]) -> tuple[list[int], list[str]]:
+    """Genes of each cell and their text, from one dense matrix: what reading by blocks must come to."""
+    depth = (counts > 0).sum(axis=1)
+    levels = np.log2(1 + counts / np.maximum(counts.sum(axis=1, keepdims=True), 1))
+    known = levels[depth >= MIN_GENES] if (depth >= MIN_GENES).any() else levels
+    stored = known[known > 0]
+    edges = np.linspace(stored.min(), stored.max(), h5ad.BINS + 1)
+    texts = []
+    for row, level in zip(counts, levels, strict=True):
+        ranked = sorted((-int(np.digitize(level[g], edges)), genes[g]) for g in np.flatnonzero(row))
+        texts.append("".join(f"[{name}]" for _, name in ranked[:MAX_GENES]))
+    return depth.tolist(), texts
+
+
+@pytest.mark.parametrize("rows", [1, 3, 500])
+@pytest.mark.parametrize("form", ["csr_matrix", "csc_matrix", "array"])
+def test_bins_are_those_of_the_whole_matrix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str, rows: int):
+    monkeypatch.setattr(h5ad, "ROWS", rows)
+    rng = np.random.default_rng(0)
+    genes = [f"G{n}" for n in rng.permutation(300)]
+    counts = rng.geometric(0.05, (11, 300)) * (rng.random((11, 300)) < np.linspace(0.0, 1.0, 11)[:, None])
+    assert 0 < (np.count_nonzero(counts, axis=1) < MIN_GENES).sum() < 11, "shallow cells and deep ones"
+    frame = pd.concat(h5ad.iter_cells(write_h5ad(tmp_path / "cells.h5ad", counts, genes, form), chunk=4))
+    assert (frame["n_genes"].tolist(), frame["genes"].tolist()) == by_whole_matrix(counts, genes)
+
+
+def test_stored_zeros_are_no_genes(tmp_path: Path):
+    file = write_h5ad(tmp_path / "cells.h5ad")
+    with h5py.File(file, "a") as store:
+        store["X/data"][0] = 0.0
+    frame = read_table(file)
+    assert frame["n_genes"].tolist() == [2, 2, 0] and frame["genes"][0] == "[MALAT1][CD3E]"
+
+
+@pytest.mark.parametrize("form", ["csr_matrix", "array"])
+def test_memory_does_not_grow_with_the_counts_of_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str):
+    monkeypatch.setattr(h5ad, "ROWS", 20)
+    genes = [f"G{n}" for n in range(2000)]
+    peaks = []
+    for cells in (40, 400):
+        file = write_h5ad(tmp_path / f"{cells}.h5ad", np.ones((cells, len(genes))), genes, form)
+        next(h5ad.iter_cells(file, chunk=20))  # imports
+        tracemalloc.start()
+        assert sum(len(frame) for frame in h5ad.iter_cells(file, chunk=20)) == cells
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 1.5 * peaks[0], peaks
 
 
 def test_cells_are_read_in_chunks_and_up_to_a_limit(tmp_path: Path):
