@@ -99,6 +99,19 @@ def test_pairs_that_share_a_side_are_one_group():
     assert groups[0] == groups[1] == groups[2] and len({groups[0], groups[3], groups[4]}) == 3
 
 
+@pytest.mark.parametrize("pairs", [5, 20, 60])
+def test_groups_are_those_of_merging_pair_by_pair(pairs: int):
+    rng = np.random.default_rng(pairs)
+    left, right = (rng.integers(0, 30, pairs).astype(str).tolist() for _ in range(2))
+    labels = list(range(pairs))
+    for a in range(pairs):
+        for b in range(a):
+            if left[a] == left[b] or right[a] == right[b]:
+                labels = [labels[b] if label == labels[a] else label for label in labels]
+    found = linked_groups(left, right).tolist()
+    assert len(set(zip(found, labels, strict=True))) == len(set(found)) == len(set(labels)) > 1
+
+
 def test_swapped_pairs_use_every_row_once_on_either_side():
     groups = np.array([0] * 5 + [1] * 3 + [2] * 2 + [3])
     left, right = swapped_pairs(groups, np.random.default_rng(0))
