@@ -72,7 +72,10 @@ class ModelConfig:
         vocab_size: rows of the embedding, one more than the highest token id.
         d_model, d_ff, d_kv: widths of the residual stream, the feed-forward layer and one attention head.
         feed_forward_proj: "gated-gelu", "gated-silu" or "relu".
-        tie_word_embeddings: the token head of the decoder is the embedding, its input scaled by d_model**-0.5.
+        tie_word_embeddings: the token head of the decoder is the embedding.
+        scale_decoder_outputs: the token head's input is multiplied by d_model**-0.5; None: where the head is tied.
+            transformers 5 writes this flag beside `tie_word_embeddings`, and a model that was made as tied can be
+            saved there as untied and scaled.
         encoder_head_layers: hidden widths of the token head of the encoder; None: no such head.
         scalars_prediction_head: the scalar head of the encoder; None: no such head.
         support_input_scalars: tokens may carry values, projected and added to their embeddings.
@@ -100,6 +103,7 @@ class ModelConfig:
     relative_attention_num_buckets: int = 32
     relative_attention_max_distance: int = 128
     tie_word_embeddings: bool = False
+    scale_decoder_outputs: bool | None = None
     decoder_start_token_id: int = 16
     eos_token_id: int = 5
     pad_token_id: int = 1
@@ -139,6 +143,11 @@ class ModelConfig:
         return "gelu_new" if name == "gelu" and self.gated else name
 
     @property
+    def scales_decoder_outputs(self) -> bool:
+        """Whether the token head's input is multiplied by d_model**-0.5."""
+        return self.tie_word_embeddings if self.scale_decoder_outputs is None else self.scale_decoder_outputs
+
+    @property
     def decoder_scalars_head(self) -> ScalarHeadConfig | None:
         return (self.scalars_prediction_head or ScalarHeadConfig()) if self.decoder_scalars else None
 
@@ -163,6 +172,7 @@ class ModelConfig:
         t5["num_decoder_layers"] = t5.get("num_decoder_layers") or t5["num_layers"]
         shape = {name: t5.pop(name) for name in _T5_KEYS}
         shape = {name: _T5_DEFAULTS[name] if value is None else value for name, value in shape.items()}
+        shape["scale_decoder_outputs"] = t5.pop("scale_decoder_outputs", None)
         heads = {name: config[name] for name in _HEAD_KEYS if config.get(name) is not None}
         own = (config.get("mammal") or {}).get("model") or {}
         try:
@@ -185,6 +195,8 @@ class ModelConfig:
         if self.encoder_head_layers is not None:
             config["encoder_head_layers"] = list(self.encoder_head_layers)
         config["t5_config"] = {**derived, **self.t5_extra, **{name: values[name] for name in _T5_KEYS}}
+        if self.scale_decoder_outputs is not None:
+            config["t5_config"]["scale_decoder_outputs"] = self.scale_decoder_outputs
         config |= {"auxiliary_encoder_heads": None, "random_weights": False, "use_lora": False}
         defaults = {f.name: f.default for f in fields(self)} | {"external_embeddings": {}}
         if own := {name: values[name] for name in _OWN_KEYS if values[name] != defaults[name]}:

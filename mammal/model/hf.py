@@ -66,4 +66,5 @@ def _t5_config(config: ModelConfig) -> T5Config:
     from transformers import T5Config
 
     values = asdict(config)
-    return T5Config(**{name: values[name] for name in _SHAPE_KEYS})
+    shape = {name: values[name] for name in _SHAPE_KEYS}
+    return T5Config(**shape, scale_decoder_outputs=config.scales_decoder_outputs)

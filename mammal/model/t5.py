@@ -225,4 +225,4 @@ class T5(nn.Module):
 
     def head_input(self, states_MW: Tensor) -> Tensor:
         """Decoder states as the token head reads them."""
-        return states_MW * self.config.d_model**-0.5 if self.config.tie_word_embeddings else states_MW
+        return states_MW * self.config.d_model**-0.5 if self.config.scales_decoder_outputs else states_MW

@@ -35,6 +35,7 @@ CONFIGS = {
         **SIZES,
     ),
     "tied relu": ModelConfig(vocab_size=30, tie_word_embeddings=True, feed_forward_proj="relu", **SIZES),
+    "scaled by transformers 5": ModelConfig(vocab_size=30, scale_decoder_outputs=True, **SIZES),
     "own parts": ModelConfig(
         vocab_size=30, cross_attention_num_buckets=8, decoder_scalars=True, external_embeddings={"esm2": 7}, **SIZES
     ),

@@ -18,6 +18,8 @@ from mammal.tasks.batches.batch import Batch
 KINDS = {
     "gated, own head": {"feed_forward_proj": "gated-gelu", "tie_word_embeddings": False},
     "relu, tied head": {"feed_forward_proj": "relu", "tie_word_embeddings": True},
+    "own head, scaled": {"tie_word_embeddings": False, "scale_decoder_outputs": True},
+    "tied head, not scaled": {"tie_word_embeddings": True, "scale_decoder_outputs": False},
 }
 
 
