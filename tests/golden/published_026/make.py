@@ -13,8 +13,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from mammal.model import Mammal, MammalConfig
 from transformers import T5Config
+
+from mammal.model import Mammal, MammalConfig
 
 SIZES = {
     "vocab_size": 80,
