@@ -5,9 +5,9 @@
     mammal names input=chemicals names=pubchem_name output=pairs.parquet             70,000 names of the package
 
 openclatura generates the names, and OPSIN reads them. Install both with pip install 'mammal[iupac]'; OPSIN also needs
-Java. Without Java, names are generated but not verified. The output has the new columns canonical (SMILES), iupac,
-smiles_by_name (the molecule with its atoms in the order in which the name mentions them) and outcome: exact, stereo,
-isotope, tautomer, charge, other, unread, unnamed or unverified.
+Java. Without Java, names can be generated with keep=unverified. The output has the new columns canonical (SMILES), iupac,
+smiles_by_name (the molecule with its atoms in the order in which the name mentions them) and outcome: exact,
+doubtful, stereo, isotope, tautomer, charge, other, unread, unnamed or unverified.
 Rows that are not exact are written to OUTPUT.errors.parquet with the reason, and the exit code is 3. To continue a job
 that was interrupted, run the same command again.
 """
@@ -60,7 +60,7 @@ def rates(counts: Counter[str]) -> str:
     read = named - counts["unread"]
     parts = [f"{molecules:,} molecules", _share(named, molecules, "named"), _share(read, named, "of these names read")]
     parts.append(_share(counts["exact"], named, "exact"))
-    apart = ("stereo", "isotope", "tautomer", "charge", "other")
+    apart = ("doubtful", "stereo", "isotope", "tautomer", "charge", "other")
     near = [f"{counts[word]:,} {word}" for word in apart if counts[word]]
     return " · ".join([*parts, *near])
 

@@ -167,6 +167,7 @@ class Mammal(Generation, Infilling, VariantScoring):
         view: str | Mapping[str, str] | None = None,
         names: str | None = None,
         names_by: str = "auto",
+        name_warning: bool = False,
         vocabulary: bool = False,
         every_label: bool = False,
         prefix: str = "",
@@ -183,6 +184,8 @@ class Mammal(Generation, Infilling, VariantScoring):
                 says in `smiles_read` what was read. A list of values holds names.
             names_by: who reads them: "opsin" (needs Java), "model" (the bundle's task `iupac_to_smiles`), or "auto": a
                 prompt that shows names itself gets them as they are, else OPSIN where it is installed, else the model.
+            name_warning: also answer names that OPSIN reads with a doubt (ambiguous names, racemates), which the column
+                `name_warning` then gives; default: such rows get an error.
             vocabulary: classification: probabilities among all tokens, not among the classes: the raw score of the
                 published code, uncalibrated.
             every_label: classification: also the probability of each label.
@@ -196,6 +199,7 @@ class Mammal(Generation, Infilling, VariantScoring):
         how: dict[str, Any] = {
             "names": names,
             "names_by": names_by,
+            "name_warning": name_warning,
             "vocabulary": vocabulary,
             "every_label": every_label,
         }

@@ -3,7 +3,8 @@
     model.predict("compounds.csv", "bbbp", names="iupac_name")
 
 Rows that have a SMILES keep it; for the others the name is read by OPSIN, or by the bundle's own task
-`iupac_to_smiles`, and what was read stands in the column `smiles_read`. A task whose prompt shows names itself
+`iupac_to_smiles`, and what was read is in the column `smiles_read`. A name of which OPSIN is not sure is set aside, or
+answered with the doubt in the column `name_warning` (`name_warning=True`). A task whose prompt shows names itself
 (`{mol:molecule}`) is given them as they are.
 """
 
@@ -13,7 +14,7 @@ import logging
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mammal.errors import ConfigError, DataError, TaskError, did_you_mean
 from mammal.inference.questions import Predict
@@ -31,9 +32,22 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 SMILES_READ = "smiles_read"
+NAME_WARNING = "name_warning"
 NAMES_BY = ("auto", "opsin", "model")
 READING_TASK = "iupac_to_smiles"
 """The bundle's task that reads names where OPSIN is not to, or can't."""
+
+
+class ReadName(NamedTuple):
+    """A molecule that was read from a name.
+
+    Attributes:
+        smiles: canonical SMILES.
+        warning: why it may not be what the name means; None: no doubt.
+    """
+
+    smiles: str
+    warning: str | None = None
 
 
 class NameReader(ABC):
@@ -48,8 +62,8 @@ class NameReader(ABC):
     questions: Sequence[Question] = ()
 
     @abstractmethod
-    def read(self, names: Sequence[str]) -> list[str | Refused]:
-        """Canonical SMILES of each name, or why there is none."""
+    def read(self, names: Sequence[str]) -> list[ReadName | Refused]:
+        """The molecule of each name, or why there is none."""
 
 
 class OpsinReader(NameReader):
@@ -60,14 +74,15 @@ class OpsinReader(NameReader):
 
         self.identity = f"opsin of py2opsin {version('py2opsin')}"
 
-    def read(self, names: Sequence[str]) -> list[str | Refused]:
+    def read(self, names: Sequence[str]) -> list[ReadName | Refused]:
         from mammal.tasks.molecules.chemistry import canonical_or_none
         from mammal.tasks.names.structures import read_structures
 
-        found: list[str | Refused] = []
+        found: list[ReadName | Refused] = []
         for _, reading in read_structures(names):
             smiles = None if reading.smiles is None else canonical_or_none(reading.smiles)
-            found.append(smiles or Refused(f"OPSIN: {reading.reason or 'a structure that RDKit refuses'}"))
+            why = f"OPSIN: {reading.reason or 'a structure that RDKit refuses'}"
+            found.append(ReadName(smiles, reading.warning) if smiles else Refused(why))
         return found
 
 
@@ -85,18 +100,19 @@ class ModelReader(NameReader):
         self.identity = f"task {task.name} of the bundle"
         self.questions = (Predict(model, task, pace),)
 
-    def read(self, names: Sequence[str]) -> list[str | Refused]:
+    def read(self, names: Sequence[str]) -> list[ReadName | Refused]:
         from mammal.inference.predict import predict_rows
         from mammal.tasks.molecules.chemistry import canonical_or_none
 
         (column,) = self.task.columns
         ranks = max(1, self.task.config.generation.num_beams)
         rows = [{column: name} for name in names]
-        found: list[str | Refused] = []
+        found: list[ReadName | Refused] = []
         for said in predict_rows(self.model, self.task, rows, pace=self.pace, ranks=ranks):
             texts = (answer.text or "" for answer in (said, *said.runners_up))
             smiles = next(filter(None, map(canonical_or_none, texts)), None)
-            found.append(smiles or Refused(said.error or f"{self.task.name} wrote no molecule for it"))
+            why = said.error or f"{self.task.name} wrote no molecule for it"
+            found.append(ReadName(smiles) if smiles else Refused(why))
         return found
 
 
@@ -106,20 +122,25 @@ class FromNames(Wrapped):
     Args:
         inner: the question as it is asked of SMILES.
         names: the column of names.
-        prefix: put before the name of the column that tells what was read.
+        prefix: put before the names of the columns about what was read.
+        name_warning: answer names that are read with a doubt, which a column then gives, in place of refusing them.
     """
 
     task: Task
 
-    def __init__(self, inner: TaskQuestion, names: str, reader: NameReader, prefix: str = ""):
+    def __init__(
+        self, inner: TaskQuestion, names: str, reader: NameReader, prefix: str = "", *, name_warning: bool = False
+    ):
         assert inner.task is not None, "prompts hold no molecules by name"
         self.model, self.inner, self.task, self.names, self.reader = inner.model, inner, inner.task, names, reader
         self.column = _molecule_column(inner.task)
         reading = inner.reading
         columns = list(dict.fromkeys(names if name == self.column else name for name in reading.names))
         self.reading = replace(reading, names=columns, beside=[*reading.beside, self.column])
-        self.columns = [AnswerColumn(f"{prefix}{SMILES_READ}", "text"), *inner.columns]
-        self.told = {"names": names, "names_by": reader.identity}
+        self.name_warning = name_warning
+        own = [SMILES_READ, *([NAME_WARNING] if name_warning else [])]
+        self.columns = [*(AnswerColumn(f"{prefix}{name}", "text") for name in own), *inner.columns]
+        self.told = {"names": names, "names_by": reader.identity, **({"name_warning": True} if name_warning else {})}
         self.helpers = reader.questions
 
     def ask(
@@ -127,27 +148,41 @@ class FromNames(Wrapped):
     ) -> list[list[Record] | Refused]:
         read = self._read(rows)
         known = [i for i in range(len(rows)) if not isinstance(read.get(i), Refused)]
-        asked = [{**rows[i], self.column: read[i]} if i in read else rows[i] for i in known]
+        molecules = {i: said.smiles for i, said in read.items() if isinstance(said, ReadName)}
+        asked = [{**rows[i], self.column: molecules[i]} if i in molecules else rows[i] for i in known]
         if progress is not None and len(known) < len(rows):
             progress(len(rows) - len(known))
         given: dict[int, list[Record] | Refused] = {i: said for i, said in read.items() if isinstance(said, Refused)}
         for i, answer in zip(known, self.inner.ask(asked, first=first, progress=progress), strict=True):
-            given[i] = _with_smiles(answer, read.get(i))
+            given[i] = self._with_molecule(answer, read.get(i))
         return [given[i] for i in range(len(rows))]
 
-    def _read(self, rows: Sequence[Row]) -> dict[int, str | Refused]:
+    def _read(self, rows: Sequence[Row]) -> dict[int, ReadName | Refused]:
         """What the names say, of the rows that have no SMILES; each different name is read once."""
         without = [i for i, row in enumerate(rows) if is_missing(self._smiles(row))]
         cells = {i: rows[i].get(self.names) for i in without}
         named = {i: as_text(cell) for i, cell in cells.items() if not is_missing(cell)}
         different = list(dict.fromkeys(named.values()))
         said = dict(zip(different, self.reader.read(different) if different else (), strict=True))
-        found: dict[int, str | Refused] = {}
+        found: dict[int, ReadName | Refused] = {}
         for i in without:
-            answer = said[named[i]] if i in named else Refused("neither a SMILES nor a name")
+            answer = self._sure(said[named[i]]) if i in named else Refused("neither a SMILES nor a name")
             place = f"column {self.names}: {named[i]!r}" if i in named else f"columns {self.column} and {self.names}"
             found[i] = Refused(f"{place}: {answer.reason}") if isinstance(answer, Refused) else answer
         return found
+
+    def _sure(self, read: ReadName | Refused) -> ReadName | Refused:
+        """What was read, refused if it is doubtful and doubts have no column."""
+        if isinstance(read, Refused) or read.warning is None or self.name_warning:
+            return read
+        return Refused(f"{read.warning} (read as {read.smiles}; {NAME_WARNING}=true answers such names)")
+
+    def _with_molecule(self, answer: list[Record] | Refused, read: ReadName | Refused | None) -> list[Record] | Refused:
+        molecule = read if isinstance(read, ReadName) else None
+        if isinstance(answer, Refused):
+            return answer if molecule is None else Refused(f"{answer.reason} (the name was read as {molecule.smiles})")
+        own = (None, None) if molecule is None else tuple(molecule)
+        return [(*own[: 2 if self.name_warning else 1], *record) for record in answer]
 
     def _smiles(self, row: Row) -> Any:
         return row.get(self.column, row.get(self.task.aliases.get(self.column, self.column)))
@@ -161,6 +196,7 @@ def predict_question(
     *,
     names: str | None = None,
     names_by: str | None = None,
+    name_warning: bool = False,
     prefix: str = "",
     **how: Any,
 ) -> TaskQuestion:
@@ -171,6 +207,7 @@ def predict_question(
         names: column of names, for rows without a SMILES; None: there is none.
         names_by: who reads them: `opsin`, `model`, or `auto`: a prompt that shows names gets them as they are, else
             OPSIN where it can be asked, else the bundle's own task.
+        name_warning: answer names that are read with a doubt, and give the doubt in a column of that name.
         how: see `Predict`.
 
     Raises:
@@ -182,6 +219,8 @@ def predict_question(
     if names is None:
         if by != "auto":
             raise ConfigError("names_by says who reads names, and no column of names is given", hint="names=COLUMN")
+        if name_warning:
+            raise ConfigError("name_warning is about names, and no column of names is given", hint="names=COLUMN")
         return Predict(model, task, pace, prefix=prefix, **how)
     if not isinstance(names, str):
         raise ConfigError(f"names is {names!r}, not one column", hint="names=iupac_name")
@@ -189,7 +228,8 @@ def predict_question(
         shown = Predict(model, changed_task(task, {"data": {"columns": {key: names}}}), pace, prefix=prefix, **how)
         shown.reading = _with_names(shown.reading, names)
         return shown
-    question = FromNames(Predict(model, task, pace, prefix=prefix, **how), names, _reader(by, model, own, pace), prefix)
+    asked = Predict(model, task, pace, prefix=prefix, **how)
+    question = FromNames(asked, names, _reader(by, model, own, pace), prefix, name_warning=name_warning)
     logger.info("molecules without a SMILES are read from %s by %s", names, question.reader.identity)
     return question
 
@@ -234,9 +274,3 @@ def _molecule_column(task: Task) -> str:
     told = f"{len(molecules)} molecules ({', '.join(molecules)})" if molecules else "no molecule"
     hint = "leave out names=; columns= says what the table calls the columns that a task reads"
     raise TaskError(f"{task.name} reads {told}: names stand for one", hint=hint)
-
-
-def _with_smiles(answer: list[Record] | Refused, smiles: str | Refused | None) -> list[Record] | Refused:
-    if not isinstance(answer, Refused):
-        return [(smiles, *record) for record in answer]
-    return answer if smiles is None else Refused(f"{answer.reason} (the name was read as {smiles})")

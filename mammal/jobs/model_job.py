@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from mammal.tasks.task import Task
 
 VERBS = {
-    "predict": ("vocabulary", "every_label", "names", "names_by"),
+    "predict": ("vocabulary", "every_label", "names", "names_by", "name_warning"),
     "embed": ("entity", "pooling"),
     "score": (),
     "generate": ("n", "conditions", "rerank", "rerank_bundle", "rerank_weight", *SETTINGS),

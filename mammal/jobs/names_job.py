@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from typing import get_args
 
-from mammal.errors import ConfigError, did_you_mean
+from mammal.errors import ConfigError, DataError, did_you_mean
 from mammal.jobs.engine import Follow, JobReport, run_plan
 from mammal.jobs.plan import JobPlan
 from mammal.jobs.structures import existing, open_structures, structure_text
@@ -22,7 +22,7 @@ from mammal.tasks.names.roundtrip import Outcome, Pair
 from mammal.tasks.tables.readers import iter_tables
 
 SHARD_ROWS = 5_000
-KEEP = ("exact", "all")
+KEEP = ("exact", "unverified", "all")
 COLUMNS = ("canonical", "iupac", "smiles_by_name", "outcome")
 
 
@@ -32,8 +32,9 @@ class NameRows(Computed):
     Args:
         smiles: column of the structures.
         names: column of names that are read in place of made ones.
-        keep: `exact` sets aside what did not come back as the same molecule; `all` only what is no molecule.
-        verify: read names back; without it, every name is kept.
+        keep: `exact` sets aside what did not come back as the same molecule; `unverified` also keeps names that
+            nobody read back; `all` sets aside only what is no molecule.
+        verify: read names back.
         crew: the processes that work on the molecules.
         prefix: put before the names of the columns.
     """
@@ -51,8 +52,8 @@ class NameRows(Computed):
         return [self._answer(pair) for pair in pairs]
 
     def _answer(self, pair: Pair) -> list[Record] | Refused:
-        fine = pair.outcome in ("exact", "unverified")
-        if fine or (self._keep == "all" and pair.outcome != "invalid"):
+        kept = ("exact", "unverified") if self._keep == "unverified" else ("exact",)
+        if pair.outcome in kept or (self._keep == "all" and pair.outcome != "invalid"):
             return [(pair.canonical, pair.name, pair.smiles_by_name, pair.outcome)]
         named = f" ({pair.name})" if pair.name is not None else ""
         return Refused(f"{pair.outcome}: {pair.reason}{named}")
@@ -73,14 +74,15 @@ def names_job(
 ) -> JobReport:
     """Names the molecules of a file and keeps the names that lead back, with the promises of `mammal.jobs.run_job`.
 
-    Without Java nothing is read back: all names that could be made are kept, `unverified`.
+    Without Java nothing is read back, and no name is known to be right: `keep` must then say that they are kept.
 
     Args:
         input: a table; or `chemicals`, the compounds of that package with PubChem's names in lower case.
         output: .parquet, .csv, .tsv or .jsonl.
         smiles: column of the structures; default: the one called `smiles`, in whatever case.
         names: column of names that are read back in place of made ones; of `chemicals`: pubchem_name.
-        keep: `exact`: other rows go to the errors file, outcome and reason told; `all`: they stay, with their outcome.
+        keep: `exact`: other rows go to the errors file with outcome and reason; `unverified`: names that are not read
+            back, for lack of Java, are kept too; `all`: all rows stay, with their outcome.
         workers: processes that name and compare; default: one a core. 0: none but this one.
         prefix: put before the names of the columns that are added: canonical, iupac, smiles_by_name, outcome.
 
@@ -93,6 +95,9 @@ def names_job(
     lacking = opsin.missing()
     if names is None:
         naming.check_installed()
+        if lacking is not None and keep == "exact":
+            hint = f"{lacking.hint}; or keep=unverified, which keeps names that nobody has checked"
+            raise DataError(f"names can't be read back, so none would be kept: {lacking.what}", hint=hint)
     elif lacking is not None:
         raise lacking
     with open_structures(input, smiles=smiles, workers=workers) as found:

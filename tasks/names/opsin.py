@@ -7,10 +7,11 @@ warning; here each name that can't be read has its own reason.
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -28,6 +29,19 @@ _PROMPT = "Run the jar using"
 _SECONDS, _SECONDS_PER_NAME = 120.0, 0.1
 """Patience with one batch, generous enough for a machine that does much else: a name takes about 0.3 ms."""
 
+_DOUBTS = ("APPEARS_AMBIGUOUS:", "STEREOCHEMISTRY_IGNORED:")
+"""How the lines begin that OPSIN 2.9 writes before an answer of which it is not sure (`chlorotoluene`)."""
+_EXTENDED = re.compile(r" \|(?P<extension>.*)\|$")
+_ATOM_LABELS = re.compile(r"\$_AV:[^$]*\$")
+_RACEMIC = re.compile(r"(?:^|,)(?:r(?=,|$)|&\d+:)")
+_RELATIVE = re.compile(r"(?:^|,)o\d+:")
+"""Groups of enhanced stereochemistry in CXSMILES (RDKit and ChemAxon write them alike)."""
+_METALS = ("Li", "Na", "K", "Rb", "Cs", "Be", "Mg", "Ca", "Sr", "Ba", "Al", "Zn", "Ag", "Cu", "Fe", "Pb")
+_NEUTRAL_METALS = frozenset(f"[{metal}]" for metal in _METALS)
+"""Of `phenol sodium salt` OPSIN 2.9 makes phenol and a sodium atom: it takes protons from stronger acids only."""
+_LANGUAGE_TAG = re.compile(r"\s*[\[(](?:german|french|spanish|italian|dutch|polish|czech|russian|japanese)[\])]$", re.I)
+"""At the end of many names of registries. OPSIN reads `[german]` as germane, a component of its own."""
+
 
 @dataclass(frozen=True)
 class OpsinAnswer:
@@ -36,17 +50,22 @@ class OpsinAnswer:
     Attributes:
         smiles: as OPSIN writes it: Kekulé form, atoms in the order in which the name mentions them. None: unread.
         reason: why there is none.
+        warning: why the structure may not be what the name means: OPSIN calls the name ambiguous or leaves out a part
+            of it, or the name is of a racemate or of relative configuration and the SMILES of one enantiomer, or a
+            metal stands beside the molecule as a neutral atom. None: no doubt.
     """
 
     smiles: str | None
     reason: str | None = None
+    warning: str | None = None
 
 
 def read_names(names: Sequence[str], *, ignore_stereo: bool = False, allow_radicals: bool = False) -> list[OpsinAnswer]:
     """A reading for each name, in order, with one start of Java.
 
     Blanks and line breaks inside a name count as one blank, so no name can shift the answers of others. A name that
-    ends or stalls Java is unread, and those after it are read by another start.
+    ends or stalls Java is unread, and those after it are read by another start. A language in brackets at the end of
+    a name is left out, with a warning.
 
     Args:
         ignore_stereo: leave out stereo descriptors that OPSIN can't place, in place of refusing the name.
@@ -55,17 +74,24 @@ def read_names(names: Sequence[str], *, ignore_stereo: bool = False, allow_radic
     Raises:
         DataError: py2opsin or Java is missing, or Java can't run the JAR.
     """
-    texts = [" ".join(name.split()) for name in names]
+    whole = [" ".join(name.split()) for name in names]
+    texts = [_LANGUAGE_TAG.sub("", text) for text in whole]
     readings = [_unasked(text) for text in texts]
     waiting = [number for number, reading in enumerate(readings) if reading is None]
     flags = ["-s"] * ignore_stereo + ["-r"] * allow_radicals
-    command = [find_java(), *_JVM, "-jar", str(find_jar()), "-osmi", "-n", *flags] if waiting else []
+    command = [find_java(), *_JVM, "-jar", str(find_jar()), "-oextendedsmi", "-n", *flags] if waiting else []
     while waiting:
         found = _ask(command, [texts[number] for number in waiting])
         for number, reading in zip(waiting, found, strict=False):
             readings[number] = reading
         waiting = waiting[len(found) :]
-    return [reading for reading in readings if reading is not None]
+    found = [reading for reading in readings if reading is not None]
+    for number, (name, text, read) in enumerate(zip(names, whole, texts, strict=True)):
+        if read != text:
+            found[number] = _doubted(found[number], f"left out {text.removeprefix(read).strip()}")
+        if "." in (found[number].smiles or "") and len(name.strip().splitlines()) > 1:
+            found[number] = _doubted(found[number], "a line break within the name: several names?")
+    return found
 
 
 def missing() -> DataError | None:
@@ -138,18 +164,51 @@ def _ask(command: Sequence[str], texts: Sequence[str]) -> list[OpsinAnswer]:
 
 
 def _readings(output: bytes) -> tuple[list[OpsinAnswer], list[str]]:
-    """Readings of the finished lines `SMILES<tab>NAME`, and what was said after the last.
+    """Readings of the finished lines `SMILES |extension|<tab>NAME`, and what was said after the last.
 
-    Before the line of a name that it can't read, which begins with the tab, OPSIN says why.
+    Before the line of a name that it can't read, which begins with the tab, OPSIN says why; before that of a name that
+    it has doubts about, which doubts.
     """
     readings: list[OpsinAnswer] = []
     told: list[str] = []
     for line in output.decode(errors="replace").split("\n")[:-1]:
-        smiles, tab, _ = line.partition("\t")
+        extended, tab, _ = line.partition("\t")
         if not tab:
             told.append(line.strip())
             continue
-        why = " ".join(said for said in told if not said.startswith(_PROMPT)) or "OPSIN can't read it"
-        readings.append(OpsinAnswer(smiles) if smiles else OpsinAnswer(None, why))
+        readings.append(_reading(extended, [said for said in told if not said.startswith(_PROMPT)]))
         told = []
     return readings, told
+
+
+def _reading(extended: str, told: Sequence[str]) -> OpsinAnswer:
+    """The reading of one name, from its extended SMILES and what OPSIN said before it."""
+    if not extended:
+        return OpsinAnswer(None, " ".join(told) or "OPSIN can't read it")
+    smiles = _EXTENDED.sub("", extended)
+    extension = _EXTENDED.search(extended)
+    groups = _ATOM_LABELS.sub("", extension["extension"] if extension else "")
+    doubts = [said for said in told if said.startswith(_DOUBTS)]
+    if _RACEMIC.search(groups):
+        doubts.append("the name means a racemate, the SMILES one enantiomer")
+    if _RELATIVE.search(groups):
+        doubts.append("the name gives relative configuration, the SMILES absolute")
+    if metal := _neutral_metal(smiles):
+        doubts.append(f"{metal} as a neutral atom: the salt of a weak acid?")
+    reading = OpsinAnswer(smiles)
+    for doubt in doubts:
+        reading = _doubted(reading, doubt)
+    return reading
+
+
+def _neutral_metal(smiles: str) -> str | None:
+    """An alkali or alkaline earth atom without charge and bonds beside other components: `[Na].Oc1ccccc1`."""
+    parts = smiles.split(".")
+    return next((part for part in parts if len(parts) > 1 and part in _NEUTRAL_METALS), None)
+
+
+def _doubted(reading: OpsinAnswer, doubt: str) -> OpsinAnswer:
+    """The same reading with one more doubt; one without a structure needs none."""
+    if reading.smiles is None:
+        return reading
+    return replace(reading, warning="; ".join(filter(None, (reading.warning, doubt))))

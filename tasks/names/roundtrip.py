@@ -1,6 +1,7 @@
 """Pairs of a structure and its name, and whether the name leads back to the structure.
 
 exact        the name gives the same molecule: equal canonical isomeric SMILES
+doubtful     the same molecule, but the reading comes with a warning: the name is ambiguous, or of a racemate
 stereo       the same but for stereo marks
 isotope      the same but for isotopes, and perhaps stereo marks
 tautomer     the same but for hydrogens that move (equal standard InChI)
@@ -25,7 +26,17 @@ from mammal.tasks.names.opsin import OpsinAnswer
 from mammal.tasks.names.structures import in_name_order, read_structures
 
 Outcome = Literal[
-    "exact", "stereo", "isotope", "tautomer", "charge", "other", "unread", "unnamed", "unverified", "invalid"
+    "exact",
+    "doubtful",
+    "stereo",
+    "isotope",
+    "tautomer",
+    "charge",
+    "other",
+    "unread",
+    "unnamed",
+    "unverified",
+    "invalid",
 ]
 
 EachOf = Callable[[Callable[[Any], Any], Sequence[Any]], Iterable[Any]]
@@ -110,6 +121,8 @@ def _judged(told: tuple[str, str | None, Naming, str | None, OpsinAnswer | None]
     if reading.smiles is None or read is None:
         return ended("unread", reason=reading.reason or f"RDKit can't read {reading.smiles}")
     outcome = same_molecule(canonical, read)
+    if outcome == "exact" and reading.warning:
+        return ended("doubtful", reason=reading.warning)
     if outcome == "exact":
         return ended("exact", smiles_by_name=in_name_order(reading.smiles))
     return ended(outcome, reason=f"the name gives {read}")

@@ -10,9 +10,14 @@ from mammal.tasks.names.opsin import OpsinAnswer, read_names
 
 
 def structure_of(
-    names: str | Sequence[str], *, by_name: bool = False, restore_case: bool = True, ignore_stereo: bool = False
+    names: str | Sequence[str],
+    *,
+    by_name: bool = False,
+    restore_case: bool = True,
+    ignore_stereo: bool = False,
+    keep_doubtful: bool = False,
 ) -> list[str | None]:
-    """SMILES of each name, in order; None where a name can't be read as a molecule.
+    """SMILES of each name, in order; None where a name can't be read as a molecule, or not without doubt.
 
     Many names at once cost little more than one: Java starts once, or twice where some need their case restored.
 
@@ -21,6 +26,8 @@ def structure_of(
         by_name: atoms in the order in which the name mentions them, in place of canonical SMILES.
         restore_case: read names that lost their capitals, or have `;` between components, as they were meant.
         ignore_stereo: leave out stereo descriptors that OPSIN can't place, in place of refusing the name.
+        keep_doubtful: also return structures that come with a warning (`read_structures` gives it): of ambiguous
+            names, of racemates, of parts that may be synonyms.
 
     Raises:
         DataError: py2opsin or Java is missing.
@@ -28,13 +35,16 @@ def structure_of(
     given = [names] if isinstance(names, str) else names
     readings = read_structures(given, restore_case=restore_case, ignore_stereo=ignore_stereo)
     write = in_name_order if by_name else canonical_or_none
-    return [None if reading.smiles is None else write(reading.smiles) for _, reading in readings]
+    return [
+        None if reading.smiles is None or (reading.warning and not keep_doubtful) else write(reading.smiles)
+        for _, reading in readings
+    ]
 
 
 def read_structures(
     names: Sequence[str], *, restore_case: bool = True, ignore_stereo: bool = False
 ) -> list[tuple[str, OpsinAnswer]]:
-    """For each name the spelling that was read (or the name itself) and what OPSIN makes of it.
+    """For each name the spelling that was read (or the name itself) and what OPSIN makes of it, doubts included.
 
     A name without capitals is read with them first, for `n-propylethanamide` as it stands is pentanamide, but for `o-`
     and `p-`, which are ortho and para wherever OPSIN can read them so; any other name, as it stands first. Where `;`
@@ -72,13 +82,47 @@ def _best(
 ) -> tuple[str, OpsinAnswer]:
     whole = next((text for text in spellings if known[text].smiles is not None), None)
     for several in parts:
-        pieces = [smiles for part in several if (smiles := known[part].smiles)]
+        pieces = [known[part] for part in several if known[part].smiles]
         if len(several) > 1 and len(pieces) == len(several):
-            apart = ".".join(pieces)
+            apart = ".".join(piece.smiles or "" for piece in pieces)
             if whole is None or _is_neutral(apart):
-                return ";".join(several), OpsinAnswer(apart)
+                return ";".join(several), OpsinAnswer(apart, warning=_doubts_of_parts(pieces))
             break
     return (name, known[name]) if whole is None else (whole, known[whole])
+
+
+def _doubts_of_parts(pieces: Sequence[OpsinAnswer]) -> str | None:
+    """Why components may not be what `;` parts: some are doubtful, or they may be synonyms of one molecule."""
+    doubts = [piece.warning for piece in pieces if piece.warning]
+    if synonyms := _synonyms([piece.smiles or "" for piece in pieces]):
+        doubts.append(synonyms)
+    return "; ".join(dict.fromkeys(doubts)) or None
+
+
+def _synonyms(pieces: Sequence[str]) -> str | None:
+    """What speaks for several names of one molecule, rather than for its components.
+
+    Ions that come several times belong to a salt. A neutral molecule that is named twice hardly ever does: of 324 such
+    readings of the synonyms in `chemicals` 1.5, 319 disagree with the structure of the package.
+    """
+    neutral = [canonical_or_none(piece) for piece in pieces if _is_neutral(piece)]
+    if len(set(neutral)) < len(neutral):
+        return "parts with one structure: synonyms, not components?"
+    carbon = [piece for piece in neutral if piece is not None and _has_carbon(piece)]
+    if len(carbon) > 1 and len({_formula(piece) for piece in carbon}) < len(carbon):
+        return "parts with one formula: synonyms, not components?"
+    return None
+
+
+def _has_carbon(smiles: str) -> bool:
+    molecule = parse(smiles)
+    return molecule is not None and any(atom.GetAtomicNum() == 6 for atom in molecule.GetAtoms())
+
+
+def _formula(smiles: str) -> str:
+    from rdkit.Chem.rdMolDescriptors import CalcMolFormula
+
+    return str(CalcMolFormula(parse(smiles)))
 
 
 def _is_neutral(smiles: str) -> bool:

@@ -13,7 +13,7 @@ import mammal
 from mammal.cli import main
 from mammal.errors import ConfigError, DataError, TaskError
 from mammal.inference import predict
-from mammal.inference.from_names import OpsinReader
+from mammal.inference.from_names import OpsinReader, ReadName
 from mammal.jobs import run_job
 from mammal.rows.batched import Refused
 from mammal.tasks import build_task, load_task
@@ -28,9 +28,10 @@ def reading(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     """OPSIN as a dictionary; the lists of names that it was asked."""
     asked: list[list[str]] = []
 
-    def read(self: OpsinReader, names: Sequence[str]) -> list[str | Refused]:
+    def read(self: OpsinReader, names: Sequence[str]) -> list[ReadName | Refused]:
         asked.append(list(names))
-        return [KNOWN.get(name) or Refused("OPSIN: it is uninterpretable") for name in names]
+        known = {name: ReadName(smiles) for name, smiles in KNOWN.items()}
+        return [known.get(name) or Refused("OPSIN: it is uninterpretable") for name in names]
 
     monkeypatch.setattr(OpsinReader, "read", read)
     monkeypatch.setattr(opsin, "missing", lambda: None)
@@ -204,3 +205,19 @@ def test_a_prompt_that_shows_names_gets_them_as_they_are(model: mammal.Mammal, n
         model.predict(TABLE, task, names="iupac_nam")
     named = model.predict(TABLE.rename(columns={"iupac_name": "iupac"}), task)
     assert found["probability"].tolist()[:4] == pytest.approx(named["probability"].tolist()[:4])
+
+
+def test_doubtful_names_are_refused_or_answered_with_the_doubt(model: mammal.Mammal):
+    if (why := opsin.missing()) is not None:
+        pytest.skip(f"names can't be read here: {why}")
+    names = ["ethanol", "chlorotoluene", "rac-(2R,3R)-butane-2,3-diol", "phenol sodium salt", "toluene [German]"]
+    refused = model.predict(names, "bbbp", names="iupac", names_by="opsin")
+    assert refused["error"].isna().tolist() == [True, False, False, False, False]
+    assert "APPEARS_AMBIGUOUS" in refused["error"][1] and "name_warning=true" in refused["error"][1]
+
+    answered = model.predict(names, "bbbp", names="iupac", names_by="opsin", name_warning=True)
+    assert answered["error"].isna().all() and answered["probability"].notna().all()
+    assert answered["smiles_read"].tolist()[::4] == ["CCO", "Cc1ccccc1"]
+    assert answered["name_warning"].isna().tolist() == [True, False, False, False, False]
+    with pytest.raises(ConfigError, match="name_warning is about names"):
+        model.predict(["CCO"], "bbbp", name_warning=True)

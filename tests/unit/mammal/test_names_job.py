@@ -104,7 +104,10 @@ def test_two_processes_write_what_one_writes(library: Path):
 @pytest.mark.usefixtures("no_java")
 def test_without_java_names_are_made_and_not_verified(library: Path, capsys: pytest.CaptureFixture[str]):
     output = library.with_name("pairs.csv")
-    assert cli.main(["names", f"input={library}", f"output={output}", "workers=0"]) == cli.BAD_ROWS
+    assert cli.main(["names", f"input={library}", f"output={output}", "workers=0"]) == cli.FAILED
+    assert "keep=unverified" in capsys.readouterr().err and not output.exists()
+    command = ["names", f"input={library}", f"output={output}", "workers=0", "keep=unverified"]
+    assert cli.main(command) == cli.BAD_ROWS
     pairs = pd.read_csv(output)
     assert set(pairs["outcome"]) == {"unverified"} and pairs["iupac"].notna().all()
     assert pairs["smiles_by_name"].isna().all()

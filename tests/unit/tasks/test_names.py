@@ -8,6 +8,7 @@ from mammal.tasks.errors import DataError
 from mammal.tasks.names import make_pairs, name_of, naming, opsin, structure_of
 from mammal.tasks.names.case import components, restored
 from mammal.tasks.names.roundtrip import same_molecule
+from mammal.tasks.names.structures import read_structures
 
 needs_opsin = pytest.mark.skipif(opsin.missing() is not None, reason=f"names can't be read here: {opsin.missing()}")
 
@@ -89,6 +90,42 @@ def test_finished_answers_count_when_java_is_cut_off():
     readings, told = opsin._readings(output)
     assert readings == [opsin.OpsinAnswer("C(C)O"), opsin.OpsinAnswer(None, "foo is unparsable")]
     assert told == []
+
+
+@needs_opsin
+@pytest.mark.parametrize(
+    ("name", "read", "doubt"),
+    [
+        ("chlorotoluene", "ClCc1ccccc1", "APPEARS_AMBIGUOUS"),
+        ("1-chloro-2-methylbutane", "CCC(C)CCl", None),
+        ("phenol sodium salt", "Oc1ccccc1.[Na]", "neutral atom"),
+        ("acetic acid sodium salt", "CC(=O)[O-].[Na+]", None),
+        ("rac-(2R,3R)-butane-2,3-diol", "C[C@@H](O)[C@@H](C)O", "racemate"),
+        ("DL-alanine", "C[C@H](N)C(=O)O", "racemate"),
+        ("(2R*,3S*)-butane-2,3-diol", "C[C@H](O)[C@@H](C)O", "relative"),
+        ("(2R,3R)-butane-2,3-diol", "C[C@@H](O)[C@@H](C)O", None),
+        ("methane [german]", "C", "left out [german]"),
+        ("ethanol (German)", "CCO", "left out (German)"),
+        ("ethanol;ethyl alcohol", "CCO.CCO", "synonyms"),
+        ("propan-1-ol;propan-2-ol", "CC(C)O.CCCO", "synonyms"),
+        ("aniline;hydrochloride", "Cl.Nc1ccccc1", None),
+        ("diazanium;sulfate", "O=S(=O)([O-])[O-].[NH4+].[NH4+]", None),
+        ("ethanol\nmethanol", "CCO.CO", "line break"),
+    ],
+)
+def test_doubts_of_opsin_come_with_the_answer(name: str, read: str, doubt: str | None):
+    """OPSIN 2.9 writes its doubts beside answers, or into extended SMILES, or not at all."""
+    assert structure_of(name, keep_doubtful=True) == [read]
+    ((_, answer),) = read_structures([name])
+    assert (answer.warning is None) == (doubt is None)
+    assert doubt is None or doubt in (answer.warning or "")
+    assert structure_of(name) == [None if doubt else read]
+
+
+@needs_opsin
+def test_a_pair_of_an_ambiguous_name_is_not_exact():
+    (pair,) = make_pairs(["ClCc1ccccc1"], ["chlorotoluene"])
+    assert pair.outcome == "doubtful" and "AMBIGUOUS" in (pair.reason or "")
 
 
 @needs_opsin
