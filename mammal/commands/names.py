@@ -5,8 +5,8 @@
     mammal names input=chemicals names=pubchem_name output=pairs.parquet             70,000 names of the package
 
 openclatura generates the names, and OPSIN reads them. Install both with pip install 'mammal[iupac]'; OPSIN also needs
-Java. Without Java, names can be generated with keep=unverified. The output has the new columns canonical (SMILES), iupac,
-smiles_by_name (the molecule with its atoms in the order in which the name mentions them) and outcome: exact,
+Java. Without Java, names can be generated with keep=unverified. The output has the new columns canonical (SMILES),
+iupac, smiles_by_name (the molecule with its atoms in the order in which the name mentions them) and outcome: exact,
 doubtful, stereo, isotope, tautomer, charge, other, unread, unnamed or unverified.
 Rows that are not exact are written to OUTPUT.errors.parquet with the reason, and the exit code is 3. To continue a job
 that was interrupted, run the same command again.
