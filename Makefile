@@ -5,22 +5,27 @@ DEMO   ?= demo
 
 BIN       := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+DOCS_INSTALLED := $(VENV)/.docs-installed
 MAMMAL    := $(BIN)/mammal
 EXAMPLES  := docs/examples
 PREDICT   := $(MAMMAL) predict bundle=$(DEMO)/bundle
 NEEDS     := import sys; sys.exit(sys.version_info < (3, 11) and f"Python >= 3.11 is needed and this is {sys.version.split()[0]}: make PYTHON=python3.11 ...")
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench docs clean typecheck-tree
+.PHONY: help demo test check bench docs notebook clean typecheck-tree
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -c '$(NEEDS)'
 	@echo "Installing into $(VENV): a few minutes the first time"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+$(DOCS_INSTALLED): $(INSTALLED)
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[docs]'
 	@touch $@
 
 demo: $(INSTALLED) ## train on real data, judge, predict, sample, report (at most 10 minutes on 2 cores)
@@ -45,8 +50,12 @@ check: $(INSTALLED) typecheck-tree ## lint, format, types, import direction, con
 bench: $(INSTALLED) ## speed: tables beside the published figures
 	$(BIN)/python benchmarks/run.py
 
-docs: $(INSTALLED) ## check the pages: blocks run, links and paths exist
-	$(BIN)/python -m pytest tests/unit/test_readme.py
+docs: $(DOCS_INSTALLED) typecheck-tree ## check the pages (blocks run, links exist), then build the site into site/
+	$(BIN)/python -m pytest tests/unit/test_readme.py tests/unit/test_docs_site.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+
+notebook: $(DOCS_INSTALLED) ## run docs/quick-start.ipynb again and store its outputs
+	$(BIN)/python docs/tools/run_notebook.py
 
 # setuptools maps the root folders into one package; mypy, import-linter and editors see the same shape through links.
 typecheck-tree:
@@ -54,5 +63,5 @@ typecheck-tree:
 	@cd .typecheck/mammal && ln -s ../../mammal/* ../../tokenization ../../tasks ../../configs ../../checkpoints .
 
 clean: ## remove what the other targets made, the virtual environment included
-	rm -rf $(VENV) .typecheck build dist $(DEMO) *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf $(VENV) .typecheck build dist site $(DEMO) *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
