@@ -5,23 +5,23 @@ from mammal.tokenization.errors import MammalError, PromptError, TokenizerError,
 
 
 class ConfigError(MammalError):
-    """A command line, config file or option is wrong."""
+    """A command line, configuration file or option is wrong."""
 
 
 class BundleError(MammalError):
-    """A checkpoint folder or file is missing, corrupt, or does not belong together."""
+    """A model folder or file is missing or damaged, or its parts do not belong together."""
 
     exit_code = 1
 
 
 class JobError(MammalError):
-    """A batch job can't start, or can't go on, with what it was given."""
+    """A batch job can't start or continue."""
 
     exit_code = 1
 
 
 class TrainingError(MammalError):
-    """Training can't go on: a loss that is not a number, no rows, a checkpoint of another run."""
+    """Training can't continue: the loss is not a number, there are no rows, or a checkpoint is of another run."""
 
     exit_code = 1
 

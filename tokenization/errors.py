@@ -11,8 +11,11 @@ class MammalError(ValueError):
 
     Args:
         what: one sentence that names the thing and what is wrong with it.
-        where: file and line, row, character position or config path; shown before the sentence.
-        hint: how to mend it, the nearest valid name included.
+        where: file and line, row, position of a character, or path in the configuration. The message starts with it.
+        hint: how to correct the mistake, including the nearest valid name.
+
+    Attributes:
+        exit_code: exit code of the command line: 2 for wrong use, 1 for everything else.
     """
 
     exit_code = 2
@@ -30,31 +33,45 @@ class MammalError(ValueError):
 
 
 class PromptError(MammalError):
-    """A prompt, or a template that makes prompts, breaks the grammar."""
+    """A prompt, or a template for prompts, does not follow the grammar."""
 
 
 class UnknownTokenError(PromptError):
-    """A value holds characters for which its alphabet has no token.
+    """A value contains characters for which its alphabet has no token.
 
     Attributes:
-        span: characters [start, end) of the prompt; None once the error was told in another place's terms.
+        span: characters [start, end) of the prompt. None if the error names a column of the user instead.
     """
 
     span: tuple[int, int] | None = None
 
     @classmethod
     def at(cls, span: tuple[int, int], what: str, *, where: str, hint: str | None = None) -> UnknownTokenError:
+        """Makes an error that records its characters.
+
+        Args:
+            span: characters [start, end) of the prompt.
+            what: see `MammalError`.
+            where: see `MammalError`.
+            hint: see `MammalError`.
+        """
         error = cls(what, where=where, hint=hint)
         error.span = span
         return error
 
 
 class TokenizerError(MammalError):
-    """A tokenizer folder, or a change asked of its id space, is invalid."""
+    """A tokenizer folder is not valid, or a requested change of its ids is not possible."""
 
 
 def did_you_mean(name: str, valid: Iterable[str], *, noun: str = "name") -> str:
-    """A hint that gives the valid names nearest to `name`, or all of them where there are few."""
+    """Returns a hint with the valid names that are most similar to a name, or all of them if there are at most 12.
+
+    Args:
+        name: the unknown name.
+        valid: the valid names.
+        noun: what the names are, for the sentence. Default: "name".
+    """
     choices = sorted(set(valid))
     for spelling in (name, name.upper(), name.lower()):
         if close := get_close_matches(spelling, choices, n=3, cutoff=0.5):

@@ -23,14 +23,16 @@ LIMITS = (
 
 @dataclass(frozen=True)
 class Card:
-    """What only the author of a model knows; the rest of the card is written from its tasks and figures.
+    """Facts that only the author of a model can state. The rest of the card is written from its tasks and results.
 
     Attributes:
-        name: title of the card.
-        about: one paragraph.
-        licence: SPDX name of the weights' licence, if they have one.
-        data: data sets by name: where they come from, and under which licence.
-        command: how it was trained.
+        name: title of the card. Default: the name of the folder.
+        about: one paragraph about the model.
+        licence: SPDX name of the licence of the weights.
+        data: for each data set, its origin and licence.
+        command: command that trained the model.
+        intended_use: what the model may be used for.
+        limits: where its predictions can't be trusted.
     """
 
     name: str = ""
@@ -43,7 +45,15 @@ class Card:
 
 
 def render_card(card: Card, *, folder: str, tasks: Sequence[Task], metrics: Mapping[str, Any], parameters: int) -> str:
-    """Markdown with the hub's front matter. `folder` stands in the example, `metrics` as in `metrics.json`."""
+    """Returns the model card as Markdown, with the front matter that the hub reads.
+
+    Args:
+        card: facts that the author states.
+        folder: name of the bundle's folder, for the example.
+        tasks: tasks of the bundle.
+        metrics: contents of `metrics.json`.
+        parameters: number of weights.
+    """
     parts = [
         _front_matter(card),
         f"# {card.name or folder}\n",

@@ -44,14 +44,15 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class Bundle:
-    """What a folder holds.
+    """The parts of a bundle.
 
     Attributes:
-        model: in eval mode.
-        tasks: by name, fitted; empty for published folders.
-        config: the parsed `config.json`.
-        metrics: the parsed `metrics.json`, empty where there is none.
-        source: where it was read from.
+        model: the network, in evaluation mode.
+        tokenizer: the tokenizer that it was trained with.
+        source: where the bundle was read from.
+        tasks: fitted tasks by name. Empty for published folders.
+        config: contents of `config.json`.
+        metrics: contents of `metrics.json`. Empty if there is none.
     """
 
     model: MammalModel
@@ -74,17 +75,25 @@ def save_bundle(
     adaptation: Adaptation | None = None,
     delta: bool = False,
 ) -> Path:
-    """Writes a bundle; one that stands there is replaced when the new one is complete.
+    """Writes a bundle. A bundle that exists in the folder is replaced after the new one is complete.
 
     Args:
-        tasks: fitted tasks, the one that `predict` takes by default first.
-        metrics: plain values for `metrics.json`; figures there are shown in the card.
-        dtype: number format of the stored weights, "float32" or "bfloat16" (half the size, 3 significant digits).
-        adaptation: how it was fine-tuned, and from which model.
-        delta: write only the adapters and weights that learned; needs `adaptation`, which names the rest.
+        folder: of the bundle.
+        model: the network.
+        tokenizer: the tokenizer that it was trained with.
+        tasks: fitted tasks; the first is the one that the model card shows. Default: none.
+        metrics: contents of `metrics.json`; the model card shows them. Default: none.
+        card: facts for the model card. Default: an empty card.
+        dtype: number format of the stored weights, `"float32"` or `"bfloat16"` (half the size, 3 significant digits).
+        adaptation: how the model was fine-tuned, and from which base model. Default: it was not.
+        delta: write only the weights that were trained, as an adapter bundle. This needs `adaptation`, which names the
+            base model.
+
+    Returns:
+        The folder of the bundle.
 
     Raises:
-        BundleError: the folder holds something that is no bundle, or can't be written.
+        BundleError: the folder contains something that is not a bundle, or can't be written.
     """
     from mammal.model.checkpoint import save_checkpoint
     from mammal.model.delta import save_delta
@@ -124,16 +133,19 @@ def read_bundle(
     tokenizer: str | os.PathLike[str] | Tokenizer | None = None,
     base: str | os.PathLike[str] | None = None,
 ) -> Bundle:
-    """Reads a bundle, a published folder, a `.ckpt` with its folder, a shipped bundle's name or a hub id.
+    """Reads the parts of a bundle.
 
     Args:
-        device, dtype: where, and in which number format, the weights shall be; float32 unless told otherwise.
-        tokenizer: for folders without one.
-        base: where the base of an adapter bundle is, if it was moved.
+        source: folder of a bundle, folder of a published model, a `.ckpt` file in such a folder, name of a bundle that
+            is installed with the package, or a hub id (`owner/name`).
+        device: device for the weights.
+        dtype: number format of the weights. Default: float32.
+        tokenizer: tokenizer, or its folder, for a model folder that contains none. Default: the one of the model.
+        base: folder of the base model of an adapter bundle, if it was moved. Default: the path that the bundle records.
 
     Raises:
-        BundleError: a part is missing or corrupt, the tokenizer is not the model's, or the base not the adapters'.
-        TokenizerError: the tokenizer's folder is invalid.
+        BundleError: a part is missing or damaged, or the tokenizer or the base model belongs to another model.
+        TokenizerError: the folder of the tokenizer is not valid.
     """
     found = locate(source)
     own = _tokenizer(found.folder, tokenizer)

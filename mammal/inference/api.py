@@ -54,19 +54,23 @@ def load(
     """Opens a model for use.
 
     Args:
-        source: a bundle's folder, a published folder, a `.ckpt` in its folder, the name of a bundle that ships with the
-            package, or a hub id (`owner/name`).
-        task: what to ask by default: one of the bundle's tasks, a task known by name, or a declaration. Published
-            checkpoints hold no task: `task="dti_bindingdb_pkd"`.
-        device: "auto" takes a CUDA device where there is one; "cpu", "cuda:1" …
-        dtype: "auto" is bfloat16 on CUDA and float32 elsewhere; "bfloat16", "float32".
-        tokenizer: for folders that have none.
-        base: where the base of an adapter bundle is, if it was moved.
+        source: folder of a bundle, folder of a published model, a `.ckpt` file in such a folder, name of a bundle that
+            is installed with the package, or a hub id (`owner/name`).
+        task: default task of the model: the name of a task of the bundle, the name of a known task, a YAML file or a
+            declaration. Published checkpoints contain no task, so pass one, such as `task="dti_bindingdb_pkd"`.
+        device: `"auto"` (a CUDA device if there is one, else the CPU), `"cpu"`, `"cuda"`, `"cuda:1"`, ….
+        dtype: number format of the weights. `"auto"` is bfloat16 on CUDA and float32 elsewhere. Otherwise `"bfloat16"`
+            or `"float32"`.
+        tokenizer: tokenizer, or its folder, for a model folder that contains none. Default: the one of the model.
+        base: folder of the base model of an adapter bundle, if it was moved. Default: the path that the bundle records.
+
+    Returns:
+        The model with its tokenizer and its tasks, in evaluation mode on the requested device.
 
     Raises:
-        BundleError: there is no such model, or a part of it is missing, corrupt or another model's.
+        BundleError: there is no such model, or a part of it is missing, damaged or belongs to another model.
         TaskError: there is no such task, or the model can't do it.
-        ConfigError: the device or dtype can't be had.
+        ConfigError: the device or the number format is not available.
     """
     from mammal.bundle.folder import read_bundle
     from mammal.model.memory import bound_kernel_caches
@@ -83,13 +87,22 @@ def load(
 
 
 class Mammal(Generation, Infilling, VariantScoring):
-    """A model ready to be asked.
+    """A model with its tokenizer and its tasks. `mammal.load` makes one.
 
     Attributes:
-        model, tokenizer: its parts.
-        tasks: the bundle's own, fitted, by name.
-        config, metrics: contents of `config.json` and `metrics.json`.
-        pace: how much is computed at once.
+        model: the network.
+        tokenizer: converts prompts to token ids.
+        tasks: fitted tasks of the bundle, by name.
+        config: contents of `config.json` of the bundle.
+        metrics: contents of `metrics.json` of the bundle.
+        pace: tokens and rows of a batch, and rows that are encoded together. It changes speed and memory, not results.
+
+    Args:
+        model: the network.
+        tokenizer: the tokenizer that the network was trained with.
+        tasks: fitted tasks. Default: none.
+        config: contents of `config.json`. Default: empty.
+        metrics: contents of `metrics.json`. Default: empty.
     """
 
     def __init__(
@@ -111,6 +124,11 @@ class Mammal(Generation, Infilling, VariantScoring):
 
     @classmethod
     def of_bundle(cls, bundle: Bundle) -> Mammal:
+        """Makes a model of a bundle that `mammal.bundle.read_bundle` has read.
+
+        Args:
+            bundle: the parts of the bundle.
+        """
         tasks = list(bundle.tasks.values())
         return cls(bundle.model, bundle.tokenizer, tasks, config=bundle.config, metrics=bundle.metrics)
 
@@ -122,19 +140,30 @@ class Mammal(Generation, Infilling, VariantScoring):
 
     @property
     def device(self) -> torch.device:
+        """Device on which the weights are."""
         return self.model.device
 
     @property
     def task(self) -> Task:
-        """The task that is meant where none is named.
+        """Default task: the one that `use` has chosen, else the only task of the bundle.
 
         Raises:
-            TaskError: there is none, or several and none was chosen.
+            TaskError: the bundle has no task, or it has several and none was chosen.
         """
         return self._chosen or the_only(self.tasks)
 
     def use(self, task: TaskLike) -> Task:
-        """Makes a task the one that is meant where none is named."""
+        """Sets the default task.
+
+        Args:
+            task: name of a task of the bundle or of a known task, a YAML file or a declaration.
+
+        Returns:
+            The task.
+
+        Raises:
+            TaskError: there is no such task, or the tokenizer can't write its prompts.
+        """
         self._chosen = self.find_task(task)
         return self._chosen
 
@@ -144,14 +173,18 @@ class Mammal(Generation, Infilling, VariantScoring):
         columns: Mapping[str, str] | None = None,
         view: str | Mapping[str, str] | None = None,
     ) -> Task:
-        """A task by name, file or declaration; None: the one that is meant.
+        """Returns a task by its name, file or declaration.
 
         Args:
-            columns: names of the columns to read, as {the task's name: yours}.
-            view: what is shown where a task has several views, such as "iupac"; default: the first that a row has.
+            task: name of a task of the bundle or of a known task, a YAML file or a declaration. Default: the default
+                task.
+            columns: names of your columns, as `{column of the task: column of your table}`. Default: the names of the
+                task.
+            view: which form of a value the prompt shows if the task has several, such as `"iupac"`, or a mapping from
+                columns to forms. Default: the first form that a row has. See "Views" in docs/tasks.md.
 
         Raises:
-            TaskError: there is no such task, or it is not clear which is meant.
+            TaskError: there is no such task, or no task was named and there is no default.
         """
         found = self.task if task is None else find_task(task, self.tasks, self.tokenizer)
         changes: dict[str, Any] = {"data": {"columns": dict(columns)}} if columns else {}
@@ -173,27 +206,46 @@ class Mammal(Generation, Infilling, VariantScoring):
         prefix: str = "",
         progress: Progress | None = None,
     ) -> pd.DataFrame:
-        """Answers for every row, in order, beside the columns that came. A row that can't be read has an `error`.
+        """Predicts the target of every row.
 
         Args:
-            data: a list of values (where the task reads one column), of tuples or of mappings; a frame; a file.
-            task: one of the bundle's, one known by name, or a declaration; default: the one that is meant.
-            columns: names of the columns to read, as {the task's name: yours}.
-            view: what is shown where the task has several views (docs/tasks.md); default: the first that a row has.
-            names: column of IUPAC names, from which the molecule is read in rows without a SMILES; the result then
-                says in `smiles_read` what was read. A list of values holds names.
-            names_by: who reads them: "opsin" (needs Java), "model" (the bundle's task `iupac_to_smiles`), or "auto": a
-                prompt that shows names itself gets them as they are, else OPSIN where it is installed, else the model.
-            name_warning: also answer names that OPSIN reads with a doubt (ambiguous names, racemates), which the column
-                `name_warning` then gives; default: such rows get an error.
-            vocabulary: classification: probabilities among all tokens, not among the classes: the raw score of the
-                published code, uncalibrated.
-            every_label: classification: also the probability of each label.
-            prefix: put before the names of the columns that are added (`mammal.rows.answer_columns` lists them).
-            progress: called with the number of rows that were just answered.
+            data: a list of values (if the task reads one column), of tuples or of mappings; a data frame; the path of a
+                file.
+            task: name of a task of the bundle or of a known task, a YAML file or a declaration. Default: the default
+                task.
+            columns: names of your columns, as `{column of the task: column of your table}`. Default: the names of the
+                task.
+            view: which form of a value the prompt shows if the task has several, such as `"iupac"`, or a mapping from
+                columns to forms. Default: the first form that a row has. See "Views" in docs/tasks.md.
+            names: column of IUPAC names. The molecule is read from it in rows without a SMILES, and the result gets a
+                column `smiles_read` with the molecule that was read. If `data` is a list of values, these are the
+                names.
+            names_by: what reads the names: `"opsin"` (needs Java), `"model"` (the task `iupac_to_smiles` of the
+                bundle), or `"auto"`: a prompt that shows names gets them unchanged; otherwise OPSIN if it is installed,
+                else the model.
+            name_warning: also answer names that OPSIN is not sure about (ambiguous names, racemates). The column
+                `name_warning` then has the doubt. Default: such rows get an error.
+            vocabulary: classification: return probabilities among all tokens instead of among the labels. This is the
+                raw, uncalibrated score of the published code.
+            every_label: classification: also return the probability of each label.
+            prefix: text before the names of the added columns.
+            progress: function that is called with the number of rows that were just finished.
+
+        Returns:
+            One row for each row of `data`, in the same order, with your columns and these:
+
+                - `prediction`: the number (in the unit of the training file), the label, or the generated number;
+                - `low` and `high`: regression, if the bundle contains a conformal interval;
+                - `probability`: classification: of the last of two labels, or of the predicted one of more labels;
+                - `text` and `score`: generation: the generated text and its log-likelihood;
+                - `error`: why a row has no prediction, else missing.
+
+            With several target columns, the names start with the name of the target (`TARGET_prediction`).
 
         Raises:
-            DataError: a column that the task reads is missing.
+            DataError: a column that the task reads is missing, or a file can't be read.
+            TaskError: there is no such task.
+            ConfigError: an option does not fit the task.
         """
         chosen = self.find_task(task, columns, view)
         how: dict[str, Any] = {
@@ -217,13 +269,30 @@ class Mammal(Generation, Infilling, VariantScoring):
         view: str | Mapping[str, str] | None = None,
         progress: Progress | None = None,
     ) -> np.ndarray | list[np.ndarray]:
-        """Vectors of the encoder, float32 [rows, width], in order. A row that can't be read is NaN, and logged.
+        """Returns vectors of the encoder for every row.
 
         Args:
             data: as for `predict`.
-            task: whose prompt is written.
-            entity: instead of a task: what the values are ("smiles", "protein", "dna" …).
-            pooling: "mean" or "max" over the tokens of the values, "first" token, or "none": a list of [tokens, width].
+            task: task that writes the prompt. Default: the default task.
+            entity: what the values are, instead of a task: `"smiles"`, `"protein"`, `"dna"`, …
+                (`mammal.tokenization.ENTITIES`).
+            pooling: how the states of the tokens become one vector: `"mean"` or `"max"` over the tokens of the values,
+                `"first"` (the first token), or `"none"` (the states of all tokens).
+            columns: names of your columns, as `{column of the task: column of your table}`. Default: the names of the
+                task.
+            view: which form of a value the prompt shows if the task has several, such as `"iupac"`, or a mapping from
+                columns to forms. Default: the first form that a row has. See "Views" in docs/tasks.md.
+            progress: function that is called with the number of rows that were just finished.
+
+        Returns:
+            float32 array [rows, width], in the order of the rows. With `pooling="none"`, a list with one float32 array
+                [tokens, width] for each row. A row that can't be read is NaN (or has no tokens), and a warning is
+                logged.
+
+        Raises:
+            DataError: a column that the task reads is missing, or a file can't be read.
+            TaskError: there is no such task.
+            ConfigError: there is no such entity or pooling.
         """
         chosen = self.find_task(task, columns, view) if entity is None else entity_task(entity, self.tokenizer)
         question = Embed(self.model, chosen, self.pace, pooling=pooling)
@@ -248,12 +317,27 @@ class Mammal(Generation, Infilling, VariantScoring):
         prefix: str = "",
         progress: Progress | None = None,
     ) -> pd.DataFrame:
-        """Log-likelihood of each row's target given its input: natural logarithm, summed over the target's tokens.
+        """Computes the log-likelihood of each row's target given its input.
 
         Args:
-            data: rows that hold the target's column too, or inputs for which `targets` are given; or prompts in wire
-                syntax with targets of that kind.
-            targets: one for each row.
+            data: rows that contain the target column too; or inputs, if `targets` are given; or prompts in wire syntax,
+                with targets in wire syntax.
+            targets: one target for each row. Default: the target column of `data`.
+            task: task that writes the prompt and the target. Default: the default task.
+            columns: names of your columns, as `{column of the task: column of your table}`. Default: the names of the
+                task.
+            view: which form of a value the prompt shows if the task has several, such as `"iupac"`, or a mapping from
+                columns to forms. Default: the first form that a row has. See "Views" in docs/tasks.md.
+            prefix: text before the names of the added columns.
+            progress: function that is called with the number of rows that were just finished.
+
+        Returns:
+            Your rows with the columns `score` (natural logarithm, summed over the tokens of the target) and `error`
+                (why a row has no score, else missing).
+
+        Raises:
+            DataError: a column is missing, or `targets` has not one target for each row.
+            TaskError: there is no such task.
         """
         chosen = None if is_prompt(data) else self.find_task(task, columns, view)
         question = Score(self.model, self.tokenizer, chosen, self.pace, prefix=prefix)
@@ -268,16 +352,25 @@ class Mammal(Generation, Infilling, VariantScoring):
     def finetune(
         self, task: TaskLike, output: str | os.PathLike[str], *, data: Any = None, overrides: Sequence[str] = ()
     ) -> Mammal:
-        """Trains a copy of this model on a task and gives it, evaluated and saved in `output/bundle`.
+        """Trains a copy of this model on a task, evaluates it, and saves it in `output/bundle`.
+
+        This model does not change. The run is the same as `mammal train init=…`.
 
         Args:
-            task: what to learn: a known name, a file, or a declaration.
-            output: a new folder for everything that the run leaves.
-            data: rows with the columns of the task (a frame, a list of mappings, a file); default: what the task says.
+            task: what to learn: name of a task, a YAML file or a declaration.
+            output: new or empty folder for all files of the run.
+            data: rows with the columns of the task: a data frame, a list of mappings, or the path of a file. Default:
+                the data that the task declares.
             overrides: settings as on the command line, such as `["adapt=lora", "trainer.max_time=00:10:00"]`.
 
+        Returns:
+            The trained model, on the device and in the number format of this one. The task is its default task.
+
         Raises:
-            MammalError: the task, the data or a setting is wrong. TrainingError: training can't go on.
+            ConfigError: the output folder is not empty, or a setting is wrong.
+            TaskError: there is no such task, or it does not fit the tokenizer.
+            DataError: the data can't be read.
+            TrainingError: training can't continue, for example because the loss is not a number.
         """
         # Training is a layer above inference.
         tuned: Mammal = upper_layers.finetune(self, task, output, data=data, overrides=overrides)
@@ -291,7 +384,20 @@ class Mammal(Generation, Infilling, VariantScoring):
         card: Card | None = None,
         dtype: str = "float32",
     ) -> Path:
-        """Writes a bundle with this model, its tokenizer and its tasks (see `mammal.bundle.save_bundle`)."""
+        """Writes a bundle with this model, its tokenizer and its tasks.
+
+        Args:
+            folder: of the bundle. A bundle that exists there is replaced after the new one is complete.
+            metrics: contents of `metrics.json`. Default: those of this model.
+            card: facts for the model card. Default: an empty card.
+            dtype: number format of the stored weights, `"float32"` or `"bfloat16"`.
+
+        Returns:
+            The folder of the bundle.
+
+        Raises:
+            BundleError: the folder contains something that is not a bundle, or can't be written.
+        """
         from mammal.bundle.folder import save_bundle
 
         chosen = {} if self._chosen is None else {self._chosen.name: self._chosen}

@@ -64,29 +64,51 @@ class Generation:
         progress: Progress | None = None,
         **settings: Unpack[Settings],
     ) -> pd.DataFrame:
-        """Sequences, `n` for each row: columns `sample` (from 0), `text`, `score` (log-likelihood), `error`.
-
-        Unless told otherwise by `do_sample`, several sequences a row, or a setting of draws, mean sampling; else the
-        best sequence is sought, with `num_beams` beams, which adds `normalised_score`: what they are ranked by. Where
-        samples that are not valid are drawn again, `draws` says how often one was drawn.
+        """Generates `n` sequences for each row.
 
             model.generate(task="moses", n=100, conditions={"logp": 2.5, "qed": 0.9}, guidance=2)
 
+        If `do_sample` is not set, sequences are sampled if `n` is greater than 1, if there is one seed for each row, or
+        if a setting of sampling (such as `temperature`) is given. Otherwise, the most likely sequence is searched with
+        `num_beams` beams.
+
         Args:
-            data: as for `predict`; nothing, where the task reads nothing but conditions; prompts in wire syntax, of
-                which the answers keep their tags.
-            conditions: what to ask for, the same for all rows; or rows hold a column of that name.
-            seed: of the draws: the same seed gives the same sequences. One number: a row's position decides with it.
-                One for each row: what is drawn depends on that alone, whatever the other rows are; they are drawn even
-                for `n=1`.
-            rerank: a task that reads the answers and puts them in order (`mammal.inference.reranking`):
-                `forward_reaction` for those of `retrosynthesis`. Adds `judged` and `round_trip`.
-            rerank_bundle: the model that does it, where that is another; its only task is meant unless one is named.
-            rerank_weight: of the judge's log-likelihood beside the answers' own; default 1.
-            settings: `mammal.generation.settings.Settings` lists them.
+            data: as for `predict`. Nothing, if the task reads nothing except conditions. Or prompts in wire syntax; the
+                answers then keep their tags.
+            task: name of a task of the bundle or of a known task, a YAML file or a declaration. Default: the default
+                task.
+            n: sequences for each row.
+            conditions: requested values, the same for all rows. Rows can also contain a column with the name of a
+                condition.
+            seed: seed of sampling. The same seed gives the same sequences. With one number, the position of a row also
+                decides what is sampled for it. With one number for each row, the sequences of a row depend on its seed
+                alone.
+            rerank: task that reads the answers and orders them, such as `"forward_reaction"` for the answers of
+                `retrosynthesis`. It adds the columns `judged` and `round_trip`.
+            rerank_bundle: model (or its folder) that does the re-ranking task. Default: this model.
+            rerank_weight: weight of the log-likelihood of the re-ranking task next to that of the answer. Default: 1.
+            columns: names of your columns, as `{column of the task: column of your table}`. Default: the names of the
+                task.
+            view: which form of a value the prompt shows if the task has several, such as `"iupac"`, or a mapping from
+                columns to forms. Default: the first form that a row has. See "Views" in docs/tasks.md.
+            prefix: text before the names of the added columns.
+            progress: function that is called with the number of rows that were just finished.
+            settings: settings of decoding, see `mammal.generation.settings.Settings`.
+
+        Returns:
+            `n` rows for each row of `data`, with your columns and these:
+
+                - `sample`: number of the sequence of its row, from 0;
+                - `text`: the generated text, without tags;
+                - `score`: its log-likelihood (natural logarithm);
+                - `normalised_score`: beam search: the value by which sequences are ranked;
+                - `draws`: if invalid sequences are sampled again: how often this one was sampled;
+                - `error`: why there is no valid sequence, else missing.
 
         Raises:
-            ConfigError, TaskError, DataError: a setting or condition that there is not, or that doesn't fit the task.
+            ConfigError: there is no such setting or condition, or settings contradict each other.
+            TaskError: there is no such task, or a setting does not fit it.
+            DataError: a column is missing, or there is not one seed for each row.
         """
         chosen = None if is_prompt(data) else self.find_task(task, columns, view)
         seeds = seeds_of(seed)

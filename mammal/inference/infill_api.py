@@ -43,21 +43,30 @@ class Infilling:
         columns: Mapping[str, str] | None = None,
         **settings: Unpack[Settings],
     ) -> pd.DataFrame:
-        """Sequences with their hidden stretches filled: columns `text` (what was filled in), `completed`, `score`.
+        """Fills in the hidden parts of sequences.
 
-            model.infill("EVQLVESGG____SLRLSCAAS")                  # a run of marks is one stretch
-            model.infill("EVQLVESGGGLVQSLRLSCAAS", "10-13", n=5)    # places count from 1; "10-13; 20" are two stretches
+            model.infill("EVQLVESGG____SLRLSCAAS")                  # a run of marks is one hidden part
+            model.infill("EVQLVESGGGLVQSLRLSCAAS", "10-13", n=5)    # positions count from 1; "10-13; 20" are two parts
             model.infill(chains, fill_length="marked")              # as many residues as there are marks
 
         Args:
-            data: as for `generate`; a frame or file names places in a column `hidden`.
-            hidden: places, the same for all sequences or one for each; only where `data` is sequences (one, a list, a
-                series), not a table.
-            task: one that fills in: a denoising task, or one declared with `infill: true`; default: the bundle's.
-            settings: as for `generate`.
+            data: as for `generate`. A data frame or file gives positions in a column `hidden`.
+            hidden: hidden positions, the same for all sequences or one text for each. Only if `data` consists of
+                sequences (one, a list or a series), not of a table. Default: the marks in the sequences.
+            task: task that fills in: a denoising task, or a generation task declared with `infill: true`. Default: the
+                only such task of the bundle.
+            n: answers for each sequence.
+            seed: as for `generate`.
+            columns: names of your columns, as `{column of the task: column of your table}`.
+            settings: settings of decoding, see `mammal.generation.settings.Settings`.
+
+        Returns:
+            As `generate`. The column `text` is what was filled in, and `completed` the whole sequence.
 
         Raises:
-            TaskError: no such task. DataError: places and sequences don't go together.
+            TaskError: there is no task that fills in, or several and none was named.
+            DataError: the positions do not fit the sequences.
+            ConfigError: there is no such setting, or settings contradict each other.
         """
         chosen = self._filling_task(task, columns)
         return self.generate(_rows(data, hidden, chosen), chosen, n=n, seed=seed, **settings)

@@ -51,30 +51,33 @@ class VariantScoring:
         prefix: str = "",
         progress: Progress | None = None,
     ) -> pd.DataFrame:
-        """Reference against alternate: log-likelihoods, and distances of encoder states (`mammal.variants.scoring`).
+        """Scores variants by comparing the alternate with the reference allele.
 
         Args:
-            data: texts with one variant written in place (`ACGT[A/G]TTC`), HGVS descriptions (`chr1:g.123A>G`), tuples
-                of chrom, pos, ref and alt; a frame or file with such columns (`sequence`, `hgvs`, `chrom` …); a variant
-                file.
-            reference: FASTA of the genome; not needed for variants written in place.
+            data: texts with one variant written in place (`ACGT[A/G]TTC`), HGVS descriptions (`chr1:g.123A>G`), or
+                tuples of chrom, pos, ref and alt; a data frame or file with such columns (`sequence`, `hgvs`, `chrom`,
+                …); a variant file.
+            reference: FASTA file of the genome. Not needed for variants written in place.
             window: bases that are cut around a site.
-            strands: "forward", or "both" for the mean with the reverse complement.
-            what: any of "likelihood" (needs a task that fills in hidden DNA) and "embedding" (any model with DNA).
+            strands: `"forward"`, or `"both"` for the mean over the sequence and its reverse complement.
+            what: scores to compute: `"likelihood"` (needs a task that fills in hidden DNA), `"embedding"` (any model
+                that reads DNA), or both.
             flank: bases on each side of the site that are hidden with it, for the likelihood.
-            task: whose prompt is written; default: the task that fills in hidden DNA, else the only one that reads DNA,
-                else the bare sequence.
-            columns: names of the columns to read, as {name here: yours}.
-            prefix: put before the names of the columns that are added.
-            progress: called with the number of rows that were just answered.
+            task: task that writes the prompt. Default: the task that fills in hidden DNA, else the only task that reads
+                DNA, else the sequence without a task.
+            columns: names of your columns, as `{name here: column of your table}`.
+            prefix: text before the names of the added columns.
+            progress: function that is called with the number of rows that were just finished.
 
         Returns:
-            a row for each alternate allele, under the index of its row: your columns, `allele`, the scores,
-            `unscored` (why this allele has none) and `error` (why the whole row has none).
+            One row for each alternate allele, under the index of its row: your columns, `allele`, the scores (see
+                `mammal.variants.scoring`), `unscored` (why this allele has no score) and `error` (why the row has
+                none).
 
         Raises:
-            TaskError: a likelihood is asked of a model that has none.
-            MammalError: a column, the genome or an option is wrong.
+            TaskError: likelihoods are requested, and no task of the model fills in hidden DNA.
+            ConfigError: an option is wrong.
+            DataError: a column is missing, or the genome can't be read.
         """
         from mammal.tasks.tables.readers import read_table
         from mammal.variants.question import VariantQuestion

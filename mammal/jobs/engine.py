@@ -22,14 +22,16 @@ from mammal.rows.batched import Refused
 
 @dataclass(frozen=True)
 class JobReport:
-    """What became of a job.
+    """The result of a job.
 
     Attributes:
-        output: the file with every row that has an answer.
-        errors: the file with every other row, None where there is none.
-        rows, ok, bad: rows of the input: all, with an answer, without one.
-        resumed: rows that an earlier run had done.
-        seconds: of this run, without loading the model and warming it up.
+        output: file with every row that has an answer.
+        errors: file with every other row. None if there is none.
+        rows: number of rows of the input.
+        ok: number of rows with an answer.
+        bad: number of rows without an answer.
+        resumed: number of rows that an earlier run had finished.
+        seconds: duration of this run, without loading the model and warming it up.
     """
 
     output: Path
@@ -42,13 +44,19 @@ class JobReport:
 
     @property
     def exit_code(self) -> int:
-        """0: all rows have an answer; 3: some were set aside."""
+        """Exit code of the command line: 0 if all rows have an answer, 3 if some were set aside."""
         return 3 if self.bad else 0
 
 
 @dataclass(frozen=True)
 class JobProgress:
-    """Where a job stands: rows done (of `rows`, None where only reading will tell), and how many were set aside."""
+    """The progress of a job.
+
+    Attributes:
+        done: number of rows that are finished.
+        rows: number of rows of the input. None if it is not known yet.
+        bad: number of rows without an answer so far.
+    """
 
     done: int
     rows: int | None

@@ -56,29 +56,44 @@ def run_job(
     tokenizer: str | os.PathLike[str] | None = None,
     progress: Follow | None = None,
 ) -> JobReport:
-    """Asks a model about every row of a file, in constant memory; killed at any instant, it goes on where it was.
+    """Answers every row of a file, in constant memory. A job that was stopped continues where it stopped.
 
-    Every row of the input ends either in the output, in order, with all its columns and those of the answer, or in
-    `<output>.errors.parquet` with its number and the reason. Run again with the same input, bundle and options, a job
-    that was cut off ends with the same bytes as one that was not (on an equal machine); one that is complete does
-    nothing.
+    Every row of the input ends up either in the output, in the same order, with its own columns and those of the
+    answer, or in `OUTPUT.errors.parquet`, with its number and the reason. If a stopped job is run again with the same
+    input, bundle and options on an equal machine, its output has the same bytes as that of a job that was not stopped.
+    A complete job does nothing.
+
+        run_job("predict", "demo/bundle", "molecules.csv", "predicted.csv", task="melting_point")
 
     Args:
-        verb: predict, embed, score or generate.
+        verb: `"predict"`, `"embed"`, `"score"` or `"generate"`.
         source: the model, as for `mammal.load`.
-        input: a table. None: for `generate` with a task that reads nothing, and so answers as one row would.
-        output: .parquet, .csv, .tsv or .jsonl.
-        task, columns, view: as for `Mammal.predict`. Without a task, a file with a column `prompt` is read as prompts.
-        options: what else the verb takes (`VERBS`).
-        prefix: put before the names of the columns that are added.
-        shard_rows: rows that are written together; default: as many as give 10,000 records.
-        resume: go on with what an earlier run left; False replaces it.
-        batch_tokens: tokens of a batch; default: by device.
-        workers: processes that prepare rows ahead of the model; default: none on a CPU, up to eight for a GPU.
+        input: file with the rows. None: for `generate`, with a task that reads nothing.
+        output: file to write: `.parquet`, `.csv`, `.tsv` or `.jsonl`.
+        task: as for `Mammal.predict`. If none is given, a file with a column `prompt` is read as prompts.
+        columns: names of your columns, as `{column of the task: column of your table}`.
+        view: which form of a value the prompt shows if the task has several. Default: the first form that a row has.
+        options: further arguments of the method of `Mammal` with the name of the verb, such as `{"n": 5}`.
+        prefix: text before the names of the added columns.
+        shard_rows: rows that are written together. Default: as many as give 10,000 output rows.
+        resume: continue an earlier job of the same output. False: start again.
+        device: as for `mammal.load`.
+        dtype: as for `mammal.load`.
+        batch_tokens: tokens of a batch, padding not counted. Default: 8,192 on a CPU, 131,072 on a GPU.
+        workers: processes that prepare rows for the model. Default: none on a CPU, up to eight for a GPU.
+        tokenizer: as for `mammal.load`.
+        progress: function that is called with a `JobProgress` after each batch.
+
+    Returns:
+        Number of rows with and without an answer, and the files that were written.
 
     Raises:
-        JobError: the output stands and was made otherwise, is being written by another run, or can't be written.
-        MammalError: the model, the task, the input or an option is wrong.
+        JobError: the output exists and belongs to another job, is being written by another process, or can't be
+            written.
+        ConfigError: there is no such verb or option.
+        BundleError: there is no such model.
+        TaskError: there is no such task.
+        DataError: the input can't be read, or lacks a column.
     """
     settings = {name: _plain(value) for name, value in (options or {}).items() if value is not None}
     _check_options(verb, settings, input)

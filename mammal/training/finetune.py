@@ -25,7 +25,27 @@ _OPTION = "of_this_run"
 def finetune(
     model: Mammal, task: TaskLike, output: str | os.PathLike[str], *, data: Any = None, overrides: Sequence[str] = ()
 ) -> Mammal:
-    """Trains a copy of the model on a task; see `Mammal.finetune`."""
+    """Trains a copy of a model on a task, evaluates it, and saves it in `output/bundle`.
+
+    `Mammal.finetune` does the same. The run is the same as `mammal train init=…`.
+
+    Args:
+        model: start of the training. It does not change.
+        task: what to learn: name of a task, a YAML file or a declaration.
+        output: new or empty folder for all files of the run.
+        data: rows with the columns of the task: a data frame, a list of mappings, or the path of a file. Default: the
+            data that the task declares.
+        overrides: settings as on the command line, such as `["adapt=lora", "trainer.max_time=00:10:00"]`.
+
+    Returns:
+        The trained model, on the device and in the number format of `model`. The task is its default task.
+
+    Raises:
+        ConfigError: the output folder is not empty, or a setting is wrong.
+        TaskError: there is no such task, or it does not fit the tokenizer.
+        DataError: the data can't be read.
+        TrainingError: training can't continue, for example because the loss is not a number.
+    """
     from mammal.configuration.arguments import Arguments
     from mammal.configuration.compose import compose
     from mammal.training.run import train

@@ -8,26 +8,26 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Prediction:
-    """One row's answer; fields that a task does not give are None.
+    """The answer for one row. Fields that a task does not give are None.
 
     Attributes:
-        row_id: the row this belongs to, as the caller numbered it.
-        value: regression, and generation of a number: the number, in the unit of the training file. Two classes: as
-            `probability`.
-        label: classification: the label, spelt as in the file (`ClassificationTask.answer` says which).
-        probability: of `label` (more than two classes) or of the last of two labels, calibrated where the bundle
-            holds a calibration.
-        probabilities: of every label, in the task's order: with more than two classes, or among all tokens.
-        interval: regression: (low, high) with the bundle's conformal coverage.
-        text: generation: what was generated, tags removed.
-        score: generation: log-likelihood of `text`.
-        by_target: tasks with several target columns: the answer for each column; `value`, `label`, `probability` and
-            `interval` are then None, `text` is the whole text.
-        runners_up: generation: the next best answers, best first, where several were asked for.
-        completed: generation that fills in: column -> its text with every hidden stretch filled.
-        draws: generation: how often `text` was drawn.
-        problem: generation: why `text`, which is kept, is no valid answer; None where it is, or nobody checks.
-        error: why this row has no answer; every other field is then None.
+        row_id: number or name that the caller gave the row.
+        value: the number, in the unit of the training file (regression, and generation of a number). With two labels,
+            the same as `probability`.
+        label: classification: the label, written as in the training file.
+        probability: of the last of two labels, or of `label` if there are more; calibrated if the bundle contains a
+            calibration.
+        probabilities: of every label, in the order of the task: with more than two labels, or among all tokens.
+        interval: regression: (low, high) with the conformal coverage of the bundle, in the unit of the training file.
+        text: generation: the generated text, without tags.
+        score: generation: log-likelihood of `text` (natural logarithm).
+        by_target: the answer for each target column, for tasks with several. `value`, `label`, `probability` and
+            `interval` are then None, and `text` is the whole text.
+        runners_up: generation: the next best answers, best first, if several were requested.
+        completed: infilling: the text of each column with its hidden parts filled in.
+        draws: generation: how often `text` was sampled until it was valid.
+        problem: generation: why `text` is not a valid answer. None if it is valid, or if the task has no check.
+        error: why this row has no answer. All other fields except `row_id` are then None.
     """
 
     row_id: object
@@ -46,5 +46,9 @@ class Prediction:
     error: str | None = None
 
     def for_target(self, column: str) -> Prediction:
-        """The answer for one target column."""
+        """Returns the answer for one target column.
+
+        Args:
+            column: name of the target column.
+        """
         return self if self.by_target is None else self.by_target[column]
