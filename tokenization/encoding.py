@@ -29,15 +29,16 @@ class External(NamedTuple):
 
 @dataclass(frozen=True)
 class Encoding:
-    """One encoded prompt.
+    """One encoded prompt of L tokens.
 
     Attributes:
-        ids_L: int32 token ids.
-        values_L: float32 values, 0 where `has_value_L` is False.
-        has_value_L: True where the token carries a value (`<SCALAR>`, or any token written with one).
-        mask_L: False on padding only; a literal `<PAD>` of the text stays True, as in the published code.
-        embeddings: external embeddings, one `External` for each slot.
-        is_cut: the prompt was longer than one of its MAX-LEN, or than the overall limit, and lost tokens.
+        ids_L: int32 [L], token ids.
+        values_L: float32 [L], values that tokens carry; 0 where `has_value_L` is False.
+        has_value_L: bool [L], True where the token carries a value (`<SCALAR>`, or any token written with a value).
+        mask_L: bool [L], False only on padding. A `<PAD>` in the text is True, as in the published code.
+        embeddings: external embeddings, one for each slot.
+        is_cut: the prompt was longer than a limit, and lost tokens.
+        locate: computes `offsets_L2`. None if the positions are not known.
     """
 
     ids_L: np.ndarray
@@ -55,7 +56,8 @@ class Encoding:
     def offsets_L2(self) -> np.ndarray:
         """int32 [L, 2], the characters [start, end) of the prompt that each token covers; (-1, -1) for padding.
 
-        Computed when first asked for. `Prompt.value_span` maps them to the user's own value.
+        It is computed when it is used for the first time. `Prompt.value_span` converts it to positions in the user's
+        own value.
         """
         if self.locate is None:
             return np.full((len(self.ids_L), 2), -1, dtype=np.int32)

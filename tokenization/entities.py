@@ -13,15 +13,15 @@ from mammal.tokenization.errors import PromptError, did_you_mean
 
 @dataclass(frozen=True)
 class Entity:
-    """One kind of sequence.
+    """One kind of sequence, such as protein, SMILES or DNA.
 
     Attributes:
-        name: as templates write it, `{column:name}`.
-        alphabet: the sub-tokenizer that reads it.
-        tags: written in front of the sequence, in this order.
-        max_len: tokens its segment may hold, tags included (`MAX-LEN` of the wire format); None: no limit.
-        written_as: entities that its text may be written as, the usual one first, whose alphabet and length it takes;
-            empty for an entity that is written in one way. The tags are its own in either.
+        name: name in templates, `{column:name}`.
+        alphabet: alphabet of the tokenizer that reads it.
+        tags: tags that are written before the sequence, in this order.
+        max_len: maximum number of tokens of its segment, including tags (`MAX-LEN` of the wire format). None: no limit.
+        written_as: entities in which its text can be written, the usual one first; their alphabet and length are used.
+            Empty if there is only one way. The tags stay its own.
     """
 
     name: str
@@ -32,7 +32,7 @@ class Entity:
 
     @property
     def ways(self) -> tuple[str, ...]:
-        """Entities that its text may be written as; itself where there is one way only."""
+        """Entities in which its text can be written. The entity itself if there is only one way."""
         return self.written_as or (self.name,)
 
 
@@ -73,6 +73,7 @@ ENTITIES: dict[str, Entity] = {
         Entity("text", "TEXT", ("<TEXT_SEQUENCE>",), max_len=512),
     )
 }
+"""Every entity that templates can name, by its name."""
 
 
 def entity(name: str) -> Entity:

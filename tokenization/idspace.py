@@ -42,13 +42,14 @@ class IdSpace:
 
     @classmethod
     def load(cls, source: str | Path | None = None) -> Self:
-        """Load a tokenizer.
+        """Loads a tokenizer.
 
         Args:
-            source: a tokenizer folder, a bundle folder with `tokenizer/` inside, or a hub id; None: our own vocabulary.
+            source: folder of a tokenizer, folder of a bundle with `tokenizer/` inside, or a hub id. None: our own
+                vocabulary.
 
         Raises:
-            TokenizerError: nothing is there, a file is malformed, or ids collide.
+            TokenizerError: there is no tokenizer, a file is malformed, or ids are used twice.
         """
         return cls(*read_folder(find_folder(source)))
 
@@ -60,17 +61,17 @@ class IdSpace:
         max_token_id: int | None = None,
         max_special_id: int | None = None,
     ) -> Self:
-        """Number the tokens of alphabets afresh and make one tokenizer of them.
+        """Makes a tokenizer of alphabets, with new ids.
 
         Args:
-            alphabets: the JSON file of each alphabet by name, or its `config.yaml` entry (`json_path`, and if wanted
+            alphabets: name -> JSON file of the alphabet, or its entry in `config.yaml` (`json_path`, and optionally
                 `minimal_token_id`, `max_len`, `fold_case`).
-            special_tokens: the first special tokens; those of the files follow.
-            max_token_id: highest id allowed.
-            max_special_id: highest id of a special token; regular tokens begin after it.
+            special_tokens: first special tokens. Those of the files follow.
+            max_token_id: highest allowed id. Default: no limit.
+            max_special_id: highest id of a special token; regular tokens start after it. Default: no limit.
 
         Raises:
-            TokenizerError: a file is malformed, or the tokens don't fit under the limits.
+            TokenizerError: a file is malformed, or the tokens do not fit into the limits.
         """
         files = [_read_alphabet(name, entry, i) for i, (name, entry) in enumerate(alphabets.items())]
         limits = Limits(max_token_id, max_special_id)
@@ -78,19 +79,26 @@ class IdSpace:
         return cls(files, limits)
 
     def save(self, folder: str | Path) -> None:
-        """Write the folder that `load` reads; the published code reads it too."""
+        """Writes the folder that `load` reads. The published code can read it too.
+
+        Args:
+            folder: of the tokenizer.
+        """
         write_folder(Path(folder), self._files, self._limits)
 
     def add_special_tokens(self, tokens: Iterable[str]) -> int:
-        """Add special tokens, in alphabetical order after the highest special id. Known ones are left as they are.
+        """Adds special tokens in alphabetical order, after the highest special id. Tokens that exist keep their ids.
 
-        Two calls with one token each can give other ids than one call with both.
+        Two calls with one token each can give other ids than one call with both tokens.
+
+        Args:
+            tokens: texts of the tokens, such as `<MY_TASK>`.
 
         Returns:
-            How many were new.
+            Number of tokens that were new.
 
         Raises:
-            TokenizerError: no room is left, or a token is a regular token of some alphabet.
+            TokenizerError: there is no room left, or a token is a regular token of an alphabet.
         """
         ids = new_specials(tokens, self._files, self._limits)
         for file in self._files:
@@ -99,10 +107,15 @@ class IdSpace:
         return len(ids)
 
     def add_subtokenizer(self, name: str, json_path: str | Path, minimal_token_id: int | None = None) -> None:
-        """Add an alphabet. Its tokens get ids above all that exist, from `minimal_token_id` at the earliest.
+        """Adds an alphabet. Its tokens get ids above all existing ids.
+
+        Args:
+            name: of the alphabet.
+            json_path: JSON file of the alphabet.
+            minimal_token_id: lowest id of its tokens. Default: the next free id.
 
         Raises:
-            TokenizerError: the name is taken, the file is malformed, or the tokens don't fit under the limits.
+            TokenizerError: the name is in use, the file is malformed, or the tokens do not fit into the limits.
         """
         if name in self.alphabets:
             raise TokenizerError(f"the tokenizer has an alphabet {name} already")
@@ -124,21 +137,31 @@ class IdSpace:
 
     @cached_property
     def specials(self) -> dict[str, int]:
-        """Ids of the special tokens, which every alphabet shares."""
+        """Special tokens and their ids, which all alphabets share."""
         return self._files[0].specials
 
     @property
     def vocab_rows(self) -> int:
-        """Embedding rows of a model for this tokenizer: the highest id that exists or is reserved, plus one."""
+        """Number of embedding rows of a model for this tokenizer: the highest used or reserved id, plus one."""
         return max(highest_id(self._files), self._limits.any_token or 0) + 1
 
     def alphabet_ids(self, alphabet: str) -> np.ndarray:
-        """int64 [n] sorted ids of an alphabet's regular tokens."""
+        """Returns the ids of the regular tokens of an alphabet, int64 [n], sorted.
+
+        Args:
+            alphabet: its name.
+
+        Raises:
+            TokenizerError: there is no such alphabet.
+        """
         regular = self._file(alphabet).regular
         return np.sort(np.fromiter(regular.values(), np.int64, len(regular)))
 
     def special_id(self, token: str) -> int:
-        """Id of a special token, such as `<EOS>`.
+        """Returns the id of a special token.
+
+        Args:
+            token: its text, such as `<EOS>`.
 
         Raises:
             TokenizerError: there is no such special token.
@@ -149,14 +172,14 @@ class IdSpace:
         return self.specials[token]
 
     def token_id(self, token: str, alphabet: str | None = None) -> int:
-        """Id of a token.
+        """Returns the id of a token.
 
         Args:
             token: its text.
-            alphabet: whose token; needed where several alphabets have one of that text.
+            alphabet: alphabet of the token; needed if several alphabets have a token with this text.
 
         Raises:
-            TokenizerError: no alphabet has it, or several do.
+            TokenizerError: no alphabet has such a token, or several have.
         """
         files = self._files if alphabet is None else [self._file(alphabet)]
         ids = {found: file.name for file in files if (found := file.id_of(token)) is not None}
@@ -167,20 +190,26 @@ class IdSpace:
         raise TokenizerError(f"{token!r} is no token of {alphabet or 'any alphabet'}")
 
     def token(self, id: int) -> str:
-        """Text of the token with this id; of bytes that are no whole character a spelling such as `\\xe2`.
+        """Returns the text of a token. Bytes that are not a whole character are written as `\\xe2`.
+
+        Args:
+            id: of the token.
 
         Raises:
-            TokenizerError: the id names no token.
+            TokenizerError: there is no token with this id.
         """
         if id not in self._tokens:
             raise TokenizerError(f"id {id} names no token")
         return self._tokens[id]
 
     def token_bytes(self, id: int) -> bytes:
-        """The UTF-8 bytes that the token with this id stands for: of a byte-level alphabet maybe part of a character.
+        """Returns the UTF-8 bytes of a token. In a byte-level alphabet, they can be a part of a character.
+
+        Args:
+            id: of the token.
 
         Raises:
-            TokenizerError: the id names no token.
+            TokenizerError: there is no token with this id.
         """
         if id not in self._contents:
             raise TokenizerError(f"id {id} names no token")
@@ -188,31 +217,39 @@ class IdSpace:
 
     @property
     def pad_id(self) -> int:
+        """Id of the special token `<PAD>`."""
         return self.special_id(tag("PAD"))
 
     @property
     def eos_id(self) -> int:
+        """Id of the special token `<EOS>`."""
         return self.special_id(tag("EOS"))
 
     @property
     def unk_id(self) -> int:
+        """Id of the special token `<UNK>`."""
         return self.special_id(tag("UNK"))
 
     @property
     def mask_id(self) -> int:
+        """Id of the special token `<MASK>`."""
         return self.special_id(tag("MASK"))
 
     @property
     def scalar_id(self) -> int:
+        """Id of the special token `<SCALAR>`."""
         return self.special_id(tag("SCALAR"))
 
     @property
     def decoder_start_id(self) -> int:
+        """Id of the special token `<DECODER_START>`."""
         return self.special_id(tag("DECODER_START"))
 
     @cached_property
     def hash(self) -> str:
-        """SHA-256 of all that ids depend on: alphabets, tokens, rules, limits. How files are written does not count."""
+        """SHA-256 of everything that ids depend on: alphabets, tokens, rules and limits, but not the layout of
+        files.
+        """
         content = [[file.name, file.rules()] for file in self._files]
         limits = [self._limits.any_token, self._limits.special]
         text = json.dumps([content, limits], sort_keys=True, ensure_ascii=False, separators=(",", ":"))

@@ -82,13 +82,13 @@ class Slot:
 
 @dataclass(frozen=True)
 class Prompt:
-    """A rendered row.
+    """A row as text.
 
     Attributes:
-        input: what the encoder reads.
-        target: what is to be answered; None at inference.
-        slots: where the user's values stand.
-        sample: arrays that SCALARS_FROM_DICT and EXTERNAL_EMBEDDINGS_FROM_DICT segments name.
+        input: text that the encoder reads.
+        target: text of the answer. None at inference.
+        slots: positions of the user's values in the text.
+        sample: arrays for the segments SCALARS_FROM_DICT and EXTERNAL_EMBEDDINGS_FROM_DICT, by name.
     """
 
     input: str
@@ -99,7 +99,16 @@ class Prompt:
     def value_span(
         self, start: int, end: int, part: Literal["input", "target"] = "input"
     ) -> tuple[str, int, int] | None:
-        """Characters [start, end) of a part as (column, start, end) in that column's own value; None outside values."""
+        """Converts characters of the prompt to characters of the user's own value.
+
+        Args:
+            start: first character in the part.
+            end: character after the last one.
+            part: `"input"` or `"target"`.
+
+        Returns:
+            (column, start, end) in the value of that column. None if the characters are not inside one value.
+        """
         for slot in self.slots:
             if slot.part == part and slot.start <= start and end <= slot.end:
                 return slot.column, start - slot.start, end - slot.start

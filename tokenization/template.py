@@ -58,12 +58,15 @@ def label_code(index: int, classes: int) -> str:
 
 @dataclass(frozen=True)
 class Template:
-    """What users write instead of wire strings.
+    """A template of prompts: what users write once per task.
+
+        template = Template("<BBBP><SENTINEL_ID_0> {smiles:smiles}", "<SENTINEL_ID_0> {p_np:label}")
+        template.render({"smiles": "CCO", "p_np": "1"}, target=True)
 
     Attributes:
-        input: what the encoder reads.
-        target: what is asked for; None where nothing is (embedding).
-        raw: both are wire text with `{column}` holes, reproduced byte for byte.
+        input: template of the text that the encoder reads.
+        target: template of the answer. None: there is no answer (embedding).
+        raw: `input` and `target` are wire syntax with holes `{column}`, and everything else is kept byte by byte.
     """
 
     input: str
@@ -72,20 +75,24 @@ class Template:
 
     @property
     def slots(self) -> tuple[TemplateSlot, ...]:
-        """Every slot, those of the input first.
+        """All slots, those of the input first.
 
         Raises:
-            PromptError: the template is malformed; all its problems are in the message.
+            PromptError: the template is malformed. The message lists all its problems.
         """
         return tuple(node for nodes in self._nodes.values() for node in nodes if isinstance(node, TemplateSlot))
 
     @property
     def words(self) -> tuple[Words, ...]:
-        """What the input itself says, in order."""
+        """Quoted text of the input, in order. One item can have several alternative wordings."""
         return tuple(node for node in self._nodes["input"] if isinstance(node, Words))
 
     def columns(self, part: Part | None = None) -> list[str]:
-        """The columns that the template (or one part of it) names, each once, in order of appearance."""
+        """Returns the columns that the template names, each once, in order of appearance.
+
+        Args:
+            part: `"input"` or `"target"`. Default: both.
+        """
         return list(dict.fromkeys(slot.column for slot in self.slots if part in (None, slot.part)))
 
     def lint(
@@ -96,16 +103,16 @@ class Template:
         *,
         mode: str | None = None,
     ) -> None:
-        """Checks the template before any row is read. What is None is not checked.
+        """Checks the template before any row is read. What is not given is not checked.
 
         Args:
-            columns: the columns of the data.
-            tokenizer: must know every tag and alphabet that the template uses.
-            labels: the declared labels, one list for all label slots or one per column.
-            mode: "encoder" or "decoder": how targets are read.
+            columns: columns of the data.
+            tokenizer: it must contain every tag and alphabet that the template uses.
+            labels: declared labels: one list for all label slots, or one list for each column.
+            mode: `"encoder"` or `"decoder"`: which states of the model the targets are read from.
 
         Raises:
-            PromptError: with every problem: what, where, nearest valid name.
+            PromptError: the template has problems. The message states for each what, where and the nearest valid name.
         """
         from mammal.tokenization.lint import check, problems_of
 
@@ -123,19 +130,18 @@ class Template:
         """Writes one row as a prompt.
 
         Args:
-            values: text of each column: a sequence, a number ("1.25") for `scalar` and `digits`, the class index
-                (`label_code`) for `label`. Descriptors and embeddings are not text: `Tokenizer.encode` takes them as
-                `sample[slot.key]`.
-            target: also write the target. A label, scalar or digits slot without a value is left out of it, together
-                with the tags in front of it.
-            written: column -> entity that its value is written as, `{"mol": "iupac"}`, for slots of an entity with
-                several ways (`Entity.written_as`); default: the first.
-            absent: columns of the input whose value is withheld: a number or a sequence is then written as `<MASK>`.
-            wordings: of each of `words` which wording is said; default: the first.
+            values: text for each column: a sequence; a number (`"1.25"`) for `scalar` and `digits`; the index of the
+                class for `label`. Descriptors and embeddings are not text: give them to `Tokenizer.encode` as `sample`.
+            target: also write the target. A label, scalar or digits slot without a value is left out of it, with the
+                tags before it.
+            written: for slots that can be written in several ways: column -> entity in which its value is written, such
+                as `{"mol": "iupac"}`. Default: the first way.
+            absent: columns of the input whose values are withheld. `<MASK>` is written instead.
+            wordings: index of the wording for each item of `words`. Default: the first wording.
 
         Raises:
-            PromptError: a value is missing, empty, of the wrong form, or would become syntax; a slot can't be written
-                so.
+            PromptError: a value is missing, empty, malformed or contains syntax, or a slot can't be written in that
+                way.
         """
         slots: list[Slot] = []
         input_text = _write(self._input_pieces(written or {}, absent, wordings), values, slots)
@@ -149,7 +155,7 @@ class Template:
 
     @cached_property
     def scanned(self) -> tuple[dict[Part, tuple[Node, ...]], tuple[Problem, ...]]:
-        """The nodes of each part, and every problem of spelling; `lint` adds what needs a tokenizer or data."""
+        """Nodes of each part, and every syntax problem. `lint` adds checks that need a tokenizer or data."""
         parts: dict[Part, str] = {"input": self.input}
         if self.target is not None:
             parts["target"] = self.target
@@ -181,7 +187,7 @@ class Template:
 
     @property
     def target_pieces(self) -> tuple[Piece, ...]:
-        """The target's layout: wire text, and the slots between."""
+        """Layout of the target: wire text, and the slots between."""
         return tuple(self._target_pieces)
 
     @cached_property

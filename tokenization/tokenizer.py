@@ -31,15 +31,19 @@ OnUnknown = Literal["raise", "warn"]
 
 
 class Tokenizer(IdSpace):
-    """Several alphabets over one space of ids, and the prompts written with them.
+    """Converts prompts to token ids and back, with several alphabets that share one range of ids.
 
-    Encoding is safe from several threads. Pickling carries the alphabets and the state of the random draws, so that
-    data-loader workers can hold one.
+        tokenizer = Tokenizer.load(None)
+        encoding = tokenizer.encode("<@TOKENIZER-TYPE=SMILES>CCO<EOS>")
+        tokenizer.decode(encoding.ids_L)                   # "CCO<EOS>"
+
+    `encode` can be called from several threads. A pickled tokenizer contains its alphabets and its random state, so
+    data-loader workers can have a copy.
 
     Args:
         files: the alphabets in order, with consistent ids.
-        limits: highest ids allowed.
-        seed: of the random windows of TRUNC-MODE=RAND; 1234 is the published one.
+        limits: highest allowed ids.
+        seed: seed of the random windows of TRUNC-MODE=RAND. The published seed is 1234.
     """
 
     def __init__(self, files: Sequence[AlphabetFile], limits: Limits, seed: int = 1234):
@@ -72,20 +76,21 @@ class Tokenizer(IdSpace):
         require_eos: bool = True,
         sample: Mapping[str, ArrayLike] | None = None,
     ) -> Encoding:
-        """Encode one prompt; of a `Prompt` its input.
+        """Encodes one prompt. Of a `Prompt`, its input is encoded.
 
         Args:
-            prompt: text in the prompt language.
-            max_len: tokens that stay, cut on the right.
-            pad: fill up to `max_len` with `<PAD>`; without `max_len` nothing is filled.
-            on_unknown: "raise": text without a token is an error that names it and its place; "warn" (also None): it
-                becomes `<UNK>` and a warning tells, as in the published code.
+            prompt: text in the prompt language, or a rendered `Prompt`.
+            max_len: number of tokens that are kept; the rest is cut on the right. Default: no limit.
+            pad: fill up to `max_len` with `<PAD>`. Without `max_len`, nothing is filled.
+            on_unknown: what happens to text without a token. `"raise"`: an error that names the text and its position.
+                `"warn"` (and None): it becomes `<UNK>`, with a warning, as in the published code.
             require_eos: refuse a prompt whose text does not end with `<EOS>`.
-            sample: arrays that SCALARS_FROM_DICT and EXTERNAL_EMBEDDINGS_FROM_DICT segments name.
+            sample: arrays for the segments SCALARS_FROM_DICT and EXTERNAL_EMBEDDINGS_FROM_DICT, by name.
 
         Raises:
-            PromptError: the prompt breaks the grammar. UnknownTokenError: see `on_unknown`; in a value of a rendered
-                `Prompt` it names the column and the character of the user's own value.
+            PromptError: the prompt does not follow the grammar.
+            UnknownTokenError: text has no token, and `on_unknown` is `"raise"`. For a rendered `Prompt`, the error
+                names the column and the character of the user's own value.
         """
         notices = Notices()
         encoding = self._encode(prompt, sample, self._options(max_len, pad, on_unknown, require_eos), notices)
@@ -102,12 +107,19 @@ class Tokenizer(IdSpace):
         require_eos: bool = True,
         samples: Iterable[Mapping[str, ArrayLike] | None] | None = None,
     ) -> list[Encoding]:
-        """Encode prompts in order; the same as `encode` on each, with one warning a kind.
+        """Encodes prompts in order. The results are the same as those of `encode`, with one warning of each kind for
+        all prompts.
 
-        Args: as `encode`; `samples` gives each prompt its own arrays.
+        Args:
+            prompts: texts in the prompt language, or rendered prompts.
+            max_len: as for `encode`.
+            pad: as for `encode`.
+            on_unknown: as for `encode`.
+            require_eos: as for `encode`.
+            samples: arrays of each prompt, as `sample` of `encode`. Default: none.
 
         Raises:
-            PromptError: as `encode`; with several prompts the error names the one by its index.
+            PromptError: as for `encode`. If there are several prompts, the error names the index of the prompt.
         """
         prompts, notices = list(prompts), Notices()
         options = self._options(max_len, pad, on_unknown, require_eos)
@@ -124,12 +136,13 @@ class Tokenizer(IdSpace):
         return encodings
 
     def decode(self, ids: Iterable[int], *, skip_special: bool = False) -> str:
-        """Token texts in a row, without separators; an id that names no token reads `<@TOKEN_MISSING-id>`, bytes that
-        make no character read U+FFFD.
+        """Returns the texts of tokens, joined without separators.
+
+        An id without a token becomes `<@TOKEN_MISSING-id>`. Bytes that are not a character become U+FFFD.
 
         Args:
-            ids: a sequence, array or tensor of ids.
-            skip_special: leave out special tokens and ids that name no token.
+            ids: sequence, array or tensor of ids.
+            skip_special: leave out special tokens, and ids without a token.
         """
         ids = ids.tolist() if hasattr(ids, "tolist") else ids
         contents = self._contents

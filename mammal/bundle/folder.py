@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from mammal.tokenization import Tokenizer
 
 FORMAT = 1
+"""Version of the bundle format. Bundles with a higher version are refused."""
 
 
 @dataclass(frozen=True)

@@ -23,28 +23,38 @@ if TYPE_CHECKING:
 
 
 class Settings(TypedDict, total=False):
-    """Each of them may be left out, or None: then it is as the task declares.
+    """Settings of decoding. A setting that is missing or None has the value that the task declares.
 
-    Keys:
-        do_sample: draw; else seek the best. Unless it is given, several sequences a row, or a setting of draws, mean
-            that they are drawn: the four below, `max_draws`, `faithful`, `seed_column`.
-        temperature, top_k, top_p, min_p: of the draws (`mammal.decoding.config`); `top_k` and `min_p` are off at 0.
-        num_beams: beams of the search for the best.
-        num_beam_groups, diversity_penalty: groups of beams that differ, and how much.
-        length_penalty: beams are ranked by log-likelihood / length ** length_penalty.
-        early_stopping: stop a search as soon as there are as many sequences as beams.
-        max_new_tokens, min_new_tokens: of a sequence, `<EOS>` included in the first and not in the second.
-        stop: tokens after which a sequence ends, as text: `"<SENTINEL_ID_1>"`, `"."`, or a list of them
-            (`mammal.generation.stop_tokens`).
-        seed_column: a column that holds each row's own seed: its sequences then depend on that and on nothing else.
-            Without it there is one `seed` for all rows, and a row's position decides with it.
-        constraint: `none`, `alphabet` or `grammar` (docs/generation.md).
-        fill_length: infilling: `free`, or `marked`: as many tokens as there are marks (`mammal.tasks.infilling`).
-        starts_with: text that every sequence begins with.
-        scaffold: a SMILES with attachment points `*`, which every molecule keeps.
-        guidance: how strongly to follow the conditions of a row; 1: as the model learned.
-        max_draws: how often a sequence that is not valid is drawn, the first time included; 1: it is checked alone.
-        faithful: draw again what the grammar made likelier than the model has it (docs/generation.md).
+    If `do_sample` is not set, sequences are sampled if there are several for each row, or if a setting of sampling is
+    given (`temperature`, `top_k`, `top_p`, `min_p`, `max_draws`, `faithful`, `seed_column`). Otherwise, the most likely
+    sequence is searched.
+
+    Attributes:
+        do_sample: sample from the distribution of the model, instead of searching for the most likely sequence.
+        temperature: sampling: divisor of the logits. Values below 1 prefer likely tokens, values above 1 unlikely ones.
+        top_k: sampling: only the `top_k` most likely tokens. 0: all tokens.
+        top_p: sampling: only the most likely tokens whose probabilities sum to `top_p`. 1: all tokens.
+        min_p: sampling: only tokens with at least `min_p` times the probability of the most likely token. 0: all
+            tokens.
+        num_beams: beams of the search.
+        num_beam_groups: groups of beams that differ from each other.
+        diversity_penalty: penalty for a token that another group of beams has chosen at the same step.
+        length_penalty: beams are ranked by log-likelihood / length ** `length_penalty`.
+        early_stopping: stop the search as soon as there are as many complete sequences as beams.
+        max_new_tokens: maximum number of tokens of a sequence, including `<EOS>`.
+        min_new_tokens: minimum number of tokens of a sequence, not including `<EOS>`.
+        stop: tokens after which a sequence ends, as text (`"<SENTINEL_ID_1>"`, `"."`) or a list of texts.
+        seed_column: column with a seed for each row. The sequences of a row then depend on its seed alone. Without it,
+            one seed holds for all rows, and the position of a row also decides what is sampled for it.
+        constraint: which tokens may be generated: `"none"` (all), `"alphabet"` (tokens that a target of the task can
+            contain) or `"grammar"` (only valid targets). See docs/generation.md.
+        fill_length: infilling: `"free"`, or `"marked"` for as many tokens as there are marks.
+        starts_with: text with which every sequence starts.
+        scaffold: SMILES with attachment points `*` that every molecule contains.
+        guidance: how strongly the conditions of a row are followed. 1: as the model has learned.
+        max_draws: how often a sequence is sampled at most until it is valid. 1: it is checked, but not sampled again.
+        faithful: sample again so that valid sequences have the probabilities that the model gives them, not those that
+            the grammar changes. See docs/generation.md.
     """
 
     do_sample: bool | None
