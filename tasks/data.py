@@ -36,11 +36,11 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class SplitData:
-    """The rows of a task, divided.
+    """The rows of a task, split into parts.
 
     Attributes:
-        frame: every row, numbered from 0.
-        record: the split, what leaks across it, and all that is needed to lay it over the same table again.
+        frame: all rows, numbered from 0.
+        record: the split, the leaks between its parts, and everything needed to repeat it on the same table.
     """
 
     frame: pd.DataFrame
@@ -48,32 +48,44 @@ class SplitData:
 
     @property
     def split(self) -> Split:
-        """Row numbers of each part, the hash, and the rows left out."""
+        """Row numbers of each part, the hash of the split, and the rows that are in no part."""
         return self.record.split
 
     @property
     def leakage(self) -> dict[str, int]:
-        """Rows of test and valid that train holds too (`mammal.tasks.splits.leakage`)."""
+        """For test and valid, the number of rows that train contains too (`mammal.tasks.splits.leakage`)."""
         return self.record.leakage
 
     def part(self, name: str) -> pd.DataFrame:
-        """Rows of `train`, `valid` or `test`; the index is their row number in `frame`."""
+        """Returns the rows of a part. The index is the row number in `frame`.
+
+        Args:
+            name: `"train"`, `"valid"` or `"test"`.
+        """
         return self.frame.iloc[self.split.parts[name]]
 
     def rows(self, name: str) -> list[dict[str, Any]]:
-        """The same as mappings."""
+        """Returns the rows of a part as mappings.
+
+        Args:
+            name: `"train"`, `"valid"` or `"test"`.
+        """
         return self.part(name).to_dict("records")
 
 
 def load_dataset(data: DataConfig, paths: Mapping[str, object] | None = None) -> pd.DataFrame:
-    """All rows of a declared source.
+    """Reads all rows of a declared data source.
 
     Args:
         data: the `data` block of a task.
-        paths: `{"data": folder of local copies}`; default: what `MAMMAL_DATA` names.
+        paths: `{"data": folder of local copies}`. Default: the folder named by the environment variable `MAMMAL_DATA`.
+
+    Returns:
+        One row for each row of the source, numbered from 0.
 
     Raises:
-        TaskError: a file is named that the source does not read.  DataError: it can't be had or read.
+        TaskError: `data.path` names a file, and the source does not read it.
+        DataError: the data is not available, can't be read, or has no rows.
     """
     if data.path and data.source not in READ_PATH:
         what = f"data.path is {data.path!r}, and source {data.source} does not read it"
@@ -107,12 +119,16 @@ def with_task_columns(frame: pd.DataFrame, config: TaskConfig) -> pd.DataFrame:
 
 
 def load_data(config: TaskConfig, paths: Mapping[str, object] | None = None) -> SplitData:
-    """A task's rows, divided as it declares, with what the parts have in common.
+    """Reads the rows of a task and splits them as the task declares. Leaks between the parts are counted.
+
+    Args:
+        config: declaration of the task.
+        paths: `{"data": folder of local copies}`. Default: the folder named by the environment variable `MAMMAL_DATA`.
 
     Raises:
-        DataError: no data, a missing column, two columns for one of the prompt, a saved split of another table, or a
-            leak that is to be refused.
-        TaskError: the split can't be made as declared.
+        DataError: there is no data, a column is missing, two columns are declared for the same one, a saved split
+            belongs to another table, or the parts leak and `data.leakage` is `refuse`.
+        TaskError: the declared split is not possible.
     """
     divided = divide(load_dataset(config.data, paths), config, paths)
     _tell(divided.record, config)

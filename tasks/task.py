@@ -32,13 +32,28 @@ if TYPE_CHECKING:
 
 
 class Task(RowPrompts, ABC):
-    """One declared task on one tokenizer.
+    """A declared task on a tokenizer. `mammal.tasks.build_task` makes one.
+
+    Args:
+        config: the declaration.
+        tokenizer: the tokenizer that encodes its prompts.
 
     Attributes:
-        number_targets: target columns that hold a number. What prompts are made of: `RowPrompts`.
+        config: the declaration.
+        tokenizer: the tokenizer that encodes its prompts.
+        template: template of its prompts.
+        columns: every column that its prompts can read.
+        needed: for each thing that a prompt reads, the columns of which a row must have one.
+        target_columns: columns that contain what is to be predicted.
+        number_targets: target columns that contain a number.
+        molecules: columns with SMILES.
+        sequences: columns with residues or bases.
+        conditions: columns of the input that can be missing, and that steer generation.
+        epoch: number of the epoch of training. It changes what is random from epoch to epoch (views, hidden spans).
 
     Raises:
-        TaskError, PromptError: the template does not fit the kind, the labels or the tokenizer.
+        TaskError: the template does not fit the kind, the labels or the tokenizer.
+        PromptError: the template is malformed.
     """
 
     target_is_text = False
@@ -89,11 +104,17 @@ class Task(RowPrompts, ABC):
         return []
 
     def encode(self, row: Row, row_id: object = 0, *, target: bool = False, judged: bool = False) -> Example:
-        """One row, encoded.
+        """Encodes one row.
 
         Args:
-            target: add what the loss needs, and leave out what it does not.
-            judged: with `target`: keep all that `decode` reads, so that one pass gives loss and prediction.
+            row: columns of the user.
+            row_id: name of the row.
+            target: add what the loss needs, and leave out what it does not need.
+            judged: with `target`: keep everything that `decode` reads, so that one pass gives loss and prediction.
+
+        Raises:
+            DataError: a column is missing, or a cell can't be used.
+            PromptError: a value contains syntax, or characters without a token.
         """
         rendered = [(row_id, row, self.render_for_encoding(row, target=target))]
         return self.encode_prepared(rendered, target=target, judged=judged)[0]
@@ -143,7 +164,11 @@ class Task(RowPrompts, ABC):
         return None
 
     def collate(self, examples: Sequence[Example]) -> Batch:
-        """Examples of this task as one batch."""
+        """Makes one batch of examples of this task.
+
+        Args:
+            examples: encoded rows.
+        """
         return collate(
             examples,
             mode=self.mode,
@@ -156,10 +181,29 @@ class Task(RowPrompts, ABC):
 
     @abstractmethod
     def loss(self, output: ModelOutput, batch: Batch) -> Tensor:
-        """Scalar training loss of a batch that was encoded with its targets."""
+        """Computes the training loss of a batch that was encoded with its targets.
+
+        Args:
+            output: output of the model for the batch.
+            batch: the batch.
+
+        Returns:
+            Scalar tensor.
+        """
 
     def decode(self, output: ModelOutput, batch: Batch) -> list[Prediction]:
-        """One prediction for each encoder row, in order."""
+        """Reads predictions from the output of the model.
+
+        Args:
+            output: output of the model for the batch.
+            batch: the batch.
+
+        Returns:
+            One prediction for each encoder row, in order.
+
+        Raises:
+            TaskError: answers of this kind of task are generated.
+        """
         raise TaskError(f"{self.name} is a {self.kind} task: its answers are generated", hint="mammal generate")
 
     def decode_generated(
@@ -169,20 +213,30 @@ class Task(RowPrompts, ABC):
         score: float | None = None,
         values: Sequence[float] | None = None,
     ) -> Prediction:
-        """The prediction that generated token ids make, with the values that they carry (NaN where one has none)."""
+        """Makes the prediction of generated token ids.
+
+        Args:
+            ids: generated ids.
+            row_id: name of the row.
+            score: log-likelihood of the ids. Default: unknown.
+            values: values that the tokens carry, NaN where there is none. Default: none.
+
+        Raises:
+            TaskError: answers of this kind of task are not generated.
+        """
         raise TaskError(
             f"{self.name} is a {self.kind} task: its answers are read, not generated", hint="mammal predict"
         )
 
     def grammar(self, *, prefix: str | None = None, scaffold: str | None = None) -> Grammar | None:
-        """Which token of an answer may follow which; None for kinds whose answers have no grammar.
+        """Returns the grammar of the answers: which token can follow which. None for kinds without a grammar.
 
         Args:
-            prefix: text that the answer begins with.
-            scaffold: a substructure that the answer's molecule keeps.
+            prefix: text that the answer starts with.
+            scaffold: substructure that the molecule of the answer keeps, as SMILES with attachment points.
 
         Raises:
-            TaskError: the answer can't keep to one of them.
+            TaskError: answers can't follow the prefix or the scaffold.
         """
         return None
 
@@ -199,38 +253,61 @@ class Task(RowPrompts, ABC):
         return None
 
     def problem(self, ids: Sequence[int], row: Row, *, scaffold: str | None = None) -> str | None:
-        """Why generated token ids are no valid answer to a row; None where they are. As `valid`, which needs no row."""
+        """Returns why generated token ids are not a valid answer to a row. None if they are valid.
+
+        Args:
+            ids: generated ids.
+            row: columns of the user.
+            scaffold: substructure that was to be kept.
+        """
         return self.valid(ids, scaffold=scaffold)
 
     # Fitting
 
     def fit(self, rows: Sequence[Row]) -> None:
-        """Learn from the training rows what prompts and answers need (scales); forgets any calibration.
+        """Learns what prompts and answers need from the training rows (scales). Any calibration is removed.
+
+        Args:
+            rows: training rows.
 
         Raises:
-            TaskError: the rows can't teach it.
+            TaskError: the rows do not contain what is needed.
         """
         self.fit_features(rows)
 
     def calibrate(self, predictions: Sequence[Prediction], rows: Sequence[Row]) -> None:
-        """Fit calibration on predictions for validation rows; kinds without one do nothing."""
+        """Fits the calibration on predictions for validation rows. Kinds without calibration do nothing.
+
+        Args:
+            predictions: one for each row.
+            rows: validation rows.
+        """
 
     def state(self) -> dict[str, Any]:
-        """What was fitted, as plain values for the bundle's `task.yaml`."""
+        """Returns what was fitted, as plain values for `task.yaml` of a bundle."""
         return self.fitted()
 
     def load_state(self, state: Mapping[str, Any]) -> None:
-        """Take back what `state` gave; the scale of a feature that the prompt does not have is passed over."""
+        """Restores what `state` returned. The scale of a feature that the prompt does not have is ignored.
+
+        Args:
+            state: plain values.
+        """
         self.load_fitted(state)
 
     # Judging
 
     def metrics(self, predictions: Sequence[Prediction], rows: Sequence[Row]) -> dict[str, float]:
-        """The task's metrics over rows that were answered and have a label.
+        """Computes the metrics of the task over rows that have a prediction and a label.
 
-        With several target columns: the mean over columns under the metric's name, and `name/column` for each; a column
-        for which a metric is undefined is left out. `censored` is the number of labels that were not judged because
-        they are bounds, where there are any.
+        Args:
+            predictions: one for each row.
+            rows: rows with their target columns.
+
+        Returns:
+            Metric -> value. With several target columns, the mean over columns under the name of the metric, and
+                `metric/column` for each; a column for which a metric is undefined is left out. `censored` is the number
+                of labels that were left out because they are bounds, if there are any.
         """
         answers = self.answers(predictions, rows)
         return evaluate(self.config.metrics, answers) | _censored(answers)
@@ -238,7 +315,17 @@ class Task(RowPrompts, ABC):
     def metric_intervals(
         self, predictions: Sequence[Prediction], rows: Sequence[Row], *, samples: int = 1000, seed: int = 0
     ) -> dict[str, tuple[float, float]]:
-        """95 % bootstrap intervals of the same metrics."""
+        """Computes 95 % bootstrap intervals of the metrics.
+
+        Args:
+            predictions: one for each row.
+            rows: rows with their target columns.
+            samples: number of bootstrap samples.
+            seed: of the bootstrap.
+
+        Returns:
+            Metric -> (low, high).
+        """
         return intervals(self.config.metrics, self.answers(predictions, rows), samples=samples, seed=seed)
 
     @abstractmethod

@@ -22,24 +22,31 @@ class Batch:
     """Rows of one task, padded.
 
     Attributes:
-        mode: "encoder": heads read encoder states; "decoder": heads read decoder states.
-        wants: what the heads must give: any of "logits", "values", "hidden".
-        ids_BL, mask_BL: int64 encoder ids; mask False on padding.
-        values_BL, has_value_BL: float32 values added to the embeddings where `has_value_BL`; both None if none has.
+        mode: `"encoder"`: heads read encoder states. `"decoder"`: heads read decoder states.
+        wants: outputs that the heads must give: any of `"logits"`, `"values"`, `"hidden"`.
+        ids_BL: int64 [B, L], token ids of the encoder.
+        mask_BL: bool [B, L], False on padding.
+        read_DR: int64 [D, R], positions where heads read (of L in encoder mode, of T in decoder mode); -1 if a row has
+            fewer.
+        values_BL: float32 [B, L], values that are added to the embeddings where `has_value_BL` is True. None if there
+            is none.
+        has_value_BL: bool [B, L]. None if there are no values.
         embeddings: (row, first position, name, vectors [n, W']) for each external embedding.
-        decoder_ids_DT, decoder_mask_DT: decoder inputs, `<DECODER_START>` first; None in encoder mode.
-        decoder_values_DT, decoder_has_value_DT: values carried by decoder inputs.
-        feeds_back: numbers are read one after the other, each fed on the token that carries it before the next is read.
-        decoder_rows_D: encoder row that each decoder row reads; None means row i reads row i.
-        read_DR: positions (encoder mode: of L; decoder mode: of T) where heads are read, -1 where a row has fewer.
-        labels_DR: int64 token labels at the read positions, IGNORE where none; None at inference.
-        label_values_DR: float32 value labels at the read positions, NaN where none; None at inference.
-        label_bounds_DR: int8 beside them: 1 where the truth is the label or more (a cell such as ">10"), -1 where it is
-            the label or less, 0 where it is the label; None: 0 throughout.
-        label_weights_DR: float32 weights of the token labels in the loss; None: 1 throughout.
-        candidates_V: sorted int64 ids that the token head scores; None: the whole vocabulary.
-        row_ids: the caller's name of each encoder row.
-        task: the task's name.
+        decoder_ids_DT: int64 [D, T], token ids of the decoder, `<DECODER_START>` first. None in encoder mode.
+        decoder_mask_DT: bool [D, T], False on padding. None in encoder mode.
+        decoder_values_DT: float32 [D, T], values that decoder tokens carry. None if there is none.
+        decoder_has_value_DT: bool [D, T]. None if there are no values.
+        feeds_back: numbers are read one after the other; each is fed to the decoder on its token before the next is
+            read.
+        decoder_rows_D: int64 [D], encoder row that each decoder row reads. None: row i reads row i.
+        labels_DR: int64 [D, R], token labels at the read positions, `IGNORE` if there is none. None at inference.
+        label_values_DR: float32 [D, R], value labels at the read positions, NaN if there is none. None at inference.
+        label_bounds_DR: int8 [D, R], 1 where the truth is the label or more (a cell such as ">10"), -1 where it is the
+            label or less, 0 where it is the label. None: 0 everywhere.
+        label_weights_DR: float32 [D, R], weights of the token labels in the loss. None: 1 everywhere.
+        candidates_V: int64 [V], sorted ids that the token head scores. None: the whole vocabulary.
+        row_ids: name that the caller gave each encoder row.
+        task: name of the task.
     """
 
     mode: Literal["encoder", "decoder"]
@@ -69,14 +76,21 @@ class Batch:
 
     @property
     def tokens(self) -> int:
-        """Real tokens, encoder and decoder, padding left out."""
+        """Number of real tokens of encoder and decoder, without padding."""
         decoder = 0 if self.decoder_mask_DT is None else int(self.decoder_mask_DT.sum())
         return int(self.mask_BL.sum()) + decoder
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Batch:
+        """Returns the batch on another device.
+
+        Args:
+            device: of the new tensors.
+            non_blocking: copy asynchronously where possible (needs pinned memory).
+        """
         return self._map(lambda t: t.to(device, non_blocking=non_blocking))
 
     def pin_memory(self) -> Batch:
+        """Returns the batch in page-locked memory, from which copies to a GPU are faster."""
         return self._map(Tensor.pin_memory)
 
     def _map(self, change: Callable[[Tensor], Tensor]) -> Batch:
@@ -89,13 +103,14 @@ class Batch:
 
 @dataclass(frozen=True)
 class ModelOutput:
-    """Only what `Batch.wants` named; rows and positions line up with `Batch.read_DR`, zeros where that is -1.
+    """Output of the model: only what `Batch.wants` names. Positions are those of `Batch.read_DR`, zeros where that is
+    -1.
 
     Attributes:
-        logits_DRV: token scores over `Batch.candidates_V` (or the whole vocabulary).
-        values_DR: scalar head, in the units the task trained on.
-        spreads_DR: second output of a scalar head with `predict_error`.
-        hidden_BLW: encoder states after the final norm, zeros on padding.
+        logits_DRV: float [D, R, V], scores of the tokens `Batch.candidates_V`, or of the whole vocabulary.
+        values_DR: float [D, R], scalar head, in the units in which the task was trained.
+        spreads_DR: float [D, R], second output of a scalar head with `predict_error`.
+        hidden_BLW: float [B, L, W], encoder states after the final norm, zeros on padding.
     """
 
     logits_DRV: Tensor | None = None

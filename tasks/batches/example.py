@@ -40,16 +40,18 @@ class Target:
 
 @dataclass(frozen=True)
 class Example:
-    """What a task makes of one row.
+    """One encoded row of L input tokens, T target tokens and R positions that heads read.
 
     Attributes:
-        row_id: the caller's name of the row.
-        input: the encoded encoder prompt.
-        read_R: encoder mode: positions where heads are read.
-        labels_R: encoder mode: token labels there, None at inference or where values alone are asked for.
-        label_values_R: encoder mode: values expected there (scaled), NaN where unknown; None at inference.
-        label_bounds_R, label_weights_R: encoder mode: as `Target.bounds_R` and `Target.weights_R`.
-        targets: decoder mode: one for each decoder row.
+        row_id: name that the caller gave the row.
+        input: encoded prompt of the encoder.
+        read_R: encoder mode: int64 [R], positions where heads read.
+        labels_R: encoder mode: int64 [R], token labels at these positions. None at inference, or if only values are
+            read.
+        label_values_R: encoder mode: float32 [R], scaled values expected there, NaN if unknown. None at inference.
+        label_bounds_R: encoder mode: int8 [R], 1 or -1 where the label is a lower or an upper bound. None: nowhere.
+        label_weights_R: encoder mode: float32 [R], weights of `labels_R` in the loss. None: 1.
+        targets: decoder mode: one target for each decoder row.
     """
 
     row_id: object
@@ -63,5 +65,5 @@ class Example:
 
     @property
     def tokens(self) -> int:
-        """Encoder and decoder tokens of the row."""
+        """Number of encoder and decoder tokens of the row."""
         return len(self.input) + sum(len(target.ids_T) for target in self.targets)

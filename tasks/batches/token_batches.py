@@ -25,14 +25,19 @@ def encode_rows(
     drawn: bool = False,
     withheld: bool = False,
 ) -> tuple[list[Example], list[RowError]]:
-    """Encode rows; each ends up either among the examples or among the errors, both in the order given.
+    """Encodes rows. Each row is either in the examples or in the errors; both are in the order of the rows.
 
     Args:
-        row_ids: the caller's names of the rows; default 0, 1, 2 …
-        target: add what the loss needs, and leave out what it does not.
-        judged: with `target`: keep all that `decode` reads (see `Task.encode`).
-        drawn: show what this epoch of training draws for each row, by its id (`Task.show`).
+        task: the task.
+        rows: mappings with the columns of the task.
+        row_ids: names of the rows. Default: 0, 1, 2, ….
+        target: add what the loss needs, and leave out what it does not need.
+        judged: with `target`: keep everything that `Task.decode` reads.
+        drawn: show what this epoch of training samples for each row (views, wordings, conditions).
         withheld: write no condition (`mammal.tasks.prompts.conditions`).
+
+    Returns:
+        The examples, and (row id, reason) for each row that was set aside.
     """
     ids = list(range(len(rows))) if row_ids is None else list(row_ids)
     rendered, errors = [], {}
@@ -63,16 +68,21 @@ def token_batches(
     window: int = 4096,
     seed: int | None = None,
 ) -> list[list[int]]:
-    """Cut rows into batches of at most `budget` tokens.
+    """Groups rows into batches of at most `budget` tokens.
 
-    The model packs rows, so the budget counts real tokens. Rows of a window are sorted by length, because attention
-    alone pads within a batch. A row longer than the budget is a batch of its own.
+    The model packs rows, so only real tokens count. Rows of a window are sorted by length, because attention pads
+    within a batch. A row that is longer than the budget is a batch of its own.
 
     Args:
         lengths: tokens of each row.
-        max_rows: rows that a batch may hold at most.
-        window: rows sorted together; a stream read in windows of this size gives the same batches.
-        seed: training: shuffle rows before and batches after; None keeps windows in order, for inference.
+        budget: maximum number of tokens of a batch.
+        max_rows: maximum number of rows of a batch.
+        window: rows that are sorted together. A stream that is read in windows of this size gives the same batches.
+        seed: training: seed for shuffling rows before batching, and batches after it. None: windows stay in order, for
+            inference.
+
+    Returns:
+        Row numbers of each batch.
     """
     order = np.arange(len(lengths)) if seed is None else np.random.default_rng(seed).permutation(len(lengths))
     tokens = np.asarray(lengths, dtype=np.int64)

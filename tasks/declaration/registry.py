@@ -29,15 +29,15 @@ def load_task(
     *,
     config_dirs: Iterable[str | Path] = (),
 ) -> TaskConfig:
-    """The declaration of one task.
+    """Reads and checks the declaration of a task.
 
     Args:
-        source: a name (`bbbp`), the path of a YAML file, a mapping, or a finished TaskConfig.
-        overrides: nested mapping laid over it, for instance `{"standardise": "off"}`.
-        config_dirs: further folders that hold `task/*.yaml`, searched first.
+        source: name of a task (`bbbp`), path of a YAML file, a mapping, or a finished declaration.
+        overrides: nested mapping that replaces values, such as `{"standardise": "off"}`.
+        config_dirs: further folders that contain `task/*.yaml`; they are searched first.
 
     Raises:
-        TaskError: no such task, a misspelt key, or a value that can't be used.
+        TaskError: there is no such task, a key is misspelled, or a value is not valid.
     """
     if isinstance(source, TaskConfig):
         declared, where = _as_mapping(source), None
@@ -50,7 +50,11 @@ def load_task(
 
 
 def list_tasks(config_dirs: Iterable[str | Path] = ()) -> dict[str, Path]:
-    """Name -> file of every task, users' own first; presets (leading underscore) are left out."""
+    """Returns the name and the file of every task. Tasks of the user replace tasks of the package with the same name.
+
+    Args:
+        config_dirs: further folders that contain `task/*.yaml`; they are searched first.
+    """
     found: dict[str, Path] = {}
     for folder in task_dirs(config_dirs):
         for file in sorted(folder.glob("*.yaml")):

@@ -130,41 +130,56 @@ class PublishedConfig:
 
 @dataclass
 class TaskConfig:
-    """One task.
+    """Declaration of a task: the keys of its YAML file.
 
     Attributes:
-        name, about, version: identity; `version` grows when prompts, labels or splits change.
-        kind: one of `KINDS`.  mode: one of `MODES`: which states the heads read.
-        labels: class labels as the file spells them; the last of two is the positive one.
-        codes: what each label is in the target text; default: its index, as digits of equal width.
-        probability: `classes`: normalised over the class tokens; `vocabulary`: the raw softmax over every token.
-        class_weights: classification: what a label counts in the loss: `none`, `balanced` (as much for each class), one
-            number for each label, or a mapping from target columns to any of these.
-        chain: regression in mode decoder with several numbers: each is fed to the decoder before the next is read (a
-            regressor chain); else none leans on another.
-        scale, loss: of numbers.  unit: of its numbers; or a mapping from target columns to their units.
-        computed: number of the target -> column of the molecule that it is a property of
-            (`mammal.tasks.molecules.properties`), for rows without a cell of their own for it.
-        number_weight: generation: what the mean loss of a target's numbers counts beside that of its tokens.
-        censored: what a cell such as `>10` means to the loss: `one_sided` (a prediction above 10 is right),
-            `exact` (10), `refuse` (the row is set aside).
-        standardise: `off`, `check` (RDKit must parse it) or `canonical` (RDKit's canonical SMILES), for `molecules`.
-        molecules: columns that hold SMILES; default: those that the template writes in the SMILES alphabet.
-        features: slots to add to the end of the input, such as `smiles:descriptors`; the same as writing them there.
-        views: column of a slot -> the views that it is shown in (`mammal.tasks.views`), as a list or with a share for
-            each; training draws one for each row and epoch. Default: of a `molecule` all, of others the text itself.
-        view: what is shown outside training: one view, or a mapping from columns to views; default: the first that a
-            row has a value for.
-        view_seed: of the draws.
-        conditions: columns of the input that a row may do without, and that steer generation.
-        esm2: the ESM-2 model of `{column:esm2}` slots; default: the smallest, esm2_t6_8M_UR50D.
+        name: name of the task.
+        about: one line about the task.
+        kind: `classification`, `regression`, `generation` or `denoising`.
+        mode: states of the model from which the heads read: `encoder` or `decoder`.
+        data: where rows come from, and how they are split (`mammal.tasks.declaration.data_config.DataConfig`).
+        prompt: templates of the input and the target.
+        labels: class labels, written as in the file. The last of two is the positive one.
+        codes: text of each label in the target. Default: its index, as digits of equal width.
+        probability: `classes`: normalised over the tokens of the classes. `vocabulary`: softmax over all tokens.
+        class_weights: classification: weight of each label in the loss: `none`, `balanced` (the same total for each
+            class), one number for each label, or a mapping from target columns to any of these.
+        chain: regression in mode `decoder` with several numbers: each number is fed to the decoder before the next one
+            is read (a regressor chain). Otherwise, the numbers do not depend on each other.
+        scale: standardisation of the numbers: mean, standard deviation, and whether they are logarithms.
+        unit: unit of the numbers, or a mapping from target columns to units.
+        loss: loss of the numbers: `mse`, `mae` or `rmse`.
+        number_weight: generation: weight of the mean loss of a target's numbers next to the loss of its tokens.
+        computed: number of the target -> column of the molecule of which it is a property
+            (`mammal.tasks.molecules.properties`), for rows without a value of their own.
+        censored: meaning of a cell such as `>10` in the loss: `one_sided` (a prediction above 10 is right), `exact`
+            (10) or `refuse` (the row is set aside).
+        standardise: for `molecules`: `off`, `check` (RDKit must be able to read it) or `canonical` (RDKit's canonical
+            SMILES).
+        molecules: columns with SMILES. Default: those that the template writes in the SMILES alphabet.
+        max_len: overall limits of tokens of input and target. Default: only the limits of the segments.
+        features: slots to add to the end of the input, such as `smiles:descriptors`.
+        views: column of a slot -> the forms in which it is shown (`mammal.tasks.views`), as a list, or with a share for
+            each. Training samples one for each row and epoch. Default: all forms of a `molecule`; of other slots, the
+            text.
+        view: form that is shown outside training: one name, or a mapping from columns to names. Default: the first form
+            that a row has a value for.
+        view_seed: seed for sampling forms.
+        conditions: columns of the input that can be missing, and that steer generation.
+        esm2: ESM-2 model of slots `{column:esm2}`. Default: the smallest, esm2_t6_8M_UR50D.
         on_unknown: what an unknown character does: `raise` sets the row aside, `warn` encodes `<UNK>`.
-        too_long: what a text longer than its entity's limit or `max_len` does: `cut` reads its beginning, as published
-            prompts do; `refuse` sets the row aside, where half a text would teach or answer something else.
-        infill: generation: rows hide stretches of their sequences for the answer to fill (`mammal.tasks.infilling`), as
-            those of denoising may; the whole text is then given, too.
+        too_long: what happens to a text that is longer than its limit: `cut` reads its beginning, as published prompts
+            do; `refuse` sets the row aside.
+        generation: how the task decodes.
+        infill: generation: rows hide parts of their sequences, which the answer fills in (`mammal.tasks.infilling`).
+        denoising: density and length of the hidden spans of a denoising task.
+        metrics: names of the metrics.
+        published: published result that results are compared with.
         checkpoint: id of a published checkpoint that reads this prompt.
-        example: a row to show and to test with.
+        licence: licence of the data.
+        citation: publication of the data.
+        example: a row for examples and tests.
+        version: increases when prompts, labels or splits change.
     """
 
     name: str = ""
@@ -208,7 +223,7 @@ class TaskConfig:
 
 
 def register_schema() -> None:
-    """Make `schema` of the config group `task` known to Hydra, so that composed tasks are typed."""
+    """Registers the keys of a task with Hydra, so that values of composed tasks are checked."""
     from hydra.core.config_store import ConfigStore
 
     ConfigStore.instance().store(group="task", name="schema", node=TaskConfig)

@@ -16,10 +16,11 @@ def build_task(config: TaskConfig, tokenizer: Tokenizer) -> Task:
     """Builds the task that a declaration describes.
 
     Args:
-        config: the declaration, as `mammal.tasks.load_task` reads it.
-        tokenizer: writes the ids of its prompts.
+        config: the declaration, as `mammal.tasks.load_task` returns it.
+        tokenizer: the tokenizer that encodes its prompts.
 
     Raises:
-        TaskError, PromptError: the declaration does not fit its kind or the tokenizer.
+        TaskError: the declaration does not fit its kind or the tokenizer.
+        PromptError: the template is malformed.
     """
     return KINDS[config.kind](config, tokenizer)

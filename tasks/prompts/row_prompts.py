@@ -73,6 +73,7 @@ class RowPrompts:
 
     @property
     def name(self) -> str:
+        """Name of the task."""
         return self.config.name
 
     @property
@@ -82,10 +83,14 @@ class RowPrompts:
         return worded or self.steering.varies or any(slot.varies for slot in self.views.values())
 
     def prepare(self, row: Row, *, target: bool = False) -> dict[str, str]:
-        """The row's cells as the template wants them: standardised, scaled, labels as codes.
+        """Returns the cells of a row as the template needs them: standardised, scaled, and labels as codes.
+
+        Args:
+            row: columns of the user.
+            target: include the target columns.
 
         Raises:
-            DataError: a column is missing, a cell is empty, a molecule is invalid, a label is unknown.
+            DataError: a column is missing, a cell is empty, a molecule is not valid, or a label is unknown.
         """
         given = self.steering.given(row)
         return self._values(row, self.show(row), given, target=target)
@@ -147,11 +152,18 @@ class RowPrompts:
     def render(
         self, row: Row, *, target: bool = False, drawn_for: object | None = None, withheld: bool = False
     ) -> Prompt:
-        """The prompt of a row; with `target` also the text of the answer, as it would stand on the wire.
+        """Writes the prompt of a row.
 
         Args:
-            drawn_for: see `show`.
-            withheld: write no condition, as guidance compares with.
+            row: columns of the user.
+            target: also write the text of the answer.
+            drawn_for: id of the row: write what training samples for it in this epoch. None: what is written outside
+                training.
+            withheld: write no condition, as guidance needs it for comparison.
+
+        Raises:
+            DataError: a column is missing, a cell is empty, a molecule is not valid, or a label is unknown.
+            PromptError: a value contains syntax of the prompt language.
         """
         shown = self.show(row, drawn_for)
         written = {column: view.written_as for column, (view, _) in shown.items()}

@@ -40,17 +40,19 @@ def split_frame(
     targets: Sequence[str] = (),
     inputs: Sequence[Hashable] = (),
 ) -> Split:
-    """Divide a table as its declaration says.
+    """Splits a table into train, valid and test.
 
     Args:
-        on: columns that scaffold, molecule, cluster, cold and deepchem splits look at, unless `data.split_on` names
-            others; all but cold look at the first.
-        molecules: columns that hold SMILES.
-        targets: columns that hold labels, for `data.stratify`.
-        inputs: what the prompt reads of each row, as leaks compare it, for `data.valid_share`.
+        frame: the table.
+        data: the `data` block of a task; it declares the kind of split.
+        on: columns that scaffold, molecule, cluster, cold and deepchem splits use, unless `data.split_on` names others.
+            All but cold splits use the first one.
+        molecules: columns with SMILES.
+        targets: columns with labels, for `data.stratify`.
+        inputs: what the prompt reads of each row, for `data.valid_share`: rows with equal inputs stay together.
 
     Raises:
-        TaskError: no such way, or it lacks the column it needs.
+        TaskError: there is no such kind of split, or it lacks the column that it needs.
         DataError: a column is missing, or its cells can't be used.
     """
     way = by_deepchem if data.split.startswith(PREFIX) else WAYS.get(data.split)

@@ -30,10 +30,14 @@ CHUNK = 10_000
 
 
 def read_table(path: str | Path, *, limit: int | None = None) -> pd.DataFrame:
-    """A whole file as one frame.
+    """Reads a whole file as one data frame.
+
+    Args:
+        path: of the file: csv, tsv, parquet, jsonl, sdf, smi, fasta, h5ad or vcf; text formats also gzipped.
+        limit: maximum number of rows. Default: all.
 
     Raises:
-        DataError: no such file, an unknown format, or contents that can't be read.
+        DataError: there is no such file, the format is unknown, or the contents can't be read.
     """
     import pandas as pd
 
@@ -48,16 +52,18 @@ def read_table(path: str | Path, *, limit: int | None = None) -> pd.DataFrame:
 
 
 def iter_tables(path: str | Path, chunk: int = CHUNK, *, keep_damaged: bool = False) -> Iterator[pd.DataFrame]:
-    """A file as frames of `chunk` rows (the last one may be shorter), in the order of the file.
+    """Reads a file as data frames, in the order of the file.
 
     A file with a header and no rows gives one empty frame that has the columns.
 
     Args:
-        keep_damaged: delimited and JSON lines and variant records that can't be read are rows without content, and a
-            column `DAMAGED` says why. (Otherwise they are errors.)
+        path: of the file, see `read_table`.
+        chunk: rows of a frame; the last frame can have fewer.
+        keep_damaged: return delimited lines, JSON lines and variant records that can't be read as rows without content,
+            with the reason in a column `DAMAGED`. Otherwise they are errors.
 
     Raises:
-        DataError: no such file, an unknown format, or contents that can't be read.
+        DataError: there is no such file, the format is unknown, or the contents can't be read.
     """
     file = existing_file(path)
     form = file_format(file)
