@@ -100,6 +100,7 @@ def _output(output: dict[str, Any]) -> str:
     data = output.get("data", {})
     if "text/html" in data:
         html = re.sub(r"<style.*?</style>", "", "".join(data["text/html"]), flags=re.DOTALL)
+        html = html.replace('<table border="1" class="dataframe">', "<table>")
         return re.sub(r"\s*\n\s*", "", html)  # one line, so that Markdown leaves it as it is
     text = "".join(output.get("text", data.get("text/plain", "")))
     return f"```text\n{text.rstrip()}\n```"
