@@ -46,7 +46,7 @@ class Example:
         row_id: name that the caller gave the row.
         input: encoded prompt of the encoder.
         read_R: encoder mode: int64 [R], positions where heads read.
-        labels_R: encoder mode: int64 [R], token labels at these positions. None at inference, or if only values are
+        labels_R: encoder mode: integers [R], token labels at these positions. None at inference, or if only values are
             read.
         label_values_R: encoder mode: float32 [R], scaled values expected there, NaN if unknown. None at inference.
         label_bounds_R: encoder mode: int8 [R], 1 or -1 where the label is a lower or an upper bound. None: nowhere.
