@@ -157,7 +157,9 @@ def evaluate(
         reference_limit: of sets of molecules: at most this many of the evaluated rows, sampled; None: all.
         seed: of everything that is sampled.
         workers: processes that read molecules; 0: this one; None: one for each core if there are many molecules.
-        tokenizer, device, dtype: how `mammal.load` opens the bundle; not for a loaded model.
+        tokenizer: as for `mammal.load`; not for a loaded model.
+        device: as for `mammal.load`; not for a loaded model.
+        dtype: as for `mammal.load`; not for a loaded model.
         paths: `{"data": folder}`: local copies of data sets, by default the folder in `MAMMAL_DATA`; `{"cache":
             folder}`: summaries of reference sets, by default the folder in `MAMMAL_CACHE`; None there: kept nowhere.
 
