@@ -97,13 +97,18 @@ def _verb_help(verb: str, doc: str) -> str:
     import re
     from importlib.resources import files
 
+    from mammal.tasks.declaration.generation_settings import HYDRA_NAME, help_lines
+
     folder, names, text = files("mammal.configs"), [verb], f"{doc.strip()}\n"
     for name in names:
         file = folder / f"{name}.yaml"
         if file.is_file():
             keys = file.read_text(encoding="utf-8")
             text += f"\n--- configs/{name}.yaml: every key can be set on the command line ---\n{keys}"
-            names += re.findall(r"^defaults: \[(\w+), _self_\]", keys, flags=re.M)
+            for listed in re.findall(r"^defaults: \[([\w, ]+), _self_\]", keys, flags=re.M):
+                names += listed.split(", ")
+        elif name == HYDRA_NAME:
+            text += f"\n--- settings of generation; null: as the task declares ---\n{help_lines()}"
     return text
 
 

@@ -40,10 +40,12 @@ def draw(log_probs_XV: Tensor, uniforms_X: Tensor, sampling: Sampling) -> Tensor
 def share_of_free(log_probs_XV: Tensor, open_XV: Tensor, columns_X: Tensor, sampling: Sampling) -> Tensor:
     """Log of how much less likely a free draw had been to give these columns than a draw among the open ones was.
 
+    -inf for a column that a free draw could not give: a repetition that was let pass because nothing else was allowed.
+
     Without `top_p` and `min_p` this is never above 0; with them it may be, by little, and counts as 0.
 
     Args:
-        log_probs_XV: of all columns. open_XV: the same, -inf where a column may not be drawn.
+        log_probs_XV: scores of all columns. open_XV: the same, -inf where a column may not be drawn.
     """
     free_X, drawn_X = (
         torch.log_softmax(shaped(scores_XV, sampling).double(), dim=1).gather(1, columns_X.unsqueeze(1)).squeeze(1)
@@ -55,12 +57,12 @@ def share_of_free(log_probs_XV: Tensor, open_XV: Tensor, columns_X: Tensor, samp
 def shaped(log_probs_XV: Tensor, sampling: Sampling) -> Tensor:
     """Scores of the columns that draws choose from, -inf elsewhere."""
     scores_XV = log_probs_XV / sampling.temperature
-    if sampling.top_k is not None and sampling.top_k < scores_XV.shape[1]:
+    if sampling.top_k and sampling.top_k < scores_XV.shape[1]:
         least_X1 = scores_XV.topk(sampling.top_k, dim=1).values[:, -1:]
         scores_XV = scores_XV.masked_fill(scores_XV < least_X1, -torch.inf)
     if sampling.top_p is not None and sampling.top_p < 1:
         scores_XV = _nucleus(scores_XV, sampling.top_p)
-    if sampling.min_p is not None and sampling.min_p > 0:
+    if sampling.min_p:
         least_X1 = scores_XV.amax(dim=1, keepdim=True) + math.log(sampling.min_p)
         scores_XV = scores_XV.masked_fill(scores_XV < least_X1, -torch.inf)  # Nguyen et al. 2024
     return scores_XV

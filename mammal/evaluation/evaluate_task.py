@@ -168,7 +168,7 @@ def free_draws(model: MammalModel, task: Task, draws: int, seed: int = 0) -> lis
     from mammal.generation.settings import declared_generation, declared_rules
     from mammal.rows.batched import Refused, TaskEncoder
 
-    declared = replace(declared_generation(task), do_sample=True, num_beams=1, guidance=1.0)
+    declared = replace(declared_generation(task).without_beams(), do_sample=True, guidance=1.0)
     how = replace(declared, num_return_sequences=draws, seed=seed)
     (samples,) = generate_rows(model, TaskEncoder(task), [{}], how, rules=declared_rules(task))
     assert not isinstance(samples, Refused), "a prompt that reads nothing can't be refused"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mammal.errors import DataError, did_you_mean
+from mammal.tasks.declaration.generation_settings import SETTINGS
 from mammal.tasks.molecule_sets.files import cells_as_text, molecule_column
 from mammal.tasks.molecules.properties import PROPERTIES
 from mammal.tasks.tables.cells import missing_column
@@ -21,20 +22,7 @@ if TYPE_CHECKING:
 
     from mammal.jobs.manifest import Manifest
 
-MADE_BY = (
-    "task",
-    "n",
-    "seed",
-    "temperature",
-    "top_k",
-    "top_p",
-    "min_p",
-    "num_beams",
-    "constraint",
-    "scaffold",
-    "guidance",
-    "conditions",
-)
+MADE_BY = ("task", "n", *SETTINGS, "conditions")
 """What is told of the job that made the samples."""
 
 DRAWS = "draws"

@@ -36,7 +36,7 @@ class Generate(TaskQuestion):
 
     Args:
         task: None: rows are prompts, in the column `prompt`; tags of the answer are then kept.
-        settings: `mammal.generation.settings.Settings`.
+        settings: by name, as `mammal.generation.settings.Settings` lists them.
         conditions: values of the task's conditions, for all rows.
 
     Raises:

@@ -6,24 +6,14 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, get_args
 
 from mammal.errors import ConfigError
+from mammal.tasks.declaration.generation_settings import SETTINGS, of_way
 
 if TYPE_CHECKING:
     from mammal.decoding.config import GenerationConfig
 
-OF_DRAWS = ("temperature", "top_k", "top_p", "min_p", "max_draws", "faithful", "seed_column")
+OF_DRAWS = of_way("sampling")
 """Settings that mean that sequences are drawn."""
-_OF_BEAMS = ("length_penalty", "early_stopping", "num_beam_groups", "diversity_penalty")
-_OFF: Mapping[str, Any] = {
-    "top_k": 0,
-    "min_p": 0,
-    "max_draws": 1,
-    "faithful": False,
-    "length_penalty": 1,
-    "early_stopping": False,
-    "num_beam_groups": 1,
-    "diversity_penalty": 0,
-}
-"""What says that a setting is to do nothing."""
+_OF_BEAMS = of_way("beams")
 _TYPES = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
 
 
@@ -52,7 +42,7 @@ def plain_value(value: Any) -> Any:
 
 def in_force(given: Mapping[str, Any], names: Sequence[str]) -> list[str]:
     """Those of the settings that are given, and not to say that they do nothing."""
-    return [name for name in names if name in given and given[name] != _OFF.get(name)]
+    return [name for name in names if name in given and given[name] != SETTINGS[name].use.off]
 
 
 def check_used(given: Mapping[str, Any], config: GenerationConfig) -> None:

@@ -6,57 +6,43 @@ The Python API, the command line and batch jobs take the same settings, by the s
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypedDict, get_type_hints
+from textwrap import indent
+from typing import TYPE_CHECKING, Any, TypedDict
 
+from mammal.decoding.config import GenerationConfig
 from mammal.errors import ConfigError, TaskError, did_you_mean
 from mammal.generation.setting_types import OF_DRAWS, check_used, in_force, typed
 from mammal.generation.stop_tokens import stop_ids
 from mammal.rows.task_choice import changed_task
+from mammal.tasks.declaration.generation_settings import SETTINGS, DecodingSettings, help_lines
 
 if TYPE_CHECKING:
-    from mammal.decoding.config import GenerationConfig
     from mammal.generation.rows import Rules
     from mammal.tasks.task import Task
     from mammal.tokenization import Tokenizer
 
 
 class Settings(TypedDict, total=False):
-    """Settings of decoding. A setting that is missing or None has the value that the task declares.
+    """Settings of decoding, with the names and types that `mammal.tasks.declaration.generation_settings` declares.
+
+    docs/generation.md describes each of them. A setting that is missing or None has the value that the task declares.
 
     If `do_sample` is not set, sequences are sampled if there are several for each row, or if a setting of sampling is
     given (`temperature`, `top_k`, `top_p`, `min_p`, `max_draws`, `faithful`, `seed_column`). Otherwise, the most likely
     sequence is searched.
-
-    Attributes:
-        do_sample: sample from the distribution of the model, instead of searching for the most likely sequence.
-        temperature: sampling: divisor of the logits. Values below 1 prefer likely tokens, values above 1 unlikely ones.
-        top_k: sampling: only the `top_k` most likely tokens. 0: all tokens.
-        top_p: sampling: only the most likely tokens whose probabilities sum to `top_p`. 1: all tokens.
-        min_p: sampling: only tokens with at least `min_p` times the probability of the most likely token. 0: all
-            tokens.
-        num_beams: beams of the search.
-        num_beam_groups: groups of beams that differ from each other.
-        diversity_penalty: penalty for a token that another group of beams has chosen at the same step.
-        length_penalty: beams are ranked by log-likelihood / length ** `length_penalty`.
-        early_stopping: stop the search as soon as there are as many complete sequences as beams.
-        max_new_tokens: maximum number of tokens of a sequence, including `<EOS>`.
-        min_new_tokens: minimum number of tokens of a sequence, not including `<EOS>`.
-        stop: tokens after which a sequence ends, as text (`"<SENTINEL_ID_1>"`, `"."`) or a list of texts.
-        seed_column: column with a seed for each row. The sequences of a row then depend on its seed alone. Without it,
-            one seed holds for all rows, and the position of a row also decides what is sampled for it.
-        constraint: which tokens may be generated: `"none"` (all), `"alphabet"` (tokens that a target of the task can
-            contain) or `"grammar"` (only valid targets). See docs/generation.md.
-        fill_length: infilling: `"free"`, or `"marked"` for as many tokens as there are marks.
-        starts_with: text with which every sequence starts.
-        scaffold: SMILES with attachment points `*` that every molecule contains.
-        guidance: how strongly the conditions of a row are followed. 1: as the model has learned.
-        max_draws: how often a sequence is sampled at most until it is valid. 1: it is checked, but not sampled again.
-        faithful: sample again so that valid sequences have the probabilities that the model gives them, not those that
-            the grammar changes. See docs/generation.md.
     """
 
+    constraint: str | None
+    fill_length: str | None
+    max_draws: int | None
+    faithful: bool | None
+    max_new_tokens: int | None
+    min_new_tokens: int | None
+    repetition_penalty: float | None
+    no_repeat_ngram_size: int | None
+    guidance: float | None
     do_sample: bool | None
     temperature: float | None
     top_k: int | None
@@ -67,33 +53,18 @@ class Settings(TypedDict, total=False):
     diversity_penalty: float | None
     length_penalty: float | None
     early_stopping: bool | None
-    max_new_tokens: int | None
-    min_new_tokens: int | None
-    stop: str | Sequence[str] | None
-    seed_column: str | None
-    constraint: str | None
-    fill_length: str | None
     starts_with: str | None
     scaffold: str | None
-    guidance: float | None
-    max_draws: int | None
-    faithful: bool | None
+    stop: str | Sequence[str] | None
+    seed_column: str | None
 
 
-SETTINGS = ("seed", *Settings.__annotations__)
-_NOT_OF_DECODING = (
-    "stop",
-    "seed_column",
-    "constraint",
-    "fill_length",
-    "starts_with",
-    "scaffold",
-    "max_draws",
-    "faithful",
-)
-_OF_TASK = ("constraint", "fill_length")
-_NEED_TASK = frozenset({*_OF_TASK, "starts_with", "scaffold", "guidance", "max_draws", "faithful"})
-_KINDS = {"n": int, "seed": int, **get_type_hints(Settings)}
+Settings.__doc__ = f"{Settings.__doc__}\n    Keys:\n{indent(help_lines(), ' ' * 8)}"
+
+_KINDS = {"n": int, **{name: known.kind for name, known in SETTINGS.items()}}
+_OF_TASK = tuple(name for name, known in SETTINGS.items() if known.use.choices)
+"""Settings that make another task of a task."""
+_OF_DECODING = frozenset(field.name for field in fields(GenerationConfig))
 _PROMPT_TOKENS = 256
 """Most tokens that are generated for a bare prompt."""
 
@@ -131,7 +102,7 @@ def resolve(task: Task | None, tokenizer: Tokenizer, n: int, settings: Mapping[s
     n = given.pop("n")
     if n < 1:
         raise ConfigError(f"n must be at least 1, not {n}")
-    if task is None and (refused := sorted(given.keys() & _NEED_TASK)):
+    if task is None and (refused := sorted(name for name in given if SETTINGS[name].use.needs_task)):
         raise ConfigError(f"{refused[0]} needs a task: nothing is known of what follows a bare prompt")
     if task is not None:
         task = _changed(task, {name: given[name] for name in _OF_TASK if name in given})
@@ -158,22 +129,8 @@ def _changed(task: Task, changes: Mapping[str, Any]) -> Task:
 
 def declared_generation(task: Task) -> GenerationConfig:
     """How the task says it decodes."""
-    from mammal.decoding.config import GenerationConfig
-
-    asked = task.config.generation
-    return GenerationConfig(
-        max_new_tokens=asked.max_new_tokens,
-        num_beams=asked.num_beams,
-        do_sample=asked.do_sample,
-        temperature=asked.temperature,
-        top_k=asked.top_k or None,
-        top_p=asked.top_p,
-        min_p=asked.min_p or None,
-        min_new_tokens=asked.min_new_tokens,
-        length_penalty=asked.length_penalty,
-        guidance=asked.guidance,
-        scalar_id=task.tokenizer.scalar_id if "values" in task.wants else None,
-    )
+    asked = {known.name: getattr(task.config.generation, known.name) for known in fields(DecodingSettings)}
+    return GenerationConfig(**asked, scalar_id=task.tokenizer.scalar_id if "values" in task.wants else None)
 
 
 def declared_rules(
@@ -235,11 +192,8 @@ def _rules(task: Task | None, given: Mapping[str, Any]) -> Rules:
 def _config(
     task: Task | None, tokenizer: Tokenizer, n: int, given: Mapping[str, Any], rules: Rules
 ) -> GenerationConfig:
-    from mammal.decoding.config import GenerationConfig
-
     base = GenerationConfig(max_new_tokens=_PROMPT_TOKENS) if task is None else declared_generation(task)
-    how = {name: value for name, value in given.items() if name not in _NOT_OF_DECODING}
-    how |= {name: None for name in ("top_k", "min_p") if how.get(name) == 0}
+    how = {name: value for name, value in given.items() if name in _OF_DECODING}
     draws, beams = in_force(given, OF_DRAWS), how.get("num_beams", base.num_beams)
     if draws and "num_beams" in how and beams > 1:
         what = f"{draws[0]} is a setting of draws, and num_beams is {beams}"
@@ -252,6 +206,8 @@ def _config(
         raise ConfigError(f"n is {n}, and {searched}", hint=f"num_beams={n}, or do_sample=true")
     if "stop" in given:
         how["stop_ids"] = _stop_ids(given["stop"], task, tokenizer, rules)
+    if how.get("num_beams", base.num_beams) == 1:
+        base = base.without_beams()
     config = replace(base, **how, num_return_sequences=n, scalar_id=tokenizer.specials.get("<SCALAR>"))
     check_used(given, config)
     return config

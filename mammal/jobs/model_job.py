@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from mammal.errors import ConfigError, did_you_mean
 from mammal.generation.question import Generate
 from mammal.generation.setting_types import plain_value
-from mammal.generation.settings import SETTINGS
 from mammal.inference.api import Mammal
 from mammal.inference.from_names import predict_question
 from mammal.inference.questions import Embed, Score
@@ -23,6 +22,7 @@ from mammal.jobs.plan import SHARD_ROWS, Hash, JobPlan
 from mammal.rows.bare_prompts import PROMPT
 from mammal.rows.question import TaskQuestion, Wrapped
 from mammal.rows.task_choice import TaskLike, entity_task
+from mammal.tasks.declaration.generation_settings import SETTINGS
 
 if TYPE_CHECKING:
     from mammal.tasks.task import Task

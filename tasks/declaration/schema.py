@@ -11,6 +11,14 @@ from math import inf
 from typing import Any, get_type_hints
 
 from mammal.tasks.declaration.data_config import LEAKAGE, SOURCES, DataConfig, check_data
+from mammal.tasks.declaration.generation_settings import (
+    HYDRA_NAME,
+    AnswerSettings,
+    DecodingSettings,
+    call_defaults,
+    choices,
+    problems,
+)
 from mammal.tasks.errors import TaskError
 from mammal.tasks.views.declared import check_views
 from mammal.tokenization.errors import did_you_mean
@@ -24,8 +32,6 @@ LOSSES = ("mse", "mae", "rmse")
 UNKNOWNS = ("raise", "warn")
 TOO_LONG = ("cut", "refuse")
 CENSORED = ("one_sided", "exact", "refuse")
-CONSTRAINTS = ("none", "alphabet", "grammar")
-FILL_LENGTHS = ("free", "marked")
 CLASS_WEIGHTS = ("none", "balanced")
 FEATURES = tuple(name for name, kind in VALUE_SLOTS.items() if kind == "feature")
 
@@ -60,37 +66,13 @@ class LengthConfig:
 
 
 @dataclass
-class DecodingConfig:
-    """How a generation task decodes unless told otherwise (docs/generation.md).
+class DecodingConfig(AnswerSettings, DecodingSettings):
+    """How a generation task decodes, unless a call changes it.
 
-    Attributes:
-        top_k, top_p, min_p: of draws; 0, 1 and 0 leave every token in.
-        length_penalty: beams are ranked by log-likelihood / length ** length_penalty.
-        guidance: how strongly conditions are followed; 1: as the model learned.
-        max_draws: how often a sample that is not valid is drawn; null: 20 times with the constraint grammar, else once.
-        faithful: with the constraint grammar, draw again, too, what it made likelier than the model has it, so that
-            samples are distributed as the model's valid ones are; not where a scaffold or a start is imposed.
-        constraint: one of `CONSTRAINTS`, what may be produced and what training scores: `none`: every token, as
-            published checkpoints do; `alphabet`: tokens that a target of this task can hold; `grammar`: trained as
-            `alphabet`, and decoded along the target's template, each slot valid by construction
-            (`mammal.tasks.grammar`).
-        fill_length: tokens that fill a hidden stretch: `free`, or `marked`: one for each mark. Needs the grammar.
+    `mammal.tasks.declaration.generation_settings` declares the keys; docs/generation.md explains them. `constraint`
+    also decides what training scores: `none`: every token, as published checkpoints do; `alphabet` and `grammar`:
+    tokens that a target of this task can hold.
     """
-
-    max_new_tokens: int = 128
-    num_beams: int = 1
-    do_sample: bool = False
-    temperature: float = 1.0
-    top_k: int = 0
-    top_p: float = 1.0
-    min_p: float = 0.0
-    min_new_tokens: int = 0
-    length_penalty: float = 1.0
-    guidance: float = 1.0
-    max_draws: int | None = None
-    faithful: bool = False
-    constraint: str = "grammar"
-    fill_length: str = "free"
 
 
 @dataclass
@@ -223,10 +205,11 @@ class TaskConfig:
 
 
 def register_schema() -> None:
-    """Registers the keys of a task with Hydra, so that values of composed tasks are checked."""
+    """Registers with Hydra what no file declares: the keys of a task, and the settings of generation."""
     from hydra.core.config_store import ConfigStore
 
     ConfigStore.instance().store(group="task", name="schema", node=TaskConfig)
+    ConfigStore.instance().store(name=HYDRA_NAME, node=call_defaults())
 
 
 def task_config(declared: Mapping[str, Any], *, where: str | None = None) -> TaskConfig:
@@ -297,11 +280,12 @@ def check_values(config: TaskConfig, *, where: str | None = None) -> None:
         ("too_long", config.too_long, TOO_LONG),
         ("data.leakage", config.data.leakage, LEAKAGE),
         ("censored", config.censored, CENSORED),
-        ("generation.constraint", config.generation.constraint, CONSTRAINTS),
-        ("generation.fill_length", config.generation.fill_length, FILL_LENGTHS),
+        *((f"generation.{name}", value, valid) for name, value, valid in choices(config.generation)),
     ):
         if value not in valid:
             raise TaskError(f"{path} is {value!r}", where=where, hint=did_you_mean(str(value), valid, noun=path))
+    for problem in problems(config.generation):
+        raise TaskError(f"generation.{problem}", where=where)
     if not config.name:
         raise TaskError("a task needs a name", where=where, hint="name: my_task")
     if not config.prompt.input:

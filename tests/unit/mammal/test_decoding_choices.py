@@ -206,7 +206,7 @@ def test_draws_name_the_random_numbers(lively_model: MakeModel, prompts: MakeBat
 @pytest.mark.parametrize(
     ("options", "named"),
     [
-        ({"min_p": 0.0}, "min_p"),
+        ({"min_p": -0.1}, "min_p"),
         ({"min_p": 1.5}, "min_p"),
         ({"min_new_tokens": 20}, "min_new_tokens"),
         ({"num_beams": 4, "num_beam_groups": 3, "diversity_penalty": 1.0}, "multiple"),
