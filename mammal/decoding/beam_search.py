@@ -76,11 +76,9 @@ def beam_search(steps: DecodingSteps, rules: BeamRules) -> Sequences:
 
 def _move(groups: list[_Group], steps: DecodingSteps, rules: BeamRules, step: int) -> list[_Move]:
     """One step of all groups, each under the penalty of those before it; parents are counted over all beams."""
-    log_probs_DV, states_DW = steps.take()
-    allowed_DV = steps.allowed()
-    open_DV = log_probs_DV if allowed_DV is None else log_probs_DV.masked_fill(~allowed_DV, OUT)
+    taken = steps.take(OUT)
     log_probs_GSV, open_GSV, states_GSW = (
-        tensor.unflatten(0, (-1, steps.copies)) for tensor in (log_probs_DV, open_DV, states_DW)
+        tensor.unflatten(0, (-1, steps.copies)) for tensor in (taken.log_probs_DV, taken.open_DV, taken.states_DW)
     )
     size = steps.copies // len(groups)
     taken_GV = torch.zeros_like(log_probs_GSV[:, 0]) if len(groups) > 1 else None

@@ -9,7 +9,7 @@ Shapes: B encoder rows, C sequences of each, D = B * C, V allowed ids.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ from mammal.decoding.beam_search import BeamRules, beam_search
 from mammal.decoding.config import GenerationConfig
 from mammal.decoding.limits import LengthLimits
 from mammal.decoding.random_numbers import Draw
+from mammal.decoding.repeats import Repeats
 from mammal.decoding.sampling import Sampling
 from mammal.decoding.search import Sequences, search
 from mammal.decoding.steps import DecodingSteps
@@ -39,8 +40,8 @@ class Generated:
     Attributes:
         ids_list: int64 ids without the start token, `<EOS>` included where it was reached. A row has fewer sequences
             than were asked for where beam search found that no more exist.
-        scores: what sequences are ranked by: greedy and sampling the log-likelihood, beam search the same divided by
-            length ** length_penalty.
+        scores: what sequences are ranked by: greedy and sampling the log-likelihood, beam search the same, lowered by
+            `repetition_penalty`, divided by length ** length_penalty. Beams in groups are ranked without that penalty.
         log_likelihoods: of the ids (natural logarithm, summed) at temperature 1, over the allowed ids, or over those of
             the grammar: what a grammar rules out at a step still has its share, so a token that it forces costs what
             the model thinks of it, and the number is that of the same text without a grammar. With guidance: under the
@@ -51,6 +52,7 @@ class Generated:
             to give the same sequence; 0 where there was none. Keeping a sequence with this chance leaves sequences
             distributed as the model has them. None unless `GenerationConfig.shares`
             asks for it, and for what is not drawn.
+        lifted: whether `no_repeat_ngram_size` was set aside at some step, because it left no allowed token.
     """
 
     ids_list: list[list[np.ndarray]]
@@ -58,6 +60,7 @@ class Generated:
     log_likelihoods: list[list[float]]
     values_list: list[list[np.ndarray]] | None = None
     log_shares: list[list[float]] | None = None
+    lifted: bool = False
 
 
 @torch.inference_mode()
@@ -93,7 +96,7 @@ def generate(
         found = beam_search(steps, rules)
     else:
         found = search(steps, _sampling(model, batch, config, draws) if config.do_sample else None)
-    return _collect(found, config.num_return_sequences, model, steps.limits)
+    return replace(_collect(found, config.num_return_sequences, model, steps.limits), lifted=steps.lifted)
 
 
 def _steps(
@@ -123,7 +126,24 @@ def _steps(
     head = TokenHead(model, _allowed(model, config.allowed_ids if grammar is None else grammar.ids_V))
     copies = config.num_beams if config.num_beams > 1 else config.num_return_sequences
     choices = Choices(head, limits, grammar, _starts(grammar, starts, len(batch), copies), model.device)
-    return DecodingSteps(model, memories, head, limits, copies, choices, guidance=config.guidance)
+    return DecodingSteps(
+        model,
+        memories,
+        head,
+        limits,
+        copies,
+        choices,
+        guidance=config.guidance,
+        repeats=_repeats(model, config, head, len(batch) * copies),
+        by_logits=config.num_beams == 1,
+    )
+
+
+def _repeats(model: MammalModel, config: GenerationConfig, head: TokenHead, rows: int) -> Repeats | None:
+    if config.repetition_penalty == 1 and config.no_repeat_ngram_size == 0:
+        return None
+    rules = (config.repetition_penalty, config.no_repeat_ngram_size)
+    return Repeats(*rules, head, model.config.decoder_start_token_id, rows, config.max_new_tokens, model.device)
 
 
 def _starts(grammar: Grammar | None, starts: Sequence[State] | None, rows: int, copies: int) -> list[State]:

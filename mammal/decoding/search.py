@@ -49,16 +49,14 @@ def search(steps: DecodingSteps, sampling: Sampling | None) -> Sequences:
     alive = torch.ones(rows, dtype=torch.bool, device=device)
     for step in range(limits.max_new_tokens):
         rows_X = (groups_G.unsqueeze(1) * copies + torch.arange(copies, device=device)).reshape(-1)
-        log_probs_XV, states_XW = steps.take()
-        allowed_XV = steps.allowed()
-        open_XV = log_probs_XV if allowed_XV is None else log_probs_XV.masked_fill(~allowed_XV, -torch.inf)
+        log_probs_XV, free_XV, open_XV, states_XW = steps.take()
         if sampling is None:
             columns_X = open_XV.argmax(dim=1)
         else:
             columns_X = draw(open_XV, sampling.uniforms_DT[rows_X, step], sampling)
         open_X = alive[rows_X]
-        if sampling is not None and sampling.shares and allowed_XV is not None:
-            share_X = share_of_free(log_probs_XV, open_XV, columns_X, sampling)
+        if sampling is not None and sampling.shares and open_XV is not free_XV:
+            share_X = share_of_free(free_XV, open_XV, columns_X, sampling)
             shares_D[rows_X] += share_X.masked_fill(~open_X, 0.0)
         chosen_X = log_probs_XV.gather(1, columns_X.unsqueeze(1)).squeeze(1)
         likelihoods_D[rows_X] += chosen_X.masked_fill(~open_X, 0.0)

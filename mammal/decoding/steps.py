@@ -11,6 +11,7 @@ Shapes: B encoder rows, C sequences of each, D = B * C, W model width, V columns
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -18,8 +19,26 @@ from torch import Tensor
 from mammal.decoding.allowed_tokens import Choices
 from mammal.decoding.decoder_cache import DecodingState
 from mammal.decoding.limits import LengthLimits
+from mammal.decoding.repeats import Repeats
 from mammal.decoding.token_head import TokenHead
 from mammal.model.model import MammalModel, Memory
+
+
+class Taken(NamedTuple):
+    """What one step gives for each sequence.
+
+    Attributes:
+        log_probs_DV: float32, of the model (with guidance: guided).
+        free_DV: float32, what the next token is chosen by where any may follow: `log_probs_DV`, unless repetition is
+            penalised or runs of tokens are banned.
+        open_DV: the same, at -inf (or another number that rules a token out) where a token may not follow.
+        states_DW: of the decoder.
+    """
+
+    log_probs_DV: Tensor
+    free_DV: Tensor
+    open_DV: Tensor
+    states_DW: Tensor
 
 
 class DecodingSteps:
@@ -30,6 +49,9 @@ class DecodingSteps:
         guidance: how far to go from the second to the first; read where there are two.
         copies: C.
         choices: what may come next.
+        repeats: what a sequence may not, or should not, repeat; None: it may repeat anything.
+        by_logits: penalise repetition on the logits, as `transformers` does in greedy search and sampling; False: on
+            log-probabilities, as it does in beam search. With guidance it is always on log-probabilities.
     """
 
     def __init__(
@@ -42,6 +64,8 @@ class DecodingSteps:
         choices: Choices,
         *,
         guidance: float = 1.0,
+        repeats: Repeats | None = None,
+        by_logits: bool = True,
     ):
         self.model, self.head, self.limits, self.guidance = model, head, limits, guidance
         self.device = model.device
@@ -52,23 +76,36 @@ class DecodingSteps:
         self._ids_D = torch.full((rows,), model.config.decoder_start_token_id, device=self.device)
         self._values_D = torch.full((rows,), torch.nan, device=self.device)
         self._gives_values = limits.scalar_id is not None and model.decoder_scalars_head is not None
-        self._choices = choices
+        self._choices, self._repeats, self._by_logits = choices, repeats, by_logits
 
-    def take(self) -> tuple[Tensor, Tensor]:
-        """Feeds each row its token; gives float32 log-probabilities [D, V] of the next one, and states [D, W]."""
+    @property
+    def lifted(self) -> bool:
+        """Whether a banned repetition was let pass, because nothing else was allowed."""
+        return self._repeats is not None and self._repeats.lifted
+
+    def take(self, ruled_out: float = -torch.inf) -> Taken:
+        """Feeds each row its token; gives the scores of the next one, `ruled_out` where a token may not follow."""
+        log_probs_DV, scores_DV, states_DW = self._scores()
+        allowed_DV = self._choices.allowed(self.step_count - 1)
+        if self._repeats is None:
+            return Taken(log_probs_DV, scores_DV, _masked(scores_DV, allowed_DV, ruled_out), states_DW)
+        scores_DV = self._repeats.penalised(scores_DV)
+        free_DV, open_DV = (_masked(scores_DV, left_DV, ruled_out) for left_DV in self._repeats.limit(allowed_DV))
+        return Taken(log_probs_DV, free_DV, open_DV, states_DW)
+
+    def _scores(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Log-probabilities [D, V] of the next token, the scores [D, V] that repetition changes, and states [D, W]."""
         has_value_D = ~self._values_D.isnan()
         fed = (self._values_D.nan_to_num(), has_value_D) if self._gives_values else (None, None)
         states_DW, *others = (cache.step(self._ids_D, *fed) for cache in self._caches)
         self.step_count += 1
-        with_DV = self.head(states_DW)
+        logits_DV = self.head.logits(states_DW)
+        with_DV = torch.log_softmax(logits_DV, dim=-1)
         if not others:
-            return with_DV, states_DW
+            return with_DV, logits_DV if self._repeats is not None and self._by_logits else with_DV, states_DW
         without_DV = self.head(others[0])
-        return torch.log_softmax(without_DV + self.guidance * (with_DV - without_DV), dim=1), states_DW
-
-    def allowed(self) -> Tensor | None:
-        """bool [D, V] (or [1, V]), the columns that may follow what was taken; None: all."""
-        return self._choices.allowed(self.step_count - 1)
+        guided_DV = torch.log_softmax(without_DV + self.guidance * (with_DV - without_DV), dim=1)
+        return guided_DV, guided_DV, states_DW
 
     def values(self, states_XW: Tensor, ids_X: Tensor) -> Tensor:
         """The value that each produced token carries, NaN for those that carry none."""
@@ -84,6 +121,8 @@ class DecodingSteps:
     def follow(self, columns_D: Tensor, open_D: Tensor, parents_D: Tensor | None = None) -> None:
         """Each row goes on with a column, from the past of row `parents_D` of the same encoder row, if it is open."""
         self._choices.follow(columns_D, open_D, parents_D)
+        if self._repeats is not None:
+            self._repeats.follow(columns_D, open_D, parents_D)
         if parents_D is not None:
             for cache in self._caches:
                 cache.reorder(parents_D)
@@ -94,5 +133,11 @@ class DecodingSteps:
         for cache in self._caches:
             cache.keep(groups)
         self._choices.keep(rows_D)
+        if self._repeats is not None:
+            self._repeats.keep(rows_D)
         self._ids_D, self._values_D = self._ids_D[rows_D], self._values_D[rows_D]
         self.groups = len(groups)
+
+
+def _masked(scores_DV: Tensor, allowed_DV: Tensor | None, ruled_out: float) -> Tensor:
+    return scores_DV if allowed_DV is None else scores_DV.masked_fill(~allowed_DV, ruled_out)

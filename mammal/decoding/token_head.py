@@ -31,11 +31,13 @@ class TokenHead:
 
     def __call__(self, states_DW: Tensor) -> Tensor:
         """float32 log-probabilities [D, V]."""
+        return torch.log_softmax(self.logits(states_DW), dim=-1)
+
+    def logits(self, states_DW: Tensor) -> Tensor:
+        """float32 [D, V], before they are normalised."""
         if self.allowed_V is None:
-            logits_DV = self.t5.token_logits(states_DW)
-        else:
-            logits_DV = self._product(self.t5.head_input(states_DW), self._slice)[0]
-        return torch.log_softmax(logits_DV.float(), dim=-1)
+            return self.t5.token_logits(states_DW).float()
+        return self._product(self.t5.head_input(states_DW), self._slice)[0].float()
 
     def ids(self, columns: Tensor) -> Tensor:
         """The ids of columns of the scores."""

@@ -101,13 +101,12 @@ def generate_rows(
     """
     config = replace(config, shares=rules.faithful)
     work = _Work(model, encoder, rows, config, rules, pace or Pace(), firsts or _by_position(config.seed, len(rows)))
-    if not config.do_sample:
-        return work.search(progress)
-    found = work.sample(progress)
-    if rules.valid is not None and rules.max_draws > 1:
+    found = work.sample(progress) if config.do_sample else work.search(progress)
+    if config.do_sample and rules.valid is not None and rules.max_draws > 1:
         valid_at_once = sum(sample.problem is None for _, _, sample in _samples(found))
         work.draw_again(found)
         _tell(found, valid_at_once)
+    work.report_lifted()
     return found
 
 
@@ -127,6 +126,7 @@ class _Work:
     pace: Pace
     firsts: Sequence[Draw]
     _wanted: int = field(init=False)
+    _lifted: bool = False
 
     def __post_init__(self) -> None:
         self._wanted = self.config.num_return_sequences
@@ -173,6 +173,13 @@ class _Work:
                     still_open.append((row, i))
             open_places = still_open
 
+    def report_lifted(self) -> None:
+        """Logs that sequences repeat what `no_repeat_ngram_size` forbids, if some do."""
+        if self._lifted:
+            size = self.config.no_repeat_ngram_size
+            run = f"a run of {size} tokens" if size > 1 else "1 token"
+            logger.info("some sequences repeat %s: no_repeat_ngram_size left no allowed token there", run)
+
     def _draw(self, row: int, i: int, attempt: int) -> Draw:
         return replace(self.firsts[row], copy=self.firsts[row].copy + i, attempt=attempt)
 
@@ -203,6 +210,7 @@ class _Work:
                 without=self._without(rows, numbers) if config.guidance != 1 else None,
                 draws=None if draws is None else [draw for number in numbers for draw in draws[number]],
             )
+            self._lifted |= made.lifted
             return [
                 self._samples(made, place, rows[number], ranked=config.num_beams > 1)
                 for place, number in enumerate(numbers)
