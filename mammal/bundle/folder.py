@@ -29,6 +29,7 @@ from mammal.bundle.card import Card, render_card
 from mammal.bundle.locate import CARD, CONFIG, DELTA, METRICS, TASKS, TOKENIZER, WEIGHTS, ModelSource, locate
 from mammal.errors import BundleError
 from mammal.files import read_json
+from mammal.tasks.declaration.schema import stored_config
 from mammal.tasks.tables.atomic import atomic_folder
 from mammal.version import __version__
 
@@ -201,7 +202,7 @@ def _write_tasks(file: Path, tasks: Sequence[Task]) -> None:
 
 def _declared(task: Task) -> dict[str, Any]:
     """The whole declaration, so that no later default changes it; folders of the machine it was trained on left out."""
-    config = asdict(task.config)
+    config = stored_config(task.config)
     data = config["data"]
     if data.get("path"):
         data["path"] = Path(data["path"]).name

@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from mammal.bundle.locate import locate
 from mammal.files import file_hash
 from mammal.inference.api import Mammal, load
+from mammal.tasks.declaration.schema import stored_config
 
 if TYPE_CHECKING:
     from mammal.tasks.task import Task
@@ -48,7 +49,7 @@ def task_identity(task: Task | None) -> str:
     """Name of the task, and a digest of everything that it says and has learnt."""
     if task is None:
         return "prompts"
-    content = json.dumps([asdict(task.config), task.state()], sort_keys=True, default=str)
+    content = json.dumps([stored_config(task.config), task.state()], sort_keys=True, default=str)
     return f"{task.name} {hashlib.blake2b(content.encode(), digest_size=6).hexdigest()}"
 
 

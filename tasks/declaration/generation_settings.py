@@ -66,6 +66,8 @@ class Use:
         range: of its numbers.
         choices: of its texts; empty: any.
         needs_task: whether it has no meaning for a bare prompt.
+        later: whether the first bundles did not have it. A stored declaration leaves it out at its default, so that
+            earlier versions read the bundle and the identity of a task stays the same.
     """
 
     help: str
@@ -74,6 +76,7 @@ class Use:
     range: Range = ANY_NUMBER
     choices: tuple[str, ...] = ()
     needs_task: bool = False
+    later: bool = False
 
 
 def setting(default: Any, help: str, **how: Any) -> Any:
@@ -88,10 +91,10 @@ class DecodingSettings:
     max_new_tokens: int = setting(128, "most tokens of a sequence, <EOS> included", range=FROM_ONE)
     min_new_tokens: int = setting(0, "tokens before which no <EOS> is generated", range=NOT_NEGATIVE)
     repetition_penalty: float = setting(
-        1.0, "lowers the scores of tokens that the sequence already has; 1: off", range=POSITIVE
+        1.0, "lowers the scores of tokens that the sequence already has; 1: off", range=POSITIVE, later=True
     )
     no_repeat_ngram_size: int = setting(
-        0, "no run of this many tokens occurs twice in a sequence; 0: off", range=NOT_NEGATIVE
+        0, "no run of this many tokens occurs twice in a sequence; 0: off", range=NOT_NEGATIVE, later=True
     )
     guidance: float = setting(
         1.0, "how strongly to follow the conditions of a row; 1: as the model learned", needs_task=True
@@ -111,12 +114,21 @@ class DecodingSettings:
         0.0, "drop tokens less likely than this share of the likeliest one; 0: off", of="sampling", off=0, range=SHARE
     )
     num_beams: int = setting(1, "beams of the search for the best; 1: greedy", range=FROM_ONE)
-    num_beam_groups: int = setting(1, "groups that differ by diversity_penalty", of="beams", off=1, range=FROM_ONE)
+    num_beam_groups: int = setting(
+        1, "groups that differ by diversity_penalty", of="beams", off=1, range=FROM_ONE, later=True
+    )
     diversity_penalty: float = setting(
-        0.0, "cost of a token for each beam of an earlier group that takes it", of="beams", off=0, range=NOT_NEGATIVE
+        0.0,
+        "cost of a token for each beam of an earlier group that takes it",
+        of="beams",
+        off=0,
+        range=NOT_NEGATIVE,
+        later=True,
     )
     length_penalty: float = setting(1.0, "ranked by log-likelihood / length ** length_penalty", of="beams", off=1)
-    early_stopping: bool = setting(False, "stop once there are as many sequences as beams", of="beams", off=False)
+    early_stopping: bool = setting(
+        False, "stop once there are as many sequences as beams", of="beams", off=False, later=True
+    )
 
 
 @dataclass
@@ -236,3 +248,12 @@ def help_lines() -> str:
 def call_defaults() -> dict[str, Any]:
     """Every setting with the value that a call has unless it is given."""
     return {name: known.in_call for name, known in SETTINGS.items()}
+
+
+def stored_settings(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a task as a bundle stores them: without later ones that have their default."""
+    return {
+        name: value
+        for name, value in values.items()
+        if name not in SETTINGS or not SETTINGS[name].use.later or value != SETTINGS[name].default
+    }

@@ -6,7 +6,7 @@ The classes are not frozen, because OmegaConf would make the composed configurat
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from math import inf
 from typing import Any, get_type_hints
 
@@ -18,6 +18,7 @@ from mammal.tasks.declaration.generation_settings import (
     call_defaults,
     choices,
     problems,
+    stored_settings,
 )
 from mammal.tasks.errors import TaskError
 from mammal.tasks.views.declared import check_views
@@ -202,6 +203,12 @@ class TaskConfig:
     citation: str | None = None
     example: dict[str, str] = field(default_factory=dict)
     version: int = 1
+
+
+def stored_config(config: TaskConfig) -> dict[str, Any]:
+    """A declaration as a bundle stores it, and as the identity of a task reads it: every key that version 0.1 has."""
+    values = asdict(config)
+    return {**values, "generation": stored_settings(values["generation"])}
 
 
 def register_schema() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
-from dataclasses import fields
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
@@ -23,7 +23,7 @@ from mammal.jobs import run_job
 from mammal.jobs.model_job import VERBS
 from mammal.tasks import build_task, load_task
 from mammal.tasks.declaration.generation_settings import SETTINGS, DecodingSettings, Range, help_lines, of_way
-from mammal.tasks.declaration.schema import DecodingConfig
+from mammal.tasks.declaration.schema import DecodingConfig, stored_config
 from mammal.tasks.errors import TaskError
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -159,3 +159,12 @@ def test_a_lifted_ban_is_logged(model: mammal.Mammal, caplog: pytest.LogCaptureF
         caplog.clear()
         assert len(model.generate(task=task, no_repeat_ngram_size=1, **way)) == way.get("n", 1)
         assert "some sequences repeat 1 token" in caplog.text
+
+
+def test_a_stored_task_has_later_settings_only_where_it_sets_them():
+    """Bundles stay readable for versions without these settings, and manifests of unfinished jobs stay valid."""
+    config = load_task("moses")
+    stored = stored_config(config)["generation"]
+    assert stored.keys() == {name for name in asdict(config)["generation"] if not SETTINGS[name].use.later}
+    config.generation.repetition_penalty = 1.2
+    assert stored_config(config)["generation"].keys() - stored.keys() == {"repetition_penalty"}
