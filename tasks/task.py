@@ -244,23 +244,9 @@ class Task(RowPrompts, ABC):
         """Where the grammar of the task stands before the first token of a row's answer."""
         return grammar.start()
 
-    def valid(self, ids: Sequence[int], *, scaffold: str | None = None) -> str | None:
-        """Why generated token ids are no valid answer; None where they are, and for kinds that don't say.
-
-        Args:
-            scaffold: that was to be kept.
-        """
+    def invalid_reason(self, ids: Sequence[int], row: Row | None = None, *, scaffold: str | None = None) -> str | None:
+        """Why generated token ids are not a valid answer to a row; None if they are valid, and for other kinds."""
         return None
-
-    def problem(self, ids: Sequence[int], row: Row, *, scaffold: str | None = None) -> str | None:
-        """Returns why generated token ids are not a valid answer to a row. None if they are valid.
-
-        Args:
-            ids: generated ids.
-            row: columns of the user.
-            scaffold: substructure that was to be kept.
-        """
-        return self.valid(ids, scaffold=scaffold)
 
     # Fitting
 

@@ -39,7 +39,7 @@ def _work(config: DictConfig) -> int:
 
     options = plain(config)
     check_whole("names", options, ("workers", "shard_rows"))
-    lacking = opsin.missing()
+    lacking = opsin.why_missing()
     if lacking is not None and options["names"] is None:
         console.note(f"names are made but not read back: {lacking.what}")
 

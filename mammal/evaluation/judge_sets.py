@@ -66,7 +66,7 @@ def judge_sets(
         each_of: does the work on molecules.
         tell: hears what is going on.
     """
-    if against.references and (why := chemnet.missing()) is not None:
+    if against.references and (why := chemnet.why_missing()) is not None:
         tell(f"without fcd: {why}")
     molecules = []
     for one in samples:
@@ -128,7 +128,7 @@ def _references(
         chosen = evenly_drawn(smiles, against.reference_limit, against.seed)
         tell(f"reading {len(chosen):,} molecules of {name}")
         summaries[name] = summary_of(
-            chosen, each_of=each_of, with_chemnet=chemnet.missing() is None, device=device, cache=against.cache
+            chosen, each_of=each_of, with_chemnet=chemnet.why_missing() is None, device=device, cache=against.cache
         )
         compared[name] = Compared(source, len(chosen), len(smiles) if len(chosen) < len(smiles) else None)
     return summaries, compared

@@ -38,7 +38,7 @@ class Rules:
     Attributes:
         grammar: which token may follow which.
         start: where the grammar starts for a row; None: for all where it says.
-        valid: why a finished sequence is no valid answer to a row, None where it is.
+        invalid_reason: gives the reason why a finished sequence is not a valid answer to a row; None if it is valid.
         without: writes rows without their conditions; read where there is guidance.
         max_draws: how often a sequence that is not valid is drawn, the first time included.
         faithful: draw again, too, what the grammar made likelier than the model has it, so that sequences are
@@ -47,7 +47,7 @@ class Rules:
 
     grammar: Grammar | None = None
     start: Callable[[Row], Any] | None = None
-    valid: Callable[[Sequence[int], Row], str | None] | None = None
+    invalid_reason: Callable[[Sequence[int], Row], str | None] | None = None
     without: Encoder | None = None
     max_draws: int = 1
     faithful: bool = False
@@ -102,7 +102,7 @@ def generate_rows(
     config = replace(config, shares=rules.faithful)
     work = _Work(model, encoder, rows, config, rules, pace or Pace(), firsts or _by_position(config.seed, len(rows)))
     found = work.sample(progress) if config.do_sample else work.search(progress)
-    if config.do_sample and rules.valid is not None and rules.max_draws > 1:
+    if config.do_sample and rules.invalid_reason is not None and rules.max_draws > 1:
         valid_at_once = sum(sample.problem is None for _, _, sample in _samples(found))
         work.draw_again(found)
         _tell(found, valid_at_once)
@@ -133,7 +133,7 @@ class _Work:
 
     def search(self, progress: Progress | None) -> list[list[Sample] | Refused]:
         """Greedy and beam search; of a beam whose sequences are checked, all are looked at."""
-        checked = self.rules.valid is not None
+        checked = self.rules.invalid_reason is not None
         config = replace(self.config, num_return_sequences=self.config.num_beams if checked else self._wanted)
         found = self._run(self.rows, config, None, progress)
         return [given if isinstance(given, Refused) else _valid_first(given)[: self._wanted] for given in found]
@@ -231,7 +231,7 @@ class _Work:
         for i, ids_T in enumerate(made.ids_list[place]):
             ids = tuple(ids_T.tolist())
             values = None if made.values_list is None else tuple(made.values_list[place][i].tolist())
-            problem = None if self.rules.valid is None else self.rules.valid(ids, row)
+            problem = None if self.rules.invalid_reason is None else self.rules.invalid_reason(ids, row)
             normalised = made.scores[place][i] if ranked else None
             share = 0.0 if made.log_shares is None else made.log_shares[place][i]
             score = made.log_likelihoods[place][i]

@@ -86,7 +86,7 @@ class ResolvedSettings:
 
     @property
     def redraws(self) -> bool:
-        return self.config.do_sample and self.rules.valid is not None and self.rules.max_draws > 1
+        return self.config.do_sample and self.rules.invalid_reason is not None and self.rules.max_draws > 1
 
 
 def resolve(task: Task | None, tokenizer: Tokenizer, n: int, settings: Mapping[str, Any]) -> ResolvedSettings:
@@ -157,7 +157,7 @@ def declared_rules(
     return Rules(
         grammar=grammar,
         start=partial(task.grammar_start, grammar) if grammar is not None and task.fills else None,
-        valid=partial(task.problem, scaffold=scaffold) if by_grammar or draws is not None else None,
+        invalid_reason=partial(task.invalid_reason, scaffold=scaffold) if by_grammar or draws is not None else None,
         without=TaskEncoder(task, absent=True) if task.conditions else None,
         max_draws=draws or (MAX_DRAWS if by_grammar else 1),
         faithful=_faithful(task, faithful, steered=starts_with is not None or scaffold is not None),

@@ -237,7 +237,7 @@ def predict_question(
 def _reader(by: str, model: MammalModel, own: Mapping[str, Task], pace: Pace) -> NameReader:
     from mammal.tasks.names import opsin
 
-    why = opsin.missing() if by in ("auto", "opsin") else None
+    why = opsin.why_missing() if by in ("auto", "opsin") else None
     if by != "model" and why is None:
         return OpsinReader()
     if by == "opsin" and why is not None:

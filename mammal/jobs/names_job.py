@@ -92,7 +92,7 @@ def names_job(
     """
     if keep not in KEEP:
         raise ConfigError(f"keep is {keep!r}", hint=did_you_mean(keep, KEEP, noun="word"))
-    lacking = opsin.missing()
+    lacking = opsin.why_missing()
     if names is None:
         naming.check_installed()
         if lacking is not None and keep == "exact":

@@ -88,7 +88,7 @@ class TargetBuilder:
             raise TaskError(f"no answer of this task {what}", hint="its target has no slot for one, such as {y:smiles}")
         return TargetGrammar(self.ids_V, parts)
 
-    def problem(self, ids: Sequence[int], scaffold: str | None = None) -> str | None:
+    def invalid_reason(self, ids: Sequence[int], scaffold: str | None = None) -> str | None:
         """Why a generated target is not valid; None where it is: RDKit takes its molecules, and the scaffold is kept.
 
         Args:

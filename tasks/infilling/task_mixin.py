@@ -92,10 +92,10 @@ class FillsIn(Task):
         completed = self.filling.completed(prompt, fill_of, partial(self._text, row))
         return replace(said, text=text, completed=completed, by_target=said.by_target or None)
 
-    def problem(self, ids: Sequence[int], row: Row, *, scaffold: str | None = None) -> str | None:
+    def invalid_reason(self, ids: Sequence[int], row: Row | None = None, *, scaffold: str | None = None) -> str | None:
         """Molecules that a row hides parts of have to be whole again."""
-        if not self.filling.molecules or not self.fill_lengths(row):
-            return super().problem(ids, row, scaffold=scaffold)
+        if row is None or not self.filling.molecules or not self.fill_lengths(row):
+            return super().invalid_reason(ids, row, scaffold=scaffold)
         completed = self.fill_in(Prediction(0), ids, row).completed or {}
         wrong = (text for column, text in completed.items() if column in self.filling.molecules and not _is_whole(text))
         return next((f"{text} is no molecule" for text in wrong), None)

@@ -92,9 +92,17 @@ class GenerationTask(FillsIn):
             return super().grammar(prefix=prefix, scaffold=scaffold)
         return self._target.grammar(prefix, scaffold)
 
-    def valid(self, ids: Sequence[int], *, scaffold: str | None = None) -> str | None:
-        """Why RDKit refuses a generated molecule, or that it lost the scaffold; None where all is well."""
-        return None if self.fills or self.template.target is None else self._target.problem(ids, scaffold)
+    def invalid_reason(self, ids: Sequence[int], row: Row | None = None, *, scaffold: str | None = None) -> str | None:
+        """Why generated token ids are not a valid answer; None if they are valid, or if the answer can't be checked.
+
+        Args:
+            ids: token ids of the answer, up to and with `<EOS>`.
+            row: the row that they answer. Without it, an answer that fills in a molecule is not checked.
+            scaffold: a SMILES with attachment points `*` that the answer's molecule must keep.
+        """
+        if self.fills or self.template.target is None:
+            return super().invalid_reason(ids, row, scaffold=scaffold)
+        return self._target.invalid_reason(ids, scaffold)
 
     @cached_property
     def _target(self) -> TargetBuilder:

@@ -60,7 +60,7 @@ def structures(names: Iterable[str]) -> dict[str, str | None] | None:
     asked = list(dict.fromkeys(names))
     new = [name for name in asked if name not in _kept]
     if new:
-        if (why := opsin.missing()) is not None:
+        if (why := opsin.why_missing()) is not None:
             _tell_once(str(why))
             return None
         if len(_kept) + len(new) > _MOST_KEPT:

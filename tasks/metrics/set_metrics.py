@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 def fcd(a: Answers) -> float:
     """Fréchet ChemNet distance; NaN without the package `fcd`, or with fewer than two molecules on either side."""
-    if (why := chemnet.missing()) is not None:
+    if (why := chemnet.why_missing()) is not None:
         _tell_once(str(why))
         return float("nan")
     answers, truths = _moments(a.answer_N), _moments(a.truth_N)

@@ -76,7 +76,7 @@ def frechet_distance(one: Moments, other: Moments) -> float:
     return max(0.0, apart + spread - 2.0 * float(np.sqrt(np.clip(shared_D, 0.0, None)).sum()))
 
 
-def missing() -> DataError | None:
+def why_missing() -> DataError | None:
     """Why the distance can't be had here, None where it can."""
     from importlib.util import find_spec
 
@@ -88,7 +88,7 @@ def missing() -> DataError | None:
 @cache
 def _chemnet() -> tuple[Any, Any]:
     """ChemNet, and the function of `fcd` that gives its activations."""
-    if (lacking := missing()) is not None:
+    if (lacking := why_missing()) is not None:
         raise lacking
     from fcd import get_predictions, load_ref_model
 

@@ -94,7 +94,7 @@ def read_names(names: Sequence[str], *, ignore_stereo: bool = False, allow_radic
     return found
 
 
-def missing() -> DataError | None:
+def why_missing() -> DataError | None:
     """Why names can't be read here, None where they can."""
     try:
         find_jar(), find_java()

@@ -32,7 +32,7 @@ def steered(small_bundle: Callable[..., Path], tmp_path: Path, monkeypatch: pyte
     """A bundle of a task that draws molecules of an asked logP, which its rows have."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("mammal.evaluation.evaluate_task.BOOTSTRAP_SAMPLES", 20)
-    monkeypatch.setattr("mammal.tasks.molecule_sets.chemnet.missing", lambda: ValueError("takes seconds"))
+    monkeypatch.setattr("mammal.tasks.molecule_sets.chemnet.why_missing", lambda: ValueError("takes seconds"))
     pd.DataFrame({"smiles": SMILES}).to_csv("molecules.csv", index=False)
     model = mammal.load(small_bundle(), device="cpu")
     model.use(STEERED).fit([{"smiles": smiles} for smiles in SMILES])

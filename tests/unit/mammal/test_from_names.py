@@ -34,13 +34,13 @@ def reading(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
         return [known.get(name) or Refused("OPSIN: it is uninterpretable") for name in names]
 
     monkeypatch.setattr(OpsinReader, "read", read)
-    monkeypatch.setattr(opsin, "missing", lambda: None)
+    monkeypatch.setattr(opsin, "why_missing", lambda: None)
     return asked
 
 
 @pytest.fixture
 def no_opsin(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(opsin, "missing", lambda: DataError("reading names needs Java", hint="install Java"))
+    monkeypatch.setattr(opsin, "why_missing", lambda: DataError("reading names needs Java", hint="install Java"))
 
 
 @pytest.fixture
@@ -182,7 +182,7 @@ def test_the_command_line_takes_a_column_of_names(
 
 
 def test_opsin_reads_names(model: mammal.Mammal):
-    if (why := opsin.missing()) is not None:
+    if (why := opsin.why_missing()) is not None:
         pytest.skip(str(why))
     found = model.predict(["propan-2-ol", "nonsense"], "bbbp", names="iupac", names_by="opsin")
     assert found["smiles_read"].tolist()[0] == "CC(C)O" and "OPSIN: " in found["error"].tolist()[1]

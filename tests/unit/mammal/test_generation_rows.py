@@ -59,7 +59,7 @@ def even(ids: Sequence[int], row: object) -> str | None:
     return "its ids add up to an odd number" if sum(ids) % 2 else None
 
 
-RULES = Rules(valid=even, max_draws=20)
+RULES = Rules(invalid_reason=even, max_draws=20)
 
 
 def test_what_is_not_valid_is_drawn_again(draw_rows: Callable[..., list[list[Sample]]]) -> None:
@@ -86,7 +86,7 @@ def test_what_never_becomes_valid_says_so(
     draw_rows: Callable[..., list[list[Sample]]], caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.INFO):
-        made = draw_rows(4, 2, rules=Rules(valid=lambda ids, row: "no", max_draws=3))
+        made = draw_rows(4, 2, rules=Rules(invalid_reason=lambda ids, row: "no", max_draws=3))
     assert all((sample.problem, sample.draws) == ("no", 3) for row in made for sample in row)
     assert "0 of 8 first draws are valid" in caplog.text and "8 never became valid" in caplog.text
 
@@ -120,7 +120,7 @@ def test_faithful_draws_have_the_model_s_own_frequencies(model: mammal.Mammal) -
 
     def distance(**how: object) -> float:
         """Total variation between how often pairs come and how likely the model finds them among pairs."""
-        rules = Rules(grammar=grammar, valid=lambda ids, row: None, max_draws=400, **how)
+        rules = Rules(grammar=grammar, invalid_reason=lambda ids, row: None, max_draws=400, **how)
         (samples,) = generate_rows(model.model, TaskEncoder(task), [{}], config, rules=rules)
         likely = {sample.ids: math.exp(sample.score) for sample in samples}
         came = Counter(sample.ids for sample in samples)
@@ -136,10 +136,10 @@ def test_a_beam_gives_valid_sequences_from_further_down(model: mammal.Mammal) ->
     config = replace(declared_generation(task), **asked)
     (every,) = generate_rows(model.model, TaskEncoder(task), [{}], config)
     two = replace(config, num_return_sequences=2)
-    (best,) = generate_rows(model.model, TaskEncoder(task), [{}], two, rules=Rules(valid=even))
+    (best,) = generate_rows(model.model, TaskEncoder(task), [{}], two, rules=Rules(invalid_reason=even))
     valid = [sample for sample in every if even(sample.ids, None) is None]
     assert 2 <= len(valid) < 8 and [s.ids for s in best] == [s.ids for s in valid[:2]]
-    (none,) = generate_rows(model.model, TaskEncoder(task), [{}], two, rules=Rules(valid=lambda ids, row: "no"))
+    (none,) = generate_rows(model.model, TaskEncoder(task), [{}], two, rules=Rules(invalid_reason=lambda ids, row: "no"))
     assert [s.ids for s in none] == [s.ids for s in every[:2]] and none[0].problem == "no"
 
 

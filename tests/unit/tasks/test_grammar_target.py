@@ -180,14 +180,14 @@ def test_scaffolds_are_for_tasks_that_write_molecules(make: Make):
 def test_rdkit_has_the_last_word(design: Task):
     wire = design.render({"s": "C", "t": "c1ccccc1"}, target=True).target
     ids = design.tokenizer.encode(wire).ids_L.tolist()
-    assert design.valid(ids) is None
+    assert design.invalid_reason(ids) is None
     broken = design.tokenizer.encode(wire.replace("c1ccccc1", "c1cccc1")).ids_L.tolist()
-    assert "c1cccc1" in design.valid(broken)
+    assert "c1cccc1" in design.invalid_reason(broken)
     empty = design.tokenizer.encode(wire.replace("c1ccccc1", "")).ids_L.tolist()
-    assert design.valid(empty) == "there is no molecule in it"
+    assert design.invalid_reason(empty) == "there is no molecule in it"
 
 
 def test_texts_other_than_molecules_are_valid_as_they_are(make: Make):
     task = make("generation", "{s:smiles}", "{y:protein}")
     ids = task.tokenizer.encode(task.render({"s": "C", "y": "MKT"}, target=True).target).ids_L.tolist()
-    assert task.valid(ids) is None
+    assert task.invalid_reason(ids) is None

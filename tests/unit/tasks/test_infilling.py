@@ -145,8 +145,8 @@ def test_a_molecule_must_be_whole_again(tokenizer: Tokenizer):
     ids = {
         text: tokenizer.encode(f"<@TOKENIZER-TYPE=SMILES><SENTINEL_ID_0>{text}<EOS>").ids_L.tolist() for text in "O("
     }
-    assert task.problem(ids["O"], {"s": "CC_C"}) is None
-    assert "CC(C is no molecule" in str(task.problem(ids["("], {"s": "CC_C"}))
+    assert task.invalid_reason(ids["O"], {"s": "CC_C"}) is None
+    assert "CC(C is no molecule" in str(task.invalid_reason(ids["("], {"s": "CC_C"}))
 
 
 def test_what_needs_the_grammar_says_so(tokenizer: Tokenizer):

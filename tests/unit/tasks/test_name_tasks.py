@@ -32,7 +32,7 @@ ALANINES = [("L-alanine", "C[C@H](N)C(=O)O"), ("D-alanine", "C[C@@H](N)C(=O)O"),
 
 @pytest.fixture
 def needs_opsin() -> None:
-    if (why := opsin.missing()) is not None:
+    if (why := opsin.why_missing()) is not None:
         pytest.skip(str(why))
 
 
@@ -204,7 +204,7 @@ def test_rows_that_cannot_be_judged_are_left_out_of_mean_and_draws(monkeypatch: 
 def test_without_java_names_are_not_judged_and_the_log_says_why(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
-    monkeypatch.setattr(opsin, "missing", lambda: DataError("reading names needs Java", hint="install it"))
+    monkeypatch.setattr(opsin, "why_missing", lambda: DataError("reading names needs Java", hint="install it"))
     name_metrics._tell_once.cache_clear()
     answers = {"iupac": texts(["a name without Java"], ["another without Java"])}
     with caplog.at_level("WARNING"):
