@@ -139,7 +139,9 @@ def test_a_beam_gives_valid_sequences_from_further_down(model: mammal.Mammal) ->
     (best,) = generate_rows(model.model, TaskEncoder(task), [{}], two, rules=Rules(invalid_reason=even))
     valid = [sample for sample in every if even(sample.ids, None) is None]
     assert 2 <= len(valid) < 8 and [s.ids for s in best] == [s.ids for s in valid[:2]]
-    (none,) = generate_rows(model.model, TaskEncoder(task), [{}], two, rules=Rules(invalid_reason=lambda ids, row: "no"))
+    (none,) = generate_rows(
+        model.model, TaskEncoder(task), [{}], two, rules=Rules(invalid_reason=lambda ids, row: "no")
+    )
     assert [s.ids for s in none] == [s.ids for s in every[:2]] and none[0].problem == "no"
 
 
@@ -167,7 +169,7 @@ def test_seeds_must_fit_the_rows(model: mammal.Mammal) -> None:
 def test_shards_give_what_one_call_gives(
     model: mammal.Mammal, tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(GenerationTask, "valid", lambda self, ids, scaffold: even(ids, None))
+    monkeypatch.setattr(GenerationTask, "invalid_reason", lambda self, ids, row, scaffold: even(ids, row))
     one = model.generate(n=12, max_draws=9, seed=4, **ALPHABET)
     assert one.draws.max() > 1
     options = {"n": 12, "max_draws": 9, "seed": 4, "max_new_tokens": 8, "constraint": "alphabet"}
@@ -187,7 +189,7 @@ def test_shards_give_what_one_call_gives(
 def test_a_sequence_that_never_becomes_valid_is_an_error_of_its_own(
     model: mammal.Mammal, tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(GenerationTask, "valid", lambda self, ids, scaffold: even(ids, None))
+    monkeypatch.setattr(GenerationTask, "invalid_reason", lambda self, ids, row, scaffold: even(ids, row))
     frame = model.generate([{"id": 1}, {"id": 2}], n=4, max_draws=2, **ALPHABET)
     failed = frame.error.notna()
     assert 0 < failed.sum() < 8 and frame["sample"].tolist() == [*range(8)]

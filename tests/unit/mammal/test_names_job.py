@@ -15,7 +15,9 @@ from mammal.jobs.names_job import names_job, outcomes
 from mammal.tasks.names import opsin
 
 pytest.importorskip("openclatura", reason="openclatura is not installed (extra iupac)")
-needs_opsin = pytest.mark.skipif(opsin.why_missing() is not None, reason=f"names can't be read here: {opsin.why_missing()}")
+needs_opsin = pytest.mark.skipif(
+    opsin.why_missing() is not None, reason=f"names can't be read here: {opsin.why_missing()}"
+)
 
 SMILES = ["CCOc1ccccc1", "F/C=C/F", "[Fe]", "C1CC", "OCC", "CC(=O)Nc1ccc(O)cc1", "", "C[C@H](N)C(=O)O"]
 GIVEN = [

@@ -10,7 +10,9 @@ from mammal.tasks.names.case import components, restored
 from mammal.tasks.names.roundtrip import same_molecule
 from mammal.tasks.names.structures import read_structures
 
-needs_opsin = pytest.mark.skipif(opsin.why_missing() is not None, reason=f"names can't be read here: {opsin.why_missing()}")
+needs_opsin = pytest.mark.skipif(
+    opsin.why_missing() is not None, reason=f"names can't be read here: {opsin.why_missing()}"
+)
 
 
 @pytest.fixture
