@@ -1,13 +1,13 @@
 """A task joins a declaration to a tokenizer: rows -> prompts -> examples -> batches -> losses, predictions, metrics.
 
 `Task` holds what all kinds share; each kind (`mammal.tasks.kinds`) adds what its targets are and how they are read.
+What only generated answers need (grammar, validity, infilling) is in `mammal.tasks.kinds.generation.GenerationTask`.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,7 +26,6 @@ from mammal.tasks.tables.cells import Row
 from mammal.tokenization.encoding import Encoding
 
 if TYPE_CHECKING:
-    from mammal.tasks.grammar.grammar import Grammar, State
     from mammal.tokenization.prompt import Prompt
     from mammal.tokenization.tokenizer import Tokenizer
 
@@ -58,10 +57,8 @@ class Task(RowPrompts, ABC):
 
     target_is_text = False
     """Whether answers are text, to be generated, rather than read off the heads in one pass."""
-    fill_places: Mapping[str, str] = MappingProxyType({})
-    """Each of them -> the column that names what its texts hide."""
     ranks = 1
-    """Answers of each row that the task's metrics look at."""
+    """Answers of each row that the task's metrics look at; more than one only where answers are generated."""
 
     def __init__(self, config: TaskConfig, tokenizer: Tokenizer):
         super().__init__(config, tokenizer)
@@ -89,19 +86,6 @@ class Task(RowPrompts, ABC):
     ) -> Prompt:
         """As `render`, without a target text that `encode_prepared` does not read."""
         return self.render(row, target=target and self.target_is_text, drawn_for=drawn_for, withheld=withheld)
-
-    @property
-    def fills(self) -> tuple[str, ...]:
-        """Input columns whose hidden stretches answers fill in (`mammal.tasks.infilling`)."""
-        return ()
-
-    def fill_in(self, said: Prediction, ids: Sequence[int], row: Row) -> Prediction:
-        """An answer with what it completes of the row's texts; kinds that don't fill in leave it as it is."""
-        return said
-
-    def fill_lengths(self, row: Row) -> list[int]:
-        """Tokens that each stretch hides in a row, as marks say; none for tasks that don't fill in."""
-        return []
 
     def encode(self, row: Row, row_id: object = 0, *, target: bool = False, judged: bool = False) -> Example:
         """Encodes one row.
@@ -205,48 +189,6 @@ class Task(RowPrompts, ABC):
             TaskError: answers of this kind of task are generated.
         """
         raise TaskError(f"{self.name} is a {self.kind} task: its answers are generated", hint="mammal generate")
-
-    def decode_generated(
-        self,
-        ids: Sequence[int],
-        row_id: object,
-        score: float | None = None,
-        values: Sequence[float] | None = None,
-    ) -> Prediction:
-        """Makes the prediction of generated token ids.
-
-        Args:
-            ids: generated ids.
-            row_id: name of the row.
-            score: log-likelihood of the ids. Default: unknown.
-            values: values that the tokens carry, NaN where there is none. Default: none.
-
-        Raises:
-            TaskError: answers of this kind of task are not generated.
-        """
-        raise TaskError(
-            f"{self.name} is a {self.kind} task: its answers are read, not generated", hint="mammal predict"
-        )
-
-    def grammar(self, *, prefix: str | None = None, scaffold: str | None = None) -> Grammar | None:
-        """Returns the grammar of the answers: which token can follow which. None for kinds without a grammar.
-
-        Args:
-            prefix: text that the answer starts with.
-            scaffold: substructure that the molecule of the answer keeps, as SMILES with attachment points.
-
-        Raises:
-            TaskError: answers can't follow the prefix or the scaffold.
-        """
-        return None
-
-    def grammar_start(self, grammar: Grammar, row: Row) -> State:
-        """Where the grammar of the task stands before the first token of a row's answer."""
-        return grammar.start()
-
-    def invalid_reason(self, ids: Sequence[int], row: Row | None = None, *, scaffold: str | None = None) -> str | None:
-        """Why generated token ids are not a valid answer to a row; None if they are valid, and for other kinds."""
-        return None
 
     # Fitting
 

@@ -167,7 +167,9 @@ def free_draws(model: MammalModel, task: Task, draws: int, seed: int = 0) -> lis
     from mammal.generation.rows import generate_rows, spelt
     from mammal.generation.settings import declared_generation, declared_rules
     from mammal.rows.batched import Refused, TaskEncoder
+    from mammal.tasks.kinds.generation import generation_task
 
+    task = generation_task(task)
     declared = replace(declared_generation(task).without_beams(), do_sample=True, guidance=1.0)
     how = replace(declared, num_return_sequences=draws, seed=seed)
     (samples,) = generate_rows(model, TaskEncoder(task), [{}], how, rules=declared_rules(task))

@@ -13,10 +13,10 @@ from mammal.tasks.infilling.filling import nothing_hidden
 
 if TYPE_CHECKING:
     from mammal.tasks.grammar.grammar import Grammar
-    from mammal.tasks.task import Task
+    from mammal.tasks.kinds.generation import GenerationTask
 
 
-def answer_encoder(task: Task, grammar: Grammar | None, max_new_tokens: int) -> TaskEncoder:
+def answer_encoder(task: GenerationTask, grammar: Grammar | None, max_new_tokens: int) -> TaskEncoder:
     """How rows are read that answers are generated for.
 
     Args:
@@ -38,6 +38,7 @@ class FillEncoder(TaskEncoder):
         max_new_tokens: that an answer may have.
     """
 
+    task: GenerationTask
     grammar: FillGrammar | None = None
     max_new_tokens: int = 0
 
@@ -53,7 +54,7 @@ class FillEncoder(TaskEncoder):
         try:
             hidden = self.task.fill_lengths(row)
             if hidden and self.grammar is not None:
-                return self._too_much(len(hidden), self.task.grammar_start(self.grammar, row))
+                return self._too_much(len(hidden), self.task.fill_start(self.grammar, row))
         except MammalError:
             return None
         return None if hidden else nothing_hidden(self.task.fill_places)

@@ -8,7 +8,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from mammal.decoding.random_numbers import Draw
-from mammal.errors import TaskError
 from mammal.generation.fill_encoder import answer_encoder
 from mammal.generation.seeds import own_seed
 from mammal.generation.settings import resolve
@@ -23,6 +22,7 @@ from mammal.rows.task_choice import require_numbers
 if TYPE_CHECKING:
     from mammal.generation.rows import Sample
     from mammal.model.model import MammalModel
+    from mammal.tasks.kinds.generation import GenerationTask
     from mammal.tasks.task import Task
     from mammal.tokenization import Tokenizer
 
@@ -43,6 +43,8 @@ class Generate(TaskQuestion):
         ConfigError, TaskError, DataError: a setting or condition that there is not, or that doesn't fit the task.
     """
 
+    task: GenerationTask | None
+
     def __init__(
         self,
         model: MammalModel,
@@ -55,13 +57,12 @@ class Generate(TaskQuestion):
         conditions: Mapping[str, Any] | None = None,
         prefix: str = "",
     ):
-        if task is not None and not task.target_is_text:
-            raise TaskError(
-                f"{task.name} is a {task.kind} task: its answers are read, not generated", hint="use predict"
-            )
-        if task is not None:
-            require_numbers(model, task)
-        asked = resolve(task, tokenizer, n, settings or {})
+        from mammal.tasks.kinds.generation import generation_task
+
+        answering = None if task is None else generation_task(task)
+        if answering is not None:
+            require_numbers(model, answering)
+        asked = resolve(answering, tokenizer, n, settings or {})
         self.model, self.tokenizer, self.task, self.pace = model, tokenizer, asked.task, pace
         self.config, self.rules = asked.config, asked.rules
         self._guided = (settings or {}).get("guidance") is not None and self.config.guidance != 1

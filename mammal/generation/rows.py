@@ -19,7 +19,7 @@ from mammal.rows.run_model import run
 from mammal.tasks.batches.batch import Batch
 from mammal.tasks.batches.prediction import Prediction
 from mammal.tasks.grammar.grammar import Grammar
-from mammal.tasks.task import Task
+from mammal.tasks.kinds.generation import GenerationTask
 from mammal.tokenization.errors import TokenizerError
 
 logger = logging.getLogger(__name__)
@@ -262,7 +262,7 @@ def _tell(found: Sequence[list[Sample] | Refused], first: int) -> None:
         )
 
 
-def spelt(task: Task, row_id: int, sample: Sample, row: Row) -> Prediction:
+def spelt(task: GenerationTask, row_id: int, sample: Sample, row: Row) -> Prediction:
     """What a sequence that was generated for a row says, in the user's terms.
 
     A head over the whole vocabulary may produce ids that name no token: then the prediction has an `error`.

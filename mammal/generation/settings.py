@@ -20,7 +20,7 @@ from mammal.tasks.declaration.generation_settings import SETTINGS, DecodingSetti
 
 if TYPE_CHECKING:
     from mammal.generation.rows import Rules
-    from mammal.tasks.task import Task
+    from mammal.tasks.kinds.generation import GenerationTask
     from mammal.tokenization import Tokenizer
 
 
@@ -79,7 +79,7 @@ class ResolvedSettings:
         redraws: whether samples may be drawn more than once.
     """
 
-    task: Task | None
+    task: GenerationTask | None
     config: GenerationConfig
     rules: Rules
     seed_column: str | None = None
@@ -89,7 +89,7 @@ class ResolvedSettings:
         return self.config.do_sample and self.rules.invalid_reason is not None and self.rules.max_draws > 1
 
 
-def resolve(task: Task | None, tokenizer: Tokenizer, n: int, settings: Mapping[str, Any]) -> ResolvedSettings:
+def resolve(task: GenerationTask | None, tokenizer: Tokenizer, n: int, settings: Mapping[str, Any]) -> ResolvedSettings:
     """What the task declares, changed by the settings given.
 
     Raises:
@@ -116,7 +116,7 @@ def resolve(task: Task | None, tokenizer: Tokenizer, n: int, settings: Mapping[s
     return ResolvedSettings(task, config, rules, given.get("seed_column"))
 
 
-def _changed(task: Task, changes: Mapping[str, Any]) -> Task:
+def _changed(task: GenerationTask, changes: Mapping[str, Any]) -> GenerationTask:
     """The task with these changes of how it generates.
 
     Raises:
@@ -127,14 +127,14 @@ def _changed(task: Task, changes: Mapping[str, Any]) -> Task:
     return changed_task(task, {"generation": changes}) if changes else task
 
 
-def declared_generation(task: Task) -> GenerationConfig:
+def declared_generation(task: GenerationTask) -> GenerationConfig:
     """How the task says it decodes."""
     asked = {known.name: getattr(task.config.generation, known.name) for known in fields(DecodingSettings)}
     return GenerationConfig(**asked, scalar_id=task.tokenizer.scalar_id if "values" in task.wants else None)
 
 
 def declared_rules(
-    task: Task,
+    task: GenerationTask,
     *,
     max_draws: int | None = None,
     faithful: bool | None = None,
@@ -164,7 +164,7 @@ def declared_rules(
     )
 
 
-def _faithful(task: Task, asked: bool | None, *, steered: bool) -> bool:
+def _faithful(task: GenerationTask, asked: bool | None, *, steered: bool) -> bool:
     """Unless it is asked for, not where a start or scaffold is imposed: what a model rarely gives would be drawn long.
 
     Raises:
@@ -177,7 +177,7 @@ def _faithful(task: Task, asked: bool | None, *, steered: bool) -> bool:
     return by_grammar and (task.config.generation.faithful and not steered if asked is None else asked)
 
 
-def _rules(task: Task | None, given: Mapping[str, Any]) -> Rules:
+def _rules(task: GenerationTask | None, given: Mapping[str, Any]) -> Rules:
     from mammal.generation.rows import Rules
 
     if task is None:
@@ -190,7 +190,7 @@ def _rules(task: Task | None, given: Mapping[str, Any]) -> Rules:
 
 
 def _config(
-    task: Task | None, tokenizer: Tokenizer, n: int, given: Mapping[str, Any], rules: Rules
+    task: GenerationTask | None, tokenizer: Tokenizer, n: int, given: Mapping[str, Any], rules: Rules
 ) -> GenerationConfig:
     base = GenerationConfig(max_new_tokens=_PROMPT_TOKENS) if task is None else declared_generation(task)
     how = {name: value for name, value in given.items() if name in _OF_DECODING}
@@ -213,6 +213,6 @@ def _config(
     return config
 
 
-def _stop_ids(stop: Any, task: Task | None, tokenizer: Tokenizer, rules: Rules) -> tuple[int, ...]:
+def _stop_ids(stop: Any, task: GenerationTask | None, tokenizer: Tokenizer, rules: Rules) -> tuple[int, ...]:
     open_V = rules.grammar.ids_V if rules.grammar is not None else None if task is None else task.candidates_V
     return stop_ids(stop, tokenizer, open_V, whole=rules.grammar is not None)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from mammal.generation.settings import Settings
     from mammal.rows.task_choice import TaskLike
+    from mammal.tasks.kinds.generation import GenerationTask
     from mammal.tasks.task import Task
 
 
@@ -71,21 +72,23 @@ class Infilling:
         chosen = self._filling_task(task, columns)
         return self.generate(_rows(data, hidden, chosen), chosen, n=n, seed=seed, **settings)
 
-    def _filling_task(self, task: TaskLike | None, columns: Mapping[str, str] | None) -> Task:
-        if task is None and not (self._chosen is not None and self._chosen.fills):
-            own = [name for name, known in self.tasks.items() if known.fills]
+    def _filling_task(self, task: TaskLike | None, columns: Mapping[str, str] | None) -> GenerationTask:
+        from mammal.tasks.kinds.generation import fills_in
+
+        if task is None and not fills_in(self._chosen):
+            own = [name for name, known in self.tasks.items() if fills_in(known)]
             if len(own) != 1:
                 what = f"several tasks of this model fill in: {', '.join(own)}" if own else "no task of it fills in"
                 raise TaskError(what, hint="task= one of them" if own else "mammal train task=protein_denoising")
             task = own[0]
         chosen = self.find_task(task, columns)
-        if not chosen.fills:
+        if not fills_in(chosen):
             hint = "a denoising task does, and a generation task declared with infill: true"
             raise TaskError(f"{chosen.name} does not fill in", hint=hint)
         return chosen
 
 
-def _rows(data: Any, hidden: str | Sequence[str] | None, task: Task) -> Any:
+def _rows(data: Any, hidden: str | Sequence[str] | None, task: GenerationTask) -> Any:
     """The data with the places as a column."""
     if hidden is None:
         return data

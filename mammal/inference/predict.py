@@ -21,6 +21,7 @@ from mammal.rows.batched import Encoder, Pace, Progress, Refused, Row, TaskEncod
 from mammal.rows.run_model import run
 from mammal.tasks.batches.batch import Batch
 from mammal.tasks.batches.prediction import Prediction
+from mammal.tasks.kinds.generation import GenerationTask
 from mammal.tasks.task import Task
 
 POOLINGS = ("mean", "max", "first", "none")
@@ -45,7 +46,7 @@ def predict_rows(
         seed: of what is drawn.
     """
     encoder = encoder or TaskEncoder(task)
-    if task.target_is_text:
+    if isinstance(task, GenerationTask):
         how = replace(declared_generation(task), num_return_sequences=ranks, seed=seed)
         rules = declared_rules(task)
         generated = generate_rows(model, encoder, rows, how, rules=rules, pace=pace, progress=progress)
@@ -118,7 +119,7 @@ def score_rows(
     return run(model, rows, encoder, answer, pace, progress)
 
 
-def _ranked(task: Task, row_id: int, samples: Sequence[Sample], row: Row) -> Prediction:
+def _ranked(task: GenerationTask, row_id: int, samples: Sequence[Sample], row: Row) -> Prediction:
     """What the best sequence says, valid or not, and after it what the others do."""
     best, *others = (spelt(task, row_id, sample, row) for sample in samples)
     return replace(best, runners_up=tuple(others))

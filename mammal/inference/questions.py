@@ -71,11 +71,12 @@ class Predict(TaskQuestion):
 
 def _read_for_answers(task: Task) -> TaskEncoder:
     """How rows of a task are read; those that hide nothing are set aside where answers fill in."""
-    if not task.fills:
-        return TaskEncoder(task)
     from mammal.generation.fill_encoder import answer_encoder
     from mammal.generation.settings import declared_rules
+    from mammal.tasks.kinds.generation import fills_in
 
+    if not fills_in(task):
+        return TaskEncoder(task)
     return answer_encoder(task, declared_rules(task).grammar, task.config.generation.max_new_tokens)
 
 

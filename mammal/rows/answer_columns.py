@@ -45,16 +45,19 @@ def answer_columns(task: Task, *, prefix: str = "", every_label: bool = False) -
         prefix: put before each name.
         every_label: classification: also a column `probability_LABEL` for each label.
     """
+    from mammal.tasks.kinds.generation import fills_in
+
     columns: dict[AnswerColumn, Read] = {}
     for target in task.target_columns:
         start = prefix if len(task.target_columns) == 1 else f"{prefix}{target}_"
         for name, (holds, read) in _fields(task, target, every_label).items():
             columns[AnswerColumn(start + name, holds)] = _at(target, read)
-    if task.fills and not task.target_columns:
+    filled = task.fills if fills_in(task) else ()
+    if filled and not task.target_columns:
         columns |= {AnswerColumn(f"{prefix}text", "text"): lambda p: p.text}
         columns |= {AnswerColumn(f"{prefix}score", "number"): lambda p: p.score}
-    for column in task.fills:
-        start = prefix if len(task.fills) == 1 else f"{prefix}{column}_"
+    for column in filled:
+        start = prefix if len(filled) == 1 else f"{prefix}{column}_"
         columns[AnswerColumn(f"{start}completed", "text")] = partial(_completed, column)
         if column in task.molecules:
             columns[AnswerColumn(f"{start}valid", "integer")] = partial(_valid, column)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
 from mammal.errors import ConfigError, TaskError, did_you_mean
 
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 TaskLike: TypeAlias = "str | Mapping[str, Any] | Task"
 """A task, its name, its YAML file or its declaration."""
+
+AnyTask = TypeVar("AnyTask", bound="Task")
 
 VALUE = "value"
 """Column of values that come without a task."""
@@ -52,7 +54,7 @@ def the_only(own: Mapping[str, Task]) -> Task:
     raise TaskError("this model comes without a task", hint='say what to ask it, such as task="dti_bindingdb_pkd"')
 
 
-def changed_task(task: Task, changes: Mapping[str, Any], *, calibrated: bool = True) -> Task:
+def changed_task(task: AnyTask, changes: Mapping[str, Any], *, calibrated: bool = True) -> AnyTask:
     """The same fitted task with other settings, such as `{"probability": "vocabulary"}`."""
     from mammal.tasks.declaration.registry import load_task
     from mammal.tasks.kinds.build import build_task
@@ -60,7 +62,7 @@ def changed_task(task: Task, changes: Mapping[str, Any], *, calibrated: bool = T
     changed = build_task(load_task(task.config, changes), task.tokenizer)
     state = task.state()
     changed.load_state(state if calibrated else {**state, "calibration": {}})
-    return changed
+    return cast("AnyTask", changed)  # of the same kind, which settings can't change
 
 
 def require_numbers(model: MammalModel, task: Task) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from mammal.tasks.baselines.baseline_features import column_kinds
 from mammal.tasks.batches.prediction import Prediction
+from mammal.tasks.kinds.generation import fills_in
 from mammal.tasks.molecules.chemistry import canonical_or_none
 from mammal.tasks.reactions.sets import main_molecule
 from mammal.tokenization.entities import ENTITIES
@@ -71,5 +72,5 @@ def _molecule_read(task: Task) -> str | None:
     kinds = column_kinds(task)
     targets = [slot for slot in task.template.slots if slot.part == "target"]
     alphabets = [ENTITIES[slot.name].alphabet if slot.kind == "entity" else slot.name for slot in targets]
-    fits = task.kind == "generation" and not task.fills and not task.conditions and alphabets == ["SMILES"]
+    fits = task.kind == "generation" and not fills_in(task) and not task.conditions and alphabets == ["SMILES"]
     return next(iter(kinds)) if fits and list(kinds.values()) == ["molecule"] else None

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from mammal.tasks.batches.prediction import Prediction
+from mammal.tasks.kinds.generation import GenerationTask, fills_in
 from mammal.tokenization.errors import MammalError
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def profiled(task: Task, train: Sequence[Row], test: Sequence[Row]) -> dict[str,
 
     Test rows that the task would set aside carry the error; training rows like that are left out.
     """
-    if not task.fills or len(task.target_columns) != 1 or task.number_targets:
+    if not fills_in(task) or len(task.target_columns) != 1 or task.number_targets:
         return {}
     by_length: dict[int, list[str]] = defaultdict(list)
     for row in train:
@@ -43,7 +44,7 @@ def profiled(task: Task, train: Sequence[Row], test: Sequence[Row]) -> dict[str,
     return {PROFILE: [_say(task, number, row, by_length) for number, row in enumerate(test)]}
 
 
-def _say(task: Task, number: int, row: Row, by_length: dict[int, list[str]]) -> Prediction:
+def _say(task: GenerationTask, number: int, row: Row, by_length: dict[int, list[str]]) -> Prediction:
     try:
         wanted = sum(task.fill_lengths(row))
     except MammalError as error:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from mammal.tasks.batches.prediction import Prediction
 from mammal.tasks.errors import DataError, TaskError
-from mammal.tasks.infilling.fill_grammar import FillGrammar
+from mammal.tasks.infilling.fill_grammar import FillGrammar, FillState
 from mammal.tasks.infilling.filling import Filling, nothing_hidden
 from mammal.tasks.molecules.chemistry import canonical_or_none
 from mammal.tasks.tables.cells import Row
@@ -19,7 +19,6 @@ from mammal.tokenization.prompt import Prompt
 
 if TYPE_CHECKING:
     from mammal.tasks.declaration.schema import TaskConfig
-    from mammal.tasks.grammar.grammar import Grammar, State
     from mammal.tokenization.tokenizer import Tokenizer
 
 
@@ -28,6 +27,7 @@ class FillsIn(Task):
 
     Attributes:
         filling: of the stretches that rows hide; nothing can be hidden where the task doesn't fill in.
+        fill_places: each column of `fills` -> the column that names the places its texts hide.
 
     Raises:
         TaskError: it is to fill in, and reads nothing that could hide a part.
@@ -49,6 +49,7 @@ class FillsIn(Task):
 
     @property
     def fills(self) -> tuple[str, ...]:
+        """Input columns whose hidden stretches answers fill in; none where the task doesn't fill in."""
         return self.filling.columns
 
     def render(
@@ -64,19 +65,22 @@ class FillsIn(Task):
         return self.filling.hide(super().render(row, target=target, drawn_for=drawn_for, withheld=withheld))
 
     def fill_lengths(self, row: Row) -> list[int]:
+        """Number of tokens that each hidden stretch of a row has by its marks; empty if the row hides nothing."""
         return self.filling.lengths(row, self.aliases)
 
-    def grammar(self, *, prefix: str | None = None, scaffold: str | None = None) -> Grammar | None:
-        if not self.fills:
-            return super().grammar(prefix=prefix, scaffold=scaffold)
+    def fill_grammar(self, *, prefix: str | None = None, scaffold: str | None = None) -> FillGrammar | None:
+        """Which token of an answer that fills in may follow which; None where every token may.
+
+        Raises:
+            TaskError: a prefix or scaffold is given, which such an answer can't keep to.
+        """
         if prefix is not None or scaffold is not None:
             what = f"{self.name} fills in what its rows hide, which begins with nothing and keeps to no scaffold"
             raise TaskError(what, hint="write what is to stay around the marks")
         return None if self.candidates_V is None else self.filling.grammar(self.candidates_V)
 
-    def grammar_start(self, grammar: Grammar, row: Row) -> State:
-        if not isinstance(grammar, FillGrammar):
-            return super().grammar_start(grammar, row)
+    def fill_start(self, grammar: FillGrammar, row: Row) -> FillState:
+        """The state of the grammar before the first token of a row's answer."""
         marked = self.config.generation.fill_length == "marked"
         return grammar.start_of(self.filling.plan(self.render(row), self.fill_lengths(row) if marked else None))
 
@@ -92,10 +96,10 @@ class FillsIn(Task):
         completed = self.filling.completed(prompt, fill_of, partial(self._text, row))
         return replace(said, text=text, completed=completed, by_target=said.by_target or None)
 
-    def invalid_reason(self, ids: Sequence[int], row: Row | None = None, *, scaffold: str | None = None) -> str | None:
-        """Molecules that a row hides parts of have to be whole again."""
-        if row is None or not self.filling.molecules or not self.fill_lengths(row):
-            return super().invalid_reason(ids, row, scaffold=scaffold)
+    def invalid_fill_reason(self, ids: Sequence[int], row: Row) -> str | None:
+        """Why an answer does not complete the molecules that a row hides parts of; None if it does, or none is hidden."""
+        if not self.filling.molecules or not self.fill_lengths(row):
+            return None
         completed = self.fill_in(Prediction(0), ids, row).completed or {}
         wrong = (text for column, text in completed.items() if column in self.filling.molecules and not _is_whole(text))
         return next((f"{text} is no molecule" for text in wrong), None)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
 from torch import Tensor
@@ -21,6 +21,7 @@ from mammal.tasks.batches.prediction import Prediction
 from mammal.tasks.declaration.schema import TaskConfig
 from mammal.tasks.errors import DataError, TaskError
 from mammal.tasks.grammar.build import TargetBuilder
+from mammal.tasks.infilling.fill_grammar import FillGrammar
 from mammal.tasks.infilling.marks import SENTINEL
 from mammal.tasks.infilling.task_mixin import FillsIn
 from mammal.tasks.metrics.answers import Answers, object_array
@@ -33,7 +34,8 @@ from mammal.tokenization.encoding import Encoding
 from mammal.tokenization.prompt import find_tags, parse
 
 if TYPE_CHECKING:
-    from mammal.tasks.grammar.grammar import Grammar
+    from mammal.tasks.grammar.grammar import Grammar, State
+    from mammal.tasks.task import Task
     from mammal.tokenization.tokenizer import Tokenizer
 
 EOS = "<EOS>"
@@ -42,7 +44,11 @@ DIGITS = {f"<{character}>": character for character in "0123456789.+-"}
 
 
 class GenerationTask(FillsIn):
-    """Text for a row: a molecule, a sequence, a name, digits."""
+    """Text for a row: a molecule, a sequence, a name, digits.
+
+    Tasks of other kinds have none of the methods that read, steer or check generated token ids: callers ask
+    `generation_task` or `fills_in` first.
+    """
 
     target_is_text = True
 
@@ -88,9 +94,13 @@ class GenerationTask(FillsIn):
         Raises:
             TaskError: the answer can't keep to one of them, or its slots can't be told apart.
         """
-        if self.fills or self.template.target is None:
-            return super().grammar(prefix=prefix, scaffold=scaffold)
-        return self._target.grammar(prefix, scaffold)
+        if self.fills:
+            return self.fill_grammar(prefix=prefix, scaffold=scaffold)
+        return None if self.template.target is None else self._target.grammar(prefix, scaffold)
+
+    def grammar_start(self, grammar: Grammar, row: Row) -> State:
+        """The state of the task's grammar before the first token of a row's answer."""
+        return self.fill_start(grammar, row) if isinstance(grammar, FillGrammar) else grammar.start()
 
     def invalid_reason(self, ids: Sequence[int], row: Row | None = None, *, scaffold: str | None = None) -> str | None:
         """Why generated token ids are not a valid answer; None if they are valid, or if the answer can't be checked.
@@ -100,9 +110,9 @@ class GenerationTask(FillsIn):
             row: the row that they answer. Without it, an answer that fills in a molecule is not checked.
             scaffold: a SMILES with attachment points `*` that the answer's molecule must keep.
         """
-        if self.fills or self.template.target is None:
-            return super().invalid_reason(ids, row, scaffold=scaffold)
-        return self._target.invalid_reason(ids, scaffold)
+        if self.fills:
+            return None if row is None else self.invalid_fill_reason(ids, row)
+        return None if self.template.target is None else self._target.invalid_reason(ids, scaffold)
 
     @cached_property
     def _target(self) -> TargetBuilder:
@@ -140,7 +150,7 @@ class GenerationTask(FillsIn):
         score: float | None = None,
         values: Sequence[float] | None = None,
     ) -> Prediction:
-        """Text without tags and without blanks around it, as cells are read; and numbers in the file's unit.
+        """The prediction that generated token ids make: text without tags, stripped, and numbers in the file's unit.
 
         With several target columns also each column's own part: what stands behind its sentinel, or, where the template
         doesn't give each a sentinel, texts and numbers told out in the template's order. A number that was not
@@ -308,6 +318,23 @@ class GenerationTask(FillsIn):
 
     def _special_ids(self, tags: set[str]) -> np.ndarray:
         return np.array([self.tokenizer.special_id(tag) for tag in sorted(tags)], dtype=np.int64)
+
+
+def generation_task(task: Task) -> GenerationTask:
+    """The same task, known to be one whose answers are generated.
+
+    Raises:
+        TaskError: its answers are read off the heads.
+    """
+    if not isinstance(task, GenerationTask):
+        what = f"{task.name} is a {task.kind} task: its answers are read, not generated"
+        raise TaskError(what, hint="mammal predict")
+    return task
+
+
+def fills_in(task: Task | None) -> TypeGuard[GenerationTask]:
+    """Whether the task's answers fill in what its rows hide."""
+    return isinstance(task, GenerationTask) and bool(task.fills)
 
 
 def _ranked(predictions: Sequence[Prediction], column: str) -> np.ndarray | None:

@@ -9,6 +9,7 @@ import torch
 from mammal.tasks.batches.batch import Batch, ModelOutput
 from mammal.tasks.batches.prediction import Prediction
 from mammal.tasks.errors import DataError, TaskError
+from mammal.tasks.kinds.generation import fills_in, generation_task
 from mammal.tasks.task import Task
 from mammal.tokenization.errors import PromptError
 
@@ -244,7 +245,8 @@ def test_a_state_with_other_labels_is_refused(binary: Task):
 
 def test_generating_with_a_class_task_says_what_to_do(binary: Task):
     with pytest.raises(TaskError, match="mammal predict"):
-        binary.decode_generated([1, 2], 0)
+        generation_task(binary)
+    assert not fills_in(binary)
 
 
 def test_a_class_needs_a_label_slot(make: Make):
