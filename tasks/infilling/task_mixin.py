@@ -97,7 +97,7 @@ class FillsIn(Task):
         return replace(said, text=text, completed=completed, by_target=said.by_target or None)
 
     def invalid_fill_reason(self, ids: Sequence[int], row: Row) -> str | None:
-        """Why an answer does not complete the molecules that a row hides parts of; None if it does, or none is hidden."""
+        """Why an answer does not complete the molecules that a row hides parts of; None if it does."""
         if not self.filling.molecules or not self.fill_lengths(row):
             return None
         completed = self.fill_in(Prediction(0), ids, row).completed or {}
