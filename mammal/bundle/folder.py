@@ -26,6 +26,7 @@ import yaml
 
 from mammal.bundle.adaptation import Adaptation, load_model
 from mammal.bundle.card import Card, render_card
+from mammal.bundle.lazy_tasks import LazyTasks, read_tasks
 from mammal.bundle.locate import CARD, CONFIG, DELTA, METRICS, TASKS, TOKENIZER, WEIGHTS, ModelSource, locate
 from mammal.errors import BundleError
 from mammal.files import read_json
@@ -52,7 +53,7 @@ class Bundle:
         model: the network, in evaluation mode.
         tokenizer: the tokenizer that it was trained with.
         source: where the bundle was read from.
-        tasks: fitted tasks by name. Empty for published folders.
+        tasks: fitted tasks by name; each is built when it is first used. Empty for published folders.
         config: contents of `config.json`.
         metrics: contents of `metrics.json`. Empty if there is none.
     """
@@ -60,7 +61,7 @@ class Bundle:
     model: MammalModel
     tokenizer: Tokenizer
     source: ModelSource
-    tasks: dict[str, Task] = field(default_factory=dict)
+    tasks: LazyTasks = field(default_factory=LazyTasks)
     config: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, Any] = field(default_factory=dict)
 
@@ -164,7 +165,7 @@ def read_bundle(
         model=model,
         tokenizer=own,
         source=found,
-        tasks=_read_tasks(found.folder / TASKS, own),
+        tasks=read_tasks(found.folder / TASKS, own),
         config=config,
         metrics=_read_metrics(found.folder / METRICS),
     )
@@ -208,24 +209,6 @@ def _declared(task: Task) -> dict[str, Any]:
         data["path"] = Path(data["path"]).name
     data["files"] = {part: Path(path).name for part, path in (data.get("files") or {}).items()}
     return config
-
-
-def _read_tasks(file: Path, tokenizer: Tokenizer) -> dict[str, Task]:
-    if not file.is_file():
-        return {}
-    from mammal.tasks.declaration.registry import load_task
-    from mammal.tasks.kinds.build import build_task
-
-    try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
-        declared = {name: (entry["config"], entry["state"]) for name, entry in content["tasks"].items()}
-    except (yaml.YAMLError, TypeError, KeyError, AttributeError) as error:
-        raise BundleError("is not a task file of a bundle", where=str(file)) from error
-    tasks = {}
-    for name, (config, state) in declared.items():
-        tasks[name] = build_task(load_task(config), tokenizer)
-        tasks[name].load_state(state)
-    return tasks
 
 
 def _read_metrics(file: Path) -> dict[str, Any]:

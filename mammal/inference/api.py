@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mammal import upper_layers
+from mammal.bundle.lazy_tasks import LazyTasks
 from mammal.inference.from_names import predict_question
 from mammal.inference.generate_api import Generation
 from mammal.inference.infill_api import Infilling
@@ -92,7 +93,7 @@ class Mammal(Generation, Infilling, VariantScoring):
     Attributes:
         model: the network.
         tokenizer: converts prompts to token ids.
-        tasks: fitted tasks of the bundle, by name.
+        tasks: fitted tasks of the bundle, by name; each is built when it is first used.
         config: contents of `config.json` of the bundle.
         metrics: contents of `metrics.json` of the bundle.
         pace: tokens and rows of a batch, and rows that are encoded together. It changes speed and memory, not results.
@@ -109,14 +110,16 @@ class Mammal(Generation, Infilling, VariantScoring):
         self,
         model: MammalModel,
         tokenizer: Tokenizer,
-        tasks: Sequence[Task] = (),
+        tasks: Sequence[Task] | LazyTasks = (),
         *,
         config: Mapping[str, Any] | None = None,
         metrics: Mapping[str, Any] | None = None,
     ):
         self.model = model
         self.tokenizer = tokenizer
-        self.tasks: dict[str, Task] = {task.name: task for task in tasks}
+        self.tasks: MutableMapping[str, Task] = (
+            tasks.copy() if isinstance(tasks, LazyTasks) else {task.name: task for task in tasks}
+        )
         self.config = dict(config or {})
         self.metrics = dict(metrics or {})
         self.pace = Pace.of_device(model.device.type)
@@ -129,8 +132,7 @@ class Mammal(Generation, Infilling, VariantScoring):
         Args:
             bundle: the parts of the bundle.
         """
-        tasks = list(bundle.tasks.values())
-        return cls(bundle.model, bundle.tokenizer, tasks, config=bundle.config, metrics=bundle.metrics)
+        return cls(bundle.model, bundle.tokenizer, bundle.tasks, config=bundle.config, metrics=bundle.metrics)
 
     def __repr__(self) -> str:
         parameters = sum(weight.numel() for weight in self.model.parameters()) / 1e6

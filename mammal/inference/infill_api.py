@@ -21,7 +21,7 @@ class Infilling:
     """Fills in with a model and its tasks."""
 
     if TYPE_CHECKING:
-        tasks: dict[str, Task]
+        tasks: Mapping[str, Task]
         _chosen: Task | None
 
         def find_task(

@@ -28,7 +28,7 @@ class VariantScoring:
     if TYPE_CHECKING:
         model: MammalModel
         tokenizer: Tokenizer
-        tasks: dict[str, Task]
+        tasks: Mapping[str, Task]
         pace: Pace
 
         def find_task(self, task: TaskLike) -> Task: ...

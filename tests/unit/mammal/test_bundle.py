@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+import pickle
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from safetensors.torch import load_file, save_file
 
 import mammal
 from mammal.bundle.adaptation import adapted_from
 from mammal.bundle.card import Card
 from mammal.bundle.folder import read_bundle, save_bundle
-from mammal.errors import BundleError
+from mammal.errors import BundleError, TaskError
+from mammal.tasks import Task, TaskConfig, build_task
+from mammal.tokenization import Tokenizer
 
 MOLECULES = ["CCO", "c1ccccc1", "CC(=O)Oc1ccccc1C(=O)O"]
 
@@ -212,3 +216,59 @@ def test_published_folders_and_checkpoints_load_as_they_are(shared: Path) -> Non
     from_folder = mammal.load(folder.parent / "gated", tokenizer=folder / "tokenizer")
     vectors = [model.embed(MOLECULES, entity="smiles") for model in (from_checkpoint, from_folder)]
     np.testing.assert_array_equal(vectors[0], vectors[1])
+
+
+def test_tasks_of_a_bundle_are_built_when_they_are_used(tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch):
+    built: list[str] = []
+
+    def counted(config: TaskConfig, tokenizer: Tokenizer) -> Task:
+        built.append(config.name)
+        return build_task(config, tokenizer)
+
+    monkeypatch.setattr("mammal.tasks.kinds.build.build_task", counted)
+    model = mammal.load(tiny_bundle)
+    assert [*model.tasks] == ["bbbp", "melting_point", "molecules"] and "molecules" in model.tasks
+    assert "bbbp, melting_point, molecules" in repr(model) and not built
+    assert model.find_task("molecules") is model.tasks["molecules"] is model.find_task("molecules")
+    assert built == ["molecules"]
+    assert {**model.tasks}.keys() == dict(model.tasks.items()).keys() == set(built), "all of them, once"
+    assert len(built) == 3
+
+
+def test_tasks_of_a_bundle_can_be_copied_sent_to_processes_and_compared(tiny_bundle: Path):
+    tasks = read_bundle(tiny_bundle).tasks
+    sent = pickle.loads(pickle.dumps(tasks))
+    assert sent["melting_point"].state() == tasks["melting_point"].state()
+    copied = tasks.copy()
+    del copied["bbbp"]
+    assert [*copied] == ["melting_point", "molecules"] and len(tasks) == 3
+    assert copied["melting_point"] is tasks["melting_point"]
+    assert tasks == dict(tasks) == tasks.copy() and tasks != copied
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "reason"),
+    [
+        (("config", "kind"), "clasification", "classification"),
+        (("config", "prompt", "input"), "{smiles:smils}", "smiles"),
+        (("state",), None, "fitted is damaged"),
+    ],
+)
+def test_a_broken_task_is_named_when_it_is_used_and_the_others_work(
+    tiny_bundle: Path, tmp_path: Path, place: tuple[str, ...], value: object, reason: str
+):
+    folder = tmp_path / "broken"
+    shutil.copytree(tiny_bundle, folder)
+    content = yaml.safe_load((folder / "task.yaml").read_text())
+    *path, key = place
+    holder = content["tasks"]["bbbp"]
+    for name in path:
+        holder = holder[name]
+    holder[key] = value
+    (folder / "task.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
+    model = mammal.load(folder)
+    assert model.predict(["CCO"], "melting_point").error.isna().all()
+    with pytest.raises(TaskError, match=f"task.yaml: the task bbbp can't be used: .*{reason}"):
+        model.predict(["CCO"], "bbbp")
+    with pytest.raises(TaskError, match="the task bbbp can't be used"):
+        model.save(tmp_path / "copy")

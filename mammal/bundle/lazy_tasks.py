@@ -1,0 +1,105 @@
+"""The tasks of a bundle: names are known at once, a task is built when it is first used."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from mammal.errors import BundleError, MammalError, TaskError
+
+if TYPE_CHECKING:
+    from mammal.tasks.task import Task
+    from mammal.tokenization import Tokenizer
+
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""LibYAML's parser reads a task file about ten times as fast; PyYAML may be installed without it."""
+
+
+class LazyTasks(MutableMapping[str, "Task"]):
+    """Tasks by name, each of them built when it is first used and then kept.
+
+    Names, their order, `len` and `in` build nothing. Whatever asks for all tasks (`values`, `items`, `==`) builds all.
+    Instances can be copied and pickled.
+
+    Args:
+        tasks: name -> the task, or a function that builds it.
+    """
+
+    def __init__(self, tasks: Mapping[str, Task | Callable[[], Task]] | None = None):
+        self._tasks = dict(tasks or {})
+
+    def __getitem__(self, name: str) -> Task:
+        task = self._tasks[name]
+        if callable(task):
+            task = self._tasks[name] = task()
+        return task
+
+    def __setitem__(self, name: str, task: Task) -> None:
+        self._tasks[name] = task
+
+    def __delitem__(self, name: str) -> None:
+        del self._tasks[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._tasks)
+
+    def __len__(self) -> int:
+        return len(self._tasks)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._tasks
+
+    def __repr__(self) -> str:
+        return f"LazyTasks({', '.join(self._tasks)})"
+
+    def copy(self) -> LazyTasks:
+        """The same tasks in a mapping of its own; one that is not built yet is built in each of the two."""
+        return LazyTasks(self._tasks)
+
+    __copy__ = copy
+
+
+def read_tasks(file: Path, tokenizer: Tokenizer) -> LazyTasks:
+    """Reads the task file of a bundle.
+
+    Args:
+        file: the bundle's `task.yaml`; a bundle without it has no tasks.
+        tokenizer: the bundle's own, which writes the ids of prompts.
+
+    Returns:
+        The tasks in the order of the file. The first use of a task raises `TaskError` if its declaration or fitted
+        state is invalid or does not fit the tokenizer; the error names the task.
+
+    Raises:
+        BundleError: the file is not a task file of a bundle.
+    """
+    if not file.is_file():
+        return LazyTasks()
+    try:
+        content = yaml.load(file.read_text(encoding="utf-8"), Loader=_LOADER)
+        stored = {name: (entry["config"], entry["state"]) for name, entry in content["tasks"].items()}
+    except (yaml.YAMLError, TypeError, KeyError, AttributeError) as error:
+        raise BundleError("is not a task file of a bundle", where=str(file)) from error
+    return LazyTasks({name: partial(_build, file, name, *entry, tokenizer) for name, entry in stored.items()})
+
+
+def _build(file: Path, name: str, config: Mapping[str, Any], state: Mapping[str, Any], tokenizer: Tokenizer) -> Task:
+    from mammal.tasks.declaration.registry import load_task
+    from mammal.tasks.kinds.build import build_task
+
+    try:
+        task = build_task(load_task(config), tokenizer)
+        task.load_state(state)
+    except MammalError as error:
+        raise TaskError(f"the task {name} can't be used: {error}", where=str(file), hint=_HINT) from error
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        what = f"the task {name} can't be used: what was fitted is damaged ({type(error).__name__}: {error})"
+        raise TaskError(what, where=str(file), hint=_HINT) from error
+    return task
+
+
+_HINT = "restore the task.yaml that came with the bundle; its other tasks can still be used"
