@@ -49,11 +49,24 @@ def run(argv: Sequence[str]) -> int:
     if sweeps:
         _sweep(arguments)
         return 0
-    with hydra_errors("train", arguments):
-        _launch(arguments, _hold_failure)
-    if _failures:
-        raise _failures.pop()
+    _run_once(arguments)
     return 0
+
+
+def _run_once(arguments: Arguments) -> None:
+    """One run, whose error comes out after Hydra is done, without the lines that Hydra would write about it."""
+    failures: list[BaseException] = []
+
+    def hold_failure(config: DictConfig) -> None:
+        try:
+            job(config)
+        except (Exception, KeyboardInterrupt) as error:
+            failures.append(error)
+
+    with hydra_errors("train", arguments):
+        _launch(arguments, hold_failure)
+    if failures:
+        raise failures[0]
 
 
 def _sweep(arguments: Arguments) -> None:
@@ -99,18 +112,6 @@ def _launch(arguments: Arguments, task: Callable[[DictConfig], object]) -> None:
         hydra.main(version_base="1.3", config_path="pkg://mammal.configs", config_name="train")(with_our_words)()
     finally:
         sys.argv = before
-
-
-_failures: list[BaseException] = []
-
-
-def _hold_failure(config: DictConfig) -> None:
-    """One run whose error comes out after Hydra is done, without the lines Hydra would write about it."""
-    _failures.clear()
-    try:
-        job(config)
-    except (Exception, KeyboardInterrupt) as error:
-        _failures.append(error)
 
 
 def job(config: DictConfig) -> float | None:

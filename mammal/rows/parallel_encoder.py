@@ -82,7 +82,11 @@ def _gather(pieces: Sequence[Future[Encoded]]) -> Encoded:
 
 
 _taken: list[Encoder] = []
-"""In a worker: the encoder it was started with."""
+"""In a worker: the encoder it was started with; empty in every other process.
+
+Needed because a process pool gives its calls no other way to what the initializer received, and the encoder would
+have to be sent with every piece of a window.
+"""
 
 
 def _take(encoder: Encoder) -> None:

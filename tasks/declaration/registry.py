@@ -111,6 +111,7 @@ def _neighbour(name: str, file: Path) -> Path:
 
 @cache
 def _parse(file: Path, _changed: int) -> Any:
+    """The content of a YAML file; its time of change is part of the key, so that an edited file is read again."""
     try:
         return yaml.safe_load(file.read_text(encoding="utf-8"))
     except yaml.YAMLError as error:

@@ -20,7 +20,11 @@ logger = logging.getLogger(__name__)
 
 _MOST_KEPT = 1 << 18
 _kept: dict[str, str | None] = {}
-"""Name -> canonical SMILES of what OPSIN reads in it, None where it reads nothing."""
+"""Name -> canonical SMILES of what OPSIN reads in it, None where it reads nothing.
+
+Kept for the process, because a metric gets answers and nothing that could hold this, and each call of OPSIN starts
+Java. It is a cache alone: without it every figure is the same. At most `_MOST_KEPT` names.
+"""
 
 
 def opsin_match(a: Answers) -> np.ndarray:
@@ -73,4 +77,5 @@ def structures(names: Iterable[str]) -> dict[str, str | None] | None:
 
 @lru_cache(maxsize=1)
 def _tell_once(why: str) -> None:
+    """Logs a reason; the cache keeps the same reason from being logged for every metric."""
     logger.warning("metrics that read names are undefined: %s", why)

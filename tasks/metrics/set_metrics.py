@@ -62,4 +62,5 @@ def _moments(smiles_N: np.ndarray) -> chemnet.Moments | None:
 
 @cache
 def _tell_once(why: str) -> None:
+    """Logs a reason; the cache keeps the same reason from being logged for every resample."""
     logger.warning("fcd is undefined: %s", why)
