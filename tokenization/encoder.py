@@ -201,7 +201,7 @@ class PromptEncoder:
         kept = [e for e in row.embeddings if e.start < length]
         embeddings = tuple(e._replace(vectors_XW=e.vectors_XW[: length - e.start]) for e in kept)
         is_cut = row.is_cut or (options.max_len is not None and row.length > options.max_len)
-        locate = Locator(self, text, row.windows or None, length)
+        locate = Locator(self.alphabets, self.specials, text, row.windows or None, length)
         return Encoding(ids_L, values_L, has_value_L, mask_L, embeddings, is_cut, locate)
 
     def _check_ends(self, last: Segment, length: int) -> None:
@@ -226,7 +226,7 @@ class PromptEncoder:
         def error() -> UnknownTokenError:
             if row.unknown_tag:
                 return unknown_tag(row.unknown_tag, self.specials.ids)
-            return unknown_token(segments, encoding, self)
+            return unknown_token(segments, encoding, self.alphabets, self.specials)
 
         if options.on_unknown == "raise":
             raise error()

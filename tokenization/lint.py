@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from mammal.tokenization.entities import ENTITIES
 from mammal.tokenization.errors import PromptError, did_you_mean
@@ -22,11 +22,27 @@ from mammal.tokenization.prompt import (
 from mammal.tokenization.template_syntax import Node, Part, Problem, TemplateSlot, Text, Words
 
 if TYPE_CHECKING:
-    from mammal.tokenization.template import Template
     from mammal.tokenization.tokenizer import Tokenizer
 
 Labels = Sequence[str] | Mapping[str, Sequence[str]]
 Nodes = Mapping[Part, tuple[Node, ...]]
+
+
+class ScannedTemplate(Protocol):
+    """What is checked of a `mammal.tokenization.Template`, which itself imports this module."""
+
+    @property
+    def input(self) -> str: ...
+
+    @property
+    def target(self) -> str | None: ...
+
+    @property
+    def raw(self) -> bool: ...
+
+    @property
+    def scanned(self) -> tuple[Nodes, tuple[Problem, ...]]: ...
+
 
 _DIGIT_TAGS = tuple(f"<{digit}>" for digit in range(10))
 _TAGS_OF_KIND = {
@@ -44,7 +60,7 @@ _NUMBER_SEGMENTS = (SCALARS_LITERALS, SCALARS_FROM_DICT, EMBEDDINGS_FROM_DICT)
 
 
 def problems_of(
-    template: Template,
+    template: ScannedTemplate,
     *,
     columns: Iterable[str] | None = None,
     tokenizer: Tokenizer | None = None,
@@ -67,7 +83,7 @@ def problems_of(
     return sorted(chain.from_iterable(checks), key=lambda problem: (problem.part, problem.position))
 
 
-def check(template: Template, problems: Sequence[Problem]) -> None:
+def check(template: ScannedTemplate, problems: Sequence[Problem]) -> None:
     """Raises one PromptError that tells all problems, if there are any."""
     if not problems:
         return
@@ -208,7 +224,7 @@ def _unpaired_masks(nodes: Nodes) -> Iterator[Problem]:
         yield Problem("target", answers[0].position, what, "write one <MASK> in the input for each")
 
 
-def _raw_wire(template: Template) -> Iterator[Problem]:
+def _raw_wire(template: ScannedTemplate) -> Iterator[Problem]:
     """Raw templates are wire text: segment tags well formed, nothing before the first, `<EOS>` last."""
     for part in ("input", "target"):
         text = getattr(template, part)

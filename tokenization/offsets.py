@@ -15,7 +15,7 @@ from mammal.tokenization.prompt import SCALARS_LITERALS, Segment, parse
 from mammal.tokenization.values import literal_spans, take_variant_values
 
 if TYPE_CHECKING:
-    from mammal.tokenization.encoder import PromptEncoder
+    from mammal.tokenization.specials import Specials
     from mammal.tokenization.subtokenizer import SubTokenizer
 
 Span = tuple[int, int]
@@ -25,16 +25,24 @@ class Locator:
     """Finds the characters of one encoded prompt; pickles as the finished array.
 
     Args:
-        encoder: what encoded it.
+        alphabets: by name, those that encoded it.
+        specials: the special tokens that encoded it.
         text: the prompt.
         windows: by the start of a segment, the tokens [first, end) that stayed of it, where its text doesn't say that.
         length: L, padding included.
     """
 
-    __slots__ = ("encoder", "length", "text", "windows")
+    __slots__ = ("alphabets", "length", "specials", "text", "windows")
 
-    def __init__(self, encoder: PromptEncoder, text: str, windows: Mapping[int, Span] | None, length: int):
-        self.encoder, self.text, self.length = encoder, text, length
+    def __init__(
+        self,
+        alphabets: Mapping[str, SubTokenizer],
+        specials: Specials,
+        text: str,
+        windows: Mapping[int, Span] | None,
+        length: int,
+    ):
+        self.alphabets, self.specials, self.text, self.length = alphabets, specials, text, length
         self.windows = windows or {}
 
     def __call__(self) -> np.ndarray:
@@ -53,7 +61,7 @@ class Locator:
         return partial, (np.asarray, self())
 
     def _segment_spans(self, segment: Segment, length: int | None) -> list[Span]:
-        alphabet = self.encoder.alphabets.get(segment.alphabet)
+        alphabet = self.alphabets.get(segment.alphabet)
         if alphabet is not None:
             return self._text_spans(segment, alphabet)
         if segment.alphabet == SCALARS_LITERALS:
@@ -63,9 +71,9 @@ class Locator:
     def _text_spans(self, segment: Segment, alphabet: SubTokenizer) -> list[Span]:
         spans: list[Span] = []
         start = segment.start
-        for i, part in enumerate(self.encoder.specials.cut(segment.text)):
+        for i, part in enumerate(self.specials.cut(segment.text)):
             if i % 2:
-                found = self.encoder.specials.run_spans(part)
+                found = self.specials.run_spans(part)
             elif ":" in part and alphabet.has_variants:
                 found = _variant_spans(part, start, alphabet)
             else:

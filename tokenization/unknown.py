@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,7 +13,8 @@ from mammal.tokenization.errors import UnknownTokenError, did_you_mean
 from mammal.tokenization.prompt import NUMBERS_AND_EMBEDDINGS, Segment, Tag, find_tags, place
 
 if TYPE_CHECKING:
-    from mammal.tokenization.encoder import PromptEncoder
+    from mammal.tokenization.specials import Specials
+    from mammal.tokenization.subtokenizer import SubTokenizer
 
 
 def unknown_tag(tag: Tag, specials: Iterable[str]) -> UnknownTokenError:
@@ -25,9 +26,17 @@ def unknown_tag(tag: Tag, specials: Iterable[str]) -> UnknownTokenError:
     )
 
 
-def unknown_token(segments: Sequence[Segment], encoding: Encoding, encoder: PromptEncoder) -> UnknownTokenError:
-    """The error for the first unknown token of an encoding."""
-    unknown_id = next(iter(encoder.alphabets.values())).unknown_id
+def unknown_token(
+    segments: Sequence[Segment], encoding: Encoding, alphabets: Mapping[str, SubTokenizer], specials: Specials
+) -> UnknownTokenError:
+    """The error for the first unknown token of an encoding.
+
+    Args:
+        segments: what the prompt was parsed to.
+        encoding: of that prompt, with an unknown token in it.
+        alphabets, specials: those that encoded it.
+    """
+    unknown_id = next(iter(alphabets.values())).unknown_id
     index = int(np.argmax(encoding.ids_L == unknown_id))
     start, end = encoding.offsets_L2[index].tolist()
     segment = segments[bisect_right([segment.start for segment in segments], start) - 1]
@@ -35,13 +44,13 @@ def unknown_token(segments: Sequence[Segment], encoding: Encoding, encoder: Prom
         return UnknownTokenError(f"this tokenizer has no token for {segment.alphabet}", where=place(start))
     for text, first in find_tags(segment.text):
         first += segment.start
-        if first <= start < first + len(text) and text not in encoder.specials.ids:
-            return unknown_tag(Tag(text, first), encoder.specials.ids)
+        if first <= start < first + len(text) and text not in specials.ids:
+            return unknown_tag(Tag(text, first), specials.ids)
     piece = segment.text[start - segment.start : end - segment.start]
-    if piece in encoder.specials.ids:
+    if piece in specials.ids:
         return UnknownTokenError(f"{piece} is written in the prompt", where=place(start))
     upper = piece.upper()
-    known = upper != piece and upper in encoder.alphabets[segment.alphabet].vocab
+    known = upper != piece and upper in alphabets[segment.alphabet].vocab
     return UnknownTokenError.at(
         (start, end),
         f"{piece!r} has no token in alphabet {segment.alphabet}",

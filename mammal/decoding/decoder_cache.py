@@ -15,7 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mammal.model.attention import Attention, attend, blocked, relative_buckets
-from mammal.model.model import MammalModel, Memory
+from mammal.model.model import MammalModel
+from mammal.model.states import Memory
 
 
 @dataclass

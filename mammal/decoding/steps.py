@@ -21,7 +21,8 @@ from mammal.decoding.decoder_cache import DecodingState
 from mammal.decoding.limits import LengthLimits
 from mammal.decoding.repeats import Repeats
 from mammal.decoding.token_head import TokenHead
-from mammal.model.model import MammalModel, Memory
+from mammal.model.model import MammalModel
+from mammal.model.states import Memory
 
 
 class Taken(NamedTuple):

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from mammal.errors import TrainingError
 from mammal.tasks.errors import TaskError
 from mammal.tasks.splits import PARTS
 
 if TYPE_CHECKING:
-    from mammal.evaluation.task_data import TaskData
+    from collections.abc import Mapping, Sequence
+
     from mammal.tasks.kinds.classification import ClassificationTask
+    from mammal.tasks.splits import Split
+    from mammal.tasks.tables.cells import Row
+    from mammal.tasks.task import Task
 
 logger = logging.getLogger(__name__)
 
@@ -21,7 +25,20 @@ _LOST = {"valid": "no best checkpoint, early stopping or calibration", "test": "
 """What there can't be without rows of a part."""
 
 
-def check_rows(data: TaskData) -> None:
+class SplitRows(Protocol):
+    """What is checked of a `mammal.evaluation.task_data.TaskData`, whose module imports this one."""
+
+    @property
+    def task(self) -> Task: ...
+
+    @property
+    def rows(self) -> Mapping[str, Sequence[Row]]: ...
+
+    @property
+    def split(self) -> Split: ...
+
+
+def check_rows(data: SplitRows) -> None:
     """Refuse a split without training rows; warn of other empty parts.
 
     Raises:
@@ -36,7 +53,7 @@ def check_rows(data: TaskData) -> None:
             logger.warning("%s: the %s split leaves no %s row: %s", name, how, part, lost)
 
 
-def check_classes(data: TaskData) -> None:
+def check_classes(data: SplitRows) -> None:
     """Refuse training rows without one of the declared classes; warn of classes that valid or test lack.
 
     Where only some rows of train are used (`data.limit`), a class they lack is a warning, too.
@@ -61,7 +78,7 @@ def check_classes(data: TaskData) -> None:
         logger.warning("%s: %s, so %s", task.name, what, _consequence(part, len(task.labels)))
 
 
-def _absent(task: ClassificationTask, data: TaskData, part: str) -> list[str]:
+def _absent(task: ClassificationTask, data: SplitRows, part: str) -> list[str]:
     """Classes that no row of a part has, for each target column that has labels there at all."""
     if not len(data.rows[part]):
         return []

@@ -12,10 +12,10 @@ from mammal.generation.fill_encoder import answer_encoder
 from mammal.generation.seeds import own_seed
 from mammal.generation.settings import resolve
 from mammal.generation.shared_conditions import asked_of_all
-from mammal.rows.answer_columns import AnswerColumn, answer_columns, told_invalid
+from mammal.rows.answer_columns import AnswerColumn, Record, answer_columns, told_invalid
 from mammal.rows.bare_prompts import PROMPT, BarePromptEncoder
 from mammal.rows.batched import Encoder, Pace, Progress, Refused, Row
-from mammal.rows.question import Record, TaskQuestion
+from mammal.rows.question import TaskQuestion
 from mammal.rows.tables import Failed, ReadColumns
 from mammal.rows.task_choice import require_numbers
 

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mammal.errors import ConfigError, DataError, TaskError, did_you_mean
 from mammal.inference.questions import Predict
-from mammal.rows.answer_columns import AnswerColumn
+from mammal.rows.answer_columns import AnswerColumn, Record
 from mammal.rows.batched import Pace, Progress, Refused, Row
-from mammal.rows.question import Question, Record, TaskQuestion, Wrapped
+from mammal.rows.question import Question, TaskQuestion, Wrapped
 from mammal.rows.task_choice import changed_task
 from mammal.tasks.tables.cells import as_text, is_missing
 

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     import os
 
     import pandas as pd
+    import torch
 
-    from mammal.inference.api import Mammal
+    from mammal.inference.reranking import OpenModel
     from mammal.model.model import MammalModel
     from mammal.rows.batched import Pace, Progress
     from mammal.rows.question import Question
@@ -39,8 +40,17 @@ class Generation:
         tokenizer: Tokenizer
         pace: Pace
 
+        @property
+        def device(self) -> torch.device: ...
+
+        @property
+        def task(self) -> Task: ...
+
         def find_task(
-            self, task: TaskLike | None, columns: Mapping[str, str] | None, view: str | Mapping[str, str] | None
+            self,
+            task: TaskLike | None = None,
+            columns: Mapping[str, str] | None = None,
+            view: str | Mapping[str, str] | None = None,
         ) -> Task: ...
 
         def _frame(
@@ -56,7 +66,7 @@ class Generation:
         conditions: Mapping[str, Any] | None = None,
         seed: int | Sequence[int] | None = 0,
         rerank: TaskLike | None = None,
-        rerank_bundle: str | os.PathLike[str] | Mammal | None = None,
+        rerank_bundle: str | os.PathLike[str] | OpenModel | None = None,
         rerank_weight: float | None = None,
         columns: Mapping[str, str] | None = None,
         view: str | Mapping[str, str] | None = None,
@@ -118,7 +128,7 @@ class Generation:
         asked = Generate(
             self.model, self.tokenizer, chosen, self.pace, n=n, settings=how, conditions=conditions, prefix=prefix
         )
-        judge = judge_of(self, rerank, rerank_bundle, rerank_weight)  # type: ignore[arg-type]  # a Mammal has this
+        judge = judge_of(self, rerank, rerank_bundle, rerank_weight)
         question = asked if judge is None else Reranked(asked, judge, prefix)
         reading = question.reading if isinstance(seeds, int) else _without_seeds(question.reading)
         if data is None and not reading.names:

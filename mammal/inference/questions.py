@@ -11,10 +11,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mammal.errors import ConfigError, TaskError, did_you_mean
-from mammal.rows.answer_columns import AnswerColumn, answer_columns, told_invalid
+from mammal.rows.answer_columns import AnswerColumn, Record, answer_columns, told_invalid
 from mammal.rows.bare_prompts import PROMPT, TARGET, BarePromptEncoder
 from mammal.rows.batched import Pace, Progress, Refused, Row, TaskEncoder
-from mammal.rows.question import Record, TaskQuestion, UsedModel
+from mammal.rows.question import TaskQuestion, UsedModel
 from mammal.rows.tables import ReadColumns
 from mammal.rows.task_choice import changed_task, require_numbers
 

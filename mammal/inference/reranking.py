@@ -23,20 +23,21 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import isfinite, nan
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from mammal.errors import ConfigError, TaskError
 from mammal.generation.question import Generate
 from mammal.inference.questions import Score
-from mammal.rows.answer_columns import AnswerColumn
+from mammal.rows.answer_columns import AnswerColumn, Record
 from mammal.rows.batched import Pace, Progress, Refused, Row
-from mammal.rows.question import Question, Record, Wrapped
+from mammal.rows.question import Question, Wrapped
 from mammal.rows.tables import Failed
 from mammal.rows.task_choice import find_task, the_only
 from mammal.tasks.metrics.text_metrics import same_molecule
 
 if TYPE_CHECKING:
-    from mammal.inference.api import Mammal
+    import torch
+
     from mammal.model.model import MammalModel
     from mammal.rows.task_choice import TaskLike
     from mammal.tasks.batches.prediction import Prediction
@@ -44,6 +45,21 @@ if TYPE_CHECKING:
 
 _UNSEEN = 1.0
 """Nats that a molecule which no beam spells lies below the last beam."""
+
+
+class OpenModel(Protocol):
+    """What a judge needs of an open model. `mammal.Mammal` has it, whose module imports this one."""
+
+    model: MammalModel
+    pace: Pace
+
+    @property
+    def device(self) -> torch.device: ...
+
+    @property
+    def task(self) -> Task: ...
+
+    def find_task(self, task: TaskLike | None = None) -> Task: ...
 
 
 @dataclass(frozen=True)
@@ -204,9 +220,9 @@ class Reranked(Wrapped):
 
 
 def judge_of(
-    model: Mammal,
+    model: OpenModel,
     task: TaskLike | None,
-    bundle: str | os.PathLike[str] | Mammal | None = None,
+    bundle: str | os.PathLike[str] | OpenModel | None = None,
     weight: float | None = None,
 ) -> Judge | None:
     """The judge that a user names; None where none is named.

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from mammal.jobs.inputs import Shard
-from mammal.rows.answer_columns import ERROR, AnswerColumn
+from mammal.rows.answer_columns import ERROR, AnswerColumn, Record
 from mammal.rows.batched import Refused
-from mammal.rows.question import Record
 from mammal.rows.tables import Failed, check_names
 
 ROW = "row"

@@ -13,9 +13,9 @@ from mammal.jobs.engine import Follow, JobReport, run_plan
 from mammal.jobs.plan import JobPlan
 from mammal.jobs.structures import existing, open_structures, structure_text
 from mammal.jobs.workers import Crew
-from mammal.rows.answer_columns import ERROR, AnswerColumn
+from mammal.rows.answer_columns import ERROR, AnswerColumn, Record
 from mammal.rows.batched import Refused, Row
-from mammal.rows.question import Computed, Record
+from mammal.rows.question import Computed
 from mammal.rows.tables import ReadColumns
 from mammal.tasks.names import make_pairs, naming, opsin
 from mammal.tasks.names.roundtrip import Outcome, Pair

@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from mammal.errors import JobError
-from mammal.rows.answer_columns import AnswerColumn
+from mammal.rows.answer_columns import AnswerColumn, Record
 from mammal.rows.batched import Progress, Refused, Row
-from mammal.rows.question import Question, Record, UsedModel
+from mammal.rows.question import Question, UsedModel
 from mammal.tasks.tables.atomic import atomic_file
 from mammal.tasks.tables.pysam_import import import_pysam
 from mammal.tasks.tables.variant_files import FIXED, Header

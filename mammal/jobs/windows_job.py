@@ -16,9 +16,9 @@ from mammal.files import file_hash
 from mammal.jobs.engine import Follow, JobReport, run_plan
 from mammal.jobs.inputs import JobInput, as_table, open_input
 from mammal.jobs.plan import SHARD_ROWS, JobPlan
-from mammal.rows.answer_columns import AnswerColumn, Holds
+from mammal.rows.answer_columns import AnswerColumn, Holds, Record
 from mammal.rows.batched import Refused, Row
-from mammal.rows.question import Computed, Record
+from mammal.rows.question import Computed
 from mammal.rows.tables import ReadColumns
 from mammal.tasks.dna.rendering import COLUMNS, WINDOW, Renderer, VariantFile, variant_file
 

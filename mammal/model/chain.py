@@ -6,6 +6,7 @@ Shapes: as in `mammal.tasks.batches.batch`; C outputs of the scalar head.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -15,17 +16,23 @@ from torch import Tensor
 from mammal.tasks.batches.batch import Batch
 
 if TYPE_CHECKING:
-    from mammal.model.model import MammalModel, Memory
+    from mammal.model.heads import MLPHead
+    from mammal.model.states import Reads
 
 
-def chained_numbers(model: MammalModel, batch: Batch, memory: Memory) -> Tensor:
+def chained_numbers(batch: Batch, reads_of: Callable[[Batch], Reads], head: MLPHead) -> Tensor:
     """float32 [D, R, C]: what the scalar head says at each read, zeros where a row has fewer.
 
     The tokens are known, so nothing is searched: the decoder runs once for each number, over the tokens before it.
+
+    Args:
+        batch: in decoder mode, with the tokens of its targets as decoder inputs.
+        reads_of: runs the decoder over such a batch and gives the states at its `read_DR`.
+        head: the decoder's scalar head.
     """
-    head, found = model.scalar_head(batch.mode), []
+    found: list[Tensor] = []
     for number in range(batch.read_DR.shape[1]):
-        reads = model.reads(_before(batch, number), memory)
+        reads = reads_of(_before(batch, number))
         found.append(reads.scatter(head(reads.states_MW).float()))
         batch = _fed(batch, number, found[-1][:, 0, 0])
     return torch.cat(found, dim=1)

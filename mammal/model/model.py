@@ -9,7 +9,8 @@ N packed encoder tokens, M packed reads.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -24,42 +25,9 @@ from mammal.model.layers import Linear
 from mammal.model.lora import LowRank
 from mammal.model.packing import Packing
 from mammal.model.products import Product
+from mammal.model.states import Memory, Reads
 from mammal.model.t5 import T5
 from mammal.tasks.batches.batch import Batch, ModelOutput
-
-
-@dataclass(frozen=True)
-class Memory:
-    """What the encoder made of a batch: its packed final states."""
-
-    states_NW: Tensor
-    packing: Packing
-
-    def hidden(self, length: int) -> Tensor:
-        """Padded states [B, length, W], zeros on padding."""
-        return nn.functional.pad(self.packing.pad(self.states_NW), (0, 0, 0, length - self.packing.length))
-
-
-@dataclass(frozen=True)
-class Reads:
-    """The states that heads read, and where their outputs go.
-
-    Attributes:
-        states_MW: states at the reads, row by row.
-        slots_M: flat places in [D, R]; None when every place is read.
-        shape: (D, R).
-    """
-
-    states_MW: Tensor
-    slots_M: Tensor | None
-    shape: tuple[int, int]
-
-    def scatter(self, values_MX: Tensor) -> Tensor:
-        """[M, ...] to [D, R, ...], zeros where nothing is read."""
-        if self.slots_M is not None:
-            empty = values_MX.new_zeros(self.shape[0] * self.shape[1], *values_MX.shape[1:])
-            values_MX = empty.index_copy(0, self.slots_M, values_MX)
-        return values_MX.unflatten(0, self.shape)
 
 
 class MammalModel(nn.Module):
@@ -165,7 +133,7 @@ class MammalModel(nn.Module):
     def _numbers(self, batch: Batch, memory: Memory, reads: Reads) -> Tensor:
         """float32 [D, R, C], the outputs of the scalar head."""
         if batch.feeds_back:
-            return chained_numbers(self, batch, memory)
+            return chained_numbers(batch, partial(self.reads, memory=memory), self.scalar_head(batch.mode))
         return reads.scatter(self.scalar_head(batch.mode)(reads.states_MW).float())
 
     def encode(self, batch: Batch) -> Memory:

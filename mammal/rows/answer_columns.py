@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 ERROR = "error"
 
+Record = tuple[Any, ...]
+"""Values of one row of a result, in the order of its `AnswerColumn`s."""
+
 Holds = Literal["text", "number", "integer", "vector", "matrix"]
 Read = Callable[["Prediction"], Any]
 

@@ -16,16 +16,13 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from mammal.rows.answer_columns import AnswerColumn
+from mammal.rows.answer_columns import AnswerColumn, Record
 from mammal.rows.batched import Encoder, Progress, Refused, Row
 
 if TYPE_CHECKING:
     from mammal.model.model import MammalModel
     from mammal.rows.tables import ReadColumns
     from mammal.tasks.task import Task
-
-Record = tuple[Any, ...]
-"""Values of one row of the result, in the order of `Question.columns`."""
 
 
 class UsedModel(NamedTuple):

@@ -15,13 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from mammal.errors import DataError, did_you_mean
-from mammal.rows.answer_columns import AnswerColumn
+from mammal.rows.answer_columns import AnswerColumn, Record
 from mammal.rows.batched import Refused
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from mammal.rows.question import Record
     from mammal.tasks.task import Task
 
 logger = logging.getLogger(__name__)

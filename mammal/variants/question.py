@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 
 from mammal.errors import MammalError
-from mammal.rows.answer_columns import AnswerColumn
+from mammal.rows.answer_columns import AnswerColumn, Record
 from mammal.rows.batched import Progress, Refused, Row
-from mammal.rows.question import Question, Record, UsedModel
+from mammal.rows.question import Question, UsedModel
 from mammal.rows.tables import ReadColumns
 from mammal.tasks.dna.alleles import AllelePair
 from mammal.variants.scoring import Scorer, Scores

@@ -20,9 +20,9 @@ from mammal.jobs.names_job import names_job
 from mammal.jobs.properties_job import properties_job
 from mammal.jobs.variants_job import score_variants_job
 from mammal.jobs.windows_job import windows_job
-from mammal.rows.answer_columns import AnswerColumn
+from mammal.rows.answer_columns import AnswerColumn, Record
 from mammal.rows.batched import Pace, Refused, Row
-from mammal.rows.question import Computed, Question, Record, UsedModel
+from mammal.rows.question import Computed, Question, UsedModel
 from mammal.rows.tables import ReadColumns
 from mammal.variants.scoring import VariantScoreOptions
 from mammal.version import __version__

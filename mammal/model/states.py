@@ -1,0 +1,46 @@
+"""States that the network hands on: the encoder's, and those that heads read.
+
+Shapes: as in `mammal.tasks.batches.batch`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from mammal.model.packing import Packing
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What the encoder made of a batch: its packed final states."""
+
+    states_NW: Tensor
+    packing: Packing
+
+    def hidden(self, length: int) -> Tensor:
+        """Padded states [B, length, W], zeros on padding."""
+        return nn.functional.pad(self.packing.pad(self.states_NW), (0, 0, 0, length - self.packing.length))
+
+
+@dataclass(frozen=True)
+class Reads:
+    """The states that heads read, and where their outputs go.
+
+    Attributes:
+        states_MW: states at the reads, row by row.
+        slots_M: flat places in [D, R]; None when every place is read.
+        shape: (D, R).
+    """
+
+    states_MW: Tensor
+    slots_M: Tensor | None
+    shape: tuple[int, int]
+
+    def scatter(self, values_MX: Tensor) -> Tensor:
+        """[M, ...] to [D, R, ...], zeros where nothing is read."""
+        if self.slots_M is not None:
+            empty = values_MX.new_zeros(self.shape[0] * self.shape[1], *values_MX.shape[1:])
+            values_MX = empty.index_copy(0, self.slots_M, values_MX)
+        return values_MX.unflatten(0, self.shape)
