@@ -80,7 +80,7 @@ def test_predict_says_which_molecules_are_not_valid(steered: Path, monkeypatch: 
     def refused(self: object, ids: object, row: dict[str, float], **how: object) -> str | None:
         return "unclosed ring" if row["logp"] == 1.0 else None
 
-    monkeypatch.setattr("mammal.tasks.kinds.generation.GenerationTask.problem", refused)
+    monkeypatch.setattr("mammal.tasks.kinds.generation.GenerationTask.invalid_reason", refused)
     found = model.predict(rows)
     assert found["error"].tolist()[1] == "no valid sequence in 20 draws; the last: unclosed ring"
     assert found["error"].isna().tolist() == [True, False, True] == found["text"].notna().tolist()
