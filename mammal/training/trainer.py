@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import math
 import warnings
-from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import lightning.pytorch as lightning
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint, WeightAveraging
 
+from mammal.configuration.durations import duration
+from mammal.configuration.known_keys import TRAINER_IS_GIVEN
 from mammal.configuration.plain import plain
 from mammal.errors import ConfigError, MammalError, did_you_mean
 from mammal.training.averaging import MovingAverage
@@ -113,21 +114,6 @@ def pick_precision(precision: Any, accelerator: str) -> Any:
         return precision
     on_gpu = accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
     return "bf16-mixed" if on_gpu and torch.cuda.is_bf16_supported() else "32-true"
-
-
-def duration(limit: Any) -> timedelta | None:
-    """`HH:MM:SS`, `DD:HH:MM:SS` or a number of seconds.
-
-    Raises:
-        ConfigError: it is none of them.
-    """
-    if limit is None:
-        return None
-    parts = str(limit).split(":")
-    if len(parts) not in (1, 3, 4) or not all(part.isdigit() for part in parts):
-        raise ConfigError(f"trainer.max_time is {limit!r}", hint="HH:MM:SS, DD:HH:MM:SS or seconds")
-    names = ("days", "hours", "minutes", "seconds")[-len(parts) :]
-    return timedelta(**{name: int(part) for name, part in zip(names, parts, strict=True)})
 
 
 def _profiler(name: str | None, folder: str) -> Any:

@@ -7,7 +7,7 @@ API and `mammal tasks` start quickly.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
 from functools import cache
 from pathlib import Path
@@ -131,12 +131,12 @@ def _check_file(declared: Mapping[str, Any], file: Path) -> None:
     try:
         check_keys(declared)
     except TaskError as error:
-        line = _line_of(file, error.what.split("'")[1].split("."))
+        line = line_of(file, error.what.split("'")[1].split("."))
         raise TaskError(error.what, where=f"{file}:{line}", hint=error.hint) from None
 
 
-def _line_of(file: Path, path: list[str]) -> int:
-    """Line (from 1) of the key at a path of a YAML file."""
+def line_of(file: Path, path: Sequence[str]) -> int:
+    """Line (from 1) of the key at a path of a YAML file; of the last key on the way that the file has."""
     node, line = yaml.compose(file.read_text(encoding="utf-8")), 1
     for name in path:
         for key, value in getattr(node, "value", []):

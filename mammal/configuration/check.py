@@ -1,0 +1,300 @@
+"""Refuses what nothing reads: unknown keys and values of the wrong type in a composed configuration.
+
+Hydra refuses unknown keys of a command line, but a YAML file may add any key to a section without a schema. Here every
+section is compared with the keys that its reader looks up (`known_keys`, `targets`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import field, is_dataclass, make_dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any, NamedTuple, get_args
+
+from mammal.configuration import known_keys
+from mammal.configuration.arguments import Arguments
+from mammal.configuration.durations import duration
+from mammal.configuration.known_keys import GLOBAL_GROUPS, PACKAGE_LINE, SECTIONS, TRAINER_IS_GIVEN, keys_of
+from mammal.configuration.sources import KeyPath, composed_files, package_folder, place_of, shown
+from mammal.configuration.targets import HYDRA_KEYS, target_keys, trainer_keys
+from mammal.errors import ConfigError, did_you_mean
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+
+class Fault(NamedTuple):
+    """A key or value that can't be right.
+
+    Attributes:
+        path: of the key.
+        what: is wrong.
+        hint: how to mend it.
+    """
+
+    path: KeyPath
+    what: str
+    hint: str | None = None
+
+
+def check_config(verb: str, config: DictConfig, arguments: Arguments) -> None:
+    """Refuses a key that nothing reads, and a value that its reader can't use.
+
+    Values that are right but of another type (`test: "no"`) are put right in `config`.
+
+    Args:
+        verb: whose configuration it is.
+        config: the composed configuration, with Hydra's own section or without.
+        arguments: the words that it was composed from, which tell where a key was written.
+
+    Raises:
+        ConfigError: names the file and line (or the command line), the key's path and the nearest valid key.
+    """
+    if verb == "train":
+        _check_shadows(verb, arguments)
+    used = set(_referred(config))
+    for fault in _train_faults(config) if verb == "train" else _verb_faults(verb, config):
+        if fault.path not in used:
+            raise ConfigError(fault.what, where=place_of(fault.path, verb, arguments), hint=fault.hint)
+
+
+def _check_shadows(verb: str, arguments: Arguments) -> None:
+    """Refuses a file of the user's that has the name of one of ours: Hydra would read ours and say nothing."""
+    for config, _ in composed_files(verb, arguments) if arguments.config_dirs else ():
+        ours = package_folder() / f"{config}.yaml"
+        for folder in arguments.config_dirs:
+            theirs = folder / f"{config}.yaml"
+            if theirs.is_file() and ours.is_file() and theirs.resolve() != ours.resolve():
+                what = f"{shown(ours)} has the same name and is read in its place"
+                raise ConfigError(what, where=str(theirs), hint="give the file another name")
+
+
+def _verb_faults(verb: str, config: DictConfig) -> Iterator[Fault]:
+    """Keys that a verb does not have: its files list every key, so others come from `+key=value`."""
+    import yaml
+
+    known = {"hydra", "paths"}
+    for name in (verb, "job"):
+        known |= set(yaml.safe_load((package_folder() / f"{name}.yaml").read_text(encoding="utf-8")))
+    for key in config:
+        if key not in known:
+            yield _unknown((str(key),), known - {"hydra", "defaults"})
+    if "paths" in config:
+        yield from _section_faults(config.paths, keys_of(known_keys.PathsConfig), ("paths",))
+
+
+def _train_faults(config: DictConfig) -> Iterator[Fault]:
+    keys = keys_of(known_keys.RunConfig)
+    for key in config:
+        if key in GLOBAL_GROUPS:
+            hint = f"write {PACKAGE_LINE} on the first line, so that its keys are those of the whole configuration"
+            yield Fault((str(key),), f"nothing reads the section {key!r}", hint)
+    yield from _section_faults(config, {key: Any for key in GLOBAL_GROUPS} | keys, ())
+    for name, schema in SECTIONS.items():
+        if config.get(name) is not None:
+            yield from _section_faults(config[name], keys_of(schema), (name,))
+    yield from _task_faults(config)
+    yield from _adapt_faults(config.get("adapt"))
+    if config.get("model") is not None:
+        from mammal.model.config import ModelConfig
+
+        yield from _section_faults(config.model, keys_of(ModelConfig), ("model",))
+    if config.get("trainer") is not None:
+        yield from _trainer_faults(config.trainer)
+    for name, given in (("optim", 1), ("schedule", 0)):
+        if config.get(name) is not None:
+            yield from _made_faults(config[name], (name,), given)
+    for group in ("callbacks", "logger"):
+        for name, node in (config.get(group) or {}).items():
+            if node is not None:
+                yield from _made_faults(node, (group, str(name)))
+    if "hydra" in config:
+        yield from _sweep_faults(config)
+
+
+def _task_faults(config: DictConfig) -> Iterator[Fault]:
+    """Of a task's declaration, and of the changes that a mixture makes to its tasks; their values are checked later."""
+    from mammal.tasks.declaration.registry import list_tasks
+    from mammal.tasks.declaration.schema import TaskConfig
+
+    if _is_section(config.get("task")):
+        yield from _section_faults(config.task, keys_of(TaskConfig), ("task",), typed=False)
+    tasks = config.mixture.get("tasks") if _is_section(config.get("mixture")) else None
+    if _is_section(tasks):
+        for name, changes in tasks.items():
+            path = ("mixture", "tasks", str(name))
+            if _is_section(changes):
+                keys = keys_of(known_keys.RateConfig) | keys_of(TaskConfig)
+                yield from _section_faults(changes, keys, path, typed=False)
+                yield from _value_faults(changes, keys_of(known_keys.RateConfig), path)
+
+
+def _adapt_faults(section: Any) -> Iterator[Fault]:
+    """Keys of LoRA are read with its method alone."""
+    if not _is_section(section):
+        return
+    low_rank = keys_of(known_keys.LowRankConfig)
+    lora = section.get("method") == "lora"
+    if not lora and (only := [str(key) for key in section if key in low_rank.keys() - keys_of(known_keys.AdaptConfig)]):
+        what = f"nothing reads 'adapt.{only[0]}' with adapt.method={section.get('method')}"
+        yield Fault(("adapt", only[0]), what, "adapt=lora reads it")
+    yield from _section_faults(section, low_rank, ("adapt",))
+
+
+def _trainer_faults(section: DictConfig) -> Iterator[Fault]:
+    for key in section:
+        if key in TRAINER_IS_GIVEN:
+            yield Fault(("trainer", str(key)), f"training sets 'trainer.{key}' itself", TRAINER_IS_GIVEN[str(key)])
+    yield from _section_faults(section, trainer_keys(), ("trainer",))
+    try:
+        duration(section.get("max_time"))
+    except ConfigError as error:
+        yield Fault(("trainer", "max_time"), error.what, error.hint)
+
+
+def _made_faults(node: Any, path: KeyPath, given: int = 0) -> Iterator[Fault]:
+    """Of a section that is passed on by `_target_`, and of such sections inside it."""
+    if not _is_section(node) or not node.get("_target_"):
+        group = path[0]
+        hint = f"choose an option that makes it ({group}=NAME), or write _target_: package.Class"
+        yield Fault(path, f"nothing makes {'.'.join(path)!r}: it has no _target_", hint)
+        return
+    if (keys := target_keys(str(node["_target_"]), given)) is not None:
+        yield from _section_faults(node, keys, path)
+    for key in node:
+        if key not in HYDRA_KEYS and _is_section(value := _raw(node, str(key))) and "_target_" in value:
+            yield from _made_faults(value, (*path, str(key)))
+
+
+def _sweep_faults(config: DictConfig) -> Iterator[Fault]:
+    """Keys that the parameters of a sweep vary, before its first job."""
+    from omegaconf import OmegaConf
+
+    sweeper = config.hydra.get("sweeper")
+    params = sweeper.get("params") if _is_section(sweeper) else None
+    groups = {folder.name for folder in package_folder().iterdir() if folder.is_dir()}
+    for key in params or {}:
+        name = str(key).partition("@")[0]
+        if name[:1] in "+~" or name.startswith("hydra.") or name in groups or name.replace("/", ".") in groups:
+            continue
+        *section, last = name.split(".")
+        parent = OmegaConf.select(config, ".".join(section)) if section else config
+        if parent is None and section and section[0] in ("task", "mixture"):
+            continue  # a job of the sweep chooses it
+        if not _is_section(parent) or last not in parent:
+            path = ("hydra", "sweeper", "params", str(key))
+            hint = did_you_mean(last, map(str, parent), noun="key") if _is_section(parent) else None
+            yield Fault(path, f"the sweep varies {name!r}, and there is no such key", hint)
+
+
+def _section_faults(
+    section: Any, keys: Mapping[str, Any], path: KeyPath, *, typed: bool = True
+) -> Iterator[Fault]:
+    """Unknown keys of a section, then values of the wrong type."""
+    if not _is_section(section):
+        yield Fault(path, f"{'.'.join(path)} is {section!r}, and must be a mapping of keys")
+        return
+    for key in section:
+        if key not in keys:
+            yield _unknown((*path, str(key)), keys)
+        elif (nested := _dataclass_of(keys[key])) is not None and _is_section(value := _raw(section, str(key))):
+            yield from _section_faults(value, keys_of(nested), (*path, str(key)), typed=typed)
+    if typed:
+        yield from _value_faults(section, keys, path)
+
+
+def _value_faults(section: DictConfig, keys: Mapping[str, Any], path: KeyPath) -> Iterator[Fault]:
+    """Values of the wrong type; a value that only needs converting (a number in quotes) is replaced."""
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    for key, hint in keys.items():
+        if key not in section or OmegaConf.is_interpolation(section, key) or OmegaConf.is_missing(section, key):
+            continue
+        typed = _typed(hint)
+        if typed is None:
+            continue
+        holder, value = OmegaConf.structured(typed), section[key]
+        try:
+            holder.value = value
+        except OmegaConfBaseException as error:
+            dotted = ".".join((*path, key))
+            yield Fault((*path, key), f"{dotted} is {value!r}", _expected(hint) or str(error).splitlines()[0])
+        else:
+            if type(holder.value) is not type(value):
+                OmegaConf.update(section, key, holder.value)
+
+
+@cache
+def _typed(hint: Any) -> type | None:
+    """A dataclass with one field of a type, None where OmegaConf can't check the type or there is nothing to check."""
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    if hint is Any or _dataclass_of(hint) is not None:
+        return None
+    made = make_dataclass("Value", [("value", hint, field(default="???"))])
+    try:
+        OmegaConf.structured(made)
+    except OmegaConfBaseException:
+        return None
+    return made
+
+
+_WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text", type(None): "null"}
+
+
+def _expected(hint: Any) -> str | None:
+    kinds = get_args(hint) or (hint,)
+    words = [_WORDS[kind] for kind in kinds if kind in _WORDS]
+    return f"it must be {' or '.join(words)}" if len(words) == len(kinds) else None
+
+
+def _unknown(path: KeyPath, keys: Iterable[str]) -> Fault:
+    dotted, valid = ".".join(path), [key for key in keys if key not in HYDRA_KEYS]
+    return Fault(path, f"there is no key {dotted!r}", did_you_mean(path[-1], valid, noun="key"))
+
+
+def _dataclass_of(hint: Any) -> type | None:
+    """The dataclass that a type names, alone or as `Class | None`."""
+    found = [kind for kind in (hint, *get_args(hint)) if isinstance(kind, type) and is_dataclass(kind)]
+    return found[0] if found else None
+
+
+def _is_section(node: Any) -> bool:
+    from omegaconf import DictConfig
+
+    return isinstance(node, DictConfig) and not node._is_none()
+
+
+def _raw(section: DictConfig, key: str) -> Any:
+    """The value of a key, None where it can't be resolved yet."""
+    from omegaconf import OmegaConf
+
+    return None if OmegaConf.is_interpolation(section, key) or OmegaConf.is_missing(section, key) else section[key]
+
+
+_REFERENCE = re.compile(r"\$\{\s*(?:[\w.]+:\s*)?(\.*)([\w.]+)")
+
+
+def _referred(config: DictConfig) -> Iterator[KeyPath]:
+    """Keys that interpolations read (`${peak}`), and the sections that hold them."""
+    from omegaconf import OmegaConf
+
+    for path, value in _leaves(OmegaConf.to_container(config, resolve=False), ()):
+        for dots, name in _REFERENCE.findall(value) if isinstance(value, str) else ():
+            base = path[: len(path) - len(dots)] if dots else ()
+            whole = (*base, *name.split("."))
+            yield from (whole[:end] for end in range(1, len(whole) + 1))
+
+
+def _leaves(node: Any, path: KeyPath) -> Iterator[tuple[KeyPath, Any]]:
+    if isinstance(node, dict):
+        for key, child in node.items():
+            yield from _leaves(child, (*path, str(key)))
+    elif isinstance(node, list):
+        for child in node:
+            yield from _leaves(child, path)
+    else:
+        yield path, node

@@ -1,0 +1,99 @@
+"""Which file, or which word of the command line, put a key into a composed configuration.
+
+Hydra says which files it composed and into which section each went (its defaults list); they are searched from the last
+one, which has the last word, to the first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from mammal.configuration.arguments import Arguments, search_path
+from mammal.tasks.declaration.registry import line_of
+
+KeyPath = tuple[str, ...]
+"""Names of nested keys from the outermost to the key itself; a name may hold dots (`optim.lr` among sweep parameters)."""
+
+
+def place_of(path: KeyPath, verb: str, arguments: Arguments) -> str:
+    """Where a key was written: `FILE:LINE`, or the verb if the command line gave it."""
+    if not any(_gives(word, path) for word in arguments.overrides):
+        for config, section in composed_files(verb, arguments):
+            file = config_file(config, arguments)
+            inside = None if file is None else _inside(file, section, path)
+            if file is not None and inside is not None:
+                return f"{shown(file)}:{line_of(file, inside)}"
+    return f"mammal {verb}"
+
+
+def composed_files(verb: str, arguments: Arguments) -> list[tuple[str, KeyPath]]:
+    """Every config that Hydra composes for a command line, the last one first, with the section that it goes into."""
+    from hydra.types import RunMode
+
+    mode = RunMode.MULTIRUN if arguments.multirun else RunMode.RUN
+    with config_loader() as loader:
+        composed = loader.compute_defaults_list(verb, [*arguments.overrides, *search_path(arguments)], mode).defaults
+    return [(entry.config_path, tuple(filter(None, entry.package.split(".")))) for entry in reversed(composed)]
+
+
+@contextmanager
+def config_loader() -> Iterator[Any]:
+    """Hydra's loader of our configs; the one that is in use, if Hydra runs a job."""
+    from hydra import initialize_config_module
+    from hydra.core.global_hydra import GlobalHydra
+
+    if GlobalHydra.instance().is_initialized():
+        yield GlobalHydra.instance().config_loader()
+        return
+    with initialize_config_module("mammal.configs", version_base="1.3"):
+        yield GlobalHydra.instance().config_loader()
+
+
+def package_folder() -> Path:
+    """The folder of the configs that ship."""
+    return Path(str(files("mammal.configs")))
+
+
+def config_file(config: str, arguments: Arguments) -> Path | None:
+    """The file of a config such as `optim/adamw`, ours before the user's, as Hydra looks; None for Hydra's own."""
+    folders = (package_folder(), *arguments.config_dirs)
+    return next((folder / f"{config}.yaml" for folder in folders if (folder / f"{config}.yaml").is_file()), None)
+
+
+def shown(file: Path) -> str:
+    """A config file as its user would name it."""
+    own = package_folder()
+    return f"configs/{file.relative_to(own).as_posix()}" if file.is_relative_to(own) else str(file)
+
+
+def _gives(word: str, path: KeyPath) -> bool:
+    """Whether an override sets the key, or a section that holds it."""
+    key = word.lstrip("+~").partition("=")[0]
+    dotted = ".".join(path)
+    return key == dotted or (word.startswith("+") and dotted.startswith(f"{key}."))
+
+
+def _inside(file: Path, section: KeyPath, path: KeyPath) -> KeyPath | None:
+    """The path of the key inside a file whose content goes into a section; None if the file does not have it."""
+    shared = min(len(section), len(path))
+    if section[:shared] != path[:shared]:
+        return None
+    inside = path[len(section) :]
+    content: Any = _content(file, file.stat().st_mtime_ns)
+    for name in inside:
+        if not isinstance(content, Mapping) or name not in content:
+            return None
+        content = content[name]
+    return inside
+
+
+@cache
+def _content(file: Path, _changed: int) -> Any:
+    from omegaconf import OmegaConf
+
+    return OmegaConf.to_container(OmegaConf.load(file), resolve=False)

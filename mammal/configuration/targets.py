@@ -1,0 +1,66 @@
+"""The keys of a section with a `_target_`: the parameters of what it is passed on to."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any, get_type_hints
+
+from mammal.configuration.known_keys import TRAINER_IS_GIVEN
+
+HYDRA_KEYS = ("_target_", "_args_", "_recursive_", "_convert_", "_partial_")
+"""Keys that `hydra.utils.instantiate` reads itself."""
+
+_OWN = "mammal."
+_BY_NAME = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+
+
+def target_keys(name: str, given: int = 0) -> dict[str, Any] | None:
+    """The keys that a section with `_target_: name` can have, and their types.
+
+    Args:
+        name: dotted name of a class or function.
+        given: how many of its first parameters the caller passes, so that the section can't.
+
+    Returns:
+        Key -> type; `Any` for classes of other libraries, whose annotations are theirs to keep. None if nothing can be
+        said: the target takes `**kwargs`, has no signature, or can't be imported (which is reported when it is made).
+    """
+    target = _imported(name)
+    if target is None:
+        return None
+    try:
+        parameters = list(inspect.signature(target).parameters.values())[given:]
+    except (TypeError, ValueError):
+        return None
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+        return None
+    hints = _hints(target) if name.startswith(_OWN) else {}
+    own = {parameter.name: hints.get(parameter.name, Any) for parameter in parameters if parameter.kind in _BY_NAME}
+    return own | dict.fromkeys(HYDRA_KEYS, Any)
+
+
+def trainer_keys() -> dict[str, Any]:
+    """The arguments of `lightning.Trainer` that the group `trainer` can have, and their types."""
+    import lightning.pytorch as lightning
+
+    hints = _hints(lightning.Trainer)
+    names = [name for name in inspect.signature(lightning.Trainer).parameters if name not in TRAINER_IS_GIVEN]
+    return {name: hints.get(name, Any) for name in names}
+
+
+def _imported(name: str) -> Callable[..., Any] | None:
+    from hydra.utils import get_object
+
+    try:
+        found = get_object(name)
+    except Exception:  # whatever a user's module raises: `instantiated` says it when the section is used
+        return None
+    return found if callable(found) else None
+
+
+def _hints(target: Callable[..., Any]) -> dict[str, Any]:
+    try:
+        return get_type_hints(target.__init__ if isinstance(target, type) else target)
+    except (NameError, TypeError, AttributeError):  # an annotation that exists for type checkers alone
+        return {}
