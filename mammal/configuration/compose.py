@@ -108,27 +108,38 @@ def compose(verb: str, arguments: Arguments, *, keep_hydra: bool = False) -> Dic
     """The configuration of one run: `configs/<verb>.yaml` and what was overridden.
 
     Args:
+        verb: whose configuration to compose.
+        arguments: sorted words of the command line (`parse`). With `multirun` this is the configuration that the jobs
+            of a sweep have in common: Hydra leaves out what the sweep varies.
         keep_hydra: leave Hydra's own section in it.
 
     Raises:
-        ConfigError: for a key, group option or value that Hydra refuses, with the nearest valid names.
+        ConfigError: for a key, group option or value that Hydra refuses, and for a key of any config file that nothing
+            reads (`mammal.configuration.check`), with the nearest valid names.
     """
-    from hydra import compose as hydra_compose
-    from hydra import initialize_config_module
     from hydra.core.global_hydra import GlobalHydra
+    from hydra.types import RunMode
+    from omegaconf import open_dict
 
+    from mammal.configuration.check import check_config
+    from mammal.configuration.sources import config_loader
     from mammal.tasks.declaration.schema import register_schema
 
     GlobalHydra.instance().clear()
     register_schema()
-    with initialize_config_module("mammal.configs", version_base="1.3"), hydra_errors(verb, arguments):
+    mode = RunMode.MULTIRUN if arguments.multirun else RunMode.RUN
+    with config_loader() as loader, hydra_errors(verb, arguments):
         try:
             words = [*arguments.overrides, *search_path(arguments)]
-            config = hydra_compose(verb, words, return_hydra_config=keep_hydra)
+            config: DictConfig = loader.load_configuration(verb, words, mode, from_shell=False)
         except ValueError as error:  # Hydra's word for `group=3` and the like; our own errors are ValueErrors too
             raise (
                 error if isinstance(error, MammalError) else ConfigError(str(error), where=f"mammal {verb}")
             ) from error
+        check_config(verb, config, arguments)
+        if not keep_hydra:
+            with open_dict(config):
+                config.pop("hydra")
         if arguments.task is not None:
             config.task = arguments.task
         return config

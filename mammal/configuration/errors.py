@@ -74,25 +74,20 @@ def _from_omegaconf(cause: BaseException, text: str, where: str, arguments: Argu
     """An unknown key or a value of the wrong type, in a file (`In 'task/bbbp': …`) or on the command line."""
     from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
+    from mammal.configuration.sources import config_file, shown
+
     if not isinstance(cause, OmegaConfBaseException):
         return None
     file = re.match(r"In '(.+?)'", text)
     path = cause.full_key or str(cause.key or "")
-    place = _file_of(file[1], arguments) if file else where
+    found = config_file(file[1], arguments) if file else None
+    place = where if found is None else shown(found)
     if isinstance(cause, ConfigKeyError | ConfigAttributeError):
         valid = [str(key) for key in cause.parent_node] if cause.parent_node is not None else []
         hint = did_you_mean(str(cause.key), valid, noun="key")
         return ConfigError(f"there is no key {path!r}", where=place, hint=hint)
     what = _first_line(cause.msg or text)
     return ConfigError(f"{path}: {what}" if path else what, where=place)
-
-
-def _file_of(config: str, arguments: Arguments) -> str:
-    """The file that holds a config, as its user would name it."""
-    for folder in arguments.config_dirs:
-        if (folder / f"{config}.yaml").is_file():
-            return str(folder / f"{config}.yaml")
-    return f"configs/{config}.yaml"
 
 
 def _nearest_key(name: str, verb: str, arguments: Arguments) -> str:

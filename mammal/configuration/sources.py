@@ -72,9 +72,11 @@ def shown(file: Path) -> str:
 
 
 def _gives(word: str, path: KeyPath) -> bool:
-    """Whether an override sets the key, or a section that holds it."""
+    """Whether an override sets the key, or a section that holds it; `group=option` chooses a file instead."""
     key = word.lstrip("+~").partition("=")[0]
     dotted = ".".join(path)
+    if (package_folder() / key).is_dir():
+        return False
     return key == dotted or (word.startswith("+") and dotted.startswith(f"{key}."))
 
 
