@@ -50,10 +50,10 @@ OF_SAMPLES = (
 
 
 def run(argv: Sequence[str]) -> int:
-    return run_verb("evaluate", argv, lambda config: _work(plain(config)))
+    return run_verb("evaluate", argv, lambda config, config_dirs: _work(plain(config), config_dirs))
 
 
-def _work(options: Mapping[str, Any]) -> int:
+def _work(options: Mapping[str, Any], config_dirs: Sequence[Path]) -> int:
     from mammal.evaluation.evaluate_bundle import check_part
 
     check_part(options["part"])
@@ -67,10 +67,10 @@ def _work(options: Mapping[str, Any]) -> int:
     if options["train"] is not None or options["test"] is not None:
         what = "train and test are files to hold samples against; a bundle is held against its own rows"
         raise ConfigError(what, where="mammal evaluate", hint="samples=FILE, or leave them out")
-    return _bundle(options) if options["runs"] is None else _runs(options)
+    return (_bundle if options["runs"] is None else _runs)(options, config_dirs)
 
 
-def _bundle(options: Mapping[str, Any]) -> int:
+def _bundle(options: Mapping[str, Any], config_dirs: Sequence[Path]) -> int:
     """The tasks of one bundle."""
     from mammal.evaluation.api import evaluate
     from mammal.evaluation.generated import with_earlier_sets
@@ -79,7 +79,8 @@ def _bundle(options: Mapping[str, Any]) -> int:
 
     output = Path(options["output"] or default_output(options["bundle"]))
     earlier = earlier_results(output)
-    found = evaluate(options["bundle"], data=options["input"], **_among(options, OF_BUNDLE))
+    among = _among(options, OF_BUNDLE)
+    found = evaluate(options["bundle"], data=options["input"], config_dirs=config_dirs, **among)
     _finish(found.results, earlier, output)
     if found.sets:
         print_sets(found.sets)
@@ -87,7 +88,7 @@ def _bundle(options: Mapping[str, Any]) -> int:
     return 0
 
 
-def _runs(options: Mapping[str, Any]) -> int:
+def _runs(options: Mapping[str, Any], config_dirs: Sequence[Path]) -> int:
     """Several runs of the same tasks, combined."""
     from mammal.evaluation.evaluate_bundle import EvaluatedRows
     from mammal.evaluation.evaluate_task import Depth
@@ -104,7 +105,7 @@ def _runs(options: Mapping[str, Any]) -> int:
         **_among(options, ("task", "same_config")),
         rows=EvaluatedRows(paths=copies, **_among(options, ("part", "limit", "generation"))),
         depth=Depth(**_among(options, DEPTH)),
-        open_model=partial(load, **_among(options, ("device", "dtype", "tokenizer"))),
+        open_model=partial(load, config_dirs=config_dirs, **_among(options, ("device", "dtype", "tokenizer"))),
     )
     _finish(results, earlier, output)
     return 0

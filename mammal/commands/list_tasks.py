@@ -18,18 +18,19 @@ FORMATS = ("table", "markdown")
 FILTERS = {"modality": catalogue.MODALITIES, "kind": KINDS}
 
 
-def list_tasks(options: Mapping[str, str]) -> None:
+def list_tasks(options: Mapping[str, str], config_dirs: Sequence[Path] = ()) -> None:
     """Print the tasks that fit.
 
     Args:
         options: `modality` and `kind` choose, `format` is one of `FORMATS`.
+        config_dirs: folders of the user's own that hold `task/*.yaml`.
 
     Raises:
         ConfigError: an option has a value that it can't have.
     """
     shape = _choice("format", options.get("format", FORMATS[0]), FORMATS)
     wanted = {key: _choice(key, options[key], valid) for key, valid in FILTERS.items() if key in options}
-    tasks, broken = read_tasks()
+    tasks, broken = read_tasks(config_dirs)
     tasks = [task for task in tasks if _fits(task, wanted)]
     if shape == "markdown":
         console.out("\n".join(markdown(tasks)))
@@ -42,13 +43,13 @@ def list_tasks(options: Mapping[str, str]) -> None:
     )
 
 
-def read_tasks() -> tuple[list[TaskConfig], dict[str, str]]:
-    """Every task that can be read, and why others can't."""
+def read_tasks(config_dirs: Sequence[Path] = ()) -> tuple[list[TaskConfig], dict[str, str]]:
+    """Every task that can be read, of ours and of the folders given, and why others can't."""
     from mammal.tasks.declaration.registry import list_tasks as files
     from mammal.tasks.declaration.registry import load_task
 
     tasks, broken = [], {}
-    for name, file in files().items():
+    for name, file in files(config_dirs).items():
         try:
             tasks.append(_checked(file, load_task(file)))
         except MammalError as error:

@@ -33,7 +33,7 @@ def run(argv: Sequence[str]) -> int:
     return run_verb("names", argv, _work)
 
 
-def _work(config: DictConfig) -> int:
+def _work(config: DictConfig, _: object) -> int:
     from mammal.jobs.names_job import names_job, outcomes
     from mammal.tasks.names import opsin
 

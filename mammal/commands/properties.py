@@ -27,7 +27,7 @@ def run(argv: Sequence[str]) -> int:
     return run_verb("properties", argv, _work)
 
 
-def _work(config: DictConfig) -> int:
+def _work(config: DictConfig, _: object) -> int:
     from mammal.jobs.properties_job import properties_job
 
     options = plain(config)

@@ -20,7 +20,7 @@ def run(argv: Sequence[str]) -> int:
     return run_verb("report", argv, _work)
 
 
-def _work(config: DictConfig) -> int:
+def _work(config: DictConfig, _: object) -> int:
     from pathlib import Path
 
     from mammal.report.gather import report, write_report

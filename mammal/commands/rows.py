@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mammal import console
@@ -21,11 +22,23 @@ if TYPE_CHECKING:
 
 def run(verb: str, argv: Sequence[str]) -> int:
     """Compose the verb's configuration and answer the rows; exit code 3 if some were set aside."""
-    return run_verb(verb, argv, lambda config: answer(verb, plain(config)))
+    return run_verb(verb, argv, lambda config, config_dirs: answer(verb, plain(config), config_dirs))
 
 
-def answer(verb: str, options: dict[str, Any]) -> int:
-    """Answers rows as a composed configuration says."""
+def answer(verb: str, options: dict[str, Any], config_dirs: Sequence[Path] = ()) -> int:
+    """Answers rows as a composed configuration says.
+
+    Args:
+        verb: predict, embed, generate or score.
+        options: the configuration.
+        config_dirs: folders of the user's own, where a task is found by name.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        ConfigError: options that exclude each other.
+    """
     shared = {name: options.pop(name) for name in SHARED}
     prompt: dict[str, Any] = {name: options.pop(name) for name in ("prompt", "target") if name in options}
     if prompt.get("prompt") is not None:
@@ -35,8 +48,8 @@ def answer(verb: str, options: dict[str, Any]) -> int:
                 raise ConfigError(f"both {name} and prompt are given", where=f"mammal {verb}", hint=hint)
     check_whole(verb, shared)
     if shared["output"] is None:
-        return _to_terminal(verb, shared, prompt, options)
-    return _to_file(verb, shared, options)
+        return _to_terminal(verb, shared, prompt, options, config_dirs)
+    return _to_file(verb, shared, options, config_dirs)
 
 
 SHARED = (
@@ -70,12 +83,13 @@ def check_whole(verb: str, options: Mapping[str, Any], names: Sequence[str] = WH
             raise ConfigError(f"{name} must be a whole number, not {options[name]!r}", where=f"mammal {verb}")
 
 
-def _to_file(verb: str, shared: dict[str, Any], options: dict[str, Any]) -> int:
+def _to_file(verb: str, shared: dict[str, Any], options: dict[str, Any], config_dirs: Sequence[Path]) -> int:
     from mammal.jobs import run_job
 
     source, given, output = (shared.pop(name) for name in ("bundle", "input", "output"))
     shared["columns"] = shared["columns"] or None
-    return follow_job(verb, partial(run_job, verb, source, given, output, options=options, **shared))
+    job = partial(run_job, verb, source, given, output, options=options, config_dirs=config_dirs, **shared)
+    return follow_job(verb, job)
 
 
 def follow_job(verb: str, job: Callable[..., JobReport]) -> int:
@@ -102,12 +116,14 @@ class _Follower:
         self.progress.advance(new, rows=new, status=f"{now.bad:,} set aside" if now.bad else None)
 
 
-def _to_terminal(verb: str, shared: dict[str, Any], prompt: dict[str, Any], options: dict[str, Any]) -> int:
+def _to_terminal(
+    verb: str, shared: dict[str, Any], prompt: dict[str, Any], options: dict[str, Any], config_dirs: Sequence[Path]
+) -> int:
     from mammal.jobs.loaded_model import open_model
 
     if verb == "embed":
         raise ConfigError("embed needs an output", where="mammal embed", hint="output=vectors.parquet")
-    model = open_model(shared["bundle"], **{name: shared[name] for name in OPENED})
+    model = open_model(shared["bundle"], config_dirs=config_dirs, **{name: shared[name] for name in OPENED})
     return print_frame(_ask(verb, model, shared, prompt, options), shared["prefix"])
 
 

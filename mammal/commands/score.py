@@ -8,6 +8,7 @@ mammal score bundle=FOLDER input=calls.vcf.gz reference=genome.fa output=scored.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mammal.commands import rows, score_variants
@@ -22,9 +23,9 @@ def run(argv: Sequence[str]) -> int:
     return run_verb("score", argv, _work)
 
 
-def _work(config: DictConfig) -> int:
+def _work(config: DictConfig, config_dirs: Sequence[Path]) -> int:
     options = plain(config)
     about_variants = {name: options.pop(name) for name in score_variants.KEYS}
     if score_variants.is_meant(options, about_variants):
-        return score_variants.answer(options, about_variants)
-    return rows.answer("score", options)
+        return score_variants.answer(options, about_variants, config_dirs)
+    return rows.answer("score", options, config_dirs)

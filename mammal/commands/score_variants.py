@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mammal.commands.rows import OPENED, check_whole, follow_job, print_frame
@@ -40,11 +42,13 @@ def is_meant(shared: dict[str, Any], asked: dict[str, Any]) -> bool:
     return False
 
 
-def answer(shared: dict[str, Any], options: dict[str, Any]) -> int:
+def answer(shared: dict[str, Any], options: dict[str, Any], config_dirs: Sequence[Path] = ()) -> int:
     """Scores the variants of a file.
 
     Args:
-        shared: keys about the job. options: those of `KEYS`.
+        shared: keys about the job.
+        options: those of `KEYS`.
+        config_dirs: folders of the user's own, where a task is found by name.
 
     Raises:
         ConfigError: a key is missing, or has no meaning here.
@@ -60,8 +64,8 @@ def answer(shared: dict[str, Any], options: dict[str, Any]) -> int:
     asked = VariantScoreOptions(**{name: options[name] for name in ASKED})
     shared["columns"] = shared["columns"] or None
     if shared["output"] is None:
-        return _to_terminal(shared, options["reference"], asked)
-    return _to_file(shared, options["reference"], asked)
+        return _to_terminal(shared, options["reference"], asked, config_dirs)
+    return _to_file({**shared, "config_dirs": config_dirs}, options["reference"], asked)
 
 
 def _to_file(shared: dict[str, Any], reference: str | None, asked: VariantScoreOptions) -> int:
@@ -73,12 +77,12 @@ def _to_file(shared: dict[str, Any], reference: str | None, asked: VariantScoreO
     )
 
 
-def _to_terminal(shared: dict[str, Any], reference: str | None, asked: VariantScoreOptions) -> int:
-    from pathlib import Path
-
+def _to_terminal(
+    shared: dict[str, Any], reference: str | None, asked: VariantScoreOptions, config_dirs: Sequence[Path]
+) -> int:
     from mammal.jobs.loaded_model import open_model
 
-    model = open_model(shared["bundle"], **{name: shared[name] for name in OPENED})
+    model = open_model(shared["bundle"], config_dirs=config_dirs, **{name: shared[name] for name in OPENED})
     how = {name: shared[name] for name in ("task", "columns", "prefix")}
     return print_frame(
         model.score_variants(Path(shared["input"]), reference=reference, **vars(asked), **how), shared["prefix"]

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import os
+import re
 import sys
 import time
 import traceback
+import warnings
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
-
-from hydra.experimental.callback import Callback
+from typing import TYPE_CHECKING, Any
 
 from mammal import console
 from mammal.commands.sweep_table import DONE, FAILED, RECORD, JobRecord, figures_of, read_record
-from mammal.configuration.arguments import Arguments
+from mammal.configuration.arguments import Arguments, arguments_of
+from mammal.configuration.compose import compose, text_override
 from mammal.errors import ConfigError, MammalError
 
 if TYPE_CHECKING:
@@ -25,28 +25,29 @@ ERROR = "error.txt"
 """File in the folder of a job that ended by an error of ours, with the traceback."""
 
 
-class SweepFolder(Callback):
-    """Notes the folder of a sweep when Hydra begins it; `configs/train.yaml` names it among Hydra's callbacks.
+def begin_sweep(arguments: Arguments) -> tuple[Arguments, Path]:
+    """Checks what the jobs of a sweep have in common, and makes its folder ready for them.
 
-    Records that an earlier sweep left there are taken away, but kept with `resume=auto`.
+    Records that an earlier sweep left in the folder are taken away, but kept with `resume=auto`.
+
+    Args:
+        arguments: the command line of the sweep; `output=` is the folder over those of the jobs.
+
+    Returns:
+        The words for Hydra, with the folder among them (its name may hold the time, which must not be read twice), and
+        the folder.
+
+    Raises:
+        ConfigError: a key or value is wrong.
     """
-
-    path: ClassVar[Path | None] = None
-
-    def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
-        SweepFolder.path = folder = Path(config.hydra.sweep.dir).absolute()
-        if config.resume != "auto":
-            for file in folder.glob(f"*/{RECORD}"):
-                file.unlink()
-
-
-def sweep_words(arguments: Arguments) -> Arguments:
-    """The words of a sweep for Hydra, in which `output=` is the folder over those of the jobs."""
-    words = [
-        word.replace("output=", "hydra.sweep.dir=", 1) if word.startswith("output=") else word
-        for word in arguments.overrides
-    ]
-    return replace(arguments, overrides=words)
+    words = [re.sub(r"^output=", "hydra.sweep.dir=", word) for word in arguments.overrides]
+    config = compose("train", replace(arguments, overrides=words, multirun=True), keep_hydra=True)
+    folder = Path(config.hydra.sweep.dir).absolute()
+    if config.resume != "auto":
+        for file in folder.glob(f"*/{RECORD}"):
+            file.unlink()
+    others = [word for word in words if not word.startswith("hydra.sweep.dir=")]
+    return replace(arguments, overrides=[*others, text_override("hydra.sweep.dir", str(folder))]), folder
 
 
 def job_of_sweep(config: DictConfig) -> float | None:
@@ -80,7 +81,7 @@ def job_of_sweep(config: DictConfig) -> float | None:
     _speak_for_one_job(hydra, record, folder)
     begun = time.monotonic()
     try:
-        record = _run(config, folder, record)
+        record = _run(config, folder, record, arguments_of(hydra))
     except KeyboardInterrupt:
         how = f"repeat the command with output={hydra.sweep.dir} resume=auto to go on"
         raise KeyboardInterrupt(f"{record} has kept its last checkpoint; {how}") from None
@@ -120,14 +121,18 @@ def _failed(record: JobRecord, error: Exception, folder: Path) -> JobRecord:
     return record
 
 
-def _run(config: DictConfig, folder: Path, record: JobRecord) -> JobRecord:
+def _run(config: DictConfig, folder: Path, record: JobRecord, arguments: Arguments) -> JobRecord:
+    """Trains; the keys of this job are checked first, because it may have chosen files that the sweep has not."""
     from omegaconf import open_dict
 
     from mammal.training.run import train
 
     with open_dict(config):
         config.output = str(folder)
-    figures, bounds = figures_of(train(config))
+    from mammal.configuration.check import check_config
+
+    check_config("train", config, arguments)
+    figures, bounds = figures_of(train(config, arguments.config_dirs))
     return replace(record, status=DONE, figures=figures, bounds=bounds, objective=figures.get(config.monitor))
 
 
@@ -151,8 +156,12 @@ def direction(monitor: str) -> str:
 
 
 def prepare_search() -> None:
-    """Make `${direction:MONITOR}` of `configs/sweep/optuna.yaml` known, and SQLAlchemy silent about its version 2."""
+    """Make `${direction:MONITOR}` of `configs/sweep/optuna.yaml` known, and SQLAlchemy silent about its version 2.
+
+    OmegaConf keeps its resolvers in one register of the process and takes no others. SQLAlchemy, which Optuna's sweeper
+    imports, announces its version 2 in a Python warning.
+    """
     from omegaconf import OmegaConf
 
     OmegaConf.register_new_resolver("direction", direction, replace=True)
-    os.environ.setdefault("SQLALCHEMY_SILENCE_UBER_WARNING", "1")
+    warnings.filterwarnings("ignore", message="Deprecated API features detected")

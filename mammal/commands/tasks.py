@@ -20,7 +20,7 @@ LIST = ("modality", "kind", "format")
 
 
 def run(argv: Sequence[str]) -> int:
-    words, _ = find_config_dirs(argv)
+    words, config_dirs = find_config_dirs(argv)
     names, options = split_words("tasks", words, (*WALK, *LIST))
     if len(names) > 1:
         raise ConfigError("one task at a time", where="mammal tasks", hint=f"mammal tasks {names[0]}")
@@ -30,11 +30,12 @@ def run(argv: Sequence[str]) -> int:
     if names:
         from mammal.commands.walk_task import walk_task
 
-        walk_task(names[0], _row(options.get("row", "0")), options.get("bundle"), options.get("paths.data"))
+        row, data = _row(options.get("row", "0")), options.get("paths.data")
+        walk_task(names[0], row, options.get("bundle"), data, config_dirs)
     else:
         from mammal.commands.list_tasks import list_tasks
 
-        list_tasks(options)
+        list_tasks(options, config_dirs)
     return 0
 
 

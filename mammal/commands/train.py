@@ -16,12 +16,12 @@ from __future__ import annotations
 import functools
 import os
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from mammal import console
-from mammal.configuration.arguments import Arguments, search_path
+from mammal.configuration.arguments import Arguments, arguments_of, search_path
 from mammal.configuration.compose import check_complete, compose, hydra_errors, parse
 from mammal.errors import ConfigError, JobError
 
@@ -54,7 +54,7 @@ def run(argv: Sequence[str]) -> int:
 
 
 def _run_once(arguments: Arguments) -> None:
-    """One run, whose error comes out after Hydra is done, without the lines that Hydra would write about it."""
+    """One run; its error is raised after Hydra is done, without the lines that Hydra would write about it."""
     failures: list[BaseException] = []
 
     def hold_failure(config: DictConfig) -> None:
@@ -71,26 +71,30 @@ def _run_once(arguments: Arguments) -> None:
 
 def _sweep(arguments: Arguments) -> None:
     """Every job of a sweep, then the table over them; what ended the sweep early is told after the table."""
-    from mammal.commands.sweep import SweepFolder, job_of_sweep, prepare_search, sweep_words
+    from mammal.commands.sweep import begin_sweep, job_of_sweep, prepare_search
     from mammal.commands.sweep_table import summarise
 
-    SweepFolder.path = None
     prepare_search()
+    words, folder = begin_sweep(arguments)
     try:
         with hydra_errors("train", arguments):
-            _launch(sweep_words(arguments), job_of_sweep)
+            _launch(words, job_of_sweep)
     except KeyboardInterrupt:
         with suppress(JobError):
-            summarise(SweepFolder.path)
+            summarise(folder)
         raise
     except Exception:
-        summarise(SweepFolder.path)  # says which jobs failed, where that is what ended the sweep
+        summarise(folder)  # says which jobs failed, where that is what ended the sweep
         raise
-    summarise(SweepFolder.path)
+    summarise(folder)
 
 
 def _launch(arguments: Arguments, task: Callable[[DictConfig], object]) -> None:
-    """Hand over to `hydra.main`, which reads `sys.argv` and makes the run's folder."""
+    """Hand over to `hydra.main`, which makes the run's folder.
+
+    Hydra takes its words from `sys.argv` and learns from the environment alone that it shall raise errors instead of
+    printing them and exiting; both are set for the length of the call.
+    """
     import hydra
     from hydra.core.global_hydra import GlobalHydra
 
@@ -105,13 +109,27 @@ def _launch(arguments: Arguments, task: Callable[[DictConfig], object]) -> None:
 
     register_schema()
     GlobalHydra.instance().clear()
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # raise to us instead of printing and exiting
     multirun = ["--multirun"] if arguments.multirun else []
     sys.argv = ["mammal train", *arguments.overrides, *search_path(arguments), *multirun]
     try:
-        hydra.main(version_base="1.3", config_path="pkg://mammal.configs", config_name="train")(with_our_words)()
+        with _in_environment("HYDRA_FULL_ERROR", "1"):
+            hydra.main(version_base="1.3", config_path="pkg://mammal.configs", config_name="train")(with_our_words)()
     finally:
         sys.argv = before
+
+
+@contextmanager
+def _in_environment(name: str, value: str) -> Iterator[None]:
+    """Sets an environment variable for the length of a block."""
+    before = os.environ.get(name)
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
 
 
 def job(config: DictConfig) -> float | None:
@@ -122,6 +140,7 @@ def job(config: DictConfig) -> float | None:
     from mammal.training.run import train
 
     console.set_up_logging()
+    hydra = HydraConfig.get()
     with open_dict(config):
-        config.output = HydraConfig.get().runtime.output_dir
-    return train(config).best_loss
+        config.output = hydra.runtime.output_dir
+    return train(config, arguments_of(hydra).config_dirs).best_loss

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mammal import console
@@ -26,19 +27,26 @@ ENOUGH = 200
 """Rows from which features are scaled, roughly: enough to show what a prompt holds."""
 
 
-def walk_task(name: str, number: int = 0, bundle: str | None = None, data: str | None = None) -> None:
+def walk_task(
+    name: str,
+    number: int = 0,
+    bundle: str | None = None,
+    data: str | None = None,
+    config_dirs: Sequence[Path] = (),
+) -> None:
     """Print the walk of one row of the task's data, or of its example where the data can't be had here.
 
     Args:
         number: of the row.
         bundle: a model to answer; without one, a tiny model with random weights shows the shapes.
         data: folder of local copies; default: what `MAMMAL_DATA` names.
+        config_dirs: folders of the user's own that hold `task/*.yaml`.
 
     Raises:
         TaskError: there is no such task.
         DataError, PromptError: the row can't be read.
     """
-    task, model = _task_and_model(name, bundle)
+    task, model = _task_and_model(name, bundle, config_dirs)
     _heading(task.config)
     row, origin = _row(task, number, data)
     _section(f"row: {origin}", [f"{column} = {_cut(row[column])}" for column in row if column in _columns(task)])
@@ -66,7 +74,7 @@ def _views(task: Task, row: Mapping[str, Any]) -> Iterator[str]:
             yield f"{mark} {column} as {view.name} = {'none in this row' if text is None else _cut(text)}{drawn}"
 
 
-def _task_and_model(name: str, bundle: str | None) -> tuple[Task, MammalModel]:
+def _task_and_model(name: str, bundle: str | None, config_dirs: Sequence[Path]) -> tuple[Task, MammalModel]:
     from mammal.tasks.declaration.registry import load_task
     from mammal.tasks.kinds.build import build_task
     from mammal.tokenization.tokenizer import Tokenizer
@@ -75,10 +83,10 @@ def _task_and_model(name: str, bundle: str | None) -> tuple[Task, MammalModel]:
     if bundle is not None:
         import mammal
 
-        loaded = mammal.load(bundle, device="cpu", dtype="float32")
+        loaded = mammal.load(bundle, device="cpu", dtype="float32", config_dirs=config_dirs)
         return loaded.find_task(name), loaded.model
     tokenizer = Tokenizer.load(None)
-    task, model = build_task(load_task(name), tokenizer), _random_model(tokenizer)
+    task, model = build_task(load_task(name, config_dirs=config_dirs), tokenizer), _random_model(tokenizer)
     model.add_external_embeddings(feature_widths({name: task}))
     return task, model
 

@@ -27,7 +27,7 @@ def run(argv: Sequence[str]) -> int:
     return run_verb(VERB, argv, _work)
 
 
-def _work(config: DictConfig) -> int:
+def _work(config: DictConfig, _: object) -> int:
     options = plain(config)
     for name in ("window", "shard_rows"):
         if type(options[name]) is not int:

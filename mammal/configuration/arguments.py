@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -30,3 +31,14 @@ def search_path(arguments: Arguments) -> list[str]:
         return []
     folders = ",".join(f"'file://{folder.resolve()}'" for folder in arguments.config_dirs)
     return [f"hydra.searchpath=[{folders}]"]
+
+
+def arguments_of(hydra: Any) -> Arguments:
+    """The words that a job of Hydra's was composed from, wherever it runs.
+
+    Args:
+        hydra: Hydra's own section of its configuration.
+    """
+    folders = [Path(source.path) for source in hydra.runtime.config_sources if source.schema == "file"]
+    ours = [word for word in hydra.overrides.hydra if not word.startswith(("hydra.searchpath=", "hydra.mode="))]
+    return Arguments([*hydra.overrides.task, *ours], None, folders)

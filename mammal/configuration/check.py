@@ -90,7 +90,7 @@ def _train_faults(config: DictConfig) -> Iterator[Fault]:
         if key in GLOBAL_GROUPS:
             hint = f"write {PACKAGE_LINE} on the first line, so that its keys are those of the whole configuration"
             yield Fault((str(key),), f"nothing reads the section {key!r}", hint)
-    yield from _section_faults(config, {key: Any for key in GLOBAL_GROUPS} | keys, ())
+    yield from _section_faults(config, dict.fromkeys(GLOBAL_GROUPS, Any) | keys, ())
     for name, schema in SECTIONS.items():
         if config.get(name) is not None:
             yield from _section_faults(config[name], keys_of(schema), (name,))
@@ -115,7 +115,6 @@ def _train_faults(config: DictConfig) -> Iterator[Fault]:
 
 def _task_faults(config: DictConfig) -> Iterator[Fault]:
     """Of a task's declaration, and of the changes that a mixture makes to its tasks; their values are checked later."""
-    from mammal.tasks.declaration.registry import list_tasks
     from mammal.tasks.declaration.schema import TaskConfig
 
     if _is_section(config.get("task")):
@@ -188,9 +187,7 @@ def _sweep_faults(config: DictConfig) -> Iterator[Fault]:
             yield Fault(path, f"the sweep varies {name!r}, and there is no such key", hint)
 
 
-def _section_faults(
-    section: Any, keys: Mapping[str, Any], path: KeyPath, *, typed: bool = True
-) -> Iterator[Fault]:
+def _section_faults(section: Any, keys: Mapping[str, Any], path: KeyPath, *, typed: bool = True) -> Iterator[Fault]:
     """Unknown keys of a section, then values of the wrong type."""
     if not _is_section(section):
         yield Fault(path, f"{'.'.join(path)} is {section!r}, and must be a mapping of keys")

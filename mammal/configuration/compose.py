@@ -89,7 +89,12 @@ def split_words(verb: str, words: Sequence[str], known: Sequence[str]) -> tuple[
 def find_config_dirs(argv: Sequence[str]) -> tuple[list[str], list[Path]]:
     """The words other than `--config-dir DIR`, and every folder of configs besides our own.
 
-    The folders are put into `MAMMAL_CONFIGS`, where whatever looks up tasks by name finds them.
+    Returns:
+        The other words; the folders that `MAMMAL_CONFIGS` and `--config-dir` name, each once. They are handed on to
+        whatever looks up configs or tasks by name.
+
+    Raises:
+        ConfigError: there is no such folder.
     """
     others, dirs = [], _env_dirs()
     words = iter(argv)
@@ -99,9 +104,7 @@ def find_config_dirs(argv: Sequence[str]) -> tuple[list[str], list[Path]]:
             dirs.append(_directory(value or next(words, ""), "--config-dir"))
         else:
             others.append(word)
-    dirs = list(dict.fromkeys(folder.resolve() for folder in dirs))
-    os.environ["MAMMAL_CONFIGS"] = os.pathsep.join(map(str, dirs))
-    return others, dirs
+    return others, list(dict.fromkeys(folder.resolve() for folder in dirs))
 
 
 def compose(verb: str, arguments: Arguments, *, keep_hydra: bool = False) -> DictConfig:
@@ -145,8 +148,14 @@ def compose(verb: str, arguments: Arguments, *, keep_hydra: bool = False) -> Dic
         return config
 
 
-def run_verb(verb: str, argv: Sequence[str], work: Callable[[DictConfig], int]) -> int:
-    """Compose the verb's configuration and do its work; `--cfg` shows it and does nothing."""
+def run_verb(verb: str, argv: Sequence[str], work: Callable[[DictConfig, list[Path]], int]) -> int:
+    """Compose the verb's configuration and do its work; `--cfg` shows it and does nothing.
+
+    Args:
+        verb: whose work it is.
+        argv: words after the verb.
+        work: takes the configuration and the user's own config folders, gives the exit code.
+    """
     from omegaconf import OmegaConf
 
     arguments = parse(verb, argv)
@@ -156,7 +165,7 @@ def run_verb(verb: str, argv: Sequence[str], work: Callable[[DictConfig], int]) 
         return 0
     check_complete(verb, config)
     console.set_up_logging()
-    return work(config)
+    return work(config, arguments.config_dirs)
 
 
 def check_complete(verb: str, config: DictConfig) -> None:
@@ -173,8 +182,13 @@ def quoted(override: str) -> str:
     """Quote the value of a key that takes plain text, so that SMILES and odd paths pass Hydra's grammar unharmed."""
     key, _, value = override.partition("=")
     plain = key.lstrip("+") in TEXT_KEYS and value not in ("", "null", "???") and value[:1] not in "'\""
-    if not plain or re.fullmatch(r"[\w./:-]+", value):
-        return override
+    return text_override(key, value) if plain else override
+
+
+def text_override(key: str, value: str) -> str:
+    """The override that gives a key a text, whatever signs it holds."""
+    if re.fullmatch(r"[\w./:-]+", value):
+        return f"{key}={value}"
     escaped = re.sub(r"(\\*)'", r"\1\1\\'", value)
     trailing = len(escaped) - len(escaped.rstrip("\\"))
     return f"{key}='{escaped}{chr(92) * trailing}'"

@@ -127,6 +127,7 @@ def evaluate(
     tokenizer: str | os.PathLike[str] | Tokenizer | None = None,
     device: str = "auto",
     dtype: str = "auto",
+    config_dirs: Sequence[str | Path] = (),
     paths: Mapping[str, str | os.PathLike[str] | None] | None = None,
 ) -> Evaluation:
     """Evaluates a model on held-out rows and compares it with inexpensive baselines, as `mammal evaluate bundle=…`.
@@ -160,6 +161,7 @@ def evaluate(
         tokenizer: as for `mammal.load`; not for a loaded model.
         device: as for `mammal.load`; not for a loaded model.
         dtype: as for `mammal.load`; not for a loaded model.
+        config_dirs: as for `mammal.load`; not for a loaded model.
         paths: `{"data": folder}`: local copies of data sets, by default the folder in `MAMMAL_DATA`; `{"cache":
             folder}`: summaries of reference sets, by default the folder in `MAMMAL_CACHE`; None there: kept nowhere.
 
@@ -178,7 +180,7 @@ def evaluate(
     depth = Depth(baselines, trees, seeds, sensitivity, neighbours, draws, seed)
     if output is not None:
         files.earlier_results(Path(output).expanduser())  # damaged ones are reported before the work
-    model = _opened(bundle, tokenizer=tokenizer, device=device, dtype=dtype)
+    model = _opened(bundle, tokenizer=tokenizer, device=device, dtype=dtype, config_dirs=config_dirs)
     tasks = _tasks(model, task)
     judge = _judge(judge_of(model, rerank, rerank_bundle, rerank_weight), tasks)
     found = Evaluation(*evaluate_bundle(model, tasks, rows=rows, depth=replace(depth, judge=judge), sets=sets))
@@ -196,7 +198,7 @@ def _opened(bundle: str | os.PathLike[str] | Mammal, **how: Any) -> Mammal:
     """
     if not isinstance(bundle, Mammal):
         return load(bundle, **how)
-    given = [name for name, value in how.items() if value not in (None, "auto")]
+    given = [name for name, value in how.items() if value not in (None, "auto", ())]
     if given:
         what = f"{' and '.join(given)} can't be chosen for a model that is loaded already"
         raise ConfigError(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Mapping, MutableMapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -51,6 +52,7 @@ def load(
     dtype: str = "auto",
     tokenizer: str | os.PathLike[str] | Tokenizer | None = None,
     base: str | os.PathLike[str] | None = None,
+    config_dirs: Sequence[str | Path] = (),
 ) -> Mammal:
     """Opens a model for use.
 
@@ -64,6 +66,8 @@ def load(
             or `"float32"`.
         tokenizer: tokenizer, or its folder, for a model folder that contains none. Default: the one of the model.
         base: folder of the base model of an adapter bundle, if it was moved. Default: the path that the bundle records.
+        config_dirs: folders of your own with `task/*.yaml`, where tasks are found by name. The folders in
+            `MAMMAL_CONFIGS` and the tasks of the package are always searched.
 
     Returns:
         The model with its tokenizer and its tasks, in evaluation mode on the requested device.
@@ -81,7 +85,7 @@ def load(
     bound_kernel_caches()
     place = pick_device(device)
     bundle = read_bundle(source, device=place, dtype=pick_dtype(dtype, place), tokenizer=tokenizer, base=base)
-    model = Mammal.of_bundle(bundle)
+    model = Mammal.of_bundle(bundle, config_dirs)
     if task is not None:
         model.use(task)
     return model
@@ -97,6 +101,7 @@ class Mammal(Generation, Infilling, VariantScoring):
         config: contents of `config.json` of the bundle.
         metrics: contents of `metrics.json` of the bundle.
         pace: tokens and rows of a batch, and rows that are encoded together. It changes speed and memory, not results.
+        config_dirs: folders of the user's own in which `find_task` looks for `task/*.yaml`.
 
     Args:
         model: the network.
@@ -104,6 +109,7 @@ class Mammal(Generation, Infilling, VariantScoring):
         tasks: fitted tasks. Default: none.
         config: contents of `config.json`. Default: empty.
         metrics: contents of `metrics.json`. Default: empty.
+        config_dirs: folders of the user's own with `task/*.yaml`. Default: none.
     """
 
     def __init__(
@@ -114,6 +120,7 @@ class Mammal(Generation, Infilling, VariantScoring):
         *,
         config: Mapping[str, Any] | None = None,
         metrics: Mapping[str, Any] | None = None,
+        config_dirs: Sequence[str | Path] = (),
     ):
         self.model = model
         self.tokenizer = tokenizer
@@ -123,16 +130,19 @@ class Mammal(Generation, Infilling, VariantScoring):
         self.config = dict(config or {})
         self.metrics = dict(metrics or {})
         self.pace = Pace.of_device(model.device.type)
+        self.config_dirs = tuple(config_dirs)
         self._chosen: Task | None = None
 
     @classmethod
-    def of_bundle(cls, bundle: Bundle) -> Mammal:
+    def of_bundle(cls, bundle: Bundle, config_dirs: Sequence[str | Path] = ()) -> Mammal:
         """Makes a model of a bundle that `mammal.bundle.read_bundle` has read.
 
         Args:
             bundle: the parts of the bundle.
+            config_dirs: folders of the user's own with `task/*.yaml`.
         """
-        return cls(bundle.model, bundle.tokenizer, bundle.tasks, config=bundle.config, metrics=bundle.metrics)
+        how = {"config": bundle.config, "metrics": bundle.metrics, "config_dirs": config_dirs}
+        return cls(bundle.model, bundle.tokenizer, bundle.tasks, **how)
 
     def __repr__(self) -> str:
         parameters = sum(weight.numel() for weight in self.model.parameters()) / 1e6
@@ -188,7 +198,7 @@ class Mammal(Generation, Infilling, VariantScoring):
         Raises:
             TaskError: there is no such task, or no task was named and there is no default.
         """
-        found = self.task if task is None else find_task(task, self.tasks, self.tokenizer)
+        found = self.task if task is None else find_task(task, self.tasks, self.tokenizer, self.config_dirs)
         changes: dict[str, Any] = {"data": {"columns": dict(columns)}} if columns else {}
         changes |= {} if view is None else {"view": view}
         return changed_task(found, changes) if changes else found

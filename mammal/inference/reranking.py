@@ -245,7 +245,11 @@ def judge_of(
         from mammal.bundle.folder import read_bundle
 
         opened = read_bundle(bundle, device=model.device, dtype=model.model.dtype)
-        chosen = the_only(opened.tasks) if task is None else find_task(task, opened.tasks, opened.tokenizer)
+        chosen = (
+            the_only(opened.tasks)
+            if task is None
+            else find_task(task, opened.tasks, opened.tokenizer, model.config_dirs)
+        )
         return Judge(opened.model, chosen, Pace.of_device(model.device.type), weight=weight)
     judging = model if bundle is None else bundle
     chosen = judging.task if task is None else judging.find_task(task)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mammal.bundle.locate import locate
@@ -24,17 +26,18 @@ def open_model(
     dtype: str = "auto",
     tokenizer: str | os.PathLike[str] | None = None,
     batch_tokens: int | None = None,
+    config_dirs: Sequence[str | Path] = (),
 ) -> Mammal:
     """Opens a model to answer many rows.
 
     Args:
-        source, device, dtype, tokenizer: as for `mammal.load`.
+        source, device, dtype, tokenizer, config_dirs: as for `mammal.load`.
         batch_tokens: tokens of a batch; None: as many as suit the device.
 
     Raises:
         MammalError: there is no such model, or it can't be opened so.
     """
-    model = load(source, device=device, dtype=dtype, tokenizer=tokenizer)
+    model = load(source, device=device, dtype=dtype, tokenizer=tokenizer, config_dirs=config_dirs)
     if batch_tokens is not None:
         model.pace = replace(model.pace, tokens=batch_tokens)
     return model

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mammal.errors import ConfigError, did_you_mean
@@ -54,6 +55,7 @@ def run_job(
     batch_tokens: int | None = None,
     workers: int | None = None,
     tokenizer: str | os.PathLike[str] | None = None,
+    config_dirs: Sequence[str | Path] = (),
     progress: Follow | None = None,
 ) -> JobReport:
     """Answers every row of a file, in constant memory. A job that was stopped continues where it stopped.
@@ -82,6 +84,7 @@ def run_job(
         batch_tokens: tokens of a batch, padding not counted. Default: 8,192 on a CPU, 131,072 on a GPU.
         workers: processes that prepare rows for the model. Default: none on a CPU, up to eight for a GPU.
         tokenizer: as for `mammal.load`.
+        config_dirs: as for `mammal.load`.
         progress: function that is called with a `JobProgress` after each batch.
 
     Returns:
@@ -97,7 +100,8 @@ def run_job(
     """
     settings = {name: _plain(value) for name, value in (options or {}).items() if value is not None}
     _check_options(verb, settings, input)
-    model = open_model(source, device=device, dtype=dtype, tokenizer=tokenizer, batch_tokens=batch_tokens)
+    opened = {"device": device, "dtype": dtype, "tokenizer": tokenizer, "config_dirs": config_dirs}
+    model = open_model(source, batch_tokens=batch_tokens, **opened)
     given = no_input(1) if input is None else open_input(input)
     question = _question(verb, model, _task(verb, model, task, columns, view, settings, given), settings, prefix)
     if input is None:

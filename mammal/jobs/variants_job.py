@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -60,6 +60,7 @@ def score_variants_job(
     dtype: str = "auto",
     batch_tokens: int | None = None,
     tokenizer: str | os.PathLike[str] | None = None,
+    config_dirs: Sequence[str | Path] = (),
     progress: Follow | None = None,
 ) -> JobReport:
     """Scores the variants of a file, with the promises of `mammal.jobs.run_job`.
@@ -75,6 +76,7 @@ def score_variants_job(
         asked: window, scores and strands.
         task: whose prompt is written; default: see `mammal.variants.scoring`.
         columns: names of the columns that are read, as {name here: yours}.
+        config_dirs: folders of the user's own, where a task is found by name.
         prefix: put before the names of what is added; of INFO fields the default is `PREFIX`.
 
     Raises:
@@ -82,7 +84,8 @@ def score_variants_job(
         MammalError: the model, the genome, the input or an option is wrong.
     """
     asked = asked or VariantScoreOptions()
-    model = open_model(source, device=device, dtype=dtype, tokenizer=tokenizer, batch_tokens=batch_tokens)
+    opened = {"device": device, "dtype": dtype, "tokenizer": tokenizer, "config_dirs": config_dirs}
+    model = open_model(source, batch_tokens=batch_tokens, **opened)
     given = open_input(input)
     variants = allele_source(given.schema.names, reference, asked.window, columns)
     chosen = None if task is None else model.find_task(task)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
 from mammal.errors import ConfigError, TaskError, did_you_mean
@@ -21,8 +22,16 @@ VALUE = "value"
 """Column of values that come without a task."""
 
 
-def find_task(asked: TaskLike, own: Mapping[str, Task], tokenizer: Tokenizer) -> Task:
+def find_task(
+    asked: TaskLike, own: Mapping[str, Task], tokenizer: Tokenizer, config_dirs: Sequence[str | Path] = ()
+) -> Task:
     """A task by name, YAML file or declaration; the bundle's own ones, which are fitted, come first.
+
+    Args:
+        asked: what names or declares the task.
+        own: tasks of the bundle, by name.
+        tokenizer: writes the prompts of a task that is not of the bundle.
+        config_dirs: folders of the user's own that hold `task/*.yaml`.
 
     Raises:
         TaskError: there is no such task, or the tokenizer can't write its prompts.
@@ -36,9 +45,9 @@ def find_task(asked: TaskLike, own: Mapping[str, Task], tokenizer: Tokenizer) ->
     if isinstance(asked, str):
         if asked in own:
             return own[asked]
-        if not asked.endswith((".yaml", ".yml")) and asked not in (known := list_tasks()):
+        if not asked.endswith((".yaml", ".yml")) and asked not in (known := list_tasks(config_dirs)):
             raise TaskError(f"unknown task {asked!r}", hint=did_you_mean(asked, {*own, *known}, noun="task"))
-    return build_task(load_task(asked), tokenizer)
+    return build_task(load_task(asked, config_dirs=config_dirs), tokenizer)
 
 
 def the_only(own: Mapping[str, Task]) -> Task:

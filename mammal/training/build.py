@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mammal.configuration.plain import plain
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-def task_configs(config: DictConfig, config_dirs: Sequence[str] = ()) -> dict[str, TaskConfig]:
+def task_configs(config: DictConfig, config_dirs: Sequence[str | Path] = ()) -> dict[str, TaskConfig]:
     """The declared tasks of a run by name: `task=…`, or those of `mixture=…` with what it changes in them.
 
     Raises:

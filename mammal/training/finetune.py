@@ -54,10 +54,11 @@ def finetune(
     if folder.is_dir() and any(folder.iterdir()):
         raise ConfigError("the output folder is not empty", where=str(folder), hint="choose a new one")
     start = save_bundle(folder / "start", model.model, model.tokenizer)
-    config = find_task(task, model.tasks, model.tokenizer).config
+    config = find_task(task, model.tasks, model.tokenizer, model.config_dirs).config
     _declare(config, _write_data(data, folder), folder / "configs" / "task" / f"{_OPTION}.yaml")
     words = [f"task={_OPTION}", f"init='{start}'", f"output='{folder}'", *overrides]
-    result = train(compose("train", Arguments(overrides=words, config_dirs=[folder / "configs"])))
+    dirs = [folder / "configs", *map(Path, model.config_dirs)]
+    result = train(compose("train", Arguments(overrides=words, config_dirs=dirs)), dirs)
     return load(
         result.bundle, task=config.name, device=str(model.device), dtype=str(model.model.dtype).removeprefix("torch.")
     )

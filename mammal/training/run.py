@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -46,8 +46,12 @@ class TrainingResult:
     valid: dict[str, float] = field(default_factory=dict)
 
 
-def train(config: DictConfig) -> TrainingResult:
+def train(config: DictConfig, config_dirs: Sequence[Path] = ()) -> TrainingResult:
     """Do the run that `configs/train.yaml` describes.
+
+    Args:
+        config: composed from it (`mammal.configuration.compose.compose`).
+        config_dirs: folders of the user's own, where the tasks of a mixture are found by name.
 
     Raises:
         ConfigError, TaskError, DataError, BundleError: what it was given can't work; nothing was trained.
@@ -67,7 +71,7 @@ def train(config: DictConfig) -> TrainingResult:
     output = Path(config.output)
     output.mkdir(parents=True, exist_ok=True)
     adapt.check_saving(config)
-    declared = build.task_configs(config)
+    declared = build.task_configs(config, config_dirs)
     tokenizer = build.build_tokenizer(config, declared)
     tasks = build.build_tasks(declared, tokenizer)
     data = _load_data(tasks, config, output)

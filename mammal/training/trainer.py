@@ -52,24 +52,25 @@ def build_trainer(config: DictConfig, batches_per_epoch: int) -> tuple[lightning
     arguments["precision"] = pick_precision(arguments.get("precision", "auto"), arguments.get("accelerator", "auto"))
     arguments["max_time"] = duration(arguments.get("max_time"))
     arguments["profiler"] = _profiler(arguments.get("profiler"), str(config.output))
-    callbacks = _each(config.get("callbacks"), "callbacks")
+    callbacks = _callbacks(config)
     if "fsdp" in str(arguments.get("strategy")):
         _check_split_weights(callbacks)
     last = Path(config.output) / "checkpoints" / LAST
     progress = ProgressLine()
     callbacks += [StopOnSignal(last), progress]
+    ours = {
+        "logger": _each(config.get("logger"), "logger"),
+        "plugins": WholeCheckpoints(),
+        "callbacks": callbacks,
+        "default_root_dir": str(config.output),
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+        "num_sanity_val_steps": 0,
+        "use_distributed_sampler": False,
+    }
+    assert set(ours) == set(TRAINER_IS_GIVEN), "known_keys.TRAINER_IS_GIVEN says what the group trainer can't hold"
     try:
-        trainer = lightning.Trainer(
-            **arguments,
-            logger=_each(config.get("logger"), "logger"),
-            plugins=WholeCheckpoints(),
-            callbacks=[callback for callback in callbacks if isinstance(callback, Callback)],
-            default_root_dir=str(config.output),
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            num_sanity_val_steps=0,
-            use_distributed_sampler=False,
-        )
+        trainer = lightning.Trainer(**arguments, **ours)
     except TypeError as error:
         raise _unknown_argument(error, arguments) from error
     except (ValueError, lightning.utilities.exceptions.MisconfigurationException) as error:
@@ -88,6 +89,19 @@ def _check_split_weights(callbacks: list[Any]) -> None:
         raise ConfigError("weights that are split over processes can't be averaged", where="callbacks.ema")
     if not any(isinstance(callback, ModelCheckpoint) and callback.monitor for callback in callbacks):
         raise ConfigError("weights that are split over processes come back by best.ckpt", where="callbacks.best")
+
+
+def _callbacks(config: DictConfig) -> list[Any]:
+    """The callbacks of the group `callbacks`.
+
+    Raises:
+        ConfigError: an entry makes something that is not a callback of Lightning, which would never be called.
+    """
+    found = _each(config.get("callbacks"), "callbacks")
+    if wrong := [made for made in found if not isinstance(made, Callback)]:
+        what = f"{type(wrong[0]).__name__} is not a callback of Lightning"
+        raise ConfigError(what, where="callbacks", hint="_target_ names a subclass of lightning.pytorch.Callback")
+    return found
 
 
 def _each(section: Any, group: str) -> list[Any]:

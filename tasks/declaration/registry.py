@@ -7,7 +7,7 @@ API and `mammal tasks` start quickly.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from functools import cache
 from pathlib import Path
@@ -27,7 +27,7 @@ def load_task(
     source: str | Path | Mapping[str, Any] | TaskConfig,
     overrides: Mapping[str, Any] | None = None,
     *,
-    config_dirs: Iterable[str | Path] = (),
+    config_dirs: Sequence[str | Path] = (),
 ) -> TaskConfig:
     """Reads and checks the declaration of a task.
 
@@ -45,11 +45,11 @@ def load_task(
         declared, where = _plain(source), None
     else:
         file = _locate(str(source), config_dirs)
-        declared, where = _compose(file), str(file)
+        declared, where = _compose(file, config_dirs), str(file)
     return task_config(_merge(declared, overrides or {}), where=where)
 
 
-def list_tasks(config_dirs: Iterable[str | Path] = ()) -> dict[str, Path]:
+def list_tasks(config_dirs: Sequence[str | Path] = ()) -> dict[str, Path]:
     """Returns the name and the file of every task. Tasks of the user replace tasks of the package with the same name.
 
     Args:
@@ -63,7 +63,7 @@ def list_tasks(config_dirs: Iterable[str | Path] = ()) -> dict[str, Path]:
     return dict(sorted(found.items()))
 
 
-def task_dirs(config_dirs: Iterable[str | Path] = ()) -> list[Path]:
+def task_dirs(config_dirs: Sequence[str | Path] = ()) -> list[Path]:
     """Folders searched for tasks: the given ones, those of `MAMMAL_CONFIGS`, the package's own."""
     import mammal.configs
 
@@ -73,7 +73,7 @@ def task_dirs(config_dirs: Iterable[str | Path] = ()) -> list[Path]:
     return [folder for folder in folders if folder.is_dir()]
 
 
-def _locate(source: str, config_dirs: Iterable[str | Path]) -> Path:
+def _locate(source: str, config_dirs: Sequence[str | Path]) -> Path:
     if source.endswith((".yaml", ".yml")):
         file = Path(source)
         if not file.is_file():
@@ -85,7 +85,7 @@ def _locate(source: str, config_dirs: Iterable[str | Path]) -> Path:
     return tasks[source]
 
 
-def _compose(file: Path) -> dict[str, Any]:
+def _compose(file: Path, config_dirs: Sequence[str | Path]) -> dict[str, Any]:
     """Merge a file with what its `defaults` list names, in that order; `_self_` is the file itself."""
     declared = dict(_read(file))
     defaults = declared.pop("defaults", ["_self_"])
@@ -97,15 +97,16 @@ def _compose(file: Path) -> dict[str, Any]:
             _check_file(declared, file)
             merged = _merge(merged, declared)
         elif entry != SCHEMA:
-            merged = _merge(merged, _compose(_neighbour(str(entry), file)))
+            merged = _merge(merged, _compose(_neighbour(str(entry), file, config_dirs), config_dirs))
     return merged
 
 
-def _neighbour(name: str, file: Path) -> Path:
-    for folder in [file.parent, *task_dirs()]:
+def _neighbour(name: str, file: Path, config_dirs: Sequence[str | Path]) -> Path:
+    folders = [file.parent, *task_dirs(config_dirs)]
+    for folder in folders:
         if (folder / f"{name}.yaml").is_file():
             return folder / f"{name}.yaml"
-    names = {f.stem for folder in [file.parent, *task_dirs()] for f in folder.glob("*.yaml")}
+    names = {f.stem for folder in folders for f in folder.glob("*.yaml")}
     raise TaskError(f"defaults name {name!r}, which is no file", where=str(file), hint=did_you_mean(name, names))
 
 
