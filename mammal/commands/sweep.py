@@ -7,6 +7,7 @@ import sys
 import time
 import traceback
 import warnings
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from mammal import console
 from mammal.commands.sweep_table import DONE, FAILED, RECORD, JobRecord, figures_of, read_record
 from mammal.configuration.arguments import Arguments, arguments_of
 from mammal.configuration.compose import compose, text_override
+from mammal.configuration.sources import package_folder
 from mammal.errors import ConfigError, MammalError
 
 if TYPE_CHECKING:
@@ -42,12 +44,36 @@ def begin_sweep(arguments: Arguments) -> tuple[Arguments, Path]:
     """
     words = [re.sub(r"^output=", "hydra.sweep.dir=", word) for word in arguments.overrides]
     config = compose("train", replace(arguments, overrides=words, multirun=True), keep_hydra=True)
+    for option in _swept_options(words, config):
+        compose("train", replace(arguments, overrides=option, multirun=False))
     folder = Path(config.hydra.sweep.dir).absolute()
     if config.resume != "auto":
         for file in folder.glob(f"*/{RECORD}"):
             file.unlink()
     others = [word for word in words if not word.startswith("hydra.sweep.dir=")]
     return replace(arguments, overrides=[*others, text_override("hydra.sweep.dir", str(folder))]), folder
+
+
+def _swept_options(words: Sequence[str], config: DictConfig) -> Iterator[list[str]]:
+    """Words of one run for each option of each group that a sweep varies, for them to be checked before the first job.
+
+    Other values that the sweep varies are left out: a job for which they are wrong fails alone.
+    """
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    params = [f"{key}={value}" for key, value in (config.hydra.sweeper.get("params") or {}).items()]
+    parsed = OverridesParser.create().parse_overrides([*params, *words])
+    swept = {one.key_or_group: one for one in parsed if one.is_sweep_override()}
+    fixed = [word for word, one in zip(words, parsed[len(params) :], strict=True) if one.key_or_group not in swept]
+    options = {
+        key: list(one.sweep_string_iterator())
+        for key, one in swept.items()
+        if (package_folder() / key).is_dir() and one.is_discrete_sweep()
+    }
+    first = {key: values[0] for key, values in options.items()}
+    for key, values in options.items():
+        for value in values:
+            yield [*fixed, *(f"{name}={chosen}" for name, chosen in (first | {key: value}).items()), "hydra.mode=RUN"]
 
 
 def job_of_sweep(config: DictConfig) -> float | None:

@@ -217,7 +217,9 @@ def _value_faults(section: DictConfig, keys: Mapping[str, Any], path: KeyPath) -
             holder.value = value
         except OmegaConfBaseException as error:
             dotted = ".".join((*path, key))
-            yield Fault((*path, key), f"{dotted} is {value!r}", _expected(hint) or str(error).splitlines()[0])
+            words = _expected(hint)
+            what = f"{dotted} must be {words}, not {value!r}" if words else f"{dotted} is {value!r}"
+            yield Fault((*path, key), what, None if words else str(error).splitlines()[0])
         else:
             if type(holder.value) is not type(value):
                 OmegaConf.update(section, key, holder.value)
@@ -245,7 +247,7 @@ _WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: 
 def _expected(hint: Any) -> str | None:
     kinds = get_args(hint) or (hint,)
     words = [_WORDS[kind] for kind in kinds if kind in _WORDS]
-    return f"it must be {' or '.join(words)}" if len(words) == len(kinds) else None
+    return " or ".join(words) if len(words) == len(kinds) else None
 
 
 def _unknown(path: KeyPath, keys: Iterable[str]) -> Fault:

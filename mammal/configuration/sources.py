@@ -17,7 +17,7 @@ from mammal.configuration.arguments import Arguments, search_path
 from mammal.tasks.declaration.registry import line_of
 
 KeyPath = tuple[str, ...]
-"""Names of nested keys, outermost first, with the key itself; a name may hold dots (`optim.lr` in sweep parameters)."""
+"""Names of nested keys, the outermost first; a name may hold dots (`optim.lr` among the parameters of a sweep)."""
 
 
 def place_of(path: KeyPath, verb: str, arguments: Arguments) -> str:

@@ -108,7 +108,7 @@ def test_a_task_file_is_checked_with_its_schema_and_without(tmp_path, defaults):
 def test_the_file_that_has_the_last_word_is_named(tmp_path):
     written(tmp_path, "data/base", "limit: 3\n")
     file = written(tmp_path, "data/mine", "defaults: [base, default, _self_]\nlimit: many\n")
-    with pytest.raises(ConfigError, match=r"data\.limit is 'many'") as error:
+    with pytest.raises(ConfigError, match=r"data\.limit must be a whole number or null, not 'many'") as error:
         composed("data=mine", "--config-dir", str(tmp_path))
     assert error.value.where == f"{file}:2"
 
@@ -147,15 +147,15 @@ def test_a_file_without_its_package_line_is_refused(tmp_path, group):
         ("adapt: {rank: 4}", "nothing reads 'adapt.rank' with adapt.method=full", "adapt=lora"),
         ("trainer: {logger: true}", "training sets 'trainer.logger' itself", "group `logger`"),
         ("trainer: {max_time: 10m}", "trainer.max_time is '10m'", "HH:MM:SS"),
-        ("trainer: {max_epochs: ten}", "trainer.max_epochs is 'ten'", "a whole number or null"),
-        ("data: {tokens_per_batch: 1.5}", "data.tokens_per_batch is 1.5", "a whole number"),
-        ("data: {overfit: perhaps}", "data.overfit is 'perhaps'", "true or false"),
+        ("trainer: {max_epochs: ten}", "trainer.max_epochs must be a whole number or null, not 'ten'", None),
+        ("data: {tokens_per_batch: 1.5}", "data.tokens_per_batch must be a whole number, not 1.5", None),
+        ("data: {overfit: perhaps}", "data.overfit must be true or false, not 'perhaps'", None),
         ("data: 3", "data", None),
-        ("seed: one", "seed is 'one'", "a whole number"),
-        ("optim: {lr: fast}", "optim.lr is 'fast'", "a number"),
-        ("schedule: {warmup_steps: soon}", "schedule.warmup_steps is 'soon'", "a whole number"),
-        ("model: {num_layers: deep}", "model.num_layers is 'deep'", "a whole number"),
-        ("mixture: {tasks: {bbbp: {rate: often}}}", "mixture.tasks.bbbp.rate is 'often'", "a number"),
+        ("seed: one", "seed must be a whole number, not 'one'", None),
+        ("optim: {lr: fast}", "optim.lr must be a number, not 'fast'", None),
+        ("schedule: {warmup_steps: soon}", "schedule.warmup_steps must be a whole number, not 'soon'", None),
+        ("model: {num_layers: deep}", "model.num_layers must be a whole number, not 'deep'", None),
+        ("mixture: {tasks: {bbbp: {rate: often}}}", "mixture.tasks.bbbp.rate must be a number, not 'often'", None),
         ("hydra: {sweeper: {params: {optim.rl: '1,2'}}}", "the sweep varies 'optim.rl'", "lr"),
         ("hydra: {sweeper: {params: {sed: '1,2'}}}", "the sweep varies 'sed'", "seed"),
     ],
@@ -181,7 +181,7 @@ def test_a_key_that_another_refers_to_is_read(tmp_path):
 
 def test_a_file_of_the_name_of_ours_is_refused(tmp_path):
     file = written(tmp_path, "optim/adamw", "lr: 1\n")
-    with pytest.raises(ConfigError, match="configs/optim/adamw.yaml has the same name") as error:
+    with pytest.raises(ConfigError, match=r"configs/optim/adamw\.yaml has the same name") as error:
         composed("task=bbbp", "--config-dir", str(tmp_path))
     assert error.value.where == str(file) and "another name" in error.value.hint
 
@@ -207,6 +207,18 @@ def test_a_class_of_the_user_is_checked_by_its_signature(tmp_path, monkeypatch):
 def test_a_target_that_cannot_be_imported_is_left_to_the_run():
     assert target_keys("no.such.Thing") is None
     assert set(target_keys("mammal.training.schedules.WarmupCosine")) == {"warmup_steps", "floor", *HYDRA_KEYS}
+
+
+@pytest.mark.parametrize("words", [("-m", "seed=1,2", "data=default,mine"), ("sweep=mine",)])
+def test_a_sweep_does_not_begin_with_an_option_that_has_a_wrong_key(tmp_path, monkeypatch, capsys, words):
+    from mammal.cli import main
+
+    monkeypatch.chdir(tmp_path)
+    file = written(tmp_path, "data/mine", "defaults: [default, _self_]\nrows: 3\n")
+    params = "hydra: {mode: MULTIRUN, sweeper: {params: {seed: '1,2', data: 'default,mine'}}}\n"
+    written(tmp_path, "sweep/mine", GLOBAL + params)
+    assert main(["train", "task=bbbp", "output=swept", "--config-dir", str(tmp_path), *words]) == 2
+    assert f"{file}:2: there is no key 'data.rows'" in capsys.readouterr().err and not Path("swept").exists()
 
 
 def test_in_a_sweep_the_settings_that_its_jobs_share_are_checked(tmp_path):

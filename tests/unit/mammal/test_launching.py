@@ -65,7 +65,7 @@ def test_a_job_that_fails_is_named_and_the_others_are_kept(capsys):
     assert main(words) == 1
     out, err = capsys.readouterr()
     assert "1 of 2 jobs failed: job 0 (model.num_heads=x)" in err and "Traceback" not in err
-    assert "job 0: model.num_heads must be a whole number" in err
+    assert "job 0: mammal train: model.num_heads must be a whole number" in err
     failed, done = table("swept")
     assert (failed["status"], done["status"]) == ("failed", "done")
     assert float(done["valid/loss"]) > 0 and done["test/toy/pearson"] and not failed["valid/loss"]
@@ -126,7 +126,7 @@ def test_a_sweep_that_cannot_begin_runs_nothing(capsys):
 
 
 def test_an_interrupted_sweep_says_how_to_go_on(capsys, monkeypatch):
-    def stop(_: object) -> None:
+    def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("mammal.training.run.train", stop)
