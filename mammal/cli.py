@@ -94,21 +94,20 @@ def _verb_lines() -> str:
 
 def _verb_help(verb: str, doc: str) -> str:
     """The verb's own words, then the files that hold its keys, comments and all."""
-    import re
-    from importlib.resources import files
-
+    from mammal.configuration.arguments import Arguments
+    from mammal.configuration.sources import composed_files, package_folder
     from mammal.tasks.declaration.generation_settings import HYDRA_NAME, help_lines
 
-    folder, names, text = files("mammal.configs"), [verb], f"{doc.strip()}\n"
-    for name in names:
-        file = folder / f"{name}.yaml"
-        if file.is_file():
-            keys = file.read_text(encoding="utf-8")
-            text += f"\n--- configs/{name}.yaml: every key can be set on the command line ---\n{keys}"
-            for listed in re.findall(r"^defaults: \[([\w, ]+), _self_\]", keys, flags=re.M):
-                names += listed.split(", ")
-        elif name == HYDRA_NAME:
+    text = f"{doc.strip()}\n"
+    if not (package_folder() / f"{verb}.yaml").is_file():
+        return text
+    for config, section in composed_files(verb, Arguments()):
+        file = package_folder() / f"{config}.yaml"
+        if config == HYDRA_NAME:
             text += f"\n--- settings of generation; null: as the task declares ---\n{help_lines()}"
+        elif not section and "/" not in config and file.is_file():
+            keys = file.read_text(encoding="utf-8")
+            text += f"\n--- configs/{config}.yaml: every key can be set on the command line ---\n{keys}"
     return text
 
 

@@ -21,6 +21,7 @@ PLAIN_LINE_SECONDS = 10.0
 """How often a progress line is written where it can't move."""
 
 _live: RichProgress | None = None
+"""The line that moves. A process has one terminal, and `note` of any module must not write into that line."""
 
 
 def out(text: str = "") -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from mammal.tokenization.lazy import lazy_names
 
 _HOMES: dict[str, str] = {}
+"""Name of a function -> its module. Filled once, when `mammal` is imported, and only read from then on."""
 
 
 def register(name: str, module: str) -> None:

@@ -35,6 +35,9 @@ def composed_files(verb: str, arguments: Arguments) -> list[tuple[str, KeyPath]]
     """Every config that Hydra composes for a command line, the last one first, with the section that it goes into."""
     from hydra.types import RunMode
 
+    from mammal.tasks.declaration.schema import register_schema
+
+    register_schema()
     mode = RunMode.MULTIRUN if arguments.multirun else RunMode.RUN
     with config_loader() as loader:
         composed = loader.compute_defaults_list(verb, [*arguments.overrides, *search_path(arguments)], mode).defaults

@@ -14,6 +14,9 @@ def bound_kernel_caches() -> None:
     Batches of packed rows seldom have the same number of tokens, so the two caches (of oneDNN, and of torch's bridge to
     it) fill up with kernels that no later batch uses. Has no effect once the process has used oneDNN, and leaves
     settings of the user's own alone.
+
+    Both libraries read their limit from the environment of the process and offer no other way to set it: neither torch
+    nor oneDNN's Python side has a function for it. Processes that this one starts inherit the limit, as they should.
     """
     for variable in ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY"):
         os.environ.setdefault(variable, _CACHED_KERNELS)

@@ -1,7 +1,15 @@
 """Task declarations by name: find the YAML file, merge its `defaults`, check it.
 
-The same files compose under Hydra (`mammal train task=bbbp`). Reading them here needs no Hydra, so that the Python
-API and `mammal tasks` start quickly.
+The same files compose under Hydra (`mammal train task=bbbp`). Hydra can't read them here, for three reasons:
+
+- Its compose API works on one loader for the whole process, which a running job of `mammal train` holds, and a job with
+  a mixture loads tasks.
+- It finds configs below the roots of a search path. A task may be any YAML file (`load_task("assay.yaml")`) whose
+  defaults are beside it or in any folder of tasks, and the user's own task of a name is found before ours.
+- It composes its own configuration along with each file: the list of `mammal tasks` takes three times as long.
+
+So a task's defaults list holds plain names of other task files, `schema` and `_self_`; anything else is refused here.
+`tests/unit/mammal/test_config_check.py` compares both readers on every task that ships.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
 """A key that nothing reads is refused wherever it stands, with its file, its path and the nearest valid key."""
 
+import os
 from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
@@ -8,14 +9,17 @@ import pytest
 
 from mammal.configuration.compose import compose, parse
 from mammal.configuration.known_keys import SECTIONS, TRAINER_IS_GIVEN, LowRankConfig, RunConfig, keys_of
+from mammal.configuration.plain import plain
 from mammal.configuration.targets import HYDRA_KEYS, target_keys
-from mammal.errors import ConfigError
+from mammal.errors import ConfigError, TaskError
+from mammal.tasks import load_task
+from mammal.training.build import task_configs
 
 ROOT = Path(str(files("mammal.configs")))
 GLOBAL = "# @package _global_\n"
 TASK = """defaults: [schema, _regression, _self_]
 name: mine
-prompt: {input: "<MOLECULAR_WEIGHT><MASK> {smiles:smiles}", target: "{value:number}"}
+prompt: {input: "<MOLECULAR_WEIGHT><MASK> {smiles:smiles}", target: "{value:scalar}"}
 """
 
 
@@ -257,11 +261,53 @@ def test_every_shipped_file_passes(option):
     if needed and find_spec("hydra_plugins") is None:
         pytest.skip(f"needs Hydra's plugin for {needed}")
     try:
-        composed(f"{group}={name}", keep_hydra=True)
+        config = composed(f"{group}={name}", keep_hydra=True)
     except ConfigError as error:
         if not (needed and "is not installed" in error.what):
             raise
         pytest.skip(error.what)
+    if group == "task":
+        assert load_task(name) == load_task(plain(config.task)), "Hydra and the registry read the same declaration"
+
+
+def test_folders_of_the_command_line_stay_out_of_the_environment(tmp_path, monkeypatch):
+    monkeypatch.setenv("MAMMAL_CONFIGS", str(tmp_path))
+    other = tmp_path / "other"
+    other.mkdir()
+    assert parse("predict", ["--config-dir", str(other)]).config_dirs == [tmp_path, other]
+    assert os.environ["MAMMAL_CONFIGS"] == str(tmp_path)
+
+
+def test_a_mixture_finds_tasks_of_the_folder_that_is_named(tmp_path):
+    written(tmp_path, "task/mine", TASK)
+    written(tmp_path, "mixture/both", "name: both\ntasks: {mine: {rate: 2}, bbbp: {}}\n")
+    config = composed("mixture=both", "--config-dir", str(tmp_path))
+    assert list(task_configs(config, [tmp_path])) == ["mine", "bbbp"]
+    with pytest.raises(TaskError, match="unknown task 'mine'"):
+        task_configs(config)
+
+
+def test_a_model_finds_tasks_of_its_folders(tmp_path):
+    from mammal.rows.task_choice import find_task
+    from mammal.tokenization import Tokenizer
+
+    written(tmp_path, "task/mine", TASK)
+    tokenizer = Tokenizer.load(None)
+    assert find_task("mine", {}, tokenizer, [tmp_path]).name == "mine"
+    with pytest.raises(TaskError, match="unknown task 'mine'"):
+        find_task("mine", {}, tokenizer)
+
+
+def test_hydras_variable_is_set_for_the_length_of_a_run_alone(tmp_path, monkeypatch, capsys):
+    from mammal.cli import main
+
+    seen = []
+    monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("mammal.training.run.train", lambda *_: seen.append(os.environ["HYDRA_FULL_ERROR"]) or 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        main(["train", "task=bbbp", "output=run"])
+    assert seen == ["1"] and "HYDRA_FULL_ERROR" not in os.environ
 
 
 def test_the_trainer_is_given_what_is_said():
