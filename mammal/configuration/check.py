@@ -106,9 +106,10 @@ def _train_faults(config: DictConfig) -> Iterator[Fault]:
         if config.get(name) is not None:
             yield from _made_faults(config[name], (name,), given)
     for group in ("callbacks", "logger"):
-        for name, node in (config.get(group) or {}).items():
-            if node is not None:
-                yield from _made_faults(node, (group, str(name)))
+        entries = config.get(group)
+        for name in entries or {}:
+            if entries[name] is not None:
+                yield from _made_faults(entries[name], (group, str(name)))
     if "hydra" in config:
         yield from _sweep_faults(config)
 

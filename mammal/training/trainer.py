@@ -58,7 +58,7 @@ def build_trainer(config: DictConfig, batches_per_epoch: int) -> tuple[lightning
     last = Path(config.output) / "checkpoints" / LAST
     progress = ProgressLine()
     callbacks += [StopOnSignal(last), progress]
-    ours = {
+    ours: dict[str, Any] = {
         "logger": _each(config.get("logger"), "logger"),
         "plugins": WholeCheckpoints(),
         "callbacks": callbacks,
