@@ -51,7 +51,9 @@ def begin_sweep(arguments: Arguments) -> tuple[Arguments, Path]:
         for file in folder.glob(f"*/{RECORD}"):
             file.unlink()
     others = [word for word in words if not word.startswith("hydra.sweep.dir=")]
-    return replace(arguments, overrides=[*others, text_override("hydra.sweep.dir", str(folder))]), folder
+    return replace(
+        arguments, overrides=[*others, text_override("hydra.sweep.dir", str(config.hydra.sweep.dir))]
+    ), folder
 
 
 def _swept_options(words: Sequence[str], config: DictConfig) -> Iterator[list[str]]:

@@ -121,7 +121,7 @@ def _task_faults(config: DictConfig) -> Iterator[Fault]:
     if _is_section(config.get("task")):
         yield from _section_faults(config.task, keys_of(TaskConfig), ("task",), typed=False)
     tasks = config.mixture.get("tasks") if _is_section(config.get("mixture")) else None
-    if _is_section(tasks):
+    if tasks is not None and _is_section(tasks):
         for name, changes in tasks.items():
             path = ("mixture", "tasks", str(name))
             if _is_section(changes):

@@ -61,6 +61,6 @@ def _imported(name: str) -> Callable[..., Any] | None:
 
 def _hints(target: Callable[..., Any]) -> dict[str, Any]:
     try:
-        return get_type_hints(target.__init__ if isinstance(target, type) else target)
-    except (NameError, TypeError, AttributeError):  # an annotation that exists for type checkers alone
+        return get_type_hints(vars(target)["__init__"] if isinstance(target, type) else target)
+    except (NameError, TypeError, KeyError):  # an annotation for type checkers alone, or an inherited __init__
         return {}
