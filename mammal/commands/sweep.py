@@ -192,4 +192,4 @@ def prepare_search() -> None:
     from omegaconf import OmegaConf
 
     OmegaConf.register_new_resolver("direction", direction, replace=True)
-    warnings.filterwarnings("ignore", message="Deprecated API features detected")
+    warnings.filterwarnings("ignore", message=".*Deprecated API features detected")
