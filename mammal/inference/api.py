@@ -141,7 +141,7 @@ class Mammal(Generation, Infilling, VariantScoring):
             bundle: the parts of the bundle.
             config_dirs: folders of the user's own with `task/*.yaml`.
         """
-        how = {"config": bundle.config, "metrics": bundle.metrics, "config_dirs": config_dirs}
+        how: dict[str, Any] = {"config": bundle.config, "metrics": bundle.metrics, "config_dirs": config_dirs}
         return cls(bundle.model, bundle.tokenizer, bundle.tasks, **how)
 
     def __repr__(self) -> str:

@@ -23,6 +23,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import isfinite, nan
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from mammal.errors import ConfigError, TaskError
@@ -52,6 +53,7 @@ class OpenModel(Protocol):
 
     model: MammalModel
     pace: Pace
+    config_dirs: Sequence[str | Path]
 
     @property
     def device(self) -> torch.device: ...

@@ -100,7 +100,7 @@ def run_job(
     """
     settings = {name: _plain(value) for name, value in (options or {}).items() if value is not None}
     _check_options(verb, settings, input)
-    opened = {"device": device, "dtype": dtype, "tokenizer": tokenizer, "config_dirs": config_dirs}
+    opened: dict[str, Any] = {"device": device, "dtype": dtype, "tokenizer": tokenizer, "config_dirs": config_dirs}
     model = open_model(source, batch_tokens=batch_tokens, **opened)
     given = no_input(1) if input is None else open_input(input)
     question = _question(verb, model, _task(verb, model, task, columns, view, settings, given), settings, prefix)

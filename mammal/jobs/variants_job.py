@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from mammal.errors import ConfigError
 from mammal.files import file_hash
@@ -84,7 +85,7 @@ def score_variants_job(
         MammalError: the model, the genome, the input or an option is wrong.
     """
     asked = asked or VariantScoreOptions()
-    opened = {"device": device, "dtype": dtype, "tokenizer": tokenizer, "config_dirs": config_dirs}
+    opened: dict[str, Any] = {"device": device, "dtype": dtype, "tokenizer": tokenizer, "config_dirs": config_dirs}
     model = open_model(source, batch_tokens=batch_tokens, **opened)
     given = open_input(input)
     variants = allele_source(given.schema.names, reference, asked.window, columns)
