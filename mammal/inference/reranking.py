@@ -53,7 +53,9 @@ class OpenModel(Protocol):
 
     model: MammalModel
     pace: Pace
-    config_dirs: Sequence[str | Path]
+
+    @property
+    def config_dirs(self) -> Sequence[str | Path]: ...
 
     @property
     def device(self) -> torch.device: ...
