@@ -16,6 +16,7 @@ from mammal.rows.tables import ReadColumns, RowTable, check_names, table
 
 if TYPE_CHECKING:
     import os
+    from pathlib import Path
 
     import pandas as pd
     import torch
@@ -39,6 +40,7 @@ class Generation:
         model: MammalModel
         tokenizer: Tokenizer
         pace: Pace
+        config_dirs: Sequence[str | Path]
 
         @property
         def device(self) -> torch.device: ...

@@ -68,4 +68,5 @@ def _t5_config(config: ModelConfig) -> T5Config:
     values = asdict(config)
     shape = {name: values[name] for name in _SHAPE_KEYS}
     # transformers 5 derives the flag from tie_word_embeddings unless it is given, and its signature does not name it
-    return T5Config(**shape, scale_decoder_outputs=config.scales_decoder_outputs)
+    shape["scale_decoder_outputs"] = config.scales_decoder_outputs
+    return T5Config(**shape)
