@@ -94,20 +94,17 @@ def _verb_lines() -> str:
 
 def _verb_help(verb: str, doc: str) -> str:
     """The verb's own words, then the files that hold its keys, comments and all."""
-    from mammal.configuration.arguments import Arguments
-    from mammal.configuration.sources import composed_files, package_folder
+    from mammal.configuration.sources import package_folder, verb_configs
     from mammal.tasks.declaration.generation_settings import HYDRA_NAME, help_lines
 
     text = f"{doc.strip()}\n"
-    if not (package_folder() / f"{verb}.yaml").is_file():
-        return text
-    for config, section in composed_files(verb, Arguments()):
-        file = package_folder() / f"{config}.yaml"
-        if config == HYDRA_NAME:
+    for name in verb_configs(verb):
+        file = package_folder() / f"{name}.yaml"
+        if name == HYDRA_NAME:
             text += f"\n--- settings of generation; null: as the task declares ---\n{help_lines()}"
-        elif not section and "/" not in config and file.is_file():
+        elif file.is_file():
             keys = file.read_text(encoding="utf-8")
-            text += f"\n--- configs/{config}.yaml: every key can be set on the command line ---\n{keys}"
+            text += f"\n--- configs/{name}.yaml: every key can be set on the command line ---\n{keys}"
     return text
 
 

@@ -16,7 +16,7 @@ from mammal.configuration import known_keys
 from mammal.configuration.arguments import Arguments
 from mammal.configuration.durations import duration
 from mammal.configuration.known_keys import GLOBAL_GROUPS, PACKAGE_LINE, SECTIONS, TRAINER_IS_GIVEN, keys_of
-from mammal.configuration.sources import KeyPath, composed_files, package_folder, place_of, shown
+from mammal.configuration.sources import KeyPath, composed_files, package_folder, place_of, shown, verb_configs
 from mammal.configuration.targets import HYDRA_KEYS, target_keys, trainer_keys
 from mammal.errors import ConfigError, did_you_mean
 
@@ -74,9 +74,12 @@ def _verb_faults(verb: str, config: DictConfig) -> Iterator[Fault]:
     """Keys that a verb does not have: its files list every key, so others come from `+key=value`."""
     import yaml
 
+    from mammal.tasks.declaration.generation_settings import HYDRA_NAME, SETTINGS
+
     known = {"hydra", "paths"}
-    for name in (verb, "job"):
-        known |= set(yaml.safe_load((package_folder() / f"{name}.yaml").read_text(encoding="utf-8")))
+    for name in verb_configs(verb):
+        file = package_folder() / f"{name}.yaml"
+        known |= set(SETTINGS if name == HYDRA_NAME else yaml.safe_load(file.read_text(encoding="utf-8")))
     for key in config:
         if key not in known:
             yield _unknown((str(key),), known - {"hydra", "defaults"})

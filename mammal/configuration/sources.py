@@ -44,6 +44,21 @@ def composed_files(verb: str, arguments: Arguments) -> list[tuple[str, KeyPath]]
     return [(entry.config_path, tuple(filter(None, entry.package.split(".")))) for entry in reversed(composed)]
 
 
+def verb_configs(verb: str) -> list[str]:
+    """A verb's own config and those that its defaults name without a group: together they list every key that it has.
+
+    The package's files are read as they are, because asking Hydra would slow down `mammal VERB --help`.
+    """
+    import yaml
+
+    found = [verb]
+    for name in found:
+        file = package_folder() / f"{name}.yaml"
+        listed = yaml.safe_load(file.read_text(encoding="utf-8")).get("defaults", ()) if file.is_file() else ()
+        found += [entry for entry in listed if isinstance(entry, str) and entry != "_self_"]
+    return found
+
+
 @contextmanager
 def config_loader() -> Iterator[Any]:
     """Hydra's loader of our configs; the one that is in use, if Hydra runs a job."""
