@@ -1,4 +1,4 @@
-"""Every held-out row as a line of a table: what was read, the truth, what each contender said, how near train is."""
+"""A table with one line for each held-out row: inputs, true value, predictions, similarity to the training rows."""
 
 from __future__ import annotations
 
@@ -22,12 +22,17 @@ def answer_table(
     rows: Sequence[Row],
     similarity_N: np.ndarray | None = None,
 ) -> Any:
-    """One line for each answered held-out row and target column; of generated text also our figure in each row, for
-    every metric that is a mean over rows.
+    """Builds the table of answers.
 
     Args:
-        answered: predictions of each contender, ours among them.
-        similarity_N: of each row to its nearest training row.
+        task: the evaluated task.
+        answered: predictions by name of the model or baseline, one for each row.
+        rows: the held-out rows.
+        similarity_N: similarity of each row to its nearest training row, from 0 to 1; None: no such column.
+
+    Returns:
+        A data frame with one line for each answered row and target column. For generated text it also contains, in
+        each row, the model's value of every metric that is a mean over rows.
     """
     import pandas as pd
 
@@ -60,7 +65,7 @@ def answer_table(
 
 
 def figure(task: Task, prediction: Prediction, target: str) -> Any:
-    """The number that plots show of an answer: the value, or the probability; text for generated text."""
+    """The part of an answer that plots show: the value, the probability, or the generated text."""
     if prediction.error is not None:
         return None
     answer = prediction.for_target(target)
@@ -70,7 +75,7 @@ def figure(task: Task, prediction: Prediction, target: str) -> Any:
 
 
 def _with_figures(frame: Any, task: Task, ours: Sequence[Prediction], rows: Sequence[Row]) -> Any:
-    """A column for each metric by row; NaN where a row can't be judged, no column where none can."""
+    """Adds a column for each metric that has a value per row: NaN if a row has none, no column if no row has one."""
     targets = frame[TARGET] if TARGET in frame else [task.target_columns[0]] * len(frame)
     places = list(zip(frame["row"], targets, strict=True))
     every = task.answers(ours, list(rows)[: len(ours)])

@@ -149,29 +149,34 @@ def evaluate(
         seeds: baselines are trained with the seeds 0 to `seeds` - 1.
         sensitivity: rows for which predictions on changed inputs are compared; 0: none.
         neighbours: compute the similarity of each row to its nearest training row.
-        generated: evaluate generated molecules also as a set; None: for prompts that ask for no certain molecule.
+        generated: evaluate generated molecules also as a set; None: for prompts that don't request a particular
+            molecule.
         generation: keys that replace those of the task's `generation` section, such as `{"num_beams": 5}`.
-        rerank: generation: a task that reads the answers; they are evaluated a second time, re-ranked by it.
-        rerank_bundle: the model for that task, loaded or not; None: the model itself.
-        rerank_weight: of the re-ranking log-likelihood, added to that of the answers; None: 1.
-        draws: sequences sampled for a prompt that reads only conditions, all of them withheld.
-        reference_limit: of sets of molecules: at most this many of the evaluated rows, sampled; None: all.
-        seed: of everything that is sampled.
-        workers: processes that read molecules; 0: this one; None: one for each core if there are many molecules.
+        rerank: for generation: a task that reads the answers. They are evaluated a second time in the order that this
+            task gives them.
+        rerank_bundle: the model for that task, loaded or not; None: the evaluated model.
+        rerank_weight: factor of the re-ranking log-likelihood, which is added to the log-likelihood of the answers;
+            None: 1.
+        draws: number of sequences that are sampled for a prompt that reads only conditions; no condition is given.
+        reference_limit: for sets of molecules: at most this many of the evaluated rows, sampled; None: all.
+        seed: random seed of everything that is sampled.
+        workers: number of processes that read molecules; 0: this process; None: one for each core if there are many
+            molecules.
         tokenizer: as for `mammal.load`; not for a loaded model.
         device: as for `mammal.load`; not for a loaded model.
         dtype: as for `mammal.load`; not for a loaded model.
         config_dirs: as for `mammal.load`; not for a loaded model.
         paths: `{"data": folder}`: local copies of data sets, by default the folder in `MAMMAL_DATA`; `{"cache":
-            folder}`: summaries of reference sets, by default the folder in `MAMMAL_CACHE`; None there: kept nowhere.
+            folder}`: summaries of reference sets, by default the folder in `MAMMAL_CACHE`. `{"cache": None}`: summaries
+            are not kept.
 
     Returns:
         The figures: `.figures` as nested dictionaries, `.table` as a data frame, `.results` with everything.
 
     Raises:
-        ConfigError: an argument has a value that can't be used, or two exclude each other.
-        TaskError: there is no such task, or the model comes without one.
-        BundleError: there is no such model, or a part of it is missing or corrupt.
+        ConfigError: an argument has a value that can't be used, or two arguments exclude each other.
+        TaskError: the task does not exist, or the model contains no task.
+        BundleError: the model does not exist, or a part of it is missing or corrupt.
         DataError: the data can't be found or read, or a column is missing; or `output` holds damaged results.
     """
     copies, cache = _places(paths)
@@ -191,10 +196,10 @@ def evaluate(
 
 
 def _opened(bundle: str | os.PathLike[str] | Mammal, **how: Any) -> Mammal:
-    """The model, opened unless it is already.
+    """Loads the model if it is not loaded yet.
 
     Raises:
-        ConfigError: it is open, and an argument says how to open it.
+        ConfigError: it is loaded already, and an argument for loading is given.
     """
     if not isinstance(bundle, Mammal):
         return load(bundle, **how)
@@ -208,11 +213,11 @@ def _opened(bundle: str | os.PathLike[str] | Mammal, **how: Any) -> Mammal:
 
 
 def _tasks(model: Mammal, asked: TaskLike | Sequence[TaskLike] | None) -> list[Task]:
-    """The tasks that are evaluated, each once.
+    """The tasks that are evaluated, without duplicates.
 
     Raises:
-        TaskError: there is no such task.
-        ConfigError: there is none to evaluate.
+        TaskError: a task does not exist.
+        ConfigError: there is no task to evaluate.
     """
     wanted: list[TaskLike]
     if asked is None:
@@ -229,7 +234,7 @@ def _judge(judge: Judge | None, tasks: Sequence[Task]) -> Judge | None:
     """The re-ranking task, if it reads the answers of any task that is evaluated.
 
     Raises:
-        TaskError: it reads the answers of none.
+        TaskError: it reads the answers of none of the tasks.
     """
     if judge is not None and not any(map(judge.fits, tasks)):
         judge.check(tasks[0])
@@ -237,10 +242,10 @@ def _judge(judge: Judge | None, tasks: Sequence[Task]) -> Judge | None:
 
 
 def _places(paths: Mapping[str, str | os.PathLike[str] | None] | None) -> tuple[dict[str, object] | None, Path | None]:
-    """The folder of local copies, as data sources take it, and that of kept summaries.
+    """The folder of local copies, in the form that data sources expect, and the folder of kept summaries.
 
     Raises:
-        ConfigError: there is no such key.
+        ConfigError: a key does not exist.
     """
     given = dict(paths or {})
     for key in given:

@@ -1,4 +1,4 @@
-"""Whether runs are one experiment with several seeds, by the configurations that training leaves beside them."""
+"""Checks that runs differ only in their seed, by comparing the configurations that training saved in their folders."""
 
 from __future__ import annotations
 
@@ -18,25 +18,28 @@ BESIDE_THE_POINT = (
     *(SEED, "name", "output", "resume", "test"),
     *("launcher", "logger", "paths", "sweep", "data.num_workers"),
 )
-"""Keys, or whole sections, that may differ between seeds of one experiment: none of them changes what is learned."""
+"""Keys, or whole sections, that may differ between seeds of one experiment: none of them affects training."""
 
 SHOWN = 5
-"""Differences that an error names."""
+"""Number of differences that an error lists."""
 
 
 def check_seeds_alone(folders: Sequence[Path]) -> None:
-    """Refuse runs that differ in more than their seed, or not even in that.
+    """Refuses runs that differ in more than their seed, and runs with the same seed.
 
-    Runs that kept no configuration (their evaluation was copied, or they were not trained by `mammal train`) can't be
-    compared, and a note says so.
+    Runs without a saved configuration (their evaluation was copied, or they were not trained by `mammal train`) can't
+    be compared; a note on the console lists them.
+
+    Args:
+        folders: folders of the runs.
 
     Raises:
-        ConfigError: two runs differ, each difference named; or two have one seed and would count twice.
-        DataError: a kept configuration can't be read.
+        ConfigError: two runs differ (the message lists the differences), or two runs have the same seed.
+        DataError: a saved configuration can't be read.
     """
     kept = {folder: read_config(folder / CONFIG) for folder in folders if (folder / CONFIG).is_file()}
     if unknown := [str(folder) for folder in folders if folder not in kept]:
-        console.note(f"no configuration was kept, so nothing tells that seeds alone differ: {', '.join(unknown)}")
+        console.note(f"no configuration was saved, so other settings than the seed may differ: {', '.join(unknown)}")
     seen: dict[Any, Path] = {}
     for folder, config in kept.items():
         first, expected = next(iter(kept.items()))
@@ -45,7 +48,7 @@ def check_seeds_alone(folders: Sequence[Path]) -> None:
             raise ConfigError(
                 f"differs from {first} in more than its seed: {'; '.join(differing[:SHOWN])}{more}",
                 where=str(folder),
-                hint="a mean over seeds is of one experiment; same_config=false puts these together all the same",
+                hint="a mean over seeds needs equal settings; same_config=false combines the runs anyway",
             )
         twin = seen.setdefault(config.get(SEED), folder)
         if twin != folder:
@@ -54,7 +57,10 @@ def check_seeds_alone(folders: Sequence[Path]) -> None:
 
 
 def read_config(file: Path) -> dict[str, Any]:
-    """A configuration as training kept it, sections opened: `optim.lr` -> value.
+    """Reads the configuration of a run as a flat mapping: `optim.lr` -> value.
+
+    Args:
+        file: the YAML file that training saved.
 
     Raises:
         DataError: it can't be read.
@@ -84,7 +90,7 @@ def _opened(section: Mapping[str, Any], path: str = "") -> dict[str, Any]:
 
 
 def _differences(expected: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
-    """Each key that tells, with both values."""
+    """Each key that differs and matters, with both values."""
     keys = sorted(expected.keys() | found.keys())
     return [
         f"{key} is {_shown(found, key)}, not {_shown(expected, key)}"

@@ -1,4 +1,4 @@
-"""Whether the parts of a split hold enough to train, validate and judge with: rows at all, and rows of every class."""
+"""Checks that the parts of a split can be used: each needs rows, and rows of every class."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ logger = logging.getLogger(__name__)
 CLASSES_SHOWN = 5
 
 _LOST = {"valid": "no best checkpoint, early stopping or calibration", "test": "no test figures"}
-"""What there can't be without rows of a part."""
+"""What is missing if a part has no rows."""
 
 
 class SplitRows(Protocol):
-    """What is checked of a `mammal.evaluation.task_data.TaskData`, whose module imports this one."""
+    """The checked attributes of `mammal.evaluation.task_data.TaskData`, which can't be imported: it imports this."""
 
     @property
     def task(self) -> Task: ...
@@ -39,7 +39,10 @@ class SplitRows(Protocol):
 
 
 def check_rows(data: SplitRows) -> None:
-    """Refuse a split without training rows; warn of other empty parts.
+    """Refuses a split without training rows; logs a warning for other empty parts.
+
+    Args:
+        data: rows of a task, by part.
 
     Raises:
         TrainingError: train is empty.
@@ -54,12 +57,15 @@ def check_rows(data: SplitRows) -> None:
 
 
 def check_classes(data: SplitRows) -> None:
-    """Refuse training rows without one of the declared classes; warn of classes that valid or test lack.
+    """Refuses a split if a declared class has no training row; logs a warning if a class is missing in valid or test.
 
-    Where only some rows of train are used (`data.limit`), a class they lack is a warning, too.
+    If only some training rows are used (`data.limit`), a missing class is only a warning.
+
+    Args:
+        data: rows of a task, by part.
 
     Raises:
-        TaskError: names the classes that train lacks.
+        TaskError: the training rows lack a class.
     """
     from mammal.tasks.kinds.classification import ClassificationTask
 
@@ -73,13 +79,13 @@ def check_classes(data: SplitRows) -> None:
         more = f" and {len(absent) - CLASSES_SHOWN} more" if len(absent) > CLASSES_SHOWN else ""
         what = f"no {part} row has {', '.join(absent[:CLASSES_SHOWN])}{more}"
         if part == "train" and len(data.rows[part]) == len(data.split.parts[part]):
-            hint = "split otherwise (task.data.stratify=true, task.data.split_seed), or take it off labels"
+            hint = "split differently (task.data.stratify=true, task.data.split_seed), or remove it from labels"
             raise TaskError(what, where=f"task {task.name}", hint=hint)
         logger.warning("%s: %s, so %s", task.name, what, _consequence(part, len(task.labels)))
 
 
 def _absent(task: ClassificationTask, data: SplitRows, part: str) -> list[str]:
-    """Classes that no row of a part has, for each target column that has labels there at all."""
+    """Classes without a row in a part, for each target column that has any labels in it."""
     if not len(data.rows[part]):
         return []
     found = []

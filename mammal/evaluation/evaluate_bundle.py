@@ -28,9 +28,9 @@ class EvaluatedRows:
     """Which rows of a task are evaluated, and how a generation task decodes its answers to them.
 
     Attributes:
-        part: of the task's own split: `test`, `valid` or `train`.
+        part: part of the task's own split: `test`, `valid` or `train`.
         limit: at most this many rows of each task, evenly spread; None: all.
-        own: table of labelled rows that are evaluated instead; None: the rows of `part`.
+        own: table of the user's labelled rows, which are evaluated instead; None: the rows of `part`.
         paths: `{"data": folder}` of local copies of data sets; None: the folder in `MAMMAL_DATA`.
         generation: keys that replace those of the task's `generation` section.
     """
@@ -51,15 +51,18 @@ class EvaluatedRows:
 
     @property
     def name(self) -> str:
-        """The part as results name it."""
+        """Name of the part in results."""
         return self.part if self.own is None else OWN
 
 
 def check_part(part: str) -> None:
-    """Refuses a name that is no part of a split.
+    """Refuses a name that is not the name of a part of a split.
+
+    Args:
+        part: the name.
 
     Raises:
-        ConfigError: gives the nearest name.
+        ConfigError: the name is unknown; the message suggests the nearest one.
     """
     if part not in PARTS:
         raise ConfigError(f"there is no part {part!r}", where="part", hint=did_you_mean(part, PARTS))
@@ -89,7 +92,7 @@ def evaluate_bundle(
         data = rows_of(model, task, rows, depth)
         drawn = drawn_freely(model, data.task, sets.generated, draws=depth.draws, seed=depth.seed)
         result = evaluate_task(model.model, data, part=rows.name, depth=depth, drawn=drawn)
-        if rows.own is not None:  # no split names these rows, so their content does
+        if rows.own is not None:  # these rows have no split, so a hash of their content identifies them
             result = replace(result, split_hash=data.record.content)
         results.append(result)
         judged += judge_answers(result, data, sets, seed=depth.seed, device=str(model.device), drawn=drawn)
@@ -99,10 +102,16 @@ def evaluate_bundle(
 def rows_of(model: Mammal, task: Task, rows: EvaluatedRows, depth: Depth) -> TaskData:
     """The rows of a task that are evaluated, with the training rows that baselines and similarities need.
 
-    A warning is logged if the rows are split otherwise than when the bundle was trained.
+    A warning is shown if the split differs from the one that the bundle was trained with.
+
+    Args:
+        model: a loaded model.
+        task: a fitted task.
+        rows: which rows are evaluated.
+        depth: tells whether training rows are needed.
 
     Raises:
-        ConfigError: `rows.generation` is given for a task that generates nothing.
+        ConfigError: `rows.generation` is given for a task that does not generate text.
         DataError: the data can't be found or read, or a column is missing.
     """
     task = _decoded_as(task, rows.generation)
@@ -128,13 +137,13 @@ def _decoded_as(task: Task, generation: Mapping[str, Any]) -> Task:
 
 
 def _check_split(model: Mammal, name: str, found: str) -> None:
-    """Warns if the rows are split otherwise than when the bundle was trained: it may have been trained on these."""
+    """Warns if the split differs from the one the bundle was trained with: evaluated rows may be training rows."""
     recorded = model.metrics.get(name)
     parts = recorded.values() if isinstance(recorded, dict) else ()
     hashes = (part.get("split_hash") for part in parts if isinstance(part, dict))
-    trained = next(filter(None, hashes), None)  # the hash is of the whole split, so that of any part will do
+    trained = next(filter(None, hashes), None)  # the hash covers the whole split, so all parts have the same one
     if trained is not None and trained != found:
         console.note(
             f"warning: {name}: this is not the split it was trained with (hash {found[:12]}, then {trained[:12]}): "
-            "rows judged here may have been learned from"
+            "the evaluated rows may have been training rows"
         )

@@ -1,6 +1,6 @@
-"""A trained model on held-out rows, beside its baselines: the figures that a bundle and a report carry.
+"""Evaluates a trained model and its baselines on held-out rows; bundles and reports contain the resulting figures.
 
-Shapes: N held-out rows that have both an answer and a truth.
+Shapes: N held-out rows that have both an answer and a true value.
 """
 
 from __future__ import annotations
@@ -32,22 +32,28 @@ logger = logging.getLogger(__name__)
 
 BOOTSTRAP_SAMPLES = 1000
 SAMPLED = 200
-"""Sequences drawn to judge a generation task whose prompt reads no column, unless told otherwise."""
+"""Default number of sequences that are sampled to evaluate a generation task whose prompt reads no column."""
 
 
 @dataclass(frozen=True)
 class Depth:
-    """What an evaluation does besides judging our own predictions.
+    """What an evaluation does in addition to scoring the model's own predictions.
 
     Attributes:
-        baselines: train the cheap baselines on the same training rows and judge them on the same rows.
-        trees: of a random forest.
+        baselines: train the inexpensive baselines on the same training rows and evaluate them on the same rows.
+        trees: number of trees of each random forest, at least 1.
         seeds: baselines are fitted with the seeds 0 to `seeds` - 1.
-        sensitivity: rows on which changes that should not move a prediction are tried; 0: none.
-        neighbours: find the similarity of each row to its nearest training row.
-        draws: sequences of a generation task whose prompt reads nothing but conditions.
-        seed: of all that is drawn.
-        judge: puts the answers of tasks that it reads in order; judged beside ours.
+        sensitivity: number of rows that are also predicted with changed inputs, where the change should not affect the
+            prediction; 0: none.
+        neighbours: compute the similarity of each row to its nearest training row.
+        draws: number of sequences that are sampled for a generation task whose prompt reads only conditions, at
+            least 1.
+        seed: random seed of everything that is sampled.
+        judge: re-ranking task. The answers of tasks that it can read are also evaluated in the order that it gives
+            them, as a second entry next to the model's own. None: no re-ranking.
+
+    Raises:
+        ConfigError: `trees`, `sensitivity` or `draws` is too small.
     """
 
     baselines: bool = False
@@ -73,12 +79,19 @@ def evaluate_task(
     depth: Depth | None = None,
     drawn: Sequence[Prediction] | None = None,
 ) -> TaskResult:
-    """Metrics with 95 % bootstrap intervals over the rows of a part, ours first.
+    """Evaluates a model, and optionally its baselines, on the rows of one part.
 
     Args:
-        model: adapters folded in.
-        data: its task is fitted, and calibrated if it shall be.
-        drawn: `free_draws` of a task whose prompt reads no column, where they were made already.
+        model: network with its adapters merged into the weights.
+        data: rows and task. The task is fitted, and calibrated if calibration is intended.
+        part: name of the evaluated part in `data.rows`.
+        depth: what else is evaluated; None: only the model's own predictions.
+        drawn: result of `free_draws` for a task whose prompt reads no column, if it was computed already; None: it is
+            computed here if it is needed.
+
+    Returns:
+        The metrics of the model (first) and of each baseline, with 95 % bootstrap intervals over rows, and the answer
+        to every row.
     """
     depth = depth or Depth()
     task, rows = data.task, list(data.rows[part])
@@ -114,14 +127,14 @@ def evaluate_task(
 
 
 def _reranked(judge: Judge, task: Task, rows: Sequence[Row], ours: Sequence[Prediction]) -> Contender:
-    """Our answers in the order that a judge makes of them."""
+    """The metrics of the model's answers after re-ranking."""
     from mammal.inference.reranking import rerank_predictions
 
     begun = time.perf_counter()
     found, trips = rerank_predictions(judge, task, rows, ours)
     name = f"{OURS}, ranked with {judge.task.name}"
     logger.info(
-        "%s: %.1f %% of first answers lead back by %s, %.1f %% once it has ranked them",
+        "%s: from %.1f %% of the first answers %s recovers the input, after re-ranking from %.1f %%",
         *(task.name, 100 * trips.before, judge.task.name, 100 * trips.after),
     )
     nothing = float("nan")
@@ -130,7 +143,16 @@ def _reranked(judge: Judge, task: Task, rows: Sequence[Row], ours: Sequence[Pred
 
 
 def judge_baselines(data: TaskData, part: str, depth: Depth) -> tuple[list[Contender], dict[str, Sequence[Prediction]]]:
-    """The cheap baselines over their seeds, and what each says with the first one."""
+    """Trains the inexpensive baselines with each seed and evaluates them.
+
+    Args:
+        data: rows and task; baselines are trained on its training rows.
+        part: name of the evaluated part in `data.rows`.
+        depth: number of trees and of seeds.
+
+    Returns:
+        The metrics of each baseline over all seeds, and by name of the baseline its predictions with the first seed.
+    """
     from mammal.tasks.baselines.fit import seeded_baselines
 
     task, rows = data.task, list(data.rows[part])
@@ -152,8 +174,21 @@ def answers_of(
     seed: int = 0,
     drawn: Sequence[Prediction] | None = None,
 ) -> list[Prediction]:
-    """Our answers for rows. A task whose prompt reads no column is sampled: `draws` sequences of its one prompt, though
-    never more than there are rows (the first of `drawn`, where they were made already)."""
+    """The model's answers to rows.
+
+    If the prompt of a task reads no column, sequences are sampled from its only prompt.
+
+    Args:
+        model: network with its adapters merged into the weights.
+        task: a fitted task.
+        rows: rows to answer.
+        draws: number of sequences for a task whose prompt reads no column, at most one for each row.
+        seed: random seed of the sampling.
+        drawn: sequences that were sampled already with `free_draws`; the first ones are used. None: sample here.
+
+    Returns:
+        One prediction for each row, or for each sampled sequence.
+    """
     from mammal.inference.predict import predict_rows
 
     if task.columns or not rows:
@@ -163,7 +198,17 @@ def answers_of(
 
 
 def free_draws(model: MammalModel, task: Task, draws: int, seed: int = 0) -> list[Prediction]:
-    """Sequences of a task whose prompt reads nothing but conditions, none of which is given."""
+    """Samples sequences of a task whose prompt reads only conditions, without a value for any condition.
+
+    Args:
+        model: network with its adapters merged into the weights.
+        task: a generation task. Its declared settings are used, but without beam search and guidance.
+        draws: number of sequences.
+        seed: random seed of the sampling.
+
+    Returns:
+        One prediction for each sequence.
+    """
     from mammal.generation.rows import generate_rows, spelt
     from mammal.generation.settings import declared_generation, declared_rules
     from mammal.rows.batched import Refused, TaskEncoder
@@ -178,13 +223,19 @@ def free_draws(model: MammalModel, task: Task, draws: int, seed: int = 0) -> lis
 
 
 def estimates(task: Task, runs: Sequence[Sequence[Prediction]], rows: Sequence[Row]) -> dict[str, Estimate]:
-    """Each metric of the task over runs on the same rows; NaN where it is undefined.
+    """Computes each metric of the task over several runs on the same rows.
 
-    Value: the mean over runs. Interval: bootstrap over rows, its bounds averaged over runs. Spread: standard deviation
-    over runs, where there are several.
+    Args:
+        task: a fitted task.
+        runs: predictions of each run, one for each row.
+        rows: the evaluated rows.
+
+    Returns:
+        By name of the metric: the mean over runs; the bounds of the bootstrap interval over rows, averaged over runs;
+        and the standard deviation over runs, NaN for a single run. A value is NaN if the metric is undefined.
     """
     judged = list(rows)[: len(runs[0])]
-    different = runs[:1] if all(run is runs[0] for run in runs) else runs  # models without chance are fitted once
+    different = runs[:1] if all(run is runs[0] for run in runs) else runs  # deterministic models are fitted once
     values = [task.metrics(run, judged) for run in different]
     bounds = [task.metric_intervals(run, judged, samples=BOOTSTRAP_SAMPLES) for run in different]
     found = {}
@@ -197,7 +248,7 @@ def estimates(task: Task, runs: Sequence[Sequence[Prediction]], rows: Sequence[R
 
 
 def _similarity(data: TaskData, rows: Sequence[Row]) -> np.ndarray | None:
-    """Of each row to its nearest training row; None for tasks without molecules and sequences."""
+    """Similarity of each row to its nearest training row; None for tasks without molecules and sequences."""
     from mammal.tasks.baselines.similarity import TrainingSimilarity
 
     known = TrainingSimilarity.fit(data.task, data.rows["train"])
@@ -212,7 +263,7 @@ def _reliability(task: Task, ours: Sequence[Prediction], rows: Sequence[Row]) ->
 
 
 def _coverage(task: Task, ours: Sequence[Prediction], rows: Sequence[Row]) -> dict[str, float]:
-    """Share of the measured truths within our intervals, by target column; empty where the bundle gives none."""
+    """Share of the measured values within the predicted intervals, by target column; empty without intervals."""
     if task.kind != "regression" or not len(rows):
         return {}
     found = {}

@@ -1,4 +1,4 @@
-"""`mammal evaluate bundle=…` of a task that generates molecules: its answers judged as a set, beside its own rows."""
+"""`mammal evaluate bundle=…` for tasks that generate molecules: the answers are also evaluated as a set."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from mammal.tasks.task import Task
 
 PART = 10_000
-"""Training rows that are looked at together."""
+"""Number of training rows that are processed together."""
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,8 @@ class SetOptions:
     """How the molecules that a task generates are evaluated as a set.
 
     Attributes:
-        generated: True: of every task that answers with one molecule; False: of none; None: of those whose prompts ask
-            for no certain molecule.
+        generated: True: for every task that answers with one molecule; False: for none; None: for tasks whose prompts
+            don't request a particular molecule.
         reference_limit: at most this many molecules of the evaluated rows, sampled; None: all.
         workers: processes that read molecules; 0: this one; None: one for each core if there are many molecules.
         cache: folder that keeps summaries of reference sets; None: none are kept.
@@ -49,8 +49,18 @@ class SetOptions:
 def drawn_freely(
     model: Mammal, task: Task, generated: bool | None, *, draws: int, seed: int
 ) -> list[Prediction] | None:
-    """`draws` sequences of a task whose prompts ask for no certain molecule, with every condition withheld; None for
-    other tasks, and if `generated` is False."""
+    """Samples molecules of a task whose prompts don't request a particular molecule, without any condition.
+
+    Args:
+        model: a loaded model.
+        task: any task of it.
+        generated: see `SetOptions`.
+        draws: number of sequences.
+        seed: random seed of the sampling.
+
+    Returns:
+        The sampled sequences; None for other tasks, and if `generated` is False.
+    """
     from mammal.evaluation.evaluate_task import free_draws
 
     if molecule_target(task) is None or not asks_freely(task) or generated is False:
@@ -67,13 +77,19 @@ def judge_answers(
     device: str,
     drawn: Sequence[Prediction] | None = None,
 ) -> list[SetResult]:
-    """The answers of a task as one set, held against its training rows and the judged rows; none where that makes no
-    sense, or was not asked for.
+    """Evaluates the answers of a task as one set, compared with its training rows and with the evaluated rows.
 
     Args:
-        seed: of the samples, and of what is sampled from the evaluated rows.
-        device: where ChemNet runs.
-        drawn: `drawn_freely`; judged in place of the answers, which conditions of the rows may have steered.
+        result: the evaluated task.
+        data: its rows.
+        options: whether and how sets are evaluated.
+        seed: random seed of the samples, and of the sampling of reference molecules.
+        device: where ChemNet runs, for example "cpu" or "cuda".
+        drawn: result of `drawn_freely`. It is evaluated instead of the answers to rows, because the conditions of the
+            rows may have influenced those. None: the answers are evaluated.
+
+    Returns:
+        One result; none if the task does not generate molecules, or if `options` excludes it.
     """
     from mammal.evaluation.judge_sets import judge_sets
 
@@ -90,18 +106,18 @@ def judge_answers(
 
 
 def molecule_target(task: Task) -> str | None:
-    """The column of molecules that a task generates; None where there is none, or more than one."""
+    """The column of molecules that a task generates; None if there is none, or more than one."""
     columns = [column for column in task.target_columns if column in task.molecules]
     return columns[0] if task.kind == "generation" and len(columns) == 1 else None
 
 
 def asks_freely(task: Task) -> bool:
-    """Whether prompts ask for no certain molecule: they read nothing but conditions."""
+    """Whether the prompts read only conditions, so that they don't request a particular molecule."""
     return not {*task.columns} - {*task.conditions, *task.target_columns}
 
 
 def _answered(result: TaskResult, data: TaskData, column: str, seed: int) -> Samples:
-    """What was answered, rows without an answer as empty strings."""
+    """The answers as samples; rows without an answer are empty strings."""
     from mammal.evaluation.results import OURS, TARGET
     from mammal.evaluation.samples import Samples
 
@@ -114,7 +130,7 @@ def _answered(result: TaskResult, data: TaskData, column: str, seed: int) -> Sam
 
 
 def _drawn(drawn: Sequence[Prediction], data: TaskData, column: str, seed: int) -> Samples:
-    """What was drawn, and how often, where that was more than once."""
+    """The sampled sequences, with their numbers of attempts if any sequence was sampled more than once."""
     from mammal.evaluation.samples import Samples
 
     task = data.task
@@ -150,7 +166,7 @@ def _against(result: TaskResult, data: TaskData, column: str, options: SetOption
 
 
 def _texts(task: Task, rows: Sequence[Row], column: str) -> list[str]:
-    """The molecules of rows as they are written; "" where a row has none."""
+    """The molecules of rows as they are written; "" for rows without a molecule."""
     from mammal.tasks.tables.cells import as_text, is_missing
 
     alias = task.aliases.get(column, column)
@@ -159,6 +175,6 @@ def _texts(task: Task, rows: Sequence[Row], column: str) -> list[str]:
 
 
 def with_earlier_sets(sets: Sequence[SetResult], earlier: Sequence[SetResult]) -> list[SetResult]:
-    """Both, earlier ones first; of two of one name, the new one alone."""
+    """Adds new sets to earlier ones; a new set replaces the earlier set of the same name."""
     by_name = {result.name: result for result in (*earlier, *sets)}
     return list(by_name.values())

@@ -1,4 +1,4 @@
-"""Samples held against a training set and reference sets: from strings to what a report shows."""
+"""Compares sets of generated molecules with a training set and with reference sets, for reports."""
 
 from __future__ import annotations
 
@@ -24,24 +24,25 @@ if TYPE_CHECKING:
     import pandas as pd
 
 DRAWN_OF_TRAINING = 2_000
-"""Molecules whose properties stand for those of a training set."""
+"""Molecules that are sampled from a training set to show the distributions of its properties."""
 BINS = 30
 TAIL = 0.5
-"""Percent of all sets together that lie beyond either end of a histogram."""
+"""Percentile of each set that may lie beyond either end of a histogram."""
 TRAINING = "training"
 
 
 @dataclass(frozen=True)
 class Against:
-    """What samples are held against.
+    """The sets that samples are compared with.
 
     Attributes:
-        training: gives the parts of the training set, as SMILES; None: nobody asks for novelty.
-        training_source: what it is.
-        references: name of a set -> (what it is, its SMILES).
-        reference_limit: molecules of each that are drawn at most; None: all. FCD shrinks as a reference grows.
-        seed: of those draws.
-        cache: folder that keeps what references come to; None: none does.
+        training: function that returns the training set in parts, as SMILES; None: novelty is not computed.
+        training_source: description of the training set, such as its file.
+        references: name of a reference set -> (its description, its SMILES).
+        reference_limit: at most this many molecules of each reference set, sampled; None: all. FCD becomes smaller as
+            a reference set grows.
+        seed: random seed of that sampling.
+        cache: folder that keeps the summaries of reference sets; None: they are not kept.
     """
 
     training: Callable[[], Iterable[Sequence[str]]] | None = None
@@ -60,11 +61,17 @@ def judge_sets(
     device: str = "cpu",
     tell: Callable[[str], None] = lambda line: None,
 ) -> list[SetResult]:
-    """A result for each set; the training set is read once for all of them.
+    """Evaluates sets of generated molecules. The training set is read once for all of them.
 
     Args:
-        each_of: does the work on molecules.
-        tell: hears what is going on.
+        samples: the sets.
+        against: what they are compared with.
+        each_of: applies a function to each molecule, like `map`; for example in several processes.
+        device: where ChemNet runs, for example "cpu" or "cuda".
+        tell: is called with each progress message.
+
+    Returns:
+        One result for each set, in the same order.
     """
     if against.references and (why := chemnet.why_missing()) is not None:
         tell(f"without fcd: {why}")
@@ -76,7 +83,7 @@ def judge_sets(
     references, compared = _references(against, each_of, device, tell)
     results = []
     for one, found in zip(samples, molecules, strict=True):
-        tell(f"judging {one.name}")
+        tell(f"evaluating {one.name}")
         judgement = judge(found, references, known, each_of=each_of, device=device)
         beside = references | ({} if drawn is None else {TRAINING: drawn})
         results.append(
@@ -98,7 +105,7 @@ def judge_sets(
 
 
 def _told_apart(beside: Mapping[str, Summary], name: str) -> dict[str, Summary]:
-    """The sets beside samples; one of the same name is called the reference."""
+    """The sets that are shown next to samples; a set with the name of the samples gets the suffix ", reference"."""
     return {f"{other}, reference" if other == name else other: summary for other, summary in beside.items()}
 
 
@@ -108,7 +115,7 @@ def _training(
     each_of: EachOf,
     tell: Callable[[str], None],
 ) -> tuple[Known | None, Summary | None, Compared | None]:
-    """What the training set holds of all samples, what some of it looks like, and what it is."""
+    """Which samples the training set contains, the properties of a sample of it, and its description."""
     if against.training is None:
         return None, None, None
     tell(f"reading the training set, {against.training_source}")
@@ -135,7 +142,7 @@ def _references(
 
 
 def _of_the_draws(samples: Samples) -> dict[str, float]:
-    """How many were valid when they were drawn for the first time, where draws were repeated."""
+    """Share of sequences that were valid at the first attempt and mean number of attempts; empty without repeats."""
     if samples.draws is None:
         return {}
     return {"kept_at_once": float((samples.draws == 1).mean()), "draws": float(_finite(samples.draws).mean())}
@@ -146,7 +153,10 @@ def _finite(values_N: np.ndarray) -> np.ndarray:
 
 
 def _asked(samples: Samples) -> dict[str, float]:
-    """How far the molecules are from what was asked, and from what was asked of others where that varies."""
+    """Mean error between molecules and their requested properties.
+
+    If the requested values vary, the error to the values requested of other molecules is added, for comparison.
+    """
     if not samples.asked:
         return {}
     varies = any(len(known) and np.ptp(known) > 0 for known in map(_finite, samples.asked.values()))
@@ -159,7 +169,7 @@ def _asked(samples: Samples) -> dict[str, float]:
 def _table(
     samples: Samples, found: Sequence[Described | None], judgement: Judgement, known: Known | None
 ) -> pd.DataFrame:
-    """One row for each string; what was asked of a property stands beside what came of it."""
+    """One row for each string, with each property next to the value that was requested."""
     import pandas as pd
 
     canonical = ["" if one is None else one.canonical for one in found]
@@ -177,7 +187,7 @@ def _table(
 
 
 def _histograms(sets: Mapping[str, Summary]) -> dict[str, Histogram]:
-    """Of each property, over bins that all sets share."""
+    """A histogram of each property, with the same bins for all sets."""
     found = {}
     for name in SHOWN:
         values = {label: summary.properties[name] for label, summary in sets.items() if len(summary)}

@@ -1,9 +1,9 @@
-"""How far probabilities can be believed: reliability curve, expected calibration error, Brier score.
+"""How reliable predicted probabilities are: reliability curve, expected calibration error, Brier score.
 
-Bins hold equal numbers of rows, so that every point of the curve rests on as much data as the next (Nixon et al. 2019);
-the expected calibration error is the mean over bins of |mean predicted - observed|, weighted by rows (Naeini et al.
-2015). With more than two classes the probability of the predicted class is set against how often it is right (Guo et
-al. 2017). Shapes: N rows, C classes.
+Bins contain equal numbers of rows, so that each point of the curve is based on the same amount of data (Nixon et al.
+2019). The expected calibration error is the mean over bins of |mean predicted - observed|, weighted by rows (Naeini et
+al. 2015). With more than two classes, the probability of the predicted class is compared with how often this class is
+correct (Guo et al. 2017). Shapes: N rows, C classes.
 """
 
 from __future__ import annotations
@@ -25,11 +25,12 @@ class Reliability:
     """A reliability curve and its two summaries.
 
     Attributes:
-        predicted, observed: mean probability, and share of rows that came true, of each bin in ascending order.
-        counts: rows of each bin.
+        predicted: mean predicted probability of each bin, in ascending order.
+        observed: share of the rows of each bin in which the predicted event occurred.
+        counts: number of rows in each bin.
         ece: expected calibration error, 0 to 1.
-        brier: mean squared error of the probabilities (Brier 1950); summed over classes where there are more than two.
-        chance: Brier score of the share of each class among the same rows.
+        brier: mean squared error of the probabilities (Brier 1950); summed over classes if there are more than two.
+        chance: Brier score of a prediction that always gives the share of each class among the same rows.
     """
 
     predicted: Sequence[float]
@@ -41,7 +42,15 @@ class Reliability:
 
 
 def reliability(answers: Answers, bins: int = BINS) -> Reliability | None:
-    """Of one target column of a classification; None without rows or probabilities."""
+    """Computes the reliability of the predicted probabilities for one target column of a classification.
+
+    Args:
+        answers: predictions and true classes of one target column.
+        bins: number of bins of the curve.
+
+    Returns:
+        The curve and its summaries; None without rows or probabilities.
+    """
     probability_NC, truth_N = answers.probability_NC, answers.truth_N
     if probability_NC is None or not len(truth_N):
         return None
@@ -52,7 +61,7 @@ def reliability(answers: Answers, bins: int = BINS) -> Reliability | None:
         shown_N, came_true_N = probability_NC.max(axis=1), probability_NC.argmax(axis=1) == truth_N
     predicted, observed, counts = curve(came_true_N.astype(float), shown_N, bins)
     happened_NC = np.eye(classes)[truth_N]
-    halves = 2 if classes == 2 else 1  # two classes: the error of the positive one alone, which is half of the sum
+    halves = 2 if classes == 2 else 1  # two classes: only the error of the positive class, which is half of the sum
     return Reliability(
         predicted.tolist(),
         observed.tolist(),
@@ -64,7 +73,16 @@ def reliability(answers: Answers, bins: int = BINS) -> Reliability | None:
 
 
 def curve(came_true_N: np.ndarray, probability_N: np.ndarray, bins: int = BINS) -> tuple[np.ndarray, ...]:
-    """Mean probability, share that came true and number of rows of each of at most `bins` bins of equal count."""
+    """Computes a reliability curve with bins of equal numbers of rows.
+
+    Args:
+        came_true_N: 1.0 if the event occurred, else 0.0, float64 [N].
+        probability_N: predicted probability of the event, float64 [N].
+        bins: maximal number of bins.
+
+    Returns:
+        For each bin: mean predicted probability, share of rows in which the event occurred, number of rows.
+    """
     order = np.argsort(probability_N, kind="stable")
     groups = [group for group in np.array_split(order, min(bins, len(order))) if len(group)]
     predicted = np.array([probability_N[group].mean() for group in groups])

@@ -1,4 +1,4 @@
-"""What an evaluation found, and how it is kept: `evaluation.json` and one table of answers per task."""
+"""Results of an evaluation and their files: `evaluation.json` and one table of answers for each task."""
 
 from __future__ import annotations
 
@@ -17,20 +17,22 @@ if TYPE_CHECKING:
     import pandas as pd
 
 OURS = "MAMMAL"
-"""Name of our own column among the contenders of a task."""
+"""Name of the evaluated model in tables that also list baselines."""
 
 FILE = "evaluation.json"
 
 TARGET = "target_column"
-"""Column of the answers of a task with several targets; `target` is what many files call their protein."""
+"""Column with the name of the target, for tasks with several targets. Many files use `target` for their proteins."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A metric with its 95 % interval; NaN bounds where it has none.
+    """A metric with its 95 % interval.
 
     Attributes:
-        value: of one run, or the mean over seeds.
+        value: value of one run, or the mean over seeds.
+        low: lower bound of the interval; NaN if there is no interval.
+        high: upper bound of the interval; NaN if there is no interval.
         sd: standard deviation over seeds (n - 1); NaN for one run.
     """
 
@@ -50,10 +52,13 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Contender:
-    """A model, or a cheap baseline, and its metrics on the held-out rows.
+    """A model or baseline and its metrics on the held-out rows.
 
     Attributes:
-        by_seed: seed, or run -> each metric's value, where there were several.
+        name: name of the model or baseline.
+        estimates: name of a metric -> its estimate.
+        seconds: time that predictions and metrics took; 0 for baselines.
+        by_seed: seed or run -> name of a metric -> its value; empty if there is only one run.
     """
 
     name: str
@@ -67,14 +72,14 @@ class Shift:
     """How far predictions move when the same input is written in another way (`mammal.tasks.perturbations`).
 
     Attributes:
-        change: what was done.
-        rows: rows it was tried on.
-        changed: rows it changed anything of; the figures below are over these.
-        read_differently: those that the model sees another prompt of: standardisation may undo a change.
+        change: name of the change.
+        rows: number of rows on which it was tried.
+        changed: number of rows in which it changed the input; the figures below are computed over these rows.
+        read_differently: number of changed rows whose prompt changed too; standardisation may undo a change.
         moved: mean absolute change of the value in its unit, or of the class probabilities (total variation).
-        furthest: the largest.
-        flipped: classification: share of labels that became another.
-        refused: changed rows that got no answer.
+        furthest: largest such change.
+        flipped: classification: share of labels that changed.
+        refused: number of changed rows without an answer.
     """
 
     change: str
@@ -89,22 +94,29 @@ class Shift:
 
 @dataclass(frozen=True)
 class TaskResult:
-    """One task: every contender on the same split.
+    """The results of one task: the model and all baselines on the same rows.
 
     Attributes:
-        task, about, kind, unit, labels: as the task declares them.
-        part, split, split_hash: which rows were held out, how, and the hash that names exactly these rows.
-        rows: how many rows each part has, and how many of the held-out ones got an answer.
-        metrics: names in the order of the task's declaration; the first is the one to look at.
-        contenders: ours first.
-        answers: one row each held-out row: `row`, the columns that the prompt reads, `truth`, a column of scores for
-            each contender (value, or probability of the last of two labels); `low`, `high` where there are intervals.
-        not_answered: rows without an answer and why: `row`, `reason`.
-        reliability: classification: how far our probabilities can be believed, by target column.
-        coverage: regression: share of the truths that lie within our prediction intervals, by target column.
-        shifts: how far our predictions move under changes that should not move them.
-        intervals: what the intervals are over: `rows` (bootstrap) or `seeds` (Student's t).
-        leakage: rows of test and valid that train holds too (`mammal.tasks.splits.leakage`).
+        task: name of the task.
+        about: description of the task.
+        kind: kind of the task, such as "regression".
+        unit: unit of the target; "" if it has none.
+        labels: labels of a classification task.
+        part: name of the held-out part, such as "test".
+        split: how the rows were split.
+        split_hash: hash that identifies this split.
+        rows: number of rows, by part.
+        metrics: names in the order of the task's declaration; the first is the most important one.
+        contenders: the model, followed by the baselines.
+        answers: data frame with a line for each held-out row and target: `row`, the columns that the prompt reads,
+            `truth`, a column of scores for the model and each baseline (value, or probability of the last of two
+            labels), and `low` and `high` if there are intervals.
+        not_answered: rows without an answer, as pairs of row number and reason.
+        reliability: classification: how reliable the model's probabilities are, by target column.
+        coverage: regression: share of the true values within the model's prediction intervals, by target column.
+        shifts: how far the model's predictions move under changes that should not affect them.
+        intervals: how the intervals were computed: over `rows` (bootstrap) or over `seeds` (Student's t).
+        leakage: number of rows of test and valid that are also in train (`mammal.tasks.splits.leakage`).
     """
 
     task: str
@@ -132,14 +144,21 @@ class TaskResult:
 
     @property
     def title(self) -> str:
-        """The task as a heading says it, with the part where that is not test."""
+        """Heading for the task; it includes the part unless that is test."""
         return self.task.replace("_", " ") + ("" if self.part == "test" else f", {self.part} rows")
 
 
 def save_results(results: Sequence[TaskResult], folder: Path) -> Path:
-    """Write `evaluation.json` and a table of answers for each result into `folder`; returns the former.
+    """Writes `evaluation.json` and a table of answers for each result.
 
-    What is in the folder and not among `results` is no longer listed: `with_earlier` keeps it.
+    Earlier results in the folder are no longer listed, unless they are among `results` (see `with_earlier`).
+
+    Args:
+        results: one for each task and part.
+        folder: is created if it does not exist.
+
+    Returns:
+        The path of `evaluation.json`.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for result in results:
@@ -152,25 +171,34 @@ def save_results(results: Sequence[TaskResult], folder: Path) -> Path:
 
 
 def earlier_results(folder: Path) -> list[TaskResult]:
-    """The results that lie in a folder; none where it holds no evaluation.
+    """Reads the results in a folder.
+
+    Args:
+        folder: folder of an evaluation.
+
+    Returns:
+        The results; none if the folder contains no evaluation.
 
     Raises:
-        DataError: they are damaged.
+        DataError: the files are damaged.
     """
     return load_results(folder) if (folder / FILE).is_file() else []
 
 
 def with_earlier(results: Sequence[TaskResult], earlier: Sequence[TaskResult]) -> list[TaskResult]:
-    """Both, earlier ones first; of a task and part that both judged, the new result alone, in the place of the old."""
+    """Adds new results to earlier ones; a new result replaces the earlier one of the same task and part."""
     by_rows = {(result.task, result.part): result for result in (*earlier, *results)}
     return list(by_rows.values())
 
 
 def load_results(folder: Path) -> list[TaskResult]:
-    """The results that `save_results` wrote.
+    """Reads the results that `save_results` wrote.
+
+    Args:
+        folder: folder of an evaluation.
 
     Raises:
-        DataError: there are none, or they are damaged.
+        DataError: the folder contains no evaluation, or its files are damaged.
     """
     try:
         declared = json.loads((folder / FILE).read_text(encoding="utf-8"))["tasks"]
@@ -182,7 +210,7 @@ def load_results(folder: Path) -> list[TaskResult]:
 
 
 def as_metrics(results: Sequence[TaskResult]) -> dict[str, Any]:
-    """The figures as a bundle keeps them in `metrics.json`: task -> part -> split and each contender's estimates."""
+    """The figures in the form of a bundle's `metrics.json`: task -> part -> split and the estimates of each model."""
     figures: dict[str, Any] = {}
     for result in results:
         figures.setdefault(result.task, {})[result.part] = {
@@ -200,7 +228,7 @@ def as_metrics(results: Sequence[TaskResult]) -> dict[str, Any]:
 
 
 def spoken(name: str) -> str:
-    """A contender's name as a reader would say it."""
+    """Readable name of a model or baseline."""
     if name.startswith(ONLY):
         return f"random forest, {name.removeprefix(ONLY)} alone"
     return _SPOKEN.get(name, name)
@@ -223,22 +251,22 @@ _SPOKEN = {
 
 
 def short(value: float) -> str:
-    """Three significant digits, and no exponent where a reader wouldn't want one."""
+    """Formats a number with three significant digits; from 1,000 to a million as a whole number, without exponent."""
     value = 0.0 if abs(value) < ROUNDING else value
     return f"{value:.0f}" if 1000 <= abs(value) < 1e6 else f"{value:#.3g}".rstrip(".")
 
 
 ROUNDING = 1e-12
-"""What is smaller is a zero that sums left behind."""
+"""Smaller absolute values are rounding errors of sums and are shown as zero."""
 
 
 def _answers(result: TaskResult) -> str:
-    """Name of the file of its answers, by task and part."""
+    """Name of the file of answers."""
     return f"answers_{result.task}.csv" if result.part == "test" else f"answers_{result.task}.{result.part}.csv"
 
 
 def _read_answers(file: Path) -> pd.DataFrame:
-    """The table of answers; empty where no row was answered. A label may be called `None`, a peptide `NA`."""
+    """Reads the table of answers; empty if no row was answered. `None` may be a label and `NA` a peptide."""
     import pandas as pd
     from pandas.errors import EmptyDataError
 
@@ -249,7 +277,7 @@ def _read_answers(file: Path) -> pd.DataFrame:
 
 
 def _plain(result: TaskResult) -> dict[str, Any]:
-    """The result as JSON writes it: NaN, which JSON lacks, as null."""
+    """The result for JSON, which has no NaN: null replaces it."""
     kept = vars(result) | {"answers": _answers(result)}
     kept["contenders"] = [asdict(contender) for contender in result.contenders]
     kept["shifts"] = [asdict(shift) for shift in result.shifts]

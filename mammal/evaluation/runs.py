@@ -1,4 +1,4 @@
-"""`mammal evaluate runs=…`: what several runs of the same tasks found, put together over their seeds."""
+"""`mammal evaluate runs=…`: combines the results of several runs of the same tasks over their seeds."""
 
 from __future__ import annotations
 
@@ -22,10 +22,14 @@ EVALUATION, BUNDLE = "evaluation", "bundle"
 
 
 def run_folders(runs: str | Iterable[str | os.PathLike[str]]) -> list[Path]:
-    """Folders of runs: a list of them, or a pattern such as `runs/sweeps/bbbp/*`, which leaves out what is no run.
+    """Finds the folders of runs.
+
+    Args:
+        runs: a list of folders, or a pattern such as `runs/sweeps/bbbp/*`. Other folders that match the pattern are
+            ignored.
 
     Raises:
-        ConfigError: there are none, or one that is named holds neither a bundle nor an evaluation of its own.
+        ConfigError: there are no runs, or a listed folder contains neither a bundle nor the evaluation of a single run.
     """
     if isinstance(runs, str):
         pattern = Path(runs)
@@ -39,7 +43,7 @@ def run_folders(runs: str | Iterable[str | os.PathLike[str]]) -> list[Path]:
         raise ConfigError(f"no run matches {runs}", where="runs", hint="runs=[runs/a,runs/b] or 'runs=runs/sweep/*'")
     for folder in folders:
         if not _is_run(folder):
-            raise ConfigError("is no run: it holds neither a bundle nor an evaluation of its own", where=str(folder))
+            raise ConfigError("is not a run: it holds neither a bundle nor an evaluation of its own", where=str(folder))
     return folders
 
 
@@ -52,21 +56,23 @@ def evaluate_runs(
     depth: Depth | None = None,
     open_model: Callable[[Path], Mammal] | None = None,
 ) -> list[TaskResult]:
-    """Combines several runs of the same tasks over their seeds; baselines are taken from the runs, or fitted once.
+    """Combines several runs of the same tasks over their seeds.
+
+    Baselines are taken from the runs if they contain any, and are otherwise trained once.
 
     Args:
         runs: folders of runs, or a pattern such as `runs/sweeps/bbbp/*`.
         task: one task; None: every task of any run.
         same_config: refuse runs whose configurations differ in more than the seed.
         rows: which rows are evaluated in runs that have no evaluation yet; None: all test rows.
-        depth: what is done besides; None: our own predictions alone.
+        depth: what else is evaluated; None: only the model's own predictions.
         open_model: opens the bundle at a path; None: on the device and in the number format of `mammal.load`.
 
     Returns:
         One result for each task.
 
     Raises:
-        ConfigError: there is no such run, no run has the task, or runs differ in more than their seed.
+        ConfigError: there are no runs, no run has the task, or runs differ in more than their seed.
         DataError: runs of one task were evaluated on different rows.
     """
     from mammal.evaluation.compare_runs import check_seeds_alone
@@ -87,7 +93,7 @@ def evaluate_runs(
     combined = []
     for name in names:
         of_task = {run: results[name] for run, results in found.items() if name in results}
-        combine(of_task)  # refuses runs that don't belong together before baselines take their time
+        combine(of_task)  # refuses runs that can't be combined before baselines are trained, which takes time
         if depth.baselines and not any(_has_baselines(result, depth.seeds) for result in of_task.values()):
             run = next(iter(of_task))
             of_task[run] = _with_baselines(Path(run), of_task[run], rows, depth, opened)
@@ -98,7 +104,7 @@ def evaluate_runs(
 def _of_run(
     folder: Path, task: str | None, rows: EvaluatedRows, depth: Depth, open_model: Callable[[Path], Mammal]
 ) -> dict[str, TaskResult]:
-    """What a run found on these rows, by task; its bundle is evaluated if that was not done yet."""
+    """The results of a run on these rows, by task; its bundle is evaluated if that was not done yet."""
     from mammal.evaluation import results
 
     kept = next((f for f in (folder / EVALUATION, folder) if (f / results.FILE).is_file()), None)
@@ -117,14 +123,14 @@ def _of_run(
 
 
 def _has_baselines(result: TaskResult, seeds: int) -> bool:
-    """Whether every baseline was fitted with so many seeds already."""
+    """Whether every baseline was already fitted with this many seeds."""
     return len(result.contenders) > 1 and all(len(c.by_seed) >= seeds for c in result.contenders[1:])
 
 
 def _with_baselines(
     folder: Path, result: TaskResult, rows: EvaluatedRows, depth: Depth, open_model: Callable[[Path], Mammal]
 ) -> TaskResult:
-    """The result with baselines fitted anew on the training rows of the run's own task."""
+    """Adds baselines to the result; they are trained on the training rows of the run's own task."""
     from mammal.evaluation.answer_table import figure
     from mammal.evaluation.results import TARGET
     from mammal.evaluation.task_data import load_task_data
@@ -133,15 +139,15 @@ def _with_baselines(
     data = load_task_data(task, rows.paths, {rows.part: rows.limit})
     if data.split.hash != result.split_hash:
         raise DataError(
-            f"the data are split in another way now (hash {data.split.hash[:12]}) than when it was judged",
+            f"the data are now split differently (hash {data.split.hash[:12]}) than when the run was evaluated",
             where=str(folder),
             hint="baselines=false, or restore the data",
         )
     if (here := len(data.rows[rows.part])) != (then := result.rows[rows.part]):
         raise DataError(
-            f"{then:,} rows were judged, and baselines would be judged on {here:,}",
+            f"{then:,} rows were evaluated, and baselines would be evaluated on {here:,}",
             where=str(folder),
-            hint="evaluate the runs anew without limit, or baselines=false",
+            hint="evaluate the runs again without limit, or set baselines=false",
         )
     judged, said = judge_baselines(data, rows.part, depth)
     answers = result.answers
@@ -155,7 +161,7 @@ def _with_baselines(
 
 
 def _is_run(folder: Path) -> bool:
-    """Whether a folder holds a bundle, or an evaluation that is not itself several runs put together."""
+    """Whether a folder contains a bundle, or the evaluation of a single run."""
     from mammal.evaluation.results import FILE
 
     if (folder / BUNDLE).is_dir() or (folder / EVALUATION).is_dir():
@@ -164,8 +170,8 @@ def _is_run(folder: Path) -> bool:
 
 
 def _put_together(file: Path) -> bool:
-    """Whether an `evaluation.json` is over seeds: by default that lies beside the runs, as `seeds/`."""
+    """Whether an `evaluation.json` combines runs over seeds. By default it is in `seeds/`, next to the runs."""
     try:
         return any(task.get("intervals") == "seeds" for task in json.loads(file.read_text(encoding="utf-8"))["tasks"])
     except (ValueError, KeyError, TypeError, AttributeError):
-        return False  # damaged: told, with its name, when it is read
+        return False  # a damaged file is reported, with its name, when it is read

@@ -1,11 +1,11 @@
-"""`mammal evaluate samples=…`: files of generated molecules, judged without a model.
+"""`mammal evaluate samples=…`: evaluates files of generated molecules without a model.
 
     mammal evaluate samples=samples.csv train=train.smi test=test.smi output=judged
     mammal evaluate samples=[plain.csv,grammar.csv] test=[test.csv.gz,test_scaffolds.csv.gz]
     mammal evaluate samples=made.csv column=molecule train=train.csv test=test.csv reference_column=structure
 
-The command writes samples.json, samples.csv, molecules_NAME.csv (one row a string) and report.html. A file that
-`mammal generate` wrote contains how it was made, what was asked for, and which sequences never became valid.
+The command writes samples.json, samples.csv, molecules_NAME.csv (one row for each string) and report.html. For a file
+that `mammal generate` wrote, the settings of the job, the requested values and the failed sequences are also used.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from mammal.tasks.molecule_sets.summary import EachOf
 
 MANY = 2_000
-"""Molecules from which on several processes are worth their start."""
+"""Number of molecules from which starting several processes saves time."""
 
 
 Files: TypeAlias = "str | os.PathLike[str] | Sequence[str | os.PathLike[str]]"
@@ -57,13 +57,15 @@ def evaluate_samples(
         samples: a file of generated molecules, or several that are compared.
         train: the training set, for novelty.
         test: a reference set, or several.
-        column: of the molecules in `samples`; None: what `mammal generate` wrote, `smiles`, or the only column.
-        reference_column: of the molecules in `train` and `test`; None: `smiles`, `text`, the only column, or `column`.
+        column: column of the molecules in `samples`; None: what `mammal generate` wrote, `smiles`, or the only column.
+        reference_column: column of the molecules in `train` and `test`; None: `smiles`, `text`, the only column, or
+            `column`.
         asked: columns of `samples` with requested properties; None: the conditions that the samples were made with.
-        limit: the first so many sequences of each file; None: all.
+        limit: read only this many sequences from the start of each file; None: all.
         reference_limit: at most this many molecules of each reference set, sampled; None: all.
-        seed: of what is sampled from the reference sets.
-        workers: processes that read molecules; 0: this one; None: one for each core if there are many molecules.
+        seed: random seed of the sampling from the reference sets.
+        workers: number of processes that read molecules; 0: this process; None: one for each core if there are many
+            molecules.
         device: where ChemNet runs: "auto", "cpu", "cuda" …
         cache: folder that keeps summaries of reference sets; None: none are kept.
 
@@ -71,8 +73,8 @@ def evaluate_samples(
         One result for each file of samples.
 
     Raises:
-        ConfigError: no file is given, or there is no such device.
-        DataError: a file or column is missing, or a file holds no sample.
+        ConfigError: no file is given, or the device does not exist.
+        DataError: a file or column is missing, or a file contains no sample.
     """
     from mammal.evaluation.judge_sets import judge_sets
     from mammal.model.runtime import pick_device
@@ -89,7 +91,15 @@ def evaluate_samples(
 
 @contextmanager
 def crew(workers: int | None, molecules: int) -> Iterator[EachOf]:
-    """What does the work on so many molecules: this process, or several; with a progress line."""
+    """Runs work on molecules in this process or in several, with a progress line.
+
+    Args:
+        workers: number of processes; 0: this process; None: one for each core if there are many molecules.
+        molecules: how many molecules there are.
+
+    Yields:
+        A function like `map`: it applies a function to each item of a sequence.
+    """
     from mammal.jobs.structures import worker_count
     from mammal.jobs.workers import Crew
 
@@ -106,7 +116,7 @@ def crew(workers: int | None, molecules: int) -> Iterator[EachOf]:
 
 
 def summaries_folder(cache: Path | None) -> Path | None:
-    """Where summaries of reference sets are kept below the cache; None: nowhere."""
+    """Folder of the summaries of reference sets in the cache; None without a cache."""
     return None if cache is None else cache.expanduser() / "molecule_sets"
 
 
@@ -119,7 +129,7 @@ def _samples(samples: Files, how: Mapping[str, Any]) -> list[Samples]:
 def _against(
     train: str | os.PathLike[str] | None, test: Files | None, column: str | None, or_else: str | None
 ) -> Against:
-    """The training set and the reference sets, with this column of molecules; `or_else`: if it is not clear which."""
+    """The training set and the reference sets; `or_else` is used if `column` is None and no column can be chosen."""
     from mammal.evaluation.judge_sets import Against
     from mammal.tasks.molecule_sets.files import molecule_parts, molecules_of
     from mammal.tasks.tables.readers import existing_file
@@ -134,10 +144,11 @@ def _against(
 
 
 def _files(given: Files, where: str) -> list[Path]:
-    """The file, or each of several.
+    """The paths of the given file or files.
 
     Raises:
-        ConfigError: neither; DataError: there is no such file.
+        ConfigError: the value is neither a file nor a list of files.
+        DataError: a file does not exist.
     """
     from mammal.tasks.tables.readers import existing_file
 
@@ -148,7 +159,7 @@ def _files(given: Files, where: str) -> list[Path]:
 
 
 def _named(files: Sequence[Path]) -> dict[str, Path]:
-    """Each file under the name of its molecules; files of equal names also under their folder's, or numbered."""
+    """The files by name of their set; equal names get the name of their folder as prefix, or a number."""
     from mammal.tasks.molecule_sets.files import set_name
 
     short = [set_name(file) for file in files]

@@ -1,4 +1,4 @@
-"""Generated strings, as files hold them: what `mammal generate` wrote, or any table of molecules."""
+"""Reads generated strings from files: outputs of `mammal generate`, or any table of molecules."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from mammal.jobs.manifest import Manifest
 
 MADE_BY = ("task", "n", *SETTINGS, "conditions")
-"""What is told of the job that made the samples."""
+"""Options of the job that generated the samples; they are copied into the results."""
 
 DRAWS = "draws"
-"""Column in which `mammal generate` counts how often a sequence was drawn until it was valid."""
+"""Column in which `mammal generate` counts how often a sequence was sampled until it was valid."""
 
 
 @dataclass(frozen=True)
@@ -35,9 +35,9 @@ class Samples:
 
     Attributes:
         name, source, made: see `mammal.evaluation.set_results.SetResult`.
-        smiles: as they were generated; "" for what never became valid.
-        asked: property -> what each one was asked to have, float64 [N], NaN for nothing.
-        draws: how often each one was drawn; None where nobody counted.
+        smiles: N strings as they were generated; "" for sequences that never became valid.
+        asked: name of a property -> value that was requested of each string, float64 [N], NaN if none was requested.
+        draws: how often each string was sampled until it was valid, float64 [N]; None if this was not counted.
     """
 
     name: str
@@ -51,15 +51,23 @@ class Samples:
 def read_samples(
     file: Path, name: str, *, column: str | None = None, asked: Sequence[str] | None = None, limit: int | None = None
 ) -> Samples:
-    """The samples of a file; sequences that a job set aside, in the file of errors beside it, count as empty strings.
+    """Reads the samples of a file.
+
+    Sequences that a job wrote to the error file next to the table count as empty strings.
 
     Args:
-        column: of the strings; default: what was generated (`generated_column`), else found by its name.
-        asked: columns that hold what was asked for; default: the conditions of the job that made the file.
-        limit: the first so many sequences alone, those that were set aside among them.
+        file: a table of generated strings.
+        name: of the set of samples.
+        column: column of the strings; None: the generated column (`generated_column`), else a column found by its name.
+        asked: columns with requested values, each named like a property; None: the conditions of the job that wrote
+            the file.
+        limit: read only this many sequences from the start, including those in the error file; None: all.
+
+    Returns:
+        The samples, with the failed sequences at the end.
 
     Raises:
-        DataError: no such file or column, no row, or a column that is called like no property.
+        DataError: the file or a column does not exist, the file has no rows, or a name in `asked` is not a property.
     """
     from mammal.jobs.manifest import Manifest
 
@@ -88,15 +96,21 @@ def read_samples(
 
 
 def generated_column(columns: Sequence[str], file: Path, prefix: str = "") -> str | None:
-    """The column of what a model wrote, whatever was copied beside it: the completed text, else the generated one; None
-    in a table that no model wrote.
+    """Finds the column that a model generated: the completed text, else the generated text.
+
+    Columns of the input that were copied into the table are ignored.
 
     Args:
-        columns: of the table; answers are told by the column `score` beside them (`mammal.rows.answer_columns`).
-        prefix: that the job put before the names of its columns.
+        columns: names of all columns. Generated text is recognized by its column `score`
+            (`mammal.rows.answer_columns`).
+        file: the table, for the error message.
+        prefix: prefix that the job added to the names of its columns.
+
+    Returns:
+        The name of the column; None if the table contains no generated column.
 
     Raises:
-        DataError: there are several.
+        DataError: there are several generated columns.
     """
     ours = [name for name in columns if name.startswith(prefix)]
     texts = [name for name in ours if _is(name, "text", prefix) and f"{name.removesuffix('text')}score" in ours]
@@ -104,7 +118,7 @@ def generated_column(columns: Sequence[str], file: Path, prefix: str = "") -> st
     for found in (filled, texts):
         if len(found) > 1:
             hint = f"column=NAME, one of {', '.join(found)}"
-            raise DataError("can't tell which of the generated columns is to be judged", where=str(file), hint=hint)
+            raise DataError("there are several generated columns, and none is selected", where=str(file), hint=hint)
         if found:
             return found[0]
     return None
@@ -116,7 +130,7 @@ def _is(name: str, field: str, prefix: str) -> bool:
 
 
 def _per_row(manifest: Manifest | None) -> int:
-    """Sequences for each row of a job; draws without an input are rows of their own."""
+    """Number of sequences for each row of a job. In a job without input each sequence is a row of its own."""
     from mammal.jobs.inputs import rows_of_nothing
 
     if manifest is None:
@@ -126,11 +140,11 @@ def _per_row(manifest: Manifest | None) -> int:
 
 
 _SOME = re.compile(r"(\d+) of \d+: ")
-"""How an error begins where some of a row's sequences failed."""
+"""Start of the error message of a row if only some of its sequences failed."""
 
 
 def _failures(file: Path, per_row: int, prefix: str) -> dict[int, int]:
-    """Row of a job, from 1 -> how many of its sequences were set aside."""
+    """Number of a job's row, from 1 -> how many of its sequences failed."""
     from mammal.jobs.layout import ROW
     from mammal.jobs.store import errors_path
     from mammal.rows.answer_columns import ERROR
@@ -145,16 +159,16 @@ def _failures(file: Path, per_row: int, prefix: str) -> dict[int, int]:
 
 
 def _among_first(limit: int, failures: Mapping[int, int], per_row: int) -> int:
-    """How many of a job's first sequences were set aside; those of a row count as its last."""
+    """How many of a job's first `limit` sequences failed; failed sequences count as the last ones of their row."""
     firsts = {row: row * per_row - failed for row, failed in failures.items()}
     return sum(max(0, min(failures[row], limit - first)) for row, first in firsts.items())
 
 
 def _asked(rows: pd.DataFrame, name: str, held: str, file: Path) -> np.ndarray:
-    """What was asked of a property, from the column that holds it."""
+    """The requested values of a property, from their column."""
     if name not in PROPERTIES:
         hint = did_you_mean(name, PROPERTIES, noun="property")
-        raise DataError(f"what was asked of {name!r} can't be held against molecules", where=str(file), hint=hint)
+        raise DataError(f"the property {name!r} is not computed for molecules", where=str(file), hint=hint)
     if held not in rows:
         raise missing_column(held, [str(column) for column in rows.columns])
     return _numbers(rows, held)

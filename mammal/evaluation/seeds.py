@@ -1,6 +1,6 @@
-"""Several runs of one task: the mean over seeds, its spread, and whether we are ahead of a baseline.
+"""Combines several runs of one task: the mean over seeds, its spread, and the comparison with baselines.
 
-Runs are only put together when they judged the same rows: equal task, part, hash of the split and number of rows.
+Runs can only be combined if they evaluated the same rows: equal task, part, hash of the split and number of rows.
 """
 
 from __future__ import annotations
@@ -15,19 +15,21 @@ from mammal.errors import DataError
 from mammal.evaluation.results import OURS, Contender, Estimate, TaskResult
 
 CONFIDENCE = 0.95
-_SAME_ROWS = "runs can only be put together when they judged the same rows"
+_SAME_ROWS = "runs can only be combined if they evaluated the same rows"
 
 
 def combine(results: Mapping[str, TaskResult]) -> TaskResult:
-    """One result of the runs of a task: each contender's mean over seeds with a t-interval.
-
-    Answers, reliability and what else belongs to one run are those of the first.
+    """Combines the runs of a task: the mean of each model and baseline over seeds, with a t-interval.
 
     Args:
-        results: name of a run -> what it found.
+        results: name of a run -> its result.
+
+    Returns:
+        The combined result. Answers, reliability and everything else that belongs to a single run are those of the
+        first run.
 
     Raises:
-        DataError: the runs judged different rows.
+        DataError: the runs evaluated different rows.
     """
     (first_name, first), *others = results.items()
     for name, result in others:
@@ -40,7 +42,7 @@ def combine(results: Mapping[str, TaskResult]) -> TaskResult:
                     hint=_SAME_ROWS,
                 )
         if (theirs_rows := result.rows[result.part]) != (our_rows := first.rows[first.part]):
-            what = f"{theirs_rows:,} rows were judged, not the {our_rows:,} of {first_name}"
+            what = f"{theirs_rows:,} rows were evaluated, not the {our_rows:,} of {first_name}"
             raise DataError(what, where=name, hint=_SAME_ROWS)
     names = list(dict.fromkeys(c.name for result in results.values() for c in result.contenders))
     contenders = [_over_seeds(name, results) for name in names]
@@ -48,9 +50,15 @@ def combine(results: Mapping[str, TaskResult]) -> TaskResult:
 
 
 def estimate_over_seeds(values: Sequence[float]) -> Estimate:
-    """Mean, standard deviation (n - 1) and the 95 % interval of the mean by Student's t; NaN for what one value lacks.
+    """Mean, standard deviation (n - 1) and the 95 % interval of the mean by Student's t.
 
-    The interval holds for seeds alone: it says nothing of how another draw of test rows would change the figure.
+    The interval covers only the variation between seeds, not the variation between samples of test rows.
+
+    Args:
+        values: one value for each seed; NaN is ignored.
+
+    Returns:
+        The estimate; interval and standard deviation are NaN if there is only one value.
     """
     known = np.array([value for value in values if not isnan(value)])
     if len(known) < 2:
@@ -63,9 +71,16 @@ def estimate_over_seeds(values: Sequence[float]) -> Estimate:
 
 
 def standing(ours: Estimate, other: Estimate, *, higher_is_better: bool) -> str:
-    """`ahead`, `behind`, or `level`: means within one pooled standard deviation, sqrt((sd² + sd²) / 2).
+    """Compares the model with a baseline.
 
-    Empty where either has no spread over seeds.
+    Args:
+        ours: estimate of the model.
+        other: estimate of the baseline.
+        higher_is_better: whether a higher value of the metric is better.
+
+    Returns:
+        `level` if the means differ by at most one pooled standard deviation, sqrt((sd² + sd²) / 2); else `ahead` or
+        `behind`. Empty if one of the two has no standard deviation over seeds.
     """
     if isnan(ours.sd) or isnan(other.sd):
         return ""
@@ -75,7 +90,7 @@ def standing(ours: Estimate, other: Estimate, *, higher_is_better: bool) -> str:
 
 
 def _over_seeds(name: str, results: Mapping[str, TaskResult]) -> Contender:
-    """A contender over every run that has it; a baseline's seeds count once, whichever runs fitted them."""
+    """A model or baseline over all runs that contain it; a baseline's seed counts once, even if several runs used it."""
     by_seed: dict[str, Mapping[str, float]] = {}
     seconds = []
     for run, result in results.items():

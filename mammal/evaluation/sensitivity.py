@@ -1,5 +1,7 @@
-"""How far a model's predictions move under changes that should not move them: the row written in another way
-(`mammal.tasks.perturbations`), or shown in another of the task's views (`mammal.tasks.views`)."""
+"""How far a model's predictions move under changes of the input that should not affect them.
+
+A change is another way to write the row (`mammal.tasks.perturbations`) or another view of it (`mammal.tasks.views`).
+"""
 
 from __future__ import annotations
 
@@ -24,12 +26,18 @@ if TYPE_CHECKING:
 def sensitivity(
     model: MammalModel, task: Task, rows: Sequence[Row], answers: Sequence[Prediction], limit: int
 ) -> list[Shift]:
-    """One entry for each change that applies to the task, then for each other view of its slots; nothing for tasks that
-    generate text.
+    """Predicts changed rows and compares the predictions with those of the original rows.
 
     Args:
-        answers: our predictions of the rows as they are.
-        limit: try at most so many answered rows, evenly spread.
+        model: network with its adapters merged into the weights.
+        task: a fitted task.
+        rows: original rows.
+        answers: the model's predictions for `rows`.
+        limit: at most this many answered rows are used, evenly spread.
+
+    Returns:
+        One entry for each change that applies to the task, then one for each other view of its slots. Empty for tasks
+        that generate text.
     """
     if task.kind not in ("classification", "regression") or limit < 1:
         return []
@@ -46,7 +54,7 @@ def sensitivity(
 
 
 def _other_views(task: Task) -> Iterator[tuple[str, Task, Perturbation]]:
-    """For each view of a slot but the first shown: its name, the task that shows it, and which rows have it."""
+    """For each view of a slot except its default: its name, the task that shows it, and a filter of suitable rows."""
     asked = {column: slot.asked.name for column, slot in task.views.items() if slot.asked is not None}
     for column, slot in task.views.items():
         for view in slot.views:
@@ -57,7 +65,7 @@ def _other_views(task: Task) -> Iterator[tuple[str, Task, Perturbation]]:
 
 
 def _shown_otherwise(task: Task, reader: Task, column: str, row: Row) -> Mapping[str, Any] | None:
-    """The row, if it has the view that the reader shows, and another is shown as a rule."""
+    """The row, if it has the view that `reader` shows and `task` shows another one; else None."""
     try:
         same = reader.show(row)[column].view == task.show(row)[column].view
     except MammalError:
@@ -74,7 +82,7 @@ def _shift(
     reader: Task,
     change: Perturbation,
 ) -> Shift:
-    """How the answers to rows differ from those of `reader` to the changed rows."""
+    """Compares the answers to rows with the answers of `reader` to the changed rows."""
     from mammal.inference.predict import predict_rows
 
     pairs = [(row, new, answer) for row, answer in zip(rows, answers, strict=True) if (new := change(row)) is not None]
@@ -96,7 +104,17 @@ def _shift(
 
 
 def distance(task: Task, one: Prediction, other: Prediction) -> float:
-    """Mean over target columns of |value - value|, or of the total variation between the class probabilities."""
+    """Distance between two predictions of a task.
+
+    Args:
+        task: the task of both predictions.
+        one: a prediction.
+        other: another prediction.
+
+    Returns:
+        Mean over target columns of |value - value| in the unit of the target, or of the total variation between the
+        class probabilities.
+    """
     apart = []
     for target in task.target_columns:
         a, b = one.for_target(target), other.for_target(target)
@@ -108,12 +126,12 @@ def distance(task: Task, one: Prediction, other: Prediction) -> float:
 
 
 def _flipped(task: Task, one: Prediction, other: Prediction) -> float:
-    """Share of target columns whose label is another."""
+    """Share of target columns with different labels."""
     return float(np.mean([one.for_target(t).label != other.for_target(t).label for t in task.target_columns]))
 
 
 def _prepared(task: Task, row: Row) -> Any:
-    """What the prompt would say of a row, or why it says nothing."""
+    """The prepared values of a row for the prompt, or the error message if it can't be prepared."""
     try:
         return task.prepare(row)
     except MammalError as error:

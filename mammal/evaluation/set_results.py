@@ -1,5 +1,4 @@
-"""What an evaluation found of sets of generated molecules, and how it is kept: `samples.json`, `.csv` and one table of
-molecules for each set."""
+"""Results for sets of generated molecules and their files: `samples.json`, `samples.csv`, a table for each set."""
 
 from __future__ import annotations
 
@@ -21,17 +20,17 @@ if TYPE_CHECKING:
 FILE, CSV = "samples.json", "samples.csv"
 FORMAT = 1
 ASKED = "asked_"
-"""Column of molecules: what was asked of the property that the rest of its name says."""
+"""Prefix of a column of requested values; the rest of the name is the property."""
 
 
 @dataclass(frozen=True)
 class Compared:
-    """A set that samples are held against.
+    """A set that samples are compared with.
 
     Attributes:
         source: the file, or the part of a task's rows.
-        molecules: how many were read.
-        drawn_from: how many it holds, where only some were drawn.
+        molecules: how many molecules were read.
+        drawn_from: size of the whole set if only a sample of it was read; None: the whole set was read.
     """
 
     source: str
@@ -44,9 +43,9 @@ class Histogram:
     """Distributions of one property in several sets.
 
     Attributes:
-        edges: of the bins, one more than there are.
-        shares: name of a set -> share of its molecules in each bin; those beyond the edges are in none.
-        unit: of the property.
+        edges: edges of the bins, one more than there are bins.
+        shares: name of a set -> share of its molecules in each bin; molecules beyond the edges are in no bin.
+        unit: unit of the property.
     """
 
     edges: Sequence[float]
@@ -56,17 +55,21 @@ class Histogram:
 
 @dataclass(frozen=True)
 class SetResult:
-    """One set of samples.
+    """Results for one set of samples.
 
     Attributes:
-        name: of the set.  source: the file, or the task and part it was made for.
-        figures: see `mammal.tasks.molecule_sets.judge`; NaN where one is undefined.
-        samples: strings that were judged.  valid, distinct: how many are molecules, and different ones.
-        made: how they were made, as far as the job that made them wrote it down: seed, temperature, …
-        training, references: what they were held against.
-        histograms: property -> distributions of the samples and of what they were held against.
-        molecules: one row a string: `smiles` as it was generated, `valid`, `canonical`, `repeat`, `known` (to the
-            training set), `pains`, its properties, and what was asked of them (`ASKED`).
+        name: name of the set.
+        source: the file, or the task and part that the samples were generated for.
+        figures: values by name, see `mammal.tasks.molecule_sets.judge`; NaN if a value is undefined.
+        samples: number of evaluated strings.
+        valid: number of strings that are molecules.
+        distinct: number of different molecules.
+        molecules: one row for each string: `smiles` as it was generated, `valid`, `canonical`, `repeat`, `known` (is in
+            the training set), `pains`, its properties, and the requested values (`ASKED`).
+        made: how the samples were generated, as recorded by the job: seed, temperature, …
+        training: the training set that the samples were compared with; None without one.
+        references: the reference sets that the samples were compared with.
+        histograms: property -> distributions of the samples, the training set and the reference sets.
     """
 
     name: str
@@ -83,7 +86,15 @@ class SetResult:
 
 
 def save_sets(results: Sequence[SetResult], folder: Path) -> Path:
-    """Write `samples.json`, `samples.csv` and a table of molecules for each set; returns the first."""
+    """Writes `samples.json`, `samples.csv` and a table of molecules for each set.
+
+    Args:
+        results: one for each set.
+        folder: is created if it does not exist.
+
+    Returns:
+        The path of `samples.json`.
+    """
     import pandas as pd
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -104,10 +115,16 @@ def save_sets(results: Sequence[SetResult], folder: Path) -> Path:
 
 
 def load_sets(folder: Path) -> list[SetResult]:
-    """What `save_sets` wrote; none where it wrote nothing.
+    """Reads what `save_sets` wrote.
+
+    Args:
+        folder: folder of an evaluation.
+
+    Returns:
+        The results; none if the folder contains no `samples.json`.
 
     Raises:
-        DataError: it is damaged.
+        DataError: a file is damaged.
     """
     file = folder / FILE
     if not file.is_file():
@@ -115,18 +132,18 @@ def load_sets(folder: Path) -> list[SetResult]:
     try:
         return [_from_plain(told, folder) for told in json.loads(file.read_text(encoding="utf-8"))["sets"]]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"not what an evaluation of samples writes: {error}", where=str(file)) from error
+        raise DataError(f"not the result of an evaluation of samples: {error}", where=str(file)) from error
 
 
 def figures_table(results: Sequence[SetResult]) -> tuple[list[str], list[list[str]]]:
-    """Header and rows: every figure that any set has, a column for each set."""
+    """Header and rows of a table: a row for every figure that any set has, a column for each set."""
     names = list(dict.fromkeys(name for result in results for name in result.figures))
     rows = [[name, *(_cell(result.figures.get(name, nan)) for result in results)] for name in names]
     return ["figure", *(result.name for result in results)], rows
 
 
 def _cell(value: float) -> str:
-    """Four decimals, for 0.9998 of 10,000 is not all of them."""
+    """Formats a value with four decimals, so that 9,998 of 10,000 is not shown as 1."""
     if isnan(value):
         return "–"
     return f"{value:.4f}" if abs(value) < 10 else short(value)
@@ -138,7 +155,7 @@ def _table(name: str) -> str:
 
 
 def _tables(names: Sequence[str]) -> list[str]:
-    """Names of the tables of several sets, numbered where they would be one; some file systems know no case."""
+    """Names of the tables of several sets; equal names get numbers. Case is ignored, as in some file systems."""
     found: list[str] = []
     for name in names:
         table = Path(_table(name))
@@ -149,7 +166,7 @@ def _tables(names: Sequence[str]) -> list[str]:
 
 
 def _plain(result: SetResult, table: str) -> dict[str, Any]:
-    """As JSON writes it: NaN, which JSON lacks, as null."""
+    """The result for JSON, which has no NaN: null replaces it."""
     kept = {name: value for name, value in vars(result).items() if name != "molecules"} | {"table": table}
     kept["figures"] = {name: None if isnan(value) else value for name, value in result.figures.items()}
     kept["training"] = None if result.training is None else asdict(result.training)

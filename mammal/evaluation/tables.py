@@ -1,4 +1,4 @@
-"""The figures of an evaluation as one table: on the console, as markdown and as csv."""
+"""The figures of an evaluation as tables: for the console, in Markdown and as CSV."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ MARKDOWN, CSV = "evaluation.md", "evaluation.csv"
 
 
 def contenders_table(result: TaskResult) -> tuple[list[str], list[list[str]]]:
-    """Header and rows: every contender, ours first, with each metric of the task.
+    """Header and rows of a table: the model, then each baseline, with each metric of the task.
 
-    Over seeds, two columns more: how many there were, and how we stand beside a baseline by the first metric.
+    If the result combines several seeds, there are two more columns: the number of seeds, and how the model compares
+    with the baseline in the first metric.
     """
     over_seeds = result.intervals == "seeds"
     header = ["", *result.metrics, *(["seeds", f"{OURS} is"] if over_seeds else [])]
@@ -33,10 +34,10 @@ def contenders_table(result: TaskResult) -> tuple[list[str], list[list[str]]]:
 
 
 def title(result: TaskResult) -> str:
-    """One line: task, unit, rows, split, labels that are bounds."""
+    """One line with task, unit, number of rows, split, and number of labels that are only bounds."""
     unit = f" in {result.unit}" if result.unit else ""
     bounds = result.ours.estimates.get("censored")
-    unjudged = f"; {bounds.value:,.0f} labels are bounds and are not judged" if bounds else ""
+    unjudged = f"; {bounds.value:,.0f} labels are bounds and are not evaluated" if bounds else ""
     return f"{result.task}{unit}: {result.rows[result.part]:,} {result.part} rows, split {result.split}{unjudged}"
 
 
@@ -57,14 +58,14 @@ def markdown(results: Sequence[TaskResult]) -> str:
 
 
 def save_tables(results: Sequence[TaskResult], folder: Path) -> None:
-    """Writes the markdown table, and `figures_frame` as csv."""
+    """Writes the tables in Markdown, and `figures_frame` as CSV."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / MARKDOWN).write_text(markdown(results), encoding="utf-8")
     figures_frame(results).to_csv(folder / CSV, index=False)
 
 
 def figures_frame(results: Sequence[TaskResult]) -> pd.DataFrame:
-    """One row for each task, contender and metric."""
+    """A data frame with one row for each task, model or baseline, and metric."""
     import pandas as pd
 
     lines = [

@@ -1,7 +1,7 @@
-"""One task's rows, ready to train on: loaded, split, fitted, encoded; bad ones set aside with a reason.
+"""Prepares the rows of one task for training: loads, splits and encodes them; unusable rows are recorded with a reason.
 
-A run keeps what became of them: `splits.json` (how each task was split, hash, sizes, leaks), `splits/TASK.json.gz`
-(every row number; `data.split_file` takes it back), `set_aside.csv`.
+A run saves what was done with the rows: `splits.json` (how each task was split, hash, sizes, leaks),
+`splits/TASK.json.gz` (every row number; `data.split_file` can read it), and `set_aside.csv` (rows that are not used).
 """
 
 from __future__ import annotations
@@ -30,25 +30,25 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 OWN = "own"
-"""Name of the part that holds rows which the user brought."""
+"""Name of the part for rows that the user provides."""
 
 _PART = "part of an evaluation"
-"""Column that tells the user's own rows from training rows while both are in one table."""
+"""Column that distinguishes the user's rows from training rows while both are in one table."""
 
 LEFT_OUT = "left out"
-"""What stands for the part of a row that the split put in none."""
+"""Recorded instead of a part for rows that the split puts in no part."""
 
 
 @dataclass
 class TaskData:
-    """Rows of one task by part.
+    """Rows of one task, by part.
 
     Attributes:
-        task: fitted on the training rows.
-        rows: by part, the rows that are used of it.
-        numbers: by part, where each of those rows stands in the table, from 0.
-        record: how the rows were split, with the hash that names exactly this split, and what leaks across it.
-        set_aside: (part, row number in the table, reason) of rows that the split left out or that can't be encoded.
+        task: the task; `prepare` fits it on the training rows.
+        rows: name of a part -> the rows of it that are used.
+        numbers: name of a part -> row numbers of those rows in the table, from 0, int64.
+        record: how the rows were split, the hash that identifies this split, and the rows that are in several parts.
+        set_aside: (part, row number in the table, reason) for rows that the split left out or that can't be encoded.
     """
 
     task: Task
@@ -61,15 +61,24 @@ class TaskData:
 
     @property
     def split(self) -> Split:
-        """Row numbers of every part, whole, and the hash."""
+        """All row numbers of every part, also those that a limit excludes, and the hash."""
         return self.record.split
 
     def validate_on_train(self) -> None:
-        """Judge the training rows themselves, to see whether they can be learnt by heart."""
+        """Validates on the training rows, to see whether the model can memorize them."""
         self.rows["valid"], self.numbers["valid"] = self.rows["train"], self.numbers["train"]
 
     def examples(self, part: str) -> list[Example]:
-        """Encoded rows of a part, targets included; encoded anew each epoch where a task varies what it shows."""
+        """Encodes the rows of a part, with their targets.
+
+        Training rows are encoded again in each epoch if the task varies its prompts.
+
+        Args:
+            part: name of the part.
+
+        Returns:
+            One example for each row that can be encoded; the others are added to `set_aside`.
+        """
         if part not in self._examples:
             examples, errors = encode_rows(self.task, self.rows[part], target=True, judged=part != "train")
             self.set_aside += [(part, int(self.numbers[part][int(str(at))]), reason) for at, reason in errors]
@@ -81,10 +90,10 @@ class TaskData:
         return self._examples[part]
 
     def _drawn(self, examples: Sequence[Example]) -> list[Example]:
-        """The same training rows as this epoch shows them; a row whose draw can't be encoded as it is shown elsewhere.
+        """The training rows as this epoch shows them, with sampled views.
 
-        So each epoch has the same rows, whichever views were drawn, and a run that is resumed has those of a straight
-        one.
+        If a row can't be encoded with its sampled view, its default view is used. So every epoch has the same rows, and
+        a resumed run has the same rows as an uninterrupted one.
         """
         numbers = [int(str(example.row_id)) for example in examples]
         rows = self.rows["train"]
@@ -94,15 +103,15 @@ class TaskData:
         return sorted([*found, *settled], key=lambda example: int(str(example.row_id)))
 
     def lengths_N(self, part: str) -> np.ndarray:
-        """Encoder and decoder tokens of each encoded row."""
+        """Number of encoder and decoder tokens of each encoded row, int64 [N]."""
         return np.array([example.tokens for example in self.examples(part)], dtype=np.int64)
 
     def prepare(self) -> None:
-        """Fit the task on the training rows and encode what training reads.
+        """Fits the task on the training rows and encodes the rows of train and valid.
 
         Raises:
-            TaskError: the training rows can't be learned from (one class, equal numbers), or lack a class.
-            TrainingError: there are none, or none of them can be encoded.
+            TaskError: the training rows have only one class or only equal numbers, or a class is missing.
+            TrainingError: there are no training rows, or none of them can be encoded.
         """
         check_rows(self)
         check_classes(self)
@@ -121,11 +130,12 @@ class TaskData:
 def load_task_data(
     task: Task, paths: Mapping[str, object] | None = None, limits: Mapping[str, int | None] | None = None
 ) -> TaskData:
-    """A task's rows, split as it declares.
+    """Loads the rows of a task and splits them as the task declares.
 
     Args:
-        paths: `{"data": folder}` where data sets are looked for before anything is downloaded.
-        limits: keep at most so many rows of a part, evenly spread.
+        task: a task with declared data.
+        paths: `{"data": folder}`: folder in which data sets are searched before anything is downloaded.
+        limits: name of a part -> at most this many rows of it, evenly spread; None: all.
 
     Raises:
         DataError: the data can't be found or read, or a column is missing.
@@ -147,14 +157,14 @@ def load_own_rows(
     limit: int | None = None,
     with_train: bool = True,
 ) -> TaskData:
-    """Labelled rows that the user brings, as the part `own`, with the task's own training rows as `train`.
+    """Loads labelled rows of the user as part `own`, and the task's own training rows as `train`.
 
     Args:
-        task: fitted.
-        given: a data frame, a list of mappings, or a file; columns as the task names them, or as its data file does.
-        paths: `{"data": folder}` where data sets are looked for before anything is downloaded.
+        task: a fitted task.
+        given: a data frame, a list of mappings, or a file. Columns are named as in the task or in its data file.
+        paths: `{"data": folder}`: folder in which data sets are searched before anything is downloaded.
         limit: keep at most this many of the rows, evenly spread; None: all.
-        with_train: also load the training rows; rows that are among them are then counted as leaks.
+        with_train: also load the training rows; the user's rows that are among them are then counted as leaks.
 
     Raises:
         DataError: the table can't be read, has no rows, or lacks a column; or the training rows can't be loaded.
@@ -184,7 +194,7 @@ def load_own_rows(
 
 
 def _table(given: Any) -> pd.DataFrame:
-    """A table from whatever the user brings it in."""
+    """The user's rows as a data frame."""
     import pandas as pd
 
     from mammal.tasks.tables.readers import existing_file, read_table
@@ -208,7 +218,12 @@ def _spread(numbers: np.ndarray, limit: int | None) -> np.ndarray:
 
 
 def save_splits(data: Mapping[str, TaskData], output: Path) -> None:
-    """Write which rows of each task went where, and which were set aside, into a run's folder."""
+    """Writes into the folder of a run which part each row belongs to, and which rows are not used.
+
+    Args:
+        data: rows by name of their task.
+        output: folder of the run.
+    """
     told = {}
     for name, d in data.items():
         file = Path("splits") / f"{name}.json.gz"

@@ -85,7 +85,7 @@ def test_runs_are_put_together_over_seeds_and_baselines_count_once():
 def test_runs_that_judged_other_rows_are_refused():
     with pytest.raises(DataError, match="split hash bbbbbbbbbbbb is not the aaaaaaaaaaaa"):
         combine({"a": result(0.8), "b": result(0.9, split_hash="b" * 64)})
-    with pytest.raises(DataError, match="10 rows were judged, not the 40 of a"):
+    with pytest.raises(DataError, match="10 rows were evaluated, not the 40 of a"):
         combine({"a": result(0.8), "b": replace(result(0.9), rows={"train": 100, "test": 10})})
 
 
@@ -94,7 +94,7 @@ def test_runs_put_together_are_no_run_of_their_own(tmp_path: Path):
         save_results([result(value)], tmp_path / run)
     save_results([combine({"0": result(0.8), "1": result(0.9)})], tmp_path / "seeds")
     assert [folder.name for folder in run_folders(f"{tmp_path}/*")] == ["0", "1"]
-    with pytest.raises(ConfigError, match="is no run"):
+    with pytest.raises(ConfigError, match="is not a run"):
         run_folders([str(tmp_path / "seeds")])
 
 

@@ -101,7 +101,7 @@ def test_sets_of_like_names_keep_their_own_tables(tmp_path: Path):
 def test_damaged_results_are_told(tmp_path: Path):
     assert load_sets(tmp_path) == []
     (tmp_path / "samples.json").write_text('{"sets": [{"name": "x"}]}')
-    with pytest.raises(DataError, match="not what an evaluation of samples writes"):
+    with pytest.raises(DataError, match="not the result of an evaluation of samples"):
         report(tmp_path)
 
 
