@@ -1,6 +1,6 @@
-"""Decoding: an encoded batch to sequences, by greedy search, beam search or sampling; and likelihoods of given ones.
+"""Decoding: generates sequences for an encoded batch by greedy search, beam search or sampling.
 
-Public names are imported when first used (PEP 562).
+It also computes likelihoods of given sequences. Public names are imported when they are first used (PEP 562).
 """
 
 from typing import TYPE_CHECKING

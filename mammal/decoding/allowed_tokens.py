@@ -1,4 +1,4 @@
-"""What may come next in each sequence: a grammar's word, and no end before its time.
+"""The tokens that each sequence may produce next, by a grammar and by the minimal length.
 
 Shapes: D sequences, V columns of the token head.
 """
@@ -14,17 +14,18 @@ from mammal.decoding.token_head import TokenHead
 from mammal.tasks.grammar.grammar import Grammar, State
 
 _CLOSED = object()
-"""State of a sequence that has ended, or that a beam has given up: anything may follow, for nobody reads it."""
+"""State of a sequence that has ended or that beam search dropped. Any token may follow, because none is used."""
 
 
 class Choices:
-    """The columns that each sequence may produce next.
+    """The columns of the token head that each sequence may produce next.
 
     Args:
-        head: whose columns they are; sliced to `grammar.ids_V` where there is a grammar.
-        limits: `<EOS>` is not produced before its time, unless nothing else is open.
-        grammar: None: every column is open.
-        states: of the grammar before the first token of each sequence; read where there is one.
+        head: the token head; with a grammar it has the columns `grammar.ids_V`.
+        limits: `<EOS>` is not allowed before `limits.min_new_tokens` tokens, unless no other token is allowed.
+        grammar: rules of which tokens may follow; None: every column is allowed.
+        states: state of the grammar before the first token of each sequence; not read without a grammar.
+        device: where masks are put.
     """
 
     def __init__(
@@ -40,7 +41,7 @@ class Choices:
         self._not_the_end_V = torch.arange(head.columns, device=device) != head.column(limits.eos_id)
 
     def allowed(self, step: int) -> Tensor | None:
-        """bool [D, V] or [1, V]; None: everything."""
+        """The allowed columns at a step (from 0), bool [D, V] or [1, V]; None: all columns."""
         allowed_DV = self._by_grammar(self._limits.max_new_tokens - step) if self._grammar is not None else None
         if step >= self._limits.min_new_tokens:
             return allowed_DV
@@ -50,7 +51,13 @@ class Choices:
         return torch.where(others_DV.any(dim=1, keepdim=True), others_DV, allowed_DV)
 
     def follow(self, columns_D: Tensor, open_D: Tensor, parents_D: Tensor | None = None) -> None:
-        """Each sequence goes on with a column, from the past of its parent; those that are not open are closed."""
+        """Extends each sequence by one token.
+
+        Args:
+            columns_D: column of the new token, int64 [D].
+            open_D: False for sequences that are not continued, bool [D].
+            parents_D: sequence that each one continues, int64 [D]; None: each continues itself.
+        """
         if self._grammar is None:
             return
         before = self._states
@@ -62,18 +69,18 @@ class Choices:
         ]
 
     def keep(self, rows_D: Tensor) -> None:
-        """Goes on with these sequences (indices) only."""
+        """Keeps only these sequences (indices)."""
         if self._grammar is not None:
             self._states = [self._states[row] for row in rows_D.tolist()]
 
     def _by_grammar(self, left: int) -> Tensor:
-        """Masks are few, and shared by sequences: each goes to the device once."""
-        assert self._grammar is not None, "asked only where there is one"
+        """The mask of each sequence. Sequences share few different masks, so each one is copied to the device once."""
+        assert self._grammar is not None, "called only with a grammar"
         mask = self._grammar.mask
         masks = [self._anything_V if state is _CLOSED else mask(state, left) for state in self._states]
         different = {id(mask_V): mask_V for mask_V in masks}
         assert all(mask_V.any() for mask_V in different.values()), (
-            "a grammar leaves a way on, or the sequence is closed"
+            "a grammar always allows a next token unless the sequence is closed"
         )
         places = {key: place for place, key in enumerate(different)}
         stacked = torch.from_numpy(np.stack(list(different.values()))).to(self._device)

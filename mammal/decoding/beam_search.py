@@ -1,13 +1,15 @@
-"""Beam search that finds what `transformers`' `generate` finds, with rows that are settled leaving the computation.
+"""Beam search with the same results as `generate` of `transformers`; rows that are done are no longer computed.
 
-Each row keeps C running beams and the C best finished sequences. Of the 2 C best continuations of the running beams,
-those that end and are among the best C compete with the finished ones (scores divided by length ** penalty), the best C
-that don't end run on. A row is settled when no running beam can beat its worst finished sequence, as estimated at the
-present length, or with `early_stopping` once C sequences are finished.
+Each row keeps C running beams and the C best finished sequences. The search computes the 2 C best continuations of the
+running beams. Continuations that end and are among the best C compete with the finished sequences (scores are divided
+by length ** penalty). The best C continuations that don't end become the running beams. A row is done (`settled`) when
+no running beam can beat its worst finished sequence, as estimated at the current length, or with `early_stopping` once
+C sequences are finished.
 
 Diverse beam search (Vijayakumar et al. 2016) divides the beams of a row into groups that search one after the other at
-each step; a token costs `diversity_penalty` for each beam of an earlier group that takes it at the same step (Hamming
-diversity). The penalty steers the search alone: sequences of all groups are ranked by their own likelihood.
+each step. The score of a token is reduced by `diversity_penalty` for each beam of an earlier group that takes this
+token at the same step (Hamming diversity). The penalty only influences the search: the sequences of all groups are
+ranked by their own likelihood.
 
 Shapes: B encoder rows, G of them still computed, C beams of a group, S = groups * C, K = 2 * C continuations, T steps,
 V allowed ids.
@@ -31,8 +33,8 @@ class BeamRules:
     """How beams are ranked and when they stop.
 
     Attributes:
-        groups: into which the beams of a row are divided.
-        diversity_penalty: of a token that an earlier group takes at the same step.
+        groups: number of groups into which the beams of a row are divided.
+        diversity_penalty: is subtracted from the score of a token that an earlier group takes at the same step.
         early_stopping: stop a group as soon as it has as many sequences as beams.
         length_penalty: scores are divided by length to this power.
     """
@@ -44,7 +46,7 @@ class BeamRules:
 
 
 class _Move(NamedTuple):
-    """How a group's beams go on: from which of its beams, with which column, and whether they do."""
+    """How the beams of a group continue: the beam that each one extends, the new column, and whether it continues."""
 
     parents_GC: Tensor
     columns_GC: Tensor
@@ -52,7 +54,15 @@ class _Move(NamedTuple):
 
 
 def beam_search(steps: DecodingSteps, rules: BeamRules) -> Sequences:
-    """The S best sequences of each encoder row, best first."""
+    """Runs beam search.
+
+    Args:
+        steps: the decoder and the state of all sequences.
+        rules: how beams are ranked and when the search stops.
+
+    Returns:
+        The S best sequences of each encoder row, best first.
+    """
     rows, beams, limits, device = steps.groups, steps.copies, steps.limits, steps.device
     size = beams // rules.groups
     groups = [_Group(rows, size, steps, rules) for _ in range(rules.groups)]
@@ -75,7 +85,7 @@ def beam_search(steps: DecodingSteps, rules: BeamRules) -> Sequences:
 
 
 def _move(groups: list[_Group], steps: DecodingSteps, rules: BeamRules, step: int) -> list[_Move]:
-    """One step of all groups, each under the penalty of those before it; parents are counted over all beams."""
+    """One step of all groups; each gets the penalty of the earlier groups. Parents are numbered over all beams."""
     taken = steps.take(OUT)
     log_probs_GSV, open_GSV, states_GSW = (
         tensor.unflatten(0, (-1, steps.copies)) for tensor in (taken.log_probs_DV, taken.open_DV, taken.states_DW)
@@ -96,7 +106,7 @@ def _move(groups: list[_Group], steps: DecodingSteps, rules: BeamRules, step: in
 
 
 def _go_on(groups: list[_Group], steps: DecodingSteps, move: _Move, open_G: Tensor | slice, step: int) -> None:
-    """Takes the running beams of the rows that are not settled to the next step."""
+    """Extends the running beams of the rows that are not done."""
     if isinstance(open_G, Tensor):
         steps.keep(open_G)
     for group in groups:
@@ -122,21 +132,21 @@ def _ranked(groups: list[_Group], rules: BeamRules) -> Beams:
 
 
 class _Group:
-    """Beams that search together: those that run, and the best that are finished, in each row.
+    """Beams that search together: the running beams and the best finished sequences of each row.
 
     Attributes:
-        settled_G: rows in which nothing better will be found.
+        settled_G: rows that are done because no better sequence will be found, bool [G].
     """
 
     def __init__(self, rows: int, beams: int, steps: DecodingSteps, rules: BeamRules):
         self._steps, self._rules = steps, rules
         self.running = Beams.empty(rows, beams, steps.limits, steps.device)
         self.finished = Beams.empty(rows, beams, steps.limits, steps.device)
-        self.running.scores_GC[:, 0] = 0.0  # all beams are equal at first: only the first may give continuations
+        self.running.scores_GC[:, 0] = 0.0  # all beams are equal at first, so only the first one is continued
         self.settled_G = torch.zeros(rows, dtype=torch.bool, device=steps.device)
 
     def move(self, log_probs_GCV: Tensor, ranked_GCV: Tensor, states_GCW: Tensor, step: int) -> _Move:
-        """One step: `ranked_GCV` are the log-probabilities that continuations are chosen by."""
+        """One step; continuations are chosen by the scores `ranked_GCV`."""
         limits, beams = self._steps.limits, log_probs_GCV.shape[1]
         continued, parents_GK, columns_GK = self._continue(log_probs_GCV, ranked_GCV, states_GCW, step)
         ends_GK = limits.ends(continued.ids_GCT[:, :, step]) | (step + 1 == limits.max_new_tokens)
@@ -152,7 +162,7 @@ class _Group:
         return _Move(parents_GK.gather(1, best.indices), columns_GK.gather(1, best.indices), live_GC)
 
     def keep(self, rows_G: Tensor | slice) -> None:
-        """Goes on with these rows only."""
+        """Keeps only these rows."""
         if isinstance(rows_G, Tensor):
             self.running, self.finished = self.running.rows(rows_G), self.finished.rows(rows_G)
             self.settled_G = self.settled_G[rows_G]
@@ -160,7 +170,7 @@ class _Group:
     def _continue(
         self, log_probs_GCV: Tensor, ranked_GCV: Tensor, states_GCW: Tensor, step: int
     ) -> tuple[Beams, Tensor, Tensor]:
-        """The 2 C best continuations of each row's running beams, and the beam and the column of each."""
+        """The 2 C best continuations of the running beams of each row, and the beam and column of each continuation."""
         _, beams, columns = log_probs_GCV.shape
         totals_GCV = ranked_GCV + self.running.scores_GC.unsqueeze(2)
         best = totals_GCV.flatten(1).topk(min(2 * beams, beams * columns), dim=1)
@@ -175,7 +185,7 @@ class _Group:
         return continued, parents_GK, columns_GK
 
     def _finish(self, continued: Beams, ends_GK: Tensor, step: int) -> None:
-        """Keeps the C best of the finished sequences and those that end now, among the best C continuations."""
+        """Keeps the C best of the finished sequences and of the best C continuations that end now."""
         beams = self.finished.scores_GC.shape[1]
         among_best_K = torch.arange(ends_GK.shape[1], device=ends_GK.device) < beams
         continued.done_GC[:] = ends_GK & among_best_K & (continued.scores_GC > DEAD)
@@ -187,6 +197,6 @@ class _Group:
 
 
 def _worst(finished: Beams) -> Tensor:
-    """[G, C], the score to beat; `OUT` at places that hold nothing yet."""
+    """Scores of finished sequences that a new one must beat, [G, C]; `OUT` where no sequence is finished yet."""
     worst_G1 = finished.scores_GC.min(dim=1, keepdim=True).values
     return torch.where(finished.done_GC, worst_G1, torch.full_like(worst_G1, OUT))

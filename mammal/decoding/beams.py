@@ -13,10 +13,11 @@ from torch import Tensor
 from mammal.decoding.limits import LengthLimits
 
 OUT = -1e9
-"""Added to the score of what may not be chosen; the constant of `transformers`, where ties among such depend on it."""
+"""Is added to scores that must not be chosen. It is the constant of `transformers`, on which the order of ties depends.
+"""
 
 DEAD = OUT / 10
-"""Scores below it belong to what may not be chosen: fewer sequences could go on than there are beams."""
+"""Scores below this value must not be chosen; they occur if fewer sequences can continue than there are beams."""
 
 
 @dataclass
@@ -24,9 +25,10 @@ class Beams:
     """Sequences of each row.
 
     Attributes:
-        scores_GC: what they are ranked by.
-        likelihoods_GC: sums of log-probabilities, lengths_GC: numbers of tokens.
-        done_GC: which of them have ended.
+        scores_GC: scores that rank the sequences.
+        likelihoods_GC: sums of log-probabilities.
+        lengths_GC: numbers of tokens.
+        done_GC: whether each sequence has ended.
     """
 
     ids_GCT: Tensor
@@ -49,7 +51,7 @@ class Beams:
         )
 
     def pick(self, places_GX: Tensor, scores_GX: Tensor | None = None) -> Beams:
-        """The sequences at these places of each row, perhaps with other scores."""
+        """The sequences at these places of each row; `scores_GX` replaces their scores if it is given."""
         long_GXT = places_GX.unsqueeze(2).expand(-1, -1, self.ids_GCT.shape[2])
         return Beams(
             self.ids_GCT.gather(1, long_GXT),
@@ -65,12 +67,12 @@ class Beams:
         return replace(self, scores_GC=scores_GC)
 
     def join(self, other: Beams) -> Beams:
-        """The sequences of both, side by side."""
+        """The sequences of both sets, row by row."""
         mine, theirs = vars(self), vars(other)
         return Beams(**{name: torch.cat((mine[name], theirs[name]), dim=1) for name in mine})
 
     def rows(self, rows_G: Tensor) -> Beams:
-        """These rows only."""
+        """Only these rows."""
         return Beams(**{name: tensor[rows_G] for name, tensor in vars(self).items()})
 
     def put(self, rows_G: Tensor, other: Beams) -> None:

@@ -1,4 +1,4 @@
-"""How to generate a batch, checked when it is made."""
+"""Settings of the generation of a batch; they are checked when the object is created."""
 
 from __future__ import annotations
 
@@ -16,17 +16,19 @@ if TYPE_CHECKING:
 
 @dataclass
 class GenerationConfig(DecodingSettings):
-    """How to generate: the settings of `mammal.tasks.declaration.generation_settings.DecodingSettings`, and these.
+    """Settings of generation, in addition to `mammal.tasks.declaration.generation_settings.DecodingSettings`.
 
-    Change one by `dataclasses.replace`, which checks the result.
+    Change a setting with `dataclasses.replace`, which checks the result.
 
     Attributes:
-        stop_ids: tokens that end a sequence as `<EOS>` does; they stay in it.
-        num_return_sequences: sequences of each row; at most `num_beams` in beam search, 1 in greedy search.
-        allowed_ids: ids that may be produced (put `<EOS>` among them); None: the whole vocabulary.
-        shares: also find how much likelier the allowed ids made each sample (`mammal.decoding.Generated.log_shares`).
-        seed: of sampling.
-        scalar_id: id of `<SCALAR>`, for models whose decoder has a scalar head: each one produced gets a value.
+        stop_ids: ids of tokens that end a sequence in the same way as `<EOS>`; the sequence includes them.
+        num_return_sequences: number of sequences for each row; at most `num_beams` in beam search, 1 in greedy search.
+        allowed_ids: ids that may be produced (include `<EOS>`); None: the whole vocabulary.
+        shares: also compute how much more probable the restriction to allowed ids made each sample
+            (`mammal.decoding.Generated.log_shares`).
+        seed: random seed of sampling.
+        scalar_id: id of `<SCALAR>`, for models whose decoder has a scalar head: each produced `<SCALAR>` gets a value.
+            None: tokens get no values.
 
     Raises:
         ConfigError: a setting is out of its range, or two contradict each other.
@@ -45,7 +47,7 @@ class GenerationConfig(DecodingSettings):
             raise ConfigError(problem)
 
     def without_beams(self) -> GenerationConfig:
-        """The same without beam search: all settings of beams as if they had not been declared."""
+        """The same settings without beam search; all settings of beams have their defaults."""
         return replace(self, num_beams=1, **{name: SETTINGS[name].default for name in of_way("beams")})
 
     def _problems(self) -> Iterator[str]:
@@ -55,7 +57,7 @@ class GenerationConfig(DecodingSettings):
             "min_new_tokens must be less than max_new_tokens": self.min_new_tokens >= self.max_new_tokens,
             "sampling and beam search exclude each other": self.do_sample and self.num_beams > 1,
             "num_beams must be a multiple of num_beam_groups": self.num_beams % self.num_beam_groups != 0,
-            "num_beam_groups and diversity_penalty need each other: groups differ by the penalty alone": (
+            "num_beam_groups and diversity_penalty need each other: groups differ only by the penalty": (
                 (self.num_beam_groups > 1) != (self.diversity_penalty > 0)
             ),
             "num_return_sequences can't exceed num_beams": 1 < self.num_beams < self.num_return_sequences,

@@ -1,6 +1,6 @@
-"""The decoder, one token at a time: keys and values of past tokens and of the encoder are kept, never recomputed.
+"""Runs the decoder one token at a time and caches the keys and values of past tokens and of the encoder.
 
-Every encoder row has the same number of decoder rows (beams, samples), which share its keys and values.
+Each encoder row has the same number of decoder rows (beams or samples), which share its keys and values.
 
 Shapes: B encoder rows, C decoder rows of each, D = B * C, H heads, T steps, L encoder tokens, K = one head's width,
 I = H * K, W model width.
@@ -21,7 +21,7 @@ from mammal.model.states import Memory
 
 @dataclass
 class LayerCache:
-    """Of one decoder block: past tokens [D, H, T, K], preallocated, and the encoder's tokens [B, H, L, K]."""
+    """Keys and values of one decoder block: past tokens [D, H, T, K] (preallocated), encoder tokens [B, H, L, K]."""
 
     keys: Tensor
     values: Tensor
@@ -30,12 +30,13 @@ class LayerCache:
 
 
 class DecodingState:
-    """Decoder rows on their way.
+    """The decoder rows with their caches.
 
     Args:
-        model, memory: as `model.encode` gave it.
-        copies: C.
-        max_steps: most tokens that will be fed.
+        model: the model.
+        memory: result of `model.encode`.
+        copies: C, number of decoder rows for each encoder row.
+        max_steps: maximal number of tokens that will be fed.
     """
 
     def __init__(self, model: MammalModel, memory: Memory, copies: int, max_steps: int):
@@ -59,7 +60,16 @@ class DecodingState:
         return self.groups * self.copies
 
     def step(self, ids_D: Tensor, values_D: Tensor | None = None, has_value_D: Tensor | None = None) -> Tensor:
-        """Feeds one token to each row; returns the decoder's states [D, W] after it."""
+        """Feeds one token to each row.
+
+        Args:
+            ids_D: token ids, int64 [D].
+            values_D: values that tokens carry, float32 [D]; None: no values.
+            has_value_D: which tokens carry a value, bool [D].
+
+        Returns:
+            States of the decoder after this token, [D, W].
+        """
         x_DW = self._embed(ids_D, values_D, has_value_D)
         for block, cache in zip(self._decoder.blocks, self._layers, strict=True):
             own, cross = block.own, block.cross
@@ -70,14 +80,14 @@ class DecodingState:
         return self._decoder.final_layer_norm(x_DW)
 
     def reorder(self, rows_D: Tensor) -> None:
-        """Row i goes on from the past of row `rows_D[i]`, of the same encoder row."""
+        """Row i continues row `rows_D[i]`, which must belong to the same encoder row."""
         past = self.step_count
         for cache in self._layers:
             cache.keys[:, :, :past] = cache.keys[:, :, :past].index_select(0, rows_D)
             cache.values[:, :, :past] = cache.values[:, :, :past].index_select(0, rows_D)
 
     def keep(self, groups: Tensor) -> None:
-        """Goes on with these encoder rows (sorted indices) and their decoder rows only."""
+        """Keeps only these encoder rows (sorted indices) and their decoder rows."""
         offsets = torch.arange(self.copies, device=groups.device)
         rows_D = (groups.unsqueeze(1) * self.copies + offsets).reshape(-1)
         for cache in self._layers:
@@ -108,7 +118,7 @@ class DecodingState:
         return attention.project_out(out_BHCK.transpose(1, 2).reshape(self.rows, -1))
 
     def _memory_bias(self) -> Tensor | None:
-        """Broadcasts to [B, H, C, L]."""
+        """Bias of attention to the encoder; it broadcasts to [B, H, C, L]."""
         if self._cross_bias_HTL is None:
             return self._memory_bias_B11L
         now_H1L = self._cross_bias_HTL[:, self.step_count].unsqueeze(1)
@@ -128,7 +138,7 @@ class DecodingState:
         return LayerCache(past[0], past[1], memory_keys, memory_values)
 
     def _bias_by_distance(self, dtype: torch.dtype) -> Tensor:
-        """[H, T], the bias of a key so many steps back."""
+        """Bias of a key by its distance in steps, [H, T]."""
         config = self.model.config
         table = self._decoder.position_table
         buckets_T = relative_buckets(

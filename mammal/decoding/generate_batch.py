@@ -1,7 +1,7 @@
 """Generation: greedy, sampling and beam search.
 
-Greedy and beam search give the ids that `transformers`' `generate` gives. Samples depend on the seed and on a row's
-name, never on the batch it came in.
+Greedy and beam search produce the same ids as `generate` of `transformers`. Samples depend on the seed and on the id of
+the row, but not on the other rows of the batch.
 
 Shapes: B encoder rows, C sequences of each, D = B * C, V allowed ids.
 """
@@ -35,24 +35,25 @@ __all__ = ["Generated", "GenerationConfig", "generate"]
 
 @dataclass(frozen=True)
 class Generated:
-    """What was generated, row by row, return by return; the best first where sequences are ranked.
+    """Generated sequences: a list for each row, with one entry for each of its sequences; the best first if ranked.
 
     Attributes:
-        ids_list: int64 ids without the start token, `<EOS>` included where it was reached. A row has fewer sequences
-            than were asked for where beam search found that no more exist.
-        scores: what sequences are ranked by: greedy and sampling the log-likelihood, beam search the same, lowered by
-            `repetition_penalty`, divided by length ** length_penalty. Beams in groups are ranked without that penalty.
-        log_likelihoods: of the ids (natural logarithm, summed) at temperature 1, over the allowed ids, or over those of
-            the grammar: what a grammar rules out at a step still has its share, so a token that it forces costs what
-            the model thinks of it, and the number is that of the same text without a grammar. With guidance: under the
-            guided distribution.
-        values_list: float32 values of the ids, NaN where an id carries none; None for models without a decoder scalar
+        ids_list: token ids, int64, without the start token; `<EOS>` is included if it was produced. A row has fewer
+            sequences than requested if beam search found that no more exist.
+        scores: scores that rank the sequences. Greedy search and sampling: the log-likelihood. Beam search: the
+            log-likelihood, reduced by `repetition_penalty` and divided by length ** length_penalty; beams in groups are
+            ranked without that penalty.
+        log_likelihoods: log-likelihood of the ids (natural logarithm, summed) at temperature 1, over the allowed ids,
+            or over all ids of the grammar. Tokens that the grammar excludes at a step keep their probability, so a
+            sequence has the same log-likelihood as without a grammar, even if the grammar leaves only one token. With
+            guidance: under the guided distribution.
+        values_list: values of the ids, float32, NaN for ids without a value; None for models without a decoder scalar
             head.
-        log_shares: of draws: how much less likely (natural logarithm) the model, drawn from without a grammar, had been
-            to give the same sequence; 0 where there was none. Keeping a sequence with this chance leaves sequences
-            distributed as the model has them. None unless `GenerationConfig.shares`
-            asks for it, and for what is not drawn.
-        lifted: whether `no_repeat_ngram_size` was set aside at some step, because it left no allowed token.
+        log_shares: for sampling with a grammar: log of the probability of the sequence when sampling without the
+            grammar, divided by its probability when sampling with it (natural logarithm, at most 0); 0 without a
+            grammar. Keeping each sequence with this probability gives sequences with the model's own distribution.
+            None unless `GenerationConfig.shares` is set, and without sampling.
+        lifted: whether `no_repeat_ngram_size` was ignored at some step, because it left no allowed token.
     """
 
     ids_list: list[list[np.ndarray]]
@@ -74,18 +75,24 @@ def generate(
     without: Batch | None = None,
     draws: Sequence[Draw] | None = None,
 ) -> Generated:
-    """Generates for every encoder row of a batch; its decoder fields are not read.
+    """Generates sequences for every encoder row of a batch.
 
     Args:
-        grammar: says which ids may follow which; takes the place of `config.allowed_ids`.
-        starts: the state of the grammar before the first token of each row; default: `grammar.start()`.
-        without: the same rows without their conditions; needed, and read, where `config.guidance` is not 1.
-        draws: names the random numbers of each sequence, D of them; default: by `config.seed`, the row's id (its place
-            where it has none) and the number of the copy.
+        model: the model.
+        batch: encoded prompts, B rows; its decoder fields are not read.
+        config: settings; None: greedy search with the defaults.
+        grammar: rules of which ids may follow; replaces `config.allowed_ids`. None: no rules.
+        starts: state of the grammar before the first token of each row, B of them; None: `grammar.start()`.
+        without: the same rows without their conditions; required if `config.guidance` is not 1, else not read.
+        draws: identifies the random numbers of each sequence, D of them; None: identified by `config.seed`, the id of
+            the row (its position if it has no id) and the number of the copy.
+
+    Returns:
+        The sequences of each row.
 
     Raises:
-        ConfigError: an allowed id lies outside the vocabulary; `max_new_tokens` is too few for the grammar; there is
-            nothing to guide away from.
+        ConfigError: an allowed id is outside the vocabulary, `max_new_tokens` is too small for the grammar, or guidance
+            is requested and `without` is None.
     """
     config = config or GenerationConfig()
     steps = _steps(model, batch, config, grammar, starts, without)
@@ -108,7 +115,7 @@ def _steps(
     without: Batch | None,
 ) -> DecodingSteps:
     if grammar is not None and starts is None and config.max_new_tokens < grammar.least_new_tokens:
-        what = f"max_new_tokens is {config.max_new_tokens}, but a whole sequence has at least"
+        what = f"max_new_tokens is {config.max_new_tokens}, but a complete sequence has at least"
         raise ConfigError(f"{what} {grammar.least_new_tokens} tokens, <EOS> included")
     memories = [model.encode(batch)]
     if config.guidance != 1:
@@ -147,7 +154,7 @@ def _repeats(model: MammalModel, config: GenerationConfig, head: TokenHead, rows
 
 
 def _starts(grammar: Grammar | None, starts: Sequence[State] | None, rows: int, copies: int) -> list[State]:
-    """Of each sequence."""
+    """State of the grammar before the first token of each sequence."""
     if grammar is None:
         return []
     return [start for start in (starts or [grammar.start()] * rows) for _ in range(copies)]
@@ -157,7 +164,7 @@ def _sampling(model: MammalModel, batch: Batch, config: GenerationConfig, draws:
     if draws is None:
         names = batch.row_ids or range(len(batch))
         draws = [Draw(config.seed, name, copy) for name in names for copy in range(config.num_return_sequences)]
-    assert len(draws) == len(batch) * config.num_return_sequences, "one draw for each sequence"
+    assert len(draws) == len(batch) * config.num_return_sequences, "one Draw for each sequence"
     uniforms_DT = torch.from_numpy(np.stack([draw.uniforms(config.max_new_tokens) for draw in draws]))
     return Sampling(
         uniforms_DT.to(model.device), config.temperature, config.top_k, config.top_p, config.min_p, config.shares
@@ -169,7 +176,7 @@ def _allowed(model: MammalModel, ids: Sequence[int] | np.ndarray | Tensor | None
         return None
     allowed_V = torch.as_tensor(ids, dtype=torch.int64, device=model.device).unique()
     if int(allowed_V.min()) < 0 or int(allowed_V.max()) >= model.config.vocab_size:
-        raise ConfigError(f"allowed ids must lie in 0 … {model.config.vocab_size - 1}")
+        raise ConfigError(f"allowed ids must be in 0 … {model.config.vocab_size - 1}")
     return allowed_V
 
 
@@ -191,5 +198,5 @@ def _kept(numbers_BC: Tensor, kept: list[np.ndarray]) -> list[list[float]]:
 
 
 def _cut(array_BCT: np.ndarray, lengths_BC: np.ndarray, kept: list[np.ndarray]) -> list[list[np.ndarray]]:
-    """The kept sequences of each row, each up to its end."""
+    """The kept sequences of each row, each cut after its last token."""
     return [[array_BCT[row, i, : lengths_BC[row, i]] for i in places] for row, places in enumerate(kept)]

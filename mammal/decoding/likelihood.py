@@ -1,6 +1,6 @@
-"""How likely a model finds given targets.
+"""Log-likelihoods of given targets.
 
-Shapes: D decoder rows, M reads, X of them at once.
+Shapes: D decoder rows, M positions that are read, X of them at once.
 """
 
 from __future__ import annotations
@@ -17,12 +17,20 @@ _READS_AT_ONCE = 256
 
 @torch.inference_mode()
 def sequence_log_likelihood(model: MammalModel, batch: Batch) -> Tensor:
-    """float32 [D], the log-probability of `batch.labels_DR` at the batch's reads, summed over each decoder row.
+    """Computes the log-likelihood of the targets of a batch.
 
-    Probabilities are over `batch.candidates_V`, or over the whole vocabulary; logits are held for few reads at a time.
+    Logits are kept for few positions at a time, to save memory.
+
+    Args:
+        model: the model.
+        batch: has labels `labels_DR`. Probabilities are over its `candidates_V`, or over the whole vocabulary if those
+            are None.
+
+    Returns:
+        Log-probability of the labels (natural logarithm), summed over each decoder row, float32 [D].
 
     Raises:
-        ConfigError: the batch has no labels, or one that is not among its candidates.
+        ConfigError: the batch has no labels, or a label that is not among its candidates.
     """
     if batch.labels_DR is None:
         raise ConfigError("a likelihood needs the target's labels")
@@ -43,7 +51,7 @@ def sequence_log_likelihood(model: MammalModel, batch: Batch) -> Tensor:
 
 
 def _places(labels_M: Tensor, candidates_V: Tensor | None, counted_M: Tensor) -> Tensor:
-    """Column of each label among the candidates; 0 where it doesn't count."""
+    """Column of each label among the candidates; 0 for labels that don't count."""
     labels_M = labels_M.masked_fill(~counted_M, 0)
     if candidates_V is None:
         return labels_M

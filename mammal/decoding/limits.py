@@ -9,11 +9,15 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class LengthLimits:
-    """Where sequences end, what fills them after that, and which token carries a value (None: none does).
+    """Where sequences end, and the ids of special tokens.
 
     Attributes:
-        min_new_tokens: tokens before which no `<EOS>` is produced.
-        stop_ids: tokens that end a sequence as `<EOS>` does.
+        max_new_tokens: maximal number of tokens, `<EOS>` included.
+        eos_id: id of `<EOS>`, which ends a sequence.
+        pad_id: id that fills ended sequences.
+        scalar_id: id of the token that carries a value; None: no token does.
+        min_new_tokens: `<EOS>` is not produced before this number of tokens.
+        stop_ids: ids of tokens that end a sequence in the same way as `<EOS>`.
     """
 
     max_new_tokens: int
@@ -24,7 +28,7 @@ class LengthLimits:
     stop_ids: tuple[int, ...] = ()
 
     def ends(self, ids: Tensor) -> Tensor:
-        """Which of these tokens end a sequence."""
+        """Whether each of these tokens ends a sequence."""
         ended = ids == self.eos_id
         for stop_id in self.stop_ids:
             ended = ended | (ids == stop_id)

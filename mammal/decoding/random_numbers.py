@@ -1,4 +1,4 @@
-"""Random numbers that belong to a sequence, wherever and beside whatever it is drawn."""
+"""Random numbers that belong to a sequence and don't depend on the batch in which it is sampled."""
 
 from __future__ import annotations
 
@@ -10,13 +10,15 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Draw:
-    """Names the random numbers of one sequence: equal names, equal numbers; any difference, independent ones.
+    """Identifies the random numbers of one sequence.
+
+    Equal objects give equal numbers; objects that differ in any attribute give independent numbers.
 
     Attributes:
-        seed: of the request.
-        row: names the row within the request.
-        copy: which of the row's sequences, from 0.
-        attempt: how often it was drawn before.
+        seed: random seed of the request.
+        row: identifies the row within the request.
+        copy: number of the sequence among those of the row, from 0.
+        attempt: how often the sequence was sampled before.
     """
 
     seed: int
@@ -29,11 +31,11 @@ class Draw:
         return replace(self, attempt=self.attempt + 1)
 
     def uniforms(self, count: int) -> np.ndarray:
-        """float64 [count] of [0, 1)."""
+        """Uniform random numbers in [0, 1), float64 [count]."""
         return self._generator().random(count)
 
     def chance(self) -> float:
-        """One more number of [0, 1), not among `uniforms`."""
+        """A uniform random number in [0, 1), independent of `uniforms`."""
         return float(self._generator("kept").random())
 
     def _generator(self, purpose: str = "") -> np.random.Generator:

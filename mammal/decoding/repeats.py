@@ -1,7 +1,7 @@
-"""Less repetition: tokens that a sequence already has are made less likely, or runs of tokens are kept from recurring.
+"""Reduces repetition: tokens that a sequence already contains become less likely, or n-grams can't occur twice.
 
-Both rules read the tokens of the decoder, its start token included, in the order in which `transformers` applies them:
-first `repetition_penalty` (Keskar et al. 2019), then `no_repeat_ngram_size` (Paulus et al. 2018).
+Both rules use the tokens of the decoder, its start token included. They are applied in the same order as in
+`transformers`: first `repetition_penalty` (Keskar et al. 2019), then `no_repeat_ngram_size` (Paulus et al. 2018).
 
 Shapes: D sequences, V columns of the token head, L tokens of a sequence so far, the start token first.
 """
@@ -15,22 +15,24 @@ from mammal.decoding.token_head import TokenHead
 
 
 class Repeats:
-    """The tokens of each sequence so far, and what follows from them for the next one.
+    """The tokens of each sequence so far, and their effect on the next token.
 
     Args:
-        penalty: scores of tokens that a sequence has are divided by it where positive, multiplied where negative.
-        ngram: length of the runs of tokens that may not occur twice; 0: none.
-        head: whose columns tokens are kept as.
-        start_id: of the token that the decoder starts with; it counts as a token, whether it may be produced or not.
-        rows: D.
-        most: most tokens that a sequence gets, the start token not counted.
+        penalty: scores of tokens that a sequence already contains are divided by it if positive, multiplied by it if
+            negative.
+        ngram: length of the n-grams that must not occur twice; 0: no such rule.
+        head: the token head; tokens are stored as its columns.
+        start_id: id of the start token of the decoder. It counts as a token, whether it may be produced or not.
+        rows: D, number of sequences.
+        most: maximal number of tokens of a sequence, without the start token.
+        device: where the tokens are stored.
     """
 
     def __init__(
         self, penalty: float, ngram: int, head: TokenHead, start_id: int, rows: int, most: int, device: torch.device
     ):
         self.penalty, self.ngram = penalty, ngram
-        self._no_column = head.columns  # of the start token, where it may not be produced
+        self._no_column = head.columns  # stands for the start token if it can't be produced
         start = head.column(start_id)
         self._past_DL = torch.full((rows, most + 1), start if start >= 0 else self._no_column, device=device)
         self._length = 1
@@ -39,11 +41,11 @@ class Repeats:
 
     @property
     def lifted(self) -> bool:
-        """Whether a sequence went on with a banned token, because nothing else was allowed."""
+        """Whether a sequence was continued with a banned token, because no other token was allowed."""
         return bool(self._any_lifted)
 
     def penalised(self, scores_DV: Tensor) -> Tensor:
-        """The scores, lower for tokens that the sequence has."""
+        """The scores, reduced for tokens that the sequence already contains, float32 [D, V]."""
         if self.penalty == 1:
             return scores_DV
         seen_DV = self._columns(self._past_DL[:, : self._length])
@@ -51,13 +53,14 @@ class Repeats:
         return torch.where(seen_DV, lowered_DV, scores_DV)
 
     def limit(self, allowed_DV: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
-        """Leaves banned tokens out of what may follow; a sequence with nothing left keeps what it was allowed.
+        """Removes banned tokens from the allowed ones; if none remains, a sequence keeps all its allowed tokens.
 
         Args:
-            allowed_DV: bool [D, V] or [1, V]; None: everything.
+            allowed_DV: allowed tokens, bool [D, V] or [1, V]; None: all tokens.
 
         Returns:
-            What is left of everything, and what is left of `allowed_DV`, each bool [D, V] or in the form given.
+            All tokens without the banned ones, and `allowed_DV` without the banned ones, each bool [D, V]. If no token
+            is banned: None and `allowed_DV` as it was given.
         """
         banned_DV = self._banned()
         if banned_DV is None:
@@ -68,9 +71,9 @@ class Repeats:
         return free_DV, open_DV
 
     def _banned(self) -> Tensor | None:
-        """bool [D, V], tokens that would complete a run for the second time; None: no token would."""
+        """Tokens that would complete an n-gram for the second time, bool [D, V]; None: no token would."""
         before, length = self.ngram - 1, self._length
-        runs = length - before  # that a sequence has had, each of `before` tokens and the one after it
+        runs = length - before  # n-grams of the sequence so far, each of `before` tokens and the one after them
         if self.ngram == 0 or runs < 1:
             return None
         past_DL = self._past_DL[:, :length]
@@ -82,7 +85,7 @@ class Repeats:
         return self._columns(after_DR.masked_fill(~recurs_DR, self._no_column))
 
     def follow(self, columns_D: Tensor, open_D: Tensor, parents_D: Tensor | None = None) -> None:
-        """Each sequence goes on with a column, from the past of its parent."""
+        """Extends each sequence by one token, as `Choices.follow` does."""
         if parents_D is not None:
             self._past_DL, self._lifted_D = self._past_DL[parents_D], self._lifted_D[parents_D]
         self._any_lifted |= (self._lifted_D & open_D).any()
@@ -90,17 +93,17 @@ class Repeats:
         self._length += 1
 
     def keep(self, rows_D: Tensor) -> None:
-        """Goes on with these sequences (indices) only."""
+        """Keeps only these sequences (indices)."""
         self._past_DL, self._lifted_D = self._past_DL[rows_D], self._lifted_D[rows_D]
 
     def _columns(self, some_DN: Tensor) -> Tensor:
-        """bool [D, V], which columns are among these."""
+        """Whether each column is among these, bool [D, V]."""
         found_DV = torch.zeros(len(some_DN), self._no_column + 1, dtype=torch.bool, device=some_DN.device)
         return found_DV.scatter_(1, some_DN, True)[:, : self._no_column]
 
 
 def _without(banned_DV: Tensor, allowed_DV: Tensor) -> tuple[Tensor, Tensor]:
-    """What is left of the allowed tokens, and in which sequences [D] the ban was lifted because nothing was."""
+    """The allowed tokens that are not banned, and the sequences [D] whose ban was ignored because none was left."""
     left_DV = allowed_DV & ~banned_DV
     lifted_D = ~left_DV.any(dim=1)
     return torch.where(lifted_D.unsqueeze(1), allowed_DV, left_DV), lifted_D

@@ -1,4 +1,4 @@
-"""Greedy and random generation, one token at a time; rows that are done leave the computation.
+"""Greedy search and sampling, one token at a time; rows that are finished are no longer computed.
 
 Shapes: B encoder rows, C sequences of each, D = B * C, T steps, V allowed ids, X sequences that are still computed.
 """
@@ -14,20 +14,20 @@ from mammal.decoding.sampling import Sampling, draw, share_of_free
 from mammal.decoding.steps import DecodingSteps
 
 _KEEP_ABOVE = 0.75
-"""Finished rows are dropped once at most this share of the rows that are computed is unfinished."""
+"""Finished rows are dropped when at most this share of the computed rows is unfinished."""
 
 
 @dataclass(frozen=True)
 class Sequences:
-    """Results, of each encoder row the best first.
+    """Generated sequences, for each encoder row the best first.
 
     Attributes:
-        ids_BCT: filled with the pad id.
-        values_BCT: NaN where an id carries none.
+        ids_BCT: token ids, filled with the pad id after the end.
+        values_BCT: values of the tokens; NaN for tokens without a value.
         likelihoods_BC: sums of log-probabilities.
-        scores_BC: what the sequences are ranked by.
-        found_BC: False at places for which there is no sequence.
-        shares_BC: of draws, if asked for: log of how much less likely free draws had been to give the same.
+        scores_BC: scores that rank the sequences.
+        found_BC: False where a row has no further sequence.
+        shares_BC: for sampling, if requested: sum over steps of `share_of_free`, see `Generated.log_shares`.
     """
 
     ids_BCT: Tensor
@@ -39,13 +39,21 @@ class Sequences:
 
 
 def search(steps: DecodingSteps, sampling: Sampling | None) -> Sequences:
-    """Takes the best token at each step, or draws one where `sampling` is given."""
+    """Generates sequences with the best token at each step, or with sampled tokens.
+
+    Args:
+        steps: the decoder and the state of all sequences.
+        sampling: how tokens are sampled; None: greedy search.
+
+    Returns:
+        The sequences of each encoder row.
+    """
     device, groups, copies, limits = steps.device, steps.groups, steps.copies, steps.limits
     rows = groups * copies
     ids_DT = torch.full((rows, limits.max_new_tokens), limits.pad_id, device=device)
     values_DT = torch.full((rows, limits.max_new_tokens), torch.nan, device=device)
     likelihoods_D, shares_D = torch.zeros(2, rows, device=device)
-    groups_G = torch.arange(groups, device=device)  # the encoder rows that are still computed
+    groups_G = torch.arange(groups, device=device)  # encoder rows that are still computed
     alive = torch.ones(rows, dtype=torch.bool, device=device)
     for step in range(limits.max_new_tokens):
         rows_X = (groups_G.unsqueeze(1) * copies + torch.arange(copies, device=device)).reshape(-1)

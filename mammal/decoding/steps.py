@@ -1,4 +1,4 @@
-"""One step of every sequence: from the tokens fed last to log-probabilities of the next ones.
+"""One decoding step of all sequences: from the last tokens to the log-probabilities of the next ones.
 
 With guidance the decoder runs twice over the same tokens, once after the prompt and once after the prompt without its
 conditions (classifier-free guidance: Ho & Salimans 2022; in language models Sanchez et al. 2023):
@@ -26,14 +26,14 @@ from mammal.model.states import Memory
 
 
 class Taken(NamedTuple):
-    """What one step gives for each sequence.
+    """Result of one step for each sequence.
 
     Attributes:
-        log_probs_DV: float32, of the model (with guidance: guided).
-        free_DV: float32, what the next token is chosen by where any may follow: `log_probs_DV`, unless repetition is
-            penalised or runs of tokens are banned.
-        open_DV: the same, at -inf (or another number that rules a token out) where a token may not follow.
-        states_DW: of the decoder.
+        log_probs_DV: log-probabilities of the model, float32; with guidance those of the guided distribution.
+        free_DV: scores for the choice of the next token if any token is allowed, float32: `log_probs_DV`, changed by
+            the rules against repetition.
+        open_DV: the same scores, with -inf (or another number that excludes a token) for tokens that are not allowed.
+        states_DW: states of the decoder.
     """
 
     log_probs_DV: Tensor
@@ -43,16 +43,20 @@ class Taken(NamedTuple):
 
 
 class DecodingSteps:
-    """All sequences on their way: their caches, what they are fed, what they may produce.
+    """The state of all sequences: decoder caches, last tokens, and allowed next tokens.
 
     Args:
-        memories: of the prompts, and with guidance also of the prompts without their conditions.
-        guidance: how far to go from the second to the first; read where there are two.
-        copies: C.
-        choices: what may come next.
-        repeats: what a sequence may not, or should not, repeat; None: it may repeat anything.
-        by_logits: penalise repetition on the logits, as `transformers` does in greedy search and sampling; False: on
-            log-probabilities, as it does in beam search. With guidance it is always on log-probabilities.
+        model: the model.
+        memories: encoder states of the prompts; with guidance also those of the prompts without their conditions.
+        head: the token head.
+        limits: where sequences end.
+        copies: C, number of sequences for each encoder row.
+        choices: the tokens that may follow.
+        guidance: strength of the guidance, see above; only read if there are two memories.
+        repeats: rules against repetition; None: no rules.
+        by_logits: True: `repetition_penalty` changes the logits, as in greedy search and sampling of `transformers`.
+            False: it changes the log-probabilities, as in beam search of `transformers`. With guidance it always
+            changes the log-probabilities.
     """
 
     def __init__(
@@ -81,11 +85,11 @@ class DecodingSteps:
 
     @property
     def lifted(self) -> bool:
-        """Whether a banned repetition was let pass, because nothing else was allowed."""
+        """Whether a banned repetition was accepted, because no other token was allowed."""
         return self._repeats is not None and self._repeats.lifted
 
     def take(self, ruled_out: float = -torch.inf) -> Taken:
-        """Feeds each row its token; gives the scores of the next one, `ruled_out` where a token may not follow."""
+        """Feeds the last token of each row; returns the scores of the next one, `ruled_out` for excluded tokens."""
         log_probs_DV, scores_DV, states_DW = self._scores()
         allowed_DV = self._choices.allowed(self.step_count - 1)
         if self._repeats is None:
@@ -95,7 +99,7 @@ class DecodingSteps:
         return Taken(log_probs_DV, free_DV, open_DV, states_DW)
 
     def _scores(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Log-probabilities [D, V] of the next token, the scores [D, V] that repetition changes, and states [D, W]."""
+        """Log-probabilities [D, V] of the next token, scores [D, V] for the rules against repetition, states [D, W]."""
         has_value_D = ~self._values_D.isnan()
         fed = (self._values_D.nan_to_num(), has_value_D) if self._gives_values else (None, None)
         states_DW, *others = (cache.step(self._ids_D, *fed) for cache in self._caches)
@@ -109,18 +113,18 @@ class DecodingSteps:
         return guided_DV, guided_DV, states_DW
 
     def values(self, states_XW: Tensor, ids_X: Tensor) -> Tensor:
-        """The value that each produced token carries, NaN for those that carry none."""
+        """The value of each produced token, float32 [X]; NaN for tokens without a value."""
         if not self._gives_values:
             return torch.full(ids_X.shape, torch.nan, device=self.device)
         values_X = self.model.scalar_head("decoder")(states_XW)[:, 0].float()
         return values_X.masked_fill(ids_X != self.limits.scalar_id, torch.nan)
 
     def feed(self, ids_D: Tensor, values_D: Tensor) -> None:
-        """What is fed next, one token a row."""
+        """Sets the token and the value that are fed next, one for each row."""
         self._ids_D, self._values_D = ids_D, values_D
 
     def follow(self, columns_D: Tensor, open_D: Tensor, parents_D: Tensor | None = None) -> None:
-        """Each row goes on with a column, from the past of row `parents_D` of the same encoder row, if it is open."""
+        """Extends each row by one token, as `Choices.follow` does; a parent belongs to the same encoder row."""
         self._choices.follow(columns_D, open_D, parents_D)
         if self._repeats is not None:
             self._repeats.follow(columns_D, open_D, parents_D)
@@ -129,7 +133,7 @@ class DecodingSteps:
                 cache.reorder(parents_D)
 
     def keep(self, groups: Tensor) -> None:
-        """Goes on with these encoder rows (sorted indices) and their sequences only."""
+        """Keeps only these encoder rows (sorted indices) and their sequences."""
         rows_D = (groups.unsqueeze(1) * self.copies + torch.arange(self.copies, device=self.device)).reshape(-1)
         for cache in self._caches:
             cache.keep(groups)

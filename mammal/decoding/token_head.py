@@ -1,4 +1,4 @@
-"""The decoder's token head over a fixed set of ids, sliced once for many steps.
+"""The token head of the decoder, restricted to a fixed set of ids once for all steps.
 
 Shapes: D rows, W model width, V allowed ids.
 """
@@ -14,10 +14,11 @@ from mammal.model.products import Product
 
 
 class TokenHead:
-    """Scores of the allowed ids.
+    """Computes scores of the allowed ids.
 
     Args:
-        allowed_V: sorted ids; None: the whole vocabulary.
+        model: the model.
+        allowed_V: sorted ids, int64 [V]; None: the whole vocabulary.
     """
 
     def __init__(self, model: MammalModel, allowed_V: Tensor | None):
@@ -30,21 +31,21 @@ class TokenHead:
             self._product = Product()
 
     def __call__(self, states_DW: Tensor) -> Tensor:
-        """float32 log-probabilities [D, V]."""
+        """Log-probabilities of the allowed ids, float32 [D, V]."""
         return torch.log_softmax(self.logits(states_DW), dim=-1)
 
     def logits(self, states_DW: Tensor) -> Tensor:
-        """float32 [D, V], before they are normalised."""
+        """Scores before normalisation, float32 [D, V]."""
         if self.allowed_V is None:
             return self.t5.token_logits(states_DW).float()
         return self._product(self.t5.head_input(states_DW), self._slice)[0].float()
 
     def ids(self, columns: Tensor) -> Tensor:
-        """The ids of columns of the scores."""
+        """The token ids of columns."""
         return columns if self.allowed_V is None else self.allowed_V[columns]
 
     def column(self, token_id: int) -> int:
-        """The column of an id; -1 for one that is not allowed."""
+        """The column of a token id; -1 if the id is not allowed."""
         if self.allowed_V is None:
             return token_id
         found = (self.allowed_V == token_id).nonzero()

@@ -90,7 +90,7 @@ def standing(ours: Estimate, other: Estimate, *, higher_is_better: bool) -> str:
 
 
 def _over_seeds(name: str, results: Mapping[str, TaskResult]) -> Contender:
-    """A model or baseline over all runs that contain it; a baseline's seed counts once, even if several runs used it."""
+    """A model or baseline over all runs that contain it. A seed of a baseline counts once, if several runs used it."""
     by_seed: dict[str, Mapping[str, float]] = {}
     seconds = []
     for run, result in results.items():

@@ -142,7 +142,7 @@ def test_a_job_tells_what_was_asked_and_what_never_became_valid(tmp_path: Path):
     save_sets([result], tmp_path)
     assert set_section(load_sets(tmp_path)).body == set_section([result]).body
     assert not read_samples(file, "asked", asked=[]).asked
-    with pytest.raises(DataError, match="what was asked of 'sample'"):
+    with pytest.raises(DataError, match="the property 'sample' is not computed"):
         read_samples(file, "asked", asked=["sample"])
 
 
@@ -173,7 +173,7 @@ def test_what_was_generated_is_judged_whatever_was_copied_beside_it(tmp_path: Pa
     made_by_a_job(tmp_path, pd.DataFrame(two), {})
     assert read_samples(file, "x").smiles == ["O", "S"]
     made_by_a_job(tmp_path, pd.DataFrame({**two, "b_text": ["C", "C"], "b_score": [0, 0]}), {})
-    with pytest.raises(DataError, match="which of the generated columns") as unclear:
+    with pytest.raises(DataError, match="there are several generated columns") as unclear:
         read_samples(file, "x")
     assert "smiles_text, b_text" in str(unclear.value.hint)
 
