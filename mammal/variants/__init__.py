@@ -1,9 +1,9 @@
-"""What a variant changes, as a model sees it: allele likelihoods and distances between encoder states.
+"""Scores of DNA variants: likelihoods of the alleles, and distances between encoder states.
 
 source.py       rows -> the alleles of a site with the window around them
-prompt.py       a stretch of bases as a task's prompt shows it to the model
+prompt.py       a DNA sequence in the prompt of a task
 likelihood.py   log P(alternate) and log P(reference), given the window
-distance.py     how far the window's states move when the allele changes
-scoring.py      what is asked, both strands, and the columns that answer
-question.py     a table of variants as the Python API and batch jobs ask about it
+distance.py     how far the encoder states of the window move when the allele changes
+scoring.py      which scores are computed, both strands, and the columns of the result
+question.py     scores a table of variants, for the Python API and for batch jobs
 """

@@ -1,12 +1,12 @@
-"""How far the encoder's states of a window move when its allele changes.
+"""How far the encoder states of a window move when its allele changes.
 
-The window is read twice, with the reference and with the alternate allele. Positions of the two correspond: bases
-before the site are counted from the left, those behind it from the right, so an insertion or deletion shifts nothing.
-At each such position the distance is the Euclidean (L2) one between the two states after the encoder's last norm. At
-the site itself the states of each allele are averaged first, for alleles may differ in length; an allele without bases
-has no states, so both are then averaged together with the base on each side.
+The encoder reads the window twice, with the reference allele and with the alternate allele. Bases before the site are
+aligned from the left, bases after it from the right, so an insertion or deletion does not shift the alignment. At each
+aligned position the distance is the Euclidean (L2) distance between the two states after the last norm of the encoder.
+At the site itself, the states of each allele are averaged first, because alleles may differ in length. An allele
+without bases has no states; in that case both averages include the base on each side of the site.
 
-Shapes: B pairs, L tokens, W width; rows 0, 2, 4 … of a batch are references, the others their alternates.
+Shapes: B pairs, L tokens, W width; rows 0, 2, 4 … of a batch are references, the others are their alternates.
 """
 
 from __future__ import annotations
@@ -38,8 +38,9 @@ class Profile:
     """Distances along a window.
 
     Attributes:
-        before, after: at the aligned bases on either side of the site, in the order of the window, float32.
-        site: between the two alleles.
+        before: distances at the aligned bases before the site, in the order of the window, float32.
+        site: distance between the two alleles.
+        after: distances at the aligned bases after the site, in the order of the window, float32.
     """
 
     before: np.ndarray
@@ -48,14 +49,14 @@ class Profile:
 
     @property
     def mean(self) -> float:
-        """Over the aligned bases, the site left out."""
+        """Mean distance of the aligned bases, without the site."""
         return float(np.concatenate([self.before, self.after]).mean(dtype=np.float64))
 
     @property
     def largest(self) -> tuple[float, int]:
-        """The largest distance of an aligned base, and where: -1 is the base just before the site, 1 that behind it.
+        """The largest distance of an aligned base, and its offset: -1 is the base before the site, 1 the one after it.
 
-        Of equal ones the nearest to the site, of two that are as near the one before it.
+        Of equal distances the one nearest to the site is returned; if two are equally near, the one before the site.
         """
         along = np.concatenate([self.before, self.after])
         places = np.flatnonzero(along == along.max()) - len(self.before)
@@ -63,7 +64,7 @@ class Profile:
         return float(along.max()), int(offsets[np.abs(offsets).argmin()])
 
     def averaged_with(self, other_strand: Profile) -> Profile:
-        """The mean of this profile and that of the other strand, position by position of this one."""
+        """The mean of this profile and the profile of the other strand, at the positions of this one."""
         return Profile(
             (self.before + other_strand.after[::-1]) / 2,
             (self.site + other_strand.site) / 2,
@@ -74,11 +75,21 @@ class Profile:
 def distance_profiles(
     model: MammalModel, prompt: DnaPrompt, pairs: Sequence[AllelePair], *, pace: Pace
 ) -> list[Profile | Refused]:
-    """The distances of each pair, in order; equal pairs are computed once."""
+    """Computes the distances of each pair; equal pairs are computed once.
+
+    Args:
+        model: a model; only its encoder is used.
+        prompt: prompt that shows the window to the model.
+        pairs: pairs of alleles with their window.
+        pace: how many rows are computed at once.
+
+    Returns:
+        For each pair its profile, or the reason why it has none.
+    """
 
     def answer(batch: Batch) -> list[Profile]:
         hidden_BLW = model(batch.to(model.device)).hidden_BLW
-        assert hidden_BLW is not None, "the batch wants hidden states"
+        assert hidden_BLW is not None, "the batch requests hidden states"
         names: Sequence[Any] = batch.row_ids[::2]
         asked = [(pairs[row], first) for row, first in names]
         return _profiles(hidden_BLW[::2].float(), hidden_BLW[1::2].float(), asked)
@@ -90,11 +101,11 @@ def distance_profiles(
 
 @dataclass(frozen=True)
 class PairExample(Example):
-    """A window with its reference allele, and beside it the one with the alternate allele.
+    """A window with the reference allele, together with the same window with the alternate allele.
 
     Attributes:
-        alternate: the second window, encoded.
-        first: position of the first base in both.
+        alternate: the window with the alternate allele, encoded.
+        first: position of the first base in both windows.
     """
 
     alternate: Encoding = field(kw_only=True)
@@ -107,7 +118,7 @@ class PairExample(Example):
 
 @dataclass(frozen=True)
 class BothAlleles(Encoder):
-    """Pairs as batches in which each reference is followed by its alternate."""
+    """Encodes pairs into batches in which each reference is followed by its alternate."""
 
     prompt: DnaPrompt
 
@@ -130,7 +141,7 @@ class BothAlleles(Encoder):
 
         flat = []
         for example in examples:
-            assert isinstance(example, PairExample), "this encoder makes pairs alone"
+            assert isinstance(example, PairExample), "this encoder only creates pairs"
             name = example.row_id, example.first
             flat += [Example(name, example.input), Example(name, example.alternate)]
         tokenizer = self.prompt.task.tokenizer
@@ -139,7 +150,7 @@ class BothAlleles(Encoder):
 
     def _example(self, pair: AllelePair, row_id: int) -> PairExample:
         if not pair.before and not pair.after:
-            raise DataError("the window holds nothing but the alleles", hint="a larger window")
+            raise DataError("the window contains only the alleles", hint="use a larger window")
         reference, first = self.prompt.encode(pair.reference)
         alternate, _ = self.prompt.encode(pair.alternate)
         return PairExample(row_id, reference, alternate=alternate, first=first)
@@ -172,14 +183,14 @@ def _alt(pair: AllelePair) -> str:
 
 
 def _aligned(pair: AllelePair, first: int, length: int) -> np.ndarray:
-    """For each position of the reference that of the alternate, int64 [L]; any, where none corresponds."""
+    """For each position of the reference the aligned position of the alternate, int64 [L]; arbitrary if none exists."""
     places_L = np.arange(length)
     places_L[first + len(pair.before) + len(pair.ref) :] += len(pair.alt) - len(pair.ref)
     return places_L.clip(0, length - 1)
 
 
 def _site(pair: AllelePair, allele: str, first: int, length: int) -> np.ndarray:
-    """Which positions are averaged for an allele, bool [L]."""
+    """The positions that are averaged for an allele, bool [L]."""
     beside = 0 if pair.ref and pair.alt else 1
     start = first + len(pair.before)
     chosen_L = np.zeros(length, dtype=bool)

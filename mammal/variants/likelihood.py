@@ -1,23 +1,23 @@
-"""How likely a model of hidden spans finds either allele of a site, given the bases around it.
+"""Likelihood of each allele of a site, given the bases around it, by a model that was trained to fill in hidden spans.
 
-The site and `flank` bases on each side are hidden behind one sentinel, in the words of the task that taught the model
-to fill in hidden spans (`mammal.tasks.kinds.denoising`). The decoder is then asked how likely the hidden stretch is
-with the reference allele and with the alternate one:
+The site and `flank` bases on each side are hidden: one sentinel token replaces them, in the prompt of the task that
+trained the model to fill in hidden spans (`mammal.tasks.kinds.denoising`). The decoder then computes the likelihood of
+the hidden bases with the reference allele and with the alternate allele:
 
     input        ACGTTGAC <SENTINEL_ID_0> GGATTACA <EOS>          the same for both alleles
     reference    <SENTINEL_ID_0> CAATG <EOS>                      log P(reference), summed over its tokens
     alternate    <SENTINEL_ID_0> CAGTG <EOS>                      log P(alternate)
 
-Both alleles are judged in one and the same context, which holds neither of them, so their difference
+Both alleles are scored in the same context, which contains neither of them. So the difference
 log P(alternate) - log P(reference) is the masked-marginal score of Meier et al. 2021 (ESM-1v, doi
-10.1101/2021.07.09.450648), with a span in place of a single mask; it is a pseudo-likelihood ratio, not the ratio of the
-probabilities of two whole sequences. Hidden bases beside the site make the stretch as long as the spans of training and
-let the model judge how the allele fits its neighbours; those before the site come first and have the same probability
-under both alleles.
+10.1101/2021.07.09.450648), with a span instead of a single mask. It is a pseudo-likelihood ratio, not the ratio of the
+probabilities of two whole sequences. The hidden flanking bases make the span as long as the spans of training, and they
+show how well the allele fits its neighbours. Flanking bases before the site come first and have the same probability
+for both alleles.
 
-Alleles of different length are compared as they are: each sum runs over the tokens of its own stretch, `<EOS>`
-included, so a longer allele pays for every base it has more. Ratios of an insertion and of a substitution are therefore
-not on one scale, and no division by length mends that.
+Alleles of different length are compared without correction: each sum runs over the tokens of its own span, `<EOS>`
+included, so each additional base lowers the likelihood of the longer allele. The ratios of an insertion and of a
+substitution are therefore not on the same scale, and dividing by length would not correct this.
 
 Shapes: B pairs, D = 2 B decoder rows, L input tokens, T target tokens.
 """
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from mammal.tokenization.encoding import Encoding
 
 PAIR = "pair"
-"""Column of the rows that are walked."""
+"""Column that holds the pair in the rows that are computed."""
 
 Likelihoods = tuple[float, float]
 """log P(reference) and log P(alternate), in nats."""
@@ -54,12 +54,18 @@ Likelihoods = tuple[float, float]
 def allele_likelihoods(
     model: MammalModel, task: DenoisingTask, pairs: Sequence[AllelePair], *, flank: int, pace: Pace
 ) -> list[Likelihoods | Refused]:
-    """Both log-likelihoods of each pair, in order; equal pairs are computed once.
+    """Computes the log-likelihoods of both alleles of each pair; equal pairs are computed once.
 
     Args:
-        task: its prompt reads DNA alone.
-        flank: bases hidden on each side of the alleles, where there are so many; at least 1, so that an allele without
-            bases hides something, too.
+        model: a model that was trained on `task`.
+        task: a denoising task whose prompt contains only DNA.
+        pairs: pairs of alleles with their window.
+        flank: number of bases that are hidden on each side of the alleles, fewer at the ends of the window; at least 1,
+            so that something is hidden even for an allele without bases.
+        pace: how many rows are computed at once.
+
+    Returns:
+        For each pair log P(reference) and log P(alternate) in nats, or the reason why it has none.
     """
     from mammal.decoding.likelihood import sequence_log_likelihood
 
@@ -72,7 +78,7 @@ def allele_likelihoods(
 
 @dataclass(frozen=True)
 class HiddenSite(Encoder):
-    """A pair as one input that hides the site, and two targets that fill it in."""
+    """Encodes a pair as one input in which the site is hidden, and two targets that fill it in."""
 
     task: DenoisingTask
     flank: int
@@ -102,8 +108,8 @@ class HiddenSite(Encoder):
         from mammal.tasks.batches.example import Example
 
         if max(len(pair.before), len(pair.after)) <= self.flank:
-            what = f"no base of the window is left to see when the site and {self.flank} bases beside it are hidden"
-            raise DataError(what, hint="a larger window")
+            what = f"no base of the window is visible if the site and {self.flank} bases on each side are hidden"
+            raise DataError(what, hint="use a larger window")
         given, reference = self._hidden(pair, pair.ref)
         _, alternate = self._hidden(pair, pair.alt)
         return Example(row_id, given, targets=(reference, alternate))

@@ -1,4 +1,4 @@
-"""A stretch of bases as the prompt of a task shows it to the model."""
+"""A DNA sequence in the prompt of a task."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ DNA = "DNA"
 
 
 def reads_dna_alone(task: Task) -> bool:
-    """Whether the task's input has one slot, which is written in the DNA alphabet, and no free text."""
+    """Whether the input of a task consists of a single slot in the DNA alphabet, without free text."""
     slots = [slot for slot in task.template.slots if slot.part == "input"]
     if len(slots) != 1 or task.config.prompt.raw or task.features:
         return False
@@ -32,21 +32,27 @@ def reads_dna_alone(task: Task) -> bool:
 
 @dataclass(frozen=True)
 class DnaPrompt:
-    """The input of a task that reads DNA alone (`reads_dna_alone`)."""
+    """The input of a task that only reads DNA (`reads_dna_alone`)."""
 
     task: Task
 
     def encode(self, bases: str) -> tuple[Encoding, int]:
-        """The prompt that holds these bases, and the position of the first of them; the others follow it.
+        """Encodes the prompt with these bases.
+
+        Args:
+            bases: the DNA sequence.
+
+        Returns:
+            The encoded prompt, and the position of the first base in it. The other bases follow directly.
 
         Raises:
-            DataError: the prompt is too short for so many bases.
-            PromptError: a letter that is no base.
+            DataError: the prompt is too short for this number of bases.
+            PromptError: a letter is not a base.
         """
         (column,) = self.task.columns
         rendered = self.task.template.render({column: bases}, target=False)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a window that is cut off is an error here
+            warnings.simplefilter("ignore")  # a truncated window is an error here, not a warning
             encoding = self.task.tokenizer.encode(rendered, max_len=self.task.config.max_len.input)
         places_N = np.flatnonzero(~np.isin(encoding.ids_L, self._specials))
         if len(places_N) != len(bases):

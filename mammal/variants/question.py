@@ -1,4 +1,4 @@
-"""A table of variants, asked about: a record for each alternate allele of each row."""
+"""Scores a table of variants: a record for each alternate allele of each row."""
 
 from __future__ import annotations
 
@@ -15,20 +15,26 @@ from mammal.variants.scoring import Scorer, Scores
 from mammal.variants.source import Allele, AlleleSource
 
 ALLELE, UNSCORED = "allele", "unscored"
-"""Columns: the alternate allele as the row spells it, and why it has no scores (empty where it has)."""
+"""Columns: the alternate allele as written in the row, and why it has no scores (empty if it has scores)."""
 
 _ROWS_AT_ONCE = 1_024
-"""Rows whose windows are held together; alleles are computed once within so many."""
+"""Number of rows whose windows are in memory together; equal alleles among them are computed once."""
 
 
 class VariantQuestion(Question):
-    """Asks a model about the alternate alleles of each row.
+    """Scores the alternate alleles of each row with a model.
 
     A row gives one record for each alternate allele. An allele that can't be written as bases (`<DEL>`, `*`, breakends)
-    or that is too long has a record without scores that says why; a row without any allele that has scores is refused.
+    or that is too long gets a record without scores that contains the reason. A row is refused if none of its alleles
+    has scores.
+
+    Args:
+        scorer: computes the scores.
+        source: reads the alleles of a row.
+        prefix: prefix of the names of result columns.
 
     Attributes:
-        unscored: alleles without scores, beside others of their row, in all that was asked so far.
+        unscored: number of alleles without scores so far, in rows that have other alleles with scores.
     """
 
     def __init__(self, scorer: Scorer, source: AlleleSource, *, prefix: str = ""):
@@ -46,7 +52,7 @@ class VariantQuestion(Question):
     def ask(
         self, rows: Sequence[Row], *, first: int = 0, progress: Progress | None = None
     ) -> list[list[Record] | Refused]:
-        """For each row the records of its alleles, or why there are none."""
+        """Returns for each row the records of its alleles, or the reason why there are none."""
         answers: list[list[Record] | Refused] = []
         for start in range(0, len(rows), _ROWS_AT_ONCE):
             some = rows[start : start + _ROWS_AT_ONCE]
@@ -68,7 +74,7 @@ class VariantQuestion(Question):
             yield given if isinstance(given, Refused) else self._records(given, scores)
 
     def _records(self, alleles: Sequence[Allele], scores: Iterator[Scores | Refused]) -> list[Record] | Refused:
-        """The records of a row; takes as many scores as it has alleles that can be written."""
+        """The records of a row; takes one of `scores` for each allele that can be written as bases."""
         records: list[Record] = []
         reasons: list[str] = []
         nothing = (None,) * len(self.scorer.columns)

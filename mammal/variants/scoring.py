@@ -1,14 +1,15 @@
-"""What is asked about a pair of alleles, and the columns that answer it.
+"""The scores of a pair of alleles and their columns.
 
     likelihood   log_likelihood_ref, log_likelihood_alt    in nats (`mammal.variants.likelihood`)
-                 log_likelihood_ratio                      alternate minus reference: below 0, the reference is expected
+                 log_likelihood_ratio                      alternate minus reference; below 0 the reference is more
+                                                           likely
     embedding    distance                                  mean over the aligned bases (`mammal.variants.distance`)
                  distance_site                             between the two alleles
-                 distance_max, distance_max_offset         the largest of an aligned base, and where: -1 is the base
-                                                           before the site, 1 the base behind it
+                 distance_max, distance_max_offset         largest distance of an aligned base, and its offset: -1 is
+                                                           the base before the site, 1 the base after it
 
-With `strands: both` every number is the mean of the window as it stands and of its reverse complement; distances are
-averaged position by position of the forward strand before the largest is taken.
+With `strands: both` every number is the mean over the window and its reverse complement. Distances are averaged at each
+position of the forward strand before the largest one is selected.
 """
 
 from __future__ import annotations
@@ -48,17 +49,18 @@ Scores = tuple[float | int, ...]
 
 @dataclass(frozen=True)
 class VariantScoreOptions:
-    """What is asked of each pair of alleles.
+    """Which scores are computed for each pair of alleles, and how.
 
     Attributes:
-        what: any of "likelihood" and "embedding".
-        strands: "forward", or "both": the mean with the reverse complement.
-        window: bases that are cut around a site of a genome; texts in place are read as long as they are.
-        flank: bases beside the alleles that are hidden with them, for the likelihood; 2 on each side make the hidden
-            stretch of a single-nucleotide variant as long as the average span of training.
+        what: one or both of "likelihood" and "embedding".
+        strands: "forward", or "both" for the mean with the reverse complement.
+        window: number of bases that are read from the genome around a site; variants that are written in a sequence use
+            the whole sequence.
+        flank: number of bases on each side of the alleles that are hidden with them, for the likelihood. With 2 the
+            hidden span of a single-nucleotide variant is as long as the average span of training.
 
     Raises:
-        ConfigError: one of these can't be.
+        ConfigError: an attribute has an invalid value.
     """
 
     what: Sequence[str] = (LIKELIHOOD, EMBEDDING)
@@ -70,7 +72,7 @@ class VariantScoreOptions:
         wanted = (self.what,) if isinstance(self.what, str) else tuple(self.what)
         object.__setattr__(self, "what", wanted)
         if not wanted:
-            raise ConfigError("nothing is asked", where="what", hint=f"any of {', '.join(COLUMNS)}")
+            raise ConfigError("no score is requested", where="what", hint=f"any of {', '.join(COLUMNS)}")
         for name in wanted:
             if name not in COLUMNS:
                 raise ConfigError(f"there is no score {name!r}", hint=did_you_mean(str(name), COLUMNS, noun="score"))
@@ -83,18 +85,22 @@ class VariantScoreOptions:
 
 
 class Scorer:
-    """A model that is asked about pairs of alleles.
+    """Scores pairs of alleles with a model.
 
     Args:
-        tasks: the model's own; one of them fills in hidden DNA, where a likelihood is asked for.
-        chosen: the task whose prompt is written; None: see `likelihood_task` and `embedding_task`.
+        model: the model.
+        tokenizer: the tokenizer of the model.
+        tasks: the tasks of the model, by name. For a likelihood one of them must fill in hidden DNA.
+        asked: which scores are computed, and how.
+        pace: how many rows are computed at once.
+        chosen: the task whose prompt is used; None: see `likelihood_task` and `embedding_task`.
 
     Attributes:
-        columns: what an answer fills.
-        tasks: the tasks whose prompts are written, by what they serve.
+        columns: the columns of the scores.
+        tasks: the task whose prompt is used for "likelihood" and for "embedding".
 
     Raises:
-        TaskError: no task has a likelihood of DNA, or the tokenizer knows no DNA.
+        TaskError: a likelihood is requested and no task can compute it, or the tokenizer has no DNA alphabet.
     """
 
     def __init__(
@@ -120,12 +126,12 @@ class Scorer:
 
     @property
     def uses(self) -> UsedModel:
-        """The parts of the model that score; distances need the encoder alone."""
+        """The parts of the model that are used; distances only need the encoder."""
         task = self.tasks.get(LIKELIHOOD)
         return UsedModel(self.model) if task is None else UsedModel.for_task(self.model, task)
 
     def score(self, pairs: Sequence[AllelePair]) -> list[Scores | Refused]:
-        """The scores of each pair, in order, or why there are none."""
+        """Returns for each pair its scores, or the reason why it has none."""
         parts: list[list[Scores | Refused]] = []
         if LIKELIHOOD in self.tasks:
             parts.append(self._likelihoods(pairs))
@@ -145,7 +151,7 @@ class Scorer:
         return [_distance_scores(given) for given in self._by_pair(found)]
 
     def _on_strands(self, pairs: Sequence[AllelePair]) -> list[AllelePair]:
-        """Each pair, followed by the same on the other strand where both are asked."""
+        """Each pair; if both strands are requested, followed by the same pair on the other strand."""
         return [p for pair in pairs for p in ((pair, pair.reversed()) if self.asked.strands == "both" else (pair,))]
 
     def _by_pair(self, found: Sequence[T]) -> Iterator[Sequence[T]]:
@@ -154,10 +160,14 @@ class Scorer:
 
 
 def likelihood_task(tasks: Mapping[str, Task], chosen: Task | None) -> Task:
-    """The task that fills in hidden DNA: the chosen one, or the only one that the model has.
+    """Selects the task that fills in hidden DNA.
+
+    Args:
+        tasks: the tasks of the model, by name.
+        chosen: the task that the user chose; None: the only suitable task of the model.
 
     Raises:
-        TaskError: it does something else, or there is none, or there are several.
+        TaskError: the chosen task does not fill in hidden DNA, or the model has no such task, or several.
     """
     if chosen is not None:
         if not _fills_in_dna(chosen):
@@ -174,10 +184,16 @@ def likelihood_task(tasks: Mapping[str, Task], chosen: Task | None) -> Task:
 
 
 def embedding_task(tasks: Mapping[str, Task], chosen: Task | None, tokenizer: Tokenizer) -> Task:
-    """The task whose prompt shows the model DNA; where there is none or several, the bare sequence is shown.
+    """Selects the task whose prompt shows DNA to the model.
+
+    Args:
+        tasks: the tasks of the model, by name.
+        chosen: the task that the user chose; None: the only suitable task of the model. If there is none, or there are
+            several, the prompt is the bare sequence.
+        tokenizer: the tokenizer of the model.
 
     Raises:
-        TaskError: the chosen task reads something else than DNA.
+        TaskError: the chosen task does not read only DNA.
     """
     from mammal.rows.task_choice import entity_task
 

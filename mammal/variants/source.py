@@ -1,7 +1,7 @@
 """Rows -> the alleles of a site, each with the window around it.
 
-a genome and columns     chrom, pos, ref, alt (as a VCF file has them), or hgvs: the window is cut out of the genome
-text written in place    one column such as `ACGT[A/G]TTC`, one site a row, read as it stands: no genome is needed
+a genome and columns     chrom, pos, ref, alt (as in a VCF file), or hgvs: the window is read from the genome
+text written in place    one column such as `ACGT[A/G]TTC`, one site in each row: the text is the window, no genome
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ COORDINATES = ("chrom", "pos", "ref", "alt")
 HGVS = "hgvs"
 IN_PLACE = "sequence"
 _HELPFUL = ("id",)
-"""Columns that only make a site easier to name."""
+"""Optional columns that are only used to identify a site in messages."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,8 @@ class Allele:
     """An alternate allele of a row.
 
     Attributes:
-        name: as the row spells it.
-        pair: its window with either allele, or why it can't be written as bases.
+        name: the allele as written in the row.
+        pair: the window with both alleles, or the reason why the allele can't be written as bases.
     """
 
     name: str
@@ -46,14 +46,14 @@ class AlleleSource(ABC):
     """Where alleles come from.
 
     Attributes:
-        reading: columns that are read.
+        reading: names of the columns that are read.
     """
 
     reading: ReadColumns
 
     @abstractmethod
     def alleles(self, row: Row) -> list[Allele]:
-        """The alternate alleles of a row, in its order; at least one.
+        """Returns the alternate alleles of a row in their order; at least one.
 
         Raises:
             MammalError: the row can't be read, or contradicts the genome.
@@ -64,8 +64,10 @@ class FromGenome(AlleleSource):
     """Sites of a genome.
 
     Args:
-        names: the columns that name a site: `COORDINATES`, or `HGVS`.
-        window: bases of a window.
+        genome: the reference genome.
+        names: columns that identify a site: `COORDINATES` or `HGVS`.
+        window: number of bases of a window.
+        aliases: names of columns in the table, as {name here: name in the table}.
     """
 
     def __init__(self, genome: Genome, names: Sequence[str], window: int, aliases: Mapping[str, str]):
@@ -84,7 +86,11 @@ class FromGenome(AlleleSource):
 
 
 class InPlace(AlleleSource):
-    """Texts with one site each, written in place."""
+    """Sequences that each contain one site, such as `ACGT[A/G]TTC`.
+
+    Args:
+        aliases: names of columns in the table, as {name here: name in the table}.
+    """
 
     def __init__(self, aliases: Mapping[str, str]):
         self.reading = ReadColumns((IN_PLACE,), aliases)
@@ -96,11 +102,11 @@ class InPlace(AlleleSource):
         pieces = parse(text)
         sites = [place for place, piece in enumerate(pieces) if isinstance(piece, Variant)]
         if len(sites) != 1:
-            what = f"the text holds {len(sites)} variants, one is scored at a time"
-            raise DataError(what, hint="such as ACGT[A/G]TTC; others are written with the allele that is there")
+            what = f"the text contains {len(sites)} variants, but one is scored at a time"
+            raise DataError(what, hint="such as ACGT[A/G]TTC; write other variants as the allele that is present")
         (at,) = sites
         variant = pieces[at]
-        assert isinstance(variant, Variant), "it was chosen for that"
+        assert isinstance(variant, Variant), "only variants were selected"
         before, after = ("".join(map(str, part)) for part in (pieces[:at], pieces[at + 1 :]))
         return [
             Allele(alt or NO_BASES, _pair(before, variant.ref, alt, after, number))
@@ -114,16 +120,18 @@ def allele_source(
     window: int,
     aliases: Mapping[str, str] | None = None,
 ) -> AlleleSource:
-    """How a table with these columns names its variants.
+    """Selects how the variants of a table are read, by its columns.
 
     Args:
-        columns: of the table.
-        reference: a FASTA file, or a genome that is open.
-        aliases: what the table calls columns, as {name here: its name}.
+        columns: names of the columns of the table.
+        reference: a FASTA file or an open genome; None: variants are written in sequences.
+        window: number of bases that are read from the genome around a site.
+        aliases: names of columns in the table, as {name here: name in the table}; None: the names are the same.
 
     Raises:
         DataError: the genome can't be read, or the table lacks the columns.
-        ConfigError: the table has sites of a genome, and no genome is given.
+        ConfigError: the table has sites of a genome and no genome is given, a genome is given and the table has no
+            sites of a genome, or `aliases` contains an unknown name.
     """
     aliases = dict(aliases or {})
     for name in aliases:
@@ -143,13 +151,13 @@ def allele_source(
         raise ConfigError(what, hint="reference=genome.fa")
     if IN_PLACE in found:
         what = f"a reference is given, but the table has no {', '.join(COORDINATES)} or {HGVS}"
-        raise ConfigError(what, hint=f"without reference, the column {IN_PLACE} is read as it stands")
+        raise ConfigError(what, hint=f"without reference, the sequences of the column {IN_PLACE} are read")
     what = f"variants are read from {', '.join(COORDINATES)}, from {HGVS}, or in place from {IN_PLACE}"
-    raise DataError(what, hint=f"the table has {', '.join(columns) or 'no columns'}; columns= says what it calls them")
+    raise DataError(what, hint=f"the table has {', '.join(columns) or 'no columns'}; set their names with columns=")
 
 
 def _pair(before: str, ref: str, alt: str, after: str, number: int) -> AllelePair:
-    """The pair without the bases that both alleles share, which go to the flanks."""
+    """The pair of alleles; bases that both alleles share are moved to the flanks."""
     front, short_ref, short_alt = trim(ref, alt)
     back = len(ref) - front - len(short_ref)
     return AllelePair(before + ref[:front], short_ref, short_alt, ref[len(ref) - back :] + after, number)
