@@ -20,19 +20,31 @@ from mammal.model.packing import Packing
 from mammal.model.products import Product
 
 FUSED_KERNEL_LENGTH = 96
-"""Mean keys per row from which `scaled_dot_product_attention`, row by row, beats padded matrix products on a CPU."""
+"""Mean number of keys per row from which `scaled_dot_product_attention` for each row is faster than padded matrix
+products on a CPU."""
 
 WASTE = 4
-"""Rows of very unequal length are attended one by one too, when padding would multiply the work by so much."""
+"""Rows are also computed one by one if padding rows of unequal length would multiply the work by this factor."""
 
 
 def relative_buckets(
     queries: int, keys: int, *, bidirectional: bool, buckets: int, max_distance: int, device: torch.device | None = None
 ) -> Tensor:
-    """int64 [Q, K], the bucket of each key's distance from each query.
+    """Assigns the distance of each key from each query to a bucket.
 
-    Half of the buckets (of each direction, if bidirectional) stand for one distance each, the others for ranges that
-    grow logarithmically up to `max_distance`, beyond which all distances share the last.
+    Half of the buckets (of each direction, if bidirectional) contain one distance each. The others contain ranges that
+    grow logarithmically up to `max_distance`; all larger distances are in the last bucket.
+
+    Args:
+        queries: Q, number of queries.
+        keys: K, number of keys.
+        bidirectional: whether later keys have buckets of their own; False: they share the bucket of distance 0.
+        buckets: number of buckets.
+        max_distance: distance from which all distances are in the last bucket.
+        device: device of the result.
+
+    Returns:
+        Number of the bucket, int64 [Q, K].
     """
     query_Q1 = torch.arange(queries, device=device).unsqueeze(1)
     distance_QK = torch.arange(keys, device=device).unsqueeze(0) - query_Q1
@@ -50,12 +62,23 @@ def relative_buckets(
 
 
 def blocked(dtype: torch.dtype) -> float:
-    """The score of a key that may not be read; finite, so that a row with nothing to read stays finite too."""
+    """The score of a key that must not be read; it is finite, so that a row without readable keys stays finite too."""
     return max(torch.finfo(dtype).min / 2, -1e30)
 
 
 def attend(q_BHQD: Tensor, k_BHKD: Tensor, v_BHKD: Tensor, bias: Tensor | None, rate: float = 0.0) -> Tensor:
-    """Attention by plain matrix products, for short rows. `bias` broadcasts to [B, H, Q, K]. Returns [B, H, Q, D]."""
+    """Attention by plain matrix products, for short rows.
+
+    Args:
+        q_BHQD: queries, [B, H, Q, D].
+        k_BHKD: keys, [B, H, K, D].
+        v_BHKD: values, [B, H, K, D].
+        bias: is added to the scores; broadcasts to [B, H, Q, K]. None: no bias.
+        rate: dropout rate of the attention weights.
+
+    Returns:
+        Weighted values, [B, H, Q, D].
+    """
     scores_BHQK = q_BHQD @ k_BHKD.transpose(-1, -2)
     if bias is not None:
         scores_BHQK = scores_BHQK + bias
@@ -64,21 +87,23 @@ def attend(q_BHQD: Tensor, k_BHKD: Tensor, v_BHKD: Tensor, bias: Tensor | None, 
 
 
 def attend_fused(q_BHQD: Tensor, k_BHKD: Tensor, v_BHKD: Tensor, bias: Tensor | None, rate: float = 0.0) -> Tensor:
-    """The same in one kernel that never holds all scores, for long rows."""
+    """The same as `attend` in a fused kernel that never stores all scores, for long rows."""
     bias = None if bias is None else bias.to(q_BHQD.dtype)
     return F.scaled_dot_product_attention(q_BHQD, k_BHKD, v_BHKD, attn_mask=bias, dropout_p=rate, scale=1.0)
 
 
 class PackedAttention:
-    """Attention of packed queries over packed keys, set up once for all layers of a stack.
+    """Attention of packed queries to packed keys, prepared once for all layers of a stack.
 
-    Long rows on a CPU are attended one by one, with no padding at all; other rows are padded for the product alone.
+    On a CPU, long rows are computed one by one without padding. Other rows are padded, but only for the product.
 
     Args:
-        queries, keys: the same packing for self-attention.
-        heads: H.
-        bias_HQK: position biases, or None; -inf-like entries (`blocked`) hide keys.
-        positions_BQ: which row of `bias_HQK` is each query's; default: its place among the queries.
+        queries: packing of the queries.
+        keys: packing of the keys; for self-attention the same as `queries`.
+        heads: H, number of heads.
+        bias_HQK: position biases, [H, Q, K]; entries with the value `blocked` hide keys. None: no biases.
+        positions_BQ: the row of `bias_HQK` that belongs to each query, int64 [B, Q]; None: the position of the query in
+            its row.
     """
 
     def __init__(
@@ -96,7 +121,7 @@ class PackedAttention:
         self._padded_bias: Tensor | None = None
 
     def __call__(self, q_MI: Tensor, k_NI: Tensor, v_NI: Tensor, rate: float = 0.0) -> Tensor:
-        """Packed outputs [M, I]."""
+        """Computes attention for packed queries [M, I], keys and values [N, I]; returns packed outputs [M, I]."""
         if self.by_row:
             return self._row_by_row(q_MI, k_NI, v_NI, rate)
         q_BHQD, k_BHKD, v_BHKD = self._split(self.queries.pad(q_MI)), self.pad_keys(k_NI), self.pad_keys(v_NI)
@@ -105,11 +130,11 @@ class PackedAttention:
         return self.queries.pack(out_BHQD.transpose(1, 2).flatten(2))
 
     def pad_keys(self, k_NI: Tensor) -> Tensor:
-        """[B, H, K, D]."""
+        """Unpacks keys or values into rows, [B, H, K, D]."""
         return self._split(self.keys.pad(k_NI))
 
     def bias(self, dtype: torch.dtype) -> Tensor | None:
-        """Position biases and padding in one tensor that broadcasts to [B, H, Q, K]; None where neither exists."""
+        """Position biases and padding mask in one tensor that broadcasts to [B, H, Q, K]; None if neither exists."""
         if self._padded_bias is None:
             bias = self._position_bias()
             if not self.keys.full:
@@ -120,7 +145,7 @@ class PackedAttention:
         return self._padded_bias
 
     def _position_bias(self) -> Tensor | None:
-        """[B, H, Q, K], or [1, H, Q, K] where it is the same for all rows."""
+        """Position biases, [B, H, Q, K], or [1, H, Q, K] if they are the same for all rows."""
         if self.bias_HQK is None or self.positions_BQ is None:
             return None if self.bias_HQK is None else self.bias_HQK.unsqueeze(0)
         return self.bias_HQK[:, self.positions_BQ].transpose(0, 1)
@@ -152,7 +177,15 @@ class PackedAttention:
 
 
 class Attention(nn.Module):
-    """Projections of one attention layer; those of block 0 of a stack may own the position biases of all its blocks."""
+    """Projections of one attention layer. The layer of the first block can own the position biases of all blocks.
+
+    Args:
+        width: W, model width.
+        inner: I, number of heads times width of one head.
+        heads: H, number of heads.
+        dropout: dropout rate of the attention weights in training.
+        buckets: number of buckets of the position biases; None: the layer owns none.
+    """
 
     def __init__(self, width: int, inner: int, heads: int, dropout: float, buckets: int | None = None):
         super().__init__()
@@ -166,7 +199,7 @@ class Attention(nn.Module):
         self._product_in, self._product_memory, self._product_out = Product(), Product(), Product()
 
     def forward(self, x_MW: Tensor, memory_NW: Tensor | None, attention: PackedAttention) -> Tensor:
-        """Attends to `memory_NW`, or to `x_MW` itself where that is None."""
+        """Attends to `memory_NW`, or to `x_MW` itself if that is None; returns [M, W]."""
         if memory_NW is None:
             q_MI, k_NI, v_NI = self.project(x_MW)
         else:
@@ -182,7 +215,7 @@ class Attention(nn.Module):
         return self._product_in(x_MW, self.q)[0]
 
     def project_memory(self, memory_NW: Tensor) -> tuple[Tensor, Tensor]:
-        """Keys and values [N, I] of the encoder's tokens."""
+        """Keys and values [N, I] of the encoder tokens."""
         k_NI, v_NI = self._product_memory(memory_NW, self.k, self.v)
         return k_NI, v_NI
 

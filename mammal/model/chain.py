@@ -1,5 +1,6 @@
-"""Numbers of a decoder's target asked for one after the other, each fed back before the next: a regressor chain (Read
-et al. 2011; for numbers Spyromitros-Xioufis et al. 2016).
+"""Predicts several numbers of a decoder target one after the other; each number is fed back before the next one.
+
+This is a regressor chain (Read et al. 2011; for numbers Spyromitros-Xioufis et al. 2016).
 
 Shapes: as in `mammal.tasks.batches.batch`; C outputs of the scalar head.
 """
@@ -21,14 +22,18 @@ if TYPE_CHECKING:
 
 
 def chained_numbers(batch: Batch, reads_of: Callable[[Batch], Reads], head: MLPHead) -> Tensor:
-    """float32 [D, R, C]: what the scalar head says at each read, zeros where a row has fewer.
+    """Predicts the numbers of each decoder row.
 
-    The tokens are known, so nothing is searched: the decoder runs once for each number, over the tokens before it.
+    The tokens of the target are known, so no search is needed: the decoder runs once for each number, over the tokens
+    before it.
 
     Args:
-        batch: in decoder mode, with the tokens of its targets as decoder inputs.
-        reads_of: runs the decoder over such a batch and gives the states at its `read_DR`.
-        head: the decoder's scalar head.
+        batch: a batch in decoder mode with the tokens of its targets as decoder inputs.
+        reads_of: runs the decoder over such a batch and returns the states at its `read_DR`.
+        head: scalar head of the decoder.
+
+    Returns:
+        Outputs of the scalar head at each read position, float32 [D, R, C]; zeros if a row has fewer positions.
     """
     found: list[Tensor] = []
     for number in range(batch.read_DR.shape[1]):
@@ -39,7 +44,7 @@ def chained_numbers(batch: Batch, reads_of: Callable[[Batch], Reads], head: MLPH
 
 
 def _before(batch: Batch, number: int) -> Batch:
-    """The batch up to the step of one read, which is all that it asks for."""
+    """The batch cut after the step of one read position, which is the only one that is read."""
     read_D1 = batch.read_DR[:, number : number + 1]
     steps = max(1, int(read_D1.max()) + 1)
     assert batch.decoder_ids_DT is not None, "a decoder batch has decoder inputs"
@@ -54,7 +59,7 @@ def _before(batch: Batch, number: int) -> Batch:
 
 
 def _fed(batch: Batch, number: int, values_D: Tensor) -> Batch:
-    """The batch with a number on the token that carries it, which is fed one step after the number is read."""
+    """The batch with the predicted number as value of its token, which is fed one step after the number is read."""
     ids_DT, read_D = batch.decoder_ids_DT, batch.read_DR[:, number]
     assert ids_DT is not None, "a decoder batch has decoder inputs"
     known_D = (read_D >= 0) & (read_D + 1 < ids_DT.shape[1])

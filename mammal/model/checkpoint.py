@@ -1,7 +1,7 @@
 """Checkpoints in the published format: a folder with `config.json` and `model.safetensors`, or a Lightning `.ckpt`.
 
-Which tensors a file holds, and under which names, is told here and nowhere else: the embedding has
-three names (four with a tied head) of which files keep any, LoRA files wrap every T5 name, heads are plain.
+Only this file handles the names of stored tensors. The embedding has three names (four with a tied head), and a file
+may contain any of them. In LoRA files every name of the T5 part has a prefix of peft. Names of heads have none.
 """
 
 from __future__ import annotations
@@ -39,15 +39,17 @@ def load_checkpoint(
     """Reads a model for inference (in eval mode).
 
     Args:
-        path: a folder with `config.json` and `model.safetensors`, or a `.ckpt` file with `config.json` beside it.
-        device, dtype: where and in which number format the weights shall be; converted while reading.
+        path: a folder with `config.json` and `model.safetensors`, or a `.ckpt` file with `config.json` in the same
+            folder.
+        device: device of the weights.
+        dtype: number format of the weights; they are converted while reading.
         allow_extra: ignore unknown keys of `config.json` instead of refusing them.
 
     Returns:
         The model, and the parsed `config.json`.
 
     Raises:
-        BundleError: a file is missing, corrupt, holds pickled objects, or the parts do not fit each other.
+        BundleError: a file is missing, is corrupt or contains pickled objects, or the files don't fit each other.
     """
     path = Path(path)
     source: TensorSource
@@ -70,15 +72,15 @@ def load_checkpoint(
 
 
 def save_checkpoint(model: MammalModel, folder: str | Path, *, extra: Mapping[str, Any] | None = None) -> None:
-    """Writes `config.json` and `model.safetensors` in the published format, whole or not at all.
+    """Writes `config.json` and `model.safetensors` in the published format. Each file is replaced only when complete.
 
-    Adapters that were merged on loading, or that peft holds, are written as adapters again; a second load gives the
-    same bits.
+    Adapters that were merged on loading, or that peft holds, are written as adapters again. Loading the files gives
+    bitwise the same weights.
 
     Args:
-        model: a `MammalModel`, its `t5_model` perhaps wrapped by peft.
-        folder: made if missing.
-        extra: further content of `config.json`, put over ours ("mammal" is merged key by key).
+        model: a `MammalModel`; its `t5_model` may be wrapped by peft.
+        folder: is created if it does not exist.
+        extra: further content of `config.json`, which replaces equal keys ("mammal" is merged key by key).
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -91,7 +93,14 @@ def save_checkpoint(model: MammalModel, folder: str | Path, *, extra: Mapping[st
 def write_config(
     model: MammalModel, folder: Path, tensors: Iterable[str], extra: Mapping[str, Any] | None = None
 ) -> None:
-    """Writes the `config.json` that belongs to stored tensors of these names."""
+    """Writes the `config.json` for stored tensors.
+
+    Args:
+        model: the model.
+        folder: an existing folder.
+        tensors: names of the stored tensors.
+        extra: further content of `config.json`, which replaces equal keys ("mammal" is merged key by key).
+    """
     config = replace(model.config, lora_alpha=_alpha(model)).to_published()
     config["use_lora"] = any(lora.is_adapter(name) for name in tensors)
     for key, value in (extra or {}).items():
@@ -106,7 +115,7 @@ def _read_config(folder: Path) -> dict[str, Any]:
     if not folder.is_dir():
         raise BundleError(f"no such folder: {folder}")
     if not file.is_file():
-        raise BundleError(f"no {CONFIG_FILE}, so this is no model's folder", where=str(folder))
+        raise BundleError(f"no {CONFIG_FILE}, so this is not the folder of a model", where=str(folder))
     return read_json(file)
 
 
@@ -120,7 +129,7 @@ def _weights_file(folder: Path) -> Path:
 def _assemble(
     config: ModelConfig, source: TensorSource, use_lora: bool, device: torch.device, dtype: torch.dtype
 ) -> MammalModel:
-    """A model whose parameters are the tensors of the file, where nothing has to be converted."""
+    """A model whose parameters are the tensors of the file, without a copy if no conversion is needed."""
     model = MammalModel(config, init=False)
     shapes = source.shapes()
     adapters = {name for name in shapes if lora.is_adapter(name)}
@@ -134,7 +143,7 @@ def _assemble(
             check_shape(found, shapes[found], tuple(targets[name].shape))
         for found in others:
             if not torch.equal(source.tensor(found), source.tensor(first)):
-                raise BundleError(f"{found} and {first} are one tensor in this model but differ in the file")
+                raise BundleError(f"{found} and {first} are the same tensor in this model but differ in the file")
         loaded[id(targets[name])] = nn.Parameter(source.tensor(first).to(device, dtype))
         if loaded[id(targets[name])].data_ptr() != source.tensor(first).data_ptr():
             source.release(first)
@@ -146,7 +155,7 @@ def _assemble(
 
 
 def _match(targets: Mapping[str, Tensor], plain: Mapping[str, str]) -> dict[str, list[str]]:
-    """Which stored tensors belong to each distinct parameter, aliases under one name."""
+    """The stored tensors that belong to each parameter; a parameter with several names is listed once."""
     canonical: dict[int, str] = {}
     names = {name: canonical.setdefault(id(parameter), name) for name, parameter in targets.items()}
     if unknown := sorted(set(plain.values()) - set(names)):
@@ -157,18 +166,36 @@ def _match(targets: Mapping[str, Tensor], plain: Mapping[str, str]) -> dict[str,
         stored[names[name]].append(found)
     if missing := sorted(name for name, sources in stored.items() if not sources):
         shown = ", ".join(missing[:3]) + (", …" if len(missing) > 3 else "")
-        raise BundleError(f"{len(missing)} weights are missing: {shown}", hint="config.json may be another model's")
+        raise BundleError(f"{len(missing)} weights are missing: {shown}", hint="config.json may belong to another model")
     return stored
 
 
 def check_shape(name: str, found: tuple[int, ...], expected: tuple[int, ...]) -> None:
-    """Raises BundleError where a stored tensor has another shape than the model's."""
+    """Checks the shape of a stored tensor.
+
+    Args:
+        name: name of the tensor, for the message.
+        found: shape of the stored tensor.
+        expected: shape in the model.
+
+    Raises:
+        BundleError: the shapes differ.
+    """
     if found != expected:
-        raise BundleError(f"{name} has shape {list(found)}, config.json asks for {list(expected)}")
+        raise BundleError(f"{name} has shape {list(found)}, config.json requires {list(expected)}")
 
 
 def merge_adapters(model: MammalModel, source: TensorSource, adapters: set[str]) -> None:
-    """Fold stored adapters (the names of their tensors) into the weights, remembering them for saving."""
+    """Merges stored adapters into the weights, and keeps them in `model.adapters` for saving.
+
+    Args:
+        model: is changed in place.
+        source: contains the tensors of the adapters.
+        adapters: names of those tensors.
+
+    Raises:
+        BundleError: an adapter is incomplete or fits no part of the model.
+    """
     shapes = source.shapes()
     weights = dict(model.named_parameters())
     for name in sorted({lora.adapted_weight(adapter) for adapter in adapters}):
@@ -186,7 +213,7 @@ def merge_adapters(model: MammalModel, source: TensorSource, adapters: set[str])
 
 
 def _published_tensors(model: MammalModel) -> dict[str, Tensor]:
-    """Every tensor under its published name, aliases included."""
+    """Every tensor by its published name, including further names of the same tensor."""
     state = model.state_dict()
     adapters = model.adapters
     if not adapters or not all(lora.unchanged(adapter, state[name]) for name, adapter in adapters.items()):
@@ -199,7 +226,7 @@ def _published_tensors(model: MammalModel) -> dict[str, Tensor]:
 
 
 def _alpha(model: MammalModel) -> float:
-    """Of the adapters that the model wears or that were merged into it."""
+    """`lora_alpha` of the adapters that the model has or that were merged into it."""
     worn = [float(adapter.lora_alpha) for adapter in getattr(model.t5_model, "peft_config", {}).values()]
     merged = [adapter.scale * len(adapter.a_RW) for adapter in model.adapters.values()]
     return next(iter(worn + merged), model.config.lora_alpha)
@@ -210,7 +237,7 @@ def _wrapped(name: str) -> str:
 
 
 def _without_aliases(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Each tensor once, under its alphabetically first name, and which names were dropped for which."""
+    """Each tensor once, by its alphabetically first name, and a mapping of removed names to kept names."""
     first: dict[tuple[int, ...], str] = {}
     kept, dropped = {}, {}
     for name in sorted(tensors):

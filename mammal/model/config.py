@@ -1,8 +1,8 @@
-"""The shape of a model: what `config.json` says, in a type that refuses what it does not know.
+"""The sizes and heads of a model: the content of `config.json` as a type that refuses unknown keys.
 
-The published layout of `config.json` keeps the T5 part under `t5_config` and the heads beside it. What only this
-package has (positions in attention to the encoder, scalars out of the decoder, external embeddings) stands under
-`mammal.model`, so that a file without that block loads in the published code too.
+The published layout of `config.json` has the T5 part under `t5_config` and the heads at the top level. Settings that
+only this package has (positions in attention to the encoder, scalars from the decoder, external embeddings) are under
+`mammal.model`, so that the published code can load a file without that block.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from mammal.errors import BundleError, ConfigError, did_you_mean
 
 ACTIVATIONS = ("gelu_new", "relu", "silu")
 
-_T5_DEFAULTS: dict[str, Any] = {  # of `transformers.T5Config`, which the published code reads the file with
+_T5_DEFAULTS: dict[str, Any] = {  # defaults of `transformers.T5Config`, with which the published code reads the file
     "vocab_size": 32128,
     "d_model": 512,
     "d_kv": 64,
@@ -42,13 +42,13 @@ _IGNORED_KEYS = ("auxiliary_encoder_heads", "random_weights", "transformers_vers
 
 @dataclass(frozen=True)
 class ScalarHeadConfig:
-    """An MLP from a hidden state to numbers.
+    """An MLP that predicts numbers from a hidden state.
 
     Attributes:
         layers: widths of the hidden layers.
-        dropout: before each further layer, in training.
-        num_classes: numbers given at each position; only the first is read as the value.
-        predict_error: give as many error estimates beside the numbers.
+        dropout: dropout rate before each layer except the first, in training.
+        num_classes: number of outputs at each position; only the first one is used as the value.
+        predict_error: also predict an error estimate for each output.
     """
 
     layers: tuple[int, ...] = ()
@@ -69,25 +69,28 @@ class ModelConfig:
     """Sizes and heads of a `MammalModel`. Field names are those of the published `config.json`.
 
     Attributes:
-        vocab_size: rows of the embedding, one more than the highest token id.
-        d_model, d_ff, d_kv: widths of the residual stream, the feed-forward layer and one attention head.
+        vocab_size: number of rows of the embedding, one more than the highest token id.
+        d_model: width of the residual stream.
+        d_ff: width of the feed-forward layer.
+        d_kv: width of one attention head.
         feed_forward_proj: "gated-gelu", "gated-silu" or "relu".
-        tie_word_embeddings: the token head of the decoder is the embedding.
-        scale_decoder_outputs: the token head's input is multiplied by d_model**-0.5; None: where the head is tied.
-            transformers 5 writes this flag beside `tie_word_embeddings`, and a model that was made as tied can be
-            saved there as untied and scaled.
+        tie_word_embeddings: the token head of the decoder uses the weights of the embedding.
+        scale_decoder_outputs: the input of the token head is multiplied by d_model**-0.5; None: only if the head is
+            tied. transformers 5 writes this flag in addition to `tie_word_embeddings`, and a model that was created as
+            tied can be saved there as untied and scaled.
         encoder_head_layers: hidden widths of the token head of the encoder; None: no such head.
         scalars_prediction_head: the scalar head of the encoder; None: no such head.
-        support_input_scalars: tokens may carry values, projected and added to their embeddings.
-        cross_attention_num_buckets: buckets of the distance between a decoder's token and the encoder's, each with a
-            bias in attention to the encoder; 0: none, as in T5.
-        position_slope_scale: how steeply position biases fall with distance in a model's first weights
-            (`mammal.model.initial`); nothing else reads it.
-        decoder_scalars: the decoder has a scalar head too, shaped as `scalars_prediction_head` (or one linear layer).
-        external_embeddings: width of each external embedding by name; those named here are projected to d_model, any
-            other must be d_model wide.
-        lora_alpha: low-rank adapters count alpha / rank times; the published code fixes 8.
-        t5_extra: keys of `t5_config` that do not shape the model; kept so that saving loses nothing.
+        support_input_scalars: tokens can carry values, which are projected and added to their embeddings.
+        cross_attention_num_buckets: number of buckets for the distance between decoder token and encoder token, each
+            with a bias in attention to the encoder; 0: no such biases, as in T5.
+        position_slope_scale: how steeply position biases fall with distance in the initial weights
+            (`mammal.model.initial`); not used otherwise.
+        decoder_scalars: the decoder also has a scalar head, with the layers of `scalars_prediction_head` (or one linear
+            layer).
+        external_embeddings: width of each external embedding, by name. These embeddings are projected to d_model;
+            others must have the width d_model.
+        lora_alpha: low-rank adapters are scaled by alpha / rank; in the published code alpha is always 8.
+        t5_extra: keys of `t5_config` that don't affect the model; they are kept for saving.
     """
 
     vocab_size: int
@@ -126,7 +129,7 @@ class ModelConfig:
             object.__setattr__(self, "scalars_prediction_head", head)
         if self.activation not in ACTIVATIONS:
             hint = did_you_mean(self.feed_forward_proj, ["relu", "gated-gelu", "gated-silu"])
-            raise ConfigError(f"feed_forward_proj {self.feed_forward_proj!r} is not known", hint=hint)
+            raise ConfigError(f"feed_forward_proj {self.feed_forward_proj!r} does not exist", hint=hint)
         for name in ("vocab_size", "d_model", "d_ff", "d_kv", "num_layers", "num_decoder_layers", "num_heads"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be at least 1, not {getattr(self, name)}")
@@ -144,7 +147,7 @@ class ModelConfig:
 
     @property
     def scales_decoder_outputs(self) -> bool:
-        """Whether the token head's input is multiplied by d_model**-0.5."""
+        """Whether the input of the token head is multiplied by d_model**-0.5."""
         return self.tie_word_embeddings if self.scale_decoder_outputs is None else self.scale_decoder_outputs
 
     @property
@@ -160,7 +163,7 @@ class ModelConfig:
             allow_extra: ignore unknown keys at the top level instead of refusing them.
 
         Raises:
-            BundleError: no `t5_config`, an unknown key, or a value of the wrong kind.
+            BundleError: `t5_config` is missing, a key is unknown, or a value has the wrong type.
         """
         if not isinstance(config, Mapping) or not isinstance(config.get("t5_config"), Mapping):
             raise BundleError("config.json has no t5_config block, so it is not a MAMMAL model's")
@@ -178,10 +181,10 @@ class ModelConfig:
         try:
             return _known_fields(cls, {**shape, **heads, **own, "t5_extra": t5}, "config.json")
         except TypeError as error:
-            raise BundleError(f"config.json holds a value of the wrong kind: {error}") from error
+            raise BundleError(f"config.json contains a value of the wrong type: {error}") from error
 
     def to_published(self) -> dict[str, Any]:
-        """The content of `config.json`, without anything about tasks or tokenizers."""
+        """Returns the content of `config.json`, without the parts about tasks and tokenizers."""
         values = asdict(self)
         derived = {
             "model_type": "t5",

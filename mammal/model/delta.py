@@ -1,6 +1,6 @@
-"""What training changed in a model: adapters and heads, kept without the weights that stayed as they were.
+"""Stores only the weights that training changed: adapters and heads, without the frozen weights.
 
-Tensors have their published names, so a delta file reads like an excerpt of a checkpoint with adapters.
+Tensors have their published names, so a delta file is a part of a checkpoint with adapters.
 """
 
 from __future__ import annotations
@@ -23,15 +23,16 @@ from mammal.tasks.tables.atomic import atomic_file
 
 DELTA_FILE = "adapters.safetensors"
 LEARNED = "learned_tensors"
-"""Key of `config.json`, in its block `mammal`: the names of what the file holds."""
+"""Key in the block `mammal` of `config.json`: the names of the tensors in the file."""
 
 
 def save_delta(model: MammalModel, folder: Path, *, extra: Mapping[str, Any] | None = None) -> None:
-    """Writes `adapters.safetensors` and the `config.json` of the whole model, which lists the tensors beside it.
+    """Writes `adapters.safetensors` and the `config.json` of the whole model, which lists the stored tensors.
 
     Args:
-        model: with adapters folded in.
-        extra: as for `save_checkpoint`.
+        model: a model whose adapters were merged into the weights.
+        folder: an existing folder.
+        extra: further content of `config.json`, as for `save_checkpoint`.
     """
     tensors = learned_tensors(model)
     with atomic_file(folder / DELTA_FILE) as partial:
@@ -41,7 +42,7 @@ def save_delta(model: MammalModel, folder: Path, *, extra: Mapping[str, Any] | N
 
 
 def learned_tensors(model: MammalModel) -> dict[str, Tensor]:
-    """Both parts of every adapter that was folded in, and each other weight that was set to learn."""
+    """Returns both matrices of every merged adapter, and every other trainable weight, by published name."""
     tensors = {
         name: weight.detach().cpu().contiguous()
         for name, weight in model.named_parameters()
@@ -55,19 +56,21 @@ def learned_tensors(model: MammalModel) -> dict[str, Tensor]:
 
 @torch.inference_mode(False)
 def apply_delta(model: MammalModel, source: TensorSource, alpha: float, learned: Collection[str] | None = None) -> None:
-    """Put learned tensors into the model that they were learned on; adapters are folded in.
+    """Puts trained tensors into the base model that they were trained on; adapters are merged into the weights.
 
     Args:
-        alpha: of the adapters, `LoraConfig.lora_alpha`.
-        learned: names of the tensors that there should be; None where that was not recorded.
+        model: the base model; it is changed in place.
+        source: contains the trained tensors.
+        alpha: `LoraConfig.lora_alpha` of the adapters.
+        learned: names of the tensors that the file should contain; None if they were not recorded.
 
     Raises:
-        BundleError: a tensor fits no part of the model, is missing, or should not be there. Without its part of the
-            delta a head would answer as the base's did, or at random.
+        BundleError: a tensor fits no part of the model, is missing, or is not among `learned`. If a tensor of a head
+            were missing, the head would use the weights of the base, or random ones.
     """
     if learned is not None and (astray := sorted({*source.shapes()} ^ {*learned})):
         missing = [name for name in astray if name in learned]
-        what = f"lacks {len(missing)} of the {len(learned)} tensors that were learned" if missing else "holds others"
+        what = f"lacks {len(missing)} of the {len(learned)} trained tensors" if missing else "contains other tensors"
         shown = (missing or astray)[0]
         raise BundleError(f"{DELTA_FILE} {what}, such as {shown}", hint="copy the bundle again, whole")
     adapters = {name for name in source.shapes() if lora.is_adapter(name)}
@@ -76,7 +79,7 @@ def apply_delta(model: MammalModel, source: TensorSource, alpha: float, learned:
         if name in adapters:
             continue
         if name not in weights:
-            raise BundleError(f"{name} fits no part of the base")
+            raise BundleError(f"{name} fits no part of the base model")
         check_shape(name, shape, tuple(weights[name].shape))
         weights[name].data.copy_(source.tensor(name))
     model.config = replace(model.config, lora_alpha=alpha)

@@ -1,6 +1,6 @@
-"""The multi-layer perceptrons that read hidden states.
+"""Multi-layer perceptrons on hidden states.
 
-Shapes: M positions read, W hidden width, V token ids scored.
+Shapes: M positions, W hidden width, V scored token ids.
 """
 
 from __future__ import annotations
@@ -15,9 +15,15 @@ from mammal.model.layers import Linear
 
 
 class MLPHead(nn.Module):
-    """Linear, ReLU, (Dropout,) …, Linear, numbered as in the published checkpoints.
+    """Linear, ReLU, (Dropout,) …, Linear; layers are numbered as in the published checkpoints.
 
-    The published numbering counts a dropout layer only where its rate is above zero, so `classifier.N` depends on it.
+    That numbering counts dropout layers only if their rate is above zero, so the names `classifier.N` depend on it.
+
+    Args:
+        width: W, width of the hidden states.
+        layers: widths of the hidden layers.
+        outputs: number of outputs.
+        dropout: dropout rate in training.
     """
 
     def __init__(self, width: int, layers: Sequence[int], outputs: int, dropout: float):
@@ -37,7 +43,7 @@ class MLPHead(nn.Module):
         return layer
 
     def forward(self, states_MW: Tensor, candidates_V: Tensor | None = None) -> Tensor:
-        """Outputs at each position, of `candidates_V` only where given."""
+        """Outputs at each position of `states_MW`; only those of `candidates_V`, int64 [V], if it is given."""
         if candidates_V is None:
             return self.classifier(states_MW)
         last = self.last

@@ -1,4 +1,4 @@
-"""A `transformers` model with the same weights, for whatever is built on that library."""
+"""Converts a model into a `transformers` model with the same weights, for tools that use that library."""
 
 from __future__ import annotations
 
@@ -23,20 +23,24 @@ _SHAPE_KEYS = (
 
 
 def to_transformers(model: MammalModel) -> T5ForConditionalGeneration:
-    """The encoder-decoder as `T5ForConditionalGeneration`, in eval mode, with weights of its own.
+    """Converts the encoder-decoder into a `T5ForConditionalGeneration` in eval mode, with a copy of the weights.
 
-    Its logits and `generate` agree with ours. Heads on the encoder and the projection of scalars have no place there;
-    prompts with scalars can go in as `inputs_embeds`, made with `MammalModel.embed`.
+    Its logits and the results of `generate` agree with those of this package. Heads on the encoder and the projection
+    of scalars are not converted. Prompts with scalars can be passed as `inputs_embeds`, computed with
+    `MammalModel.embed`.
+
+    Args:
+        model: the model.
 
     Raises:
-        ConfigError: the model wears an adapter, which has to be merged first, or its attention to the encoder knows
-            positions, which no model there does.
+        ConfigError: the model has an adapter that is not merged, or position biases in attention to the encoder, which
+            T5 in `transformers` does not have.
     """
     from transformers import T5ForConditionalGeneration
 
     if hasattr(model.t5_model, "peft_config"):
         hint = "save_checkpoint, then load_checkpoint, merges it"
-        raise ConfigError("a model that wears an adapter can't become a transformers model", hint=hint)
+        raise ConfigError("a model with an unmerged adapter can't become a transformers model", hint=hint)
     if model.config.cross_attention_num_buckets:
         raise ConfigError("transformers has no T5 with position biases in attention to the encoder")
     with torch.device("meta"):
@@ -50,13 +54,13 @@ def to_transformers(model: MammalModel) -> T5ForConditionalGeneration:
         twin.lm_head.weight = twin.shared.weight
     else:
         _mark_untied(twin)
-    # transformers 5 makes room in generate's cache for as many layers as the encoder has
+    # transformers 5 sizes the cache of generate by the number of encoder layers
     twin.generation_config.use_cache = model.config.num_decoder_layers <= model.config.num_layers
     return twin.eval()
 
 
 def _mark_untied(twin: T5ForConditionalGeneration) -> None:
-    """Keeps transformers 5, which ties every T5 head whatever its config says, from tying this one later."""
+    """Prevents transformers 5 from tying this head later: it ties every T5 head, regardless of the config."""
     twin.config.tie_word_embeddings = False
     twin.all_tied_weights_keys.pop(_HEAD, None)
     twin._tied_weights_keys = {name: source for name, source in twin._tied_weights_keys.items() if name != _HEAD}
@@ -67,6 +71,6 @@ def _t5_config(config: ModelConfig) -> T5Config:
 
     values = asdict(config)
     shape = {name: values[name] for name in _SHAPE_KEYS}
-    # transformers 5 derives the flag from tie_word_embeddings unless it is given, and its signature does not name it
+    # transformers 5 derives the flag from tie_word_embeddings unless it is given; it is not in the signature
     shape["scale_decoder_outputs"] = config.scales_decoder_outputs
     return T5Config(**shape)

@@ -1,19 +1,19 @@
-"""First weights of a model that is trained from scratch.
+"""Initial weights of a model that is trained from scratch.
 
-Position biases fall with distance, by another slope in each head: those of ALiBi (Press et al., "Train Short, Test
-Long", 2022) times `position_slope_scale`. Trained, they move by no more than the learning rate a step, so that tables
-which start at zero take thousands of steps to tell near tokens from far ones. On drug-like molecules (2 + 4 layers of
-width 256, AdamW at 4e-4) the loss was 0.96 after 400 steps from zero, and 0.84 from ALiBi's slopes; on reactions, 1.27
-after 140 steps from those, and 1.13 from four times as steep ones. A tiny model that learns rows by heart likes
-ALiBi's own better.
+Position biases fall with distance, with a different slope in each head: the slopes of ALiBi (Press et al., "Train
+Short, Test Long", 2022) times `position_slope_scale`. In training, biases change by at most the learning rate in each
+step. So tables that start at zero take thousands of steps to distinguish near tokens from distant ones. On drug-like
+molecules (2 + 4 layers of width 256, AdamW at 4e-4) the loss was 0.96 after 400 steps when starting at zero, and 0.84
+when starting at ALiBi's slopes. On reactions it was 1.27 after 140 steps with ALiBi's slopes, and 1.13 with slopes four
+times as steep. For a tiny model that memorizes its rows, ALiBi's own slopes are better.
 
-The rest was chosen by short runs (molecule generation, 3 + 2 layers of width 128, AdamW at 1e-3, 140 steps). With an
-untied token head, embeddings of standard deviation 0.3, a head that gives logits of standard deviation 1, and residual
-branches scaled by 1/sqrt(their number), as in Radford et al., "Language Models are Unsupervised Multitask Learners"
-(2019), reached a loss of 1.32 where T5's own scheme reached 1.52. With a tied head, whose input is scaled by
-d_model**-0.5, embeddings need standard deviation 1 for logits of that size, and branches their full size to be heard
-beside them (1.38; with small embeddings 1.7 to 2.2). Query weights keep T5's factor d_kv**-0.5, which stands for the
-missing scale of the attention scores.
+The rest was chosen with short runs (molecule generation, 3 + 2 layers of width 128, AdamW at 1e-3, 140 steps). With an
+untied token head, the best settings were embeddings of standard deviation 0.3, a head with logits of standard deviation
+1, and residual branches scaled by 1/sqrt(their number), as in Radford et al., "Language Models are Unsupervised
+Multitask Learners" (2019). They reached a loss of 1.32; T5's own scheme reached 1.52. The input of a tied head is
+scaled by d_model**-0.5, so embeddings need standard deviation 1 for logits of that size, and branches are not scaled
+down, so that they contribute enough compared with the embeddings (loss 1.38; with small embeddings 1.7 to 2.2). Query
+weights keep T5's factor d_kv**-0.5, which replaces the scaling of the attention scores that T5 omits.
 """
 
 from __future__ import annotations
@@ -31,10 +31,11 @@ _UNTIED_EMBEDDING_STD = 0.3
 
 @torch.no_grad()
 def initialise(model: nn.Module, *, tied: bool) -> None:
-    """Draws every parameter of a `MammalModel` in place, from torch's global generator.
+    """Initialises every parameter of a `MammalModel` in place, with torch's global random generator.
 
     Args:
-        tied: the token head is the embedding.
+        model: the model.
+        tied: whether the token head uses the weights of the embedding.
     """
     embedding_std = _embedding_std(tied)
     for name, module in model.named_children():
@@ -56,13 +57,20 @@ def _embedding_std(tied: bool) -> float:
 
 @torch.no_grad()
 def initialise_projection(linear: nn.Linear, *, tied: bool) -> None:
-    """Of values and external embeddings: standardised numbers come out as large as embeddings are. The bias tells
-    features apart, which share one token."""
+    """Initialises the projection of values or of external embeddings.
+
+    The projections of standardised numbers are as large as embeddings. The bias of external embeddings distinguishes
+    features, because they share one token.
+
+    Args:
+        linear: the projection; it is changed in place.
+        tied: whether the token head uses the weights of the embedding.
+    """
     embedding_std = _embedding_std(tied)
     _normal(linear.weight, embedding_std * linear.in_features**-0.5)
     if linear.in_features > 1:
         _normal(linear.bias, embedding_std)
-    else:  # numbers that tokens carry: the token tells what they are
+    else:  # values of tokens need no bias, because the token identifies what they are
         linear.bias.zero_()
 
 
@@ -96,7 +104,7 @@ def _initialise_stack(stack: Stack, branch_scale: float) -> None:
 
 
 def _favour_near(table: Tensor, config: ModelConfig, *, bidirectional: bool) -> None:
-    """Fills [buckets, H] biases with minus the nearest distance of a bucket, times the slope of a head."""
+    """Sets each bias [buckets, H] to minus the smallest distance of its bucket times the slope of its head."""
     (buckets, heads), max_distance = table.shape, config.relative_attention_max_distance
     bucket_QK = relative_buckets(
         max_distance + 1, max_distance + 1, bidirectional=bidirectional, buckets=buckets, max_distance=max_distance
@@ -104,7 +112,7 @@ def _favour_near(table: Tensor, config: ModelConfig, *, bidirectional: bool) -> 
     places = torch.arange(max_distance + 1)
     distance_QK = (places.unsqueeze(0) - places.unsqueeze(1)).abs()
     if not bidirectional:
-        bucket_QK, distance_QK = bucket_QK.tril(), distance_QK.tril()  # what is to come shares the bucket of what is
+        bucket_QK, distance_QK = bucket_QK.tril(), distance_QK.tril()  # later keys share the bucket of distance 0
     nearest = torch.full((buckets,), float(max_distance))
     nearest.scatter_reduce_(0, bucket_QK.flatten(), distance_QK.flatten().float(), "amin")
     slopes_H = config.position_slope_scale * 2.0 ** (-8 * torch.arange(1, heads + 1) / heads)
@@ -113,7 +121,14 @@ def _favour_near(table: Tensor, config: ModelConfig, *, bidirectional: bool) -> 
 
 @torch.no_grad()
 def initialise_head(head: MLPHead, *, gives_logits: bool) -> None:
-    """Logits start with standard deviation near 1; numbers near 0, the mean of standardised targets."""
+    """Initialises a head.
+
+    Logits have a standard deviation near 1; numbers are near 0, the mean of standardised targets.
+
+    Args:
+        head: is changed in place.
+        gives_logits: True: a token head; False: a scalar head.
+    """
     for layer in head.classifier:
         if isinstance(layer, nn.Linear):
             nn.init.kaiming_uniform_(layer.weight, nonlinearity="relu")

@@ -1,6 +1,7 @@
-"""Layers without first weights (`initial` draws them, or a checkpoint brings them), and dropout.
+"""Layers without initial weights, and dropout.
 
-At 458 million weights torch's own draw would take seconds, to be overwritten.
+The weights are set by `initial` or by a checkpoint. For 458 million weights, torch's own initialisation would take
+seconds, and its result would be overwritten.
 """
 
 from __future__ import annotations
@@ -11,23 +12,28 @@ from torch import Tensor, nn
 
 
 class Linear(nn.Linear):
-    """A linear layer that holds whatever memory held."""
+    """A linear layer whose weights are uninitialised memory."""
 
     def reset_parameters(self) -> None:
         """Draws nothing."""
 
 
 class Embedding(nn.Embedding):
-    """An embedding that holds whatever memory held."""
+    """An embedding whose weights are uninitialised memory."""
 
     def reset_parameters(self) -> None:
         """Draws nothing."""
 
 
 def dropout(x: Tensor, rate: float, training: bool = True) -> Tensor:
-    """Dropout that draws four 16-bit numbers at once on a CPU, where drawing is otherwise a tenth of a training step.
+    """Dropout that generates four 16-bit random numbers at once on a CPU.
 
-    The rate is rounded to 1/65536.
+    Random numbers would otherwise take a tenth of the time of a training step. The rate is rounded to 1/65536.
+
+    Args:
+        x: a tensor of any shape.
+        rate: share of entries that are set to zero.
+        training: False: `x` is returned unchanged.
     """
     if not training or rate == 0:
         return x

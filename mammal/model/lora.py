@@ -1,8 +1,8 @@
-"""Low-rank adapters of published checkpoints: merged into the weights for use, told apart again for saving.
+"""Low-rank adapters of published checkpoints: merged into the weights for use, separated again for saving.
 
 Source: Hu et al., "LoRA: Low-Rank Adaptation of Large Language Models" (2021). The published code wraps `t5_model` with
-peft, on the query and value projections; rank, alpha and targets are stored nowhere, so the rank comes from the shapes
-and alpha is the 8 that the code fixes.
+peft, on the query and value projections. Rank, alpha and targets are not stored in checkpoints: the rank is read from
+the shapes, and alpha is 8, the constant of the published code.
 
 Shapes: O outputs, W inputs, R rank.
 """
@@ -28,13 +28,13 @@ class LowRank:
     scale: float
 
     def merged(self) -> Tensor:
-        """The weight to compute with, in the base's number format."""
+        """The merged weight, in the number format of the base."""
         delta_OW = self.b_OR.float() @ self.a_RW.float()
         return (self.base_OW.float() + self.scale * delta_OW).to(self.base_OW.dtype)
 
 
 def plain_name(name: str) -> str:
-    """The name that a tensor has without peft around it; adapters keep their ending."""
+    """The name of a tensor without the parts that peft adds; names of adapters keep their ending."""
     if name.startswith(WRAPPED):
         name = PLAIN + name.removeprefix(WRAPPED)
     return name.replace(".base_layer.", ".")
@@ -56,6 +56,6 @@ def wrapped_names(weight: str) -> tuple[str, str, str]:
 
 
 def unchanged(adapter: LowRank, weight: Tensor) -> bool:
-    """Whether `weight` is still exactly what merging gave, so that saving base and adapter loses nothing."""
+    """Whether `weight` still equals the merged weight, so that it can be restored from base and adapter."""
     same_kind = weight.dtype == adapter.base_OW.dtype and weight.shape == adapter.base_OW.shape
     return same_kind and torch.equal(weight.detach().cpu(), adapter.merged().cpu())

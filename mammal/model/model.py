@@ -1,6 +1,6 @@
-"""The model: prompts in, token scores and numbers out, in encoder or encoder-decoder mode.
+"""The model: computes token scores and numbers from prompts, in encoder or encoder-decoder mode.
 
-Everything runs on packed tokens (`packing`), and heads run only where `Batch.read_DR` points.
+Everything is computed on packed tokens (`packing`), and heads only at the positions in `Batch.read_DR`.
 
 Shapes: B encoder rows, D decoder rows, L encoder tokens, T decoder tokens, R reads of a row, V scored ids, W width;
 N packed encoder tokens, M packed reads.
@@ -31,14 +31,14 @@ from mammal.tasks.batches.batch import Batch, ModelOutput
 
 
 class MammalModel(nn.Module):
-    """Parameters are named as in the published checkpoints (`t5_model`, `encoder_head`, …).
+    """The network. Parameters are named as in the published checkpoints (`t5_model`, `encoder_head`, …).
 
     Args:
         config: sizes and heads.
-        init: draw the first weights; without it they are whatever memory held, for callers that fill them.
+        init: initialise the weights; False: they are uninitialised memory, for callers that set them.
 
     Attributes:
-        adapters: low-rank adapters that loading merged into the weights, by weight; kept for saving.
+        adapters: low-rank adapters that were merged into the weights, by name of the weight; kept for saving.
     """
 
     def __init__(self, config: ModelConfig, *, init: bool = True):
@@ -74,10 +74,13 @@ class MammalModel(nn.Module):
         return self.t5_model.shared.weight.dtype
 
     def add_external_embeddings(self, widths: Mapping[str, int]) -> None:
-        """Give a loaded model new weights for external embeddings that it could not read so far.
+        """Adds new weights for external embeddings that the model could not read so far.
+
+        Args:
+            widths: width of each external embedding, by name.
 
         Raises:
-            ConfigError: it reads one of them already, in another width.
+            ConfigError: the model already reads one of them with another width.
         """
         for name, width in widths.items():
             known = self.config.external_embeddings.get(name)
@@ -86,11 +89,11 @@ class MammalModel(nn.Module):
                 initialise_projection(projection, tied=self.config.tie_word_embeddings)
                 self.project_external_embeddings[name] = projection
             elif known != width:
-                raise ConfigError(f"this model reads {name!r} embeddings {known} wide, not {width}")
+                raise ConfigError(f"this model reads {name!r} embeddings of width {known}, not {width}")
         self.config = replace(self.config, external_embeddings={**self.config.external_embeddings, **widths})
 
     def add_decoder_scalars(self) -> None:
-        """Give a loaded model new weights for numbers in the decoder, and for reading them, where it has none."""
+        """Adds new weights for numbers from the decoder, and for numbers as input, if the model has none."""
         reads, gives = self.config.support_input_scalars, self.config.decoder_scalars
         self.config = replace(self.config, decoder_scalars=True, support_input_scalars=True)
         if not gives:
@@ -102,17 +105,23 @@ class MammalModel(nn.Module):
             initialise_projection(self.project_input_scalars, tied=self.config.tie_word_embeddings)
 
     def forget_copies(self) -> None:
-        """Drops the copies of weights that inference made (`products`); call it after changing weights by `.data`."""
+        """Deletes the copies of weights that inference made (`products`). Call it after changing weights by `.data`."""
         for module in self.modules():
             for product in vars(module).values():
                 if isinstance(product, Product):
                     product.forget()
 
     def forward(self, batch: Batch) -> ModelOutput:
-        """What `batch.wants` asks for, at `batch.read_DR`.
+        """Computes the outputs that `batch.wants` requests, at the positions `batch.read_DR`.
+
+        Args:
+            batch: encoded prompts, on the device of the model.
+
+        Returns:
+            The requested outputs; the others are None.
 
         Raises:
-            ConfigError: the model lacks a head that the batch wants.
+            ConfigError: the model lacks a head that the batch needs.
         """
         memory = self.encode(batch)
         wants = set(batch.wants)
@@ -131,20 +140,31 @@ class MammalModel(nn.Module):
         return ModelOutput(logits_DRV, values_DR, spreads_DR, hidden_BLW)
 
     def _numbers(self, batch: Batch, memory: Memory, reads: Reads) -> Tensor:
-        """float32 [D, R, C], the outputs of the scalar head."""
+        """Outputs of the scalar head, float32 [D, R, C]."""
         if batch.feeds_back:
             return chained_numbers(batch, partial(self.reads, memory=memory), self.scalar_head(batch.mode))
         return reads.scatter(self.scalar_head(batch.mode)(reads.states_MW).float())
 
     def encode(self, batch: Batch) -> Memory:
-        """The encoder's states of every real token."""
+        """Runs the encoder; returns its states of every real token."""
         packing = Packing.of_mask(batch.mask_BL)
         x_NW = self.embed(batch.ids_BL, packing, batch.values_BL, batch.has_value_BL)
         x_NW = self._add_external(x_NW, packing, batch)
         return Memory(self.t5_model.encoder(x_NW, packing), packing)
 
     def decode(self, batch: Batch, memory: Memory) -> tuple[Tensor, Packing]:
-        """The decoder's packed states for given decoder inputs (teacher forcing), and their packing."""
+        """Runs the decoder over given decoder inputs (teacher forcing).
+
+        Args:
+            batch: a batch in decoder mode.
+            memory: result of `encode` for the same batch.
+
+        Returns:
+            The packed states of the decoder, and their packing.
+
+        Raises:
+            ConfigError: the batch has no decoder inputs.
+        """
         if batch.decoder_ids_DT is None:
             raise ConfigError("a batch in decoder mode needs decoder inputs")
         mask_DT = batch.decoder_mask_DT
@@ -155,7 +175,7 @@ class MammalModel(nn.Module):
         return self.t5_model.decoder(x_NW, packing, memory.states_NW, cross), packing
 
     def _cross_attention(self, packing: Packing, rows_D: Tensor | None, memory: Memory) -> PackedAttention:
-        """How packed decoder tokens attend to the encoder row of theirs."""
+        """Attention of packed decoder tokens to the encoder row that each of them reads."""
         keys = memory.packing
         bias_HTK = self.t5_model.decoder.cross_bias(packing.length, keys.length, memory.states_NW.dtype)
         if rows_D is None:
@@ -168,7 +188,7 @@ class MammalModel(nn.Module):
         return PackedAttention(queries, keys, self.config.num_heads, bias_HTK, steps_BQ)
 
     def reads(self, batch: Batch, memory: Memory) -> Reads:
-        """The states at `batch.read_DR`: of the encoder, or of a decoder run over the batch's decoder inputs."""
+        """The states at the positions `batch.read_DR`: of the encoder, or of the decoder over its given inputs."""
         if batch.mode == "encoder":
             states_NW, packing = memory.states_NW, memory.packing
         else:
@@ -186,14 +206,24 @@ class MammalModel(nn.Module):
     def embed(
         self, ids_BL: Tensor, packing: Packing, values_BL: Tensor | None = None, has_value_BL: Tensor | None = None
     ) -> Tensor:
-        """Packed embeddings; tokens that carry a value get its projection added."""
+        """Computes packed embeddings. If a token carries a value, the projection of the value is added.
+
+        Args:
+            ids_BL: token ids, int64 [B, L].
+            packing: packing of these tokens.
+            values_BL: values of tokens, float32 [B, L]; None: no values.
+            has_value_BL: which tokens carry a value, bool [B, L].
+
+        Returns:
+            Packed embeddings, [N, W].
+        """
         x_NW = self.t5_model.shared(packing.pack(ids_BL))
         if values_BL is None or has_value_BL is None:
             return x_NW
         return self.add_values(x_NW, packing.pack(values_BL), packing.pack(has_value_BL))
 
     def add_values(self, x_NW: Tensor, values_N: Tensor, has_value_N: Tensor) -> Tensor:
-        """Adds the projection of each value to its token; a model without such a projection ignores values."""
+        """Adds the projection of each value to its token. A model without such a projection ignores values."""
         if not self.config.support_input_scalars:
             return x_NW
         projected_NW = self.project_input_scalars(values_N.unsqueeze(1).to(x_NW.dtype))
@@ -215,7 +245,7 @@ class MammalModel(nn.Module):
         wanted = self.config.external_embeddings[name] if known else self.config.d_model
         if vectors_XW.shape[1] != wanted:
             raise ConfigError(
-                f"embeddings of {name!r} are {vectors_XW.shape[1]} wide, this model reads {wanted}",
+                f"embeddings of {name!r} have width {vectors_XW.shape[1]}, this model reads {wanted}",
                 hint=None if known else f"external_embeddings={{{name}: {vectors_XW.shape[1]}}} in its config",
             )
         return self.project_external_embeddings[name](vectors_XW) if known else vectors_XW
@@ -244,10 +274,10 @@ def _scalar_head(width: int, config: ScalarHeadConfig) -> MLPHead:
 
 
 def _by_encoder_row(packing: Packing, rows_D: Tensor, memory: Memory) -> Packing:
-    """How packed decoder tokens line up by the encoder row that they read, so that no row's keys are copied.
+    """Packs decoder tokens by the encoder row that they read, so that the keys of a row are not copied.
 
-    All decoder rows over one encoder row are one row of queries; their positions have to be told apart from their
-    places in it, if attention to the encoder knows positions.
+    All decoder rows that read the same encoder row form one row of queries. If attention to the encoder has position
+    biases, the position of a token must be given separately, because it differs from its place in that row.
     """
     rows_N = packing.pack(rows_D.unsqueeze(1).expand(-1, packing.length))
     return Packing.by_row(rows_N, memory.packing.rows)

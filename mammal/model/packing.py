@@ -1,6 +1,6 @@
-"""Rows of unequal length as one long list of real tokens, and back.
+"""Converts rows of unequal length into one list of real tokens, and back.
 
-Matrix products see packed tokens only, so padding costs nothing there; attention alone needs rows.
+Matrix products are computed only on packed tokens, so padding costs nothing there. Only attention needs rows.
 
 Shapes: B rows, L positions, N real tokens, W width.
 """
@@ -16,12 +16,12 @@ from torch import Tensor
 
 @dataclass(frozen=True, eq=False)
 class Packing:
-    """Where packed tokens stand in their rows.
+    """The position of each packed token in its row.
 
     Attributes:
-        mask_BL: True where a token stands; L is cut to the last position that any row uses.
-        index_N: flat place (row * L + position) of each packed token.
-        ordered: packed tokens stand row by row, position by position.
+        mask_BL: True for real tokens, bool [B, L]; L is the length of the longest row.
+        index_N: flat index (row * L + position) of each packed token, int64 [N].
+        ordered: whether packed tokens are sorted by row and position.
     """
 
     mask_BL: Tensor
@@ -30,14 +30,19 @@ class Packing:
 
     @classmethod
     def of_mask(cls, mask_BL: Tensor) -> Packing:
-        """Packs the True places of a mask."""
+        """Packs the positions at which a mask is True."""
         used_N = mask_BL.any(dim=0).nonzero()
         mask_BL = mask_BL[:, : int(used_N.max()) + 1 if len(used_N) else 0].bool()
         return cls(mask_BL, mask_BL.reshape(-1).nonzero().squeeze(1))
 
     @classmethod
     def by_row(cls, rows_N: Tensor, rows: int) -> Packing:
-        """Tokens that belong to the given rows, those of one row side by side in the order they come."""
+        """Packs tokens that belong to the given rows; tokens of the same row keep their order.
+
+        Args:
+            rows_N: row of each token, int64 [N].
+            rows: number of rows.
+        """
         counts_B = torch.bincount(rows_N, minlength=rows)
         length = int(counts_B.max())
         order_N = rows_N.argsort(stable=True)
@@ -62,34 +67,34 @@ class Packing:
 
     @cached_property
     def full(self) -> bool:
-        """Every place holds a token, so packing is a reshape."""
+        """Whether there is no padding, so that packing is only a reshape."""
         return self.ordered and self.tokens == self.mask_BL.numel()
 
     @cached_property
     def lengths(self) -> list[int]:
-        """Tokens of each row."""
+        """Number of tokens in each row."""
         return self.mask_BL.sum(dim=1).tolist()
 
     @cached_property
     def splittable(self) -> bool:
-        """Packed tokens can be cut into rows by `lengths`, with positions counted from 0 (no holes in a row)."""
+        """Whether packed tokens can be split into rows by `lengths`, because rows have no gaps."""
         holes = ~self.mask_BL[:, :-1] & self.mask_BL[:, 1:]
         return self.ordered and not bool(holes.any())
 
     @cached_property
     def tokens_BL(self) -> Tensor:
-        """Which packed token stands at each place; 0 on padding."""
+        """Index of the packed token at each position, int64 [B, L]; 0 for padding."""
         tokens = self.index_N.new_zeros(self.mask_BL.numel())
         tokens[self.index_N] = torch.arange(self.tokens, device=self.index_N.device)
         return tokens.view(self.rows, self.length)
 
     def pack(self, x_BL: Tensor) -> Tensor:
-        """[B, ≥L, ...] to [N, ...]."""
+        """Packs a tensor: [B, ≥L, ...] to [N, ...]."""
         flat = x_BL[:, : self.length].reshape(self.rows * self.length, *x_BL.shape[2:])
         return flat if self.full else flat.index_select(0, self.index_N)
 
     def pad(self, x_NW: Tensor) -> Tensor:
-        """[N, W] to [B, L, W], zeros on padding."""
+        """Unpacks a tensor: [N, W] to [B, L, W], with zeros for padding."""
         if not self.full:
             padded = x_NW.new_zeros(self.rows * self.length, x_NW.shape[1])
             x_NW = padded.index_copy(0, self.index_N, x_NW)

@@ -1,9 +1,10 @@
-"""Matrix products of inference: weights that read the same tokens as one matrix, laid out as the hardware wants it.
+"""Faster matrix products for inference: layers with the same input are joined into one matrix in an efficient layout.
 
-Training calls the linear layers themselves, so that gradients, hooks and adapters work. Without gradients the same
-layers are applied here, once they have been used enough to repay it from a copy of their weights: joined into one
-matrix, and on a CPU in oneDNN's blocked layout. Measured on two kinds of server CPU, the copy makes a decoding step 1.5
-to 2.5 times faster and long prompts up to 1.35 times; it takes as much memory again as the weights that it serves.
+Training calls the linear layers themselves, so that gradients, hooks and adapters work. Without gradients, the layers
+are applied here. When a layer was used often enough to justify the cost, a copy of its weights is made: layers with the
+same input are joined into one matrix, on a CPU in oneDNN's blocked layout. Measured on two kinds of server CPU, the
+copy makes a decoding step 1.5 to 2.5 times faster and long prompts up to 1.35 times. It needs as much memory as the
+copied weights.
 
 Shapes: N packed tokens, W input width, O output width.
 """
@@ -21,7 +22,7 @@ from mammal.model.layers import Linear
 
 TOKENS_TO_REPAY = 512
 CALLS_TO_REPAY = 24
-"""Packing costs about as much as it saves on so many tokens, or on so many calls with few tokens."""
+"""Making the copy costs about as much as it saves on this many tokens, or on this many calls with few tokens."""
 
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -30,17 +31,17 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "silu": F.silu,
 }
 _INSIDE: dict[str | None, tuple[str, str]] = {"gelu_new": ("gelu", "tanh"), "relu": ("relu", "")}
-"""Activations that oneDNN applies to results before it writes them, and how it calls them."""
+"""Activations that oneDNN applies to results before it writes them, and their names in oneDNN."""
 
 
 class Product:
-    """Applies linear layers that read the same tokens. Holds the copy alone.
+    """Applies linear layers that have the same input. It holds the copy of their weights, but not the layers.
 
-    The copy is dropped when the weights are seen to have changed (another place in memory, or another version), and in
-    any case by a call with gradients, because fused optimizers change weights without counting a version.
+    The copy is deleted if the weights have changed (another address in memory, or another version), and by every call
+    with gradients, because fused optimizers change weights without increasing their version.
 
     Args:
-        activation: applied to the outputs, a name in `ACTIVATIONS`.
+        activation: name in `ACTIVATIONS` that is applied to the outputs; None: no activation.
     """
 
     def __init__(self, activation: str | None = None) -> None:
@@ -48,13 +49,13 @@ class Product:
         self.forget()
 
     def forget(self) -> None:
-        """Drops the copy."""
+        """Deletes the copy."""
         self._copy: Tensor | None = None
         self._stamp: tuple[tuple[int, int], ...] = ()
         self._credit = 0.0
 
     def __call__(self, x_NW: Tensor, *linears: Linear) -> tuple[Tensor, ...]:
-        """What each layer gives for `x_NW`."""
+        """The output of each layer for `x_NW`, [N, O]."""
         copy_OW = self._prepared(x_NW, linears)
         if copy_OW is None:
             return tuple(self._activate(linear(x_NW)) for linear in linears)
@@ -77,7 +78,7 @@ class Product:
         return Product, (self.activation,)
 
     def _prepared(self, x_NW: Tensor, linears: tuple[Linear, ...]) -> Tensor | None:
-        """The copy of the present weights, if one stands ready for `x_NW` or repays being made."""
+        """The copy of the current weights, if it exists or is worth making, and can be used for `x_NW`; else None."""
         if torch.is_grad_enabled():
             self.forget()
             return None
@@ -97,7 +98,7 @@ class Product:
 
 
 def _suitable(x_NW: Tensor, linears: tuple[Linear, ...]) -> bool:
-    """Whether a copy can stand for these layers: they are plain (adapted ones compute more than their weight says)."""
+    """Whether a copy of the weights can replace these layers: layers with adapters compute more than their weight."""
     device = x_NW.device.type
     return (
         all(type(linear) is Linear and linear.weight.dtype == x_NW.dtype for linear in linears)

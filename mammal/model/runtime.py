@@ -1,4 +1,4 @@
-"""The machine under the model: which device and number format, and how its memory allocator should behave."""
+"""Selects the device and the number format, and configures the memory allocator."""
 
 from __future__ import annotations
 
@@ -20,10 +20,13 @@ _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3  # malloc.h of the
 
 
 def pick_device(device: str | torch.device = "auto") -> torch.device:
-    """The device to compute on: "auto" takes a CUDA device where there is one.
+    """Selects the device to compute on.
+
+    Args:
+        device: a device such as "cpu" or "cuda:1"; "auto": a CUDA device if there is one, else the CPU.
 
     Raises:
-        ConfigError: the name is no device, or the device is not there.
+        ConfigError: the name is not a device, or the device is not available.
     """
     if str(device) == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -32,18 +35,22 @@ def pick_device(device: str | torch.device = "auto") -> torch.device:
     except RuntimeError as error:
         raise ConfigError(f"no device is called {device!r}", hint="auto, cpu, cuda or cuda:1") from error
     if chosen.type == "cuda" and not torch.cuda.is_available():
-        raise ConfigError("no CUDA device can be used here", hint="device=cpu, or device=auto to take what there is")
+        raise ConfigError("no CUDA device can be used here", hint="device=cpu, or device=auto to use what exists")
     return chosen
 
 
 def pick_dtype(dtype: str | torch.dtype = "auto", device: torch.device | None = None) -> torch.dtype:
-    """The number format of the weights: "auto" is bfloat16 on CUDA devices that have it, float32 elsewhere.
+    """Selects the number format of the weights.
 
-    On a CPU bfloat16 is three times faster where the CPU has matrix instructions for it (`has_bf16_matrix_units`), but
-    moves results by about 1 %, so it is never chosen unasked.
+    On a CPU with matrix instructions for bfloat16 (`has_bf16_matrix_units`), this format is three times faster. But it
+    changes results by about 1 %, so it is only used on a CPU if it is requested.
+
+    Args:
+        dtype: a number format such as "float32"; "auto": bfloat16 on CUDA devices that support it, else float32.
+        device: device of the model; None: the CPU.
 
     Raises:
-        ConfigError: the name is no number format that models can have.
+        ConfigError: the name is not a number format of models.
     """
     if isinstance(dtype, torch.dtype):
         return dtype
@@ -64,14 +71,14 @@ def has_bf16_matrix_units() -> bool:
 
 @cache
 def tune_allocator() -> bool:
-    """Keeps large activations in the heap of the process; inference calls it once.
+    """Configures the allocator to keep large activations in the heap of the process; inference calls it once.
 
-    By default the GNU C library maps every block above 128 KiB afresh and gives it back when freed, so each large
-    activation is page-faulted in again: with batches of long prompts that costs up to a third of the time. The price is
-    that freed memory stays with the process for reuse.
+    By default the GNU C library maps every block above 128 KiB separately and returns it to the system when it is
+    freed. Each large activation then causes page faults again, which takes up to a third of the time with batches of
+    long prompts. With the settings, freed memory stays with the process for reuse.
 
     Returns:
-        Whether the allocator took the settings (on Linux with the GNU C library).
+        Whether the allocator accepted the settings (on Linux with the GNU C library).
     """
     if platform.system() != "Linux" or platform.libc_ver()[0] != "glibc":
         return False

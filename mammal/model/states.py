@@ -1,4 +1,4 @@
-"""States that the network hands on: the encoder's, and those that heads read.
+"""States of the network: those of the encoder, and those that heads read.
 
 Shapes: as in `mammal.tasks.batches.batch`.
 """
@@ -14,23 +14,23 @@ from mammal.model.packing import Packing
 
 @dataclass(frozen=True)
 class Memory:
-    """What the encoder made of a batch: its packed final states."""
+    """The packed final states of the encoder for a batch."""
 
     states_NW: Tensor
     packing: Packing
 
     def hidden(self, length: int) -> Tensor:
-        """Padded states [B, length, W], zeros on padding."""
+        """Padded states [B, length, W], with zeros for padding."""
         return nn.functional.pad(self.packing.pad(self.states_NW), (0, 0, 0, length - self.packing.length))
 
 
 @dataclass(frozen=True)
 class Reads:
-    """The states that heads read, and where their outputs go.
+    """The states that heads read, and the positions of their outputs.
 
     Attributes:
-        states_MW: states at the reads, row by row.
-        slots_M: flat places in [D, R]; None when every place is read.
+        states_MW: states at the read positions, row by row.
+        slots_M: flat indices in [D, R], int64; None if every place is read.
         shape: (D, R).
     """
 
@@ -39,7 +39,7 @@ class Reads:
     shape: tuple[int, int]
 
     def scatter(self, values_MX: Tensor) -> Tensor:
-        """[M, ...] to [D, R, ...], zeros where nothing is read."""
+        """Arranges outputs of heads: [M, ...] to [D, R, ...], with zeros where nothing is read."""
         if self.slots_M is not None:
             empty = values_MX.new_zeros(self.shape[0] * self.shape[1], *values_MX.shape[1:])
             values_MX = empty.index_copy(0, self.slots_M, values_MX)

@@ -1,4 +1,4 @@
-"""T5 v1.0/v1.1 encoder-decoder over packed tokens, under the parameter names of `transformers`.
+"""T5 v1.0/v1.1 encoder-decoder on packed tokens, with the parameter names of `transformers`.
 
 Source: Raffel et al. (2020); v1.1 changes (gated activation, untied head) from Shazeer, "GLU Variants Improve
 Transformer" (2020). Pre-norm residual blocks, RMS norm without bias, no bias in any linear layer.
@@ -93,7 +93,7 @@ class FeedForwardLayer(nn.Module):
 
 
 class Block(nn.Module):
-    """Self-attention, in a decoder attention to the encoder, and the feed-forward layer; each added to its input."""
+    """Self-attention, attention to the encoder (only in a decoder), and the feed-forward layer, with residuals."""
 
     def __init__(self, config: ModelConfig, *, decoder: bool, owns_bias: bool):
         super().__init__()
@@ -107,7 +107,7 @@ class Block(nn.Module):
 
     @property
     def cross(self) -> CrossAttentionLayer:
-        """Of a decoder's block."""
+        """Attention to the encoder, in a block of the decoder."""
         return cast(CrossAttentionLayer, self.layer[1])
 
     @property
@@ -132,7 +132,7 @@ class Stack(nn.Module):
 
     @property
     def position_tables(self) -> list[tuple[Tensor, bool]]:
-        """Biases [buckets, H] by relative position, and whether they look both ways."""
+        """Biases [buckets, H] by relative position, and whether they are bidirectional."""
         tables = [(self.position_table, not self.causal)]
         if self.causal and self.config.cross_attention_num_buckets:
             tables.append((self.blocks[0].cross.EncDecAttention.relative_attention_bias.weight, True))
@@ -140,7 +140,7 @@ class Stack(nn.Module):
 
     @property
     def position_table(self) -> Tensor:
-        """[buckets, H] biases, which the first block owns and all blocks use."""
+        """Biases [buckets, H] by relative position; the first block owns them and all blocks use them."""
         return self.blocks[0].own.SelfAttention.relative_attention_bias.weight
 
     def forward(
@@ -150,11 +150,13 @@ class Stack(nn.Module):
         memory_NW: Tensor | None = None,
         cross: PackedAttention | None = None,
     ) -> Tensor:
-        """Packed states after the final norm.
+        """Computes the packed states [N, W] after the final norm.
 
         Args:
-            x_NW: embedded tokens, packed by `packing`.
-            memory_NW, cross: decoder only: the encoder's packed states, and how packed tokens attend to them.
+            x_NW: packed embeddings.
+            packing: packing of `x_NW`.
+            memory_NW: packed states of the encoder; only for the decoder.
+            cross: attention of packed tokens to these states; only for the decoder.
         """
         rate = self.config.dropout_rate
         x_NW = dropout(x_NW, rate, self.training)
@@ -168,7 +170,7 @@ class Stack(nn.Module):
         return dropout(self.final_layer_norm(x_NW), rate, self.training)
 
     def position_bias(self, length: int, dtype: torch.dtype) -> Tensor:
-        """[H, L, L] biases by relative position; keys in a causal stack's future are blocked."""
+        """Biases [H, L, L] by relative position; in a causal stack, later keys are blocked."""
         table = self.position_table
         bias_HLL = self._bias(table, length, length, bidirectional=not self.causal).to(dtype)
         if not self.causal:
@@ -177,7 +179,7 @@ class Stack(nn.Module):
         return bias_HLL.masked_fill(future_LL, blocked(dtype))
 
     def cross_bias(self, length: int, memory_length: int, dtype: torch.dtype) -> Tensor | None:
-        """[H, length, memory_length], a decoder's biases by the distance of the encoder's tokens; None: it has none."""
+        """Biases [H, length, memory_length] of the decoder by the distance of encoder tokens; None if it has none."""
         attention = self.blocks[0].cross.EncDecAttention
         if not self.config.cross_attention_num_buckets:
             return None
@@ -215,7 +217,7 @@ class T5(nn.Module):
             self.lm_head.weight = self.shared.weight
 
     def token_logits(self, states_MW: Tensor, candidates_V: Tensor | None = None) -> Tensor:
-        """Token scores of decoder states, of `candidates_V` only where given."""
+        """Token scores [M, V] of decoder states; only those of `candidates_V`, int64 [V], if it is given."""
         states_MW = self.head_input(states_MW)
         if candidates_V is None:
             return self._product_head(states_MW, self.lm_head)[0]
@@ -224,5 +226,5 @@ class T5(nn.Module):
         return F.linear(states_MW, self.lm_head.weight.index_select(0, candidates_V))
 
     def head_input(self, states_MW: Tensor) -> Tensor:
-        """Decoder states as the token head reads them."""
+        """Decoder states, scaled for the token head if the config requires it."""
         return states_MW * self.config.d_model**-0.5 if self.config.scales_decoder_outputs else states_MW

@@ -1,7 +1,7 @@
-"""Tensors in files, mapped into memory: nothing is copied before it is used, and nothing is unpickled.
+"""Tensors in files, mapped into memory: tensors are read when they are used, and no objects are unpickled.
 
-The mapping is private: training or merging changes the model, never the file. The file in turn must not be overwritten
-in place while a model uses it; `save_checkpoint` puts a new file in its stead, which is safe.
+The mapping is private: training or merging changes the model, but not the file. The file must not be overwritten in
+place while a model uses it. `save_checkpoint` replaces it by a new file, which is safe.
 """
 
 from __future__ import annotations
@@ -33,27 +33,27 @@ class TensorSource(Protocol):
         """Shape of every tensor, by name."""
 
     def tensor(self, name: str) -> Tensor:
-        """A tensor, mapped where the file allows it."""
+        """Returns a tensor, mapped into memory if the file allows it."""
 
     def release(self, name: str) -> None:
-        """Takes a tensor that nobody uses any more out of memory; the file brings it back if it is asked for again."""
+        """Removes an unused tensor from memory; it is read from the file again if it is requested again."""
 
 
 class SafetensorsSource:
     """Tensors of a `.safetensors` file.
 
     Raises:
-        BundleError: the file is missing, truncated, corrupt, or holds tensors that are no weights.
+        BundleError: the file is missing, truncated or corrupt, or a tensor has a number format that weights can't have.
     """
 
     def __init__(self, path: Path):
         if not path.is_file():
             raise BundleError(f"no file {path.name}", where=str(path.parent))
         try:
-            with safe_open(path, framework="pt"):  # checks the header, and that the file is as long as it says
+            with safe_open(path, framework="pt"):  # checks the header and the length of the file
                 pass
         except (SafetensorError, OSError) as error:
-            hint = "the download or copy broke off; fetch the file again"
+            hint = "the download or copy was probably interrupted; fetch the file again"
             raise BundleError(f"corrupt or truncated safetensors file: {error}", where=str(path), hint=hint) from error
         with path.open("rb") as file:
             self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
@@ -63,7 +63,7 @@ class SafetensorsSource:
         self._data_start = 8 + header_bytes
         if odd := [name for name, entry in self._entries.items() if entry["dtype"] not in _DTYPES]:
             number_format = self._entries[odd[0]]["dtype"]
-            raise BundleError(f"{odd[0]} has number format {number_format}, which no weight has", where=str(path))
+            raise BundleError(f"{odd[0]} has number format {number_format}, which weights can't have", where=str(path))
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         return {name: tuple(entry["shape"]) for name, entry in self._entries.items()}
@@ -82,10 +82,10 @@ class SafetensorsSource:
 
 
 class CheckpointSource:
-    """Tensors of a Lightning `.ckpt`, the prefix `_model.` taken off.
+    """Tensors of a Lightning `.ckpt`, without the prefix `_model.` in their names.
 
     Raises:
-        BundleError: the file is missing or corrupt, holds pickled objects, or has no weights.
+        BundleError: the file is missing or corrupt, contains pickled objects, or has no weights.
     """
 
     def __init__(self, path: Path):
@@ -103,7 +103,7 @@ class CheckpointSource:
         return self._state[name]
 
     def release(self, name: str) -> None:
-        """Left to the operating system."""
+        """Does nothing: the operating system manages this memory."""
 
 
 def _load_tensors_only(path: Path) -> Any:
