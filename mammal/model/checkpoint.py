@@ -166,7 +166,9 @@ def _match(targets: Mapping[str, Tensor], plain: Mapping[str, str]) -> dict[str,
         stored[names[name]].append(found)
     if missing := sorted(name for name, sources in stored.items() if not sources):
         shown = ", ".join(missing[:3]) + (", …" if len(missing) > 3 else "")
-        raise BundleError(f"{len(missing)} weights are missing: {shown}", hint="config.json may belong to another model")
+        raise BundleError(
+            f"{len(missing)} weights are missing: {shown}", hint="config.json may belong to another model"
+        )
     return stored
 
 

@@ -1,4 +1,4 @@
-"""Which weights learn: all, low-rank deltas beside them (LoRA), or the heads alone."""
+"""Selects the weights that are trained: all, low-rank adapters (LoRA), or only the heads."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 METHODS = ("full", "lora", "head")
 SAVES = {"full": ("merged",), "lora": ("merged", "adapters", "published"), "head": ("merged", "adapters")}
-"""What a run of each method can save (`adapt.save`)."""
+"""Ways in which a run of each method can save its model (`adapt.save`)."""
 HEADS = (
     "encoder_head.",
     "scalars_prediction_head.",
@@ -29,13 +29,17 @@ HEADS = (
 
 
 def adapt(model: MammalModel, config: DictConfig) -> None:
-    """Freeze what shall not learn; with LoRA, put adapters on the linear layers of the T5 part.
+    """Freezes the weights that are not trained; with LoRA, adds adapters to the linear layers of the T5 part.
 
-    LoRA: Hu et al., "LoRA: Low-Rank Adaptation of Large Language Models" (2021), by peft. As in the published
-    fine-tuning, the heads outside the T5 part learn along with the adapters.
+    LoRA (Hu et al., "LoRA: Low-Rank Adaptation of Large Language Models", 2021) is implemented by peft. As in the
+    published fine-tuning, the heads outside the T5 part are trained together with the adapters.
+
+    Args:
+        model: is changed in place.
+        config: configuration of the run; its section `adapt` is read.
 
     Raises:
-        ConfigError: an unknown method, a target that names no layer, or a rank that is not positive.
+        ConfigError: the method is unknown, a target is not the name of a layer, or the rank is not positive.
     """
     if config.method not in METHODS:
         raise ConfigError(
@@ -49,10 +53,13 @@ def adapt(model: MammalModel, config: DictConfig) -> None:
 
 
 def check_saving(config: DictConfig) -> None:
-    """Refuse an `adapt.save` that can't work before training.
+    """Refuses, before training, a value of `adapt.save` that can't work.
+
+    Args:
+        config: configuration of the run; `adapt` and `init` are read.
 
     Raises:
-        ConfigError: the method has no such way to save, or there is no base that adapters could refer to.
+        ConfigError: the method can't save in this way, or there is no base model that adapters could refer to.
         BundleError: there is no model at `init`.
     """
     from mammal.bundle.adaptation import is_delta
@@ -65,9 +72,7 @@ def check_saving(config: DictConfig) -> None:
     if section.save != "adapters":
         return
     if not config.init:
-        raise ConfigError(
-            "adapters need a base that stays", where="adapt.save", hint="give init=, or adapt.save=merged"
-        )
+        raise ConfigError("adapters need a base model", where="adapt.save", hint="give init=, or adapt.save=merged")
     if is_delta(locate(config.init)):
         raise ConfigError(
             "the model at init is itself an adapter bundle", where="adapt.save", hint="adapt.save=merged saves it whole"
@@ -75,7 +80,7 @@ def check_saving(config: DictConfig) -> None:
 
 
 def fold_adapters(model: MammalModel) -> None:
-    """Merge trained adapters into their weights for use, remembering them so that a bundle keeps them as adapters."""
+    """Merges trained adapters into the weights, and keeps them in `model.adapters` so that a bundle can save them."""
     from peft import PeftModel
     from peft.tuners.lora import Linear
 
@@ -96,10 +101,18 @@ def fold_adapters(model: MammalModel) -> None:
 
 
 def record(model: MammalModel, config: DictConfig, folder: Path) -> Adaptation | None:
-    """How the model came out of `init`, for its bundle at `folder`; None for one that began with random weights.
+    """Describes how the model was adapted from `init`, for its bundle.
 
-    The model forgets its adapters with `adapt.save=merged`, so that it is saved as one whole, and where `init` had them
-    before: a base brings its own, which would count twice if they stood beside it, too.
+    The adapters of the model are removed with `adapt.save=merged`, so that the whole model is saved, and with methods
+    other than LoRA: the adapters then belong to the base model and would be added twice if they were saved again.
+
+    Args:
+        model: the trained model.
+        config: configuration of the run.
+        folder: folder of the bundle.
+
+    Returns:
+        The description; None if training started with random weights.
     """
     from mammal.bundle.adaptation import adapted_from
 
@@ -112,7 +125,7 @@ def record(model: MammalModel, config: DictConfig, folder: Path) -> Adaptation |
 
 
 def _low_rank(layer: Any) -> LowRank:
-    """What peft's layer adds to its weight, under the name that peft gives to the only adapter."""
+    """The adapter of a layer of peft; peft calls the only adapter "default"."""
     from mammal.model.lora import LowRank
 
     parts = (layer.get_base_layer().weight, layer.lora_A["default"].weight, layer.lora_B["default"].weight)

@@ -1,4 +1,4 @@
-"""The moving average of the weights, which is what validation judges and checkpoints hold."""
+"""The moving average of the weights, which is used for validation and saved in checkpoints."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from mammal.errors import ConfigError
 class MovingAverage(WeightAveraging):
     """Exponential moving average of the weights after every optimiser step.
 
-    Lightning's `WeightAveraging` swaps the average in for validation, into the model at the end, and into checkpoints,
-    which keep the weights that learn beside it. Averaging goes back to Polyak & Juditsky (1992). The decay rises with
-    the steps, `min(decay, (1 + n) / (10 + n))`, as in TensorFlow's `ExponentialMovingAverage`, so that a short run is
-    not judged by its first weights.
+    Lightning's `WeightAveraging` uses the average for validation, for the model at the end and in checkpoints, which
+    also contain the weights without averaging. Averaging was proposed by Polyak & Juditsky (1992). The decay increases
+    with the steps, `min(decay, (1 + n) / (10 + n))`, as in TensorFlow's `ExponentialMovingAverage`, so that the initial
+    weights don't dominate the average of a short run.
 
     Args:
-        decay: weight of the past; the average reaches back about `1 / (1 - decay)` steps.
+        decay: weight of the previous average; the average covers about the last `1 / (1 - decay)` steps.
 
     Raises:
-        ConfigError: decay lies outside [0, 1).
+        ConfigError: decay is outside [0, 1).
     """
 
     def __init__(self, decay: float = 0.999):
@@ -34,6 +34,6 @@ class MovingAverage(WeightAveraging):
 
     @torch.no_grad()
     def _blend(self, average: Any, current: Any, averaged: Tensor | int) -> None:
-        """Move the averages towards the weights of a step; `averaged` steps went before."""
+        """Moves the average towards the weights of a step; `averaged` is the number of earlier steps."""
         steps = float(averaged)
         torch._foreach_lerp_(list(average), list(current), 1.0 - min(self.decay, (1 + steps) / (10 + steps)))

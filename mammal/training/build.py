@@ -1,4 +1,4 @@
-"""What a run starts from: tokenizer, tasks and model, new or taken from a checkpoint."""
+"""Builds what a run starts with: tokenizer, tasks and model, new or from a checkpoint."""
 
 from __future__ import annotations
 
@@ -23,11 +23,18 @@ logger = logging.getLogger(__name__)
 
 
 def task_configs(config: DictConfig, config_dirs: Sequence[str | Path] = ()) -> dict[str, TaskConfig]:
-    """The declared tasks of a run by name: `task=…`, or those of `mixture=…` with what it changes in them.
+    """Loads the declarations of the tasks of a run: `task=…`, or those of `mixture=…` with the changes made there.
+
+    Args:
+        config: configuration of the run.
+        config_dirs: folders of the user in which tasks of a mixture are found by name.
+
+    Returns:
+        The declarations by name of the task.
 
     Raises:
-        ConfigError: neither or both are given, or the mixture is no mapping of tasks.
-        TaskError: a task does not exist or is declared wrongly.
+        ConfigError: none or both of `task` and `mixture` are given, or the mixture is not a mapping of tasks.
+        TaskError: a task does not exist or its declaration is invalid.
     """
     from mammal.tasks.declaration.registry import load_task
 
@@ -46,7 +53,7 @@ def task_configs(config: DictConfig, config_dirs: Sequence[str | Path] = ()) -> 
 
 
 def mixture_rates(config: DictConfig) -> dict[str, float]:
-    """`rate` of each task of the mixture, 1 where none is given."""
+    """Returns the `rate` of each task of the mixture; 1 if none is given."""
     mixture = config.get("mixture")
     return (
         {name: float(changes.get("rate", 1.0)) for name, changes in _mixture_tasks(mixture).items()} if mixture else {}
@@ -54,10 +61,13 @@ def mixture_rates(config: DictConfig) -> dict[str, float]:
 
 
 def mixture_settings(config: DictConfig) -> dict[str, Any]:
-    """What the mixture says of the shares besides rates: `temperature` and `max_passes`.
+    """Returns the settings of a mixture that influence the shares of its tasks: `temperature` and `max_passes`.
+
+    Args:
+        config: configuration of the run.
 
     Raises:
-        ConfigError: an unknown key.
+        ConfigError: a key is unknown.
     """
     defaults = {"temperature": 1.0, "max_passes": None}
     mixture = plain(config.mixture) if config.get("mixture") else {}
@@ -78,10 +88,14 @@ def _mixture_tasks(mixture: Any) -> dict[str, dict[str, Any]]:
 
 
 def build_tokenizer(config: DictConfig, tasks: Mapping[str, TaskConfig]) -> Tokenizer:
-    """The tokenizer of the run, with the special tokens that its tasks need.
+    """Builds the tokenizer of the run, with the special tokens that its tasks need.
 
-    A tag that the tokenizer lacks is added if our own vocabulary has it (a published tokenizer has no `<BBBP>`, say) or
-    if `new_tokens` names it; any other is left for the template's linter to refuse.
+    A tag that the tokenizer lacks is added if it is in the vocabulary of this package (for example, a published
+    tokenizer has no `<BBBP>`) or in `new_tokens`. The check of the templates refuses all others.
+
+    Args:
+        config: configuration of the run.
+        tasks: declarations by name of the task.
     """
     from mammal.tokenization.tokenizer import Tokenizer
 
@@ -97,7 +111,7 @@ def build_tokenizer(config: DictConfig, tasks: Mapping[str, TaskConfig]) -> Toke
 
 
 def _tags(task: TaskConfig) -> set[str]:
-    """Tags that a task's prompts are written with: those of the template, and those of its entities."""
+    """Tags in the prompts of a task: those of the template, and those of its entities."""
     from mammal.tokenization.entities import ENTITIES
     from mammal.tokenization.prompt import find_tags
     from mammal.tokenization.template import Template
@@ -123,11 +137,17 @@ def build_tasks(configs: Mapping[str, TaskConfig], tokenizer: Tokenizer) -> dict
 
 
 def build_model(config: DictConfig, tokenizer: Tokenizer, tasks: Mapping[str, Task]) -> MammalModel:
-    """A model with random weights in the shape of `model=…`, or the one at `init`; it can read the tasks' features, and
-    gives numbers in the decoder where a task asks for them.
+    """Builds a model with random weights and the sizes of `model=…`, or loads the model at `init`.
+
+    The model gets weights for the features of the tasks, and a scalar head on its decoder if a task needs one.
+
+    Args:
+        config: configuration of the run.
+        tokenizer: tokenizer of the run.
+        tasks: tasks by name.
 
     Raises:
-        ConfigError: a size is no number, or the checkpoint has no row for a token of the tokenizer.
+        ConfigError: a size is not a number, or the embedding of the checkpoint has no row for a token of the tokenizer.
         BundleError: there is no checkpoint at `init`, or it is damaged.
     """
     from mammal.model.model import MammalModel
@@ -154,27 +174,30 @@ def build_model(config: DictConfig, tokenizer: Tokenizer, tasks: Mapping[str, Ta
 
 
 def asks_decoder_for_numbers(tasks: Mapping[str, Task]) -> bool:
-    """Whether a target of some task holds numbers that the decoder's scalar head must give."""
+    """Whether the target of any task contains numbers that the scalar head of the decoder must predict."""
     return any(task.mode == "decoder" and "values" in task.wants for task in tasks.values())
 
 
 def feature_widths(tasks: Mapping[str, Task]) -> dict[str, int]:
-    """Width of every feature that a prompt of the tasks names.
+    """Returns the width of every feature in the prompts of the tasks.
+
+    Args:
+        tasks: tasks by name.
 
     Raises:
-        ConfigError: two tasks want the same feature in two widths.
+        ConfigError: two tasks use the same feature with different widths.
     """
     widths: dict[str, int] = {}
     for task in tasks.values():
         for feature in task.features.values():
             if widths.setdefault(feature.name, feature.width) != feature.width:
-                what = f"{feature.name} is {widths[feature.name]} wide in one task and {feature.width} in {task.name}"
-                raise ConfigError(what, where="mixture", hint="let all tasks of a run name the same esm2 model")
+                what = f"{feature.name} has width {widths[feature.name]} in one task, {feature.width} in {task.name}"
+                raise ConfigError(what, where="mixture", hint="use the same esm2 model in all tasks of a run")
     return widths
 
 
 def model_config(section: DictConfig, tokenizer: Tokenizer) -> Any:
-    """The ModelConfig of a `model` group, its token ids and vocabulary size from the tokenizer."""
+    """The ModelConfig of a section `model`; token ids and vocabulary size are those of the tokenizer."""
     from dataclasses import fields
 
     from mammal.model.config import ModelConfig

@@ -1,4 +1,4 @@
-"""What happens around training steps: the progress line, and an end that loses nothing when someone presses Ctrl-C."""
+"""Callbacks of training: the progress line, and a stop on Ctrl-C that saves a checkpoint first."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from mammal.training.module import TrainingModule, timers
 
 
 class ProgressLine(Callback):
-    """Steps, rows/s, tokens/s, the losses and the time left, in one line."""
+    """Shows steps, rows/s, tokens/s, losses and remaining time in one line."""
 
     def __init__(self, total_steps: int | None = None):
         self.total_steps = total_steps
@@ -65,15 +65,15 @@ def _validation(trainer: lightning.Trainer) -> str:
 
 
 class StopRequested(Exception):  # noqa: N818
-    """A stop signal ended the run; says what is kept."""
+    """A stop signal ended the run; the message names the checkpoint that is kept."""
 
 
 class StopOnSignal(Callback):
-    """The first Ctrl-C (or SIGTERM, which Slurm sends) ends the current step, writes `last.ckpt` and stops.
+    """On the first Ctrl-C (or SIGTERM, which Slurm sends), finishes the current step, writes `last.ckpt` and stops.
 
-    A step of several batches (`trainer.accumulate_grad_batches`) is finished first. A second Ctrl-C ends at once. The
-    checkpoint is written when the step ends; the run stops where the next thing would begin, so that the step's figures
-    are logged in between.
+    A step of several batches (`trainer.accumulate_grad_batches`) is finished, too. A second Ctrl-C stops immediately.
+    The checkpoint is written at the end of the step. The run stops at the beginning of the next step, validation or
+    epoch end, so that the figures of the step are logged before.
     """
 
     SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -120,7 +120,7 @@ class StopOnSignal(Callback):
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
         if self._asked and number == signal.SIGINT:
-            raise StopRequested(f"{self.checkpoint} is kept as it was, where one was written")
+            raise StopRequested(f"{self.checkpoint} is unchanged, if it was written before")
         self._asked = True
 
     def _restore(self) -> None:

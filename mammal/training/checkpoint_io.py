@@ -1,4 +1,4 @@
-"""Checkpoints on the disk: written whole or not at all, so that the one before survives a full disk or a crash."""
+"""Writes checkpoints atomically, so that a full disk or a crash does not destroy the previous checkpoint."""
 
 from __future__ import annotations
 
@@ -13,29 +13,33 @@ from mammal.tasks.tables.atomic import atomic_file
 
 
 class WholeCheckpoints(TorchCheckpointIO):
-    """Writes beside the file's place, syncs, then renames.
+    """Writes a temporary file in the same folder, syncs it, then renames it.
 
-    Lightning writes to the system's folder for temporary files and moves from there, which is no single step when that
-    is another disk.
+    Lightning writes to the temporary folder of the system and moves the file from there. That is not atomic if the
+    temporary folder is on another disk.
     """
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None) -> None:
-        """Raises TrainingError where the checkpoint can't be written; what stood at `path` still does."""
+        """Writes a checkpoint. If it can't be written, an earlier file at `path` is kept.
+
+        Raises:
+            TrainingError: the checkpoint can't be written.
+        """
         path = Path(path)
         try:
             with atomic_file(path) as partial, partial.open("wb") as stream:
                 torch.save(checkpoint, stream)
                 stream.flush()
-        except (OSError, RuntimeError) as error:  # torch tells some failed writes as RuntimeError
+        except (OSError, RuntimeError) as error:  # torch raises RuntimeError for some failed writes
             raise TrainingError(
                 f"the checkpoint can't be written: {_reason(error)}",
                 where=str(path),
-                hint="the one before it is whole; make room, then go on with resume=auto",
+                hint="the previous checkpoint is complete; free disk space, then continue with resume=auto",
             ) from error
 
 
 def _reason(error: BaseException) -> str:
-    """What the system said, if torch's own error hides it."""
+    """The message of the operating system, if the error of torch hides it."""
     chain: BaseException | None = error
     while chain is not None:
         if isinstance(chain, OSError):

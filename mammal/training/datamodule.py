@@ -1,4 +1,4 @@
-"""The rows of a run as Lightning wants them."""
+"""The rows of a run as a data module of Lightning."""
 
 from __future__ import annotations
 
@@ -18,14 +18,16 @@ if TYPE_CHECKING:
 
 
 class MixtureData(lightning.LightningDataModule):
-    """Training batches drawn from all tasks, validation batches task by task.
+    """Training batches sampled from all tasks, and validation batches of each task.
 
     Args:
-        data: encoded rows by task.
+        data: rows by name of the task.
         budget: size of a batch.
-        rates, temperature, max_passes: shares of the tasks (`MixtureSampler`).
-        seed: of the order.
-        num_workers: processes that collate.
+        rates: rate of each task; see `MixtureSampler`.
+        temperature: see `MixtureSampler`.
+        max_passes: see `MixtureSampler`.
+        seed: random seed of the order of rows.
+        num_workers: number of processes that collate batches.
     """
 
     def __init__(
@@ -58,12 +60,12 @@ class MixtureData(lightning.LightningDataModule):
         return [in_order(rows, name, self.budget, *self._place(), **self._settings()) for name in judged]
 
     def _place(self) -> tuple[int, int]:
-        """Number of this process, and how many there are."""
+        """Index of this process, and the number of processes."""
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
 
     def _settings(self) -> dict[str, Any]:
         cuda = self.trainer is not None and self.trainer.strategy.root_device.type == "cuda"
-        # A loader draws a seed for its workers whenever it is iterated; from a generator of its own, so that dropout,
-        # which draws from the global one, does not depend on how often a run was taken up again.
+        # A loader samples a seed for its workers in every iteration. It gets its own generator, because dropout uses
+        # the global one and must not depend on how often a run was resumed.
         generator = torch.Generator().manual_seed(self.seed)
         return {"num_workers": self.num_workers, "pin_memory": cuda, "generator": generator}

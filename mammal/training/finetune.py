@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mammal.tasks.declaration.schema import TaskConfig
 
 _OPTION = "of_this_run"
-"""Name of the declaration among the configs; no shipped task has it, and those are found first."""
+"""Name of the declaration among the configs. No shipped task has this name; shipped tasks would be found first."""
 
 
 def finetune(
@@ -42,7 +42,7 @@ def finetune(
 
     Raises:
         ConfigError: the output folder is not empty, or a setting is wrong.
-        TaskError: there is no such task, or it does not fit the tokenizer.
+        TaskError: the task does not exist, or it does not fit the tokenizer.
         DataError: the data can't be read.
         TrainingError: training can't continue, for example because the loss is not a number.
     """
@@ -65,7 +65,7 @@ def finetune(
 
 
 def _write_data(data: Any, folder: Path) -> Path | None:
-    """Where training reads rows that were handed over; None: where the task says."""
+    """Writes the given rows to a file for training; None if the task's own data are used."""
     if data is None or isinstance(data, str | os.PathLike):
         return None if data is None else Path(data).expanduser().resolve()
     import pandas as pd
@@ -76,7 +76,7 @@ def _write_data(data: Any, folder: Path) -> Path | None:
 
 
 def _declare(config: TaskConfig, data: Path | None, file: Path) -> None:
-    """Writes the declaration where the run finds it, with these rows for its data."""
+    """Writes the declaration of the task, with these rows as its data, to the file that the run reads."""
     declared = asdict(config)
     if data is not None:
         declared["data"] |= {"source": "file", "name": None, "path": str(data), "files": {}}

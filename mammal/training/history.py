@@ -1,4 +1,4 @@
-"""`metrics.csv` over a run that was stopped and taken up again: one table, no step twice."""
+"""Keeps `metrics.csv` of a run that was stopped and resumed in one table, without repeated steps."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ EARLIER = "metrics.earlier.csv"
 
 @contextmanager
 def one_history(folder: Path, resumed_at: int | None) -> Iterator[None]:
-    """Keep what earlier runs logged, which Lightning's CSV logger would delete, and join it with what this one logs.
+    """Joins the figures that earlier runs logged, which Lightning's CSV logger would delete, with those of this run.
 
     Args:
-        folder: of the run.
-        resumed_at: steps behind the checkpoint that is resumed; what was logged after it is dropped. None: a new run.
+        folder: folder of the run.
+        resumed_at: number of steps of the resumed checkpoint; figures of later steps are dropped. None: a new run.
     """
-    if not is_first():  # which alone logs; two that join the same files would count steps twice
+    if not is_first():  # only the first process logs; joining the files twice would repeat steps
         yield
         return
     earlier, now = folder / EARLIER, folder / METRICS
@@ -38,7 +38,7 @@ def one_history(folder: Path, resumed_at: int | None) -> Iterator[None]:
 
 
 def _join(earlier: Path, later: Path, before: int | None = None) -> None:
-    """Put the rows of `later` (of steps below `before`) after those of `earlier`."""
+    """Appends the rows of `later` (only steps below `before`) to those of `earlier`."""
     import pandas as pd
 
     from mammal.tasks.tables.atomic import atomic_file

@@ -1,4 +1,4 @@
-"""Batches of encoded rows, in the sampler's order, with a place in that order that checkpoints keep."""
+"""Batches of encoded rows in the order of the sampler; the position in that order is saved in checkpoints."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class TaskRows(Dataset[Batch]):
-    """Indexed by (task, rows): the rows of one batch, collated by their task."""
+    """A data set with index (task, rows): it returns the rows of one batch, collated by their task."""
 
     def __init__(self, data: Mapping[str, TaskData], part: str):
         self.data, self.part = data, part
@@ -27,10 +27,10 @@ class TaskRows(Dataset[Batch]):
 
 
 class TrainLoader(DataLoader[Batch]):
-    """A DataLoader that can be left and taken up again in mid-epoch.
+    """A DataLoader that can be stopped and resumed in the middle of an epoch.
 
-    It counts batches that were handed out, not those that worker processes have fetched ahead, so the record in a
-    checkpoint is exact whatever `num_workers` is. Lightning saves and loads it (`state_dict`, `load_state_dict`).
+    It counts the batches that were returned, not those that worker processes have prefetched, so the position in a
+    checkpoint is exact for any `num_workers`. Lightning saves and loads it (`state_dict`, `load_state_dict`).
     """
 
     def __init__(self, rows: TaskRows, sampler: MixtureSampler, **settings: Any):
@@ -42,7 +42,7 @@ class TrainLoader(DataLoader[Batch]):
         return len(self.order)
 
     def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
-        self.order.begin()  # before the record is made: it must be of the epoch that is now served
+        self.order.begin()  # before the position is recorded, which must refer to the epoch that begins now
         self._state = self.order.state_dict()
         for batch in super().__iter__():
             self._state["served"] += 1
@@ -59,10 +59,19 @@ class TrainLoader(DataLoader[Batch]):
 def in_order(
     rows: TaskRows, name: str, budget: Budget, rank: int = 0, world: int = 1, **settings: Any
 ) -> DataLoader[Batch]:
-    """One task's rows for judging: sorted by length, nothing random; with several processes, every `world`-th batch.
+    """Returns a loader for the validation of one task: sorted by length, without randomness.
 
-    All processes get as many batches, because a step of a sharded model needs them all; so some batches are dealt
-    twice, and whoever joins the answers has to count them once.
+    With several processes, each one gets every `world`-th batch. All processes get the same number of batches, because
+    a step of a sharded model needs all processes. So some batches are used twice; code that joins the answers must
+    count them once.
+
+    Args:
+        rows: the data set.
+        name: name of the task.
+        budget: size of a batch.
+        rank: index of this process.
+        world: number of processes.
+        settings: further arguments of the `DataLoader`.
     """
     batches: Sequence[BatchIndex] = [
         (name, batch) for batch in budget.batches(rows.data[name].lengths_N(rows.part), seed=None)

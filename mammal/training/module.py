@@ -1,4 +1,4 @@
-"""What Lightning trains: a model, the losses of its tasks, and what they say on validation rows."""
+"""The module that Lightning trains: a model, the losses of its tasks, and the metrics on validation rows."""
 
 from __future__ import annotations
 
@@ -26,25 +26,25 @@ if TYPE_CHECKING:
     from mammal.tasks.task import Task
 
 Judged = dict[object, tuple[float, int, list["Prediction"]]]
-"""Validation batches by the id of their first row: loss, number of rows, answers."""
+"""Validation batches by the id of their first row: loss, number of rows, predictions."""
 
 READ_KINDS = ("classification", "regression")
-"""Kinds whose answers are read in the pass that gives the loss, so that validation can judge them at no cost."""
+"""Kinds whose predictions result from the same pass as the loss, so that validation metrics cost no extra time."""
 
 
 class TrainingModule(lightning.LightningModule):
     """Logs `train/loss`, `train/<task>/loss`, `train/tokens_per_second`, `valid/loss`, `valid/<task>/<metric>`.
 
     Args:
-        model: learns in place.
-        tasks: by name; a batch belongs to one of them.
-        valid_rows: validation rows of each task by row id, for metrics.
-        make_optimizer: from the model to its optimiser.
+        model: is trained in place.
+        tasks: tasks by name; each batch belongs to one of them.
+        valid_rows: validation rows of each task, by row id, for metrics.
+        make_optimizer: function that creates the optimiser of the model.
         schedule: learning-rate factors.
-        total_steps: optimiser steps of the whole run, None if only time ends it.
+        total_steps: number of optimiser steps of the whole run; None if only time ends it.
 
     Attributes:
-        accumulating: gradients of some batches wait for the others of their step.
+        accumulating: True between the batches of a step, when gradients of earlier batches are already stored.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class TrainingModule(lightning.LightningModule):
     # Training
 
     def on_before_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
-        """Count while the batch is still on the CPU, where that costs no synchronisation."""
+        """Counts tokens while the batch is still on the CPU, so that no synchronisation is needed."""
         if self.trainer.training:
             self.rows_seen += len(batch)
             self.tokens_seen += batch.tokens
@@ -94,7 +94,7 @@ class TrainingModule(lightning.LightningModule):
         self.accumulating = False
 
     def on_train_start(self) -> None:
-        self._tell_epoch()  # a run that is taken up in mid-epoch starts no epoch
+        self._tell_epoch()  # needed for a run that is resumed in the middle of an epoch
 
     def on_train_epoch_start(self) -> None:
         self._tell_epoch()
@@ -120,7 +120,7 @@ class TrainingModule(lightning.LightningModule):
         parts = gathered(self._judged)
         means = {}
         for name in self.tasks:
-            # Keyed by the first row, a batch that two processes judged counts once.
+            # The first row is the key, so a batch that two processes computed counts once.
             judged = [batch for _, batch in sorted({key: b for part in parts for key, b in part[name].items()}.items())]
             if not judged:
                 continue
@@ -133,10 +133,10 @@ class TrainingModule(lightning.LightningModule):
             self._log_valid("valid/loss", sum(means.values()) / len(means))
 
     def on_validation_model_train(self) -> None:
-        """Back to training by `train()`, which also drops the copies of weights that inference packed.
+        """Returns to training mode with `train()`, which also deletes the copies of weights made for inference.
 
-        Lightning would flip the flags one by one, and fused AdamW changes weights without raising their version, so
-        the next validation would read the copies of this one.
+        Lightning would only set the flag of each layer. Because fused AdamW changes weights without increasing their
+        version, the next validation would use the old copies.
         """
         self.train()
 
@@ -153,7 +153,7 @@ class TrainingModule(lightning.LightningModule):
             raise TrainingError(
                 f"the loss is {loss.item()}",
                 where=f"step {self.trainer.global_step}, {where}",
-                hint="lower optim.lr, or look at this task's labels; the last good checkpoint is kept",
+                hint="lower optim.lr, or check the labels of this task; the last good checkpoint is kept",
             )
 
     # Optimiser
@@ -169,9 +169,10 @@ class TrainingModule(lightning.LightningModule):
         gradient_clip_val: float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:
-        """Lightning refuses to clip for a fused optimiser in any mixed precision; bf16 has nothing to unscale first.
+        """Clips gradients without Lightning, which refuses this for a fused optimiser in any mixed precision.
 
-        Where weights are split over processes, only their strategy knows the norm of all gradients.
+        With bf16, gradients need no unscaling before. If weights are split over processes, the strategy must clip,
+        because only it can compute the norm of all gradients.
         """
         plugin, strategy = self.trainer.precision_plugin, self.trainer.strategy
         if isinstance(strategy, FSDPStrategy):
@@ -184,12 +185,12 @@ class TrainingModule(lightning.LightningModule):
             Precision.clip_gradients(plugin, optimizer, gradient_clip_val, how)
 
     def progress(self, step: int) -> float:
-        """How much of the run is done, by steps or by `trainer.max_time`, whichever ends sooner."""
+        """Completed share of the run, 0 to 1, by steps or by `trainer.max_time`, whichever is larger."""
         by_steps = step / self.total_steps if self.total_steps else 0.0
         return min(1.0, max([by_steps, *map(_by_time, timers(self.trainer))]))
 
-    # Checkpoints hold what else a run needs to go on as it would have: where each process is in its random numbers, for
-    # dropout, and the gradients that wait for the rest of their step (of the first process, where there are several).
+    # Checkpoints also contain what a run needs to continue exactly: the random state of each process, for dropout, and
+    # the gradients of an unfinished step (of the first process if there are several).
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
@@ -229,7 +230,7 @@ def timers(trainer: lightning.Trainer) -> list[Timer]:
 
 
 def gathered(value: Any) -> list[Any]:
-    """What every process of the run holds for `value`, in their order; all of them must ask."""
+    """Gathers the value of every process of the run, in their order; all processes must call this function."""
     if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
         return [value]
     values = [None] * torch.distributed.get_world_size()

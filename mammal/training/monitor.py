@@ -1,4 +1,4 @@
-"""The figure that decides which weights are best, and when to stop early."""
+"""Checks the figure that selects the best weights and decides when to stop early."""
 
 from __future__ import annotations
 
@@ -17,10 +17,14 @@ MODES = ("auto", "min", "max")
 
 
 def check_monitor(monitor: str, tasks: Mapping[str, Task]) -> None:
-    """Refuse, before training, a figure that no validation will log.
+    """Refuses, before training, a figure that validation will not log.
+
+    Args:
+        monitor: name of the figure, such as `valid/loss`.
+        tasks: tasks by name.
 
     Raises:
-        ConfigError: names the nearest figure.
+        ConfigError: the figure does not exist; the message suggests the nearest name.
     """
     known = ["valid/loss", *(f"valid/{name}/loss" for name in tasks)]
     for name, task in tasks.items():
@@ -33,10 +37,13 @@ def check_monitor(monitor: str, tasks: Mapping[str, Task]) -> None:
 
 
 def settle_mode(config: DictConfig) -> None:
-    """Fill in `monitor_mode=auto`: a metric knows whether more of it is better.
+    """Replaces `monitor_mode=auto` by "max" if a higher value of the metric is better, else by "min".
+
+    Args:
+        config: configuration of the run; it is changed in place.
 
     Raises:
-        ConfigError: there is no such mode.
+        ConfigError: the mode does not exist.
     """
     from mammal.tasks.metrics.registry import METRICS
 

@@ -1,4 +1,4 @@
-"""The optimiser, and its learning rate tied to how far the run is."""
+"""The optimiser, and its learning rate as a function of the progress of the run."""
 
 from __future__ import annotations
 
@@ -24,18 +24,24 @@ def adamw(
     decay_all: bool = False,
     layer_decay: float | None = None,
 ) -> torch.optim.AdamW:
-    """Fused AdamW (Loshchilov & Hutter 2019) over the weights of `model` that learn.
+    """Creates a fused AdamW optimiser (Loshchilov & Hutter 2019) for the trainable weights of a model.
 
     Args:
-        decay_all: decay norms, biases and position tables too, as the published fine-tuning does.
-        layer_decay: factor of the learning rate from each layer to the one below (`layer_factors`); None: one rate.
+        model: the model.
+        lr: peak learning rate.
+        betas: decay rates of the averages of gradients and of squared gradients.
+        eps: is added to the denominator for numerical stability.
+        weight_decay: factor of the decoupled weight decay.
+        decay_all: also apply weight decay to norms, biases and position tables, as in the published fine-tuning.
+        layer_decay: factor of the learning rate from each layer to the one below (`layer_factors`); None: the same rate
+            for all layers.
 
     Raises:
-        ConfigError: nothing learns, or a setting lies outside its range.
+        ConfigError: no weight is trainable, or a setting is outside its range.
     """
     named = [(name, weight) for name, weight in model.named_parameters() if weight.requires_grad]
     if not named:
-        raise ConfigError("no weight of the model is set to learn", where="adapt")
+        raise ConfigError("no weight of the model is trainable", where="adapt")
     factors = dict.fromkeys((name for name, _ in named), 1.0)
     if layer_decay is not None:
         factors = layer_factors([name for name, _ in model.named_parameters()], layer_decay)
@@ -52,19 +58,33 @@ def adamw(
 
 
 def follow(optimizer: torch.optim.Optimizer, schedule: Schedule, progress: Callable[[int], float]) -> LambdaLR:
-    """A torch scheduler, stepped once per optimiser step; `progress(step)` tells how far the run is (0 to 1)."""
+    """Creates a torch scheduler for a schedule.
+
+    Args:
+        optimizer: its learning rates are scaled once per optimiser step.
+        schedule: learning-rate factors.
+        progress: function that returns the completed share of the run (0 to 1) for a step.
+    """
     return LambdaLR(optimizer, lambda step: schedule(step, progress(step)))
 
 
 def layer_factors(names: Sequence[str], decay: float) -> dict[str, float]:
-    """Learning-rate factors of weights by name, as in ELECTRA's fine-tuning (Clark et al. 2020).
+    """Computes learning-rate factors of weights, as in ELECTRA's fine-tuning (Clark et al. 2020).
 
-    Heads and the last norms learn at the full rate, the top layer of the encoder and of the decoder at `decay` times
-    it, each layer below at `decay` times the one above, embeddings (of tokens, numbers and other models' vectors) at
-    `decay` times the deepest layer. Both stacks are counted from their own top, because heads read either of them.
+    Heads and the last norms have the full rate. The top layer of the encoder and of the decoder has `decay` times this
+    rate, and each layer below has `decay` times the rate of the layer above. Embeddings (of tokens, of numbers and of
+    vectors of other models) have `decay` times the rate of the lowest layer. Layers are counted from the top of their
+    own stack, because heads can read either stack.
+
+    Args:
+        names: names of the weights.
+        decay: factor from each layer to the one below.
+
+    Returns:
+        The factor of each weight, by name.
 
     Raises:
-        ConfigError: decay lies outside (0, 1].
+        ConfigError: decay is outside (0, 1].
     """
     if not 0.0 < decay <= 1.0:
         raise ConfigError(f"layer_decay is {decay}; it must be above 0 and at most 1", where="optim")
@@ -83,7 +103,7 @@ _EMBEDDINGS = ("shared.", "embed_tokens.", "project_input_scalars.", "project_ex
 
 
 def _place(name: str) -> tuple[str, int]:
-    """The stack (or "embedding", "head") that a weight belongs to, and its layer there, 0 the deepest."""
+    """The stack of a weight (or "embedding" or "head"), and its layer in the stack; 0 is the lowest layer."""
     if found := _BLOCK.match(name):
         return found[1], int(found[2])
     return ("embedding" if any(part in name for part in _EMBEDDINGS) else "head"), 0
@@ -96,10 +116,11 @@ def _groups(
     weight_decay: float,
     decay_all: bool,
 ) -> list[dict[str, Any]]:
-    """Matrices decay; norms, biases and tables of relative positions don't: zero is no neutral value for them.
+    """Groups of weights for the optimiser.
 
-    Told apart by name, because sharding hands out flat pieces of matrices. The group with the full rate comes first:
-    its rate is the one that is logged.
+    Weight decay applies to matrices, but not to norms, biases and position tables, for which zero is not a neutral
+    value. Weights are distinguished by name, because sharding splits matrices into flat pieces. The group with the full
+    rate comes first, because the rate of the first group is logged.
     """
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, weight in named:

@@ -1,4 +1,4 @@
-"""Which checkpoint a run goes on from, and whether it is one of this very run."""
+"""Finds the checkpoint that a run continues from, and checks that it belongs to the same run."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ if TYPE_CHECKING:
 
 CHECKPOINTS, EVALUATION = "checkpoints", "evaluation"
 EARLIER = "earlier"
-"""Folder of a run that holds what the run before it left there."""
+"""Folder in the folder of a run to which the files of an earlier run are moved."""
 
 
 @dataclass(frozen=True)
 class Resumed:
-    """A checkpoint to go on from.
+    """A checkpoint to continue from.
 
     Attributes:
-        path: of the file.
-        steps: optimiser steps behind it.
+        path: path of the file.
+        steps: number of optimiser steps that were completed when it was saved.
     """
 
     path: str
@@ -37,15 +37,20 @@ class Resumed:
 
 
 def find_checkpoint(config: DictConfig, module: TrainingModule, *, averaged: bool) -> Resumed | None:
-    """The checkpoint that `resume` names, checked against the module that shall go on; None: a new run.
+    """Finds the checkpoint that `resume` selects, and checks that it fits the module.
 
     Args:
-        averaged: this run keeps a moving average of its weights.
+        config: configuration of the run.
+        module: the module that will continue training.
+        averaged: whether this run uses a moving average of its weights.
+
+    Returns:
+        The checkpoint; None for a new run.
 
     Raises:
-        ConfigError: there is no such file, or it is of other tasks, another model or another optimiser, or of a run
-            that averaged its weights where this one does not, or the other way round.
-        TrainingError: it is damaged, or no checkpoint of a run.
+        ConfigError: the file does not exist, or it belongs to other tasks, another model or another optimiser, or only
+            one of the two runs averages its weights.
+        TrainingError: the file is damaged, or it is not a checkpoint of a run.
     """
     path = _named(config)
     if path is None:
@@ -61,11 +66,15 @@ def find_checkpoint(config: DictConfig, module: TrainingModule, *, averaged: boo
 
 
 def put_aside(output: Path, resumed: Resumed | None) -> None:
-    """Move what an earlier run left in `output` into its folder `earlier/`, unless this run goes on from there.
+    """Moves files of an earlier run in `output` to the folder `earlier/`, unless this run continues it.
 
-    Else a run that is cut off before it saves would leave the earlier one's checkpoint for `resume=auto` to find, and
-    one that judges no test rows the earlier one's figures beside its own bundle. The bundle stays until a new one takes
-    its place.
+    Otherwise, if this run were interrupted before its first checkpoint, `resume=auto` would find the checkpoint of the
+    earlier run. And if this run does not evaluate test rows, figures of the earlier run would be next to its bundle.
+    The earlier bundle stays until the new one replaces it.
+
+    Args:
+        output: folder of the run.
+        resumed: the checkpoint that this run continues from; None: a new run.
     """
     checkpoints, home = output / CHECKPOINTS, output / EARLIER
     if resumed is not None and Path(resumed.path).resolve().parent == checkpoints.resolve():
@@ -91,7 +100,7 @@ def _named(config: DictConfig) -> Path | None:
     if config.resume == "auto":
         return None
     raise ConfigError(
-        f"there is no checkpoint {path}", where="resume", hint="resume=auto goes on from output's last one"
+        f"there is no checkpoint {path}", where="resume", hint="resume=auto continues from the last one in output"
     )
 
 
@@ -101,27 +110,27 @@ def _opened(path: Path) -> dict[str, Any]:
     try:
         stored = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
         if not {"global_step", "state_dict", "optimizer_states", "going_on"} <= set(stored):
-            raise KeyError("it holds weights, but not how far a run of ours has come")
+            raise KeyError("it contains weights, but not the state of a run of mammal train")
         return stored
     except (OSError, RuntimeError, KeyError, TypeError, EOFError, pickle.UnpicklingError) as error:
         reason = str(error.args[0] if isinstance(error, KeyError) else error).split("\n")[0]
-        raise TrainingError("is no checkpoint to resume from", where=str(path), hint=reason) from error
+        raise TrainingError("is not a checkpoint to resume from", where=str(path), hint=reason) from error
 
 
 def _check_averages(stored: bool, here: bool, path: Path) -> None:
-    """Refuse to let averages learn on as if they had been the weights of the last step."""
+    """Refuses to continue training from averaged weights as if they were the weights of the last step."""
     if stored != here:
         what = f"{'holds averaged weights' if stored else 'holds no averaged weights'}, unlike this run"
-        raise ConfigError(what, where=str(path), hint="callbacks must be as in the command that began the run")
+        raise ConfigError(what, where=str(path), hint="callbacks must be as in the command that started the run")
 
 
 def _check_weights(stored: Mapping[str, Any], module: TrainingModule, path: Path) -> None:
-    """Refuse weights of another size or name before Lightning does, with a page of them."""
+    """Refuses weights with other sizes or names before Lightning does, whose message would list all of them."""
     expected = {name: tuple(weight.shape) for name, weight in module.state_dict().items()}
     found = {name: tuple(weight.shape) for name, weight in stored.items()}
     if found == expected:
         return
-    hint = "resume with the command that began the run; to start a new run from a trained model, use init="
+    hint = "resume with the command that started the run; to start a new run from a trained model, use init="
     for name in sorted(expected.keys() | found.keys()):
         if found.get(name) != expected.get(name):
             here, there = (_shape(shapes.get(name)) for shapes in (expected, found))
@@ -132,7 +141,7 @@ def _check_weights(stored: Mapping[str, Any], module: TrainingModule, path: Path
 def _check_optimizer(stored: Mapping[str, Any], module: TrainingModule, path: Path) -> None:
     groups = module.make_optimizer(module.model).param_groups
     if [len(group["params"]) for group in groups] != [len(group["params"]) for group in stored["param_groups"]]:
-        hint = "optim and adapt must be as in the command that began the run"
+        hint = "optim and adapt must be as in the command that started the run"
         raise ConfigError("is of another optimiser", where=str(path), hint=hint)
 
 

@@ -28,13 +28,14 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """What a run leaves behind.
+    """The result of a run.
 
     Attributes:
-        bundle: the folder it saved.
-        best_loss: validation loss of the weights that `monitor` found best, None where nothing was validated.
-        steps: optimiser steps taken, those of a resumed run included.
-        results: figures on the test split, one a task; empty with `test=false`.
+        bundle: folder of the saved bundle.
+        best_loss: validation loss of the best weights according to `monitor`; None without validation.
+        steps: number of optimiser steps, including those before the run was resumed.
+        seconds: duration of the run.
+        results: results on the test rows, one for each task; empty with `test=false`.
         valid: figures of the saved weights on the validation rows, as `valid/TASK/METRIC`.
     """
 
@@ -47,16 +48,19 @@ class TrainingResult:
 
 
 def train(config: DictConfig, config_dirs: Sequence[Path] = ()) -> TrainingResult:
-    """Do the run that `configs/train.yaml` describes.
+    """Performs the training run that a configuration describes.
 
     Args:
-        config: composed from it (`mammal.configuration.compose.compose`).
-        config_dirs: folders of the user's own, where the tasks of a mixture are found by name.
+        config: configuration composed from `configs/train.yaml` (`mammal.configuration.compose.compose`).
+        config_dirs: folders of the user in which the tasks of a mixture are found by name.
 
     Raises:
-        ConfigError, TaskError, DataError, BundleError: what it was given can't work; nothing was trained.
-        TrainingError: it can't go on; the last good checkpoint is kept.
-        KeyboardInterrupt: someone stopped it; says which checkpoint is kept.
+        ConfigError: a setting can't work; nothing was trained.
+        TaskError: a task can't work; nothing was trained.
+        DataError: data can't be found or read; nothing was trained.
+        BundleError: the model at `init` can't be read; nothing was trained.
+        TrainingError: training can't continue; the last good checkpoint is kept.
+        KeyboardInterrupt: the user stopped the run; the message names the checkpoint that is kept.
     """
     import lightning.pytorch as lightning
     from lightning.pytorch.strategies import FSDPStrategy
@@ -80,7 +84,7 @@ def train(config: DictConfig, config_dirs: Sequence[Path] = ()) -> TrainingResul
     if is_first():
         console.note(_summary(config, model, data, output))
     trainer = _fit(model, data, config)
-    if isinstance(trainer.strategy, FSDPStrategy):  # this model is in pieces; the best checkpoint holds it whole
+    if isinstance(trainer.strategy, FSDPStrategy):  # this model is split; the best checkpoint contains all of it
         model = build.build_model(config, tokenizer, tasks)
         adapt.adapt(model, config.adapt)
     best_loss = _take_best(model, trainer)
@@ -95,7 +99,7 @@ def train(config: DictConfig, config_dirs: Sequence[Path] = ()) -> TrainingResul
 
 
 def _load_data(tasks: Mapping[str, Task], config: DictConfig, output: Path) -> dict[str, TaskData]:
-    """Rows of every task; the splits and what was set aside are written beside the run."""
+    """Loads the rows of every task; splits and unusable rows are written into the folder of the run."""
     from mammal.evaluation.task_data import load_task_data, save_splits
     from mammal.training.processes import is_first
 
@@ -113,7 +117,7 @@ def _load_data(tasks: Mapping[str, Task], config: DictConfig, output: Path) -> d
 
 
 def _fit(model: MammalModel, data: Mapping[str, TaskData], config: DictConfig) -> lightning.Trainer:
-    """Train; afterwards the model holds the last weights."""
+    """Trains the model; afterwards it has the weights of the last step."""
     from mammal.training.build import mixture_rates, mixture_settings
     from mammal.training.callbacks import StopRequested
     from mammal.training.datamodule import MixtureData
@@ -153,15 +157,15 @@ def _fit(model: MammalModel, data: Mapping[str, TaskData], config: DictConfig) -
             trainer.fit(module, datamodule=rows, ckpt_path=path, weights_only=only)
     except StopRequested as stop:
         raise KeyboardInterrupt(
-            f"{stop}; repeat the command with output={config.output} resume=auto to go on"
+            f"{stop}; repeat the command with output={config.output} resume=auto to continue"
         ) from None
     if trainer.global_step == 0:
-        raise TrainingError("no step was taken", hint="look at trainer.max_steps, max_epochs and max_time")
+        raise TrainingError("no step was taken", hint="check trainer.max_steps, max_epochs and max_time")
     return trainer
 
 
 def _take_best(model: MammalModel, trainer: lightning.Trainer) -> float | None:
-    """Put the weights that `monitor` found best into the model, if they were written; returns their validation loss."""
+    """Puts the best weights according to `monitor` into the model, if they were saved; returns their loss."""
     import torch
 
     from mammal.training.trainer import checkpoints
@@ -177,7 +181,7 @@ def _take_best(model: MammalModel, trainer: lightning.Trainer) -> float | None:
 def _judge(
     model: MammalModel, data: Mapping[str, TaskData], *, test: bool
 ) -> tuple[list[TaskResult], dict[str, float]]:
-    """Measure and calibrate each task on its validation rows, then measure it on its test rows."""
+    """Evaluates and calibrates each task on its validation rows, then evaluates it on its test rows."""
     from mammal.evaluation.evaluate_task import answers_of, evaluate_task
     from mammal.training.module import READ_KINDS
 
@@ -227,7 +231,7 @@ def _save(
 
 
 def _split_of(data: TaskData) -> dict[str, Any]:
-    """What the bundle says of test rows that were not judged: enough to tell whether another run had the same ones."""
+    """Record of test rows that were not evaluated: it shows whether another run had the same test rows."""
     record = data.record
     told = {"split": record.split.how, "split_hash": record.split.hash, "rows": len(data.rows["test"])}
     return told | {"leaking_rows": record.leakage.get("test")}
@@ -241,7 +245,7 @@ def _command(config: DictConfig) -> str:
 
 
 def _finite(node: Any) -> Any:
-    """NaN as null, so that the file is valid JSON everywhere."""
+    """Replaces NaN by None, because JSON has no NaN."""
     if isinstance(node, dict):
         return {key: _finite(child) for key, child in node.items()}
     if isinstance(node, list):

@@ -1,7 +1,7 @@
-"""Which rows make the next batch: a mixture of tasks, batches of one task and similar length, the same in every run.
+"""Selects the rows of each batch: tasks are mixed, and a batch contains rows of one task and of similar length.
 
-Every choice depends on the seed and on how many passes a task has made, never on time or on the machine, so a run that
-stopped in mid-epoch goes on with the very batches that a straight run would have had.
+Every choice depends only on the seed and on the number of passes over a task, not on time or on the machine. So a run
+that was stopped in the middle of an epoch continues with the same batches as an uninterrupted run.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from mammal.errors import ConfigError, did_you_mean
 from mammal.tasks.batches.token_batches import token_batches
 
 BatchIndex = tuple[str, list[int]]
-"""A task's name and the rows of one of its batches."""
+"""Name of a task, and the rows of one of its batches."""
 
 
 @dataclass(frozen=True)
@@ -25,12 +25,13 @@ class Budget:
     """How large a batch may be.
 
     Attributes:
-        tokens: real tokens, padding left out; a row that is longer is a batch of its own.
-        rows: at most so many rows.
-        window: rows that are sorted by length together; large windows waste less on padding, small ones mix better.
+        tokens: maximal number of tokens without padding; a longer row is a batch of its own.
+        rows: maximal number of rows.
+        window: number of rows that are sorted by length together. Large windows need less padding, small windows mix
+            rows better.
 
     Raises:
-        ConfigError: one of them is no whole number above 0.
+        ConfigError: an attribute is not a whole number above 0.
     """
 
     tokens: int = 4096
@@ -44,12 +45,17 @@ class Budget:
                 raise ConfigError(f"data.{key} must be a whole number above 0, not {value!r}")
 
     def batches(self, lengths_N: np.ndarray, seed: int | None) -> list[list[int]]:
-        """Every row once, shuffled by `seed` (None: in order of length, window by window)."""
+        """Divides rows into batches; each row occurs once.
+
+        Args:
+            lengths_N: number of tokens of each row, int64 [N].
+            seed: random seed of the order of rows and batches; None: sorted by length, window by window.
+        """
         return token_batches(lengths_N.tolist(), self.tokens, max_rows=self.rows, window=self.window, seed=seed)
 
 
 class _Stream:
-    """One task's batches, pass after pass, and the place reached in them."""
+    """The batches of one task over several passes, and the current position."""
 
     def __init__(self, lengths_N: np.ndarray, budget: Budget, seed: tuple[int, ...]):
         self.lengths_N, self.budget, self.seed = lengths_N, budget, seed
@@ -76,21 +82,23 @@ class _Stream:
 
 @dataclass
 class MixtureSampler:
-    """Epochs of batches drawn from several tasks. Iterating gives what is left of the current epoch, or the next one.
+    """Epochs of batches of several tasks. Iterating gives the rest of the current epoch, or the next epoch.
 
-    An epoch has as many batches as one pass over every task. Task i has the share
-    `rate_i × tokens_i ** (1 / temperature)` of them (Arivazhagan et al. 2019, "Massively Multilingual Neural Machine
-    Translation in the Wild"): with rates of 1 and temperature 1 each row is seen about once an epoch; a task with a
-    larger share starts its next pass, one with a smaller share goes on where it was. So a higher temperature
-    oversamples small tasks, and `max_passes` says how often they may be repeated: what a task can't take within that
-    many passes goes to the others, by their shares.
+    An epoch has as many batches as one pass over every task. The share of task i is proportional to
+    `rate_i × tokens_i ** (1 / temperature)` (Arivazhagan et al. 2019, "Massively Multilingual Neural Machine
+    Translation in the Wild"). With rates of 1 and temperature 1, each row is used about once per epoch. A task with a
+    larger share starts its next pass in the same epoch; a task with a smaller share continues its pass in the next
+    epoch. So a higher temperature oversamples small tasks. `max_passes` limits how often they are repeated: batches
+    beyond that limit are given to the other tasks, in proportion to their shares.
 
     Args:
-        lengths: tokens of every row, by task.
-        rates, temperature: the shares.
-        rank, world: with several processes, each takes every `world`-th batch; the last round of an epoch is filled up
-            with its first batches, so that all processes take as many steps.
-        max_passes: passes over its rows that a task makes in an epoch at most; None: as many as its share asks for.
+        lengths: number of tokens of every row, by task.
+        rates: rate of each task, see above.
+        temperature: see above.
+        rank: index of this process. With several processes, each uses every `world`-th batch. The last round of an
+            epoch is filled with the first batches, so that all processes have the same number of steps.
+        world: number of processes.
+        max_passes: maximal number of passes over the rows of a task in an epoch; None: no limit.
     """
 
     lengths: Mapping[str, np.ndarray]
@@ -105,10 +113,10 @@ class MixtureSampler:
     def __post_init__(self) -> None:
         if unknown := sorted(set(self.rates) - set(self.lengths)):
             hint = did_you_mean(unknown[0], self.lengths, noun="task")
-            raise ConfigError(f"there is a rate for {unknown[0]!r}, which is no task of this run", hint=hint)
+            raise ConfigError(f"there is a rate for {unknown[0]!r}, which is not a task of this run", hint=hint)
         for name, lengths_N in self.lengths.items():
             if not len(lengths_N):
-                raise ConfigError(f"task {name} has no training row", hint="look at its split and at rows set aside")
+                raise ConfigError(f"task {name} has no training row", hint="check its split and the unusable rows")
         self._streams = {
             name: _Stream(lengths_N, self.budget, (self.seed, number))
             for number, (name, lengths_N) in enumerate(self.lengths.items())
@@ -118,7 +126,7 @@ class MixtureSampler:
         self._start = self._cursors()
 
     def __len__(self) -> int:
-        """Batches of an epoch in this process."""
+        """Number of batches of an epoch in this process."""
         return -(-sum(self.quota.values()) // self.world)
 
     def __iter__(self) -> Iterator[BatchIndex]:
@@ -130,7 +138,7 @@ class MixtureSampler:
             yield batch
 
     def begin(self) -> None:
-        """Turn to the next epoch if the current one is done."""
+        """Starts the next epoch if the current one is finished."""
         if self.served >= len(self):
             self._next_epoch()
 
@@ -138,21 +146,24 @@ class MixtureSampler:
         return {"epoch": self.epoch, "served": self.served, "world": self.world, "start": self._start}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go to a recorded place; with another number of processes, to the round of batches that holds it.
+        """Moves to a recorded position; if the number of processes differs, to the round of batches that contains it.
+
+        Args:
+            state: result of `state_dict`.
 
         Raises:
-            ConfigError: the record is of other tasks.
+            ConfigError: the position was recorded for other tasks.
         """
         if set(state["start"]) != set(self._streams):
             tasks = ", ".join(sorted(state["start"]))
             raise ConfigError(
-                "the checkpoint to resume was trained on other tasks", where="resume", hint=f"it knows {tasks}"
+                "the checkpoint to resume was trained on other tasks", where="resume", hint=f"its tasks: {tasks}"
             )
         self.epoch, self._start = state["epoch"], dict(state["start"])
         self.served = -(-state["served"] * state["world"] // self.world)
 
     def _plan(self) -> list[BatchIndex]:
-        """All batches of the current epoch, in order; leaves the streams at the epoch's end."""
+        """All batches of the current epoch, in order; afterwards the streams are at the end of the epoch."""
         for name, stream in self._streams.items():
             stream.passes, stream.used = self._start[name]
         queues = {name: iter(stream.take(self.quota[name])) for name, stream in self._streams.items()}
@@ -168,7 +179,7 @@ class MixtureSampler:
         return {name: (stream.passes, stream.used) for name, stream in self._streams.items()}
 
     def _quota(self) -> dict[str, int]:
-        """Batches of each task in an epoch."""
+        """Number of batches of each task in an epoch."""
         rates = {name: self.rates.get(name, 1.0) for name in self.lengths}
         if min(rates.values()) < 0 or sum(rates.values()) <= 0:
             raise ConfigError("rates must not be negative, and one must be positive", where="mixture")
@@ -184,7 +195,7 @@ class MixtureSampler:
 
 
 def _divided(share: Mapping[str, float], batches: Mapping[str, int], max_passes: float | None) -> dict[str, int]:
-    """One pass' worth of batches divided by share, none above its limit while another can take what is over."""
+    """Divides the batches of one pass by share; batches beyond the limit of a task are given to the others."""
     limit = {name: math.inf if max_passes is None else max(1, int(max_passes * n)) for name, n in batches.items()}
     full: dict[str, int] = {}
     while True:

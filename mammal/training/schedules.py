@@ -1,7 +1,8 @@
 """Learning rates over a run, as factors of the peak rate.
 
-A schedule is called with the number of optimiser steps taken and with `progress`, the part of the run that is done
-(0 to 1, by steps or by time, whichever ends sooner). The published ones look at the step alone.
+A schedule is called with the number of completed optimiser steps and with `progress`, the completed share of the run
+(0 to 1, by steps or by time, whichever is larger). The published schedules, of the code of MAMMAL
+(github.com/BiomedSciAI/biomed-multi-alignment), only use the step.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ class WarmupCosine:
     """Linear warm-up, then half a cosine down to `floor`, reached exactly at the end of the run.
 
     Args:
-        warmup_steps: steps until the peak rate, never more than a tenth of the run.
-        floor: factor at the end.
+        warmup_steps: number of steps until the peak rate; at most a tenth of the run is used.
+        floor: factor at the end of the run.
     """
 
     def __init__(self, warmup_steps: int, floor: float = 0.0):
@@ -32,7 +33,11 @@ class WarmupCosine:
 
 
 class WarmupConstant:
-    """Linear warm-up, then the peak rate."""
+    """Linear warm-up, then the peak rate.
+
+    Args:
+        warmup_steps: number of steps until the peak rate; at most a tenth of the run is used.
+    """
 
     def __init__(self, warmup_steps: int):
         self.warmup_steps = warmup_steps
@@ -42,10 +47,16 @@ class WarmupConstant:
 
 
 class PublishedCosine:
-    """The published fine-tuning schedule (SPEC §5).
+    """The fine-tuning schedule of the published code (biomed-multi-alignment).
 
-    Linear warm-up from a third, then a cosine of period `T_max` steps towards `eta_min_factor`. It counts the cosine
-    from the end of the warm-up but stops it at the absolute step `T_max`, so the rate drops abruptly there.
+    The factor rises linearly from a third to 1, then follows half a cosine of `T_max` steps towards `eta_min_factor`.
+    The cosine starts at the end of the warm-up but stops at the absolute step `T_max`, so the rate drops abruptly
+    there.
+
+    Args:
+        num_warmup_steps: number of steps of the warm-up.
+        T_max: number of steps of the half cosine, and step at which it stops.
+        eta_min_factor: factor at the end.
     """
 
     def __init__(self, num_warmup_steps: int, T_max: int, eta_min_factor: float = 0.1):
@@ -61,7 +72,13 @@ class PublishedCosine:
 
 
 class PublishedMultistep:
-    """Published: linear warm-up from a third, then `gamma` once more at each milestone (absolute steps)."""
+    """A schedule of the published code: linear warm-up from a third, then a factor `gamma` at each milestone.
+
+    Args:
+        num_warmup_steps: number of steps of the warm-up.
+        milestones: absolute steps at which the rate is multiplied by `gamma`.
+        gamma: the factor.
+    """
 
     def __init__(self, num_warmup_steps: int, milestones: Sequence[int], gamma: float = 0.1):
         self.num_warmup_steps, self.milestones, self.gamma = num_warmup_steps, sorted(milestones), gamma
@@ -73,7 +90,13 @@ class PublishedMultistep:
 
 
 class PublishedInverseSqrt:
-    """The published pretraining schedule: constant for `num_warmup_steps`, then sqrt(timescale / steps since)."""
+    """The pretraining schedule of the published code: constant at first, then an inverse square root.
+
+    Args:
+        num_warmup_steps: number of steps with factor 1. Afterwards, the factor is
+            `sqrt(timescale / (step + timescale - num_warmup_steps))`.
+        timescale: see above; None: `num_warmup_steps`.
+    """
 
     def __init__(self, num_warmup_steps: int, timescale: int | None = None):
         self.num_warmup_steps, self.timescale = num_warmup_steps, timescale or num_warmup_steps
@@ -89,5 +112,5 @@ def _warmup_from_third(step: int, steps: int) -> float:
 
 
 def _rise(step: int, progress: float, warmup_steps: int) -> float:
-    """Linear from the first step; a run of under ten warm-ups rises over its first tenth instead."""
+    """Linear warm-up from the first step, which ends after a tenth of the run at the latest."""
     return min(1.0, max((step + 1) / max(1, warmup_steps), progress * 10))

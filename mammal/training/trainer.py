@@ -1,4 +1,4 @@
-"""The Lightning Trainer of a run, made from its configuration, and kept from saying what we say ourselves."""
+"""Creates the Lightning Trainer of a run from its configuration, and hides superfluous messages of Lightning."""
 
 from __future__ import annotations
 
@@ -41,10 +41,17 @@ _SAID_BY_US = (
 
 
 def build_trainer(config: DictConfig, batches_per_epoch: int) -> tuple[lightning.Trainer, int | None]:
-    """The Trainer, and how many optimiser steps it will take (None if only time ends it).
+    """Creates the Trainer of a run.
+
+    Args:
+        config: configuration of the run.
+        batches_per_epoch: number of training batches in an epoch.
+
+    Returns:
+        The Trainer, and the number of optimiser steps of the run (None if only time ends it).
 
     Raises:
-        ConfigError: an argument that Lightning does not have or refuses, or that leaves nothing to do.
+        ConfigError: Lightning does not have an argument or refuses its value, or the run would have no steps.
     """
     quieten()
     settle_mode(config)
@@ -68,14 +75,14 @@ def build_trainer(config: DictConfig, batches_per_epoch: int) -> tuple[lightning
         "num_sanity_val_steps": 0,
         "use_distributed_sampler": False,
     }
-    assert set(ours) == set(TRAINER_IS_GIVEN), "known_keys.TRAINER_IS_GIVEN says what the group trainer can't hold"
+    assert set(ours) == set(TRAINER_IS_GIVEN), "known_keys.TRAINER_IS_GIVEN lists what the group trainer can't set"
     try:
         trainer = lightning.Trainer(**arguments, **ours)
     except TypeError as error:
         raise _unknown_argument(error, arguments) from error
     except (ValueError, lightning.utilities.exceptions.MisconfigurationException) as error:
         raise ConfigError(str(error).split("\n")[0], where="trainer") from error
-    # The processes share an epoch, and only the trainer knows how many there will be.
+    # The processes share an epoch, and their number is only known after the trainer was created.
     steps = progress.total_steps = planned_steps(plain(config.trainer), -(-batches_per_epoch // trainer.world_size))
     if steps == 0:
         hint = "max_steps, max_epochs and limit_train_batches must leave at least one batch"
@@ -84,18 +91,18 @@ def build_trainer(config: DictConfig, batches_per_epoch: int) -> tuple[lightning
 
 
 def _check_split_weights(callbacks: list[Any]) -> None:
-    """What FSDP can't do: average weights, and give them back whole other than by a checkpoint."""
+    """Refuses what FSDP can't do: average weights, or return all weights in another way than by a checkpoint."""
     if any(isinstance(callback, MovingAverage) for callback in callbacks):
         raise ConfigError("weights that are split over processes can't be averaged", where="callbacks.ema")
     if not any(isinstance(callback, ModelCheckpoint) and callback.monitor for callback in callbacks):
-        raise ConfigError("weights that are split over processes come back by best.ckpt", where="callbacks.best")
+        raise ConfigError("weights that are split over processes need the checkpoint best.ckpt", where="callbacks.best")
 
 
 def _callbacks(config: DictConfig) -> list[Any]:
     """The callbacks of the group `callbacks`.
 
     Raises:
-        ConfigError: an entry makes something that is not a callback of Lightning, which would never be called.
+        ConfigError: an entry creates an object that is not a callback of Lightning and would never be called.
     """
     found = _each(config.get("callbacks"), "callbacks")
     if wrong := [made for made in found if not isinstance(made, Callback)]:
@@ -105,12 +112,17 @@ def _callbacks(config: DictConfig) -> list[Any]:
 
 
 def _each(section: Any, group: str) -> list[Any]:
-    """What the entries of a section describe; those set to null are left out."""
+    """Creates the objects of a section; entries that are null are skipped."""
     return [instantiated(node, f"{group}.{name}") for name, node in (section or {}).items() if node]
 
 
 def planned_steps(arguments: dict[str, Any], batches_per_epoch: int) -> int | None:
-    """Optimiser steps until `max_steps` or `max_epochs` ends the run; None where neither does."""
+    """Computes the number of optimiser steps until `max_steps` or `max_epochs` ends the run; None without either.
+
+    Args:
+        arguments: arguments of the Trainer.
+        batches_per_epoch: number of training batches in an epoch.
+    """
     limit = arguments.get("limit_train_batches", 1.0)
     batches = min(batches_per_epoch, limit) if isinstance(limit, int) else int(batches_per_epoch * limit)
     steps = math.ceil(batches / arguments.get("accumulate_grad_batches", 1))
@@ -121,7 +133,13 @@ def planned_steps(arguments: dict[str, Any], batches_per_epoch: int) -> int | No
 
 
 def pick_precision(precision: Any, accelerator: str) -> Any:
-    """`auto`: bf16-mixed on a GPU that has it, else 32-true (small batches on a CPU are fastest so)."""
+    """Selects the precision of training.
+
+    Args:
+        precision: a precision of Lightning; "auto": bf16-mixed on a GPU that supports it, else 32-true, which is
+            fastest for small batches on a CPU.
+        accelerator: accelerator of Lightning, such as "gpu".
+    """
     import torch
 
     if precision != "auto":
@@ -131,7 +149,7 @@ def pick_precision(precision: Any, accelerator: str) -> Any:
 
 
 def _profiler(name: str | None, folder: str) -> Any:
-    """Lightning's profilers write into the run's folder (`fit-profile.txt`); others are passed on by name."""
+    """A profiler of Lightning that writes into the folder of the run (`fit-profile.txt`); other names are passed on."""
     from lightning.pytorch.profilers import AdvancedProfiler, SimpleProfiler
 
     known = {"simple": SimpleProfiler, "advanced": AdvancedProfiler}
@@ -145,12 +163,20 @@ def checkpoints(trainer: lightning.Trainer) -> list[ModelCheckpoint]:
 
 
 def is_averaged(trainer: lightning.Trainer) -> bool:
-    """Whether validation judges, and checkpoints hold, a moving average of the weights."""
+    """Whether validation and checkpoints use a moving average of the weights."""
     return any(isinstance(callback, WeightAveraging) for callback in trainer.callbacks)  # type: ignore[attr-defined]
 
 
 def instantiated(node: Any, where: str, *arguments: Any) -> Any:
-    """What a config section with a `_target_` describes, made with `arguments` before its own; None for no section.
+    """Creates the object that a config section with a `_target_` describes.
+
+    Args:
+        node: the section.
+        where: path of the section in the configuration, for error messages.
+        arguments: positional arguments, in addition to those of the section.
+
+    Returns:
+        The object; None if the section is empty.
 
     Raises:
         ConfigError: the target does not exist or refuses its arguments.
@@ -170,14 +196,14 @@ def instantiated(node: Any, where: str, *arguments: Any) -> Any:
 
 
 def _not_installed(error: ModuleNotFoundError, where: str) -> ConfigError:
-    """Loggers that are extras of this package say how they are installed."""
+    """The error for a missing package; for loggers that are extras of this package it shows how to install them."""
     extra = where.rpartition(".")[2]
-    hint = f'pip install "mammal[{extra}]"' if where.startswith("logger.") else "is it installed, and spelt right?"
+    hint = f'pip install "mammal[{extra}]"' if where.startswith("logger.") else "check the spelling, or install it"
     return ConfigError(f"needs a package that is not installed: {str(error).splitlines()[0]}", where=where, hint=hint)
 
 
 def quieten() -> None:
-    """Lightning's notices about devices, workers and folders: said by our own line, or of no use to the user."""
+    """Hides messages of Lightning about devices, workers and folders, which don't help users or are shown elsewhere."""
     for name in ("lightning.pytorch", "lightning.fabric", "lightning"):
         logging.getLogger(name).setLevel(logging.ERROR)
     for pattern in _SAID_BY_US:

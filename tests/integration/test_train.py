@@ -154,7 +154,7 @@ def test_what_cannot_work_is_told_before_training(toy, tmp_path, words, error, w
 def test_a_damaged_checkpoint_is_told(toy, tmp_path):
     damaged = tmp_path / "damaged.ckpt"
     damaged.write_bytes(b"not a checkpoint")
-    with pytest.raises(TrainingError, match="no checkpoint to resume from"):
+    with pytest.raises(TrainingError, match="not a checkpoint to resume from"):
         train(toy("task=toy_regression", f"resume={damaged}"))
 
 
