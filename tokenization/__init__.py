@@ -1,10 +1,10 @@
-"""Text to ids and back: the prompt language, its alphabets, and the tokenizer that reads the published folders.
+"""Converts text to token ids and back: the prompt language, its alphabets, and the tokenizer for published folders.
 
     from mammal.tokenization import Tokenizer
     tokenizer = Tokenizer.load("…/tokenizer")
     encoding = tokenizer.encode("<@TOKENIZER-TYPE=SMILES>CCO<EOS>")
 
-Public names are imported when first used (PEP 562).
+Public names are imported when they are first used (PEP 562).
 """
 
 from __future__ import annotations

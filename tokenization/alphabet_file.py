@@ -1,7 +1,7 @@
-"""One alphabet on disk: a JSON file of the Hugging Face `tokenizers` library, and its entry in `config.yaml`.
+"""An alphabet on disk: a JSON file of the Hugging Face `tokenizers` library, and its entry in `config.yaml`.
 
-Two kinds are read: WordLevel (a table of whole tokens) and BPE (characters, or bytes, merged by rules). The file stays
-as it was read in `document`; whatever this package does not use is written back unchanged.
+Two kinds are supported: WordLevel (a table of whole tokens) and BPE (characters or bytes, merged by rules). The content
+of the file is kept in `document`; parts that this package does not use are written back unchanged.
 """
 
 from __future__ import annotations
@@ -43,12 +43,12 @@ _PLAIN_TOKEN = {"single_word": False, "lstrip": False, "rstrip": False, "normali
 
 @dataclass(frozen=True)
 class Split:
-    """How text is cut before the model reads it.
+    """How text is split into pieces before the model of the alphabet is applied.
 
     Attributes:
         pattern: an Oniguruma regular expression.
-        keeps_rest: what lies between two matches becomes a piece of its own (Isolated), or is dropped
-            (Removed and inverted: blanks of the published amino-acid alphabet).
+        keeps_rest: True: text between two matches becomes a separate piece (Isolated). False: it is dropped (Removed
+            and inverted; for example blanks in the published amino-acid alphabet).
     """
 
     pattern: str
@@ -57,12 +57,12 @@ class Split:
 
 @dataclass
 class AlphabetFile:
-    """What one file and its `config.yaml` entry say.
+    """The content of the file of an alphabet and of its entry in `config.yaml`.
 
     Attributes:
-        name: the alphabet's name in prompts.
-        entry: its entry in `config.yaml`, keys that only others read included.
-        document: the JSON.
+        name: name of the alphabet in prompts.
+        entry: its entry in `config.yaml`, including keys that only other programs read.
+        document: content of the JSON file.
     """
 
     name: str
@@ -71,10 +71,15 @@ class AlphabetFile:
 
     @classmethod
     def read(cls, path: Path, name: str, entry: Mapping[str, Any]) -> AlphabetFile:
-        """Read and check a file.
+        """Reads and checks a file.
+
+        Args:
+            path: the JSON file.
+            name: name of the alphabet in prompts.
+            entry: its entry in `config.yaml`.
 
         Raises:
-            TokenizerError: the file is missing, is no JSON, or uses a part of the format that is not supported.
+            TokenizerError: the file is missing, is not JSON, or uses a part of the format that is not supported.
         """
         try:
             document = json.loads(path.read_text(encoding="utf-8"))
@@ -102,12 +107,12 @@ class AlphabetFile:
 
     @property
     def vocab(self) -> dict[str, int]:
-        """Every token of this alphabet, special ones included."""
+        """Every token of this alphabet, including special tokens, with its id."""
         return self.model["vocab"]
 
     @property
     def specials(self) -> dict[str, int]:
-        """The special tokens in file order. The model's vocabulary decides an id where it lists the token."""
+        """The special tokens in file order. If the vocabulary of the model also lists a token, its id is used."""
         vocab = self.vocab
         return {token["content"]: vocab.get(token["content"], token["id"]) for token in self.document["added_tokens"]}
 
@@ -117,7 +122,7 @@ class AlphabetFile:
         return {token: id for token, id in self.vocab.items() if token not in specials}
 
     def id_of(self, token: str) -> int | None:
-        """The id of a token by its text; None where it is none."""
+        """The id of the token with this text; None if there is no such token."""
         spelling = spelt(token) if self.is_byte_level and token not in self.specials else token
         return self.vocab.get(spelling)
 
@@ -127,16 +132,16 @@ class AlphabetFile:
 
     @property
     def merges(self) -> list[tuple[str, str]]:
-        """BPE rules, first wins; older files write "a b" where newer ones write ["a", "b"]."""
+        """BPE rules by priority. Older files write "a b", newer files ["a", "b"]."""
         rules = (rule.split(" ") if isinstance(rule, str) else rule for rule in self.model.get("merges", []))
         try:
             return [(left, right) for left, right in rules]
         except (TypeError, ValueError):
-            raise TokenizerError(f"a merge of alphabet {self.name} is no pair") from None
+            raise TokenizerError(f"a merge of alphabet {self.name} is not a pair") from None
 
     @property
     def split(self) -> Split | None:
-        """The cut before the model, None where the model reads the whole text at once."""
+        """How text is split before the model is applied; None if the model reads the whole text at once."""
         steps = self._pre_tokenizers
         steps = steps[:-1] if self.is_byte_level else steps
         if not steps:
@@ -150,12 +155,12 @@ class AlphabetFile:
                 return Split(pattern, keeps_rest=True)
         raise TokenizerError(
             f"alphabet {self.name} has a pre-tokenizer that is not supported",
-            hint="use one Split by a Regex, Isolated, or Removed and inverted; behind it ByteLevel without a regex",
+            hint="use one Split by a Regex, Isolated, or Removed and inverted; after it ByteLevel without a regex",
         )
 
     @property
     def is_byte_level(self) -> bool:
-        """Whether the tokens are runs of bytes (`mammal.tokenization.byte_level`), so that no text is unknown."""
+        """Whether the tokens are sequences of bytes (`mammal.tokenization.byte_level`), so that no text is unknown."""
         steps = self._pre_tokenizers
         plain = {"type": "ByteLevel", "add_prefix_space": False, "use_regex": False}
         return bool(steps) and plain.items() <= steps[-1].items()
@@ -169,31 +174,35 @@ class AlphabetFile:
 
     @property
     def folding(self) -> dict[int, int]:
-        """Characters read as others (`str.translate` table): `fold_case: upper` in `config.yaml`, or a normalizer."""
+        """Characters replaced before reading (`str.translate` table), by `fold_case: upper` or a normalizer."""
         fold_case = self.entry.get("fold_case")
         if fold_case not in (None, "upper"):
-            raise TokenizerError(f"alphabet {self.name} has fold_case: {fold_case}", hint="only 'upper' is known")
+            raise TokenizerError(f"alphabet {self.name} has fold_case: {fold_case}", hint="only 'upper' is supported")
         table = {ord(low): ord(low) - 32 for low in "abcdefghijklmnopqrstuvwxyz"} if fold_case else {}
         return table | _replacements(self.document.get("normalizer"), self.name)
 
     @property
     def max_len(self) -> int | None:
-        """The most tokens of one segment, cut on the right; `config.yaml` decides over the file."""
+        """Maximal number of tokens of a segment, cut on the right; `config.yaml` has priority over the file."""
         if self.entry.get("max_len") is not None:
             return int(self.entry["max_len"])
         truncation = self.document.get("truncation")
         return truncation["max_length"] if truncation else None
 
     def add_specials(self, ids: Mapping[str, int]) -> None:
-        """Add special tokens that the file does not have yet."""
+        """Adds special tokens that the file does not have yet."""
         self.document["added_tokens"] += [{"id": id, "content": token, **_PLAIN_TOKEN} for token, id in ids.items()]
         self.vocab.update(ids)
 
     def renumber(self, specials: Mapping[str, int], first_id: int) -> int:
-        """Give the file these special tokens, and its regular ones consecutive ids in their old order.
+        """Replaces the special tokens, and gives the regular tokens consecutive ids in their old order.
+
+        Args:
+            specials: the special tokens with their ids.
+            first_id: id of the first regular token.
 
         Returns:
-            The id after the last one given.
+            The id after the last regular token.
         """
         regular = sorted((id, token) for token, id in self.vocab.items() if token not in specials)
         self.document["added_tokens"] = []
@@ -203,7 +212,7 @@ class AlphabetFile:
         return first_id + len(regular)
 
     def rules(self) -> dict[str, Any]:
-        """Everything of the file that ids depend on, in one spelling."""
+        """All content of the file that affects ids, in a normalised form."""
         split = self.split
         rules = {
             "model": self.model["type"],
@@ -219,7 +228,7 @@ class AlphabetFile:
         return rules | {"bytes": True} if self.is_byte_level else rules
 
     def to_json(self) -> str:
-        """The file as the `tokenizers` library writes it: tokens by id, every key of the format, merges as pairs."""
+        """The file in the form of the `tokenizers` library: tokens by id, every key of the format, merges as pairs."""
         model = self.model
         if model["type"] == "BPE":
             model = {key: model.get(key, default) for key, default in _BPE_DEFAULTS.items()}
@@ -236,7 +245,7 @@ class AlphabetFile:
         except (KeyError, TypeError) as error:
             raise TokenizerError(f"not a file of the tokenizers library ({error!r})") from None
         if kind not in ("BPE", "WordLevel"):
-            raise TokenizerError(f"the model is of type {kind}", hint="BPE and WordLevel are read")
+            raise TokenizerError(f"the model is of type {kind}", hint="only BPE and WordLevel are supported")
         if unknown not in vocab and unknown not in added:
             raise TokenizerError(f"the unknown token {unknown!r} is not in the vocabulary")
         for part in ("padding", "post_processor"):
@@ -253,11 +262,11 @@ class AlphabetFile:
             if vocab.get(content, ids[content]) != ids[content]:
                 raise TokenizerError(f"{content!r} has two ids, {ids[content]} and {vocab[content]}")
         if self.is_byte_level and not (kind == "BPE" and set(CHARACTERS) <= set(vocab)):
-            raise TokenizerError("a byte-level alphabet is of type BPE and has a token for every byte")
+            raise TokenizerError("a byte-level alphabet must be of type BPE and have a token for every byte")
         self._check_rules()
 
     def _check_rules(self) -> None:
-        """Reading the rules refuses those that are not supported."""
+        """Reads all rules, which refuses unsupported ones."""
         _ = self.split, self.folding, self.merges
 
 
@@ -270,7 +279,7 @@ def _replacements(normalizer: Mapping[str, Any] | None, name: str) -> dict[int, 
         old, new = step.get("pattern", {}).get("String", ""), step.get("content", "")
         if step["type"] != "Replace" or len(old) != 1 or len(new) != 1:
             raise TokenizerError(
-                f"alphabet {name} has a normalizer that is not supported", hint="replace single characters by others"
+                f"alphabet {name} has a normalizer that is not supported", hint="it may only replace single characters"
             )
         table[ord(old)] = ord(new)
     return table

@@ -1,16 +1,16 @@
-"""Builds our own vocabulary, the one `Tokenizer.load(None)` reads.
+"""Builds the vocabulary of this package, which `Tokenizer.load(None)` reads.
 
     python -m mammal.tokenization.build_vocabulary [FOLDER] [--text CORPUS --text-size TOKENS]
 
-FOLDER is the packaged folder, tokenization/vocabulary, unless another is named. It needs nothing but the `chemicals`
-package (names and SMILES of 73,000 compounds, from PubChem) and gives the same bytes each time with the versions in
-`SOURCES`. Shipped checkpoints depend on the ids: a change may append tokens to a block, never move one.
+The default of FOLDER is the packaged folder, tokenization/vocabulary. The program only needs the `chemicals` package
+(names and SMILES of 73,000 compounds, from PubChem). With the versions in `SOURCES` it always writes the same bytes.
+Shipped checkpoints depend on the ids: a change may append tokens to a block, but must not move a token.
 
-The rules of TEXT were learnt from text that no installed package carries, so they are an artefact of their own: without
-`--text` they are taken from the packaged file. With it (one text a line) learning goes on from them until the alphabet
-has TOKENS tokens. The corpus that they were first learnt from, written by `benchmarks/text_alphabet.py`: captions of
-ChEBI-20 (CC BY 4.0) and the names of proteins in UniProt (CC BY 4.0), EcoCyc and RefSeq that train the tasks
-`molecule_caption` and `protein_name`.
+The rules of TEXT were learned from text that no installed package contains. So without `--text` they are copied from
+the packaged file. With `--text` (one text per line), learning continues from these rules until the alphabet has TOKENS
+tokens. `benchmarks/text_alphabet.py` writes the corpus from which they were first learned: captions of ChEBI-20
+(CC BY 4.0) and the names of proteins in UniProt (CC BY 4.0), EcoCyc and RefSeq that train the tasks `molecule_caption`
+and `protein_name`.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ from mammal.tokenization.special_tokens import LAST_SPECIAL_ID, SPECIAL_TOKENS
 log = logging.getLogger(__name__)
 
 SOURCES = {"chemicals": "1.5.2", "tokenizers": "0.23.3"}
-"""Versions that the shipped files were built with."""
+"""Package versions with which the shipped files were built."""
 
 FOLDER = Path(__file__).parent / "vocabulary"
 BLOCKS = {"AA": (501, 599), "DNA": (600, 699), "SMILES": (700, 1499), "IUPAC": (1500, 3499), "TEXT": (3500, 8191)}
-"""First and last id that each alphabet may use; GENE and CELL_ATTRIBUTES start above."""
+"""First and last id that each alphabet may use; GENE and CELL_ATTRIBUTES start above them."""
 
 RESIDUES = "ABCDEFGHIKLMNOPQRSTUVWXYZ:"
 """The published residue tokens: the 20 amino acids, U and O, the ambiguous B, Z and X, and the chain break."""
@@ -48,15 +48,15 @@ DNA_PATTERN = r"\[[ACGT]/[ACGT]\]|."
 
 IUPAC_SIZE = 1024
 IUPAC_PATTERN = r"[A-Za-z]+|."
-"""Merges stay inside a run of letters: digits, locants and punctuation are single tokens."""
+"""Merges only occur inside a sequence of letters: digits, locants and punctuation are single tokens."""
 
 BYTE_LEVEL = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": False}
-"""How the `tokenizers` library writes that tokens are made of bytes."""
+"""The entry of the `tokenizers` library for tokens that consist of bytes."""
 
 
 @dataclass(frozen=True)
 class Alphabet:
-    """One sub-tokenizer: its tokens in the order of ids, and how text is cut before they are looked up."""
+    """An alphabet: its tokens in the order of their ids, and how text is split before tokens are looked up."""
 
     name: str
     tokens: list[str]
@@ -71,11 +71,12 @@ class Alphabet:
 
 
 def build(folder: Path, corpus: Iterable[str] = (), text_size: int = 0) -> None:
-    """Writes `config.yaml` and one JSON per alphabet into `folder`.
+    """Writes `config.yaml` and a JSON file for each alphabet.
 
     Args:
-        corpus: texts from which TEXT learns further rules.
-        text_size: tokens that it may have then.
+        folder: where the files are written.
+        corpus: texts from which further rules of TEXT are learned.
+        text_size: number of tokens of TEXT after learning.
     """
     folder.mkdir(parents=True, exist_ok=True)
     alphabets = [_residues(), _dna(), _smiles(), _iupac(), _text(corpus, text_size)]
@@ -99,7 +100,7 @@ def _smiles() -> Alphabet:
 
 
 def _iupac() -> Alphabet:
-    """Byte-pair encoding (Sennrich et al. 2016, ACL) of the letter runs of systematic names."""
+    """Byte-pair encoding (Sennrich et al. 2016, ACL) of the sequences of letters in systematic names."""
     from tokenizers import Regex, Tokenizer
     from tokenizers.models import BPE
     from tokenizers.pre_tokenizers import Split
@@ -125,7 +126,7 @@ def _text(corpus: Iterable[str], size: int) -> Alphabet:
 
 
 def shipped_merges() -> list[tuple[str, str]]:
-    """The rules of TEXT as they are packaged, in order; none before it was ever built."""
+    """The packaged rules of TEXT, in order; none if the packaged file does not exist yet."""
     file = FOLDER / "text_tokenizer.json"
     rules = json.loads(file.read_text(encoding="utf-8"))["model"]["merges"] if file.is_file() else []
     return [(left, right) for left, right in rules]
@@ -144,7 +145,7 @@ def _compounds(column: str) -> Iterator[str]:
 
 
 def _tokenizer_json(alphabet: Alphabet) -> dict[str, Any]:
-    """The Hugging Face `tokenizers` form of an alphabet; every special stands in every file, as published."""
+    """An alphabet in the form of Hugging Face `tokenizers`; every file contains all special tokens, as published."""
     first, last = BLOCKS[alphabet.name]
     if first + len(alphabet.tokens) - 1 > last:
         raise ValueError(f"{alphabet.name} has {len(alphabet.tokens)} tokens, more than its block {first}-{last}")
@@ -170,13 +171,13 @@ def _added_token(number: int, token: str) -> dict[str, Any]:
 
 
 def _upper_case(letters: str) -> dict[str, Any]:
-    """Lower case is how genomes mark repeats; it is read as upper case."""
+    """Reads lower case as upper case, because genomes mark repeats with lower case."""
     steps = [{"type": "Replace", "pattern": {"String": letter.lower()}, "content": letter} for letter in letters]
     return {"type": "Sequence", "normalizers": steps}
 
 
 def _split(pattern: str, *, keep_all: bool, of_bytes: bool) -> dict[str, Any]:
-    """Cuts by a pattern. Text between matches is kept, or dropped as the published residue alphabet drops blanks."""
+    """Splits by a pattern. Text between matches is kept, or dropped (blanks in the published residue alphabet)."""
     how = {"behavior": "Isolated", "invert": False} if keep_all else {"behavior": "Removed", "invert": True}
     cut = {"type": "Split", "pattern": {"Regex": pattern}, **how}
     return {"type": "Sequence", "pretokenizers": [cut, BYTE_LEVEL] if of_bytes else [cut]}
@@ -187,7 +188,7 @@ def _word_level(vocabulary: dict[str, int]) -> dict[str, Any]:
 
 
 def _bpe(vocabulary: dict[str, int], merges: Iterable[tuple[str, str]]) -> dict[str, Any]:
-    """A piece that is in the vocabulary is one token (`ignore_merges`); any other is merged up from characters."""
+    """A piece in the vocabulary is one token (`ignore_merges`); other pieces are merged from characters."""
     return {
         "type": "BPE",
         "dropout": None,
@@ -219,10 +220,12 @@ def _config(alphabets: Iterable[Alphabet]) -> str:
 
 
 def _main() -> None:
-    parser = argparse.ArgumentParser(description="Builds our own vocabulary.")
+    parser = argparse.ArgumentParser(description="Builds the vocabulary of this package.")
     parser.add_argument("folder", type=Path, nargs="?", default=FOLDER)
-    parser.add_argument("--text", type=Path, help="a file of texts, one a line, from which TEXT learns further rules")
-    parser.add_argument("--text-size", type=int, default=0, help="tokens that TEXT may have then")
+    parser.add_argument(
+        "--text", type=Path, help="a file with one text per line, from which further rules of TEXT are learned"
+    )
+    parser.add_argument("--text-size", type=int, default=0, help="number of tokens of TEXT after learning")
     options = parser.parse_args()
     corpus = options.text.read_text(encoding="utf-8").splitlines() if options.text else ()
     build(options.folder, corpus, options.text_size)

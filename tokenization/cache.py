@@ -1,4 +1,4 @@
-"""A bounded memory of what was computed before."""
+"""A cache of limited size for computed values."""
 
 from __future__ import annotations
 
@@ -10,9 +10,13 @@ Value = TypeVar("Value")
 
 
 class Cache(dict[Key, Value], Generic[Key, Value]):
-    """A dict that computes what it lacks. When full it forgets everything: cheaper than keeping track of use.
+    """A dict that computes missing values. When it is full, it is emptied, which is cheaper than tracking use.
 
-    Reading what is there costs one dict look-up, without a Python call; several threads may read and fill it.
+    Reading an existing value costs one look-up, without a Python call. Several threads may use the cache.
+
+    Args:
+        compute: function that computes the value of a key.
+        max_items: maximal number of values.
     """
 
     def __init__(self, compute: Callable[[Key], Value], max_items: int):

@@ -1,4 +1,4 @@
-"""Prompt text to `Encoding`: each segment is read by its alphabet, cut to length, and laid behind the one before.
+"""Converts the text of a prompt to an `Encoding`: its alphabet encodes each segment, which is then cut to length.
 
 Shapes: L tokens.
 """
@@ -56,15 +56,16 @@ class Options:
 
 
 class _Row:
-    """What has been read of a prompt so far.
+    """The part of a prompt that was encoded so far.
 
     Attributes:
-        chunks: ids in order; `length` in all.
-        windows: by the start of a segment, the tokens [first, end) that stayed of it, where its text doesn't say that.
-        values: (position, value).
-        embeddings: those read so far.
-        is_cut: some segment lost tokens.
-        unknown_tag: the first tag that an alphabet read as characters, and where it begins in the prompt.
+        chunks: arrays of ids in order.
+        windows: start of a segment -> the tokens [first, end) that were kept, if they don't follow from its text.
+        values: pairs of position and value.
+        embeddings: external embeddings.
+        length: total number of ids.
+        is_cut: whether a segment lost tokens.
+        unknown_tag: the first tag that an alphabet read as characters, and its position in the prompt.
     """
 
     def __init__(self) -> None:
@@ -77,13 +78,13 @@ class _Row:
         self.unknown_tag: Tag | None = None
 
     def add_placeholders(self, segment: Segment, ids: np.ndarray) -> None:
-        """Add tokens that stand for numbers or vectors."""
+        """Adds tokens that are placeholders for numbers or vectors."""
         self.windows[segment.start] = (0, len(ids))
         self.chunks.append(ids)
         self.length += len(ids)
 
     def add(self, segment: Segment, chunks: list[np.ndarray], length: int, window: tuple[int, int]) -> None:
-        """Add the tokens [first, end) of a segment's `length` tokens."""
+        """Adds the tokens [first, end) of a segment, which has `length` tokens."""
         first, end = window
         if end - first < length:
             chunks = [np.concatenate(chunks)[first:end]]
@@ -97,8 +98,9 @@ class PromptEncoder:
     """Encodes prompts with a fixed set of alphabets and special tokens.
 
     Attributes:
-        alphabets: by name; the first one reads the tokens that stand for numbers and embeddings.
-        rng: draws the windows of TRUNC-MODE=RAND: one draw a truncated segment, in reading order.
+        alphabets: alphabets by name; the first one has the tokens that are placeholders for numbers and embeddings.
+        specials: the special tokens.
+        rng: samples the windows of TRUNC-MODE=RAND: one random number for each truncated segment, in reading order.
     """
 
     def __init__(self, alphabets: Mapping[str, SubTokenizer], specials: Specials, rng: random.Random):
@@ -107,11 +109,17 @@ class PromptEncoder:
         self._unknown_id = np.int32(self._first.unknown_id)
 
     def encode(self, text: str, sample: Mapping[str, Any] | None, options: Options, notices: Notices) -> Encoding:
-        """Encode one prompt.
+        """Encodes one prompt.
+
+        Args:
+            text: the prompt.
+            sample: arrays for the segments SCALARS_FROM_DICT and EXTERNAL_EMBEDDINGS_FROM_DICT, by name.
+            options: how the prompt is encoded.
+            notices: collects warnings.
 
         Raises:
-            PromptError: the prompt breaks the grammar, or a number of it can't be read.
-            UnknownTokenError: it holds what its alphabets don't know, and `options.on_unknown` is "raise".
+            PromptError: the prompt does not follow the grammar, or a number in it can't be read.
+            UnknownTokenError: text has no token in its alphabet, and `options.on_unknown` is "raise".
         """
         segments = parse(text)
         if not text.isascii():
@@ -138,7 +146,7 @@ class PromptEncoder:
         return encoding
 
     def _placeholders(self, token: str, count: int) -> np.ndarray:
-        """int32 ids of `count` tokens that stand for a number or a vector; unknown where the vocabulary lacks them."""
+        """Ids of `count` placeholder tokens, int32; the unknown id if the vocabulary lacks the token."""
         if token in self.specials.ids:
             return np.full(count, self.specials.ids[token], dtype=np.int32)
         return self._first.encode(token * count)
@@ -179,13 +187,13 @@ class PromptEncoder:
         ids = self._placeholders(EMBEDDINGS, embedding_count(segment))
         vectors = sample_vectors(segment, sample) if segment.alphabet == EMBEDDINGS_FROM_DICT else None
         if vectors is None:
-            notices.add("embeddings", lambda: f"{place(segment.start)}: {segment.text!r} stands for no vectors yet")
+            notices.add("embeddings", lambda: f"{place(segment.start)}: {segment.text!r} has no vectors yet")
         else:
             row.embeddings.append(External(row.length, embedding_model(segment), vectors))
         row.add_placeholders(segment, ids)
 
     def _lay_out(self, text: str, row: _Row, options: Options) -> Encoding:
-        """Join what was read, cut it to the overall length on the right, and pad it."""
+        """Joins the encoded segments, cuts the result to the overall length on the right, and pads it."""
         ids_L = np.concatenate(row.chunks) if row.chunks else np.empty(0, dtype=np.int32)
         if options.max_len is not None:
             ids_L = ids_L[: options.max_len]
@@ -205,9 +213,9 @@ class PromptEncoder:
         return Encoding(ids_L, values_L, has_value_L, mask_L, embeddings, is_cut, locate)
 
     def _check_ends(self, last: Segment, length: int) -> None:
-        """The rule is on the text: what is cut off later, or numbers in the last segment, do not count."""
+        """Checks that the text ends with `<EOS>`, whether or not tokens are cut later; numbers can't end a prompt."""
         if last.alphabet in NUMBERS_AND_EMBEDDINGS or last.is_embedding:
-            hint = f"numbers can't end a prompt: put {EOS} in a segment behind them, or pass require_eos=False"
+            hint = f"numbers can't end a prompt: put {EOS} in a segment after them, or pass require_eos=False"
         elif last.text.rstrip().endswith(EOS):
             return
         else:
@@ -221,7 +229,7 @@ class PromptEncoder:
     def _refuse_or_warn(
         self, segments: list[Segment], row: _Row, encoding: Encoding, options: Options, notices: Notices
     ) -> None:
-        """Deal with unknown text as `options.on_unknown` says."""
+        """Raises an error or warns about unknown text, depending on `options.on_unknown`."""
 
         def error() -> UnknownTokenError:
             if row.unknown_tag:
@@ -231,7 +239,7 @@ class PromptEncoder:
         if options.on_unknown == "raise":
             raise error()
         if options.on_unknown not in ("warn", None):
-            raise PromptError(f"on_unknown={options.on_unknown!r} is not known", hint="use 'raise' or 'warn'")
+            raise PromptError(f"on_unknown={options.on_unknown!r} does not exist", hint="use 'raise' or 'warn'")
         notices.add("unknown", lambda: str(error()))
 
     def _unknown_alphabet(self, segment: Segment) -> PromptError:
@@ -244,10 +252,11 @@ class PromptEncoder:
 
 
 def _window(segment: Segment, alphabet_max: int | None, length: int, rng: random.Random) -> tuple[int, int]:
-    """Which tokens [start, end) of a segment stay.
+    """The tokens [start, end) of a segment that are kept.
 
-    RAND keeps the last k tokens, k drawn from [max_len, length], then the first max_len of those. It draws only when
-    something has to go, so the order of draws follows the order of truncated segments (published rule).
+    RAND keeps the last k tokens, with k sampled from [max_len, length], then the first max_len of those. A random
+    number is only used if the segment is too long, so random numbers follow the order of truncated segments, as in the
+    published code.
     """
     if alphabet_max is not None:
         length = min(length, alphabet_max)
@@ -269,4 +278,4 @@ def _check_unicode(text: str) -> None:
     try:
         text.encode()
     except UnicodeEncodeError as error:
-        raise PromptError("half of a surrogate pair is no character", where=place(error.start)) from None
+        raise PromptError("half of a surrogate pair is not a character", where=place(error.start)) from None

@@ -1,4 +1,4 @@
-"""What a prompt becomes: ids, the values some of them carry, and the way back to the text.
+"""An encoded prompt: token ids, the values of some tokens, and the positions of tokens in the text.
 
 Shapes: L tokens.
 """
@@ -14,12 +14,13 @@ import numpy as np
 
 
 class External(NamedTuple):
-    """Vectors that somebody else computed, at consecutive tokens.
+    """Vectors that were computed outside the model, at consecutive tokens.
 
     Attributes:
-        start: the first token.
-        name: what they come from (`esm2`, `descriptors`): a model may have weights of that name to project them with.
-        vectors_XW: float32, one row a token.
+        start: position of the first token.
+        name: source of the vectors, such as `esm2` or `descriptors`. A model can have weights of that name for their
+            projection.
+        vectors_XW: the vectors, float32, one row for each token.
     """
 
     start: int

@@ -1,7 +1,7 @@
-"""What a sequence *is*: the one table of entities that templates may name.
+"""The table of entities: the kinds of sequences that templates can contain.
 
-An entity picks the alphabet its text is written in, the tags that tell the model what it reads (published spelling),
-and how many tokens its segment may hold.
+An entity defines the alphabet of its text, the tags that identify it for the model (spelled as in the published code),
+and the maximal number of tokens of its segment.
 """
 
 from __future__ import annotations
@@ -77,10 +77,13 @@ ENTITIES: dict[str, Entity] = {
 
 
 def entity(name: str) -> Entity:
-    """The entity called `name`.
+    """Returns the entity with a name.
+
+    Args:
+        name: name of the entity.
 
     Raises:
-        PromptError: there is none; the message gives the nearest names.
+        PromptError: there is no such entity; the message suggests the nearest names.
     """
     try:
         return ENTITIES[name]

@@ -1,4 +1,4 @@
-"""Errors a user can cause, and how they are told: what went wrong, where, and how to mend it."""
+"""Errors that a user can cause; their messages state what is wrong, where, and how to correct it."""
 
 from __future__ import annotations
 

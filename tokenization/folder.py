@@ -1,7 +1,7 @@
-"""A tokenizer on disk: `config.yaml` and one JSON file an alphabet, the published layout.
+"""A tokenizer on disk, in the published layout: `config.yaml` and a JSON file for each alphabet.
 
-`config.yaml` lists the alphabets in order (`tokenizers_info`) and the two limits of the id space. Of a file's path only
-the last part counts: files always lie beside `config.yaml`.
+`config.yaml` lists the alphabets in order (`tokenizers_info`) and the two limits of the id space. Only the last part of
+a file's path is used: the files are always in the same folder as `config.yaml`.
 """
 
 from __future__ import annotations
@@ -22,10 +22,13 @@ _LIMITS = ("max_possible_token_id", "max_special_token_id")
 
 
 def find_folder(source: str | Path | None) -> Path:
-    """The tokenizer folder that a user means: it, a bundle that holds it, a hub id, or None for our own vocabulary.
+    """Finds the folder of a tokenizer.
+
+    Args:
+        source: the folder itself, a bundle that contains it, or a hub id; None: the vocabulary of this package.
 
     Raises:
-        TokenizerError: there is no such folder, here or on the hub.
+        TokenizerError: the folder does not exist, neither on this machine nor on the hub.
     """
     if source is None:
         return Path(str(files("mammal.tokenization.vocabulary")))
@@ -40,10 +43,13 @@ def find_folder(source: str | Path | None) -> Path:
 
 
 def read_folder(folder: Path) -> tuple[list[AlphabetFile], Limits]:
-    """Read and check a tokenizer folder.
+    """Reads and checks the folder of a tokenizer.
+
+    Args:
+        folder: contains `config.yaml`.
 
     Raises:
-        TokenizerError: a file is missing or malformed, or two tokens have one id.
+        TokenizerError: a file is missing or malformed, or two tokens have the same id.
     """
     config = _read_config(folder / CONFIG)
     try:
@@ -64,7 +70,7 @@ def read_folder(folder: Path) -> tuple[list[AlphabetFile], Limits]:
 
 
 def write_folder(folder: Path, alphabets: Sequence[AlphabetFile], limits: Limits) -> None:
-    """Write a tokenizer folder; the folder is made if need be."""
+    """Writes the folder of a tokenizer; the folder is created if it does not exist."""
     folder.mkdir(parents=True, exist_ok=True)
     entries = []
     for alphabet in alphabets:

@@ -1,8 +1,8 @@
-"""Who owns which id. One space of ids is shared by every alphabet of a tokenizer.
+"""The ids of all tokens. The alphabets of a tokenizer share one range of ids.
 
-Special tokens have the same ids in every alphabet; a regular token belongs to one alphabet, so "C" of AA and "C" of
-SMILES are two tokens with two ids. Ids never move once a checkpoint uses them: tokens are only ever added.
-How ids are given is `numbering.py`.
+Special tokens have the same ids in every alphabet. A regular token belongs to one alphabet, so "C" of AA and "C" of
+SMILES are two tokens with different ids. Checkpoints depend on the ids, so existing tokens never move; tokens are only
+added. `numbering.py` assigns the ids.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ _DERIVED = ("specials", "hash", "_tokens", "_contents")
 
 
 class IdSpace:
-    """Alphabets and their ids: made, loaded, saved, extended and asked.
+    """Alphabets and their ids; they can be created, loaded, saved, extended and looked up.
 
     Args:
         files: the alphabets in order, with consistent ids (`numbering.check_ids`).
-        limits: highest ids allowed.
+        limits: highest allowed ids.
     """
 
     def __init__(self, files: Sequence[AlphabetFile], limits: Limits):
@@ -45,11 +45,11 @@ class IdSpace:
         """Loads a tokenizer.
 
         Args:
-            source: folder of a tokenizer, folder of a bundle with `tokenizer/` inside, or a hub id. None: our own
-                vocabulary.
+            source: folder of a tokenizer, folder of a bundle with `tokenizer/` inside, or a hub id. None: the
+                vocabulary of this package.
 
         Raises:
-            TokenizerError: there is no tokenizer, a file is malformed, or ids are used twice.
+            TokenizerError: there is no tokenizer, a file is malformed, or two tokens have the same id.
         """
         return cls(*read_folder(find_folder(source)))
 
@@ -61,7 +61,7 @@ class IdSpace:
         max_token_id: int | None = None,
         max_special_id: int | None = None,
     ) -> Self:
-        """Makes a tokenizer of alphabets, with new ids.
+        """Creates a tokenizer from alphabets, with new ids.
 
         Args:
             alphabets: name -> JSON file of the alphabet, or its entry in `config.yaml` (`json_path`, and optionally
@@ -82,14 +82,14 @@ class IdSpace:
         """Writes the folder that `load` reads. The published code can read it too.
 
         Args:
-            folder: of the tokenizer.
+            folder: folder of the tokenizer; it is created if it does not exist.
         """
         write_folder(Path(folder), self._files, self._limits)
 
     def add_special_tokens(self, tokens: Iterable[str]) -> int:
         """Adds special tokens in alphabetical order, after the highest special id. Tokens that exist keep their ids.
 
-        Two calls with one token each can give other ids than one call with both tokens.
+        Two calls with one token each can give different ids than one call with both tokens.
 
         Args:
             tokens: texts of the tokens, such as `<MY_TASK>`.
@@ -126,7 +126,7 @@ class IdSpace:
         self._changed()
 
     def _changed(self) -> None:
-        """Forget what was derived from the files."""
+        """Deletes cached values that were computed from the files."""
         for name in _DERIVED:
             self.__dict__.pop(name, None)
 
@@ -187,7 +187,7 @@ class IdSpace:
             return next(iter(ids))
         if ids:
             raise TokenizerError(f"{token!r} is a token of {', '.join(ids.values())}", hint="say which alphabet")
-        raise TokenizerError(f"{token!r} is no token of {alphabet or 'any alphabet'}")
+        raise TokenizerError(f"{token!r} is not a token of {alphabet or 'any alphabet'}")
 
     def token(self, id: int) -> str:
         """Returns the text of a token. Bytes that are not a whole character are written as `\\xe2`.

@@ -1,4 +1,4 @@
-"""Public names of a package that are imported when first used (PEP 562), so that importing the package stays quick."""
+"""Imports public names of a package when they are first used (PEP 562), so that importing the package is fast."""
 
 from __future__ import annotations
 

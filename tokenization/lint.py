@@ -1,6 +1,7 @@
-"""Finds everything that is wrong with a template before any row is read.
+"""Finds all problems of a template before any row is read.
 
-Each problem says what, where (a character of the template) and the nearest valid name; all are told at once.
+Each problem states what is wrong, where (a character of the template) and the nearest valid name. All problems are
+reported together.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ Nodes = Mapping[Part, tuple[Node, ...]]
 
 
 class ScannedTemplate(Protocol):
-    """What is checked of a `mammal.tokenization.Template`, which itself imports this module."""
+    """The checked attributes of `mammal.tokenization.Template`, which can't be imported: it imports this module."""
 
     @property
     def input(self) -> str: ...
@@ -52,10 +53,10 @@ _TAGS_OF_KIND = {
     "feature": ("<EMBEDDINGS>",),
 }
 _READ_BY_FEATURE = {"descriptors": "SMILES", "morgan": "SMILES", "esm2": "AA"}
-"""Alphabet of what a feature is computed from: molecules, or residues, which is all that ESM-2 knows."""
+"""Alphabet of the sequences from which a feature is computed: molecules, or protein sequences for ESM-2."""
 _ANSWERS = ("label", "scalar", "digits")
 _PUBLISHED_ONLY = ("GENE", "CELL_ATTRIBUTES")
-"""Alphabets that our own vocabulary leaves out for their size."""
+"""Alphabets that are too large for the vocabulary of this package and only exist in published tokenizers."""
 _NUMBER_SEGMENTS = (SCALARS_LITERALS, SCALARS_FROM_DICT, EMBEDDINGS_FROM_DICT)
 
 
@@ -67,7 +68,7 @@ def problems_of(
     labels: Labels | None = None,
     mode: str | None = None,
 ) -> list[Problem]:
-    """Every problem of a template, in the order of its text; see `Template.lint` for the arguments."""
+    """Returns every problem of a template, in the order of its text; see `Template.lint` for the arguments."""
     nodes, problems = template.scanned
     checks = [problems, _roles(nodes), _misplaced_features(nodes)]
     if columns is not None:
@@ -84,7 +85,7 @@ def problems_of(
 
 
 def check(template: ScannedTemplate, problems: Sequence[Problem]) -> None:
-    """Raises one PromptError that tells all problems, if there are any."""
+    """Raises one PromptError that lists all problems, if there are any."""
     if not problems:
         return
     if len(problems) == 1:
@@ -104,25 +105,25 @@ def _slots(nodes: Nodes, part: Part | None = None) -> list[TemplateSlot]:
 
 
 def _roles(nodes: Nodes) -> Iterator[Problem]:
-    """What may stand on which side."""
+    """Slots on a side of the template (input or target) where they are not allowed."""
     for slot in _slots(nodes, "input"):
         if slot.kind == "label":
             what = f"column '{slot.column}' is a label, which the model must not read"
-            yield Problem("input", slot.position, what, "labels stand in the target")
+            yield Problem("input", slot.position, what, "labels belong to the target")
     answers = {slot.column for slot in _slots(nodes, "target") if slot.kind in _ANSWERS}
     for slot in _slots(nodes, "input"):
         if slot.column in answers and slot.kind in ("scalar", "digits", "text"):
-            what = f"column '{slot.column}' is given in the input and asked for in the target"
+            what = f"column '{slot.column}' is in the input and also in the target"
             yield Problem("input", slot.position, what)
     for slot in _slots(nodes, "target"):
         if slot.kind == "feature":
             what = f"'{slot.name}' of column '{slot.column}' can be read but not predicted"
             yield Problem("target", slot.position, what, "it belongs to the input")
         elif slot.kind == "entity" and len(ways := ENTITIES[slot.name].ways) > 1:
-            what = f"'{slot.name}' may be written in several ways, and an answer must be asked for in one"
+            what = f"'{slot.name}' can be written in several ways, but a target must be written in one way"
             yield Problem("target", slot.position, what, "write " + " or ".join(f"{{{slot.column}:{w}}}" for w in ways))
     if "target" in nodes and nodes["target"] and not _slots(nodes, "target"):
-        yield Problem("target", 0, "the target asks for no column", "add a slot, such as {y:label}")
+        yield Problem("target", 0, "the target contains no column", "add a slot, such as {y:label}")
 
 
 def _misplaced_features(nodes: Nodes) -> Iterator[Problem]:
@@ -172,7 +173,7 @@ def _unknown_alphabet(segment_tag: str, part: Part, position: int, tokenizer: To
     try:
         [segment] = parse(segment_tag)
     except PromptError:
-        return  # a problem of spelling, told by `_raw_wire`
+        return  # a misspelled tag is reported by `_raw_wire`
     names = [*tokenizer.alphabets, *_NUMBER_SEGMENTS]
     if segment.alphabet not in names:
         hint = _alphabet_hint(segment.alphabet, names)
@@ -181,9 +182,9 @@ def _unknown_alphabet(segment_tag: str, part: Part, position: int, tokenizer: To
 
 def _alphabet_hint(alphabet: str, names: Sequence[str]) -> str | None:
     if alphabet in _PUBLISHED_ONLY:
-        return "name a tokenizer that has it, such as a published one: tokenizer=FOLDER; or Tokenizer.add_subtokenizer"
+        return "use a tokenizer that has it, such as a published one: tokenizer=FOLDER; or Tokenizer.add_subtokenizer"
     if alphabet == "TEXT":
-        return "models of the time before TEXT can't read it: begin with a new one, without init"
+        return "models that were trained before TEXT existed can't read it: train a new one, without init"
     return did_you_mean(alphabet, names, noun="alphabet")
 
 
@@ -210,12 +211,12 @@ def _missing_labels(nodes: Nodes, labels: Labels) -> Iterator[Problem]:
             continue
         declared = labels.get(slot.column, ()) if isinstance(labels, Mapping) else labels
         if len(declared) < 2:
-            what = f"column '{slot.column}' is a label, and {len(declared)} labels are declared for it"
+            what = f"column '{slot.column}' is a label, but {len(declared)} labels are declared for it"
             yield Problem("target", slot.position, what, 'list at least two, such as labels: ["0", "1"]')
 
 
 def _unpaired_masks(nodes: Nodes) -> Iterator[Problem]:
-    """Encoder mode reads the n-th answer at the n-th `<MASK>`."""
+    """In encoder mode the n-th answer is read at the n-th `<MASK>`, so their numbers must be equal."""
     texts = (node.text for node in nodes["input"] if isinstance(node, Text))
     masks = sum(text.count("<MASK>") for text in texts)
     answers = [slot for slot in _slots(nodes, "target") if slot.kind in _ANSWERS]
@@ -225,13 +226,13 @@ def _unpaired_masks(nodes: Nodes) -> Iterator[Problem]:
 
 
 def _raw_wire(template: ScannedTemplate) -> Iterator[Problem]:
-    """Raw templates are wire text: segment tags well formed, nothing before the first, `<EOS>` last."""
+    """Raw templates are wire text: segment tags must be well formed, one must come first, `<EOS>` must be last."""
     for part in ("input", "target"):
         text = getattr(template, part)
         if text is None:
             continue
         if text_before_first_tag(text):
-            yield Problem(part, 0, "a raw template begins with a segment tag", "such as <@TOKENIZER-TYPE=AA>")
+            yield Problem(part, 0, "a raw template must begin with a segment tag", "such as <@TOKENIZER-TYPE=AA>")
         for tag, start in find_tags(text):
             if tag.startswith("<@"):
                 yield from _misspelt(tag, part, start)

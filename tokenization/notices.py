@@ -1,4 +1,4 @@
-"""Warnings of this package: what hurts but can't be refused, because ids must stay those of the published tokenizer."""
+"""Warnings of this package, for problems that are no errors because ids must equal those of the published tokenizer."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ class MammalWarning(UserWarning):
 
 
 class PromptWarning(MammalWarning):
-    """A prompt loses something on its way to ids."""
+    """A part of a prompt is lost when it is converted to ids."""
 
 
 class Notices:
-    """Collects what is to be warned of, so that a batch gives one warning a kind instead of one a prompt."""
+    """Collects warnings, so that a batch gives one warning of each kind instead of one for each prompt."""
 
     def __init__(self) -> None:
         self._counts: Counter[str] = Counter()
         self._first: dict[str, str] = {}
 
     def add(self, kind: str, message: Callable[[], str]) -> None:
-        """Note one more case; only the first of a kind has its message made."""
+        """Adds a case; the message is only created for the first case of a kind."""
         if kind not in self._first:
             self._first[kind] = message()
         self._counts[kind] += 1
 
     def emit(self, stacklevel: int) -> None:
-        """Warn once a kind. `stacklevel` 1 is the caller of this method."""
+        """Warns once for each kind. `stacklevel` 1 is the caller of this method."""
         for kind, message in self._first.items():
             others = self._counts[kind] - 1
             more = f" (the same in {others:,} other prompts)" if others else ""

@@ -1,7 +1,7 @@
-"""How tokens get their ids, and what makes ids consistent.
+"""Assigns ids to tokens and checks that ids are consistent.
 
 The rules are those of the published implementation (fuse-med-ml 0.4.1, ModularTokenizer), except that the last special
-id, which it never gives out, can be used here.
+id can be used here; the published implementation never assigns it.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from mammal.tokenization.alphabet_file import AlphabetFile
 from mammal.tokenization.errors import TokenizerError
 from mammal.tokenization.prompt import reads_as_text
 
-_IS_TEXT = "can't be a special token: '<-' is the arrow of a dative bond in SMILES, '< ' the sign of an inequality"
+_IS_TEXT = "can't be a special token: '<-' is the arrow of a dative bond in SMILES, '< ' is an inequality sign"
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Highest ids allowed, None for no limit.
+    """Highest allowed ids; None: no limit.
 
     Attributes:
-        any_token: of all tokens (`max_possible_token_id`); a model has this many embedding rows plus one.
-        special: of special tokens (`max_special_token_id`); regular tokens begin after it.
+        any_token: highest id of any token (`max_possible_token_id`); a model has this many embedding rows plus one.
+        special: highest id of a special token (`max_special_token_id`); regular tokens start after it.
     """
 
     any_token: int | None = None
@@ -32,13 +32,19 @@ class Limits:
 
 
 def number_alphabets(files: Sequence[AlphabetFile], special_tokens: Iterable[str], limits: Limits) -> None:
-    """Give every token of fresh alphabets its id, in place.
+    """Assigns an id to every token of new alphabets, in place.
 
     Special tokens come first, from id 0: the given ones, then those of each file in order. Regular tokens follow, from
-    `limits.special` + 1 where that is set, alphabet by alphabet, each from its `minimal_token_id` at the earliest.
+    `limits.special` + 1 if this limit is set. Alphabets are numbered one after the other, each from its
+    `minimal_token_id` or later.
+
+    Args:
+        files: the alphabets in order.
+        special_tokens: the first special tokens.
+        limits: highest allowed ids.
 
     Raises:
-        TokenizerError: the tokens don't fit under the limits.
+        TokenizerError: the limits are too low for the tokens.
     """
     names = dict.fromkeys(special_tokens)
     for file in files:
@@ -53,12 +59,17 @@ def number_alphabets(files: Sequence[AlphabetFile], special_tokens: Iterable[str
 
 
 def number_alphabet(file: AlphabetFile, files: Sequence[AlphabetFile], limits: Limits) -> None:
-    """Give the tokens of one more alphabet ids above all that exist, in place; no existing id moves.
+    """Assigns ids above all existing ones to the tokens of a further alphabet, in place; existing ids don't change.
 
-    Its special tokens join those that all alphabets share: `files` get the new ones too.
+    All alphabets share their special tokens, so new special tokens are also added to `files`.
+
+    Args:
+        file: the new alphabet.
+        files: the existing alphabets.
+        limits: highest allowed ids.
 
     Raises:
-        TokenizerError: the tokens don't fit, or a special token of one is a regular token of the other.
+        TokenizerError: the limits are too low, or a special token of one alphabet is a regular token of another.
     """
     wanted = [token["content"] for token in file.document["added_tokens"]]
     missing = new_specials(wanted, files, limits)
@@ -70,12 +81,20 @@ def number_alphabet(file: AlphabetFile, files: Sequence[AlphabetFile], limits: L
 
 
 def new_specials(tokens: Iterable[str], files: Sequence[AlphabetFile], limits: Limits) -> dict[str, int]:
-    """Ids for the special tokens among `tokens` that don't exist yet: alphabetical, after the highest special id.
+    """Assigns ids to special tokens that don't exist yet, in alphabetical order after the highest special id.
 
-    Without `limits.special` they follow the highest id of all.
+    Without `limits.special`, the ids follow the highest id of all tokens.
+
+    Args:
+        tokens: special tokens, new or existing.
+        files: the alphabets.
+        limits: highest allowed ids.
+
+    Returns:
+        The new tokens and their ids.
 
     Raises:
-        TokenizerError: no room is left, or a token is a regular token of some alphabet.
+        TokenizerError: no ids are left, or a token is a regular token of an alphabet.
     """
     existing = files[0].specials
     names = sorted(set(tokens) - existing.keys())
@@ -94,7 +113,15 @@ def new_specials(tokens: Iterable[str], files: Sequence[AlphabetFile], limits: L
 
 
 def check_ids(files: Sequence[AlphabetFile], limits: Limits) -> None:
-    """Raise TokenizerError unless every id names one token, special tokens agree everywhere, and limits hold."""
+    """Checks the ids of all tokens.
+
+    Args:
+        files: the alphabets.
+        limits: highest allowed ids.
+
+    Raises:
+        TokenizerError: two tokens have the same id, alphabets have different special tokens, or an id exceeds a limit.
+    """
     if not files:
         raise TokenizerError("a tokenizer needs at least one alphabet")
     first, specials = files[0], files[0].specials

@@ -1,4 +1,4 @@
-"""From tokens back to the characters they were read from. Computed on demand: most encodings are never asked.
+"""Finds the characters of the prompt that each token covers. Computed on demand, because it is rarely needed.
 
 Shapes: L tokens.
 """
@@ -22,14 +22,14 @@ Span = tuple[int, int]
 
 
 class Locator:
-    """Finds the characters of one encoded prompt; pickles as the finished array.
+    """Finds the characters of the tokens of one encoded prompt. A pickle contains the computed array.
 
     Args:
-        alphabets: by name, those that encoded it.
-        specials: the special tokens that encoded it.
+        alphabets: alphabets with which the prompt was encoded, by name.
+        specials: special tokens with which it was encoded.
         text: the prompt.
-        windows: by the start of a segment, the tokens [first, end) that stayed of it, where its text doesn't say that.
-        length: L, padding included.
+        windows: start of a segment -> the tokens [first, end) that were kept, if they don't follow from its text.
+        length: L, number of tokens, including padding.
     """
 
     __slots__ = ("alphabets", "length", "specials", "text", "windows")
@@ -46,7 +46,7 @@ class Locator:
         self.windows = windows or {}
 
     def __call__(self) -> np.ndarray:
-        """int32 [L, 2] characters [start, end) of each token, (-1, -1) for padding."""
+        """Characters [start, end) of each token, int32 [L, 2]; (-1, -1) for padding."""
         offsets_L2 = np.full((self.length, 2), -1, dtype=np.int32)
         spans: list[Span] = []
         for segment in parse(self.text):
@@ -84,7 +84,7 @@ class Locator:
 
 
 def _variant_spans(part: str, start: int, alphabet: SubTokenizer) -> list[Span]:
-    """Spans in the text as the user wrote it; a number belongs to no token, though a whole variant spans it."""
+    """Spans in the text of the user. A number belongs to no token, but the span of a whole variant includes it."""
     text, _, cuts = take_variant_values(part, start)
     left_out = np.zeros(len(text) + 1, dtype=np.int64)
     for character, count in cuts:

@@ -1,7 +1,7 @@
-"""Cuts text into the pieces that an alphabet's model reads, by the regular expression of its file.
+"""Splits text into the pieces that the model of an alphabet reads, by the regular expression of its file.
 
-The files hold Oniguruma expressions, which the `tokenizers` library runs. Python's `re` reads the common ones several
-times faster; expressions that might mean something else to it are left to the library.
+The files contain Oniguruma expressions, which the `tokenizers` library can run. Python's `re` is several times faster
+for common expressions. The library runs those that may have a different meaning in `re`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from mammal.tokenization.alphabet_file import Split
 Span = tuple[int, int]
 
 _NOT_BLANK = r"[^\t-\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]"
-"""`\\S` of Oniguruma. Python's own also counts the separators U+001C to U+001F as blanks."""
+"""`\\S` of Oniguruma. In Python, `\\S` also excludes the separators U+001C to U+001F."""
 
 _PORTABLE = re.compile(
     r"""(?: \\[^A-Za-z0-9] | \\S            # an escaped sign; a visible character
@@ -30,19 +30,19 @@ _PORTABLE = re.compile(
     re.VERBOSE,
 )
 _PUBLISHED_SINGLES = {r"<.*?>|\S": "<", r"<.*?>|\[.*?\]|\S": "<["}
-"""Expressions that cut text without these characters into its visible characters."""
+"""Expressions that split text into its visible characters, if the text contains none of these characters."""
 
 
 class Splitter(ABC):
-    """One way to cut text; `splitter` makes the right one for a file."""
+    """A way to split text; `splitter` creates the right one for a file."""
 
     def gives_single_characters(self, text: str) -> bool:
-        """Whether every piece of an ASCII text is one visible character; False where that is not known at a glance."""
+        """Whether every piece of an ASCII text is one visible character; False if a quick check can't decide it."""
         return False
 
     @abstractmethod
     def pieces(self, text: str) -> list[str]:
-        """The pieces in order, none empty."""
+        """The pieces in order; none is empty."""
 
     @abstractmethod
     def spans(self, text: str) -> list[Span]:
@@ -50,7 +50,7 @@ class Splitter(ABC):
 
 
 def splitter(split: Split | None) -> Splitter:
-    """The cut of an alphabet file; None leaves text in one piece."""
+    """Creates the splitter of an alphabet file; None: text stays in one piece."""
     if split is None:
         return _Whole()
     regex = _to_python(split.pattern)
@@ -99,7 +99,7 @@ class _ByLibrary(Splitter):
 
 
 def _to_python(pattern: str) -> re.Pattern[str] | None:
-    """The expression for `re`, one group around it; None if it is not certain to mean the same there."""
+    """The expression for `re`, in one group; None if it may have a different meaning in `re`."""
     if not _PORTABLE.fullmatch(pattern):
         return None
     try:

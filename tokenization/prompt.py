@@ -1,14 +1,14 @@
-"""The prompt language on the wire. Only this module knows how a tag is written.
+"""The wire format of prompts. Only this module defines how a tag is written.
 
     prompt  := junk? segment+
-    segment := "<@TOKENIZER-TYPE=" HEAD ">" TEXT       HEAD holds no ">"; TEXT runs to the next such tag or to the end
+    segment := "<@TOKENIZER-TYPE=" HEAD ">" TEXT       HEAD has no ">"; TEXT ends at the next such tag or at the end
     HEAD    := NAME ("@" ATTRIBUTE)*
     ATTRIBUTE := "MAX-LEN=" int | "TRUNC-MODE=" ("RIGHT" | "RAND")       the last one wins
     NAME    := an alphabet | SCALARS_LITERALS | SCALARS_FROM_DICT | EXTERNAL_EMBEDDINGS_FROM_DICT
 
 This is the grammar of the published implementation (biomed-multi-alignment 0.2.4 with fuse-med-ml 0.4.1), which splits
-prompts by one regular expression; what that expression accepts is accepted here, odd spellings of numbers included.
-Positions in error messages count characters of the prompt from 1.
+prompts by one regular expression. Everything that this expression accepts is accepted here, including unusual spellings
+of numbers. Positions in error messages count characters of the prompt from 1.
 """
 
 from __future__ import annotations
@@ -34,22 +34,22 @@ TruncMode = Literal["RIGHT", "RAND"]
 _OPENER = "<@TOKENIZER-TYPE="
 _SEGMENT_TAG = re.compile(_OPENER + "([^>]*)>")
 _TAG = re.compile(r"<(?!-[^>]|\s)[^<>]*>")
-"""A whole tag. `<-` opens one in the sign `<->` alone; elsewhere it is the arrow of a dative bond, `[Fe]<-N…N->[Fe]`
-(an extension of SMILES that RDKit reads and writes). `<` before a blank is the sign of an inequality,
-`3 < pKa and > 1`. No tokenizer has a special token that begins in either way."""
+"""A whole tag. `<-` only starts a tag in `<->`; elsewhere it is the arrow of a dative bond, `[Fe]<-N…N->[Fe]` (an
+extension of SMILES that RDKit reads and writes). `<` before a blank is an inequality sign, `3 < pKa and > 1`. No
+tokenizer has a special token that starts with one of these."""
 
 _MAX_LEN, _TRUNC_MODE = "MAX-LEN=", "TRUNC-MODE="
 
 
 class Segment(NamedTuple):
-    """A stretch of text under one alphabet.
+    """A part of a prompt in one alphabet.
 
     Attributes:
-        alphabet: what reads the text: an alphabet's name, or one of the three names of numbers and embeddings.
-        text: the text, tags included.
-        start: where `text` begins in the prompt.
-        max_len: the most tokens it may give, tags counted; None: no limit.
-        trunc: which tokens stay when there are more: the first (RIGHT, also when None) or a random window (RAND).
+        alphabet: name of the alphabet, or one of the three names for numbers and embeddings.
+        text: the text, including tags.
+        start: position of `text` in the prompt.
+        max_len: maximal number of tokens, including tags; None: no limit.
+        trunc: the tokens that are kept if there are more: the first ones (RIGHT, or None) or a random window (RAND).
     """
 
     alphabet: str
@@ -64,7 +64,7 @@ class Segment(NamedTuple):
 
 
 class Tag(NamedTuple):
-    """A whole `<…>` found in a text, and where it starts there."""
+    """A whole `<…>` in a text, and its position."""
 
     text: str
     start: int
@@ -72,7 +72,7 @@ class Tag(NamedTuple):
 
 @dataclass(frozen=True)
 class Slot:
-    """Where the value of a user's column stands in a prompt: characters [start, end) of its input or target."""
+    """Position of the value of a user's column in a prompt: characters [start, end) of its input or target."""
 
     column: str
     start: int
@@ -116,10 +116,13 @@ class Prompt:
 
 
 def parse(prompt: str) -> list[Segment]:
-    """Cut a prompt into segments. Text before the first segment tag is left out.
+    """Splits a prompt into segments. Text before the first segment tag is ignored.
+
+    Args:
+        prompt: the prompt. Names of alphabets are not checked here.
 
     Raises:
-        PromptError: no segment tag, or one whose attributes can't be read. Alphabet names are not looked up here.
+        PromptError: there is no segment tag, or the attributes of one can't be read.
     """
     if not isinstance(prompt, str):
         raise PromptError(f"a prompt is a string, this is {type(prompt).__name__}")
@@ -146,7 +149,7 @@ def _parse_head(head: str) -> tuple[str, int | None, TruncMode | None]:
             raise PromptError(f"there is no segment type {head!r}", hint=hint)
         return head, None, None
     if head.startswith("VECTORS_"):
-        raise PromptError(f"there is no segment type {head!r}", hint=f"vectors enter by {EMBEDDINGS_FROM_DICT}")
+        raise PromptError(f"there is no segment type {head!r}", hint=f"vectors are given with {EMBEDDINGS_FROM_DICT}")
     if head.startswith("EXTERNAL_EMBEDDINGS_"):
         return head, None, None
     if "<" in head:
@@ -179,12 +182,19 @@ def _parse_max_len(text: str) -> int:
 
 
 def text_before_first_tag(prompt: str) -> str:
-    """What stands before the first segment tag, where no alphabet reads it."""
+    """The text before the first segment tag, which no alphabet reads."""
     return prompt.partition(_OPENER)[0]
 
 
 def segment(alphabet: str, text: str, max_len: int | None = None, trunc: TruncMode | None = None) -> str:
-    """Write one segment. `trunc` says what stays of a text longer than `max_len`; without one it means nothing."""
+    """Writes one segment.
+
+    Args:
+        alphabet: name of the alphabet.
+        text: text of the segment.
+        max_len: maximal number of tokens; None: no limit.
+        trunc: the tokens that are kept if there are more than `max_len`; not used without `max_len`.
+    """
     if max_len is None:
         return f"{_OPENER}{alphabet}>{text}"
     mode = f"@{_TRUNC_MODE}{trunc}" if trunc else ""
@@ -192,26 +202,34 @@ def segment(alphabet: str, text: str, max_len: int | None = None, trunc: TruncMo
 
 
 def tag(name: str) -> str:
-    """The tag of a special token: `tag("BBBP")` is `<BBBP>`."""
+    """Returns the tag of a special token: `tag("BBBP")` is `<BBBP>`."""
     return f"<{name}>"
 
 
 def reads_as_text(token: str) -> bool:
-    """Whether a text would be taken for the arrow of a dative bond, or for an inequality, so that it can't be a tag."""
+    """Whether a text can't be a tag, because it would be read as the arrow of a dative bond or as an inequality."""
     return token.startswith("<") and token != "<->" and (token[1:2] == "-" or token[1:2].isspace())
 
 
 def find_tags(text: str) -> list[Tag]:
-    """Every whole `<…>` of a text, segment tags included, from left to right."""
+    """Finds every whole `<…>` in a text, including segment tags, from left to right."""
     return [Tag(match.group(), match.start()) for match in _TAG.finditer(text)]
 
 
 def check_value(value: str, *, name: str = "value") -> str:
-    """The value itself, if it can stand in a prompt without turning into syntax.
+    """Checks that a value can be put into a prompt without being read as syntax.
+
+    A single `>` (reaction SMILES) and the arrows of dative bonds (`[Fe]<-N…N->[Fe]`) are plain text.
+
+    Args:
+        value: the value.
+        name: name of the value in the error message.
+
+    Returns:
+        The value.
 
     Raises:
-        PromptError: it holds a whole tag, or opens a segment. A lone `>` (reaction SMILES) and the arrows of dative
-            bonds (`[Fe]<-N…N->[Fe]`) are plain text.
+        PromptError: the value contains a whole tag, or the start of a segment tag.
     """
     if "<" not in value:
         return value
@@ -227,7 +245,7 @@ def check_value(value: str, *, name: str = "value") -> str:
 
 
 def place(position: int) -> str:
-    """How error messages name a position of a prompt."""
+    """A position of a prompt in the form of error messages."""
     return f"prompt, character {position + 1}"
 
 

@@ -1,7 +1,7 @@
-"""The SMILES alphabet: one token an atom, bond, branch or ring closure, with printable ASCII as the way down.
+"""The SMILES alphabet: a token for each atom, bond, branch and ring closure, and for each printable ASCII character.
 
 Atoms outside brackets are the organic subset of OpenSMILES (http://opensmiles.org/opensmiles.html, section 3.1). A
-bracket atom is one token where it is common; any other is spelled out character by character, so nothing is unknown.
+common bracket atom is one token. Other bracket atoms are written character by character, so nothing is unknown.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from collections import Counter
 from collections.abc import Iterable
 
 PATTERN = r"\[[^\[\]]+\]|Br|Cl|%[0-9][0-9]|."
-"""What is tried as one token: a bracket atom, a two-letter atom, a two-digit ring closure, a character."""
+"""Candidates for one token: a bracket atom, a two-letter atom, a two-digit ring closure, a character."""
 
 MIN_COUNT = 3
-"""How often a bracket atom must occur in the corpus to be a token (any rule below makes it one, too)."""
+"""How often a bracket atom must occur in the corpus to be a token. The rules below add further ones."""
 
 PRINTABLE = tuple(map(chr, range(0x20, 0x7F)))
 
@@ -43,7 +43,7 @@ _ISOTOPES = """
 
 
 def tokens(corpus: Iterable[str]) -> list[str]:
-    """Every token, in the order of ids: characters, two-letter atoms, ring closures 10-99, bracket atoms.
+    """Returns every token in the order of ids: characters, two-letter atoms, ring closures 10-99, bracket atoms.
 
     Args:
         corpus: SMILES strings whose common bracket atoms become tokens.
@@ -55,7 +55,7 @@ def tokens(corpus: Iterable[str]) -> list[str]:
 
 
 def _atoms_by_rule() -> set[str]:
-    """Bracket atoms that every medicinal chemist's file may hold, whatever the corpus holds."""
+    """Bracket atoms that are common in medicinal chemistry and are tokens even if the corpus lacks them."""
     atoms = {*_ELEMENTS.split(), *_ISOTOPES.split(), "*", "H+", "H-"}
     for element in ("B", "C", "N", "O", "Si", "P", "S", "Se"):
         atoms |= {f"{element}{hydrogens}{charge}" for hydrogens in ("", "H", "H2", "H3") for charge in ("", "+", "-")}

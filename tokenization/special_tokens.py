@@ -1,7 +1,7 @@
-"""The special tokens of our own vocabulary, in the order of their ids.
+"""The special tokens of the vocabulary of this package, in the order of their ids.
 
-Ids 0-313 are those of the published base tokenizer, spelling included; ours follow. **Ids never move**: a new tag goes
-to the end of `OWN`, nowhere else. Specials live below 501; what is left there is for tags that users add.
+Ids 0-313 are those of the published base tokenizer, with the same spelling; further tokens follow. **Ids never move**:
+a new tag may only be added at the end of `OWN`. Special tokens have ids below 501; unused ids are for tags of users.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ AUTOENCODER_LATENT_LOG_VARIANCE AUTOENCODER_LATENT_MEAN AUTOENCODER_LATENT_SAMPL
 DECODED_FROM_LATENT
 """
 
-# Each group says what its tags are for. BBBP, FDA_APPR, CARCINOGENICITY, HIV_ACTIVITY and EMBEDDINGS are spelt as in
+# Keys describe the purpose of the tags. BBBP, FDA_APPR, CARCINOGENICITY, HIV_ACTIVITY and EMBEDDINGS are spelled as in
 # published fine-tuned tokenizers; TOXICITY, SOLUBILITY, STABILITY, BINDING… are already among the published ones.
 _OWN_GROUPS = {
     "writing": "EMBEDDINGS - +",

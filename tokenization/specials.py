@@ -1,4 +1,4 @@
-"""Finds special tokens in text. They are recognised in every alphabet, before its own rules see the text."""
+"""Finds special tokens in text. They are recognised in every alphabet, before the rules of the alphabet are applied."""
 
 from __future__ import annotations
 
@@ -14,11 +14,15 @@ _TAG = re.compile("<[^<>]*>")
 
 
 class Specials:
-    """The special tokens of a tokenizer, and how text is cut at them.
+    """The special tokens of a tokenizer; splits text at special tokens.
 
-    Of several that begin at one character the longest is taken, then the text after it is read on (the leftmost-longest
-    rule of the `tokenizers` library). Nearly all have the form `<…>`, for which one fixed expression is enough; where a
-    text holds a special token of another form, or a tag that is none, the expression that lists them all is used.
+    If several special tokens start at the same character, the longest one is used, and reading continues after it (the
+    leftmost-longest rule of the `tokenizers` library). Nearly all have the form `<…>`, for which one fixed expression
+    is enough. If a text contains a special token of another form, or a tag that is not a special token, an expression
+    that lists all special tokens is used.
+
+    Args:
+        ids: special tokens with their ids.
     """
 
     def __init__(self, ids: Mapping[str, int]):
@@ -30,7 +34,7 @@ class Specials:
         self._runs: Cache[str, np.ndarray | None] = Cache(self._read_run, max_items=4096)
 
     def cut(self, text: str) -> list[str]:
-        """The text as plain, run, plain, run, …, plain: each run is special tokens only, plain parts may be empty."""
+        """Splits text into plain, run, plain, run, …, plain. A run only contains special tokens; plain may be empty."""
         if self._runs.get(text) is not None:
             return ["", text, ""]
         if self._find_irregular is None or not self._find_irregular(text):
@@ -43,9 +47,9 @@ class Specials:
         return self._any_run.split(text)
 
     def run_ids(self, run: str) -> np.ndarray:
-        """int32 [n] ids of a run from `cut`. The array is shared: don't write to it."""
+        """Ids of a run from `cut`, int32 [n]. The array is shared, so it must not be changed."""
         ids = self._runs[run]
-        assert ids is not None, f"{run!r} is no run of special tokens"
+        assert ids is not None, f"{run!r} is not a run of special tokens"
         return ids
 
     def run_spans(self, run: str) -> list[tuple[int, int]]:
@@ -60,5 +64,5 @@ class Specials:
 
 
 def _one_of(tokens: list[str]) -> re.Pattern[str]:
-    """An expression that matches the longest of the tokens that begin at a character."""
+    """An expression that matches the longest of the tokens that start at a character."""
     return re.compile("|".join(sorted(map(re.escape, tokens), key=len, reverse=True)) or "(?!)")

@@ -1,4 +1,4 @@
-"""The other strand of DNA, for plain bases and for text with variants in place (`mammal.tokenization.variants`)."""
+"""The other strand of DNA, for plain bases and for text that contains variants (`mammal.tokenization.variants`)."""
 
 from __future__ import annotations
 
@@ -8,14 +8,17 @@ from mammal.tokenization.errors import PromptError
 from mammal.tokenization.variants import BASES, Variant, parse
 
 COMPLEMENT = str.maketrans("ACGTRYSWKMBDHVN", "TGCAYRSWMKVHDBN")
-"""Watson-Crick partners, ambiguity codes included (IUPAC-IUB 1984, doi 10.1093/nar/13.9.3021)."""
+"""Watson-Crick partners, including ambiguity codes (IUPAC-IUB 1984, doi 10.1093/nar/13.9.3021)."""
 
 
 def reverse_complement(bases: str) -> str:
-    """The other strand, read 5' to 3'; upper case.
+    """Returns the other strand, read 5' to 3', in upper case.
+
+    Args:
+        bases: the DNA sequence.
 
     Raises:
-        PromptError: a letter that is no base.
+        PromptError: a letter is not a base.
     """
     folded = bases.upper()
     if not BASES.issuperset(folded):
@@ -25,14 +28,18 @@ def reverse_complement(bases: str) -> str:
 
 
 def reverse_complement_in_place(text: str) -> str:
-    """In-place text on the other strand: `AC[A/GT:0.2]TT` becomes `AA[T/AC:0.2]GT`.
+    """Returns in-place text on the other strand: `AC[A/GT:0.2]TT` becomes `AA[T/AC:0.2]GT`.
 
-    Alleles keep their order (the reference stays first) and their frequencies, for these belong to the molecule and not
-    to a strand. Twice is the text again. An insertion or deletion in a repeat, which VCF files put as far left as it
-    can stand, then stands as far right as it can: the same change, spelt at the other end of the repeat.
+    Alleles keep their order (the reference stays first) and their frequencies, because these belong to the molecule and
+    not to a strand. Applying the function twice returns the original text. VCF files place an insertion or deletion in
+    a repeat as far left as possible. On the other strand it is as far right as possible: the same change, written at
+    the other end of the repeat.
+
+    Args:
+        text: DNA text in in-place notation.
 
     Raises:
-        PromptError: the text is no in-place notation.
+        PromptError: the text is not in in-place notation.
     """
     pieces = reversed(parse(text))
     return "".join(reverse_complement(p) if isinstance(p, str) else str(_reversed(p)) for p in pieces)

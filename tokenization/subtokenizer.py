@@ -1,7 +1,7 @@
-"""One alphabet at work: text without special tokens becomes ids.
+"""Converts text without special tokens to ids with one alphabet.
 
-WordLevel alphabets look whole pieces up. BPE alphabets merge characters, or bytes, by rules; the merging is done by the
-model of the `tokenizers` library, built from the parsed file (its own file reader warns at length about unused ids).
+WordLevel alphabets look up whole pieces. BPE alphabets merge characters or bytes by rules. Merging uses the model of
+the `tokenizers` library, built from the parsed file, because the file reader of the library warns about unused ids.
 """
 
 from __future__ import annotations
@@ -23,14 +23,17 @@ _A_VARIANT = "[A/G]"
 
 
 class SubTokenizer(ABC):
-    """Reads one alphabet.
+    """Encodes text of one alphabet.
+
+    Args:
+        file: the file of the alphabet.
 
     Attributes:
-        name: as in prompts.
-        vocab: ids of its tokens, special ones included.
-        unknown_id: id of text that is no token.
-        max_len: the most tokens of a segment, cut on the right; None: no limit.
-        splits_tags: an unknown `<…>` falls apart into characters here instead of becoming one unknown token.
+        name: name in prompts.
+        vocab: ids of its tokens, including special tokens.
+        unknown_id: id of text without a token.
+        max_len: maximal number of tokens of a segment, cut on the right; None: no limit.
+        splits_tags: an unknown `<…>` is split into characters instead of becoming one unknown token.
         has_variants: single-nucleotide variants are tokens, so variants may be written with a frequency.
     """
 
@@ -46,7 +49,7 @@ class SubTokenizer(ABC):
         self._splitter = splitter(file.split)
 
     def encode(self, text: str) -> np.ndarray:
-        """int32 [n] ids of a text without special tokens. The array may be shared: don't write to it."""
+        """Ids of a text without special tokens, int32 [n]. The array may be shared, so it must not be changed."""
         return self._encode(text.translate(self._folding) if self._folding else text)
 
     def spans(self, text: str) -> list[Span]:
@@ -61,7 +64,7 @@ class SubTokenizer(ABC):
 
 
 class WordLevel(SubTokenizer):
-    """Every piece of the text is a token or unknown."""
+    """Every piece of the text is one token, or unknown."""
 
     def __init__(self, file: AlphabetFile):
         super().__init__(file)
@@ -80,9 +83,9 @@ class WordLevel(SubTokenizer):
 
 
 class BytePair(SubTokenizer):
-    """Pieces of the text are merged from characters; with `ignore_merges` a piece that is a token stays whole.
+    """Pieces of the text are merged from characters; with `ignore_merges` a piece that is a token is not split.
 
-    Merged pieces are remembered here, so the library's own memory of them is switched off.
+    Merged pieces are cached here, so the cache of the library is switched off.
     """
 
     splits_tags = True
@@ -129,7 +132,7 @@ class BytePair(SubTokenizer):
 
 
 class BytePairOfBytes(BytePair):
-    """The same over the bytes of the text; a character whose bytes are in several tokens belongs to each of them."""
+    """As `BytePair`, but on bytes. If the bytes of a character are in several tokens, it belongs to all of them."""
 
     def __init__(self, file: AlphabetFile):
         super().__init__(file)

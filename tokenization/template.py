@@ -1,10 +1,10 @@
-"""Templates: how a row becomes a prompt.
+"""Templates, which convert a row to a prompt.
 
     template = Template("<BBBP><SENTINEL_ID_0> {smiles:smiles}", "<SENTINEL_ID_0> {p_np:label}")
     template.render({"smiles": "CCO", "p_np": "1"}, target=True)     # -> Prompt
 
-A slot of an entity that may be written in several ways, such as `{mol:molecule}`, is written as its row says.
-The grammar and what each slot renders as are written down in docs/prompt-language.md.
+If an entity can be written in several ways, such as `{mol:molecule}`, each row can choose one.
+docs/prompt-language.md describes the grammar and what each slot renders to.
 """
 
 from __future__ import annotations
@@ -48,11 +48,16 @@ _NUMBERS_OF = {  # segments that hold numbers and no tags
 _MAY_BE_MISSING = frozenset({"label", "scalar", "digits"})
 
 Piece = str | TemplateSlot
-"""Wire text, or the place in it that a value fills."""
+"""Wire text, or a slot that a value fills."""
 
 
 def label_code(index: int, classes: int) -> str:
-    """The digits that name class `index` of `classes`: one digit for up to ten, else as wide as the last index."""
+    """Returns the digits of a class: one digit for up to ten classes, else as many as the last index has.
+
+    Args:
+        index: index of the class, from 0.
+        classes: number of classes.
+    """
     return f"{index:0{len(str(classes - 1))}d}"
 
 
@@ -174,7 +179,7 @@ class Template:
     def _input_pieces(
         self, written: Mapping[str, str], absent: Collection[str], wordings: Sequence[int]
     ) -> list[Piece]:
-        """The input's layout, laid out once for each choice."""
+        """Layout of the input, computed once for each choice."""
         choice = tuple(sorted(written.items())), frozenset(absent), tuple(wordings)
         if choice not in self._inputs:
             nodes = _worded(self._nodes["input"], wordings)
@@ -187,7 +192,7 @@ class Template:
 
     @property
     def target_pieces(self) -> tuple[Piece, ...]:
-        """Layout of the target: wire text, and the slots between."""
+        """Layout of the target: wire text and slots."""
         return tuple(self._target_pieces)
 
     @cached_property
@@ -207,7 +212,7 @@ class Template:
 
 
 def _checked(written: Mapping[str, str], slots: Iterable[TemplateSlot]) -> Mapping[str, str]:
-    """Refuses a way that a slot can't be written in."""
+    """Refuses an entity in which a slot can't be written."""
     ways = {slot.column: ENTITIES[slot.name].ways for slot in slots if slot.kind == "entity" and slot.part == "input"}
     for column, name in written.items():
         if name not in ways.get(column, ()):
@@ -217,7 +222,7 @@ def _checked(written: Mapping[str, str], slots: Iterable[TemplateSlot]) -> Mappi
 
 
 def _worded(nodes: Iterable[Node], wordings: Sequence[int]) -> list[Node]:
-    """The nodes with one wording of each that says something, the first where nothing is asked."""
+    """The nodes with one wording of each quoted text; the first wording if none is chosen."""
     asked = iter(wordings)
     return [
         replace(node, wordings=(node.wordings[next(asked, 0)],)) if isinstance(node, Words) else node for node in nodes
@@ -225,7 +230,7 @@ def _worded(nodes: Iterable[Node], wordings: Sequence[int]) -> list[Node]:
 
 
 def _without(nodes: tuple[Node, ...], missing: set[str]) -> list[Node]:
-    """Leaves out the optional slots of the missing columns, each with the run of tags in front of it."""
+    """Removes the optional slots of missing columns, each with the tags before it."""
     kept: list[Node] = []
     run: list[Node] = []
     found = False
@@ -242,11 +247,11 @@ def _without(nodes: tuple[Node, ...], missing: set[str]) -> list[Node]:
 
 
 def _wire(nodes: Iterable[Node], written: Mapping[str, str], absent: Collection[str]) -> list[Piece]:
-    """Lays a template's nodes out as wire text.
+    """Converts the nodes of a template to wire text.
 
-    Tags and labels gather in a run. A sequence opens a segment and takes the run in before its own tags; a number opens
-    a segment that can hold no tags, so a run beside it stands in a segment of its own; the last run, closed by `<EOS>`,
-    joins the sequence before it.
+    Consecutive tags and labels form a run. A sequence starts a segment, and the run before it is put in front of its
+    own tags. A number starts a segment that can't contain tags, so a run next to it gets its own segment. The last run,
+    which ends with `<EOS>`, is added to the sequence before it.
     """
     pieces: list[Piece] = []
     run: list[Piece] = []
@@ -276,7 +281,7 @@ def _wire(nodes: Iterable[Node], written: Mapping[str, str], absent: Collection[
 
 
 def _sequence_opening(slot: TemplateSlot, written_as: str | None) -> tuple[str, str]:
-    """The segment's head, of the entity that the value is written as, and the entity's tags."""
+    """The head of the segment, for the entity in which the value is written, and the tags of the entity."""
     if slot.kind == "alphabet":
         return segment(slot.name, "", max_len=slot.max_len), ""
     entity = ENTITIES[slot.name]
@@ -285,7 +290,7 @@ def _sequence_opening(slot: TemplateSlot, written_as: str | None) -> tuple[str, 
 
 
 def _joined(pieces: Iterable[Piece]) -> list[Piece]:
-    """Joins neighbouring stretches of text."""
+    """Joins adjacent pieces of text."""
     joined: list[Piece] = []
     for piece in pieces:
         if isinstance(piece, str) and joined and isinstance(joined[-1], str):
@@ -296,7 +301,7 @@ def _joined(pieces: Iterable[Piece]) -> list[Piece]:
 
 
 def _write(pieces: list[Piece], values: Mapping[str, str | None], slots: list[Slot]) -> str:
-    """The wire text with every slot filled; appends where each value went to `slots`."""
+    """The wire text with every slot filled; appends the position of each value to `slots`."""
     written: list[str] = []
     end = 0
     for piece in pieces:
@@ -327,7 +332,7 @@ def _value_text(slot: TemplateSlot, values: Mapping[str, str | None]) -> str:
 def _sequence_text(slot: TemplateSlot, value: str) -> str:
     if "<" in value or ">" in value:
         if slot.inside_tag:
-            raise PromptError(f"the value {value!r} stands inside a tag and holds '<' or '>'", where=_where(slot))
+            raise PromptError(f"the value {value!r} is inside a tag and contains '<' or '>'", where=_where(slot))
         check_value(value, name=f"value of {_where(slot)}")
     return value
 

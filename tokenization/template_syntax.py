@@ -1,10 +1,10 @@
-"""Reads the text of a template: tags, slots, and whatever is neither.
+"""Reads the text of a template: tags, slots and quoted words.
 
-    "<BBBP><SENTINEL_ID_0> {smiles:smiles}"      tags and slots; blanks separate and vanish
+    "<BBBP><SENTINEL_ID_0> {smiles:smiles}"      tags and slots; blanks separate them and are ignored
     '"Is it toxic?" | "Toxic?" {smiles:smiles}'  words in quotes, in one wording or several
-    "<@TOKENIZER-TYPE=AA><MASK>{target}<EOS>"    raw: wire text, every character kept, with holes
+    "<@TOKENIZER-TYPE=AA><MASK>{target}<EOS>"    raw: wire text with holes; every character is kept
 
-Nothing is raised here: a scan returns what it understood and every problem it met, so that all are told at once.
+No errors are raised here: a scan returns what it could read and all problems, so that they can be reported together.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ VALUE_SLOTS: dict[str, SlotKind] = {
 
 RAW_SLOTS = ("scalar", "digits", "label")
 COMMON_ALPHABETS = ("AA", "DNA", "SMILES", "IUPAC", "TEXT", "GENE", "CELL_ATTRIBUTES")
-"""Offered in hints; which alphabets exist is the tokenizer's to say."""
+"""Alphabets that hints suggest; the tokenizer determines which alphabets exist."""
 
 _QUOTED = r'"[^"]*"'
 _ITEM = re.compile(
@@ -46,16 +46,17 @@ _NAME = re.compile(r"(?P<name>[A-Za-z][A-Za-z0-9_]*)(?:@(?P<max_len>[0-9]+))?")
 
 @dataclass(frozen=True)
 class TemplateSlot:
-    """One place of a template that a row fills.
+    """A slot of a template, which is filled with a value of the row.
 
     Attributes:
-        column: the user's column.
-        kind: how the value is written; "text" is a hole of a raw template, filled as it is.
-        name: what stands after the colon: the entity, alphabet or feature; the kind for the others.
-        part: the side of the prompt it stands on.
-        position: index of its first character in that side's template.
-        max_len: tokens its segment may hold, where the template says so (`{p:protein@300}`).
-        inside_tag: raw templates: the value becomes part of a tag or touches another one, so it may hold no `<` or `>`.
+        column: column of the user.
+        kind: how the value is written; "text" is a hole of a raw template, which is filled without changes.
+        name: text after the colon: the entity, alphabet or feature; for other slots their kind.
+        part: side of the prompt: input or target.
+        position: index of its first character in the template of that side.
+        max_len: maximal number of tokens of its segment, if the template specifies it (`{p:protein@300}`); else None.
+        inside_tag: for raw templates: the value is inside a tag or next to another value, so it must not contain `<` or
+            `>`.
     """
 
     column: str
@@ -68,13 +69,13 @@ class TemplateSlot:
 
     @property
     def key(self) -> str:
-        """Where `sample` (see `Tokenizer.encode`) holds the vector of a feature slot."""
+        """Key of the vector of a feature slot in `sample` (see `Tokenizer.encode`)."""
         return f"{self.column}.{self.name}"
 
 
 @dataclass(frozen=True)
 class Text:
-    """A bare tag, or a stretch of wire text of a raw template."""
+    """A single tag, or a piece of wire text of a raw template."""
 
     text: str
     position: int
@@ -82,11 +83,11 @@ class Text:
 
 @dataclass(frozen=True)
 class Words:
-    """Text that the template itself says, written as a `text`.
+    """Quoted text in a template, which is written like a value of the entity `text`.
 
     Attributes:
-        wordings: what may be said; training draws one, the first is said anywhere else.
-        position: index of its first character in its side's template.
+        wordings: alternative wordings. Training samples one of them; otherwise the first one is used.
+        position: index of its first character in the template of its side.
     """
 
     wordings: tuple[str, ...]
@@ -95,7 +96,7 @@ class Words:
 
 @dataclass(frozen=True)
 class Problem:
-    """Something wrong with a template: where (index of a character in one part), what, and how to mend it."""
+    """A problem of a template: where (index of a character in one part), what is wrong, and how to correct it."""
 
     part: Part
     position: int
@@ -112,7 +113,16 @@ Scan = tuple[tuple[Node, ...], tuple[Problem, ...]]
 
 
 def scan(text: str, part: Part, *, raw: bool) -> Scan:
-    """The tags, texts and slots of one side of a template, in order, and its problems."""
+    """Reads one side of a template.
+
+    Args:
+        text: the template of this side.
+        part: side of the prompt: input or target.
+        raw: whether the text is wire text with holes.
+
+    Returns:
+        The tags, texts and slots in order, and all problems.
+    """
     nodes: list[Node] = []
     problems: list[Problem] = []
     for item in (_RAW_ITEM if raw else _ITEM).finditer(text):
@@ -155,15 +165,13 @@ def _words(quoted: str, part: Part, position: int) -> Words | Problem:
     found = [(match[0][1:-1], position + match.start()) for match in re.finditer(_QUOTED, quoted)]
     for words, start in found:
         if part == "target":
-            return Problem(part, start, f'"{words}" is said, not asked for', "it belongs to the input")
+            return Problem(part, start, f'"{words}" is quoted text, not a target', "it belongs to the input")
         if not words.strip():
             return Problem(part, start, "quotes without words")
         if "{" in words or "}" in words:
-            return Problem(
-                part, start, "a slot can't stand in quotes", 'close them in front of it: "What is" {x:text} "?"'
-            )
+            return Problem(part, start, "a slot can't be inside quotes", 'close them before it: "What is" {x:text} "?"')
         if tags := find_tags(words):
-            return Problem(part, start, f"the tag {tags[0].text} stands in quotes", "close them in front of it")
+            return Problem(part, start, f"the tag {tags[0].text} is inside quotes", "close them before it")
     return Words(tuple(words for words, _ in found), position)
 
 
@@ -171,7 +179,7 @@ def _slot(body: str, part: Part, position: int) -> TemplateSlot | Problem:
     """`column:name` or `column:name@MAX_LEN`."""
     column, colon, kind_text = (piece.strip() for piece in body.rpartition(":"))
     if not colon or not column:
-        what = f"{{{body}}} does not say what the column holds" if body.strip() else "a slot without a column"
+        what = f"{{{body}}} does not specify what the column contains" if body.strip() else "a slot without a column"
         return Problem(part, position, what, "write {column:entity}, such as {smiles:smiles} or {y:label}")
     match = _NAME.fullmatch(kind_text)
     name = match["name"] if match else kind_text
@@ -207,7 +215,7 @@ def _kind(name: str) -> SlotKind | None:
 
 
 def _guarded(slot: TemplateSlot, text: str, end: int) -> TemplateSlot:
-    """Marks a hole of a raw template that stands inside `<...>`, or right beside another hole."""
+    """Marks a hole of a raw template that is inside `<...>` or directly next to another hole."""
     before, after = text[: slot.position], text[end:]
     opened = before.rfind("<") > before.rfind(">")
     closed = ">" in after and after.find(">") < (after.find("<") if "<" in after else len(after))
@@ -222,13 +230,13 @@ def _junk(text: str, part: Part, position: int) -> Problem:
         other = "}" if text == "{" else "{"
         return Problem(part, position, f"'{text}' without its '{other}'", "a slot is written {column:entity}")
     if text == ">" or text.startswith("<"):
-        return Problem(part, position, f"'{text}' is no whole tag", "a tag is written <NAME>")
+        return Problem(part, position, f"'{text}' is not a whole tag", "a tag is written <NAME>")
     if text.startswith('"'):
         return Problem(part, position, "quotes that are not closed", 'words are written "like this"')
-    hint = 'only tags, slots, "words" in quotes and blanks may stand here; set raw: true to write wire text'
+    hint = 'only tags, slots, "words" in quotes and blanks are allowed here; set raw: true to write wire text'
     return Problem(part, position, f"the text '{text}' is neither a tag nor a slot", hint)
 
 
 def slot_names() -> Sequence[str]:
-    """Every name that may follow the colon of a slot, common alphabets included."""
+    """Every name that can follow the colon of a slot, including common alphabets."""
     return [*ENTITIES, *VALUE_SLOTS, *COMMON_ALPHABETS]

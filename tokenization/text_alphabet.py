@@ -1,8 +1,8 @@
 """The TEXT alphabet: byte-level byte-pair encoding of names, captions and instructions.
 
-Every one of the 256 bytes is a token, in order, so any text can be written and read back; what follows is merged from
-them by rules that were learnt from a corpus (Sennrich et al. 2016, ACL). Learning can go on where it stopped: known
-rules come first and keep their ids.
+Each of the 256 bytes is a token, in order, so any text can be encoded and decoded. The other tokens are merged from
+bytes by rules that were learned from a corpus (Sennrich et al. 2016, ACL). Learning can be continued: known rules come
+first and keep their ids.
 """
 
 from __future__ import annotations
@@ -17,26 +17,31 @@ from mammal.tokenization.byte_level import CHARACTERS, spelt
 Merge = tuple[str, str]
 
 PATTERN = r" ?[A-Za-z]+| ?[0-9]| ?[^A-Za-z0-9 ]+| +"
-"""Merges stay inside a word, a digit (locants and counts keep one token a digit) or a run of other signs, each with the
-blank before it."""
+"""Merges only occur inside a word, a digit (so locants and counts have one token for each digit) or a sequence of other
+characters, each with the blank before it."""
 
 LEAST_COUNT = 4
-"""How often a pair must stand in the corpus to be merged."""
+"""How often a pair must occur in the corpus to be merged."""
 
 
 def tokens(merges: Iterable[Merge]) -> list[str]:
-    """Every token, in the order of ids: the bytes, then what the rules make."""
+    """Returns every token in the order of ids: the bytes, then the tokens that the rules create."""
     return list(dict.fromkeys([*CHARACTERS, *(left + right for left, right in merges)]))
 
 
 def learn(corpus: Iterable[str], size: int, known: Sequence[Merge] = ()) -> list[Merge]:
-    """Rules that bring the alphabet to `size` tokens, the known ones first. Of equally frequent pairs the first in
-    alphabetical order is merged, so that a corpus gives the same rules each time.
+    """Learns merge rules until the alphabet has `size` tokens.
+
+    If pairs are equally frequent, the first one in alphabetical order is merged, so that a corpus always gives the same
+    rules.
 
     Args:
         corpus: texts.
-        size: tokens in all, bytes included.
-        known: rules to begin with.
+        size: total number of tokens, including bytes.
+        known: rules to start with.
+
+    Returns:
+        All rules, the known ones first.
     """
     counts = Counter(spelt(piece) for text in corpus for piece in re.findall(PATTERN, text))
     words = _Words(counts)
@@ -52,7 +57,7 @@ def learn(corpus: Iterable[str], size: int, known: Sequence[Merge] = ()) -> list
 
 
 class _Words:
-    """The distinct pieces of a corpus as sequences of tokens, and how often each pair of neighbours occurs in it."""
+    """The distinct pieces of a corpus as sequences of tokens, and how often each pair of adjacent tokens occurs."""
 
     def __init__(self, counts: Mapping[str, int]):
         self._tokens = [list(word) for word in counts]
@@ -63,19 +68,19 @@ class _Words:
             self._count(number, 1)
 
     def most_frequent(self) -> Merge | None:
-        """The pair to merge next, None where none is frequent enough."""
+        """The pair to merge next; None if none is frequent enough."""
         most = max(self._pairs.values(), default=0)
         return None if most < LEAST_COUNT else min(pair for pair, count in self._pairs.items() if count == most)
 
     def join(self, merge: Merge) -> None:
-        """Merges a pair wherever it stands, from the left."""
+        """Merges every occurrence of a pair, from the left."""
         for number in sorted(self._holders.get(merge, ())):
             self._count(number, -1)
             self._tokens[number] = _joined(self._tokens[number], merge)
             self._count(number, 1)
 
     def _count(self, number: int, sign: int) -> None:
-        """Adds a word's pairs to the counts, or takes them away."""
+        """Adds the pairs of a word to the counts, or subtracts them."""
         word, count = self._tokens[number], self._counts[number]
         for pair in pairwise(word):
             self._pairs[pair] += sign * count

@@ -1,10 +1,10 @@
-"""The tokenizer: prompts to ids and back, in the published format and with the published ids.
+"""The tokenizer: converts prompts to ids and back, in the published format and with the published ids.
 
-    tokenizer = Tokenizer.load("…/tokenizer")          # a folder, a bundle, a hub id; nothing: our own vocabulary
+    tokenizer = Tokenizer.load("…/tokenizer")          # folder, bundle or hub id; without: the package's vocabulary
     encoding = tokenizer.encode("<@TOKENIZER-TYPE=SMILES>CCO<EOS>")
     tokenizer.decode(encoding.ids_L)                   # "CCO<EOS>"
 
-Ids are the matter of `idspace.py`, reading prompts that of `encoder.py`.
+`idspace.py` manages the ids, `encoder.py` reads prompts.
 """
 
 from __future__ import annotations

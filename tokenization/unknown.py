@@ -1,4 +1,4 @@
-"""Says what of a prompt its alphabets don't know, where it stands, and what was probably meant."""
+"""Errors for text of a prompt without a token: which text, where it is, and what was probably meant."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def unknown_tag(tag: Tag, specials: Iterable[str]) -> UnknownTokenError:
-    """The error for a tag that is no special token."""
+    """Returns the error for a tag that is not a special token."""
     return UnknownTokenError(
         f"{tag.text} is not a special token of this tokenizer",
         where=place(tag.start),
@@ -29,12 +29,13 @@ def unknown_tag(tag: Tag, specials: Iterable[str]) -> UnknownTokenError:
 def unknown_token(
     segments: Sequence[Segment], encoding: Encoding, alphabets: Mapping[str, SubTokenizer], specials: Specials
 ) -> UnknownTokenError:
-    """The error for the first unknown token of an encoding.
+    """Returns the error for the first unknown token of an encoding.
 
     Args:
-        segments: what the prompt was parsed to.
-        encoding: of that prompt, with an unknown token in it.
-        alphabets, specials: those that encoded it.
+        segments: segments of the prompt.
+        encoding: encoding of the prompt, which contains an unknown token.
+        alphabets: alphabets with which the prompt was encoded, by name.
+        specials: special tokens with which it was encoded.
     """
     unknown_id = next(iter(alphabets.values())).unknown_id
     index = int(np.argmax(encoding.ids_L == unknown_id))

@@ -1,4 +1,4 @@
-"""Numbers and vectors that stand in a prompt: written out, or named and looked up in the caller's sample."""
+"""Numbers and vectors in a prompt: written as text, or given by name and looked up in `sample`."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class VariantText(NamedTuple):
     """DNA text without the numbers that were written in it.
 
     Attributes:
-        text: `[A/G]` where the user wrote `[A/G:0.23]`.
-        values: (character of `text`, value): the `/` that introduces the allele which the value belongs to.
-        cuts: (character of `text` before which characters were left out, how many).
+        text: the text without numbers, such as `[A/G]` for `[A/G:0.23]`.
+        values: pairs (index in `text`, value); the index is that of the `/` before the allele of the value.
+        cuts: pairs (index in `text` before which characters were removed, number of removed characters).
     """
 
     text: str
@@ -31,10 +31,13 @@ class VariantText(NamedTuple):
 
 
 def literal_values(segment: Segment) -> np.ndarray:
-    """float32 [n] numbers of a SCALARS_LITERALS segment.
+    """Returns the numbers of a SCALARS_LITERALS segment, float32 [n].
+
+    Args:
+        segment: the segment.
 
     Raises:
-        PromptError: a piece between commas is no number, or it is not finite in float32.
+        PromptError: a part between commas is not a number, or it is not finite in float32.
     """
     values, start = [], segment.start
     for piece in segment.text.split(","):
@@ -44,17 +47,21 @@ def literal_values(segment: Segment) -> np.ndarray:
 
 
 def literal_spans(segment: Segment) -> list[tuple[int, int]]:
-    """The characters [start, end) of each number in the prompt."""
+    """Returns the characters [start, end) of each number in the prompt."""
     ends = np.cumsum([len(piece) + 1 for piece in segment.text.split(",")]) + segment.start
     starts = [segment.start, *ends[:-1].tolist()]
     return [(start, end - 1) for start, end in zip(starts, ends.tolist(), strict=True)]
 
 
 def sample_values(segment: Segment, sample: Mapping[str, Any] | None) -> np.ndarray:
-    """float32 [n] numbers that a SCALARS_FROM_DICT segment names.
+    """Returns the numbers of a SCALARS_FROM_DICT segment, float32 [n].
+
+    Args:
+        segment: the segment; its text is a key of `sample`.
+        sample: arrays by name.
 
     Raises:
-        PromptError: the sample lacks them, or they are no finite one-dimensional array.
+        PromptError: `sample` lacks the key, or the value is not a finite one-dimensional array.
     """
     values = _look_up(segment, segment.text, sample)
     try:
@@ -71,34 +78,39 @@ def sample_values(segment: Segment, sample: Mapping[str, Any] | None) -> np.ndar
 
 
 def embedding_count(segment: Segment) -> int:
-    """How many tokens an EXTERNAL_EMBEDDINGS segment stands for: the number after the second colon, else 1."""
+    """Returns the number of tokens of an EXTERNAL_EMBEDDINGS segment: the number after the second colon, else 1."""
     parts = segment.text.split(":")
     if len(parts) != 3:
         return 1
     try:
         return max(0, int(parts[2]))
     except ValueError:
-        raise PromptError(f"{parts[2]!r} is no number of embeddings", where=place(segment.start)) from None
+        raise PromptError(f"{parts[2]!r} is not a number of embeddings", where=place(segment.start)) from None
 
 
 def embedding_model(segment: Segment) -> str:
-    """The model that an EXTERNAL_EMBEDDINGS segment names before its first colon."""
+    """Returns the name of the model of an EXTERNAL_EMBEDDINGS segment, which is before its first colon."""
     return segment.text.split(":")[0]
 
 
 def sample_vectors(segment: Segment, sample: Mapping[str, Any] | None) -> np.ndarray | None:
-    """float32 [count, width] vectors that an EXTERNAL_EMBEDDINGS_FROM_DICT segment names.
+    """Returns the vectors of an EXTERNAL_EMBEDDINGS_FROM_DICT segment.
+
+    Args:
+        segment: the segment; its text contains a key of `sample`.
+        sample: arrays by name.
 
     Returns:
-        None where the sample holds a string: text that the caller's companion model has yet to embed.
+        The vectors, float32 [count, width]; None if the value in `sample` is a string, which another model of the
+        caller embeds later.
 
     Raises:
-        PromptError: the text is not `model:key` or `model:key:count`, or the sample holds no such vectors.
+        PromptError: the text is not `model:key` or `model:key:count`, or `sample` contains no such vectors.
     """
     parts = segment.text.split(":")
     if len(parts) not in (2, 3):
         raise PromptError(
-            f"{segment.text!r} names no embedding",
+            f"{segment.text!r} is not the name of an embedding",
             where=place(segment.start),
             hint="write model:key or model:key:count",
         )
@@ -117,14 +129,17 @@ def sample_vectors(segment: Segment, sample: Mapping[str, Any] | None) -> np.nda
 
 
 def take_variant_values(text: str, start: int) -> VariantText:
-    """Take the numbers out of variants such as `[A/G:0.23]`, `[-/AT:0.1]` or `[A/C/G:0.1,0.2]`.
+    """Removes the numbers from variants such as `[A/G:0.23]`, `[-/AT:0.1]` or `[A/C/G:0.1,0.2]`.
 
     Args:
         text: DNA text.
-        start: where it begins in the prompt, for error messages.
+        start: position of the text in the prompt, for error messages.
+
+    Returns:
+        The text without numbers, and the numbers.
 
     Raises:
-        PromptError: a variant has not one number for each alternate allele.
+        PromptError: the number of values of a variant differs from the number of its alternate alleles.
     """
     kept, values, cuts = [], [], []
     read, length = 0, 0
@@ -146,7 +161,7 @@ def take_variant_values(text: str, start: int) -> VariantText:
 
 def _number(text: str, start: int) -> float:
     try:
-        value = float(text)  # the published rule: blanks around, "1_000" and digits of any script are read
+        value = float(text)  # as in the published code: accepts blanks, "1_000" and digits of any script
     except ValueError:
         hint = "write numbers with commas between them; a number to predict is a <MASK> in an alphabet's segment"
         raise PromptError(f"{text!r} is not a number", where=place(start), hint=hint) from None
@@ -158,7 +173,7 @@ def _number(text: str, start: int) -> float:
 def _look_up(segment: Segment, key: str, sample: Mapping[str, Any] | None) -> Any:
     if sample is None or key not in sample:
         raise PromptError(
-            f"{segment.alphabet} names {key!r}, which the sample lacks",
+            f"{segment.alphabet} needs {key!r}, which sample lacks",
             where=place(segment.start),
             hint=did_you_mean(key, sample, noun="key") if sample else "pass sample={…} to encode",
         )

@@ -1,11 +1,11 @@
-"""DNA variants written in place: reference first, on the window's strand.
+"""DNA variants written inside a sequence (in-place notation): reference first, on the strand of the window.
 
     ACGT[A/G]TTC      single-nucleotide variant          [A/C/G]           two alternate alleles
     AC[-/AT]GT        insertion                          [A/G:0.23]        with the alternate's frequency
-    AC[CTT/-]GT       deletion                           [A/C/G:0.1,0.2]   one frequency an alternate
+    AC[CTT/-]GT       deletion                           [A/C/G:0.1,0.2]   one frequency for each alternate
 
-Records of a VCF file become this notation (`from_vcf`, `write_in_place`), and this notation becomes the plain sequences
-that it stands for (`reference`, `alternate`, `choose`). Everything here is text; nothing reads files.
+Records of a VCF file can be converted to this notation (`from_vcf`, `write_in_place`), and this notation to plain
+sequences (`reference`, `alternate`, `choose`). Everything here is text; no function reads files.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ class Variant:
 
     Attributes:
         ref: the reference allele; "" for an insertion.
-        alts: alternate alleles, at least one, none equal to another or to `ref`; "" for a deletion.
-        frequencies: of each alternate allele, between 0 and 1; empty where unknown.
+        alts: at least one alternate allele; all differ from each other and from `ref`; "" for a deletion.
+        frequencies: frequency of each alternate allele, between 0 and 1; empty if unknown.
 
     Raises:
-        PromptError: an allele that is no sequence of bases, doubled alleles, or frequencies that don't fit.
+        PromptError: an allele is not a sequence of bases, two alleles are equal, or the frequencies are invalid.
     """
 
     ref: str
@@ -61,18 +61,18 @@ class Variant:
 
     @property
     def alleles(self) -> tuple[str, ...]:
-        """Reference first, as genotypes of a VCF file number them."""
+        """All alleles, the reference first, in the order in which genotypes of a VCF file number them."""
         return (self.ref, *self.alts)
 
     @property
     def is_snv(self) -> bool:
-        """One base for one other base: a single token of our vocabulary (where both are A, C, G or T)."""
+        """Whether one base replaces one base: a single token of the vocabulary if both are A, C, G or T."""
         return len(self.alts) == 1 and len(self.ref) == len(self.alts[0]) == 1
 
 
 @dataclass(frozen=True)
 class Placed:
-    """A variant and the index, in a window, of the first reference base that it replaces (or stands before)."""
+    """A variant and its position in a window: the index of the first base that it replaces, or of the base after it."""
 
     start: int
     variant: Variant
@@ -83,24 +83,24 @@ class Placed:
 
 
 def from_vcf(start: int, ref: str, alts: Sequence[str], frequencies: Sequence[float] = ()) -> Placed:
-    """A variant from VCF-style alleles, without the bases that all alleles share.
+    """Creates a variant from alleles in the style of VCF; bases that all alleles share are removed.
 
-    `("A", ["AT"])` is the insertion `[-/T]` one base further on; `("CTT", ["C"])` is `[TT/-]`. Shared bases are taken
-    off in front first (the anchor base of VCF 4.3, section 1.6.1), then at the end.
+    `("A", ["AT"])` is the insertion `[-/T]` one base later; `("CTT", ["C"])` is `[TT/-]`. Shared bases are removed at
+    the start first (the anchor base of VCF 4.3, section 1.6.1), then at the end.
 
     Args:
         start: index of the first base of `ref` in the window.
         ref: reference allele, as in the file.
         alts: alternate alleles; symbolic ones (`<DEL>`, `*`, breakends) are refused.
-        frequencies: of each alternate.
+        frequencies: frequency of each alternate allele; empty if unknown.
 
     Raises:
-        PromptError: an allele that can't be written in place.
+        PromptError: an allele can't be written in place.
     """
     alleles = [allele.upper() for allele in (ref, *alts)]
     for allele in alleles:
         if not allele or not BASES.issuperset(allele):
-            hint = "symbolic alleles and breakends can't be written in place; '.' is no allele"
+            hint = "symbolic alleles and breakends can't be written in place; '.' is not an allele"
             raise PromptError(f"the allele {_shown([allele])!r} is not a sequence of bases", hint=hint)
     if len(set(alleles)) < len(alleles):
         raise PromptError(f"the variant {_shown(alleles)} names an allele twice")
@@ -116,9 +116,13 @@ def from_vcf(start: int, ref: str, alts: Sequence[str], frequencies: Sequence[fl
 def write_in_place(window: str, variants: Iterable[Placed]) -> str:
     """Writes variants into a reference window.
 
+    Args:
+        window: reference sequence.
+        variants: variants with their positions in the window.
+
     Raises:
-        PromptError: a variant lies outside the window, overlaps another, or its reference allele is not what stands
-            in the window.
+        PromptError: a variant is outside the window, overlaps another one, or its reference allele differs from the
+            window.
     """
     window = window.upper()
     _check_bases(window)
@@ -141,12 +145,15 @@ def write_in_place(window: str, variants: Iterable[Placed]) -> str:
 
 
 def parse(text: str) -> list[str | Variant]:
-    """Cuts in-place text into stretches of bases and variants; joined with `str`, they give the text again.
+    """Splits in-place text into sequences of bases and variants.
 
-    Lower case is folded, and frequencies are written in their shortest form.
+    Joined with `str`, the parts give the text again, but in upper case and with frequencies in their shortest form.
+
+    Args:
+        text: DNA text in in-place notation.
 
     Raises:
-        PromptError: names the character where the text stops being in-place notation.
+        PromptError: the text is not in in-place notation; the message names the first wrong character.
     """
     pieces: list[str | Variant] = []
     end = 0
@@ -161,15 +168,15 @@ def parse(text: str) -> list[str | Variant]:
 
 
 def choose(text: str, alleles: int | Sequence[int]) -> str:
-    """The plain sequence in which each variant is replaced by one of its alleles.
+    """Returns the plain sequence in which each variant is replaced by one of its alleles.
 
     Args:
-        text: in-place notation.
-        alleles: number of the allele, 0 for the reference: one for all variants, or one for each in order (a
-            haplotype, as in a phased VCF genotype).
+        text: DNA text in in-place notation.
+        alleles: number of the allele, 0 for the reference: one number for all variants, or one for each variant in
+            order (a haplotype, as in a phased VCF genotype).
 
     Raises:
-        PromptError: a variant has no such allele, or the counts differ.
+        PromptError: a variant has no such allele, or the number of alleles differs from the number of variants.
     """
     pieces = parse(text)
     count = sum(isinstance(piece, Variant) for piece in pieces)
@@ -181,12 +188,12 @@ def choose(text: str, alleles: int | Sequence[int]) -> str:
 
 
 def reference(text: str) -> str:
-    """The reference sequence of in-place text."""
+    """Returns the reference sequence of in-place text."""
     return choose(text, 0)
 
 
 def alternate(text: str) -> str:
-    """The sequence with the first alternate allele of every variant."""
+    """Returns the sequence with the first alternate allele of every variant."""
     return choose(text, 1)
 
 
@@ -215,7 +222,7 @@ def _frequency(text: str) -> float:
 
 
 def _stretch(text: str, start: int, end: int) -> list[str]:
-    """Plain bases between two variants, as a list of one, or of none where there are none."""
+    """Plain bases between two variants, as a list with one item, or an empty list if there are none."""
     stretch = text[start:end].upper()
     for index, letter in enumerate(stretch):
         if letter not in BASES:
@@ -228,7 +235,7 @@ def _check_bases(sequence: str) -> None:
     if BASES.issuperset(sequence):
         return
     wrong = next(letter for letter in sequence if letter not in BASES)
-    raise PromptError(f"{wrong!r} is no base", hint=f"bases are {''.join(sorted(BASES))}; no bases are written -")
+    raise PromptError(f"{wrong!r} is not a base", hint=f"bases are {''.join(sorted(BASES))}; no bases are written -")
 
 
 def _joined(alleles: Iterable[str]) -> str:
@@ -236,7 +243,7 @@ def _joined(alleles: Iterable[str]) -> str:
 
 
 def _shown(alleles: Iterable[str], width: int = 20) -> str:
-    """Alleles for an error message, long ones cut."""
+    """Alleles for an error message; long ones are shortened."""
     return _joined(allele if len(allele) <= width else f"{allele[:width]}…" for allele in alleles)
 
 

@@ -1,8 +1,8 @@
 """Learning rates over a run, as factors of the peak rate.
 
 A schedule is called with the number of completed optimiser steps and with `progress`, the completed share of the run
-(0 to 1, by steps or by time, whichever is larger). The published schedules, of the code of MAMMAL
-(github.com/BiomedSciAI/biomed-multi-alignment), only use the step.
+(0 to 1, by steps or by time, whichever is larger). The published schedules only use the step. They are those of
+`mammal/lr_schedulers.py` in the published code, https://github.com/BiomedSciAI/biomed-multi-alignment.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class WarmupConstant:
 
 
 class PublishedCosine:
-    """The fine-tuning schedule of the published code (biomed-multi-alignment).
+    """The fine-tuning schedule of the published code (`cosine_annealing_with_warmup_lr_scheduler`).
 
     The factor rises linearly from a third to 1, then follows half a cosine of `T_max` steps towards `eta_min_factor`.
     The cosine starts at the end of the warm-up but stops at the absolute step `T_max`, so the rate drops abruptly
@@ -72,7 +72,9 @@ class PublishedCosine:
 
 
 class PublishedMultistep:
-    """A schedule of the published code: linear warm-up from a third, then a factor `gamma` at each milestone.
+    """A schedule of the published code (`multistep_with_warmup_lr_scheduler`).
+
+    Linear warm-up from a third of the peak rate; the rate is multiplied by `gamma` at each milestone.
 
     Args:
         num_warmup_steps: number of steps of the warm-up.
@@ -90,7 +92,7 @@ class PublishedMultistep:
 
 
 class PublishedInverseSqrt:
-    """The pretraining schedule of the published code: constant at first, then an inverse square root.
+    """The pretraining schedule of the published code (`inverse_sqrt_with_warmup_lr_scheduler`).
 
     Args:
         num_warmup_steps: number of steps with factor 1. Afterwards, the factor is

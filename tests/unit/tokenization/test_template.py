@@ -140,7 +140,7 @@ def test_data_never_becomes_syntax(value):
     ],
 )
 def test_values_of_raw_templates_do_not_complete_a_tag(wire, values):
-    with pytest.raises(PromptError, match="stands inside a tag"):
+    with pytest.raises(PromptError, match="is inside a tag"):
         Template(wire, raw=True).render(values, target=False)
 
 
@@ -177,13 +177,13 @@ def test_values_of_the_wrong_form_are_refused(kind, value, message):
     ("input", "message"),
     [
         ("{smiles:smile}", "character 1: unknown entity 'smile' of column 'smiles' (did you mean smiles"),
-        ("<A> {smiles}", "character 5: {smiles} does not say what the column holds"),
-        ("{:smiles}", "does not say what the column holds"),
+        ("<A> {smiles}", "character 5: {smiles} does not specify what the column contains"),
+        ("{:smiles}", "does not specify what the column contains"),
         ("{}", "character 1: a slot without a column"),
         ("{s:smiles", "character 1: '{' without its '}'"),
         ("s:smiles}", "'}' without its '{'"),
-        ("<BBBP {s:smiles}", "character 1: '<BBBP' is no whole tag"),
-        ("BBBP> {s:smiles}", "'>' is no whole tag"),
+        ("<BBBP {s:smiles}", "character 1: '<BBBP' is not a whole tag"),
+        ("BBBP> {s:smiles}", "'>' is not a whole tag"),
         ("read {s:smiles}", "the text 'read' is neither a tag nor a slot"),
         ("<@TOKENIZER-TYPE=AA>{s:AA}", "wire syntax"),
         ("{y:scalar@5}", "'scalar' takes no length"),
@@ -242,14 +242,14 @@ def test_features_of_what_they_read_pass():
 
 def test_answers_must_not_stand_in_the_input():
     template = Template("{s:smiles} <LOGP> {y:scalar}", "{y:scalar}")
-    assert "given in the input and asked for in the target" in problem(template)
+    assert "is in the input and also in the target" in problem(template)
 
 
 def test_labels_are_needed_where_asked_for():
     template = Template("{s:smiles}", "{a:label} {b:label}")
     template.lint(labels=["no", "yes"])
     template.lint(labels={"a": ["no", "yes"], "b": ["0", "1"]})
-    assert "column 'b' is a label, and 1 labels are declared" in problem(template, labels={"a": ["0", "1"], "b": ["0"]})
+    assert "column 'b' is a label, but 1 labels are declared" in problem(template, labels={"a": ["0", "1"], "b": ["0"]})
 
 
 def test_the_encoder_needs_one_mask_for_each_answer():
@@ -262,7 +262,7 @@ def test_the_encoder_needs_one_mask_for_each_answer():
     ("input", "message"),
     [
         ("<@TOKENIZER-TYPE=AA@MAXLEN=3>{t}<EOS>", "unknown attribute 'MAXLEN=3'"),
-        ("junk<@TOKENIZER-TYPE=AA>{t}<EOS>", "begins with a segment tag"),
+        ("junk<@TOKENIZER-TYPE=AA>{t}<EOS>", "must begin with a segment tag"),
         ("<@TOKENIZER-TYPE=AA>{t}", "must end with <EOS>"),
         ("<@TOKENIZER-TYPE=AAA>{t}<EOS>", "character 1: the tokenizer has no alphabet 'AAA' (did you mean AA"),
         ("<@TOKENIZER-TYPE=AA>{t}<BBPB><EOS>", "character 24: the tokenizer has no tag <BBPB>"),

@@ -161,7 +161,7 @@ BREAKS = {
         lambda f: f["model"]["vocab"].pop("<MASK>"),
         "'<MASK>' is not in the vocabulary of LETTERS",
     ),
-    "other model": (lambda f: f["model"].update(type="Unigram"), "BPE and WordLevel are read"),
+    "other model": (lambda f: f["model"].update(type="Unigram"), "only BPE and WordLevel are supported"),
     "padding": (lambda f: f.update(padding={"strategy": "BatchLongest"}), "sets padding"),
     "post-processor": (lambda f: f.update(post_processor={"type": "TemplateProcessing"}), "sets post_processor"),
     "stripping": (lambda f: f["added_tokens"][0].update(lstrip=True), "matching rule that is not supported"),

@@ -33,8 +33,8 @@ def test_the_first_wording_is_said_unless_another_is_asked_for():
 @pytest.mark.parametrize(
     ("template", "message"),
     [
-        ('"Is {x} toxic?" {s:smiles}', r"character 1: a slot can't stand in quotes"),
-        ('{s:smiles} "ends <EOS>"', r"character 12: the tag <EOS> stands in quotes"),
+        ('"Is {x} toxic?" {s:smiles}', r"character 1: a slot can't be inside quotes"),
+        ('{s:smiles} "ends <EOS>"', r"character 12: the tag <EOS> is inside quotes"),
         ('"open {s:smiles}', "quotes that are not closed"),
         ('"" {s:smiles}', "quotes without words"),
         ('"a" | " " {s:smiles}', r"character 7: quotes without words"),
@@ -48,5 +48,5 @@ def test_mistakes(template, message):
 
 
 def test_a_target_asks_for_columns_not_for_fixed_words():
-    with pytest.raises(PromptError, match='"The name is" is said, not asked for'):
+    with pytest.raises(PromptError, match='"The name is" is quoted text, not a target'):
         Template("{s:smiles}", '"The name is" {y:text}').lint()
