@@ -227,7 +227,7 @@ def _stretch(text: str, start: int, end: int) -> list[str]:
     for index, letter in enumerate(stretch):
         if letter not in BASES:
             hint = "a variant is written [ref/alt], with - for no bases"
-            raise PromptError(f"{text[start + index]!r} is no base", where=_place(start + index), hint=hint)
+            raise PromptError(f"{text[start + index]!r} is not a base", where=_place(start + index), hint=hint)
     return [stretch] if stretch else []
 
 

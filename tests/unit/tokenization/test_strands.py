@@ -39,7 +39,7 @@ def test_every_allele_is_read_from_the_other_strand(text):
 def test_the_pair_of_a_base_is_that_of_watson_and_crick():
     assert reverse_complement("aaccgt") == "ACGGTT"
     assert reverse_complement("RYSWKMBDHVN") == "NBDHVKMWSRY"
-    with pytest.raises(PromptError, match="'X' is no base"):
+    with pytest.raises(PromptError, match="'X' is not a base"):
         reverse_complement("ACX")
 
 

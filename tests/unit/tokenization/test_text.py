@@ -122,7 +122,9 @@ def test_a_tokenizer_with_text_saves_loads_and_pickles(tmp_path):
 def test_a_tokenizer_without_text_says_so(tmp_path):
     names = [name for name in TOKENIZER.alphabets if name != "TEXT"]
     older = Tokenizer.create({name: FOLDER / f"{name.lower()}_tokenizer.json" for name in names})
-    with pytest.raises(PromptError, match=r"the alphabet TEXT, which the tokenizer lacks \(models that were trained before TEXT"):
+    with pytest.raises(
+        PromptError, match=r"the alphabet TEXT, which the tokenizer lacks \(models that were trained before TEXT"
+    ):
         TEMPLATE.lint(tokenizer=older)
     with pytest.raises(PromptError, match="which the tokenizer lacks"):
         Template('"What is this?" {smiles:smiles}').lint(tokenizer=older)

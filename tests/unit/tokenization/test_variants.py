@@ -101,15 +101,15 @@ def test_haplotypes_pick_one_allele_for_each_variant():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("AC[A/G", "character 3 of the DNA text: '\\[' is no base"),
+        ("AC[A/G", "character 3 of the DNA text: '\\[' is not a base"),
         ("AC[A/]", "character 3 .* empty allele .*write -"),
         ("AC[A/A]", "character 3 .* names an allele twice"),
         ("AC[A]", "character 3 .* no alternate allele"),
         ("[A/G:1.5]", "frequency outside 0 to 1"),
         ("[A/G:nan]", "not a number"),
         ("[A/C/G:0.1]", "1 frequencies for 2 alternate alleles"),
-        ("[A/<DEL>]", "'<' is no base"),
-        ("ACJ", "character 3 of the DNA text: 'J' is no base"),
+        ("[A/<DEL>]", "'<' is not a base"),
+        ("ACJ", "character 3 of the DNA text: 'J' is not a base"),
     ],
 )
 def test_broken_notation_is_refused_with_its_place(text, message):
