@@ -23,7 +23,7 @@ def reverse_complement(bases: str) -> str:
     folded = bases.upper()
     if not BASES.issuperset(folded):
         wrong = next(letter for letter in folded if letter not in BASES)
-        raise PromptError(f"{wrong!r} is no base")
+        raise PromptError(f"{wrong!r} is not a base")
     return folded.translate(COMPLEMENT)[::-1]
 
 
