@@ -1,1 +1,1 @@
-"""Files to rows: readers of every format, and the cells of a row."""
+"""Reading of files as rows: one reader for each file format, and conversion of the cells of a row."""

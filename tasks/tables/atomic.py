@@ -1,4 +1,7 @@
-"""Files and folders that appear whole or not at all: written beside their place, synced, then renamed."""
+"""Atomic writing of files and folders: written under a temporary name in the same folder, synced, then renamed.
+
+A reader sees the complete new file or the former one, never a partial one.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +14,15 @@ from pathlib import Path
 
 @contextmanager
 def atomic_file(path: Path, scratch: Path | None = None) -> Iterator[Path]:
-    """Gives a temporary path beside `path`, or in `scratch`, a folder of the same file system that the caller clears.
+    """Yields a temporary path to write to; it is renamed to `path` if the block ends without an error.
 
-    It becomes `path` when the block ends without an error, with the permissions that any new file gets, whatever those
-    that its writer gave it (safetensors makes files that the owner alone can read).
+    The file gets the permissions that any new file gets, even if the writer set others (safetensors writes files that
+    only the owner can read).
+
+    Args:
+        path: the final file; missing folders above it are created.
+        scratch: folder of the temporary file, on the same file system; the caller clears it. Default: the folder of
+            `path`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = (scratch or path.parent) / f".{path.name}.{os.getpid()}.partial"
@@ -32,7 +40,11 @@ def atomic_file(path: Path, scratch: Path | None = None) -> Iterator[Path]:
 
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
-    """Like `atomic_file` for a folder; a folder that stood at `path` is replaced when the new one is complete."""
+    """Like `atomic_file`, for a folder; an existing folder at `path` is replaced when the new one is complete.
+
+    Args:
+        path: the final folder; missing folders above it are created.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     former = path.with_name(f".{path.name}.{os.getpid()}.former")
@@ -42,7 +54,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         yield partial
         for file in sorted(partial.rglob("*")):
             _sync(file)
-        if path.exists():  # no portable call swaps two folders; between these renames the former one is kept whole
+        if path.exists():  # no portable call swaps two folders, so the former one is kept until the new one is in place
             path.replace(former)
         partial.replace(path)
         _sync(path.parent)
@@ -54,7 +66,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 
 
 def _sync(path: Path) -> None:
-    """Forces a file (on POSIX a folder, too) to the disk, so that a rename never outlives its content."""
+    """Flushes a file (on POSIX also a folder) to the disk, so that a renamed file always has its content."""
     if os.name != "posix" and path.is_dir():
         return
     handle = os.open(path, os.O_RDONLY)

@@ -1,4 +1,4 @@
-"""Cells of a user's table as text and numbers: what is missing, what is a label, what is a finite number."""
+"""Conversion of the cells of a user's table to text and numbers, and the test whether a cell is missing."""
 
 from __future__ import annotations
 
@@ -13,7 +13,12 @@ Row = Mapping[str, Any]
 
 
 def cell(row: Row, column: str, aliases: Mapping[str, str]) -> Any:
-    """The row's value under a template column, or under the file's own name for it.
+    """Returns the row's value in a template column, or in the file's column that the template column is mapped to.
+
+    Args:
+        row: the row.
+        column: name of the column in the prompt template.
+        aliases: template column -> name of the column in the file.
 
     Raises:
         DataError: the row has neither column.
@@ -27,14 +32,22 @@ def cell(row: Row, column: str, aliases: Mapping[str, str]) -> Any:
 
 
 def missing_column(column: str | Sequence[str], columns: Mapping[str, Any] | Sequence[str]) -> DataError:
-    """The error for a column that a table lacks, or for several of which it has none."""
+    """Returns the error for a missing column.
+
+    Args:
+        column: name of the column; if several are given, each of them would do.
+        columns: columns that the table has, for the hint.
+    """
     names = [column] if isinstance(column, str) else list(column)
     hint = did_you_mean(names[0], [str(c) for c in columns], noun="column")
     return DataError(f"no column {' or '.join(map(repr, names))}", hint=hint)
 
 
 def is_missing(value: Any) -> bool:
-    """None, NaN, pandas' NA, and text of blanks only. The words "NA" and "nan" are text: "NA" is a peptide."""
+    """Whether a cell is missing: None, NaN, pandas' NA, empty text or only blanks.
+
+    The words "NA" and "nan" are not missing: "NA" is a peptide.
+    """
     if value is None:
         return True
     if isinstance(value, str):
@@ -45,7 +58,10 @@ def is_missing(value: Any) -> bool:
 
 
 def as_text(value: Any) -> str:
-    """Text of a cell without surrounding blanks; whole floats lose their `.0`, as pandas adds it beside empty cells."""
+    """Returns the text of a cell without surrounding blanks.
+
+    Whole floats lose their `.0`: pandas turns a column of integers into floats if one of its cells is empty.
+    """
     if isinstance(value, str):
         return value.strip()
     if isinstance(value, bool):
@@ -59,7 +75,11 @@ def as_text(value: Any) -> str:
 
 
 def as_number(value: Any, column: str) -> float:
-    """A finite number.
+    """Converts a cell to a finite number.
+
+    Args:
+        value: the cell.
+        column: name of its column, for the error message.
 
     Raises:
         DataError: not a number, NaN or infinite.
@@ -74,7 +94,11 @@ def as_number(value: Any, column: str) -> float:
 
 
 def as_required_text(row: Row, column: str, aliases: Mapping[str, str]) -> str:
-    """Text of a cell that must not be empty."""
+    """Returns the text of a cell that must not be empty; arguments as for `cell`.
+
+    Raises:
+        DataError: the row lacks the column, or the cell is empty.
+    """
     value = cell(row, column, aliases)
     if is_missing(value):
         raise DataError("empty cell", where=f"column {column}")

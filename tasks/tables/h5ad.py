@@ -1,13 +1,14 @@
-"""Cells of an AnnData file (`.h5ad`) as rows: the annotations of each cell, and its genes ranked by expression.
+"""Reading of single cells from an AnnData file (`.h5ad`): annotations of each cell, and genes ranked by expression.
 
     cell      name of the cell (the index of `obs`)
     n_genes   genes with a count
-    genes     "[MALAT1][B2M]…": the `MAX_GENES` that are expressed most, as the GENE alphabet reads them
+    genes     "[MALAT1][B2M]…": the `MAX_GENES` most expressed genes, as the GENE alphabet reads them
     …         every column of `obs`
 
-Ranks are those of the published cell prompts (Shoshan et al., MAMMAL): counts over the cell's total, log2(1 + x), ten
-bins of equal width from the smallest to the largest value of the file; genes by descending bin and then by name. Cells
-with fewer than `MIN_GENES` genes keep their row but do not widen the bins.
+Genes are ranked as in the published cell prompts (Shoshan et al., MAMMAL). Each count is divided by the cell's total
+and transformed with log2(1 + x). The values are put into ten bins of equal width from the smallest to the largest
+value of the file. Genes are sorted by descending bin, then by name. Cells with fewer than `MIN_GENES` genes keep their
+row but do not widen the bins.
 
 The counts are read twice, `ROWS` cells at a time: first for the range of the bins, then for the ranks. Memory does not
 grow with the counts of the file, except for a matrix stored by columns, which is read whole. 30,000 cells with 45
@@ -18,7 +19,7 @@ pandas 3 is 0.12.6: later ones require pandas 2 or Python 3.12. Its backed readi
 1.17, and reading that file whole needs 0.5 GB before any gene is ranked. It adds eight packages with 43 MB and 0.3 s
 of import, and would replace about 50 of the lines below.
 
-Shapes: N cells, G genes, B cells of a block, Z stored counts of a block.
+Shapes: N cells, G genes, B cells of a block, Z non-zero counts of a block.
 """
 
 from __future__ import annotations
@@ -40,9 +41,9 @@ MAX_GENES = 500
 MIN_GENES = 200
 BINS = 10
 ROWS = 500
-"""Cells whose counts are in memory at the same time."""
+"""Number of cells whose counts are in memory at the same time."""
 SYMBOLS = "feature_name"
-"""Column of `var` that holds gene symbols where the index holds Ensembl ids (CELLxGENE's layout)."""
+"""Column of `var` with gene symbols, for files whose index holds Ensembl ids (CELLxGENE's layout)."""
 
 
 class _Counts(NamedTuple):
@@ -66,7 +67,10 @@ def iter_cells(file: Path, chunk: int) -> Iterator[pd.DataFrame]:
 
     Args:
         file: an AnnData file.
-        chunk: rows of each table.
+        chunk: number of rows of each table.
+
+    Yields:
+        Tables with the columns that the top of this file lists.
 
     Raises:
         DataError: h5py is not installed, the file is not an AnnData file, or a count is negative.
@@ -109,7 +113,7 @@ def _bin_edges(counts: _Counts, file: Path) -> np.ndarray:
 
 
 def _widened(known: tuple[float, float], values: np.ndarray) -> tuple[float, float]:
-    """The range (low, high) that holds the known one and the values."""
+    """The smallest range (low, high) that contains the range `known` and the values."""
     if not len(values):
         return known
     return float(np.minimum(known[0], values.min())), float(np.maximum(known[1], values.max()))
@@ -122,7 +126,7 @@ def _levels(counts_BG: csr_matrix) -> np.ndarray:
 
 
 def _alphabetical(names_G: Sequence[str]) -> np.ndarray:
-    """Place of each gene in the order of names, [G]."""
+    """Position of each gene in the alphabetical order of names, int64 [G]."""
     places_G = np.empty(len(names_G), dtype=np.int64)
     places_G[np.argsort(np.array(names_G, dtype=object), kind="stable")] = np.arange(len(names_G))
     return places_G

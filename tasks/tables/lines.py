@@ -1,8 +1,8 @@
-"""Files with one record a line: delimited tables and JSON lines. A damaged line is an error, or a row that says so.
+"""Reading of files with one record per line: delimited tables and JSON lines.
 
-A line is damaged if it has more fields than the header, or is no JSON object. Missing fields at its end are empty
-cells. Where damaged lines are kept, they are rows without content, and the column `DAMAGED` gives the reason; so every
-line of a file stays accounted for.
+A line is damaged if it has more fields than the header, or if it is not a JSON object. Missing fields at the end of a
+line become empty cells. By default a damaged line raises an error. If damaged lines are kept, each becomes a row with
+empty cells, and the column `DAMAGED` gives the reason; so the table has a row for every line of the file.
 """
 
 from __future__ import annotations
@@ -21,23 +21,27 @@ if TYPE_CHECKING:
     import pandas as pd
 
 DAMAGED = "\0damaged"
-"""Column of reasons, None for sound lines; a name that no file can give a column."""
+"""Column with the reason why a line is damaged, None for sound lines. No column of a file can have this name."""
 
 LARGEST_CELL = 1 << 28
-"""Characters of a cell at most: an unclosed quote must not read the whole file into one."""
+"""Maximum number of characters of a cell: an unclosed quote must not read the whole file into one cell."""
 
 GZIPPED = (".gz", ".bgz")
-"""Ends of the names of gzipped files; bgzip is gzip in blocks."""
+"""Suffixes of gzipped files; bgzip is gzip in blocks."""
 
 Lines = Callable[[Path, int, bool], Iterator["pd.DataFrame"]]
-"""Reads a file as frames of so many rows; the last argument says whether damaged lines are kept."""
+"""Reader of a file: (file, rows per table, whether damaged lines are kept) -> tables."""
 
 _Numbered = Iterator[tuple[int, Any]]
-"""(number of the line, from 1; what stands there)."""
+"""Pairs of the line number, from 1, and the content of the line."""
 
 
 def delimited(delimiter: str) -> Lines:
-    """A reader of tables with a header; cells are text, as written."""
+    """Returns a reader of tables with a header; cells are text, as written in the file.
+
+    Args:
+        delimiter: the character between two cells, such as `,` or a tab.
+    """
 
     def read(file: Path, chunk: int, keep_damaged: bool) -> Iterator[pd.DataFrame]:
         import pandas as pd
@@ -48,7 +52,7 @@ def delimited(delimiter: str) -> Lines:
             if first is None:
                 raise DataError("the file is empty", where=str(file))
             second = list(islice(records, 1))
-            # R writes the names of rows without a name for their column.
+            # R writes row names as a first column that the header does not name.
             named = len(second) > 0 and len(second[0][1]) == len(first[1]) + 1
             names = column_names(first[1])
             rows = _rows(chain(second, records), len(names), int(named), file, keep_damaged)
@@ -64,7 +68,16 @@ def delimited(delimiter: str) -> Lines:
 
 
 def json_lines(file: Path, chunk: int, keep_damaged: bool) -> Iterator[pd.DataFrame]:
-    """One JSON object a line; blank lines count for nothing."""
+    """Reads a file with one JSON object per line; blank lines are skipped.
+
+    Args:
+        file: the file.
+        chunk: number of rows of each table.
+        keep_damaged: return damaged lines as rows with a reason in `DAMAGED`, instead of raising an error.
+
+    Raises:
+        DataError: a damaged line, unless `keep_damaged`.
+    """
     import pandas as pd
 
     with open_text(file) as stream:
@@ -74,14 +87,14 @@ def json_lines(file: Path, chunk: int, keep_damaged: bool) -> Iterator[pd.DataFr
 
 
 def open_text(file: Path, newline: str | None = None) -> IO[str]:
-    """UTF-8 text, gzipped or not, without a byte order mark."""
+    """Opens a UTF-8 text file, gzipped or not; a byte order mark is skipped. `newline` is as for `open`."""
     if file.suffix in GZIPPED:
         return gzip.open(file, "rt", encoding="utf-8-sig", newline=newline)
     return file.open(encoding="utf-8-sig", newline=newline)
 
 
 def column_names(header: list[str]) -> list[str]:
-    """Names of the columns; a repeated one gets a number, as pandas gives it."""
+    """Returns the names of the columns; repeated names get a number, as in pandas (`x`, `x.1`)."""
     names: list[str] = []
     for name in header:
         unique, count = name, 0
@@ -93,12 +106,12 @@ def column_names(header: list[str]) -> list[str]:
 
 
 def _fields(stream: IO[str], delimiter: str, file: Path) -> _Numbered:
-    """Cells of each record, with the line that it begins on; a quoted cell may run over several lines.
+    """Cells of each record, with the number of its first line; a quoted cell may span several lines.
 
     Raises:
         DataError: a quote is never closed.
     """
-    csv.field_size_limit(LARGEST_CELL)  # of the process; the default is too small for a gene
+    csv.field_size_limit(LARGEST_CELL)  # holds for the whole process; the default is too small for a gene's sequence
     ended = False
 
     def lines() -> Iterator[str]:
@@ -124,7 +137,7 @@ def _fields(stream: IO[str], delimiter: str, file: Path) -> _Numbered:
 def _rows(
     records: _Numbered, width: int, named: int, file: Path, keep_damaged: bool
 ) -> Iterator[tuple[list[str], str | None]]:
-    """Cells of each row, as many as the header has, and why a line can't give them."""
+    """Cells of each row, as many as the header has, and the reason if the line is damaged."""
     for line, fields in records:
         cells, reason = fields[named:], None
         if len(cells) > width:

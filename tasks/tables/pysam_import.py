@@ -1,4 +1,4 @@
-"""The optional package that reads genomes and variant files."""
+"""Import of pysam, the optional package that reads genomes and variant files."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from mammal.tasks.errors import DataError
 
 
 def import_pysam() -> Any:
-    """pysam, which reads and indexes genomes and variant files.
+    """Returns the module pysam, which reads and indexes genomes and variant files.
 
     Raises:
         DataError: it is not installed.

@@ -1,12 +1,12 @@
-"""Tables from files, in chunks and in the order of the file.
+"""Reading of files as tables, in chunks and in the order of the file.
 
-    csv tsv tab   delimited, with a header        parquet   Apache Parquet          jsonl   one JSON object a line
+    csv tsv tab   delimited, with a header        parquet   Apache Parquet          jsonl   one JSON object per line
     sdf           molecules with properties       smi       SMILES, blank, name     fasta   id, description, sequence
-    h5ad          cells, their genes ranked by expression (`mammal.tasks.tables.h5ad`)
+    h5ad          cells with genes ranked by expression (`mammal.tasks.tables.h5ad`)
     vcf bcf       variants, every cell as text (`mammal.tasks.tables.variant_files`)
 
-Text formats may be gzipped (`.csv.gz`). Delimited cells stay text exactly as written, for `NA` is a peptide and `007`
-an identifier; an empty cell is "".
+Text formats may be gzipped (`.csv.gz`). Cells of delimited files stay text exactly as written, because `NA` can be a
+peptide and `007` an identifier; an empty cell is "".
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 CHUNK = 10_000
-"""Rows read at once."""
+"""Default number of rows of a table that is read at once."""
 
 
 def read_table(path: str | Path, *, limit: int | None = None) -> pd.DataFrame:
@@ -37,7 +37,7 @@ def read_table(path: str | Path, *, limit: int | None = None) -> pd.DataFrame:
         limit: maximum number of rows. Default: all.
 
     Raises:
-        DataError: there is no such file, the format is unknown, or the contents can't be read.
+        DataError: the file does not exist, the format is unknown, or the contents can't be read.
     """
     import pandas as pd
 
@@ -54,16 +54,16 @@ def read_table(path: str | Path, *, limit: int | None = None) -> pd.DataFrame:
 def iter_tables(path: str | Path, chunk: int = CHUNK, *, keep_damaged: bool = False) -> Iterator[pd.DataFrame]:
     """Reads a file as data frames, in the order of the file.
 
-    A file with a header and no rows gives one empty frame that has the columns.
+    A file with a header and no rows gives one empty frame with these columns.
 
     Args:
         path: of the file, see `read_table`.
-        chunk: rows of a frame; the last frame can have fewer.
-        keep_damaged: return delimited lines, JSON lines and variant records that can't be read as rows without content,
-            with the reason in a column `DAMAGED`. Otherwise they are errors.
+        chunk: number of rows of a frame; the last frame can have fewer.
+        keep_damaged: return delimited lines, JSON lines and variant records that can't be read as rows with empty
+            cells and the reason in a column `DAMAGED`. Default: such a line raises an error.
 
     Raises:
-        DataError: there is no such file, the format is unknown, or the contents can't be read.
+        DataError: the file does not exist, the format is unknown, or the contents can't be read.
     """
     file = existing_file(path)
     form = file_format(file)
@@ -79,16 +79,16 @@ def iter_tables(path: str | Path, chunk: int = CHUNK, *, keep_damaged: bool = Fa
 
 
 def iter_rows(path: str | Path, chunk: int = CHUNK) -> Iterator[dict[str, Any]]:
-    """A file row by row."""
+    """Reads a file row by row; arguments and errors as for `iter_tables`."""
     for frame in iter_tables(path, chunk):
         yield from frame.to_dict("records")
 
 
 def file_format(path: str | Path) -> str:
-    """The format that a file's name says, `.gz` aside.
+    """Returns the format of a file by the suffix of its name, without `.gz` or `.bgz`.
 
     Raises:
-        DataError: a name that says none.
+        DataError: the suffix is not one of a known format.
     """
     name = Path(path).name.lower().removesuffix(".gz").removesuffix(".bgz")
     suffix = name.rpartition(".")[2] if "." in name else ""
@@ -99,10 +99,10 @@ def file_format(path: str | Path) -> str:
 
 
 def existing_file(path: str | Path) -> Path:
-    """The path, if there is such a file.
+    """Returns the path if it is an existing file.
 
     Raises:
-        DataError: there is none; the hint names files that are spelt like it.
+        DataError: there is no such file; the hint names files of the folder with similar names.
     """
     file = Path(path)
     if file.is_file():
@@ -132,7 +132,7 @@ def _parquet(file: Path, chunk: int) -> Iterator[pd.DataFrame]:
 
 
 def _sdf(file: Path, chunk: int) -> Iterator[pd.DataFrame]:
-    """Columns `smiles` (canonical; "" where RDKit can't read the block), `name`, and the properties as text."""
+    """Columns `smiles` (canonical; "" if RDKit can't read the record), `name`, and the properties as text."""
     from rdkit import Chem, rdBase
 
     def records() -> Iterator[dict[str, Any]]:

@@ -1,7 +1,7 @@
-"""Variant files as tables: VCF (plain, gzipped, bgzipped) and BCF, every cell the text of the file.
+"""Reading of variant files as tables: VCF (plain, gzipped, bgzipped) and BCF. Every cell is the text of the file.
 
-Columns: chrom, pos, id, ref, alt, qual, filter, info; where there are genotypes also format and one for each sample.
-Cells are not read, so a record can be written again as it was. VCF 4.3, sections 1.2 and 1.5.
+Columns: chrom, pos, id, ref, alt, qual, filter, info; for files with genotypes also format and one column per sample.
+Cells are not interpreted, so a record can be written back unchanged. VCF 4.3, sections 1.2 and 1.5.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ _FORMAT_LINE = "##fileformat="
 
 @dataclass(frozen=True)
 class Header:
-    """What stands above the records.
+    """The header of a variant file.
 
     Attributes:
-        lines: of the meta information (`##…`), as in the file.
-        columns: names of the table's columns; a sample called like another column gets a number.
-        samples: as the file calls them.
+        lines: lines of meta information (`##…`), as in the file.
+        columns: names of the table's columns; a sample with the name of another column gets a number.
+        samples: names of the samples, as in the file.
     """
 
     lines: tuple[str, ...]
@@ -48,10 +48,10 @@ class Header:
     samples: tuple[str, ...]
 
     def column_of(self, sample: str) -> str:
-        """The column with a sample's genotypes.
+        """Returns the name of the column with a sample's genotypes.
 
         Raises:
-            DataError: there is no such sample; the hint gives the nearest.
+            DataError: the file has no such sample; the hint gives the nearest name.
         """
         if sample not in self.samples:
             hint = did_you_mean(sample, self.samples, noun="sample") if self.samples else "the file has no genotypes"
@@ -61,7 +61,13 @@ class Header:
 
 @dataclass(frozen=True)
 class Region:
-    """A stretch of a genome: `start` counted from 0, `end` not included, None to the end."""
+    """A region of a genome.
+
+    Attributes:
+        chrom: name of the chromosome or contig.
+        start: first base, counted from 0.
+        end: base after the last one; None: the region extends to the end of the contig.
+    """
 
     chrom: str
     start: int = 0
@@ -69,10 +75,13 @@ class Region:
 
 
 def parse_region(text: str) -> Region:
-    """`chr1:1000-2000` (both ends included, counted from 1), `chr1:1000` (from there on) or `chr1`.
+    """Parses the text of a region.
+
+    Args:
+        text: `chr1:1000-2000` (both ends included, counted from 1), `chr1:1000` (from there on) or `chr1`.
 
     Raises:
-        DataError: it is none of those.
+        DataError: the text has none of these forms.
     """
     match = _REGION.fullmatch(text.strip())
     start, end = (int(match[name].replace(",", "")) if match and match[name] else None for name in ("start", "end"))
@@ -82,10 +91,10 @@ def parse_region(text: str) -> Region:
 
 
 def read_header(file: Path) -> Header:
-    """The header of a variant file.
+    """Reads the header of a variant file.
 
     Raises:
-        DataError: there is none, or it is not one of VCF 4.
+        DataError: the file has no header, or it is not VCF 4.
     """
     with _Records(file) as records:
         return records.header
@@ -94,14 +103,16 @@ def read_header(file: Path) -> Header:
 def iter_variants(
     file: Path, chunk: int, keep_damaged: bool = False, region: str | None = None
 ) -> Iterator[pd.DataFrame]:
-    """Records as frames of `chunk` rows, in the order of the file.
+    """Reads records as tables, in the order of the file.
 
     Args:
+        file: a VCF or BCF file.
+        chunk: number of rows of each table.
         keep_damaged: as for `mammal.tasks.tables.readers.iter_tables`.
-        region: only the records that overlap it, by the file's index (`parse_region`).
+        region: read only the records that overlap this region (`parse_region`); needs an index of the file.
 
     Raises:
-        DataError: no VCF 4, a damaged line, or a region of a file without index.
+        DataError: the file is not VCF 4, a line is damaged, or a region is given and the file has no index.
     """
     import pandas as pd
 
@@ -116,7 +127,7 @@ def iter_variants(
 
 
 class _Records:
-    """An open variant file: its header, and the text of its records with what an error calls each."""
+    """An open variant file: its header, and for each record its place (for error messages) and its text."""
 
     def __init__(self, file: Path, region: str | None = None):
         self.file = file
@@ -169,10 +180,17 @@ class _Records:
 
 
 def parse_header(lines: Iterable[str], file: Path) -> tuple[Header, int]:
-    """Reads lines up to the one that names the columns; gives the header, and how many lines it has.
+    """Reads lines up to the one that names the columns.
+
+    Args:
+        lines: lines of the file, from the first.
+        file: the file, for error messages.
+
+    Returns:
+        The header, and the number of its lines.
 
     Raises:
-        DataError: there is no such line, or the file is not VCF 4.
+        DataError: no line names the columns, or the file is not VCF 4.
     """
     meta: list[str] = []
     for number, line in enumerate(lines, start=1):
@@ -199,10 +217,10 @@ def has_index(file: Path) -> bool:
 
 
 def open_indexed(file: Path) -> pysam.TabixFile:
-    """A bgzipped VCF file with its index.
+    """Opens a bgzipped VCF file with its index.
 
     Raises:
-        DataError: it has none; says how to make it.
+        DataError: the file has no index (the hint gives the command that makes one), or it can't be opened.
     """
     pysam = import_pysam()
     if not has_index(file):
@@ -217,10 +235,15 @@ def open_indexed(file: Path) -> pysam.TabixFile:
 
 
 def contig_of(chrom: str, names: Sequence[str], file: Path) -> str:
-    """A sequence as the file calls it (`1`, `chr1`).
+    """Returns the file's own name of a contig (`1` or `chr1`).
+
+    Args:
+        chrom: name of the contig, in either form.
+        names: names of the contigs of the file.
+        file: the file, for the error message.
 
     Raises:
-        DataError: it has none of that name.
+        DataError: the file has no such contig.
     """
     found = next((name for name in synonyms(chrom) if name in names), None)
     if found is None:
@@ -231,7 +254,7 @@ def contig_of(chrom: str, names: Sequence[str], file: Path) -> str:
 
 def _open_binary(file: Path) -> pysam.VariantFile:
     pysam = import_pysam()
-    verbosity = pysam.set_verbosity(0)  # a missing index is no error before a region is asked for
+    verbosity = pysam.set_verbosity(0)  # a missing index is not an error unless a region is requested
     try:
         return pysam.VariantFile(str(file))
     except (OSError, ValueError) as error:
@@ -243,7 +266,7 @@ def _open_binary(file: Path) -> pysam.VariantFile:
 def _cells(
     records: Iterable[tuple[str, str]], width: int, file: Path, keep_damaged: bool
 ) -> Iterator[tuple[list[str], str | None]]:
-    """The cells of each record; of a damaged one, empty cells and why."""
+    """The cells of each record; for a damaged record, empty cells and the reason."""
     for place, line in records:
         text = line.rstrip("\r\n")
         if not text:
