@@ -1,17 +1,17 @@
-"""Train, valid and test: how rows are divided, the hash of a division, what leaks across it, and its file.
+"""Splits of a table into train, valid and test: kinds of split, their hash, leaks between parts, and the saved file.
 
-given      a column, or one file for each part, says it          `assigned`
+given      a column, or one file for each part, gives the part   `assigned`
 fold       a column of fold numbers, or seeded folds             `assigned`
 random     seeded shuffle, by label on request                   `assigned`
 time       the oldest rows to train, the newest to test          `assigned`
 scaffold   Bemis-Murcko scaffolds, equal to deepchem's splitter  `grouped`
-molecule   equal molecules, whatever their stereo, stay together `grouped`
-cluster    sequences that are alike stay together                `grouped`
+molecule   equal molecules stay together, stereo ignored         `grouped`
+cluster    similar sequences stay together                       `grouped`
 group      rows with the same value of a column stay together    `grouped`
 cold       values of one or more columns are new in test         `cold`
 deepchem:NAME   any splitter class of deepchem                   `by_deepchem`
 
-`make` finds the way by its name, `leaks` compares the parts, `saved` writes a division and takes it back.
+`make` finds the function of a kind of split by its name, `leaks` compares the parts, `saved` writes and loads a split.
 """
 
 from mammal.tasks.splits.leaks import leakage

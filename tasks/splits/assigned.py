@@ -1,4 +1,4 @@
-"""Splits that place each row by itself: given, by fold, at random, by time."""
+"""Splits that assign each row independently of its content: given, by fold, at random, by time."""
 
 from __future__ import annotations
 
@@ -20,11 +20,15 @@ _SPELLINGS |= {"valid": "valid", "validation": "valid", "validate": "valid", "va
 _SPELLINGS |= {"test": "test", "testing": "test", "tst": "test", "te": "test"}
 
 STRATA = 10
-"""Ranges of equal count into which numbers are cut to be stratified."""
+"""Number of ranges of equal count into which numeric labels are divided for stratification."""
 
 
 def given(table: Table) -> Split:
-    """What a column says; rows where it is empty are left out."""
+    """Splits by a column that names the part of each row; rows with an empty cell are left out.
+
+    Raises:
+        DataError: the column is missing, or a cell is not the name of a part.
+    """
     column = table.data.split_column or _split_column(table)
     said = table.texts(column)
     homes = [_SPELLINGS.get(text.lower()) for text in said]
@@ -39,7 +43,7 @@ def given(table: Table) -> Split:
 
 
 def _split_column(table: Table) -> str:
-    """The first column that is called like a split and holds nothing but its parts; else the usual name."""
+    """The first column with a usual name of a split column and only names of parts in it; else `SPLIT_COLUMN`."""
     names = {str(column).strip().lower().replace(" ", "_"): str(column) for column in table.frame.columns}
     if SPLIT_COLUMN in table.frame.columns:
         return SPLIT_COLUMN
@@ -51,8 +55,10 @@ def _split_column(table: Table) -> str:
 
 
 def _with_valid(split: Split, table: Table) -> Split:
-    """A seeded share of what train holds as valid, where a published split has none: rows that read the same go
-    together, so that none of them leaks."""
+    """Moves a seeded share of the training rows to valid, for published splits without a validation part.
+
+    Rows with equal inputs stay together, so that none of them leaks.
+    """
     train, data = split.parts["train"], table.data
     seen: dict[Hashable, int] = {}
     inputs = [table.inputs[row] for row in train.tolist()] if len(table.inputs) else train.tolist()
@@ -66,10 +72,10 @@ def _with_valid(split: Split, table: Table) -> Split:
 
 
 def fold(table: Table) -> Split:
-    """One fold is test, one valid, the others train.
+    """Splits by folds: one fold is test, one is valid, all others are train.
 
     Raises:
-        TaskError: there is no such fold, or test and valid are the same one.
+        TaskError: a named fold does not exist, or test and valid are the same fold.
         DataError: fewer than two folds.
     """
     data = table.data
@@ -88,7 +94,7 @@ def fold(table: Table) -> Split:
 
 
 def _folds(table: Table) -> tuple[list[str], str]:
-    """The fold of each row: as its column says, else seeded folds of equal size, numbered from 0."""
+    """The fold of each row: from the split column if one is named, else seeded folds of equal size, numbered from 0."""
     data = table.data
     if data.split_column:
         return [_plain(text) for text in table.texts(data.split_column)], f"folds of {data.split_column}"
@@ -113,13 +119,13 @@ def _plain(name: str) -> str:
 
 
 def _in_order(name: str) -> tuple[bool, float, str]:
-    """Numbers by size, then words."""
+    """Sort key of fold names: numbers by size, then words."""
     number = _number(name)
     return (number is None, number or 0.0, name)
 
 
 def random(table: Table) -> Split:
-    """Seeded shuffle; with `data.stratify` every class has about the same share of each part."""
+    """Splits by a seeded shuffle; with `data.stratify` every class has about the same share of each part."""
     pieces = zip(PARTS, np.split(_order(table), cuts(len(table), table.data.fractions)), strict=True)
     return Split(_shuffled(table), {part: np.sort(piece) for part, piece in pieces})
 
@@ -132,8 +138,8 @@ def _shuffled(table: Table) -> str:
 def _order(table: Table) -> np.ndarray:
     """Row numbers in seeded random order.
 
-    Stratified: the rows of each class are spread evenly over the order, from a random start, so that however it is
-    cut, a class of n rows has within one row of its share in a piece.
+    Stratified: the rows of each class are spread evenly over the order, from a random start. So wherever the order is
+    cut, the number of rows of a class in a piece differs from its share by at most one row.
     """
     rng = np.random.default_rng(table.data.split_seed)
     order = rng.permutation(len(table))
@@ -152,7 +158,7 @@ def _order(table: Table) -> np.ndarray:
 
 
 def _strata(texts: Sequence[str]) -> list[str]:
-    """Labels as they are; many different numbers as ranges of equal count."""
+    """Stratum of each label: the label itself; for many different numbers, the number of a range of equal count."""
     numbers = [_number(text) for text in texts]
     known = [row for row, number in enumerate(numbers) if number is not None]
     if len({numbers[row] for row in known}) <= 2 * STRATA or len(known) < sum(map(bool, texts)):
@@ -164,7 +170,7 @@ def _strata(texts: Sequence[str]) -> list[str]:
 
 
 def time(table: Table) -> Split:
-    """By a column of numbers (years) or ISO dates, the oldest rows to train; equal times stay together.
+    """Splits by a column of numbers (years) or ISO dates, with the oldest rows in train; equal times stay together.
 
     Raises:
         TaskError: no column is named.
@@ -188,7 +194,7 @@ def time(table: Table) -> Split:
 
 
 def _times(texts: Sequence[str], rows: np.ndarray, column: str) -> np.ndarray:
-    """Numbers, or seconds since 1970 of ISO dates; float64 [N]. One kind in all rows."""
+    """Times of the rows, float64 [N]: numbers, or seconds since 1970 for ISO dates. All rows must be of one kind."""
     numbers = [_number(text) for text in texts]
     if None not in numbers:
         return np.array(numbers, dtype=np.float64)

@@ -1,4 +1,4 @@
-"""`deepchem:NAME`: any splitter class of deepchem, looked up by its name."""
+"""Splits `deepchem:NAME`, made by a splitter class of deepchem that is looked up by its name."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ PREFIX = "deepchem:"
 
 
 def by_deepchem(table: Table) -> Split:
-    """The splitter sees the texts of one column as ids, as deepchem's loaders give them.
+    """Splits with a splitter of deepchem, which gets the texts of one column as ids, as from deepchem's loaders.
 
     Raises:
         TaskError: deepchem has no such splitter.
+        DataError: deepchem is not installed, or the column is missing.
     """
     from mammal.tasks.sources.moleculenet import import_deepchem
 

@@ -1,10 +1,11 @@
-"""Cold entities: the drugs, targets or epitopes of one part occur in no other part.
+"""Cold splits: the drugs, targets or epitopes of one part occur in no other part.
 
-With one column, its values are shared out. With several, the values of each column are, and a row belongs to a part
-only if all its values do: both drug and target of every test pair are new. A value that stands in several columns (a
-protein that is the first of one pair and the second of another) has one part in all of them. Pairs that mix parts are
-left out. Shares are shares of values, as in TDC's cold splits (Huang et al. 2021), so with two columns a test share of
-0.1 holds about a hundredth of the pairs, and train about 0.8 of 0.8.
+The distinct values of a column are distributed over the parts. With several columns, the values of each column are
+distributed, and a row belongs to a part only if all its values do. So both drug and target of every test pair are new.
+A value that occurs in several columns (a protein that is the first of one pair and the second of another) has the same
+part in all of them. Pairs that mix parts are left out. Shares are shares of values, as in TDC's cold splits (Huang et
+al. 2021). So with two columns and shares of 0.8, 0.1 and 0.1, test holds about 0.1 · 0.1 of the pairs and train about
+0.8 · 0.8.
 """
 
 from __future__ import annotations
@@ -18,7 +19,10 @@ from mammal.tasks.splits.table import Table
 
 
 def cold(table: Table) -> Split:
-    """By `data.split_on`, default every molecule and sequence of the prompt; equal canonical SMILES are one value."""
+    """Splits by the values of `data.split_on`; default: every molecule and sequence column of the prompt.
+
+    Molecules with equal canonical SMILES are one value.
+    """
     columns = table.asked()
     rng = np.random.default_rng(table.data.split_seed)
     values = {column: table.keys(column) for column in columns}
@@ -41,7 +45,7 @@ def cold(table: Table) -> Split:
 
 
 def _homes(values: set[str], fractions: Sequence[float], rng: np.random.Generator) -> dict[str, str]:
-    """The part of each value; the order of rows plays no role."""
+    """The part of each value; it does not depend on the order of rows."""
     known = sorted(values - {""})
     order = rng.permutation(len(known))
     pieces = zip(PARTS, np.split(order, cuts(len(known), fractions)), strict=True)

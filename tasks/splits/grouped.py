@@ -1,4 +1,4 @@
-"""Splits that keep rows together: by scaffold, by molecule, by likeness of sequences, by the value of a column."""
+"""Splits that keep rows together: by scaffold, by molecule, by similarity of sequences, by the value of a column."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from mammal.tasks.splits.table import Table
 
 
 def scaffold(table: Table) -> Split:
-    """Scaffold sets from the largest to the smallest (ties: the one that begins later first), as deepchem does it.
+    """Splits by Bemis-Murcko scaffold, as deepchem does: sets of rows with one scaffold, the largest first.
 
-    Rows that RDKit can't parse are left out before shares are counted, as deepchem's featurizers do.
+    Of sets of equal size, the one with the later first row comes first. Rows that RDKit can't parse are left out before
+    shares are counted, as deepchem's featurizers do.
     """
     from mammal.tasks.molecules.chemistry import scaffold as scaffold_of
     from mammal.tasks.molecules.chemistry import why_invalid
@@ -34,7 +35,7 @@ def scaffold(table: Table) -> Split:
 
 
 def cluster(table: Table) -> Split:
-    """Clusters of sequences that are alike (`mammal.tasks.sequences.clusters`)."""
+    """Splits by clusters of similar sequences (`mammal.tasks.sequences.clusters`)."""
     from mammal.tasks.sequences.clusters import cluster as clusters_of
 
     column = _only(table)
@@ -47,10 +48,10 @@ def cluster(table: Table) -> Split:
 
 
 def molecule(table: Table) -> Split:
-    """Rows with the same molecule stay together, stereoisomers and isotopologues counting as one.
+    """Splits so that rows with the same molecule stay together; stereoisomers and isotopologues count as one molecule.
 
-    A model that has seen the flat structure of a test molecule has seen all but its marks; names differ by as little.
-    Rows that RDKit can't parse are left out.
+    A model that has seen a stereoisomer of a test molecule has seen all of its structure except the stereo marks, and
+    the names of the two differ as little. Rows that RDKit can't parse are left out.
     """
     from mammal.tasks.molecules.chemistry import flat_or_none, why_invalid
 
@@ -66,7 +67,9 @@ def molecule(table: Table) -> Split:
 
 
 def group(table: Table) -> Split:
-    """Rows with the same value of `data.split_column` (or `data.split_on`); molecules by their canonical form.
+    """Splits so that rows with the same value of `data.split_column` (or `data.split_on`) stay together.
+
+    Molecules are compared by their canonical SMILES.
 
     Raises:
         TaskError: no column is named.
@@ -80,8 +83,12 @@ def group(table: Table) -> Split:
 def _together(
     names: Sequence[str], how: str, column: str, table: Table, reasons: Mapping[int, str] | None = None
 ) -> Split:
-    """Groups in seeded random order; those above a tenth of the test share go to train first, so that no single
-    group decides the figures. Rows without a name are left out, for the reason given or because the cell is empty."""
+    """Fills the parts with groups in seeded random order.
+
+    Groups with more than a tenth of test's rows are placed first, so they go to train if they fit, and no single group
+    dominates the test metrics. Rows without a name are left out, with the reason from `reasons`, or because the cell is
+    empty.
+    """
     data, empty = table.data, f"column {column!r} is empty"
     left_out = [(row, (reasons or {}).get(row, empty)) for row, name in enumerate(names) if not name]
     members: dict[str, list[int]] = {}
@@ -98,7 +105,7 @@ def _together(
 
 
 def _only(table: Table) -> str:
-    """The one column that these splits look at: the one asked for, or the first that suggests itself."""
+    """The one column that these splits use: that of `data.split_on`, else the first of the prompt's columns."""
     columns = table.asked()
     if table.data.split_on and len(columns) > 1:
         what = f"a {table.data.split} split looks at one column, not at {', '.join(columns)}"

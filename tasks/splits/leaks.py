@@ -1,7 +1,7 @@
-"""What the parts of a split have in common: rows of valid and test that train holds already, repeated inputs, and
-inputs with several labels. Molecules are compared by their canonical SMILES, everything else by its exact text.
+"""Leaks of a split: valid and test rows that also occur in train, repeated inputs, and inputs with several labels.
 
-Pairs of one entity, such as two proteins that bind or don't, are the same pair in either order: `ordered=False`.
+Molecules are compared by their canonical SMILES, everything else by its exact text. With `ordered=False` a pair of two
+entities of one kind, such as two proteins that may bind, is the same pair in either order.
 """
 
 from __future__ import annotations
@@ -19,17 +19,29 @@ if TYPE_CHECKING:
 HELD_OUT = ("test", "valid")
 
 Keys = Mapping[str, Sequence[str]]
-"""Column -> what its cells are compared by, a text for each row."""
+"""Column -> for each row, the text by which its cell is compared."""
 
 
 def input_keys(frame: pd.DataFrame, columns: Sequence[str], molecules: Sequence[str]) -> dict[str, list[str]]:
-    """The cells of input columns as they are compared."""
+    """Returns the texts by which the cells of input columns are compared.
+
+    Args:
+        frame: the table.
+        columns: the input columns.
+        molecules: columns with SMILES, which are compared in canonical form.
+    """
     texts = {column: column_texts(frame, column) for column in columns}
     return {c: canonical_texts(found) if c in molecules else found for c, found in texts.items()}
 
 
 def leakage(frame: pd.DataFrame, split: Split, columns: Sequence[str], molecules: Sequence[str]) -> dict[str, int]:
-    """How many test (and valid) rows are in train already, by exact sequence or canonical molecule.
+    """Counts the test and valid rows that also occur in train, by exact sequence or canonical molecule.
+
+    Args:
+        frame: the table.
+        split: its split.
+        columns: the input columns.
+        molecules: columns with SMILES.
 
     Returns:
         `test` and `valid`: rows whose inputs all equal those of a training row; `test/column`: rows whose value of
@@ -39,7 +51,13 @@ def leakage(frame: pd.DataFrame, split: Split, columns: Sequence[str], molecules
 
 
 def count_leaks(keys: Keys, split: Split, *, ordered: bool = True) -> dict[str, int]:
-    """As `leakage`, from keys."""
+    """As `leakage`, from the keys that `input_keys` returns.
+
+    Args:
+        keys: the keys.
+        split: the split.
+        ordered: False: a pair of two entities is the same pair in either order.
+    """
     found = {}
     for part in HELD_OUT:
         if keys:
@@ -50,14 +68,18 @@ def count_leaks(keys: Keys, split: Split, *, ordered: bool = True) -> dict[str, 
 
 
 def count_known(keys: Keys, split: Split) -> dict[str, int]:
-    """`test/column`, `valid/column`: rows whose answer in that column train holds too, whatever was asked."""
+    """Counts the test and valid rows whose label also occurs in train, even if the inputs differ.
+
+    Returns:
+        `test/column` and `valid/column` -> number of rows.
+    """
     return {
         f"{part}/{column}": len(_shared(values, split, part)) for part in HELD_OUT for column, values in keys.items()
     }
 
 
 def without_leaks(keys: Keys, split: Split, *, ordered: bool = True) -> Split:
-    """The split without the valid and test rows whose inputs all equal those of a training row."""
+    """Returns the split without the valid and test rows whose inputs all equal those of a training row."""
     if not keys:
         return split
     whole = whole_inputs(keys, ordered=ordered)
@@ -67,15 +89,18 @@ def without_leaks(keys: Keys, split: Split, *, ordered: bool = True) -> Split:
 
 
 def count_repeats(keys: Keys, labels: Keys, split: Split, *, ordered: bool = True) -> dict[str, int]:
-    """Rows that say something again, and inputs that are said to be different things.
+    """Counts repeated rows, and inputs with conflicting labels.
 
     Args:
-        labels: target column -> text of each row's label, "" where it has none.
+        keys: input column -> the text by which each row's cell is compared.
+        labels: target column -> text of each row's label, "" for a row without label.
+        split: the split.
+        ordered: False: a pair of two entities is the same pair in either order.
 
     Returns:
-        `repeated`: rows whose inputs and labels equal those of an earlier row, in whatever parts; `conflicting`:
-        different inputs with more than one label in a column; `conflicting_across_parts`: those in several parts. All 0
-        for a prompt that reads no column: it says the same of every row.
+        `repeated`: rows whose inputs and labels equal those of an earlier row, of any part; `conflicting`: number of
+        distinct inputs with more than one label in a column; `conflicting_across_parts`: those of them that occur in
+        several parts. All are 0 for a prompt that reads no column, because its inputs are the same for every row.
     """
     if not keys:
         return {"repeated": 0, "conflicting": 0, "conflicting_across_parts": 0}
@@ -97,18 +122,18 @@ def _labels(labels: Keys, row: int) -> tuple[str, ...]:
 
 
 def _disagree(labels: Keys, rows: Sequence[int]) -> bool:
-    """Whether a target column says different things of these rows; an empty cell says nothing."""
+    """Whether these rows have different labels in a target column; empty cells don't count."""
     return any(len({texts[row] for row in rows} - {""}) > 1 for texts in labels.values())
 
 
 def whole_inputs(keys: Keys, *, ordered: bool = True) -> list[Hashable]:
-    """All inputs of each row as one key."""
+    """Returns all inputs of each row as one key; arguments as for `count_leaks`."""
     rows = zip(*keys.values(), strict=True)
     return list(rows) if ordered else [tuple(sorted(cells)) for cells in rows]
 
 
 def _shared(values: Sequence[Hashable], split: Split, part: str) -> dict[int, int]:
-    """Rows of a part that train holds too -> the first training row that is equal."""
+    """Rows of a part whose value also occurs in train -> the first training row with that value."""
     train: dict[Hashable, int] = {}
     for row in split.parts["train"].tolist():
         train.setdefault(values[row], row)

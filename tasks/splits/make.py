@@ -1,4 +1,4 @@
-"""From what a task declares to the function that splits so."""
+"""Splitting of a table as a task declares it."""
 
 from __future__ import annotations
 
@@ -49,10 +49,11 @@ def split_frame(
             All but cold splits use the first one.
         molecules: columns with SMILES.
         targets: columns with labels, for `data.stratify`.
-        inputs: what the prompt reads of each row, for `data.valid_share`: rows with equal inputs stay together.
+        inputs: the inputs of each row that the prompt reads, for `data.valid_share`: rows with equal inputs stay
+            together.
 
     Raises:
-        TaskError: there is no such kind of split, or it lacks the column that it needs.
+        TaskError: the kind of split is unknown, or the column that it needs is not named.
         DataError: a column is missing, or its cells can't be used.
     """
     way = by_deepchem if data.split.startswith(PREFIX) else WAYS.get(data.split)

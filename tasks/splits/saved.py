@@ -1,7 +1,8 @@
-"""A split on disk: which rows of which table went where, so that another run judges the same ones.
+"""Saved splits: the part of each row of a table on disk, so that another run evaluates the same rows.
 
-One JSON file (`.json.gz` or `.json`): how the split was made, its hash, the row numbers of each part, what was left out
-and why, and a digest of the columns that the prompt reads, so that it is never laid over another table.
+One JSON file (`.json.gz` or `.json`) holds how the split was made, its hash, the row numbers of each part, and the rows
+that were left out, with reasons. It also holds a digest of the columns that the prompt reads, so that the split can't
+be applied to another table by mistake.
 """
 
 from __future__ import annotations
@@ -29,13 +30,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SplitRecord:
-    """What is kept of the split of a task.
+    """The split of a task, with its table's digest and its leaks.
 
     Attributes:
-        rows: of the table, left-out ones included.
-        columns, content: columns that the prompt reads, and the digest of their cells.
-        leakage: `mammal.tasks.splits.leakage`; also molecules of the answers that train holds (`leaks.count_known`).
-        repeats: `mammal.tasks.splits.leaks.count_repeats`.
+        split: the split.
+        rows: number of rows of the table, including those left out.
+        columns: columns that the prompt reads.
+        content: digest of the cells of these columns (`content_digest`).
+        leakage: result of `mammal.tasks.splits.leakage`; also counts of target molecules that occur in train
+            (`leaks.count_known`).
+        repeats: result of `mammal.tasks.splits.leaks.count_repeats`.
     """
 
     split: Split
@@ -46,13 +50,17 @@ class SplitRecord:
     repeats: dict[str, int] = field(default_factory=dict)
 
     def summary(self) -> dict[str, Any]:
-        """What there is to tell without the row numbers."""
+        """Returns everything except the row numbers, as plain values."""
         sizes = {part: len(self.split.parts[part]) for part in PARTS} | {"left_out": len(self.split.left_out)}
         told = {"how": self.split.how, "hash": self.split.hash, "rows": sizes}
         return told | {"leakage": self.leakage, "repeats": self.repeats}
 
     def save(self, path: Path) -> None:
-        """Write the file, whole or not at all; equal splits give equal bytes."""
+        """Writes the file atomically; equal splits give equal bytes.
+
+        Args:
+            path: the file, `.json.gz` or `.json`.
+        """
         whole = {
             "how": self.split.how,
             "hash": self.split.hash,
@@ -68,10 +76,14 @@ class SplitRecord:
 
 
 def load_split(path: Path, frame: pd.DataFrame) -> Split:
-    """The split that a run saved, for the same table.
+    """Loads the split that a run saved.
+
+    Args:
+        path: file that `SplitRecord.save` wrote.
+        frame: the table that the split was made for.
 
     Raises:
-        DataError: the file is no split, was changed, or was made for other rows.
+        DataError: the file is not a saved split, was changed, or was made for another table.
     """
     try:
         stored = path.read_bytes()
@@ -93,10 +105,10 @@ def load_split(path: Path, frame: pd.DataFrame) -> Split:
 
 
 def content_digest(frame: pd.DataFrame, columns: Sequence[str]) -> str:
-    """sha256 over the text of these columns, row by row within each.
+    """Returns the sha256 of the text of these columns, column by column, each row by row.
 
     Raises:
-        DataError: one is missing.
+        DataError: a column is missing.
     """
     digest = hashlib.sha256()
     for column in columns:

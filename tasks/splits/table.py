@@ -1,4 +1,4 @@
-"""What a way to split looks at: a table, what its task declares, and the cells of a column as text."""
+"""The input of a split: a table, the `data` block of its task, and the cells of a column as text."""
 
 from __future__ import annotations
 
@@ -17,15 +17,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows to divide.
+    """The rows to split.
 
     Attributes:
         frame: every row, numbered from 0.
-        data: what the task declares.
-        on: columns to look at unless `data.split_on` names others.
-        molecules: columns that hold SMILES; two spellings of a molecule are one value there.
+        data: the `data` block of the task.
+        on: columns to use unless `data.split_on` names others.
+        molecules: columns that hold SMILES; different SMILES of the same molecule are one value there.
         targets: columns that hold labels.
-        inputs: what the prompt reads of each row, as leaks compare it; empty: every row is unlike the others.
+        inputs: the inputs of each row that the prompt reads, in the form in which leaks compare them; empty: all rows
+            count as different.
     """
 
     frame: pd.DataFrame
@@ -39,10 +40,10 @@ class Table:
         return len(self.frame)
 
     def asked(self) -> list[str]:
-        """The columns of `data.split_on`, else those that the task's prompt suggests.
+        """Returns the columns of `data.split_on`, else those of `on`.
 
         Raises:
-            TaskError: neither names one.
+            TaskError: there are none in either.
         """
         named = self.data.split_on
         columns = [named] if isinstance(named, str) else list(named or self.on)
@@ -51,7 +52,7 @@ class Table:
         return columns
 
     def texts(self, column: str) -> list[str]:
-        """Cells of a column as text, "" where empty.
+        """Returns the cells of a column as text, "" for empty cells.
 
         Raises:
             DataError: the table has no such column.
@@ -61,18 +62,18 @@ class Table:
         return column_texts(self.frame, column)
 
     def keys(self, column: str) -> list[str]:
-        """The same with molecules in their canonical form."""
+        """Returns the cells of a column as text, with molecules as canonical SMILES."""
         texts = self.texts(column)
         return canonical_texts(texts) if column in self.molecules else texts
 
 
 def column_texts(frame: pd.DataFrame, column: str) -> list[str]:
-    """Cells of a column as text, "" where empty."""
+    """Returns the cells of a column as text, "" for empty cells."""
     return ["" if is_missing(value) else as_text(value) for value in frame[column].tolist()]
 
 
 def canonical_texts(texts: Sequence[str]) -> list[str]:
-    """RDKit's canonical SMILES of each text; a text that it can't parse stays as it is."""
+    """Returns RDKit's canonical SMILES of each text; a text that RDKit can't parse stays as it is."""
     from mammal.tasks.molecules.chemistry import canonical_or_none
 
     return [(canonical_or_none(text) or text) if text else "" for text in texts]
