@@ -1,1 +1,1 @@
-"""What a task predicts: labels, numbers and their scales, losses, calibration."""
+"""Targets of a task: class labels, numbers and their scales, losses, calibration of predictions."""

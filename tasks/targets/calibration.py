@@ -1,6 +1,6 @@
-"""How sure a prediction is: Platt scaling, temperature, decision threshold, split-conformal intervals.
+"""Calibration of predictions: Platt scaling, temperature, decision threshold, split-conformal intervals.
 
-All are fitted on validation rows, which the model was not trained on.
+All are fitted on validation rows, on which the model was not trained.
 Shapes: N rows, C classes.
 """
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from mammal.tasks.metrics.answers import Answers
 
 MINIMUM_ROWS = 20
-"""Fewer validation rows than this teach a calibration nothing; none is fitted."""
+"""Minimum number of validation rows; with fewer, no calibration is fitted."""
 
 COVERAGE = 0.9
 _TINY = 1e-12
@@ -24,15 +24,19 @@ _TINY = 1e-12
 
 @dataclass(frozen=True)
 class ClassCalibration:
-    """Calibrated log-odds = slope * log-odds + shift (Platt 1999); with more than two classes `slope` alone, the
-    inverse temperature (Guo et al. 2017).
+    """Calibration of class probabilities.
+
+    With two classes, calibrated log-odds = slope * log-odds + shift (Platt 1999). With more classes, all
+    log-probabilities are multiplied by `slope`, the inverse temperature (Guo et al. 2017), and normalised again.
 
     Attributes:
-        class_weights: more than two classes: what the loss counted each class by, if it did. A model trained so gives
-            probabilities that are multiplied by these weights, so they are divided by them first (Elkan 2001). With
-            two classes the shift takes that in.
-        threshold: two classes: the positive label from this calibrated probability on; it maximises the Matthews
-            correlation on the validation rows.
+        slope: factor of the log-odds, or inverse temperature.
+        shift: two classes: added to the scaled log-odds.
+        threshold: two classes: calibrated probability from which on the positive label is predicted; it maximises the
+            Matthews correlation on the validation rows.
+        class_weights: more than two classes: the weight of each class in the loss, if it was weighted. The
+            probabilities of a model trained with weights are multiplied by them, so they are divided by them before
+            calibration (Elkan 2001). With two classes, `shift` corrects for the weights.
     """
 
     slope: float
@@ -42,11 +46,15 @@ class ClassCalibration:
 
     @classmethod
     def fit(cls, answers: Answers, weights_C: np.ndarray | None = None) -> ClassCalibration | None:
-        """Fitted by maximum likelihood; None with too few rows, a single class, or two classes whose order the
-        validation rows contradict: a negative slope would turn every ranking round on the word of a few rows.
+        """Fits a calibration by maximum likelihood.
 
         Args:
-            weights_C: what the loss counted each class by; None: alike.
+            answers: truth and predicted probabilities of validation rows.
+            weights_C: weight of each class in the loss, float [C]; None: all equal.
+
+        Returns:
+            The calibration. None for fewer than `MINIMUM_ROWS` rows, for rows of a single class, and for two classes
+            if the fitted slope is not positive: it would reverse every ranking because of a few rows.
         """
         truth_N, probability_NC = answers.truth_N, answers.probability_NC
         assert probability_NC is not None, "classification answers hold probabilities"
@@ -63,14 +71,14 @@ class ClassCalibration:
         return cls(slope, shift, best_threshold(truth_N, calibrated_N))
 
     def apply(self, logp_C: np.ndarray) -> np.ndarray:
-        """Calibrated probabilities [C] from log-probabilities [C]."""
+        """Returns calibrated probabilities [C] for log-probabilities [C]."""
         if len(logp_C) > 2:
             return _softmax(self.slope * _unweighted(logp_C, self.class_weights))
         positive = _sigmoid(self.slope * _log_odds(np.exp(logp_C[1])) + self.shift)
         return np.array([1 - positive, positive])
 
     def state(self) -> dict[str, Any]:
-        """As plain values; class weights only where there are any."""
+        """Returns the calibration as plain values; class weights only if there are any."""
         weights = {"class_weights": list(self.class_weights)} if self.class_weights else {}
         return {"slope": self.slope, "shift": self.shift, "threshold": self.threshold} | weights
 
@@ -82,15 +90,30 @@ class ClassCalibration:
 
 @dataclass(frozen=True)
 class ConformalInterval:
-    """Value ± half_width holds the truth with probability `coverage`, if new rows are like the validation rows
-    (split conformal prediction, Lei et al. 2018)."""
+    """Interval value ± half_width, from split conformal prediction (Lei et al. 2018).
+
+    It contains the truth with probability `coverage`, if new rows are distributed like the validation rows.
+
+    Attributes:
+        half_width: in the unit of the values.
+        coverage: probability, between 0 and 1.
+    """
 
     half_width: float
     coverage: float = COVERAGE
 
     @classmethod
     def fit(cls, truth_N: np.ndarray, answer_N: np.ndarray, coverage: float = COVERAGE) -> ConformalInterval | None:
-        """The ceil((n + 1) * coverage)-th smallest absolute error; None with too few rows."""
+        """Fits the interval: half_width is the ceil((n + 1) * coverage)-th smallest absolute error.
+
+        Args:
+            truth_N: measured values of n validation rows, float [N].
+            answer_N: predicted values, float [N].
+            coverage: probability, between 0 and 1.
+
+        Returns:
+            The interval; None if there are too few rows for this coverage.
+        """
         rank = int(np.ceil((len(truth_N) + 1) * coverage))
         if len(truth_N) < MINIMUM_ROWS or rank > len(truth_N):
             return None
@@ -108,10 +131,14 @@ class ConformalInterval:
 
 
 def best_threshold(truth_N: np.ndarray, positive_N: np.ndarray) -> float:
-    """The probability from which calling a row positive gives the highest Matthews correlation.
+    """Returns the probability threshold for the positive class with the highest Matthews correlation.
 
-    Lies halfway between two neighbouring probabilities, and is the one nearest 0.5 among equals; 0.5 where no cut is
-    better than chance.
+    The threshold lies halfway between two neighbouring probabilities. Of several equally good thresholds the one
+    nearest to 0.5 is returned; 0.5 if no threshold is better than chance.
+
+    Args:
+        truth_N: 1 for positive rows, int [N].
+        positive_N: predicted probability of the positive class, float [N].
     """
     order = np.argsort(-positive_N, kind="stable")
     sorted_p, is_positive = positive_N[order], truth_N[order] == 1
@@ -131,7 +158,7 @@ def best_threshold(truth_N: np.ndarray, positive_N: np.ndarray) -> float:
 
 
 def _platt(log_odds_N: np.ndarray, truth_N: np.ndarray) -> tuple[float, float]:
-    """Slope and shift by logistic regression towards Platt's smoothed targets, which stay finite on separable rows."""
+    """Slope and shift by logistic regression on Platt's smoothed targets, which keep both finite on separable rows."""
     from scipy.optimize import minimize
 
     positives = int((truth_N == 1).sum())
@@ -149,7 +176,7 @@ def _platt(log_odds_N: np.ndarray, truth_N: np.ndarray) -> tuple[float, float]:
 
 
 def _unweighted(logp_NC: np.ndarray, weights: tuple[float, ...]) -> np.ndarray:
-    """Log-probabilities, each up to a number for the row, without the weights that they were trained with."""
+    """Log-probabilities without the effect of the training weights, up to a constant for each row."""
     return logp_NC - np.log(weights) if weights else logp_NC
 
 

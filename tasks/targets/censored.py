@@ -1,6 +1,6 @@
-"""Numbers that a measurement could only bound: `>10`, `<= 5` (censored labels; Tobin 1958).
+"""Censored labels (Tobin 1958): numbers of which a measurement gives only a bound, such as `>10` or `<= 5`.
 
-What the loss makes of them is in `mammal.tasks.targets.losses`, what else is done with them in `docs/tasks.md`.
+`mammal.tasks.targets.losses` has the loss for them; `docs/tasks.md` describes everything else that is done with them.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from mammal.tasks.errors import DataError
 from mammal.tasks.tables.cells import as_number
 
 AT_LEAST, EXACT, AT_MOST = 1, 0, -1
-"""Where the truth lies: at the number of the cell or above, at it, at it or below."""
+"""Position of the truth: at or above the number of the cell, equal to it, at or below it."""
 
 _SIGNS = {
     **dict.fromkeys((">", ">=", "≥", ">>"), AT_LEAST),
@@ -24,10 +24,17 @@ _RELATION = re.compile(r"\s*(>>|>=|>|≥|<<|<=|<|≤|=|~|≈|±)\s*")
 
 
 def bounded_number(value: Any, column: str) -> tuple[float, int]:
-    """The number of a cell, and whether it is the truth (`EXACT`), `AT_LEAST` or `AT_MOST` bounds it.
+    """Reads a number or a bound from a cell.
+
+    Args:
+        value: the cell.
+        column: name of its column, for error messages.
+
+    Returns:
+        The number, and the position of the truth: `EXACT`, `AT_LEAST` or `AT_MOST`.
 
     Raises:
-        DataError: not a finite number, or one that is only about right (`~3`).
+        DataError: the cell is not a finite number, or an approximate one (`~3`).
     """
     found = _RELATION.match(value) if isinstance(value, str) else None
     if found is None:

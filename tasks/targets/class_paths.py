@@ -1,7 +1,7 @@
-"""From the logits of code tokens to log-probabilities of classes, along the trie of codes.
+"""Conversion of the logits of code tokens to log-probabilities of classes, along the trie of codes.
 
 Shapes: B rows, D decoder rows, K target columns, C classes, W steps of a code, P decoder rows of one column, V scored
-tokens, N rows whose class is known.
+tokens, N rows with a known class.
 """
 
 from __future__ import annotations
@@ -16,10 +16,14 @@ _NEVER = float("-inf")
 
 
 def class_log_probabilities(logits_BKPWV: Tensor, book: CodeBook, *, vocabulary: bool = False) -> Tensor:
-    """log p of every class [B, K, C]: the sum along its path, each step among the tokens that can follow there.
+    """Returns the log-probability of every class, float [B, K, C].
+
+    It is the sum over the steps of the class's code. Each step is normalised over the tokens that can follow there.
 
     Args:
-        vocabulary: the logits are over every token, and so is each step.
+        logits_BKPWV: scores of the tokens at every decoder row and step, float [B, K, P, W, V].
+        book: codes of the classes.
+        vocabulary: the logits cover the whole vocabulary, and each step is normalised over all of it.
     """
     device = logits_BKPWV.device
     steps_W = torch.arange(book.width, device=device)
@@ -35,7 +39,13 @@ def class_log_probabilities(logits_BKPWV: Tensor, book: CodeBook, *, vocabulary:
 
 
 def branches_alone(logits_DWV: Tensor, labels_DW: Tensor, book: CodeBook) -> Tensor:
-    """The logits with -inf at tokens that no code has after the label's first steps; rows without a label stay."""
+    """Returns the logits with -inf at tokens that can't follow the first tokens of the label's code.
+
+    Args:
+        logits_DWV: scores, float [D, W, V].
+        labels_DW: token ids of the label's code, int64 [D, W], or IGNORE; rows without a label stay unchanged.
+        book: codes of the classes.
+    """
     known_D = (labels_DW != IGNORE).all(dim=1)
     classes_N = book.classes_of(labels_DW[known_D].cpu().numpy())
     valid_DWV = torch.ones_like(logits_DWV, dtype=torch.bool)

@@ -1,4 +1,4 @@
-"""Class weights: how much a label counts in the loss where classes are rare.
+"""Class weights in the loss, for tasks with rare classes.
 
 Shapes: N rows, C classes.
 """
@@ -18,11 +18,12 @@ class ClassWeights:
     """Weights of the classes in the loss, for each target column.
 
     Args:
-        declared: `class_weights` of the task: `none`, `balanced`, one number for each class, or one of these by column.
+        declared: `class_weights` of the task: `none`, `balanced`, one number for each class, or a mapping from a column
+            to one of these.
         columns: the target columns.
 
     Raises:
-        TaskError: a column of the declaration is no target.
+        TaskError: a column of the declaration is not a target.
     """
 
     def __init__(self, declared: Any, columns: Sequence[str]):
@@ -36,12 +37,18 @@ class ClassWeights:
         self._weights_C = {column: np.array(how, dtype=np.float64) for column, how in given.items()}
 
     def fit(self, column: str, classes_N: np.ndarray, classes: int) -> None:
-        """Take the weights of a balanced column from the classes of its training rows, -1 where unknown."""
+        """Computes the weights of a column that is declared as `balanced`; other columns stay unchanged.
+
+        Args:
+            column: the target column.
+            classes_N: classes of the training rows, int [N], -1 if unknown.
+            classes: number of classes.
+        """
         if column in self.balanced:
             self._weights_C[column] = balanced_weights(classes_N[classes_N >= 0], classes)
 
     def of(self, column: str) -> np.ndarray | None:
-        """Weights of the classes, float64 [C]; None where all count alike, or nothing was fitted yet."""
+        """Returns the weights of the classes, float64 [C]; None if all are equal, or if nothing was fitted yet."""
         return self._weights_C.get(column)
 
     def state(self) -> dict[str, list[float]]:
@@ -52,9 +59,13 @@ class ClassWeights:
 
 
 def balanced_weights(classes_N: np.ndarray, classes: int) -> np.ndarray:
-    """n / (C · n_c) for each class that occurs, C of them: each class weighs as much in all, and a row 1 on average.
+    """Returns the weight n / (C · n_c) of each of the C classes that occur; a class that does not occur gets 1.
 
-    The heuristic of King and Zeng (2001). A class that does not occur has weight 1.
+    So all classes have the same total weight, and the mean weight of a row is 1 (heuristic of King and Zeng 2001).
+
+    Args:
+        classes_N: class of each row, int [N].
+        classes: number of classes.
     """
     counts_C = np.bincount(classes_N, minlength=classes)
     occurring = int((counts_C > 0).sum())

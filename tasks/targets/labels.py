@@ -1,4 +1,4 @@
-"""Class labels: the file's spelling, the code each has in the target text, and the trie of codes.
+"""Class labels: their text in the file, their token codes in the target text, and the trie of these codes.
 
 Shapes: C classes, W steps of a code, V distinct code tokens (sorted ids), P prefixes of W - 1 tokens.
 """
@@ -17,9 +17,9 @@ from mammal.tokenization.errors import did_you_mean
 
 
 class LabelSet:
-    """The labels of a task, by their spelling in the file.
+    """The labels of a task, as they are written in the file.
 
-    A cell matches a label if its text does, or if both are the same number (`1`, `1.0`, `True`).
+    A cell matches a label if both have the same text, or if both are the same number (`1`, `1.0`, `True`).
     """
 
     def __init__(self, labels: list[str]):
@@ -34,7 +34,11 @@ class LabelSet:
         return len(self.labels)
 
     def index(self, value: Any, column: str) -> int:
-        """Position of a cell's label.
+        """Returns the position of a cell's label in `labels`.
+
+        Args:
+            value: the cell.
+            column: name of its column, for the error message.
 
         Raises:
             DataError: the label is not in the set.
@@ -54,8 +58,8 @@ class CodeBook:
     """Token codes of the classes of one target column.
 
     Attributes:
-        prefix: ids of the target before the code, without `<DECODER_START>`.
-        codes_CW: token ids of each class.
+        prefix: token ids of the target before the code, without `<DECODER_START>`.
+        codes_CW: token ids of each class's code, int [C, W].
     """
 
     prefix: np.ndarray
@@ -63,11 +67,14 @@ class CodeBook:
 
     @classmethod
     def from_targets(cls, targets: list[np.ndarray], start: int = 0) -> CodeBook:
-        """The code book read off the encoded target of every class; the targets differ in the code alone.
+        """Derives the code book from the encoded targets of all classes, which differ only in the code.
 
         Args:
-            targets: ids of the target text for each class in turn.
-            start: where this column's own part of the target begins (after the codes of columns before it).
+            targets: token ids of the target text of each class, in the order of the classes.
+            start: position at which this column's part of the target begins (after the codes of earlier columns).
+
+        Raises:
+            TaskError: the targets differ in length, are all equal, or two labels have the same tokens.
         """
         if len({len(ids) for ids in targets}) != 1:
             raise TaskError("the target texts of the classes differ in length", hint="give codes of equal width")
@@ -97,7 +104,7 @@ class CodeBook:
 
     @cached_property
     def prefixes_P(self) -> np.ndarray:
-        """One class for each distinct code prefix of W - 1 tokens: decoding those reaches every node of the trie."""
+        """One class for each distinct code prefix of W - 1 tokens: decoding these reaches every node of the trie."""
         if self.width == 1:
             return np.zeros(1, dtype=np.int64)
         _, first = np.unique(self.codes_CW[:, :-1], axis=0, return_index=True)
@@ -115,7 +122,7 @@ class CodeBook:
         return rows
 
     def classes_of(self, codes_NW: np.ndarray) -> np.ndarray:
-        """The class that each code stands for, int64 [N]; every code is one of the book's."""
+        """Returns the class of each code, int64 [N]; every code must be in the book."""
         powers_W = len(self.tokens_V) ** np.arange(self.width)[::-1]
         keys_C = self.columns_CW @ powers_W
         order_C = np.argsort(keys_C)
@@ -124,7 +131,7 @@ class CodeBook:
 
     @cached_property
     def valid_CWV(self) -> np.ndarray:
-        """Code tokens that may follow class c's first w tokens: the branches of the trie at that node."""
+        """Whether a code token may follow the first w tokens of class c, bool [C, W, V]: branches of the trie there."""
         classes, width = self.codes_CW.shape
         valid = np.zeros((classes, width, len(self.tokens_V)), dtype=bool)
         for step in range(width):

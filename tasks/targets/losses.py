@@ -1,6 +1,6 @@
-"""Losses over the positions that a batch asks about.
+"""Losses over the labelled positions of a batch.
 
-Shapes: as in `mammal.tasks.batches.batch`; N labels that count.
+Shapes: as in `mammal.tasks.batches.batch`; N labels that are not IGNORE or NaN.
 """
 
 from __future__ import annotations
@@ -21,10 +21,11 @@ def token_loss(
     """Cross entropy of the labels among the candidates, mean over labels that are not IGNORE.
 
     Args:
-        logits_DRV: scores over `candidates_V`, or over the whole vocabulary if that is None.
+        logits_DRV: scores over `candidates_V`, or over the whole vocabulary if `candidates_V` is None.
         labels_DR: token ids, each of them a candidate, or IGNORE.
-        weights_DR: each label's cross entropy counts so much. The mean still divides by the number of labels, not by
-            the sum of weights, so that a batch of frequent classes alone stays as light as it is in the whole.
+        candidates_V: sorted ids of the tokens that are scored, int64 [V]; None: the whole vocabulary.
+        weights_DR: weight of each label's cross entropy. The sum is divided by the number of labels, not by the sum of
+            weights. Otherwise a batch with only frequent classes would count more than its labels do in the whole set.
     """
     kept_DR = labels_DR != IGNORE
     logits_NV, labels_N = logits_DRV[kept_DR], labels_DR[kept_DR]
@@ -38,17 +39,19 @@ def token_loss(
 def value_loss(
     values_DR: Tensor, label_values_DR: Tensor, kind: str = "mse", bounds_DR: Tensor | None = None
 ) -> Tensor:
-    """Error of predicted values, mean over labels that are not NaN; 0 where all are.
+    """Error of predicted values, mean over labels that are not NaN; 0 if all are NaN.
 
     Args:
+        values_DR: predicted values, float [D, R].
+        label_values_DR: labels, float [D, R], NaN if unknown.
         kind: `mse`, `mae`, or `rmse`: the published loss of that name, sqrt(error² + 1e-6) for each value, which is
-            nearly the absolute error and no root mean square.
-        bounds_DR: 1 where the truth is the label or more, -1 where it is the label or less. A prediction on the allowed
-            side of such a label has no error: the one-sided loss of chemprop (`BoundedMSE`; Heid et al. 2024) for
-            labels that are censored in the sense of Tobin (1958).
+            nearly the absolute error and not a root mean square.
+        bounds_DR: 1 if the truth is at or above the label, -1 if it is at or below the label, 0 if it equals the label.
+            A prediction on the allowed side of a bound has no error: the one-sided loss of chemprop (`BoundedMSE`; Heid
+            et al. 2024) for labels that are censored in the sense of Tobin (1958).
     """
     kept_DR = ~torch.isnan(label_values_DR)
-    if not bool(kept_DR.any()):  # texts whose numbers are all missing; the mean of nothing would be NaN
+    if not bool(kept_DR.any()):  # all numbers are missing; the mean of an empty tensor would be NaN
         return values_DR.sum() * 0.0
     error_N = values_DR[kept_DR].float() - label_values_DR[kept_DR]
     loss_N = _errors(error_N, kind)

@@ -1,4 +1,4 @@
-"""The numbers that rows hold in a task's target columns: measured, bounded (`>10`), or missing.
+"""Numbers in the target columns of rows: measured, bounded (`>10`), or missing.
 
 Shapes: N rows, K target columns that hold numbers.
 """
@@ -23,17 +23,18 @@ from mammal.tokenization.errors import did_you_mean
 
 
 class Measurements:
-    """Reads numbers off rows, in the unit of their file.
+    """Reads the numbers of rows, in the unit of their file.
 
     Args:
-        config: of the task: how it takes bounds, what the file calls its columns, its units.
-        columns: the target columns that hold numbers, in the order of the K of every array.
+        config: of the task; gives the handling of bounds, the names of the file's columns, and the units.
+        columns: the target columns that hold numbers, in the order of axis K of every array.
 
     Attributes:
-        computed: column -> column of the molecule that it is a property of, for rows without a cell of their own.
+        computed: target column -> column of the molecule from which its value is computed if a row has no value.
 
     Raises:
-        TaskError: a unit of a column that is none of them, or a computed one that is none or no property.
+        TaskError: `unit` or `computed` names a column that is not in `columns`, or a computed column is not the name of
+            a property.
     """
 
     def __init__(self, config: TaskConfig, columns: Sequence[str]):
@@ -50,11 +51,15 @@ class Measurements:
                 raise TaskError(f"unit names {column!r}, which is no target", hint=hint)
 
     def of(self, row: Row) -> tuple[np.ndarray, np.ndarray]:
-        """The row's numbers, NaN where missing, float64 [K], and where the truth lies
-        (`mammal.tasks.targets.censored`), int8 [K].
+        """Reads the numbers of one row.
+
+        Returns:
+            The numbers, NaN if missing, float64 [K], and the positions of the truth
+            (`mammal.tasks.targets.censored`), int8 [K].
 
         Raises:
-            DataError: the row lacks a column, a cell holds no number, or there is no molecule to compute it from.
+            DataError: the row lacks a column, a cell is not a number, or the molecule to compute a value from is
+                missing.
         """
         cells = [(column, self._cell(row, column)) for column in self.columns]
         read = [(np.nan, EXACT) if is_missing(value) else self._number(value, column) for column, value in cells]
@@ -62,7 +67,7 @@ class Measurements:
         return np.array(numbers, dtype=np.float64), np.array(bounds, dtype=np.int8)
 
     def table(self, rows: Sequence[Row]) -> tuple[np.ndarray, np.ndarray]:
-        """What `of` gives of every row, float64 and int8 [N, K]; NaN for a row that can't be read."""
+        """Returns the result of `of` for every row, float64 and int8 [N, K]; NaN for a row that can't be read."""
         shape = (len(rows), len(self.columns))
         numbers_NK, bounds_NK = np.full(shape, np.nan), np.full(shape, EXACT, dtype=np.int8)
         for n, row in enumerate(rows):
@@ -71,12 +76,26 @@ class Measurements:
         return numbers_NK, bounds_NK
 
     def fit(self, scales: Scales, rows: Sequence[Row]) -> None:
-        """Fit the scale of each column on what was measured (bounds left out)."""
+        """Fits the scale of each column on the measured numbers; bounds are left out.
+
+        Args:
+            scales: the scales to fit.
+            rows: the training rows.
+        """
         numbers_NK, bounds_NK = self.table(rows)
         scales.fit(np.where(bounds_NK == EXACT, numbers_NK, np.nan))
 
     def answers(self, predictions: Sequence[Prediction], rows: Sequence[Row]) -> dict[str, Answers]:
-        """Truth beside answer of each column, over rows that have both; bounds are counted and not judged."""
+        """Pairs truth and prediction for each column, over rows that have both.
+
+        Args:
+            predictions: one for each row.
+            rows: the rows, with measured numbers.
+
+        Returns:
+            Column -> truth and predictions, in the unit of the file. Rows with a bound are counted in `censored` and
+            not evaluated.
+        """
         (truth_NK, bounds_NK), found = self.table(rows), {}
         for k, column in enumerate(self.columns):
             said = [None if p.error else p.for_target(column).value for p in predictions]
@@ -91,7 +110,7 @@ class Measurements:
         return found
 
     def _cell(self, row: Row, column: str) -> Any:
-        """What the row says, or what its molecule has."""
+        """The cell of the row; for a computed column without a cell, the property of the row's molecule."""
         if column not in self.computed:
             return cell(row, column, self._aliases)
         given = row.get(column, row.get(self._aliases.get(column, column)))

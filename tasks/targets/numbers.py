@@ -1,8 +1,8 @@
-"""Numbers among the tokens of a generated target: what rows say of them, what is fed and asked for, what came out.
+"""Numbers among the tokens of a generated target: reading from rows, decoder inputs and labels, generated values.
 
-Each `<SCALAR>` of a target carries a number, standardised by the training rows. In training the decoder is fed the true
-ones, afterwards those that it gave; a number that a row lacks, or only bounds, is fed as a `<SCALAR>` without a value,
-so that the tokens stay the same in every row.
+Each `<SCALAR>` of a target carries a number, standardised by the training rows. In training the decoder gets the true
+numbers as input, at inference those that it predicted. A number that is missing or only bounded in a row is passed as a
+`<SCALAR>` without a value, so that the tokens are the same in every row.
 Shapes: K columns that hold numbers, S scalar slots of the target, T target tokens.
 """
 
@@ -32,11 +32,13 @@ class TargetNumbers:
     """The numbers of one task's target.
 
     Attributes:
-        slots: column of each scalar slot, in the target's order; columns: each once.
-        scales: of the columns, fitted on training rows.
+        slots: column of each scalar slot, in the target's order.
+        columns: these columns without repetition.
+        measured: reader of the numbers of rows.
+        scales: scales of the columns, fitted on training rows.
 
     Raises:
-        TaskError: a unit of a column that holds no number.
+        TaskError: a unit is declared for a column that holds no number.
     """
 
     def __init__(self, config: TaskConfig, template: Template):
@@ -48,19 +50,21 @@ class TargetNumbers:
         self._alone = len(self.slots) == len(asked)
 
     def texts(self, row: Row) -> dict[str, str]:
-        """What the target is written with: scaled numbers, and 0 in place of those that the row lacks.
+        """Returns the texts of the number columns for writing the target: scaled numbers, 0 for missing ones.
 
         Raises:
-            DataError: a cell holds no number, or a target of nothing but numbers would have none.
+            DataError: a cell is not a number, or all numbers of a target that consists only of numbers are missing.
         """
         scaled_K = self._scaled(self.measured.of(row)[0])
         return {c: f"{value:.9g}" for c, value in zip(self.columns, np.nan_to_num(scaled_K).tolist(), strict=True)}
 
     def carry(self, target: Target, encoding: Encoding, row: Row) -> Target:
-        """The target with what its tokens carry and what is asked for at each of them, missing numbers left out.
+        """Adds numbers to a target: the values that its tokens carry as decoder input, and the labels of these values.
 
         Args:
-            target: every token of `encoding` is read.
+            target: labels at every token of `encoding`.
+            encoding: the encoded target text.
+            row: the row; its missing numbers are left out.
         """
         numbers_K, bounds_K = self.measured.of(row)
         column_S = [self.columns.index(column) for column in self.slots]
@@ -79,7 +83,15 @@ class TargetNumbers:
         return replace(target, label_values_R=asked_T, **fed)
 
     def in_units(self, slots: Sequence[str], scaled: Sequence[float]) -> dict[str, float]:
-        """Generated numbers in the file's unit by column, as many as there are; the first of a column counts."""
+        """Converts generated numbers to the file's unit.
+
+        Args:
+            slots: column of each scalar slot.
+            scaled: generated numbers in the order of the slots; may be fewer than slots, NaN if missing.
+
+        Returns:
+            Column -> number; of several numbers of a column the first counts.
+        """
         found: dict[str, float] = {}
         for column, value in zip(slots, scaled, strict=False):
             if not np.isnan(value):
@@ -87,7 +99,14 @@ class TargetNumbers:
         return found
 
     def answers(self, predictions: Sequence[Prediction], rows: Sequence[Row]) -> dict[str, Answers]:
-        """Truth beside answer of each column; of a computed one also what the written molecule has."""
+        """Pairs truth and generated number for each column.
+
+        For a computed column, also returns the property of the generated molecule (`written_N`).
+
+        Args:
+            predictions: one for each row.
+            rows: the rows, with measured numbers.
+        """
         found = self.measured.answers(predictions, rows)
         for column, molecule in self.measured.computed.items():
             texts = [predictions[n].for_target(molecule).text for n in found[column].numbers_N.tolist()]
@@ -96,7 +115,7 @@ class TargetNumbers:
         return found
 
     def fit(self, rows: Sequence[Row]) -> None:
-        """Mean and standard deviation of each column over what was measured in the training rows, unless declared."""
+        """Fits mean and standard deviation of each column on the measured numbers of training rows, unless declared."""
         self.measured.fit(self.scales, rows)
 
     def load_state(self, state: Mapping[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Label standardisation, fitted on training rows and carried by the bundle.
+"""Standardisation of numeric labels, fitted on training rows and saved in the bundle.
 
 Shapes: N rows, K target columns.
 """
@@ -16,12 +16,18 @@ from mammal.tasks.declaration.schema import ScaleConfig
 from mammal.tasks.errors import DataError, TaskError, unfitted
 
 LARGEST_EXPONENT = 300.0
-"""Powers of ten that a prediction on a logarithmic scale is cut to, so that it stays a finite number."""
+"""Predictions on a logarithmic scale are clipped to 10^±300, so that they stay finite numbers."""
 
 
 @dataclass(frozen=True)
 class Scale:
-    """Trained value = (value - mean) / std, both in the file's unit; with `log`, of the value's decimal logarithm."""
+    """Scale of a column: the model is trained on (value - mean) / std.
+
+    Attributes:
+        mean: in the file's unit; with `log`, mean of the decimal logarithms.
+        std: standard deviation, in the file's unit; with `log`, that of the decimal logarithms.
+        log: whether the decimal logarithm of the value is standardised, instead of the value.
+    """
 
     mean: float
     std: float
@@ -29,10 +35,15 @@ class Scale:
 
     @classmethod
     def fit(cls, values_N: np.ndarray, column: str, *, log: bool = False) -> Scale:
-        """Mean and standard deviation of the known values; on a logarithmic scale, of the positive ones.
+        """Fits mean and standard deviation on the known values; on a logarithmic scale, on the positive ones.
+
+        Args:
+            values_N: values of training rows, float [N], NaN if unknown.
+            column: name of the column, for the error message.
+            log: whether to use decimal logarithms.
 
         Raises:
-            TaskError: fewer than two known values, or all equal.
+            TaskError: there are no two different values.
         """
         known = values_N[~np.isnan(values_N)]
         known = np.log10(known[known > 0]) if log else known
@@ -42,7 +53,7 @@ class Scale:
         return cls(float(known.mean()), float(known.std()), log)
 
     def line(self, value: float, column: str = "") -> float:
-        """The value where differences count: itself, or its decimal logarithm.
+        """Returns the value on the linear scale that is standardised: the value itself, or its decimal logarithm.
 
         Raises:
             DataError: a value of 0 or less on a logarithmic scale.
@@ -54,21 +65,21 @@ class Scale:
         return math.log10(value)
 
     def back(self, position: float) -> float:
-        """The value at a position of `line`."""
+        """Inverts `line`: returns the value in the file's unit."""
         if not self.log:
             return position
         return float(10.0 ** min(max(position, -LARGEST_EXPONENT), LARGEST_EXPONENT))
 
     def apply(self, value: float, column: str = "") -> float:
-        """The value as it is trained on; NaN stays NaN."""
+        """Returns the standardised value; NaN stays NaN."""
         return (self.line(value, column) - self.mean) / self.std
 
     def invert(self, scaled: float) -> float:
-        """The value in the file's unit."""
+        """Converts a standardised value to the file's unit."""
         return self.back(scaled * self.std + self.mean)
 
     def state(self) -> dict[str, float | bool]:
-        """As plain values; `log` only where it is set."""
+        """Returns the scale as plain values; `log` only if it is set."""
         return {name: value for name, value in asdict(self).items() if name != "log" or value}
 
 
@@ -76,9 +87,9 @@ class Scales:
     """The scale of each target column: declared, or fitted on training rows.
 
     Args:
-        task: its name, for messages.
+        task: name of the task, for messages.
         columns: target columns that hold numbers.
-        declared: with a mean or a deviation nothing is fitted.
+        declared: the declared scale; if it has a mean or a standard deviation, nothing is fitted.
     """
 
     def __init__(self, task: str, columns: Sequence[str], declared: ScaleConfig):
@@ -93,13 +104,17 @@ class Scales:
         return self._scales[column]
 
     def fit(self, numbers_NK: np.ndarray) -> None:
-        """Fit every column on the known numbers of training rows, NaN where unknown."""
+        """Fits the scale of every column, unless declared.
+
+        Args:
+            numbers_NK: numbers of training rows, float [N, K], NaN if unknown.
+        """
         if not self.fixed:
             pairs = zip(self.columns, numbers_NK.T, strict=True)
             self._scales = {column: Scale.fit(values_N, column, log=self.log) for column, values_N in pairs}
 
     def apply(self, numbers_K: np.ndarray) -> np.ndarray:
-        """A row's numbers as they are trained on, float32 [K]; NaN stays NaN."""
+        """Returns the standardised numbers of a row, float32 [K]; NaN stays NaN."""
         pairs = zip(self.columns, numbers_K.tolist(), strict=True)
         return np.array([self[column].apply(value, column) for column, value in pairs], dtype=np.float32)
 
