@@ -1,26 +1,29 @@
 """`source: antibodies`: heavy chains with a hidden loop, and light chains, from local copies below `paths.data`.
 
-    chains   sequence id             heavy and light chains of SAbDab and CoV-AbDab, to learn from before cdr_h3
+    chains   sequence id             heavy and light chains of SAbDab and CoV-AbDab, for training before cdr_h3
     cdr_h3   heavy cdr_h3 id split   CDR-H3 to be filled in; published valid and test (Jin et al. 2022, RefineGNN)
     pairs    heavy light cdr_h3      antibodies against coronaviruses (Raybould et al. 2021, CoV-AbDab)
 
-Pairs are those of which both variable domains are known, each once; `cdr_h3` is the database's, by which to split:
-antibodies of one lineage share it.
+`pairs` holds each pair once, if both variable domains are known. Its column `cdr_h3` is copied from the database and
+can be used to split, because antibodies of one lineage share it.
 
-`heavy` is the variable domain with a mark, `_`, for each residue of CDR-H3 (`mammal.tasks.infilling`); `cdr_h3` is what
-is hidden. Constant domains, and domains fused in front, are left out in all parts alike.
+In `cdr_h3`, the column `heavy` is the variable domain with a mark, `_`, for each residue of CDR-H3
+(`mammal.tasks.infilling`), and the column `cdr_h3` holds the hidden residues. Constant domains, and domains fused in
+front, are removed in all parts.
 
-The published training part can't be had from a public repository, so what is trained on are the heavy chains of SAbDab
-(Dunbar et al. 2014) and CoV-AbDab (Raybould et al. 2021), each different domain once, CDR-H3 located by the rule of
-`mammal.tasks.sequences.antibodies`: 5,763 of them, 431 with the very CDR-H3 of a valid or test row. The published
-parts were made by clustering CDR-H3 at 40 % sequence identity with MMseqs2, so a training chain is left out if its
-CDR-H3 is at least `data.identity` alike to one of valid or test. Likeness is 1 - edits / length of the longer one
-(Levenshtein), which is lower than an identity over aligned stretches: between the published valid and test parts it is
-0.54 at the median, and 0.6 or more for three valid rows in ten. At 0.6, the task's, 3,672 domains are left; at 0.5
-they are 1,518. `chains` are those of the same file, light ones among them, by the same rule, and without those that
-hold a whole domain of valid or test: of 9,396 that leaves 6,906. Of all of them
-316 of the 437 test domains could be learned by heart. Test has 437 rows and 257 different CDR-H3, valid 403 and 252;
-they are left as published.
+The published training part is not available from a public repository. Training rows are therefore the heavy chains of
+SAbDab (Dunbar et al. 2014) and CoV-AbDab (Raybould et al. 2021), each distinct domain once, with CDR-H3 located by the
+rule of `mammal.tasks.sequences.antibodies`. There are 5,763 of them; 431 have the same CDR-H3 as a valid or test row.
+
+The published parts were made by clustering CDR-H3 at 40 % sequence identity with MMseqs2. A training chain is therefore
+left out if the similarity of its CDR-H3 to one of valid or test is at least `data.identity`. Similarity is 1 - edits /
+length of the longer one (Levenshtein), which is lower than an identity over aligned stretches. Between the published
+valid and test parts its median is 0.54, and it is 0.6 or more for three valid rows in ten. At 0.6, the task's value,
+3,672 domains remain; at 0.5, 1,518.
+
+`chains` holds the chains of the same file, including light ones, filtered by the same rule. Chains that contain a whole
+domain of valid or test are left out, too. Of 9,396 chains 6,906 remain. Without these filters, 316 of the 437 test
+domains could be memorised. Test has 437 rows with 257 different CDR-H3, valid 403 with 252; they are used as published.
 """
 
 from __future__ import annotations
@@ -49,11 +52,11 @@ CHAINS = (
 COVABDAB = "github.com/wengong-jin/RefineGNN, data/covabdab/"
 COVABDAB_FILE = "antibody_covabdab/CoV-AbDab_050821.csv.gz"
 SHORTEST = 80
-"""Residues of a variable domain at least; the database has "ND" where a chain is not known."""
+"""Minimum number of residues of a variable domain; the database has "ND" for an unknown chain."""
 LIGHT = "|VL"
-"""How the headers of light chains end."""
+"""Suffix of the headers of light chains."""
 H3 = "3"
-"""How RefineGNN's masks mark residues of CDR-H3."""
+"""Character for residues of CDR-H3 in RefineGNN's masks."""
 
 
 def load(data: DataConfig, root: Path | None) -> pd.DataFrame:
@@ -88,7 +91,7 @@ def _pairs(root: Path | None) -> pd.DataFrame:
 
 
 def _marked(part: str, name: str, root: Path | None) -> pd.DataFrame:
-    """A published part, whose file marks each residue's CDR."""
+    """A published part; its file marks the CDR of each residue."""
     rows = read_table(local_copy(f"antibody_cdr_refinegnn/hcdr3_{name}.csv.gz", root, REFINEGNN))
     ends = [(mask.find(H3), mask.rfind(H3) + 1) for mask in rows["cdr"].astype(str)]
     return _rows(zip(rows["pdb"], rows["seq"], ends, strict=True), part)
@@ -100,7 +103,7 @@ def _chains(root: Path | None) -> pd.DataFrame:
 
 
 def _unlike(chains: pd.DataFrame, published: pd.DataFrame, identity: float) -> pd.DataFrame:
-    """Chains that tell nothing of what is held out: neither a CDR-H3 alike to one of it, nor a whole domain of it."""
+    """Chains without a CDR-H3 similar to a held-out one and without a whole held-out domain."""
     ends = [cdr_h3(chain) for chain in chains["sequence"]]
     loops = [chain[slice(*found)] if found else "" for chain, found in zip(chains["sequence"], ends, strict=True)]
     alike = _alike(loops, published["cdr_h3"].tolist(), identity)
@@ -114,7 +117,7 @@ def _unlike(chains: pd.DataFrame, published: pd.DataFrame, identity: float) -> p
 
 
 def _located(root: Path | None) -> pd.DataFrame:
-    """Heavy chains whose CDR-H3 is found."""
+    """Heavy chains in which a CDR-H3 is found."""
     chains = _chains(root)
     headers = [" ".join(filter(None, header)) for header in zip(chains["id"], chains["description"], strict=True)]
     named = [(name, chain) for name, chain in zip(headers, chains["sequence"], strict=True) if not name.endswith(LIGHT)]
@@ -134,7 +137,7 @@ def _rows(chains: Iterable[tuple[str, str, tuple[int, int]]], part: str) -> pd.D
 
 
 def _alike(loops: Sequence[str], held_out: Sequence[str], identity: float) -> list[bool]:
-    """Whether each loop is at least `identity` alike to one of those held out.
+    """Whether the similarity of each loop to a held-out one is at least `identity`.
 
     Raises:
         DataError: rapidfuzz is not installed.

@@ -1,8 +1,8 @@
 """`source: cells`: single cells and cell lines, from local copies below `paths.data`.
 
-    zheng68k   blood cells by type (Zheng et al. 2017); columns as `mammal.tasks.tables.h5ad` gives them
+    zheng68k   blood cells by type (Zheng et al. 2017); columns as in `mammal.tasks.tables.h5ad`
                    cell_type_zheng68k/zheng68k.h5ad, else cell_type_zheng68k_sample/zheng68k.h5ad (165 cells)
-    gdsc       ln IC50 (µM) of drugs on cancer cell lines (Iorio et al. 2016) as DeepCDR (Liu et al. 2020) gives it
+    gdsc       ln IC50 (µM) of drugs on cancer cell lines (Iorio et al. 2016), in the files of DeepCDR (Liu et al. 2020)
                    cell_line_drug_deepcdr/GDSC_IC50.csv.gz                     drugs x cell lines
                                          /Drug_list.csv.gz                     drug -> PubChem compound
                                          /223drugs_pubchem_smiles.txt.gz       PubChem compound -> SMILES
@@ -11,10 +11,11 @@
 
 Any other AnnData file is read by `source: file`.
 
-Rows of `gdsc` are the measured pairs whose drug has a structure: `smiles`, `drug`, `drug_id`, `cell_line` (DepMap's
-ACH id), `attributes` (tissue, histology, subtype and type in words, "unknown" for lines without annotation), the fields
-they come from, `ln_ic50`, and `genes` ("[MALAT1][B2M]…", by descending expression) where the user has gene ranks. Some
-drugs were screened twice under two ids, so a pair can have two values; `pair` names the pair, to keep them together.
+Rows of `gdsc` are the measured pairs of a drug with a known structure and a cell line. Columns: `smiles`, `drug`,
+`drug_id`, `cell_line` (DepMap's ACH id), `attributes` (tissue, histology, subtype and type in words, "unknown" for
+lines without annotation), the fields that `attributes` is made of, `ln_ic50`, and `genes` ("[MALAT1][B2M]…", by
+descending expression) if the user has gene ranks. Some drugs were screened twice under two ids, so a pair can have two
+values. The column `pair` identifies the pair, to keep its values together.
 """
 
 from __future__ import annotations
@@ -86,7 +87,7 @@ def _gdsc(root: Path | None) -> pd.DataFrame:
 
 
 def _measured(root: Path | None) -> pd.DataFrame:
-    """drug_id, cell_line and ln_ic50 of every value of the matrix, drug after drug."""
+    """Columns drug_id, cell_line and ln_ic50 of every value of the matrix, ordered by drug."""
     matrix = read_table(local_copy(f"{GDSC}/GDSC_IC50.csv.gz", root, GDSC_ORIGIN))
     first = matrix.columns[0]
     matrix["drug_id"] = matrix.pop(first).str.removeprefix("GDSC:")
@@ -97,7 +98,7 @@ def _measured(root: Path | None) -> pd.DataFrame:
 
 
 def _drugs(root: Path | None) -> pd.DataFrame:
-    """drug, pubchem and smiles by drug_id, for drugs whose PubChem compound has a structure."""
+    """Columns drug, pubchem and smiles by drug_id, for drugs with a structure in PubChem."""
     import pandas as pd
 
     listed = read_table(local_copy(f"{GDSC}/Drug_list.csv.gz", root, GDSC_ORIGIN))
@@ -122,7 +123,7 @@ def _cell_lines(root: Path | None) -> pd.DataFrame:
 
 
 def _with_genes(frame: pd.DataFrame, file: Path) -> pd.DataFrame:
-    """The rows with the ranked genes of their cell line; lines without any are left empty, to be set aside."""
+    """Adds the ranked genes of each row's cell line; empty if the line has none, so that a task skips these rows."""
     ranks = read_table(file)
     for column in ("cell_line", "genes"):
         if column not in ranks.columns:

@@ -2,15 +2,15 @@
 
     melting_point   smiles iupac name cas tm      Open Notebook melting points (Bradley, Lang, Williams 2014), K
     boiling_point   smiles iupac name cas tb      Yaws' table, K
-    phase_changes   smiles iupac name cas tm tb   both: every compound of either, the other's cell empty
+    phase_changes   smiles iupac name cas tm tb   both: every compound of either table, with an empty cell if not in one
     iarc            smiles iupac name cas group   IARC evaluation: 1, 2A, 2B, 3 or 4
     molecules       smiles iupac name cas         every compound with a structure (PubChem)
-    names           smiles iupac name cas         those with a systematic name too, each name and structure once
+    names           smiles iupac name cas         compounds with a systematic name, too; each name and structure once
 
 Tables are joined to structures by CAS number. Most structures there have no stereo marks, so isomers can differ in
 their values and share a canonical SMILES. Names are PubChem's, lower case, of the years around 2015 (`oxidanyl`,
-`azanyl`, `;` between components). About 200 stand for several structures, oleic acid also for its dimer: the first in
-the package's order keeps the name.
+`azanyl`, `;` between components). About 200 names belong to several structures; that of oleic acid also to its dimer.
+The first structure in the package's order keeps the name.
 """
 
 from __future__ import annotations
@@ -38,13 +38,18 @@ IDENTIFIERS = (
     "Identifiers/chemical identifiers pubchem large.tsv",
 )
 IARC_GROUPS = {"1": "1", "11": "2A", "12": "2B", "3": "3", "4": "4"}
-"""The package's spelling of the groups -> IARC's."""
+"""Name of a group in the package -> IARC's name."""
 
 _CAS, _SMILES, _IUPAC, _NAME, _FIELDS = 1, 4, 7, 8, 9
 
 
 def load(data: DataConfig, root: Path | None) -> pd.DataFrame:
-    """One of the tables above."""
+    """One of the tables above.
+
+    Raises:
+        TaskError: no such table.
+        DataError: the package `chemicals` is not installed.
+    """
     names = [*PROPERTIES, PHASE_CHANGES, MOLECULES, NAMES]
     if data.name not in names:
         raise TaskError(f"chemicals has no table {data.name!r}", hint=did_you_mean(str(data.name), names, noun="table"))
@@ -61,7 +66,7 @@ def _property(name: str) -> pd.DataFrame:
 
 
 def _measured(name: str) -> pd.DataFrame:
-    """`cas` and the property, of every compound that has one."""
+    """Columns `cas` and the property, for every compound that has a value."""
     import pandas as pd
 
     path, column, ours = PROPERTIES[name]
@@ -71,21 +76,24 @@ def _measured(name: str) -> pd.DataFrame:
 
 
 def _phase_changes() -> pd.DataFrame:
-    """Melting and boiling points side by side; empty where one was not measured."""
+    """Melting and boiling points in two columns; empty if one was not measured."""
     both = _measured("melting_point").merge(_measured("boiling_point"), on="cas", how="outer")
     return _identifiers().merge(both.fillna(""), on="cas")
 
 
 def _named() -> pd.DataFrame:
-    """Compounds with a name; a name, and a structure as it is written, counts once. RDKit is not asked: a `molecule`
-    split leaves out what it can't parse (ten of 70,000), and a task sets such rows aside."""
+    """Compounds with a systematic name, each name and each SMILES text once.
+
+    SMILES are not checked with RDKit: a `molecule` split leaves out those that RDKit can't parse (ten of 70,000), and a
+    task skips such rows.
+    """
     table = _identifiers()
     table = table[table["iupac"].str.strip() != ""]
     return table.drop_duplicates("smiles").drop_duplicates("iupac").reset_index(drop=True)
 
 
 def _identifiers() -> pd.DataFrame:
-    """smiles, iupac, name and cas (digits only) of every compound. Lines have any number of synonyms at their end."""
+    """Columns smiles, iupac, name and cas (digits only) of every compound; synonyms at the end of lines are ignored."""
     import pandas as pd
 
     rows = []

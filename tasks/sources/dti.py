@@ -4,18 +4,19 @@
     davis           dti_davis_deepdta/{pairs.csv.gz, drugs.csv,     drug_id target_id fold pkd
                     targets.csv.gz}
     kiba            dti_kiba_deepdta/ (the same)                    drug_id target_id fold kiba
-    kd_test         dti_bindingdb_kd_deepaffinity/{train,test}      split pkd; judged on new pairs of known classes
+    kd_test         dti_bindingdb_kd_deepaffinity/{train,test}      split pkd; tested on new pairs of known classes
     kd_er kd_gpcr kd_channel kd_kinase   …/{ER,GPCR,channel,kinase} split pkd; one protein class held out of train
-    kd_heldout                                                      split pkd; those four together
-    kd_all          all six tables together                         split pkd; for splits of one's own
+    kd_heldout                                                      split pkd; these four together
+    kd_all          all six tables together                         split pkd; for other splits
     human_random human_cold   dti_human_drugban/{random,cold}_{train,val,test}   split interacts
 
-* Davis and KIBA come as DeepDTA (Öztürk et al. 2018) divided them: folds `test` and `train_fold0` to `train_fold4` over
-  pairs. Its authors trained on four of the latter and chose on the fifth, in turn.
-* BindingDB Kd is DeepAffinity's (Karimi et al. 2019), which names no validation rows; `data.valid_share` draws some.
-* Human is DrugBAN's (Bai et al. 2023): `random` divides pairs, `cold` keeps test drugs and test proteins out of train.
+* Davis and KIBA have the split of DeepDTA (Öztürk et al. 2018): folds `test` and `train_fold0` to `train_fold4` over
+  pairs. Its authors used five-fold cross-validation: trained on four of the training folds, selected on the fifth.
+* BindingDB Kd is from DeepAffinity (Karimi et al. 2019), which has no validation rows; `data.valid_share` takes a share
+  of the training rows.
+* Human is from DrugBAN (Bai et al. 2023): `random` divides pairs, `cold` keeps test drugs and proteins out of train.
 
-Tables are csv, gzipped where the name says so. pKd is -log10 of Kd in mol/l.
+Tables are csv, some of them gzipped (`.gz`). pKd is -log10 of Kd in mol/l.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from mammal.tasks.declaration.schema import DataConfig
 
 DEEPDTA = {"davis": "pkd", "kiba": "kiba"}
-"""Data set -> column of its affinity."""
+"""Data set -> name of its column of affinities."""
 
 KD_FOLDER = "dti_bindingdb_kd_deepaffinity"
 KD_CLASSES = {"kd_er": "ER", "kd_gpcr": "GPCR", "kd_channel": "channel", "kd_kinase": "kinase"}

@@ -18,7 +18,12 @@ if TYPE_CHECKING:
 
 
 def load(data: DataConfig, root: Path | None) -> pd.DataFrame:
-    """The rows of `data.path`, or of `data.files` with a column `split` that says which file each came from."""
+    """The rows of `data.path`, or those of `data.files` with a column `split` that holds the part of each file.
+
+    Raises:
+        TaskError: both or neither of the two are given, or a part is unknown.
+        DataError: a file does not exist or can't be read.
+    """
     if data.path and data.files:
         raise TaskError("data.path and data.files are both given", hint="keep one of them")
     if data.path:
@@ -29,7 +34,16 @@ def load(data: DataConfig, root: Path | None) -> pd.DataFrame:
 
 
 def load_parts(files: dict[str, Path], limit: int | None = None) -> pd.DataFrame:
-    """Tables of the parts of a split, one below the other."""
+    """Reads one table for each part of a split, and returns all rows with the part in a column `split`.
+
+    Args:
+        files: part -> file.
+        limit: maximum number of rows of each file. Default: all.
+
+    Raises:
+        TaskError: a part is not train, valid or test.
+        DataError: a file can't be read.
+    """
     import pandas as pd
 
     frames = []

@@ -1,11 +1,11 @@
 """`source: genome`: windows of a genome without labels, for tasks that fill in hidden DNA.
 
-    chrom start end sequence        `data.window` bases, one window behind the other; positions counted from 0
-    cluster                         the contig again, by the name of the column that splits of DNA go by
+    chrom start end sequence        `data.window` bases; windows follow each other; positions are counted from 0
+    cluster                         the contig again, under the column name that DNA splits use
 
-Windows with more than a tenth of unknown bases (N: gaps of the assembly) are left out. With `data.limit`, so many of
-the places are drawn by `data.split_seed`, from all contigs alike. A split of `group` by `cluster` keeps contigs
-together.
+Windows with more than a tenth of unknown bases (N: gaps of the assembly) are left out. With `data.limit`, this number
+of windows is sampled first, with the seed `data.split_seed` and equal probability for all windows of all contigs. The
+split `group` by `cluster` keeps contigs together.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from mammal.tasks.declaration.schema import DataConfig
 
 WINDOW = 512
-"""Bases of a window where none is declared."""
+"""Default number of bases of a window."""
 MOST_UNKNOWN = 0.1
 
 

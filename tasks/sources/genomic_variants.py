@@ -2,8 +2,8 @@
 
 sequence    …ACC[A/G]TTG…   …ACC[A/-]TTG…   …ACC[-/GT]TTG…
 
-Beside it stands what the variant is, for whoever wants to look at answers by kind of change: `variant_class`, `ref` and
-`alt` (of the variant as written), and `context`, `A[C>T]G`, of substitutions (`mammal.tasks.dna.change`).
+Further columns describe the variant, so that predictions can be analysed by kind of change: `variant_class`, `ref` and
+`alt` (of the variant as written), and for substitutions `context`, such as `A[C>T]G` (`mammal.tasks.dna.change`).
 """
 
 from __future__ import annotations
@@ -26,29 +26,34 @@ logger = logging.getLogger(__name__)
 
 RELEASE = "GRCh38"
 MIN_BARCODES = 10
-"""Measurements of fewer barcodes are left out: their spread is twice that of the others."""
+"""Measurements with fewer barcodes are left out: their spread is twice as large."""
 
 FLANK = 16
-"""Bases that must agree behind a variant for its end to be known."""
+"""Number of bases behind a variant that must agree, so that the end of the variant is certain."""
 
 OVERLAP = 64
-"""Windows that share so many bases in a row are of one place in the genome (or of copies that young)."""
+"""Windows that share this many consecutive bases are taken to overlap in the genome (or are recent copies)."""
 
 SNV = "single_nucleotide_variant"
 
 DESCRIBED = ["variant_class", "ref", "alt", "context"]
-"""Columns that tell what a variant changes."""
+"""Columns that describe the change of a variant."""
 
 
 def saturation_mutagenesis(file: Path, references: Path, limit: int | None = None) -> pd.DataFrame:
-    """Kircher et al. 2019: log2 effect of each single-base change or deletion of a regulatory element.
+    """Reads the saturation mutagenesis of Kircher et al. 2019: log2 effect of single-base changes and deletions.
 
-    Columns: sequence (the whole element on the genome's plus strand, the variant in place), effect (log2), element (the
-    experiment), region (experiments on overlapping stretches of the genome have one region), position, barcodes, and
-    `DESCRIBED`.
+    Columns: sequence (the whole regulatory element on the plus strand of the genome, with the variant in place), effect
+    (log2), element (the experiment), region (the same for experiments on overlapping stretches of the genome),
+    position, barcodes, and `DESCRIBED`.
+
+    Args:
+        file: table of the measured variants.
+        references: table of the reference sequences of the elements.
+        limit: maximum number of rows. Default: all.
 
     Raises:
-        DataError: a variant of an element whose reference is not in `references`, or does not agree with it.
+        DataError: an element has no reference sequence in `references`, or a variant does not agree with it.
     """
     table = read_table(file)
     table = table[(table["Release"] == RELEASE) & table["Pos"].str.isdigit()]
@@ -68,7 +73,7 @@ def saturation_mutagenesis(file: Path, references: Path, limit: int | None = Non
 
 
 def _written(table: pd.DataFrame, windows: Sequence[str], placed: Sequence[Placed]) -> pd.DataFrame:
-    """Adds the column `sequence`, each variant in place in its window, and the columns of `DESCRIBED`."""
+    """Adds the column `sequence`, the window with the variant in place, and the columns of `DESCRIBED`."""
     changes = [change_at(window.upper(), at) for window, at in zip(windows, placed, strict=True)]
     return table.assign(
         sequence=[write_in_place(window, [at]) for window, at in zip(windows, placed, strict=True)],
@@ -80,7 +85,7 @@ def _written(table: pd.DataFrame, windows: Sequence[str], placed: Sequence[Place
 
 
 def _regions(elements: pd.DataFrame) -> list[str]:
-    """For each element, the first one of the table that it overlaps: itself, where no earlier one does."""
+    """For each element, the first element of the table that overlaps it: the element itself if no earlier one does."""
     spans = [
         (name, chrom, int(start), int(end))
         for name, chrom, start, end in zip(
@@ -94,18 +99,20 @@ def _regions(elements: pd.DataFrame) -> list[str]:
 
 
 def clinvar_windows(file: Path, limit: int | None = None, *, only_snv: bool = False) -> pd.DataFrame:
-    """ClinVar: 1,024 reference bases with the variant in place of its reference allele.
+    """Reads ClinVar windows: 1,024 reference bases with the variant in place of its reference allele.
 
-    The file has a reference and an alternate window of equal length for each row; behind an insertion or deletion the
-    alternate one is shifted, and bases that only it has (beyond the reference window) are dropped. Insertions and
-    deletions in repeats stand as far left as they can, as in VCF files. Rows in which the windows do not show one
-    variant with `FLANK` equal bases behind it, or not the kind that the row names, are set aside and counted.
+    Each row of the file has a reference and an alternate window of equal length. Behind an insertion or deletion the
+    alternate window is shifted; its bases beyond the end of the reference window are dropped. Insertions and deletions
+    in repeats are placed as far left as possible, as in VCF files. Rows are skipped and counted if their windows do not
+    show exactly one variant with `FLANK` equal bases behind it, or show another kind of variant than the row names.
 
     Columns: sequence, significance (Benign or Pathogenic), variant_type, cluster (of overlapping windows), and
     `DESCRIBED`.
 
     Args:
-        only_snv: substitutions of one base alone.
+        file: table with reference and alternate windows.
+        limit: maximum number of rows. Default: all.
+        only_snv: read only substitutions of one base.
     """
     table = read_table(file, limit=None if only_snv else limit)
     table = table[table["variant_type"] == SNV].head(limit or len(table)) if only_snv else table
@@ -124,10 +131,14 @@ def clinvar_windows(file: Path, limit: int | None = None, *, only_snv: bool = Fa
 
 
 def variant_between(ref: str, alt: str) -> Placed | None:
-    """The smallest single change of `ref` that agrees with `alt` as far as both windows reach.
+    """Finds the smallest single change of `ref` that agrees with `alt` as far as both windows reach.
+
+    Args:
+        ref: bases of the reference window.
+        alt: bases of the alternate window.
 
     Returns:
-        None where they are equal, or where no change leaves `FLANK` equal bases behind it.
+        The change and its position; None if the windows are equal, or if no change leaves `FLANK` equal bases behind.
     """
     ref, alt = ref.upper(), alt.upper()
     room = min(len(ref), len(alt))
@@ -143,7 +154,7 @@ def variant_between(ref: str, alt: str) -> Placed | None:
 
 
 def _leftmost(window: str, start: int, ref: str, alt: str) -> Placed:
-    """A pure insertion or deletion as far left as it can stand and mean the same (Tan, Abecasis, Kang 2015)."""
+    """Moves a pure insertion or deletion to the leftmost equivalent position (Tan, Abecasis, Kang 2015)."""
     allele = ref or alt
     while start and not (ref and alt) and window[start - 1] == allele[-1]:
         start, allele = start - 1, allele[-1] + allele[:-1]

@@ -1,18 +1,18 @@
-"""`source: genomics`: DNA with labels, from local copies below `paths.data` (docs/data.md says where each comes from).
+"""`source: genomics`: DNA with labels, from local copies below `paths.data` (docs/data.md lists their origins).
 
     promoter         sequence promoter cluster                     DNABERT's sample: human, 101 bases
-    promoter_tata    sequence promoter cluster                     EPDnew TATA promoters, and negatives made of them
+    promoter_tata    sequence promoter cluster                     EPDnew TATA promoters, and negatives made from them
     promoter_ecoli   name sequence promoter                        UCI: E. coli, 57 bases, classes + and -
     enhancer         id sequence enhancer split                    iEnhancer: human, 200 bases
     nucleosome       sequence nucleosome cluster                   iNuc-PseKNC: human, 147 bases
     tf_binding       id sequence bound chromosome                  LS-GKM: peaks of NFE2 in GM12878 and background
     mpra             sequence effect region element …              saturation mutagenesis, variants in place
     clinvar          sequence significance cluster variant_type …  ClinVar, variants in place
-    clinvar_snv      sequence significance cluster variant_type …  the substitutions of one base among them
+    clinvar_snv      sequence significance cluster variant_type …  ClinVar, only substitutions of one base
     windows          sequence set cluster                          plain DNA of four of the sets, without labels
 
-Rows of one `cluster` share a stretch of bases (`mammal.tasks.sequences.stretches`): copies of a repeat, or windows
-that overlap.
+Rows of one `cluster` share a stretch of bases (`mammal.tasks.sequences.stretches`): they are copies of a repeat, or
+overlapping windows.
 """
 
 from __future__ import annotations
@@ -36,12 +36,18 @@ if TYPE_CHECKING:
     from mammal.tasks.declaration.schema import DataConfig
 
 PIECES, REPLACED = 20, 12
-"""DeePromoter's recipe for negatives (Oubounyt et al. 2019): of 20 equal pieces of a promoter, 12 become random."""
+"""DeePromoter's recipe for negatives (Oubounyt et al. 2019): 12 of 20 equal pieces of a promoter become random."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """One data set: where its file lies below `paths.data`, where users get it, and what makes the frame of it."""
+    """One data set.
+
+    Attributes:
+        file: path of its file below `paths.data`.
+        origin: where users get the file.
+        read: function (file, maximum number of rows) -> table.
+    """
 
     file: str
     origin: str
@@ -53,7 +59,7 @@ def load(data: DataConfig, root: Path | None) -> pd.DataFrame:
 
     Raises:
         TaskError: no such set.
-        DataError: there is no local copy; the message says where it should lie and where it comes from.
+        DataError: there is no local copy; the message names its path and where users get the file.
     """
     source = SETS[known_name(data.name, SETS, "genomics")]
     return source.read(local_copy(source.file, root, source.origin), data.limit)
@@ -65,7 +71,7 @@ def _promoter(file: Path, limit: int | None) -> pd.DataFrame:
 
 
 def _promoter_tata(file: Path, limit: int | None) -> pd.DataFrame:
-    """Each promoter, then the negative made of it; both are of one cluster."""
+    """Each promoter, followed by the negative made from it; both are in the same cluster."""
     import pandas as pd
 
     promoters = pd.read_csv(file, names=["sequence"], nrows=limit)["sequence"].tolist()
@@ -78,7 +84,12 @@ def _promoter_tata(file: Path, limit: int | None) -> pd.DataFrame:
 
 
 def partly_random(sequence: str, draws: np.random.Generator) -> str:
-    """A copy of which 12 of 20 pieces are random bases, each of the four as likely (DeePromoter's negatives)."""
+    """Returns a copy in which 12 of 20 pieces are uniformly random bases (DeePromoter's negatives).
+
+    Args:
+        sequence: the bases.
+        draws: the random state.
+    """
     edges = np.linspace(0, len(sequence), PIECES + 1).round().astype(int).tolist()
     pieces = [sequence[start:end] for start, end in pairwise(edges)]
     for number in draws.choice(PIECES, size=REPLACED, replace=False).tolist():
@@ -129,7 +140,7 @@ def _clinvar_snv(file: Path, limit: int | None) -> pd.DataFrame:
 
 
 def _windows(file: Path, limit: int | None) -> pd.DataFrame:
-    """Sequences of the sets in `PLAIN`, for tasks without labels. Negatives that were made up are left out."""
+    """Sequences of the sets in `PLAIN`, for tasks without labels; artificial negatives are left out."""
     import pandas as pd
 
     frames = []
@@ -143,7 +154,7 @@ def _windows(file: Path, limit: int | None) -> pd.DataFrame:
 
 
 PLAIN = ("enhancer", "promoter_tata", "nucleosome", "tf_binding")
-"""Sets of which the set `windows` is made."""
+"""Sets whose sequences form the set `windows`."""
 MPRA = "dna_snp_mpra_satmut"
 CLINVAR = "dna_snp_clinvar_windows/my_processed_clinvar.parquet"
 CLINVAR_ORIGIN = "github.com/danilgarmaev/genomic_interpretability data/processed/my_processed_clinvar.parquet"

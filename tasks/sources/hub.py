@@ -1,5 +1,5 @@
-"""`source: hub`: a file of a data set on the Hugging Face Hub; `name` is `owner/repository`, `path` (or `files`) is
-what is read from it. Files are cached as the hub's client does."""
+"""`source: hub`: a file of a data set on the Hugging Face Hub. `name` is `owner/repository`; `path` (or `files`) names
+the file or files in it. The hub's client caches the files."""
 
 from __future__ import annotations
 
@@ -17,7 +17,12 @@ if TYPE_CHECKING:
 
 
 def load(data: DataConfig, root: Path | None) -> pd.DataFrame:
-    """The rows of the named file, or of one file for each part of the split."""
+    """The rows of the named file, or of one file for each part of the split.
+
+    Raises:
+        TaskError: the repository or the file is not named.
+        DataError: huggingface_hub is not installed, or the file can't be downloaded or read.
+    """
     if not data.name or not (data.path or data.files):
         raise TaskError("source hub needs data.name (owner/repository) and data.path or data.files")
     if data.path:

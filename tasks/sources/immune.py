@@ -1,24 +1,25 @@
-"""`source: immune`: T-cell receptors and antibodies with what they bind, from local copies below `paths.data`.
+"""`source: immune`: T-cell receptors and antibodies with their binding partners, from local copies below `paths.data`.
 
     tcr_split      tcr_beta cdr3 epitope binds fold    TITAN's ten folds over receptors (Weber et al. 2021)
     strict_split   the same                            TITAN's folds in which epitopes are new, too
-    tcr_binders    tcr_beta cdr3 epitope               what binds, of all folds, each pair once
+    tcr_binders    tcr_beta cdr3 epitope               only binding pairs, of all folds, each pair once
     her2           cdrh3 heavy binds                   trastuzumab's CDR H3 mutated, against HER2 (Mason et al. 2021)
     sabdab_pairs   heavy antigen binds complex fold    antibodies and their antigens in SAbDab (Dunbar et al. 2014)
 
-TITAN's negatives pair receptors with epitopes at random within each fold, and each fold's training file is the test
-files of the nine others; so the test files alone are read, and `fold` is their number. Both splits hold the set with
-the COVID-19 receptors.
+TITAN's negatives pair receptors with epitopes at random within each fold. The training file of a fold consists of the
+test files of the nine other folds, so only the test files are read, and `fold` is their number. Both splits use the set
+with the COVID-19 receptors.
 
-HER2: the library was sorted into binders and non-binders and both were sequenced. The 2,342 sequences found in both
-have no clear label and are left out; those read more than once in one class count once. That leaves 8,935 binders and
-25,114 non-binders. `heavy` is trastuzumab's heavy chain with the ten residues in their place.
+HER2: the library was sorted into binders and non-binders, and both were sequenced. The 2,342 sequences found in both
+have no clear label and are left out; sequences found more than once in one class count once. This leaves 8,935 binders
+and 25,114 non-binders. `heavy` is the heavy chain of trastuzumab with the ten residues in their place.
 
-SAbDab's pairs are all positive, one for each pair of sequences. Negatives are made: pairs that share an antibody or an
-antigen, even by way of others, form a group; groups are dealt to ten folds of like size; and within a fold each
-antibody gets the antigen of another group. So a negative is never a known pair, neither sequence of a test pair stands
-in another fold, and every antibody and antigen is in as many positives as negatives: alone it says nothing about the
-label. A few negatives may bind all the same, for relatives of an antigen that are not equal to it are other antigens.
+SAbDab's pairs are all positive, one for each pair of sequences. Negatives are made as follows. Pairs that share an
+antibody or an antigen, directly or through other pairs, form a group. Groups are distributed over ten folds of similar
+size. Within a fold each antibody gets the antigen of another group. So a negative is never a known pair, neither
+sequence of a test pair occurs in another fold, and every antibody and antigen occurs in as many positives as negatives:
+neither of them alone predicts the label. A few negatives may bind nevertheless, because similar but not identical
+antigens count as different ones.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ TRASTUZUMAB = (
     "EVQLVESGGGLVQPGGSLRLSCAASGFNIKDTYIHWVRQAPGKGLEWVARIYPTNGYTRYADSVKGRFTISADTSKNTAYLQMNSLRAEDTAVYYCSR",
     "YWGQGTLVTVSS",
 )
-"""Variable heavy domain before and after the ten residues of CDR H3 that vary (WGGDGFYAMD in the wild type)."""
+"""Variable heavy domain before and after the ten varied residues of CDR H3 (WGGDGFYAMD in the wild type)."""
 
 
 def load(data: DataConfig, root: Path | None) -> pd.DataFrame:
@@ -106,7 +107,7 @@ def _her2(root: Path | None) -> pd.DataFrame:
 
 
 def _sabdab(root: Path | None, seed: int) -> pd.DataFrame:
-    """Positives in the order of the file, then negatives."""
+    """Positives in the order of the file, followed by negatives."""
     import pandas as pd
 
     folder = "antibody_antigen_sabdab_datasail"
@@ -136,7 +137,12 @@ def _sabdab(root: Path | None, seed: int) -> pd.DataFrame:
 
 
 def linked_groups(left: list[str], right: list[str]) -> np.ndarray:
-    """The connected component of each pair in the graph whose edges are the pairs; int64 [N]."""
+    """Returns the connected component of each pair, int64 [N], in the graph that has the pairs as edges.
+
+    Args:
+        left: first entity of each pair.
+        right: second entity of each pair, of another kind: equal texts in both lists are different nodes.
+    """
     import pandas as pd
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
@@ -149,7 +155,16 @@ def linked_groups(left: list[str], right: list[str]) -> np.ndarray:
 
 
 def even_folds(groups: np.ndarray, folds: int, rng: np.random.Generator) -> np.ndarray:
-    """The fold of each row; whole groups, the largest first, go to the fold that has fewest rows so far. int64 [N]."""
+    """Distributes whole groups over folds of similar size: largest group first, always to the smallest fold.
+
+    Args:
+        groups: group of each row, [N].
+        folds: number of folds.
+        rng: random state, for the order of groups of equal size.
+
+    Returns:
+        The fold of each row, int64 [N].
+    """
     names, sizes = np.unique(groups, return_counts=True)
     order = rng.permutation(len(names))
     order = order[np.argsort(-sizes[order], kind="stable")]
@@ -162,10 +177,18 @@ def even_folds(groups: np.ndarray, folds: int, rng: np.random.Generator) -> np.n
 
 
 def swapped_pairs(groups: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Rows (i, j), each row once on either side, such that i and j are of different groups; two int64 [N].
+    """Pairs the rows (i, j) so that i and j are in different groups, and each row occurs at most once on each side.
 
-    Rows are laid out group by group, groups and rows in random order, and j is i moved on by the size of the largest
-    group. Where that group has more than half of the rows, pairs within it can't be helped and are left out.
+    Rows are sorted by group, with groups and rows in random order. The partner of a row is the one that comes later in
+    this order by the size of the largest group, cyclically. If that group has more than half of the rows, some pairs
+    would lie within it; these are left out.
+
+    Args:
+        groups: group of each row, [N].
+        rng: random state.
+
+    Returns:
+        Row numbers i and j, two int64 arrays of at most N pairs.
     """
     names, number, sizes = np.unique(groups, return_inverse=True, return_counts=True)
     rank = rng.permutation(len(names))[number]

@@ -1,8 +1,8 @@
-"""Tables that take minutes to compute from a source's files, kept from one run to the next.
+"""Cache of tables that take minutes to compute from a source's files.
 
-They lie as Parquet files in the folder that `MAMMAL_CACHE` names, by default `mammal` in the user's cache folder
-(`XDG_CACHE_HOME`, else `~/.cache`), under a name that holds a hash of what they were made from. They may be deleted at
-any time.
+The tables are Parquet files in the folder that `MAMMAL_CACHE` names; default: `mammal` in the user's cache folder
+(`XDG_CACHE_HOME`, else `~/.cache`). Their names contain a hash of the files that they were computed from. They may be
+deleted at any time.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ VARIABLE = "MAMMAL_CACHE"
 
 
 def cache_folder() -> Path:
-    """Where kept tables lie."""
+    """Returns the folder of the cached tables."""
     named = os.environ.get(VARIABLE)
     if named:
         return Path(named).expanduser()
@@ -31,12 +31,14 @@ def cache_folder() -> Path:
 
 
 def kept(name: str, version: int, files: Iterable[Path], make: Callable[[], pd.DataFrame]) -> pd.DataFrame:
-    """A table, computed once for the same files.
+    """Returns a table from the cache, or computes it and stores it there.
 
     Args:
-        name: of the table, for people who look into the folder.
-        version: of `make`; raise it when what it gives changes.
-        files: whose contents decide the table, together with the version of RDKit, which writes its molecules.
+        name: name of the table, the beginning of its file name.
+        version: version of `make`; raise it when the result of `make` changes.
+        files: the files that the table is computed from. Their contents are hashed, together with the version of RDKit,
+            which writes the molecules of the table.
+        make: function that computes the table.
     """
     import pandas as pd
     from rdkit import __version__ as rdkit

@@ -1,4 +1,4 @@
-"""Local copies of data sets: `paths.data`, or the folder that `MAMMAL_DATA` names."""
+"""Local copies of data sets, below `paths.data` or the folder that `MAMMAL_DATA` names."""
 
 from __future__ import annotations
 
@@ -13,10 +13,13 @@ VARIABLE = "MAMMAL_DATA"
 
 
 def data_root(paths: Mapping[str, object] | None) -> Path | None:
-    """The folder of local copies, None if nobody named one.
+    """Returns the folder of local copies, None if neither `paths.data` nor `MAMMAL_DATA` names one.
+
+    Args:
+        paths: the `paths` block of the configuration.
 
     Raises:
-        DataError: one is named and there is no such folder.
+        DataError: the named folder does not exist.
     """
     named = (paths or {}).get("data") or os.environ.get(VARIABLE)
     if not named:
@@ -28,10 +31,14 @@ def data_root(paths: Mapping[str, object] | None) -> Path | None:
 
 
 def find_file(path: str, root: Path | None) -> Path:
-    """A declared path: as it stands from the working directory, else below the folder of local copies.
+    """Finds a declared file: relative to the working directory, else below the folder of local copies.
+
+    Args:
+        path: the declared path.
+        root: the folder of local copies, None if there is none.
 
     Raises:
-        DataError: in neither place; the hint names files spelt like it.
+        DataError: the file is in neither place; the hint names files with similar names.
     """
     given = Path(path).expanduser()
     if given.is_file() or root is None or given.is_absolute():
@@ -40,20 +47,21 @@ def find_file(path: str, root: Path | None) -> Path:
 
 
 def find_copy(path: str, root: Path | None) -> Path | None:
-    """A file below the folder of local copies, None where there is none."""
+    """Returns a file below the folder of local copies, None if it does not exist."""
     file = None if root is None else root / path
     return file if file is not None and file.is_file() else None
 
 
 def local_copy(path: str, root: Path | None, origin: str) -> Path:
-    """A file below the folder of local copies that nothing here can download.
+    """Returns a file below the folder of local copies; it can't be downloaded automatically.
 
     Args:
-        path: from the folder of local copies, such as `dti_davis_deepdta/pairs.csv.gz`.
-        origin: where a user gets it.
+        path: relative to the folder of local copies, such as `dti_davis_deepdta/pairs.csv.gz`.
+        root: the folder of local copies, None if there is none.
+        origin: where a user gets the file.
 
     Raises:
-        DataError: it is not there; names the missing path, and the origin as a hint.
+        DataError: the file does not exist; the message names its path, and the hint its origin.
     """
     found = find_copy(path, root)
     if found is not None:

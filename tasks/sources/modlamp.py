@@ -5,8 +5,8 @@
     ACP_CancPPD_vs_TM        sequence acp    413 anticancer peptides, 413 transmembrane stretches
     ACP_CancPPD_vs_Random    sequence acp    413 anticancer peptides, 413 random stretches
 
-The files have scikit-learn's first line (rows, columns, class names) in place of a header. A copy below `paths.data`,
-`peptide_modlamp/NAME.csv.gz`, is read where the package is not installed.
+The first line of the files is not a header: as in scikit-learn's files, it holds the number of rows and columns and the
+class names. If the package is not installed, the copy `peptide_modlamp/NAME.csv.gz` below `paths.data` is read.
 """
 
 from __future__ import annotations
@@ -29,7 +29,12 @@ TARGETS = {"AMPvsUniProt": "amp", "AMPvsTMset": "amp", "ACP_CancPPD_vs_TM": "acp
 
 
 def load(data: DataConfig, root: Path | None) -> pd.DataFrame:
-    """One of the data sets above; the label is 1 for the active peptides."""
+    """One of the data sets above; the label is 1 for active peptides.
+
+    Raises:
+        TaskError: no such set.
+        DataError: neither the package nor a local copy.
+    """
     import pandas as pd
 
     name = known_name(data.name, TARGETS, "modlamp")

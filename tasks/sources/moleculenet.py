@@ -1,16 +1,17 @@
 """`source: moleculenet`: MoleculeNet (Wu et al. 2018) from local copies, else through deepchem's loaders.
 
-Below `paths.data` are looked for:
+Local copies below `paths.data`:
 
-    moleculenet_raw/<file>.csv.gz                            the whole set, to be split here
-    moleculenet_ibm_splits/<set>/{train,valid,test}.csv.gz   the files that MoLFormer and SMI-TED report on
+    moleculenet_raw/<file>.csv.gz                            the whole set, for splits that are made here
+    moleculenet_ibm_splits/<set>/{train,valid,test}.csv.gz   the files on which MoLFormer and SMI-TED report results
                                                              (`split: given`)
 
-deepchem downloads what is not there. Columns: `smiles`, and the targets under the names that deepchem gives them.
+Whole sets without a local copy are downloaded by deepchem. Columns: `smiles`, and the targets under deepchem's names.
 
-The raw files of HIV, Tox21 and ClinTox name some molecules more than once. They are brought to the usual sizes (41,127,
-7,831 and 1,484), one row for each SMILES: in Tox21 a label is 1 if any of the rows says so, and known if any of them
-knows it; elsewhere the first row counts. The given files hold the same labels, but for 2 of Tox21's 160 molecules.
+The raw files of HIV, Tox21 and ClinTox list some molecules more than once. Their rows are merged to one row for each
+SMILES, which gives the usual sizes (41,127, 7,831 and 1,484). In Tox21 a label is 1 if it is 1 in any of the rows, and
+missing only if it is missing in all of them; in the other sets the first row counts. The given files hold the same
+labels, except for 2 of Tox21's 160 repeated molecules.
 """
 
 from __future__ import annotations
@@ -37,8 +38,15 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Source:
-    """One data set: its raw file, the folder of its given splits, deepchem's loader, columns to rename, and what
-    becomes of rows that repeat a SMILES: `keep`, `first` or `merge`."""
+    """One data set.
+
+    Attributes:
+        raw: name of its raw file.
+        given: name of the folder of its given split.
+        loader: name of deepchem's loader.
+        renamed: columns to rename.
+        repeats: handling of rows that repeat a SMILES: `keep`, `first` or `merge`.
+    """
 
     raw: str
     given: str
@@ -62,8 +70,8 @@ SETS = {
 LABEL_CELLS = ("", "0", "1", "0.0", "1.0")
 _FATES = {"first": "left out", "merge": "merged with the first"}
 LIPOPHILICITY_GIVEN = (1.195760706595, 2.196276785714)
-"""Standard deviation and mean of logD: the given split files hold (logD - mean) / std in column `y`. Both follow from
-their overlap with the raw file, where the line fits to 1e-15."""
+"""Standard deviation and mean of logD: the given split files hold (logD - mean) / std in column `y`. Both numbers were
+derived from the molecules that are also in the raw file, on which a straight line fits to 1e-15."""
 
 
 def load(data: DataConfig, root: Path | None) -> pd.DataFrame:
@@ -99,7 +107,7 @@ def _whole(source: Source, root: Path | None, limit: int | None) -> pd.DataFrame
 
 
 def _without_repeats(frame: pd.DataFrame, source: Source) -> pd.DataFrame:
-    """One row for each SMILES, where the set asks for it."""
+    """One row for each SMILES, unless the set keeps repeated rows."""
     repeated = frame.duplicated("smiles") if source.repeats != "keep" else None
     if repeated is None or not repeated.any():
         return frame
@@ -112,7 +120,7 @@ def _without_repeats(frame: pd.DataFrame, source: Source) -> pd.DataFrame:
 
 
 def _through_deepchem(source: Source) -> pd.DataFrame:
-    """deepchem's own download: SMILES as it keeps them, targets, None where its weight says there is no label."""
+    """The set as deepchem downloads it: SMILES and targets, None for a target with weight 0 (no label)."""
     import pandas as pd
 
     deepchem = import_deepchem()
@@ -130,10 +138,10 @@ def _through_deepchem(source: Source) -> pd.DataFrame:
 
 
 def import_deepchem() -> Any:
-    """deepchem, without what it says on the terminal about optional models.
+    """Imports deepchem without its terminal messages about optional models.
 
     Raises:
-        DataError: it is not installed.
+        DataError: deepchem is not installed.
     """
     import logging
     from contextlib import redirect_stderr, redirect_stdout

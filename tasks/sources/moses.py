@@ -1,10 +1,11 @@
 """`source: moses`: the MOSES benchmark, 1.9 million drug-like molecules (Polykovskiy et al. 2020).
 
-    smiles split      split: train, test; with `name: scaffolds`, test holds the scaffolds that train lacks
+    smiles split      split: train, test; with `name: scaffolds`, test holds only scaffolds that are not in train
 
-The files lie in the folder of local copies (`pretrain_moses/{train,test,test_scaffolds}.csv.gz`), or inside the package
-`molsets`, which need not be importable (`pip install --no-deps molsets`). `data.path` names a table with more columns,
-such as properties that were computed once (`smiles`, `mw`, `logp` …), in place of the training file.
+The files are read from the folder of local copies (`pretrain_moses/{train,test,test_scaffolds}.csv.gz`), or from the
+package `molsets`, which need not be importable (`pip install --no-deps molsets`). `data.path` can name a table with
+more columns to read instead of the training file, such as properties that were computed once (`smiles`, `mw`, `logp`
+…).
 """
 
 from __future__ import annotations
@@ -26,11 +27,16 @@ if TYPE_CHECKING:
 
 FOLDER = "pretrain_moses"
 TESTS = {"moses": "test.csv.gz", "scaffolds": "test_scaffolds.csv.gz"}
-"""`data.name` -> the file whose molecules are test."""
+"""`data.name` -> file of the test molecules."""
 
 
 def load(data: DataConfig, root: Path | None) -> pd.DataFrame:
-    """Training molecules and those of one of the two test files."""
+    """Training molecules and those of one of the two test files.
+
+    Raises:
+        TaskError: no such test set.
+        DataError: a file is neither in the folder of local copies nor installed.
+    """
     import pandas as pd
 
     name = data.name or "moses"
@@ -46,7 +52,11 @@ def load(data: DataConfig, root: Path | None) -> pd.DataFrame:
 
 
 def moses_file(name: str, root: Path | None) -> Path:
-    """A file of the benchmark.
+    """Returns the path of a file of the benchmark.
+
+    Args:
+        name: name of the file, such as `train.csv.gz`.
+        root: the folder of local copies, None if there is none.
 
     Raises:
         DataError: it is neither in the folder of local copies nor installed.

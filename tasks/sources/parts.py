@@ -1,4 +1,4 @@
-"""What sources of published sets share: a validation part and folds where none are published, and quick looks."""
+"""Functions shared by sources of published sets: names, validation parts, folds, and limits on the number of rows."""
 
 from __future__ import annotations
 
@@ -16,16 +16,21 @@ if TYPE_CHECKING:
     import pandas as pd
 
 VALID_SHARE = 0.1
-"""Share of the training rows that becomes valid where only train and test are published."""
+"""Share of the training rows that becomes valid if only train and test are published."""
 
 FOLD_COLUMN = "fold"
 
 
 def known_name(name: str | None, names: Iterable[str], source: str) -> str:
-    """`data.name`, if the source has such a set.
+    """Returns `data.name` if the source has such a set.
+
+    Args:
+        name: the declared name.
+        names: names of the sets of the source.
+        source: name of the source, for the error message.
 
     Raises:
-        TaskError: it has none; the hint gives the nearest.
+        TaskError: the source has no such set; the hint gives the nearest name.
     """
     every = list(names)
     if name not in every:
@@ -35,10 +40,14 @@ def known_name(name: str | None, names: Iterable[str], source: str) -> str:
 
 
 def read_plain(file: Path, columns: Sequence[str]) -> pd.DataFrame:
-    """A tab-separated file without a header; cells stay text as written.
+    """Reads a tab-separated file without a header; cells stay text as written.
+
+    Args:
+        file: the file.
+        columns: names for its columns.
 
     Raises:
-        DataError: it has another number of columns.
+        DataError: the file has another number of columns.
     """
     import pandas as pd
 
@@ -49,11 +58,12 @@ def read_plain(file: Path, columns: Sequence[str]) -> pd.DataFrame:
 
 
 def with_valid(frame: pd.DataFrame, keys: Sequence[str], seed: int) -> pd.DataFrame:
-    """Makes a seeded tenth of the training rows valid; rows with the same key stay together.
+    """Moves a seeded tenth of the distinct training keys to valid; rows with the same key stay together.
 
     Args:
-        frame: has a column `split`.
+        frame: a table with a column `split`.
         keys: one for each row, such as its sequence.
+        seed: seed of the random state.
     """
     said = frame[SPLIT_COLUMN].to_numpy(dtype=object, copy=True)
     train = np.flatnonzero(said == "train")
@@ -65,14 +75,21 @@ def with_valid(frame: pd.DataFrame, keys: Sequence[str], seed: int) -> pd.DataFr
 
 
 def with_folds(frame: pd.DataFrame, keys: Sequence[str], folds: int, seed: int) -> pd.DataFrame:
-    """Adds a column `fold`, from 0, in which keys are dealt at random; rows with the same key share a fold."""
+    """Adds a column `fold`, numbered from 0, with keys assigned at random; rows with the same key share a fold.
+
+    Args:
+        frame: the table.
+        keys: one for each row, such as its sequence.
+        folds: number of folds.
+        seed: seed of the random state.
+    """
     numbers = _numbered(keys)
     order = np.random.default_rng(seed).permutation(int(numbers.max(initial=-1)) + 1)
     return frame.assign(**{FOLD_COLUMN: (order % folds)[numbers]})
 
 
 def limited(frame: pd.DataFrame, limit: int | None) -> pd.DataFrame:
-    """`limit` rows at equal distances, so that every part, fold and class of some size keeps its share."""
+    """Returns `limit` rows at equal distances, so that every part, fold and class that is not tiny keeps its share."""
     if limit is None or limit >= len(frame):
         return frame
     return frame.iloc[np.linspace(0, len(frame) - 1, limit).round().astype(int)].reset_index(drop=True)

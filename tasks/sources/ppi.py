@@ -1,26 +1,27 @@
 """`source: ppi`: pairs of proteins, from local copies below `paths.data`.
 
-    pipr_yeast      protein_a protein_b interacts fold     yeast, as many pairs that interact as not (Guo et al. 2008),
-                                                           in PIPR's files (Chen et al. 2019)
-    pipr_partners   protein partner split                  the yeast pairs that interact, either way round; proteins of
-                                                           test are in no pair of train
+    pipr_yeast      protein_a protein_b interacts fold     yeast, equally many interacting and non-interacting pairs
+                                                           (Guo et al. 2008), in PIPR's files (Chen et al. 2019)
+    pipr_partners   protein partner split                  the interacting yeast pairs in both orders; no protein of
+                                                           test is in a pair of train
     dscript         protein_a protein_b interacts split    trained on the yeast pairs, tested on those of E. coli
-    dscript_yeast   protein_a protein_b interacts          STRING pairs, ten that don't interact for each that does
+    dscript_yeast   protein_a protein_b interacts          STRING pairs, ten non-interacting for each interacting one
     dscript_ecoli   protein_a protein_b interacts          (Sledzieski et al. 2021)
     skp1102s        partner wild_type mutant ddg           one residue of one chain mutated (MuPIPR: Zhou et al. 2020)
                     complex fold
     skp1402m        chain_a chain_b mutant_a mutant_b      one or more residues of either chain mutated (the same)
                     ddg complex fold
-    skempi_v2       the same                               SKEMPI v2 where sequences are at hand (see below)
+    skempi_v2       the same                               rows of SKEMPI v2 with known sequences (see below)
 
-`ddg` is the binding free energy of the mutant complex less that of the wild type in kcal/mol: positive where binding
-becomes weaker. The three sets of mutants also have `complex` (PDB id, for group splits) and `fold`, ten seeded folds.
-In PIPR's and the mutants' sets the folds are ours, for the papers name their number but not their rows. Pairs in either
-order, repeated measurements of a mutant, and a mutation and its reversal share a fold.
+`ddg` is the binding free energy of the mutant complex minus that of the wild type in kcal/mol: positive if the mutant
+binds more weakly. The three sets of mutants also have `complex` (PDB id, for group splits) and `fold`, ten seeded
+folds. The folds of PIPR's and the mutants' sets are made here, because the papers name their number but not their rows.
+Pairs in either order, repeated measurements of a mutant, and a mutation and its reversal share a fold.
 
-SKEMPI v2 has no sequences. MuPIPR's files have those of 228 chains, numbered as SKEMPI's cleaned mutations are, which
-covers the complexes of two chains (one a side) that its own sets use: 2,396 of 7,085 rows, and in every one of them the
-wild-type residues are where the mutations say. Rows without a measured affinity are left out.
+SKEMPI v2 has no sequences. MuPIPR's files have the sequences of 228 chains, with the numbering of SKEMPI's cleaned
+mutations. They cover the complexes of two chains (one on each side) that MuPIPR's own sets use: 2,396 of 7,085 rows. In
+all of them the wild-type residues are at the positions that the mutations name. Rows without a measured affinity are
+left out.
 """
 
 from __future__ import annotations
@@ -60,16 +61,16 @@ NAMES = (*_PAIRS, "skp1102s", "skp1402m", "skempi_v2")
 PIPR_FOLDS, MUTANT_FOLDS = 5, 10
 PAIR = ["protein_a", "protein_b"]
 PARTNER_SHARES = {"train": 0.7, "valid": 0.1, "test": 0.2}
-"""Of proteins. Of pairs, which need both, the squares are left."""
+"""Shares of proteins. The shares of pairs are their squares, because both proteins of a pair must be in the part."""
 CHAINS = ["chain_a", "chain_b", "mutant_a", "mutant_b"]
 LABELS = {"1": "1", "0": "0", "1.0": "1", "0.0": "0"}
-"""Spellings of the label -> ours."""
+"""Label in the files -> label of the table."""
 
 GAS_CONSTANT = 1.987204e-3
 """kcal/(mol K)."""
 
 ROOM_TEMPERATURE = 298.15
-"""K, for measurements of unstated temperature; SKEMPI assumes the same."""
+"""K, for measurements without a stated temperature; SKEMPI assumes the same."""
 
 
 def load(data: DataConfig, root: Path | None) -> pd.DataFrame:
@@ -104,9 +105,9 @@ def _pipr(root: Path | None) -> pd.DataFrame:
 
 
 def _partners(root: Path | None, seed: int) -> pd.DataFrame:
-    """Pairs that interact, twice each: every protein once to be answered with and once to be asked about.
+    """Interacting pairs in both orders: each protein of a pair is the input in one row and the target in the other.
 
-    Proteins are dealt to the parts, and a pair of proteins of two parts is left out: of the pairs about half stay.
+    Proteins are assigned to the parts. Pairs of proteins of different parts are left out, so about half remain.
     """
     import pandas as pd
 
@@ -130,7 +131,7 @@ def _dscript(species: str, root: Path | None) -> pd.DataFrame:
 
 
 def _across_species(root: Path | None, seed: int) -> pd.DataFrame:
-    """Yeast to train on, a tenth of its pairs as valid, E. coli to test on."""
+    """Yeast as train, a tenth of its pairs as valid, E. coli as test."""
     import pandas as pd
 
     species = {"train": "yeast", "test": "ecoli"}
@@ -156,13 +157,13 @@ def _unordered(frame: pd.DataFrame) -> list[str]:
 
 
 def _either_way(frame: pd.DataFrame) -> list[str]:
-    """A key that is the same for a mutation and its reversal, where the mutant is listed as the wild type."""
+    """A key that is the same for a mutation and its reversal (rows in which the mutant is listed as the wild type)."""
     complexes = zip(*(frame[column] for column in CHAINS), strict=True)
     return ["|".join(sorted((f"{a}+{b}", f"{mutant_a}+{mutant_b}"))) for a, b, mutant_a, mutant_b in complexes]
 
 
 def _mutants(name: str, root: Path | None) -> pd.DataFrame:
-    """MuPIPR's rows: two chains and their mutants by name, both energies and their difference."""
+    """MuPIPR's rows: names and sequences of two chains and their mutants, both energies and their difference."""
     names = [f"{column}_id" for column in CHAINS]
     energies = ["dg_wild_type", "dg_mutant", "ddg"]
     rows = read_plain(local_copy(f"{SKEMPI}/mupipr_{name}.ddg.txt.gz", root, MUPIPR), [*names, *energies])
@@ -183,7 +184,7 @@ def _chains(name: str, root: Path | None) -> dict[str, str]:
 
 
 def _skempi(root: Path | None) -> pd.DataFrame:
-    """SKEMPI v2 rows of two chains whose sequences are known, with their mutants spelled out."""
+    """SKEMPI v2 rows of two chains with known sequences, with the sequences of their mutants."""
     import pandas as pd
 
     file = local_copy(f"{SKEMPI}/skempi_v2.csv.gz", root, SKEMPI_ORIGIN)
@@ -203,10 +204,15 @@ def _skempi(root: Path | None) -> pd.DataFrame:
 
 
 def mutated(chain: str, letter: str, mutations: str) -> str:
-    """A chain with those of SKEMPI's mutations that name it: `LI38G` puts G in place of L 38 of chain I.
+    """Applies those of SKEMPI's mutations that name a chain: `LI38G` replaces L at position 38 of chain I by G.
+
+    Args:
+        chain: sequence of the chain.
+        letter: its chain id.
+        mutations: mutations in SKEMPI's notation, separated by commas.
 
     Raises:
-        DataError: the chain has another residue there.
+        DataError: the chain has another residue at that position.
     """
     residues = list(chain)
     for mutation in mutations.split(","):

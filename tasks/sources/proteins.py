@@ -2,19 +2,19 @@
 
     psi_biology      sequence soluble fold               solubility in E. coli; published folds (Thumuluri et al. 2022)
     esol             sequence solubility split           soluble fraction, 0 to 1 (Niwa et al. 2009; Chen et al. 2021)
-    deepsol          sequence soluble split              its validation part as train, and its test part (see below)
+    deepsol          sequence soluble split              published validation part as train; published test (see below)
     stability        sequence stability split            TAPE (Rao et al. 2019; Rocklin et al. 2017)
     remote_homology  sequence fold_class split           TAPE: SCOP fold, 0 to 1194 (Hou et al. 2018)
     signal_peptide   sequence signal_peptide split       the first 70 residues (Armenteros et al. 2019, SignalP 5.0)
     scop             sequence scop_class split           SCOP class, a to g
     fluorescence     sequence fluorescence               TAPE's validation part alone (Sarkisyan et al. 2016)
     flip_gb1         sequence domain fitness …           FLIP; one column for each of its splits (Wu et al. 2016)
-    deeploc          sequence location membrane split    its validation part as train, and its test part
+    deeploc          sequence location membrane split    published validation part as train; published test
     deeploc_hard     the same                            tested on setHARD (Stärk et al. 2021)
 
-Where only train and test are published, valid is a seeded tenth of train's distinct sequences. The training sequences
-of DeepSol and DeepLoc are too large for the public repositories that hold the other parts, so what is trained here on
-their validation parts can't be compared with published figures.
+If only train and test are published, valid is a seeded tenth of the distinct training sequences. The training sequences
+of DeepSol and DeepLoc are too large for the public repositories that hold the other parts. Models are therefore trained
+on their validation parts here, and their results can't be compared with published figures.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Table:
-    """A set that lies in tables.
+    """A set that is stored as tables.
 
     Attributes:
-        files: path of each part below `paths.data`; a set in one piece has the part "".
+        files: part -> path below `paths.data`; a set in one file has the part "".
         origin: repository and folder that the files come from.
-        renamed: columns that get another name.
+        renamed: columns to rename.
     """
 
     files: dict[str, str]
@@ -82,7 +82,7 @@ TABLES = {
 
 GB1_SPLITS = ("one_vs_rest", "two_vs_rest", "three_vs_rest", "low_vs_high", "sampled")
 GB1_DOMAIN = 56
-"""Residues of the binding domain; the other 209 are the same in every row, as are all but four of these."""
+"""Number of residues of the binding domain. Only four of them vary; the other 209 residues are equal in all rows."""
 
 DEEPLOC_TESTS = {"deeploc": "deeploc_test_set", "deeploc_hard": "setHARD"}
 DEEPLOC_LOCATIONS = {
@@ -97,8 +97,8 @@ DEEPLOC_LOCATIONS = {
     "Peroxisome": "peroxisome",
     "Plastid": "plastid",
 }
-"""Spelling of the headers -> ours. Proteins of two places (`Cytoplasm-Nucleus`, 23 of the validation part) are left
-out, as in the ten-class task of the authors."""
+"""Location in the headers -> label. Proteins with two locations (`Cytoplasm-Nucleus`, 23 of the validation part) are
+left out, as in the authors' ten-class task."""
 
 
 def load(data: DataConfig, root: Path | None) -> pd.DataFrame:
@@ -126,7 +126,7 @@ def _table(table: Table, root: Path | None) -> pd.DataFrame:
 
 
 def _deepsol(name: str, root: Path | None) -> pd.DataFrame:
-    """Sequences and labels lie in files of their own, line beside line."""
+    """Sequences and labels are in separate files, one per line in the same order."""
     import pandas as pd
 
     frames = []
@@ -143,7 +143,7 @@ def _deepsol(name: str, root: Path | None) -> pd.DataFrame:
 
 
 def _gb1(name: str, root: Path | None) -> pd.DataFrame:
-    """All splits hold the same rows in the same order; each becomes a column that says train, valid or test."""
+    """All splits have the same rows in the same order; each becomes a column with the values train, valid and test."""
     import pandas as pd
 
     frame = pd.DataFrame()

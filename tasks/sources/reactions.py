@@ -1,23 +1,24 @@
-"""`source: reactions`: reactions of patents (Lowe's USPTO set), from local copies below `paths.data`.
+"""`source: reactions`: reactions from patents (Lowe's USPTO set), from local copies below `paths.data`.
 
     name            train                                   valid, test
-    uspto15k        10,500 as published, less those whose   1,500 and 3,000 as published (Jin et al. 2017)
-                    product is in valid or test
+    uspto15k        10,500 as published, without those      1,500 and 3,000 as published (Jin et al. 2017)
+                    with a product of valid or test
     uspto15k_wide   these, uspto_full and uspto_mit         the same
     uspto50k        uspto15k, uspto_full and uspto_mit      5,001 and 5,007 as published (Schneider et al. 2016, Liu et
                                                             al. 2017); its own train part is not in the copies
     uspto_mit       uspto15k and uspto_full                 30,000 and 40,000 as published (Jin et al. 2017)
 
 Columns are `reactants`, `reagents`, `precursors` (both) and `product` as canonical SMILES without map numbers, `class`
-(USPTO-50k's ten, else empty), `table` and `split`. Which molecules are reactants is told by the atoms that the product
-has of them (`mammal.tasks.reactions.mapped`): a model that is given the reactants alone is told that much of the
-answer, `precursors` says nothing of it. With `data.aligned: reactants` or `product` that column has its atoms in the
+(USPTO-50k's ten, else empty), `table` and `split`. A molecule is a reactant if the product contains atoms of it
+(`mammal.tasks.reactions.mapped`). A model that gets only the reactants therefore gets this part of the answer;
+`precursors` does not give it away. With `data.aligned: reactants` or `product`, the atoms of that column are in the
 order of the other side (`mammal.tasks.reactions.writing`).
 
-A reaction of train whose main product is that of a valid or test row, stereo aside, is left out: of uspto15k and
-uspto50k in every set, so that a model of one can be judged on the other, of uspto_mit in its own. Reactions that RDKit
-can't read are left out of train; in other parts they are kept as they are written, for the task to say so. What is read
-is kept for the next run (`mammal.tasks.sources.kept`): reading all of them takes minutes.
+A training reaction is left out if its main product, stereo ignored, is that of a valid or test row of the same set. All
+sets except uspto15k also leave out the products of the valid and test rows of both uspto15k and uspto50k, so that a
+model of one set can be evaluated on the other. Reactions that RDKit can't read are left out of train; in other parts
+they are kept as they are written, and the task reports them. The tables are cached for the next run
+(`mammal.tasks.sources.kept`), because reading all of them takes minutes.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 VERSION = 1
-"""Of what is kept; grows when the same files give other rows."""
+"""Version of the cached tables; raise it when the same files give different rows."""
 
 FILES = {
     "uspto15k_train": ("uspto15k/train.txt.gz", "github.com/wengong-jin/nips17-rexgen (USPTO-15K/data.zip)"),
@@ -60,7 +61,7 @@ FILES = {
     "uspto50k_test": ("uspto50k/test.csv.gz", "github.com/vsomnath/graphretro (datasets/uspto-50k)"),
     "uspto_full": ("uspto_full_gln/uspto_valT.csv.xz", "github.com/bigchem/synthesis (uspto-full)"),
 }
-"""Table -> its local copy, and where it comes from."""
+"""Table -> path of its local copy, and its origin."""
 
 _15K, _50K, _MIT = (
     ("uspto15k_valid", "uspto15k_test"),
@@ -73,7 +74,7 @@ SETS = {
     "uspto50k": (("uspto15k_train", "uspto_full", *_MIT), _50K, _15K),
     "uspto_mit": (("uspto15k_train", "uspto_full"), _MIT, (*_15K, *_50K)),
 }
-"""Set -> tables of train, of valid and test, and others whose products train must not hold."""
+"""Set -> tables of train, tables of valid and test, and other tables with products that must not be in train."""
 
 SIDES = ("reactants", "product")
 
@@ -115,8 +116,10 @@ def _table(name: str, root: Path | None) -> pd.DataFrame:
 
 
 def _read(name: str, file: Path) -> pd.DataFrame:
-    """Every reaction of a file, as `written` has it, with `key`: the main product without stereo, "" of those that
-    can't be read."""
+    """Every reaction of a file with the columns of `written`, and `key`: the main product without stereo.
+
+    The key is "" for reactions that can't be read.
+    """
     import pandas as pd
 
     logger.info("%s: reading reactions; the result is kept", file)
@@ -138,7 +141,7 @@ def _as_written(precursors: str, product: str) -> dict[str, str]:
 
 
 def _reactions(name: str, file: Path) -> Iterator[tuple[tuple[str, str], str, Callable[[], Reaction]]]:
-    """Both sides as they are written, the class, and the reaction."""
+    """For each line: both sides as they are written, the class, and a function that parses the reaction."""
     from mammal.tasks.tables.lines import open_text
     from mammal.tasks.tables.readers import iter_rows
 

@@ -1,10 +1,10 @@
-"""`source: tdc`: Therapeutics Data Commons (Huang et al. 2021), from local copies below `paths.data`, else through the
-optional package PyTDC, which downloads.
+"""`source: tdc`: Therapeutics Data Commons (Huang et al. 2021), from local copies below `paths.data`, else downloaded
+by the optional package PyTDC.
 
 `name` is `Group/Set`, such as `Tox/Carcinogens_Lagunin`, `ADME/BBB_Martins` or `DTI/BindingDB_Kd`. Columns: `smiles`
-(and `protein` for drug-target pairs) and `y`. Affinities become -log10 of mol/l, the highest of repeated measurements,
-as in the published affinity task. `split: given` is TDC's own: cold by every entity for pairs, by scaffold otherwise;
-PyTDC makes it. Local copies: `COPIES`, as TDC's own file.
+(and `protein` for drug-target pairs) and `y`. Affinities are converted to -log10 of mol/l, and of repeated measurements
+the highest counts, as in the published affinity task. `split: given` is TDC's own split, made by PyTDC: cold by every
+entity for pairs, by scaffold otherwise. `COPIES` lists the sets with a local copy, in the format of TDC's own file.
 """
 
 from __future__ import annotations

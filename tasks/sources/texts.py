@@ -1,16 +1,16 @@
-"""`source: texts`: molecules and proteins beside what people write of them, from local copies below `paths.data`.
+"""`source: texts`: molecules and proteins with descriptions or names in words, from local copies below `paths.data`.
 
     chebi20         smiles description cid split     ChEBI-20 (Edwards et al. 2021): see below
     protein_names   sequence name origin id family   proteins of annotated FASTA files and the names in their headers
 
-**ChEBI-20.** The training part of 26,407 molecules is too large for the public repository that holds the other two.
-What trains here is the published validation part, a seeded tenth of its molecules held out as valid; the published test
-part tests. Figures are therefore not comparable with those of models that read the full training part.
+**ChEBI-20.** The training part of 26,407 molecules is too large for the public repository that holds the other two
+parts. Train is therefore the published validation part, of which a seeded tenth of the molecules is held out as valid;
+test is the published test part. Results are not comparable with those of models trained on the full training part.
 
-**Protein names.** Headers of three collections, cleaned by `mammal.tasks.sequences.protein_names`; proteins without a
-name are left out, of equal sequences the first stays. `family` numbers families of sequences at about half identity
-(`mammal.tasks.sequences.families`): a group split by it keeps relatives together, so that test proteins may share a
-name with training proteins, but no close relative.
+**Protein names.** The names are from the headers of three collections, cleaned by
+`mammal.tasks.sequences.protein_names`. Proteins without a name are left out; of equal sequences the first is kept. The
+column `family` numbers families of sequences at about half identity (`mammal.tasks.sequences.families`). A group split
+by it keeps families together: test proteins may share a name with training proteins, but have no close relative there.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ MMSEQS = "the Debian package mmseqs2-examples, example-data/DB.fasta.gz"
 YEAST = "github.com/SysBioChalmers/yeast-GEM, data/databases/swissprot.tsv"
 
 IDENTITY = 0.5
-"""Likeness at which proteins are one family."""
+"""Sequence similarity from which on proteins belong to one family."""
 
 
 def load(data: DataConfig, root: Path | None) -> pd.DataFrame:
@@ -78,20 +78,23 @@ def _protein_names(root: Path | None, seed: int) -> pd.DataFrame:
 
 
 def _prokka(root: Path | None) -> pd.DataFrame:
-    """Descriptions read `EC~~~gene~~~product`, some with a further field."""
+    """Proteins of prokka; descriptions have the form `EC~~~gene~~~product`, some with a further field."""
     rows = read_table(local_copy("pretrain_proteins/prokka_sprot.fasta.gz", root, PROKKA))
     products = [text.split("~~~")[2] if text.count("~~~") >= 2 else text for text in rows["description"]]
     return _named(rows, products, "prokka")
 
 
 def _mmseqs(root: Path | None) -> pd.DataFrame:
-    """UniProt's own headers: the name ends where ` OS=` names the organism."""
+    """Proteins with UniProt headers: the name ends before ` OS=`, which names the organism."""
     rows = read_table(local_copy("pretrain_proteins/mmseqs2_examples_db.fasta.gz", root, MMSEQS))
     return _named(rows, [text.partition(" OS=")[0] for text in rows["description"]], "uniprot")
 
 
 def _yeast(root: Path | None, known: dict[str, str]) -> pd.DataFrame:
-    """Headers read `ACCESSION|all names in lower case`; the first is taken, with capitals as the other files have."""
+    """Yeast proteins; headers have the form `ACCESSION|all names in lower case`.
+
+    The first name is used, with the capitals that it has in the other files.
+    """
     rows = read_table(local_copy("pretrain_proteins/yeast_swissprot_named.fasta.gz", root, YEAST))
     headers = (rows["id"] + " " + rows["description"]).str.partition("|")[2]
     return _named(rows, [respelt(first_name(text), known) for text in headers], "yeast")

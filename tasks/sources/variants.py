@@ -30,16 +30,16 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 SHOWN = 5
-"""Records without a window of which the log says why."""
+"""Maximum number of records without a window for which the log gives the reason."""
 
 
 def load(data: DataConfig, root: Path | None) -> pd.DataFrame:
-    """One row for each window: the file's columns (INFO by its keys, samples left out) and those of `COLUMNS`.
+    """One row for each window: the file's columns (one per INFO key, samples left out) and those of `COLUMNS`.
 
-    Records without a window are counted in the log, with the reasons of the first.
+    The log gives the number of records without a window, and the reasons for the first ones.
 
     Raises:
-        TaskError: no path, or settings that don't go together.
+        TaskError: no path, or settings that can't be combined.
         DataError: the file can't be read, or no record has a window.
     """
     import pandas as pd
@@ -79,7 +79,7 @@ def load(data: DataConfig, root: Path | None) -> pd.DataFrame:
 
 
 def _told(row: dict[str, Any], renderer: Renderer) -> dict[str, Any]:
-    """A record's own columns: INFO as one column for each key (with `info_` before a name that is taken)."""
+    """A record's own columns: INFO as one column for each key (with the prefix `info_` if the name is taken)."""
     if renderer.source.form != "vcf":
         return row
     told = {name: row[name] for name in renderer.source.columns[:7]}
