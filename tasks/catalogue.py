@@ -1,4 +1,4 @@
-"""What a task is about, in few words: for lists of tasks and the page on data."""
+"""Short descriptions of tasks, for lists of tasks and the page on data."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mammal.tokenization.entities import ENTITIES
 from mammal.tokenization.template import Template
 
 MODALITIES = ("molecule", "protein", "DNA", "cell", "pair", "text")
-"""What a task reads (or writes, where it reads no sequence); `pair`: two or more sequences; `text`: text alone."""
+"""Kinds of input (of output, if no sequence is read); `pair`: two or more sequences; `text`: only text."""
 
 _OF_ALPHABET = {"SMILES": "molecule", "IUPAC": "molecule", "AA": "protein", "DNA": "DNA"}
 _OF_ALPHABET |= {"GENE": "cell", "CELL_ATTRIBUTES": "cell", "TEXT": "text"}
@@ -19,7 +19,7 @@ _RAW_HOLE = re.compile(r"\{(\w+)\}")
 
 
 def modality(config: TaskConfig) -> str:
-    """One of `MODALITIES`."""
+    """Returns the modality of a task, one of `MODALITIES`."""
     read = _alphabets(config, "input") or _alphabets(config, "target")
     read = {column: alphabet for column, alphabet in read.items() if alphabet != "TEXT"} or read
     if len(read) > 1:
@@ -28,7 +28,7 @@ def modality(config: TaskConfig) -> str:
 
 
 def _alphabets(config: TaskConfig, part: str) -> dict[str, str]:
-    """Column -> alphabet of every sequence that the input or target holds."""
+    """Column -> alphabet, for every sequence in the input or the target."""
     text = config.prompt.input if part == "input" else config.prompt.target or ""
     if config.prompt.raw:
         segments = [(re.split(r"\W", segment)[0], segment) for segment in text.split(_RAW_SEGMENT)[1:]]
@@ -38,7 +38,7 @@ def _alphabets(config: TaskConfig, part: str) -> dict[str, str]:
 
 
 def answer(config: TaskConfig) -> str:
-    """What it answers: `yes or no`, `11 classes`, `27 labels`, `number, K`, `2 numbers`, `text` or `hidden spans`."""
+    """Returns what a task predicts: `yes or no`, `11 classes`, `27 labels`, `number, K`, `text` or `hidden spans`."""
     targets = len(prompt_columns(config).targets)
     if config.kind == "classification":
         if targets > 1:
@@ -52,19 +52,19 @@ def answer(config: TaskConfig) -> str:
 
 
 def source(config: TaskConfig) -> str:
-    """Where its rows come from: source, and set or file."""
+    """Returns the origin of a task's rows: the source, and the set or file."""
     data = config.data
     named = data.name or data.path or ("files by part" if data.files else "")
     return f"{data.source} {named}".strip()
 
 
 def measure(config: TaskConfig) -> str:
-    """The metric it is judged by first."""
+    """Returns the main metric of a task, the first one."""
     return config.metrics[0] if config.metrics else "loss"
 
 
 def published(config: TaskConfig) -> str:
-    """The published figure, with its metric where it is another than ours; a dash where there is none."""
+    """Returns the published figure, with its metric if that is not the task's main metric; a dash if there is none."""
     told = config.published
     if told.figure is None:
         return "–"

@@ -1,4 +1,4 @@
-"""A task's rows: read from its source, checked, divided."""
+"""Loading of a task's rows: reading from the source, checks of the columns, and the split."""
 
 from __future__ import annotations
 
@@ -98,10 +98,14 @@ def load_dataset(data: DataConfig, paths: Mapping[str, object] | None = None) ->
 
 
 def with_task_columns(frame: pd.DataFrame, config: TaskConfig) -> pd.DataFrame:
-    """A table with its columns named as the task's template names them.
+    """Renames the columns of a table to the names in the task's template.
+
+    Args:
+        frame: the table.
+        config: declaration of the task.
 
     Raises:
-        DataError: a column that the task reads or predicts is missing, or two columns stand for one.
+        DataError: a column that the task reads or predicts is missing, or the table has two columns for the same name.
     """
     columns = prompt_columns(config)
     for column, name in columns.renames.items():
@@ -136,17 +140,18 @@ def load_data(config: TaskConfig, paths: Mapping[str, object] | None = None) -> 
 
 
 def divide(frame: pd.DataFrame, config: TaskConfig, paths: Mapping[str, object] | None = None) -> SplitData:
-    """A table divided as a task declares, wherever its rows come from.
+    """Splits a table as a task declares; the table can come from any source.
 
     Args:
-        frame: every row; columns as the task or its data file names them.
-        config: the declaration.
-        paths: `{"data": folder}` where `data.split_file` is looked for; default: what `MAMMAL_DATA` names.
+        frame: every row; columns have the names of the task or of its data file.
+        config: declaration of the task.
+        paths: `{"data": folder}` in which `data.split_file` is searched. Default: the folder named by the environment
+            variable `MAMMAL_DATA`.
 
     Raises:
-        DataError: a missing column, two columns for one of the prompt, a saved split of another table, or a leak that
-            is to be refused.
-        TaskError: the split can't be made as declared.
+        DataError: a column is missing, two columns are declared for the same one, a saved split belongs to another
+            table, or the parts leak and `data.leakage` is `refuse`.
+        TaskError: the declared split is not possible.
     """
     columns = prompt_columns(config)
     frame = with_task_columns(frame, config)
@@ -169,7 +174,7 @@ def divide(frame: pd.DataFrame, config: TaskConfig, paths: Mapping[str, object] 
 
 
 def _labelled(frame: pd.DataFrame, columns: PromptColumns, config: TaskConfig) -> list[str]:
-    """Target columns that the table has to hold, or holds though the task could compute them."""
+    """Target columns that the table must have, and those that it has although the task could compute them."""
     return [column for column in columns.targets if column in frame.columns or column not in config.computed]
 
 
@@ -193,8 +198,8 @@ def _split(
 
 
 def _input_keys(frame: pd.DataFrame, columns: PromptColumns) -> dict[str, list[str]]:
-    """What rows are compared by: for each thing that is read the cell of the first of its columns, where that is empty
-    of the next."""
+    """Texts by which rows are compared: for each group of columns that a prompt reads, the first cell that is not
+    empty."""
     found = {}
     for group in columns.groups:
         keys = input_keys(frame, [column for column in group if column in frame.columns], columns.molecules)
@@ -204,16 +209,16 @@ def _input_keys(frame: pd.DataFrame, columns: PromptColumns) -> dict[str, list[s
 
 
 def _answered_molecules(frame: pd.DataFrame, columns: PromptColumns) -> Keys:
-    """Molecules that the task has to answer with, as they are compared; none where it reads nothing, and samples."""
+    """Target molecules in the form in which they are compared; none for a task without inputs, which only samples."""
     asked = [column for column in columns.targets if column in columns.molecules and column not in columns.inputs]
     return input_keys(frame, asked if columns.groups else [], columns.molecules)
 
 
 def _settle_leaks(split: Split, keys: Keys, config: TaskConfig, *, ordered: bool) -> Split:
-    """The split, without its leaks if they are to be dropped.
+    """The split; without leaking rows if `data.leakage` is `drop`.
 
     Raises:
-        DataError: it leaks, and that is to be refused.
+        DataError: the split leaks and `data.leakage` is `refuse`.
     """
     if config.data.leakage == "drop":
         return without_leaks(keys, split, ordered=ordered)
@@ -228,7 +233,7 @@ def _settle_leaks(split: Split, keys: Keys, config: TaskConfig, *, ordered: bool
 
 
 def _tell(record: SplitRecord, config: TaskConfig) -> None:
-    """Sizes to the log, and warnings of what makes figures better than they are."""
+    """Logs the sizes of the parts, and warns of leaks and repeats that make results look better than they are."""
     split, name = record.split, config.name
     sizes = ", ".join(f"{len(rows):,} {part}" for part, rows in split.parts.items())
     logger.info("%s: %s rows (%s; split %s)", name, f"{record.rows:,}", sizes, split.how)
@@ -249,7 +254,7 @@ def _tell(record: SplitRecord, config: TaskConfig) -> None:
 
 
 def _known_answers(record: SplitRecord, config: TaskConfig) -> dict[str, int]:
-    """Of the recorded leaks those of answers: columns that are predicted and not read."""
+    """Recorded leaks of answers: those of columns that are predicted and not read."""
     columns = prompt_columns(config)
     answered = {*columns.targets} - {*columns.inputs}
     return {key: count for key, count in record.leakage.items() if key.partition("/")[2] in answered}

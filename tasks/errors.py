@@ -1,4 +1,4 @@
-"""Errors of task declarations and of the data they read."""
+"""Errors in task declarations and in data."""
 
 from mammal.tokenization.errors import MammalError
 
@@ -14,6 +14,11 @@ class DataError(MammalError):
 
 
 def unfitted(name: str, what: str) -> TaskError:
-    """The error for a task that was never fitted."""
+    """Returns the error for a task that was not fitted.
+
+    Args:
+        name: name of the task.
+        what: the part without a scale, such as a label.
+    """
     hint = "load the task from a bundle, or call fit(train_rows)"
     return TaskError(f"the scale of {name}'s {what} is not known yet", hint=hint)

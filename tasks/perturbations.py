@@ -1,15 +1,15 @@
-"""The same input written in another way: changes that should not move a prediction, to see how far they do.
+"""Changes of an input that should not change a prediction, to measure how much they do.
 
     smiles order    another order of the atoms in the SMILES: the same molecule
     counter-ion     hydrochloride added to a molecule of one fragment: its salt
-    salt stripped   the largest fragment alone
-    neutral         charges taken off where protons can do it
+    salt stripped   only the largest fragment
+    neutral         charges removed by adding or removing protons, where possible
     tautomer        RDKit's canonical tautomer
-    swapped         the two sides of a pair of the same entity, where the prompt reads nothing else
-    reverse complement    DNA read from the other strand, variants in place with it: all columns at once
+    swapped         the two sides of a pair of the same entity, if the prompt reads nothing else
+    reverse complement    the other strand of DNA, variants in place included: all columns at once
 
-Standardisation is RDKit's `MolStandardize`. Every function gives the changed text, or None where there is nothing to
-change (no salt to strip, no charge), so that a share of changed rows can be told.
+Standardisation is done with RDKit's `MolStandardize`. Every function returns the changed text, or None if there is
+nothing to change (no salt to strip, no charge), so that the share of changed rows can be reported.
 """
 
 from __future__ import annotations
@@ -29,14 +29,17 @@ if TYPE_CHECKING:
     from mammal.tasks.task import Task
 
 Perturbation = Callable[[Row], "Mapping[str, Any] | None"]
-"""A row -> the changed row, None where nothing changed."""
+"""A row -> the changed row, None if nothing changed."""
 
 MOST_TAUTOMERS = 200
-"""Tautomers that RDKit lists for a molecule before it takes the best of them; its default of 1,000 is slow."""
+"""Maximum number of tautomers that RDKit enumerates before it selects one; its default of 1,000 is slow."""
 
 
 def perturbations(task: Task) -> dict[str, Perturbation]:
-    """The changes that apply to what a task reads, by name; none for a task without molecules or equal sides."""
+    """Returns the changes that apply to the inputs of a task, by name.
+
+    The result is empty for a task without molecules, DNA, or a pair of the same entity.
+    """
     aliases = task.aliases
     molecules = [column for group in task.needed for column in group if column in task.molecules]
     found = {name: _on_columns(molecules, change, aliases) for name, change in _CHANGES.items()} if molecules else {}
@@ -49,7 +52,12 @@ def perturbations(task: Task) -> dict[str, Perturbation]:
 
 
 def another_order(smiles: str, seed: int = 0) -> str | None:
-    """A SMILES of the same molecule that starts and branches elsewhere."""
+    """Returns a SMILES of the same molecule with another order of atoms.
+
+    Args:
+        smiles: the molecule.
+        seed: seed of the random order.
+    """
     from rdkit import Chem
 
     molecule = parse(smiles)
@@ -76,7 +84,7 @@ def canonical_tautomer(smiles: str) -> str | None:
 
 
 def other_strand(task: Task, text: str) -> str | None:
-    """The same stretch of DNA from the other strand: what the task reads of a text, no other window of it."""
+    """Returns the other strand of exactly the window of a text that the task reads."""
     data = task.config.data
     try:
         read = text if data.window is None else cropped(text, data.window, data.window_shift)
@@ -97,7 +105,7 @@ _CHANGES: dict[str, Callable[[str], str | None]] = {
 
 @lru_cache(maxsize=1 << 14)
 def _standardised(smiles: str, how: str) -> str | None:
-    """The molecule after one step of RDKit's MolStandardize; None where the step fails or changes nothing."""
+    """The molecule after one step of RDKit's MolStandardize; None if the step fails or changes nothing."""
     from rdkit import Chem, rdBase
     from rdkit.Chem.MolStandardize import rdMolStandardize
 
@@ -114,7 +122,7 @@ def _standardised(smiles: str, how: str) -> str | None:
                 lister = rdMolStandardize.TautomerEnumerator()
                 lister.SetMaxTautomers(MOST_TAUTOMERS)
                 changed = lister.Canonicalize(molecule)
-        except (ValueError, RuntimeError):  # RDKit's words for a molecule that a step can't treat
+        except (ValueError, RuntimeError):  # RDKit raises these for a molecule that a step can't process
             return None
         written = Chem.MolToSmiles(changed)
     return None if not written or written == canonical_or_none(smiles) else written

@@ -1,7 +1,8 @@
-"""A task joins a declaration to a tokenizer: rows -> prompts -> examples -> batches -> losses, predictions, metrics.
+"""The base class of tasks: rows -> prompts -> examples -> batches -> losses, predictions, metrics.
 
-`Task` holds what all kinds share; each kind (`mammal.tasks.kinds`) adds what its targets are and how they are read.
-What only generated answers need (grammar, validity, infilling) is in `mammal.tasks.kinds.generation.GenerationTask`.
+A task combines a declaration with a tokenizer. `Task` has everything that all kinds share; each kind
+(`mammal.tasks.kinds`) adds how its targets are encoded and decoded. Everything that is specific to generated answers
+(grammar, validity, infilling) is in `mammal.tasks.kinds.generation.GenerationTask`.
 """
 
 from __future__ import annotations
@@ -56,9 +57,9 @@ class Task(RowPrompts, ABC):
     """
 
     target_is_text = False
-    """Whether answers are text, to be generated, rather than read off the heads in one pass."""
+    """Whether answers are generated text; otherwise the heads give them in one pass."""
     ranks = 1
-    """Answers of each row that the task's metrics look at; more than one only where answers are generated."""
+    """Number of answers of each row that the task's metrics use; more than one only for generated answers."""
 
     def __init__(self, config: TaskConfig, tokenizer: Tokenizer):
         super().__init__(config, tokenizer)
@@ -76,7 +77,7 @@ class Task(RowPrompts, ABC):
 
     @property
     def varies(self) -> bool:
-        """Whether training rows are read otherwise in every epoch."""
+        """Whether the prompts of training rows differ between epochs."""
         return self.draws
 
     # Row -> Example
@@ -84,7 +85,7 @@ class Task(RowPrompts, ABC):
     def render_for_encoding(
         self, row: Row, *, target: bool = False, drawn_for: object | None = None, withheld: bool = False
     ) -> Prompt:
-        """As `render`, without a target text that `encode_prepared` does not read."""
+        """As `render`, but without a target text if `encode_prepared` does not use it."""
         return self.render(row, target=target and self.target_is_text, drawn_for=drawn_for, withheld=withheld)
 
     def encode(self, row: Row, row_id: object = 0, *, target: bool = False, judged: bool = False) -> Example:
@@ -106,7 +107,13 @@ class Task(RowPrompts, ABC):
     def encode_prepared(
         self, rendered: Sequence[tuple[object, Row, Prompt]], *, target: bool, judged: bool = False
     ) -> list[Example]:
-        """Rows with their prompts, encoded together (the fast path of `encode`)."""
+        """Encodes rows with their prompts together, which is faster than `encode` for each row.
+
+        Args:
+            rendered: name, columns and prompt of each row.
+            target: as for `encode`.
+            judged: as for `encode`.
+        """
         limits = self.config.max_len
         how: dict[str, Any] = {"on_unknown": self.config.on_unknown}
         prompts = [prompt for _, _, prompt in rendered]
@@ -133,7 +140,16 @@ class Task(RowPrompts, ABC):
         target: bool,
         judged: bool = False,
     ) -> Example:
-        """Add to an encoded input what this kind reads and expects; see `encode` for the arguments."""
+        """Returns an encoded input with the positions that this kind reads and the labels that it expects there.
+
+        Args:
+            row_id: name of the row.
+            row: columns of the user.
+            encoding: the encoded input.
+            target_text: the encoded target, for kinds with a target text.
+            target: as for `encode`.
+            judged: as for `encode`.
+        """
 
     # Examples -> Batch -> loss, predictions
 
@@ -144,7 +160,7 @@ class Task(RowPrompts, ABC):
 
     @property
     def candidates_V(self) -> np.ndarray | None:
-        """Sorted ids that the token head scores; None for all."""
+        """Sorted ids of the tokens that the token head scores; None: all tokens."""
         return None
 
     def collate(self, examples: Sequence[Example]) -> Batch:
@@ -258,19 +274,28 @@ class Task(RowPrompts, ABC):
 
     @abstractmethod
     def answers(self, predictions: Sequence[Prediction], rows: Sequence[Row]) -> dict[str, Answers]:
-        """Truth beside answer for each target column, over rows that have both."""
+        """Pairs truth and prediction for each target column, over rows that have both.
+
+        Args:
+            predictions: one for each row.
+            rows: rows with their target columns.
+        """
 
     def truths(self, rows: Sequence[Row]) -> np.ndarray:
-        """What rows say of the target columns, [N, K]; kinds that have no labels to count refuse."""
+        """Returns the labels of rows in the target columns, [N, K].
+
+        Raises:
+            TaskError: the kind has no such labels, because its targets are text.
+        """
         raise TaskError(f"{self.name} is a {self.kind} task: its targets are text")
 
     # Helpers of the kinds
 
     def mask_positions(self, encoding: Encoding) -> np.ndarray:
-        """Positions of the `<MASK>` tokens, in order.
+        """Returns the positions of the `<MASK>` tokens, in order.
 
         Raises:
-            DataError: truncation, or the template, left another number than there are targets.
+            DataError: their number differs from the number of targets, because of truncation or the template.
         """
         found = np.flatnonzero(encoding.ids_L == self.tokenizer.mask_id)
         wanted = len(self.target_columns)
@@ -287,7 +312,7 @@ def _refuse_cut(part: str, encodings: Sequence[Encoding | None]) -> None:
 
 
 def _censored(answers: Mapping[str, Answers]) -> dict[str, float]:
-    """How many labels are bounds, in all and by column."""
+    """Number of labels that are bounds, in total and by column."""
     counts = {f"censored/{column}": float(a.censored) for column, a in answers.items() if a.censored}
     if not counts:
         return {}

@@ -1,1 +1,1 @@
-"""The YAML declaration of a task: its schema, its checks, and finding it by name."""
+"""The YAML declaration of a task: its schema, its checks, and the search for it by name."""

@@ -1,4 +1,4 @@
-"""The `data` block of a task: where rows come from and how they are split."""
+"""The `data` block of a task: source of the rows, and split."""
 
 from __future__ import annotations
 
@@ -28,51 +28,53 @@ SOURCES = (
     "texts",
 )
 READ_PATH = ("file", "genome", "hub", "moses", "variants")
-"""Sources that read `data.path`; the others know where their files lie."""
+"""Sources that read `data.path`; for all others the paths of the files are fixed."""
 LEAKAGE = ("report", "refuse", "drop")
 
 
 @dataclass
 class DataConfig:
-    """Where rows come from and how they are split.
+    """Source of the rows of a task, and the split.
 
     Attributes:
         source: one of `SOURCES`.
         name: the data set's name inside its source (`moleculenet: bbbp`, `chemicals: melting_point`, a hub id).
         path: one file; relative paths are looked up from the working directory, then below `paths.data`.
-        files: files by part (`train`, `valid`, `test`) where the split comes as separate files.
-        columns: template column -> column of the file, where they differ.
+        files: files by part (`train`, `valid`, `test`), for a split that is given as separate files.
+        columns: template column -> column of the file, if the names differ.
         split: `given`, `fold`, `random`, `scaffold`, `molecule`, `cluster`, `cold`, `time`, `group`, or `deepchem:NAME`
             (any splitter class of deepchem).
-        split_column: the column that a split goes by. `given`: it says train, valid or test; default: one that is
-            called like a split (`split`, `set`, `partition` …). `fold`: the fold of each row. `time`: years or ISO
+        split_column: the column that defines a split. `given`: it holds train, valid or test; default: a column with
+            the usual name of one (`split`, `set`, `partition` …). `fold`: the fold of each row. `time`: years or ISO
             dates. `group`: rows of equal value stay together.
-        split_on: the column (text) or columns (list) that scaffold, molecule, cluster, cold and deepchem splits look
-            at. Default: the first molecule, for cluster the first sequence; for cold all molecules and sequences.
-            Several make sense for cold only: `[drug, target]` makes both of every test pair new.
-        split_file: a split that a run saved (`splits/TASK.json.gz`), used in place of `split`; its hash and its table
+        split_on: the column (text) or columns (list) that scaffold, molecule, cluster, cold and deepchem splits use.
+            Default: the first molecule, for cluster the first sequence; for cold all molecules and sequences. Several
+            columns make sense only for cold: with `[drug, target]`, both sides of every test pair are new.
+        split_file: a split that a run saved (`splits/TASK.json.gz`), used instead of `split`; its hash and its table
             are checked.
-        fractions: shares of train, valid and test; of rows, and of values in a cold split. Given, fold: not used.
-        valid_share: `given` without valid rows: this share of train becomes valid, equal inputs together.
-        stratify: random, and fold without a column: each class in about equal shares (numbers: ten ranges).
-        folds: fold without a column: so many seeded folds, numbered from 0.
+        fractions: shares of train, valid and test; shares of rows, in a cold split of values. Not used by given and
+            fold.
+        valid_share: `given` without valid rows: this share of train becomes valid; rows with equal inputs stay
+            together.
+        stratify: random, and fold without a column: each class has about equal shares (numbers: ten ranges).
+        folds: fold without a column: number of seeded folds, which are numbered from 0.
         fold: the fold that is test; default: the last.
         valid_fold: the fold that is valid; default: the one before `fold`; with two folds none.
-        split_seed: seed of whatever a split draws.
-        identity: cluster: sequences at least this similar stay together (by MMseqs2, or as shared k-mers tell it).
-        leakage: what to do about valid and test rows whose inputs a training row has, too, by canonical SMILES or
-            exact text: `report`, `refuse` (an error), or `drop` (they are left out, and counted).
-        limit: read only this many rows, for a quick look.
+        split_seed: seed of all random choices of a split.
+        identity: cluster: sequences at least this similar stay together (by MMseqs2, or by shared k-mers).
+        leakage: handling of valid and test rows with the inputs of a training row, by canonical SMILES or exact text:
+            `report`, `refuse` (an error), or `drop` (they are left out, and counted).
+        limit: maximum number of rows, for a quick look.
         window: bases that are kept around the variant of DNA text, and cut around each record of a VCF file.
-        window_shift: DNA text: move the window by up to so many bases, drawn by content, so that the variant does not
-            always stand in the middle.
+        window_shift: DNA text: move the window by up to this many bases, at random but fixed for each text, so that the
+            variant is not always in the middle.
         reference: variants: FASTA file of the genome.
         rendering: variants: `in_place`, `population`, `reference`, `alternate`, `haplotype_1`, `haplotype_2` or
             `haplotypes` (`mammal.tasks.dna.windows`).
-        sample: variants: whose haplotypes, or whose dosage of the alternate allele.
-        region: variants: only records of this place, such as chr1:1000-2000; the file needs its index.
+        sample: variants: the sample for haplotypes, or for the dosage of the alternate allele.
+        region: variants: only records of this region, such as chr1:1000-2000; the file needs an index.
         neighbours: variants: write the other records of a window in place, too.
-        aligned: reactions: the side, `reactants` or `product`, whose atoms stand in the order of the other side's;
+        aligned: reactions: the side, `reactants` or `product`, that is written in the order of the other side's atoms;
             null: both are canonical.
     """
 
@@ -83,7 +85,7 @@ class DataConfig:
     columns: dict[str, str] = field(default_factory=dict)
     split: str = "random"
     split_column: str | None = None
-    split_on: Any = None  # text or a list of texts: OmegaConf has no union of the two
+    split_on: Any = None  # text or a list of texts; OmegaConf does not support a union of the two
     split_file: str | None = None
     fractions: list[float] = field(default_factory=lambda: [0.8, 0.1, 0.1])
     valid_share: float = 0.0
@@ -106,10 +108,14 @@ class DataConfig:
 
 
 def check_data(data: DataConfig, where: str | None) -> None:
-    """Refuse shares, likeness and columns that can't be.
+    """Checks the values of a `data` block.
+
+    Args:
+        data: the block.
+        where: the file, for error messages.
 
     Raises:
-        TaskError: names the key.
+        TaskError: shares, identity, window or columns are not valid; the message names the key.
     """
     shares = data.fractions
     if len(shares) != 3 or min(shares) < 0 or abs(sum(shares) - 1) > 1e-6:

@@ -1,8 +1,8 @@
-"""The one place where a setting of generation is declared: its type, default, range, use and one line of help.
+"""Declaration of every setting of generation: its type, default, range, use and one line of help.
 
-All the rest follows from here: the keys of a task's `generation:` (`mammal.tasks.declaration.schema`), the fields of
+A setting is declared only here. The keys of a task's `generation:` (`mammal.tasks.declaration.schema`), the fields of
 `mammal.decoding.GenerationConfig`, the keys of `mammal generate` and their help, the options of batch jobs, the
-arguments of `Mammal.generate`, and the checks of all of them.
+arguments of `Mammal.generate`, and the checks of all of these are derived from it.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ Way = Literal["all", "sampling", "beams"]
 
 @dataclass(frozen=True)
 class Range:
-    """The numbers that a setting may have; all are finite.
+    """The range of numbers that a setting may have; infinity and NaN are never allowed.
 
     Attributes:
-        low: the least one.
-        high: the greatest one, which is allowed.
-        open: whether `low` itself is ruled out.
+        low: lower bound.
+        high: upper bound, which is allowed.
+        open: whether `low` itself is excluded.
     """
 
     low: float = -math.inf
@@ -35,7 +35,7 @@ class Range:
     open: bool = False
 
     def problem(self, value: float) -> str | None:
-        """What the value must be, if it is not; None if it is."""
+        """Returns the condition that a value violates, such as `must be above 0`; None if the value is in the range."""
         if not math.isfinite(value):
             return "must be a finite number"
         if self.low < value <= self.high or (value == self.low and not self.open):
@@ -57,17 +57,19 @@ SHARE_ABOVE_0 = Range(0, 1, open=True)
 
 @dataclass(frozen=True)
 class Use:
-    """What a setting is for.
+    """Properties of a setting.
 
     Attributes:
-        help: one line.
-        of: the way of decoding that uses it. Giving a setting of `sampling` means sampling; one of `beams` needs beams.
-        off: a value that means that the setting does nothing, so that it fits every way of decoding; None: no such.
-        range: of its numbers.
-        choices: of its texts; empty: any.
+        help: one line of help.
+        of: the decoding method that uses it. Setting a key of `sampling` switches sampling on; a key of `beams` needs
+            beam search.
+        off: value with which the setting has no effect, so that it can be combined with every decoding method; None:
+            there is no such value.
+        range: valid numbers.
+        choices: valid texts; empty: any text.
         needs_task: whether it has no meaning for a bare prompt.
-        later: whether the first bundles did not have it. A stored declaration leaves it out at its default, so that
-            earlier versions read the bundle and the identity of a task stays the same.
+        later: whether the setting did not exist in the first bundles. A stored declaration leaves it out at its
+            default, so that earlier versions can read the bundle, and the identity of a task stays the same.
     """
 
     help: str
@@ -80,13 +82,16 @@ class Use:
 
 
 def setting(default: Any, help: str, **how: Any) -> Any:
-    """A field of a class of settings; `how` are the other attributes of `Use`."""
+    """Returns a field of a class of settings; `how` gives the other attributes of `Use`."""
     return field(default=default, metadata={"use": Use(help, **how)})
 
 
 @dataclass
 class DecodingSettings:
-    """How tokens are chosen. A task may declare them, a call may change them, `GenerationConfig` has them."""
+    """Settings for the choice of tokens. A task can declare them, and a call can change them.
+
+    `GenerationConfig` has them, too.
+    """
 
     max_new_tokens: int = setting(128, "most tokens of a sequence, <EOS> included", range=FROM_ONE)
     min_new_tokens: int = setting(0, "tokens before which no <EOS> is generated", range=NOT_NEGATIVE)
@@ -133,7 +138,7 @@ class DecodingSettings:
 
 @dataclass
 class AnswerSettings:
-    """What answers keep to. A task may declare them, a call may change them."""
+    """Settings for the form of answers. A task can declare them, and a call can change them."""
 
     constraint: str = setting("grammar", "none | alphabet | grammar", choices=CONSTRAINTS, needs_task=True)
     fill_length: str = setting(
@@ -161,7 +166,7 @@ class AnswerSettings:
 
 @dataclass
 class CallSettings:
-    """What only a call can set."""
+    """Settings that only a call can set."""
 
     starts_with: str | None = setting(
         None, "text that every sequence begins with (constraint grammar)", needs_task=True
@@ -180,12 +185,14 @@ class CallSettings:
 
 @dataclass(frozen=True)
 class Declared:
-    """A setting as it was declared.
+    """A declared setting.
 
     Attributes:
+        name: its name.
         kind: its type.
-        default: of a task.
-        in_call: what a call has unless it is given; None: what the task declares.
+        default: default in a task.
+        in_call: default in a call; None: the value that the task declares.
+        use: its other properties.
     """
 
     name: str
@@ -210,16 +217,16 @@ def _use(found: Field[Any]) -> Use:
 SETTINGS: Mapping[str, Declared] = {
     known.name: known for owner in (AnswerSettings, DecodingSettings, CallSettings) for known in _declared(owner)
 }
-"""Every setting that a call may give, by name."""
+"""All settings of a call, by name."""
 
 
 def of_way(way: Way) -> tuple[str, ...]:
-    """Names of the settings that this way of decoding alone uses."""
+    """Returns the names of the settings that only this decoding method uses."""
     return tuple(name for name, known in SETTINGS.items() if known.use.of == way)
 
 
 def problems(settings: DecodingSettings | AnswerSettings) -> Iterator[str]:
-    """What is wrong with numbers, each seen for itself: `temperature must be above 0, not -1`."""
+    """Yields an error text for each number outside its range, such as `temperature must be above 0, not -1`."""
     for found in fields(settings):
         value = getattr(settings, found.name)
         if found.name not in SETTINGS or isinstance(value, bool) or not isinstance(value, int | float):
@@ -229,14 +236,14 @@ def problems(settings: DecodingSettings | AnswerSettings) -> Iterator[str]:
 
 
 def choices(settings: AnswerSettings) -> Iterator[tuple[str, str, Sequence[str]]]:
-    """Name, value and valid values of each setting that is a choice of texts."""
+    """Yields name, value and valid values of each setting with a fixed set of texts."""
     for name, known in SETTINGS.items():
         if known.use.choices:
             yield name, getattr(settings, name), known.use.choices
 
 
 def help_lines() -> str:
-    """The settings as the keys of a YAML file, each with its line of help."""
+    """Returns the settings as the keys of a YAML file, each with its line of help."""
     lines = []
     for name, known in SETTINGS.items():
         key = f"{name}: {'null' if known.in_call is None else known.in_call}"
@@ -246,12 +253,12 @@ def help_lines() -> str:
 
 
 def call_defaults() -> dict[str, Any]:
-    """Every setting with the value that a call has unless it is given."""
+    """Returns every setting with its default in a call."""
     return {name: known.in_call for name, known in SETTINGS.items()}
 
 
 def stored_settings(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings of a task as a bundle stores them: without later ones that have their default."""
+    """Returns the settings of a task as a bundle stores them: without `later` settings that have their default."""
     return {
         name: value
         for name, value in values.items()

@@ -1,15 +1,15 @@
-"""Task declarations by name: find the YAML file, merge its `defaults`, check it.
+"""Loading of task declarations by name: finds the YAML file, merges its `defaults`, and checks it.
 
-The same files compose under Hydra (`mammal train task=bbbp`). Hydra can't read them here, for three reasons:
+Hydra composes the same files in commands (`mammal train task=bbbp`). It is not used here, for three reasons:
 
-- Its compose API works on one loader for the whole process, which a running job of `mammal train` holds, and a job with
-  a mixture loads tasks.
-- It finds configs below the roots of a search path. A task may be any YAML file (`load_task("assay.yaml")`) whose
-  defaults are beside it or in any folder of tasks, and the user's own task of a name is found before ours.
-- It composes its own configuration along with each file: the list of `mammal tasks` takes three times as long.
+- Its compose API has one loader for the whole process. A running job of `mammal train` uses that loader, and a job with
+  a mixture loads tasks while it runs.
+- It finds configs below the roots of a search path. A task can be any YAML file (`load_task("assay.yaml")`) with
+  defaults in the same folder or in any folder of tasks, and a user's task replaces the package's task of that name.
+- It composes its own configuration for each file, so that the list of `mammal tasks` would take three times as long.
 
-So a task's defaults list holds plain names of other task files, `schema` and `_self_`; anything else is refused here.
-`tests/unit/mammal/test_config_check.py` compares both readers on every task that ships.
+The defaults list of a task may therefore only hold names of other task files, `schema` and `_self_`; anything else is
+an error here. `tests/unit/mammal/test_config_check.py` compares both readers on all tasks of the package.
 """
 
 from __future__ import annotations
@@ -72,7 +72,11 @@ def list_tasks(config_dirs: Sequence[str | Path] = ()) -> dict[str, Path]:
 
 
 def task_dirs(config_dirs: Sequence[str | Path] = ()) -> list[Path]:
-    """Folders searched for tasks: the given ones, those of `MAMMAL_CONFIGS`, the package's own."""
+    """Returns the folders searched for tasks: the given ones, those of `MAMMAL_CONFIGS`, the package's own.
+
+    Args:
+        config_dirs: further folders that contain `task/*.yaml`; they are searched first.
+    """
     import mammal.configs
 
     own = Path(mammal.configs.__file__).parent
@@ -94,7 +98,7 @@ def _locate(source: str, config_dirs: Sequence[str | Path]) -> Path:
 
 
 def _compose(file: Path, config_dirs: Sequence[str | Path]) -> dict[str, Any]:
-    """Merge a file with what its `defaults` list names, in that order; `_self_` is the file itself."""
+    """Merges the files that the `defaults` list names, in their order; `_self_` is the file itself."""
     declared = dict(_read(file))
     defaults = declared.pop("defaults", ["_self_"])
     if "_self_" not in defaults:
@@ -120,7 +124,7 @@ def _neighbour(name: str, file: Path, config_dirs: Sequence[str | Path]) -> Path
 
 @cache
 def _parse(file: Path, _changed: int) -> Any:
-    """The content of a YAML file; its time of change is part of the key, so that an edited file is read again."""
+    """The content of a YAML file; the modification time is part of the cache key, so an edited file is read again."""
     try:
         return yaml.safe_load(file.read_text(encoding="utf-8"))
     except yaml.YAMLError as error:
@@ -145,7 +149,13 @@ def _check_file(declared: Mapping[str, Any], file: Path) -> None:
 
 
 def line_of(file: Path, path: Sequence[str]) -> int:
-    """Line (from 1) of the key at a path of a YAML file; of the last key on the way that the file has."""
+    """Returns the line, from 1, of a key in a YAML file.
+
+    Args:
+        file: the file.
+        path: keys from the top of the file to the key. If the file lacks one, the line of the last key before it is
+            returned.
+    """
     node, line = yaml.compose(file.read_text(encoding="utf-8")), 1
     for name in path:
         for key, value in getattr(node, "value", []):

@@ -1,6 +1,6 @@
-"""What a task declaration may say: the dataclass tree behind every `configs/task/*.yaml`.
+"""The schema of a task declaration: dataclasses with the keys of every `configs/task/*.yaml`.
 
-The classes are not frozen, because OmegaConf would make the composed configuration read-only with them.
+The classes are not frozen, because OmegaConf makes the configuration of a frozen class read-only.
 """
 
 from __future__ import annotations
@@ -39,7 +39,14 @@ FEATURES = tuple(name for name, kind in VALUE_SLOTS.items() if kind == "feature"
 
 @dataclass
 class PromptConfig:
-    """The template; `raw` marks wire syntax with `{column}` holes, kept byte for byte."""
+    """Templates of the prompt.
+
+    Attributes:
+        input: template of the encoder input.
+        target: template of the target.
+        raw: whether the templates are written in the tags of the prompt language, with `{column}` placeholders, and
+            used byte for byte.
+    """
 
     input: str = ""
     target: str | None = None
@@ -48,9 +55,13 @@ class PromptConfig:
 
 @dataclass
 class ScaleConfig:
-    """Label standardisation of a regression: trained value = (value - mean) / std. Null: fitted on training rows.
+    """Standardisation of numeric labels: the model is trained on (value - mean) / std.
 
-    With `log`, the decimal logarithm of the value takes its place: for positive labels that span orders of magnitude.
+    Attributes:
+        mean: mean of the labels; null: fitted on training rows.
+        std: standard deviation of the labels; null: fitted on training rows.
+        log: use the decimal logarithm of the label instead of the label, for positive labels that span orders of
+            magnitude.
     """
 
     mean: float | None = None
@@ -60,7 +71,7 @@ class ScaleConfig:
 
 @dataclass
 class LengthConfig:
-    """Overall token limits; null: none but those of the prompt's own segments."""
+    """Limits on the number of tokens of input and target; null: only the limits of the prompt's segments apply."""
 
     input: int | None = None
     target: int | None = None
@@ -68,22 +79,23 @@ class LengthConfig:
 
 @dataclass
 class DecodingConfig(AnswerSettings, DecodingSettings):
-    """How a generation task decodes, unless a call changes it.
+    """Settings of decoding of a generation task; a call can change them.
 
     `mammal.tasks.declaration.generation_settings` declares the keys; docs/generation.md explains them. `constraint`
-    also decides what training scores: `none`: every token, as published checkpoints do; `alphabet` and `grammar`:
-    tokens that a target of this task can hold.
+    also determines the tokens that are scored in training: all tokens with `none`, as in published checkpoints; with
+    `alphabet` and `grammar` only tokens that can occur in a target of this task.
     """
 
 
 @dataclass
 class ConditionsConfig:
-    """What steers generation: columns of the input that may be withheld (`mammal.tasks.prompts.conditions`).
+    """Conditions that steer generation: columns of the input that can be withheld (`mammal.tasks.prompts.conditions`).
 
     Attributes:
-        columns: numbers and sequences of the input.
-        of: column of the molecule whose properties those numbers are that are called like one.
-        drop, drop_all: chance that training withholds each of them, and all at once.
+        columns: the columns, which hold numbers or sequences.
+        of: column of a molecule; conditions with the name of a property are properties of this molecule.
+        drop: probability that training withholds a condition, for each of them independently.
+        drop_all: probability that training withholds all conditions at once.
     """
 
     columns: list[str] = field(default_factory=list)
@@ -94,7 +106,13 @@ class ConditionsConfig:
 
 @dataclass
 class DenoisingConfig:
-    """Span corruption (Raffel et al. 2020, T5): share of tokens hidden, and mean length of a hidden span."""
+    """Span corruption (Raffel et al. 2020, T5).
+
+    Attributes:
+        density: share of tokens that are hidden.
+        mean_span: mean length of a hidden span, in tokens.
+        seed: seed of the random choice of spans.
+    """
 
     density: float = 0.15
     mean_span: float = 5.0
@@ -103,7 +121,14 @@ class DenoisingConfig:
 
 @dataclass
 class PublishedConfig:
-    """The published figure a result is compared with; without a `figure`, `source` says why there is none."""
+    """A published result for comparison.
+
+    Attributes:
+        metric: name of its metric.
+        figure: its value.
+        split: the split on which it was measured.
+        source: the publication; without a `figure`, the reason why there is none.
+    """
 
     metric: str | None = None
     figure: float | None = None
@@ -206,13 +231,16 @@ class TaskConfig:
 
 
 def stored_config(config: TaskConfig) -> dict[str, Any]:
-    """A declaration as a bundle stores it, and as the identity of a task reads it: every key that version 0.1 has."""
+    """Returns a declaration as a bundle stores it: with every key of version 0.1.
+
+    The identity of a task is computed from the same form.
+    """
     values = asdict(config)
     return {**values, "generation": stored_settings(values["generation"])}
 
 
 def register_schema() -> None:
-    """Registers with Hydra what no file declares: the keys of a task, and the settings of generation."""
+    """Registers the schema of a task and the settings of generation with Hydra; they are not in a YAML file."""
     from hydra.core.config_store import ConfigStore
 
     ConfigStore.instance().store(group="task", name="schema", node=TaskConfig)
@@ -220,10 +248,15 @@ def register_schema() -> None:
 
 
 def task_config(declared: Mapping[str, Any], *, where: str | None = None) -> TaskConfig:
-    """A checked TaskConfig from a plain mapping.
+    """Builds a checked TaskConfig from a mapping.
+
+    Args:
+        declared: keys and values of the declaration.
+        where: the file, for error messages.
 
     Raises:
-        TaskError: a misspelt key (named by its path), a value of the wrong type, or a contradiction.
+        TaskError: a key is unknown (the message names its path), a value has the wrong type, or values contradict each
+            other.
     """
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
@@ -242,7 +275,7 @@ def task_config(declared: Mapping[str, Any], *, where: str | None = None) -> Tas
 
 
 def _write_features(config: TaskConfig, where: str | None) -> None:
-    """Put the slots of `features` where the template does not have them yet."""
+    """Adds the slots of `features` to the end of the input, unless the template has them already."""
     if config.features and config.prompt.raw:
         hint = "write the prompt as a template of slots, without raw: true"
         raise TaskError("features can't be added to a raw prompt", where=where, hint=hint)
@@ -256,7 +289,15 @@ def _write_features(config: TaskConfig, where: str | None) -> None:
 
 
 def check_keys(declared: Mapping[str, Any], *, where: str | None = None) -> None:
-    """Refuse keys that no part of the schema has, giving the path and the nearest valid name."""
+    """Checks that the schema has every key.
+
+    Args:
+        declared: keys and values of the declaration.
+        where: the file, for error messages.
+
+    Raises:
+        TaskError: a key is unknown; the message gives its path and the nearest valid name.
+    """
     _check_keys(declared, TaskConfig, "", where)
 
 
@@ -275,7 +316,15 @@ def _check_keys(declared: Mapping[str, Any], schema: type, path: str, where: str
 
 
 def check_values(config: TaskConfig, *, where: str | None = None) -> None:
-    """Refuse values outside their set, and combinations that can't work."""
+    """Checks that values are valid and can be combined.
+
+    Args:
+        config: the declaration.
+        where: the file, for error messages.
+
+    Raises:
+        TaskError: a value is not valid, or values contradict each other.
+    """
     for path, value, valid in (
         ("kind", config.kind, KINDS),
         ("mode", config.mode, MODES),
@@ -332,7 +381,7 @@ def _check_labels(config: TaskConfig, where: str | None) -> None:
 
 
 def unit_text(unit: str | Mapping[str, str] | None) -> str:
-    """A task's unit in words; empty where it has none."""
+    """Returns a task's unit in words; empty if it has none."""
     if isinstance(unit, Mapping):
         return ", ".join(f"{column} in {of_column}" for column, of_column in unit.items())
     return unit or ""
