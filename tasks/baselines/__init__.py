@@ -1,4 +1,4 @@
-"""Cheap baselines, fitted on the training rows that a model saw, and similarity to those rows.
+"""Cheap baselines, fitted on the training rows of a model, and similarity to these rows.
 
 Public names are imported when first used (PEP 562).
 """

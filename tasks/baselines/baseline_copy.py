@@ -1,12 +1,13 @@
-"""The baseline of tasks that answer with text: the answer of the most similar training row, copied.
+"""Baseline for tasks that generate text: the answer of the most similar training row, copied.
 
     nearest     molecules: Tanimoto similarity of Morgan fingerprints (radius 2, 2,048 bits)
                 sequences and names: Jaccard similarity of their sets of three characters, hashed into 4,096 bits
 
-Its share of exact answers is what memory alone would give. The five nearest rows stand for five answers, each different
-text once. Tasks that read one column of molecules, sequences or names and answer with one text have it.
+Its share of exact answers shows what memorisation alone would give. For tasks with several answers for a row, it gives
+the distinct answers of the nearest rows. It applies to tasks that read one column of molecules, sequences or names and
+generate one text.
 
-Shapes: N rows that are asked, M training rows, F bits.
+Shapes: N query rows, M training rows, F bits.
 """
 
 from __future__ import annotations
@@ -29,15 +30,21 @@ if TYPE_CHECKING:
 NEAREST = "nearest"
 CHARACTERS = 3
 _CHUNK = 256
-"""Rows compared with every training row at once; bounds the memory."""
+"""Rows compared with every training row at once; limits the memory."""
 _SPARE = 4
-"""Nearest rows looked at for each answer that is wanted: several may say the same."""
+"""Number of nearest rows used for each requested answer, because several rows may have the same answer."""
 
 
 def copied(task: Task, train: Sequence[Row], test: Sequence[Row]) -> dict[str, list[Prediction]]:
-    """What the baseline says of the test rows, under its name; nothing for tasks that it does not fit.
+    """Predicts the test rows by copying answers of training rows.
 
-    Test rows that the task would set aside carry the error; training rows like that are left out.
+    Args:
+        task: the task.
+        train: training rows; those that the task sets aside are left out.
+        test: test rows; those that the task sets aside get a prediction with the error.
+
+    Returns:
+        Name of the baseline -> one prediction for each test row; empty if the baseline does not apply to the task.
     """
     kinds = column_kinds(task)
     texts = len(task.target_columns) == 1 and not task.number_targets
@@ -65,7 +72,7 @@ def copied(task: Task, train: Sequence[Row], test: Sequence[Row]) -> dict[str, l
 
 
 def _read(task: Task, row: Row, *, target: bool) -> dict[str, str] | str:
-    """The row's standardised cells, or why it has none."""
+    """The row's standardised cells, or the error text if it is set aside."""
     try:
         return task.inputs(row) | (task.prepare_target(row) if target else {})
     except MammalError as error:
@@ -73,7 +80,7 @@ def _read(task: Task, row: Row, *, target: bool) -> dict[str, str] | str:
 
 
 def _nearest(asked: Sequence[str], known: Sequence[str], kind: str, count: int) -> Iterator[list[int]]:
-    """For each text the places of the most similar known ones, nearest first, the earlier of two that are level."""
+    """For each text the positions of the most similar known texts, nearest first; of equals the earlier one first."""
     known_MF = _bits(known, kind)
     sizes_M = np.asarray(known_MF.sum(axis=1)).ravel()
     by_bit_FM = known_MF.T.tocsr()
@@ -90,7 +97,7 @@ def _nearest(asked: Sequence[str], known: Sequence[str], kind: str, count: int) 
 
 
 def _bits(texts: Sequence[str], kind: str) -> Any:
-    """What texts hold, as a sparse matrix of ones, float32 [N, F]."""
+    """Fingerprint bits of texts as a sparse matrix of ones, float32 [N, F]."""
     from scipy.sparse import csr_matrix
 
     places = [morgan_bits(text) if kind == "molecule" else sorted({*kmer_bits(text, CHARACTERS)}) for text in texts]

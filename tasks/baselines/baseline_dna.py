@@ -1,17 +1,17 @@
-"""What the baselines see of DNA: k-mers of a sequence, and what a variant that stands in it changes.
+"""DNA features of the baselines: k-mers of a sequence, and a description of the variant in it.
 
     dna_kmers     counts of 1- to 6-mers of the reference sequence, a k-mer and its reverse complement as one (as in
                   gkm-SVM, Ghandi et al. 2014, doi 10.1371/journal.pcbi.1003711), and, since promoters have a direction,
                   counts of 1- to 3-mers of the strand as written: 2,856 columns, none of them hashed
-    dna_variant   what the variant changes and nothing of the rest of the window:
+    dna_variant   the change of the variant, without the rest of the window:
                   the same k-mers of the alternate minus those of the reference sequence; its class (`CLASSES`); the
                   substitution (6 kinds) and the substitution between its neighbours (96 kinds), on the strand of the
-                  pyrimidine; bases gained or lost, and whether they shift a reading frame; where in the window it
-                  stands; the alternate's frequency, where the text gives it; 1- to 3-mers of 20 bases on either side
+                  pyrimidine; bases gained or lost, and whether they shift a reading frame; its position in the window;
+                  the alternate's frequency, if the text gives it; 1- to 3-mers of 20 bases on either side
 
-Random forests see k-mers up to 4 where linear models see them up to 6: trees gain little from columns that are nearly
-always 0, and are slow over thousands of them. Of several variants the first is described, and the k-mers are those of
-all. Fixed before any result was seen, like the other features.
+Random forests use k-mers up to 4, linear models up to 6: trees gain little from columns that are nearly always 0, and
+are slow with thousands of them. If a text has several variants, the k-mers are those of all of them, and the first one
+is described. These features were fixed before any result was seen, like the others.
 
 Shapes: N texts, F features.
 """
@@ -35,17 +35,17 @@ if TYPE_CHECKING:
 
 LONGEST, LONGEST_OF_TREES, LONGEST_AS_WRITTEN = 6, 4, 3
 NEAR = 20
-"""Bases on either side of a variant whose k-mers describe its surroundings."""
+"""Number of bases on either side of a variant that are described by k-mers."""
 
 BASES = "ACGT"
 SUBSTITUTIONS = tuple(f"{ref}>{alt}" for ref in PYRIMIDINES for alt in BASES if alt != ref)
 CONTEXTS = tuple(f"{a}[{change}]{b}" for change, a, b in product(SUBSTITUTIONS, BASES, BASES))
 _PLACES = {name: place for place, name in enumerate((*CLASSES, *SUBSTITUTIONS, *CONTEXTS))}
 NUMBERS = 7
-"""Numbers that describe a variant beside its kinds (`_numbers`)."""
+"""Count of numbers that describe a variant, in addition to its kinds (`_numbers`)."""
 
 CHUNK = 1024
-"""Sequences whose k-mers are counted at once; bounds the memory."""
+"""Number of sequences processed at once; limits the memory."""
 
 _OTHER = 4
 _CODES = np.full(256, _OTHER, dtype=np.int64)
@@ -54,12 +54,22 @@ for _code, _base in enumerate(BASES):
 
 
 def dna_kmers(longest: int = LONGEST) -> Callable[[Sequence[str]], csr_matrix]:
-    """Featuriser: in-place texts -> k-mer counts of their reference sequences, [N, F]."""
+    """Returns a featuriser: texts with variants in place -> k-mer counts of their reference sequences, [N, F].
+
+    Args:
+        longest: maximum length of k-mers.
+    """
     return lambda texts: kmer_counts([reference(text) for text in texts], longest)
 
 
 def dna_variant(longest: int = LONGEST) -> Callable[[Sequence[str]], csr_matrix]:
-    """Featuriser: in-place texts -> what their variants change, [N, F]; zeros for text without a variant."""
+    """Returns a featuriser: texts with variants in place -> description of the change, [N, F].
+
+    A text without a variant gives zeros.
+
+    Args:
+        longest: maximum length of k-mers.
+    """
 
     def features(texts: Sequence[str]) -> csr_matrix:
         from scipy.sparse import csr_matrix, hstack
@@ -75,7 +85,8 @@ def dna_variant(longest: int = LONGEST) -> Callable[[Sequence[str]], csr_matrix]
 
 
 def dna_everything(longest: int = LONGEST) -> Callable[[Sequence[str]], csr_matrix]:
-    """Featuriser: both of the above side by side, for DNA among other columns."""
+    """Returns a featuriser that concatenates the features of `dna_kmers` and `dna_variant`, for tasks with several
+    columns."""
 
     def features(texts: Sequence[str]) -> csr_matrix:
         from scipy.sparse import hstack
@@ -86,8 +97,15 @@ def dna_everything(longest: int = LONGEST) -> Callable[[Sequence[str]], csr_matr
 
 
 def kmer_counts(sequences: Sequence[str], longest: int) -> csr_matrix:
-    """Counts of k-mers without ambiguous bases, float32 [N, F]: 1- to `longest`-mers of both strands together, then 1-
-    to 3-mers as written."""
+    """Counts k-mers without ambiguous bases.
+
+    Args:
+        sequences: N sequences.
+        longest: maximum length of k-mers.
+
+    Returns:
+        float32 [N, F]: counts of 1- to `longest`-mers of both strands together, then of 1- to 3-mers as written.
+    """
     from scipy.sparse import coo_matrix, csr_matrix, vstack
 
     parts = [csr_matrix((0, _width(longest)), dtype=np.float32)]
@@ -100,7 +118,7 @@ def kmer_counts(sequences: Sequence[str], longest: int) -> csr_matrix:
 
 
 def _kmers(sequences: Sequence[str], longest: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """For each block of columns the row and the column of every k-mer."""
+    """For each block of columns, the row and the column of every k-mer."""
     bases = _CODES[np.frombuffer("N".join([*sequences, ""]).encode("ascii"), dtype=np.uint8)]
     rows = np.repeat(np.arange(len(sequences)), [len(text) + 1 for text in sequences])
     words, whole, column = np.zeros_like(bases), np.ones(len(bases), dtype=bool), 0
@@ -120,7 +138,7 @@ def _kmers(sequences: Sequence[str], longest: int) -> Iterator[tuple[np.ndarray,
 
 @lru_cache
 def _canonical(k: int) -> tuple[np.ndarray, int]:
-    """For each k-mer the number that it shares with its reverse complement, and how many numbers there are."""
+    """For each k-mer its number, shared with its reverse complement, and the count of distinct numbers."""
     words = ["".join(letters) for letters in product(BASES, repeat=k)]
     numbers: dict[str, int] = {}
     of_words = [numbers.setdefault(min(word, reverse_complement(word)), len(numbers)) for word in words]
@@ -133,7 +151,7 @@ def _width(longest: int) -> int:
 
 
 def _stretches(whole: Located, flank: int) -> tuple[str, str]:
-    """The reference and the alternate sequence where they differ, with `flank` bases on either side."""
+    """The differing parts of the reference and the alternate sequence, with `flank` bases on either side."""
     if not whole.placed:
         return "", ""
     start, end = max(0, whole.placed[0].start - flank), whole.placed[-1].end + flank
@@ -143,7 +161,7 @@ def _stretches(whole: Located, flank: int) -> tuple[str, str]:
 
 
 def _surroundings(whole: Located) -> str:
-    """The bases near the first variant, without its own."""
+    """The bases on both sides of the first variant, with an N in place of its alleles."""
     if not whole.placed:
         return ""
     at = whole.placed[0]
@@ -165,6 +183,6 @@ def _described(whole: Located) -> np.ndarray:
 
 
 def _numbers(change: Change) -> list[float]:
-    """Bases gained, logarithm of the longer allele, whether a frame shifts, place in the window and off its middle."""
+    """Bases gained, log length of the longer allele, frame shift, position in the window, distance from its middle."""
     longer = max(len(change.ref), len(change.alt))
     return [change.growth, np.log(longer), float(change.growth % 3 != 0), change.place, abs(change.place - 0.5)]

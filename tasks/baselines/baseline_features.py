@@ -1,12 +1,12 @@
-"""What the baselines see of a row: fingerprints, descriptors, k-mers, words and numbers, one matrix for each column.
+"""Features of the baselines: fingerprints, descriptors, k-mers, words and numbers, one matrix for each column.
 
-Every setting is fixed here, before any result was seen, and none is ever tuned on a task:
+All settings were fixed before any result was seen. They are not tuned on a task:
 
     morgan        Morgan count fingerprints, radius 2, 2,048 bits (ECFP4)
-    descriptors   every RDKit 2D descriptor that `{smiles:descriptors}` holds (`mammal.tasks.features.descriptors`);
-                  what RDKit can't compute is the median of the training rows
+    descriptors   every RDKit 2D descriptor of `{smiles:descriptors}` (`mammal.tasks.features.descriptors`); values that
+                  RDKit can't compute are replaced by the median of the training rows
     kmers         counts of 1- to 3-mers of a protein or a name, hashed into 4,096 columns
-    dna           k-mers of bases, and what a variant changes (`mammal.tasks.baselines.baseline_dna`)
+    dna           k-mers of bases, and the change of a variant (`mammal.tasks.baselines.baseline_dna`)
     words         counts of names (genes, attributes of a cell), hashed into 4,096 columns
     number        the number itself
     esm2          mean state of a frozen ESM-2 over residues (`mammal.tasks.features.esm2`)
@@ -37,11 +37,15 @@ WORD = r"[^\s,;\[\]]+"
 
 Matrix = Any
 Featuriser = Callable[[Sequence[str], Sequence[str]], tuple[Matrix, Matrix]]
-"""(training texts, other texts) -> their matrices; what is fitted is fitted on the training texts alone."""
+"""(training texts, other texts) -> their matrices; only training texts are used for fitting."""
 
 
 def column_kinds(task: Task) -> dict[str, str]:
-    """What each input column holds: `molecule`, `protein`, `dna`, `sequence` (names, text), `number` or `words`."""
+    """Returns the kind of each input column of a task.
+
+    Returns:
+        Column -> `molecule`, `protein`, `dna`, `sequence` (names, text), `number` or `words`.
+    """
     from mammal.tokenization.entities import ENTITIES
 
     alphabets = {
@@ -65,13 +69,27 @@ def column_kinds(task: Task) -> dict[str, str]:
 def matrices(
     columns: Sequence[str], how: dict[str, Featuriser], train: Sequence[dict[str, str]], test: Sequence[dict[str, str]]
 ) -> tuple[Matrix, Matrix]:
-    """The features of several columns side by side, for training and other rows."""
+    """Computes the features of several columns, concatenated, for training rows and other rows.
+
+    Args:
+        columns: the columns.
+        how: column -> its featuriser.
+        train: texts of the training rows, by column.
+        test: texts of the other rows, by column.
+
+    Returns:
+        Two matrices [N, F], for the training rows and the other rows.
+    """
     pairs = [how[column]([row[column] for row in train], [row[column] for row in test]) for column in columns]
     return _beside([pair[0] for pair in pairs]), _beside([pair[1] for pair in pairs])
 
 
 def once_each(featurise: Callable[[Sequence[str]], Matrix]) -> Featuriser:
-    """A featuriser that needs no fitting, computed once for each different text."""
+    """Returns a featuriser without fitting that computes the features of each distinct text once.
+
+    Args:
+        featurise: function from texts to a matrix [N, F].
+    """
 
     def both(train: Sequence[str], test: Sequence[str]) -> tuple[Matrix, Matrix]:
         different, places = np.unique(np.array([*train, *test], dtype=object), return_inverse=True)
@@ -86,7 +104,7 @@ def morgan(smiles: Sequence[str]) -> Matrix:
 
 
 def all_descriptors(smiles: Sequence[str]) -> np.ndarray:
-    """What `{smiles:descriptors}` holds, unscaled, float64 [N, F] in the range of float32; NaN where there is none."""
+    """Returns the values of `{smiles:descriptors}`, unscaled, float64 [N, F], clipped to float32; NaN if undefined."""
     limit = float(np.finfo(np.float32).max)
     found = np.array([descriptors(text) for text in smiles]).reshape(len(smiles), len(NAMES))
     found[~np.isfinite(found)] = np.nan
@@ -94,12 +112,15 @@ def all_descriptors(smiles: Sequence[str]) -> np.ndarray:
 
 
 def dense(featurise: Callable[[Sequence[str]], Matrix]) -> Featuriser:
-    """Sparse features as an array, computed once for each different text: trees are far faster over a few hundred."""
+    """Returns a featuriser with dense features, computed once for each distinct text.
+
+    Trees are far faster on dense arrays of a few hundred columns.
+    """
     return once_each(lambda texts: featurise(texts).toarray())
 
 
 def with_medians(featurise: Callable[[Sequence[str]], Matrix]) -> Featuriser:
-    """Gaps filled with the median of the training rows, 0 in a column that is empty there."""
+    """Returns a featuriser that replaces NaN by the median of the training rows, 0 if a column has no value there."""
     compute = once_each(featurise)
 
     def both(train: Sequence[str], test: Sequence[str]) -> tuple[Matrix, Matrix]:
@@ -129,7 +150,7 @@ def numbers(texts: Sequence[str]) -> Matrix:
 
 
 def esm2_on_disk(named: str | None) -> str | None:
-    """The ESM-2 model that a task names, or the smallest there is; None where there are no weights."""
+    """Returns the ESM-2 model that a task names, or the smallest one with weights; None if there are none on disk."""
     from mammal.tasks.features.esm2 import WIDTHS, weights_file
 
     for model in [named] if named else WIDTHS:
@@ -142,7 +163,7 @@ def esm2_on_disk(named: str | None) -> str | None:
 
 
 def esm2_states(model: str) -> Callable[[Sequence[str]], Matrix]:
-    """Mean states of proteins under an ESM-2 model, float32 [N, width]; unknown characters are read as X."""
+    """Returns a function from proteins to their mean ESM-2 states, float32 [N, width]; unknown characters become X."""
     from mammal.tasks.features.esm2 import RESIDUES, Esm2
 
     companion = Esm2(model)

@@ -1,7 +1,7 @@
-"""The baselines of tasks that make molecules of molecules, such as reactions.
+"""Baselines for tasks that generate molecules from molecules, such as reactions.
 
-unchanged   the largest molecule that is read, as it is: what copying alone would give
-commonest   the commonest answers of the training rows, the same for every row: what chance alone would give
+unchanged   the largest molecule of the input, unchanged: shows what copying alone would give
+commonest   the most common answers of the training rows, the same for every row: shows what chance alone would give
 """
 
 from __future__ import annotations
@@ -26,8 +26,16 @@ UNCHANGED, COMMONEST = "unchanged", "commonest"
 
 
 def unchanged(task: Task, train: Sequence[Row], test: Sequence[Row]) -> dict[str, list[Prediction]]:
-    """The largest molecule of each test row's input, under the baseline's name; nothing for tasks that it does not
-    fit. Test rows that the task would set aside carry the error."""
+    """Predicts the largest molecule of each test row's input.
+
+    Args:
+        task: the task.
+        train: training rows; not used, but there must be some.
+        test: test rows; those that the task sets aside get a prediction with the error.
+
+    Returns:
+        Name of the baseline -> one prediction for each test row; empty if the baseline does not apply to the task.
+    """
     column = _molecule_read(task)
     if column is None or not train:
         return {}
@@ -41,8 +49,16 @@ def unchanged(task: Task, train: Sequence[Row], test: Sequence[Row]) -> dict[str
 
 
 def commonest(task: Task, train: Sequence[Row], test: Sequence[Row]) -> dict[str, list[Prediction]]:
-    """The commonest molecules among the training rows' answers, commonest first, for every test row that can be read;
-    nothing for tasks that it does not fit."""
+    """Predicts the most common answers of the training rows for every test row, the most common one first.
+
+    Args:
+        task: the task.
+        train: training rows; those that the task sets aside are left out.
+        test: test rows; those that the task sets aside get a prediction with the error.
+
+    Returns:
+        Name of the baseline -> one prediction for each test row; empty if the baseline does not apply to the task.
+    """
     column = _molecule_read(task)
     if column is None:
         return {}
@@ -68,7 +84,7 @@ def commonest(task: Task, train: Sequence[Row], test: Sequence[Row]) -> dict[str
 
 
 def _molecule_read(task: Task) -> str | None:
-    """The one column that the prompt reads, where it holds molecules and the answer is written in SMILES."""
+    """The input column, for tasks that read one column of molecules and generate SMILES; else None."""
     kinds = column_kinds(task)
     targets = [slot for slot in task.template.slots if slot.part == "target"]
     alphabets = [ENTITIES[slot.name].alphabet if slot.kind == "entity" else slot.name for slot in targets]

@@ -1,11 +1,11 @@
-"""The baseline of tasks that fill one hidden stretch of a sequence: the residue most often seen at each of its places.
+"""Baseline for tasks that fill in one hidden stretch of a sequence: the most common residue at each position.
 
-    profile   answers of the length that the row marks: the commonest residue at each place. Where training has none of
-              that length, its answers of the nearest length, the first half of the places counted from the start, the
-              others from the end
+    profile   the most common residue at each position among training answers of the length that the row marks. If
+              there are none of that length, those of the nearest length are used. The first half of the positions is
+              then counted from the start, the second half from the end
 
-It knows how many residues are hidden and nothing else of the row. For CDR-H3, whose first and last residues hardly vary
-(A-R … F-D-Y), that is what germline alone would recover.
+It uses only the number of hidden residues of a row. The first and last residues of CDR-H3 hardly vary (A-R … F-D-Y), so
+for CDR-H3 the baseline shows what the germline alone would recover.
 """
 
 from __future__ import annotations
@@ -26,9 +26,15 @@ PROFILE = "profile"
 
 
 def profiled(task: Task, train: Sequence[Row], test: Sequence[Row]) -> dict[str, list[Prediction]]:
-    """What the baseline says of the test rows, under its name; nothing for tasks that it does not fit.
+    """Predicts the hidden stretch of the test rows from the most common residues.
 
-    Test rows that the task would set aside carry the error; training rows like that are left out.
+    Args:
+        task: the task.
+        train: training rows; those that the task sets aside are left out.
+        test: test rows; those that the task sets aside get a prediction with the error.
+
+    Returns:
+        Name of the baseline -> one prediction for each test row; empty if the baseline does not apply to the task.
     """
     if not fills_in(task) or len(task.target_columns) != 1 or task.number_targets:
         return {}
@@ -56,6 +62,6 @@ def _say(task: GenerationTask, number: int, row: Row, by_length: dict[int, list[
 
 
 def _commonest(known: Sequence[str], place: int) -> str:
-    """The commonest character at a place, from the end where it is negative; of equals the first of the alphabet."""
+    """The most common character at a position (from the end if negative); of equals the first in the alphabet."""
     counts = Counter(text[place] for text in known if -len(text) <= place < len(text))
     return min(counts, key=lambda character: (-counts[character], character), default="")

@@ -1,28 +1,28 @@
-"""Cheap baselines on the same split: what a number has to beat before it means anything.
+"""Cheap baselines on the same split, which a model has to beat before its results mean anything.
 
     mean                  shares of the classes, or the mean, of the training labels
     forest_morgan         random forest on Morgan count fingerprints of the molecules
     forest_descriptors    random forest on all RDKit 2D descriptors of the molecules
     forest_kmers          random forest on k-mer counts of the sequences
     forest_words          random forest on the names in a list (genes, attributes of a cell)
-    linear_kmers          logistic regression on k-mer counts (ridge regression for numbers); of DNA with variants in
-                          place both see the reference sequence: what the place tells, without the change
-    forest_variant        random forest on what a variant changes, where DNA has variants in place
+    linear_kmers          logistic regression on k-mer counts (ridge regression for numbers). For DNA with variants in
+                          place, both k-mer baselines use the reference sequence: the place without the change
+    forest_variant        random forest on the change of a variant, for DNA with variants in place
     linear_variant        logistic or ridge regression on the same
     nearest               text: the answer of the most similar training row (`mammal.tasks.baselines.baseline_copy`)
     profile               one hidden stretch of a known length: the commonest residue at each of its places
                           (`mammal.tasks.baselines.baseline_profile`)
-    linear_esm2           the same on frozen ESM-2 states of proteins (and on what else the prompt reads), where
-                          ESM-2 weights are on disk; left out, with a line in the log, where there are none
+    linear_esm2           logistic or ridge regression on frozen ESM-2 states of proteins (and on the other columns
+                          that the prompt reads). Without ESM-2 weights on disk it is left out, and the log says so
     forest_all            several columns: random forest on everything the prompt reads
-    forest_only_COLUMN    several columns: random forest on that column alone. A model of pairs that is no better has
-                          learned one side only.
+    forest_only_COLUMN    several columns: random forest on one column. A model of pairs that is not better has learned
+                          only one side.
 
-Features are described in `mammal.tasks.baselines.baseline_features`. Forests have 500 trees grown to the end, otherwise
-scikit-learn's settings, but for a third of the features at each cut in regression (Breiman 2001). Linear models see
-features divided by their largest absolute value, with scikit-learn's penalties (C = 1, alpha = 1). Trees over DNA draw
-10,000 rows at most. A task that learns logarithms has baselines that do. All of it was fixed before any result was seen
-and is never tuned on a task.
+Features are described in `mammal.tasks.baselines.baseline_features`. Forests have 500 fully grown trees and
+scikit-learn's default settings, except that each split in regression considers a third of the features (Breiman 2001).
+Linear models get features divided by their largest absolute value, with scikit-learn's default penalties (C = 1,
+alpha = 1). Each tree over DNA samples at most 10,000 rows. If a task trains on logarithms, its baselines do, too. All
+of this was fixed before any result was seen and is not tuned on a task.
 
 Shapes: N rows, K target columns, C classes.
 """
@@ -54,11 +54,11 @@ logger = logging.getLogger(__name__)
 
 TREES = 500
 DRAWS_OF_DNA = 10_000
-"""Rows that a tree over DNA draws at most: saturation mutagenesis has tens of thousands of nearly equal rows."""
+"""Maximum number of rows that a tree over DNA samples: saturation mutagenesis has tens of thousands of similar rows."""
 
 ONLY = "forest_only_"
 VARIANT = "["
-"""What in-place notation writes a variant with, and nothing else."""
+"""Character that occurs only in variants in in-place notation."""
 
 _WRITTEN = {NEAREST: copied, PROFILE: profiled, UNCHANGED: unchanged, COMMONEST: commonest}
 """Baselines that write text."""
@@ -74,10 +74,10 @@ class Recipe:
     """One baseline.
 
     Attributes:
-        columns: input columns that it sees.
-        how: what it makes of each.
+        columns: input columns that it uses.
+        how: column -> its featuriser.
         model: `mean`, `forest` or `linear`.
-        draws: rows that each tree of a forest draws at most; None: as many as there are.
+        draws: maximum number of rows that each tree of a forest samples; None: as many as there are.
     """
 
     columns: tuple[str, ...]
@@ -89,7 +89,18 @@ class Recipe:
 def baselines(
     task: Task, train: Sequence[Row], test: Sequence[Row], *, trees: int = TREES, seed: int = 0
 ) -> dict[str, list[Prediction]]:
-    """What every baseline that fits the task's columns says of the test rows, for `task.metrics`."""
+    """Fits every baseline that applies to a task, and predicts the test rows.
+
+    Args:
+        task: the task.
+        train: training rows.
+        test: test rows.
+        trees: number of trees of each forest.
+        seed: seed of forests.
+
+    Returns:
+        Name of a baseline -> one prediction for each test row, for `task.metrics`.
+    """
     return {name: said[0] for name, said in seeded_baselines(task, train, test, trees=trees, seeds=(seed,)).items()}
 
 
@@ -102,15 +113,24 @@ def seeded_baselines(
     seeds: Sequence[int] = (0,),
     names: Sequence[str] | None = None,
 ) -> Said:
-    """The same with several seeds; models without chance are fitted once and say the same for every seed.
+    """Fits every baseline that applies to a task with several seeds, and predicts the test rows.
 
-    Rows are standardised as the task does it. Test rows that the task would set aside carry the error; training rows
-    like that are left out. Text is copied from the nearest training row (`mammal.tasks.baselines.baseline_copy`),
-    filled in with what is common at each place (`mammal.tasks.baselines.baseline_profile`), or a molecule that is read
-    or common (`mammal.tasks.baselines.baseline_molecules`); denoising, and what is sampled, have none.
+    Deterministic models are fitted once; their predictions are repeated for every seed. Rows are standardised as the
+    task does it. Text is copied from the nearest training row (`mammal.tasks.baselines.baseline_copy`), filled in with
+    the most common residues (`mammal.tasks.baselines.baseline_profile`), or is a molecule of the input or the most
+    common one (`mammal.tasks.baselines.baseline_molecules`). There are no baselines for denoising, nor for tasks that
+    sample without an input.
 
     Args:
-        names: only these; default: all that fit.
+        task: the task.
+        train: training rows; those that the task sets aside are left out.
+        test: test rows; those that the task sets aside get a prediction with the error.
+        trees: number of trees of each forest.
+        seeds: seeds of forests.
+        names: names of the baselines to fit. Default: all that apply.
+
+    Returns:
+        Name of a baseline -> for each seed, one prediction for each test row.
     """
     if task.kind not in ("classification", "regression"):
         written = {
@@ -145,10 +165,14 @@ def seeded_baselines(
 
 
 def recipes(task: Task, rows: Sequence[dict[str, str]]) -> dict[str, Recipe]:
-    """The baselines that fit what the task's prompt reads.
+    """Returns the baselines that apply to the inputs of a task.
 
     Args:
-        rows: training texts, which say whether DNA has variants in place.
+        task: the task.
+        rows: texts of the training rows by column; they show whether DNA has variants in place.
+
+    Returns:
+        Name of a baseline -> its features and model.
     """
     kinds = features.column_kinds(task)
     every, present = tuple(kinds), set(kinds.values())
@@ -183,7 +207,7 @@ def recipes(task: Task, rows: Sequence[dict[str, str]]) -> dict[str, Recipe]:
 
 
 def _dna_recipes(column: str, has_variants: bool) -> dict[str, Recipe]:
-    """K-mers of the reference and, apart from them, what variants change: the two tell the place from the change."""
+    """Baselines on k-mers of the reference, and separate ones on the change of variants, to compare their effects."""
     seen = {"kmers": dna.dna_kmers} | ({"variant": dna.dna_variant} if has_variants else {})
     found = {}
     for name, featurise in seen.items():
@@ -206,7 +230,7 @@ def _features(recipe: Recipe, train: Sequence[dict[str, str]], test: Sequence[di
 
 
 def _model(task: Task, recipe: Recipe, trees: int, seed: int, rows: int) -> Any:
-    """An untrained estimator of scikit-learn, for so many training rows."""
+    """An unfitted estimator of scikit-learn, for this number of training rows."""
     from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
     from sklearn.linear_model import LogisticRegression, Ridge
     from sklearn.pipeline import make_pipeline
@@ -227,14 +251,14 @@ def _model(task: Task, recipe: Recipe, trees: int, seed: int, rows: int) -> Any:
 
 
 def _constant(task: Task) -> Any:
-    """Says the shares of the classes, or the mean, whatever it is shown."""
+    """An estimator that predicts the shares of the classes, or the mean, for every row."""
     from sklearn.dummy import DummyClassifier, DummyRegressor
 
     return DummyClassifier(strategy="prior") if task.kind == "classification" else DummyRegressor()
 
 
 def _texts(task: Task, rows: Sequence[Row]) -> list[dict[str, str] | str]:
-    """Each row's standardised inputs, or why it has none."""
+    """Each row's standardised inputs, or the error text if it is set aside."""
     found: list[dict[str, str] | str] = []
     for row in rows:
         try:
@@ -249,14 +273,14 @@ def _answers(
 ) -> list[Prediction]:
     """Predictions of the k-th target column for the rows of `x_test`."""
     regression = task.kind == "regression"
-    logarithm = regression and task.config.scale.log  # learned as our model learns it
+    logarithm = regression and task.config.scale.log  # same scale as the model is trained on
     if logarithm:
         truth_NK = np.log10(truth_NK, where=truth_NK > 0, out=np.full_like(truth_NK, np.nan))
     known = np.flatnonzero(~np.isnan(truth_NK[:, k]) if regression else truth_NK[:, k] >= 0)
     if not x_test.shape[0]:
         return []
     model = make(len(known))
-    if len(np.unique(truth_NK[known, k])) < 2:  # a class that a share of the training rows leaves out
+    if len(np.unique(truth_NK[known, k])) < 2:  # a subset of the training rows can lack a class
         model, x_train = _constant(task), np.zeros((x_train.shape[0], 1))
     model.fit(x_train[known], truth_NK[known, k])
     if regression:
@@ -270,7 +294,7 @@ def _answers(
 def _joined(
     texts: Sequence[dict[str, str] | str], asked: Sequence[int], by_column: dict[str, list[Prediction]]
 ) -> list[Prediction]:
-    """One prediction for each test row, the set-aside ones with their error."""
+    """One prediction for each test row; rows that are set aside get their error."""
     said = {row: {column: answers[i] for column, answers in by_column.items()} for i, row in enumerate(asked)}
     found = []
     for row, text in enumerate(texts):

@@ -1,9 +1,9 @@
-"""How near a row is to what a model was trained on: similarity to the nearest training value, column by column.
+"""Similarity of a row to the training rows of a model: for each column, similarity to the nearest training value.
 
 Molecules: Tanimoto similarity of Morgan fingerprints (radius 2, 2,048 bits). Sequences: Jaccard similarity of their
-sets of k-mers (3 residues, 6 bases), hashed into 4,096 bits. 1 is a value that train holds; what a low value is depends
-on the task, so no threshold is set here.
-A row is as near as its most foreign column: a pair with a new target is far, however well known the drug.
+sets of k-mers (3 residues, 6 bases), hashed into 4,096 bits. A similarity of 1 is that of a training value. Which
+values are low depends on the task, so no threshold is set here. The similarity of a row is the lowest of its columns: a
+pair with a new target is far from the training rows, even if the drug is known.
 
 Shapes: N rows, M training values, F bits.
 """
@@ -26,11 +26,14 @@ if TYPE_CHECKING:
     from mammal.tasks.task import Task
 
 MOST_VALUES = 10_000
-"""Different training values of a column that are kept, drawn evenly: similarities are lower bounds beyond it."""
+"""Maximum number of distinct training values of a column that are kept, at equal distances in sorted order.
+
+With more values than this, similarities are lower bounds.
+"""
 KMERS = {"protein": 3, "sequence": 6, "dna": 6}
 KMER_BITS = 4096
 CHUNK = 512
-"""Rows compared with every training value at once; bounds the memory."""
+"""Rows compared with every training value at once; limits the memory."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,7 @@ class TrainingSimilarity:
     """Fingerprints of training values.
 
     Attributes:
-        bits: column -> uint8 [M, F / 8], the packed fingerprints of its values.
+        bits: column -> packed fingerprints of its values, uint8 [M, F / 8].
         kinds: column -> `molecule`, `protein`, `dna` or `sequence`.
     """
 
@@ -47,7 +50,13 @@ class TrainingSimilarity:
 
     @classmethod
     def fit(cls, task: Task, rows: Sequence[Row], most: int = MOST_VALUES) -> TrainingSimilarity:
-        """Of the molecule and sequence columns that the task reads; none for a task without such columns."""
+        """Computes the fingerprints of all molecule and sequence columns that a task reads.
+
+        Args:
+            task: the task.
+            rows: training rows.
+            most: maximum number of distinct values of a column.
+        """
         kinds = {column: kind for column, kind in column_kinds(task).items() if kind == "molecule" or kind in KMERS}
         bits = {}
         for column, kind in kinds.items():
@@ -57,7 +66,15 @@ class TrainingSimilarity:
         return cls(bits, kinds)
 
     def similarity(self, task: Task, rows: Sequence[Row]) -> np.ndarray:
-        """Of each row to its nearest training value, the smallest over columns; float64 [N], NaN where unreadable."""
+        """Returns the similarity of each row to its nearest training value, the lowest over columns.
+
+        Args:
+            task: the task.
+            rows: N rows.
+
+        Returns:
+            float64 [N], NaN for rows that can't be read.
+        """
         by_column = []
         for column, bits in self.bits.items():
             texts = _texts(task, rows, column)
@@ -67,7 +84,12 @@ class TrainingSimilarity:
 
 
 def fingerprints(texts: Sequence[str], kind: str) -> np.ndarray:
-    """Packed bits of each text, uint8 [N, F / 8]; zeros where there is nothing to read."""
+    """Returns the packed fingerprint of each text, uint8 [N, F / 8]; zeros for a text that is empty or not valid.
+
+    Args:
+        texts: SMILES or sequences.
+        kind: `molecule`, or a key of `KMERS`.
+    """
     bits_NF = np.zeros((len(texts), BITS if kind == "molecule" else KMER_BITS), dtype=bool)
     for row, text in enumerate(texts):
         bits_NF[row, morgan_bits(text) if kind == "molecule" else kmer_bits(text, KMERS[kind])] = True
@@ -75,7 +97,15 @@ def fingerprints(texts: Sequence[str], kind: str) -> np.ndarray:
 
 
 def nearest(asked_NF: np.ndarray, bits_MF: np.ndarray) -> np.ndarray:
-    """Highest |a and b| / |a or b| of each of N fingerprints over M others, packed bits; float64 [N], NaN for zeros."""
+    """Returns the highest Tanimoto similarity, |a and b| / |a or b|, of each fingerprint to any of M others.
+
+    Args:
+        asked_NF: packed fingerprints, uint8 [N, F / 8].
+        bits_MF: packed fingerprints of training values, uint8 [M, F / 8].
+
+    Returns:
+        float64 [N], NaN for a fingerprint without bits.
+    """
     if not len(bits_MF) or not len(asked_NF):
         return np.full(len(asked_NF), np.nan)
     b_MF = np.unpackbits(bits_MF, axis=1).astype(np.float32)
@@ -89,7 +119,7 @@ def nearest(asked_NF: np.ndarray, bits_MF: np.ndarray) -> np.ndarray:
 
 
 def morgan_bits(smiles: str) -> list[int]:
-    """Bits that the Morgan fingerprint of a molecule sets; none of text that is no molecule."""
+    """Returns the bits of a molecule's Morgan fingerprint; none if the SMILES is not valid."""
     from rdkit.Chem import rdFingerprintGenerator
 
     molecule = parse(smiles)
@@ -100,7 +130,12 @@ def morgan_bits(smiles: str) -> list[int]:
 
 
 def kmer_bits(sequence: str, k: int) -> list[int]:
-    """Places of the sequence's k-mers, by a hash that is the same in every process."""
+    """Returns the bits of a sequence's k-mers, by a hash that is the same in every process.
+
+    Args:
+        sequence: the sequence.
+        k: length of k-mers.
+    """
     from zlib import crc32
 
     starts = range(max(1, len(sequence) - k + 1)) if sequence else ()
@@ -108,7 +143,7 @@ def kmer_bits(sequence: str, k: int) -> list[int]:
 
 
 def _texts(task: Task, rows: Sequence[Row], column: str) -> list[str]:
-    """The column's cells; empty where there is none. Fingerprints do not depend on how a SMILES is written."""
+    """The column's cells as text; empty if missing. SMILES stay as written, as fingerprints don't depend on that."""
     found = []
     for row in rows:
         try:

@@ -1,1 +1,1 @@
-"""Tensors: encoded rows, batches of similar length, and predictions read back from a batch."""
+"""Encoded rows, batches of rows of similar length as tensors, and predictions."""

@@ -1,4 +1,4 @@
-"""The two types between tasks and models: what goes in and what comes out.
+"""The interface between tasks and models: `Batch` is the input of a model, `ModelOutput` its output.
 
 Shapes: B encoder rows, D decoder rows (B unless `decoder_rows_D` says otherwise), L encoder tokens, T decoder tokens,
 R positions that heads read in a row, V scored token ids, W hidden width.
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 IGNORE = -100
-"""Label that no loss reads (torch's own default for cross entropy)."""
+"""Label that losses ignore (torch's default for cross entropy)."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +41,8 @@ class Batch:
         decoder_rows_D: int64 [D], encoder row that each decoder row reads. None: row i reads row i.
         labels_DR: int64 [D, R], token labels at the read positions, `IGNORE` if there is none. None at inference.
         label_values_DR: float32 [D, R], value labels at the read positions, NaN if there is none. None at inference.
-        label_bounds_DR: int8 [D, R], 1 where the truth is the label or more (a cell such as ">10"), -1 where it is the
-            label or less, 0 where it is the label. None: 0 everywhere.
+        label_bounds_DR: int8 [D, R], 1 if the truth is at or above the label (a cell such as ">10"), -1 if it is at or
+            below the label, 0 if it equals the label. None: 0 everywhere.
         label_weights_DR: float32 [D, R], weights of the token labels in the loss. None: 1 everywhere.
         candidates_V: int64 [V], sorted ids that the token head scores. None: the whole vocabulary.
         row_ids: name that the caller gave each encoder row.
@@ -84,7 +84,7 @@ class Batch:
         """Returns the batch on another device.
 
         Args:
-            device: of the new tensors.
+            device: device of the new tensors.
             non_blocking: copy asynchronously where possible (needs pinned memory).
         """
         return self._map(lambda t: t.to(device, non_blocking=non_blocking))
@@ -103,8 +103,9 @@ class Batch:
 
 @dataclass(frozen=True)
 class ModelOutput:
-    """Output of the model: only what `Batch.wants` names. Positions are those of `Batch.read_DR`, zeros where that is
-    -1.
+    """Output of a model: only the outputs that `Batch.wants` names.
+
+    Positions are those of `Batch.read_DR`; outputs are zero if that is -1.
 
     Attributes:
         logits_DRV: float [D, R, V], scores of the tokens `Batch.candidates_V`, or of the whole vocabulary.

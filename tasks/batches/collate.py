@@ -1,4 +1,4 @@
-"""Examples of one task -> Batch. Decoder inputs are derived from labels here and nowhere else.
+"""Collation of examples of one task to a batch. Decoder inputs are derived from labels only here.
 
 Shapes: as in `mammal.tasks.batches.batch`.
 """
@@ -26,12 +26,16 @@ def collate(
     candidates_V: np.ndarray | None = None,
     task: str = "",
 ) -> Batch:
-    """Pad examples of one task into a batch.
+    """Pads examples of one task to a batch.
 
     Args:
-        examples: at least one.
-        pad_id, start_id: ids of `<PAD>` and `<DECODER_START>`.
-        candidates_V: sorted ids that the token head scores, None for all.
+        examples: encoded rows, at least one.
+        mode: `"encoder"` or `"decoder"`, see `Batch.mode`.
+        wants: outputs that the heads must give, see `Batch.wants`.
+        pad_id: id of `<PAD>`.
+        start_id: id of `<DECODER_START>`.
+        candidates_V: sorted ids that the token head scores, int64 [V]; None: all.
+        task: name of the task.
     """
     assert examples, "a batch needs a row"
     ids_BL, mask_BL = _pad_ids([e.input.ids_L for e in examples], pad_id)
@@ -70,7 +74,7 @@ def _encoder_parts(examples: Sequence[Example]) -> dict[str, Any]:
 
 
 def _decoder_parts(examples: Sequence[Example], pad_id: int, start_id: int) -> dict[str, Any]:
-    """Decoder rows of all examples; a row without targets decodes from `<DECODER_START>` alone."""
+    """Decoder rows of all examples; a row without targets gets a decoder row with only `<DECODER_START>`."""
     start = Target(np.array([pad_id]), np.array([0]))
     rows = [(row, target) for row, e in enumerate(examples) for target in (e.targets or (start,))]
     targets = [target for _, target in rows]
@@ -95,7 +99,7 @@ def _decoder_parts(examples: Sequence[Example], pad_id: int, start_id: int) -> d
 
 
 def _shifted_values(target: Target) -> tuple[np.ndarray, np.ndarray]:
-    """Values and their mask, moved one step right like the ids that carry them."""
+    """Values and their mask, shifted one step to the right like the ids that carry them."""
     steps = len(target.ids_T)
     values, has_value = np.zeros(steps, np.float32), np.zeros(steps, bool)
     if target.values_T is not None and target.has_value_T is not None:
@@ -138,7 +142,7 @@ def _pad_optional(rows: Sequence[np.ndarray | None], fill: float, dtype: torch.d
 def _pad_sparse(
     rows: Sequence[np.ndarray | None], like: Sequence[np.ndarray], fill: float, dtype: torch.dtype
 ) -> Tensor | None:
-    """Rows that say nothing hold `fill` throughout; None if no row says anything."""
+    """Padded rows; a row that is None is filled with `fill`. None if all rows are None."""
     if all(row is None for row in rows):
         return None
     filled = [np.full(len(other), fill) if row is None else row for row, other in zip(rows, like, strict=True)]

@@ -1,4 +1,4 @@
-"""One encoded row, before batching.
+"""Encoded rows, before batching.
 
 Shapes: L encoder tokens, T target tokens, R positions read.
 """
@@ -14,15 +14,17 @@ from mammal.tokenization.encoding import Encoding
 
 @dataclass(frozen=True)
 class Target:
-    """One text that a decoder row is to produce.
+    """The target text of one decoder row.
 
     Attributes:
-        ids_T: its tokens; decoder inputs are `<DECODER_START>` followed by all but the last of them.
-        read_R: the steps whose token, or value, is asked for.
-        labels_R: token ids expected there, IGNORE where unknown; None at inference (`ids_T` then holds placeholders).
-        values_T, has_value_T: values carried by the tokens, None if none has any.
-        label_values_R: values expected at `read_R`, NaN where unknown; None: those that the tokens there carry.
-        bounds_R: 1 or -1 where the value expected there is the least or the most that the truth can be; None: nowhere.
+        ids_T: token ids, int [T]; decoder inputs are `<DECODER_START>` followed by all ids except the last.
+        read_R: steps at which a token or a value is predicted, int64 [R].
+        labels_R: expected token ids at these steps, IGNORE if unknown; None at inference (`ids_T` then holds
+            placeholders).
+        values_T: values that the tokens carry, float32 [T]; None if no token has one.
+        has_value_T: whether a token carries a value, bool [T]; None if no token has one.
+        label_values_R: expected values at `read_R`, NaN if unknown; None: the values that the tokens there carry.
+        bounds_R: 1 or -1 if the expected value is a lower or an upper bound of the truth; None: nowhere.
         weights_R: weights of `labels_R` in the loss; None: 1.
         feeds_back: see `Batch.feeds_back`.
     """
@@ -49,7 +51,7 @@ class Example:
         labels_R: encoder mode: integers [R], token labels at these positions. None at inference, or if only values are
             read.
         label_values_R: encoder mode: float32 [R], scaled values expected there, NaN if unknown. None at inference.
-        label_bounds_R: encoder mode: int8 [R], 1 or -1 where the label is a lower or an upper bound. None: nowhere.
+        label_bounds_R: encoder mode: int8 [R], 1 or -1 if the label is a lower or an upper bound. None: nowhere.
         label_weights_R: encoder mode: float32 [R], weights of `labels_R` in the loss. None: 1.
         targets: decoder mode: one target for each decoder row.
     """

@@ -1,4 +1,4 @@
-"""What a model says of one row, in the units and labels of the user's file."""
+"""Predictions of a model for one row, in the units and labels of the user's file."""
 
 from __future__ import annotations
 

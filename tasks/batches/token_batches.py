@@ -1,4 +1,4 @@
-"""Rows to examples with nothing lost, and examples to batches of about equal cost."""
+"""Encoding of rows, with an error for each row that can't be encoded, and batches of about equal cost."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mammal.tasks.task import Task
 from mammal.tokenization.errors import MammalError
 
 RowError = tuple[object, str]
-"""A row's id and why it was set aside."""
+"""A row's id and the reason why it was set aside."""
 
 
 def encode_rows(
