@@ -1,4 +1,4 @@
-"""The same window of a genome twice: with the reference allele, and with an alternate one."""
+"""A window of a genome in two versions: with the reference allele, and with an alternate allele."""
 
 from __future__ import annotations
 
@@ -9,15 +9,17 @@ from mammal.tokenization.strands import reverse_complement
 
 @dataclass(frozen=True)
 class AllelePair:
-    """A window with two alleles, written as the bases that both share and the bases that differ.
+    """A window with two alleles, stored as the bases that both share and the bases that differ.
 
     `before + ref + after` and `before + alt + after` are the two sequences; the flanks are aligned base by base, so
     positions of the two correspond: those before the site from the left, those behind it from the right.
 
     Attributes:
-        before, after: shared flanks, upper case.
-        ref, alt: the alleles without shared bases; "" where there are none.
-        number: of the alternate allele, as genotypes of a VCF file count them: 1 for the first.
+        before: shared flank before the site, upper case.
+        ref: reference allele without shared bases; "" if nothing is left.
+        alt: alternate allele without shared bases; "" if nothing is left.
+        after: shared flank behind the site, upper case.
+        number: number of the alternate allele in genotypes of a VCF file: 1 for the first.
         strand: "+" as in the genome, "-" for the other strand.
     """
 
@@ -38,11 +40,11 @@ class AllelePair:
 
     @property
     def in_place(self) -> str:
-        """The variant written in place, as prompts have it."""
+        """The window with the variant written in place, as in prompts."""
         return f"{self.before}[{self.ref or '-'}/{self.alt or '-'}]{self.after}"
 
     def reversed(self) -> AllelePair:
-        """The same two sequences on the other strand."""
+        """Returns the same two sequences on the other strand."""
         return replace(
             self,
             before=reverse_complement(self.after),

@@ -1,6 +1,6 @@
-"""What a variant changes, in the words of the field: its class, its alleles, and the bases around it.
+"""Description of the change of a variant: its class, its alleles, and the bases around it.
 
-class      SNV, MNV, insertion, deletion, delins          by the lengths of the alleles
+class      SNV, MNV, insertion, deletion, delins          defined by the lengths of the alleles
 context    A[C>T]G                                         a substitution between its neighbours
 """
 
@@ -13,7 +13,8 @@ from mammal.tokenization.strands import reverse_complement
 from mammal.tokenization.variants import Placed
 
 CLASSES = ("SNV", "MNV", "insertion", "deletion", "delins")
-"""One base for another, several for as many others, bases gained, bases lost, bases for another number of others."""
+"""One base replaced, several bases replaced by as many, bases inserted, bases deleted, bases replaced by a different
+number of bases."""
 
 PYRIMIDINES = "CT"
 
@@ -23,9 +24,11 @@ class Change:
     """The first alternate allele of a variant, with the bases around it.
 
     Attributes:
-        ref, alt: the alleles; "" for no bases.
-        before, after: the neighbouring base on either side; "" at an end of the window.
-        place: where the variant stands in the window, from 0 (its first base) to 1.
+        ref: reference allele; "" for no bases.
+        alt: alternate allele; "" for no bases.
+        before: base before the variant; "" at the start of the window.
+        after: base behind the variant; "" at the end of the window.
+        place: relative position of the variant in the window, from 0 (first base) to 1.
     """
 
     ref: str
@@ -47,19 +50,22 @@ class Change:
 
     @property
     def growth(self) -> int:
-        """Bases that the alternate has more than the reference."""
+        """Length of the alternate allele minus that of the reference allele, in bases."""
         return len(self.alt) - len(self.ref)
 
     @property
     def context(self) -> str:
-        """`A[C>T]G`, on the strand as written; "" for all but substitutions of one base within a window."""
+        """The substitution with its neighbours, such as `A[C>T]G`, on the strand as written.
+
+        It is "" for anything but a substitution of one base with two neighbours in the window.
+        """
         if self.sort != "SNV" or not (self.before and self.after):
             return ""
         return f"{self.before}[{self.ref}>{self.alt}]{self.after}"
 
     @property
     def pyrimidine_context(self) -> str:
-        """The same on the strand whose reference base is C or T, as mutational signatures are counted: 96 of them
+        """The context on the strand with C or T as reference base, as for mutational signatures: one of 96
         (Alexandrov et al. 2013, doi 10.1038/nature12477)."""
         if not self.context or self.ref in PYRIMIDINES:
             return self.context
@@ -68,16 +74,21 @@ class Change:
 
 
 def first_change(text: str) -> Change | None:
-    """What the first variant of in-place text changes; None for text without one.
+    """Returns the change of the first variant of in-place text; None for text without a variant.
 
     Raises:
-        PromptError: the text is no in-place notation.
+        PromptError: the text is not valid in-place notation.
     """
     whole = located(text)
     return change_at(whole.window, whole.placed[0]) if whole.placed else None
 
 
 def change_at(window: str, at: Placed) -> Change:
-    """What a variant of a reference window changes."""
+    """Returns the change of a variant.
+
+    Args:
+        window: the reference bases.
+        at: the variant, with its position in the window.
+    """
     before, after = window[max(0, at.start - 1) : at.start], window[at.end : at.end + 1]
     return Change(at.variant.ref, at.variant.alts[0], before, after, at.start / max(1, len(window)))

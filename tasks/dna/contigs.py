@@ -1,4 +1,4 @@
-"""Names of one sequence in different files: `1` and `chr1`, `MT` and `chrM`, and RefSeq accessions of human ones."""
+"""Names of a contig in different files: `1` and `chr1`, `MT` and `chrM`, and RefSeq accessions of human chromosomes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _CHROMOSOMES = {
 
 
 def synonyms(name: str) -> Iterator[str]:
-    """The name itself, then what other files call the same sequence."""
+    """Yields the name itself, then the names of the same sequence in other files."""
     yield name
     plain = (human_chromosome(name) or name).removeprefix("chr")
     if plain in ("M", "MT"):
@@ -36,5 +36,8 @@ def synonyms(name: str) -> Iterator[str]:
 
 
 def human_chromosome(accession: str) -> str | None:
-    """`chr7` for NC_000007.13 (GRCh37) and NC_000007.14 (GRCh38); None for what is no human chromosome."""
+    """Returns the name of a human chromosome, such as `chr7` for NC_000007.13 (GRCh37) and NC_000007.14 (GRCh38).
+
+    None for an accession that is not one of a human chromosome.
+    """
     return "chrM" if accession == MITOCHONDRION else _CHROMOSOMES.get(accession)

@@ -1,6 +1,6 @@
-"""Tables in which a variant stands between its flanks: `ACGT[A/G]TTC`, or columns left, alleles and right.
+"""Tables with variants between their flanks: `ACGT[A/G]TTC`, or columns left, alleles and right.
 
-Lower case (soft masking) is folded, as everywhere in the DNA alphabet.
+Lower case (soft masking) is converted to upper case, as everywhere in the DNA alphabet.
 """
 
 from __future__ import annotations
@@ -14,27 +14,28 @@ from mammal.tokenization.errors import PromptError
 from mammal.tokenization.variants import Variant, parse
 
 NOTATION = ("sequence", "flanks", "window")
-"""Columns that may hold the notation, the first that a table has counts."""
+"""Columns that may hold the notation; the first one that a table has is used."""
 
 PARTS = ("left", "alleles", "right")
 
 
 def flank_columns(columns: Sequence[str]) -> tuple[str, ...]:
-    """The columns of a table that say a variant with its flanks: one with the notation, or three; () without any."""
+    """Returns the columns of a table with a variant and its flanks: one with the notation, or three; () if none."""
     if set(PARTS) <= set(columns):
         return PARTS
     return next(((name,) for name in NOTATION if name in columns), ())
 
 
 def in_place_text(row: Mapping[str, Any], columns: Sequence[str], window: int | None = None) -> str:
-    """The variant written in place.
+    """Returns the window of a row with the variant written in place.
 
     Args:
-        columns: of `flank_columns`. Alleles are written `A/G` or `[A/G]`, no bases as `-`.
-        window: reference bases to keep around the variant; None: all.
+        row: the row.
+        columns: result of `flank_columns`. Alleles are written as `A/G` or `[A/G]`; `-` means no bases.
+        window: number of reference bases to keep around the variant; None: all.
 
     Raises:
-        DataError: a cell that is no such notation, or that holds no variant; names the character.
+        DataError: a cell is not in this notation (the message names the character), or holds no variant.
     """
     cells = ["" if row.get(name) is None else str(row[name]).strip() for name in columns]
     if len(cells) == len(PARTS):

@@ -1,4 +1,4 @@
-"""Bases of a reference genome: an indexed FASTA file, plain or bgzipped, of any length."""
+"""Reading of bases from a reference genome: an indexed FASTA file, plain or bgzipped, of any length."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ GZIP = BGZF[:2]
 
 
 class Genome:
-    """A FASTA file that gives any stretch of its sequences without reading the rest.
+    """A FASTA file from which any region can be read without reading the rest.
 
-    The index (`.fai`, and `.gzi` of a bgzipped file) is made beside the file where it is missing. The file is opened
-    when bases are first asked for, and again in every process that does, so a genome may be pickled and survives a
-    fork.
+    A missing index (`.fai`, and `.gzi` of a bgzipped file) is created next to the file. The file is opened when bases
+    are first requested, separately in every process, so a genome can be pickled and used after a fork.
 
     Args:
         path: `.fa` or `.fasta`, plain or compressed with bgzip.
 
     Raises:
-        DataError: no such file, no FASTA, compressed with gzip, or without an index in a folder that can't be written.
+        DataError: the file does not exist, is not FASTA, is compressed with gzip, or has no index and its folder can't
+            be written.
     """
 
     def __init__(self, path: str | os.PathLike[str]):
@@ -60,22 +60,22 @@ class Genome:
         self.__init__(state["path"])  # type: ignore[misc]
 
     def close(self) -> None:
-        """Closes the file; asking for bases opens it again."""
+        """Closes the file; it is opened again when bases are requested."""
         if self._file is not None and self._process == os.getpid():
             self._file.close()
         self._file = None
 
     @cached_property
     def lengths(self) -> dict[str, int]:
-        """Name -> bases of every sequence, in the order of the file."""
+        """Name -> number of bases of every sequence, in the order of the file."""
         opened = self._opened()
         return dict(zip(opened.references, opened.lengths, strict=True))
 
     def contig(self, chrom: str) -> str:
-        """The file's own name of a sequence: as given, or with or without `chr` (`1`, `chr1`; `MT`, `chrM`).
+        """Returns the file's own name of a contig.
 
         Raises:
-            DataError: there is none; the hint gives the nearest.
+            DataError: the genome has no such contig; the hint gives the nearest name.
         """
         name = self._names.get(chrom)
         if name is None:
@@ -87,18 +87,19 @@ class Genome:
         return name
 
     def length(self, chrom: str) -> int:
-        """Bases of a sequence."""
+        """Returns the number of bases of a contig; `chrom` as for `contig`."""
         return self.lengths[self.contig(chrom)]
 
     def bases(self, chrom: str, start: int, end: int) -> str:
-        """Bases `start` to `end`, upper case (soft masking is folded).
+        """Returns the bases of a region in upper case (soft masking is removed).
 
         Args:
             chrom: as for `contig`.
-            start, end: counted from 0, `end` not included.
+            start: first base, counted from 0.
+            end: base after the last one.
 
         Raises:
-            DataError: no such contig, or the stretch reaches beyond it.
+            DataError: the genome has no such contig, or the region extends beyond it.
         """
         name = self.contig(chrom)
         if not 0 <= start <= end <= self.lengths[name]:
@@ -123,7 +124,7 @@ class Genome:
 
 
 def _require_index(file: Path) -> None:
-    """Makes the index where it is missing, in one step, for others may be opening the same file."""
+    """Creates a missing index atomically, because other processes may open the same file at the same time."""
     with file.open("rb") as stream:
         first = stream.read(4)
     if first.startswith(GZIP) and first != BGZF:

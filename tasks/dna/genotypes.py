@@ -1,4 +1,4 @@
-"""Genotypes of VCF files: which alleles a sample has, and whether their chromosomes are known.
+"""Genotypes of VCF files: the alleles of a sample, and their assignment to chromosome copies (phase).
 
     0/1   heterozygous            0|1   the same, phased: the first haplotype has the reference
     1/1   homozygous              1     haploid (chrX of a man, mitochondria)
@@ -24,9 +24,10 @@ class Genotype:
     """Alleles of one sample at one site.
 
     Attributes:
-        alleles: their numbers, 0 for the reference; None where one was not called. One for each chromosome copy.
-        phased: the order of the alleles is that of the haplotypes.
-        phase_set: sites of one phase set have their haplotypes in the same order; "" where the file names none.
+        alleles: number of the allele on each chromosome copy, 0 for the reference; None if it was not called.
+        phased: whether the alleles are in the order of the haplotypes.
+        phase_set: name of the phase set; sites of one set have their haplotypes in the same order. "" if the file names
+            none.
     """
 
     alleles: tuple[int | None, ...]
@@ -35,7 +36,7 @@ class Genotype:
 
     @property
     def called(self) -> bool:
-        """Every allele is known."""
+        """Whether every allele is known."""
         return None not in self.alleles
 
     @property
@@ -43,19 +44,23 @@ class Genotype:
         return len(set(self.alleles)) > 1
 
     def dosage(self, number: int | None = None) -> int | None:
-        """How many copies of an allele there are; None: of any alternate allele. None where not called."""
+        """Returns the number of copies of an allele; None if the genotype is not called.
+
+        Args:
+            number: number of the allele; None: count all alternate alleles.
+        """
         if not self.called:
             return None
         return sum(allele != 0 if number is None else allele == number for allele in self.alleles)
 
     def on(self, haplotype: int) -> int | None:
-        """The allele of haplotype 1 or 2; of a homozygous genotype it is known without phase.
+        """Returns the allele on haplotype 1 or 2; for a homozygous genotype no phase is needed.
 
         Returns:
-            None where it was not called.
+            Number of the allele; None if it was not called.
 
         Raises:
-            DataError: heterozygous and not phased, or there is no such haplotype.
+            DataError: the genotype is heterozygous and not phased, or there is no such haplotype.
         """
         if haplotype > len(self.alleles):
             copies = f"{len(self.alleles)} chromosome cop{'y' if len(self.alleles) == 1 else 'ies'}"
@@ -70,14 +75,15 @@ class Genotype:
 
 
 def parse_genotype(text: str, count: int, phase_set: str = "") -> Genotype:
-    """A GT value.
+    """Parses a GT value.
 
     Args:
         text: such as `0|1`.
-        count: of the site's alleles, the reference included.
+        count: number of the site's alleles, including the reference.
+        phase_set: name of the phase set.
 
     Raises:
-        DataError: it is no genotype, or names an allele that the site does not have.
+        DataError: the text is not a genotype, or names an allele that the site does not have.
     """
     genotype = _COMMON.get(text)
     if genotype is None:
@@ -92,15 +98,15 @@ def parse_genotype(text: str, count: int, phase_set: str = "") -> Genotype:
 
 
 def sample_genotype(form: str, cell: str, count: int) -> Genotype:
-    """The genotype in a sample's cell.
+    """Reads the genotype from a sample's cell.
 
     Args:
         form: the record's FORMAT, such as `GT:DP:PS`.
         cell: the sample's values; the last ones may be missing.
-        count: of the site's alleles.
+        count: number of the site's alleles, including the reference.
 
     Raises:
-        DataError: the record has no genotypes, or this one can't be read.
+        DataError: the record has no genotypes, or this genotype can't be read.
     """
     keys, values = form.split(":"), cell.split(":")
     if keys[0] != "GT":

@@ -1,4 +1,4 @@
-"""What stands on one chromosome of a sample: the reference window with every allele that the haplotype has."""
+"""Sequences of haplotypes: the reference window with all alleles of one chromosome copy of a sample."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from mammal.tasks.dna.site import Site, describe
 from mammal.tasks.errors import DataError
 
 DELETED = "*"
-"""An allele that a record before it has deleted; that record says what is missing (VCF 4.3, section 1.6.1)."""
+"""An allele that is deleted by an earlier record, which gives the deleted bases (VCF 4.3, section 1.6.1)."""
 
 
 @dataclass(frozen=True)
 class Haplotype:
-    """One chromosome's window.
+    """The window on one chromosome copy.
 
     Attributes:
         sequence: its bases.
-        allele: the number of the site's allele on it.
+        allele: number of the site's allele on this haplotype.
         number: 1 or 2.
-        left_out: other records that are left as in the reference, with reasons.
+        left_out: records that could not be applied and have the reference bases, with reasons.
     """
 
     sequence: str
@@ -33,7 +33,7 @@ class Haplotype:
 
 @dataclass(frozen=True)
 class _Change:
-    """Bases `start` to `end` of the window become `alt`."""
+    """Replacement of the bases `start` to `end` of the window by `alt`."""
 
     start: int
     end: int
@@ -42,21 +42,21 @@ class _Change:
 
 
 def haplotype(site: Site, stretch: Stretch, others: Sequence[Site], sample: str, number: int) -> Haplotype | None:
-    """The window of one haplotype.
+    """Returns the window of one haplotype.
 
     Args:
-        site: the record in its middle.
-        stretch: its window.
-        others: records of the same place, the site itself may be among them.
-        sample: whose genotypes count.
-        number: 1 or 2.
+        site: the record in the middle of the window.
+        stretch: the window around it.
+        others: records near the site; the site itself may be among them.
+        sample: name of the sample.
+        number: haplotype, 1 or 2.
 
     Returns:
-        None: the sample has one chromosome copy there, and the second was asked for.
+        The haplotype; None if the second one is requested and the sample has only one chromosome copy there.
 
     Raises:
-        DataError: a heterozygous genotype within the window that is not phased, or is phased in another phase set; an
-            allele that is not called at the site, or that can't be written; records that overlap.
+        DataError: a heterozygous genotype in the window is not phased, or is in another phase set; the allele at the
+            site is not called or can't be written; or records overlap.
     """
     own = genotype_of(site, sample)
     if number == 2 and len(own.alleles) == 1:
@@ -92,10 +92,10 @@ def haplotype(site: Site, stretch: Stretch, others: Sequence[Site], sample: str,
 
 
 def genotype_of(site: Site, sample: str) -> Genotype:
-    """The genotype that a site holds of a sample.
+    """Returns the genotype of a sample at a site.
 
     Raises:
-        DataError: it holds none.
+        DataError: the site has no genotype of this sample.
     """
     for place, (name, alleles, phased) in enumerate(site.genotypes):
         if name == sample:
@@ -115,7 +115,7 @@ def _touches(site: Site, stretch: Stretch) -> bool:
 
 
 def _change(site: Site, allele: int, stretch: Stretch) -> _Change | None:
-    """What an allele changes in the window; None for the reference, and where it reaches beyond the window."""
+    """The replacement by an allele; None for the reference allele, and if it extends beyond the window."""
     if allele == 0:
         return None
     alt = site.alts[allele - 1]
@@ -131,7 +131,7 @@ def _change(site: Site, allele: int, stretch: Stretch) -> _Change | None:
 
 
 def _check_phase(sites: Sequence[tuple[Site, Genotype]]) -> None:
-    """Refuses heterozygous sites of several phase sets: which alleles share a chromosome is not known."""
+    """Raises an error for heterozygous sites of several phase sets: it is unknown which alleles are on one copy."""
     known = [(site, genotype.phase_set) for site, genotype in sites if genotype.heterozygous]
     for site, phase_set in known:
         if phase_set != known[0][1]:

@@ -1,11 +1,12 @@
-"""HGVS descriptions of simple variants of a genome (`g.`, and `m.` of mitochondria) as sites.
+"""Reading of HGVS descriptions of simple variants of a genome (`g.`, and `m.` for mitochondria).
 
     NC_000007.14:g.55181378T>G      substitution        chr7:g.55181320dup        duplication
     chr7:g.55181320_55181325del     deletion            chr7:g.100_101insACGT     insertion
     chr7:g.100_102delinsTT          both                chr7:g.100_110inv         inversion
 
 Source: HGVS Nomenclature 21, https://hgvs-nomenclature.org (formerly varnomen.hgvs.org), recommendations for DNA.
-Variants are placed where their description says; HGVS shifts them to the 3' end of a repeat, VCF to the 5' end.
+Variants keep the position of their description. In a repeat, HGVS uses the position at the 3' end, VCF that at the 5'
+end.
 """
 
 from __future__ import annotations
@@ -32,12 +33,12 @@ _HINT = "such as NC_000007.14:g.55181378T>G, chr7:g.100_102del, …dup, …insAC
 
 @dataclass(frozen=True)
 class _Description:
-    """A description, read: bases `start` to `end` (from 1, both included) of `chrom`, and what becomes of them.
+    """A parsed description: bases `start` to `end` (from 1, both included) of `chrom`, and their change.
 
     Attributes:
         kind: del, dup, ins, inv or delins.
-        bases: that are put in; "" where the description has none.
-        stated: what it says stands at the place; "" where it does not say.
+        bases: inserted bases; "" if there are none.
+        stated: reference bases that the description states; "" if it states none.
     """
 
     text: str
@@ -50,16 +51,17 @@ class _Description:
 
 
 def parse_hgvs(text: str, genome: Genome | None = None) -> Site:
-    """The site that a description names, with the alleles of a VCF record.
+    """Parses a description and returns its site, with the alleles of a VCF record.
 
     Args:
         text: `sequence:g.change`. The sequence is a contig of the genome, or the RefSeq accession of a human
-            chromosome of GRCh37 or GRCh38, which stands for its `chrN`.
-        genome: gives the bases that a description leaves out, and the base before an insertion or deletion. Only
-            substitutions can do without.
+            chromosome of GRCh37 or GRCh38, which is read as its `chrN`.
+        genome: source of the bases that a description leaves out, and of the base before an insertion or deletion.
+            Only substitutions can be read without it.
 
     Raises:
-        DataError: it is no such description (names the character), it does not fit the genome, or it needs one.
+        DataError: the description is not valid (the message names the character), does not fit the genome, or needs a
+            genome and none is given.
     """
     text = text.strip()
     name, _, change = text.partition(":")
@@ -108,7 +110,7 @@ def _check_shape(description: _Description) -> None:
 
 
 def _as_record(description: _Description, genome: Genome) -> Site:
-    """VCF alleles: an insertion and a deletion with the base before them (at a contig's beginning, behind them)."""
+    """Site with VCF alleles: insertions and deletions include the base before them (at a contig's start, behind)."""
     text, chrom, start, end = description.text, description.chrom, description.start, description.end
     length = genome.length(chrom)
     if end > length:

@@ -1,13 +1,13 @@
-"""Illumina array manifests: loci with their flanks, and two alleles whose order is not reference and alternate.
+"""Illumina array manifests: loci with flanks and two alleles, which are not ordered as reference and alternate.
 
 A manifest (.csv) has sections `[Heading]`, `[Assay]` and `[Controls]`; loci are the rows of `[Assay]`. Alleles A and
-B are named by the TOP/BOT convention, which depends on the bases alone, not on the genome. The strands:
+B are named by the TOP/BOT convention, which depends only on the bases, not on the genome. Strands:
 
-    SourceSeq       flanks and alleles as they were submitted, on SourceStrand (TOP, BOT, PLUS, MINUS)
-    IlmnStrand      the strand that the probes were designed on
-    RefStrand       where IlmnStrand lies: + or - strand of the genome
-    SNP             alleles as called on IlmnStrand; [D/I] and [I/D] for deletions and insertions, whose bases only
-                    SourceSeq and TopGenomicSeq have: [-/AT]
+    SourceSeq       flanks and alleles as submitted, on SourceStrand (TOP, BOT, PLUS, MINUS)
+    IlmnStrand      the strand for which the probes were designed
+    RefStrand       the strand of the genome, + or -, that IlmnStrand is
+    SNP             alleles as called on IlmnStrand; [D/I] and [I/D] for deletions and insertions. Their bases are only
+                    in SourceSeq and TopGenomicSeq: [-/AT]
 
 Sources: Illumina, "TOP/BOT" strand and A/B allele, technical note 370-2006-018; GTCtoVCF, README (manifest columns).
 """
@@ -34,11 +34,11 @@ if TYPE_CHECKING:
 
 ASSAY = "[Assay]"
 NEEDED = ("SourceSeq", "SNP", "Chr", "MapInfo")
-"""Columns by which a table is known as a manifest's."""
+"""Columns that every manifest has."""
 
 OPPOSITE = {"TOP": "BOT", "BOT": "TOP", "PLUS": "MINUS", "MINUS": "PLUS"}
 FLANKS = (60, 40, 25, 15)
-"""Bases on either side of a locus that are looked for in the genome: fewer, where a flank has a variant of its own."""
+"""Numbers of flanking bases that are searched in the genome, tried in this order: a long flank may have a variant."""
 
 _UNMAPPED = ("", "0")
 
@@ -48,12 +48,13 @@ class Locus:
     """A locus of an array.
 
     Attributes:
-        name: its name in the manifest.
-        left, right: flanks, upper case, on one strand.
-        alleles: two, "" for no bases; in the order of the manifest.
-        chrom: "" where the locus is not mapped.
-        pos: position that the manifest gives, counted from 1.
-        strand: "+" or "-" of the genome by the manifest's own columns, "" where they don't say.
+        name: name in the manifest.
+        left: flank before the locus, upper case.
+        right: flank behind the locus, upper case, on the same strand.
+        alleles: two alleles in the order of the manifest; "" for no bases.
+        chrom: chromosome; "" if the locus is not mapped.
+        pos: position in the manifest, counted from 1.
+        strand: strand of the genome by the manifest's columns, "+" or "-"; "" if they don't give it.
     """
 
     name: str
@@ -65,7 +66,7 @@ class Locus:
     strand: str
 
     def turned(self) -> Locus:
-        """The same locus on the other strand."""
+        """Returns the same locus on the other strand."""
         first, second = map(reverse_complement, self.alleles)
         left, right = reverse_complement(self.right), reverse_complement(self.left)
         strand = {"+": "-", "-": "+"}.get(self.strand, "")
@@ -73,7 +74,7 @@ class Locus:
 
     @property
     def in_place(self) -> str:
-        """On the plus strand where the strand is known; alleles in the manifest's order."""
+        """Flanks and alleles as in-place text, on the plus strand if known; alleles in the manifest's order."""
         here = self.turned() if self.strand == "-" else self
         return f"{here.left}{Variant(here.alleles[0], (here.alleles[1],))}{here.right}"
 
@@ -94,10 +95,16 @@ def is_manifest(file: Path) -> bool:
 
 
 def iter_manifest(file: Path, chunk: int, keep_damaged: bool = False) -> Iterator[pd.DataFrame]:
-    """The rows of `[Assay]` as frames of text, in the order of the file.
+    """Reads the rows of `[Assay]` as tables of text, in the order of the file.
+
+    Args:
+        file: the manifest.
+        chunk: number of rows of each table.
+        keep_damaged: as for `mammal.tasks.tables.readers.iter_tables`.
 
     Raises:
-        DataError: there is no such section, or (without `keep_damaged`) a row with another number of fields.
+        DataError: the file has no such section or lacks a column, or (without `keep_damaged`) a row has another number
+            of fields.
     """
     import pandas as pd
 
@@ -117,10 +124,10 @@ def iter_manifest(file: Path, chunk: int, keep_damaged: bool = False) -> Iterato
 
 
 def locus_of(row: Mapping[str, Any]) -> Locus:
-    """The locus of a manifest's row.
+    """Returns the locus of a manifest's row.
 
     Raises:
-        DataError: its sequence is not `flank[A/B]flank`, or its position no number; names the locus.
+        DataError: the sequence is not `flank[A/B]flank`, or the position is not a number; the message names the locus.
     """
     name = str(row.get("Name") or row.get("IlmnID") or "")
     pos = str(row["MapInfo"]).strip() or "0"
@@ -141,12 +148,13 @@ def locus_of(row: Mapping[str, Any]) -> Locus:
 
 
 def oriented(locus: Locus, genome: Genome) -> Site:
-    """The locus as a site of a genome: its reference allele is the one that the genome has between its flanks.
+    """Returns the locus as a site of a genome: the reference allele is the one found between the flanks.
 
-    Both strands are tried, so nothing hangs on the manifest's strand columns.
+    Both strands are tried, so the strand columns of the manifest are not used.
 
     Raises:
-        DataError: the locus is not mapped, or its flanks with one of its alleles are not at its position; names it.
+        DataError: the locus is not mapped, or the genome does not have the flanks with one of the alleles at its
+            position; the message names the locus.
     """
     if not locus.chrom:
         raise DataError("the manifest gives no position", where=locus.where)
@@ -166,7 +174,10 @@ def oriented(locus: Locus, genome: Genome) -> Site:
 
 
 def _hits(locus: Locus, genome: Genome, chrom: str, flank: int) -> Iterator[Site]:
-    """Where the genome reads left flank, an allele, right flank, within the alleles' length of the given position."""
+    """Sites at which the genome has left flank, allele and right flank, near the given position.
+
+    The distance from that position is at most the length of the alleles.
+    """
     left, right = locus.left[-flank:], locus.right[:flank]
     slack = max(map(len, locus.alleles)) + 1
     low = max(0, locus.pos - 1 - len(left) - slack)
@@ -212,7 +223,7 @@ def _sequence(text: str, name: str) -> tuple[str, Variant, str]:
 
 
 def _strand(row: Mapping[str, Any]) -> str:
-    """The genome's strand of SourceSeq: that of the design, or the other one, where the two were not the same."""
+    """Strand of the genome of SourceSeq: RefStrand, or the opposite if design and source strand differ."""
     design, source = str(row.get("IlmnStrand", "")).upper(), str(row.get("SourceStrand", "")).upper()
     strand = str(row.get("RefStrand", ""))
     if strand not in ("+", "-") or design not in OPPOSITE or source not in (design, OPPOSITE[design]):

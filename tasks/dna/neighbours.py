@@ -1,4 +1,4 @@
-"""The other records of a variant file around a site: by its index, or by reading a sorted file alongside."""
+"""Search for other records of a variant file near a site, with the file's index or by reading a sorted file once."""
 
 from __future__ import annotations
 
@@ -13,32 +13,38 @@ from mammal.tasks.errors import DataError
 from mammal.tasks.tables.variant_files import has_index, iter_variants, open_indexed, read_header
 
 Reader = Callable[[Mapping[str, Any]], Site]
-"""Makes a site of a record."""
+"""Function that converts a record to a site."""
 
 CHUNK = 1_000
-"""Records of a sorted file that are read at once."""
+"""Number of records of a sorted file that are read at once."""
 
 
 class Neighbours:
-    """Records that overlap a stretch of the genome.
+    """Finds the records that overlap a region of the genome.
 
-    With an index, stretches may be asked for in any order. Without one the file is read once, alongside, so stretches
-    must come in the order of the file, and only records near the last one asked for are held. Records that can't be
-    read as sites are passed over: as rows of their own, they are told.
+    With an index, regions can be requested in any order. Without an index the file is read once, so regions must be
+    requested in the order of the file, and only records near the last request are kept in memory. Records that can't be
+    read as sites are skipped here; they are reported as rows of their own.
 
     Args:
-        file: VCF, or BCF without use of its index.
-        read: makes a site of a row (`mammal.tasks.dna.vcf.site_of`).
+        file: VCF file, or BCF file (its index is not used).
+        read: converts a row to a site (`mammal.tasks.dna.vcf.site_of`).
 
     Raises:
-        DataError: (of `around`) the file has no index and is not sorted.
+        DataError: by `around`, if the file has no index and is not sorted.
     """
 
     def __init__(self, file: Path, read: Reader):
         self._source = _Indexed(file, read) if has_index(file) else _Sorted(file, read)
 
     def around(self, chrom: str, start: int, end: int) -> list[Site]:
-        """Sites whose reference allele lies within or reaches into a stretch; counted from 0, `end` not included."""
+        """Returns the sites with a reference allele that overlaps a region.
+
+        Args:
+            chrom: name of the contig.
+            start: first base, counted from 0.
+            end: base after the last one.
+        """
         return self._source.around(chrom, start, end)
 
 
@@ -84,7 +90,7 @@ class _Sorted:
             self._held.popleft()
 
     def _go_to(self, chrom: str) -> None:
-        """Reads on to the records of a contig."""
+        """Reads up to the first record of a contig."""
         self._left.add(self._chrom)
         self._held.clear()
         while self._next is not None and self._next.chrom != chrom:

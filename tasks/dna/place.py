@@ -1,4 +1,4 @@
-"""A site's stretch of the genome: what stands there, what the record says, and which alleles can be written."""
+"""The window of the genome around a site, the comparison with the record, and the alleles that can be written."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ CODES = {
     "H": "ACT",
     "V": "ACG",
 }
-"""Ambiguity codes of a genome; VCF writes one of their bases as the reference (VCF 4.3, section 1.6.1)."""
+"""Ambiguity codes of a genome; VCF writes one of these bases as the reference (VCF 4.3, section 1.6.1)."""
 
 ANCHOR = "write both alleles with the base before them, at its position, as VCF does: ref A, alt AT"
-"""What to do about an allele without bases, as annotation tables have them."""
+"""Hint for an allele without bases, which occurs in annotation tables."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,8 @@ class Unsupported:
     """An alternate allele that can't be written as bases.
 
     Attributes:
-        number: of the allele, 1 for the first alternate.
-        reason: why; names the record.
+        number: number of the allele, 1 for the first alternate.
+        reason: the reason, with the name of the record.
     """
 
     number: int
@@ -44,16 +44,17 @@ class Unsupported:
 
 @dataclass(frozen=True)
 class Stretch:
-    """The window around a site, and its alleles without the bases that all of them share.
+    """The window around a site, and the site's alleles without the bases that all of them share.
 
     Attributes:
-        chrom: the genome's own name of the sequence.
-        start, end: of the window, counted from 0, `end` not included.
-        bases: of the window, upper case; at the site, those of the record.
+        chrom: name of the contig in the genome.
+        start: first base of the window, counted from 0.
+        end: base after the last one of the window.
+        bases: bases of the window, upper case; at the site, those of the record.
         at: index in `bases` of the first base of `ref`.
         ref: the reference allele; "" for an insertion.
         alts: number -> alternate allele that can be written; "" for a deletion.
-        unsupported: the others.
+        unsupported: alternate alleles that can't be written.
     """
 
     chrom: str
@@ -75,19 +76,21 @@ class Stretch:
 
 
 def stretch_around(site: Site, genome: Genome, window: int) -> Stretch:
-    """Cuts `window` bases of the genome with the site in their middle.
+    """Cuts a window of the genome with the site in its middle.
 
-    The alleles that can be written first lose the bases that all of them share, in front and then at the end; the
-    window has `window // 2` bases before the middle of what is left, so a single-nucleotide variant stands at index
-    `window // 2`. At the end of a contig the window is clipped: it is shorter, and the site out of its middle.
+    First, the bases that all writable alleles share are removed, in front and then at the end. The window has
+    `window // 2` bases before the middle of the remaining reference allele, so a single-nucleotide variant is at index
+    `window // 2`. At the end of a contig the window is clipped: it is shorter, and the site is not in its middle.
 
     Args:
-        window: bases in all, at least 1.
+        site: the record.
+        genome: the genome.
+        window: number of bases, at least 1.
 
     Raises:
-        DataError: the site lies outside its contig, or the genome reads other bases there than the record; names the
-            record, and says if the other strand would agree.
-        TaskError: a window without bases.
+        DataError: the site is outside its contig, or the genome has other bases there than the record. The message
+            names the record; a hint says if the other strand would agree.
+        TaskError: `window` is below 1.
     """
     if window < 1:
         raise TaskError(f"a window has at least 1 base, not {window}")
@@ -124,13 +127,17 @@ def stretch_around(site: Site, genome: Genome, window: int) -> Stretch:
 
 
 def trim(ref: str, alt: str) -> tuple[int, str, str]:
-    """Two alleles without the bases that both share, and how many were taken off in front."""
+    """Removes the bases that two alleles share, in front and then at the end.
+
+    Returns:
+        Number of bases removed in front, and the two remaining alleles.
+    """
     front, back = _shared([ref, alt])
     return front, _cut(ref, front, back), _cut(alt, front, back)
 
 
 def why_unwritable(allele: str) -> str | None:
-    """Why an alternate allele of a VCF file is no sequence of bases; None for one that is."""
+    """Returns the reason why an alternate allele of a VCF file is not a sequence of bases; None if it is one."""
     if allele and BASES.issuperset(allele):
         return None
     if allele == "*":
@@ -145,7 +152,12 @@ def why_unwritable(allele: str) -> str | None:
 
 
 def agrees(found: str, said: str) -> bool:
-    """Whether a record's reference allele is what the genome reads, or one reading of its ambiguity codes."""
+    """Whether a record's reference allele agrees with the genome, ambiguity codes of the genome allowed.
+
+    Args:
+        found: bases of the genome.
+        said: reference allele of the record.
+    """
     if found == said:
         return True
     pairs = zip(found, said, strict=False)
@@ -153,7 +165,7 @@ def agrees(found: str, said: str) -> bool:
 
 
 def not_the_genome(site: Site, found: str, said: str) -> DataError:
-    """The error for a record that does not fit the genome, which says if the other strand would."""
+    """Returns the error for a record that does not fit the genome, with a hint if the other strand would fit."""
     what = f"the genome reads {shown(found)} at {site.chrom}:{site.pos}, the record says {shown(said)}"
     hints = []
     if found in site.alts:
@@ -186,7 +198,7 @@ def _writable(site: Site) -> tuple[dict[int, str], list[Unsupported]]:
 
 
 def _shared(alleles: Sequence[str]) -> tuple[int, int]:
-    """Bases that all alleles share: in front, then at the end of what is left."""
+    """Number of bases that all alleles share: in front, then at the end of the rest."""
     shortest = min(map(len, alleles))
     front = next((i for i in range(shortest) if len({allele[i] for allele in alleles}) > 1), shortest)
     left = shortest - front

@@ -1,8 +1,9 @@
-"""Files of variants, whatever they are, as windows.
+"""Conversion of files with variants, in any of four forms, to windows.
 
-vcf        VCF or BCF; needs a genome                            haplotypes, neighbours and regions are of this one
+vcf        VCF or BCF; needs a genome; the only form with haplotypes, neighbours and regions
 sites      a table with chrom, pos, ref and alt, or with hgvs; needs a genome
-manifest   an Illumina manifest; with a genome oriented, without one its own flanks, alleles in the array's order
+manifest   an Illumina manifest; with a genome, alleles are ordered as reference and alternate; without one, the
+           manifest's own flanks are used and alleles keep the array's order
 flanks     a table with `ACGT[A/G]TTC` or left, alleles and right; no genome
 """
 
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 WINDOW = 512
-"""Bases of a window, unless said otherwise."""
+"""Default number of bases of a window."""
 
 COLUMNS = {
     "sequence": "text",
@@ -47,10 +48,13 @@ COLUMNS = {
     "oriented": "text",
     "left_out": "text",
 }
-"""What a window fills, and what each holds. allele: numbers of the site's alleles that stand in the sequence, as `0/1`;
-start, end: the genome's bases it covers, from 1, both included; dosage: copies of alternate alleles that the sample has
-(of the one in the sequence, where there is one); oriented: `no` where reference and alternate could not be told apart;
-left_out: what could not be written into the window, and why."""
+"""Columns of a window, and their types.
+
+allele: numbers of the site's alleles in the sequence, such as `0/1`; start, end: bases of the genome that the window
+covers, from 1, both included; dosage: copies of alternate alleles that the sample has (for a window with one allele,
+copies of that allele); oriented: `no` if it is unknown which allele is the reference; left_out: records and alleles
+that could not be written into the window, with reasons.
+"""
 
 
 @dataclass(frozen=True)
@@ -58,8 +62,9 @@ class VariantFile:
     """A file of variants.
 
     Attributes:
+        path: the file.
         form: vcf, sites, manifest or flanks.
-        columns: of its table.
+        columns: columns of its table.
     """
 
     path: Path
@@ -69,7 +74,13 @@ class VariantFile:
     def tables(
         self, chunk: int = CHUNK, *, keep_damaged: bool = False, region: str | None = None
     ) -> Iterator[pd.DataFrame]:
-        """Its rows, as `mammal.tasks.tables.readers.iter_tables` gives them; `region`: of an indexed VCF file."""
+        """Reads the rows as tables, like `mammal.tasks.tables.readers.iter_tables`.
+
+        Args:
+            chunk: number of rows of each table.
+            keep_damaged: return damaged rows with a reason, instead of raising an error.
+            region: only records of this region; the file must be an indexed VCF file.
+        """
         if is_manifest(self.path):
             return iter_manifest(self.path, chunk, keep_damaged)
         if self.form == "vcf":
@@ -78,10 +89,10 @@ class VariantFile:
 
 
 def variant_file(path: str | os.PathLike[str]) -> VariantFile:
-    """Looks at a file of variants.
+    """Determines the form and the columns of a file with variants.
 
     Raises:
-        DataError: there is none, or its columns say no variant.
+        DataError: the file does not exist, or has no columns with variants.
     """
     file = existing_file(Path(path).expanduser())
     if is_manifest(file):
@@ -101,19 +112,19 @@ def variant_file(path: str | os.PathLike[str]) -> VariantFile:
 
 
 class Renderer:
-    """Makes windows of a file's rows.
+    """Converts the rows of a file to windows.
 
     Args:
         source: the file.
         reference: FASTA file of the genome.
-        window: bases of the genome that a window covers.
+        window: number of bases of the genome that a window covers.
         rendering: one of `mammal.tasks.dna.windows.RENDERINGS`.
-        sample: whose haplotypes or dosage are wanted (VCF).
+        sample: sample for haplotypes or dosage (VCF).
         neighbours: write the other records of a window in place, too (VCF). Haplotypes always have them.
 
     Raises:
-        TaskError: the file's form does not go with the rendering, or needs a genome.
-        DataError: no such genome or sample.
+        TaskError: the rendering is not possible for the form of the file, or needs a genome.
+        DataError: the genome or the sample does not exist.
     """
 
     def __init__(
@@ -143,16 +154,16 @@ class Renderer:
 
     @property
     def reads(self) -> list[str]:
-        """The columns of the file that are needed: of a VCF file, one sample at most."""
+        """Columns of the file that are needed: for a VCF file, those of at most one sample."""
         if self.source.form != "vcf":
             return list(self.source.columns)
         return [name for name in self.source.columns if name in (*FIXED, "format", self._sample)]
 
     def windows(self, row: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """The windows of a row, at least one, each with the columns `COLUMNS`.
+        """Returns the windows of a row, at least one, each with the columns `COLUMNS`.
 
         Raises:
-            MammalError: the row can't be rendered; names the record.
+            MammalError: the row can't be rendered; the message names the record.
         """
         if self.source.form == "flanks":
             return [_plain(self._one_allele(in_place_text(row, self._flanks, self.window)))]
@@ -193,7 +204,7 @@ class Renderer:
     def _check(self, reference: object, sample: str | None, neighbours: bool) -> None:
         form, where = self.source.form, str(self.source.path)
         if form in ("vcf", "sites") and reference is None:
-            raise TaskError("the bases around a site stand in a genome", where=where, hint="reference=genome.fa")
+            raise TaskError("the bases around a site are read from a genome", where=where, hint="reference=genome.fa")
         if form == "flanks" and reference is not None:
             raise TaskError("flanks are not looked up in a genome", where=where, hint="leave reference out")
         if form == "flanks" or (form == "manifest" and reference is None):
@@ -202,11 +213,11 @@ class Renderer:
                 hint = f"{form} can be rendered {' or '.join(known)}" + (
                     "" if form == "flanks" else ", or give reference="
                 )
-                raise TaskError(f"{self.rendering} can't be had from {form} alone", where=where, hint=hint)
+                raise TaskError(f"{self.rendering} is not possible with {form} alone", where=where, hint=hint)
         if form != "vcf" and (sample is not None or neighbours or self.rendering in HAPLOTYPES):
-            raise TaskError("samples and neighbours are those of a VCF file", where=where)
+            raise TaskError("only a VCF file has samples and neighbours", where=where)
         if self.rendering in HAPLOTYPES and sample is None:
-            raise TaskError("a haplotype is somebody's: name the sample", hint="sample=NA12878")
+            raise TaskError("a haplotype needs the name of a sample", hint="sample=NA12878")
 
 
 def _plain(sequence: str) -> dict[str, Any]:

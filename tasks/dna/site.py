@@ -1,30 +1,31 @@
-"""One record of a variant file: a site and its alleles, on the plus strand of a genome."""
+"""Sites: records of variant files with their alleles, on the plus strand of a genome."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 MISSING = "."
-"""What a variant file writes where a value is missing."""
+"""Text of a missing value in a variant file."""
 
 _SHOWN = 20
-"""Letters of an allele that an error message shows."""
+"""Maximum number of letters of an allele in an error message."""
 
 
 @dataclass(frozen=True)
 class Site:
-    """A place in a genome with the alleles that are known there.
+    """A position in a genome with its alleles.
 
     Attributes:
-        chrom: name of the sequence.
+        chrom: name of the contig.
         pos: position of the first base of `ref`, counted from 1.
         ref: reference allele, at least one base, as VCF writes it (an insertion keeps the base before it).
-        alts: alternate alleles as the file spells them; symbolic ones (`<DEL>`, `*`, breakends) included.
-        frequencies: of each alternate allele, None where the file does not say.
-        genotypes: sample -> the numbers of its alleles (None: not called), and whether they are phased.
-        phase_sets: of each genotype: haplotypes of one set are in the same order at all its sites; "" where not said.
-        id: the record's name, "" where it has none.
-        where: what an error calls it, such as `calls.vcf.gz, record 17 (chr1:1234 A>G)`.
+        alts: alternate alleles as written in the file, including symbolic ones (`<DEL>`, `*`, breakends).
+        frequencies: frequency of each alternate allele, None if the file does not give it.
+        genotypes: for each sample its name, the numbers of its alleles (None: not called), and whether they are phased.
+        phase_sets: phase set of each genotype; haplotypes of one set are in the same order at all its sites. "" if not
+            given.
+        id: name of the record, "" if it has none.
+        where: name of the site in error messages, such as `calls.vcf.gz, record 17 (chr1:1234 A>G)`.
     """
 
     chrom: str
@@ -39,10 +40,10 @@ class Site:
 
 
 def shown(allele: str) -> str:
-    """An allele for an error message, a long one cut."""
+    """Returns an allele for an error message; long alleles are shortened."""
     return allele if len(allele) <= _SHOWN else f"{allele[:_SHOWN]}…"
 
 
 def describe(site: Site) -> str:
-    """What an error calls a site."""
+    """Returns the name of a site in error messages."""
     return site.where or f"{site.chrom}:{site.pos} {shown(site.ref)}>{','.join(map(shown, site.alts)) or MISSING}"

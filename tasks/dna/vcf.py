@@ -1,4 +1,4 @@
-"""Records of variant files as sites: rows of VCF files, and of tables with the same columns or HGVS descriptions.
+"""Conversion of rows of VCF files, and of tables with the same columns or HGVS descriptions, to sites.
 
 VCF 4.3: https://samtools.github.io/hts-specs/VCFv4.3.pdf
 """
@@ -29,18 +29,18 @@ def site_of(
     frequency: str = "AF",
     source: str = "",
 ) -> Site:
-    """The site that a row describes.
+    """Returns the site that a row describes.
 
     Args:
         row: columns chrom, pos, ref and alt (alternates separated by commas, `.` for none), in any case and with or
-            without `#`; also id, info and format where it has them. Or a column `hgvs` (`mammal.tasks.dna.hgvs`).
-        genome: HGVS descriptions that leave bases out are completed from it.
-        samples: columns whose genotypes are read.
-        frequency: key of INFO that holds the alternates' frequencies. Without it, and for AF only, AC/AN is taken.
-        source: what an error puts before the record, such as the name of the file.
+            without `#`; also id, info and format if present. Or a column `hgvs` (`mammal.tasks.dna.hgvs`).
+        genome: source of bases that an HGVS description leaves out.
+        samples: columns from which genotypes are read.
+        frequency: key of INFO with the alternates' frequencies. If a record has no AF, AC/AN is used instead.
+        source: text before the record in error messages, such as the name of the file.
 
     Raises:
-        DataError: a value is missing or wrong; names the record.
+        DataError: a value is missing or not valid; the message names the record.
     """
     if row.get("chrom") is None or row.get("pos") is None:
         row = _with_plain_names(row)
@@ -70,19 +70,19 @@ def site_of(
 
 
 def has_coordinates(columns: Iterable[str]) -> bool:
-    """Whether a table's columns say sites, under names that `site_of` knows."""
+    """Whether a table has columns with the coordinates of sites, under names that `site_of` accepts."""
     return set(_NEEDED) <= set(_with_plain_names(dict.fromkeys(columns)))
 
 
 def info_fields(info: str) -> dict[str, str]:
-    """`AC=3;DB` as {"AC": "3", "DB": ""}; flags have no value."""
+    """Parses an INFO cell: `AC=3;DB` becomes {"AC": "3", "DB": ""}, as flags have no value."""
     if info in ("", MISSING):
         return {}
     return {key: value for key, _, value in (part.partition("=") for part in info.split(";")) if key}
 
 
 def frequencies(info: str, count: int, key: str = "AF") -> tuple[float | None, ...]:
-    """The frequency of each alternate allele, None where INFO does not say it.
+    """Returns the frequency of each alternate allele, None if INFO does not give it.
 
     A value for each alternate under `key` (Number=A); otherwise, for AF, the alternate's count (AC) over the number of
     called alleles (AN).
@@ -111,7 +111,7 @@ def _genotype(row: Mapping[str, Any], sample: str, count: int, where: str) -> tu
 
 
 def _with_plain_names(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Names as VCF has them, in lower case: `#CHROM` and `Chrom` are chrom."""
+    """Column names of VCF in lower case: `#CHROM` and `Chrom` become chrom."""
     return {_ALIASES.get(key := str(name).lstrip("#").lower(), key): value for name, value in row.items()}
 
 
@@ -128,7 +128,7 @@ def _text(row: Mapping[str, Any], name: str) -> str:
 
 
 def _folded(alt: str) -> str:
-    """Upper case, but for symbolic alleles, whose names are what they are."""
+    """The allele in upper case; symbolic alleles keep their names."""
     return alt.upper() if alt.isalpha() else alt
 
 

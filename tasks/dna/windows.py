@@ -1,11 +1,11 @@
-"""Windows of a genome around a variant, as text for prompts.
+"""Rendering of windows of a genome around a variant as text for prompts.
 
-    reference      the genome's bases                                            …ACGTA…      one window a site
+    reference      the genome's bases                                            …ACGTA…      one window per site
     alternate      with an alternate allele                                      …ACGTG…      one for each alternate
-    in_place       with every allele, the reference first                        …ACGT[A/G]…  one a site
-    population     the same with the alternates' frequencies                     …[A/G:0.23]… one a site
-    haplotype_1    what is on one chromosome of a sample: its allele of the      …ACGTG…      one a site
-    haplotype_2    site, and of every other record within the window
+    in_place       with every allele, the reference first                        …ACGT[A/G]…  one per site
+    population     the same with the alternates' frequencies                     …[A/G:0.23]… one per site
+    haplotype_1    one chromosome copy of a sample: its allele at the            …ACGTG…      one per site
+    haplotype_2    site, and at every other record within the window
     haplotypes     both                                                                       one or two
 
 All are on the genome's plus strand. They cover the same `window` bases of the genome, fewer at the end of a contig
@@ -37,10 +37,12 @@ class Window:
 
     Attributes:
         sequence: bases, or in-place text.
-        alleles: numbers of the site's alleles that stand in it.
-        haplotype: 1 or 2, where it is one.
-        chrom, start, end: the genome's bases that it covers, counted from 0, `end` not included.
-        left_out: what could not be written into it: alternates of the site, and other records, with reasons.
+        alleles: numbers of the site's alleles in the sequence.
+        haplotype: 1 or 2; None if the window is not a haplotype.
+        chrom: contig of the window.
+        start: first base of the genome that it covers, counted from 0.
+        end: base after the last one.
+        left_out: alternates of the site and other records that could not be written, with reasons.
     """
 
     sequence: str
@@ -53,15 +55,15 @@ class Window:
 
 
 def allele_pairs(site: Site, genome: Genome, window: int) -> list[AllelePair | Unsupported]:
-    """For each alternate allele the window with the reference and with the alternate allele, in their order.
+    """Returns, for each alternate allele in order, the window with the reference and with the alternate allele.
 
     All pairs of a site have the same reference window: `window` bases around the site, fewer at the end of a contig
     (see `stretch_around`). Alternates that can't be written as bases (`<DEL>`, `*`, breakends), or that don't fit the
     window, are `Unsupported`.
 
     Raises:
-        DataError: the site lies outside its contig, or the genome reads other bases there than the record.
-        TaskError: a window without bases.
+        DataError: the site is outside its contig, or the genome has other bases there than the record.
+        TaskError: `window` is below 1.
     """
     stretch = stretch_around(site, genome, window)
     found: dict[int, AllelePair | Unsupported] = {bad.number: bad for bad in stretch.unsupported}
@@ -72,19 +74,21 @@ def allele_pairs(site: Site, genome: Genome, window: int) -> list[AllelePair | U
 def render(
     site: Site, genome: Genome, window: int, rendering: str, *, sample: str | None = None, others: Sequence[Site] = ()
 ) -> list[Window]:
-    """The windows of a site, at least one.
+    """Returns the windows of a site, at least one.
 
     Args:
-        window: bases of the genome that are covered.
+        site: the record.
+        genome: the genome.
+        window: number of bases of the genome that are covered.
         rendering: one of `RENDERINGS`.
-        sample: whose haplotypes are wanted; the site and the others have its genotypes.
-        others: further records of the same place; those within the window are written in place, too, or are part of
-            the haplotype. Other renderings leave them out.
+        sample: sample for haplotypes; the site and the other records must have its genotypes.
+        others: further records nearby. Those within the window are also written in place, or are part of the haplotype.
+            Other renderings ignore them.
 
     Raises:
-        DataError: the site does not belong to the genome, no alternate can be written, a frequency is missing, or a
-            haplotype can't be told; names the record.
-        TaskError: there is no such rendering, or no sample for a haplotype.
+        DataError: the site does not fit the genome, no alternate can be written, a frequency is missing, or a haplotype
+            can't be determined; the message names the record.
+        TaskError: the rendering is unknown, or a haplotype is requested without a sample.
     """
     if rendering not in RENDERINGS:
         raise TaskError(f"there is no rendering {rendering!r}", hint=did_you_mean(rendering, RENDERINGS))
@@ -110,7 +114,7 @@ def _haplotypes(
     site: Site, stretch: Stretch, others: Sequence[Site], sample: str | None, numbers: Sequence[int]
 ) -> list[Window]:
     if sample is None:
-        raise TaskError("a haplotype is somebody's: name the sample", hint="sample=NA12878")
+        raise TaskError("a haplotype needs the name of a sample", hint="sample=NA12878")
     found = [haplotype(site, stretch, others, sample, number) for number in numbers]
     if not any(found):
         raise DataError(f"{sample} has one chromosome copy there, so no haplotype 2", where=describe(site))
@@ -140,7 +144,7 @@ def _frequencies(site: Site, stretch: Stretch, rendering: str) -> tuple[float, .
 
 
 def _neighbours(stretch: Stretch, site: Site, others: Sequence[Site], shares: bool) -> tuple[list[Placed], list[str]]:
-    """Other records to be written in place, and why some of them are not."""
+    """Other records to write in place, and the reasons why some of them are left out."""
     taken = [(stretch.at, stretch.at + len(stretch.ref))]
     written, missed = [], []
     for other in others:
@@ -155,7 +159,7 @@ def _neighbours(stretch: Stretch, site: Site, others: Sequence[Site], shares: bo
             continue
         start, end = placed.start, placed.end
         if end <= 0 or start >= len(stretch.bases):
-            continue  # only bases that it shares with the reference lie within the window
+            continue  # in the window, its alleles do not differ from the reference
         if start < 0 or end > len(stretch.bases):
             missed.append(f"{describe(other)}: reaches beyond the window")
         elif any((start < last and first < end) or (start, end) == (first, last) for first, last in taken):
