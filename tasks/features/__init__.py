@@ -1,4 +1,5 @@
-"""Vectors computed from a column, for templates: `{smiles:descriptors}`, `{smiles:morgan}`, `{protein:esm2}`."""
+"""Features: vectors computed from a column, for the slots `{smiles:descriptors}`, `{smiles:morgan}`,
+`{protein:esm2}`."""
 
 from __future__ import annotations
 
@@ -16,21 +17,22 @@ FEATURES: dict[str, Callable[[str], Feature]] = {
     "morgan": lambda _: Morgan(),
     "esm2": Esm2,
 }
-"""How each feature that a template may name is made, from the ESM-2 model that the task names."""
+"""Name of a feature in templates -> function that creates it from the name of the task's ESM-2 model."""
 
 
 def build_features(
     slots: Sequence[TemplateSlot], esm2: str | None, molecules: Collection[str], sequences: Collection[str]
 ) -> dict[str, Feature]:
-    """The features of a template by slot key (`smiles.descriptors`).
+    """Creates the features of a template, by slot key (`smiles.descriptors`).
 
     Args:
-        slots: slots of the template; those of other kinds are passed over.
+        slots: slots of the template; slots of other kinds are ignored.
         esm2: name of the ESM-2 model; None: the smallest.
-        molecules, sequences: columns by what they hold.
+        molecules: columns with SMILES.
+        sequences: columns with residues or bases.
 
     Raises:
-        TaskError: a feature of molecules stands on a column of sequences, or the other way round.
+        TaskError: a feature of molecules is used on a column of sequences, or the other way round.
     """
     features: dict[str, Feature] = {}
     for slot in slots:

@@ -1,8 +1,9 @@
 """`{smiles:descriptors}`: the RDKit descriptors of a molecule, standardised on the training rows.
 
-Each descriptor is mapped to the normal score of its rank among the training molecules (the rank-based inverse normal
-transform: Blom 1958), piecewise linearly between `KNOTS` quantiles and flat beyond the outermost two. Descriptors are
-counts, heavy tails and near-constants; scores by rank gave small models lower errors than mean and deviation did.
+Each descriptor is mapped to the normal score of its rank among the training molecules (rank-based inverse normal
+transform, Blom 1958). The mapping is piecewise linear between `KNOTS` quantiles and constant beyond the outermost two.
+Many descriptors are counts, have heavy tails or are nearly constant; with ranks, small models had lower errors than
+with mean and standard deviation.
 """
 
 from __future__ import annotations
@@ -19,11 +20,11 @@ from mammal.tasks.features.rdkit_names import NAMES
 from mammal.tasks.molecules.chemistry import parse
 
 KNOTS = np.linspace(-2.5, 2.5, 21)
-"""Normal scores at which a descriptor's quantiles are kept: 0.6 % to 99.4 % of the training molecules."""
+"""Normal scores at which the quantiles of a descriptor are stored: 0.6 % to 99.4 % of the training molecules."""
 
 
 class Descriptors(Feature):
-    """The numbers of `NAMES` as normal scores in [-2.5, 2.5]; 0, the median, where RDKit gives none."""
+    """The descriptors of `NAMES` as normal scores in [-2.5, 2.5]; 0, the median, if RDKit gives no value."""
 
     name = "descriptors"
 
@@ -39,10 +40,10 @@ class Descriptors(Feature):
         return self.quantiles_FK is not None
 
     def fit(self, texts: Sequence[str]) -> None:
-        """Quantiles over the molecules that RDKit can parse; a descriptor without any number is 0 everywhere.
+        """Fits the quantiles on the molecules that RDKit can parse; a descriptor without any value is always 0.
 
-        They are kept to the last digit: a rounded quantile would no longer equal the values that it was taken from, and
-        what is shared by several quantiles would get the score of one side of them.
+        Quantiles are stored without rounding. A rounded quantile would differ from the values that it was computed
+        from, so a value that is equal to several quantiles would get the score of one end instead of the middle.
         """
         from scipy.stats import norm
 
@@ -60,16 +61,16 @@ class Descriptors(Feature):
         return normal_scores(np.array(descriptors(text)), self.quantiles_FK)
 
     def state(self) -> dict[str, Any]:
-        """Quantiles by name; empty before they are fitted."""
+        """Returns the quantiles by name; empty before they are fitted."""
         if self.quantiles_FK is None:
             return {}
         return {name: row.tolist() for name, row in zip(NAMES, self.quantiles_FK, strict=True)}
 
     def load_state(self, state: Mapping[str, Any]) -> None:
-        """Take back what `state` gave.
+        """Restores what `state` returned.
 
         Raises:
-            TaskError: it holds other descriptors, as another version of this package computed them.
+            TaskError: the state has other descriptors, because another version of this package wrote it.
         """
         if tuple(state) != NAMES:
             what = f"the stored {len(state)} descriptors are not the {len(NAMES)} of this version"
@@ -78,9 +79,13 @@ class Descriptors(Feature):
 
 
 def normal_scores(values_F: np.ndarray, quantiles_FK: np.ndarray) -> np.ndarray:
-    """float32 [F] scores of values between their quantiles, 0 for what is no number.
+    """Returns the normal scores of values, float32 [F], 0 for NaN.
 
-    A value that several quantiles share (a count, say) gets the middle of their scores.
+    A value that is equal to several quantiles (as a count can be) gets the middle of their scores.
+
+    Args:
+        values_F: the values of F descriptors.
+        quantiles_FK: their quantiles at the K scores of `KNOTS`.
     """
     last = quantiles_FK.shape[1] - 1
     below_F = (quantiles_FK < values_F[:, None]).sum(axis=1)
@@ -99,7 +104,7 @@ def normal_scores(values_F: np.ndarray, quantiles_FK: np.ndarray) -> np.ndarray:
 
 @lru_cache(maxsize=1 << 15)
 def descriptors(smiles: str) -> tuple[float, ...]:
-    """The descriptors of one molecule in the order of `NAMES`, NaN throughout where RDKit can't parse it."""
+    """Returns the descriptors of one molecule in the order of `NAMES`; all NaN if RDKit can't parse it."""
     from rdkit import rdBase
 
     molecule = parse(smiles)

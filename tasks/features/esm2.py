@@ -1,7 +1,7 @@
-"""`{protein:esm2}`: the mean residue state of an ESM-2 protein model (Lin et al. 2023), run by fair-esm.
+"""`{protein:esm2}`: the mean residue state of an ESM-2 protein model (Lin et al. 2023), computed with fair-esm.
 
-Weights are not downloaded here: the file `NAME.pt`, as fair-esm publishes it, is looked for in the folder that
-`MAMMAL_ESM2` names, then where `torch.hub` keeps its checkpoints. It is read without unpickling objects.
+Weights are not downloaded automatically. The file `NAME.pt` of fair-esm is searched in the folder that `MAMMAL_ESM2`
+names, then in the folder of `torch.hub`'s checkpoints. It is read without unpickling arbitrary objects.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ WIDTHS = {
     "esm2_t36_3B_UR50D": 2560,
     "esm2_t48_15B_UR50D": 5120,
 }
-"""Width of each published ESM-2 model, as its name's row in Lin et al. 2023, table S1."""
+"""Name of a published ESM-2 model -> its width (Lin et al. 2023, table S1)."""
 
 RESIDUES = frozenset("ACDEFGHIKLMNPQRSTVWYBOUXZ.-")
-"""What ESM-2 reads (fair-esm's `proteinseq_toks`); X is any residue."""
+"""Characters that ESM-2 accepts (fair-esm's `proteinseq_toks`); X is any residue."""
 
 LONGEST = 1022
-"""Residues that ESM-2 was trained on at once, its two end tokens left out; longer sequences are read in pieces."""
+"""Maximum number of residues in ESM-2's training, without its two end tokens; longer sequences are read in pieces."""
 
 
 class Esm2(Feature):
-    """Frozen ESM-2 states, mean over residues.
+    """The mean of frozen ESM-2 states over residues.
 
     Args:
         model: one of `WIDTHS`.
@@ -59,10 +59,10 @@ class Esm2(Feature):
         return WIDTHS[self.model]
 
     def of(self, text: str) -> np.ndarray:
-        """Mean state over all residues.
+        """Returns the mean state over all residues, float32 [width].
 
         Raises:
-            DataError: a character is no residue that ESM-2 knows, or the weights are not on this machine.
+            DataError: ESM-2 does not accept a character, or the weights are not on this machine.
         """
         if unknown := sorted(set(text) - RESIDUES):
             what = f"ESM-2 does not read {', '.join(map(repr, unknown))}"
@@ -75,10 +75,10 @@ class Esm2(Feature):
 
 
 def weights_file(model: str) -> Path:
-    """Where the weights of an ESM-2 model lie.
+    """Returns the path of the weights of an ESM-2 model.
 
     Raises:
-        DataError: nowhere that is looked at.
+        DataError: the file is in none of the searched folders.
     """
     import torch
 
@@ -97,10 +97,10 @@ def _companion(file: str) -> _Companion:
 
 
 def load_esm2(file: Path) -> tuple[Any, Any]:
-    """The model, frozen, and its alphabet.
+    """Loads a model with frozen weights, and its alphabet.
 
     Raises:
-        DataError: the file is no ESM-2 checkpoint.
+        DataError: the file is not an ESM-2 checkpoint.
     """
     from esm.pretrained import load_model_and_alphabet_core
 
@@ -109,7 +109,7 @@ def load_esm2(file: Path) -> tuple[Any, Any]:
 
 
 class _Companion:
-    """An ESM-2 model in memory, with the states it has given."""
+    """An ESM-2 model in memory, with a cache of computed states."""
 
     def __init__(self, file: Path):
         self.model, alphabet = load_esm2(file)
@@ -118,7 +118,7 @@ class _Companion:
         self.mean_state = lru_cache(maxsize=1 << 14)(self._mean_state)
 
     def _mean_state(self, sequence: str) -> np.ndarray:
-        """float32 [width]; a cached array is shared, so it is marked read-only."""
+        """The mean state, float32 [width]; read-only, because the cached array is shared."""
         import torch
 
         pieces = [sequence[start : start + LONGEST] for start in range(0, len(sequence), LONGEST)]
@@ -134,10 +134,10 @@ class _Companion:
 
 
 def _read(file: Path) -> dict[str, Any]:
-    """The checkpoint; its settings are an `argparse.Namespace`, which is all that is allowed beside tensors.
+    """Reads the checkpoint; only tensors and its settings, an `argparse.Namespace`, may be in it.
 
     Raises:
-        DataError: it is damaged, or holds other objects.
+        DataError: the file is damaged, or contains other objects.
     """
     import pickle
 

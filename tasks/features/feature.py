@@ -1,4 +1,4 @@
-"""What a feature is: a vector computed from a column, which the prompt holds at one `<EMBEDDINGS>` token."""
+"""The base class of features: a feature is a vector computed from a column, at one `<EMBEDDINGS>` token of a prompt."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import numpy as np
 
 
 class Feature(ABC):
-    """One feature of one column.
+    """A feature of a column.
 
-    The model projects the vector to its own width, with weights that belong to `name`: number k of the vector has its
-    own direction, scaled by its value.
+    The model projects the vector to its own width, with weights for each `name`: entry k of the vector has its own
+    direction, scaled by its value.
 
     Attributes:
-        name: what stands behind the colon in a template, and names the projection in the model.
+        name: name after the colon in a template, and name of the projection in the model.
     """
 
     name: ClassVar[str]
@@ -24,22 +24,22 @@ class Feature(ABC):
     @property
     @abstractmethod
     def width(self) -> int:
-        """Numbers in the vector."""
+        """Number of entries of the vector."""
 
     @abstractmethod
     def of(self, text: str) -> np.ndarray:
-        """float32 [width], finite."""
+        """Computes the vector of a text, float32 [width], finite."""
 
     def fit(self, texts: Sequence[str]) -> None:  # noqa: B027
-        """Learn from the training rows' texts; features without a scale have nothing to learn."""
+        """Fits the feature on texts of training rows; does nothing for features without a scale."""
 
     @property
     def is_fitted(self) -> bool:
         return True
 
     def state(self) -> dict[str, Any]:
-        """What was fitted, as plain values for the bundle's `task.yaml`."""
+        """Returns the fitted values, as plain values for `task.yaml` of a bundle."""
         return {}
 
     def load_state(self, state: Mapping[str, Any]) -> None:  # noqa: B027
-        """Take back what `state` gave."""
+        """Restores what `state` returned."""

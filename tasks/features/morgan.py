@@ -1,4 +1,4 @@
-"""`{smiles:morgan}`: the Morgan fingerprint of a molecule (Rogers & Hahn 2010, ECFP4), counts folded to 2,048."""
+"""`{smiles:morgan}`: Morgan count fingerprint of a molecule (Rogers & Hahn 2010, ECFP4), folded to 2,048 entries."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ RADIUS, BITS = 2, 2048
 
 
 class Morgan(Feature):
-    """log(1 + count) of each environment, so that twenty CH2 don't drown the one carbonyl; needs no fitting."""
+    """log(1 + count) of each environment, so that frequent groups such as CH2 do not dominate; needs no fitting."""
 
     name = "morgan"
 

@@ -1,7 +1,7 @@
-"""The RDKit descriptors that `{column:descriptors}` holds, in the order of the vector.
+"""Names of the RDKit descriptors of `{column:descriptors}`, in the order of the vector.
 
-The list is fixed here, so that a checkpoint meets the numbers it was trained on under any version of RDKit. **The order
-never changes**: it is the order of the rows of a trained projection.
+The list is fixed here, so that a checkpoint gets the same descriptors with any version of RDKit. **The order must never
+change**: it is the order of the rows of a trained projection.
 """
 
 from __future__ import annotations
@@ -35,5 +35,5 @@ fr_urea
 """
 
 NAMES: tuple[str, ...] = tuple(_NAMES.split())
-"""The two-dimensional descriptors of `rdkit.Chem.Descriptors` in RDKit 2026.09, but for Ipc and AvgIpc, which take tens
-of seconds on a molecule of a hundred atoms."""
+"""The two-dimensional descriptors of `rdkit.Chem.Descriptors` in RDKit 2026.09, without Ipc and AvgIpc, which take tens
+of seconds for a molecule of a hundred atoms."""

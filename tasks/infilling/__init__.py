@@ -1,4 +1,4 @@
-"""Infilling: rows hide stretches of their sequences, and the answer fills them in.
+"""Infilling: parts of a row's sequences are hidden, and the answer fills them in.
 
 Public names are imported when first used (PEP 562).
 """

@@ -1,10 +1,10 @@
-"""The grammar of answers that fill hidden stretches: each stretch after its sentinel, in its own alphabet.
+"""The grammar of answers that fill in hidden stretches: each stretch follows its sentinel, in its own alphabet.
 
     <SENTINEL_ID_0> tokens <SENTINEL_ID_1> tokens <EOS>
 
-What a row hides is its `Plan`, so rows of a batch start in states of their own; between sentinels any token of the
-alphabet may stand, as many as the plan says.
-Shapes: V ids that the grammar may ever allow.
+The hidden stretches of a row are its `Plan`, so each row of a batch has its own start state. After a sentinel, any
+tokens of the stretch's alphabet are allowed, as many as the plan permits.
+Shapes: V ids that the grammar can allow in any state.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ class Fill(NamedTuple):
     """One hidden stretch.
 
     Attributes:
-        sentinel: id of the token that stands for it.
-        alphabet: what it is written in.
-        least, most: tokens it may have; None: any number.
+        sentinel: id of the token that marks it in the prompt.
+        alphabet: name of its alphabet.
+        least: minimum number of tokens.
+        most: maximum number of tokens; None: any number.
     """
 
     sentinel: int
@@ -34,12 +35,12 @@ Plan = tuple[Fill, ...]
 
 
 class FillState(NamedTuple):
-    """Where a sequence stands.
+    """The state of the grammar within a sequence.
 
     Attributes:
-        plan: what it has to fill.
-        stretch: the one that is being filled; -1 before the first sentinel, the plan's length after `<EOS>`.
-        tokens: it has so far.
+        plan: the stretches to fill.
+        stretch: index of the current stretch; -1 before the first sentinel, length of the plan after `<EOS>`.
+        tokens: number of tokens of the current stretch so far.
     """
 
     plan: Plan
@@ -48,7 +49,7 @@ class FillState(NamedTuple):
 
     @property
     def to_close(self) -> int:
-        """The fewest tokens that finish the sequence from here, `<EOS>` included."""
+        """Minimum number of tokens that finish the sequence from here, `<EOS>` included."""
         if self.stretch >= len(self.plan):
             return 0
         later = self.plan[self.stretch + 1 :]
@@ -57,13 +58,14 @@ class FillState(NamedTuple):
 
 
 class FillGrammar:
-    """Which token may follow which in an answer that fills in (`mammal.tasks.grammar.grammar.Grammar`).
+    """The grammar of infilling answers (interface: `mammal.tasks.grammar.grammar.Grammar`).
 
     Args:
-        alphabets: name -> ids of its tokens.
-        sentinels: ids that plans may name.
+        alphabets: name of an alphabet -> ids of its tokens.
+        sentinels: ids of the sentinels that plans may use.
+        eos_id: id of `<EOS>`.
         default: the plan of `start`.
-        scored_V: further ids among which tokens are scored, though no answer holds them.
+        scored_V: further ids that are scored together with the allowed ones, although no answer contains them.
     """
 
     def __init__(
@@ -82,21 +84,23 @@ class FillGrammar:
         self._masks: dict[tuple[str | None, int | None], np.ndarray] = {}
 
     def start(self) -> FillState:
-        """The state before the first token of the default plan."""
+        """Returns the state before the first token of the default plan."""
         return FillState(self.default)
 
     def start_of(self, plan: Plan) -> FillState:
-        """The state before the first token of a row's plan; of the default one where that is empty, or names a sentinel
-        that answers can't hold."""
+        """Returns the state before the first token of a row's plan.
+
+        If the plan is empty, or has a sentinel that answers can't contain, the default plan is used.
+        """
         return FillState(plan) if plan and all(fill.sentinel in self._known for fill in plan) else self.start()
 
     @property
     def least_new_tokens(self) -> int:
-        """The fewest tokens of an answer to the default plan, `<EOS>` included."""
+        """Minimum number of tokens of an answer to the default plan, `<EOS>` included."""
         return self.start().to_close
 
     def mask(self, state: FillState, left: int) -> np.ndarray:
-        """Which columns of `ids_V` may come next, bool [V]; see `Grammar.mask`."""
+        """Returns whether each column of `ids_V` may come next, bool [V]; see `Grammar.mask`."""
         plan, at = state.plan, state.stretch
         if at >= len(plan):
             return self._mask(None, None)
@@ -110,13 +114,13 @@ class FillGrammar:
         return self._mask(fill.alphabet if may_go_on else None, following if may_end else None)
 
     def advance(self, state: FillState, column: int) -> FillState:
-        """The state after a token that `mask` allowed."""
+        """Returns the state after a token that `mask` allowed."""
         if state.stretch >= 0 and self._of_V[state.plan[state.stretch].alphabet][column]:
             return state._replace(tokens=state.tokens + 1)
         return FillState(state.plan, state.stretch + 1)
 
     def _mask(self, alphabet: str | None, single: int | None) -> np.ndarray:
-        """Shared by all states that allow the same, read-only."""
+        """The mask of an alphabet and a single id; read-only, because states with equal masks share it."""
         key = alphabet, single
         if key not in self._masks:
             mask_V = np.zeros(len(self.ids_V), dtype=bool) if alphabet is None else self._of_V[alphabet].copy()
@@ -128,10 +132,12 @@ class FillGrammar:
 
 
 def plan_of(sentinels: Sequence[int], alphabets: Sequence[str], lengths: Sequence[int] | None = None) -> Plan:
-    """The plan of a row that hides stretches.
+    """Returns the plan of a row with hidden stretches.
 
     Args:
-        lengths: tokens that each fill shall have; None: at least one.
+        sentinels: id of the sentinel of each stretch.
+        alphabets: name of the alphabet of each stretch.
+        lengths: number of tokens of each fill; None: at least one token each.
     """
     if lengths is None:
         return tuple(Fill(sentinel, alphabet) for sentinel, alphabet in zip(sentinels, alphabets, strict=True))

@@ -1,4 +1,4 @@
-"""What rows of a task hide (`mammal.tasks.infilling`), and the whole texts that answers make of it."""
+"""The hidden stretches of a task's rows (`mammal.tasks.infilling`), and the texts completed by answers."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from mammal.tokenization.tokenizer import Tokenizer
 
 HIDDEN = "hidden"
-"""The column that names places; with several columns that can be filled in, `COLUMN_hidden` for each."""
+"""Name of the column of hidden places; `COLUMN_hidden` for each column, if several columns can be filled in."""
 
 SMILES = "SMILES"
 _LETTER = re.compile("[A-Z]")
@@ -41,8 +41,8 @@ class Filling:
     """The hidden stretches of a task's rows.
 
     Attributes:
-        columns: of the input, whose texts may hide stretches; none for tasks that don't fill in.
-        places: column -> the column that names the places it hides.
+        columns: input columns with texts that may have hidden stretches; empty for tasks without infilling.
+        places: column -> the column with its hidden places.
         molecules: those of the columns that hold SMILES.
     """
 
@@ -54,10 +54,15 @@ class Filling:
         self._alphabets, self._tokenizer = alphabets, tokenizer
 
     def text(self, row: Row, column: str, aliases: Mapping[str, str]) -> str | None:
-        """The cell with its hidden stretches marked, as it stands otherwise; None where it hides nothing.
+        """Returns the cell with its hidden stretches marked and otherwise unchanged; None if nothing is hidden.
+
+        Args:
+            row: the row.
+            column: one of `columns`.
+            aliases: template column -> name of the column in the file.
 
         Raises:
-            DataError: places that can't be, or that cut a token in two; marks and places in one row.
+            DataError: the places are not valid or divide a token, or the row has both marks and places.
         """
         if column not in self.columns:
             return None
@@ -66,20 +71,20 @@ class Filling:
         if is_missing(hidden):
             return text if MARK in text else None
         if MARK in text:
-            raise DataError("has marks, and places to hide besides", where=f"column {column}", hint="one of the two")
+            raise DataError("has marks, and places to hide, too", where=f"column {column}", hint="one of the two")
         spans = places(as_text(hidden), len(text), self.places[column])
         return marked(text, spans, self._tokens(text, spans, column))
 
     def hide(self, prompt: Prompt) -> Prompt:
-        """The prompt with sentinels in place of marks."""
+        """Returns the prompt with sentinels instead of marks."""
         return hide(prompt, self.columns) if self.columns else prompt
 
     def sentinels(self, prompt: Prompt) -> list[str]:
-        """Those that hide stretches, in order."""
+        """Returns the sentinels of hidden stretches in a prompt, in order."""
         return [name for names in sentinels_in(prompt, self.columns).values() for name in names]
 
     def hides(self, row: Row, aliases: Mapping[str, str]) -> bool:
-        """Whether a row hides anything.
+        """Whether a row has a hidden stretch; arguments as for `text`.
 
         Raises:
             DataError: as `text`.
@@ -87,26 +92,26 @@ class Filling:
         return any(self.text(row, column, aliases) for column in self.columns)
 
     def completed(self, prompt: Prompt, fill_of: Mapping[str, str], read: Callable[[str], str]) -> dict[str, str]:
-        """Column -> its text with every hidden stretch filled; columns that hide nothing are left out.
+        """Returns the texts with every hidden stretch filled, by column; columns without hidden stretches are left out.
 
         Args:
-            prompt: as the model read it.
-            fill_of: sentinel -> what was generated for it.
-            read: gives a column's text with its marks.
+            prompt: the prompt that the model read.
+            fill_of: sentinel -> the text generated for it.
+            read: function that returns the text of a column with its marks.
         """
         named = sentinels_in(prompt, self.columns)
         return {c: filled(read(c), [fill_of.get(s, "") for s in names]) for c, names in named.items() if names}
 
     def lengths(self, row: Row, aliases: Mapping[str, str]) -> list[int]:
-        """Marks of each hidden stretch, in the order of the sentinels."""
+        """Returns the number of marks of each hidden stretch, in the order of the sentinels."""
         texts = [self.text(row, column, aliases) or "" for column in self.columns]
         return [end - start for text in texts for start, end in stretches(text)]
 
     def grammar(self, candidates_V: np.ndarray) -> FillGrammar:
-        """What answers keep to: sentinels in order, each followed by tokens of its text's alphabet.
+        """Returns the grammar of answers: sentinels in order, each followed by tokens of its text's alphabet.
 
         Args:
-            candidates_V: ids among which training scores answers, and so decoding does.
+            candidates_V: ids that are scored in training, and therefore in decoding, int64 [V].
         """
         alphabets = {name: self._fill_ids(name) for name in {self._alphabets[c] for c in self.columns}}
         known = np.array([self._tokenizer.special_id(tag(f"SENTINEL_ID_{i}")) for i in range(SENTINELS)])
@@ -115,11 +120,11 @@ class Filling:
         return FillGrammar(alphabets, sentinels, self._tokenizer.eos_id, default, candidates_V)
 
     def plan(self, prompt: Prompt, lengths: Sequence[int] | None) -> Plan:
-        """What a row's answer has to fill; nothing for a row that hides nothing.
+        """Returns the stretches that a row's answer has to fill; empty for a row without hidden stretches.
 
         Args:
-            prompt: as the model read it.
-            lengths: tokens of each stretch; None: at least one.
+            prompt: the prompt that the model read.
+            lengths: number of tokens of each stretch; None: at least one token each.
         """
         named = sentinels_in(prompt, self.columns)
         sentinels = [self._tokenizer.special_id(name) for names in named.values() for name in names]
@@ -127,17 +132,17 @@ class Filling:
         return plan_of(sentinels, alphabets, lengths)
 
     def _fill_ids(self, alphabet: str) -> np.ndarray:
-        """Ids that a fill is made of: every token of a molecule, of sequences letters alone (DNA also has variants)."""
+        """Ids allowed in a fill: all tokens of SMILES; only letters for sequences, so no variants in DNA."""
         ids = self._tokenizer.alphabet_ids(alphabet)
         if alphabet == SMILES:
             return ids
         return np.array([token_id for token_id in ids.tolist() if _LETTER.fullmatch(self._tokenizer.token(token_id))])
 
     def _tokens(self, text: str, spans: Sequence[tuple[int, int]], column: str) -> list[int]:
-        """Tokens of each stretch.
+        """Number of tokens of each stretch.
 
         Raises:
-            DataError: a stretch ends within a token, such as the `Cl` of SMILES.
+            DataError: a stretch starts or ends within a token, such as `Cl` in SMILES.
         """
         wire = f"<@TOKENIZER-TYPE={self._alphabets[column]}>{text}<EOS>"
         offset = len(wire) - len("<EOS>") - len(text)
@@ -153,7 +158,7 @@ class Filling:
 
 
 def nothing_hidden(places: Mapping[str, str]) -> str:
-    """What a row that hides nothing is told.
+    """Returns the error text for a row without hidden stretches.
 
     Args:
         places: see `Filling`.
@@ -163,7 +168,7 @@ def nothing_hidden(places: Mapping[str, str]) -> str:
 
 
 def _alphabets(template: Template) -> dict[str, str]:
-    """Column -> the alphabet its text is written in, for texts of the input."""
+    """Column -> alphabet of its text, for text columns of the input."""
     numbers = {slot.column for slot in template.slots if slot.kind in ("scalar", "digits", "label")}
     values = {slot.column: "0" if slot.column in numbers else "C" for slot in template.slots}
     prompt = template.render(values, target=False)

@@ -1,14 +1,14 @@
-"""Hidden stretches in a sequence: how users mark them, how prompts show them, how answers fill them.
+"""Hidden stretches in a sequence: marks written by users, sentinels in prompts, and fills from answers.
 
     heavy                         hidden     what the model reads
     EVQLVESGG____SLRLSCAAS                   EVQLVESGG<SENTINEL_ID_0>SLRLSCAAS
     EVQLVESGGGLVQSLRLSCAAS        10-13      the same
     CC(=O)_c1ccccc1C(=O)O                    CC(=O)<SENTINEL_ID_0>c1ccccc1C(=O)O
 
-A run of marks is one stretch. No alphabet of sequences has the mark: in SMILES `*` is an atom and brackets hold one, in
-DNA they hold a variant, and `-` and `.` are bonds and gaps. Places count characters from 1, ends included; several
-stretches stand apart by `;`. A prompt shows each stretch as the next sentinel that the template leaves free, as span
-denoising does (Raffel et al. 2020, T5), and says nothing of its length.
+Consecutive marks are one stretch. The mark `_` has no other meaning in any alphabet of sequences; other signs do: in
+SMILES `*` is an atom and brackets enclose one, in DNA they enclose a variant, and `-` and `.` are bonds and gaps.
+Places count characters from 1, both ends included; several stretches are separated by `;`. A prompt shows each stretch
+as the next sentinel that the template does not use, as in span denoising (Raffel et al. 2020, T5), without its length.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from mammal.tokenization.prompt import Prompt, Slot, find_tags, tag
 
 MARK = "_"
 ALPHABETS = frozenset({"AA", "DNA", "SMILES"})
-"""Alphabets whose texts may hold marks; in names and prose `_` is a character like others."""
+"""Alphabets in which marks are allowed; in names and prose `_` is an ordinary character."""
 
 SENTINEL = "<SENTINEL_ID_"
 SENTINELS = 200
-"""How many there are, and so how many stretches one prompt can hide."""
+"""Number of sentinels, and therefore the maximum number of hidden stretches of a prompt."""
 
 _RUN = re.compile(f"{MARK}+")
 _PLACES = re.compile(r"(\d+)(?:\s*-\s*(\d+))?")
@@ -36,19 +36,23 @@ Span = tuple[int, int]
 
 
 def stretches(text: str) -> list[Span]:
-    """Characters [start, end) of each run of marks."""
+    """Returns the characters [start, end) of each run of marks."""
     return [found.span() for found in _RUN.finditer(text)]
 
 
 def places(hidden: str, length: int, column: str) -> list[Span]:
-    """Characters [start, end) that a cell such as "97-110" or "26-33; 51-58; 97" names, in order.
+    """Parses the places of a cell such as "97-110" or "26-33; 51-58; 97".
 
     Args:
-        length: of the text that they count in.
-        column: that holds the cell, for messages.
+        hidden: the cell.
+        length: number of characters of the text.
+        column: column of the cell, for messages.
+
+    Returns:
+        Characters [start, end) of each stretch, in order.
 
     Raises:
-        DataError: it can't be read, or names none, or lies outside the text, or its stretches overlap or touch.
+        DataError: the cell can't be read or names no place, a place is outside the text, or stretches overlap or touch.
     """
     spans = sorted(_place(part.strip(), column) for part in hidden.split(";") if part.strip())
     if not spans:
@@ -64,10 +68,12 @@ def places(hidden: str, length: int, column: str) -> list[Span]:
 
 
 def marked(text: str, spans: Sequence[Span], counts: Sequence[int] | None = None) -> str:
-    """The text with marks in place of stretches.
+    """Returns the text with marks instead of stretches.
 
     Args:
-        counts: marks of each; default: one for each character.
+        text: the text.
+        spans: characters [start, end) of each stretch.
+        counts: number of marks of each stretch; default: one for each character.
     """
     counts = [end - start for start, end in spans] if counts is None else counts
     for (start, end), count in reversed(list(zip(spans, counts, strict=True))):
@@ -76,7 +82,7 @@ def marked(text: str, spans: Sequence[Span], counts: Sequence[int] | None = None
 
 
 def hide(prompt: Prompt, columns: Collection[str]) -> Prompt:
-    """The prompt with a sentinel in place of each run of marks in these columns of its input.
+    """Returns the prompt with a sentinel instead of each run of marks in these input columns.
 
     Sentinels are taken in order, from the first that the input does not use.
 
@@ -103,7 +109,7 @@ def hide(prompt: Prompt, columns: Collection[str]) -> Prompt:
 
 
 def sentinels_in(prompt: Prompt, columns: Collection[str]) -> dict[str, list[str]]:
-    """The sentinels that stand in the values of these columns, in order: what `hide` wrote."""
+    """Returns, for each of these columns, the sentinels that `hide` wrote into its value, in order."""
     found: dict[str, list[str]] = {}
     for slot in prompt.slots:
         if slot.part == "input" and slot.column in columns:
@@ -113,13 +119,13 @@ def sentinels_in(prompt: Prompt, columns: Collection[str]) -> dict[str, list[str
 
 
 def filled(text: str, fills: Sequence[str]) -> str:
-    """The text with its runs of marks filled, in order; a run without a fill loses its marks."""
+    """Returns the text with its runs of marks replaced by the fills, in order; runs without a fill are removed."""
     left = iter(fills)
     return _RUN.sub(lambda _: next(left, ""), text)
 
 
 def _moved(slot: Slot, start: int, longer: int) -> Slot:
-    """The slot after a stretch that begins at `start` became so many characters longer."""
+    """The slot after the text that begins at `start` became `longer` characters longer."""
     if slot.part != "input" or slot.end <= start:
         return slot
     return replace(slot, start=slot.start + (longer if slot.start > start else 0), end=slot.end + longer)

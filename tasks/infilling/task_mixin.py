@@ -1,4 +1,4 @@
-"""Tasks whose rows may hide stretches of their sequences, for the answer to fill (`mammal.tasks.infilling`)."""
+"""Base class of tasks with infilling: rows may have hidden stretches, which the answer fills in."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 
 
 class FillsIn(Task):
-    """What generation and denoising share.
+    """The infilling methods of generation and denoising tasks (`mammal.tasks.infilling`).
 
     Attributes:
-        filling: of the stretches that rows hide; nothing can be hidden where the task doesn't fill in.
-        fill_places: each column of `fills` -> the column that names the places its texts hide.
+        filling: hidden stretches of rows; has no columns for a task without infilling.
+        fill_places: each column of `fills` -> the column with its hidden places.
 
     Raises:
-        TaskError: it is to fill in, and reads nothing that could hide a part.
+        TaskError: infilling is declared, and no input column can have hidden stretches.
     """
 
     def __init__(self, config: TaskConfig, tokenizer: Tokenizer):
@@ -44,21 +44,21 @@ class FillsIn(Task):
 
     @property
     def asks_for_fills(self) -> bool:
-        """Whether rows have to hide something, as those do not that are corrupted in training."""
+        """Whether every row must have a hidden stretch; not for denoising, where spans are hidden at random."""
         return self.config.infill and self.config.kind == "generation"
 
     @property
     def fills(self) -> tuple[str, ...]:
-        """Input columns whose hidden stretches answers fill in; none where the task doesn't fill in."""
+        """Input columns with hidden stretches that answers fill in; empty for tasks without infilling."""
         return self.filling.columns
 
     def render(
         self, row: Row, *, target: bool = False, drawn_for: object | None = None, withheld: bool = False
     ) -> Prompt:
-        """As for every task; hidden stretches of the input become sentinels.
+        """Writes the prompt of a row as `RowPrompts.render`; hidden stretches of the input become sentinels.
 
         Raises:
-            DataError: the row hides nothing, and the target is what it hides.
+            DataError: the row has no hidden stretch, and the task needs one; or an error of `RowPrompts.render`.
         """
         if self.asks_for_fills and not self.filling.hides(row, self.aliases):
             raise DataError(nothing_hidden(self.fill_places))
@@ -69,10 +69,10 @@ class FillsIn(Task):
         return self.filling.lengths(row, self.aliases)
 
     def fill_grammar(self, *, prefix: str | None = None, scaffold: str | None = None) -> FillGrammar | None:
-        """Which token of an answer that fills in may follow which; None where every token may.
+        """Returns the grammar of infilling answers; None if every token is allowed anywhere.
 
         Raises:
-            TaskError: a prefix or scaffold is given, which such an answer can't keep to.
+            TaskError: a prefix or scaffold is given, which is not possible for infilling.
         """
         if prefix is not None or scaffold is not None:
             what = f"{self.name} fills in what its rows hide, which begins with nothing and keeps to no scaffold"
@@ -80,14 +80,19 @@ class FillsIn(Task):
         return None if self.candidates_V is None else self.filling.grammar(self.candidates_V)
 
     def fill_start(self, grammar: FillGrammar, row: Row) -> FillState:
-        """The state of the grammar before the first token of a row's answer."""
+        """Returns the state of the grammar before the first token of a row's answer."""
         marked = self.config.generation.fill_length == "marked"
         return grammar.start_of(self.filling.plan(self.render(row), self.fill_lengths(row) if marked else None))
 
     def fill_in(self, said: Prediction, ids: Sequence[int], row: Row) -> Prediction:
-        """The prediction that `ids` made, with the whole texts that come of it; the row hides stretches.
+        """Adds the completed texts to a prediction for a row with hidden stretches.
 
-        Where the task has no target column, its text is what was generated for the stretches, apart by `;`.
+        Without a target column, the text of the prediction becomes the generated stretches, separated by `;`.
+
+        Args:
+            said: the prediction.
+            ids: its token ids.
+            row: the row.
         """
         prompt = self.render(row)
         asked = self.filling.sentinels(prompt)
@@ -97,7 +102,7 @@ class FillsIn(Task):
         return replace(said, text=text, completed=completed, by_target=said.by_target or None)
 
     def invalid_fill_reason(self, ids: Sequence[int], row: Row) -> str | None:
-        """Why an answer does not complete the molecules that a row hides parts of; None if it does."""
+        """Returns the reason why an answer does not complete the row's molecules to valid ones; None if it does."""
         if not self.filling.molecules or not self.fill_lengths(row):
             return None
         completed = self.fill_in(Prediction(0), ids, row).completed or {}
@@ -106,10 +111,10 @@ class FillsIn(Task):
 
     @abstractmethod
     def _said_for(self, ids: Sequence[int], sentinels: Sequence[str]) -> dict[str, str]:
-        """Sentinel -> the text behind it, for those of them that were generated."""
+        """Sentinel -> the generated text after it, for the sentinels that were generated."""
 
     def _text(self, row: Row, column: str) -> str:
-        """A cell that hides stretches is written as it stands: what is left of a molecule can't be standardised."""
+        """The text of a cell; a cell with hidden stretches is not standardised, as a partial molecule can't be."""
         hiding = self.filling.text(row, column, self.aliases)
         return super()._text(row, column) if hiding is None else hiding
 
