@@ -1,4 +1,4 @@
-"""One class for each kind of task. A new kind is one class here, one preset in `configs/task`, one schema entry."""
+"""One class for each kind of task. A new kind needs a class here, a preset in `configs/task`, and a schema entry."""
 
 from __future__ import annotations
 

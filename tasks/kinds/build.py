@@ -1,4 +1,4 @@
-"""From a declaration to a task of its kind."""
+"""Creation of a task of the declared kind."""
 
 from __future__ import annotations
 

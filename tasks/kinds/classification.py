@@ -1,10 +1,10 @@
-"""Classification: binary, multi-class and multi-label, read with one decoder step for each label.
+"""Classification tasks: binary, multi-class and multi-label; each label is predicted in one decoder step.
 
-The class stands in the target text as its code (`<SENTINEL_ID_0><1><EOS>`). A row's decoder reads everything before the
-code and is asked for the code alone. Codes of several tokens (more than ten classes) are read teacher-forced along the
-trie of valid codes, so that probabilities are exact; the loss needs the path of the true class alone, and is minus the
-logarithm of the very probability that a prediction gives. Several label slots make a multi-label task: each is decoded
-from its own part of the target, over one shared encoder pass, and a missing label has no decoder row.
+The class is written in the target text as its code (`<SENTINEL_ID_0><1><EOS>`). The decoder gets everything before the
+code as input, and only the code is predicted. Codes of several tokens (more than ten classes) are evaluated with
+teacher forcing along the trie of valid codes, so that probabilities are exact. The loss needs only the path of the true
+class, and is minus the logarithm of the predicted probability. Several label slots make a multi-label task: each label
+is decoded from its own part of the target, with one shared encoder pass. A missing label has no decoder row.
 
 Shapes: B rows, D decoder rows, K target columns, C classes, W steps of a code, P decoder rows of one column, V scored
 tokens.
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 
 class ClassificationTask(Task):
-    """One label of a set, or one for each of several columns."""
+    """A task that predicts one label of a set, or one for each of several columns."""
 
     def __init__(self, config: TaskConfig, tokenizer: Tokenizer):
         super().__init__(config, tokenizer)
@@ -63,7 +63,7 @@ class ClassificationTask(Task):
         return None if self.config.probability == "vocabulary" else self.books[0].tokens_V
 
     def prepare_target(self, row: Row) -> dict[str, str]:
-        """Codes of the row's labels; a column without one is left out."""
+        """Returns the codes of the row's labels; columns without a label are left out."""
         indices = zip(self.target_columns, self._indices(row), strict=True)
         return {column: self.codes[i] for column, i in indices if i >= 0}
 
@@ -87,16 +87,16 @@ class ClassificationTask(Task):
         return Example(row_id, encoding, targets=tuple(t for column in columns for t in answered(*column)))
 
     def loss(self, output: ModelOutput, batch: Batch) -> Tensor:
-        """-log p of the labels, weighted by class, mean over labels; p is what `decode` gives before calibration."""
+        """Computes the mean of -log p of the labels, weighted by class; p is that of `decode` before calibration."""
         assert output.logits_DRV is not None and batch.labels_DR is not None, "a training batch holds labels"
         logits_DRV, width = output.logits_DRV, self.books[0].width
         if width > 1 and batch.candidates_V is not None:
             logits_DRV = branches_alone(logits_DRV, batch.labels_DR, self.books[0])
-        # A label's -log p is the sum over the steps of its path, of which `token_loss` takes the mean.
+        # A label's -log p is a sum over the steps of its code; `token_loss` returns the mean.
         return width * token_loss(logits_DRV, batch.labels_DR, batch.candidates_V, batch.label_weights_DR)
 
     def decode(self, output: ModelOutput, batch: Batch) -> list[Prediction]:
-        """Probabilities of each row's labels. A batch with targets must have been encoded to be `judged`."""
+        """Returns the probabilities of each row's labels. A batch with targets must have been encoded with `judged`."""
         assert output.logits_DRV is not None, "classification wants logits"
         book = self.books[0]
         rows = 1 if self.mode == "encoder" else len(self.books) * len(book.prefixes_P)
@@ -111,10 +111,10 @@ class ClassificationTask(Task):
         return [self._prediction(row_id, logp_KC) for row_id, logp_KC in zip(batch.row_ids, logp_BKC, strict=True)]
 
     def fit(self, rows: Sequence[Row]) -> None:
-        """Take balanced class weights, and check that training rows hold at least two classes of every column.
+        """Computes balanced class weights, and checks that training rows have at least two classes in every column.
 
         Raises:
-            TaskError: a column has fewer.
+            TaskError: a column has fewer than two classes.
         """
         super().fit(rows)
         self.calibrations = {}
@@ -127,12 +127,12 @@ class ClassificationTask(Task):
             self.class_weights.fit(column, indices_NK[:, k], len(self.labels))
 
     def calibrate(self, predictions: Sequence[Prediction], rows: Sequence[Row]) -> None:
-        """Platt scaling and a decision threshold (two classes), temperature (more), from validation rows.
+        """Fits Platt scaling and a decision threshold (two classes) or a temperature (more) on validation rows.
 
-        With more than two classes, what class weights did to the probabilities is taken back first.
+        With more than two classes, the effect of class weights on the probabilities is removed first.
 
         Raises:
-            TaskError: the predictions were calibrated already.
+            TaskError: the task is calibrated already, so the predictions are, too.
         """
         if self.calibrations:
             raise TaskError(f"{self.name} is calibrated already", hint="call fit first, or load a fresh task")
@@ -167,7 +167,7 @@ class ClassificationTask(Task):
         return found
 
     def truths(self, rows: Sequence[Row]) -> np.ndarray:
-        """The rows' classes, int64 [N, K]; -1 where a cell is empty or holds no label of the task."""
+        """Returns the classes of rows, int64 [N, K]; -1 if a cell is empty or is not a label of the task."""
         found_NK = np.full((len(rows), len(self.target_columns)), -1, dtype=np.int64)
         for n, row in enumerate(rows):
             with suppress(DataError):
@@ -175,7 +175,7 @@ class ClassificationTask(Task):
         return found_NK
 
     def _code_books(self) -> list[CodeBook]:
-        """One code book for each target column, read off the encoded targets of all classes."""
+        """One code book for each target column, derived from the encoded targets of all classes."""
         books, start = [], 0
         for column in self.target_columns:
             targets = [self._target_ids(column, code) for code in self.codes]
@@ -192,11 +192,11 @@ class ClassificationTask(Task):
 
     @cached_property
     def _questions(self) -> tuple[Target, ...]:
-        """The decoder rows that inference reads: each column's trie, one row for each prefix."""
+        """The decoder rows at inference: one row for each prefix in the trie of each column."""
         return tuple(_target(book, c, None) for book in self.books for c in book.prefixes_P)
 
     def _path(self, column: str, book: CodeBook, index: int) -> list[Target]:
-        """The one decoder row that the loss of class `index` reads; none for -1."""
+        """The decoder row that the loss of class `index` needs; empty for -1."""
         if index < 0:
             return []
         target = _target(book, index, book.codes_CW[index])
@@ -204,7 +204,7 @@ class ClassificationTask(Task):
         return [target if weights_C is None else replace(target, weights_R=np.full(book.width, weights_C[index]))]
 
     def _answered(self, column: str, book: CodeBook, index: int) -> list[Target]:
-        """The decoder rows of inference, with labels in the one whose prefix leads to class `index`; none for -1."""
+        """The decoder rows of inference, with labels in the row of class `index`; no labels for -1."""
         own = book.readers_CW[index, -1] if index >= 0 else -1
         unknown_W = np.full(book.width, IGNORE, dtype=np.int64)
         return [
@@ -214,7 +214,7 @@ class ClassificationTask(Task):
         ]
 
     def _with_tokens(self, asked: Example, indices_K: np.ndarray) -> Example:
-        """The example with each column's class as the token expected at its `<MASK>`, IGNORE where that is -1."""
+        """The example with the code of each column's class as label at its `<MASK>`, IGNORE for -1."""
         tokens = [book.codes_CW[i, 0] if i >= 0 else IGNORE for book, i in zip(self.books, indices_K, strict=True)]
         weights_KC = [self.class_weights.of(column) for column in self.target_columns]
         weights = [1.0 if w_C is None else w_C[i] for w_C, i in zip(weights_KC, indices_K, strict=True)]
@@ -226,7 +226,7 @@ class ClassificationTask(Task):
         )
 
     def _indices(self, row: Row) -> np.ndarray:
-        """Class of each target column, -1 where the cell is empty."""
+        """Class of each target column, -1 if the cell is empty."""
         cells = [(column, cell(row, column, self.config.data.columns)) for column in self.target_columns]
         return np.array([-1 if is_missing(v) else self.labels.index(v, c) for c, v in cells])
 
@@ -244,10 +244,16 @@ class ClassificationTask(Task):
         return answers[self.target_columns[0]] if len(answers) == 1 else Prediction(row_id, by_target=answers)
 
     def answer(self, row_id: object, logp_C: np.ndarray, calibration: ClassCalibration | None = None) -> Prediction:
-        """The prediction that log-probabilities of the classes make.
+        """Returns the prediction for log-probabilities of the classes.
 
-        The label is the class that the model's own probabilities favour (two classes: calibrated, above the threshold),
-        so class weights act on labels, while calibrated probabilities are those of the classes as often as they are.
+        The label is the class with the highest uncalibrated probability (two classes: calibrated probability at or
+        above the threshold), so class weights affect labels. Calibrated probabilities correspond to the natural
+        frequencies of the classes.
+
+        Args:
+            row_id: name of the row.
+            logp_C: log-probability of each class, float [C].
+            calibration: calibration of the column; None: uncalibrated.
         """
         probability_C = np.exp(logp_C) if calibration is None else calibration.apply(logp_C)
         every = tuple(float(p) for p in probability_C)
@@ -255,7 +261,7 @@ class ClassificationTask(Task):
         if len(every) > 2:
             return Prediction(row_id, label=self.labels.labels[best], probability=every[best], probabilities=every)
         chosen = best if calibration is None else int(every[1] >= calibration.threshold)
-        # Among all tokens the two don't sum to one, so that neither follows from the other.
+        # Probabilities over all tokens: the two classes do not sum to one, so both are returned.
         both = every if self.config.probability == "vocabulary" else None
         label = self.labels.labels[chosen]
         return Prediction(row_id, value=every[1], label=label, probability=every[1], probabilities=both)
@@ -268,7 +274,7 @@ class ClassificationTask(Task):
 
 
 def _target(book: CodeBook, index: int, labels_W: np.ndarray | None) -> Target:
-    """A decoder row that runs along the path of class `index` and reads each of its steps."""
+    """A decoder row with the code of class `index`, which is read at each of its steps."""
     first = len(book.prefix)
     ids_T = np.concatenate((book.prefix, book.codes_CW[index]))
     return Target(ids_T, np.arange(first, first + book.width), labels_W)

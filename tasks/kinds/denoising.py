@@ -1,11 +1,11 @@
-"""Span denoising: random spans of the input become sentinels, and the target tells what each sentinel hides.
+"""Span denoising: random spans of the input are replaced by sentinels, and the target contains the hidden spans.
 
     input   <SENTINEL_ID_0> and <SENTINEL_ID_1> in place of two spans, everything else as it was
     target  <SENTINEL_ID_0> first span <SENTINEL_ID_1> second span <EOS>
 
 Tags and numbers are never hidden, and no span crosses a tag: with several entities in a prompt, each span lies within
-one of them. Spans are drawn as in T5 (Raffel et al. 2020, `random_spans_noise_mask`), from a generator seeded by the
-task's seed, the epoch and the row, so that a resumed run hides what a straight run hides.
+one of them. Spans are sampled as in T5 (Raffel et al. 2020, `random_spans_noise_mask`), with a random state seeded by
+the task's seed, the epoch and the row, so that a resumed run hides the same spans as an uninterrupted one.
 Shapes: L input tokens, T target tokens, N regular tokens.
 """
 
@@ -31,7 +31,7 @@ SENTINELS = 200
 
 
 class DenoisingTask(GenerationTask):
-    """Fill in what was hidden; needs no labels. Without its target (embedding) an input is read as it stands."""
+    """A task that reconstructs hidden spans; it needs no labels. Inputs encoded without target are not corrupted."""
 
     @property
     def varies(self) -> bool:
@@ -63,7 +63,7 @@ class DenoisingTask(GenerationTask):
         return Example(row_id, corrupted, targets=(Target(ids_T, np.arange(len(ids_T)), ids_T),))
 
     def answers(self, predictions: Sequence[Prediction], rows: Sequence[Row]) -> dict[str, Answers]:
-        """None: rows have no label. What counts is the loss."""
+        """Returns an empty mapping, because rows have no labels; the loss is the measure."""
         return {}
 
     def _corrupt(self, encoding: Encoding, rng: np.random.Generator) -> tuple[Encoding, np.ndarray]:
@@ -76,18 +76,19 @@ class DenoisingTask(GenerationTask):
         return self.hide(encoding, hidden_L)
 
     def regular(self, encoding: Encoding) -> np.ndarray:
-        """Positions of the tokens that may be hidden: neither tags nor carriers of numbers, int64 [N]."""
+        """Returns the positions of tokens that may be hidden, int64 [N]: neither tags nor tokens with a number."""
         return np.flatnonzero(~np.isin(encoding.ids_L, self._specials) & ~encoding.has_value_L)
 
     def hide(self, encoding: Encoding, hidden_L: np.ndarray) -> tuple[Encoding, np.ndarray]:
-        """The input with a sentinel in place of each hidden stretch, and the target's ids, int64 [T].
+        """Returns the input with a sentinel instead of each hidden stretch, and the target's ids, int64 [T].
 
         Args:
-            hidden_L: True at the tokens to hide.
+            encoding: the encoded input.
+            hidden_L: whether to hide each token, bool [L].
         """
         ids_L = encoding.ids_L.astype(np.int64)
         starts = np.flatnonzero(hidden_L & ~np.concatenate(([False], hidden_L[:-1])))
-        unused = self._sentinel_ids[~np.isin(self._sentinel_ids, ids_L)]  # the template may write some of them itself
+        unused = self._sentinel_ids[~np.isin(self._sentinel_ids, ids_L)]  # the template may contain some of them
         target: list[np.ndarray] = []
         kept_L, sentinel_ids_L = np.ones(len(ids_L), dtype=bool), ids_L.copy()
         for sentinel, start in zip(unused, starts, strict=False):
@@ -115,12 +116,21 @@ class DenoisingTask(GenerationTask):
 
 
 def noise_mask(length: int, density: float, mean_span: float, rng: np.random.Generator) -> np.ndarray:
-    """Which of `length` tokens to hide: about `density` of them, in spans of `mean_span` on average, bool [length].
+    """Samples which tokens to hide: about the share `density`, in spans of `mean_span` tokens on average.
 
     At least one token is hidden and at least one is kept. Kept and hidden stretches alternate and end with a hidden
-    one, so the whole is turned by a random offset, without which the last token would always be hidden and the first
-    never (T5's `random_roll`): every position is hidden with the same chance. A span that is turned over the end
-    becomes two.
+    one, so the last token would always be hidden and the first one never. The mask is therefore rotated by a random
+    offset (T5's `random_roll`), so that every position is hidden with the same probability. A span that is rotated
+    across the end becomes two spans.
+
+    Args:
+        length: number of tokens, at least 2.
+        density: share of tokens to hide.
+        mean_span: mean number of tokens of a hidden span.
+        rng: random state.
+
+    Returns:
+        bool [length], True at hidden tokens.
     """
     hidden = min(max(round(length * density), 1), length - 1)
     spans = min(max(round(hidden / mean_span), 1), hidden, length - hidden)
@@ -130,6 +140,6 @@ def noise_mask(length: int, density: float, mean_span: float, rng: np.random.Gen
 
 
 def _parts(total: int, parts: int, rng: np.random.Generator) -> np.ndarray:
-    """`total` cut at random into `parts` positive whole numbers."""
+    """`total` divided at random into `parts` positive whole numbers."""
     cuts = np.sort(rng.choice(total - 1, size=parts - 1, replace=False)) + 1
     return np.diff(np.concatenate(([0], cuts, [total])))

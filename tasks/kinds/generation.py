@@ -1,7 +1,7 @@
-"""Generation: the target text is produced token by token; numbers in it are read by the decoder's scalar head.
+"""Generation tasks: the target text is generated token by token; numbers in it are predicted by the scalar head.
 
-Numbers of a target (`{y:scalar}`, see `mammal.tasks.targets.numbers`) are standardised by the training rows, as a
-regression's are, and come back in the file's unit.
+Numbers of a target (`{y:scalar}`, see `mammal.tasks.targets.numbers`) are standardised by the training rows, as in
+regression, and are returned in the file's unit.
 Shapes: N rows, T target tokens, V scored tokens.
 """
 
@@ -40,14 +40,14 @@ if TYPE_CHECKING:
 
 EOS = "<EOS>"
 DIGITS = {f"<{character}>": character for character in "0123456789.+-"}
-"""Special tokens that stand for a character of the answer."""
+"""Special token -> the character of the answer that it stands for."""
 
 
 class GenerationTask(FillsIn):
-    """Text for a row: a molecule, a sequence, a name, digits.
+    """A task that generates text for a row: a molecule, a sequence, a name, digits.
 
-    Tasks of other kinds have none of the methods that read, steer or check generated token ids: callers ask
-    `generation_task` or `fills_in` first.
+    Only tasks of this class have methods that decode, constrain or check generated token ids. Use `generation_task` or
+    `fills_in` to test for it.
     """
 
     target_is_text = True
@@ -60,7 +60,7 @@ class GenerationTask(FillsIn):
         if wanted > max(1, beams):
             what = f"its metrics look at {wanted} answers, and generation.num_beams is {beams}"
             raise TaskError(what, where=f"task {config.name}", hint=f"num_beams: {wanted}, or other metrics")
-        # Every beam, for several may spell the same molecule, which then counts as one answer.
+        # Use every beam, because several may be the same molecule, which counts as one answer.
         self.ranks = beams if wanted > 1 else 1
 
     @property
@@ -73,7 +73,7 @@ class GenerationTask(FillsIn):
 
     @cached_property
     def candidates_V(self) -> np.ndarray | None:
-        """Tokens of the target's alphabets, its tags and `<EOS>`; None where `generation.constraint` is none."""
+        """Ids of the target's alphabets, its tags and `<EOS>`; None (all ids) if `generation.constraint` is none."""
         if self.config.generation.constraint == "none":
             return None
         kinds = {slot.kind for slot in self.template.slots if slot.part == "target"}
@@ -85,30 +85,30 @@ class GenerationTask(FillsIn):
         return np.unique(np.concatenate([self._alphabet_ids(self._sample_target), self._special_ids(tags)]))
 
     def grammar(self, *, prefix: str | None = None, scaffold: str | None = None) -> Grammar | None:
-        """Which token of an answer may follow which (`mammal.tasks.grammar`).
+        """Returns the grammar of answers (`mammal.tasks.grammar`); None if every token is allowed anywhere.
 
         Args:
-            prefix: what the first text of the answer begins with.
-            scaffold: a SMILES with attachment points `*`, which the answer's first molecule keeps.
+            prefix: beginning of the first text of the answer.
+            scaffold: a SMILES with attachment points `*` that the answer's first molecule must contain.
 
         Raises:
-            TaskError: the answer can't keep to one of them, or its slots can't be told apart.
+            TaskError: no answer can have this prefix or scaffold, or the target's slots can't be distinguished.
         """
         if self.fills:
             return self.fill_grammar(prefix=prefix, scaffold=scaffold)
         return None if self.template.target is None else self._target.grammar(prefix, scaffold)
 
     def grammar_start(self, grammar: Grammar, row: Row) -> State:
-        """The state of the task's grammar before the first token of a row's answer."""
+        """Returns the state of the task's grammar before the first token of a row's answer."""
         return self.fill_start(grammar, row) if isinstance(grammar, FillGrammar) else grammar.start()
 
     def invalid_reason(self, ids: Sequence[int], row: Row | None = None, *, scaffold: str | None = None) -> str | None:
-        """Why generated token ids are not a valid answer; None if they are valid, or if the answer can't be checked.
+        """Returns the reason why generated token ids are not a valid answer; None if they are valid or not checkable.
 
         Args:
-            ids: token ids of the answer, up to and with `<EOS>`.
-            row: the row that they answer. Without it, an answer that fills in a molecule is not checked.
-            scaffold: a SMILES with attachment points `*` that the answer's molecule must keep.
+            ids: token ids of the answer, up to and including `<EOS>`.
+            row: the row that is answered. Without it, an answer that fills in a molecule is not checked.
+            scaffold: a SMILES with attachment points `*` that the answer's molecule must contain.
         """
         if self.fills:
             return None if row is None else self.invalid_fill_reason(ids, row)
@@ -150,11 +150,17 @@ class GenerationTask(FillsIn):
         score: float | None = None,
         values: Sequence[float] | None = None,
     ) -> Prediction:
-        """The prediction that generated token ids make: text without tags, stripped, and numbers in the file's unit.
+        """Converts generated token ids to a prediction: text without tags, stripped, and numbers in the file's unit.
 
-        With several target columns also each column's own part: what stands behind its sentinel, or, where the template
-        doesn't give each a sentinel, texts and numbers told out in the template's order. A number that was not
-        generated, or has no value because the model's decoder has no scalar head, is None.
+        With several target columns, the prediction has an answer for each. It is the part after the column's sentinel.
+        If not every column has a sentinel of its own, texts and numbers are assigned in the order of the template. A
+        number is None if it was not generated, or has no value because the model's decoder has no scalar head.
+
+        Args:
+            ids: generated token ids.
+            row_id: name of the row.
+            score: log-likelihood of the sequence (natural logarithm).
+            values: value of each token, as the scalar head predicts it; NaN if there is none.
         """
         ids = self._before_end(ids)
         values = (values or ())[: len(ids)]
@@ -176,7 +182,7 @@ class GenerationTask(FillsIn):
         return Prediction(row_id, text="".join(chunks).strip(), score=score, by_target=said)
 
     def _before_end(self, ids: Sequence[int]) -> list[int]:
-        """The ids before `<EOS>`, all where there is none."""
+        """The ids before `<EOS>`; all ids if there is none."""
         every = list(map(int, ids))
         return every[: every.index(self.tokenizer.eos_id)] if self.tokenizer.eos_id in every else every
 
@@ -185,7 +191,7 @@ class GenerationTask(FillsIn):
         return {name: "".join(self._chunks(ids[part])) for name, part in parts.items()}
 
     def _in_order(self, ids: Sequence[int]) -> list[str]:
-        """The texts of a target in its template's order; with all of its tags, an empty text keeps its place."""
+        """The texts of a target in the order of the template; if all tags were generated, empty texts are included."""
         chunks, places = self._chunks(ids), self._text_places
         if len(chunks) == places[-1]:
             return [chunks[place].strip() for place in places[:-1]]
@@ -193,14 +199,14 @@ class GenerationTask(FillsIn):
 
     @cached_property
     def _text_places(self) -> list[int]:
-        """Which of the chunks of a whole target hold its texts, and last how many chunks there are."""
+        """Indices of the chunks of a complete target that are texts, followed by the number of chunks."""
         ids_T = self.tokenizer.encode(self._sample_target, on_unknown="warn").ids_L
         chunks = self._chunks(self._before_end(ids_T.tolist()))
         return [*(place for place, chunk in enumerate(chunks) if chunk.strip()), len(chunks)]
 
     @cached_property
     def _sentinels(self) -> dict[str, str] | None:
-        """Sentinel -> the target column behind it; None where some column has none of its own."""
+        """Sentinel -> the target column after it; None if a column has no sentinel of its own."""
         prompt = self.template.render(self._one_letter_values, target=True)
         found: dict[str, str] = {}
         behind = 0
@@ -215,7 +221,7 @@ class GenerationTask(FillsIn):
         return found
 
     def _parts(self, ids: Sequence[int], sentinels: Mapping[str, str]) -> dict[str, slice]:
-        """Where each column's answer stands: from its sentinel, the first one where it is repeated, to the next."""
+        """Positions of each column's answer: from its sentinel (the first, if repeated) to the next sentinel."""
         tokens = [self.tokenizer.token(int(token_id)) for token_id in ids]
         starts = [place for place, token in enumerate(tokens) if token.startswith(SENTINEL)]
         parts: dict[str, slice] = {}
@@ -225,12 +231,12 @@ class GenerationTask(FillsIn):
         return parts
 
     def _numbers(self, ids: Sequence[int], values: Sequence[float]) -> list[float]:
-        """The values that `<SCALAR>` tokens carry, in order."""
+        """The values of `<SCALAR>` tokens, in order."""
         given = zip(ids, values, strict=False)
         return [value for token_id, value in given if token_id == self.tokenizer.scalar_id]
 
     def fit(self, rows: Sequence[Row]) -> None:
-        """Mean and standard deviation of the target's numbers over the training rows, unless declared."""
+        """Fits mean and standard deviation of the target's numbers on training rows, unless declared."""
         super().fit(rows)
         if self.number_targets:
             self.spoken.fit(rows)
@@ -265,13 +271,13 @@ class GenerationTask(FillsIn):
         )
 
     def _whole(self, predictions: Sequence[Prediction]) -> np.ndarray | None:
-        """The sequence that each answer completes, "" where it completes none; None without one that is filled in."""
+        """The completed sequence of each answer, "" if there is none; None if the task does not fill in one column."""
         if len(self.fills) != 1:
             return None
         return object_array([(said.completed or {}).get(self.fills[0], "") for said in predictions])
 
     def _asked_properties(self, column: str, rows: Sequence[Row]) -> dict[str, np.ndarray] | None:
-        """Property -> what each row asks of the molecule, NaN where it does not; None where no row could ask."""
+        """Property -> requested value of each row, NaN if not requested; None if the task has no such condition."""
         names = [name for name in self.steering.numbers if name in PROPERTIES]
         if column not in self.molecules or not names:
             return None
@@ -279,20 +285,20 @@ class GenerationTask(FillsIn):
         return {name: np.array([row.get(name, np.nan) for row in asked], dtype=np.float64) for name in names}
 
     def _asked(self, rows: Sequence[Row]) -> np.ndarray | None:
-        """SMILES of the one molecule that prompts read, None in rows where it can't be read; None without such."""
+        """SMILES of each row's input molecule, None if it can't be read; None if prompts don't read exactly one."""
         read = [column for column in self.columns if column in self.molecules]
         return object_array([self._truth(row, read[0]) for row in rows]) if len(read) == 1 else None
 
     def _truth(self, row: Row, column: str) -> str | None:
-        """A cell as text; None where it can't be read."""
+        """A cell as text; None if it can't be read."""
         try:
             return self._text(row, column)
         except DataError:
             return None
 
     def _chunks(self, ids: Sequence[int]) -> list[str]:
-        """Runs of regular tokens; every special token that is no digit ends a run."""
-        chunks = [b""]  # bytes, as a character of text may lie in several tokens
+        """Texts of runs of regular tokens; a special token that is not a digit ends a run."""
+        chunks = [b""]  # bytes, because a character of text may be divided over several tokens
         for token_id in map(int, ids):
             token = self.tokenizer.token(token_id)
             if token in DIGITS:
@@ -305,7 +311,7 @@ class GenerationTask(FillsIn):
 
     @cached_property
     def _sample_target(self) -> str:
-        """The target's wire text with one-letter values."""
+        """The target in the syntax of the prompt language, with one-letter values."""
         return str(self.template.render(self._one_letter_values, target=True).target)
 
     @property
@@ -321,10 +327,10 @@ class GenerationTask(FillsIn):
 
 
 def generation_task(task: Task) -> GenerationTask:
-    """The same task, known to be one whose answers are generated.
+    """Returns the same task, after checking that its answers are generated.
 
     Raises:
-        TaskError: its answers are read off the heads.
+        TaskError: the task is of another kind.
     """
     if not isinstance(task, GenerationTask):
         what = f"{task.name} is a {task.kind} task: its answers are read, not generated"
@@ -333,12 +339,12 @@ def generation_task(task: Task) -> GenerationTask:
 
 
 def fills_in(task: Task | None) -> TypeGuard[GenerationTask]:
-    """Whether the task's answers fill in what its rows hide."""
+    """Whether the task's answers fill in hidden stretches of its rows."""
     return isinstance(task, GenerationTask) and bool(task.fills)
 
 
 def _ranked(predictions: Sequence[Prediction], column: str) -> np.ndarray | None:
-    """The texts of each row, best first; None where no row has more than one."""
+    """The texts of each row, best first; None if no row has more than one."""
     if not any(prediction.runners_up for prediction in predictions):
         return None
     every = [(prediction, *prediction.runners_up) for prediction in predictions]

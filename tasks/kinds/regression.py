@@ -1,8 +1,9 @@
-"""Regression: numbers read by the scalar head, at `<MASK>` in the encoder or at a `<SCALAR>` of the decoder's target.
+"""Regression tasks: the scalar head predicts numbers, at `<MASK>` in the encoder or at `<SCALAR>` in the decoder.
 
-Several `{y:scalar}` slots make a multi-target task; a row's missing numbers are masked out of the loss. In the decoder
-they are read all at once, or with `chain` one after the other, each seeing those before it: the true ones in training,
-the predicted ones after. A cell such as `>10` bounds the number: the loss is then one-sided, and the row is not judged.
+Several `{y:scalar}` slots make a multi-target task; missing numbers of a row are excluded from the loss. In the decoder
+all numbers are predicted at once. With `chain` they are predicted one after the other, each with the earlier ones as
+input: the true numbers in training, the predicted ones at inference. A cell such as `>10` is a bound on the number: the
+loss is then one-sided, and the row is not evaluated.
 Shapes: B rows, N rows of a table, K target columns.
 """
 
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 
 
 class RegressionTask(Task):
-    """One number, or several, for each row."""
+    """A task that predicts one or several numbers for each row."""
 
     def __init__(self, config: TaskConfig, tokenizer: Tokenizer):
         super().__init__(config, tokenizer)
@@ -50,7 +51,7 @@ class RegressionTask(Task):
         return ("values",)
 
     def prepare_target(self, row: Row) -> dict[str, str]:
-        """Scaled numbers; a column without one is left out, and of a bound the number is taken."""
+        """Returns the scaled numbers as text; missing ones are left out, and a bound is treated as its number."""
         numbers = zip(self.target_columns, self.measured.of(row)[0].tolist(), strict=True)
         return {c: f"{self.scales[c].apply(v, c):.9g}" for c, v in numbers if not np.isnan(v)}
 
@@ -87,16 +88,18 @@ class RegressionTask(Task):
         return [self._prediction(row_id, values_K) for row_id, values_K in zip(batch.row_ids, values_BK, strict=True)]
 
     def fit(self, rows: Sequence[Row]) -> None:
-        """Mean and standard deviation of each target over the measured numbers of the training rows (bounds left out),
-        unless the declaration gives them."""
+        """Fits mean and standard deviation of each target on the measured numbers of training rows, unless declared.
+
+        Bounds are left out.
+        """
         super().fit(rows)
         self.conformal = {}
         self.measured.fit(self.scales, rows)
 
     def calibrate(self, predictions: Sequence[Prediction], rows: Sequence[Row]) -> None:
-        """Split-conformal intervals from validation rows, of equal width where the scale is linear (`scale.log`).
+        """Fits split-conformal intervals on validation rows; with `scale.log`, they have equal width in logarithms.
 
-        Rows whose number has no logarithm teach a logarithmic scale nothing.
+        With `scale.log`, rows with a number of 0 or less are left out.
         """
         self.conformal = {}
         for column, every in self.answers(predictions, rows).items():
@@ -119,14 +122,14 @@ class RegressionTask(Task):
         return self.measured.answers(predictions, rows)
 
     def truths(self, rows: Sequence[Row]) -> np.ndarray:
-        """The rows' numbers in the file's unit, float64 [N, K]; NaN where a cell is empty or holds no number.
+        """Returns the numbers of rows in the file's unit, float64 [N, K]; NaN if a cell is empty or not a number.
 
-        A bound stands as its number, which is all that most other models can learn from.
+        A bound is returned as its number, because most other models can't use bounds.
         """
         return self.measured.table(rows)[0]
 
     def _labels(self, row: Row) -> tuple[np.ndarray, np.ndarray | None]:
-        """Scaled numbers of a row that has at least one, and where the truth lies if that is not at all of them."""
+        """Scaled numbers of a row that has at least one, and their bounds; None if no number is a bound."""
         numbers_K, bounds_K = self.measured.of(row)
         if np.isnan(numbers_K).all():
             raise DataError("empty cell", where=f"column {', '.join(self.target_columns)}")
@@ -144,14 +147,14 @@ class RegressionTask(Task):
         return answers[self.target_columns[0]] if len(answers) == 1 else Prediction(row_id, by_target=answers)
 
     def _target_frame(self) -> Encoding:
-        """The encoded target with zeros for numbers; only its values change from row to row."""
+        """The encoded target with zeros as numbers; only its values differ between rows."""
         dummies = dict.fromkeys(self.template.columns(), "0")
         prompt = self.template.render(dummies, target=True)
         return self.tokenizer.encode(str(prompt.target))
 
 
 def _check_target(task: RegressionTask) -> None:
-    """Refuses a target that holds anything but one slot for each number."""
+    """Raises an error if the target has anything but one slot for each number."""
     slots = [slot for slot in task.template.slots if slot.part == "target"]
     for number, slot in enumerate(slots):
         if slot.kind != "scalar":
@@ -162,13 +165,13 @@ def _check_target(task: RegressionTask) -> None:
 
 
 def _apart_target(frame: Encoding) -> Target:
-    """The frame with zeros in place of all numbers, in training as at inference, so that none leans on another."""
+    """The frame with zeros as numbers, in training and at inference, so that numbers don't depend on each other."""
     read_R = np.flatnonzero(frame.has_value_L)
     return Target(frame.ids_L, read_R, None, np.zeros(len(frame), np.float32), frame.has_value_L)
 
 
 def _chained_target(frame: Encoding, fed_K: np.ndarray | None) -> Target:
-    """The frame with each known number on its token; None: those are fed back that the model predicts."""
+    """The frame with each known number on its token; None: predicted numbers are fed back instead."""
     read_R = np.flatnonzero(frame.has_value_L)
     values_T, has_value_T = np.zeros(len(frame), np.float32), np.zeros(len(frame), bool)
     if fed_K is not None:
@@ -177,7 +180,7 @@ def _chained_target(frame: Encoding, fed_K: np.ndarray | None) -> Target:
 
 
 def _exact(scaled_K: np.ndarray, bounds_K: np.ndarray | None) -> np.ndarray:
-    """The numbers without those that are bounds, which are not what the truth is."""
+    """The numbers, with NaN for bounds, because a bound is not the true number."""
     return scaled_K if bounds_K is None else np.where(bounds_K == EXACT, scaled_K, np.nan)
 
 
