@@ -40,7 +40,7 @@ def _write(file: Path, options: dict[str, str]) -> int:
     if output.suffix != ".yaml":
         raise ConfigError("a task file ends in .yaml", where=str(output), hint=f"output={output}.yaml")
     if output.exists():
-        raise ConfigError("stands there already", where=str(output), hint="output=ANOTHER.yaml, or remove it")
+        raise ConfigError("exists already", where=str(output), hint="output=ANOTHER.yaml, or remove it")
     text = guess.yaml()
     for line in guess.decisions:
         console.out(line)

@@ -1,10 +1,10 @@
-"""Batch jobs: a file of any length in, a file out, every row accounted for.
+"""Batch jobs: read a file of any length and write a file in which every row is accounted for.
 
     from mammal.jobs import run_job
     report = run_job("predict", "checkpoints/…", "library.parquet", "scores.parquet", task="bbbp")
 
-`run_job` asks a model. Every job, also one without a model, is a `JobPlan` that `run_plan` runs. Public names are
-imported when first used (PEP 562).
+`run_job` answers rows with a model. Every job, also one without a model, is a `JobPlan` that `run_plan` runs. Public
+names are imported on first use (PEP 562).
 """
 
 from typing import TYPE_CHECKING

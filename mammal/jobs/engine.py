@@ -1,7 +1,7 @@
 """The local engine: answers the input of a job shard by shard, and writes each shard as soon as it is answered.
 
-Every job runs through `run_plan`, whatever is asked: it checks input and output, finds out what an earlier run has
-done, warms models up, answers the other shards and joins all of them (see `mammal.jobs.run_job` for the promises).
+Every job runs through `run_plan`. It checks input and output, finds the shards that an earlier run has finished, warms
+up the models, answers the remaining shards and joins all of them (see `mammal.jobs.run_job` for what is guaranteed).
 """
 
 from __future__ import annotations
@@ -71,13 +71,17 @@ def run_plan(plan: JobPlan, *, resume: bool = True, progress: Follow | None = No
 
     Args:
         plan: the job.
-        resume: go on with what an earlier run left; False replaces it.
-        progress: called after each batch of answers and after each shard.
+        resume: continue an earlier run of the same job. False: delete its files and start again.
+        progress: function that is called with a `JobProgress` after each batch of answers and after each shard.
+
+    Returns:
+        Number of rows with and without an answer, and the files that were written.
 
     Raises:
-        DataError: the input lacks a column that is read, or has one that is to be added.
-        ConfigError: a shard has less than one row.
-        JobError: the output stands and was made otherwise, is being written by another run, or can't be written.
+        DataError: the input lacks a column that is read, or already has a column that is to be added.
+        ConfigError: `shard_rows` of the plan is less than 1.
+        JobError: the output exists and belongs to another job, is being written by another process, or can't be
+            written.
     """
     plan.question.reading.check(plan.given.schema.names)
     store = plan.store
@@ -107,7 +111,7 @@ def _warm_up(plan: JobPlan) -> None:
 
 
 def _answer_shards(plan: JobPlan, progress: Follow | None) -> tuple[ShardCounts, int, int]:
-    """Counts of all shards, the rows among them that were done before, and the number of shards."""
+    """Returns the counts of all shards, the number of rows that an earlier run finished, and the number of shards."""
     total, resumed, shards = ShardCounts(0, 0, 0), 0, 0
     for shard in plan.given.shards(plan.shard_rows):
         counts = plan.store.counts(shard.number)
@@ -151,5 +155,5 @@ def _told_as_job_errors(output: Path) -> Iterator[None]:
         yield
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else str(error)
-        hint = "finished shards are kept: mend that and run the same command again"
+        hint = "finished shards are kept: fix the cause and run the same command again"
         raise JobError(reason, where=str(error.filename or output), hint=hint) from error

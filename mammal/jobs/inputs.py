@@ -1,4 +1,4 @@
-"""Tables that a job reads: shard by shard, never whole, every column with one type from beginning to end."""
+"""Tables that a job reads. They are read shard by shard, and each column has the same type in every shard."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _RAGGED = ("jsonl", "sdf")
-"""Formats in which a later row can bring a new column, or another type."""
+"""Formats in which a later row can have a new column, or a value of another type."""
 
 
 @dataclass(frozen=True)
@@ -28,11 +28,12 @@ class Shard:
     """A fixed range of rows.
 
     Attributes:
-        number: from 0.
-        first: position of its first row in the input.
-        rows: how many it has.
-        table: their columns; empty where rows hold nothing.
-        damaged: position in the shard -> why the line there could not be read; its row holds nothing.
+        number: number of the shard, counted from 0.
+        first: position of its first row in the input, counted from 0.
+        rows: number of its rows.
+        table: columns of the rows. It has no column if the rows are empty.
+        damaged: for each line that could not be read, its position in the shard and the reason. The cells of such a
+            row are empty.
     """
 
     number: int
@@ -42,23 +43,23 @@ class Shard:
     damaged: Mapping[int, str] = field(default_factory=dict)
 
     def records(self, names: Sequence[str]) -> list[dict[str, Any]]:
-        """The rows with only these columns."""
+        """Returns one dictionary per row, with the columns `names`."""
         return self.table.select(names).to_pylist() if names else [{} for _ in range(self.rows)]
 
     def pick(self, rows: Sequence[int]) -> pa.Table:
-        """Some of its rows, all columns."""
+        """Returns the rows at these positions of the shard, with all columns."""
         return self.table.take(pa.array(rows, pa.int64())) if self.table.num_columns else self.table
 
 
 @dataclass(frozen=True)
 class JobInput:
-    """Rows of a file, or rows without content.
+    """The input of a job: rows of a file, or empty rows.
 
     Attributes:
         schema: columns with their types.
-        fingerprint: changes when the content does.
-        path: None: `rows` rows without a column.
-        rows: how many there are, None where only reading would tell.
+        fingerprint: text that differs for different contents.
+        path: the file. None: the input is `rows` empty rows.
+        rows: number of rows. None: unknown until the file has been read.
     """
 
     schema: pa.Schema
@@ -67,7 +68,7 @@ class JobInput:
     rows: int | None = None
 
     def shards(self, size: int) -> Iterator[Shard]:
-        """The rows in parts of `size`, the last one shorter."""
+        """Yields the rows in shards of `size` rows. The last shard can be shorter."""
         tables = self._empty_rows(size) if self.path is None else _cut(self._tables(self.path, size), size)
         first = 0
         for number, (rows, table) in enumerate(tables):
@@ -89,10 +90,15 @@ class JobInput:
 
 
 def open_input(path: str | os.PathLike[str]) -> JobInput:
-    """Looks at a file; ragged formats are read once for their columns.
+    """Opens a file as the input of a job and finds its columns.
+
+    JSON Lines and SDF files are read completely for that, because a later row can have a new column.
+
+    Args:
+        path: file with the rows.
 
     Raises:
-        DataError: there is no such file, or it can't be read.
+        DataError: the file does not exist, or can't be read.
     """
     file = existing_file(Path(path).expanduser())
     form = file_format(file)
@@ -113,18 +119,18 @@ _NOTHING = "rows without columns"
 
 
 def no_input(rows: int) -> JobInput:
-    """Rows that hold nothing, for prompts that read nothing."""
+    """Returns an input of `rows` empty rows, for prompts that read no column."""
     return JobInput(pa.schema([]), f"{rows} {_NOTHING}", rows=rows)
 
 
 def rows_of_nothing(fingerprint: str) -> int | None:
-    """How many rows `no_input` made; None for the fingerprint of a file."""
+    """Returns the number of rows for a fingerprint that `no_input` made, and None for the fingerprint of a file."""
     rows, _, rest = fingerprint.partition(" ")
     return int(rows) if rest == _NOTHING else None
 
 
 def as_table(frame: pd.DataFrame, schema: pa.Schema) -> pa.Table:
-    """A frame in the types of a schema; reasons of damaged lines stay in a last column of their own."""
+    """Converts a frame to the types of a schema. If it has reasons of damaged lines, they become the last column."""
     reasons = frame.pop(DAMAGED) if DAMAGED in frame else None
     table = _typed(frame, schema)
     return table if reasons is None else table.append_column(DAMAGED, pa.array(reasons, pa.string()))
@@ -155,7 +161,7 @@ def _type_of(column: pd.Series) -> pa.DataType:
 
 
 def _common(first: pa.DataType, second: pa.DataType) -> pa.DataType:
-    """The type that holds both: numbers widen, records gain fields, anything else becomes text."""
+    """Returns a type that holds values of both: a wider number, a record with all fields, and otherwise text."""
     pair = [pa.schema([("value", kind)]) for kind in (first, second)]
     try:
         return pa.unify_schemas(pair, promote_options="permissive").field(0).type
@@ -164,7 +170,7 @@ def _common(first: pa.DataType, second: pa.DataType) -> pa.DataType:
 
 
 def _without_reasons(table: pa.Table) -> tuple[pa.Table, dict[int, str]]:
-    """The users' columns, and where a line was damaged, and why."""
+    """Returns the user's columns, and the reason for each damaged line by its position."""
     if DAMAGED not in table.column_names:
         return table, {}
     reasons = enumerate(table.column(DAMAGED).to_pylist())
@@ -192,7 +198,7 @@ def _as_text(value: Any) -> str | None:
 
 
 def _cut(tables: Iterator[pa.Table], size: int) -> Iterator[tuple[int, pa.Table]]:
-    """The same rows in tables of exactly `size` rows, whatever they came in."""
+    """Yields the rows of tables of any length as tables of exactly `size` rows; the last one can be shorter."""
     waiting: list[pa.Table] = []
     for table in tables:
         waiting.append(table)

@@ -1,4 +1,4 @@
-"""From the answers of a shard to the two tables it leaves: rows with an answer, and rows without one."""
+"""Turns the answers of a shard into two tables: rows with an answer, and rows without an answer."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mammal.rows.batched import Refused
 from mammal.rows.tables import Failed, check_names
 
 ROW = "row"
-"""Column of the errors file: number of the row in the input, the first one being 1."""
+"""Column of the errors file: number of the row in the input, counted from 1."""
 
 _TYPES = {
     "text": pa.string(),
@@ -26,12 +26,15 @@ _TYPES = {
 
 @dataclass(frozen=True)
 class Layout:
-    """Columns of a job's files.
+    """Columns of the output and of the errors file of a job.
 
     Attributes:
-        theirs: the input's columns, passed through.
+        theirs: columns of the input, which are copied to both files.
         ours: columns of the answers.
-        prefix: put before the names of the errors file's own columns.
+        prefix: text before the names of the two columns that the errors file adds.
+
+    Raises:
+        DataError: the input already has a column that is to be added.
     """
 
     theirs: pa.Schema
@@ -50,7 +53,7 @@ class Layout:
         return f"{self.prefix}{ROW}", f"{self.prefix}{ERROR}"
 
     def answered(self, shard: Shard, answers: Sequence[list[Record] | Refused]) -> pa.Table:
-        """Rows with an answer, once for each of its records that did not fail."""
+        """Returns the rows with an answer. A row is repeated for each of its records that did not fail."""
         given = [(i, records) for i, records in enumerate(answers) if not isinstance(records, Refused)]
         lines = [(i, record) for i, records in given for record in records if not isinstance(record, Failed)]
         passed = shard.pick([i for i, _ in lines])
@@ -61,7 +64,7 @@ class Layout:
         return pa.Table.from_arrays([*passed.columns, *values], schema=self.schema)
 
     def refused(self, shard: Shard, answers: Sequence[list[Record] | Refused]) -> pa.Table:
-        """Rows without an answer, or of which a record failed: their number, what they held, and why."""
+        """Returns the rows that have no answer or a failed record: row number, input columns and the reason."""
         reasons_of = [(i, _reasons(given)) for i, given in enumerate(answers)]
         bad = [(i, reason) for i, reason in reasons_of if reason]
         row, error = self._error_names

@@ -1,4 +1,4 @@
-"""The model of a job: how it is opened, and what of it decides the bytes of an output."""
+"""Opens the model of a job, and describes everything in it that the bytes of an output depend on."""
 
 from __future__ import annotations
 
@@ -28,14 +28,18 @@ def open_model(
     batch_tokens: int | None = None,
     config_dirs: Sequence[str | Path] = (),
 ) -> Mammal:
-    """Opens a model to answer many rows.
+    """Opens a model that is to answer many rows.
 
     Args:
-        source, device, dtype, tokenizer, config_dirs: as for `mammal.load`.
-        batch_tokens: tokens of a batch; None: as many as suit the device.
+        source: the model, as for `mammal.load`.
+        device: as for `mammal.load`.
+        dtype: as for `mammal.load`.
+        tokenizer: as for `mammal.load`.
+        batch_tokens: tokens of a batch, padding not counted. None: 8,192 on a CPU, 131,072 on a GPU.
+        config_dirs: as for `mammal.load`.
 
     Raises:
-        MammalError: there is no such model, or it can't be opened so.
+        MammalError: there is no such model, or it can't be opened with these settings.
     """
     model = load(source, device=device, dtype=dtype, tokenizer=tokenizer, config_dirs=config_dirs)
     if batch_tokens is not None:
@@ -44,12 +48,12 @@ def open_model(
 
 
 def model_options(model: Mammal) -> dict[str, Any]:
-    """How the model computes, as options of a manifest."""
+    """Returns batch size, kind of device and dtype of the model, for the manifest of a job."""
     return {"batch_tokens": model.pace.tokens, "device": model.device.type, "dtype": str(model.model.dtype)}
 
 
 def task_identity(task: Task | None) -> str:
-    """Name of the task, and a digest of everything that it says and has learnt."""
+    """Returns the name of the task with a digest of its declaration and of its fitted values."""
     if task is None:
         return "prompts"
     content = json.dumps([stored_config(task.config), task.state()], sort_keys=True, default=str)
@@ -57,7 +61,10 @@ def task_identity(task: Task | None) -> str:
 
 
 def bundle_hash(bundle: str | os.PathLike[str]) -> str:
-    """Content hash of everything in a bundle that decides a prediction; a base stands in `config.json` by its hash."""
+    """Returns a content hash of everything in a bundle that predictions depend on.
+
+    The base of an adapter bundle is included, because `config.json` holds its hash.
+    """
     source = locate(bundle)
     files = [source.folder / "config.json", source.folder / "task.yaml", *sorted(source.folder.glob("tokenizer/*"))]
     files += [source.weights] if source.weights.is_file() else sorted(source.weights.glob("*.safetensors"))
@@ -69,7 +76,7 @@ def bundle_hash(bundle: str | os.PathLike[str]) -> str:
 
 
 def torch_version() -> dict[str, str]:
-    """The version of torch, which decides the bytes of what a model answers."""
+    """Returns the version of torch, because the exact values of answers depend on it."""
     import torch
 
     return {"torch": torch.__version__}

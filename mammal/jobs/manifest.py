@@ -1,4 +1,7 @@
-"""What a job is made of, written down, so that a job that goes on can be told from a job that changed."""
+"""The manifest of a job: a record of its input, model and options.
+
+When a job is run again, its manifest shows whether it is the same job, which can continue, or a changed one.
+"""
 
 from __future__ import annotations
 
@@ -16,16 +19,16 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class Manifest:
-    """Everything that decides the bytes of the output.
+    """Everything that the bytes of an output depend on.
 
     Attributes:
-        verb: predict, embed, generate or score.
-        input: content hash of the input file; of a job without one, how many rows it makes.
+        verb: kind of job, such as `predict`, `embed`, `generate` or `score`.
+        input: content hash of the input file. For a job without a file: the number of its rows.
         bundle: content hash of weights, config, tokenizer and tasks.
-        options: shard length, task, batch size, device kind, dtype and what the verb was asked for.
-        versions: of this package and of torch.
-        complete: the output stands.
-        counts: rows, ok and bad, once complete.
+        options: rows of a shard, task, batch size, kind of device, dtype and the options of the verb.
+        versions: versions of this package and of the packages that answers depend on, such as torch.
+        complete: whether the output has been written completely.
+        counts: numbers `rows`, `ok` and `bad` of a complete job. None before.
     """
 
     verb: str
@@ -42,7 +45,7 @@ class Manifest:
 
     @classmethod
     def read(cls, path: Path) -> Manifest | None:
-        """None where there is no manifest, or where none of ours can be read from it."""
+        """Reads a manifest. Returns None if the file does not exist or holds no manifest of this format."""
         try:
             content = json.loads(path.read_text())
             return cls(**content) if content.pop("format") == FORMAT else None
@@ -50,13 +53,17 @@ class Manifest:
             return None
 
     def require_same(self, former: Manifest, output: Path) -> None:
-        """Raises JobError that names each thing that differs from the job that wrote `output` so far."""
+        """Compares this manifest with that of the earlier run that began `output`.
+
+        Raises:
+            JobError: they differ. The message names each difference.
+        """
         changed = list(_differences(asdict(former), asdict(self)))
         if changed:
             raise JobError(
-                "an earlier run began this output with something else: " + "; ".join(changed),
+                "an earlier run began this output with other settings: " + "; ".join(changed),
                 where=str(output),
-                hint="repeat it as it was, choose another output, or start afresh with resume=false",
+                hint="use the earlier settings, choose another output, or start again with resume=false",
             )
 
 

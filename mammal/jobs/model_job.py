@@ -1,4 +1,4 @@
-"""The job that asks a model about every row of a file: predict, embed, score or generate."""
+"""The job that answers every row of a file with a model: predict, embed, score or generate."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ VERBS = {
     "score": (),
     "generate": ("n", "conditions", "rerank", "rerank_bundle", "rerank_weight", *SETTINGS),
 }
-"""Verbs and the options that each takes, as the methods of `Mammal` do."""
+"""For each verb, the options that it takes. They are arguments of the method of `Mammal` with the same name."""
 
 
 def run_job(
@@ -133,14 +133,14 @@ def _check_options(verb: str, settings: Mapping[str, Any], input: object) -> Non
 
 
 def _plain(option: Any) -> Any:
-    """As a manifest can hold it."""
+    """Converts an option to plain values, which a manifest can hold."""
     if isinstance(option, Mapping):
         return {name: plain_value(value) for name, value in option.items()}
     return plain_value(option)
 
 
 def _drawn_apart(question: TaskQuestion, given: JobInput) -> tuple[TaskQuestion, JobInput]:
-    """The draws of a row that holds nothing as rows of their own, so that any number is written in shards."""
+    """Turns the samples for one empty row into one row per sample, so that any number is written in shards."""
     if not isinstance(question, Generate) or not question.config.do_sample:
         return question, given
     return question.one_by_one(), no_input(question.config.num_return_sequences)
@@ -160,7 +160,7 @@ def _task(
     settings: Mapping[str, Any],
     given: JobInput,
 ) -> Task | None:
-    """The task that is asked; None: rows are prompts."""
+    """Returns the task that answers. None: the rows are prompts."""
     if verb == "embed" and "entity" in settings:
         chosen = entity_task(settings["entity"], model.tokenizer)
         return model.find_task(chosen, columns)
@@ -187,13 +187,13 @@ def _question(verb: str, model: Mammal, task: Task | None, settings: Mapping[str
 
 
 def _hashes_of_options(settings: Mapping[str, Any]) -> dict[str, Hash]:
-    """Another bundle that puts answers in order is recorded by its content."""
+    """Returns how to hash the bundle that re-ranks answers, because the manifest records its content."""
     judge = settings.get("rerank_bundle")
     return {} if judge is None else {"rerank_bundle": partial(bundle_hash, judge)}
 
 
 def _workers(asked: int | None, model: Mammal) -> int:
-    """Without a GPU the model uses every core itself."""
+    """Number of processes that prepare rows. The default on a CPU is 0, because the model uses every core there."""
     if asked is None:
         return min(8, (os.cpu_count() or 1) - 1) if model.device.type == "cuda" else 0
     if asked < 0:

@@ -1,4 +1,4 @@
-"""The job that makes a corpus of structures and their names, each read back before it counts."""
+"""The job that makes a corpus of structures and their names. Each name is read back to check it."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ COLUMNS = ("canonical", "iupac", "smiles_by_name", "outcome")
 
 
 class NameRows(Computed):
-    """Gives each row its pair (see `mammal.tasks.names.roundtrip`).
+    """Answers each row with its structure and name (see `mammal.tasks.names.roundtrip`).
 
     Args:
         smiles: column of the structures.
-        names: column of names that are read in place of made ones.
-        keep: `exact` sets aside what did not come back as the same molecule; `unverified` also keeps names that
-            nobody read back; `all` sets aside only what is no molecule.
-        verify: read names back.
+        names: column of names that are checked. None: names are made from the structures.
+        keep: `exact` keeps rows whose name leads back to the same molecule; `unverified` also keeps names that were
+            not read back; `all` keeps every row that holds a molecule.
+        verify: read names back with OPSIN.
         crew: the processes that work on the molecules.
-        prefix: put before the names of the columns.
+        prefix: text before the names of the added columns.
     """
 
     def __init__(self, smiles: str, names: str | None, *, keep: str, verify: bool, crew: Crew, prefix: str = ""):
@@ -72,31 +72,41 @@ def names_job(
     resume: bool = True,
     progress: Follow | None = None,
 ) -> JobReport:
-    """Names the molecules of a file and keeps the names that lead back, with the promises of `mammal.jobs.run_job`.
+    """Names the molecules of a file and keeps the names that lead back to the same molecule.
 
-    Without Java nothing is read back, and no name is known to be right: `keep` must then say that they are kept.
+    The job can be stopped and continued like `mammal.jobs.run_job`. Names are read back with OPSIN, which needs Java.
+    Without Java no name can be checked, and `keep` must be `unverified` or `all`.
 
     Args:
-        input: a table; or `chemicals`, the compounds of that package with PubChem's names in lower case.
-        output: .parquet, .csv, .tsv or .jsonl.
-        smiles: column of the structures; default: the one called `smiles`, in whatever case.
-        names: column of names that are read back in place of made ones; of `chemicals`: pubchem_name.
-        keep: `exact`: other rows go to the errors file with outcome and reason; `unverified`: names that are not read
-            back, for lack of Java, are kept too; `all`: all rows stay, with their outcome.
-        workers: processes that name and compare; default: one a core. 0: none but this one.
-        prefix: put before the names of the columns that are added: canonical, iupac, smiles_by_name, outcome.
+        input: a table; or `chemicals` for the compounds of that package, with PubChem's names in lower case.
+        output: file to write: `.parquet`, `.csv`, `.tsv` or `.jsonl`.
+        smiles: column of the structures. Default: the column called `smiles` in upper or lower case.
+        names: column of names that are checked. For `chemicals`: `pubchem_name`. Default: names are made from the
+            structures.
+        keep: `exact`: a row whose name does not lead back goes to the errors file with outcome and reason;
+            `unverified`: names that could not be read back because Java is missing are kept, too; `all`: every row that
+            holds a molecule is kept, with its outcome.
+        workers: processes that make and compare names. Default: one per core. 0: only the current process.
+        prefix: text before the names of the added columns: canonical, iupac, smiles_by_name, outcome.
+        shard_rows: rows that are written together. Default: 5,000.
+        resume: continue an earlier job of the same output. False: start again.
+        progress: function that is called with a `JobProgress` after each shard.
+
+    Returns:
+        Number of rows that were kept and that were not, and the files that were written.
 
     Raises:
-        JobError: the output stands and was made otherwise, is being written by another run, or can't be written.
-        MammalError: an option or the input is wrong; a package is missing; names were given and Java is missing.
+        JobError: the output exists and belongs to another job, is being written by another process, or can't be
+            written.
+        MammalError: an option or the input is wrong, a package is missing, or `names` is given and Java is missing.
     """
     if keep not in KEEP:
-        raise ConfigError(f"keep is {keep!r}", hint=did_you_mean(keep, KEEP, noun="word"))
+        raise ConfigError(f"keep can't be {keep!r}", hint=did_you_mean(keep, KEEP, noun="value"))
     lacking = opsin.why_missing()
     if names is None:
         naming.check_installed()
         if lacking is not None and keep == "exact":
-            hint = f"{lacking.hint}; or keep=unverified, which keeps names that nobody has checked"
+            hint = f"{lacking.hint}; or keep=unverified, which keeps names that were not checked"
             raise DataError(f"names can't be read back, so none would be kept: {lacking.what}", hint=hint)
     elif lacking is not None:
         raise lacking
@@ -111,7 +121,12 @@ def names_job(
 
 
 def outcomes(report: JobReport, prefix: str = "") -> Counter[str]:
-    """How many rows of a finished job ended in which outcome."""
+    """Counts the rows of a finished job by outcome.
+
+    Args:
+        report: report of the job.
+        prefix: the prefix with which the job was run.
+    """
     counts: Counter[str] = Counter()
     for table in iter_tables(report.output):
         counts.update(table[f"{prefix}outcome"])
@@ -124,6 +139,9 @@ def outcomes(report: JobReport, prefix: str = "") -> Counter[str]:
 
 
 def _versions(makes: bool, verifies: bool) -> dict[str, str]:
-    """What decides names and outcomes; a job begun without Java does not go on with it, and the other way round."""
+    """Versions of the packages that names and outcomes depend on.
+
+    OPSIN is listed only if it is used, so that a job that began without Java can't continue with Java, or vice versa.
+    """
     packages = ["rdkit", *(["openclatura"] if makes else []), *(["py2opsin"] if verifies else [])]
     return {name: version(name) for name in packages}

@@ -1,4 +1,4 @@
-"""A batch job as one declaration: what is read, who answers, where the answers go, and what decides their bytes."""
+"""A batch job as one declaration: its input, the question, the output, and everything that its bytes depend on."""
 
 from __future__ import annotations
 
@@ -21,27 +21,30 @@ from mammal.version import __version__
 SHARD_ROWS = 10_000
 
 Hash = Callable[[], str]
-"""Gives a content hash; called once the cheaper checks of a job are done, because files can be large."""
+"""Function that returns a content hash. It is called after the faster checks of a job, because files can be large."""
 
 
 @dataclass(frozen=True)
 class JobPlan:
-    """Everything that makes one job different from another; `mammal.jobs.engine.run_plan` does the rest.
+    """Everything in which one job differs from another. `mammal.jobs.engine.run_plan` runs it.
 
     Attributes:
-        verb: the kind of job, as its manifest names it.
+        verb: kind of job, as recorded in its manifest.
         given: the input.
-        question: answers the rows of a shard. Its `reading` says which columns of the input it gets, its `columns`
-            which ones the output gains, its `told` and `uses` what the manifest records and which models are warmed up.
+        question: answers the rows of a shard. Its `reading` lists the columns of the input that it reads, its `columns`
+            the columns that the output gains, its `told` the options that the manifest records, and its `uses` the
+            models that are warmed up.
         output: the file that the job writes.
-        prefix: put before the names of the errors file's own columns; those of the question have it already.
+        prefix: text before the names of the two columns that the errors file adds. The columns of the question already
+            have it.
         shard_rows: rows that are written together.
-        options: what the manifest records besides `question.told`, `prefix` and `shard_rows`.
+        options: options that the manifest records in addition to `question.told`, `prefix` and `shard_rows`.
         hashes: options whose value is the content hash of a file.
-        bundle: content hash of the model, or of another file that all answers depend on; None: there is none.
-        versions: of the packages that decide the answers, besides this one.
-        form: how the output is written; None: as a table, in the format that its suffix names.
-        workers: started when the first row is about to be answered, and ended after the last one.
+        bundle: content hash of the model, or of another file that all answers depend on. None: there is none.
+        versions: versions of the packages that answers depend on, without this package.
+        form: how the output is written. None: as a table, in the format of its suffix.
+        workers: returns a context that is entered before the first row is answered and left after the last one. It
+            starts and ends the processes that the question uses.
     """
 
     verb: str
@@ -62,18 +65,18 @@ class JobPlan:
         """Columns of the output and of the errors file.
 
         Raises:
-            DataError: the input has a column that is to be added.
+            DataError: the input already has a column that is to be added.
         """
         return Layout(self.given.schema, self.question.columns, self.prefix)
 
     @cached_property
     def store(self) -> Store:
-        """The output."""
+        """The files of the output."""
         return Store(Path(self.output).expanduser(), self.form)
 
     @cached_property
     def manifest(self) -> Manifest:
-        """What the output is tied to. Reads the files that are hashed."""
+        """The manifest of this job. It is computed on first use, which reads the files that are hashed."""
         options = {
             **self.options,
             **{name: content_hash() for name, content_hash in self.hashes.items()},

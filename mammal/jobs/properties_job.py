@@ -1,4 +1,4 @@
-"""The job that adds properties of molecules to a table, for tasks whose conditions they are."""
+"""The job that adds properties of molecules to a table, for tasks that use them as conditions."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from mammal.tasks.molecules.properties import compute_all, property_of
 
 SHARD_ROWS = 20_000
 PROPERTIES = ("mw", "logp", "qed", "tpsa")
-"""Those that are added unless others are asked for."""
+"""Properties that are added by default."""
 
 
 class PropertyRows(Computed):
-    """Gives each row the properties of its molecule.
+    """Answers each row with properties of its molecule.
 
     Args:
         smiles: column of the structures.
-        properties: names of `mammal.tasks.molecules.properties`.
+        properties: names of `mammal.tasks.molecules.properties.PROPERTIES`.
         crew: the processes that work on the molecules.
-        prefix: put before the names of the columns.
+        prefix: text before the names of the added columns.
     """
 
     def __init__(self, smiles: str, properties: Sequence[str], *, crew: Crew, prefix: str = ""):
@@ -57,23 +57,30 @@ def properties_job(
     resume: bool = True,
     progress: Follow | None = None,
 ) -> JobReport:
-    """Adds a column for each property, with the promises of `mammal.jobs.run_job`.
+    """Adds a column for each property. The job can be stopped and continued like `mammal.jobs.run_job`.
 
     Args:
-        input: a table with structures; or `chemicals`, the compounds of that package.
-        output: .parquet, .csv, .tsv or .jsonl.
-        properties: names of `mammal.tasks.molecules.properties.PROPERTIES`.
-        smiles: column of the structures; default: the one called `smiles`, in whatever case.
-        workers: processes that compute; default: one a core. 0: none but this one.
-        prefix: put before the names of the columns that are added.
+        input: a table with structures; or `chemicals` for the compounds of that package.
+        output: file to write: `.parquet`, `.csv`, `.tsv` or `.jsonl`.
+        properties: names of `mammal.tasks.molecules.properties.PROPERTIES`. Default: mw, logp, qed, tpsa.
+        smiles: column of the structures. Default: the column called `smiles` in upper or lower case.
+        workers: processes that compute. Default: one per core. 0: only the current process.
+        prefix: text before the names of the added columns.
+        shard_rows: rows that are written together. Default: 20,000.
+        resume: continue an earlier job of the same output. False: start again.
+        progress: function that is called with a `JobProgress` after each shard.
+
+    Returns:
+        Number of rows with and without properties, and the files that were written.
 
     Raises:
         TaskError: there is no such property.
-        JobError: the output stands and was made otherwise, is being written by another run, or can't be written.
+        JobError: the output exists and belongs to another job, is being written by another process, or can't be
+            written.
         MammalError: an option or the input is wrong.
     """
     if not properties:
-        raise ConfigError("no property is asked for", hint=f"properties=[{','.join(PROPERTIES)}]")
+        raise ConfigError("the list of properties is empty", hint=f"properties=[{','.join(PROPERTIES)}]")
     for name in properties:
         property_of(name)
     with open_structures(input, smiles=smiles, workers=workers) as found:
@@ -86,7 +93,7 @@ def properties_job(
 
 
 def _properties(names: tuple[str, ...], smiles: str) -> tuple[float, ...] | str:
-    """The numbers, or why there are none."""
+    """Returns the values of the properties, or the reason why they can't be computed."""
     try:
         return compute_all(smiles, names)
     except MammalError as error:

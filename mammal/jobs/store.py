@@ -1,7 +1,7 @@
-"""The output of a job while it grows: one folder of finished shards, and the file they become.
+"""The output of a running job: a folder of finished shards, which are joined to one file at the end.
 
-A shard is done when its marker stands, which is renamed into place once the shard's tables are on the disk. Killed
-at any instant, a job is left with whole shards, and files that the next run writes again.
+A shard is done when its marker exists. The marker is renamed into place after the tables of the shard are on the disk.
+A job that is killed at any moment therefore leaves complete shards, and unfinished files that the next run replaces.
 
     scores.parquet.parts/000003.parquet           rows with an answer
     scores.parquet.parts/000003.errors.parquet    rows without one
@@ -32,7 +32,7 @@ _LOCK = "lock"
 
 @dataclass(frozen=True)
 class ShardCounts:
-    """Rows of the input in a shard (or a job), those with an answer and those without."""
+    """Number of input rows of a shard or of a job: all (`rows`), with an answer (`ok`) and without one (`bad`)."""
 
     rows: int
     ok: int
@@ -43,11 +43,11 @@ class ShardCounts:
 
 
 class Store:
-    """Shards of one output file.
+    """Files of one output: its shards, its errors file and its manifest.
 
     Args:
-        output: the file that the job makes.
-        form: how it is written; default: as a table, by the suffix of `output`.
+        output: the file that the job writes.
+        form: how it is written. Default: as a table, in the format of the suffix of `output`.
     """
 
     def __init__(self, output: Path, form: OutputFormat | None = None):
@@ -58,10 +58,17 @@ class Store:
         self.parts = output.with_name(f"{output.name}.parts")
 
     def begin(self, manifest: Manifest, *, resume: bool) -> Manifest:
-        """Makes ready to write; gives the manifest of the job so far.
+        """Prepares the folder of the shards and writes the manifest.
+
+        Args:
+            manifest: manifest of this job.
+            resume: continue an earlier run. False: delete its files.
+
+        Returns:
+            The manifest of the earlier run if that is complete, else `manifest`.
 
         Raises:
-            JobError: something stands there that this job did not write, or wrote with other settings.
+            JobError: the output exists and was not written by a job, or was written with other settings.
         """
         former = Manifest.read(self.manifest_path)
         if not resume:
@@ -73,7 +80,7 @@ class Store:
                 return former
         elif self.output.exists():
             raise JobError(
-                "stands there already, and no job of ours wrote it",
+                "the file exists already, and was not written by a job",
                 where=str(self.output),
                 hint="choose another output, or replace it with resume=false",
             )
@@ -82,7 +89,7 @@ class Store:
         return manifest
 
     def counts(self, shard: int) -> ShardCounts | None:
-        """Counts of a finished shard, None of one that is still to do."""
+        """Returns the counts of a finished shard, and None for an unfinished shard."""
         try:
             return ShardCounts(**json.loads(self._part(shard, ".json").read_text()))
         except FileNotFoundError:
@@ -98,7 +105,7 @@ class Store:
             partial.write_text(json.dumps(vars(counts)))
 
     def finish(self, manifest: Manifest, shards: int, total: ShardCounts, schema: pa.Schema) -> None:
-        """Joins the shards into the output, then marks the job complete and drops them."""
+        """Joins the shards into the output, marks the job complete and deletes the shards."""
         bad = [part for shard in range(shards) if (part := self._part(shard, ".errors.parquet")).exists()]
         if bad:
             with atomic_file(self.errors, scratch=self.parts) as partial:
@@ -114,7 +121,7 @@ class Store:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keeps a second run off this output. The lock ends with the process, however that ends."""
+        """Prevents a second run from writing this output. The lock ends with the process, even if that is killed."""
         self.parts.mkdir(parents=True, exist_ok=True)
         with (self.parts / _LOCK).open("w") as handle:
             if not _lock(handle.fileno()):

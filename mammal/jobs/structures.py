@@ -1,4 +1,4 @@
-"""Files of molecules, as jobs that look at nothing but the structure read them."""
+"""Input files of molecules, for jobs that use only the structures."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from mammal.jobs.workers import Crew
 from mammal.tasks.tables.cells import as_text, is_missing, missing_column
 
 CHEMICALS = "chemicals"
-"""In place of a file: the compounds of that package."""
+"""Name that is given instead of a file, for the compounds of the package `chemicals`."""
 PUBCHEM_NAME = "pubchem_name"
-"""Its column of names, whose own name, iupac, is that of a column that `mammal names` adds."""
+"""New name of its column `iupac`, because `mammal names` adds a column of that name."""
 
 
 @dataclass(frozen=True)
 class Structures:
-    """A file of molecules, open to be worked on.
+    """An open file of molecules.
 
     Attributes:
         given: its rows.
-        column: of the structures.
-        crew: the processes that work on them.
+        column: column of the structures.
+        crew: the processes that work on the molecules.
     """
 
     given: JobInput
@@ -40,15 +40,15 @@ class Structures:
 def open_structures(
     input: str | os.PathLike[str], *, smiles: str | None = None, workers: int | None = None
 ) -> Iterator[Structures]:
-    """A file of molecules and the processes that work on it, both of which end with the block.
+    """Opens a file of molecules, with processes that work on them. The processes end with the `with` block.
 
     Args:
-        input: a table; or `chemicals`, the compounds of that package.
-        smiles: column of the structures; None: the one called `smiles`, in whatever case.
-        workers: processes; None: one a core. 0: none but this one.
+        input: a table; or `chemicals` for the compounds of that package.
+        smiles: column of the structures. None: the column called `smiles` in upper or lower case.
+        workers: number of processes. None: one per core. 0: only the current process.
 
     Raises:
-        ConfigError: fewer processes than none.
+        ConfigError: `workers` is negative.
         DataError: there is no such file or column.
     """
     count = worker_count(workers)
@@ -72,10 +72,14 @@ def _rows_of(input: str | os.PathLike[str]) -> Iterator[JobInput]:
 
 
 def structure_column(asked: str | None, columns: Sequence[str]) -> str:
-    """The column of the structures: the one that is asked for, else the one called `smiles` in whatever case.
+    """Returns the column of the structures.
+
+    Args:
+        asked: name of the column. None: the column called `smiles` in upper or lower case.
+        columns: columns of the table.
 
     Raises:
-        DataError: there is none.
+        DataError: the table has no such column.
     """
     if asked is not None:
         return existing(asked, columns)
@@ -84,10 +88,10 @@ def structure_column(asked: str | None, columns: Sequence[str]) -> str:
 
 
 def existing(column: str, columns: Sequence[str]) -> str:
-    """The column, if there is one of that name.
+    """Returns `column` if it is one of `columns`.
 
     Raises:
-        DataError: there is none; names the nearest.
+        DataError: it is not. The hint names the most similar column.
     """
     if column not in columns:
         raise missing_column(column, columns)
@@ -95,10 +99,10 @@ def existing(column: str, columns: Sequence[str]) -> str:
 
 
 def worker_count(asked: int | None) -> int:
-    """Processes to work with: as many as are asked for, else one a core.
+    """Returns the number of processes: `asked`, or one per core if that is None.
 
     Raises:
-        ConfigError: fewer than none.
+        ConfigError: `asked` is negative.
     """
     if asked is not None and asked < 0:
         raise ConfigError(f"workers must be 0 or more, not {asked}")
@@ -107,5 +111,5 @@ def worker_count(asked: int | None) -> int:
 
 
 def structure_text(value: Any) -> str:
-    """A cell as text, "" for an empty one."""
+    """Returns a cell as text, and "" for an empty cell."""
     return "" if is_missing(value) else as_text(value)

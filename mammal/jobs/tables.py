@@ -1,4 +1,4 @@
-"""Tables that a job writes: one shard at a time, then joined without holding more than one shard."""
+"""Tables that a job writes: one shard at a time. The shards are joined with at most one shard in memory."""
 
 from __future__ import annotations
 
@@ -22,28 +22,32 @@ FORMATS = (".parquet", ".csv", ".tsv", ".jsonl")
 
 
 class OutputFormat(Protocol):
-    """How a job's output is written: shard by shard, then joined."""
+    """Format of the output of a job. Shards are written one by one and joined at the end."""
 
     @property
     def suffix(self) -> str:
         """Suffix of the shards."""
 
     def check(self, path: Path, schema: pa.Schema) -> None:
-        """Refuses an output that can't hold such columns (JobError)."""
+        """Checks that the output can hold the columns of `schema`.
+
+        Raises:
+            JobError: it can't.
+        """
 
     def write(self, table: pa.Table, path: Path) -> None:
         """Writes one shard."""
 
     def join(self, parts: Sequence[Path], path: Path, schema: pa.Schema) -> None:
-        """Appends shards in order."""
+        """Writes the shards `parts` to one file, in order."""
 
     def complete(self, path: Path) -> None:
-        """Makes what belongs beside the output, once that stands."""
+        """Writes files that belong to the finished output, such as an index."""
 
 
 @dataclass(frozen=True)
 class TableFormat:
-    """A table, in the format that its suffix says (`FORMATS`)."""
+    """A table in the format of its suffix (one of `FORMATS`)."""
 
     suffix: str
 
@@ -57,14 +61,18 @@ class TableFormat:
         join_tables(parts, path, self.suffix, schema)
 
     def complete(self, path: Path) -> None:
-        """Nothing: a table stands by itself."""
+        """Does nothing: a table needs no further file."""
 
 
 def check_output(path: Path, schema: pa.Schema) -> None:
-    """Raises JobError for a suffix that we don't write, or one that can't hold a column of the schema."""
+    """Checks that the format of an output can hold the columns of `schema`.
+
+    Raises:
+        JobError: the suffix is unknown, or its format can't hold one of the columns.
+    """
     if path.suffix not in FORMATS:
         raise JobError(
-            "the output's format is not known by its suffix", where=str(path), hint="one of " + ", ".join(FORMATS)
+            "the suffix of the output names no known format", where=str(path), hint="one of " + ", ".join(FORMATS)
         )
     nested = [column.name for column in schema if pa.types.is_nested(column.type)]
     if nested and path.suffix in _DELIMITERS:
@@ -76,7 +84,7 @@ def check_output(path: Path, schema: pa.Schema) -> None:
 
 
 def write_table(table: pa.Table, path: Path, suffix: str) -> None:
-    """Writes one shard; delimited shards without a header, which the joined file gets once."""
+    """Writes one shard. CSV and TSV shards have no header; `join_tables` writes it once."""
     if suffix == ".parquet":
         pa.parquet.write_table(table, path)
     elif suffix == ".jsonl":
@@ -88,7 +96,14 @@ def write_table(table: pa.Table, path: Path, suffix: str) -> None:
 
 
 def join_tables(parts: Sequence[Path], path: Path, suffix: str, schema: pa.Schema | None = None) -> None:
-    """Appends shards in order; `schema` is that of the shards, needed where there may be none."""
+    """Joins shards to one file, in order.
+
+    Args:
+        parts: files of the shards.
+        path: file to write.
+        suffix: suffix that names the format.
+        schema: columns of the shards. Needed if `parts` can be empty, and for the header of a CSV or TSV file.
+    """
     if suffix == ".parquet":
         with pa.parquet.ParquetWriter(path, schema or pa.parquet.read_schema(parts[0])) as writer:
             for part in parts:
@@ -109,12 +124,12 @@ def _header(names: Sequence[str], suffix: str) -> bytes:
 
 
 def _writer(stream: TextIO, suffix: str) -> Any:
-    """Quotes only cells that need it, which pyarrow's writer does for no text."""
+    """Returns a writer that quotes only cells that need it; pyarrow's writer quotes every text."""
     return csv.writer(stream, delimiter=_DELIMITERS[suffix], lineterminator="\n")
 
 
 def _jsonable(value: Any) -> Any:
-    """The value with non-finite numbers as null, which JSON lacks, and times as ISO text."""
+    """Returns the value with times as ISO text, and non-finite numbers, which JSON lacks, as null."""
     if isinstance(value, dict):
         return {key: _jsonable(child) for key, child in value.items()}
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""The job that scores variants: a variant file or a table in, the same with scores out."""
+"""The job that scores variants: it adds scores to a variant file or a table."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from mammal.variants.source import allele_source
 logger = logging.getLogger(__name__)
 
 PREFIX = "MAMMAL_"
-"""Of the fields of INFO, where none is asked for."""
+"""Default prefix of the INFO fields."""
 
 FIELDS = {
     "log_likelihood_ref": ("LL_REF", "Log-likelihood of the reference allele, hidden with its neighbours, in nats"),
@@ -40,7 +40,7 @@ FIELDS = {
     "distance_max_offset": ("DIST_MAX_OFFSET", "Where DIST_MAX is: -1 the base before the site, 1 the base behind it"),
     UNSCORED: ("UNSCORED", "Why an allele has no scores"),
 }
-"""Columns of the scores -> their key in INFO, and what the header says of it."""
+"""For each column of the scores: its key in INFO and its description in the header."""
 
 _TYPES = {"number": "Float", "integer": "Integer", "text": "String"}
 
@@ -64,24 +64,35 @@ def score_variants_job(
     config_dirs: Sequence[str | Path] = (),
     progress: Follow | None = None,
 ) -> JobReport:
-    """Scores the variants of a file, with the promises of `mammal.jobs.run_job`.
+    """Scores the variants of a file. The job can be stopped and continued like `mammal.jobs.run_job`.
 
-    A table gets one row for each alternate allele, a variant file keeps one line for each record, with the values of
-    its alleles in INFO. A row none of whose alleles has scores is set aside with the reasons.
+    A table gets one row for each alternate allele. A variant file keeps one line for each record and gets the values of
+    its alleles in INFO. A row without a score for any of its alleles goes to the errors file with the reasons.
 
     Args:
         source: the model, as for `mammal.load`.
         input: a variant file, or a table with columns that `mammal.variants.source` reads.
-        output: `.vcf` or `.vcf.gz` (for variant files), or a table.
-        reference: FASTA; not needed for variants written in place.
-        asked: window, scores and strands.
-        task: whose prompt is written; default: see `mammal.variants.scoring`.
-        columns: names of the columns that are read, as {name here: yours}.
-        config_dirs: folders of the user's own, where a task is found by name.
-        prefix: put before the names of what is added; of INFO fields the default is `PREFIX`.
+        output: file to write: `.vcf` or `.vcf.gz` (for variant files), or a table.
+        reference: FASTA file of the genome. Not needed for variants that are written inside their sequence.
+        asked: window, scores and strands. Default: those of `VariantScoreOptions`.
+        task: task whose prompt is written. Default: see `mammal.variants.scoring`.
+        columns: names of your columns, as `{name here: column of your table}`.
+        prefix: text before the names of the added columns or INFO fields. Default: `MAMMAL_` for INFO fields, none for
+            columns.
+        shard_rows: rows that are written together.
+        resume: continue an earlier job of the same output. False: start again.
+        device: as for `mammal.load`.
+        dtype: as for `mammal.load`.
+        batch_tokens: tokens of a batch, padding not counted. Default: 8,192 on a CPU, 131,072 on a GPU.
+        tokenizer: as for `mammal.load`.
+        config_dirs: folders with your own tasks.
+        progress: function that is called with a `JobProgress` after each batch.
+
+    Returns:
+        Number of rows with and without scores, and the files that were written.
 
     Raises:
-        JobError: as `run_job`; or the input has a field of INFO that is to be added.
+        JobError: as for `run_job`; or the input already has an INFO field that is to be added.
         MammalError: the model, the genome, the input or an option is wrong.
     """
     asked = asked or VariantScoreOptions()
@@ -110,19 +121,20 @@ def score_variants_job(
     report = run_plan(plan, resume=resume, progress=progress)
     if scores.unscored:
         place = question.columns[-1].name if question is scores else f"{prefix or PREFIX}{FIELDS[UNSCORED][0]}"
-        alleles = "allele without scores stands" if scores.unscored == 1 else "alleles without scores stand"
-        logger.warning("%s %s beside others that have some: %s says why", f"{scores.unscored:,}", alleles, place)
+        alleles = "allele has" if scores.unscored == 1 else "alleles have"
+        told = "%s %s no scores, in rows with other alleles that have scores; see %s for the reason"
+        logger.warning(told, f"{scores.unscored:,}", alleles, place)
     return report
 
 
 def _written(
     scores: VariantQuestion, given: JobInput, target: Path, prefix: str
 ) -> tuple[Question, OutputFormat | None]:
-    """The question in the terms of the output, and how that is written; None: as a table."""
+    """Returns the question whose columns fit the output, and the format of the output. None: a table."""
     if not target.name.endswith(SUFFIXES):
         return scores, None
     if given.path is None or file_format(given.path) not in ("vcf", "bcf"):
-        what = f"{target.suffixes[0]} is written where the input is a variant file alone"
+        what = f"{target.suffixes[0]} can be written only if the input is a variant file"
         raise ConfigError(what, where=str(target), hint="one of " + ", ".join(FORMATS))
     fields = info_fields(scores, prefix)
     form = VcfFormat(read_header(given.path), fields, where=str(given.path), zipped=target.suffix == ".gz")
@@ -130,7 +142,12 @@ def _written(
 
 
 def info_fields(question: VariantQuestion, prefix: str) -> list[Field]:
-    """The fields of INFO that a question fills, in the order of its columns, without the allele."""
+    """Returns the INFO fields that a question fills, in the order of its columns, without the column of the allele.
+
+    Args:
+        question: question that computes the scores.
+        prefix: text before the names of its columns and of the fields. If it is empty, fields begin with `PREFIX`.
+    """
     fields = []
     for column in question.columns[1:]:
         key, about = FIELDS[column.name.removeprefix(prefix)]

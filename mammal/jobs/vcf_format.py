@@ -1,11 +1,11 @@
-"""Answers written into a variant file: every record's own line, with fields added to its INFO column.
+"""Writes answers into a variant file: each record keeps its line, and its INFO column gains fields.
 
     before   chr1  7  .  A  G,<DEL>  .  PASS  DP=31
     after    chr1  7  .  A  G,<DEL>  .  PASS  DP=31;MAMMAL_LLR=-1.25,.;MAMMAL_DIST=0.31,.
 
-Values stand in the order of the alternate alleles (Number=A of VCF 4.3, section 1.4.2), `.` for one that has none. Each
-field is described by a line of the header. `.vcf.gz` is compressed in blocks (bgzip), and indexed (tabix) where the
-records are sorted by place.
+Values are in the order of the alternate alleles (Number=A of VCF 4.3, section 1.4.2), with `.` for an allele without a
+value. Each field is described by a line of the header. `.vcf.gz` is compressed in blocks (bgzip), and indexed (tabix)
+if the records are sorted by position.
 """
 
 from __future__ import annotations
@@ -35,19 +35,19 @@ logger = logging.getLogger(__name__)
 SUFFIXES = (".vcf", ".vcf.gz")
 MISSING = "."
 _TBI_END = 1 << 29
-"""Places beyond this one need an index of another kind (SAM specification, section 5: .csi)."""
+"""Positions beyond this one need another kind of index (SAM specification, section 5: .csi)."""
 _HEADING = ("#CHROM", "POS", "ID", "REF", "ALT", "QUAL", "FILTER", "INFO")
 _NOT_IN_INFO = re.compile(r"[^\w.<>:+*/-]+", re.ASCII)
 
 
 @dataclass(frozen=True)
 class Field:
-    """A key of INFO with one value for each alternate allele.
+    """An INFO field with one value for each alternate allele.
 
     Attributes:
-        key: such as `MAMMAL_LLR`.
-        kind: Float, Integer or String.
-        about: its description.
+        key: name of the field, such as `MAMMAL_LLR`.
+        kind: type of its values: Float, Integer or String.
+        about: description for the header.
     """
 
     key: str
@@ -62,12 +62,13 @@ class Field:
 
 
 class InfoQuestion(Question):
-    """Turns the records of a row's alleles into one record: the text that INFO gains.
+    """Combines the records of the alleles of a row to one record: the text that is added to INFO.
 
     Args:
-        inner: gives a record for each alternate allele, whose values are those of `fields`, in order, after the allele
-            itself.
-        name: of the column that holds the text.
+        inner: question that answers with one record for each alternate allele: the allele, then a value for each of
+            `fields`, in order.
+        fields: fields that are added to INFO.
+        name: name of the column that holds the text.
     """
 
     def __init__(self, inner: Question, fields: Sequence[Field], name: str):
@@ -96,7 +97,10 @@ def _any_known(values: Iterable[Any]) -> bool:
 
 
 def info_value(value: Any) -> str:
-    """A value as INFO has it: six digits of a number, text without what has a meaning there (VCF 4.3, section 1.2)."""
+    """Returns a value as text for INFO.
+
+    A number has six digits. In a text, characters that have a meaning in INFO are replaced (VCF 4.3, section 1.2).
+    """
     if value is None:
         return MISSING
     return f"{value:.6g}" if isinstance(value, float) else _NOT_IN_INFO.sub("_", str(value))
@@ -106,13 +110,13 @@ class VcfFormat:
     """A variant file as the output of a job (`mammal.jobs.tables.OutputFormat`).
 
     Args:
-        header: of the input; its columns and the text that INFO gains are the columns of a shard.
-        fields: described in the header.
-        where: the input, for errors.
-        zipped: compress in blocks.
+        header: header of the input. The columns of a shard are its columns and the text that is added to INFO.
+        fields: fields that are added to INFO and described in the header.
+        where: name of the input, for error messages.
+        zipped: compress the file in blocks (bgzip).
 
     Raises:
-        JobError: the input's header describes one of the fields already.
+        JobError: the header of the input already describes one of the fields.
     """
 
     suffix = ".vcf"
@@ -120,7 +124,8 @@ class VcfFormat:
     def __init__(self, header: Header, fields: Sequence[Field], *, where: str, zipped: bool):
         described = {match[1] for line in header.lines if (match := re.match(r"##INFO=<ID=([^,>]+)", line))}
         if taken := sorted(described & {field.key for field in fields}):
-            raise JobError(f"the file has a field {taken[0]} already", where=where, hint="prefix=OTHER_ names ours so")
+            hint = "prefix=OTHER_ gives the added fields another prefix"
+            raise JobError(f"the file already has a field {taken[0]}", where=where, hint=hint)
         self.header, self.fields, self._zipped = header, fields, zipped
         self._places = _Places()
 
@@ -129,7 +134,7 @@ class VcfFormat:
             raise JobError("not the name of a VCF file", where=str(path), hint=" or ".join(SUFFIXES))
 
     def write(self, table: pa.Table, path: Path) -> None:
-        """The last column is what INFO gains, the others are the fields of a line."""
+        """Writes a shard: its last column is added to INFO, the others are the columns of a line."""
         info = FIXED.index("info")
         with path.open("w", encoding="utf-8", newline="") as stream:
             for *cells, gained in zip(*(column.to_pylist() for column in table.columns), strict=True):
@@ -147,14 +152,14 @@ class VcfFormat:
                         stream.write(line)
 
     def complete(self, path: Path) -> None:
-        """The index of a bgzipped file; an older one is removed."""
+        """Writes the index of a bgzipped file. An older index is removed."""
         tbi, csi = (path.with_name(f"{path.name}{suffix}") for suffix in (".tbi", ".csi"))
         for index in (tbi, csi):
             index.unlink(missing_ok=True)
         if not self._zipped:
             return
         if not self._places.sorted:
-            logger.warning("%s has no index: its records are not sorted by place", path)
+            logger.warning("%s has no index: its records are not sorted by position", path)
             return
         wide = self._places.highest > _TBI_END
         with atomic_file(csi if wide else tbi) as partial:
@@ -173,7 +178,7 @@ class VcfFormat:
 
 
 class _Places:
-    """What the places of a file's lines say about its index."""
+    """Finds whether the lines of a file are sorted by position, and the highest position, for its index."""
 
     def __init__(self) -> None:
         self.sorted, self.highest = True, 0

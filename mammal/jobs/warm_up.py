@@ -1,8 +1,8 @@
-"""Brings a model to the state that a long job keeps it in, so that bytes don't depend on where the job began.
+"""Warms up a model, so that the bytes of an output don't depend on where a job started.
 
-Without gradients, matrix products change once to a copy of their weights, when they have seen enough tokens
-(`mammal.model.products`); results differ by float noise before and after. A job that goes on in the middle must not
-meet that change later than one that ran through.
+Without gradients, each matrix product switches once to a copy of its weights, after a number of tokens
+(`mammal.model.products`). Results before and after the switch differ by float noise. A job that continues in the
+middle would switch at a later row than a job that was not stopped. Therefore all switches happen before the first row.
 """
 
 from __future__ import annotations
@@ -16,14 +16,19 @@ from mammal.tasks.batches.batch import Batch
 
 _TOKENS = 4
 _ROWS = 2 * TOKENS_TO_REPAY // _TOKENS
-"""Together twice the tokens that any product waits for."""
+"""The batch has twice the number of tokens after which a product switches."""
 _HEAD_CALLS = CALLS_TO_REPAY + CALLS_TO_REPAY // 3
-"""More calls than any product waits for, for the head over the whole vocabulary, where many tokens would be slow."""
+"""More calls than the number after which a product switches. The head over the whole vocabulary is called often with
+one row of states, because a call with many tokens would be slow."""
 
 
 @torch.inference_mode()
 def warm_up(used: UsedModel) -> None:
-    """Runs made-up batches through the parts of a model that a question uses."""
+    """Runs made-up batches through the parts of a model that a question uses.
+
+    Args:
+        used: the model and its parts that are used.
+    """
     model = used.model
     batch = _batch(model)
     memory = model.encode(batch)

@@ -1,4 +1,4 @@
-"""The job that cuts windows out of a genome: a file of variants in, its windows out."""
+"""The job that reads a file of variants and cuts a window around each of them out of a genome."""
 
 from __future__ import annotations
 
@@ -38,22 +38,31 @@ def windows_job(
     resume: bool = True,
     progress: Follow | None = None,
 ) -> JobReport:
-    """Windows around the variants of a file, with the promises of `mammal.jobs.run_job`.
+    """Writes windows around the variants of a file. The job can be stopped and continued like `mammal.jobs.run_job`.
 
-    A record that has no window is set aside with the reason; one with several (an alternate allele or haplotype each)
-    stands several times in the output.
+    A record without a window goes to the errors file with the reason. A record with several windows (one for each
+    alternate allele or haplotype) has several rows in the output.
 
     Args:
         input: VCF, Illumina manifest, table of sites or table of flanks (`mammal.tasks.dna.rendering`).
-        output: .parquet, .csv, .tsv or .jsonl.
-        reference, window, rendering, sample, neighbours: as for `mammal.tasks.dna.rendering.Renderer`.
-        region: only records of this place, such as chr1:1000-2000, of an indexed VCF file.
-        prefix: put before the names of the columns that are added.
+        output: file to write: `.parquet`, `.csv`, `.tsv` or `.jsonl`.
+        reference: as for `mammal.tasks.dna.rendering.Renderer`.
+        window: as for `mammal.tasks.dna.rendering.Renderer`.
+        rendering: as for `mammal.tasks.dna.rendering.Renderer`.
+        sample: as for `mammal.tasks.dna.rendering.Renderer`.
+        region: read only the records of this region of an indexed VCF file, such as chr1:1000-2000.
+        neighbours: as for `mammal.tasks.dna.rendering.Renderer`.
+        prefix: text before the names of the added columns.
         shard_rows: rows that are written together.
-        resume: go on with what an earlier run left; False replaces it.
+        resume: continue an earlier job of the same output. False: start again.
+        progress: function that is called with a `JobProgress` after each shard.
+
+    Returns:
+        Number of records with and without windows, and the files that were written.
 
     Raises:
-        JobError: the output stands and was made otherwise, is being written by another run, or can't be written.
+        JobError: the output exists and belongs to another job, is being written by another process, or can't be
+            written.
         MammalError: the input, the genome or an option is wrong.
     """
     source = variant_file(input)
@@ -82,11 +91,11 @@ def windows_job(
 
 
 class WindowRows(Computed):
-    """Gives each row its windows, or why it has none.
+    """Answers each row with its windows, or with the reason why it has none.
 
     Args:
         renderer: makes the windows.
-        prefix: put before the names of the columns.
+        prefix: text before the names of the added columns.
     """
 
     def __init__(self, renderer: Renderer, prefix: str = ""):
@@ -106,7 +115,7 @@ class WindowRows(Computed):
 
 @dataclass(frozen=True)
 class _VariantInput(JobInput):
-    """Rows that `open_input` does not reach: the loci of a manifest, a region of a VCF file."""
+    """Rows that `open_input` can't read: the loci of a manifest, or a region of a VCF file."""
 
     source: VariantFile | None = None
     region: str | None = None

@@ -1,4 +1,4 @@
-"""Several processes that do the same for each of many items, or this process alone."""
+"""Applies a function to many items, in several processes or in the current one."""
 
 from __future__ import annotations
 
@@ -14,14 +14,16 @@ from mammal.errors import JobError
 from mammal.rows.parallel_encoder import end_with_parent
 
 CHUNK = 16
-"""Items that go to a process at once: few, for one slow molecule keeps the others of its chunk waiting."""
+"""Items that are sent to a process at once. Few, because one slow molecule delays the others of its chunk."""
 
 
 class Crew:
-    """Does what `map` does, results in order. Processes are started by the first call, and end with the block.
+    """Worker processes that apply a function to items, like `map`. They start with the first call of `each_of`.
+
+    The processes end with the `with` block.
 
     Args:
-        workers: processes; 0: none but this one.
+        workers: number of processes. 0: the current process does the work.
     """
 
     def __init__(self, workers: int):
@@ -36,7 +38,12 @@ class Crew:
             self._pool.shutdown(wait=error is None, cancel_futures=True)
 
     def each_of(self, work: Callable[[Any], Any], items: Sequence[Any]) -> Iterable[Any]:
-        """`work` of each item; a function at the top of a module, for it travels by name.
+        """Returns the result of `work` for each item, in order.
+
+        Args:
+            work: function of one item. It must be defined at the top level of a module, because processes receive it
+                by name.
+            items: the items.
 
         Raises:
             JobError: a process died.

@@ -223,7 +223,7 @@ def test_new_task_writes_a_task_that_loads(capsys, tmp_path, monkeypatch):
     assert (task.kind, task.data.split) == ("classification", "random")
     assert task.prompt.input == "<SENTINEL_ID_0> {structure:smiles}"
     code, _, err = told(capsys, "new-task", "assays.csv")
-    assert code == 2 and "stands there already" in err
+    assert code == 2 and "exists already" in err
 
 
 @pytest.mark.parametrize(

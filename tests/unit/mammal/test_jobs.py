@@ -201,7 +201,7 @@ def test_a_job_that_changed_is_refused_and_says_what_changed(
 def test_a_file_of_somebody_else_is_not_overwritten(predict: Job, tmp_path: Path) -> None:
     target = tmp_path / "out.csv"
     target.write_text("mine")
-    with pytest.raises(JobError, match="no job of ours"):
+    with pytest.raises(JobError, match="was not written by a job"):
         predict(target)
     assert target.read_text() == "mine" and not list(tmp_path.glob("*.parts"))
     assert predict(target, resume=False).rows == ROWS

@@ -133,7 +133,7 @@ def test_what_is_asked_wrongly_is_told(library: Path):
     output = library.with_name("pairs.csv")
     with pytest.raises(DataError, match="no column 'Smile'"):
         names_job(library, output, smiles="Smile")
-    with pytest.raises(ConfigError, match="keep is 'some'"):
+    with pytest.raises(ConfigError, match="keep can't be 'some'"):
         names_job(library, output, keep="some")
     with pytest.raises(ConfigError, match="workers"):
         names_job(library, output, workers=-1)

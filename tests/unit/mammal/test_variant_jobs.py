@@ -131,7 +131,7 @@ def test_alleles_without_scores_beside_others_are_counted(
     score: Job, tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str, place: str
 ) -> None:
     score(tmp_path / name)
-    assert f"1 allele without scores stands beside others that have some: {place} says why" in caplog.text
+    assert f"1 allele has no scores, in rows with other alleles that have scores; see {place}" in caplog.text
 
 
 def test_a_table_has_a_row_for_each_allele(score: Job, tmp_path: Path) -> None:
@@ -204,7 +204,7 @@ def test_an_empty_file_gives_an_empty_file(score: Job, tmp_path: Path) -> None:
 
 def test_what_cannot_be_is_told(score: Job, tmp_path: Path, genome: Path, tiny_bundle: Path) -> None:
     scored = score(tmp_path / "out.vcf").output
-    with pytest.raises(JobError, match=r"has a field MAMMAL_DIST already.*prefix="):
+    with pytest.raises(JobError, match=r"already has a field MAMMAL_DIST.*prefix="):
         score(tmp_path / "twice.vcf", input=scored)
     assert "OTHER_LLR=" in score(tmp_path / "twice.vcf", input=scored, prefix="OTHER_").output.read_text()
     with pytest.raises(ConfigError, match=r"reference=genome\.fa"):
