@@ -1,1 +1,1 @@
-"""Rows in, answers out: reading what users hand over, batching it through the model, and columns of the result."""
+"""From rows to answers: reads the user's data, runs the model on it in batches, and makes columns of the result."""

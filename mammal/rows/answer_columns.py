@@ -1,16 +1,16 @@
 """Predictions as columns of a table, in the units and labels of the user's file.
 
     regression       prediction    in the unit of the training file
-                     low, high     where the bundle holds a conformal interval
-    classification   prediction    the label as the file spells it
-                     probability   of the last of two labels; of the predicted one, where there are more
+                     low, high     limits of the conformal interval, if the bundle contains one
+    classification   prediction    the label as written in the training file
+                     probability   of the last of two labels; of the predicted label if there are more than two
     generation       text, score   the score is the log-likelihood
-                     prediction    instead of text, where the target holds a number: in the unit of the training file
-    infilling        text, score   what was filled in; several stretches apart by `;`
-                     completed     the sequence with its hidden stretches filled
-                     valid         1 where that is a molecule for RDKit, else 0; SMILES alone have it
+                     prediction    instead of text, if the target is a number: in the unit of the training file
+    infilling        text, score   what was filled in; several hidden stretches are separated by `;`
+                     completed     the sequence with its hidden stretches filled in
+                     valid         only for SMILES: 1 if RDKit accepts the completed molecule, else 0
 
-A task with several target columns has each of them as `TARGET_prediction`, and so on.
+If a task has several target columns, the names start with the name of the target (`TARGET_prediction`).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 ERROR = "error"
 
 Record = tuple[Any, ...]
-"""Values of one row of a result, in the order of its `AnswerColumn`s."""
+"""Values of one row of a result, in the order of the `AnswerColumn`s of the question."""
 
 Holds = Literal["text", "number", "integer", "vector", "matrix"]
 Read = Callable[["Prediction"], Any]
@@ -35,18 +35,26 @@ Read = Callable[["Prediction"], Any]
 
 @dataclass(frozen=True)
 class AnswerColumn:
-    """A column that an answer fills: its name and what it holds."""
+    """A column of the result.
+
+    Attributes:
+        name: its name.
+        holds: type of its values.
+    """
 
     name: str
     holds: Holds
 
 
 def answer_columns(task: Task, *, prefix: str = "", every_label: bool = False) -> dict[AnswerColumn, Read]:
-    """The columns that a task's predictions fill, and how each is read off a prediction without an error.
+    """Returns the columns of a task's predictions, each with a function that reads its value from a prediction.
+
+    The functions can be called only with predictions that have no error.
 
     Args:
-        prefix: put before each name.
-        every_label: classification: also a column `probability_LABEL` for each label.
+        task: the task.
+        prefix: text before each name.
+        every_label: classification: also add a column `probability_LABEL` for each label.
     """
     from mammal.tasks.kinds.generation import fills_in
 
@@ -68,7 +76,12 @@ def answer_columns(task: Task, *, prefix: str = "", every_label: bool = False) -
 
 
 def told_invalid(problem: str, draws: int | None) -> str:
-    """Why a generated answer is none: what is wrong with it, and how often it was drawn."""
+    """Returns the reason why a generated answer is not valid, with the number of samples if there were several.
+
+    Args:
+        problem: what is wrong with the last sequence.
+        draws: number of sequences that were sampled. None: it was not sampled.
+    """
     return f"not valid: {problem}" if draws in (None, 1) else f"no valid sequence in {draws} draws; the last: {problem}"
 
 

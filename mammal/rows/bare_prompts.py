@@ -1,4 +1,4 @@
-"""Rows that are prompts already: `{"prompt": …, "target": …}` in wire syntax, for a model without a task."""
+"""Rows that already contain prompts, for a model without a task: `{"prompt": …, "target": …}` in wire syntax."""
 
 from __future__ import annotations
 
@@ -21,18 +21,20 @@ PROMPT, TARGET = "prompt", "target"
 
 
 def is_prompt(data: object) -> bool:
-    """Whether this is a prompt in wire syntax, or a list that begins with one."""
+    """Returns whether `data` is a prompt in wire syntax, or a list whose first item is one."""
     first = data[0] if isinstance(data, Sequence) and not isinstance(data, str) and data else data
     return isinstance(first, str) and bool(find_tags(first))
 
 
 @dataclass(frozen=True)
 class BarePromptEncoder(Encoder):
-    """What `mammal.rows.batched` needs, for prompts.
+    """Encodes rows that contain prompts.
 
     Attributes:
-        target: read the column `target` too (for scoring).
-        on_unknown: "raise" refuses a row with a character that has no token, "warn" encodes `<UNK>`.
+        tokenizer: converts prompts to token ids.
+        target: also read the column `target` (for scoring).
+        on_unknown: what happens with a character without a token: "raise" gives the row an error, "warn" logs a
+            warning and encodes `<UNK>`.
     """
 
     tokenizer: Tokenizer

@@ -1,7 +1,7 @@
-"""The one way from rows to answers: rows → examples → batches → model → answers.
+"""Computes answers for rows: rows → examples → batches → model → answers.
 
-The Python API, batch jobs and evaluation all walk it. Rows that hold the same values are computed once; rows of a
-window are sorted by length and cut into batches by tokens; answers come back in the order of the rows.
+The Python API, batch jobs and evaluation all use `walk`. Rows with equal values are computed once. The rows of a window
+are sorted by length and divided into batches by their number of tokens. Answers are returned in the order of the rows.
 """
 
 from __future__ import annotations
@@ -19,24 +19,28 @@ if TYPE_CHECKING:
 Row = Mapping[str, Any]
 T = TypeVar("T")
 Progress = Callable[[int], None]
-"""Called with the number of rows that were just answered."""
+"""Function that is called with the number of rows that were just answered."""
 
 
 @dataclass(frozen=True)
 class Refused:
-    """A row without an answer, and why."""
+    """Takes the place of the answer of a row that has none.
+
+    Attributes:
+        reason: why there is no answer.
+    """
 
     reason: str
 
 
 @dataclass(frozen=True)
 class Pace:
-    """How much is done at once. It changes speed, memory and float noise; never what an answer says.
+    """How many rows are processed together. This changes speed, memory and float noise, but not the results.
 
     Attributes:
-        tokens: real tokens of a batch, encoder and decoder.
-        rows: rows that a batch may hold at most.
-        window: rows that are encoded, and sorted by length, together.
+        tokens: maximum number of tokens of a batch, encoder and decoder together, padding not counted.
+        rows: maximum number of rows of a batch.
+        window: rows that are encoded and sorted by length together.
     """
 
     tokens: int = 8_192
@@ -45,42 +49,53 @@ class Pace:
 
     @classmethod
     def of_device(cls, kind: str) -> Pace:
-        """The default for a kind of device ("cpu", "cuda"): a GPU is kept busy by larger batches."""
+        """Returns the default for a kind of device ("cpu", "cuda"). A GPU gets larger batches, which keep it busy."""
         return cls(tokens=131_072, rows=2_048, window=4_096) if kind == "cuda" else cls()
 
 
 Encoded = tuple[list["Example"], list[tuple[object, str]]]
-"""Examples of the rows that can be encoded, and (row id, reason) of the others."""
+"""Examples of the rows that can be encoded, and (row id, reason) for each of the other rows."""
 
 
 class Encoder(ABC):
-    """How rows become batches."""
+    """Converts rows to examples, and examples to batches."""
 
     @abstractmethod
     def key(self, row: Row) -> Hashable:
-        """Rows with equal keys have equal answers."""
+        """Returns a key of the row. Rows with equal keys have equal answers."""
 
     @abstractmethod
     def encode(self, rows: Sequence[Row], row_ids: Sequence[int]) -> Encoded:
-        """Rows by the names that `row_ids` gives them."""
+        """Encodes rows.
+
+        Args:
+            rows: the rows.
+            row_ids: id of each row, which its example or its error gets.
+        """
 
     @abstractmethod
     def collate(self, examples: Sequence[Example]) -> Batch:
-        """Examples as one batch."""
+        """Returns one batch with these examples."""
 
     def encode_windows(self, rows: Sequence[Row], windows: Iterable[Sequence[int]]) -> Iterator[Encoded]:
-        """Parts of the rows, each given by the positions of its rows, in turn."""
+        """Encodes parts of the rows, one after the other.
+
+        Args:
+            rows: all rows.
+            windows: for each part, the positions of its rows. They are also the ids of the rows.
+        """
         for window in windows:
             yield self.encode([rows[number] for number in window], window)
 
 
 @dataclass(frozen=True)
 class TaskEncoder(Encoder):
-    """Rows as a task reads them.
+    """Encodes rows with the prompt of a task.
 
     Attributes:
-        target: also read what is to be predicted (for scoring).
-        absent: write no condition, as guidance compares with.
+        task: the task.
+        target: also read the target (for scoring).
+        absent: leave all conditions out of the prompt. Guidance compares with such a prompt.
     """
 
     task: Any
@@ -113,11 +128,15 @@ def walk(
     """Answers every row, in order.
 
     Args:
-        rows: the user's columns; more than the task reads are no harm.
-        encoder: how rows become batches.
-        answer: runs the model on a batch; one answer for each of its rows, in order.
+        rows: one mapping from columns to values per row. Columns that the encoder does not read are ignored.
+        encoder: converts rows to batches.
+        answer: runs the model on a batch and returns one answer for each of its rows, in order.
         merge: compute rows with equal keys once.
-        progress: called after each window.
+        pace: how many rows are processed together. Default: that of a CPU.
+        progress: function that is called after each window, with the number of its rows.
+
+    Returns:
+        For each row its answer, or the reason why it has none.
     """
     pace = pace or Pace()
     first: dict[Hashable, int] = {}
@@ -153,7 +172,7 @@ def _windows(numbers: Iterator[int], size: int) -> Iterator[list[int]]:
 
 
 def _plain(value: Any) -> Hashable:
-    """A cell as something that can be compared: text as it is, arrays by content, the rest by type and spelling."""
+    """Returns a hashable form of a cell: text unchanged, an array by its content, other values by type and `repr`."""
     if isinstance(value, str):
         return value
     content = value.tobytes() if hasattr(value, "tobytes") else repr(value)

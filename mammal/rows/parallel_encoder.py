@@ -1,6 +1,7 @@
-"""Rows encoded by other processes, a window ahead of the model.
+"""Encodes rows in other processes, one window ahead of the model.
 
-Standardising a molecule and encoding its prompt takes as long as a tiny model takes on one core; a GPU waits for it.
+Standardising a molecule and encoding its prompt takes about as long as running a tiny model on one core. A GPU would
+have to wait for it.
 """
 
 from __future__ import annotations
@@ -24,13 +25,17 @@ if TYPE_CHECKING:
     from mammal.tasks.batches.example import Example
 
 _PIECES = 4
-"""Parts of a window for each worker, so that all end at about the same time."""
+"""Parts of a window for each worker. With several parts, all workers finish at about the same time."""
 
 
 class ParallelEncoder(Encoder):
-    """An encoder that has its rows encoded by `workers` processes; batches are still made here.
+    """Encodes rows in worker processes. Batches are made in the current process.
 
-    Examples are those of the encoder itself, in the same order.
+    The examples are the same, and in the same order, as without workers.
+
+    Args:
+        encoder: encodes the rows, in each worker.
+        workers: number of processes.
     """
 
     def __init__(self, encoder: Encoder, workers: int):
@@ -82,10 +87,10 @@ def _gather(pieces: Sequence[Future[Encoded]]) -> Encoded:
 
 
 _taken: list[Encoder] = []
-"""In a worker: the encoder it was started with; empty in every other process.
+"""In a worker process: the encoder that the process was started with. Empty in every other process.
 
-Needed because a process pool gives its calls no other way to what the initializer received, and the encoder would
-have to be sent with every piece of a window.
+A global is needed because the functions that a process pool calls can't get the arguments of the initializer in another
+way. Otherwise the encoder would have to be sent with every piece of a window.
 """
 
 
@@ -98,7 +103,7 @@ def _take(encoder: Encoder) -> None:
 
 
 def end_with_parent() -> None:
-    """A parent that is killed can't tell its workers to go."""
+    """Ends this process when its parent process has ended. A parent that is killed can't stop its workers."""
     parent = parent_process()
     if parent is not None:
         parent.join()

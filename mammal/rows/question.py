@@ -1,12 +1,12 @@
-"""What can be asked of a table of rows: the interface of every question.
+"""The interface of questions. A question computes answers for the rows of a table.
 
-A question states which columns it reads, which columns its answers fill, and how rows are answered. The Python API
-makes data frames of the answers, batch jobs make files of them.
+A question lists the columns that it reads and the columns of its answers, and answers rows with `ask`. The Python API
+makes data frames of the answers, batch jobs write them to files.
 
-    Question        any: columns in, columns out, `ask`
-    Computed        answered without a model, all rows of a call at once
-    TaskQuestion    asked of a model with the prompt of a task: predict, embed, score, generate
-    Wrapped         does more with the answers of another `TaskQuestion`
+    Question        base class: columns that are read, columns of the answers, `ask`
+    Computed        answers without a model, all rows of a call at once
+    TaskQuestion    answers with a model and the prompt of a task: predict, embed, score, generate
+    Wrapped         processes the answers of another `TaskQuestion` further
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 
 
 class UsedModel(NamedTuple):
-    """A model that answers a question, and which of its parts are used; the encoder always is.
+    """A model that answers a question, and the parts of it that are used. The encoder is always used.
 
     Attributes:
         model: the model.
-        decodes: the decoder is used, too.
-        vocabulary: the decoder's head scores the whole vocabulary, not only the candidates of a task.
+        decodes: whether the decoder is used, too.
+        vocabulary: whether the head of the decoder scores the whole vocabulary, not only the candidates of a task.
     """
 
     model: MammalModel
@@ -40,18 +40,23 @@ class UsedModel(NamedTuple):
 
     @classmethod
     def for_task(cls, model: MammalModel, task: Task | None) -> UsedModel:
-        """The parts that answer a task; without a task, rows are prompts and the decoder answers with any token."""
+        """Returns the parts of a model that are used for a task.
+
+        Args:
+            model: the model.
+            task: the task. None: rows are prompts, and the decoder may answer with any token.
+        """
         decodes = task is None or task.mode == "decoder"
         return cls(model, decodes, vocabulary=decodes and (task is None or task.candidates_V is None))
 
 
 class Question(ABC):
-    """Asked of rows.
+    """Computes answers for the rows of a table.
 
     Attributes:
         reading: columns that are read.
-        columns: columns that an answer fills.
-        told: options of the question that a job's manifest records.
+        columns: columns of the answers.
+        told: options of the question that the manifest of a job records.
     """
 
     told: Mapping[str, Any] = MappingProxyType({})
@@ -60,27 +65,31 @@ class Question(ABC):
 
     @property
     def uses(self) -> Sequence[UsedModel]:
-        """The models that answer; a job warms them up before the first row."""
+        """The models that answer. A job warms them up before the first row."""
         return ()
 
     @abstractmethod
     def ask(
         self, rows: Sequence[Row], *, first: int = 0, progress: Progress | None = None
     ) -> list[list[Record] | Refused]:
-        """For each row its records (one, or several where sequences are generated), or why there is none.
+        """Answers rows.
 
         Args:
-            first: position of the first of these rows in the whole table; random draws go by it.
-            progress: called with the number of rows that were just answered.
+            rows: the rows.
+            first: position of the first of these rows in the whole table. Sampling depends on the position of a row.
+            progress: function that is called with the number of rows that were just answered.
+
+        Returns:
+            For each row its records (one, or several if sequences are generated), or the reason why it has none.
         """
 
 
 class Computed(Question):
-    """A question that is answered without a model, all rows of a call at once."""
+    """A question that is answered without a model, for all rows of a call at once."""
 
     @abstractmethod
     def answers(self, rows: Sequence[Row]) -> list[list[Record] | Refused]:
-        """For each row its records, or why there is none."""
+        """Returns for each row its records, or the reason why it has none."""
 
     def ask(
         self, rows: Sequence[Row], *, first: int = 0, progress: Progress | None = None
@@ -92,13 +101,13 @@ class Computed(Question):
 
 
 class TaskQuestion(Question):
-    """Asked of a model, with one prompt for each row.
+    """A question that is answered by a model, with one prompt for each row.
 
     Attributes:
-        model: that answers.
-        task: whose prompt is written; None: rows are prompts.
-        encoder: how rows become batches.
-        helpers: other questions that are asked on the way to the answer.
+        model: the model that answers.
+        task: the task that writes the prompt. None: rows are prompts.
+        encoder: converts rows to batches.
+        helpers: other questions whose answers are needed for the answer of this one.
     """
 
     helpers: Sequence[Question] = ()
@@ -112,10 +121,10 @@ class TaskQuestion(Question):
 
 
 class Wrapped(TaskQuestion):
-    """A question that does more with what another one answers; rows are encoded for that one.
+    """A question that processes the answers of another question further. Rows are encoded for the other question.
 
     Attributes:
-        inner: the other one.
+        inner: the other question.
     """
 
     inner: TaskQuestion

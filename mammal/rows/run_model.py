@@ -1,4 +1,4 @@
-"""A model walked over rows, as it is when it answers: evaluation mode, no gradients."""
+"""Runs a model on rows, in evaluation mode and without gradients."""
 
 from __future__ import annotations
 
@@ -21,7 +21,17 @@ def run(
     *,
     merge: bool = True,
 ) -> list:
-    """Walks the rows (`mammal.rows.batched`) with the model in evaluation mode and without gradients."""
+    """Runs `mammal.rows.batched.walk` with the model in evaluation mode and without gradients.
+
+    Args:
+        model: the model. It is set back to training mode afterwards if it was in training mode.
+        rows: as for `walk`.
+        encoder: as for `walk`.
+        answer: as for `walk`.
+        pace: as for `walk`.
+        progress: as for `walk`.
+        merge: as for `walk`.
+    """
     was_training = model.training
     if was_training:
         model.eval()

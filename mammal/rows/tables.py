@@ -1,6 +1,6 @@
-"""What users hand over and get back: values, rows, frames and files in; frames out.
+"""Converts the user's data (values, rows, data frames, files) to rows, and answers to data frames.
 
-pandas is imported when a frame is met or made.
+pandas is imported only when a data frame is read or made.
 """
 
 from __future__ import annotations
@@ -30,17 +30,19 @@ TABLE_SUFFIXES = (".csv", ".tsv", ".parquet", ".jsonl", ".sdf", ".smi", ".fasta"
 
 @dataclass(frozen=True)
 class ReadColumns:
-    """Columns that are read.
+    """Columns that are read from the user's data.
 
     Attributes:
-        names: as they are called here, in the order of values that come without names.
-        aliases: what a file may call them instead.
-        others: name -> columns that may stand in its place (the name of a molecule in place of its SMILES).
-        beside: columns that are read where a table has them.
-        molecules: names of columns that `names=` can stand in for.
-        conditions: columns that rows steer generation by, and may lack -> the column each is computed from, if any.
-        steered: whether something is asked for besides what rows ask.
-        guided: whether what is asked for is to be followed more closely, so that something has to be.
+        names: required columns, in the order of values that are given without names.
+        aliases: for a column, the name that the user's table may have for it.
+        others: for a required column, columns that can replace it (such as the IUPAC name of a molecule instead of its
+            SMILES).
+        beside: optional columns, which are read if a table has them.
+        molecules: columns of molecules, which can be read from names instead (`names=`).
+        conditions: optional columns with conditions of generation, each with the column that it is computed from, or
+            None.
+        steered: whether conditions are also requested outside of the rows, the same for all of them.
+        guided: whether guidance is used, which needs at least one condition.
     """
 
     names: Sequence[str]
@@ -54,7 +56,12 @@ class ReadColumns:
 
     @classmethod
     def of_task(cls, task: Task, *, target: bool = False) -> ReadColumns:
-        """What a task reads; `target`: also what it is to predict."""
+        """Returns the columns that a task reads.
+
+        Args:
+            task: the task.
+            target: also read the target columns.
+        """
         names = [group[0] for group in task.needed] + [*(task.target_columns if target else ())]
         others = {
             group[0]: [*group[1:], *(task.fallbacks[column] for column in group if column in task.fallbacks)]
@@ -66,11 +73,14 @@ class ReadColumns:
         return cls(list(dict.fromkeys(names)), aliases, others, beside, conditions=task.steering.sources)
 
     def check(self, columns: Sequence[str]) -> None:
-        """Refuses a table that lacks a column, and those that may stand in its place; warns of one without conditions.
+        """Checks that a table has the required columns. Logs a warning if the task has conditions and the table none.
+
+        Args:
+            columns: columns of the table.
 
         Raises:
-            DataError: names it, and the nearest one that the table has; or a condition that is spelt another way; or
-                there is nothing that guidance could follow.
+            DataError: a required column is missing, and so are the columns that can replace it; a column looks like a
+                misspelled condition; or guidance is used without any condition.
         """
         for name in self.names:
             group = [name, *self.others.get(name, ())]
@@ -82,46 +92,52 @@ class ReadColumns:
         self._check_conditions(columns)
 
     def _check_conditions(self, columns: Sequence[str]) -> None:
-        """Conditions may be left out, so a misspelt one would be passed over without a word."""
+        """Checks the spelling of conditions: they are optional, so a misspelled one would be ignored silently."""
         given = {name for name in (*self.conditions, *self.conditions.values()) if name and self._held(name, columns)}
         read = self.among(columns)
         spare = {_spelling(column): column for column in columns if column not in read}
         for name in self.conditions:
             if name not in given and (close := get_close_matches(_spelling(name), spare, n=1, cutoff=_ALIKE)):
                 column = spare[close[0]]
-                what = f"column {column!r} is not the condition {name!r}, which would count as not asked for"
-                raise DataError(what, hint=f"rename it, or columns={{{name}: {column}}}; leave it out if it is another")
+                what = f"column {column!r} is not the condition {name!r}, which would be ignored"
+                hint = f"rename it, or columns={{{name}: {column}}}; leave it out if it is something else"
+                raise DataError(what, hint=hint)
         if not self.conditions or given or self.steered:
             return
         if self.guided:
-            raise DataError("guidance has nothing to follow", hint=f"ask for one of {', '.join(self.conditions)}")
+            hint = f"give a value for one of {', '.join(self.conditions)}"
+            raise DataError("guidance needs at least one condition", hint=hint)
         if columns:
-            told = "no column asks for anything: the task's conditions are %s, the table's columns %s"
+            told = "no column is a condition: the task's conditions are %s, the table's columns %s"
             logger.warning(told, ", ".join(self.conditions), ", ".join(columns))
 
     def _held(self, name: str, columns: Sequence[str]) -> bool:
-        """Whether a table has a column, under its own name or the one that a file may give it."""
+        """Whether a table has a column, under its own name or its alias."""
         return name in columns or self.aliases.get(name) in columns
 
     def among(self, columns: Sequence[Any]) -> list[Any]:
-        """The columns of a table that are read."""
+        """Returns those of `columns` that are read."""
         others = (column for group in self.others.values() for column in group)
         wanted = {*self.names, *self.beside, *others, *self.aliases.values()}
         return [name for name in columns if name in wanted]
 
 
 _NAMES = re.compile(r"iupac([ _-]?names?)?", re.IGNORECASE)
-"""What columns of systematic names are called."""
+"""Usual titles of columns of systematic names."""
 
 _ALIKE = 0.85
-"""Likeness (difflib) from which on a column's name is taken for a misspelt condition."""
+"""Smallest similarity (difflib) at which the name of a column counts as a misspelled condition."""
 
 _NUMBER = "\0number"
-"""Name of a working column, which no user's column has."""
+"""Name of a temporary column. No column of a user has this name."""
 
 
 class Failed(tuple[Any, ...]):
-    """A record without an answer: the values of its first columns, as many as are known, and the reason."""
+    """A record that failed: the values of its first columns, as far as they are known, and the reason.
+
+    Attributes:
+        reason: why the other values are missing.
+    """
 
     reason: str
 
@@ -133,11 +149,11 @@ class Failed(tuple[Any, ...]):
 
 @dataclass(frozen=True)
 class RowTable:
-    """Rows, and the frame they came from.
+    """Rows, with the data frame that they were read from.
 
     Attributes:
-        rows: one mapping per row; of a frame, only the columns that are read.
-        original: the frame, None where the user gave none.
+        rows: one mapping per row. For a data frame, it has only the columns that are read.
+        original: the data frame. None if the user gave other data.
     """
 
     rows: Sequence[Mapping[str, Any]]
@@ -148,7 +164,7 @@ class RowTable:
 
     @property
     def names(self) -> list[str]:
-        """Columns of the user's frame, or of the rows where there is none."""
+        """Columns of the user's data frame, or of the rows if there is no data frame."""
         if self.original is not None:
             return [str(name) for name in self.original.columns]
         return list(dict.fromkeys(str(name) for row in self.rows for name in row))
@@ -156,13 +172,18 @@ class RowTable:
     def frame(
         self, columns: Sequence[AnswerColumn], answers: Sequence[list[Record] | Refused], error: str
     ) -> pd.DataFrame:
-        """The user's columns, then those of the answers, then `error`.
+        """Returns a data frame with the user's columns, then the columns of the answers, then the column `error`.
 
-        A row with several records stands several times, under the same index; a refused row stands once, without any.
-        A record that failed says in `error` why.
+        A row with several records is repeated for each of them, with the same index. A row without an answer appears
+        once, with empty cells. For a failed record, the column `error` has the reason.
+
+        Args:
+            columns: columns of the answers.
+            answers: for each row its records, or the reason why it has none.
+            error: name of the column of reasons.
 
         Raises:
-            DataError: the user's columns have a name that the answers need.
+            DataError: one of the user's columns has the name of a column that is to be added.
         """
         import pandas as pd
 
@@ -186,27 +207,32 @@ def _reason(record: Record) -> str | None:
 
 
 def check_names(theirs: Sequence[str], ours: Sequence[str]) -> None:
-    """Refuses a table whose columns have a name that is to be added.
+    """Checks that none of the added columns has the name of a column of the user.
+
+    Args:
+        theirs: columns of the user.
+        ours: columns that are to be added.
 
     Raises:
-        DataError: names the column.
+        DataError: a name is in both. The message contains it.
     """
     if taken := sorted({*theirs} & {*ours}):
         raise DataError(
-            f"the data has a column {taken[0]!r} already, which the result needs",
-            hint="rename it, or set the result's columns apart with prefix=",
+            f"the data already has a column {taken[0]!r}, which the result needs",
+            hint="rename it, or give the columns of the result another name with prefix=",
         )
 
 
 def table(data: Any, reading: ReadColumns) -> RowTable:
-    """Rows of anything a user may hand over.
+    """Converts data of the user to rows.
 
     Args:
-        data: one value or a list of values (of the one column that is read), a list of tuples (in the order of
+        data: one value or a list of values (if one column is read), a list of tuples (in the order of
             `reading.names`), a mapping, a list of mappings, a DataFrame, or the path of a file.
+        reading: columns that are read.
 
     Raises:
-        DataError: it is none of those, or lacks a column. A missing cell is no error here.
+        DataError: the data has another form, or lacks a column. An empty cell raises no error here.
     """
     if is_path(data):
         from mammal.tasks.tables.readers import read_table
@@ -226,13 +252,18 @@ def table(data: Any, reading: ReadColumns) -> RowTable:
 
 
 def with_targets(inputs: RowTable, targets: Any, columns: Sequence[str]) -> RowTable:
-    """Rows with a target for each, in the column where it is looked for.
+    """Adds a target to each row.
+
+    Args:
+        inputs: rows without targets.
+        targets: one target for each row.
+        columns: target columns of the task. There must be exactly one.
 
     Raises:
-        DataError: there are more or fewer targets than rows, or several columns for them.
+        DataError: the number of targets is not the number of rows, or there are several target columns.
     """
     if len(columns) != 1:
-        raise DataError(f"the task has {len(columns)} target columns: give them in the rows", where="targets")
+        raise DataError(f"the task has {len(columns)} target columns: put the targets in the rows", where="targets")
     targets = [targets] if isinstance(targets, str) else list(targets)
     if len(targets) != len(inputs.rows):
         raise DataError(f"{len(targets)} targets for {len(inputs.rows)} rows", where="targets")
@@ -245,7 +276,7 @@ def _records(frame: pd.DataFrame, names: Sequence[Any]) -> list[Mapping[str, Any
 
 
 def is_path(data: Any) -> bool:
-    """A Path, or a string that ends like a table; any other string is a value."""
+    """Returns whether `data` is a path: a Path, or a string with the suffix of a table. Other strings are values."""
     if isinstance(data, os.PathLike):
         return True
     return isinstance(data, str) and data.lower().removesuffix(".gz").removesuffix(".bgz").endswith(TABLE_SUFFIXES)
@@ -265,7 +296,7 @@ def _row(item: Any, number: int, columns: Sequence[str]) -> Mapping[str, Any]:
 
 
 def _spelling(name: str) -> str:
-    """A name without case, blanks and signs."""
+    """Returns a name in lower case, with only its letters and digits."""
     return "".join(filter(str.isalnum, name.casefold()))
 
 

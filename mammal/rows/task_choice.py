@@ -1,4 +1,4 @@
-"""Which task is meant: one of the bundle's own, one known by name, or one declared on the spot."""
+"""Finds the task that a user names: a task of the bundle, a known task, or a declaration."""
 
 from __future__ import annotations
 
@@ -14,24 +14,26 @@ if TYPE_CHECKING:
     from mammal.tokenization import Tokenizer
 
 TaskLike: TypeAlias = "str | Mapping[str, Any] | Task"
-"""A task, its name, its YAML file or its declaration."""
+"""A task, or its name, the path of its YAML file, or its declaration."""
 
 AnyTask = TypeVar("AnyTask", bound="Task")
 
 VALUE = "value"
-"""Column of values that come without a task."""
+"""Column of values that are given without a task."""
 
 
 def find_task(
     asked: TaskLike, own: Mapping[str, Task], tokenizer: Tokenizer, config_dirs: Sequence[str | Path] = ()
 ) -> Task:
-    """A task by name, YAML file or declaration; the bundle's own ones, which are fitted, come first.
+    """Returns a task by its name, YAML file or declaration.
+
+    Tasks of the bundle, which are fitted, are preferred to known tasks of the same name.
 
     Args:
-        asked: what names or declares the task.
+        asked: name, YAML file or declaration of the task, or the task.
         own: tasks of the bundle, by name.
-        tokenizer: writes the prompts of a task that is not of the bundle.
-        config_dirs: folders of the user's own that hold `task/*.yaml`.
+        tokenizer: writes the prompts of a task that is not in the bundle.
+        config_dirs: folders of the user with `task/*.yaml`.
 
     Raises:
         TaskError: there is no such task, or the tokenizer can't write its prompts.
@@ -51,20 +53,29 @@ def find_task(
 
 
 def the_only(own: Mapping[str, Task]) -> Task:
-    """The task meant where none is named.
+    """Returns the only task of a bundle.
+
+    Args:
+        own: tasks of the bundle, by name.
 
     Raises:
-        TaskError: there is none, or more than one.
+        TaskError: there is no task, or more than one.
     """
     if len(own) == 1:
         return next(iter(own.values()))
     if own:
         raise TaskError("this model has several tasks", hint="task= one of " + ", ".join(own))
-    raise TaskError("this model comes without a task", hint='say what to ask it, such as task="dti_bindingdb_pkd"')
+    raise TaskError("this model comes without a task", hint='name a task, such as task="dti_bindingdb_pkd"')
 
 
 def changed_task(task: AnyTask, changes: Mapping[str, Any], *, calibrated: bool = True) -> AnyTask:
-    """The same fitted task with other settings, such as `{"probability": "vocabulary"}`."""
+    """Returns a copy of a fitted task with other settings.
+
+    Args:
+        task: the task.
+        changes: settings of its declaration, such as `{"probability": "vocabulary"}`.
+        calibrated: keep the fitted calibration.
+    """
     from mammal.tasks.declaration.registry import load_task
     from mammal.tasks.kinds.build import build_task
 
@@ -75,20 +86,28 @@ def changed_task(task: AnyTask, changes: Mapping[str, Any], *, calibrated: bool 
 
 
 def require_numbers(model: MammalModel, task: Task) -> None:
-    """Refuses a task whose target holds numbers that the model's decoder can't give.
+    """Checks that the decoder of the model can predict numbers if the task needs them.
+
+    Args:
+        model: the model.
+        task: the task.
 
     Raises:
-        ConfigError: names what the model lacks.
+        ConfigError: the decoder has no head for numbers. The message contains what is missing.
     """
     if task.mode == "decoder" and "values" in task.wants:
         model.scalar_head("decoder")
 
 
 def entity_task(entity: str, tokenizer: Tokenizer) -> Task:
-    """A task that only reads values of one entity, from the column `value`.
+    """Returns a task that only reads values of one entity, from the column `value`.
+
+    Args:
+        entity: name of the entity, such as `"smiles"`.
+        tokenizer: writes the prompts.
 
     Raises:
-        ConfigError: there is no such entity.
+        ConfigError: there is no such entity, or it can be written in several ways.
     """
     from mammal.tasks.declaration.registry import load_task
     from mammal.tasks.kinds.build import build_task
@@ -97,7 +116,7 @@ def entity_task(entity: str, tokenizer: Tokenizer) -> Task:
     if entity not in ENTITIES:
         raise ConfigError(f"unknown entity {entity!r}", hint=did_you_mean(entity, ENTITIES, noun="entity"))
     if len(ways := ENTITIES[entity].ways) > 1:
-        raise ConfigError(f"{entity!r} may be written in several ways", hint=f"say which: {' or '.join(ways)}")
+        raise ConfigError(f"{entity!r} can be written in several ways", hint=f"choose one: {' or '.join(ways)}")
     slot = f"{{{VALUE}:{entity}}}"
     declared = {"name": f"values_{entity}", "kind": "generation", "prompt": {"input": slot, "target": slot}}
     return build_task(load_task(declared), tokenizer)

@@ -20,7 +20,7 @@ def reading() -> ReadColumns:
 
 
 def told(caplog: pytest.LogCaptureFixture) -> list[str]:
-    return [record.getMessage() for record in caplog.records if "asks for anything" in record.getMessage()]
+    return [record.getMessage() for record in caplog.records if "no column is a condition" in record.getMessage()]
 
 
 @pytest.mark.parametrize("name", ["logP", "log_p", "LogP ", "logpp"])
