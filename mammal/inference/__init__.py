@@ -1,6 +1,6 @@
-"""The Python API: the `Mammal` class, and the questions that can be put to a model.
+"""The Python API: the `Mammal` class, and the questions that a model answers.
 
-Public names are imported when first used (PEP 562).
+Public names are imported on first use (PEP 562).
 """
 
 from typing import TYPE_CHECKING

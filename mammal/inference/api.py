@@ -1,4 +1,4 @@
-"""The Python API: a model, its tokenizer and its tasks, asked for answers in the user's own columns, units and labels.
+"""The Python API: a model with its tokenizer and its tasks, which answers in the user's columns, units and labels.
 
 import mammal
 model = mammal.load("checkpoints/tiny-melting-point")
@@ -384,7 +384,7 @@ class Mammal(Generation, Infilling, VariantScoring):
             DataError: the data can't be read.
             TrainingError: training can't continue, for example because the loss is not a number.
         """
-        # Training is a layer above inference.
+        # Training is a layer above inference, which this module can't import.
         tuned: Mammal = upper_layers.finetune(self, task, output, data=data, overrides=overrides)
         return tuned
 
@@ -399,7 +399,7 @@ class Mammal(Generation, Infilling, VariantScoring):
         """Writes a bundle with this model, its tokenizer and its tasks.
 
         Args:
-            folder: of the bundle. A bundle that exists there is replaced after the new one is complete.
+            folder: folder of the bundle. A bundle that exists there is replaced after the new one is complete.
             metrics: contents of `metrics.json`. Default: those of this model.
             card: facts for the model card. Default: an empty card.
             dtype: number format of the stored weights, `"float32"` or `"bfloat16"`.

@@ -1,11 +1,11 @@
-"""Predictions for molecules that a table holds by their names: names are read first, then the task is asked as ever.
+"""Predictions for molecules that a table contains by name. Molecules are read from the names before the task is run.
 
     model.predict("compounds.csv", "bbbp", names="iupac_name")
 
-Rows that have a SMILES keep it; for the others the name is read by OPSIN, or by the bundle's own task
-`iupac_to_smiles`, and what was read is in the column `smiles_read`. A name of which OPSIN is not sure is set aside, or
-answered with the doubt in the column `name_warning` (`name_warning=True`). A task whose prompt shows names itself
-(`{mol:molecule}`) is given them as they are.
+A row with a SMILES keeps it. For other rows, the name is read by OPSIN or by the task `iupac_to_smiles` of the bundle,
+and the column `smiles_read` has the molecule that was read. If OPSIN is not sure about a name, the row gets an error.
+With `name_warning=True` it gets an answer instead, and the column `name_warning` has the doubt. If the prompt of a task
+shows names (`{mol:molecule}`), it gets the names unchanged.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ SMILES_READ = "smiles_read"
 NAME_WARNING = "name_warning"
 NAMES_BY = ("auto", "opsin", "model")
 READING_TASK = "iupac_to_smiles"
-"""The bundle's task that reads names where OPSIN is not to, or can't."""
+"""Task of a bundle that reads names if OPSIN is not requested or not installed."""
 
 
 class ReadName(NamedTuple):
@@ -43,7 +43,7 @@ class ReadName(NamedTuple):
 
     Attributes:
         smiles: canonical SMILES.
-        warning: why it may not be what the name means; None: no doubt.
+        warning: why the name may mean another molecule. None: there is no doubt.
     """
 
     smiles: str
@@ -51,11 +51,11 @@ class ReadName(NamedTuple):
 
 
 class NameReader(ABC):
-    """Whoever makes molecules of names.
+    """Reads molecules from names.
 
     Attributes:
-        identity: who, as a job's manifest records it.
-        questions: what it asks the model.
+        identity: name of the reader, which the manifest of a job records.
+        questions: questions that it asks the model.
     """
 
     identity: str
@@ -63,11 +63,11 @@ class NameReader(ABC):
 
     @abstractmethod
     def read(self, names: Sequence[str]) -> list[ReadName | Refused]:
-        """The molecule of each name, or why there is none."""
+        """Returns for each name its molecule, or the reason why it can't be read."""
 
 
 class OpsinReader(NameReader):
-    """OPSIN (Lowe et al. 2011), in the release that py2opsin ships: one start of Java for any number of names."""
+    """Reads names with OPSIN (Lowe et al. 2011), in the release that py2opsin ships. Java is started once per call."""
 
     def __init__(self) -> None:
         from importlib.metadata import version
@@ -81,21 +81,26 @@ class OpsinReader(NameReader):
         found: list[ReadName | Refused] = []
         for _, reading in read_structures(names):
             smiles = None if reading.smiles is None else canonical_or_none(reading.smiles)
-            why = f"OPSIN: {reading.reason or 'a structure that RDKit refuses'}"
+            why = f"OPSIN: {reading.reason or 'RDKit rejects the structure'}"
             found.append(ReadName(smiles, reading.warning) if smiles else Refused(why))
         return found
 
 
 class ModelReader(NameReader):
-    """The model itself: the first of its answers, by beam search, that is a molecule.
+    """Reads names with the model: takes the first of its answers by beam search that is a molecule.
 
     Args:
-        task: reads one column of names and answers with one of molecules.
+        model: the model.
+        task: task that reads one column of names and answers with a molecule.
+        pace: how many rows are processed together.
+
+    Raises:
+        TaskError: the task reads several columns, or does not answer with text.
     """
 
     def __init__(self, model: MammalModel, task: Task, pace: Pace):
         if len(task.columns) != 1 or not task.target_is_text:
-            raise TaskError(f"{task.name} does not make a molecule of a name", hint=f"a task such as {READING_TASK}")
+            raise TaskError(f"{task.name} does not read a molecule from a name", hint=f"a task such as {READING_TASK}")
         self.model, self.task, self.pace = model, task, pace
         self.identity = f"task {task.name} of the bundle"
         self.questions = (Predict(model, task, pace),)
@@ -117,13 +122,18 @@ class ModelReader(NameReader):
 
 
 class FromNames(Wrapped):
-    """A question whose molecules come from a column of names where they have no SMILES.
+    """A question about molecules, which are read from a column of names in rows without a SMILES.
 
     Args:
-        inner: the question as it is asked of SMILES.
-        names: the column of names.
-        prefix: put before the names of the columns about what was read.
-        name_warning: answer names that are read with a doubt, which a column then gives, in place of refusing them.
+        inner: the question that reads SMILES.
+        names: column of names.
+        reader: reads the names.
+        prefix: text before the names of the columns `smiles_read` and `name_warning`.
+        name_warning: also answer names that are read with a doubt, which the column `name_warning` then has. Default:
+            such rows are refused.
+
+    Raises:
+        TaskError: the task reads no molecule, or several.
     """
 
     task: Task
@@ -158,7 +168,7 @@ class FromNames(Wrapped):
         return [given[i] for i in range(len(rows))]
 
     def _read(self, rows: Sequence[Row]) -> dict[int, ReadName | Refused]:
-        """What the names say, of the rows that have no SMILES; each different name is read once."""
+        """Reads the names of the rows without a SMILES, each different name once. Keys are positions of rows."""
         without = [i for i, row in enumerate(rows) if is_missing(self._smiles(row))]
         cells = {i: rows[i].get(self.names) for i in without}
         named = {i: as_text(cell) for i, cell in cells.items() if not is_missing(cell)}
@@ -172,7 +182,7 @@ class FromNames(Wrapped):
         return found
 
     def _sure(self, read: ReadName | Refused) -> ReadName | Refused:
-        """What was read, refused if it is doubtful and doubts have no column."""
+        """Refuses a molecule that was read with a doubt, unless there is a column for doubts."""
         if isinstance(read, Refused) or read.warning is None or self.name_warning:
             return read
         return Refused(f"{read.warning} (read as {read.smiles}; {NAME_WARNING}=true answers such names)")
@@ -200,30 +210,36 @@ def predict_question(
     prefix: str = "",
     **how: Any,
 ) -> TaskQuestion:
-    """What `predict` asks, of SMILES or of names.
+    """Returns the question of `predict`, for tables with SMILES or with names.
 
     Args:
-        own: the bundle's tasks, among which one may read names.
-        names: column of names, for rows without a SMILES; None: there is none.
-        names_by: who reads them: `opsin`, `model`, or `auto`: a prompt that shows names gets them as they are, else
-            OPSIN where it can be asked, else the bundle's own task.
-        name_warning: answer names that are read with a doubt, and give the doubt in a column of that name.
-        how: see `Predict`.
+        model: the model that answers.
+        own: tasks of the bundle, by name. One of them may read names.
+        task: the task.
+        pace: how many rows are processed together.
+        names: column of names, for rows without a SMILES. None: there is none.
+        names_by: what reads the names: `opsin`, `model`, or `auto`: a prompt that shows names gets them unchanged;
+            otherwise OPSIN if it is installed, else the task of the bundle. Default: `auto`.
+        name_warning: also answer names that are read with a doubt, which the column `name_warning` then has.
+        prefix: text before the names of the added columns.
+        how: further arguments of `Predict`.
 
     Raises:
-        ConfigError, TaskError: names can't be read as asked, or the task reads no molecule, or several.
+        ConfigError: an argument is wrong, or is given without `names`.
+        TaskError: the bundle has no task that reads names, or the task reads no molecule, or several.
+        DataError: names can't be read because OPSIN or Java is missing.
     """
     by = "auto" if names_by is None else names_by
     if by not in NAMES_BY:
-        raise ConfigError(f"names_by is {by!r}", hint=did_you_mean(by, NAMES_BY, noun="reader"))
+        raise ConfigError(f"names_by can't be {by!r}", hint=did_you_mean(by, NAMES_BY, noun="reader"))
     if names is None:
         if by != "auto":
-            raise ConfigError("names_by says who reads names, and no column of names is given", hint="names=COLUMN")
+            raise ConfigError("names_by needs a column of names, and none is given", hint="names=COLUMN")
         if name_warning:
-            raise ConfigError("name_warning is about names, and no column of names is given", hint="names=COLUMN")
+            raise ConfigError("name_warning needs a column of names, and none is given", hint="names=COLUMN")
         return Predict(model, task, pace, prefix=prefix, **how)
     if not isinstance(names, str):
-        raise ConfigError(f"names is {names!r}, not one column", hint="names=iupac_name")
+        raise ConfigError(f"names is {names!r}, but must be the name of one column", hint="names=iupac_name")
     if by == "auto" and (key := _shows_names(task)) is not None:
         shown = Predict(model, changed_task(task, {"data": {"columns": {key: names}}}), pace, prefix=prefix, **how)
         shown.reading = _with_names(shown.reading, names)
@@ -245,13 +261,13 @@ def _reader(by: str, model: MammalModel, own: Mapping[str, Task], pace: Pace) ->
     if READING_TASK in own:
         return ModelReader(model, own[READING_TASK], pace)
     if why is None:
-        raise TaskError(f"this model has no task {READING_TASK}", hint="names_by=opsin, or a bundle that learned it")
-    hint = f"{why.hint}; or a bundle with a task {READING_TASK}, which reads names itself"
+        raise TaskError(f"this model has no task {READING_TASK}", hint="names_by=opsin, or a bundle with that task")
+    hint = f"{why.hint}; or use a bundle with a task {READING_TASK}, which reads names with the model"
     raise DataError(f"names can't be read: {why.what}", hint=hint)
 
 
 def _shows_names(task: Task) -> str | None:
-    """What `data.columns` calls the column of names that the task's prompt shows; None where it shows none."""
+    """Key in `data.columns` of the column of names that the prompt of a task shows. None: it shows no names."""
     for slot in task.views.values():
         if len(slot.ways) > 1 and any(view.written_as == "iupac" for view in slot.settled_views):
             return f"{slot.column}.iupac"
@@ -259,7 +275,7 @@ def _shows_names(task: Task) -> str | None:
 
 
 def _with_names(reading: ReadColumns, names: str) -> ReadColumns:
-    """The same columns, of which that of names must be there, and is the one that values without a column are of."""
+    """Makes the column of names required. A list of values without column names then contains these names."""
     groups = [(column, *reading.others.get(column, ())) for column in reading.names]
     own = next(group for group in groups if names in group)
     columns = dict.fromkeys(names if group is own else group[0] for group in groups)
@@ -272,5 +288,5 @@ def _molecule_column(task: Task) -> str:
     if len(molecules) == 1:
         return molecules[0]
     told = f"{len(molecules)} molecules ({', '.join(molecules)})" if molecules else "no molecule"
-    hint = "leave out names=; columns= says what the table calls the columns that a task reads"
-    raise TaskError(f"{task.name} reads {told}: names stand for one", hint=hint)
+    hint = "leave out names=; with columns= you name the columns of your table that a task reads"
+    raise TaskError(f"{task.name} reads {told}: names= works only for a task that reads one molecule", hint=hint)

@@ -1,4 +1,4 @@
-"""The part of the Python API that generates; `mammal.inference.Mammal` has it."""
+"""The method `generate` of the Python API, which `mammal.inference.Mammal` inherits."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ if TYPE_CHECKING:
     from mammal.tokenization import Tokenizer
 
 SEED = "seed"
-"""Column of the result that holds the seeds that a caller gave, one for each row."""
+"""Column of the result with the seeds of the rows, if the caller gave one seed for each row."""
 
 
 class Generation:
-    """Generates with a model, its tokenizer and its tasks."""
+    """Generates sequences with a model, its tokenizer and its tasks."""
 
     if TYPE_CHECKING:
         model: MammalModel
@@ -125,7 +125,7 @@ class Generation:
         chosen = None if is_prompt(data) else self.find_task(task, columns, view)
         seeds = seeds_of(seed)
         if isinstance(seeds, list) and settings.get("seed_column") is not None:
-            raise ConfigError("seeds of the rows are given, and seed_column besides", hint="one of the two")
+            raise ConfigError("seeds of the rows are given twice, in seed and in seed_column", hint="give one of them")
         how = {**settings, "seed": seeds} if isinstance(seeds, int) else {**settings, "seed_column": SEED}
         asked = Generate(
             self.model, self.tokenizer, chosen, self.pace, n=n, settings=how, conditions=conditions, prefix=prefix
@@ -147,10 +147,10 @@ def _without_seeds(reading: ReadColumns) -> ReadColumns:
 
 
 def _with_seeds(given: RowTable, seeds: Sequence[int]) -> RowTable:
-    """The rows, each with its own seed.
+    """Adds a column `seed` with the seed of each row.
 
     Raises:
-        DataError: there are more or fewer seeds than rows, or the table has a column of that name.
+        DataError: the number of seeds is not the number of rows, or the table already has a column of that name.
     """
     if len(seeds) != len(given):
         raise DataError(f"{len(seeds)} seeds for {len(given)} rows", where="seed")

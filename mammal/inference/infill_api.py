@@ -1,4 +1,4 @@
-"""The part of the Python API that fills in hidden stretches; `mammal.inference.Mammal` has it."""
+"""The method `infill` of the Python API, which `mammal.inference.Mammal` inherits."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Infilling:
-    """Fills in with a model and its tasks."""
+    """Fills in hidden parts of sequences with a model and its tasks."""
 
     if TYPE_CHECKING:
         tasks: Mapping[str, Task]
@@ -78,32 +78,34 @@ class Infilling:
         if task is None and not fills_in(self._chosen):
             own = [name for name, known in self.tasks.items() if fills_in(known)]
             if len(own) != 1:
-                what = f"several tasks of this model fill in: {', '.join(own)}" if own else "no task of it fills in"
+                several = f"several tasks of this model fill in hidden parts: {', '.join(own)}"
+                what = several if own else "no task of this model fills in hidden parts"
                 raise TaskError(what, hint="task= one of them" if own else "mammal train task=protein_denoising")
             task = own[0]
         chosen = self.find_task(task, columns)
         if not fills_in(chosen):
-            hint = "a denoising task does, and a generation task declared with infill: true"
-            raise TaskError(f"{chosen.name} does not fill in", hint=hint)
+            hint = "use a denoising task, or a generation task declared with infill: true"
+            raise TaskError(f"{chosen.name} does not fill in hidden parts", hint=hint)
         return chosen
 
 
 def _rows(data: Any, hidden: str | Sequence[str] | None, task: GenerationTask) -> Any:
-    """The data with the places as a column."""
+    """Returns the data with the hidden positions as a column."""
     if hidden is None:
         return data
     texts, given = _listed(data), _listed(hidden)
     if len(task.fills) != 1 or texts is None or given is None:
-        raise DataError("hidden= goes with sequences alone", hint="name the places in a column of the data")
+        hint = "give the positions in a column of the data"
+        raise DataError("hidden= works only if the data are sequences", hint=hint)
     given = given * len(texts) if isinstance(hidden, str) else given
     if len(given) != len(texts):
-        raise DataError(f"{len(given)} places for {len(texts)} sequences", where="hidden")
+        raise DataError(f"positions are given for {len(given)} of {len(texts)} sequences", where="hidden")
     (column,) = task.fills
     return [{column: text, task.fill_places[column]: places} for text, places in zip(texts, given, strict=True)]
 
 
 def _listed(texts: Any) -> list[str] | None:
-    """One text or several, in a list, a series or an array; None for anything else."""
+    """Returns one text, or several in a list, series or array, as a list. Returns None for other data."""
     if isinstance(texts, str):
         return None if is_path(texts) else [texts]
     one_column = hasattr(texts, "tolist") and getattr(texts, "ndim", 1) == 1

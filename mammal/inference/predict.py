@@ -1,6 +1,6 @@
-"""What can be asked of a model, for rows of any number: predict, embed, score; `mammal.generation.rows` generates.
+"""Runs a model on any number of rows: predict, embed and score (see `mammal.generation.rows` to generate).
 
-Each function walks the rows (`mammal.rows.batched`) and says only what is done with a batch.
+Each function uses `mammal.rows.batched.walk` and only defines what is done with one batch.
 Shapes: as in `mammal.tasks.batches.batch`; N rows.
 """
 
@@ -38,12 +38,22 @@ def predict_rows(
     ranks: int = 1,
     seed: int = 0,
 ) -> list[Prediction]:
-    """One prediction for each row, in order; `row_id` is its position. A row that can't be read has an `error`; a
-    generated answer that is not valid has a `problem`.
+    """Predicts the target of every row.
 
     Args:
-        ranks: generation by beam search: answers of a row, the others as its `runners_up`.
-        seed: of what is drawn.
+        model: the model.
+        task: task that writes the prompt and reads the answer.
+        rows: one mapping from columns to values per row.
+        encoder: converts rows to batches. Default: that of the task.
+        pace: how many rows are processed together. Default: that of a CPU.
+        progress: function that is called with the number of rows that were just answered.
+        ranks: generation by beam search: number of answers for each row. The best one is the prediction, the others
+            are its `runners_up`.
+        seed: seed of sampling.
+
+    Returns:
+        One prediction for each row, in order. Its `row_id` is the position of the row. A row that can't be read has an
+            `error`, and a generated answer that is not valid has a `problem`.
     """
     encoder = encoder or TaskEncoder(task)
     if isinstance(task, GenerationTask):
@@ -78,12 +88,20 @@ def embed_rows(
     pace: Pace | None = None,
     progress: Progress | None = None,
 ) -> list[np.ndarray | Refused]:
-    """Encoder states of each row: float32 [W], or [tokens, W] with pooling "none".
+    """Computes encoder states of every row.
 
     Args:
-        pooling: over a row's tokens. "mean" and "max" leave out `tags`, unless the row holds nothing else; "first" is
-            the state of the first token; "none" gives every token's.
-        tags: ids of tokens that say what a sequence is, not what is in it.
+        model: the model.
+        encoder: converts rows to batches.
+        rows: one mapping from columns to values per row.
+        pooling: how the states of the tokens become one vector. "mean" and "max" leave out `tags`, unless the row has
+            no other tokens. "first" is the state of the first token. "none" returns the states of all tokens.
+        tags: ids of tokens that describe a sequence (special tokens) and are not part of its content.
+        pace: how many rows are processed together. Default: that of a CPU.
+        progress: function that is called with the number of rows that were just answered.
+
+    Returns:
+        For each row a float32 array [W], or [tokens, W] with pooling "none", or the reason why it has none.
     """
     tags_T = torch.tensor(sorted(tags), dtype=torch.int64, device=model.device)
 
@@ -107,7 +125,19 @@ def score_rows(
     pace: Pace | None = None,
     progress: Progress | None = None,
 ) -> list[float | Refused]:
-    """Log-likelihood (natural logarithm, summed over the target's tokens) of each row's target given its input."""
+    """Computes the log-likelihood of each row's target given its input.
+
+    Args:
+        model: the model.
+        encoder: converts rows to batches, with their targets.
+        rows: one mapping from columns to values per row.
+        pace: how many rows are processed together. Default: that of a CPU.
+        progress: function that is called with the number of rows that were just answered.
+
+    Returns:
+        For each row the log-likelihood (natural logarithm, summed over the tokens of the target), or the reason why it
+            has none.
+    """
 
     def answer(batch: Batch) -> Sequence[float]:
         batch = batch.to(model.device)
@@ -120,13 +150,13 @@ def score_rows(
 
 
 def _ranked(task: GenerationTask, row_id: int, samples: Sequence[Sample], row: Row) -> Prediction:
-    """What the best sequence says, valid or not, and after it what the others do."""
+    """Returns the prediction of the best sequence, valid or not, with those of the others as `runners_up`."""
     best, *others = (spelt(task, row_id, sample, row) for sample in samples)
     return replace(best, runners_up=tuple(others))
 
 
 def _encoder_only(batch: Batch) -> Batch:
-    """The batch with nothing to read but encoder states."""
+    """Returns the batch with only encoder states requested."""
     return Batch(
         mode="encoder",
         wants=("hidden",),

@@ -1,7 +1,7 @@
-"""The questions a table of rows can be asked: predict, embed, score; `mammal.generation.question` has the fourth.
+"""Questions that a model answers for rows: predict, embed and score (see `mammal.generation.question` for generate).
 
-A question knows which columns it reads, which it gives, and how to answer rows; the Python API makes frames of the
-answers, batch jobs make files of them.
+A question lists the columns that it reads and those of its answers, and answers rows. The Python API makes data frames
+of the answers, batch jobs write them to files.
 """
 
 from __future__ import annotations
@@ -26,12 +26,18 @@ if TYPE_CHECKING:
 
 
 class Predict(TaskQuestion):
-    """Labels, numbers or text, as the task says.
+    """Predicts the label, the number or the text that is the target of the task.
 
     Args:
-        vocabulary: classification: probabilities among all tokens, as the published code gives them; uncalibrated.
-        every_label: classification: also the probability of each label.
-        prefix: put before the names of the columns.
+        model: the model.
+        task: the task.
+        pace: how many rows are processed together.
+        vocabulary: classification: return uncalibrated probabilities among all tokens, as the published code does.
+        every_label: classification: also return the probability of each label.
+        prefix: text before the names of the added columns.
+
+    Raises:
+        ConfigError: the target is a number, and the decoder of the model can't predict numbers.
     """
 
     task: Task
@@ -70,7 +76,7 @@ class Predict(TaskQuestion):
 
 
 def _read_for_answers(task: Task) -> TaskEncoder:
-    """How rows of a task are read; those that hide nothing are set aside where answers fill in."""
+    """Returns the encoder of a task. If the task fills in hidden parts, rows without a hidden part get an error."""
     from mammal.generation.fill_encoder import answer_encoder
     from mammal.generation.settings import declared_rules
     from mammal.tasks.kinds.generation import fills_in
@@ -81,15 +87,22 @@ def _read_for_answers(task: Task) -> TaskEncoder:
 
 
 def _problem(said: Prediction) -> str | None:
-    """Why a row has no answer that may be told as one."""
+    """Returns why a row has no valid answer, and None if it has one."""
     return said.error if said.problem is None else told_invalid(said.problem, said.draws)
 
 
 class Embed(TaskQuestion):
-    """Vectors of the encoder.
+    """Computes vectors of the encoder.
 
     Args:
-        pooling: see `mammal.inference.predict.embed_rows`.
+        model: the model.
+        task: task that writes the prompt.
+        pace: how many rows are processed together.
+        pooling: as for `mammal.inference.predict.embed_rows`.
+        prefix: text before the name of the added column.
+
+    Raises:
+        ConfigError: there is no such pooling.
     """
 
     def __init__(self, model: MammalModel, task: Task, pace: Pace, *, pooling: str = "mean", prefix: str = ""):
@@ -119,10 +132,17 @@ class Embed(TaskQuestion):
 
 
 class Score(TaskQuestion):
-    """Log-likelihood of a target given an input: natural logarithm, summed over the target's tokens.
+    """Computes the log-likelihood of the target given the input (natural logarithm, summed over tokens of the target).
 
     Args:
-        task: None: rows are prompts, in the columns `prompt` and `target`.
+        model: the model.
+        tokenizer: encodes prompts that are given without a task.
+        task: task that writes the prompt and the target. None: rows are prompts, with columns `prompt` and `target`.
+        pace: how many rows are processed together.
+        prefix: text before the name of the added column.
+
+    Raises:
+        TaskError: the task predicts numbers, which have no likelihood.
     """
 
     def __init__(self, model: MammalModel, tokenizer: Tokenizer, task: Task | None, pace: Pace, *, prefix: str = ""):

@@ -1,20 +1,21 @@
-"""Answers of one task put in the order that another task, which reads them, makes of them.
+"""Re-ranks the answers of one task with another task, the re-ranking task, which works in the opposite direction.
 
     model.generate("CC(=O)Nc1ccccc1", "retrosynthesis", n=10, num_beams=10, rerank="forward_reaction")
 
-The judge is a task that reads what was generated and answers with what was asked: forward_reaction judges the reactants
-that retrosynthesis proposes for a product, smiles_to_iupac the molecules that iupac_to_smiles reads in a name. Answers
-are ranked by
+The re-ranking task reads a generated answer and predicts the question. For example, forward_reaction predicts the
+product from the reactants that retrosynthesis proposes, and smiles_to_iupac predicts the name from the molecule that
+iupac_to_smiles reads. Answers are ranked by
 
     log p(answer | question) + weight * log p(question | answer)
 
-the second term by the judge (Li et al. 2016, arXiv 1510.03055). Where the question is a molecule, it has many
-spellings, and the one that the judge would write is not known before: the judge generates, and the term is the
-likelihood of the best of its beams that spells the molecule. Of a molecule that no beam spells, it is one nat below the
-last beam. Names and sequences have one spelling, which the judge scores outright.
+The re-ranking task computes the second term (Li et al. 2016, arXiv 1510.03055). If the question is a molecule, many
+SMILES are possible for it, and it is not known in advance which one the re-ranking task would write. It therefore
+generates by beam search, and the term is the log-likelihood of the best beam that is this molecule. If no beam is this
+molecule, the term is one nat below the last beam. Names and sequences can be written in one way only. Their
+log-likelihood is computed directly.
 
-An answer's round trip succeeds where the judge's best answer is what was asked (Schwaller et al. 2020, doi
-10.1039/c9sc05704h).
+The round trip of an answer succeeds if the best answer of the re-ranking task is the question (Schwaller et al. 2020,
+doi 10.1039/c9sc05704h).
 """
 
 from __future__ import annotations
@@ -45,11 +46,11 @@ if TYPE_CHECKING:
     from mammal.tasks.task import Task
 
 _UNSEEN = 1.0
-"""Nats that a molecule which no beam spells lies below the last beam."""
+"""A molecule that no beam contains gets the log-likelihood of the last beam minus this value, in nats."""
 
 
 class OpenModel(Protocol):
-    """What a judge needs of an open model. `mammal.Mammal` has it, whose module imports this one."""
+    """The parts of an open model that re-ranking uses. `mammal.Mammal`, which can't be imported here, has them."""
 
     model: MammalModel
     pace: Pace
@@ -68,11 +69,13 @@ class OpenModel(Protocol):
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a judge says of one answer.
+    """Result of the re-ranking task for one answer.
 
     Attributes:
-        log_likelihood: of what was asked, given the answer; NaN where the judge can't read the answer.
-        returned: whether the judge's best answer is what was asked; None where it was not made to answer.
+        log_likelihood: log-likelihood of the question given the answer, in nats. NaN if the re-ranking task can't read
+            the answer.
+        returned: whether the best answer of the re-ranking task is the question. None if it only scored the question
+            and generated nothing.
     """
 
     log_likelihood: float
@@ -80,21 +83,24 @@ class Verdict:
 
 
 class Judge:
-    """A task with the model that does it.
+    """A re-ranking task with its model.
 
     Args:
-        weight: of its log-likelihood beside the answers' own.
+        model: the model.
+        task: the re-ranking task.
+        pace: how many rows are processed together.
+        weight: weight of its log-likelihood. The log-likelihood of the answer has weight 1.
 
     Raises:
-        ConfigError: the weight is negative or no number.
+        ConfigError: the weight is negative or not finite.
         TaskError: the task does not answer with one text.
     """
 
     def __init__(self, model: MammalModel, task: Task, pace: Pace, *, weight: float = 1.0):
         if not (isfinite(weight) and weight >= 0):
-            raise ConfigError(f"the judge's weight must be 0 or more, not {weight:g}", where="rerank_weight")
+            raise ConfigError(f"the weight must be 0 or more, not {weight:g}", where="rerank_weight")
         if not task.target_is_text or len(task.target_columns) != 1 or task.number_targets:
-            raise TaskError(f"{task.name} does not answer with one text, so it can't judge answers")
+            raise TaskError(f"{task.name} does not answer with one text, so it can't re-rank answers")
         self.task, self.weight = task, weight
         (self.asked,) = task.target_columns
         self.by_beams = _is_molecule(task)
@@ -107,27 +113,38 @@ class Judge:
         )
 
     def check(self, proposer: Task) -> None:
-        """Refuses a task whose answers this one does not read.
+        """Checks that the re-ranking task reads the answers of a task.
+
+        Args:
+            proposer: the task whose answers are to be ranked.
 
         Raises:
-            TaskError: says what it reads.
+            TaskError: it does not. The message contains the columns that it reads.
         """
         if len(proposer.target_columns) != 1 or proposer.target_columns[0] not in self.task.columns:
             what = f"{self.task.name} reads {', '.join(self.task.columns)}"
             answered = ", ".join(proposer.target_columns)
-            raise TaskError(f"{what}, and {proposer.name} answers with {answered}", where="rerank")
+            raise TaskError(f"{what}, but {proposer.name} answers with {answered}", where="rerank")
 
     def fits(self, proposer: Task) -> bool:
-        """Whether it reads this task's answers, and answers with a thing that the task reads."""
+        """Returns whether the re-ranking task reads the answers of a task and predicts one of its inputs.
+
+        Args:
+            proposer: the task whose answers are to be ranked.
+        """
         answers = len(proposer.target_columns) == 1 and proposer.target_columns[0] in self.task.columns
         return answers and self.asked in proposer.columns
 
     def verdicts(self, rows: Sequence[Row], column: str, answers: Sequence[Sequence[str]]) -> list[list[Verdict]]:
-        """A verdict on each answer of each row.
+        """Runs the re-ranking task on each answer of each row.
 
         Args:
-            rows: with what was asked, and whatever else the judge reads.
-            column: that the answers belong in.
+            rows: rows with the question and all other columns that the re-ranking task reads.
+            column: column of the re-ranking task that gets the answer.
+            answers: for each row its answers.
+
+        Returns:
+            For each row one result per answer.
         """
         asked = [{**row, column: text} for row, texts in zip(rows, answers, strict=True) for text in texts]
         said = iter(self.question.ask(asked))
@@ -136,7 +153,15 @@ class Judge:
         return [[next(flat) for _ in texts] for texts in answers]
 
     def total(self, score: float | None, verdict: Verdict) -> float:
-        """What an answer is ranked by; minus infinity where the judge can't read it."""
+        """Returns the value by which an answer is ranked.
+
+        Args:
+            score: log-likelihood of the answer, in nats. None: it has none.
+            verdict: result of the re-ranking task for the answer.
+
+        Returns:
+            Sum of both log-likelihoods, in nats. Minus infinity if one of them is missing.
+        """
         if score is None or not isfinite(verdict.log_likelihood):
             return float("-inf")
         return score + self.weight * verdict.log_likelihood
@@ -161,27 +186,38 @@ class Judge:
 
 @dataclass(frozen=True)
 class RoundTrips:
-    """Share of answered rows whose first answer the judge turns into what was asked: of the answers in the order that
-    generation gave them, and in the judge's. NaN where it was not made to answer."""
+    """Share of answered rows for whose first answer the round trip succeeds. NaN if the re-ranking task only scored.
+
+    Attributes:
+        before: with the answers in the order of generation.
+        after: with the answers in the order of re-ranking.
+    """
 
     before: float
     after: float
 
 
 class Reranked(Wrapped):
-    """A question of generation whose answers a judge puts in order: columns `judged` (its log-likelihood) and
-    `round_trip` (1 where it gives back what was asked; None where it was not made to answer) besides those of `inner`.
+    """Generates answers and re-ranks them.
+
+    The answers have the columns of `inner` and two more: `judged` is the log-likelihood of the re-ranking task.
+    `round_trip` is 1 if the round trip succeeds, 0 if it does not, and None if the re-ranking task only scored.
 
     Args:
-        inner: gives the answers, as many as are to be ranked.
-        prefix: put before the names of the columns.
+        inner: generates the answers that are ranked.
+        judge: the re-ranking task.
+        prefix: text before the names of the added columns.
+
+    Raises:
+        ConfigError: `inner` has no task.
+        TaskError: the re-ranking task does not read the answers.
     """
 
     task: Task
 
     def __init__(self, inner: Generate, judge: Judge, prefix: str = ""):
         if inner.task is None:
-            raise ConfigError("answers to bare prompts can't be reranked", hint="name a task", where="rerank")
+            raise ConfigError("answers to prompts without a task can't be re-ranked", hint="task=NAME", where="rerank")
         judge.check(inner.task)
         self.model, self.inner, self.task, self.judge = inner.model, inner, inner.task, judge
         (self.target,) = inner.task.target_columns
@@ -213,8 +249,7 @@ class Reranked(Wrapped):
         ]
 
     def _ranked(self, answers: Sequence[Record], verdicts: Sequence[Verdict], every: Sequence[Record]) -> list[Record]:
-        """Best first, and counted anew; of two that are level the one that generation gave first. Records without an
-        answer come last."""
+        """Sorts the answers, best first, and numbers them again. Ties keep their order; failed answers are last."""
         totals = [self.judge.total(r[self._score], v) for r, v in zip(answers, verdicts, strict=True)]
         order = sorted(range(len(answers)), key=lambda i: -totals[i])
         ranked = [(*_with(answers[i], self._sample, rank), *_cells(verdicts[i])) for rank, i in enumerate(order)]
@@ -229,20 +264,23 @@ def judge_of(
     bundle: str | os.PathLike[str] | OpenModel | None = None,
     weight: float | None = None,
 ) -> Judge | None:
-    """The judge that a user names; None where none is named.
+    """Returns the re-ranking task that a user names, and None if none is named.
 
     Args:
-        model: that generates, and judges unless a bundle is given.
-        task: of the judge; None: the only one of the bundle.
-        weight: default 1.
+        model: the model that generates. It also does the re-ranking task if no bundle is given.
+        task: the re-ranking task. None: the only task of the bundle.
+        bundle: model (or its folder) that does the re-ranking task. None: `model`.
+        weight: weight of its log-likelihood. None: 1.
 
     Raises:
-        ConfigError: a weight without a judge.
-        BundleError, TaskError: there is no such bundle or task.
+        ConfigError: a weight is given without a task or a bundle.
+        BundleError: there is no such bundle.
+        TaskError: there is no such task, or it can't be used to re-rank.
     """
     if task is None and bundle is None:
         if weight is not None:
-            raise ConfigError("rerank_weight is given, and nobody judges", hint="rerank=TASK, or rerank_bundle=FOLDER")
+            hint = "rerank=TASK, or rerank_bundle=FOLDER"
+            raise ConfigError("rerank_weight is given without a re-ranking task", hint=hint)
         return None
     weight = 1.0 if weight is None else weight
     if isinstance(bundle, str | os.PathLike):
@@ -263,10 +301,19 @@ def judge_of(
 def rerank_predictions(
     judge: Judge, task: Task, rows: Sequence[Row], predictions: Sequence[Prediction]
 ) -> tuple[list[Prediction], RoundTrips]:
-    """Predictions with their `runners_up` in the order that the judge makes of them, and how many lead back.
+    """Re-ranks predictions with their `runners_up`.
+
+    Args:
+        judge: the re-ranking task.
+        task: the task that made the predictions.
+        rows: rows of the predictions.
+        predictions: one prediction for each row.
+
+    Returns:
+        The predictions in their new order, and the share of round trips that succeed.
 
     Raises:
-        TaskError: the judge does not read this task's answers.
+        TaskError: the re-ranking task does not read the answers of the task.
     """
     judge.check(task)
     (target,) = task.target_columns
@@ -287,7 +334,7 @@ def rerank_predictions(
 
 
 def _as_named_by(task: Task, rows: Sequence[Row]) -> list[Row]:
-    """Rows whose cells also stand under the names that a task gives them, where a file calls them otherwise."""
+    """Returns rows with copies of aliased columns under the names of the task."""
     return [{name: row[theirs] for name, theirs in task.aliases.items() if theirs in row} | dict(row) for row in rows]
 
 
@@ -297,7 +344,7 @@ def _share(returned: Sequence[bool | None]) -> float:
 
 
 def _is_molecule(task: Task) -> bool:
-    """Whether the task's one answer is written in the SMILES alphabet, so that it has many spellings."""
+    """Whether the answer of the task is SMILES, so that the same answer can be written in many ways."""
     from mammal.tokenization.entities import ENTITIES
 
     slots = [slot for slot in task.template.slots if slot.part == "target"]

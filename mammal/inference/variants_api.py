@@ -1,4 +1,4 @@
-"""The part of the Python API that scores variants; `mammal.inference.Mammal` has it."""
+"""The method `score_variants` of the Python API, which `mammal.inference.Mammal` inherits."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ class VariantScoring:
 
 
 def _columns(data: Any) -> list[str]:
-    """Columns of what was handed over; of values without names, those that they are taken for."""
+    """Returns the columns of the user's data. For values without names, the form of the first value decides."""
     from mammal.variants.source import COORDINATES, HGVS, IN_PLACE
 
     if hasattr(data, "columns"):

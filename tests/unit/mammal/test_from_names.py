@@ -138,11 +138,11 @@ def test_a_model_with_random_weights_reads_names_end_to_end(model: mammal.Mammal
 
 
 def test_names_are_refused_where_they_have_no_place(model: mammal.Mammal, reading: list[list[str]]):
-    with pytest.raises(ConfigError, match="names_by is 'opsim'"):
+    with pytest.raises(ConfigError, match="names_by can't be 'opsim'"):
         model.predict(TABLE, "bbbp", names="iupac_name", names_by="opsim")
-    with pytest.raises(ConfigError, match="not one column"):
+    with pytest.raises(ConfigError, match="must be the name of one column"):
         model.predict(TABLE, "bbbp", names=["iupac_name"])
-    with pytest.raises(ConfigError, match="no column of names"):
+    with pytest.raises(ConfigError, match="names_by needs a column of names"):
         model.predict(TABLE, "bbbp", names_by="opsin")
     with pytest.raises(TaskError, match="no task iupac_to_smiles"):
         model.predict(TABLE, "bbbp", names="iupac_name", names_by="model")
@@ -219,5 +219,5 @@ def test_doubtful_names_are_refused_or_answered_with_the_doubt(model: mammal.Mam
     assert answered["error"].isna().all() and answered["probability"].notna().all()
     assert answered["smiles_read"].tolist()[::4] == ["CCO", "Cc1ccccc1"]
     assert answered["name_warning"].isna().tolist() == [True, False, False, False, False]
-    with pytest.raises(ConfigError, match="name_warning is about names"):
+    with pytest.raises(ConfigError, match="name_warning needs a column of names"):
         model.predict(["CCO"], "bbbp", name_warning=True)

@@ -43,7 +43,7 @@ def test_sequences_and_places_may_be_columns(model: Mammal):
     assert found["completed"].tolist() == listed["completed"].tolist()
     everywhere = model.infill(rows["chain"].to_numpy(), "2-3", task="proteins", fill_length="marked")
     assert [text[3:] for text in everywhere["completed"]] == ["AYIA", "AYIAKQR"]
-    with pytest.raises(DataError, match="goes with sequences alone"):
+    with pytest.raises(DataError, match="only if the data are sequences"):
         model.infill(rows, "2-3", task="proteins")
 
 
@@ -66,7 +66,7 @@ def test_the_task_that_fills_in_is_found_or_asked_for(model: Mammal):
         model.infill("MK_")
     with pytest.raises(TaskError, match="does not fill in"):
         model.infill("MK_", task="molecules")
-    with pytest.raises(DataError, match="1 places for 2"):
+    with pytest.raises(DataError, match="for 1 of 2 sequences"):
         model.infill(["MKT", "MKT"], ["1"], task="proteins")
 
 

@@ -155,16 +155,16 @@ def test_a_job_gives_what_python_gives_and_another_bundle_may_judge(
 
 
 def test_judges_that_can_not_judge_are_refused(model: mammal.Mammal):
-    with pytest.raises(TaskError, match="smiles_to_iupac reads smiles, and retrosynthesis answers with reactants"):
+    with pytest.raises(TaskError, match="smiles_to_iupac reads smiles, but retrosynthesis answers with reactants"):
         model.generate(ANILIDE, "retrosynthesis", rerank="smiles_to_iupac")
     with pytest.raises(TaskError, match="bbbp does not answer with one text"):
         model.generate(ANILIDE, "retrosynthesis", rerank="bbbp")
     with pytest.raises(ConfigError, match="weight must be 0 or more"):
         model.generate(ANILIDE, "retrosynthesis", rerank="forward_reaction", rerank_weight=-1.0)
-    with pytest.raises(ConfigError, match="nobody judges"):
+    with pytest.raises(ConfigError, match="without a re-ranking task"):
         model.generate(ANILIDE, "retrosynthesis", rerank_weight=2.0)
     asked = Generate(model.model, model.tokenizer, None, model.pace)
-    with pytest.raises(ConfigError, match="bare prompts"):
+    with pytest.raises(ConfigError, match="prompts without a task"):
         from mammal.inference.reranking import Reranked
 
         Reranked(asked, Judge(model.model, model.find_task("forward_reaction"), model.pace))
