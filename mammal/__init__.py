@@ -4,7 +4,7 @@
     model = mammal.load("checkpoints/…")        # a folder, a .ckpt file or a hub id
     model.predict(["CCO", "c1ccccc1"])
 
-Public names are imported when first used (PEP 562), so that `import mammal` stays quick.
+Public names are imported on first use (PEP 562), so that `import mammal` is fast.
 """
 
 from __future__ import annotations

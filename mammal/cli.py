@@ -1,6 +1,6 @@
-"""`mammal VERB key=value …`: finds the verb and runs it. Nothing heavy is imported before the verb is known.
+"""Runs `mammal VERB key=value …`. Only the module of the verb is imported, so that the command line starts fast.
 
-Exit codes: 0 done, 1 failed, 2 wrong use, 3 done with bad rows set aside, 130 interrupted.
+Exit codes: 0 done, 1 failed, 2 wrong use, 3 done but some rows have no answer, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -45,7 +45,11 @@ mammal VERB --cfg     print the composed configuration without running anything
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command line and return its exit code; errors a user can cause are told without a traceback."""
+    """Runs one command line and returns its exit code. Errors that a user can cause are printed without a traceback.
+
+    Args:
+        argv: words after `mammal`. Default: those of the process.
+    """
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
         return _dispatch(arguments)
@@ -58,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         kept = str(interrupt) or "finished files are kept, the one being written is not"
         sys.stderr.write(f"\ninterrupted: {kept}\n")
         return INTERRUPTED
-    except BrokenPipeError:  # `mammal tasks | head`: the reader has what it wanted
+    except BrokenPipeError:  # `mammal tasks | head`: the reader needs no more lines
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
     except OSError as error:
@@ -93,7 +97,7 @@ def _verb_lines() -> str:
 
 
 def _verb_help(verb: str, doc: str) -> str:
-    """The verb's own words, then the files that hold its keys, comments and all."""
+    """Returns the docstring of the verb's module, then the config files with its keys and their comments."""
     from mammal.configuration.sources import package_folder, verb_configs
     from mammal.tasks.declaration.generation_settings import HYDRA_NAME, help_lines
 

@@ -1,6 +1,7 @@
-"""The one place that writes to the user's terminal: results to stdout, everything else to stderr.
+"""Writes to the user's terminal: results to stdout, everything else to stderr. No other module writes there.
 
-Long work shows one line that moves on a terminal and plain lines, now and then, elsewhere (a log file, a pipe).
+A long job shows a progress line that is updated on a terminal. In a log file or a pipe, it writes a plain line from
+time to time.
 """
 
 from __future__ import annotations
@@ -18,20 +19,21 @@ if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
 
 PLAIN_LINE_SECONDS = 10.0
-"""How often a progress line is written where it can't move."""
+"""Seconds between two progress lines if the output is not a terminal."""
 
 _live: RichProgress | None = None
-"""The line that moves. A process has one terminal, and `note` of any module must not write into that line."""
+"""The progress line that is shown. It is a global because a process has one terminal, and `note` must not write into
+the line."""
 
 
 def out(text: str = "") -> None:
-    """A result, to stdout."""
+    """Writes a line of a result to stdout."""
     sys.stdout.write(f"{text}\n")
     sys.stdout.flush()
 
 
 def note(text: str) -> None:
-    """What is going on, to stderr; safe while a progress line moves."""
+    """Writes a message to stderr. It can be called while a progress line is shown."""
     if _live is not None:
         _live.console.print(text, markup=False, highlight=False, soft_wrap=True)
     else:
@@ -40,7 +42,12 @@ def note(text: str) -> None:
 
 
 def table(rows: Iterable[Sequence[object]], header: Sequence[str]) -> None:
-    """Aligned columns to stdout; on a terminal the last column is cut to its width."""
+    """Writes a table with aligned columns to stdout. On a terminal, lines are cut to its width.
+
+    Args:
+        rows: one cell for each column.
+        header: names of the columns.
+    """
     cells = [[str(cell) for cell in row] for row in [header, *rows]]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     limit = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
@@ -56,7 +63,11 @@ class _NoteHandler(logging.Handler):
 
 
 def set_up_logging(level: int = logging.INFO) -> None:
-    """Send the `mammal` loggers, and Python's warnings, to the terminal, each line once, through `note`."""
+    """Writes the messages of the `mammal` loggers and Python's warnings with `note`, each once.
+
+    Args:
+        level: lowest level of messages that are written.
+    """
     logger = logging.getLogger("mammal")
     logger.setLevel(level)
     logger.propagate = False
@@ -66,7 +77,7 @@ def set_up_logging(level: int = logging.INFO) -> None:
 
 
 def human(count: float) -> str:
-    """950, 9.1k, 3.4M: a count short enough for a line that moves."""
+    """Returns a count as short text: 950, 9.1k, 3.4M."""
     for limit, unit in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
         if count >= limit:
             return f"{count / (1e3 if unit == 'k' else limit):.1f}{unit}"
@@ -74,23 +85,24 @@ def human(count: float) -> str:
 
 
 def clock(seconds: float) -> str:
-    """1:05 or 2:03:09."""
+    """Returns a duration in seconds as 1:05 or 2:03:09."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
 class Progress:
-    """The line of one long job: what is done, rows/s, tokens/s, time left.
+    """The progress line of a long job: finished work, rows/s, tokens/s, time left.
 
         with Progress("predict", total=5_000, unit="rows") as progress:
             progress.advance(32, rows=32, tokens=1_200)
 
     Args:
-        title: what runs.
-        total: units of work, None if unknown.
-        unit: what `advance` counts.
-        seconds: a time limit; where it is nearer than the end of the work, time left is counted to it.
+        title: name of the job.
+        total: units of work. None: unknown.
+        unit: name of the units that `advance` counts.
+        seconds: time limit in seconds. If it will be reached before the work is finished, time left is computed from
+            it.
     """
 
     def __init__(self, title: str, total: int | None = None, unit: str = "rows", seconds: float | None = None):
@@ -129,12 +141,19 @@ class Progress:
             note(self.summary())
 
     def skip(self, units: int) -> None:
-        """Count units that an earlier run had done: they move the line but not the rates."""
+        """Counts units that an earlier run has finished. They count as done, but not in the rates."""
         self.done += units
         self._resumed += units
 
     def advance(self, units: int = 1, *, rows: int = 0, tokens: int = 0, status: str | None = None) -> None:
-        """Count finished work and show it. `status` (a loss, a shard) stands until the next one."""
+        """Counts finished work and updates the line.
+
+        Args:
+            units: finished units of work.
+            rows: finished rows.
+            tokens: finished tokens.
+            status: text at the end of the line, such as a loss. None: the last one is kept.
+        """
         self.done += units
         self.rows += rows
         self.tokens += tokens
@@ -146,14 +165,14 @@ class Progress:
         return time.monotonic() - self._start
 
     def fraction(self) -> float | None:
-        """How much is done, by work or by time, whichever ends sooner; None if neither has an end."""
+        """Returns the finished share of the work or of the time limit, whichever is larger. None: both are unknown."""
         by_work = self.done / self.total if self.total else None
         by_time = self.elapsed() / self.seconds if self.seconds else None
         known = [part for part in (by_work, by_time) if part is not None]
         return min(1.0, max(known)) if known else None
 
     def facts(self) -> str:
-        """The words after the title, without time left when nothing is known of the end."""
+        """Returns the text after the title. It has the time left only if that can be computed."""
         total = f"/{self.total:,}" if self.total and self.seconds is None else ""
         parts = [f"{self.done:,}{total} {self.unit}", *self._rates(), self._status]
         fraction, seconds = self.fraction(), self.elapsed()

@@ -1,4 +1,4 @@
-"""Every error a user can cause, in one place. All are `ValueError`s and carry the command line's exit code."""
+"""All errors that a user can cause. They are `ValueError`s, and each has the exit code of the command line."""
 
 from mammal.tasks.errors import DataError, TaskError
 from mammal.tokenization.errors import MammalError, PromptError, TokenizerError, UnknownTokenError, did_you_mean

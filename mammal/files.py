@@ -1,4 +1,4 @@
-"""Small files that bundles and jobs are made of: read as JSON, or named by their content."""
+"""Reads small JSON files of bundles, and computes content hashes of files."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from mammal.errors import BundleError
 
 
 def read_json(file: Path) -> dict[str, Any]:
-    """The JSON object in a file of a bundle.
+    """Reads the JSON object in a file of a bundle.
 
     Raises:
-        BundleError: it is no JSON, or something other than an object.
+        BundleError: the file is not valid JSON, or contains something else than an object.
     """
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
@@ -26,6 +26,6 @@ def read_json(file: Path) -> dict[str, Any]:
 
 
 def file_hash(path: Path) -> str:
-    """Content hash of one file. blake2b: faster than reading from most disks."""
+    """Returns the content hash of a file: blake2b, which is faster than reading from most disks."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=16)).hexdigest()

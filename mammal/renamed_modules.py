@@ -1,6 +1,6 @@
-"""Modules that have a new name: the old one still imports, with a warning, for one version.
+"""Keeps old names of renamed modules importable for one version, with a warning.
 
-`mammal/__init__.py` installs the finder. Nothing inside this project imports an old name.
+`mammal/__init__.py` installs the finder. No module of this project imports an old name.
 """
 
 from __future__ import annotations
@@ -132,16 +132,16 @@ RENAMED = {
     "mammal.verbs": "mammal.inference.predict",
     "mammal.walk": "mammal.rows.batched",
 }
-"""Old name -> new name."""
+"""For each old name, the new name."""
 
 
 class RenamedModules(MetaPathFinder, Loader):
-    """Gives the module of the new name to whoever imports the old one."""
+    """Imports the module with the new name if the old name is imported."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """Returns a spec for an old name, None for every other one."""
+        """Returns a spec for an old name, and None for other names."""
         return ModuleSpec(fullname, self) if fullname in RENAMED else None
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
@@ -154,12 +154,12 @@ class RenamedModules(MetaPathFinder, Loader):
         return module
 
     def exec_module(self, module: ModuleType) -> None:
-        """Restores the module's own spec, which the import system has replaced; it has run already."""
+        """Restores the module's own spec, which the import system has replaced. The module was executed before."""
         assert module.__spec__ is not None
         module.__spec__ = module.__spec__.loader_state
 
 
 def install() -> None:
-    """Adds the finder behind all others, once."""
+    """Adds the finder after all other finders, if it is not there yet."""
     if not any(isinstance(finder, RenamedModules) for finder in sys.meta_path):
         sys.meta_path.append(RenamedModules())

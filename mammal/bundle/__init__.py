@@ -1,6 +1,7 @@
-"""Bundles: model folders that explain themselves. Reading, writing, finding them, their cards and adapters.
+"""Bundles: folders with a model and everything that is needed to use it.
 
-Public names are imported when first used (PEP 562).
+The modules find, read and write bundles, their model cards and their adapters. Public names are imported on first use
+(PEP 562).
 """
 
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""How a bundle came out of another one, and the way back: an adapter bundle is loaded on top of its base."""
+"""Records how a bundle was fine-tuned from another one, and loads adapter bundles on top of their base."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Adaptation:
-    """What `config.json` of a fine-tuned bundle says of its making.
+    """How a bundle was fine-tuned, as recorded in its `config.json`.
 
     Attributes:
-        base: the model it started from: a hub id, the name of a shipped bundle, or a path, relative to the bundle.
-        base_hash: content hash of the base's weights.
-        method: which weights learned: "full", "lora" or "head".
-        settings: of the method: rank, alpha, dropout and targets of LoRA.
+        base: the model that was fine-tuned: a hub id, the name of a shipped bundle, or a path relative to the bundle.
+        base_hash: content hash of the weights of the base.
+        method: which weights were trained: "full", "lora" or "head".
+        settings: settings of the method: rank, alpha, dropout and targets of LoRA.
     """
 
     base: str
@@ -38,26 +38,32 @@ class Adaptation:
 def adapted_from(
     base: str | os.PathLike[str], folder: Path, method: str, settings: Mapping[str, Any] | None = None
 ) -> Adaptation:
-    """The record of a bundle at `folder` that started from `base`.
+    """Returns the record of how a bundle was fine-tuned.
+
+    Args:
+        base: the model that was fine-tuned.
+        folder: folder of the new bundle.
+        method: which weights were trained: "full", "lora" or "head".
+        settings: settings of the method.
 
     Raises:
         BundleError: there is no model at `base`.
     """
     source = locate(base)
     name = str(base)
-    if Path(base).expanduser().exists():  # told from the bundle's folder, so that both can move together
+    if Path(base).expanduser().exists():  # relative to the bundle, so that both folders can be moved together
         name = os.path.relpath(Path(base).expanduser().resolve(), folder.expanduser().resolve())
     return Adaptation(name, weights_hash(source), method, dict(settings or {}))
 
 
 def weights_hash(source: ModelSource) -> str:
-    """Content hash of a model's weights."""
+    """Returns the content hash of the weights of a model."""
     stored = source.weights / (DELTA if is_delta(source) else WEIGHTS)
     return file_hash(source.weights if source.weights.is_file() else stored)
 
 
 def is_delta(source: ModelSource) -> bool:
-    """Whether a folder holds what changed and not the whole model."""
+    """Returns whether a folder is an adapter bundle, which contains only the weights that differ from its base."""
     return source.weights.is_dir() and (source.folder / DELTA).is_file()
 
 
@@ -68,13 +74,20 @@ def load_model(
     device: torch.device | str = "cpu",
     dtype: torch.dtype | None = None,
 ) -> tuple[MammalModel, dict[str, Any]]:
-    """A model and its `config.json`; that of an adapter bundle is its base with the delta put in.
+    """Loads a model and its `config.json`. For an adapter bundle, its weights are applied to those of its base.
 
     Args:
-        base: where the base of an adapter bundle is, if no longer where it was; without meaning for other bundles.
+        source: where the model is.
+        base: folder of the base of an adapter bundle, if it was moved. It has no effect for other bundles.
+        device: device for the weights.
+        dtype: number format of the weights. Default: float32.
+
+    Returns:
+        The model in evaluation mode, and the contents of `config.json`.
 
     Raises:
-        BundleError: a part is missing, damaged or another model's; the base is not found, or not the one adapted.
+        BundleError: a part is missing, damaged or belongs to another model; or the base is not found, or is not the
+            model that was fine-tuned.
     """
     import torch
 
@@ -92,7 +105,7 @@ def load_model(
     found = _base_of(adaptation, source.folder, base)
     model, _ = load_checkpoint(found.weights, device=device, dtype=dtype, allow_extra=True)
     try:
-        # What the base could not do was done by weights that learned, so the delta holds them.
+        # Parts that the base does not have were trained, so their weights are in the delta.
         shape = ModelConfig.from_published(config, allow_extra=True)
         model.add_external_embeddings(shape.external_embeddings)
         if shape.decoder_scalars:
@@ -113,7 +126,7 @@ def _recorded(config: Mapping[str, Any], folder: Path) -> Adaptation:
 
 
 def _base_of(adaptation: Adaptation, folder: Path, named: str | os.PathLike[str] | None) -> ModelSource:
-    """The base, found and checked by its hash."""
+    """Finds the base and checks its hash."""
     beside = folder / adaptation.base
     place = named or (beside if beside.exists() else adaptation.base)
     try:

@@ -1,4 +1,4 @@
-"""The model card: what stands in a bundle's README.md."""
+"""The model card: contents of the README.md of a bundle."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def _tasks(tasks: Sequence[Task]) -> str:
 
 
 def _figures(metrics: Mapping[str, Any]) -> str:
-    """A table for each task and part that was measured; whatever else `metrics.json` holds as a list."""
+    """Returns a table for each task and part that was evaluated. Other entries of `metrics.json` become a list."""
     tables, rest = [], []
     for task, parts in metrics.items():
         for part, facts in parts.items() if isinstance(parts, Mapping) else ():
@@ -127,7 +127,7 @@ def _measured(title: str, facts: Mapping[str, Any]) -> str:
 
 
 def _text(value: Any) -> str:
-    """A figure as people write it; three numbers are a value with its interval."""
+    """Returns a figure as readable text. Three numbers are a value with its interval."""
     if isinstance(value, float):
         return f"{value:.3g}"
     if isinstance(value, Mapping):

@@ -1,16 +1,16 @@
-"""A bundle: a model folder that explains itself. Written whole or not at all.
+"""A bundle: a folder with a model and everything that is needed to use it. It is written completely or not at all.
 
-    config.json         published keys, and one block `mammal` with what only this package has
+    config.json         published keys, and one block `mammal` with the keys that only this package uses
     model.safetensors   the weights
-    tokenizer/          as published
-    task.yaml           declarations of its tasks and what was fitted: label scale, calibration, threshold
+    tokenizer/          in the published format
+    task.yaml           declarations of its tasks and their fitted values: label scale, calibration, threshold
     metrics.json        every figure with split, seed and interval
     README.md           the model card
 
-A bundle fine-tuned in part may hold `adapters.safetensors` instead of the weights: what differs from its base, which
-`config.json` names with its hash.
+An adapter bundle has `adapters.safetensors` instead of the weights. This file contains only the weights that differ
+from the base model, which `config.json` names with its hash.
 
-Published folders have the first three, without the block `mammal`; they are read just so.
+Published folders contain the first three items, without the block `mammal`. They can be read, too.
 """
 
 from __future__ import annotations
@@ -81,10 +81,10 @@ def save_bundle(
     """Writes a bundle. A bundle that exists in the folder is replaced after the new one is complete.
 
     Args:
-        folder: of the bundle.
+        folder: folder of the bundle.
         model: the network.
         tokenizer: the tokenizer that it was trained with.
-        tasks: fitted tasks; the first is the one that the model card shows. Default: none.
+        tasks: fitted tasks. The example in the model card uses the first one. Default: none.
         metrics: contents of `metrics.json`; the model card shows them. Default: none.
         card: facts for the model card. Default: an empty card.
         dtype: number format of the stored weights, `"float32"` or `"bfloat16"` (half the size, 3 significant digits).
@@ -174,7 +174,7 @@ def read_bundle(
 def _check_replaceable(folder: Path) -> None:
     if folder.is_file() or (folder.is_dir() and any(folder.iterdir()) and not (folder / CONFIG).is_file()):
         raise BundleError(
-            "stands there already and is no bundle, so it is not replaced",
+            "exists already and is not a bundle, so it is not replaced",
             where=str(folder),
             hint="choose another folder",
         )
@@ -202,7 +202,7 @@ def _write_tasks(file: Path, tasks: Sequence[Task]) -> None:
 
 
 def _declared(task: Task) -> dict[str, Any]:
-    """The whole declaration, so that no later default changes it; folders of the machine it was trained on left out."""
+    """Returns the whole declaration, so that later defaults can't change it. Paths are reduced to the file name."""
     config = stored_config(task.config)
     data = config["data"]
     if data.get("path"):
@@ -224,7 +224,7 @@ def _tokenizer(folder: Path, given: str | os.PathLike[str] | Tokenizer | None) -
         raise BundleError(
             "lacks the folder tokenizer/",
             where=str(folder),
-            hint="copy the folder it was published with, or name one: mammal.load(…, tokenizer=folder)",
+            hint="copy the folder that was published with the model, or name one: mammal.load(…, tokenizer=folder)",
         )
     return Tokenizer.load(folder / TOKENIZER if given is None else os.fspath(given))
 
@@ -239,7 +239,7 @@ def _check_tokenizer(tokenizer: Tokenizer, model: MammalModel, expected: str | N
     ids = [*tokenizer.specials.values(), *(int(tokenizer.alphabet_ids(name)[-1]) for name in tokenizer.alphabets)]
     if max(ids) >= model.config.vocab_size:
         raise BundleError(
-            f"the tokenizer has ids up to {max(ids)}, the model {model.config.vocab_size} rows",
+            f"the tokenizer has ids up to {max(ids)}, but the model has only {model.config.vocab_size} rows",
             where=str(folder),
-            hint="it is another model's tokenizer",
+            hint="the tokenizer belongs to another model",
         )

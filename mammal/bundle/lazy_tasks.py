@@ -1,4 +1,4 @@
-"""The tasks of a bundle: names are known at once, a task is built when it is first used."""
+"""The tasks of a bundle. Their names are read immediately, and each task is built on first use."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ if TYPE_CHECKING:
     from mammal.tokenization import Tokenizer
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""LibYAML's parser reads a task file about ten times as fast; PyYAML may be installed without it."""
+"""LibYAML's parser reads a task file about ten times as fast, but PyYAML may be installed without it."""
 
 
 class LazyTasks(MutableMapping[str, "Task"]):
-    """Tasks by name, each of them built when it is first used and then kept.
+    """Tasks by name. Each task is built on first use and then kept.
 
-    Names, their order, `len` and `in` build nothing. Whatever asks for all tasks (`values`, `items`, `==`) builds all.
-    Instances can be copied and pickled.
+    Iteration over names, `len` and `in` build no task. `values`, `items` and `==` build all tasks. Instances can be
+    copied and pickled.
 
     Args:
-        tasks: name -> the task, or a function that builds it.
+        tasks: for each name, the task or a function that builds it.
     """
 
     def __init__(self, tasks: Mapping[str, Task | Callable[[], Task]] | None = None):
@@ -57,7 +57,7 @@ class LazyTasks(MutableMapping[str, "Task"]):
         return f"LazyTasks({', '.join(self._tasks)})"
 
     def copy(self) -> LazyTasks:
-        """The same tasks in a mapping of its own; one that is not built yet is built in each of the two."""
+        """Returns a new mapping with the same tasks. Each mapping builds the tasks that are not built yet itself."""
         return LazyTasks(self._tasks)
 
     __copy__ = copy
@@ -67,8 +67,8 @@ def read_tasks(file: Path, tokenizer: Tokenizer) -> LazyTasks:
     """Reads the task file of a bundle.
 
     Args:
-        file: the bundle's `task.yaml`; a bundle without it has no tasks.
-        tokenizer: the bundle's own, which writes the ids of prompts.
+        file: `task.yaml` of the bundle. A bundle without this file has no tasks.
+        tokenizer: tokenizer of the bundle, which encodes prompts.
 
     Returns:
         The tasks in the order of the file. The first use of a task raises `TaskError` if its declaration or fitted

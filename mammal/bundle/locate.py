@@ -1,4 +1,4 @@
-"""Where a model is: a folder, a `.ckpt` file, a bundle that ships with the package, or a hub id."""
+"""Finds a model: a folder, a `.ckpt` file, a bundle that is installed with the package, or a hub id."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from mammal.errors import BundleError, did_you_mean
 
 CONFIG, WEIGHTS, TOKENIZER = "config.json", "model.safetensors", "tokenizer"
-DELTA = "adapters.safetensors"  # instead of WEIGHTS in a bundle that holds only what differs from its base
+DELTA = "adapters.safetensors"  # in an adapter bundle, instead of WEIGHTS
 TASKS, METRICS, CARD = "task.yaml", "metrics.json", "README.md"
 
 _HUB_ID = re.compile(r"[\w][\w.-]*/[\w][\w.-]*")
@@ -23,7 +23,7 @@ _HUB_FILES = [
     TASKS,
     METRICS,
     CARD,
-]  # fine-tuned repositories also hold a 4.6 GB last.ckpt
+]  # not last.ckpt, a file of 4.6 GB in repositories of fine-tuned models
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,8 @@ class ModelSource:
     """A model on disk.
 
     Attributes:
-        folder: holds `config.json`, `tokenizer/` and, in a bundle of ours, `task.yaml`.
-        weights: the folder itself (`model.safetensors` in it, or `adapters.safetensors`), or the `.ckpt` file.
+        folder: folder with `config.json`, `tokenizer/` and, in a bundle of this package, `task.yaml`.
+        weights: the same folder if it contains `model.safetensors` or `adapters.safetensors`, else the `.ckpt` file.
     """
 
     folder: Path
@@ -40,10 +40,14 @@ class ModelSource:
 
 
 def locate(source: str | os.PathLike[str]) -> ModelSource:
-    """Finds a model; files of a hub id are fetched once and cached by huggingface_hub.
+    """Finds a model. For a hub id, huggingface_hub downloads the files once and caches them.
+
+    Args:
+        source: folder of a bundle, folder of a published model, a `.ckpt` file, name of a bundle that is installed with
+            the package, or a hub id (`owner/name`).
 
     Raises:
-        BundleError: there is no such place, or it lacks a file that a model needs.
+        BundleError: there is no such folder, file or hub id, or a file of the model is missing.
     """
     path = Path(source).expanduser()
     if path.is_dir():
@@ -69,12 +73,12 @@ def _checked(folder: Path) -> ModelSource:
     checkpoints = sorted(path.name for path in folder.glob("*.ckpt"))
     inner = sorted(path.parent.name for path in folder.glob(f"*/{CONFIG}"))
     if checkpoints and CONFIG not in missing:
-        hint = f"it holds {', '.join(checkpoints)}: give the path of one of them"
+        hint = f"it contains {', '.join(checkpoints)}: give the path of one of them"
     elif inner:
-        hint = f"bundles lie inside it: {', '.join(inner[:5])}"
+        hint = f"it contains these bundles: {', '.join(inner[:5])}"
     else:
         hint = "a bundle is a folder with config.json, model.safetensors and tokenizer/"
-    raise BundleError(f"is no bundle: it lacks {' and '.join(missing)}", where=str(folder), hint=hint)
+    raise BundleError(f"is not a bundle: it lacks {' and '.join(missing)}", where=str(folder), hint=hint)
 
 
 def _shipped() -> dict[str, Path]:
@@ -86,7 +90,7 @@ def _shipped() -> dict[str, Path]:
 def _nearest(name: str) -> str:
     shipped = _shipped()
     known = did_you_mean(name, shipped, noun="shipped bundle") if shipped else "no bundle ships with this installation"
-    return f"{known}; a hub id reads owner/name"
+    return f"{known}; a hub id has the form owner/name"
 
 
 def _from_hub(repo_id: str) -> Path:

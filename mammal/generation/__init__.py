@@ -1,1 +1,1 @@
-"""Generating sequences for rows: settings, rules, seeds, draws that are repeated, and the question that tables ask."""
+"""Generates sequences for rows: settings, rules for valid answers, seeds, repeated sampling, and the question."""

@@ -1,4 +1,4 @@
-"""Rows whose answers fill in what they hide: those that hide nothing, or too much, are set aside unread."""
+"""Encodes rows for tasks that fill in hidden parts. Rows that hide nothing, or too much, get an error."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ if TYPE_CHECKING:
 
 
 def answer_encoder(task: GenerationTask, grammar: Grammar | None, max_new_tokens: int) -> TaskEncoder:
-    """How rows are read that answers are generated for.
+    """Returns the encoder for rows for which a task generates answers.
 
     Args:
-        grammar: that answers keep to.
-        max_new_tokens: that an answer may have.
+        task: the task.
+        grammar: grammar of the answers. None: they have none.
+        max_new_tokens: maximum number of tokens of an answer.
     """
     if not task.fills:
         return TaskEncoder(task)
@@ -31,11 +32,12 @@ def answer_encoder(task: GenerationTask, grammar: Grammar | None, max_new_tokens
 
 @dataclass(frozen=True)
 class FillEncoder(TaskEncoder):
-    """As `TaskEncoder`, for a task that fills in.
+    """Encodes rows like `TaskEncoder`, for a task that fills in hidden parts.
 
     Attributes:
-        grammar: of the answers; None: they keep to none.
-        max_new_tokens: that an answer may have.
+        task: the task.
+        grammar: grammar of the answers. None: they have none.
+        max_new_tokens: maximum number of tokens of an answer.
     """
 
     task: GenerationTask
@@ -50,7 +52,7 @@ class FillEncoder(TaskEncoder):
         return examples, [*errors, *refused]
 
     def _refusal(self, row: Row) -> str | None:
-        """Why a row's stretches can't be filled; None where they can, or where reading the row will tell."""
+        """Returns why the hidden parts can't be filled in. None: they can, or encoding the row will raise an error."""
         try:
             hidden = self.task.fill_lengths(row)
             if hidden and self.grammar is not None:
@@ -61,7 +63,7 @@ class FillEncoder(TaskEncoder):
 
     def _too_much(self, stretches: int, start: FillState) -> str | None:
         if len(start.plan) != stretches:
-            return f"hides {stretches} stretches, and the task {self.task.name} answers with {len(start.plan)}"
+            return f"hides {stretches} stretches, but the task {self.task.name} answers with {len(start.plan)}"
         if start.to_close > self.max_new_tokens:
-            return f"needs {start.to_close} new tokens, and max_new_tokens is {self.max_new_tokens}"
+            return f"needs {start.to_close} new tokens, but max_new_tokens is {self.max_new_tokens}"
         return None

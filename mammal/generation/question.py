@@ -1,4 +1,4 @@
-"""The question that a table of rows is asked when sequences are to be generated."""
+"""The question that generates sequences for the rows of a table."""
 
 from __future__ import annotations
 
@@ -28,19 +28,26 @@ if TYPE_CHECKING:
 
 
 class Generate(TaskQuestion):
-    """Sequences, `n` for each row.
+    """Generates `n` sequences for each row.
 
-    Beside what the task's answers hold (`mammal.rows.answer_columns`) there are the columns `sample`, from 0,
-    `normalised_score` of beam search, `draws` where samples may be drawn again, and the conditions that are the same
-    for all rows.
+    The answers have the columns of the task (`mammal.rows.answer_columns`) and these: `sample` (number of the sequence,
+    from 0), `normalised_score` (only beam search), `draws` (only if invalid sequences are sampled again), and the
+    conditions that are the same for all rows.
 
     Args:
-        task: None: rows are prompts, in the column `prompt`; tags of the answer are then kept.
-        settings: by name, as `mammal.generation.settings.Settings` lists them.
-        conditions: values of the task's conditions, for all rows.
+        model: the model.
+        tokenizer: converts prompts to token ids and back.
+        task: task that writes the prompt. None: rows are prompts, in the column `prompt`, and answers keep their tags.
+        pace: how many rows are processed together.
+        n: sequences for each row.
+        settings: settings of decoding by name, see `mammal.generation.settings.Settings`.
+        conditions: values of conditions of the task, the same for all rows.
+        prefix: text before the names of the added columns.
 
     Raises:
-        ConfigError, TaskError, DataError: a setting or condition that there is not, or that doesn't fit the task.
+        ConfigError: there is no such setting or condition, or settings contradict each other.
+        TaskError: a setting does not fit the task, or the task generates nothing.
+        DataError: the value of a condition is not a finite number.
     """
 
     task: GenerationTask | None
@@ -81,7 +88,10 @@ class Generate(TaskQuestion):
         ]
 
     def one_by_one(self) -> Generate:
-        """The same question asking for one sequence a row: rows that hold nothing are then drawn as one row's are."""
+        """Returns a copy of the question that generates one sequence per row.
+
+        Empty rows then get the same sequences that a single empty row gets with a larger `n`.
+        """
         single = copy(self)
         single.config = replace(self.config, num_return_sequences=1)
         return single
@@ -106,10 +116,10 @@ class Generate(TaskQuestion):
         return [answers[i] for i in range(len(rows))]
 
     def _draw(self, row: Row, position: int) -> Draw | Refused:
-        """What names the random numbers of a row: its own seed, or its position.
+        """Returns the key of the random numbers of a row, which depends on its seed, or else on its position.
 
-        Rows that hold nothing to read are copies of one: it makes no difference whether many rows ask for one sequence
-        each, or one row for many. Of a search, each row's sequences are counted anew.
+        Empty rows count as copies of one row when they are sampled: many rows with one sequence each get the same
+        sequences as one row with many. When sequences are searched, they are numbered from 0 in each row.
         """
         if self._seeds is not None:
             return own_seed(row, self._seeds)
@@ -118,7 +128,7 @@ class Generate(TaskQuestion):
         return Draw(self.config.seed, position)
 
     def _records(self, samples: Sequence[Sample], row: Row, first: int) -> list[Record]:
-        """One for each sequence that was asked for; beam search may know of fewer."""
+        """Returns a record for each requested sequence. Beam search can find fewer; the others are failed records."""
         wanted = self.config.num_return_sequences
         missing = range(len(samples), wanted)
         what = f"only {len(samples)} sequences are possible, or the beams are too few" if missing else ""
@@ -143,7 +153,7 @@ class Generate(TaskQuestion):
         return *known, *(read(said) for read in self._fields.values()), *score
 
     def _known(self, number: int, draws: int | None) -> Record:
-        """What a record begins with."""
+        """Returns the first values of a record, which are known also for a failed one."""
         return *self.conditions.values(), number, *([draws] if self._redraws else [])
 
     def _encoder(self) -> Encoder:
@@ -152,7 +162,7 @@ class Generate(TaskQuestion):
         return answer_encoder(self.task, self.rules.grammar, self.config.max_new_tokens)
 
     def _reading(self) -> ReadColumns:
-        """What is read of the user's rows: not the conditions that are the same for all."""
+        """Returns the columns that are read from the user's rows, without conditions that are the same for all."""
         own = () if self._seeds is None else (self._seeds,)
         if self.task is None:
             return ReadColumns((PROMPT, *own))

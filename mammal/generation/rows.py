@@ -1,6 +1,7 @@
-"""Sequences for rows of any number: drawn again while they are not valid, the same in whatever batch.
+"""Generates sequences for any number of rows. Invalid sequences are sampled again.
 
-Shapes: as in `mammal.tasks.batches.batch`.
+The sequences of a row do not depend on the rows that are in the same batch. Shapes: as in
+`mammal.tasks.batches.batch`.
 """
 
 from __future__ import annotations
@@ -25,24 +26,25 @@ from mammal.tokenization.errors import TokenizerError
 logger = logging.getLogger(__name__)
 
 _ROUND = 64
-"""Sequences drawn for one row at once."""
+"""Sequences that are sampled for one row at once."""
 
 MAX_DRAWS = 20
-"""How often a sequence is drawn at most, where answers are checked."""
+"""Default of how often a sequence is sampled at most until it is valid, if the answer has a grammar."""
 
 
 @dataclass(frozen=True)
 class Rules:
-    """What sequences keep to, besides `GenerationConfig`.
+    """Rules for the generated sequences, in addition to `GenerationConfig`.
 
     Attributes:
-        grammar: which token may follow which.
-        start: where the grammar starts for a row; None: for all where it says.
-        invalid_reason: gives the reason why a finished sequence is not a valid answer to a row; None if it is valid.
-        without: writes rows without their conditions; read where there is guidance.
-        max_draws: how often a sequence that is not valid is drawn, the first time included.
-        faithful: draw again, too, what the grammar made likelier than the model has it, so that sequences are
-            distributed as the model's valid ones are. A sequence is kept with the chance that free draws had given it.
+        grammar: decides which tokens may follow. None: all.
+        start: returns the first state of the grammar for a row. None: the same state for all rows.
+        invalid_reason: returns why a finished sequence is not a valid answer to a row, and None if it is valid.
+        without: encodes rows without their conditions. Used by guidance.
+        max_draws: how often a sequence is sampled at most until it is valid, the first time included.
+        faithful: also sample again to correct for the grammar, which makes some sequences likelier than they are for
+            the model. A valid sequence is kept with a probability of its likelihood without the grammar divided by
+            that with the grammar, so that sequences are distributed like the valid sequences of the model.
     """
 
     grammar: Grammar | None = None
@@ -58,15 +60,17 @@ NO_RULES = Rules()
 
 @dataclass(frozen=True)
 class Sample:
-    """One generated sequence: its token ids up to the end.
+    """One generated sequence.
 
     Attributes:
-        score: its log-likelihood (`mammal.decoding.Generated`).
-        values: one for each id, NaN where it carries none; None for models whose decoder gives no numbers.
-        normalised_score: what beam search ranks by: the score divided by length ** length_penalty.
-        draws: how often it was drawn.
-        problem: why it is not valid; None where it is, or nobody checks.
-        log_share: of a draw: as in `mammal.decoding.Generated`.
+        ids: its token ids up to the end.
+        score: its log-likelihood, in nats (`mammal.decoding.Generated`).
+        values: a number for each id, NaN for an id without a number. None if the decoder of the model predicts no
+            numbers.
+        normalised_score: the value by which beam search ranks: the score divided by length ** length_penalty.
+        draws: how often it was sampled.
+        problem: why it is not valid. None if it is valid, or if answers are not checked.
+        log_share: for a sampled sequence, as in `mammal.decoding.Generated`.
     """
 
     ids: tuple[int, ...]
@@ -89,15 +93,26 @@ def generate_rows(
     pace: Pace | None = None,
     progress: Progress | None = None,
 ) -> list[list[Sample] | Refused]:
-    """`config.num_return_sequences` sequences for each row.
+    """Generates `config.num_return_sequences` sequences for each row.
 
-    Samples that are not valid are drawn again, up to `rules.max_draws` times; a beam's are passed over for valid ones
-    further down. What never becomes valid stands in the result with its `problem`. Beams may hold fewer sequences than
-    are asked for.
+    Sampled sequences that are not valid are sampled again, up to `rules.max_draws` times. In beam search, valid
+    sequences are preferred to invalid ones. A sequence that never became valid is in the result with its `problem`.
+    Beam search can find fewer sequences than requested.
 
     Args:
-        firsts: names the random numbers of each row's first sequence; those of the others count up its copies. Default:
-            by `config.seed` and the row's position, so that rows that are equal get different ones.
+        model: the model.
+        encoder: converts rows to batches.
+        rows: one mapping from columns to values per row.
+        config: settings of decoding.
+        rules: rules for valid sequences. Default: none.
+        firsts: for each row the key of the random numbers of its first sequence. Further sequences of the row have the
+            same key with a higher `copy`. Default: from `config.seed` and the position of the row, so that equal rows
+            get different sequences.
+        pace: how many rows are processed together. Default: that of a CPU.
+        progress: function that is called with the number of rows that were just answered.
+
+    Returns:
+        For each row its sequences, or the reason why it has none.
     """
     config = replace(config, shares=rules.faithful)
     work = _Work(model, encoder, rows, config, rules, pace or Pace(), firsts or _by_position(config.seed, len(rows)))
@@ -132,14 +147,14 @@ class _Work:
         self._wanted = self.config.num_return_sequences
 
     def search(self, progress: Progress | None) -> list[list[Sample] | Refused]:
-        """Greedy and beam search; of a beam whose sequences are checked, all are looked at."""
+        """Greedy and beam search. If sequences are checked, all beams are, and the valid ones are preferred."""
         checked = self.rules.invalid_reason is not None
         config = replace(self.config, num_return_sequences=self.config.num_beams if checked else self._wanted)
         found = self._run(self.rows, config, None, progress)
         return [given if isinstance(given, Refused) else _valid_first(given)[: self._wanted] for given in found]
 
     def sample(self, progress: Progress | None) -> list[list[Sample] | Refused]:
-        """The first draw of every sequence, in rounds, so that any number fits in memory."""
+        """Samples every sequence once. This is done in rounds, so that any number of sequences fits in memory."""
         found: list[list[Sample] | Refused] = [[] for _ in self.rows]
         for start in range(0, self._wanted, _ROUND):
             count = min(_ROUND, self._wanted - start)
@@ -152,9 +167,9 @@ class _Work:
         return found
 
     def draw_again(self, found: list[list[Sample] | Refused]) -> None:
-        """Draws what is not kept until something is, or it has been drawn `max_draws` times.
+        """Samples sequences again until they are kept, or were sampled `max_draws` times.
 
-        Of a sequence that was valid once but never kept, a valid draw stays.
+        If a sequence was valid at least once but never kept, the result is one of the valid ones.
         """
         config = replace(self.config, num_return_sequences=1)
         open_places = [(row, i) for row, i, sample in _samples(found) if not self._keeps(sample, self._draw(row, i, 0))]
@@ -174,7 +189,7 @@ class _Work:
             open_places = still_open
 
     def report_lifted(self) -> None:
-        """Logs that sequences repeat what `no_repeat_ngram_size` forbids, if some do."""
+        """Logs a message if some sequences have repeats that `no_repeat_ngram_size` forbids."""
         if self._lifted:
             size = self.config.no_repeat_ngram_size
             run = f"a run of {size} tokens" if size > 1 else "1 token"
@@ -195,12 +210,12 @@ class _Work:
         draws: Sequence[Sequence[Draw]] | None,
         progress: Progress | None,
     ) -> list[list[Sample] | Refused]:
-        """Sequences of these rows; with `draws`, drawn by these numbers, and equal rows each for itself."""
+        """Generates sequences for these rows. With `draws` they are sampled, and equal rows are not merged."""
         several = max(config.num_return_sequences, config.num_beams) * (2 if config.guidance != 1 else 1)
         narrow = replace(self.pace, rows=max(1, self.pace.rows // several))
 
         def answer(batch: Batch) -> Sequence[list[Sample]]:
-            numbers = cast("tuple[int, ...]", batch.row_ids)  # the walk names rows by their positions
+            numbers = cast("tuple[int, ...]", batch.row_ids)  # `walk` uses positions of rows as their ids
             made = generate(
                 self.model,
                 batch.to(self.model.device),
@@ -219,7 +234,7 @@ class _Work:
         return run(self.model, rows, self.encoder, answer, narrow, progress, merge=draws is None)
 
     def _without(self, rows: Sequence[Row], numbers: Sequence[int]) -> Batch | None:
-        """The batch of the same rows without their conditions."""
+        """Returns the batch of the same rows without their conditions."""
         if self.rules.without is None:
             return None
         examples, refused = self.rules.without.encode([rows[number] for number in numbers], numbers)
@@ -240,19 +255,19 @@ class _Work:
 
 
 def _samples(found: Sequence[list[Sample] | Refused]) -> Iterator[tuple[int, int, Sample]]:
-    """Row, place in it, sample."""
+    """Yields each sample with the number of its row and its position in the row."""
     for row, given in enumerate(found):
         if not isinstance(given, Refused):
             yield from ((row, i, sample) for i, sample in enumerate(given))
 
 
 def _valid_first(samples: Sequence[Sample]) -> list[Sample]:
-    """The valid ones in their order, then the others in theirs."""
+    """Returns the valid samples and after them the others; the order in each group is kept."""
     return sorted(samples, key=lambda sample: sample.problem is not None)
 
 
 def _tell(found: Sequence[list[Sample] | Refused], first: int) -> None:
-    """Says how many first draws were valid, and how many draws a sequence took."""
+    """Logs how many sequences were valid when first sampled, and how often a sequence was sampled on average."""
     draws = [sample.draws for _, _, sample in _samples(found)]
     if draws:
         failed = sum(sample.problem is not None for _, _, sample in _samples(found))
@@ -263,9 +278,15 @@ def _tell(found: Sequence[list[Sample] | Refused], first: int) -> None:
 
 
 def spelt(task: GenerationTask, row_id: int, sample: Sample, row: Row) -> Prediction:
-    """What a sequence that was generated for a row says, in the user's terms.
+    """Converts a generated sequence to a prediction in the units and labels of the user's file.
 
-    A head over the whole vocabulary may produce ids that name no token: then the prediction has an `error`.
+    A head over the whole vocabulary can produce ids without a token. The prediction then has an `error`.
+
+    Args:
+        task: task that reads the answer.
+        row_id: id of the prediction.
+        sample: the sequence.
+        row: the row for which it was generated.
     """
     try:
         said = task.decode_generated(sample.ids, row_id, sample.score, sample.values)

@@ -1,4 +1,4 @@
-"""Seeds: one for all rows, or each row's own."""
+"""Seeds of sampling: one for all rows, or one for each row."""
 
 from __future__ import annotations
 
@@ -13,15 +13,18 @@ from mammal.rows.batched import Refused, Row
 from mammal.tasks.tables.cells import as_number, is_missing
 
 _EXACT = 2**53
-"""Floats from here on do not tell neighbouring whole numbers apart."""
+"""From this value on, different whole numbers can have the same float."""
 _WHOLE = re.compile(r"\s*([+-]?[0-9]+)(\.0*)?\s*")
 
 
 def seeds_of(seed: Any) -> int | list[int]:
-    """One seed, or one for each row; None: 0.
+    """Checks a seed, or the seeds of the rows.
+
+    Args:
+        seed: one whole number, or a list with one for each row. None: 0.
 
     Raises:
-        ConfigError: neither a whole number nor several.
+        ConfigError: a seed is not a whole number.
     """
     value = 0 if seed is None else plain_value(seed)
     if isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping):
@@ -36,7 +39,12 @@ def seeds_of(seed: Any) -> int | list[int]:
 
 
 def own_seed(row: Row, column: str) -> Draw | Refused:
-    """What names the random numbers of a row that has its own seed, or why its cell is none."""
+    """Returns the key of the random numbers for the seed of a row, or the reason why the cell is not a seed.
+
+    Args:
+        row: the row.
+        column: column of seeds.
+    """
     value = plain_value(row.get(column))
     if is_missing(value):
         return Refused(f"column {column}: no seed")
@@ -48,7 +56,8 @@ def own_seed(row: Row, column: str) -> Draw | Refused:
     except MammalError as error:
         return Refused(str(error))
     if not number.is_integer():
-        return Refused(f"column {column}: {value} is no whole number")
+        return Refused(f"column {column}: {value} is not a whole number")
     if abs(number) >= _EXACT:
-        return Refused(f"column {column}: {value} has lost its last digits; write it as a whole number")
+        what = f"{value} is a decimal number too large to be exact; write it as a whole number"
+        return Refused(f"column {column}: {what}")
     return Draw(int(number), None)

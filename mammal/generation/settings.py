@@ -1,6 +1,6 @@
-"""What users may say about how a table's rows are answered with sequences, and what comes of it.
+"""The settings with which users control generation, and how they are resolved.
 
-The Python API, the command line and batch jobs take the same settings, by the same names.
+The Python API, the command line and batch jobs have the same settings with the same names.
 """
 
 from __future__ import annotations
@@ -63,20 +63,22 @@ Settings.__doc__ = f"{Settings.__doc__}\n    Keys:\n{indent(help_lines(), ' ' * 
 
 _KINDS = {"n": int, **{name: known.kind for name, known in SETTINGS.items()}}
 _OF_TASK = tuple(name for name, known in SETTINGS.items() if known.use.choices)
-"""Settings that make another task of a task."""
+"""Settings that change the task itself."""
 _OF_DECODING = frozenset(field.name for field in fields(GenerationConfig))
 _PROMPT_TOKENS = 256
-"""Most tokens that are generated for a bare prompt."""
+"""Maximum number of tokens that are generated for a prompt without a task."""
 
 
 @dataclass(frozen=True)
 class ResolvedSettings:
-    """What settings come to.
+    """The result of combining the settings of a task with those of a user.
 
     Attributes:
-        task: as its constraint was set; None: rows are prompts.
+        task: the task with the changed settings. None: rows are prompts.
+        config: settings of decoding.
+        rules: rules for valid sequences.
         seed_column: see `Settings`.
-        redraws: whether samples may be drawn more than once.
+        redraws: whether a sequence can be sampled more than once.
     """
 
     task: GenerationTask | None
@@ -90,10 +92,17 @@ class ResolvedSettings:
 
 
 def resolve(task: GenerationTask | None, tokenizer: Tokenizer, n: int, settings: Mapping[str, Any]) -> ResolvedSettings:
-    """What the task declares, changed by the settings given.
+    """Combines the settings that a task declares with those of a user.
+
+    Args:
+        task: the task. None: rows are prompts.
+        tokenizer: finds the ids of stop tokens.
+        n: sequences for each row.
+        settings: settings by name. None as a value: the task decides.
 
     Raises:
-        ConfigError, TaskError: an unknown setting or constraint, settings that contradict each other or the task.
+        ConfigError: a setting is unknown or has a wrong value, or settings contradict each other.
+        TaskError: a setting does not fit the task.
     """
     given = {name: value for name, value in settings.items() if value is not None}
     if unknown := sorted(set(given) - set(SETTINGS)):
@@ -103,32 +112,32 @@ def resolve(task: GenerationTask | None, tokenizer: Tokenizer, n: int, settings:
     if n < 1:
         raise ConfigError(f"n must be at least 1, not {n}")
     if task is None and (refused := sorted(name for name in given if SETTINGS[name].use.needs_task)):
-        raise ConfigError(f"{refused[0]} needs a task: nothing is known of what follows a bare prompt")
+        raise ConfigError(f"{refused[0]} needs a task", hint="task=NAME")
     if task is not None:
         task = _changed(task, {name: given[name] for name in _OF_TASK if name in given})
     rules = _rules(task, given)
     config = _config(task, tokenizer, n, given, rules)
     if config.guidance != 1 and rules.without is None:
         raise ConfigError(
-            f"guidance needs conditions, and the task {task.name if task else ''} has none",
+            f"guidance needs conditions, but the task {task.name if task else ''} has none",
             hint="conditions: {columns: […]} in its file (docs/generation.md)",
         )
     return ResolvedSettings(task, config, rules, given.get("seed_column"))
 
 
 def _changed(task: GenerationTask, changes: Mapping[str, Any]) -> GenerationTask:
-    """The task with these changes of how it generates.
+    """Returns the task with changed settings of generation.
 
     Raises:
-        TaskError: they contradict it.
+        TaskError: the changes do not fit the task.
     """
     if "fill_length" in changes and not task.fills:
-        raise TaskError(f"{task.name} fills nothing in, so fill_length has no meaning for it")
+        raise TaskError(f"{task.name} does not fill in hidden parts, so fill_length has no effect")
     return changed_task(task, {"generation": changes}) if changes else task
 
 
 def declared_generation(task: GenerationTask) -> GenerationConfig:
-    """How the task says it decodes."""
+    """Returns the settings of decoding that a task declares."""
     asked = {known.name: getattr(task.config.generation, known.name) for known in fields(DecodingSettings)}
     return GenerationConfig(**asked, scalar_id=task.tokenizer.scalar_id if "values" in task.wants else None)
 
@@ -141,10 +150,18 @@ def declared_rules(
     starts_with: str | None = None,
     scaffold: str | None = None,
 ) -> Rules:
-    """What the task says its answers keep to, unless told otherwise.
+    """Returns the rules that a task declares for its answers. The other arguments change them.
+
+    Args:
+        task: the task.
+        max_draws: how often a sequence is sampled at most. None: the task decides.
+        faithful: see `mammal.generation.rows.Rules`. None: the task decides.
+        starts_with: text with which each answer starts.
+        scaffold: scaffold that each molecule must contain.
 
     Raises:
-        ConfigError: `max_draws` is less than 1. TaskError: `starts_with` or `scaffold` can't be kept to.
+        ConfigError: `max_draws` is less than 1, or `faithful` is requested without a grammar.
+        TaskError: `starts_with` or `scaffold` is not possible for the task.
     """
     from mammal.generation.rows import MAX_DRAWS, Rules
     from mammal.rows.batched import TaskEncoder
@@ -165,14 +182,17 @@ def declared_rules(
 
 
 def _faithful(task: GenerationTask, asked: bool | None, *, steered: bool) -> bool:
-    """Unless it is asked for, not where a start or scaffold is imposed: what a model rarely gives would be drawn long.
+    """Decides whether sampling corrects for the grammar.
+
+    By default it does not if a start or scaffold is required, because the model rarely produces it and sequences would
+    be sampled again very often.
 
     Raises:
-        ConfigError: it is asked for where there is no grammar to make up for.
+        ConfigError: it is requested, but the answer has no grammar.
     """
     by_grammar = task.config.generation.constraint == "grammar"
     if asked and not by_grammar:
-        what = f"faithful needs the grammar of the target, and constraint is {task.config.generation.constraint}"
+        what = f"faithful needs the grammar of the target, but constraint is {task.config.generation.constraint}"
         raise ConfigError(what, hint="constraint=grammar")
     return by_grammar and (task.config.generation.faithful and not steered if asked is None else asked)
 
@@ -184,7 +204,7 @@ def _rules(task: GenerationTask | None, given: Mapping[str, Any]) -> Rules:
         return Rules()
     kept = {name: given[name] for name in ("starts_with", "scaffold") if name in given}
     if kept and task.config.generation.constraint != "grammar":
-        what = f"{next(iter(kept))} needs the grammar of the target, and constraint is"
+        what = f"{next(iter(kept))} needs the grammar of the target, but constraint is"
         raise ConfigError(f"{what} {task.config.generation.constraint}", hint="constraint=grammar")
     return declared_rules(task, max_draws=given.get("max_draws"), faithful=given.get("faithful"), **kept)
 
@@ -196,14 +216,14 @@ def _config(
     how = {name: value for name, value in given.items() if name in _OF_DECODING}
     draws, beams = in_force(given, OF_DRAWS), how.get("num_beams", base.num_beams)
     if draws and "num_beams" in how and beams > 1:
-        what = f"{draws[0]} is a setting of draws, and num_beams is {beams}"
+        what = f"{draws[0]} is a setting of sampling, but num_beams is {beams}"
         raise ConfigError(what, hint="sampling and beam search exclude each other")
     drawn = bool(draws) or (n > 1 and beams == 1)
     if how.setdefault("do_sample", drawn or (base.do_sample and "num_beams" not in how)):
         how.setdefault("num_beams", 1)
     elif n > max(beams, 1):
         searched = f"num_beams is {beams}" if beams > 1 else "without beams the search finds one sequence"
-        raise ConfigError(f"n is {n}, and {searched}", hint=f"num_beams={n}, or do_sample=true")
+        raise ConfigError(f"n is {n}, but {searched}", hint=f"num_beams={n}, or do_sample=true")
     if "stop" in given:
         how["stop_ids"] = _stop_ids(given["stop"], task, tokenizer, rules)
     if how.get("num_beams", base.num_beams) == 1:

@@ -1,4 +1,4 @@
-"""Tokens that end a sequence besides `<EOS>`, named by their text.
+"""Finds tokens that end a sequence in addition to `<EOS>`, by their text.
 
 Shapes: V ids that may be produced.
 """
@@ -16,21 +16,22 @@ if TYPE_CHECKING:
     from mammal.tokenization import Tokenizer
 
 _HALF_SAID = ("SMILES", "DNA")
-"""Alphabets of texts that seldom are whole where a token of theirs stands: branches, rings and variants are open."""
+"""Alphabets of texts that are usually incomplete at any inner token: branches, rings or variants are still open."""
 
 
 def stop_ids(
     stop: str | Iterable[str], tokenizer: Tokenizer, open_V: np.ndarray | None = None, *, whole: bool = False
 ) -> tuple[int, ...]:
-    """The ids of tokens that are spelt like this, in whatever alphabet.
+    """Returns the ids of tokens with these texts, in all alphabets.
 
     Args:
-        stop: one text, or several; a digit may come as a number.
-        open_V: ids that may be produced; None: every one.
-        whole: answers keep to a grammar, and are not to be cut off in the midst of a molecule or a variant.
+        stop: one text, or several. A digit can also be given as a number.
+        tokenizer: tokenizer of the model.
+        open_V: int [V]: ids that may be produced. None: all.
+        whole: whether answers have a grammar, so that they must not end in the middle of a molecule or a variant.
 
     Raises:
-        ConfigError: a text that is no token, that no answer holds, or that leaves an answer half said.
+        ConfigError: a text is not a token, is not possible in an answer, or would leave an answer incomplete.
     """
     texts = [stop] if isinstance(stop, str) or not isinstance(stop, Iterable) else stop
     spelt = _spelt(tokenizer)
@@ -38,19 +39,19 @@ def stop_ids(
     found: list[int] = []
     for text in map(str, texts):
         if text not in spelt:
-            raise ConfigError(f"stop is {text!r}, which is no token", hint=did_you_mean(text, spelt, noun="token"))
+            raise ConfigError(f"stop is {text!r}, which is not a token", hint=did_you_mean(text, spelt, noun="token"))
         ids = [token_id for token_id in spelt[text] if open_V is None or token_id in open_V]
         if not ids:
-            raise ConfigError(f"stop is {text!r}, which no answer holds")
+            raise ConfigError(f"stop is {text!r}, which does not occur in answers of this task")
         if half_said & set(ids):
-            what = f"stop is {text!r}, which would cut answers off in their midst, and their grammar makes them whole"
+            what = f"stop is {text!r}, which would leave answers incomplete, but their grammar requires complete ones"
             raise ConfigError(what, hint="constraint=alphabet")
         found += ids
     return tuple(found)
 
 
 def _spelt(tokenizer: Tokenizer) -> dict[str, list[int]]:
-    """Text of a token -> ids."""
+    """Returns the ids of each text of a token."""
     spelt = {token: [token_id] for token, token_id in tokenizer.specials.items()}
     for alphabet in tokenizer.alphabets:
         for token_id in _alphabet(tokenizer, alphabet):

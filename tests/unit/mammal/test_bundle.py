@@ -164,7 +164,7 @@ def test_a_bundle_is_replaced_but_nothing_else_is(copy: Path, tmp_path: Path) ->
     thesis = tmp_path / "thesis"
     thesis.mkdir()
     (thesis / "chapter1.tex").write_text("…")
-    with pytest.raises(BundleError, match="no bundle"):
+    with pytest.raises(BundleError, match="not a bundle"):
         model.save(thesis)
     assert (thesis / "chapter1.tex").exists()
 
@@ -197,7 +197,7 @@ def test_paths_of_the_training_machine_stay_out_of_the_bundle(tiny_bundle: Path,
 
 
 def test_places_that_hold_no_model(tiny_bundle: Path, tmp_path: Path) -> None:
-    with pytest.raises(BundleError, match="bundles lie inside it: tiny"):
+    with pytest.raises(BundleError, match="it contains these bundles: tiny"):
         mammal.load(tiny_bundle.parent)
     with pytest.raises(BundleError, match="no such folder"):
         mammal.load(tmp_path / "nowhere")

@@ -293,7 +293,7 @@ def test_wrong_conditions_name_the_nearest(model: mammal.Mammal, steered: Task) 
         model.generate(task="molecules", temperature="hot")
     with pytest.raises(ConfigError, match="num_beams must be a whole number"):
         model.generate(task="molecules", num_beams=1.5)
-    with pytest.raises(ConfigError, match="no token"):
+    with pytest.raises(ConfigError, match="not a token"):
         model.generate(stop="Cx", **ALPHABET)
     with pytest.raises(ConfigError, match="needs a task"):
         model.generate("<@TOKENIZER-TYPE=SMILES>CCO<EOS>", guidance=2)

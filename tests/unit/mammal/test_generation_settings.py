@@ -77,7 +77,7 @@ def test_large_seeds_are_told_apart(model: mammal.Mammal, tiny_bundle: Path, tmp
     wanted = [*frame.text, *model.generate(seed=[5, 1000], **ALPHABET).text]
     assert pd.read_csv(job.output).text.tolist() == wanted
     floats = model.generate(pd.DataFrame({"own": [2.0**53, 3.0]}), seed_column="own", **ALPHABET)
-    assert "lost its last digits" in floats.error[0] and floats.error.isna()[1]
+    assert "too large to be exact" in floats.error[0] and floats.error.isna()[1]
 
 
 def test_rows_with_seeds_are_drawn(model: mammal.Mammal) -> None:
@@ -94,15 +94,15 @@ def test_rows_with_seeds_are_drawn(model: mammal.Mammal) -> None:
 @pytest.mark.parametrize(
     ("settings", "told"),
     [
-        ({"n": 5, "num_beams": 4}, "n is 5, and num_beams is 4"),
-        ({"n": 3, "do_sample": False}, "n is 3, and without beams"),
-        ({"num_beams": 4, "temperature": 0.7}, "temperature is a setting of draws, and num_beams is 4"),
-        ({"num_beams": 4, "max_draws": 5}, "max_draws is a setting of draws"),
-        ({"do_sample": False, "top_p": 0.9}, "top_p is a setting of draws, and do_sample is false"),
-        ({"n": 2, "length_penalty": 0.5}, "length_penalty is a setting of beams"),
-        ({"early_stopping": True}, "early_stopping is a setting of beams"),
+        ({"n": 5, "num_beams": 4}, "n is 5, but num_beams is 4"),
+        ({"n": 3, "do_sample": False}, "n is 3, but without beams"),
+        ({"num_beams": 4, "temperature": 0.7}, "temperature is a setting of sampling, but num_beams is 4"),
+        ({"num_beams": 4, "max_draws": 5}, "max_draws is a setting of sampling"),
+        ({"do_sample": False, "top_p": 0.9}, "top_p is a setting of sampling, but do_sample is false"),
+        ({"n": 2, "length_penalty": 0.5}, "length_penalty is a setting of beam search"),
+        ({"early_stopping": True}, "early_stopping is a setting of beam search"),
         ({"num_beams": 2, "length_penalty": float("nan")}, "length_penalty must be a finite number"),
-        ({"fill_length": "free"}, "fills nothing in"),
+        ({"fill_length": "free"}, "does not fill in hidden parts"),
     ],
 )
 def test_settings_without_effect_are_refused(model: mammal.Mammal, settings: dict[str, Any], told: str) -> None:
@@ -156,10 +156,10 @@ def test_guidance_follows_something(model: mammal.Mammal, steered: Task, tmp_pat
 
 
 def test_stops_fit_what_is_generated(model: mammal.Mammal) -> None:
-    with pytest.raises(ConfigError, match="which no answer holds"):
+    with pytest.raises(ConfigError, match="does not occur in answers"):
         model.generate(stop="<SENTINEL_ID_7>", **ALPHABET)
     for half_said in (")", "C", 1):
-        with pytest.raises(ConfigError, match="in their midst"):
+        with pytest.raises(ConfigError, match="would leave answers incomplete"):
             model.generate(stop=half_said, constraint="grammar", **SHORT)
     assert model.generate(stop=[1, 2], n=2, **ALPHABET).error.isna().all()
     whole = model.generate(stop="<EOS>", constraint="grammar", **SHORT)
@@ -192,7 +192,7 @@ def test_the_best_go_to_a_file_as_they_come_from_a_call(
     called = model.generate(n=4, num_beams=4, **ALPHABET)
     assert best.text.tolist() == called.text.tolist() and best.text.nunique() == 4
     assert best["sample"].tolist() == [0, 1, 2, 3] and best.normalised_score.is_monotonic_decreasing
-    with pytest.raises(ConfigError, match="n is 5, and num_beams is 4"):
+    with pytest.raises(ConfigError, match="n is 5, but num_beams is 4"):
         made("many.csv", n=5, num_beams=4)
     greedy = made("greedy.csv", do_sample=False)
     assert greedy.text.tolist() == model.generate(do_sample=False, **ALPHABET).text.tolist()
