@@ -62,7 +62,7 @@ def test_a_seed_is_a_whole_number(model: mammal.Mammal, seed: Any) -> None:
 
 
 def test_seeds_come_from_one_place(model: mammal.Mammal) -> None:
-    with pytest.raises(ConfigError, match="one of the two"):
+    with pytest.raises(ConfigError, match="given twice"):
         model.generate(pd.DataFrame({"own": [1, 2]}), seed=[1, 2], seed_column="own", **ALPHABET)
 
 
