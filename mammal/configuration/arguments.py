@@ -1,4 +1,4 @@
-"""The words of a command line, sorted, and the Hydra override for the config folders that they name."""
+"""The parsed words of a command line, and the Hydra override for the config folders that they name."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Arguments:
-    """A verb's words, sorted.
+    """The parsed words after a verb.
 
     Attributes:
-        overrides: for Hydra.
-        task: value of `task=` where that is a plain name (see `parse`).
-        config_dirs: folders of configs besides our own.
-        show, multirun: `--cfg` and `-m` were given.
+        overrides: overrides for Hydra.
+        task: value of `task=`, for verbs that do not pass it to Hydra (see `mammal.configuration.compose.parse`).
+        config_dirs: folders of configs in addition to those of the package.
+        show: whether `--cfg` was given.
+        multirun: whether `-m` was given.
     """
 
     overrides: list[str] = field(default_factory=list)
@@ -26,7 +27,7 @@ class Arguments:
 
 
 def search_path(arguments: Arguments) -> list[str]:
-    """The override that tells Hydra of the user's own config folders."""
+    """Returns the override with which Hydra also searches the user's config folders."""
     if not arguments.config_dirs:
         return []
     folders = ",".join(f"'file://{folder.resolve()}'" for folder in arguments.config_dirs)
@@ -34,10 +35,10 @@ def search_path(arguments: Arguments) -> list[str]:
 
 
 def arguments_of(hydra: Any) -> Arguments:
-    """The words that a job of Hydra's was composed from, wherever it runs.
+    """Returns the words from which the configuration of a Hydra job was composed. Works in any process.
 
     Args:
-        hydra: Hydra's own section of its configuration.
+        hydra: the section `hydra` of its configuration.
     """
     folders = [Path(source.path) for source in hydra.runtime.config_sources if source.schema == "file"]
     ours = [word for word in hydra.overrides.hydra if not word.startswith(("hydra.searchpath=", "hydra.mode="))]

@@ -1,7 +1,7 @@
-"""Refuses what nothing reads: unknown keys and values of the wrong type in a composed configuration.
+"""Refuses unknown keys and values of the wrong type in a composed configuration.
 
-Hydra refuses unknown keys of a command line, but a YAML file may add any key to a section without a schema. Here every
-section is compared with the keys that its reader looks up (`known_keys`, `targets`).
+Hydra refuses unknown keys on the command line, but a YAML file can add any key to a section without a schema.
+Therefore every section is compared here with the keys that the code reads (`known_keys`, `targets`).
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 
 
 class Fault(NamedTuple):
-    """A key or value that can't be right.
+    """A key or value that is wrong.
 
     Attributes:
-        path: of the key.
-        what: is wrong.
-        hint: how to mend it.
+        path: path of the key.
+        what: what is wrong.
+        hint: how to correct it.
     """
 
     path: KeyPath
@@ -39,17 +39,18 @@ class Fault(NamedTuple):
 
 
 def check_config(verb: str, config: DictConfig, arguments: Arguments) -> None:
-    """Refuses a key that nothing reads, and a value that its reader can't use.
+    """Refuses unknown keys, and values of the wrong type.
 
-    Values that are right but of another type (`test: "no"`) are put right in `config`.
+    Values of another type that can be converted (`test: "no"`) are converted in `config`.
 
     Args:
-        verb: whose configuration it is.
-        config: the composed configuration, with Hydra's own section or without.
-        arguments: the words that it was composed from, which tell where a key was written.
+        verb: verb of the command line.
+        config: the composed configuration, with or without the section `hydra`.
+        arguments: the words from which it was composed. They show where a key was written.
 
     Raises:
-        ConfigError: names the file and line (or the command line), the key's path and the nearest valid key.
+        ConfigError: a key or value is wrong. The message contains the file and line (or the command line), the path of
+            the key and the most similar valid key.
     """
     if verb == "train":
         _check_shadows(verb, arguments)
@@ -60,18 +61,18 @@ def check_config(verb: str, config: DictConfig, arguments: Arguments) -> None:
 
 
 def _check_shadows(verb: str, arguments: Arguments) -> None:
-    """Refuses a file of the user's that has the name of one of ours: Hydra would read ours and say nothing."""
+    """Refuses a config file of the user with the name of a file of the package: Hydra would ignore it silently."""
     for config, _ in composed_files(verb, arguments) if arguments.config_dirs else ():
         ours = package_folder() / f"{config}.yaml"
         for folder in arguments.config_dirs:
             theirs = folder / f"{config}.yaml"
             if theirs.is_file() and ours.is_file() and theirs.resolve() != ours.resolve():
-                what = f"{shown(ours)} has the same name and is read in its place"
+                what = f"{shown(ours)} has the same name and is read instead"
                 raise ConfigError(what, where=str(theirs), hint="give the file another name")
 
 
 def _verb_faults(verb: str, config: DictConfig) -> Iterator[Fault]:
-    """Keys that a verb does not have: its files list every key, so others come from `+key=value`."""
+    """Finds unknown keys of a verb. Its files list every key, so other keys come from `+key=value`."""
     import yaml
 
     from mammal.tasks.declaration.generation_settings import HYDRA_NAME, SETTINGS
@@ -91,7 +92,7 @@ def _train_faults(config: DictConfig) -> Iterator[Fault]:
     keys = keys_of(known_keys.RunConfig)
     for key in config:
         if key in GLOBAL_GROUPS:
-            hint = f"write {PACKAGE_LINE} on the first line, so that its keys are those of the whole configuration"
+            hint = f"write {PACKAGE_LINE} on the first line, so that its keys belong to the whole configuration"
             yield Fault((str(key),), f"nothing reads the section {key!r}", hint)
     yield from _section_faults(config, dict.fromkeys(GLOBAL_GROUPS, Any) | keys, ())
     for name, schema in SECTIONS.items():
@@ -118,7 +119,7 @@ def _train_faults(config: DictConfig) -> Iterator[Fault]:
 
 
 def _task_faults(config: DictConfig) -> Iterator[Fault]:
-    """Of a task's declaration, and of the changes that a mixture makes to its tasks; their values are checked later."""
+    """Checks keys of a task's declaration and of the changes in a mixture. Their values are checked later."""
     from mammal.tasks.declaration.schema import TaskConfig
 
     if _is_section(config.get("task")):
@@ -134,7 +135,7 @@ def _task_faults(config: DictConfig) -> Iterator[Fault]:
 
 
 def _adapt_faults(section: Any) -> Iterator[Fault]:
-    """Keys of LoRA are read with its method alone."""
+    """Checks the group `adapt`. The keys of LoRA are read only with its method."""
     if not _is_section(section):
         return
     low_rank = keys_of(known_keys.LowRankConfig)
@@ -157,7 +158,7 @@ def _trainer_faults(section: DictConfig) -> Iterator[Fault]:
 
 
 def _made_faults(node: Any, path: KeyPath, given: int = 0) -> Iterator[Fault]:
-    """Of a section that is passed on by `_target_`, and of such sections inside it."""
+    """Checks a section with `_target_`, and such sections inside it."""
     if not _is_section(node) or not node.get("_target_"):
         group = path[0]
         hint = f"choose an option that makes it ({group}=NAME), or write _target_: package.Class"
@@ -171,7 +172,7 @@ def _made_faults(node: Any, path: KeyPath, given: int = 0) -> Iterator[Fault]:
 
 
 def _sweep_faults(config: DictConfig) -> Iterator[Fault]:
-    """Keys that the parameters of a sweep vary, before its first job."""
+    """Checks the keys that a sweep varies, before its first job."""
     from omegaconf import OmegaConf
 
     sweeper = config.hydra.get("sweeper")
@@ -188,13 +189,13 @@ def _sweep_faults(config: DictConfig) -> Iterator[Fault]:
         if not _is_section(parent) or last not in parent:
             path = ("hydra", "sweeper", "params", str(key))
             hint = did_you_mean(last, map(str, parent), noun="key") if _is_section(parent) else None
-            yield Fault(path, f"the sweep varies {name!r}, and there is no such key", hint)
+            yield Fault(path, f"the sweep varies {name!r}, but there is no such key", hint)
 
 
 def _section_faults(section: Any, keys: Mapping[str, Any], path: KeyPath, *, typed: bool = True) -> Iterator[Fault]:
-    """Unknown keys of a section, then values of the wrong type."""
+    """Finds unknown keys of a section, then values of the wrong type."""
     if not _is_section(section):
-        yield Fault(path, f"{'.'.join(path)} is {section!r}, and must be a mapping of keys")
+        yield Fault(path, f"{'.'.join(path)} is {section!r}, but must be a mapping of keys")
         return
     for key in section:
         if key not in keys:
@@ -206,7 +207,7 @@ def _section_faults(section: Any, keys: Mapping[str, Any], path: KeyPath, *, typ
 
 
 def _value_faults(section: DictConfig, keys: Mapping[str, Any], path: KeyPath) -> Iterator[Fault]:
-    """Values of the wrong type; a value that only needs converting (a number in quotes) is replaced."""
+    """Finds values of the wrong type. A value that can be converted (such as a number in quotes) is replaced."""
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
@@ -231,7 +232,7 @@ def _value_faults(section: DictConfig, keys: Mapping[str, Any], path: KeyPath) -
 
 @cache
 def _typed(hint: Any) -> type | None:
-    """A dataclass with one field of a type, None where OmegaConf can't check the type or there is nothing to check."""
+    """Returns a dataclass with one field of this type. None: there is nothing that OmegaConf can check."""
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
@@ -260,7 +261,7 @@ def _unknown(path: KeyPath, keys: Iterable[str]) -> Fault:
 
 
 def _dataclass_of(hint: Any) -> type | None:
-    """The dataclass that a type names, alone or as `Class | None`."""
+    """Returns the dataclass in a type hint (`Class` or `Class | None`). None: there is none."""
     found = [kind for kind in (hint, *get_args(hint)) if isinstance(kind, type) and is_dataclass(kind)]
     return found[0] if found else None
 
@@ -272,7 +273,7 @@ def _is_section(node: Any) -> bool:
 
 
 def _raw(section: DictConfig, key: str) -> Any:
-    """The value of a key, None where it can't be resolved yet."""
+    """Returns the value of a key, and None if it can't be resolved yet."""
     from omegaconf import OmegaConf
 
     return None if OmegaConf.is_interpolation(section, key) or OmegaConf.is_missing(section, key) else section[key]
@@ -282,7 +283,7 @@ _REFERENCE = re.compile(r"\$\{\s*(?:[\w.]+:\s*)?(\.*)([\w.]+)")
 
 
 def _referred(config: DictConfig) -> Iterator[KeyPath]:
-    """Keys that interpolations read (`${peak}`), and the sections that hold them."""
+    """Yields the keys that interpolations read (`${peak}`), and the sections that contain them."""
     from omegaconf import OmegaConf
 
     for path, value in _leaves(OmegaConf.to_container(config, resolve=False), ()):

@@ -1,7 +1,7 @@
-"""From the words of a command line to a Hydra configuration, errors told in our own form.
+"""Composes the Hydra configuration of a command line. Errors of Hydra are converted to `ConfigError`.
 
-Configs come from the package (`pkg://mammal.configs`), then from `--config-dir` and the folders in `MAMMAL_CONFIGS`.
-Hydra is imported when a verb is run, never before.
+Configs are searched in the package (`pkg://mammal.configs`), then in `--config-dir` and the folders in
+`MAMMAL_CONFIGS`. Hydra is imported only when a verb is run.
 """
 
 from __future__ import annotations
@@ -33,20 +33,25 @@ TEXT_KEYS = (
     "starts_with",
     "target",
 )
-"""Keys whose value is a path, a hub id or a prompt: taken as typed, though `(`, `=` and `[` mean something to Hydra."""
+"""Keys whose value is a path, a hub id or a prompt. It is used as typed, although Hydra interprets `(`, `=` and `[`."""
 
 _OPEN = re.compile(r"(task\.views?|conditions|generation)[.=]")
-"""Below these stand columns of the data and keys of tasks: Hydra may not ask for a `+` before them."""
+"""Keys below these are columns of the data and keys of tasks. Hydra must not require a `+` before them."""
 
 
 def parse(verb: str, argv: Sequence[str], *, sweeps: bool = False) -> Arguments:
-    """Sort the words after the verb.
+    """Parses the words after the verb.
 
-    Only `train` composes the group `task/`. Elsewhere `task=` names a task that may live in a bundle alone, so it is
-    kept from Hydra, which would look for a file.
+    Only `train` composes the group `task/`. For other verbs, `task=` can name a task of a bundle without a config file,
+    so it is not passed to Hydra.
+
+    Args:
+        verb: the verb.
+        argv: words after the verb.
+        sweeps: whether the verb has the option `-m`.
 
     Raises:
-        ConfigError: for an option that the verb does not have, or a word that is no `key=value`.
+        ConfigError: the verb does not have an option, or a word is not a `key=value`.
     """
     options = {"--config-dir", "--cfg"} | ({"-m", "--multirun"} if sweeps else set())
     overrides, seen, task = [], set(), None
@@ -55,7 +60,7 @@ def parse(verb: str, argv: Sequence[str], *, sweeps: bool = False) -> Arguments:
         name, _, value = word.partition("=")
         if word.startswith("-") and name not in options:
             hint = did_you_mean(name, options, noun="option")
-            raise ConfigError(f"{name!r} is no option of this verb", where=f"mammal {verb}", hint=hint)
+            raise ConfigError(f"{name!r} is not an option of this verb", where=f"mammal {verb}", hint=hint)
         if word in options:
             seen.add(word)
         elif name == "task" and verb != "train":
@@ -72,10 +77,15 @@ def parse(verb: str, argv: Sequence[str], *, sweeps: bool = False) -> Arguments:
 
 
 def split_words(verb: str, words: Sequence[str], known: Sequence[str]) -> tuple[list[str], dict[str, str]]:
-    """The plain words and the options `key=value` of a verb that Hydra has no part in.
+    """Returns the plain words and the options `key=value` of a verb without a Hydra configuration.
+
+    Args:
+        verb: the verb.
+        words: words after the verb.
+        known: keys that the verb has.
 
     Raises:
-        ConfigError: for a key that the verb does not have, or an option that begins with a dash.
+        ConfigError: the verb does not have a key, or an option begins with a dash.
     """
     plain = [word for word in words if "=" not in word]
     options = dict(word.split("=", 1) for word in words if "=" in word)
@@ -87,14 +97,17 @@ def split_words(verb: str, words: Sequence[str], known: Sequence[str]) -> tuple[
 
 
 def find_config_dirs(argv: Sequence[str]) -> tuple[list[str], list[Path]]:
-    """The words other than `--config-dir DIR`, and every folder of configs besides our own.
+    """Finds the config folders of the user.
+
+    Args:
+        argv: words of the command line.
 
     Returns:
-        The other words; the folders that `MAMMAL_CONFIGS` and `--config-dir` name, each once. They are handed on to
-        whatever looks up configs or tasks by name.
+        The words without `--config-dir DIR`, and the folders that `MAMMAL_CONFIGS` and `--config-dir` name, each once.
+        Configs and tasks are searched there by name.
 
     Raises:
-        ConfigError: there is no such folder.
+        ConfigError: a folder does not exist.
     """
     others, dirs = [], _env_dirs()
     words = iter(argv)
@@ -108,17 +121,17 @@ def find_config_dirs(argv: Sequence[str]) -> tuple[list[str], list[Path]]:
 
 
 def compose(verb: str, arguments: Arguments, *, keep_hydra: bool = False) -> DictConfig:
-    """The configuration of one run: `configs/<verb>.yaml` and what was overridden.
+    """Composes the configuration of one run from `configs/<verb>.yaml` and the overrides.
 
     Args:
-        verb: whose configuration to compose.
-        arguments: sorted words of the command line (`parse`). With `multirun` this is the configuration that the jobs
-            of a sweep have in common: Hydra leaves out what the sweep varies.
-        keep_hydra: leave Hydra's own section in it.
+        verb: the verb.
+        arguments: parsed words of the command line (`parse`). With `multirun`, the result is the configuration that all
+            jobs of a sweep have in common: Hydra leaves out the values that the sweep varies.
+        keep_hydra: keep the section `hydra`.
 
     Raises:
-        ConfigError: for a key, group option or value that Hydra refuses, and for a key of any config file that nothing
-            reads (`mammal.configuration.check`), with the nearest valid names.
+        ConfigError: Hydra refuses a key, an option of a group or a value; or a config file has an unknown key
+            (`mammal.configuration.check`). The hint contains the most similar valid names.
     """
     from hydra.core.global_hydra import GlobalHydra
     from hydra.types import RunMode
@@ -135,7 +148,7 @@ def compose(verb: str, arguments: Arguments, *, keep_hydra: bool = False) -> Dic
         try:
             words = [*arguments.overrides, *search_path(arguments)]
             config: DictConfig = loader.load_configuration(verb, words, mode, from_shell=False)
-        except ValueError as error:  # Hydra's word for `group=3` and the like; our own errors are ValueErrors too
+        except ValueError as error:  # Hydra raises it for values such as `group=3`; our own errors are ValueErrors too
             raise (
                 error if isinstance(error, MammalError) else ConfigError(str(error), where=f"mammal {verb}")
             ) from error
@@ -149,12 +162,13 @@ def compose(verb: str, arguments: Arguments, *, keep_hydra: bool = False) -> Dic
 
 
 def run_verb(verb: str, argv: Sequence[str], work: Callable[[DictConfig, list[Path]], int]) -> int:
-    """Compose the verb's configuration and do its work; `--cfg` shows it and does nothing.
+    """Composes the configuration of a verb and runs it. With `--cfg`, the configuration is only printed.
 
     Args:
-        verb: whose work it is.
+        verb: the verb.
         argv: words after the verb.
-        work: takes the configuration and the user's own config folders, gives the exit code.
+        work: function that runs the verb. It gets the configuration and the user's config folders, and returns the
+            exit code.
     """
     from omegaconf import OmegaConf
 
@@ -169,7 +183,11 @@ def run_verb(verb: str, argv: Sequence[str], work: Callable[[DictConfig, list[Pa
 
 
 def check_complete(verb: str, config: DictConfig) -> None:
-    """Refuse a configuration in which a mandatory key (`???`) was not given."""
+    """Checks that all mandatory keys (`???`) of a configuration were given.
+
+    Raises:
+        ConfigError: a key is missing.
+    """
     from omegaconf import OmegaConf
 
     if missing := sorted(OmegaConf.missing_keys(config)):
@@ -179,14 +197,14 @@ def check_complete(verb: str, config: DictConfig) -> None:
 
 
 def quoted(override: str) -> str:
-    """Quote the value of a key that takes plain text, so that SMILES and odd paths pass Hydra's grammar unharmed."""
+    """Quotes the value of a key that takes plain text (`TEXT_KEYS`), so that Hydra does not interpret its signs."""
     key, _, value = override.partition("=")
     plain = key.lstrip("+") in TEXT_KEYS and value not in ("", "null", "???") and value[:1] not in "'\""
     return text_override(key, value) if plain else override
 
 
 def text_override(key: str, value: str) -> str:
-    """The override that gives a key a text, whatever signs it holds."""
+    """Returns the override that sets a key to a text, which may contain any signs."""
     if re.fullmatch(r"[\w./:-]+", value):
         return f"{key}={value}"
     escaped = re.sub(r"(\\*)'", r"\1\1\\'", value)
@@ -196,7 +214,7 @@ def text_override(key: str, value: str) -> str:
 
 @contextmanager
 def hydra_errors(verb: str, arguments: Arguments) -> Iterator[None]:
-    """Turn what Hydra and OmegaConf raise into a `ConfigError`."""
+    """Converts errors of Hydra and OmegaConf to a `ConfigError`."""
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 

@@ -1,4 +1,4 @@
-"""How long a run may take, as a configuration writes it."""
+"""Reads the time limit of a run from a configuration."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ def duration(limit: Any) -> timedelta | None:
     """Reads `trainer.max_time`.
 
     Args:
-        limit: `HH:MM:SS`, `DD:HH:MM:SS` or a number of seconds; None: no limit.
+        limit: `HH:MM:SS`, `DD:HH:MM:SS` or a number of seconds. None: no limit.
 
     Raises:
-        ConfigError: it is none of them.
+        ConfigError: the limit has another form.
     """
     if limit is None:
         return None

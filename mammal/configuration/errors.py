@@ -1,4 +1,4 @@
-"""Hydra's and OmegaConf's errors in our own form: what is wrong, where, and the nearest valid names."""
+"""Converts errors of Hydra and OmegaConf to errors that name what is wrong, where, and the most similar valid names."""
 
 from __future__ import annotations
 
@@ -22,20 +22,26 @@ EXTRAS = {
     "hydra/launcher/ray": "ray-launcher",
     "hydra/sweeper/optuna": "search",
 }
-"""Hydra plugins that our configs name, and the extra of `pyproject.toml` that installs each."""
+"""For each Hydra plugin that a config names, the extra of `pyproject.toml` that installs it."""
 
 
 def explain(error: Exception, verb: str, arguments: Arguments) -> MammalError:
-    """The `ConfigError` that tells what `error`, raised while composing `configs/<verb>.yaml`, means to its user."""
+    """Returns a `ConfigError` that explains an error to the user.
+
+    Args:
+        error: error that was raised while `configs/<verb>.yaml` was composed.
+        verb: the verb.
+        arguments: parsed words of the command line.
+    """
     from hydra.errors import MissingConfigException, OverrideParseException
 
     where = f"mammal {verb}"
     chain = list(_causes(error))
-    for cause in chain:  # a check of our own that ran inside OmegaConf says more than its wrapping
+    for cause in chain:  # an error of our own that OmegaConf has wrapped is more precise
         if isinstance(cause, MammalError):
             return cause
     if isinstance(error, OverrideParseException):
-        hint = "quote a value that holds blanks, commas or brackets: 'key=\"value\"'"
+        hint = "quote a value that contains blanks, commas or brackets: 'key=\"value\"'"
         return ConfigError(f"can't read {error.override!r}", where=where, hint=hint)
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         return _missing_option(error.missing_cfg_file, error.options or (), where)
@@ -71,7 +77,7 @@ def _missing_option(path: str, options: Any, where: str) -> ConfigError:
 
 
 def _from_omegaconf(cause: BaseException, text: str, where: str, arguments: Arguments) -> ConfigError | None:
-    """An unknown key or a value of the wrong type, in a file (`In 'task/bbbp': …`) or on the command line."""
+    """Explains an unknown key or a wrong value, in a file (`In 'task/bbbp': …`) or on the command line."""
     from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
     from mammal.configuration.sources import config_file, shown
@@ -91,7 +97,7 @@ def _from_omegaconf(cause: BaseException, text: str, where: str, arguments: Argu
 
 
 def _nearest_key(name: str, verb: str, arguments: Arguments) -> str:
-    """Valid keys near `name`: those of its own section first, else keys and groups of the whole configuration."""
+    """Returns a hint with valid keys similar to `name`: those of its section, else of the whole configuration."""
     groups = _groups(arguments) if verb == "train" else ()
     valid = sorted({*_keys(verb, arguments), *groups})
     section, _, last = name.rpartition(".")
@@ -106,7 +112,7 @@ def _nearest_key(name: str, verb: str, arguments: Arguments) -> str:
 
 
 def _keys(verb: str, arguments: Arguments) -> Iterator[str]:
-    """Every dotted key of the verb's configuration with its group choices kept where they compose."""
+    """Yields every dotted key of the verb's configuration, with the chosen options of groups if they are valid."""
     from hydra import compose, initialize_config_module
     from hydra.core.global_hydra import GlobalHydra
     from hydra.errors import HydraException
@@ -117,7 +123,7 @@ def _keys(verb: str, arguments: Arguments) -> Iterator[str]:
 
     groups = set(_groups(arguments))
     choices = [word for word in arguments.overrides if word.lstrip("+").partition("=")[0] in groups]
-    runs = GlobalHydra.instance().is_initialized()  # a sweep has ended Hydra by the time its error is told
+    runs = GlobalHydra.instance().is_initialized()  # not after a sweep, which has ended Hydra
 
     with nullcontext() if runs else initialize_config_module("mammal.configs", version_base="1.3"):
         for overrides in (choices, []):

@@ -1,7 +1,7 @@
-"""The keys of each group of `configs/`, with their types: what the code that reads a group looks up in it.
+"""The keys that the code reads from each group of `configs/`, with their types.
 
-Sections that are passed on to a class or function by `_target_` have the keys of its signature
-(`mammal.configuration.targets`). `task` has `mammal.tasks.declaration.schema.TaskConfig`, `model` has
+Sections with a `_target_` have the parameters of that class or function as keys (`mammal.configuration.targets`). The
+keys of `task` are in `mammal.tasks.declaration.schema.TaskConfig`, those of `model` in
 `mammal.model.config.ModelConfig`.
 """
 
@@ -11,14 +11,14 @@ from dataclasses import dataclass, field
 from typing import Any, get_type_hints
 
 GLOBAL_GROUPS = ("launcher", "sweep", "experiment", "debug")
-"""Groups whose files change the whole configuration; each opens with `# @package _global_`."""
+"""Groups whose files change the whole configuration. Each file begins with `# @package _global_`."""
 
 PACKAGE_LINE = "# @package _global_"
 
 
 @dataclass
 class RunConfig:
-    """The keys of `configs/train.yaml` outside its groups; the file says what each means."""
+    """The keys of `configs/train.yaml` outside its groups. That file describes each key."""
 
     name: str = "run"
     seed: int = 1
@@ -46,7 +46,7 @@ class RunConfig:
 
 @dataclass
 class LoadingConfig:
-    """The group `data`: how rows become batches."""
+    """The group `data`: how rows are divided into batches."""
 
     tokens_per_batch: int = 4096
     max_rows: int = 512
@@ -59,7 +59,7 @@ class LoadingConfig:
 
 @dataclass
 class MixtureConfig:
-    """The group `mixture`; `tasks` maps a task's name to its `rate` and to changes of the task, or lists names."""
+    """The group `mixture`. `tasks` is a list of tasks, or maps each task to its `rate` and changes of the task."""
 
     name: str = "mixture"
     temperature: float = 1.0
@@ -69,14 +69,14 @@ class MixtureConfig:
 
 @dataclass
 class RateConfig:
-    """What a mixture says of a task besides changes to its declaration."""
+    """Keys of a task in a mixture, in addition to changes of its declaration."""
 
     rate: float = 1.0
 
 
 @dataclass
 class PathsConfig:
-    """The group `paths`: where data sets and results worth keeping are."""
+    """The group `paths`: folders of data sets and of cached results."""
 
     data: str | None = None
     cache: str | None = None
@@ -84,7 +84,7 @@ class PathsConfig:
 
 @dataclass
 class AdaptConfig:
-    """The group `adapt` for the methods `full` and `head`."""
+    """The group `adapt`, for the methods `full` and `head`."""
 
     method: str = "full"
     save: str = "merged"
@@ -92,7 +92,7 @@ class AdaptConfig:
 
 @dataclass
 class LowRankConfig(AdaptConfig):
-    """The group `adapt` for the method `lora`."""
+    """The group `adapt`, for the method `lora`."""
 
     rank: int = 8
     alpha: float = 8.0
@@ -101,21 +101,21 @@ class LowRankConfig(AdaptConfig):
 
 
 SECTIONS: dict[str, type] = {"data": LoadingConfig, "mixture": MixtureConfig, "paths": PathsConfig}
-"""Groups with one schema, whatever option is chosen."""
+"""Groups that have the same keys for all options."""
 
 TRAINER_IS_GIVEN = {
-    "logger": "the group `logger` holds the loggers",
-    "callbacks": "the group `callbacks` holds the callbacks",
-    "default_root_dir": "output=FOLDER names the folder of a run",
-    "plugins": "checkpoints are written whole by a plugin of ours",
-    "enable_progress_bar": "one line shows the progress of every verb",
-    "enable_model_summary": "the first line of a run says how large the model is",
+    "logger": "use the group `logger`",
+    "callbacks": "use the group `callbacks`",
+    "default_root_dir": "output=FOLDER sets the folder of a run",
+    "plugins": "training uses its own plugin, which writes checkpoints completely or not at all",
+    "enable_progress_bar": "training shows its own progress line",
+    "enable_model_summary": "the first line of a run shows the size of the model",
     "num_sanity_val_steps": "declarations and rows are checked before training",
-    "use_distributed_sampler": "batches are shared among processes by tokens",
+    "use_distributed_sampler": "batches are divided among processes by their number of tokens",
 }
-"""Arguments of `lightning.Trainer` that training sets itself, so that the group `trainer` can't, and why."""
+"""Arguments of `lightning.Trainer` that the group `trainer` can't have because training sets them, and the reasons."""
 
 
 def keys_of(schema: type) -> dict[str, Any]:
-    """The fields of a dataclass and their types."""
+    """Returns the fields of a dataclass with their types."""
     return get_type_hints(schema)

@@ -1,4 +1,4 @@
-"""Sections of a Hydra configuration as plain Python values."""
+"""Converts sections of a Hydra configuration to plain Python values."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def plain(section: DictConfig) -> dict[str, Any]:
-    """The section as nested dicts and lists, interpolations resolved."""
+    """Returns a section as nested dicts and lists, with interpolations resolved."""
     from omegaconf import OmegaConf
 
     values = OmegaConf.to_container(section, resolve=True)

@@ -1,7 +1,7 @@
-"""Which file, or which word of the command line, put a key into a composed configuration.
+"""Finds the file, or the word of the command line, that set a key of a composed configuration.
 
-Hydra says which files it composed and into which section each went (its defaults list); they are searched from the last
-one, which has the last word, to the first.
+Hydra's defaults list contains the files that it composed, and the section of each. They are searched from the last file
+to the first, because later files override earlier ones.
 """
 
 from __future__ import annotations
@@ -17,11 +17,17 @@ from mammal.configuration.arguments import Arguments, search_path
 from mammal.tasks.declaration.registry import line_of
 
 KeyPath = tuple[str, ...]
-"""Names of nested keys, the outermost first; a name may hold dots (`optim.lr` among the parameters of a sweep)."""
+"""Names of nested keys, outermost first. A name can contain dots (`optim.lr` as a parameter of a sweep)."""
 
 
 def place_of(path: KeyPath, verb: str, arguments: Arguments) -> str:
-    """Where a key was written: `FILE:LINE`, or the verb if the command line gave it."""
+    """Returns where a key was written: `FILE:LINE`, or `mammal VERB` for the command line.
+
+    Args:
+        path: path of the key.
+        verb: the verb.
+        arguments: parsed words of the command line.
+    """
     if not any(_gives(word, path) for word in arguments.overrides):
         for config, section in composed_files(verb, arguments):
             file = config_file(config, arguments)
@@ -32,7 +38,12 @@ def place_of(path: KeyPath, verb: str, arguments: Arguments) -> str:
 
 
 def composed_files(verb: str, arguments: Arguments) -> list[tuple[str, KeyPath]]:
-    """Every config that Hydra composes for a command line, the last one first, with the section that it goes into."""
+    """Returns the configs that Hydra composes for a command line, last one first, each with its section.
+
+    Args:
+        verb: the verb.
+        arguments: parsed words of the command line.
+    """
     from hydra.types import RunMode
 
     from mammal.tasks.declaration.schema import register_schema
@@ -45,9 +56,13 @@ def composed_files(verb: str, arguments: Arguments) -> list[tuple[str, KeyPath]]
 
 
 def verb_configs(verb: str) -> list[str]:
-    """A verb's own config and those that its defaults name without a group: together they list every key that it has.
+    """Returns the names of the configs that together list every key of a verb.
 
-    The package's files are read as they are, because asking Hydra would slow down `mammal VERB --help`.
+    These are the config of the verb and those in its defaults list that belong to no group. The files are read without
+    Hydra, which would slow down `mammal VERB --help`.
+
+    Args:
+        verb: the verb.
     """
     import yaml
 
@@ -61,7 +76,7 @@ def verb_configs(verb: str) -> list[str]:
 
 @contextmanager
 def config_loader() -> Iterator[Any]:
-    """Hydra's loader of our configs; the one that is in use, if Hydra runs a job."""
+    """Opens Hydra's loader of the configs. If Hydra runs a job, it is the loader of that job."""
     from hydra import initialize_config_module
     from hydra.core.global_hydra import GlobalHydra
 
@@ -73,24 +88,27 @@ def config_loader() -> Iterator[Any]:
 
 
 def package_folder() -> Path:
-    """The folder of the configs that ship."""
+    """Returns the folder of the configs of the package."""
     return Path(str(files("mammal.configs")))
 
 
 def config_file(config: str, arguments: Arguments) -> Path | None:
-    """The file of a config such as `optim/adamw`, ours before the user's, as Hydra looks; None for Hydra's own."""
+    """Returns the file of a config such as `optim/adamw`. None: it is a config of Hydra.
+
+    The package is searched before the folders of the user, as Hydra does.
+    """
     folders = (package_folder(), *arguments.config_dirs)
     return next((folder / f"{config}.yaml" for folder in folders if (folder / f"{config}.yaml").is_file()), None)
 
 
 def shown(file: Path) -> str:
-    """A config file as its user would name it."""
+    """Returns the name of a config file for messages: `configs/…` for a file of the package, else its path."""
     own = package_folder()
     return f"configs/{file.relative_to(own).as_posix()}" if file.is_relative_to(own) else str(file)
 
 
 def _gives(word: str, path: KeyPath) -> bool:
-    """Whether an override sets the key, or a section that holds it; `group=option` chooses a file instead."""
+    """Whether an override sets the key, or a section that contains it. `group=option` sets neither."""
     key = word.lstrip("+~").partition("=")[0]
     dotted = ".".join(path)
     if (package_folder() / key).is_dir():
@@ -99,7 +117,7 @@ def _gives(word: str, path: KeyPath) -> bool:
 
 
 def _inside(file: Path, section: KeyPath, path: KeyPath) -> KeyPath | None:
-    """The path of the key inside a file whose content goes into a section; None if the file does not have it."""
+    """Returns the path of a key inside the file of a section. None: the file does not have it."""
     shared = min(len(section), len(path))
     if section[:shared] != path[:shared]:
         return None

@@ -1,4 +1,4 @@
-"""The keys of a section with a `_target_`: the parameters of what it is passed on to."""
+"""The keys of a section with a `_target_`: the parameters of that class or function."""
 
 from __future__ import annotations
 
@@ -9,22 +9,23 @@ from typing import Any, get_type_hints
 from mammal.configuration.known_keys import TRAINER_IS_GIVEN
 
 HYDRA_KEYS = ("_target_", "_args_", "_recursive_", "_convert_", "_partial_")
-"""Keys that `hydra.utils.instantiate` reads itself."""
+"""Keys that `hydra.utils.instantiate` reads."""
 
 _OWN = "mammal."
 _BY_NAME = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
 
 def target_keys(name: str, given: int = 0) -> dict[str, Any] | None:
-    """The keys that a section with `_target_: name` can have, and their types.
+    """Returns the keys that a section with `_target_: name` can have, with their types.
 
     Args:
         name: dotted name of a class or function.
-        given: how many of its first parameters the caller passes, so that the section can't.
+        given: number of its first parameters that the caller passes, which the section can't have.
 
     Returns:
-        Key -> type; `Any` for classes of other libraries, whose annotations are theirs to keep. None if nothing can be
-        said: the target takes `**kwargs`, has no signature, or can't be imported (which is reported when it is made).
+        The type of each key; `Any` for classes of other libraries, whose annotations may be wrong. None if the keys
+        are unknown: the target takes `**kwargs`, has no signature, or can't be imported (which raises an error later,
+        when the object is made).
     """
     target = _imported(name)
     if target is None:
@@ -41,7 +42,7 @@ def target_keys(name: str, given: int = 0) -> dict[str, Any] | None:
 
 
 def trainer_keys() -> dict[str, Any]:
-    """The arguments of `lightning.Trainer` that the group `trainer` can have, and their types."""
+    """Returns the arguments of `lightning.Trainer` that the group `trainer` can have, with their types."""
     import lightning.pytorch as lightning
 
     hints = _hints(lightning.Trainer)
@@ -54,7 +55,7 @@ def _imported(name: str) -> Callable[..., Any] | None:
 
     try:
         found = get_object(name)
-    except Exception:  # whatever a user's module raises: `instantiated` says it when the section is used
+    except Exception:  # a user's module can raise anything; `instantiated` reports it when the section is used
         return None
     return found if callable(found) else None
 
@@ -62,5 +63,5 @@ def _imported(name: str) -> Callable[..., Any] | None:
 def _hints(target: Callable[..., Any]) -> dict[str, Any]:
     try:
         return get_type_hints(vars(target)["__init__"] if isinstance(target, type) else target)
-    except (NameError, TypeError, KeyError):  # an annotation for type checkers alone, or an inherited __init__
+    except (NameError, TypeError, KeyError):  # an annotation only for type checkers, or an inherited __init__
         return {}

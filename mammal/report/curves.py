@@ -1,4 +1,4 @@
-"""Learning curves out of the `metrics.csv` that a training run leaves."""
+"""Reads learning curves from the file `metrics.csv` of a training run."""
 
 from __future__ import annotations
 
@@ -12,11 +12,18 @@ if TYPE_CHECKING:
 
 FILE = "metrics.csv"
 SMOOTHING = 0.9
-"""Weight of the past in the moving average of training losses, which jump from batch to batch."""
+"""Weight of the past in the moving average of training losses, which vary strongly between batches."""
 
 
 def learning_curves(run: Path) -> dict[str, Curves]:
-    """Title of a figure -> series over optimiser steps; empty where the run kept no `metrics.csv`."""
+    """Reads the learning curves of a run.
+
+    Args:
+        run: folder of the run.
+
+    Returns:
+        For each title of a figure, its series over optimiser steps. Empty if the run has no `metrics.csv`.
+    """
     import pandas as pd
 
     file = run / FILE
@@ -31,14 +38,18 @@ def learning_curves(run: Path) -> dict[str, Curves]:
 
 
 def steps_taken(run: Path) -> int:
-    """Optimiser steps of a run that kept a `metrics.csv`."""
+    """Returns the number of optimiser steps of a run with a `metrics.csv`.
+
+    Args:
+        run: folder of the run.
+    """
     import pandas as pd
 
     return int(pd.read_csv(run / FILE, usecols=["step"])["step"].max()) + 1
 
 
 def _losses(logged: pd.DataFrame, stage: str, *, smooth: bool) -> Curves:
-    """The loss of each task, or of the run where it has one task."""
+    """Returns the loss of each task, or of the run if it has only one task."""
     of_tasks = [c for c in logged.columns if c.startswith(f"{stage}/") and c.endswith("/loss") and c.count("/") == 2]
     columns = of_tasks or [c for c in logged.columns if c == f"{stage}/loss"]
     series = {}

@@ -1,4 +1,4 @@
-"""Everything a run left behind, on one page: evaluation, learning curves, predictions, samples, how it was made."""
+"""Makes one page with all results of a run: evaluation, learning curves, predictions, samples and its command."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 EVALUATION, BUNDLE = "evaluation", "bundle"
 OVERRIDES = "config/overrides.yaml"
 TEXT = "text"
-"""Column of a generated file that holds the sequences."""
+"""Column with the sequences in a file of `mammal generate`."""
 
 
 def report(
@@ -41,15 +41,16 @@ def report(
     samples: Path | None = None,
     title: str = "MAMMAL",
 ) -> str:
-    """The page, as HTML without outside assets.
+    """Returns the page as HTML that needs no other files.
 
     Args:
         run: folder of a training run, of an evaluation, or of both.
-        predictions: files that `mammal predict` wrote; their `.errors.parquet` is read from beside them.
-        samples: a file of SMILES that `mammal generate` wrote.
+        predictions: files that `mammal predict` wrote. The `.errors.parquet` file in the same folder is read, too.
+        samples: file of SMILES that `mammal generate` wrote. Default: no section with samples.
+        title: title of the page.
 
     Raises:
-        DataError: a file is missing, or the folder holds nothing to show.
+        DataError: a file is missing, or the folder contains nothing to show.
     """
     judged, generated = _evaluation(run), _sets(run)
     sections = [*judged, *generated, *_training(run)]
@@ -61,14 +62,19 @@ def report(
         sections.append(_samples(samples))
     if not sections:
         raise DataError(
-            "holds nothing to report", where=str(run), hint="give the folder of `mammal train` or `mammal evaluate`"
+            "contains no results", where=str(run), hint="give the folder of `mammal train` or `mammal evaluate`"
         )
     sections += _commands(run)
     return page(title, _lead(run) if judged or not generated else _LEAD_OF_SETS, sections, _footer())
 
 
 def write_report(html: str, file: Path) -> None:
-    """Write the page whole or not at all."""
+    """Writes a page, completely or not at all.
+
+    Args:
+        html: the page.
+        file: file to write. Its folder is made if it does not exist.
+    """
     file.parent.mkdir(parents=True, exist_ok=True)
     with atomic_file(file) as unfinished:
         unfinished.write_text(html, encoding="utf-8")
@@ -93,7 +99,7 @@ def _training(run: Path) -> list[Section]:
 
 
 def _facts(run: Path) -> dict[str, str]:
-    """Size and length of a training run, as far as its folder tells them."""
+    """Returns steps, size and seed of a training run, as far as they are in its folder."""
     facts = {"optimiser steps": f"{steps_taken(run):,}"}
     weights, figures = run / BUNDLE / WEIGHTS, run / BUNDLE / METRICS
     if weights.is_file():
@@ -108,7 +114,7 @@ def _samples(file: Path) -> Section:
     if TEXT not in frame:
         raise DataError(f"has no column {TEXT!r}", where=str(file), hint="give a file that `mammal generate` wrote")
     smiles = [str(text) for text in frame[TEXT].fillna("")]
-    return samples_section(smiles, f"{len(smiles)} molecules as the model wrote them, none left out.")
+    return samples_section(smiles, f"{len(smiles)} molecules as the model wrote them, without any selection.")
 
 
 def _commands(run: Path) -> list[Section]:
@@ -122,7 +128,7 @@ def _commands(run: Path) -> list[Section]:
 
 
 def _table(file: Path) -> pd.DataFrame:
-    """A table whose columns of numbers are numbers (readers keep text as it was written)."""
+    """Reads a table and converts columns of numbers, which the reader returns as text."""
     import pandas as pd
 
     from mammal.tasks.tables.readers import read_table
@@ -142,11 +148,11 @@ def _errors(file: Path) -> pd.DataFrame | None:
     return _table(errors) if errors.is_file() else None
 
 
-_LEAD_OF_SETS = "Generated molecules beside those they were learned from, and those they are compared with."
+_LEAD_OF_SETS = "Generated molecules compared with the training molecules and with the reference molecules."
 
 
 def _lead(run: Path) -> str:
-    return f"Folder {run.name or run}: figures on held-out rows beside cheap baselines, and what the model answered."
+    return f"Folder {run.name or run}: figures on held-out rows, with simple baselines, and the answers of the model."
 
 
 def _footer() -> str:

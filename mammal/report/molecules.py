@@ -1,4 +1,4 @@
-"""Drawings of molecules: each is an SVG in the text colour of the page."""
+"""Draws molecules as SVG, in the text colour of the page."""
 
 from __future__ import annotations
 
@@ -19,7 +19,11 @@ WIDTH, HEIGHT = 240, 180
 
 
 def count(smiles: Sequence[str]) -> tuple[int, int]:
-    """How many of the strings RDKit reads as a molecule with at least one atom, and how many differ."""
+    """Counts the strings that RDKit reads as a molecule with at least one atom, and the different molecules.
+
+    Args:
+        smiles: strings, valid or not.
+    """
     from rdkit.Chem import MolToSmiles
 
     molecules = [molecule for s in smiles if (molecule := _molecule(s)) is not None]
@@ -31,7 +35,7 @@ def grid(smiles: Sequence[str], captions: Sequence[str] | None = None) -> Markup
 
     Args:
         smiles: strings, valid or not.
-        captions: a text for each string.
+        captions: a text for each string. Default: none.
     """
     return cards_of(_card(s, c) for s, c in zip(smiles, captions or [""] * len(smiles), strict=True))
 
@@ -42,7 +46,11 @@ def _card(smiles: str, caption: str) -> MoleculeCard:
 
 
 def draw(molecule: Mol) -> Markup:
-    """One molecule as SVG: black and white palette, its black replaced by the page's ink."""
+    """Returns the drawing of a molecule as SVG. Black is replaced by the text colour of the page.
+
+    Args:
+        molecule: the molecule.
+    """
     from rdkit.Chem.Draw import rdMolDraw2D
 
     canvas = rdMolDraw2D.MolDraw2DSVG(WIDTH, HEIGHT)
@@ -51,7 +59,7 @@ def draw(molecule: Mol) -> Markup:
     options.useBWAtomPalette()
     options.bondLineWidth = 1.4
     options.padding = 0.08
-    options.fixedBondLength = 30  # small molecules are not blown up
+    options.fixedBondLength = 30  # small molecules are not enlarged
     rdMolDraw2D.PrepareAndDrawMolecule(canvas, molecule)
     canvas.FinishDrawing()
     svg = canvas.GetDrawingText()

@@ -21,7 +21,12 @@ Cell = str | Markup
 
 @dataclass(frozen=True)
 class Section:
-    """A heading of the page and the markup below it."""
+    """A heading of the page and the markup below it.
+
+    Attributes:
+        title: text of the heading.
+        body: the markup.
+    """
 
     title: str
     body: Markup
@@ -45,7 +50,7 @@ def page(title: str, lead: str, sections: Sequence[Section], footer: str = "") -
 
 
 def joined(parts: Iterable[Markup]) -> Markup:
-    """Returns several parts as one, in order."""
+    """Joins several parts, in order."""
     return Markup("").join(parts)
 
 

@@ -1,7 +1,7 @@
-"""The figures of a report, each one SVG string that takes its colours from the page.
+"""The figures of a report: SVG strings with the colours of the page.
 
-matplotlib draws with stand-in colours and `_themed` swaps them for CSS variables, so that one drawing serves light and
-dark pages. Shapes: N rows.
+matplotlib draws with placeholder colours, and `_themed` replaces them by CSS variables, so that the same drawing fits
+light and dark pages. Shapes: N rows.
 """
 
 from __future__ import annotations
@@ -51,11 +51,11 @@ _STYLE: dict[Any, Any] = {
 }
 
 Scored = Mapping[str, tuple[np.ndarray, np.ndarray]]
-"""Model name -> (truth [N] of 0 and 1, score [N]); the first is ours and is drawn in the accent colour."""
+"""For each model, (truth [N] of 0 and 1, score [N]). The first is the evaluated model, in the accent colour."""
 
 
 def roc(models: Scored) -> Markup:
-    """Receiver operating characteristic of each model."""
+    """Draws the receiver operating characteristic (ROC) of each model."""
     from sklearn.metrics import roc_auc_score, roc_curve
 
     with _figure("Receiver operating characteristic") as (drawing, axes):
@@ -69,7 +69,7 @@ def roc(models: Scored) -> Markup:
 
 
 def precision_recall(models: Scored) -> Markup:
-    """Precision against recall of each model; the dashed line is the share of positives."""
+    """Draws precision against recall of each model. The dashed line is the share of positives."""
     from sklearn.metrics import average_precision_score, precision_recall_curve
 
     with _figure("Precision and recall") as (drawing, axes):
@@ -85,7 +85,13 @@ def precision_recall(models: Scored) -> Markup:
 
 
 def calibration(truth_N: np.ndarray, probability_N: np.ndarray, bins: int = 10) -> Markup:
-    """Observed share of positives against predicted probability, in bins of equal count, with 95 % Wilson intervals."""
+    """Draws the observed share of positives against the predicted probability, with 95 % Wilson intervals.
+
+    Args:
+        truth_N: int [N]: 1 for a positive row, else 0.
+        probability_N: float [N]: predicted probability of a positive.
+        bins: number of bins. Each has the same number of rows.
+    """
     predicted, observed, counts = curve(truth_N, probability_N, bins)
     low, high = _wilson(observed, counts)
     with _figure("Calibration") as (drawing, axes):
@@ -97,7 +103,7 @@ def calibration(truth_N: np.ndarray, probability_N: np.ndarray, bins: int = 10) 
 
 
 MOST_POINTS, MOST_BARS = 4000, 120
-"""Most rows of a scatter plot, and rows whose intervals it shows, evenly picked: more would blacken the page."""
+"""Maximum number of points of a scatter plot, and of intervals in it. They are picked evenly; more would overlap."""
 
 
 def parity(
@@ -109,7 +115,16 @@ def parity(
     title: str = "Predicted against measured",
     axes_names: tuple[str, str] = ("measured", "predicted"),
 ) -> Markup:
-    """Predicted against measured, with the prediction intervals where the bundle gives them."""
+    """Draws predicted against measured values.
+
+    Args:
+        truth_N: float [N]: measured values.
+        predicted_N: float [N]: predicted values.
+        unit: unit of both.
+        interval_N2: float [N, 2]: prediction intervals (low, high). None: none are drawn.
+        title: title of the figure.
+        axes_names: names of the horizontal and of the vertical axis.
+    """
     suffix = f" / {unit}" if unit else ""
     if len(truth_N) > MOST_POINTS:
         title += f", {MOST_POINTS:,} of {len(truth_N):,} rows"
@@ -131,7 +146,12 @@ def parity(
 
 
 def forest(metric: str, models: Mapping[str, tuple[float, float, float]]) -> Markup:
-    """One metric of several models as points with 95 % intervals: name -> (value, low, high), ours first."""
+    """Draws one metric of several models as points with 95 % intervals.
+
+    Args:
+        metric: title of the figure.
+        models: for each model, (value, low, high). The first is the evaluated model.
+    """
     with _figure(metric, height=0.8 + 0.34 * len(models)) as (drawing, axes):
         for row, (value, low, high) in enumerate(models.values()):
             shown = SERIES[0] if row == 0 else SERIES[2]
@@ -144,7 +164,13 @@ def forest(metric: str, models: Mapping[str, tuple[float, float, float]]) -> Mar
 
 
 def learning_curves(title: str, curves: Mapping[str, tuple[Sequence[float], Sequence[float]]], label: str) -> Markup:
-    """Named series of (steps, values) over optimiser steps; the first is drawn in the accent colour."""
+    """Draws series over optimiser steps. The first has the accent colour.
+
+    Args:
+        title: title of the figure.
+        curves: for each series, (steps, values).
+        label: label of the vertical axis.
+    """
     with _figure(title) as (drawing, axes):
         for colour, (name, (steps, values)) in _coloured(curves):
             marker = "o" if len(steps) < 40 else None
@@ -157,12 +183,13 @@ def learning_curves(title: str, curves: Mapping[str, tuple[Sequence[float], Sequ
 
 
 def histogram(title: str, edges: Sequence[float], shares: Mapping[str, Sequence[float]], label: str) -> Markup:
-    """Distributions of several sets over the same bins, in percent of each; the first is filled, in the accent colour.
+    """Draws the distributions of several sets, in percent of each set. The first is filled, in the accent colour.
 
     Args:
-        edges: of the bins, one more than there are.
-        shares: name of a set -> share of its members in each bin.
-        label: of what is counted, with its unit.
+        title: title of the figure.
+        edges: edges of the bins, one more than there are bins.
+        shares: for each set, the share of its members in each bin (0 to 1).
+        label: label of the horizontal axis, with its unit.
     """
     with _figure(title, height=2.9) as (drawing, axes):
         for number, (colour, (name, share)) in enumerate(_coloured(shares)):
@@ -179,14 +206,14 @@ def histogram(title: str, edges: Sequence[float], shares: Mapping[str, Sequence[
 
 
 class _Drawing:
-    """What `_figure` leaves behind once its block has ended."""
+    """The result of `_figure`. Its SVG is set when the `with` block ends."""
 
     svg = Markup("")
 
 
 @contextmanager
 def _figure(title: str, height: float = 3.5) -> Iterator[tuple[_Drawing, Axes]]:
-    """An empty figure to draw into; its SVG stands in the drawing afterwards."""
+    """Opens an empty figure to draw into. Afterwards, the drawing has its SVG."""
     import matplotlib
     from matplotlib.figure import Figure
 
@@ -202,13 +229,13 @@ def _figure(title: str, height: float = 3.5) -> Iterator[tuple[_Drawing, Axes]]:
 
 
 def _themed(svg: str, title: str) -> Markup:
-    """The bare `<svg>` element with the page's colours, font and width. matplotlib has escaped the text inside."""
+    """Returns the `<svg>` element with the page's colours, font and width. matplotlib has escaped its text."""
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     svg = re.sub(r"<style.*?</style>", "", svg, flags=re.DOTALL)
     svg = re.sub(r"font: ([\d.]+px)[^;\"]*", r"font-size: \1", svg)
     svg = re.sub(r"font-family: [^;\"]*;?", "", svg)
-    svg = re.sub(r' id="(?:\w+_|matplotlib\.axis_)\d+"', "", svg)  # names of matplotlib's own, the same in every figure
+    svg = re.sub(r' id="(?:\w+_|matplotlib\.axis_)\d+"', "", svg)  # matplotlib uses the same ids in every figure
     svg = re.sub(r' (?:width|height)="[\d.]+pt"', "", svg)
     for stand_in, variable in _THEME.items():
         svg = svg.replace(stand_in, variable)
@@ -231,7 +258,7 @@ def _unit_square(axes: Axes, x: str, y: str) -> None:
 
 
 def _wilson(share: np.ndarray, count: np.ndarray, z: float = 1.96) -> tuple[np.ndarray, np.ndarray]:
-    """Wilson score interval of a binomial share (Wilson 1927)."""
+    """Returns the Wilson score interval of a binomial share (Wilson 1927)."""
     centre = share + z**2 / (2 * count)
     half = z * np.sqrt(share * (1 - share) / count + z**2 / (4 * count**2))
     scale = 1 + z**2 / count

@@ -1,4 +1,4 @@
-"""The parts of a report beside its tasks: the overview, training, predictions and what was set aside, samples."""
+"""The sections of a report that do not belong to a task: overview, training, predictions, samples and command."""
 
 from __future__ import annotations
 
@@ -25,48 +25,64 @@ if TYPE_CHECKING:
     from markupsafe import Markup
 
 Curves = Mapping[str, tuple[Sequence[float], Sequence[float]]]
-"""Name of a series -> (steps, values)."""
+"""For each series, (steps, values)."""
 
 ROWS_SHOWN = 8
 SET_ASIDE_SHOWN = 50
 
 
 def training_section(curves: Mapping[str, Curves], about: Mapping[str, object]) -> Section:
-    """A strip of facts by name, and learning curves: title of a figure -> series -> (steps, values)."""
+    """Returns a section with facts about a training run and its learning curves.
+
+    Args:
+        curves: for each title of a figure, its series.
+        about: facts by name.
+    """
     drawn = [figure(plots.learning_curves(title, series, "loss")) for title, series in curves.items()]
     return Section("Training", joined([*([facts(about)] if about else []), figures(drawn)]))
 
 
 def predictions_section(answered: Mapping[str, pd.DataFrame], set_aside: Mapping[str, pd.DataFrame]) -> Section:
-    """For each file: how many rows were answered, the first of them, and every row set aside with its reason."""
+    """Returns a section with, for each file, the number of answered rows, the first of them, and the rows with errors.
+
+    Args:
+        answered: for each file, its rows with an answer.
+        set_aside: for each file, its rows without an answer. The last column has the reason.
+    """
     parts = []
     for name, frame in answered.items():
         errors = set_aside.get(name)
         bad = 0 if errors is None else len(errors)
         parts += [
             heading(name),
-            paragraph(f"{len(frame) + bad} rows read, {len(frame)} answered, {bad} set aside with a reason."),
+            paragraph(f"{len(frame) + bad} rows read, {len(frame)} answered, {bad} without an answer."),
             frame_table(frame.head(ROWS_SHOWN)),
         ]
         if errors is not None and bad:
-            parts += [paragraph("Set aside:"), frame_table(errors.head(SET_ASIDE_SHOWN), reason=errors.columns[-1])]
+            shown = frame_table(errors.head(SET_ASIDE_SHOWN), reason=errors.columns[-1])
+            parts += [paragraph("Rows without an answer:"), shown]
     return Section("Predictions", joined(parts))
 
 
 def samples_section(smiles: Sequence[str], how: str) -> Section:
-    """Generated molecules with RDKit's verdict on each."""
+    """Returns a section with generated molecules, each with a mark that shows whether RDKit can read it.
+
+    Args:
+        smiles: generated strings.
+        how: sentence about their origin.
+    """
     valid, distinct = molecules.count(smiles)
     words = f"{how} RDKit reads {valid} of {len(smiles)} as molecules, {distinct} different ones."
     return Section("Samples", paragraph(words) + molecules.grid(smiles))
 
 
 def commands_section(lines: Sequence[str]) -> Section:
-    """How the model was made."""
+    """Returns a section with the commands that made the model."""
     return Section("Made by", code(lines))
 
 
 def overview(results: Sequence[TaskResult]) -> Section:
-    """One figure a task: the first metric of every contender."""
+    """Returns a section with one figure per task: its first metric for the model and all baselines."""
     drawn = []
     for result in results:
         metric = result.metrics[0]
@@ -79,7 +95,12 @@ def overview(results: Sequence[TaskResult]) -> Section:
 
 
 def frame_table(frame: pd.DataFrame, reason: str | None = None) -> Markup:
-    """A data frame as it is; long strings in a fixed-width face."""
+    """Returns a data frame as a table. Text is shown in a fixed-width font.
+
+    Args:
+        frame: the data frame.
+        reason: name of a column of reasons, which is shown as prose.
+    """
     kinds = []
     for column in frame.columns:
         if column == reason:

@@ -1,4 +1,4 @@
-"""The part of a report that shows sets of generated molecules: figures side by side, distributions, drawings."""
+"""The section of a report about sets of generated molecules: a table of figures, distributions and drawings."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
 
 DRAWN, INVALID_SHOWN = 25, 8
 SEED = 0
-"""Of the molecules that are drawn: every page of the same samples shows the same ones."""
+"""Seed of the choice of molecules, so that every page of the same samples shows the same molecules."""
 
 MEASURES = {
     "validity": ("valid, by RDKit", "↑"),
-    "kept_at_once": ("kept as first drawn", "↑"),
-    "draws": ("draws of a molecule, mean", "↓"),
+    "kept_at_once": ("kept when first sampled", "↑"),
+    "draws": ("times a molecule was sampled, mean", "↓"),
     "uniqueness": ("different, of the valid ones", "↑"),
     "unique@1000": ("different, of the first 1,000 valid ones", "↑"),
     "unique@10000": ("different, of the first 10,000 valid ones", "↑"),
@@ -46,10 +46,10 @@ MEASURES = {
     "frag": ("fragments, cosine", "↑"),
     "scaf": ("scaffolds, cosine", "↑"),
     "w1": ("Wasserstein distance", "↓"),
-    "condition_mae": ("error of asked properties, in standard deviations", "↓"),
-    "condition_mae_shuffled": ("the same, of what others were asked", ""),
+    "condition_mae": ("error of requested properties, in standard deviations", "↓"),
+    "condition_mae_shuffled": ("the same, with the requests of other molecules", ""),
 }
-"""Figure -> what it is, and which way is better."""
+"""For each figure, its description and an arrow for the better direction."""
 
 PROPERTIES = {
     "logp": "logP",
@@ -61,7 +61,7 @@ PROPERTIES = {
 
 
 def set_section(results: Sequence[SetResult]) -> Section:
-    """All sets in one table, then each one's distributions and some of its molecules, chosen by a seed alone."""
+    """Returns a section with a table of all sets, and the distributions and some molecules of each set."""
     parts = [*_against(results), _table(results), paragraph(_READING, note=True)]
     for result in results:
         parts += [heading(f"Properties of {result.name}"), figures([*_histograms(result), *_wishes(result)])]
@@ -70,7 +70,11 @@ def set_section(results: Sequence[SetResult]) -> Section:
 
 
 def spoken(name: str) -> str:
-    """A figure's name as a reader would say it."""
+    """Returns the name of a figure in words.
+
+    Args:
+        name: its name in the results, such as `w1_logp/test`.
+    """
     measure, _, reference = name.partition("/")
     first, _, property_name = measure.partition("_")
     if first == "w1":
@@ -84,13 +88,13 @@ def spoken(name: str) -> str:
 
 _READING = (
     "FCD, similarity, fragments, scaffolds and Wasserstein distances are those of MOSES (Polykovskiy et al. 2020). A "
-    "set that copies its training set is valid, similar and not novel: read novelty beside the rest. FCD depends on "
-    "how many molecules are compared; only sets of equal size can be set side by side."
+    "set that copies its training set is valid and similar, but not novel: always look at novelty, too. FCD depends on "
+    "the number of molecules; compare only sets of equal size."
 )
 
 
 def _against(results: Sequence[SetResult]) -> list[Markup]:
-    """How many samples, how they were made, and what they are held against."""
+    """Returns the number of samples, how they were made, and the sets that they are compared with."""
     counts = {result.name: f"{result.samples:,} samples" for result in results}
     lines = []
     for result in results:
@@ -102,7 +106,7 @@ def _against(results: Sequence[SetResult]) -> list[Markup]:
         if result.training is not None:
             held["training"] = result.training
     for name, one in held.items():
-        some = f" drawn from {one.drawn_from:,}" if one.drawn_from is not None else ""
+        some = f" sampled from {one.drawn_from:,}" if one.drawn_from is not None else ""
         lines.append(paragraph(f"`{name}`: {one.source}; {one.molecules:,} molecules{some}.", note=True))
     return [facts(counts), *lines]
 
@@ -126,35 +130,35 @@ def _histograms(result: SetResult) -> list[Markup]:
 
 
 def _wishes(result: SetResult) -> list[Markup]:
-    """What was asked of each property that varies, and what came of it."""
+    """Draws, for each property with different requested values, the obtained against the requested values."""
     drawn = []
     for name, one in result.histograms.items():
         if f"{ASKED}{name}" not in result.molecules:
             continue
         pairs = result.molecules[[f"{ASKED}{name}", name]].dropna()
         if pairs[f"{ASKED}{name}"].nunique() > 1:
-            title = f"{_title(PROPERTIES[name])}, obtained against asked"
+            title = f"{_title(PROPERTIES[name])}, obtained against requested"
             asked_N, obtained_N = (pairs[column].to_numpy() for column in pairs)
-            names = ("asked", "obtained")
+            names = ("requested", "obtained")
             drawn.append(figure(plots.parity(asked_N, obtained_N, one.unit, title=title, axes_names=names)))
     return drawn
 
 
 def _title(words: str) -> str:
-    """The name of a property as a heading, without what stands in brackets."""
+    """Returns the name of a property as a heading, without the text in brackets."""
     name = words.partition(" (")[0]
     return name if name[1:] != name[1:].lower() else name.capitalize()
 
 
 def _grid(result: SetResult) -> list[Markup]:
-    """Some of the different valid molecules."""
+    """Draws some of the different valid molecules."""
     frame = result.molecules[result.molecules["valid"] & ~result.molecules["repeat"]]
     places = np.random.default_rng(SEED).permutation(len(frame))[:DRAWN]
     chosen = frame.iloc[np.sort(places)]
     if not len(chosen):
         return [paragraph("None is a molecule.")]
     captions = [_caption(row) for row in chosen.to_dict("records")]
-    words = f"{len(chosen)} of {len(frame):,} different molecules, drawn by a seed, none picked."
+    words = f"{len(chosen)} of {len(frame):,} different molecules, chosen at random with a fixed seed."
     return [paragraph(words, note=True), molecules.grid(chosen["canonical"].tolist(), captions)]
 
 
@@ -166,11 +170,11 @@ def _caption(row: Mapping[str, object]) -> str:
 
 
 def _invalid(result: SetResult) -> list[Markup]:
-    """Some of the strings that are no molecule, and why."""
+    """Lists some of the strings that are not a molecule, with the reasons."""
     bad = result.molecules.loc[~result.molecules["valid"], "smiles"]
     if not len(bad):
         return []
     chosen = bad.drop_duplicates().head(INVALID_SHOWN)
     rows = [[smiles or "(nothing)", why_invalid(smiles) if smiles else "no text"] for smiles in chosen]
-    words = f"{len(bad):,} of {result.samples:,} strings are no molecule; the first of them:"
+    words = f"{len(bad):,} of {result.samples:,} strings are not a molecule; the first of them:"
     return [paragraph(words), table(["string", "reason"], rows, kinds=["mono", "reason"])]

@@ -1,4 +1,4 @@
-"""The pictures of one task's answers, and the rows that went worst.
+"""The figures about the answers of one task, and the rows with the largest errors.
 
 Shapes: N held-out rows with a truth and an answer.
 """
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 
 WORST_ROWS = 8
 MOST_CURVES = 4
-"""Baselines in one picture: more could not be told apart."""
+"""Maximum number of baselines in one figure. More could not be distinguished."""
 FEWEST_ROWS = 20
-"""Below this, quarters of the rows would show chance alone."""
+"""With fewer rows, differences between quarters of the rows would be due to chance."""
 TRUTH, SIMILARITY = "truth", "similarity"
 
 
 def task_figures(result: TaskResult) -> list[Markup]:
-    """ROC, precision-recall and calibration for two classes; parity for numbers; none for other kinds.
+    """Returns ROC, precision-recall and calibration for two classes, parity plots for numbers, else nothing.
 
-    A task with several target columns would need as many of each: it has its table.
+    A task with several target columns has no figures either, because it would need many. Its table shows them all.
     """
     answers = _judged(result)
     if not len(answers):
@@ -39,10 +39,10 @@ def task_figures(result: TaskResult) -> list[Markup]:
 
 
 def worst_rows(result: TaskResult) -> pd.DataFrame:
-    """The rows with the largest error, the most confident wrong class, or the text with the lowest figures; empty where
-    that has no meaning.
+    """Returns the rows with the worst answers: largest error, most confident wrong class, or text with lowest metrics.
 
-    Errors of several target columns are compared in standard deviations of each column's truth.
+    Errors of several target columns are compared in standard deviations of the truth of each column. The result is
+    empty for other kinds of tasks.
     """
     if (by_row := _row_metrics(result)) and len(result.answers):
         figures_N = result.answers[by_row].mean(axis=1)
@@ -58,8 +58,10 @@ def worst_rows(result: TaskResult) -> pd.DataFrame:
 
 
 def by_similarity(result: TaskResult) -> pd.DataFrame:
-    """Mean error of ours (of text: mean of its first metric) in each quarter of the rows by similarity to train; empty
-    where either is unknown."""
+    """Returns the mean error of the model in each quarter of the rows, sorted by similarity to the training rows.
+
+    For generated text, it is the mean of the first metric. The result is empty if errors or similarities are unknown.
+    """
     import pandas as pd
 
     by_row = _row_metrics(result)
@@ -80,19 +82,19 @@ def by_similarity(result: TaskResult) -> pd.DataFrame:
 
 
 def _row_metrics(result: TaskResult) -> list[str]:
-    """Metrics of generated text that the answers hold row by row, in the order of the task's declaration."""
+    """Returns the metrics of generated text that are known for each row, in the order of the task's declaration."""
     return [name for name in result.metrics if result.kind == "generation" and name in result.answers]
 
 
 def errors(answers: pd.DataFrame) -> pd.Series:
-    """How far ours is from the truth, row by row: in the unit, or 1 minus the probability of the true class."""
+    """Returns the error of the model for each row: in the unit, or 1 minus the probability of the true class."""
     return (answers[OURS] - answers[TRUTH]).abs()
 
 
 def _judged(result: TaskResult, *, several: bool = False) -> pd.DataFrame:
-    """Rows that every contender answered, truth as a number: the value, or 1 for the last of two labels.
+    """Returns the rows that all contenders answered. Truth is a number: the value, or 1 for the last of two labels.
 
-    Empty for other kinds and, unless `several` target columns will do, for tasks that have them.
+    Empty for other kinds of tasks and, unless `several` is set, for tasks with several target columns.
     """
     from mammal.tasks.targets.labels import LabelSet
 
@@ -108,7 +110,7 @@ def _judged(result: TaskResult, *, several: bool = False) -> pd.DataFrame:
 
 
 def _with_answers(result: TaskResult) -> list[Contender]:
-    """Contenders whose answers were kept row by row."""
+    """Returns the contenders whose answers are stored for each row."""
     return [contender for contender in result.contenders if contender.name in result.answers]
 
 
@@ -125,7 +127,7 @@ def _classification_figures(result: TaskResult, answers: pd.DataFrame) -> list[M
 
 
 def _to_draw(result: TaskResult) -> list[Contender]:
-    """Ours, and the baselines that stand best by the first metric; a constant answer has no curve."""
+    """Returns the model and the best baselines by the first metric, except the constant one, which has no curve."""
     from mammal.tasks.metrics.registry import metric_named
 
     metric = result.metrics[0]
@@ -137,7 +139,7 @@ def _to_draw(result: TaskResult) -> list[Contender]:
 
 
 def _regression_figures(result: TaskResult, answers: pd.DataFrame) -> list[Markup]:
-    """Ours with its intervals, and the baseline with the smallest mean absolute error."""
+    """Draws the model with its intervals, and the baseline with the smallest mean absolute error."""
     truth_N = answers[TRUTH].to_numpy(dtype=float)
     intervals = answers[["low", "high"]].to_numpy(dtype=float) if "low" in answers else None
     ours_N = answers[OURS].to_numpy(dtype=float)

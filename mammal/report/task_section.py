@@ -1,4 +1,4 @@
-"""The part of a report that shows one task: figures beside baselines, how far to trust them, where they are wrong."""
+"""The section of a report about one task: comparison with baselines, reliability, and the worst answers."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 SET_ASIDE_SHOWN = 50
 FLOAT_NOISE = 1e-5
-"""Shifts below this come from the order in which sums are taken."""
+"""Shifts below this are float noise from the order of summation."""
 
 
 def task_section(result: TaskResult) -> Section:
-    """Table of contenders, the figures that suit the kind of task, and the rows that went worst."""
+    """Returns a section with the table of contenders, figures for the kind of task, and the worst rows."""
     unit = f", in {result.unit}" if result.unit else ""
     counts = ", ".join(f"{count:,} {part}" for part, count in result.rows.items())
     parts = [
@@ -36,7 +36,7 @@ def task_section(result: TaskResult) -> Section:
     ]
     worst = worst_rows(result)
     if len(worst):
-        parts += [heading("Where it is most wrong"), frame_table(worst)]
+        parts += [heading("Rows with the largest errors"), frame_table(worst)]
     if result.not_answered:
         rows = [[str(row), reason] for row, reason in result.not_answered[:SET_ASIDE_SHOWN]]
         parts += [
@@ -47,13 +47,14 @@ def task_section(result: TaskResult) -> Section:
 
 
 def _leaks(result: TaskResult) -> str:
-    """How many of the judged rows train holds already, by canonical SMILES or exact text."""
+    """Returns how many of the evaluated rows are also in the training rows, by canonical SMILES or exact text."""
     whole = result.leakage.get(result.part)
     if whole is None:
         return ""
     columns = {key.partition("/")[2]: n for key, n in result.leakage.items() if key.startswith(f"{result.part}/")}
-    known = f"; known from train: {', '.join(f'{column} of {n:,}' for column, n in columns.items())}" if columns else ""
-    return f"{whole:,} of the split's {result.part} rows have the inputs of a training row{known}."
+    counts = ", ".join(f"{column} in {n:,} rows" for column, n in columns.items())
+    known = f"; values that also occur in training rows: {counts}" if columns else ""
+    return f"{whole:,} of the {result.part} rows have the same inputs as a training row{known}."
 
 
 def _contenders(result: TaskResult) -> Markup:
@@ -75,25 +76,25 @@ def _estimate(estimate: Estimate | None) -> Cell:
 
 
 def _reading(result: TaskResult) -> list[str]:
-    """How the table is to be read."""
+    """Returns notes on how to read the table."""
     words = []
     if result.intervals == "seeds":
         words.append(
-            "Mean ± standard deviation over seeds; brackets: 95 % t-intervals of the mean, which say nothing of other "
-            "test rows. Level: means within one pooled standard deviation by the first metric. Pictures and "
+            "Mean ± standard deviation over seeds; brackets: 95 % t-intervals of the mean, which do not cover the "
+            "choice of test rows. Level: means within one pooled standard deviation by the first metric. Figures and "
             "rows below are those of the first run."
         )
     else:
-        words.append("Brackets: 95 % intervals from resampling the held-out rows; our training was done once.")
+        words.append("Brackets: 95 % intervals from resampling the held-out rows; the model was trained once.")
         if any(not isnan(e.sd) for c in result.contenders for e in c.estimates.values()):
             words.append("± : standard deviation of a baseline over its seeds.")
     if any(c.name.startswith(ONLY) for c in result.contenders):
-        words.append("A forest on one column alone is a control: a model that is no better has learned that side only.")
+        words.append("A forest on one column is a control: a model that is not better uses only that column.")
     return words
 
 
 def _targets(result: TaskResult) -> list[Markup]:
-    """The first metric of every target column, for tasks with several."""
+    """Returns a table with the first metric of each target column, for tasks with several."""
     metric = result.metrics[0]
     prefix = f"{metric}/"
     targets = [name.removeprefix(prefix) for name in result.ours.estimates if name.startswith(prefix)]
@@ -106,7 +107,7 @@ def _targets(result: TaskResult) -> list[Markup]:
 
 
 def _trust(result: TaskResult) -> list[Markup]:
-    """Calibration of probabilities, or coverage of intervals."""
+    """Returns a table with the calibration of probabilities, or with the coverage of intervals."""
     if result.reliability:
         rows = [
             [target, short(r.ece), with_detail(short(r.brier), f"({short(r.chance)})"), f"{sum(r.counts):,}"]
@@ -121,11 +122,11 @@ def _trust(result: TaskResult) -> list[Markup]:
         shown = table(header, rows, kinds=["mono", "number", "number", "number"])
     elif result.coverage:
         rows = [[target, f"{share:.1%}"] for target, share in result.coverage.items()]
-        note = "Share of the held-out truths that lie within our intervals, which were made to hold 90 %."
+        note = "Share of the held-out values that are inside the prediction intervals, which should contain 90 %."
         shown = table(["target", "within the interval"], rows, kinds=["mono", "number"])
     else:
         return []
-    return [heading("How far the answers can be believed"), shown, paragraph(note, note=True)]
+    return [heading("Reliability"), shown, paragraph(note, note=True)]
 
 
 def _sensitivity(result: TaskResult) -> list[Markup]:
@@ -134,8 +135,8 @@ def _sensitivity(result: TaskResult) -> list[Markup]:
     unit = f" / {result.unit}" if result.unit else ""
     header = ["change", "rows changed", "read differently", f"mean shift{unit}", f"largest{unit}", "labels flipped"]
     note = (
-        "The same input written in another way, tried on some of the held-out rows; shifts are over the rows that "
-        "changed. Where fewer rows are read differently than changed, the task's own standardisation undoes the change."
+        "The same input written in another way, for some of the held-out rows; shifts are means over the rows that "
+        "changed. If fewer rows are read differently than changed, the standardisation of the task undoes the change."
     )
     shown = table(header, map(_shift, result.shifts), kinds=["", *["number"] * 5])
     return [heading("Sensitivity"), shown, paragraph(note, note=True)]

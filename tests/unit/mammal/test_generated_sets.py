@@ -77,7 +77,7 @@ def test_sets_are_set_side_by_side(tmp_path: Path):
     assert list(good.histograms["qed"].shares) == ["good", "test", "good, reference", "training"]
     assert "bad" not in bad.histograms["qed"].shares and np.isnan(bad.figures["novelty"])
     section = set_section([good, bad]).body
-    assert "20 molecules drawn from 30" in section and "None is a molecule." in section and "unclosed ring" in section
+    assert "20 molecules sampled from 30" in section and "None is a molecule." in section and "unclosed ring" in section
     assert "seed 1" in section and all(spoken(name) for name in good.figures)
 
 
@@ -138,7 +138,7 @@ def test_a_job_tells_what_was_asked_and_what_never_became_valid(tmp_path: Path):
     assert result.figures["validity"] == pytest.approx(2 / 3) and result.figures["kept_at_once"] == pytest.approx(1 / 3)
     assert result.figures["draws"] == 2 and all(spoken(name) for name in result.figures)
     assert result.molecules["asked_logp"].tolist()[:2] == [0.0, 2.0]
-    assert "logP, obtained against asked" in set_section([result]).body
+    assert "logP, obtained against requested" in set_section([result]).body
     save_sets([result], tmp_path)
     assert set_section(load_sets(tmp_path)).body == set_section([result]).body
     assert not read_samples(file, "asked", asked=[]).asked

@@ -193,7 +193,7 @@ def test_task_section_shows_every_contender_with_its_interval():
 
 def test_most_wrong_row_comes_first():
     body = task_section(regression()).body
-    worst = body[body.index("most wrong") :]
+    worst = body[body.index("largest errors") :]
     first_row = worst[worst.index("<tbody>") : worst.index("</tr>", worst.index("<tbody>"))]
     assert '<td class="number">3</td>' in first_row and "999" in first_row, "row 3 holds the planted error"
 
@@ -235,7 +235,7 @@ def test_set_aside_rows_are_told_with_their_reason():
     body = predictions_section(
         {"in.csv": pd.DataFrame({"a": [1]})}, {"in.csv": pd.DataFrame({"row": [2], "reason": ["empty cell"]})}
     ).body
-    assert "2 rows read, 1 answered, 1 set aside" in body
+    assert "2 rows read, 1 answered, 1 without an answer" in body
     assert '<td class="reason">empty cell</td>' in body
 
 
@@ -332,7 +332,7 @@ def test_page_gathers_what_a_run_left(tmp_path: Path):
 
 
 def test_empty_folder_and_wrong_samples_are_told(tmp_path: Path):
-    with pytest.raises(DataError, match="nothing to report"):
+    with pytest.raises(DataError, match="contains no results"):
         report(tmp_path)
     (tmp_path / "s.csv").write_text("smiles\nCCO\n")
     with pytest.raises(DataError, match="no column 'text'"):
