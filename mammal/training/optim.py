@@ -39,15 +39,10 @@ def adamw(
     Raises:
         ConfigError: no weight is trainable, or a setting is outside its range.
     """
-    named = [(name, weight) for name, weight in model.named_parameters() if weight.requires_grad]
-    if not named:
-        raise ConfigError("no weight of the model is trainable", where="adapt")
-    factors = dict.fromkeys((name for name, _ in named), 1.0)
-    if layer_decay is not None:
-        factors = layer_factors([name for name, _ in model.named_parameters()], layer_decay)
+    named, factors = trainable(model), factors_of(model, layer_decay)
     try:
         return torch.optim.AdamW(
-            _groups(named, lr, factors, weight_decay, decay_all),
+            weight_groups(named, lr, factors, weight_decay, decay_all),
             lr=lr,
             betas=(betas[0], betas[1]),
             eps=eps,
@@ -55,6 +50,24 @@ def adamw(
         )
     except (ValueError, TypeError) as error:
         raise ConfigError(str(error), where="optim") from error
+
+
+def trainable(model: nn.Module) -> list[tuple[str, nn.Parameter]]:
+    """Names and weights that are trained.
+
+    Raises:
+        ConfigError: there are none.
+    """
+    named = [(name, weight) for name, weight in model.named_parameters() if weight.requires_grad]
+    if not named:
+        raise ConfigError("no weight of the model is trainable", where="adapt")
+    return named
+
+
+def factors_of(model: nn.Module, layer_decay: float | None) -> dict[str, float]:
+    """Factors of the learning rate of all weights by name: 1, or those of `layer_factors`."""
+    names = [name for name, _ in model.named_parameters()]
+    return dict.fromkeys(names, 1.0) if layer_decay is None else layer_factors(names, layer_decay)
 
 
 def follow(optimizer: torch.optim.Optimizer, schedule: Schedule, progress: Callable[[int], float]) -> LambdaLR:
@@ -109,18 +122,25 @@ def _place(name: str) -> tuple[str, int]:
     return ("embedding" if any(part in name for part in _EMBEDDINGS) else "head"), 0
 
 
-def _groups(
+def weight_groups(
     named: Sequence[tuple[str, nn.Parameter]],
     lr: float,
     factors: Mapping[str, float],
     weight_decay: float,
-    decay_all: bool,
+    decay_all: bool = False,
 ) -> list[dict[str, Any]]:
-    """Groups of weights for the optimiser.
+    """Divides weights into groups with one learning rate and weight decay each.
 
     Weight decay applies to matrices, but not to norms, biases and position tables, for which zero is not a neutral
     value. Weights are distinguished by name, because sharding splits matrices into flat pieces. The group with the full
     rate comes first, because the rate of the first group is logged.
+
+    Args:
+        named: names and weights.
+        lr: peak learning rate.
+        factors: factor of the learning rate of each weight, by name.
+        weight_decay: factor of the decoupled weight decay.
+        decay_all: also apply weight decay to norms, biases and position tables.
     """
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, weight in named:
