@@ -92,7 +92,7 @@ def test_only_matrices_of_blocks_are_orthogonalised(model: Blocks) -> None:
 
 
 def test_an_update_has_the_size_of_adamw(model: Blocks) -> None:
-    """0.2 of the learning rate, as root mean square, for a gradient of full rank; a lower rank moves fewer directions."""
+    """0.2 of the learning rate, as root mean square, for a gradient of full rank."""
     weight = model.stack.block[0]["wi"].weight
     before = weight.detach().clone()
     weight.grad = torch.randn(weight.shape, generator=torch.Generator().manual_seed(0))
