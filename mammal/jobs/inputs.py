@@ -13,7 +13,8 @@ import pyarrow.parquet
 
 from mammal.errors import DataError
 from mammal.files import file_hash
-from mammal.tasks.tables.lines import DAMAGED
+from mammal.tasks.tables.lines import DAMAGED, check_distinct
+from mammal.tasks.tables.notices import Notices
 from mammal.tasks.tables.readers import existing_file, file_format, iter_tables
 
 if TYPE_CHECKING:
@@ -107,11 +108,12 @@ def open_input(path: str | os.PathLike[str]) -> JobInput:
             stored = pa.parquet.ParquetFile(file)
         except pa.ArrowInvalid as error:
             raise DataError(f"not a Parquet file: {error}", where=str(file)) from error
+        check_distinct(stored.schema_arrow.names, str(file))
         schema, rows = stored.schema_arrow.remove_metadata(), stored.metadata.num_rows
     elif form in _RAGGED:
         schema, rows = _scan(file)
     else:
-        schema, rows = _text_schema(next(iter_tables(file, 1, keep_damaged=True), None)), None
+        schema, rows = _text_schema(next(iter_tables(file, 1, keep_damaged=True, notices=Notices()), None)), None
     return JobInput(schema, file_hash(file), file, rows)
 
 
@@ -144,7 +146,7 @@ def _text_schema(frame: pd.DataFrame | None) -> pa.Schema:
 def _scan(file: Path) -> tuple[pa.Schema, int]:
     types: dict[str, pa.DataType] = {}
     rows = 0
-    for frame in iter_tables(file, keep_damaged=True):
+    for frame in iter_tables(file, keep_damaged=True, notices=Notices()):
         rows += len(frame)
         for name in frame.columns.drop(DAMAGED, errors="ignore"):
             found = _type_of(frame[name])

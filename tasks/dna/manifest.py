@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 from mammal.tasks.dna.genome import Genome
 from mammal.tasks.dna.site import Site
 from mammal.tasks.errors import DataError
-from mammal.tasks.tables.lines import open_text, with_reasons
+from mammal.tasks.tables.lines import ESCAPED, open_text, undecodable, with_reasons
 from mammal.tokenization.errors import PromptError
 from mammal.tokenization.strands import reverse_complement
 from mammal.tokenization.variants import Variant, parse
@@ -88,7 +88,7 @@ def is_manifest(file: Path) -> bool:
     if not any(file.name.lower().endswith(end) for end in (".csv", ".csv.gz")):
         return False
     try:
-        with open_text(file) as lines:
+        with open_text(file, errors=ESCAPED) as lines:
             return any(line.strip().rstrip(",") in ("[Heading]", ASSAY) for line in islice(lines, 5))
     except (OSError, UnicodeDecodeError):
         return False
@@ -108,7 +108,7 @@ def iter_manifest(file: Path, chunk: int, keep_damaged: bool = False) -> Iterato
     """
     import pandas as pd
 
-    with open_text(file, newline="") as stream:
+    with open_text(file, newline="", errors=ESCAPED) as stream:
         records = enumerate(csv.reader(stream), start=1)
         if not any(fields and fields[0] == ASSAY for _, fields in records):
             raise DataError(f"a manifest has a section {ASSAY}", where=str(file))
@@ -203,7 +203,9 @@ def _rows(
             return
         if not fields:
             continue
-        reason = None if len(fields) == width else f"{len(fields)} fields where the header has {width}"
+        reason = undecodable("".join(fields))
+        if reason is None and len(fields) != width:
+            reason = f"{len(fields)} fields where the header has {width}"
         if reason is not None and not keep_damaged:
             raise DataError(reason, where=f"{file}:{line}")
         yield (fields, None) if reason is None else ([""] * width, f"line {line}: {reason}")

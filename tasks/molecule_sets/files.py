@@ -9,14 +9,14 @@ import numpy as np
 
 from mammal.tasks.errors import DataError
 from mammal.tasks.tables.cells import as_text, is_missing, missing_column
-from mammal.tasks.tables.readers import existing_file, iter_tables
+from mammal.tasks.tables.readers import existing_file, iter_tables, without_damaged
 
 NAMES = ("smiles", "canonical_smiles", "text", "molecule")
 """What columns of molecules are called, in whatever case."""
 
 
 def molecule_parts(path: str | Path, column: str | None = None, *, or_else: str | None = None) -> Iterator[list[str]]:
-    """The strings of a column in parts, as they are written; "" for an empty cell.
+    """The strings of a column in parts, as they are written; "" for an empty cell and a record that can't be read.
 
     Args:
         column: default: the first that is called like one of `NAMES`, or the only one.
@@ -25,7 +25,10 @@ def molecule_parts(path: str | Path, column: str | None = None, *, or_else: str 
     Raises:
         DataError: no such file or column.
     """
-    for frame in iter_tables(existing_file(path)):
+    rows = 0
+    for kept in iter_tables(existing_file(path), keep_damaged=True):
+        frame = without_damaged(kept, path, rows)
+        rows += len(frame)
         column = molecule_column(frame.columns, column, path, or_else=or_else)
         yield cells_as_text(frame[column])
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 import logging
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
@@ -88,6 +88,32 @@ def why_invalid(smiles: str) -> str:
     return "; ".join(problems) if problems else _syntax_error(smiles)
 
 
+def parse_block(block: str) -> tuple[Any | None, str | None]:
+    """The RDKit molecule of a mol block (V2000 or V3000), or None and RDKit's reason, in one line."""
+    from rdkit import Chem
+
+    with _silence():
+        molecule = Chem.MolFromMolBlock(block)
+    if molecule is not None:
+        return molecule, None
+    lines = [line for line in _log_of(lambda chem: chem.MolFromMolBlock(block)).splitlines() if line.startswith("[")]
+    return None, re.sub(r"^\[[\d:]+\] ", "", lines[-1]) if lines else "RDKit can't parse it"
+
+
+def as_smiles(molecule: Any) -> str:
+    """Canonical SMILES of an RDKit molecule, with its stereo centres and isotopes."""
+    from rdkit import Chem
+
+    return Chem.MolToSmiles(molecule)
+
+
+def has_open_stereo(molecule: Any) -> bool:
+    """Whether centres of an RDKit molecule are racemic or relative (enhanced stereo), which a SMILES can't say."""
+    from rdkit import Chem
+
+    return any(group.GetGroupType() != Chem.StereoGroupType.STEREO_ABSOLUTE for group in molecule.GetStereoGroups())
+
+
 def scaffold(smiles: str) -> str | None:
     """Bemis-Murcko scaffold (doi 10.1021/jm9602928) without stereo, "" for acyclic molecules, None if invalid."""
     from rdkit.Chem.Scaffolds.MurckoScaffold import MurckoScaffoldSmiles
@@ -120,7 +146,16 @@ def _canonical(smiles: str) -> str | None:
 
 
 def _syntax_error(smiles: str) -> str:
-    """The parser's message and position for a SMILES that is no graph at all. RDKit gives them to its log only."""
+    """The parser's message and position for a SMILES that is no graph at all."""
+    heard = _log_of(lambda chem: chem.MolFromSmiles(smiles))
+    reason = re.search(r"Error: (.+?)(?: while parsing| for input|$)", heard, re.MULTILINE)
+    place = re.search(r"around position (\d+)", heard)
+    text = reason.group(1) if reason else "RDKit can't parse it"
+    return f"{text} at character {place.group(1)}" if place else text
+
+
+def _log_of(work: Callable[[Any], object]) -> str:
+    """What RDKit logs while `work` is done, which is given `rdkit.Chem`. Its reasons go to its log only."""
     from rdkit import Chem, rdBase
 
     heard = io.StringIO()
@@ -129,14 +164,11 @@ def _syntax_error(smiles: str) -> str:
     logger.handlers, logger.propagate = [listener], False
     rdBase.LogToPythonLogger()
     try:
-        Chem.MolFromSmiles(smiles)
+        work(Chem)
     finally:
         logger.handlers, logger.propagate = before, propagate
         rdBase.LogToCppStreams()
-    reason = re.search(r"Error: (.+?)(?: while parsing| for input|$)", heard.getvalue(), re.MULTILINE)
-    place = re.search(r"around position (\d+)", heard.getvalue())
-    text = reason.group(1) if reason else "RDKit can't parse it"
-    return f"{text} at character {place.group(1)}" if place else text
+    return heard.getvalue()
 
 
 def _shortened(text: str, limit: int = 80) -> str:

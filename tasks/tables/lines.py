@@ -1,21 +1,24 @@
-"""Reading of files with one record per line: delimited tables and JSON lines.
+"""Reading of text files record by record: how they are opened, and what becomes of a damaged record.
 
-A line is damaged if it has more fields than the header, or if it is not a JSON object. Missing fields at the end of a
-line become empty cells. By default a damaged line raises an error. If damaged lines are kept, each becomes a row with
-empty cells, and the column `DAMAGED` gives the reason; so the table has a row for every line of the file.
+A record is damaged if it has more fields than the header, if it is not a JSON object, or if it has a byte that is not
+text in the encoding of the file. Missing fields at the end of a line become empty cells. By default a damaged record
+raises an error. If damaged records are kept, each becomes a row with what could be read of it, and the column `DAMAGED`
+gives the reason; so the table has a row for every record of the file.
 """
 
 from __future__ import annotations
 
-import csv
+import codecs
 import gzip
 import json
-from collections.abc import Callable, Iterator
-from itertools import chain, islice
+import re
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from mammal.tasks.errors import DataError
+from mammal.tasks.tables.notices import Notices
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,74 +26,95 @@ if TYPE_CHECKING:
 DAMAGED = "\0damaged"
 """Column with the reason why a line is damaged, None for sound lines. No column of a file can have this name."""
 
-LARGEST_CELL = 1 << 28
-"""Maximum number of characters of a cell: an unclosed quote must not read the whole file into one cell."""
-
 GZIPPED = (".gz", ".bgz")
 """Suffixes of gzipped files; bgzip is gzip in blocks."""
 
-Lines = Callable[[Path, int, bool], Iterator["pd.DataFrame"]]
-"""Reader of a file: (file, rows per table, whether damaged lines are kept) -> tables."""
+UTF_8 = "utf-8"
+ESCAPED = "surrogateescape"
+"""Error handler of decoding that turns each undecodable byte into one character, which `undecodable` finds."""
 
-_Numbered = Iterator[tuple[int, Any]]
-"""Pairs of the line number, from 1, and the content of the line."""
+_ESCAPES = re.compile("[\udc80-\udcff]")
+_UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
-def delimited(delimiter: str) -> Lines:
-    """Returns a reader of tables with a header; cells are text, as written in the file.
+class Reading(NamedTuple):
+    """A file that is to be read, and how.
 
-    Args:
-        delimiter: the character between two cells, such as `,` or a tab.
+    Attributes:
+        file: its path.
+        chunk: rows of a frame.
+        keep_damaged: whether damaged records are kept as rows, with a column `DAMAGED`, or are errors.
+        encoding: of text formats.
+        notices: takes what is to be reported about sound rows.
     """
 
-    def read(file: Path, chunk: int, keep_damaged: bool) -> Iterator[pd.DataFrame]:
+    file: Path
+    chunk: int
+    keep_damaged: bool
+    encoding: str
+    notices: Notices
+
+    def open(self, newline: str | None = None) -> IO[str]:
+        """The text of the file; undecodable bytes are characters that `undecodable` finds."""
+        return open_text(self.file, newline, encoding=self.encoding, errors=ESCAPED)
+
+    def require(self, reason: str | None, line: int, hint: str | None = None) -> None:
+        """Raises a DataError for a damaged record if such records are not kept; `line`: where it begins, from 1."""
+        if reason is not None and not self.keep_damaged:
+            raise DataError(reason, where=f"{self.file}:{line}", hint=hint)
+
+    def frames(self, records: Iterable[tuple[dict[str, Any], str | None]]) -> Iterator[pd.DataFrame]:
+        """Records, and why each could not be read (None: it could), as frames of `chunk` rows."""
         import pandas as pd
 
-        with open_text(file, newline="") as stream:
-            records = _fields(stream, delimiter, file)
-            first = next(records, None)
-            if first is None:
-                raise DataError("the file is empty", where=str(file))
-            second = list(islice(records, 1))
-            # R writes row names as a first column that the header does not name.
-            named = len(second) > 0 and len(second[0][1]) == len(first[1]) + 1
-            names = column_names(first[1])
-            rows = _rows(chain(second, records), len(names), int(named), file, keep_damaged)
-            empty = True
-            while taken := list(islice(rows, chunk)):
-                empty = False
-                frame = pd.DataFrame([cells for cells, _ in taken], columns=names, dtype=str)
-                yield with_reasons(frame, [reason for _, reason in taken], keep_damaged)
-            if empty:
-                yield with_reasons(pd.DataFrame(columns=names, dtype=str), [], keep_damaged)
-
-    return read
+        remaining = iter(records)
+        while taken := list(islice(remaining, self.chunk)):
+            frame = pd.DataFrame([record for record, _ in taken], index=range(len(taken)))
+            yield with_reasons(frame, [reason for _, reason in taken], self.keep_damaged)
 
 
-def json_lines(file: Path, chunk: int, keep_damaged: bool) -> Iterator[pd.DataFrame]:
-    """Reads a file with one JSON object per line; blank lines are skipped.
+Reader = Callable[[Reading], Iterator["pd.DataFrame"]]
+
+
+def open_text(file: Path, newline: str | None = None, *, encoding: str = UTF_8, errors: str = "strict") -> IO[str]:
+    """Opens a text file, gzipped or not. A byte order mark is not part of the text.
 
     Args:
         file: the file.
-        chunk: number of rows of each table.
-        keep_damaged: return damaged lines as rows with a reason in `DAMAGED`, instead of raising an error.
+        newline: as for `open`.
+        encoding: any that Python has. A file in UTF-16 that begins with a byte order mark is read as such anyway.
+        errors: as for `open`.
 
     Raises:
-        DataError: a damaged line, unless `keep_damaged`.
+        DataError: there is no such encoding.
     """
-    import pandas as pd
-
-    with open_text(file) as stream:
-        records = _objects(stream, file, keep_damaged)
-        while taken := list(islice(records, chunk)):
-            yield with_reasons(pd.DataFrame([r for r, _ in taken]), [reason for _, reason in taken], keep_damaged)
-
-
-def open_text(file: Path, newline: str | None = None) -> IO[str]:
-    """Opens a UTF-8 text file, gzipped or not; a byte order mark is skipped. `newline` is as for `open`."""
+    try:
+        name = codecs.lookup(encoding).name
+    except LookupError as error:
+        raise DataError(f"there is no encoding {encoding!r}", hint="such as utf-8, utf-16, latin-1, cp1252") from error
+    if name in (UTF_8, "utf-8-sig"):
+        with open_bytes(file) as stream:
+            name = "utf-16" if stream.read(2) in _UTF_16 else "utf-8-sig"
     if file.suffix in GZIPPED:
-        return gzip.open(file, "rt", encoding="utf-8-sig", newline=newline)
-    return file.open(encoding="utf-8-sig", newline=newline)
+        return gzip.open(file, "rt", encoding=name, newline=newline, errors=errors)
+    return file.open(encoding=name, newline=newline, errors=errors)
+
+
+def open_bytes(file: Path) -> IO[bytes] | gzip.GzipFile:
+    """Opens a file, gzipped or not."""
+    return gzip.open(file, "rb") if file.suffix in GZIPPED else file.open("rb")
+
+
+def undecodable(text: str, encoding: str = UTF_8) -> str | None:
+    """Why text that was opened with `ESCAPED` is not text in the encoding; None if it is."""
+    found = _ESCAPES.search(text)
+    return None if found is None else f"not {encoding.upper()} text: byte 0x{ord(found[0]) - 0xDC00:02x}"
+
+
+def json_lines(reading: Reading) -> Iterator[pd.DataFrame]:
+    """One JSON object a line; blank lines count for nothing."""
+    with reading.open() as stream:
+        yield from reading.frames(_objects(stream, reading))
 
 
 def column_names(header: list[str]) -> list[str]:
@@ -105,68 +129,58 @@ def column_names(header: list[str]) -> list[str]:
     return names
 
 
-def _fields(stream: IO[str], delimiter: str, file: Path) -> _Numbered:
-    """Cells of each record, with the number of its first line; a quoted cell may span several lines.
+def check_distinct(names: Iterable[object], where: str | None = None) -> None:
+    """Refuses a table in which two columns have the same name: only one of them could be read.
+
+    Args:
+        names: of the columns, in their order. Several may be empty.
+        where: what the error names as its place.
 
     Raises:
-        DataError: a quote is never closed.
+        DataError: names the column and both places, counted from 1.
     """
-    csv.field_size_limit(LARGEST_CELL)  # holds for the whole process; the default is too small for a gene's sequence
-    ended = False
-
-    def lines() -> Iterator[str]:
-        nonlocal ended
-        yield from stream
-        ended = True
-
-    reader = csv.reader(lines(), delimiter=delimiter)
-    while True:
-        begun = reader.line_num + 1
-        try:
-            fields = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            raise DataError(str(error), where=f"{file}:{begun}") from error
-        if ended:
-            raise DataError("a quote that is opened here is never closed", where=f"{file}:{begun}")
-        if fields:
-            yield begun, fields
+    places: dict[str, int] = {}
+    for place, name in enumerate(map(str, names), start=1):
+        if name and name in places:
+            what = f"columns {places[name]} and {place} are both called {name!r}"
+            raise DataError(what, where=where, hint="rename or remove one of them")
+        places[name] = place
 
 
-def _rows(
-    records: _Numbered, width: int, named: int, file: Path, keep_damaged: bool
-) -> Iterator[tuple[list[str], str | None]]:
-    """Cells of each row, as many as the header has, and the reason if the line is damaged."""
-    for line, fields in records:
-        cells, reason = fields[named:], None
-        if len(cells) > width:
-            reason = f"{len(cells)} fields where the header has {width}"
-            if not keep_damaged:
-                raise DataError(reason, where=f"{file}:{line}", hint="quote cells that hold the delimiter")
-            cells, reason = [], f"line {line}: {reason}"
-        yield cells + [""] * (width - len(cells)), reason
-
-
-def _objects(stream: IO[str], file: Path, keep_damaged: bool) -> Iterator[tuple[dict[str, Any], str | None]]:
+def _objects(stream: IO[str], reading: Reading) -> Iterator[tuple[dict[str, Any], str | None]]:
     for number, line in enumerate(stream, start=1):
         if not line.strip():
             continue
-        record, reason = _object(line)
-        if reason is not None and not keep_damaged:
-            raise DataError(reason, where=f"{file}:{number}")
+        reason = undecodable(line, reading.encoding)
+        record, reason = _object(line) if reason is None else ({}, reason)
+        reading.require(reason, number)
         yield record, None if reason is None else f"line {number}: {reason}"
+
+
+class _RepeatedKeyError(ValueError):
+    """A JSON object has a key twice."""
+
+
+def _distinct_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    record = dict(pairs)
+    if len(record) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise _RepeatedKeyError(next(key for key in keys if keys.count(key) > 1))
+    return record
 
 
 def _object(line: str) -> tuple[dict[str, Any], str | None]:
     try:
-        record = json.loads(line)
+        record = json.loads(line, object_pairs_hook=_distinct_keys)
     except json.JSONDecodeError as error:
         return {}, f"not JSON: {error.msg} at character {error.pos + 1}"
+    except _RepeatedKeyError as error:
+        return {}, f"the key {str(error)!r} occurs twice"
     return (record, None) if isinstance(record, dict) else ({}, "a line holds one JSON object")
 
 
 def with_reasons(frame: pd.DataFrame, reasons: list[str | None], keep_damaged: bool) -> pd.DataFrame:
+    """The frame with the column `DAMAGED`, if damaged records are kept."""
     if not keep_damaged:
         return frame
     import pandas as pd

@@ -6,52 +6,76 @@
     vcf bcf       variants, every cell as text (`mammal.tasks.tables.variant_files`)
 
 Text formats may be gzipped (`.csv.gz`). Cells of delimited files stay text exactly as written, because `NA` can be a
-peptide and `007` an identifier; an empty cell is "".
+peptide and `007` an identifier; an empty cell is "". Rows are counted from 1, without the header and blank lines.
 """
 
 from __future__ import annotations
 
 import gzip
+import logging
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 from mammal.tasks.errors import DataError
-from mammal.tasks.tables.lines import Lines, delimited, json_lines, open_text
+from mammal.tasks.tables.delimited import delimited
+from mammal.tasks.tables.lines import DAMAGED, UTF_8, Reader, Reading, check_distinct, json_lines, undecodable
+from mammal.tasks.tables.molecule_files import sdf, smi
+from mammal.tasks.tables.notices import Notices
 from mammal.tokenization.errors import did_you_mean
 
 if TYPE_CHECKING:
     import pandas as pd
 
+logger = logging.getLogger(__name__)
+
 CHUNK = 10_000
 """Default number of rows of a table that is read at once."""
 
 
-def read_table(path: str | Path, *, limit: int | None = None) -> pd.DataFrame:
-    """Reads a whole file as one data frame.
+def read_table(
+    path: str | Path, *, limit: int | None = None, encoding: str = UTF_8, keep_damaged: bool = False
+) -> pd.DataFrame:
+    """Reads a whole file as one data frame, with a row for each record.
+
+    A record that can't be read is a row without content, so that rows keep their numbers. A warning is logged that
+    says how many such records there are, which the first is, and why. If no record can be read, this is an error.
 
     Args:
         path: of the file: csv, tsv, parquet, jsonl, sdf, smi, fasta, h5ad or vcf; text formats also gzipped.
         limit: maximum number of rows. Default: all.
+        encoding: of text formats. Files in UTF-8 or UTF-16 with a byte order mark are recognised. Default: UTF-8.
+        keep_damaged: return the reasons of such records in a column `DAMAGED` instead of logging a warning.
 
     Raises:
-        DataError: the file does not exist, the format is unknown, or the contents can't be read.
+        DataError: the file does not exist, the format is unknown, the contents can't be read, or two columns have the
+            same name.
     """
     import pandas as pd
 
-    frames, left = [], limit
-    for frame in iter_tables(path, CHUNK if limit is None else min(limit, CHUNK)):
+    frames, left, notices = [], limit, Notices()
+    chunk = CHUNK if limit is None else min(limit, CHUNK)
+    for frame in iter_tables(path, chunk, keep_damaged=True, encoding=encoding, notices=notices):
         frames.append(frame if left is None else frame.head(left))
         if left is not None:
             left -= len(frames[-1])
             if left <= 0:
                 break
-    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+    notices.log(path)
+    table = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+    return table if keep_damaged else without_damaged(table, path)
 
 
-def iter_tables(path: str | Path, chunk: int = CHUNK, *, keep_damaged: bool = False) -> Iterator[pd.DataFrame]:
+def iter_tables(
+    path: str | Path,
+    chunk: int = CHUNK,
+    *,
+    keep_damaged: bool = False,
+    encoding: str = UTF_8,
+    notices: Notices | None = None,
+) -> Iterator[pd.DataFrame]:
     """Reads a file as data frames, in the order of the file.
 
     A file with a header and no rows gives one empty frame with these columns.
@@ -59,23 +83,51 @@ def iter_tables(path: str | Path, chunk: int = CHUNK, *, keep_damaged: bool = Fa
     Args:
         path: of the file, see `read_table`.
         chunk: number of rows of a frame; the last frame can have fewer.
-        keep_damaged: return delimited lines, JSON lines and variant records that can't be read as rows with empty
-            cells and the reason in a column `DAMAGED`. Default: such a line raises an error.
+        keep_damaged: return records that can't be read as rows without content, with the reason in a column `DAMAGED`.
+            Otherwise they are errors (in SDF files: rows with an empty `smiles`).
+        encoding: of text formats, see `read_table`.
+        notices: takes notices about sound rows. Default: they are logged when the whole file has been read.
 
     Raises:
         DataError: the file does not exist, the format is unknown, or the contents can't be read.
     """
     file = existing_file(path)
-    form = file_format(file)
+    read = _READERS[file_format(file)]
+    noted = Notices() if notices is None else notices
     try:
-        if form in _LINE_READERS:
-            yield from _LINE_READERS[form](file, chunk, keep_damaged)
-        else:
-            yield from _READERS[form](file, chunk)
+        yield from read(Reading(file, chunk, keep_damaged, encoding, noted))
     except UnicodeDecodeError as error:
-        raise DataError(f"not UTF-8 text: {error.reason} at byte {error.start}", where=str(file)) from error
+        raise DataError(f"not {error.encoding} text: {error.reason} at byte {error.start}", where=str(file)) from error
+    except UnicodeError as error:
+        raise DataError(f"not {encoding} text: {error}", where=str(file)) from error
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise DataError(f"damaged gzip file: {error}", where=str(file)) from error
+    if notices is None:
+        noted.log(file)
+
+
+def without_damaged(frame: pd.DataFrame, path: str | Path, before: int = 0) -> pd.DataFrame:
+    """Returns the frame without the column `DAMAGED`. A warning is logged if it has reasons.
+
+    Args:
+        frame: a table of `iter_tables`, with `keep_damaged`.
+        path: of the file, for the warning.
+        before: rows of the file above the frame.
+
+    Raises:
+        DataError: no record of the file can be read.
+    """
+    if DAMAGED not in frame:
+        return frame
+    reasons = frame[DAMAGED]
+    bad = [(before + place, reason) for place, reason in enumerate(reasons, start=1) if isinstance(reason, str)]
+    if bad:
+        (number, reason), count = bad[0], len(bad)
+        if count == len(frame) and not before:
+            raise DataError(f"no row can be read; row {number}, {reason}", where=str(path))
+        what = "%s: %d of %d rows can't be read and are set aside; the first is row %d, %s"
+        logger.warning(what, path, count, len(frame), number, reason)
+    return frame.drop(columns=DAMAGED)
 
 
 def iter_rows(path: str | Path, chunk: int = CHUNK) -> Iterator[dict[str, Any]]:
@@ -92,9 +144,8 @@ def file_format(path: str | Path) -> str:
     """
     name = Path(path).name.lower().removesuffix(".gz").removesuffix(".bgz")
     suffix = name.rpartition(".")[2] if "." in name else ""
-    known = sorted([*_LINE_READERS, *_READERS])
-    if suffix not in known:
-        raise DataError(f"can't tell the format of {Path(path).name!r}", hint=f"one of {', '.join(known)}")
+    if suffix not in _READERS:
+        raise DataError(f"can't tell the format of {Path(path).name!r}", hint=f"known endings: {', '.join(FORMATS)}")
     return suffix
 
 
@@ -115,123 +166,82 @@ def existing_file(path: str | Path) -> Path:
     raise DataError("no such file", where=str(file), hint=did_you_mean(file.name, neighbours, noun="file"))
 
 
-def _parquet(file: Path, chunk: int) -> Iterator[pd.DataFrame]:
+def _parquet(reading: Reading) -> Iterator[pd.DataFrame]:
     import pyarrow as pa
     import pyarrow.parquet
 
     try:
-        table = pa.parquet.ParquetFile(file)
+        table = pa.parquet.ParquetFile(reading.file)
+        check_distinct(table.schema_arrow.names, str(reading.file))
         empty = True
-        for batch in table.iter_batches(batch_size=chunk):
+        for batch in table.iter_batches(batch_size=reading.chunk):
             empty = False
             yield batch.to_pandas()
         if empty:
             yield table.schema_arrow.empty_table().to_pandas()
     except pa.ArrowInvalid as error:
-        raise DataError(f"not a Parquet file: {error}", where=str(file)) from error
+        raise DataError(f"not a Parquet file: {error}", where=str(reading.file)) from error
 
 
-def _sdf(file: Path, chunk: int) -> Iterator[pd.DataFrame]:
-    """Columns `smiles` (canonical; "" if RDKit can't read the record), `name`, and the properties as text."""
-    from rdkit import Chem, rdBase
-
-    def records() -> Iterator[dict[str, Any]]:
-        with _bytes(file) as stream:
-            supplier = Chem.ForwardSDMolSupplier(stream)
-            while not supplier.atEnd():
-                silence = rdBase.BlockLogs()
-                try:
-                    molecule = next(supplier)
-                except StopIteration:
-                    return
-                finally:
-                    del silence
-                if molecule is None:
-                    yield {"smiles": "", "name": ""}
-                    continue
-                name = molecule.GetProp("_Name") if molecule.HasProp("_Name") else ""
-                properties = {p: molecule.GetProp(p) for p in molecule.GetPropNames()}
-                yield {"smiles": Chem.MolToSmiles(molecule), "name": name, **properties}
-
-    return _frames(records(), chunk)
+def _fasta(reading: Reading) -> Iterator[pd.DataFrame]:
+    with reading.open() as lines:
+        yield from reading.frames(_sequences(lines, reading))
 
 
-def _smi(file: Path, chunk: int) -> Iterator[pd.DataFrame]:
-    def records() -> Iterator[dict[str, Any]]:
-        with open_text(file) as lines:
-            for line in lines:
-                if line.strip():
-                    smiles, _, name = line.strip().replace("\t", " ").partition(" ")
-                    yield {"smiles": smiles, "name": name.strip()}
-
-    return _frames(records(), chunk)
-
-
-def _fasta(file: Path, chunk: int) -> Iterator[pd.DataFrame]:
-    def records() -> Iterator[dict[str, Any]]:
-        header: str | None = None
-        parts: list[str] = []
-        with open_text(file) as lines:
-            for number, line in enumerate(lines, start=1):
-                text = line.strip()
-                if text.startswith(">"):
-                    if header is not None:
-                        yield _fasta_record(header, parts)
-                    header, parts = text[1:], []
-                elif text and header is None:
-                    raise DataError("a FASTA file begins with '>'", where=f"{file}:{number}")
-                elif text:
-                    parts.append(text)
-        if header is not None:
-            yield _fasta_record(header, parts)
-
-    return _frames(records(), chunk)
+def _sequences(lines: Iterable[str], reading: Reading) -> Iterator[tuple[dict[str, Any], str | None]]:
+    begun, header, parts = 0, "", []
+    for number, line in enumerate(lines, start=1):
+        text = line.strip()
+        if text.startswith(">"):
+            if begun:
+                yield _fasta_record(begun, header, parts, reading)
+            begun, header, parts = number, text[1:], []
+        elif text and not begun:
+            raise DataError("a FASTA file begins with '>'", where=f"{reading.file}:{number}")
+        elif text:
+            parts.append(text)
+    if begun:
+        yield _fasta_record(begun, header, parts, reading)
 
 
-def _fasta_record(header: str, parts: list[str]) -> dict[str, Any]:
+def _fasta_record(line: int, header: str, parts: list[str], reading: Reading) -> tuple[dict[str, Any], str | None]:
     name, _, description = header.partition(" ")
-    return {"id": name, "description": description.strip(), "sequence": "".join(parts)}
+    sequence = "".join(parts)
+    reason = undecodable(header + sequence, reading.encoding)
+    reading.require(reason, line)
+    if reason is not None:
+        return {"id": "", "description": "", "sequence": ""}, f"line {line}: {reason}"
+    return {"id": name, "description": description.strip(), "sequence": sequence}, None
 
 
-def _frames(records: Iterable[dict[str, Any]], chunk: int) -> Iterator[pd.DataFrame]:
-    import pandas as pd
-
-    remaining = iter(records)
-    while rows := list(islice(remaining, chunk)):
-        yield pd.DataFrame(rows)
-
-
-def _bytes(file: Path) -> IO[bytes] | gzip.GzipFile:
-    return gzip.open(file, "rb") if file.suffix == ".gz" else file.open("rb")
-
-
-def _h5ad(file: Path, chunk: int) -> Iterator[pd.DataFrame]:
+def _h5ad(reading: Reading) -> Iterator[pd.DataFrame]:
     from mammal.tasks.tables.h5ad import iter_cells
 
-    yield from iter_cells(file, chunk)
+    yield from iter_cells(reading.file, reading.chunk)
 
 
-def _variants(file: Path, chunk: int, keep_damaged: bool) -> Iterator[pd.DataFrame]:
+def _variants(reading: Reading) -> Iterator[pd.DataFrame]:
     from mammal.tasks.tables.variant_files import iter_variants
 
-    yield from iter_variants(file, chunk, keep_damaged)
+    yield from iter_variants(reading.file, reading.chunk, reading.keep_damaged)
 
 
-_LINE_READERS: dict[str, Lines] = {
+FASTA = ("fasta", "fa", "faa", "fna", "ffn", "fas")
+"""Endings of FASTA files: of any sequences, of proteins (faa), of nucleotides (fna, ffn)."""
+
+_READERS: dict[str, Reader] = {
     "csv": delimited(","),
     "tsv": delimited("\t"),
     "tab": delimited("\t"),
     "jsonl": json_lines,
     "vcf": _variants,
     "bcf": _variants,
-}
-_READERS: dict[str, Callable[[Path, int], Iterator[pd.DataFrame]]] = {
     "parquet": _parquet,
-    "sdf": _sdf,
-    "smi": _smi,
-    "smiles": _smi,
-    "fasta": _fasta,
-    "fa": _fasta,
-    "faa": _fasta,
+    "sdf": sdf,
+    "smi": smi,
+    "smiles": smi,
+    **dict.fromkeys(FASTA, _fasta),
     "h5ad": _h5ad,
 }
+FORMATS = tuple(sorted(_READERS))
+"""Endings of the files that can be read, without `.gz`."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from mammal.tasks.dna.contigs import synonyms
 from mammal.tasks.errors import DataError
-from mammal.tasks.tables.lines import GZIPPED, column_names, open_text, with_reasons
+from mammal.tasks.tables.lines import ESCAPED, GZIPPED, column_names, open_text, undecodable, with_reasons
 from mammal.tasks.tables.pysam_import import import_pysam
 from mammal.tokenization.errors import did_you_mean
 
@@ -136,7 +136,7 @@ class _Records:
             self.header = parse_header(str(self._opened.header).splitlines(), file)[0]
             self._numbered = self._binary(None if region is None else parse_region(region))
             return
-        self._opened = open_text(file, newline="\n")
+        self._opened = open_text(file, newline="\n", errors=ESCAPED)
         try:
             self.header, number = parse_header(self._opened, file)
         except BaseException:
@@ -195,6 +195,8 @@ def parse_header(lines: Iterable[str], file: Path) -> tuple[Header, int]:
     meta: list[str] = []
     for number, line in enumerate(lines, start=1):
         text = line.rstrip("\r\n")
+        if reason := undecodable(text):
+            raise DataError(reason, where=f"{file}:{number}", hint="save the file as UTF-8")
         if text.startswith("##"):
             meta.append(text)
             if text.startswith(_FORMAT_LINE) and not text.startswith(f"{_FORMAT_LINE}VCFv4"):
@@ -272,7 +274,7 @@ def _cells(
         if not text:
             continue
         cells = text.split("\t")
-        reason = _damage(cells, width)
+        reason = undecodable(text) or _damage(cells, width)
         if reason is not None and not keep_damaged:
             raise DataError(reason, where=f"{file}, {place}")
         yield (cells, None) if reason is None else ([""] * width, f"{place}: {reason}")

@@ -149,7 +149,8 @@ def test_damaged_records_are_set_aside_with_their_lines(vcf: Path) -> None:
     assert "line 11: the position 'ten'" in frame[DAMAGED][2]
     assert "line 12: 2 fields where the header has 11" in frame[DAMAGED][3]
     with pytest.raises(DataError, match="line 11"):
-        read_table(vcf)
+        list(iter_tables(vcf, 10))
+    assert len(read_table(vcf)) == 4
 
 
 @pytest.mark.parametrize("text", ["", "chrom,pos\n", "##fileformat=VCFv3.3\n", "#CHROM POS ID REF ALT\n"])

@@ -1,0 +1,137 @@
+"""Files of molecules as rows: SDF records with their tags, and lines of SMILES.
+
+Some records describe more than one stereoisomer: groups of centres of which only the relation is known, as V3000
+(`STERAC`, `STEREL`) and CXSMILES (`&1:`, `o1:`) write them. A SMILES has no such groups and names one isomer, so a
+notice says which rows these are.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from mammal.tasks.molecules.chemistry import as_smiles, has_open_stereo, parse_block
+from mammal.tasks.tables.lines import Reading, undecodable
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+STRUCTURE = ("smiles", "name")
+"""Columns of each molecule. A tag with one of these names has the column `NAME_tag`."""
+
+OPEN_STEREO = (
+    "name several stereoisomers (racemic or relative centres) and are read as the one that is drawn, as absolute"
+)
+
+_END = "$$$$"
+_TAG = re.compile(r">.*?<(?P<name>[^<>]*)>")
+_HEADING = 4
+"""Lines above the atoms, in which anything may stand."""
+_OPEN_GROUP = re.compile(r"\|(?:[^|]*,)?(?:[&o]\d+:|r[:,|])[^|]*")
+"""CXSMILES: `&1:` and `o1:` are groups of centres, `r` says that all centres are relative."""
+
+
+def sdf(reading: Reading) -> Iterator[pd.DataFrame]:
+    """Columns `smiles` (canonical), `name`, and the tags as text.
+
+    Records end at lines `$$$$`. One that RDKit can't read keeps its name and tags; `smiles` is "".
+    """
+    with reading.open() as stream:
+        yield from reading.frames(_molecules(stream, reading))
+
+
+def smi(reading: Reading) -> Iterator[pd.DataFrame]:
+    """Columns `smiles` and `name`: a line up to the first blank, and what follows."""
+    with reading.open() as stream:
+        yield from reading.frames(_smiles(stream, reading))
+
+
+def _molecules(lines: Iterable[str], reading: Reading) -> Iterator[tuple[dict[str, Any], str | None]]:
+    for number, (line, record) in enumerate(_records(lines), start=1):
+        row, reason = _molecule(record, reading, number)
+        yield row, None if reason is None else f"line {line}: {reason}"
+
+
+def _records(lines: Iterable[str]) -> Iterator[tuple[int, list[str]]]:
+    """(line on which a record begins, from 1; its lines). Blank lines after the last `$$$$` are no record."""
+    record: list[str] = []
+    begun = 1
+    for number, line in enumerate(lines, start=1):
+        text = line.rstrip("\r\n")
+        if text.startswith(_END):
+            yield begun, record
+            record, begun = [], number + 1
+        else:
+            record.append(text)
+    if any(text.strip() for text in record):
+        yield begun, record
+
+
+def _molecule(record: list[str], reading: Reading, number: int) -> tuple[dict[str, Any], str | None]:
+    """The row of a record, and why its molecule can't be read."""
+    end = next((place + 1 for place, text in enumerate(record) if text.startswith("M  END")), None)
+    start = _HEADING if end is None else end
+    end = next((place for place in range(start, len(record)) if _TAG.match(record[place])), len(record))
+    row: dict[str, Any] = {"smiles": "", "name": record[0].strip() if record else ""}
+    tags, reason = _tags(record[end:])
+    row |= {_free_name(name, tags): value for name, value in tags.items()}
+    reason = undecodable("".join(record), reading.encoding) or reason
+    if reason is not None:
+        return row, reason
+    if not any(text.strip() for text in record):
+        return row, "the record is empty"
+    molecule, reason = parse_block("\n".join(record[:end]) + "\n")
+    if molecule is not None:
+        row["smiles"] = as_smiles(molecule)
+        if has_open_stereo(molecule):
+            reading.notices.add_row(number, OPEN_STEREO)
+    return row, reason
+
+
+def _tags(lines: list[str]) -> tuple[dict[str, str], str | None]:
+    """Tags and their values, and what is wrong with them. A value ends at a blank line, or where a tag begins.
+
+    A tag without a name is called `tag_1`, `tag_2`, … by its place in the record.
+    """
+    found: dict[str, list[str]] = {}
+    repeated: str | None = None
+    value: list[str] | None = None
+    count = 0
+    for text in lines:
+        if match := _TAG.match(text):
+            count += 1
+            name = match["name"].strip() or f"tag_{count}"
+            repeated = name if name in found else repeated
+            value = found.setdefault(name, [])
+        elif not text:
+            value = None
+        elif value is not None:
+            value.append(text)
+    reason = None if repeated is None else f"the tag {repeated!r} occurs twice"
+    return {name: "\n".join(texts) for name, texts in found.items()}, reason
+
+
+def _free_name(name: str, tags: Iterable[str]) -> str:
+    """The column of a tag: its name, unless that is a column of the structure."""
+    column = name
+    while column in STRUCTURE or (column != name and column in tags):
+        column += "_tag"
+    return column
+
+
+def _smiles(lines: Iterable[str], reading: Reading) -> Iterator[tuple[dict[str, Any], str | None]]:
+    count = 0
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        count += 1
+        reason = undecodable(line, reading.encoding)
+        reading.require(reason, number)
+        if reason is not None:
+            yield dict.fromkeys(STRUCTURE, ""), f"line {number}: {reason}"
+            continue
+        smiles, _, name = line.strip().replace("\t", " ").partition(" ")
+        if _OPEN_GROUP.match(name.strip()):
+            reading.notices.add_row(count, OPEN_STEREO)
+        yield {"smiles": smiles, "name": name.strip()}, None
