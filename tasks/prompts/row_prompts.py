@@ -5,6 +5,7 @@ What is expected of a row's answer, and how a prompt is read, is `mammal.tasks.t
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -19,6 +20,7 @@ from mammal.tasks.features import build_features
 from mammal.tasks.molecules.chemistry import standardise
 from mammal.tasks.prompts.columns import prompt_columns
 from mammal.tasks.prompts.conditions import Conditions
+from mammal.tasks.sequences.residues import protein_columns, upper_case_residues
 from mammal.tasks.tables.cells import Row, as_number, as_required_text, is_missing
 from mammal.tasks.views.dna import cropped, dna_columns
 from mammal.tasks.views.slots import Shown
@@ -27,6 +29,9 @@ from mammal.tokenization.template import Template
 if TYPE_CHECKING:
     from mammal.tokenization.prompt import Prompt
     from mammal.tokenization.tokenizer import Tokenizer
+
+
+logger = logging.getLogger(__name__)
 
 
 class RowPrompts:
@@ -42,7 +47,8 @@ class RowPrompts:
         aliases: what a row may call a column instead; fallbacks: those of them that no declaration names.
         views: of the slots that have a choice (`mammal.tasks.views`), by the column that the template names.
         target_columns: columns that hold what is to be predicted.
-        molecules, sequences: columns that hold SMILES, and residues or bases; dna: those that hold bases.
+        molecules, sequences: columns that hold SMILES, and residues or bases; dna: those that hold bases;
+            proteins: those that hold residues.
         conditions: columns of the input that a row may do without, and that steer generation (`steering`).
         epoch: set by the training loop; varies what is random from pass to pass (views, span corruption).
 
@@ -65,6 +71,8 @@ class RowPrompts:
         self._slots = self.template.columns("input")
         self.molecules, self.sequences = frozenset(columns.molecules), frozenset(columns.sequences)
         self.dna = frozenset(dna_columns(self.template))
+        self.proteins = frozenset(protein_columns(self.template))
+        self._folded: set[str] = set()
         self.numbers = frozenset(slot.column for slot in self.template.slots if slot.kind in ("scalar", "digits"))
         self.steering = Conditions(config, self.template, self.text_if_any, self.molecules)
         self.conditions = self.steering.columns
@@ -208,7 +216,15 @@ class RowPrompts:
             return cropped(text, self.config.data.window, self.config.data.window_shift)
         if column in self.numbers:
             as_number(text, column)
-        return text
+        return self._upper_case(text, column) if column in self.proteins else text
+
+    def _upper_case(self, text: str, column: str) -> str:
+        """Residues in upper case. The first time that this changes a column's value, a warning is logged."""
+        folded = upper_case_residues(text)
+        if folded != text and column not in self._folded:
+            self._folded.add(column)
+            logger.warning("column %s: residues in lower case are read as upper case; the first: %.20s", column, text)
+        return folded
 
     def text_if_any(self, row: Row, column: str) -> str | None:
         """A cell as its slots write it, None where the row has no such column or nothing in it."""
