@@ -18,6 +18,7 @@ import numpy as np
 
 from mammal.errors import DataError, TrainingError
 from mammal.evaluation.coverage import check_classes, check_rows
+from mammal.rows.input_data import input_data
 from mammal.tasks.batches.example import Example
 from mammal.tasks.batches.token_batches import encode_rows
 from mammal.tasks.splits import PARTS, Split, SplitRecord
@@ -124,7 +125,7 @@ class TaskData:
         if bad:
             (part, number, reason), name = bad[0], self.task.name
             count = f"{len(bad):,} of {sum(len(self.rows[part]) for part in self._examples):,}"
-            logger.info("%s: %s rows set aside; the first is row %d (%s): %s", name, count, number, part, reason)
+            logger.info("%s: %s rows set aside; the first is row %d (%s): %s", name, count, number + 1, part, reason)
 
 
 def load_task_data(
@@ -200,7 +201,7 @@ def _table(given: Any) -> pd.DataFrame:
     from mammal.tasks.tables.readers import existing_file, read_table
 
     from_file = isinstance(given, str | os.PathLike)
-    frame = read_table(existing_file(Path(given))) if from_file else pd.DataFrame(given)
+    frame = read_table(existing_file(Path(given))) if from_file else pd.DataFrame(input_data(given))
     if not len(frame):
         raise DataError("the table has no rows", where=str(given) if from_file else "data")
     return frame.rename(columns=str).reset_index(drop=True)

@@ -221,8 +221,8 @@ class Mammal(Generation, Infilling, VariantScoring):
         """Predicts the target of every row.
 
         Args:
-            data: a list of values (if the task reads one column), of tuples or of mappings; a data frame; the path of a
-                file.
+            data: a list of values (if the task reads one column), of tuples or of mappings; a dict of columns; a data
+                frame of pandas or polars, or an arrow table; the path of a file. RDKit molecules are read as SMILES.
             task: name of a task of the bundle or of a known task, a YAML file or a declaration. Default: the default
                 task.
             columns: names of your columns, as `{column of the task: column of your table}`. Default: the names of the
@@ -309,7 +309,7 @@ class Mammal(Generation, Infilling, VariantScoring):
         chosen = self.find_task(task, columns, view) if entity is None else entity_task(entity, self.tokenizer)
         question = Embed(self.model, chosen, self.pace, pooling=pooling)
         given = table(data, question.reading)
-        answers = question.ask(given.rows, progress=progress)
+        answers = given.answered(question.ask(given.rows, progress=progress))
         _warn_of_refused(answers)
         width = self.model.config.d_model
         missing = np.full((0, width) if pooling == "none" else width, np.nan, np.float32)

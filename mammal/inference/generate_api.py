@@ -156,4 +156,5 @@ def _with_seeds(given: RowTable, seeds: Sequence[int]) -> RowTable:
         raise DataError(f"{len(seeds)} seeds for {len(given)} rows", where="seed")
     rows = [{**row, SEED: seed} for row, seed in zip(given.rows, seeds, strict=True)]
     check_names(given.names, [SEED])
-    return RowTable(rows, None if given.original is None else given.original.assign(**{SEED: list(seeds)}))
+    original = None if given.original is None else given.original.assign(**{SEED: list(seeds)})
+    return replace(given, rows=rows, original=original)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Unpack
 
 from mammal.errors import DataError, TaskError
-from mammal.rows.tables import is_path
+from mammal.rows.input_data import is_path
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mammal.rows.tables import is_path, table
+from mammal.rows.input_data import input_data, is_path
+from mammal.rows.tables import table
+from mammal.tasks.tables.lines import DAMAGED
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -85,8 +87,7 @@ class VariantScoring:
         from mammal.variants.source import allele_source
 
         asked = VariantScoreOptions(what, strands, window, flank)
-        if is_path(data):
-            data = read_table(Path(data))
+        data = input_data(read_table(Path(data), keep_damaged=True) if is_path(data) else data)
         source = allele_source(_columns(data), reference, window, columns)
         chosen = None if task is None else self.find_task(task)
         scorer = Scorer(self.model, self.tokenizer, self.tasks, asked, self.pace, chosen=chosen)
@@ -100,7 +101,7 @@ def _columns(data: Any) -> list[str]:
     from mammal.variants.source import COORDINATES, HGVS, IN_PLACE
 
     if hasattr(data, "columns"):
-        return [str(name) for name in data.columns]
+        return [str(name) for name in data.columns if name != DAMAGED]
     items = [data] if isinstance(data, str | Mapping) else list(data)
     first = items[0] if items else ""
     if isinstance(first, Mapping):

@@ -6,17 +6,18 @@ pandas is imported only when a data frame is read or made.
 from __future__ import annotations
 
 import logging
-import os
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from mammal.errors import DataError, did_you_mean
 from mammal.rows.answer_columns import AnswerColumn, Record
 from mammal.rows.batched import Refused
+from mammal.rows.input_data import cells, input_data, is_path
+from mammal.tasks.tables.lines import DAMAGED, check_distinct
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     from mammal.tasks.task import Task
 
 logger = logging.getLogger(__name__)
-
-TABLE_SUFFIXES = (".csv", ".tsv", ".parquet", ".jsonl", ".sdf", ".smi", ".fasta", ".fa", ".vcf", ".bcf")
 
 
 @dataclass(frozen=True)
@@ -128,6 +127,8 @@ _NAMES = re.compile(r"iupac([ _-]?names?)?", re.IGNORECASE)
 _ALIKE = 0.85
 """Smallest similarity (difflib) at which the name of a column counts as a misspelled condition."""
 
+_Answer = TypeVar("_Answer")
+
 _NUMBER = "\0number"
 """Name of a temporary column. No column of a user has this name."""
 
@@ -154,10 +155,12 @@ class RowTable:
     Attributes:
         rows: one mapping per row. For a data frame, it has only the columns that are read.
         original: the data frame. None if the user gave other data.
+        damaged: reason why a row could not be read from the user's file, by the position of the row, from 0.
     """
 
     rows: Sequence[Mapping[str, Any]]
     original: pd.DataFrame | None = None
+    damaged: Mapping[int, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -168,6 +171,11 @@ class RowTable:
         if self.original is not None:
             return [str(name) for name in self.original.columns]
         return list(dict.fromkeys(str(name) for row in self.rows for name in row))
+
+    def answered(self, answers: Sequence[_Answer | Refused]) -> list[_Answer | Refused]:
+        """The answers, with a refusal for each row that could not be read."""
+        reasons = self.damaged
+        return [Refused(reasons[place]) if place in reasons else given for place, given in enumerate(answers)]
 
     def frame(
         self, columns: Sequence[AnswerColumn], answers: Sequence[list[Record] | Refused], error: str
@@ -187,6 +195,7 @@ class RowTable:
         """
         import pandas as pd
 
+        answers = self.answered(answers)
         lines = [
             (number, *record, *(None,) * (len(columns) - len(record)), reason)
             for number, given in enumerate(answers)
@@ -228,7 +237,8 @@ def table(data: Any, reading: ReadColumns) -> RowTable:
 
     Args:
         data: one value or a list of values (if one column is read), a list of tuples (in the order of
-            `reading.names`), a mapping, a list of mappings, a DataFrame, or the path of a file.
+            `reading.names`), a mapping, a list of mappings, a dict of columns, a DataFrame, an arrow table or a polars
+            frame, or the path of a file. RDKit molecules are read as SMILES.
         reading: columns that are read.
 
     Raises:
@@ -237,15 +247,19 @@ def table(data: Any, reading: ReadColumns) -> RowTable:
     if is_path(data):
         from mammal.tasks.tables.readers import read_table
 
-        data = read_table(Path(data))
+        data = read_table(Path(data), keep_damaged=True)
+    data = input_data(data)
     if hasattr(data, "to_dict") and hasattr(data, "columns"):
+        data, damaged = _without_reasons(data)
         names = list(data.columns)
         reading.check([str(name) for name in names])
-        return RowTable(_records(data, reading.among(names)), data)
+        read = reading.among(names)
+        check_distinct(name if name in read else "" for name in names)
+        return RowTable(_records(data, read), data, damaged)
     if isinstance(data, str | Mapping) or not isinstance(data, Iterable):
         data = [data]
     items = data.tolist() if hasattr(data, "tolist") else list(data)
-    rows = [_row(item, number, reading.names) for number, item in enumerate(items, start=1)]
+    rows = [cells(_row(item, number, reading.names)) for number, item in enumerate(items, start=1)]
     if items and isinstance(items[0], Mapping):
         reading.check(sorted({str(name) for row in rows for name in row}))
     return RowTable(rows)
@@ -268,18 +282,19 @@ def with_targets(inputs: RowTable, targets: Any, columns: Sequence[str]) -> RowT
     if len(targets) != len(inputs.rows):
         raise DataError(f"{len(targets)} targets for {len(inputs.rows)} rows", where="targets")
     rows = [{**row, columns[0]: target} for row, target in zip(inputs.rows, targets, strict=True)]
-    return RowTable(rows, inputs.original)
+    return replace(inputs, rows=rows)
 
 
 def _records(frame: pd.DataFrame, names: Sequence[Any]) -> list[Mapping[str, Any]]:
-    return frame[names].to_dict("records") if names else [{} for _ in range(len(frame))]
+    return list(map(cells, frame[names].to_dict("records"))) if names else [{} for _ in range(len(frame))]
 
 
-def is_path(data: Any) -> bool:
-    """Returns whether `data` is a path: a Path, or a string with the suffix of a table. Other strings are values."""
-    if isinstance(data, os.PathLike):
-        return True
-    return isinstance(data, str) and data.lower().removesuffix(".gz").removesuffix(".bgz").endswith(TABLE_SUFFIXES)
+def _without_reasons(frame: pd.DataFrame) -> tuple[pd.DataFrame, dict[int, str]]:
+    """A table of a file without the column `DAMAGED`, and its reasons by the position of the row."""
+    if DAMAGED not in frame:
+        return frame, {}
+    reasons = {place: reason for place, reason in enumerate(frame[DAMAGED]) if isinstance(reason, str)}
+    return frame.drop(columns=DAMAGED), reasons
 
 
 def _row(item: Any, number: int, columns: Sequence[str]) -> Mapping[str, Any]:
