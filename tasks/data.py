@@ -239,7 +239,7 @@ def _tell(record: SplitRecord, config: TaskConfig) -> None:
     logger.info("%s: %s rows (%s; split %s)", name, f"{record.rows:,}", sizes, split.how)
     if split.left_out:
         (row, reason), count = split.left_out[0], f"{len(split.left_out):,}"
-        logger.info("%s: %s rows are in no part; the first is row %d: %s", name, count, row, reason)
+        logger.info("%s: %s rows are in no part; the first is row %d: %s", name, count, row + 1, reason)
     for part in ("test", "valid"):
         if record.leakage.get(part):
             logger.warning("%s: %d %s rows have the inputs of a training row", name, record.leakage[part], part)

@@ -36,7 +36,7 @@ def given(table: Table) -> Split:
         if text and home is None:
             what = f"column {column!r} says {text!r}, which is no part of a split"
             hint = f"train, valid or test; for fold numbers: task.data.split=fold task.data.split_column={column}"
-            raise DataError(what, where=f"row {row}", hint=hint)
+            raise DataError(what, where=f"row {row + 1}", hint=hint)
     left_out = [(row, f"column {column!r} is empty") for row, text in enumerate(said) if not text]
     split = Split(f"given by {column}", parts_of(homes), left_out)
     return _with_valid(split, table) if table.data.valid_share and not len(split.parts["valid"]) else split
@@ -202,7 +202,9 @@ def _times(texts: Sequence[str], rows: np.ndarray, column: str) -> np.ndarray:
     if None in found:
         place = found.index(None)
         what = f"column {column!r} says {texts[place]!r}, which is no ISO date"
-        raise DataError(what, where=f"row {int(rows[place])}", hint="numbers (2019) in every row, or dates: 2019-03-31")
+        raise DataError(
+            what, where=f"row {int(rows[place]) + 1}", hint="numbers (2019) in every row, or dates: 2019-03-31"
+        )
     return np.array(found, dtype=np.float64)
 
 
