@@ -142,7 +142,7 @@ def _ask(
     from mammal.tokenization.prompt import parse
 
     how = {"columns": shared["columns"] or None, "view": shared["view"], "prefix": shared["prefix"]}
-    data = None if shared["input"] is None else Path(shared["input"]).expanduser()  # never a value
+    data: Any = None if shared["input"] is None else Path(shared["input"]).expanduser()  # never a value
     if prompt.get("prompt") is not None:
         parse(prompt["prompt"])  # refuses what is no prompt, before it is taken for a value of some task
         data = [prompt["prompt"]]

@@ -13,6 +13,7 @@ import yaml
 from mammal.bundle.folder import save_bundle
 from mammal.errors import ConfigError
 from mammal.inference.api import Mammal, load
+from mammal.rows.input_data import input_data
 from mammal.rows.task_choice import TaskLike, find_task
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def _write_data(data: Any, folder: Path) -> Path | None:
     import pandas as pd
 
     file = folder / "data.parquet"
-    pd.DataFrame(data).to_parquet(file, index=False)
+    pd.DataFrame(input_data(data)).to_parquet(file, index=False)
     return file
 
 

@@ -189,7 +189,8 @@ def _fasta(reading: Reading) -> Iterator[pd.DataFrame]:
 
 
 def _sequences(lines: Iterable[str], reading: Reading) -> Iterator[tuple[dict[str, Any], str | None]]:
-    begun, header, parts = 0, "", []
+    begun, header = 0, ""
+    parts: list[str] = []
     for number, line in enumerate(lines, start=1):
         text = line.strip()
         if text.startswith(">"):
