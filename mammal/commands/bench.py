@@ -29,20 +29,20 @@ def run(argv: Sequence[str]) -> int:
 
 
 OTHERS = ("round_trips.py", "run.py")
-"""Scripts that are run by name besides `bench_*.py`; the other files of the folder are what these share."""
+"""Further scripts that are benchmarks. The other files of the folder contain shared code."""
 
 
 def _scripts() -> dict[str, Path]:
-    """Benchmarks by name, `bench_` left out.
+    """Returns the benchmarks by name, without `bench_`.
 
     Raises:
-        ConfigError: this installation is no checkout.
+        ConfigError: this installation is not a checkout of the repository.
     """
     folder = Path(mammal.__file__).parent.parent / "benchmarks"
     files = sorted([*folder.glob("bench_*.py"), *(folder / name for name in OTHERS if (folder / name).is_file())])
     if not files:
         raise ConfigError(
-            "an installed package holds no benchmarks",
+            "an installed package contains no benchmarks",
             where="mammal bench",
             hint="clone the repository and run it there",
         )

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from mammal.evaluation.set_results import SetResult
 
 DEPTH = ("baselines", "trees", "seeds", "sensitivity", "neighbours", "draws", "seed")
-"""Keys that say what is done besides the evaluation of the model's own answers."""
+"""Keys that decide what is done in addition to the evaluation of the model's answers."""
 
 OF_BUNDLE = (
     *DEPTH,
@@ -61,17 +61,18 @@ def _work(options: Mapping[str, Any], config_dirs: Sequence[Path]) -> int:
         hint = "bundle=FOLDER, runs=[A,B,C] or samples=FILE"
         raise ConfigError("one of bundle, runs and samples must be given", where="mammal evaluate", hint=hint)
     if options["input"] is not None and options["bundle"] is None:
-        raise ConfigError("input holds labelled rows for a bundle", where="mammal evaluate", hint="bundle=FOLDER")
+        what = "input is a table of labelled rows for a bundle, and no bundle is given"
+        raise ConfigError(what, where="mammal evaluate", hint="bundle=FOLDER")
     if options["samples"] is not None:
         return _samples(options)
     if options["train"] is not None or options["test"] is not None:
-        what = "train and test are files to hold samples against; a bundle is held against its own rows"
+        what = "train and test are files that samples are compared with; a bundle is evaluated on its own rows"
         raise ConfigError(what, where="mammal evaluate", hint="samples=FILE, or leave them out")
     return (_bundle if options["runs"] is None else _runs)(options, config_dirs)
 
 
 def _bundle(options: Mapping[str, Any], config_dirs: Sequence[Path]) -> int:
-    """The tasks of one bundle."""
+    """Evaluates the tasks of one bundle."""
     from mammal.evaluation.api import evaluate
     from mammal.evaluation.generated import with_earlier_sets
     from mammal.evaluation.results import earlier_results
@@ -89,7 +90,7 @@ def _bundle(options: Mapping[str, Any], config_dirs: Sequence[Path]) -> int:
 
 
 def _runs(options: Mapping[str, Any], config_dirs: Sequence[Path]) -> int:
-    """Several runs of the same tasks, combined."""
+    """Evaluates several runs of the same tasks and combines them."""
     from mammal.evaluation.evaluate_bundle import EvaluatedRows
     from mammal.evaluation.evaluate_task import Depth
     from mammal.evaluation.results import earlier_results
@@ -112,7 +113,7 @@ def _runs(options: Mapping[str, Any], config_dirs: Sequence[Path]) -> int:
 
 
 def _samples(options: Mapping[str, Any]) -> int:
-    """Files of molecules without a model: their figures, and a page that shows them."""
+    """Evaluates files of molecules without a model, and writes a page about them."""
     from mammal.evaluation.sample_files import evaluate_samples
     from mammal.evaluation.set_results import save_sets
     from mammal.report.gather import report, write_report
@@ -133,7 +134,15 @@ def _among(options: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
 
 
 def default_output(bundle: str) -> Path:
-    """`evaluation/` beside a bundle; in the working folder for one that lies in the package or in the hub's cache."""
+    """Returns the default folder of an evaluation.
+
+    Args:
+        bundle: path, name or hub id of the bundle.
+
+    Returns:
+        `evaluation/` in the folder that contains the bundle. In the working folder, if the bundle is in the package or
+            in the cache of the hub.
+    """
     from mammal.bundle.locate import locate
 
     named_by_path = Path(bundle).expanduser().exists()
@@ -141,7 +150,7 @@ def default_output(bundle: str) -> Path:
 
 
 def _finish(results: Sequence[TaskResult], earlier: Sequence[TaskResult], output: Path) -> None:
-    """The table to stdout; everything into the folder, beside what it held of other tasks and parts."""
+    """Prints the table and saves all results. Earlier results of other tasks and parts in the folder are kept."""
     from mammal.evaluation.results import save_results, with_earlier
     from mammal.evaluation.tables import contenders_table, save_tables, title
 
@@ -152,7 +161,7 @@ def _finish(results: Sequence[TaskResult], earlier: Sequence[TaskResult], output
         console.out()
     new = {(result.task, result.part) for result in results}
     for result in earlier:
-        done = "replaced" if (result.task, result.part) in new else "kept beside it"
+        done = "replaced" if (result.task, result.part) in new else "kept"
         console.note(f"{done}: the earlier figures of {result.task} on {result.part}")
     every = with_earlier(results, earlier)
     save_tables(every, output)
@@ -160,7 +169,7 @@ def _finish(results: Sequence[TaskResult], earlier: Sequence[TaskResult], output
 
 
 def print_sets(results: Sequence[SetResult]) -> None:
-    """The figures of all sets, side by side."""
+    """Prints the figures of all sets as one table, with a column for each set."""
     from mammal.evaluation.set_results import figures_table
 
     for result in results:

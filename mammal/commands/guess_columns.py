@@ -1,4 +1,4 @@
-"""What the columns of a table hold: molecules, sequences, labels, numbers with bounds and units, a split."""
+"""Guesses what the columns of a table contain: molecules, sequences, labels, numbers with bounds and units, a split."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MOSTLY = 0.9
-"""Share of the filled cells that must look alike for a column to count as molecules, sequences or numbers."""
+"""Share of the filled cells that must have the same kind for a column to count as molecules, sequences or numbers."""
 MOST_CLASSES, MOST_WORDS = 10, 50
-"""Different cells of a column of labels: whole numbers, and words."""
+"""Maximum number of different cells in a column of labels, for whole numbers and for words."""
 MOST_FOLDS = 20
 SHORT_PROTEIN = 50
-"""Proteins of a median length up to this are called peptides."""
+"""Proteins with a median length up to this (in residues) are peptides."""
 LONGEST_WORD = 20
-"""Few different texts of a median length below this are labels, not sequences."""
+"""If there are few different texts, and their median length is below this, they are labels, not sequences."""
 MOLECULES_PARSED = 200
 
 _BASES = re.compile(r"(?:[ACGTNRYSWKMBDHV]|\[[ACGTN/:.0-9-]+\]){10,}", re.IGNORECASE)
@@ -41,20 +41,20 @@ _NAMED_ENTITIES = {
 
 @dataclass(frozen=True)
 class Column:
-    """One column of a table, looked at.
+    """One column of a table and what it contains.
 
     Attributes:
-        name: as the file spells it.
-        key: what a prompt calls it: the name, or an identifier made of it.
-        holds: `entity`, `labels`, `numbers`, `split`, `fold` or `other`.
-        entity: of molecules and sequences.
-        labels: different cells of a column of labels.
-        unit: in which the name says the numbers are.
+        name: its name in the file.
+        key: its name in a prompt: the same name, or an identifier that was made from it.
+        holds: kind of its content: `entity`, `labels`, `numbers`, `split`, `fold` or `other`.
         cells: the filled cells.
-        missing: how many cells are empty.
-        bounded: how many cells are bounds such as `>10`.
-        unreadable: how many filled cells of a column of numbers are neither number nor bound.
-        logarithmic: positive numbers over three orders of magnitude.
+        entity: entity of molecules or sequences.
+        labels: different cells of a column of labels.
+        unit: unit of the numbers, according to the name of the column.
+        missing: number of empty cells.
+        bounded: number of cells that are bounds, such as `>10`.
+        unreadable: number of filled cells of a column of numbers that are neither a number nor a bound.
+        logarithmic: whether the numbers are positive and cover at least three orders of magnitude.
     """
 
     name: str
@@ -76,7 +76,11 @@ class Column:
 
 
 def look_at(frame: pd.DataFrame) -> list[Column]:
-    """Every column of a table, in order; keys are unique."""
+    """Returns the columns of a table, in order, with unique keys.
+
+    Args:
+        frame: rows of the table.
+    """
     from mammal.tasks.tables.cells import as_text, is_missing
 
     looked: list[Column] = []
@@ -90,7 +94,14 @@ def look_at(frame: pd.DataFrame) -> list[Column]:
 
 
 def name_and_unit(name: str) -> tuple[str, str]:
-    """`IC50 (nM)` -> `IC50`, `nM`; the unit is empty where the name has none."""
+    """Separates the unit from the name of a column: `IC50 (nM)` -> `IC50`, `nM`.
+
+    Args:
+        name: name of the column.
+
+    Returns:
+        The name without the unit, and the unit. The unit is empty if the name contains none.
+    """
     found = _UNIT.fullmatch(name)
     if found is None or not found["name"]:
         return name, ""
@@ -130,9 +141,9 @@ def _looked_at(name: str, key: str, unit: str, cells: tuple[str, ...], missing: 
 
 
 def _entity(name: str, cells: Sequence[str]) -> str:
-    """The entity of most cells.
+    """Returns the entity of most cells.
 
-    DNA before protein, whose letters include its own; molecules before protein, whose letters write alkanes, too.
+    DNA and molecules are tried before proteins, because letters of residues can also be bases or an alkane in SMILES.
     """
     if _share(cells, _is_number) >= MOSTLY:
         return ""
@@ -143,7 +154,7 @@ def _entity(name: str, cells: Sequence[str]) -> str:
     median = sorted(map(len, cells))[len(cells) // 2]
     if _share(cells, lambda text: _RESIDUES.fullmatch(text) is not None) < MOSTLY:
         return ""
-    if median < LONGEST_WORD and _labels(cells):  # ACTIVE and INACTIVE are written in residues, too
+    if median < LONGEST_WORD and _labels(cells):  # all letters of ACTIVE and INACTIVE are also residues
         return ""
     words = set(re.split(r"[^a-z]+", name.lower()))
     for entity, names in _NAMED_ENTITIES.items():
@@ -153,7 +164,7 @@ def _entity(name: str, cells: Sequence[str]) -> str:
 
 
 def _labels(cells: Sequence[str]) -> tuple[str, ...]:
-    """The classes of a column with few different cells; empty for a column of numbers."""
+    """Returns the classes of a column with few different cells, and nothing for a column of numbers."""
     different = set(cells)
     numeric = all(map(_is_number, different))
     most = MOST_CLASSES if numeric else MOST_WORDS

@@ -1,4 +1,4 @@
-"""What a table could be asked: which columns are read, which are predicted, how the rows are divided."""
+"""Guesses a task for a table: which columns are read, which are predicted, and how the rows are split."""
 
 from __future__ import annotations
 
@@ -14,17 +14,20 @@ from mammal.errors import DataError, did_you_mean
 
 ROWS_READ = 2_000
 RARE = 0.1
-"""A class below this share of the labels is pointed out."""
+"""A note is printed for a class with a smaller share of the labels."""
 
 
 @dataclass(frozen=True)
 class Guess:
-    """A declaration to be, and why it is so.
+    """The guess of a task declaration, with the decisions that led to it.
 
     Attributes:
-        inputs, targets: columns that are read, and predicted; targets are all labels or all numbers.
-        split: settings of `data` that divide the rows.
-        decisions: one line for each thing that was decided.
+        name: name of the task.
+        file: the table.
+        inputs: columns that are read.
+        targets: columns that are predicted: either all labels or all numbers.
+        split: settings of `data` about the split.
+        decisions: one line for each decision.
     """
 
     name: str
@@ -36,18 +39,18 @@ class Guess:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """Empty for a regression."""
+        """Labels of the targets. Empty for a regression."""
         return self.targets[0].labels if self.targets[0].holds == "labels" else ()
 
     def yaml(self) -> str:
-        """The task file."""
+        """Returns the text of the task file."""
         inputs = " ".join(f"{{{column.key}:{column.entity}}}" for column in self.inputs)
         start, target = _classes(self.targets) if self.labels else _numbers(self.targets)
         data = {"source": "file", "path": str(self.file), **self.split}
         aliases = {c.key: c.name for c in [*self.inputs, *self.targets] if c.key != c.name}
         about = f"{', '.join(c.name for c in self.targets)} from {self.file.name}"
         lines = [
-            f"# Written by `mammal new-task {self.file}`; a first guess, to be read and edited.",
+            f"# Written by `mammal new-task {self.file}`. This is a first guess: read and edit it.",
             f"defaults: [schema, {'_classification' if self.labels else '_regression'}, _self_]",
             f"name: {self.name}",
             f"about: {_quoted(about)}",
@@ -73,15 +76,16 @@ class Guess:
 
 
 def guess_task(file: Path, target: str | None = None, name: str | None = None) -> Guess:
-    """Look at the first rows of a table.
+    """Guesses a task from the first 2,000 rows of a table.
 
     Args:
-        target: the columns to predict, separated by commas; None: the last one that holds labels or numbers, and
-            every other one of that sort.
-        name: of the task; None: that of the file.
+        file: the table.
+        target: columns to predict, separated by commas. None: the last column with labels or numbers, and all other
+            columns of the same kind.
+        name: name of the task. None: name of the file.
 
     Raises:
-        DataError: the table can't be read, or no column can be an input, or none a target.
+        DataError: the table can't be read, or no column can be an input or a target.
     """
     from mammal.tasks.tables.readers import read_table
 
@@ -90,15 +94,15 @@ def guess_task(file: Path, target: str | None = None, name: str | None = None) -
     inputs = [column for column in columns if column.holds == "entity" and column not in asked]
     if not inputs:
         names = ", ".join(column.name for column in columns)
-        raise DataError("no column holds molecules, proteins or DNA", where=str(file), hint=f"columns: {names}")
+        raise DataError("no column contains molecules, proteins or DNA", where=str(file), hint=f"columns: {names}")
     targets = asked or _targets(columns)
     if not targets:
-        raise DataError("no column holds labels or numbers", where=str(file), hint="say which one: target=COLUMN")
+        raise DataError("no column contains labels or numbers", where=str(file), hint="name one: target=COLUMN")
     split = _split(columns, inputs)
     decisions = [f"column {c.name}: {c.entity}, as {c.example}" + _renamed(c) for c in inputs]
     decisions += [line for column in targets for line in _told(column)]
     if len(targets) > 1 and not asked:
-        decisions.append("every column of that sort is a target: target=COLUMN[,COLUMN] for fewer")
+        decisions.append("every column of that kind is a target: target=COLUMN[,COLUMN] for fewer")
     decisions.append(f"split: {', '.join(split.values())}{_split_note(split, inputs)}")
     decisions += _left_alone(columns, [*inputs, *targets], split)
     task_name = name or re.sub(r"\W+", "_", file.name.split(".")[0]).strip("_").lower() or "my_task"
@@ -106,10 +110,10 @@ def guess_task(file: Path, target: str | None = None, name: str | None = None) -
 
 
 def _asked(columns: Sequence[Column], target: str, file: Path) -> list[Column]:
-    """The columns that the user names.
+    """Returns the target columns that the user names.
 
     Raises:
-        DataError: there is no such column, it holds neither labels nor numbers, or they are of different sorts.
+        DataError: a column does not exist or has neither labels nor numbers, or the columns are of different kinds.
     """
     by_name = {column.name: column for column in columns} | {column.key: column for column in columns}
     names = [target] if target in by_name else [name.strip() for name in target.split(",")]
@@ -118,30 +122,30 @@ def _asked(columns: Sequence[Column], target: str, file: Path) -> list[Column]:
             hint = did_you_mean(name, [column.name for column in columns], noun="column")
             raise DataError(f"has no column {name!r}", where=str(file), hint=hint)
         if by_name[name].holds not in ("labels", "numbers"):
-            raise DataError(f"column {name!r} holds neither labels nor numbers", where=str(file))
+            raise DataError(f"column {name!r} contains neither labels nor numbers", where=str(file))
     found = [by_name[name] for name in names]
     if any(not _alike(found[-1], column) for column in found):
         raise DataError(
             f"the columns {', '.join(names)} can't be targets of one task",
             where=str(file),
-            hint="one task has numbers alone, or columns with the same labels; write one task for each",
+            hint="the targets of a task are all numbers, or all have the same labels; write one task for each",
         )
     return found
 
 
 def _targets(columns: Sequence[Column]) -> list[Column]:
-    """The last column of labels or numbers and every other one like it."""
+    """Returns the last column of labels or numbers, and all other columns of the same kind."""
     possible = [column for column in columns if column.holds in ("labels", "numbers")]
     return [column for column in possible if _alike(possible[-1], column)]
 
 
 def _alike(last: Column, other: Column) -> bool:
-    """Whether two columns can be targets of one task: numbers both, or labels of the same set."""
+    """Whether two columns can be targets of one task: both have numbers, or the same set of labels."""
     return last.holds == other.holds and last.labels == other.labels
 
 
 def _classes(targets: Sequence[Column]) -> tuple[str, str]:
-    """What opens the input, and the target text: one sentinel for each label."""
+    """Returns the beginning of the input, and the target text with one sentinel for each label."""
     start = "<SENTINEL_ID_0>" if len(targets) == 1 else ""
     return start, " ".join(f"<SENTINEL_ID_{i}> {{{column.key}:label}}" for i, column in enumerate(targets))
 
@@ -151,16 +155,16 @@ def _numbers(targets: Sequence[Column]) -> tuple[str, str]:
 
 
 def _told(column: Column) -> list[str]:
-    """What was decided of a target, and what its owner should know."""
+    """Returns lines about a target: what was decided, and notes for the user."""
     unit = f" in {column.unit}" if column.unit else ""
     kind = f"classification, labels {', '.join(column.labels)}" if column.labels else f"regression{unit}"
     lines = [f"target {column.name}: {kind}{_renamed(column)}"]
     if column.missing:
-        lines.append(f"  {column.missing:,} cells are empty: these rows teach nothing of it")
+        lines.append(f"  {column.missing:,} cells are empty: this target is not trained on these rows")
     if column.bounded:
         lines.append(f"  {column.bounded:,} cells are bounds such as >10: used one-sidedly (censored: one_sided)")
     if column.unreadable:
-        lines.append(f"  {column.unreadable:,} cells are no numbers: these rows are set aside")
+        lines.append(f"  {column.unreadable:,} cells are not numbers: these rows are left out")
     if column.logarithmic:
         lines.append("  over three orders of magnitude: learned as decimal logarithms (scale: {log: true})")
     if column.labels:
@@ -187,7 +191,7 @@ def _split(columns: Sequence[Column], inputs: Sequence[Column]) -> dict[str, str
 
 
 def _one_scaffold(column: Column) -> bool:
-    """Whether a scaffold split would leave a part empty: most of the molecules share a scaffold, or have none."""
+    """Whether most molecules have the same scaffold, or none, so that a scaffold split would leave a part empty."""
     from mammal.tasks.molecules.chemistry import scaffold
 
     counts = Counter(scaffold(cell) for cell in column.cells[:MOLECULES_PARSED])
@@ -196,7 +200,7 @@ def _one_scaffold(column: Column) -> bool:
 
 def _split_note(split: dict[str, str], inputs: Sequence[Column]) -> str:
     if split["split"] == "random" and len(inputs) > 1:
-        return " (both sides of a test pair are known from training then; split: cold keeps new ones out of it)"
+        return " (both values of a test pair can then also occur in training rows; split: cold prevents this)"
     if split["split"] == "random" and inputs[0].entity == "smiles":
         return " (most molecules share a scaffold, or have none, so a scaffold split would leave a part empty)"
     return ""
@@ -204,7 +208,7 @@ def _split_note(split: dict[str, str], inputs: Sequence[Column]) -> str:
 
 def _left_alone(columns: Sequence[Column], used: Sequence[Column], split: dict[str, str]) -> list[str]:
     names = [c.name for c in columns if c not in used and _quoted(c.name) != split.get("split_column")]
-    return [f"left alone: {', '.join(names)}"] if names else []
+    return [f"not used: {', '.join(names)}"] if names else []
 
 
 def _quoted(text: str) -> str:

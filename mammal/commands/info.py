@@ -43,7 +43,7 @@ def _describe(source: ModelSource) -> Iterator[str]:
     yield f"model       {layers}, {widths}"
     yield f"heads       {', '.join(_heads(config, own)) or 'token head of the decoder'}"
     yield from _tokenizer(source.folder / TOKENIZER, shape, own)
-    written = f"by mammal {own['version']}" if "version" in own else "published layout, no task of ours inside"
+    written = f"by mammal {own['version']}" if "version" in own else "in the published layout, without tasks"
     yield f"written     {written}"
     yield from _adaptation(own.get("adaptation"), weights)
     yield from _tasks(source.folder / TASKS)
@@ -65,7 +65,7 @@ def _adaptation(made: Mapping[str, Any] | None, weights: Path) -> Iterator[str]:
         settings = ", ".join(f"{name} {_text(value)}" for name, value in made["settings"].items())
         yield f"adapted     {made['method']}{f' ({settings})' if settings else ''} from {made['base']}"
         if weights.name == DELTA:
-            yield f"base        not inside; its weights have hash {made['base_hash']}"
+            yield f"base        not included; its weights have hash {made['base_hash']}"
 
 
 def _heads(config: Mapping[str, Any], own: Mapping[str, Any]) -> Iterator[str]:
@@ -132,7 +132,7 @@ def _text(value: Any) -> str:
 
 
 def _parameters(weights: Path) -> int | None:
-    """Counted from the header alone; None for a `.ckpt`."""
+    """Returns the number of parameters, from the header of a safetensors file. None: it is a `.ckpt` file."""
     if weights.suffix != ".safetensors":
         return None
     from math import prod
@@ -143,4 +143,4 @@ def _parameters(weights: Path) -> int | None:
         with safe_open(weights, framework="numpy") as stored:
             return sum(prod(stored.get_slice(name).get_shape()) for name in stored.keys())  # noqa: SIM118
     except SafetensorError as error:
-        raise BundleError(f"is no valid safetensors file: {error}", where=str(weights)) from error
+        raise BundleError(f"is not a valid safetensors file: {error}", where=str(weights)) from error

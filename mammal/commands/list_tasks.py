@@ -1,4 +1,4 @@
-"""The table of `mammal tasks`: every task that can be trained, by what it reads."""
+"""The table of `mammal tasks`: all tasks that can be trained, grouped by what they read."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from mammal.tasks.declaration.schema import KINDS, TaskConfig, unit_text
 
 HEADER = ("task", "answer", "data", "split", "metric", "published", "licence")
 WIDTHS = (25, 18, 20, 8, 10, 13, 14)
-"""Cells are cut to these, so that a line has 120 characters at most."""
+"""Widths to which cells are cut, so that a line has at most 120 characters."""
 
 FORMATS = ("table", "markdown")
 FILTERS = {"modality": catalogue.MODALITIES, "kind": KINDS}
 
 
 def list_tasks(options: Mapping[str, str], config_dirs: Sequence[Path] = ()) -> None:
-    """Print the tasks that fit.
+    """Prints a table of tasks.
 
     Args:
-        options: `modality` and `kind` choose, `format` is one of `FORMATS`.
-        config_dirs: folders of the user's own that hold `task/*.yaml`.
+        options: `modality` and `kind` select tasks, `format` is one of `FORMATS`.
+        config_dirs: folders of the user with `task/*.yaml`.
 
     Raises:
-        ConfigError: an option has a value that it can't have.
+        ConfigError: an option has an invalid value.
     """
     shape = _choice("format", options.get("format", FORMATS[0]), FORMATS)
     wanted = {key: _choice(key, options[key], valid) for key, valid in FILTERS.items() if key in options}
@@ -39,12 +39,19 @@ def list_tasks(options: Mapping[str, str], config_dirs: Sequence[Path] = ()) -> 
     for name, error in broken.items():
         console.note(f"broken: {name}: {error}")
     console.out(
-        f"\n{len(tasks)} tasks. mammal tasks NAME shows one; modality= and kind= choose; docs/data.md has the rest"
+        f"\n{len(tasks)} tasks. mammal tasks NAME shows one; modality= and kind= select; docs/data.md has more details"
     )
 
 
 def read_tasks(config_dirs: Sequence[Path] = ()) -> tuple[list[TaskConfig], dict[str, str]]:
-    """Every task that can be read, of ours and of the folders given, and why others can't."""
+    """Reads all tasks of the package and of the user's folders.
+
+    Args:
+        config_dirs: folders of the user with `task/*.yaml`.
+
+    Returns:
+        The tasks, and for each task that can't be read the reason.
+    """
     from mammal.tasks.declaration.registry import list_tasks as files
     from mammal.tasks.declaration.registry import load_task
 
@@ -58,7 +65,7 @@ def read_tasks(config_dirs: Sequence[Path] = ()) -> tuple[list[TaskConfig], dict
 
 
 def _checked(file: Path, task: TaskConfig) -> TaskConfig:
-    """The task under the name that the command line knows it by; its prompt can be read."""
+    """Sets the name of a task to that of its file, which the command line uses, and checks its prompt."""
     catalogue.modality(task)
     task.name = file.stem
     return task
@@ -84,7 +91,11 @@ def _rows(tasks: Sequence[TaskConfig]) -> list[Sequence[str]]:
 
 
 def markdown(tasks: Sequence[TaskConfig]) -> list[str]:
-    """The tasks as tables of docs/data.md, one for each modality."""
+    """Returns the lines of the tables in docs/data.md, one table for each modality.
+
+    Args:
+        tasks: the tasks.
+    """
     lines: list[str] = []
     for name in catalogue.MODALITIES:
         of_it = [task for task in tasks if catalogue.modality(task) == name]
@@ -107,7 +118,7 @@ def _markdown_row(task: TaskConfig) -> str:
 
 
 def _in_short(licence: str | None) -> str:
-    """The first words of a licence: `MIT` of `MIT (the repository); …`."""
+    """Returns the first words of a licence, such as `MIT` for `MIT (the repository); …`."""
     text = licence or "–"
     return text[: min(text.find(mark) % (len(text) + 1) for mark in (" (", ";", ","))]
 
@@ -120,5 +131,5 @@ def _choice(key: str, value: str, valid: Sequence[str]) -> str:
     known = {choice.lower(): choice for choice in valid}
     if value.lower() not in known:
         hint = did_you_mean(value, valid, noun=key)
-        raise ConfigError(f"{key} is {value!r}", where="mammal tasks", hint=hint)
+        raise ConfigError(f"{key} can't be {value!r}", where="mammal tasks", hint=hint)
     return known[value.lower()]

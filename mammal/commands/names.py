@@ -41,7 +41,7 @@ def _work(config: DictConfig, _: object) -> int:
     check_whole("names", options, ("workers", "shard_rows"))
     lacking = opsin.why_missing()
     if lacking is not None and options["names"] is None:
-        console.note(f"names are made but not read back: {lacking.what}")
+        console.note(f"names are generated but not read back: {lacking.what}")
 
     def job(progress: Follow) -> JobReport:
         report = names_job(**options, progress=progress)
@@ -52,11 +52,15 @@ def _work(config: DictConfig, _: object) -> int:
 
 
 def rates(counts: Counter[str]) -> str:
-    """How many molecules have a name, how many names could be read, how many give the same molecule."""
+    """Returns one line with the number of molecules with a name, of names that could be read, and of exact names.
+
+    Args:
+        counts: number of rows for each outcome.
+    """
     molecules = counts.total() - counts["invalid"]
     named = molecules - counts["unnamed"]
     if counts["unverified"]:
-        return f"{molecules:,} molecules · {_share(named, molecules, 'named')} · none verified, for lack of Java"
+        return f"{molecules:,} molecules · {_share(named, molecules, 'named')} · none verified, because Java is missing"
     read = named - counts["unread"]
     parts = [f"{molecules:,} molecules", _share(named, molecules, "named"), _share(read, named, "of these names read")]
     parts.append(_share(counts["exact"], named, "exact"))

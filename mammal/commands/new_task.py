@@ -52,10 +52,10 @@ def _write(file: Path, options: dict[str, str]) -> int:
 
 
 def _check(text: str, output: Path) -> None:
-    """Read the file as training will, before it stands where a second attempt would find it.
+    """Reads the text like training does, before the file is written.
 
     Raises:
-        TaskError: it can't be used.
+        TaskError: the task can't be used.
     """
     from mammal.tasks.declaration.registry import load_task
     from mammal.tasks.errors import TaskError

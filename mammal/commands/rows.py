@@ -1,4 +1,4 @@
-"""What predict, embed, generate and score have in common: a file of rows in, a file (or the terminal) out."""
+"""Shared code of the verbs predict, embed, generate and score: they answer the rows of a file."""
 
 from __future__ import annotations
 
@@ -21,30 +21,38 @@ if TYPE_CHECKING:
 
 
 def run(verb: str, argv: Sequence[str]) -> int:
-    """Compose the verb's configuration and answer the rows; exit code 3 if some were set aside."""
+    """Composes the configuration of a verb and answers the rows.
+
+    Args:
+        verb: predict, embed, generate or score.
+        argv: words after the verb.
+
+    Returns:
+        The exit code: 3 if some rows have no answer.
+    """
     return run_verb(verb, argv, lambda config, config_dirs: answer(verb, plain(config), config_dirs))
 
 
 def answer(verb: str, options: dict[str, Any], config_dirs: Sequence[Path] = ()) -> int:
-    """Answers rows as a composed configuration says.
+    """Answers rows with a composed configuration.
 
     Args:
         verb: predict, embed, generate or score.
         options: the configuration.
-        config_dirs: folders of the user's own, where a task is found by name.
+        config_dirs: folders of the user with `task/*.yaml`.
 
     Returns:
         The exit code.
 
     Raises:
-        ConfigError: options that exclude each other.
+        ConfigError: two options exclude each other, or a value is wrong.
     """
     shared = {name: options.pop(name) for name in SHARED}
     prompt: dict[str, Any] = {name: options.pop(name) for name in ("prompt", "target") if name in options}
     if prompt.get("prompt") is not None:
         for name in ("input", "output"):
             if shared[name] is not None:
-                hint = "a prompt's answer goes to the terminal" if name == "output" else "keep one of them"
+                hint = "the answer to a prompt is printed" if name == "output" else "give only one of them"
                 raise ConfigError(f"both {name} and prompt are given", where=f"mammal {verb}", hint=hint)
     check_whole(verb, shared)
     if shared["output"] is None:
@@ -68,16 +76,25 @@ SHARED = (
     "workers",
     "resume",
 )
-"""Keys that are about the job, not about the question."""
+"""Keys about the job. The other keys are about the question."""
 
 OPENED = ("device", "dtype", "tokenizer", "batch_tokens")
-"""Keys that say how a model is opened."""
+"""Keys about how the model is opened."""
 
 WHOLE = ("batch_tokens", "shard_rows", "workers")
 
 
 def check_whole(verb: str, options: Mapping[str, Any], names: Sequence[str] = WHOLE) -> None:
-    """Refuses a count that is no whole number (ConfigError)."""
+    """Checks that counts are whole numbers or None.
+
+    Args:
+        verb: verb, for the message.
+        options: the configuration.
+        names: keys to check.
+
+    Raises:
+        ConfigError: a value is something else.
+    """
     for name in names:
         if options[name] is not None and type(options[name]) is not int:
             raise ConfigError(f"{name} must be a whole number, not {options[name]!r}", where=f"mammal {verb}")
@@ -93,18 +110,26 @@ def _to_file(verb: str, shared: dict[str, Any], options: dict[str, Any], config_
 
 
 def follow_job(verb: str, job: Callable[..., JobReport]) -> int:
-    """Runs a job (which takes `progress`) with a progress line, then tells what became of it; gives the exit code."""
+    """Runs a job with a progress line, then prints how many rows have an answer.
+
+    Args:
+        verb: title of the progress line.
+        job: function that runs the job. It gets an argument `progress`.
+
+    Returns:
+        The exit code.
+    """
     with console.Progress(verb) as progress:
         report = job(progress=_Follower(progress))
     kept = f", {report.resumed:,} of them from an earlier run" if report.resumed else ""
     console.note(f"{report.ok:,} rows in {report.output}{kept}")
     if report.bad:
-        console.note(f"{report.bad:,} rows set aside with their reasons in {report.errors}")
+        console.note(f"{report.bad:,} rows without an answer, with the reasons, in {report.errors}")
     return report.exit_code
 
 
 class _Follower:
-    """Moves the progress line as a job reports."""
+    """Updates the progress line when a job reports its progress."""
 
     def __init__(self, progress: console.Progress):
         self.progress = progress
@@ -113,7 +138,7 @@ class _Follower:
     def __call__(self, now: JobProgress) -> None:
         new, self._done = now.done - self._done, now.done
         self.progress.total = now.rows
-        self.progress.advance(new, rows=new, status=f"{now.bad:,} set aside" if now.bad else None)
+        self.progress.advance(new, rows=new, status=f"{now.bad:,} without an answer" if now.bad else None)
 
 
 def _to_terminal(
@@ -128,7 +153,15 @@ def _to_terminal(
 
 
 def print_frame(frame: pd.DataFrame, prefix: str) -> int:
-    """Answers as CSV on the terminal; gives the exit code."""
+    """Prints answers as CSV.
+
+    Args:
+        frame: the answers.
+        prefix: text before the names of their columns.
+
+    Returns:
+        The exit code.
+    """
     console.out(frame.to_csv(index=False).rstrip("\n"))
     bad = int(frame[f"{prefix}error"].notna().sum())
     if bad:
@@ -144,7 +177,7 @@ def _ask(
     how = {"columns": shared["columns"] or None, "view": shared["view"], "prefix": shared["prefix"]}
     data: Any = None if shared["input"] is None else Path(shared["input"]).expanduser()  # never a value
     if prompt.get("prompt") is not None:
-        parse(prompt["prompt"])  # refuses what is no prompt, before it is taken for a value of some task
+        parse(prompt["prompt"])  # raises an error for other text, which would be taken for a value of the task
         data = [prompt["prompt"]]
     if verb == "predict":
         return model.predict(data, shared["task"], **how, **options)

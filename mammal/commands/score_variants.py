@@ -1,4 +1,4 @@
-"""`mammal score` for variants: a variant file, or a table of them, scored against a genome or in place."""
+"""`mammal score` for variants: scores a variant file or a table of variants, with or without a genome."""
 
 from __future__ import annotations
 
@@ -15,17 +15,21 @@ if TYPE_CHECKING:
 
 ASKED = ("what", "strands", "window", "flank")
 KEYS = ("variants", "reference", *ASKED)
-"""Keys of configs/score.yaml that are about variants alone."""
+"""Keys of configs/score.yaml that are only about variants."""
 
 _VARIANT_FILES = (".vcf", ".vcf.gz", ".vcf.bgz", ".bcf")
 _WHERE = "mammal score"
 
 
 def is_meant(shared: dict[str, Any], asked: dict[str, Any]) -> bool:
-    """Whether variants are scored: it is said, a genome is given, or the input or output is a variant file.
+    """Decides whether variants are scored: if `variants=true`, a genome, or a variant file is given.
+
+    Args:
+        shared: keys about the job.
+        asked: keys about variants (`KEYS`).
 
     Raises:
-        ConfigError: `variants` is neither true, false nor null; or no variants are scored, and a key is about them.
+        ConfigError: `variants` is neither true, false nor null; or a key about variants is set, but none are scored.
     """
     from mammal.variants.scoring import VariantScoreOptions
 
@@ -38,7 +42,7 @@ def is_meant(shared: dict[str, Any], asked: dict[str, Any]) -> bool:
         return True
     given, default = VariantScoreOptions(**{name: asked[name] for name in ASKED}), VariantScoreOptions()
     if idle := [name for name in ASKED if getattr(given, name) != getattr(default, name)]:
-        raise ConfigError(f"{idle[0]} is about variants, and none are scored", where=_WHERE, hint="variants=true")
+        raise ConfigError(f"{idle[0]} is about variants, but none are scored", where=_WHERE, hint="variants=true")
     return False
 
 
@@ -47,11 +51,14 @@ def answer(shared: dict[str, Any], options: dict[str, Any], config_dirs: Sequenc
 
     Args:
         shared: keys about the job.
-        options: those of `KEYS`.
-        config_dirs: folders of the user's own, where a task is found by name.
+        options: keys about variants (`KEYS`).
+        config_dirs: folders of the user with `task/*.yaml`.
+
+    Returns:
+        The exit code.
 
     Raises:
-        ConfigError: a key is missing, or has no meaning here.
+        ConfigError: a key is missing, or can't be used for variants.
     """
     from mammal.variants.scoring import VariantScoreOptions
 
@@ -59,7 +66,7 @@ def answer(shared: dict[str, Any], options: dict[str, Any], config_dirs: Sequenc
         raise ConfigError("no variants", where=_WHERE, hint="input=calls.vcf.gz, or a table")
     for name in ("prompt", "target", "view", "workers"):
         if shared.pop(name, None) not in (None, 0):
-            raise ConfigError(f"{name} means nothing where variants are scored", where=_WHERE, hint="leave it out")
+            raise ConfigError(f"{name} can't be used when variants are scored", where=_WHERE, hint="leave it out")
     check_whole("score", {**shared, "workers": None})
     asked = VariantScoreOptions(**{name: options[name] for name in ASKED})
     shared["columns"] = shared["columns"] or None

@@ -1,4 +1,4 @@
-"""The jobs of a sweep: what each does, what it tells a sweeper that searches, and where they are put."""
+"""The jobs of a sweep: what each job does, the figure that it returns to a search, and its folder."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ if TYPE_CHECKING:
 
 LOSS = "valid/loss"
 ERROR = "error.txt"
-"""File in the folder of a job that ended by an error of ours, with the traceback."""
+"""File with the traceback, in the folder of a job that failed with an unexpected error."""
 
 
 def begin_sweep(arguments: Arguments) -> tuple[Arguments, Path]:
-    """Checks what the jobs of a sweep have in common, and makes its folder ready for them.
+    """Checks the configuration that all jobs of a sweep have in common, and prepares the folder of the sweep.
 
-    Records that an earlier sweep left in the folder are taken away, but kept with `resume=auto`.
+    Records of an earlier sweep in the folder are deleted, unless `resume=auto` is set.
 
     Args:
-        arguments: the command line of the sweep; `output=` is the folder over those of the jobs.
+        arguments: parsed command line of the sweep. `output=` is the folder that contains the folders of the jobs.
 
     Returns:
-        The words for Hydra, with the folder among them (its name may hold the time, which must not be read twice), and
-        the folder.
+        The words for Hydra, which include the folder, and the folder. The folder is determined only once because its
+        default name contains the time.
 
     Raises:
         ConfigError: a key or value is wrong.
@@ -57,9 +57,9 @@ def begin_sweep(arguments: Arguments) -> tuple[Arguments, Path]:
 
 
 def _swept_options(words: Sequence[str], config: DictConfig) -> Iterator[list[str]]:
-    """Words of one run for each option of each group that a sweep varies, for them to be checked before the first job.
+    """Yields the words of one run for each option of a group that a sweep varies, to check them before the first job.
 
-    Other values that the sweep varies are left out: a job for which they are wrong fails alone.
+    Other values that the sweep varies are not checked. If one is wrong, only its job fails.
     """
     from hydra.core.override_parser.overrides_parser import OverridesParser
 
@@ -79,13 +79,19 @@ def _swept_options(words: Sequence[str], config: DictConfig) -> Iterator[list[st
 
 
 def job_of_sweep(config: DictConfig) -> float | None:
-    """One job, its fate recorded in its folder; returns the figure that `monitor` names.
+    """Runs one job of a sweep and records the result in its folder.
 
-    With `resume=auto` a job that an earlier sweep in the same folder finished is not run again.
+    With `resume=auto`, a job that an earlier sweep in the same folder has finished is not run again.
+
+    Args:
+        config: configuration of the job.
+
+    Returns:
+        The figure that `monitor` names. None: there is none.
 
     Raises:
-        ConfigError: with `resume=auto`, what stands in its folder is of a job with other settings.
-        RuntimeError: the job failed, and the sweeper is one that wants to know.
+        ConfigError: with `resume=auto`, the folder contains a job with other settings.
+        RuntimeError: the job failed, and the sweeper is a search, which needs to know this.
     """
     from hydra.core.hydra_config import HydraConfig
 
@@ -111,28 +117,28 @@ def job_of_sweep(config: DictConfig) -> float | None:
     try:
         record = _run(config, folder, record, arguments_of(hydra))
     except KeyboardInterrupt:
-        how = f"repeat the command with output={hydra.sweep.dir} resume=auto to go on"
+        how = f"repeat the command with output={hydra.sweep.dir} resume=auto to continue"
         raise KeyboardInterrupt(f"{record} has kept its last checkpoint; {how}") from None
     except Exception as error:
         record = _failed(record, error, folder)
     if first:
         replace(record, seconds=time.monotonic() - begun).write(folder)
     if record.status == FAILED and not hydra.sweeper._target_.endswith(".BasicSweeper"):
-        raise RuntimeError(record.error)  # of a type that every launcher can carry between processes
+        raise RuntimeError(record.error)  # a type that every launcher can send between processes
     return record.objective
 
 
 def _check_same(former: JobRecord, record: JobRecord, folder: Path) -> None:
-    """Refuse to go on from a checkpoint of other settings: its figures would stand under the settings of this job."""
+    """Refuses to continue from a checkpoint with other settings: its figures would be listed under this job's."""
     before, now = (one.settings | {"resume": ""} for one in (former, record))
     if before != now:
-        what = f"holds job {former.number} of another sweep ({' '.join(former.overrides)})"
-        hint = "resume=auto needs the command that began the sweep; for another one, choose another output"
+        what = f"contains job {former.number} of another sweep ({' '.join(former.overrides)})"
+        hint = "resume=auto needs the same command that began the sweep; for another one, choose another output"
         raise ConfigError(what, where=str(folder), hint=hint)
 
 
 def _speak_for_one_job(hydra: Any, record: JobRecord, folder: Path) -> None:
-    """Let the command line be that of this job alone: Lightning starts further processes of a job by repeating it."""
+    """Sets the command line to that of this job: Lightning repeats it to start further processes of the job."""
     from omegaconf import read_write
 
     sys.argv = [sys.argv[0], "train", *record.overrides, "hydra.mode=RUN"]
@@ -150,7 +156,7 @@ def _failed(record: JobRecord, error: Exception, folder: Path) -> JobRecord:
 
 
 def _run(config: DictConfig, folder: Path, record: JobRecord, arguments: Arguments) -> JobRecord:
-    """Trains; the keys of this job are checked first, because it may have chosen files that the sweep has not."""
+    """Trains. The keys are checked before, because the job may use config files that the sweep did not check."""
     from omegaconf import open_dict
 
     from mammal.training.run import train
@@ -165,10 +171,13 @@ def _run(config: DictConfig, folder: Path, record: JobRecord, arguments: Argumen
 
 
 def direction(monitor: str) -> str:
-    """`minimize` or `maximize`, as Optuna spells it, for the figure that a search improves.
+    """Returns `minimize` or `maximize` (words of Optuna) for the figure that a search improves.
+
+    Args:
+        monitor: name of the figure: `valid/loss` or `valid/TASK/METRIC`.
 
     Raises:
-        ConfigError: it is neither `valid/loss` nor `valid/TASK/METRIC`.
+        ConfigError: the name has another form.
         TaskError: there is no such metric.
     """
     from mammal.tasks.metrics.registry import metric_named
@@ -178,16 +187,16 @@ def direction(monitor: str) -> str:
     part, _, rest = monitor.partition("/")
     metric = rest.split("/")[1:2]
     if part != "valid" or not metric:
-        hint = f"{LOSS} or valid/TASK/METRIC; test rows must have no say in what is chosen"
-        raise ConfigError(f"a search can't look at {monitor!r}", where="monitor", hint=hint)
+        hint = f"{LOSS} or valid/TASK/METRIC; test rows must not influence what is chosen"
+        raise ConfigError(f"a search can't use {monitor!r}", where="monitor", hint=hint)
     return "maximize" if metric_named(metric[0]).higher_is_better else "minimize"
 
 
 def prepare_search() -> None:
-    """Make `${direction:MONITOR}` of `configs/sweep/optuna.yaml` known, and SQLAlchemy silent about its version 2.
+    """Registers the resolver `${direction:MONITOR}` of `configs/sweep/optuna.yaml`, and silences a warning.
 
-    OmegaConf keeps its resolvers in one register of the process and takes no others. SQLAlchemy, which Optuna's sweeper
-    imports, announces its version 2 in a Python warning.
+    OmegaConf accepts resolvers only in its global register. SQLAlchemy, which Optuna's sweeper imports, announces its
+    version 2 in a Python warning.
     """
     from omegaconf import OmegaConf
 

@@ -1,8 +1,8 @@
-"""What a sweep leaves behind: a record beside every job, one table over all of them, and means over seeds.
+"""The results of a sweep: a record of every job, one table of all jobs, and means over seeds.
 
-Each job writes `job.json` into its own folder, so the table needs nothing but a file system that the jobs share, and
-holds whatever launcher ran them. `sweep.csv` has a line a job, `seeds.csv` a line for each setting that was run from
-several seeds.
+Each job writes `job.json` into its own folder. The table therefore works with every launcher and needs only a file
+system that the jobs share. `sweep.csv` has one line for each job, `seeds.csv` one line for each setting that was run
+with several seeds.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ RECORD, TABLE, SEEDS = "job.json", "sweep.csv", "seeds.csv"
 RUNNING, DONE, FAILED = "running", "done", "failed"
 
 SEARCHED = "optimization_results.yaml"
-"""What Optuna's sweeper leaves beside the jobs."""
+"""File that Optuna's sweeper writes into the folder of the sweep."""
 
 HINT = "the same command with output=FOLDER resume=auto does not run finished jobs again"
 
@@ -38,12 +38,13 @@ class JobRecord:
     """One job of a sweep.
 
     Attributes:
-        number: its place in the sweep, and the name of its folder.
-        overrides: `key=value` that it was composed with.
-        status: `RUNNING` (also of a job that was cut off), `DONE` or `FAILED`.
+        number: its number in the sweep, which is also the name of its folder.
+        overrides: `key=value` words from which its configuration was composed.
+        status: `RUNNING` (also for a job that was killed), `DONE` or `FAILED`.
+        seconds: duration of the job.
         objective: the figure that `monitor` names, which a search improves.
-        figures: `valid/loss`, `valid/TASK/METRIC` and `test/TASK/METRIC`.
-        bounds: 95 % interval of a figure, where it has one.
+        figures: values of `valid/loss`, `valid/TASK/METRIC` and `test/TASK/METRIC`.
+        bounds: 95 % intervals (low, high) of figures that have one.
         error: why it failed.
     """
 
@@ -65,12 +66,19 @@ class JobRecord:
 
     @property
     def settings(self) -> dict[str, str]:
-        """Its overrides by key; a key that was taken away (`~key`) has no value."""
+        """Its overrides by key. A key that was removed (`~key`) has an empty value."""
         return {key: value for key, _, value in (word.partition("=") for word in self.overrides)}
 
 
 def read_record(folder: Path) -> JobRecord | None:
-    """The record that a job left in its folder, None where there is none that can be read."""
+    """Reads the record of a job.
+
+    Args:
+        folder: folder of the job.
+
+    Returns:
+        The record. None: there is none, or it can't be read.
+    """
     try:
         return JobRecord(**json.loads((folder / RECORD).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
@@ -78,7 +86,11 @@ def read_record(folder: Path) -> JobRecord | None:
 
 
 def figures_of(result: TrainingResult) -> tuple[dict[str, float | None], dict[str, tuple[float, float]]]:
-    """Every figure of a run, with the intervals of those that have one; NaN as None."""
+    """Returns the figures of a run by name, and the intervals of those that have one. NaN becomes None.
+
+    Args:
+        result: result of the run.
+    """
     named: dict[str, float | None] = {"valid/loss": result.best_loss, **result.valid}
     bounds = {}
     for task in result.results:
@@ -91,13 +103,13 @@ def figures_of(result: TrainingResult) -> tuple[dict[str, float | None], dict[st
 
 
 def summarise(folder: Path | None) -> None:
-    """Print the table of a sweep's jobs and write it to `sweep.csv` (and `seeds.csv`) in its folder.
+    """Prints the table of a sweep's jobs and writes it to `sweep.csv` (and `seeds.csv`) in its folder.
 
     Args:
-        folder: of the sweep; nothing is done for None, or where no job began.
+        folder: folder of the sweep. Nothing is done if it is None, or if no job has started.
 
     Raises:
-        JobError: a job failed or never ended; names every such job.
+        JobError: a job failed or did not end. The message contains every such job.
     """
     if folder is None:
         return
@@ -118,13 +130,13 @@ def summarise(folder: Path | None) -> None:
         console.note(f"best: {_best(best)}")
     if lost := [record for record in found if record.status != DONE]:
         for record in lost:
-            console.note(f"job {record.number}: {record.error or 'was cut off'}")
+            console.note(f"job {record.number}: {record.error or 'did not end'}")
         named = ", ".join(f"job {record.number} ({_words(record, varied)})" for record in lost)
         raise JobError(f"{len(lost)} of {len(found)} jobs failed: {named}", where=str(folder), hint=HINT)
 
 
 def _varied(records: Sequence[JobRecord]) -> list[str]:
-    """Keys whose value differs between jobs."""
+    """Returns the keys whose values differ between jobs."""
     keys = dict.fromkeys(key for record in records for key in record.settings)
     return [key for key in keys if len({record.settings.get(key) for record in records}) > 1]
 
@@ -134,7 +146,7 @@ def _words(record: JobRecord, keys: Iterable[str]) -> str:
 
 
 def _line(record: JobRecord, figures: Sequence[str]) -> dict[str, Any]:
-    """A job as a line of `sweep.csv`."""
+    """Returns the line of `sweep.csv` for a job."""
     line: dict[str, Any] = {"job": record.number, "status": record.status, **record.settings}
     line |= {"error": record.error, "seconds": round(record.seconds, 1), "objective": record.objective}
     for name in figures:
@@ -145,7 +157,7 @@ def _line(record: JobRecord, figures: Sequence[str]) -> dict[str, Any]:
 
 
 def _cells(record: JobRecord, varied: Sequence[str]) -> list[str]:
-    """A job as a line of the terminal's table."""
+    """Returns the line of the printed table for a job."""
     settings = [record.settings.get(key, "") for key in varied]
     if record.status != DONE:
         return [str(record.number), *settings, record.status, "", "", console.clock(record.seconds)]
@@ -170,7 +182,7 @@ def _main_figures(record: JobRecord, part: str) -> str:
 
 
 def _first_of_each_task(names: Iterable[str], part: str) -> list[tuple[str, str]]:
-    """The figure of each task that its declaration puts first, in words and by name; several tasks are named."""
+    """Returns the first metric of each task, as words and as its full name. The words name the task if several."""
     firsts: dict[str, str] = {}
     for name in names:
         if name.startswith(f"{part}/") and name.count("/") >= 2:
@@ -180,7 +192,7 @@ def _first_of_each_task(names: Iterable[str], part: str) -> list[tuple[str, str]
 
 
 def _over_seeds(records: Sequence[JobRecord], varied: Sequence[str], figures: Sequence[str]) -> list[dict[str, Any]]:
-    """Mean and standard deviation (of a sample, n - 1) of every figure over the seeds of each setting."""
+    """Returns mean and sample standard deviation (n - 1) of every figure over the seeds of each setting."""
     if "seed" not in varied:
         return []
     others = [key for key in varied if key != "seed"]
@@ -200,7 +212,7 @@ def _over_seeds(records: Sequence[JobRecord], varied: Sequence[str], figures: Se
 
 
 def _seed_cells(line: Mapping[str, Any], others: Sequence[str]) -> list[str]:
-    """A setting as a line of the terminal's second table."""
+    """Returns the line of the second printed table for a setting."""
     names = [key.removesuffix("_mean") for key in line if key.endswith("_mean")]
     cells = [str(line[key]) for key in (*others, "seeds")]
     for part in ("valid", "test"):
@@ -211,7 +223,7 @@ def _seed_cells(line: Mapping[str, Any], others: Sequence[str]) -> list[str]:
 
 
 def _best(file: Path) -> str:
-    """The best settings of a search, and their figure."""
+    """Returns the best settings of a search and their figure."""
     import yaml
 
     found = yaml.safe_load(file.read_text(encoding="utf-8"))

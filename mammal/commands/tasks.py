@@ -25,7 +25,7 @@ def run(argv: Sequence[str]) -> int:
     if len(names) > 1:
         raise ConfigError("one task at a time", where="mammal tasks", hint=f"mammal tasks {names[0]}")
     if stray := sorted(set(options) & set(LIST if names else WALK)):
-        meant = "lists tasks, and goes without a name" if names else "walks a task, and needs its name"
+        meant = "can't be used with the name of a task" if names else "needs the name of a task"
         raise ConfigError(f"{stray[0]}= {meant}", where="mammal tasks", hint="see `mammal tasks --help`")
     if names:
         from mammal.commands.walk_task import walk_task
@@ -41,5 +41,5 @@ def run(argv: Sequence[str]) -> int:
 
 def _row(text: str) -> int:
     if not text.isdigit():
-        raise ConfigError(f"row is {text!r}", where="mammal tasks", hint="a row number, from 0")
+        raise ConfigError(f"row can't be {text!r}", where="mammal tasks", hint="a row number, counted from 0")
     return int(text)

@@ -30,7 +30,14 @@ if TYPE_CHECKING:
 
 
 def run(argv: Sequence[str]) -> int:
-    """Compose once to refuse mistakes early, then let Hydra run the job, or the jobs of a sweep."""
+    """Composes the configuration once to find mistakes early, then lets Hydra run the job or the jobs of a sweep.
+
+    Args:
+        argv: words after `mammal train`.
+
+    Returns:
+        The exit code.
+    """
     from hydra.types import RunMode
     from omegaconf import OmegaConf, open_dict
 
@@ -54,7 +61,7 @@ def run(argv: Sequence[str]) -> int:
 
 
 def _run_once(arguments: Arguments) -> None:
-    """One run; its error is raised after Hydra is done, without the lines that Hydra would write about it."""
+    """Runs once. An error is raised only after Hydra has ended, because Hydra would print additional lines about it."""
     failures: list[BaseException] = []
 
     def hold_failure(config: DictConfig) -> None:
@@ -70,7 +77,7 @@ def _run_once(arguments: Arguments) -> None:
 
 
 def _sweep(arguments: Arguments) -> None:
-    """Every job of a sweep, then the table over them; what ended the sweep early is told after the table."""
+    """Runs the jobs of a sweep, then prints the table. An error that ended the sweep is raised after the table."""
     from mammal.commands.sweep import begin_sweep, job_of_sweep, prepare_search
     from mammal.commands.sweep_table import summarise
 
@@ -84,16 +91,16 @@ def _sweep(arguments: Arguments) -> None:
             summarise(folder)
         raise
     except Exception:
-        summarise(folder)  # says which jobs failed, where that is what ended the sweep
+        summarise(folder)  # raises an error that names the failed jobs, if some failed
         raise
     summarise(folder)
 
 
 def _launch(arguments: Arguments, task: Callable[[DictConfig], object]) -> None:
-    """Hand over to `hydra.main`, which makes the run's folder.
+    """Calls `hydra.main`, which makes the folder of the run.
 
-    Hydra takes its words from `sys.argv` and learns from the environment alone that it shall raise errors instead of
-    printing them and exiting; both are set for the length of the call.
+    Hydra reads its words from `sys.argv`. Only an environment variable makes it raise errors instead of printing them
+    and exiting. Both are set during the call.
     """
     import hydra
     from hydra.core.global_hydra import GlobalHydra
@@ -120,7 +127,7 @@ def _launch(arguments: Arguments, task: Callable[[DictConfig], object]) -> None:
 
 @contextmanager
 def _in_environment(name: str, value: str) -> Iterator[None]:
-    """Sets an environment variable for the length of a block."""
+    """Sets an environment variable during a `with` block."""
     before = os.environ.get(name)
     os.environ[name] = value
     try:
@@ -133,7 +140,14 @@ def _in_environment(name: str, value: str) -> Iterator[None]:
 
 
 def job(config: DictConfig) -> float | None:
-    """One run, in the folder that Hydra made for it; returns its best validation loss."""
+    """Runs training in the folder that Hydra has made.
+
+    Args:
+        config: configuration of the run.
+
+    Returns:
+        The best validation loss.
+    """
     from hydra.core.hydra_config import HydraConfig
     from omegaconf import open_dict
 

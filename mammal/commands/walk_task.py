@@ -1,4 +1,4 @@
-"""One row of a task through every arrow: row → prompt → tokens → batch → model → answer, each printed."""
+"""Prints one row of a task at every step: row → prompt → tokens → batch → model → answer."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 TOKENS_SHOWN = 80
 
 ENOUGH = 200
-"""Rows from which features are scaled, roughly: enough to show what a prompt holds."""
+"""Approximate number of rows that are used to scale features, which is enough to show a prompt."""
 
 
 def walk_task(
@@ -34,17 +34,20 @@ def walk_task(
     data: str | None = None,
     config_dirs: Sequence[Path] = (),
 ) -> None:
-    """Print the walk of one row of the task's data, or of its example where the data can't be had here.
+    """Prints every step for one row of the task's data, or for the example of the task if the data are not available.
 
     Args:
-        number: of the row.
-        bundle: a model to answer; without one, a tiny model with random weights shows the shapes.
-        data: folder of local copies; default: what `MAMMAL_DATA` names.
-        config_dirs: folders of the user's own that hold `task/*.yaml`.
+        name: name of the task.
+        number: number of the row, counted from 0.
+        bundle: bundle whose model answers. None: a tiny model with random weights shows the shapes.
+        data: folder of local copies of data sets. Default: the folder in `MAMMAL_DATA`.
+        config_dirs: folders of the user with `task/*.yaml`.
 
     Raises:
         TaskError: there is no such task.
-        DataError, PromptError: the row can't be read.
+        ConfigError: there is no such row.
+        DataError: the row can't be read.
+        PromptError: the prompt can't be written.
     """
     task, model = _task_and_model(name, bundle, config_dirs)
     _heading(task.config)
@@ -52,7 +55,7 @@ def walk_task(
     _section(f"row: {origin}", [f"{column} = {_cut(row[column])}" for column in row if column in _columns(task)])
     prepared = task.prepare(row, target=True)
     if task.views:
-        _section("views: training draws one, the first shown outside it is marked", list(_views(task, row)))
+        _section("views: training samples one; the one used otherwise is marked", list(_views(task, row)))
     _section("prepared: standardised, scaled, labels as codes", [f"{c} = {_cut(v)}" for c, v in prepared.items()])
     prompt = task.render(row, target=True)
     lines = [f"input   {_cut(prompt.input, 2000)}"]
@@ -70,7 +73,7 @@ def _views(task: Task, row: Mapping[str, Any]) -> Iterator[str]:
     for column, slot in task.views.items():
         for view, text in slot.every(partial(task.text_if_any, row)):
             mark = "*" if view.name == shown[column].view.name else " "
-            drawn = " (drawn anew each time)" if view.is_drawn else ""
+            drawn = " (sampled again each time)" if view.is_drawn else ""
             yield f"{mark} {column} as {view.name} = {'none in this row' if text is None else _cut(text)}{drawn}"
 
 
@@ -140,12 +143,13 @@ def _split(config: TaskConfig) -> str:
 
 
 def _row(task: Task, number: int, folder: str | None) -> tuple[Mapping[str, Any], str]:
-    """A row and where it came from; the task is fitted on the way if it has to be."""
+    """Returns a row and its origin. The task is fitted if necessary."""
     from mammal.tasks.data import load_dataset
 
     data = task.config.data
     if data.source == "file" and not data.path and not data.files:
-        return _example(task, number, ConfigError("its file is yours to name", hint=f"data.path={task.name}.csv"))
+        why = ConfigError("the task reads a file of yours, and none is named", hint=f"data.path={task.name}.csv")
+        return _example(task, number, why)
     try:
         frame = load_dataset(data, {"data": folder})
     except (DataError, OSError) as error:
@@ -158,17 +162,20 @@ def _row(task: Task, number: int, folder: str | None) -> tuple[Mapping[str, Any]
 
 
 def _example(task: Task, number: int, why: Exception) -> tuple[Mapping[str, Any], str]:
-    """The example of the declaration, in place of row 0 of data that is not here; other rows it can't stand for."""
+    """Returns the example of the declaration instead of row 0, if the data are not available."""
     if number or not task.config.example:
         raise why
     _fit_roughly(task, [])
-    _section("data: not here, so the example of the task's YAML is shown", [str(why)])
+    _section("data: not available, so the example of the task's YAML is shown", [str(why)])
     return dict(task.config.example), "the example"
 
 
 def _fit_roughly(task: Task, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Scales to show numbers with: of all rows, or of a few where features take long; training has its training rows
-    alone. Without rows: features as the example has them, labels as they are."""
+    """Fits scales, so that numbers can be shown: on all rows, or on a few if the task has features, which take long.
+
+    Training fits them only on the training rows. Without rows, features are fitted on the example, and labels are not
+    scaled.
+    """
     if task.features:
         rows = rows[:: 1 + len(rows) // ENOUGH]
     if not all(feature.is_fitted for feature in task.features.values()):
@@ -248,7 +255,7 @@ def _rounded(values: Any) -> Any:
 
 
 _NOT_SHOWN = ("row_id", "by_target", "runners_up")
-"""Fields of a prediction that are its place, or further predictions."""
+"""Fields of a prediction that are its row number, or further predictions."""
 
 
 def _said(said: Prediction, task: Task) -> Iterator[str]:

@@ -23,7 +23,14 @@ VERB = "windows"
 
 
 def run(argv: Sequence[str]) -> int:
-    """Cut the windows; exit code 3 if records were set aside."""
+    """Cuts the windows.
+
+    Args:
+        argv: words after `mammal windows`.
+
+    Returns:
+        The exit code: 3 if some records have no window.
+    """
     return run_verb(VERB, argv, _work)
 
 

@@ -66,7 +66,7 @@ def test_help_of_a_verb_shows_its_keys(capsys):
     ("words", "what", "hint"),
     [
         (["trian"], "no verb 'trian'", "did you mean train?"),
-        (["train", "--multi-run"], "'--multi-run' is no option", "--multirun"),
+        (["train", "--multi-run"], "'--multi-run' is not an option", "--multirun"),
         (["train", "tiny"], "'tiny' is not a key=value", "mammal train --help"),
         (["train", "modell=tiny"], "no key 'modell'", "did you mean model"),
         (["train", "optim.lrr=1"], "no key 'optim.lrr'", "did you mean optim.lr?"),

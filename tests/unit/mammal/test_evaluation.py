@@ -219,7 +219,7 @@ def test_evaluate_one_bundle_then_several_runs(toy_bundle: Path, capsys, monkeyp
     few = ["baselines=false", "sensitivity=0", "part=valid"]
     assert main(["evaluate", f"bundle={toy_bundle}/a/bundle", *words, *few]) == 0
     said = capsys.readouterr().err
-    assert "not the split it was trained with" in said and "kept beside it: the earlier figures of toy on test" in said
+    assert "not the split it was trained with" in said and "kept: the earlier figures of toy on test" in said
     assert [r.part for r in load_results(folder)] == ["test", "valid"]
     assert set(pd.read_csv(folder / CSV)["part"]) == {"test", "valid"}
 

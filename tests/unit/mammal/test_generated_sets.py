@@ -111,7 +111,7 @@ def test_damaged_results_are_told(tmp_path: Path):
         (["samples=nowhere.csv"], "no such file"),
         (["samples={made}", "column=smilse"], "no column 'smilse'"),
         (["samples={made}", "bundle=x"], "one of bundle, runs and samples must be given"),
-        (["bundle=x", "train={made}"], "train and test are files to hold samples against"),
+        (["bundle=x", "train={made}"], "train and test are files that samples are compared with"),
         (["samples=[]"], "give a file, or a list of them"),
     ],
 )

@@ -116,7 +116,7 @@ def test_a_sweep_is_not_taken_up_with_other_settings(capsys):
     assert main([*words, "seed=1", "resume=auto"]) == 0
     assert "done before" in capsys.readouterr().err
     assert main([*words, "seed=2", "resume=auto"]) == 2
-    assert "holds job 0 of another sweep" in capsys.readouterr().err
+    assert "contains job 0 of another sweep" in capsys.readouterr().err
     assert weights.stat().st_mtime_ns == written and table("swept")[0]["seed"] == "1"
 
 

@@ -114,7 +114,7 @@ def test_without_java_names_are_made_and_not_verified(library: Path, capsys: pyt
     assert set(pairs["outcome"]) == {"unverified"} and pairs["iupac"].notna().all()
     assert pairs["smiles_by_name"].isna().all()
     told = capsys.readouterr().err
-    assert "not read back" in told and "5 named (83.3%) · none verified, for lack of Java" in told
+    assert "not read back" in told and "5 named (83.3%) · none verified, because Java is missing" in told
     with pytest.raises(DataError, match="Java"):
         names_job(library, library.with_name("given.csv"), names="Name")
 

@@ -87,10 +87,10 @@ def test_markdown_has_a_table_for_each_modality(capsys, configs):
         (["kind=regresion"], "did you mean regression"),
         (["format=html"], "valid formats: markdown, table"),
         (["modalty=DNA"], "did you mean modality?"),
-        (["row=3"], "needs its name"),
-        (["bbbp", "kind=regression"], "goes without a name"),
+        (["row=3"], "needs the name"),
+        (["bbbp", "kind=regression"], "can't be used with the name"),
         (["bbbp", "esol"], "one task at a time"),
-        (["bbbp", "row=first"], "row is 'first'"),
+        (["bbbp", "row=first"], "row can't be 'first'"),
         (["bbbp", "--row"], "no key '--row'"),
     ],
 )
@@ -119,13 +119,13 @@ def test_the_walk_tells_source_split_figure_and_rights(capsys, configs):
 def test_without_its_data_a_task_walks_its_example(capsys, configs):
     code, out, err = told(capsys, "mine", "--config-dir", str(configs))
     assert code == 0, err
-    assert "data: not here" in out and "mine.csv" in out and "smiles = CCO" in out and "answer" in out
+    assert "data: not available" in out and "mine.csv" in out and "smiles = CCO" in out and "answer" in out
     code, _, err = told(capsys, "mine", "row=3", "--config-dir", str(configs))
     assert code == 1 and "mine.csv" in err, "the example stands for row 0 alone"
 
     (configs / "task" / "mine.yaml").write_text(MINE.format(path=""))
     code, out, _ = told(capsys, "mine", "--config-dir", str(configs))
-    assert code == 0 and "yours to name (data.path=mine.csv)" in out
+    assert code == 0 and "none is named (data.path=mine.csv)" in out
 
 
 def test_descriptors_in_the_prompt_are_walked_with_data_and_without(capsys, configs):
