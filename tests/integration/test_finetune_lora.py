@@ -56,7 +56,7 @@ def test_adapters_know_their_base(toy, base, tmp_path, capsys):
     expected = answers(adapters).tolist()
     assert main(["info", str(adapters)]) == 0
     told = capsys.readouterr().out
-    assert "adapted     lora (alpha 16" in told and "rank 4" in told and "base        not inside" in told
+    assert "adapted     lora (alpha 16" in told and "rank 4" in told and "base        not included" in told
 
     with pytest.raises(ConfigError, match="itself an adapter bundle"):
         tuned(toy, adapters, tmp_path / "again", *LORA, "adapt.save=adapters")

@@ -113,7 +113,7 @@ def test_the_walk_tells_source_split_figure_and_rights(capsys, configs):
         assert fact in out
     for fact in ("mine alone (in house)", "nobody yet", "row: 1 of 2", "smiles = CCN", "<MASK>", "answer"):
         assert fact in out
-    assert "not here" not in out
+    assert "not available" not in out
 
 
 def test_without_its_data_a_task_walks_its_example(capsys, configs):
