@@ -138,7 +138,7 @@ def test_loading_leaves_the_file_alone_and_free(folder: Path) -> None:
         (lambda c: c.pop("t5_config"), "t5_config"),
         (lambda c: c["t5_config"].pop("vocab_size"), "shape"),
         (lambda c: c["t5_config"].update(d_ff=25), "shape"),
-        (lambda c: c["t5_config"].update(num_layers="one"), "wrong kind"),
+        (lambda c: c["t5_config"].update(num_layers="one"), "wrong type"),
         (lambda c: c["t5_config"].update(num_layers=2), "missing"),
         (lambda c: c.update(encoder_head_layers=None), "fit no part"),
         (lambda c: c["scalars_prediction_head"].update(classes=2), "num_classes"),

@@ -112,7 +112,7 @@ def test_external_embeddings_are_projected_and_added_in_place() -> None:
 
 
 def test_external_embeddings_of_another_width_are_refused() -> None:
-    with pytest.raises(ConfigError, match="5 wide"):
+    with pytest.raises(ConfigError, match="width 5"):
         small_model()(encoder_batch(embeddings=((0, 1, "other", torch.randn(1, 5)),)))
 
 
