@@ -1,1 +1,1 @@
-"""Row to prompt: the columns that a prompt reads, conditions, and the rendered text."""
+"""Conversion of rows to prompts: the columns that a prompt reads, conditions, and the rendered text."""

@@ -1,4 +1,4 @@
-"""Which columns a task's prompts name, and what they hold."""
+"""The columns of a task's prompts, and their content."""
 
 from __future__ import annotations
 
@@ -14,23 +14,26 @@ from mammal.tokenization.template import Template
 SMILES = "SMILES"
 SEQUENCES = ("AA", "DNA")
 FEATURES_OF_MOLECULES = ("descriptors", "morgan")
-"""Features whose column holds molecules; the others read sequences."""
+"""Features of molecules; all others are features of sequences."""
 
 
 @dataclass(frozen=True)
 class PromptColumns:
-    """Columns that a task's prompts name, by what they hold.
+    """Columns of a task's prompts, by their content.
 
     Attributes:
-        groups: for each thing that the input reads, the columns that may stand for it, first the one that says which
-            thing it is: `(smiles, iupac)` for a molecule of either. Splits, leaks and baselines look at the first.
-        needed: for each of them the columns of which a row must have one.
-        targets, molecules, sequences: columns that are to be predicted; that hold SMILES; residues or bases.
-        views: of the slots that have a choice, by the column that the template names.
-        renames: column -> what the file calls it, as `data.columns` says.
-        conditions: columns of the input that a row may do without. Numbers among them stand in no group: a row is not
-            known by what is asked of its answer.
-        fallbacks: column -> another that is read where there is none of that name: the slot's own name of `smiles`.
+        groups: for each entity or value of the input, the columns that can give it, first the one that identifies it:
+            `(smiles, iupac)` for a molecule that can be given as either. Splits, leaks and baselines use the first.
+        needed: for each group, the columns of which a row must have one.
+        targets: columns that are predicted.
+        molecules: columns that hold SMILES.
+        sequences: columns that hold residues or bases.
+        views: views of the slots that have several, by the column that the template names.
+        renames: column -> name of the column in the file (`data.columns`).
+        conditions: columns of the input that a row may lack. Numbers among them are in no group, because a requested
+            property of the answer does not identify a row.
+        fallbacks: column -> another column that is read if the table lacks the first, such as `smiles` -> the name of
+            the slot.
     """
 
     groups: list[tuple[str, ...]]
@@ -45,7 +48,7 @@ class PromptColumns:
 
     @property
     def inputs(self) -> list[str]:
-        """Every column that the input may read."""
+        """Every column that the input can read."""
         grouped = (column for group in self.groups for column in group)
         return list(dict.fromkeys([*grouped, *self.conditions]))
 
@@ -56,15 +59,15 @@ class PromptColumns:
 
     @property
     def aliases(self) -> dict[str, str]:
-        """Column -> what a row may call it instead."""
+        """Column -> another name that it can have in a row."""
         return self.fallbacks | self.renames
 
 
 def equal_sides(template: Template) -> tuple[str, str] | None:
-    """The two columns that are the same entity and all that a prompt reads, so that their order says nothing; None for
-    other prompts.
+    """Returns the two columns of a symmetric pair: same entity, and nothing else in the prompt; else None.
 
-    A third column may belong to one side alone, as a mutant does to its wild type: a swap then changes the question.
+    With a third column, the pair does not count as symmetric, because the column may belong to one side, as a mutant
+    does to its wild type. Swapping the sides would then change the meaning of the row.
     """
     slots = [slot for slot in template.slots if slot.part == "input"]
     single = [slot for slot in slots if slot.kind == "entity" and len(ENTITIES[slot.name].ways) == 1]
@@ -76,10 +79,12 @@ def equal_sides(template: Template) -> tuple[str, str] | None:
 
 
 def prompt_columns(config: TaskConfig) -> PromptColumns:
-    """Columns of a declaration. In raw templates molecules are those declared, and other input text is a sequence.
+    """Returns the columns of a declaration.
+
+    In raw templates, only the declared columns are molecules, and other input text is a sequence.
 
     Raises:
-        TaskError: views that the prompt can't show, or that show what is asked for.
+        TaskError: the prompt can't show a declared view, or a view shows a column that is predicted.
         PromptError: the template is malformed.
     """
     template = Template(config.prompt.input, config.prompt.target, raw=config.prompt.raw)
@@ -107,7 +112,7 @@ def prompt_columns(config: TaskConfig) -> PromptColumns:
 def _groups(
     template: Template, views: dict[str, SlotViews], conditions: Sequence[str]
 ) -> tuple[list[tuple[str, ...]], list[tuple[str, ...]]]:
-    """What stands for each thing that the input reads, and what a row needs of it."""
+    """For each entity or value of the input, the columns that can give it, and those of which a row needs one."""
     groups: dict[tuple[str, ...], None] = {}
     needed: dict[tuple[str, ...], None] = {}
     for slot in template.slots:
@@ -146,12 +151,12 @@ def _contents(
 
 
 def _read(column: str, views: dict[str, SlotViews]) -> str:
-    """The column that says what a slot's column holds."""
+    """The column that identifies the content of a slot's column."""
     return views[column].identity if column in views else column
 
 
 def _check_hidden(views: dict[str, SlotViews], targets: Sequence[str], task: str) -> None:
-    """Refuses an input that may show what is to be predicted."""
+    """Raises an error if a view of the input shows a column that is predicted."""
     for slot in views.values():
         for view in slot.views if slot.asked is None else (*slot.views, slot.asked):
             if slot.source(view) in targets:

@@ -1,17 +1,18 @@
-"""Conditions: what a prompt asks of an answer, and can do without.
+"""Conditions: requested properties of an answer, which a prompt may contain.
 
     prompt:
       input: "<SENTINEL_ID_1>{logp:scalar} <SENTINEL_ID_2>{qed:scalar} <SENTINEL_ID_0>"
       target: "<SENTINEL_ID_0> {smiles:smiles}"
     conditions: {columns: [logp, qed], of: smiles, drop: 0.3, drop_all: 0.1}
 
-A condition that is withheld is written as `<MASK>`. Training withholds each with the chance `drop`, and all at once
-with the chance `drop_all`, so that one model answers to any of them, to several, and to none: what classifier-free
-guidance compares with (Ho & Salimans 2022, arXiv 2207.12598). Anywhere else a row's empty conditions are withheld.
+A condition that is withheld is written as `<MASK>`. Training withholds each condition with probability `drop`, and all
+at once with probability `drop_all`. So one model learns to generate with any subset of conditions, and without any,
+which classifier-free guidance needs for comparison (Ho & Salimans 2022, arXiv 2207.12598). Outside training, only the
+empty conditions of a row are withheld.
 
-Numbers are standardised by the training rows. A condition that is called like a property
-(`mammal.tasks.molecules.properties`) is computed from the molecule in the column `of` for rows that have that column
-and not its own.
+Numbers are standardised by the training rows. If a condition has the name of a property
+(`mammal.tasks.molecules.properties`) and a row has no value for it, it is computed from the molecule in the column
+`of`.
 """
 
 from __future__ import annotations
@@ -34,22 +35,23 @@ if TYPE_CHECKING:
     from mammal.tokenization.template import Template
 
 FITTED_ON = 10_000
-"""Rows that scales are fitted on at most, evenly spread: properties take a millisecond or two to compute."""
+"""Maximum number of rows for fitting scales, at equal distances: a property takes one or two milliseconds."""
 
 Read = Callable[[Row, str], "str | None"]
-"""A row's text in a column, None where it has none."""
+"""Function that returns a row's text in a column, None if there is none."""
 
 
 class Conditions:
     """The conditions of one task.
 
     Attributes:
-        columns: as the template names them.
+        columns: names in the template.
         numbers: those of them that are numbers.
+        scales: scales of the numbers, fitted on training rows.
 
     Raises:
-        TaskError: a column that is no number or sequence of the input, a rate that is no share, a raw prompt, an `of`
-            that holds no molecules.
+        TaskError: a column is not a number or sequence of the input, a rate is not between 0 and 1, the prompt is raw,
+            or `of` is not a column of molecules.
     """
 
     def __init__(self, config: TaskConfig, template: Template, read: Read, molecules: Collection[str]):
@@ -64,12 +66,12 @@ class Conditions:
 
     @property
     def varies(self) -> bool:
-        """Whether training draws what it withholds."""
+        """Whether training withholds conditions at random."""
         return bool(self.columns) and (self.drop > 0 or self.drop_all > 0)
 
     @property
     def sources(self) -> dict[str, str | None]:
-        """Condition -> the column that it is computed from in rows without it, None where it isn't."""
+        """Condition -> the column from which it is computed in rows without it, None if it can't be computed."""
         return {column: self.of if column in PROPERTIES else None for column in self.columns}
 
     @cached_property
@@ -77,10 +79,14 @@ class Conditions:
         return frozenset(self.columns)
 
     def given(self, row: Row, withheld: Collection[str] = ()) -> dict[str, str]:
-        """The row's conditions as text: its own cells, else what can be computed; without those that are withheld.
+        """Returns the row's conditions as text: its own cells, else computed values.
+
+        Args:
+            row: the row.
+            withheld: conditions to leave out.
 
         Raises:
-            DataError: a cell that is no number.
+            DataError: a cell is not a number.
         """
         found = {column: self._read(row, column) for column in self.columns if column not in withheld}
         asked = [column for column, text in found.items() if text is None and column in PROPERTIES]
@@ -90,12 +96,12 @@ class Conditions:
         return {column: text for column, text in found.items() if text is not None}
 
     def asked(self, row: Row) -> dict[str, float]:
-        """The numbers that a row asks for, in the file's units."""
+        """Returns the numbers that a row requests, in the file's units."""
         given = self.given(row)
         return {column: as_number(given[column], column) for column in self.numbers if column in given}
 
     def scaled(self, given: Mapping[str, str]) -> dict[str, str]:
-        """The same as prompts write them: numbers standardised."""
+        """Returns the conditions as prompts contain them: with standardised numbers."""
         return {
             column: f"{self.scales[column].apply(as_number(text, column), column):.9g}"
             if column in self.numbers
@@ -104,16 +110,16 @@ class Conditions:
         }
 
     def withheld(self, rng: np.random.Generator) -> frozenset[str]:
-        """What training withholds of a row."""
+        """Samples the conditions of a row that training withholds."""
         if rng.random() < self.drop_all:
             return self.everything
         return frozenset(column for column in self.columns if rng.random() < self.drop)
 
     def fit(self, rows: Sequence[Row]) -> None:
-        """Mean and standard deviation of each number over the training rows.
+        """Fits mean and standard deviation of each number on the training rows.
 
         Raises:
-            TaskError: a condition that no row has, a number without two different values.
+            TaskError: no row has a condition, or a number has no two different values.
         """
         for column, of in self.sources.items():
             if of is None and not any(self._has(row, column) for row in rows):
@@ -152,7 +158,7 @@ def _check(config: TaskConfig, template: Template, kinds: Mapping[str, str], mol
         if column not in kinds:
             raise TaskError(f"the input has no slot {column!r}", where=where, hint=did_you_mean(column, kinds))
         if template.raw or kinds[column] not in ("scalar", "entity", "alphabet"):
-            what = f"{column!r} can't be withheld: it is no number or sequence of a template of slots"
+            what = f"{column!r} can't be withheld: it is not a number or sequence of a template of slots"
             raise TaskError(what, where=where)
     if declared.columns and config.mode == "encoder":
         raise TaskError("in encoder mode <MASK> is where answers are read", where=where, hint="mode: decoder")

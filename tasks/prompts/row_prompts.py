@@ -1,6 +1,6 @@
-"""How a task writes its rows as prompts: cells standardised, views and wordings chosen, conditions given or withheld.
+"""Writing of rows as prompts: standardised cells, choice of views and wordings, conditions given or withheld.
 
-What is expected of a row's answer, and how a prompt is read, is `mammal.tasks.task`.
+`mammal.tasks.task` adds the labels of rows, and the encoding of prompts.
 """
 
 from __future__ import annotations
@@ -38,22 +38,31 @@ class RowPrompts:
     """The prompts of one declared task on one tokenizer.
 
     Attributes:
-        config, tokenizer, template: what it was built from.
-        columns: every column that its prompts may read.
-        beside: columns that prompts go by in rows that have them: places of hidden stretches, the molecule that
-            conditions are computed from.
-        needed: for each thing that a prompt reads, the columns of which a row must have one.
-        identities: for each the column that says which thing it is (of a molecule, whatever is shown, its SMILES).
-        aliases: what a row may call a column instead; fallbacks: those of them that no declaration names.
-        views: of the slots that have a choice (`mammal.tasks.views`), by the column that the template names.
-        target_columns: columns that hold what is to be predicted.
-        molecules, sequences: columns that hold SMILES, and residues or bases; dna: those that hold bases;
-            proteins: those that hold residues.
-        conditions: columns of the input that a row may do without, and that steer generation (`steering`).
-        epoch: set by the training loop; varies what is random from pass to pass (views, span corruption).
+        config: the declaration.
+        tokenizer: the tokenizer that encodes the prompts.
+        template: template of the prompts.
+        columns: every column that the prompts can read.
+        beside: further columns that prompts use if a row has them: places of hidden stretches, and the molecule from
+            which conditions are computed.
+        needed: for each entity or value that a prompt reads, the columns of which a row must have one.
+        identities: for each of these, the column that identifies it (for a molecule its SMILES, even if another form is
+            shown).
+        aliases: column -> another name that it can have in a row.
+        fallbacks: those aliases that the declaration does not name.
+        views: views of the slots that have several (`mammal.tasks.views`), by the column that the template names.
+        target_columns: columns that are predicted.
+        molecules: columns that hold SMILES.
+        sequences: columns that hold residues or bases.
+        dna: columns that hold bases.
+        proteins: columns that hold residues.
+        conditions: columns of the input that a row may lack, and that steer generation.
+        steering: these conditions, with their scales.
+        epoch: number of the epoch, set by the training loop; changes random choices between epochs (views, span
+            corruption).
 
     Raises:
-        TaskError, PromptError: the template does not fit the labels or the tokenizer.
+        TaskError: the template does not fit the labels or the tokenizer.
+        PromptError: the template is malformed.
     """
 
     def __init__(self, config: TaskConfig, tokenizer: Tokenizer):
@@ -86,7 +95,7 @@ class RowPrompts:
 
     @property
     def draws(self) -> bool:
-        """Whether training draws what it shows of a row."""
+        """Whether training chooses the form of a row's prompt at random."""
         worded = any(len(words.wordings) > 1 for words in self.template.words)
         return worded or self.steering.varies or any(slot.varies for slot in self.views.values())
 
@@ -104,10 +113,12 @@ class RowPrompts:
         return self._values(row, self.show(row), given, target=target)
 
     def show(self, row: Row, drawn_for: object | None = None) -> dict[str, Shown]:
-        """What the slots with views show of a row.
+        """Returns the forms that the slots with views show for a row.
 
         Args:
-            drawn_for: the row's id: what training shows of it in this epoch; None: what is shown anywhere else.
+            row: the row.
+            drawn_for: id of the row: return the forms that training samples for it in this epoch. None: return the
+                forms that are shown outside training.
         """
         read = partial(self.text_if_any, row)
         if drawn_for is None:
@@ -115,14 +126,16 @@ class RowPrompts:
         return {column: slot.drawn(read, self._dice(drawn_for, column)) for column, slot in self.views.items()}
 
     def _dice(self, row_id: object, what: str) -> np.random.Generator:
-        """What this epoch draws for one thing of one row."""
+        """Random state for one choice for one row in this epoch."""
         return np.random.default_rng(
             [self.config.view_seed, self.epoch, crc32(str(row_id).encode()), crc32(what.encode())]
         )
 
     def inputs(self, row: Row) -> dict[str, str]:
-        """The row's input cells by their columns (`identities`), for whoever does not read prompts: standardised, a
-        molecule of several views as its SMILES."""
+        """Returns the row's standardised input cells by column (`identities`), for models that do not read prompts.
+
+        A molecule with several views is returned as its SMILES.
+        """
         found: dict[str, str] = {}
         for column in self._slots:
             slot = self.views.get(column)
@@ -147,14 +160,14 @@ class RowPrompts:
         return values
 
     def _wordings(self, drawn_for: object | None) -> list[int]:
-        """Which wording training draws of what the template itself says; the first ones anywhere else."""
+        """Indices of the wordings of the template's own text that training samples; outside training the first ones."""
         if drawn_for is None or not self.template.words:
             return []
         dice = self._dice(drawn_for, "wordings")
         return [int(dice.integers(len(words.wordings))) for words in self.template.words]
 
     def prepare_target(self, row: Row) -> dict[str, str]:
-        """The target cells as text; generation and denoising write them like input cells."""
+        """Returns the target cells as text, written like input cells; some kinds of task write them differently."""
         return {column: self._text(row, column) for column in self.target_columns}
 
     def render(
@@ -189,26 +202,26 @@ class RowPrompts:
         return replace(prompt, sample=self._computed(row)) if self.features else prompt
 
     def fit_features(self, rows: Sequence[Row]) -> None:
-        """The part of `fit` without which no prompt can be written: the scales of features and conditions."""
+        """Fits the scales of features and conditions on training rows; prompts can't be written without them."""
         self.steering.fit(rows)
         for key, feature in self.features.items():
             feature.fit(self._readable(rows, self._featured(key)))
 
     def fitted(self) -> dict[str, Any]:
-        """The scales of features and conditions, as plain values."""
+        """Returns the scales of features and conditions, as plain values."""
         stored = {key: state for key, feature in self.features.items() if (state := feature.state())}
         fitted = {"features": stored, "conditions": self.steering.state()}
         return {name: state for name, state in fitted.items() if state}
 
     def load_fitted(self, state: Mapping[str, Any]) -> None:
-        """Take back what `fitted` gave; the scale of a feature that the prompt does not have is passed over."""
+        """Restores what `fitted` returned. The scale of a feature that the prompt does not have is ignored."""
         for key, stored in state.get("features", {}).items():
             if key in self.features:
                 self.features[key].load_state(stored)
         self.steering.load_state(state.get("conditions", {}))
 
     def _text(self, row: Row, column: str) -> str:
-        """A cell as its slots write it: molecules standardised, DNA cut to its window, numbers checked."""
+        """A cell as slots write it: molecules are standardised, DNA is cropped to its window, numbers are checked."""
         text = as_required_text(row, column, self.aliases)
         if column in self.molecules:
             return standardise(text, self.config.standardise, column)
@@ -227,19 +240,19 @@ class RowPrompts:
         return folded
 
     def text_if_any(self, row: Row, column: str) -> str | None:
-        """A cell as its slots write it, None where the row has no such column or nothing in it."""
+        """Returns a cell as slots write it, None if the row lacks the column or the cell is empty."""
         value = row.get(column, row.get(self.aliases.get(column, column)))
         return None if is_missing(value) else self._text(row, column)
 
     def _computed(self, row: Row) -> dict[str, np.ndarray]:
-        """Vectors of the feature slots, by the name that the prompt calls them; views play no part in them."""
+        """Vectors of the feature slots, by their key in the prompt; they do not depend on views."""
         for feature in self.features.values():
             if not feature.is_fitted:
                 raise unfitted(self.name, feature.name)
         return {key: feature.of(self._text(row, self._featured(key))) for key, feature in self.features.items()}
 
     def _featured(self, key: str) -> str:
-        """The column that a feature is computed from, of a slot with views the one that says which thing it is."""
+        """The column from which a feature is computed; for a slot with views, the column that identifies its entity."""
         column = key.rpartition(".")[0]
         return self.views[column].identity if column in self.views else column
 
