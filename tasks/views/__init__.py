@@ -1,1 +1,1 @@
-"""Views: the different ways in which one thing can be written in a prompt (docs/tasks.md)."""
+"""Views: different forms in which an entity can be written in a prompt (docs/tasks.md)."""

@@ -1,4 +1,4 @@
-"""What `views` and `view` of a task declaration may look like, before any prompt is known."""
+"""Check of the form of `views` and `view` in a task declaration, without the prompt."""
 
 from __future__ import annotations
 
@@ -10,10 +10,15 @@ from mammal.tasks.errors import TaskError
 
 
 def check_views(views: Mapping[str, Any], view: Any, where: str | None) -> None:
-    """Refuses what can't be read as views, whatever the prompt is.
+    """Checks that `views` and `view` have a valid form; whether the prompt has these views is not checked here.
+
+    Args:
+        views: views of each column.
+        view: the view that is shown outside training.
+        where: the file, for error messages.
 
     Raises:
-        TaskError: names the key.
+        TaskError: a value has the wrong form; the message names the key.
     """
     hint = "views: {mol: [smiles, iupac]}, or {mol: {smiles: 1, iupac: 2}}"
     for column, told in views.items():

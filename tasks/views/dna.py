@@ -1,15 +1,15 @@
-"""In-place DNA text in other ways: one allele, the other strand, a shorter window, and the variant at another site.
+"""Other forms of DNA text with variants in place: one allele, other strand, shorter window, variant at another site.
 
-    in place              ACGTAC[A/G]TTCACAT      as prompts have it (`mammal.tokenization.variants`)
-    reference             ACGTACATTCACAT          tells the place, not the change
-    alternate             ACGTACGTTCACAT          tells the place after the change
-    random site           ACGTACATTC[A/G]CAT      tells the window and the change, not where it is: a control
+    in place              ACGTAC[A/G]TTCACAT      as in prompts (`mammal.tokenization.variants`)
+    reference             ACGTACATTCACAT          shows the place, not the change
+    alternate             ACGTACGTTCACAT          shows the place after the change
+    random site           ACGTACATTC[A/G]CAT      shows the window and the change, not its position: a control
     reverse complement    ATGTGAA[T/C]GTACGT      the same molecule, read from the other strand
 
-`random_site` answers what a model could know from the variant's token and the window alone. Whatever it reaches, the
-site has not been used; a model that reads variants in place must do better for the site to matter.
+`random_site` shows how well a model can predict from the variant's token and the window alone, without the site. A
+model that reads variants in place uses the site only if it is better than that.
 
-What is drawn here is drawn by content: the same text and seed give the same answer in every run and on every machine.
+Random choices depend only on the text and a seed: both give the same result in every run and on every machine.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ class Located:
 
 
 def located(text: str) -> Located:
-    """Where the variants of in-place text stand in its reference.
+    """Parses in-place text to its reference sequence and the positions of its variants.
 
     Raises:
-        PromptError: the text is no in-place notation.
+        PromptError: the text is not valid in-place notation.
     """
     window, placed = "", []
     for piece in parse(text):
@@ -55,7 +55,7 @@ def located(text: str) -> Located:
 
 
 def dna_columns(template: Template) -> list[str]:
-    """Columns that a template writes in the DNA alphabet."""
+    """Returns the columns that a template writes in the DNA alphabet."""
     alphabets = {
         slot.column: ENTITIES[slot.name].alphabet if slot.kind == "entity" else slot.name
         for slot in template.slots
@@ -65,22 +65,22 @@ def dna_columns(template: Template) -> list[str]:
 
 
 def cropped(text: str, window: int, shift: int = 0) -> str:
-    """At most `window` reference bases, with the first variant in their middle.
+    """Crops in-place text to at most `window` reference bases, with the first variant in the middle.
 
-    A single-nucleotide variant stands at index `window // 2`, as in windows cut from a genome; near an end of the text
-    the window is clipped there. Further variants stay where they lie wholly within it, and their reference bases do
-    where not. Text without a variant, and text that is no longer, is left as it is.
+    A single-nucleotide variant is at index `window // 2`, as in windows cut from a genome; near an end of the text the
+    window is clipped. Further variants are kept if they are completely inside; otherwise their reference bases are
+    kept. Text without a variant, and text that is not longer than `window`, stays unchanged.
 
     Args:
         text: in-place notation.
         window: reference bases to keep, at least 1.
-        shift: move the window by up to so many bases to either side, drawn by content, as far as the variant stays
-            within: where the variant always stands in the middle, the middle gives the site away, even in a prompt that
-            does not mark it.
+        shift: move the window by up to this many bases to either side, at random but fixed for each text, as far as the
+            variant stays inside. If the variant were always in the middle, its position would reveal the site even in a
+            prompt that does not mark it.
 
     Raises:
-        PromptError: the text is no in-place notation.
-        DataError: the variant replaces more bases than the window holds.
+        PromptError: the text is not valid in-place notation.
+        DataError: the variant replaces more bases than the window has.
     """
     whole = located(text)
     if len(whole.window) <= window or not whole.placed:
@@ -98,18 +98,23 @@ def cropped(text: str, window: int, shift: int = 0) -> str:
 
 
 def random_site(text: str, seed: int = 0) -> str | None:
-    """The same variant at another site of the same window: same alleles and frequencies, same reference sequence.
+    """Moves the variant of a text to another site of its window; alleles, frequencies and reference stay the same.
 
-    The site is drawn among those that hold the reference allele between the same two neighbours (of a single-nucleotide
-    variant: the same trinucleotide), because mutability and base composition hang on these; where there is none, among
-    those that hold the reference allele. Sites at which an insertion or deletion would give the same alternate sequence
-    as before, as within a repeat, are the same site and not drawn.
+    The site is sampled from those with the reference allele between the same two neighbours (for a single-nucleotide
+    variant: the same trinucleotide), because mutability and base composition depend on these. If there is none, it is
+    sampled from all sites with the reference allele. Sites at which an insertion or deletion would give the same
+    alternate sequence as before, as within a repeat, are excluded.
+
+    Args:
+        text: in-place notation.
+        seed: seed of the choice.
 
     Returns:
-        None for text without a variant or with several, and where no other site holds the reference allele.
+        The changed text; None for text without a variant or with several, and if no other site has the reference
+        allele.
 
     Raises:
-        PromptError: the text is no in-place notation.
+        PromptError: the text is not valid in-place notation.
     """
     whole = located(text)
     if len(whole.placed) != 1:
@@ -122,12 +127,12 @@ def random_site(text: str, seed: int = 0) -> str | None:
 
 
 def drawn(text: str, count: int, seed: int = 0) -> int:
-    """A number below `count`, each as likely, that depends on text and seed alone."""
+    """Returns a uniformly distributed number from 0 to `count` - 1 that depends only on the text and the seed."""
     return int.from_bytes(blake2b(f"{seed}\n{text}".encode(), digest_size=8).digest(), "big") % count
 
 
 def _sites(window: str, variant: Variant) -> list[Placed]:
-    """Every place of the window that holds the reference allele; of an insertion, every gap."""
+    """Every position of the window with the reference allele; for an insertion, every position between bases."""
     found, at = [], window.find(variant.ref)
     while at >= 0:
         found.append(Placed(at, variant))
@@ -138,7 +143,7 @@ def _sites(window: str, variant: Variant) -> list[Placed]:
 def _differs(window: str, here: Placed, there: Placed) -> bool:
     """Whether the variant at `there` gives other alternate sequences than at `here`.
 
-    Between two sites only the stretch from the one to the other is read differently.
+    Outside of the stretch from one site to the other the sequences are equal, so only this stretch is compared.
     """
     low, high = min(here.start, there.start), max(here.end, there.end)
     one, other = (
@@ -148,5 +153,5 @@ def _differs(window: str, here: Placed, there: Placed) -> bool:
 
 
 def _neighbours(window: str, at: Placed) -> tuple[str, str]:
-    """The bases before and behind a site; "" at an end of the window."""
+    """The bases before and behind a site, "" at an end of the window."""
     return window[max(0, at.start - 1) : at.start], window[at.end : at.end + 1]

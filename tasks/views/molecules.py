@@ -7,12 +7,12 @@ import numpy as np
 from mammal.tasks.molecules.chemistry import parse
 
 _SEEDS = 2**31 - 1
-"""RDKit takes a positive C int as a seed."""
+"""Upper limit of seeds: RDKit takes a positive C int."""
 
 
 def random_smiles(smiles: str, rng: np.random.Generator) -> str | None:
-    """A SMILES of the same molecule that starts at a random atom and branches at random (Bjerrum 2017,
-    arXiv:1703.07076); None where RDKit can't parse it."""
+    """Returns a SMILES of the same molecule with a random start atom and random branches (Bjerrum 2017,
+    arXiv:1703.07076); None if RDKit can't parse it."""
     from rdkit import Chem
 
     molecule = parse(smiles)

@@ -1,7 +1,8 @@
-"""The ways in which what a column holds can be shown: one table, which `views` of a task declaration names.
+"""The table of all views, which `views` of a task declaration refers to by name.
 
-A view serves the slots of one entity. It reads the slot's column (of an entity that may be written in several ways: the
-column of the way it is written in) and gives the text that the prompt shows, or None where it has nothing to show.
+A view applies to slots of one entity. It converts the text of the slot's column to the text that the prompt shows, or
+returns None if there is nothing to show. If an entity can be written in several forms (as SMILES or IUPAC name), each
+form has its own column.
 """
 
 from __future__ import annotations
@@ -21,15 +22,16 @@ from mammal.tokenization.errors import did_you_mean
 
 @dataclass(frozen=True)
 class View:
-    """One way to show what a column holds.
+    """One form in which the content of a column can be shown.
 
     Attributes:
-        name: as declarations write it.
-        serves: the entity whose slots it may fill.
-        written_as: the entity that its text is; the served one, or one that it may be written as.
-        write: the column's text -> the text to show, None where there is none; None: the text as it is.
-        draw: the same of a view that chance has a part in, from a seeded generator; never shown outside training unless
-            it is asked for or the only one.
+        name: name in declarations.
+        serves: the entity of the slots to which it applies.
+        written_as: the entity of its text: `serves` itself, or a form of it.
+        write: function from the column's text to the shown text, None if there is nothing to show; None: the text is
+            shown unchanged.
+        draw: the same function for a random view, with a random state; such a view is not shown outside training
+            unless it is requested or the only one.
     """
 
     name: str
@@ -43,7 +45,12 @@ class View:
         return self.draw is not None
 
     def text(self, text: str, rng: np.random.Generator | None = None) -> str | None:
-        """What it shows of a column's text. Without a generator, a drawn view is drawn from one that the text seeds."""
+        """Returns the text to show.
+
+        Args:
+            text: text of the column.
+            rng: random state, for a random view; default: seeded by the text.
+        """
         if self.draw is not None:
             return self.draw(text, rng or np.random.default_rng(crc32(text.encode())))
         return self.write(text) if self.write is not None else text
@@ -64,16 +71,21 @@ _VIEWS = (
 
 
 def views_of(entity: str) -> dict[str, View]:
-    """Every view of an entity by name, first the one that shows the text as it is, the only one of many entities."""
+    """Returns the views of an entity by name, first the one that shows the text unchanged; many have only that one."""
     served = {view.name: view for view in _VIEWS if view.serves == entity}
     return served or {way: View(way, entity, way) for way in ENTITIES[entity].ways}
 
 
 def find_view(entity: str, name: str, where: str) -> View:
-    """One view of an entity.
+    """Returns a view of an entity by name.
+
+    Args:
+        entity: name of the entity.
+        name: name of the view.
+        where: the key of the declaration, for the error message.
 
     Raises:
-        TaskError: it has no such view.
+        TaskError: the entity has no such view.
     """
     known = views_of(entity)
     if name not in known:

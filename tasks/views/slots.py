@@ -1,11 +1,11 @@
-"""Which views a task shows in each slot, and which of them a row gets.
+"""The views of each slot of a task, and the choice of one for each row.
 
     views: {mol: [smiles, iupac]}                  # in equal shares
     views: {mol: {smiles: 1, iupac: 3}}            # iupac three times as often
 
-Training draws; everything else shows the first view, in the declared order, that the row has a value for, or the one
-that `view` asks for. A slot `{mol:molecule}` reads its SMILES from the column `smiles` and its name from `iupac`,
-unless `data.columns` says otherwise (`{mol.smiles: SMILES, mol.iupac: IUPAC_NAME}`).
+Training samples a view. Outside training, the view of `view` is shown, or else the first view, in the declared order,
+for which the row has a value. A slot `{mol:molecule}` reads its SMILES from the column `smiles` and its name from
+`iupac`, unless `data.columns` names other columns (`{mol.smiles: SMILES, mol.iupac: IUPAC_NAME}`).
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
     from mammal.tokenization.template_syntax import TemplateSlot
 
 Read = Callable[[str], "str | None"]
-"""A column -> the row's text there, None where it has none."""
+"""Function from a column to the row's text there, None if there is none."""
 
 
 class Shown(NamedTuple):
-    """What a prompt shows in a slot."""
+    """The view and the text that a prompt shows in a slot."""
 
     view: View
     text: str
@@ -42,12 +42,13 @@ class SlotViews:
     """The views of one slot.
 
     Attributes:
-        column: as the template calls it.
-        views, weights: those that training draws from, and their shares.
-        sources: entity that the text is written as -> column that is read for it.
-        ways: entities that the slot may be written as.
-        known: names of all views that could be declared.
-        asked: the one that is shown outside training; None: the first that a row has.
+        column: name in the template.
+        views: views from which training samples.
+        weights: their shares.
+        sources: entity of the shown text -> column that is read for it.
+        ways: entities as which the slot can be written.
+        known: names of all views that can be declared.
+        asked: the view that is shown outside training; None: the first one for which a row has a value.
     """
 
     column: str
@@ -60,36 +61,36 @@ class SlotViews:
 
     @property
     def varies(self) -> bool:
-        """Whether training draws."""
+        """Whether training chooses at random."""
         return len(self.views) > 1 or self.views[0].is_drawn
 
     @property
     def settled_views(self) -> tuple[View, ...]:
-        """Those that may be shown outside training, in the order in which they are tried."""
+        """The views that can be shown outside training, in the order in which they are tried."""
         if self.asked is not None:
             return (self.asked,)
         return tuple(view for view in self.views if not view.is_drawn) or self.views
 
     @property
     def needed(self) -> tuple[str, ...]:
-        """Columns of which a row must have one to be shown outside training."""
+        """The columns of which a row must have one outside training."""
         return tuple(dict.fromkeys(self.source(view) for view in self.settled_views))
 
     @property
     def identity(self) -> str:
-        """The column that says which thing it is: of a molecule its SMILES, where there is a column for it."""
+        """The column that identifies the entity: for a molecule its SMILES, if there is a column for it."""
         return next(iter(self.sources.values()))
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """What `data.columns` calls its columns."""
+        """The keys of its columns in `data.columns`."""
         return tuple(f"{self.column}.{way}" for way in self.ways)
 
     def source(self, view: View) -> str:
         return self.sources[view.written_as]
 
     def settled(self, read: Read) -> Shown:
-        """What is shown outside training.
+        """Returns the view and text that are shown outside training.
 
         Raises:
             DataError: the row has no value for any of the views.
@@ -97,15 +98,15 @@ class SlotViews:
         return self._first(self.settled_views, read, None)
 
     def every(self, read: Read) -> list[tuple[View, str | None]]:
-        """What each view would show, None where the row has no value for it."""
+        """Returns every view with the text that it shows, None if the row has no value for it."""
         texts = ((view, read(self.source(view))) for view in self.views)
         return [(view, None if text is None else view.text(text)) for view, text in texts]
 
     def drawn(self, read: Read, rng: np.random.Generator) -> Shown:
-        """What training shows: a draw among the views that the row has a value for.
+        """Samples the view and text for training, from the views for which the row has a value.
 
         Raises:
-            DataError: it has none.
+            DataError: the row has no value for any of the views.
         """
         shares = np.array(self.weights) / sum(self.weights)
         order = rng.choice(len(self.views), size=len(self.views), replace=False, p=shares)
@@ -130,10 +131,10 @@ class SlotViews:
 
 
 def slot_views(config: TaskConfig, template: Template) -> dict[str, SlotViews]:
-    """The views of every input slot that has more than its own text to show, by column.
+    """Returns the views of every input slot that does not just show its own text, by column.
 
     Raises:
-        TaskError: `views` or `view` names no slot or view, or several slots have no columns of their own to read.
+        TaskError: `views` or `view` names an unknown slot or view, or several slots would read the same columns.
     """
     slots = {slot.column: slot for slot in template.slots if slot.kind == "entity" and slot.part == "input"}
     for column in config.views:
@@ -172,12 +173,12 @@ def _slot_views(slot: TemplateSlot, config: TaskConfig, *, alone: bool) -> SlotV
 
 
 def _sources(slot: TemplateSlot, columns: Mapping[str, str], *, alone: bool) -> dict[str, str]:
-    """Column that is read for each way in which the slot may be written."""
+    """Entity as which the slot can be written -> column that is read for it."""
     ways = _ways(slot)
     if len(ways) == 1:
         return {ways[0]: slot.column}
     told = {way: columns[key] for way in ways if (key := f"{slot.column}.{way}") in columns}
-    if slot.column in columns:  # the column of the slot's own name holds the usual way
+    if slot.column in columns:  # the column with the slot's own name holds the usual form
         told.setdefault(ways[0], columns[slot.column])
     found = {way: told.get(way, way) for way in ways if alone or way in told}
     if not found:
@@ -188,13 +189,13 @@ def _sources(slot: TemplateSlot, columns: Mapping[str, str], *, alone: bool) -> 
 
 
 def _asked(view: Any, slot: TemplateSlot) -> View | None:
-    """The view that `view` asks of a slot: one name for all slots that know it, or a name for each column."""
+    """The view that `view` requests for a slot: one name for all slots that have it, or a name for each column."""
     name = view.get(slot.column) if isinstance(view, Mapping) else view
     return None if name is None else views_of(slot.name).get(name)
 
 
 def _check_asked(config: TaskConfig, found: Mapping[str, SlotViews]) -> None:
-    """Refuses a view that no slot knows, or that the slot it is asked of does not."""
+    """Raises an error if `view` names a view that no slot has, or that its slot does not have."""
     if config.view is None:
         return
     known = sorted({name for slot in found.values() for name in slot.known})
