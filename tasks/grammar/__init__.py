@@ -1,1 +1,1 @@
-"""What a target may be, token by token: generation that is valid by construction."""
+"""Grammars of targets: they allow only tokens that lead to a valid target, so that generation is valid by design."""

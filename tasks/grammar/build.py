@@ -1,6 +1,6 @@
-"""The grammar of a template's target: its tags in their places, and each slot in its own language.
+"""Construction of the grammar of a template's target: its tags at their positions, and each slot in its own language.
 
-A number that rows may lack is part of every generated target. Shapes: V columns, those of the grammar.
+Every generated target has all numbers of the template, even those that rows may lack. Shapes: V columns of the grammar.
 """
 
 from __future__ import annotations
@@ -41,8 +41,10 @@ class TargetBuilder:
     """Builds grammars of one template's target.
 
     Args:
-        labels: class labels of a label slot; empty where any index goes.
-        scored_V: further ids among which tokens are scored, though no target holds them.
+        template: the template.
+        tokenizer: the tokenizer that encodes the target.
+        labels: class labels of a label slot; empty: any index is allowed.
+        scored_V: further ids that are scored together with the allowed ones, although no target contains them.
     """
 
     def __init__(
@@ -60,14 +62,18 @@ class TargetBuilder:
 
     @property
     def molecules(self) -> list[TemplateSlot]:
-        """Slots that hold SMILES."""
+        """Slots of SMILES."""
         return [item for item, alphabet in self._stretches if not isinstance(item, str) and alphabet == SMILES]
 
     def grammar(self, prefix: str | None = None, scaffold: str | None = None) -> TargetGrammar:
-        """The grammar, with a beginning of its first text or a scaffold for its first molecule.
+        """Returns the grammar.
+
+        Args:
+            prefix: beginning of the first text of the target.
+            scaffold: a SMILES with attachment points `*` that the first molecule must contain.
 
         Raises:
-            TaskError: the target can't keep to it, or its slots can't be told apart.
+            TaskError: no target can have this prefix or scaffold, or the slots can't be distinguished.
         """
         if prefix is not None and scaffold is not None:
             raise TaskError("a molecule either begins with a text or keeps a scaffold", hint="give one of them")
@@ -89,11 +95,14 @@ class TargetBuilder:
         return TargetGrammar(self.ids_V, parts)
 
     def invalid_reason(self, ids: Sequence[int], scaffold: str | None = None) -> str | None:
-        """Why a generated target is not valid; None where it is: RDKit takes its molecules, and the scaffold is kept.
+        """Returns the reason why a generated target is not valid; None if it is.
+
+        It is valid if RDKit can read its molecules, and if the first one contains the scaffold.
 
         Args:
-            ids: of a target; what stands in `<SEQUENCE_NATURAL_…>` tags or between other tags in the SMILES alphabet is
-                a molecule, and where the target has a slot for one there has to be one.
+            ids: token ids of the target. Text in the SMILES alphabet between tags is a molecule; if the target has a
+                slot for a molecule, there must be at least one.
+            scaffold: a SMILES with attachment points `*`.
         """
         texts = self._texts(ids) if self.molecules else []
         if self.molecules and not texts:
@@ -118,7 +127,7 @@ class TargetBuilder:
         return frozenset(self.tokenizer.alphabet_ids(SMILES).tolist())
 
     def _ids(self) -> np.ndarray:
-        """Ids of the slots' alphabets and of everything else that stands in the target."""
+        """Ids of the slots' alphabets and of all other tokens of the target."""
         ids: list[np.ndarray] = []
         for item, alphabet in self._stretches:
             if isinstance(item, str):
@@ -132,7 +141,7 @@ class TargetBuilder:
         return np.unique(np.concatenate(ids)).astype(np.int64)
 
     def _characters(self) -> dict[str, int]:
-        """Ids of the special tokens that stand for a character of a number."""
+        """Character of a number -> id of its special token."""
         specials = self.tokenizer.specials
         return {character: specials[tag(character)] for character in _CHARACTERS if tag(character) in specials}
 
@@ -174,12 +183,12 @@ class TargetBuilder:
         return Codes([[columns[digit] for digit in code] for code in codes], len(self.ids_V))
 
     def _tokens(self, alphabet: str) -> dict[str, int]:
-        """Token text -> column, of an alphabet."""
+        """Token text -> column, for the tokens of an alphabet."""
         ids = self.tokenizer.alphabet_ids(alphabet).tolist()
         return {self.tokenizer.token(id): self._column_of[id] for id in ids}
 
     def _begun(self, part: Part, prefix: str, alphabet: str) -> list[Part]:
-        """The prefix as it stands, and the part behind it."""
+        """The prefix as literal text, and the part that continues it."""
         ids = self._encoded(prefix, alphabet)
         columns, state = self._columns(ids), part.start()
         for number, column in enumerate(columns):
@@ -191,7 +200,7 @@ class TargetBuilder:
         return [Literal(columns, len(self.ids_V)), Begun(part, state)]
 
     def _around(self, scaffold: str) -> list[Part]:
-        """The scaffold's text, with a side chain wherever it has an attachment point."""
+        """The scaffold's text as literals, with a side chain at every attachment point."""
         parts: list[Part] = []
         for piece in read_scaffold(scaffold):
             if piece.text:
@@ -204,7 +213,7 @@ class TargetBuilder:
 
 
 def _stretches(template: Template) -> list[tuple[str | TemplateSlot, str]]:
-    """The target's texts and slots in order, each with the alphabet that reads it; `<EOS>` at the end."""
+    """The target's texts and slots in order, each with its alphabet; `<EOS>` at the end."""
     found: list[tuple[str | TemplateSlot, str]] = []
     alphabet = TAG_ALPHABET
     for piece in template.target_pieces:

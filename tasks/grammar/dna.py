@@ -1,4 +1,4 @@
-"""DNA in tokens: bases, and variants written in place (`mammal.tokenization.variants`).
+"""The grammar of DNA: bases, and variants written in place (`mammal.tokenization.variants`).
 
 Shapes: V columns.
 """
@@ -17,12 +17,12 @@ _MOST_ALLELES = 4
 
 
 class Window(NamedTuple):
-    """Where a window of DNA stands.
+    """The state within a window of DNA.
 
     Attributes:
-        begun: whether anything is written.
-        alleles: those of the variant that is being spelled out, as far as they are complete; None outside of variants.
-        current: the allele that is being written.
+        begun: whether there is a token already.
+        alleles: complete alleles of the current variant; None outside of variants.
+        current: the bases of the current allele.
     """
 
     begun: bool = False
@@ -31,16 +31,16 @@ class Window(NamedTuple):
 
     @property
     def is_new(self) -> bool:
-        """Whether the current allele is one, and none of those before."""
+        """Whether the current allele has bases and differs from the earlier ones."""
         return bool(self.current) and self.current not in (self.alleles or ())
 
 
 class DnaPart(Part):
-    """One or more bases and variants. A variant that is spelled out has two to four alleles, no two of them equal.
+    """One or more bases and variants. A variant has two to four alleles, all of them different.
 
     Args:
-        tokens: token text of each column of the alphabet.
-        width: columns in all, V.
+        tokens: text of a token of the alphabet -> its column.
+        width: number of columns, V.
     """
 
     def __init__(self, tokens: Mapping[str, int], width: int):
@@ -75,7 +75,7 @@ class DnaPart(Part):
 
 
 def _after(state: Window, token: str) -> Window | None:
-    """What a token makes of a window; None where it may not stand."""
+    """The state after a token; None if the token is not allowed."""
     if state.alleles is None:
         if token in BASES or (len(token) > 1 and token.startswith("[")):
             return Window(True)
@@ -90,5 +90,5 @@ def _after(state: Window, token: str) -> Window | None:
 
 
 def _another(state: Window) -> str:
-    """An allele that differs from those before, one base longer than what stands there."""
+    """The current allele with one more base, such that it differs from the earlier alleles."""
     return next(state.current + base for base in sorted(BASES) if state.current + base not in (state.alleles or ()))

@@ -1,7 +1,7 @@
-"""The interface between decoding and what a sequence may be.
+"""The interface of grammars, which decoding uses to allow only valid sequences.
 
-A grammar walks along a sequence, one token at a time, and says at each step which tokens may come next.
-Shapes: V ids that the grammar may ever allow.
+A grammar follows a sequence token by token, and gives at each step the tokens that may come next.
+Shapes: V ids that the grammar can allow in any state.
 """
 
 from __future__ import annotations
@@ -12,37 +12,39 @@ from typing import Any, Protocol
 import numpy as np
 
 State = Hashable
-"""Where a grammar stands in a sequence: immutable, so that beams and copies may share it."""
+"""State of a grammar within a sequence; immutable, so that beams and copies can share it."""
 
 
 class Grammar(Protocol):
-    """Which token may follow which.
+    """The protocol of a grammar.
 
     Attributes:
-        ids_V: sorted int64 ids that may ever be produced, `<EOS>` among them; the token head is sliced to them.
+        ids_V: sorted ids that can be generated, int64 [V], including `<EOS>`; the token head scores only these.
     """
 
     @property
     def ids_V(self) -> np.ndarray: ...
 
     def start(self) -> Any:
-        """The state before the first token."""
+        """Returns the state before the first token."""
 
     def mask(self, state: Any, left: int) -> np.ndarray:
-        """Which columns of `ids_V` may come next: bool [V], read-only, shared between equal calls.
+        """Returns whether each column of `ids_V` may come next.
 
         Args:
-            left: tokens that may still be produced, this one and `<EOS>` included. A token after which the sequence
-                could no longer be finished within them is not allowed.
+            state: the state after the tokens so far.
+            left: number of tokens that may still be generated, the next one and `<EOS>` included. A token is not
+                allowed if the sequence could not be finished within this number.
 
         Returns:
-            Never all False as long as `left` is enough to finish the sequence (`least_new_tokens` at the start, and
-            whatever the masks left over afterwards); after `<EOS>` the mask is all False.
+            bool [V], read-only, shared between equal calls. It is never all False as long as `left` is enough to finish
+            the sequence: at least `least_new_tokens` at the start, and one less after each token. After `<EOS>` it is
+            all False.
         """
 
     def advance(self, state: Any, column: int) -> Any:
-        """The state after the token of this column of `ids_V`, which `mask` allowed."""
+        """Returns the state after the token of a column of `ids_V`, which `mask` must have allowed."""
 
     @property
     def least_new_tokens(self) -> int:
-        """The fewest tokens of a whole sequence, `<EOS>` included: less than this can't be asked for."""
+        """Minimum number of tokens of a complete sequence, `<EOS>` included; a lower limit can't be requested."""

@@ -1,6 +1,6 @@
-"""Parts of a target: each has its own language, and a target is parts in a row.
+"""Parts of a target: each has its own language, and a target is a sequence of parts.
 
-Shapes: V columns, those of the grammar that the part belongs to.
+Shapes: V columns of the grammar to which the part belongs.
 """
 
 from __future__ import annotations
@@ -12,18 +12,19 @@ from typing import Any
 import numpy as np
 
 _MOST_MASKS = 1 << 14
-"""A half-written molecule with the steps from it takes some 25 KB, so that these are at most 400 MB."""
+"""Maximum number of cached masks. A partial molecule with its next steps takes about 25 KB, so they need at most
+400 MB."""
 
 AMPLE = 1 << 20
-"""Tokens left where their number is no matter."""
+"""Number of remaining tokens for calls in which the number does not matter."""
 
 
 class Part(ABC):
-    """The language of one stretch of a target. States are immutable and hashable.
+    """The language of one part of a target. States are immutable and hashable.
 
     Attributes:
-        columns: every column that it may allow where it may also be over.
-        is_open: whether it may be over and yet go on.
+        columns: every column that can continue the part at a point where it may also end.
+        is_open: whether there are such points.
     """
 
     columns: frozenset[int]
@@ -31,31 +32,32 @@ class Part(ABC):
 
     @abstractmethod
     def start(self) -> Any:
-        """The state before its first token."""
+        """Returns the state before its first token."""
 
     @abstractmethod
     def left(self, state: Any) -> int:
-        """The fewest tokens that finish the part from here."""
+        """Returns the minimum number of tokens that finish the part from a state."""
 
     def ends(self, state: Any) -> bool:
-        """Whether the part may be over here."""
+        """Whether the part may end in a state."""
         return self.left(state) == 0
 
     @abstractmethod
     def mask(self, state: Any, left: int) -> np.ndarray:
-        """Its columns that may come next, read-only bool [V]: those after which it can be finished in time.
+        """Returns whether each column may come next, read-only bool [V]: those after which the part can be finished.
 
         Args:
-            left: tokens that the part may still take, the next one included.
+            state: the state after the tokens so far.
+            left: number of tokens that the part may still have, the next one included.
         """
 
     @abstractmethod
     def advance(self, state: Any, column: int) -> Any:
-        """The state after an allowed column."""
+        """Returns the state after an allowed column."""
 
 
 class MaskCache:
-    """Masks by key; equal masks are one array."""
+    """A cache of masks by key; equal masks share one array."""
 
     def __init__(self, width: int):
         self._width = width
@@ -66,7 +68,7 @@ class MaskCache:
         return self._by_key.get(key)
 
     def put(self, key: Hashable, columns: Iterable[int]) -> np.ndarray:
-        """Keeps and gives the mask of these columns."""
+        """Stores and returns the mask of these columns."""
         if len(self._by_key) >= _MOST_MASKS:
             self._by_key.clear()
         if len(self._by_columns) >= _MOST_MASKS:
@@ -75,7 +77,7 @@ class MaskCache:
         return mask
 
     def of(self, columns: Iterable[int]) -> np.ndarray:
-        """The mask of these columns."""
+        """Returns the mask of these columns."""
         columns = tuple(columns)
         if columns not in self._by_columns:
             mask = np.zeros(self._width, dtype=bool)
@@ -86,7 +88,7 @@ class MaskCache:
 
 
 class Begun(Part):
-    """A part of which something is written already."""
+    """A part that starts in a later state, because its beginning is already written."""
 
     def __init__(self, part: Part, state: Any):
         self._part, self._begin = part, state
@@ -109,7 +111,7 @@ class Begun(Part):
 
 
 class Literal(Part):
-    """Tokens that stand there whatever is generated. The state counts them."""
+    """A fixed sequence of tokens. The state is the number of tokens so far."""
 
     is_open = False
 
@@ -133,7 +135,7 @@ class Literal(Part):
 
 
 class Run(Part):
-    """One or more tokens of an alphabet, in any order. The state says whether there is one."""
+    """One or more tokens of an alphabet, in any order. The state is whether there is a token already."""
 
     def __init__(self, columns: Iterable[int], width: int):
         self.columns = frozenset(columns)
@@ -154,7 +156,7 @@ class Run(Part):
 
 
 class Codes(Part):
-    """One of several codes, each a few tokens; none begins another. The state is what was said of it."""
+    """One of several codes of a few tokens; no code is a prefix of another. The state is the tokens so far."""
 
     is_open = False
 
@@ -187,7 +189,10 @@ class Codes(Part):
 
 
 class Number(Part):
-    """A plain decimal number, `-1.25`, a token a character. The state is what stands before: `+`, `1`, `.` or `.1`."""
+    """A decimal number such as `-1.25`, one token per character.
+
+    The state describes the text so far: empty, `+` (sign), `1` (digits), `.` (point) or `.1` (digits after the point).
+    """
 
     _AFTER: Mapping[str, Mapping[str, str]] = {
         "": {"+-": "+", "0123456789": "1"},

@@ -1,7 +1,7 @@
 """Scaffolds: molecules with attachment points, `*` or `[*:1]`, at which side chains are generated.
 
-The scaffold's text is kept as it is and every `*` makes room for a side chain, so the scaffold stays whatever is
-generated. Texts are RDKit's, written from an atom that is no attachment point, so that each point ends a branch.
+The scaffold's text is fixed and a side chain is generated at every `*`, so the scaffold is in every generated molecule.
+The text is written by RDKit, starting from an atom that is not an attachment point, so that each point ends a branch.
 """
 
 from __future__ import annotations
@@ -20,11 +20,12 @@ _HINT = "a SMILES with * or [*:1] where side chains belong, such as c1ccc(*)cc1"
 
 
 class Piece(NamedTuple):
-    """A stretch of the scaffold, and what follows it.
+    """A piece of the scaffold's text, up to the next side chain.
 
     Attributes:
-        bond: symbol of the bond to the side chain behind the text; None where no side chain follows.
-        open_rings: numbers of the scaffold's ring bonds that are open there.
+        text: the text.
+        bond: symbol of the bond to the side chain after the text; None if no side chain follows.
+        open_rings: numbers of the scaffold's ring bonds that are open at the end of the text.
     """
 
     text: str
@@ -33,10 +34,11 @@ class Piece(NamedTuple):
 
 
 def read_scaffold(scaffold: str) -> list[Piece]:
-    """The scaffold's text, cut at its attachment points.
+    """Divides the scaffold's text at its attachment points.
 
     Raises:
-        TaskError: it can't be parsed, has no attachment point, or one with a charge, hydrogens or several bonds.
+        TaskError: the scaffold can't be parsed, has no attachment point, or one with a charge, hydrogens or several
+            bonds.
     """
     texts = _written(scaffold).split(POINT)
     pieces: list[Piece] = []
@@ -49,7 +51,7 @@ def read_scaffold(scaffold: str) -> list[Piece]:
 
 
 def keeps_scaffold(smiles: str, scaffold: str) -> bool:
-    """Whether a molecule holds the scaffold, whatever stands at its attachment points; False for no molecule."""
+    """Whether a molecule contains the scaffold, with anything at its attachment points; False for invalid SMILES."""
     from rdkit import Chem
 
     molecule, wanted = Chem.MolFromSmiles(smiles), _read(scaffold)
@@ -68,14 +70,14 @@ def _query_settings() -> object:
 
 
 def _read(scaffold: str) -> Mol | None:
-    """The scaffold with attachment points that are all alike, whatever number they are given."""
+    """The scaffold with equal attachment points: their numbers are removed."""
     from rdkit import Chem
 
     molecule = Chem.MolFromSmiles(scaffold)
     for atom in () if molecule is None else molecule.GetAtoms():
         atom.SetAtomMapNum(0)
         if atom.GetAtomicNum() == 0:
-            atom.SetIsotope(0)  # as RDKit numbers the points of fragments
+            atom.SetIsotope(0)  # RDKit numbers the attachment points of fragments by isotopes
     return molecule
 
 
@@ -102,7 +104,7 @@ def _written(scaffold: str) -> str:
 
 
 def _open_rings(text: str, before: frozenset[int]) -> frozenset[int]:
-    """Ring bonds that are open behind a text."""
+    """Ring bonds that are open after a text."""
     found = set(before)
     for match in _RING.finditer(text):
         number = match[1] or match[2]

@@ -1,7 +1,7 @@
-"""The grammar of a whole target: its parts in a row.
+"""The grammar of a whole target: a sequence of parts.
 
-A part is over where the next one may begin; no token may both continue a part and begin the next one.
-Shapes: V ids that the grammar may ever allow.
+A part ends when the next one begins. No token can both continue a part and begin the next one.
+Shapes: V ids that the grammar can allow in any state.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from mammal.tasks.grammar.parts import AMPLE, MaskCache, Part
 
 
 class Place(NamedTuple):
-    """Which part is being written, and its own state; the number of parts after `<EOS>`."""
+    """Index of the current part, and its own state; after `<EOS>`, the index is the number of parts."""
 
     part: int
     state: Any
 
 
 class TargetGrammar:
-    """Which token of a target may follow which (`mammal.tasks.grammar.grammar.Grammar`).
+    """The grammar of a target (interface: `mammal.tasks.grammar.grammar.Grammar`).
 
     Args:
-        ids_V: sorted ids of the columns that the parts speak of.
-        parts: in order; the last one ends with `<EOS>`.
+        ids_V: sorted ids of the columns of the parts.
+        parts: the parts in order; the last one ends with `<EOS>`.
 
     Raises:
-        TaskError: it can't be told where one of the parts ends.
+        TaskError: the end of a part can't be recognised.
     """
 
     def __init__(self, ids_V: np.ndarray, parts: Sequence[Part]):
@@ -48,11 +48,11 @@ class TargetGrammar:
                 raise TaskError("two slots of the target follow each other without a tag that parts them", hint=hint)
 
     def start(self) -> Place:
-        """The state before the first token."""
+        """Returns the state before the first token."""
         return Place(0, self.parts[0].start())
 
     def mask(self, state: Place, left: int) -> np.ndarray:
-        """Which columns of `ids_V` may come next, bool [V]; see `Grammar.mask`."""
+        """Returns whether each column of `ids_V` may come next, bool [V]; see `Grammar.mask`."""
         if state.part == len(self.parts):
             return self._nothing
         part = self.parts[state.part]
@@ -62,7 +62,7 @@ class TargetGrammar:
         return self._union(mask, self.mask(self._behind(state), left))
 
     def advance(self, state: Place, column: int) -> Place:
-        """The state after a token that `mask` allowed."""
+        """Returns the state after a token that `mask` allowed."""
         part = self.parts[state.part]
         while part.ends(state.state) and not part.mask(state.state, AMPLE)[column]:
             state = self._behind(state)
@@ -76,7 +76,10 @@ class TargetGrammar:
         return Place(number, self.parts[number].start() if number < len(self.parts) else None)
 
     def _union(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        """Equal masks are one array, so ids name them; each is kept beside its union, so that no other gets its id."""
+        """The union of two masks, cached by their Python ids, as equal masks share one array.
+
+        The cache also holds the two masks, so that their ids are not reused.
+        """
         key = (id(a), id(b))
         if key not in self._unions:
             union = a | b

@@ -18,11 +18,11 @@ from mammal.tasks.grammar.parts import MaskCache, Part
 
 _Decoder = getincrementaldecoder("utf-8")
 _LENGTHS = ((0xC2, 0xDF, 2), (0xE0, 0xEF, 3), (0xF0, 0xF4, 4))
-"""First and last leading byte of characters of so many bytes."""
+"""(first leading byte, last leading byte, number of bytes of such a character)."""
 
 
 class TextState(NamedTuple):
-    """Whether there is any text, and the bytes of a character that is not finished."""
+    """Whether there is any text, and the bytes of an incomplete character at its end."""
 
     any: bool
     open: bytes
@@ -32,8 +32,8 @@ class TextPart(Part):
     """One or more whole characters.
 
     Args:
-        contents: column -> the bytes of its token; a token for every byte is among them.
-        width: V.
+        contents: column -> the bytes of its token; there must be a token for every single byte.
+        width: number of columns, V.
     """
 
     def __init__(self, contents: Mapping[int, bytes], width: int):
@@ -62,16 +62,16 @@ class TextPart(Part):
 
 
 def unfinished(content: bytes) -> bytes | None:
-    """The bytes of the last character where it is not whole; None where the content can't begin any text."""
+    """Returns the bytes of an incomplete last character; None if the content can't be the beginning of any text."""
     decoder = _Decoder()
     try:
         decoder.decode(content)
     except UnicodeDecodeError:
         return None
     rest = decoder.getstate()[0]
-    return None if rest[:1] == b"\xed" and rest[1:2] >= b"\xa0" else rest  # half a pair: Python's decoder would wait
+    return None if rest[:1] == b"\xed" and rest[1:2] >= b"\xa0" else rest  # surrogates: Python's decoder accepts these
 
 
 def _missing(begun: bytes) -> int:
-    """Bytes that the character begun so still needs."""
+    """Number of bytes that an incomplete character still needs."""
     return next((count - len(begun) for low, high, count in _LENGTHS if begun and low <= begun[0] <= high), 0)

@@ -1,6 +1,6 @@
-"""SMILES by grammar, valence and Kekulé structure, one token at a time.
+"""The grammar of SMILES, with valences and Kekulé structures, one token at a time.
 
-`valence.py` says what an atom may bear, `atoms.py` reads atoms, `brackets.py` those that are spelled out; `state.py`
-holds a half-written molecule, `steps.py` adds to it, `closing.py` knows how to finish it; `automaton.py` joins these,
-and `part.py` speaks in tokens.
+`valence.py` has the valences of atoms, `atoms.py` parses atoms, `brackets.py` handles bracket atoms that are written
+character by character. `state.py` has the state of a partial molecule, `steps.py` extends it, `closing.py` computes how
+to finish it. `automaton.py` combines these, and `part.py` maps them to tokens.
 """

@@ -1,4 +1,4 @@
-"""Atoms as SMILES writes them, read into what matters for what may follow.
+"""Parsing of SMILES atoms to the properties that determine what may follow.
 
 Source of the syntax: OpenSMILES (http://opensmiles.org/opensmiles.html), sections 3.1 and 3.2.
 """
@@ -12,12 +12,12 @@ from typing import NamedTuple
 from mammal.tasks.grammar.smiles.valence import ANY, AROMATIC, NUMBERS, WRONG, capacity, kekule_roles
 
 ORGANIC = ("B", "C", "N", "O", "P", "S", "F", "Cl", "Br", "I")
-"""Atoms that need no brackets, with as many hydrogens as their valence leaves open."""
+"""Atoms that need no brackets; hydrogens fill up their valence."""
 
 ORGANIC_AROMATIC = ("b", "c", "n", "o", "p", "s")
 
 FLAT = frozenset({"H", *AROMATIC})
-"""Symbols that take no `@`."""
+"""Symbols that can't have `@`."""
 
 BRACKET = re.compile(
     r"\[(?P<isotope>[1-9][0-9]{0,2})?(?P<symbol>[A-Z][a-z]?|[a-z]{1,2})(?P<turn>@{1,2})?(?:(?P<h>H)(?P<count>[1-9])?)?"
@@ -26,13 +26,13 @@ BRACKET = re.compile(
 
 
 class Site(NamedTuple):
-    """An atom, as far as further bonds are concerned.
+    """The properties of an atom that determine its further bonds.
 
     Attributes:
-        room: bonds that it may still have, counted by their order, `ANY` for no limit; 0 for aromatic atoms, whose
-            `roles` tell.
-        roles: of an aromatic atom: its Kekulé role with 0, 1, 2 … further bonds; empty for others.
-        ringed: an aromatic atom: known to be in a ring.
+        room: number of bonds that it may still have, counted by their order; `ANY` for no limit. 0 for aromatic atoms,
+            which have `roles` instead.
+        roles: aromatic atom: its Kekulé role with 0, 1, 2 … further bonds; empty for other atoms.
+        ringed: aromatic atom: whether it is known to be in a ring.
     """
 
     room: int
@@ -43,23 +43,25 @@ class Site(NamedTuple):
         return len(self.roles) > order if self.roles else self.room >= order
 
     def bonded(self, order: int, *, ringed: bool = False) -> Site:
-        """The same atom with one bond more; `can_bond` says whether it may have it."""
+        """Returns the atom with one more bond, which `can_bond` must allow."""
         if self.roles:
             return Site(0, self.roles[order:], self.ringed or ringed)
         return self if self.room == ANY else Site(self.room - order)
 
     @property
     def role(self) -> str:
-        """The Kekulé role if no bond follows; wrong as long as it is in no ring, empty for aliphatic atoms."""
+        """The Kekulé role if no bond follows; `WRONG` as long as it is not in a ring, empty for aliphatic atoms."""
         return self.roles[:1] if self.ringed or not self.roles else WRONG
 
 
 @lru_cache(maxsize=4096)
 def site_of(symbol: str, charge: int = 0, hydrogens: int = 0) -> Site | None:
-    """The atom of a symbol, aromatic ones in lower case; None where it can't be.
+    """Returns the atom of a symbol; None if there can't be such an atom.
 
     Args:
-        hydrogens: written ones; those that an organic atom is given by its valence are not counted.
+        symbol: symbol of the element, in lower case for aromatic atoms.
+        charge: formal charge.
+        hydrogens: number of explicit hydrogens; implicit ones are not counted.
     """
     if symbol in AROMATIC:
         roles = kekule_roles(symbol, charge, hydrogens)
@@ -72,7 +74,7 @@ def site_of(symbol: str, charge: int = 0, hydrogens: int = 0) -> Site | None:
 
 @lru_cache(maxsize=4096)
 def read_atom(text: str) -> Site | None:
-    """The atom that a text spells, with or without brackets; None where it is no atom that may be generated."""
+    """Parses an atom with or without brackets; None if the text is not an atom that may be generated."""
     if text in ORGANIC or text in ORGANIC_AROMATIC:
         return site_of(text)
     match = BRACKET.fullmatch(text)
@@ -83,7 +85,7 @@ def read_atom(text: str) -> Site | None:
 
 
 def charge_of(text: str) -> int:
-    """`+` 1, `--` -2, `+3` 3, nothing 0."""
+    """Parses a charge: `+` is 1, `--` is -2, `+3` is 3, empty text is 0."""
     if not text:
         return 0
     size = int(text[1:]) if text[1:].isdigit() else len(text)

@@ -1,4 +1,4 @@
-"""Every step that a half-written molecule allows, with the tokens that finish it afterwards."""
+"""The allowed steps of a partial molecule, and the number of tokens that finish it afterwards."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from mammal.tasks.grammar.smiles.steps import (
 )
 
 Step = Site | str | int
-"""An atom; a bond symbol, `(`, `)`, `.` or `OPEN`; or the number of the open ring bond to close."""
+"""An atom; a bond symbol, `(`, `)`, `.` or `OPEN`; or the index of the open ring bond to close."""
 
 OPEN = "open"
 BONDS = tuple(bond for bond in ORDER if bond)
@@ -31,12 +31,12 @@ _MOST_RINGS = 6
 
 
 class Steps:
-    """The steps that a half-written molecule allows.
+    """The allowed steps of a partial molecule.
 
     Attributes:
-        after: where each leads.
-        enough: tokens that finish the molecule behind each; `left` says how few may do.
-        most: the highest of them.
+        after: step -> the molecule after it.
+        enough: step -> number of tokens that is enough to finish the molecule after it; `left` may be lower.
+        most: the highest of these numbers.
     """
 
     def __init__(self, after: dict[Step, Partial]):
@@ -47,13 +47,13 @@ class Steps:
 
     @cached_property
     def left(self) -> dict[Step, int]:
-        """The fewest tokens that are known to finish the molecule behind each step."""
+        """Step -> the lowest known number of tokens that finish the molecule after it."""
         return {step: int(least(partial)) for step, partial in self.after.items()}
 
 
 @lru_cache(maxsize=_MEMORY)
 def steps(partial: Partial) -> Steps:
-    """The allowed steps of a half-written molecule."""
+    """Returns the allowed steps of a partial molecule."""
     found: dict[Step, Partial | None] = {site: add_atom(partial, site) for site in SITES}
     found |= {bond: add_bond(partial, bond) for bond in BONDS}
     found |= {"(": open_branch(partial), ")": close_branch(partial), ".": add_dot(partial)}

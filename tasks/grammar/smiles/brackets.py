@@ -1,4 +1,4 @@
-"""Bracket atoms that are spelled out character by character: which character may follow, and what may come of it."""
+"""Bracket atoms written character by character: the characters that may follow, and the atoms that can result."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _MOST_DIGITS = 3
 
 
 class Bracket(NamedTuple):
-    """What stands behind the `[`: numbers of isotope and atom class count by their digits only.
+    """The content of a bracket so far; of isotope and atom class only the number of digits is stored.
 
     Attributes:
-        mapped: -1 before the `:` of an atom class, then the number of its digits.
+        mapped: -1 before the `:` of an atom class, then its number of digits.
     """
 
     isotope: int = 0
@@ -30,7 +30,7 @@ class Bracket(NamedTuple):
 
     @property
     def site(self) -> Site | None:
-        """The atom, if the bracket may be closed here."""
+        """The atom, if the bracket may be closed here; else None."""
         if self.symbol not in _SYMBOLS or self.mapped == 0:
             return None
         return site_of(self.symbol, charge_of(self.charge), int(self.hydrogens[1:] or 1) if self.hydrogens else 0)
@@ -38,7 +38,7 @@ class Bracket(NamedTuple):
 
 @lru_cache(maxsize=1 << 16)
 def following(bracket: Bracket) -> dict[str, Bracket]:
-    """The characters that may follow, `]` left out, and what they make."""
+    """Returns the characters that may follow, except `]`, with the bracket after each."""
     found: dict[str, Bracket] = {}
     if not bracket.symbol and bracket.isotope < _MOST_DIGITS:
         digits = "0123456789" if bracket.isotope else "123456789"
@@ -75,7 +75,7 @@ def _behind_symbol(bracket: Bracket) -> dict[str, Bracket]:
 
 
 def outcomes(bracket: Bracket) -> dict[Site, int]:
-    """The atoms that may come of it, and the fewest further characters, `]` included, that each takes."""
+    """Returns the atoms that can result, with the minimum number of further characters, `]` included."""
     if bracket.mapped >= 0:
         site = bracket._replace(mapped=1).site
         return {} if site is None else {site: 1 if bracket.mapped else 2}
@@ -84,7 +84,7 @@ def outcomes(bracket: Bracket) -> dict[Site, int]:
 
 @lru_cache(maxsize=1 << 16)
 def _outcomes(symbol: str, hydrogens: str, charge: str) -> dict[Site, int]:
-    """As `outcomes`: isotope, turn and atom class make no other atom, only a longer text."""
+    """As `outcomes`; isotope, chirality and atom class don't matter, because they only make the text longer."""
     bracket = Bracket(_MOST_DIGITS, symbol, "", hydrogens, charge)
     found: dict[Site, int] = {} if bracket.site is None else {bracket.site: 1}
     nexts = {(after.symbol, after.hydrogens, after.charge) for after in following(bracket).values()}
@@ -95,7 +95,7 @@ def _outcomes(symbol: str, hydrogens: str, charge: str) -> dict[Site, int]:
 
 
 def _sites() -> tuple[Site, ...]:
-    """Every kind of atom: by its room, or its Kekulé roles."""
+    """Every distinct atom, by its room or its Kekulé roles."""
     charges = ("", "+", "-")
     aromatic = [read_atom(f"[{s}{h}{c}]") for s in AROMATIC for h in ("", "H", "H2") for c in charges]
     found = [*map(Site, range(ANY + 1)), *map(read_atom, (*ORGANIC, *AROMATIC)), *aromatic]

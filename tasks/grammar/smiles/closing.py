@@ -1,10 +1,11 @@
-"""How many tokens finish a half-written molecule.
+"""The number of tokens that finish a partial molecule.
 
-The number is that of one plan which can always be followed, not of the shortest end: go from the innermost branch
-outwards; in each, add carbon atoms that close the ring bonds that must be closed there, then close the branch. A plan
-adds aromatic carbon where an atom still lacks its double bond, and aliphatic carbon elsewhere; an aromatic atom that
-finds no double bond in its rings gets a carbon beside them, as in `c(=C)` and `n(C)`. A token is allowed only
-if a plan is left after it, so generation never runs into a dead end: the next token of a plan has one that is shorter.
+The number is that of one plan that can always be followed; a shorter end may exist. The plan goes from the innermost
+branch outwards. In each branch it adds carbon atoms that close the ring bonds that must be closed there, then it closes
+the branch. It adds aromatic carbon if an atom still needs a double bond, and aliphatic carbon otherwise. An aromatic
+atom that can't get its double bond within its rings gets a carbon outside of them, as in `c(=C)` and `n(C)`. A token is
+allowed only if there is a plan after it. So generation never reaches a dead end: after the next token of a plan, there
+is always a shorter plan.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ FILLERS = (_carbon("C"), _carbon("c"))
 
 
 def enough(partial: Partial) -> float:
-    """As `least`, faster, and seldom more: for those who have tokens to spare."""
+    """Returns an upper bound of `least`, computed faster and rarely higher, for use if many tokens are left."""
     if partial.at in (ATOM, RETURN) and not partial.bond and (found := _plan(partial)) < inf:
         return found
     return least(partial)
@@ -39,7 +40,7 @@ def enough(partial: Partial) -> float:
 
 @lru_cache(maxsize=_MEMORY)
 def least(partial: Partial) -> float:
-    """Tokens that finish the molecule by its plan; infinite where there is none."""
+    """Returns the number of tokens that finish the molecule by its plan; infinite if there is no plan."""
     if partial.at == START:
         return 1
     if partial.at in (ATOM, RETURN) and not partial.bond:
@@ -51,7 +52,7 @@ def least(partial: Partial) -> float:
 
 
 def _settled(partial: Partial) -> float:
-    """As `least`, behind an atom, a ring bond or a branch."""
+    """As `least`, for a molecule that ends with an atom, a ring bond or a branch."""
     found = _plan(partial)
     if partial.at == ATOM:
         nexts = [close_ring(partial, number) for number in range(len(partial.rings))]
@@ -66,7 +67,7 @@ def _plan(partial: Partial) -> float:
 
 
 class _Plan:
-    """The plan for one Kekulé structure of what stands there."""
+    """The plan for one Kekulé structure of the partial molecule."""
 
     def __init__(self, partial: Partial, structure: int):
         self.partial = partial
@@ -86,7 +87,7 @@ class _Plan:
         return total
 
     def _branch(self, root: int, end: int) -> float:
-        """Tokens that finish what lies behind site `root` and ends with site `end`, without the `)`."""
+        """Number of tokens that finish the branch from site `root` to site `end`, without the `)`."""
         site = self.partial.sites[end]
         own = [ring for ring in self.rings if ring.site > root]
         gap = next((index for index in range(root + 1, end + 1) if self.gaps[index]), None)
@@ -102,21 +103,23 @@ class _Plan:
         return extra + _PER_RING * len(closed) if self._others_fit(root, end) else inf
 
     def _substituted(self, site: Site, end: int) -> float:
-        """Tokens of the substituent that the last atom needs: none, carbon by a single bond, or by a double one."""
+        """Number of tokens of the substituent that the last atom needs: none, singly or doubly bonded carbon."""
         if self._fits(end, site.role):
             return 0
         further = site.roles[1:3] if site.ringed else ""
         return next((tokens for tokens, role in enumerate(further, 1) if self._fits(end, role)), inf)
 
     def _to_close(self, own: list[Ring], root: int, gap: int | None) -> list[Ring]:
-        """The branch's own ring bonds and, where none of them goes over its aromatic bonds, the nearest one outside."""
+        """The ring bonds to close: those of the branch, and the nearest one outside if they don't span its aromatic
+        bonds."""
         if own and (gap is None or min(ring.site for ring in own) < gap):
             return own
         outer = [ring for ring in self.rings if ring.site <= root]
         return [*own, max(outer, key=lambda ring: ring.site)] if outer else []
 
     def _first_atoms(self, site: Site, end: int, closed: list[Ring]) -> float:
-        """Atoms that come before those that close rings: for a double bond, into a ring, or to be no neighbour."""
+        """Number of atoms before those that close rings: for a double bond, to form a ring, or to avoid a bond between
+        neighbours."""
         alone = all(ring.site == end for ring in closed)
         if not site.roles:
             return 1 if alone else 0
@@ -131,7 +134,7 @@ class _Plan:
         return 1 if alone else 0
 
     def _close(self, closed: list[Ring]) -> None:
-        """Where a ring's first atom lacks its double bond, an aromatic carbon closes it and shares one."""
+        """Closes rings; if a ring's first atom needs a double bond, it shares one with the closing aromatic carbon."""
         for ring in closed:
             self.rings.remove(ring)
             if ring.bond == "" and self.partial.sites[ring.site].role == DOUBLE:
@@ -140,7 +143,7 @@ class _Plan:
         self.gaps = [gap and index <= top for index, gap in enumerate(self.gaps)]
 
     def _others_fit(self, root: int, end: int) -> bool:
-        """Whether the atoms of the branch before its end have their double bonds; the end was seen to before."""
+        """Whether all atoms of the branch except its end have their double bonds; the end was handled before."""
         return all(self._fits(index, self.partial.sites[index].role) for index in range(root + 1, end))
 
     def _fits(self, index: int, role: str) -> bool:

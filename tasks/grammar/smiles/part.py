@@ -1,4 +1,4 @@
-"""SMILES in tokens: the automaton behind an alphabet whose tokens are atoms, bonds, ring bonds and characters.
+"""SMILES as a part of a target: maps the tokens of an alphabet to the steps of the SMILES automaton.
 
 Shapes: V columns.
 """
@@ -25,12 +25,12 @@ _MARKS = frozenset({*BONDS, "(", ")", "."})
 
 
 class Written(NamedTuple):
-    """Where a SMILES stands.
+    """The state within a SMILES.
 
     Attributes:
-        molecule: what is written so far.
-        labels: the numbers of its open ring bonds, in their order.
-        bracket: the atom that is being spelled out, if one is.
+        molecule: the partial molecule.
+        labels: numbers of its open ring bonds, in the order of opening.
+        bracket: the bracket atom that is being written, if any.
     """
 
     molecule: Partial
@@ -42,14 +42,14 @@ class SmilesPart(Part):
     """A molecule.
 
     Args:
-        tokens: token text of each column of the alphabet.
-        width: columns in all, V.
-        start: what is written before.
+        tokens: text of a token of the alphabet -> its column.
+        width: number of columns, V.
+        start: the text before, if any.
         barred: ring numbers that may not be used.
-        dots: whether it may be several molecules.
+        dots: whether there may be several molecules, separated by dots.
 
     Raises:
-        TaskError: the alphabet joins several atoms in a token.
+        TaskError: a token of the alphabet has several atoms.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class SmilesPart(Part):
             raise TaskError(f"the token {token!r} holds several parts of a SMILES, which no grammar follows", hint=hint)
 
     def left(self, state: Written) -> int:
-        """Tokens that finish the molecule."""
+        """Returns the number of tokens that finish the molecule."""
         if state.bracket is None:
             return 0 if is_complete(state.molecule) else int(least(state.molecule))
         return self._spelled(steps(state.molecule).left, state.bracket)
@@ -108,7 +108,7 @@ class SmilesPart(Part):
         return found_mask if found_mask is not None else self._masks.put(key, self._allowed(state, found, left - 1))
 
     def _allowed(self, state: Written, found: Steps, left: int) -> list[int]:
-        """Columns after which the molecule can be finished with so many tokens."""
+        """Columns after which the molecule can be finished with `left` tokens."""
         tokens = found.enough if left >= found.most + _LONGEST_BRACKET else found.left
         if state.bracket is not None:
             return self._allowed_characters(state.bracket, tokens, left)
@@ -128,7 +128,7 @@ class SmilesPart(Part):
         return [self._characters[character] for character in characters if character in self._characters]
 
     def _spelled(self, tokens: Mapping[Step, int], bracket: Bracket) -> int:
-        """Tokens that finish the molecule from within a bracket."""
+        """Number of tokens that finish the molecule from within a bracket."""
         ends = [tokens[site] + characters for site, characters in outcomes(bracket).items() if site in tokens]
         return min(ends, default=_NEVER)
 
@@ -165,5 +165,5 @@ def _step(token: str) -> Step | None:
 
 
 def _is_unit(token: str) -> bool:
-    """Whether a token is one atom, even one that is never generated."""
+    """Whether a token is a single unit, such as one atom, even one that is never generated."""
     return bool(re.fullmatch(r"\[[^\[\]]+\]|%[0-9][0-9]|[A-Z][a-z]", token))

@@ -1,12 +1,12 @@
-"""A half-written molecule, reduced to what decides how it may go on.
+"""The state of a partial molecule, reduced to what determines its possible continuations.
 
-Only atoms that may still get a bond are kept: the current one, those at which a branch is open, and those with an open
-ring bond. All of them lie on the path from the first atom to the current one, because a ring bond that is opened in a
-branch must be closed in it (which every writer that walks a molecule depth first does).
+Only atoms that may still get a bond are stored (sites): the current one, those with an open branch, and those with an
+open ring bond. All of them are on the path from the first atom to the current one, because a ring bond that is opened
+in a branch must be closed in it (as in all SMILES that are written depth first).
 
-Kekulé structures of what was written so far are kept as sets of the kept atoms that already have their double bond: one
-bit a site, one number a structure. A structure in which an atom that is left behind has a wrong number of double bonds
-is struck out; with none left, the molecule can't be kekulised any more.
+Kekulé structures of the partial molecule are stored as sets of the sites that already have their double bond: one bit
+per site, one number per structure. A structure is removed if an atom that can't get further bonds has a wrong number of
+double bonds in it. If no structure is left, the molecule can't be kekulised.
 """
 
 from __future__ import annotations
@@ -17,27 +17,29 @@ from mammal.tasks.grammar.smiles.atoms import Site
 from mammal.tasks.grammar.smiles.valence import DOUBLE, WRONG
 
 START, ATOM, BRANCH, RETURN = "start", "atom", "branch", "return"
-"""Where a molecule stands: before an atom of its own, behind an atom or its ring bonds, behind `(`, behind `)`."""
+"""Position in a molecule: before its first atom, after an atom or its ring bonds, after `(`, after `)`."""
 
 
 class Ring(NamedTuple):
-    """An open ring bond: the site that it starts from, and the bond symbol written there."""
+    """An open ring bond: the site at which it starts, and the bond symbol written there."""
 
     site: int
     bond: str
 
 
 class Partial(NamedTuple):
-    """A half-written molecule.
+    """A partial molecule.
 
     Attributes:
-        at: where it stands.  bond: bond symbol behind it, empty for none.
-        sites: kept atoms along the path, the current one last.
-        stack: indices of the sites at which a branch is open, outermost first.
+        at: the position: START, ATOM, BRANCH or RETURN.
+        bond: bond symbol at the end, empty for none.
+        sites: stored atoms along the path, the current one last.
+        stack: indices of the sites with an open branch, outermost first.
         rings: open ring bonds in the order of opening.
-        gaps: for each site, whether an aromatic bond lies between it and the site before that no ring goes over yet.
-        near: bit set of the sites that the current atom is bonded to.
-        doubled: Kekulé structures: each the bit set of the sites that have their double bond.
+        gaps: for each site, whether there is an aromatic bond between it and the previous site that is not in a ring
+            yet.
+        near: bit set of the sites that are bonded to the current atom.
+        doubled: Kekulé structures, each the bit set of the sites that have their double bond.
     """
 
     at: str = START
@@ -56,7 +58,7 @@ class Partial(NamedTuple):
 
 
 def paired(doubled: frozenset[int], a: int, b: int) -> frozenset[int]:
-    """The structures after an aromatic bond between sites a and b, which may become a double one."""
+    """Returns the Kekulé structures after an aromatic bond between sites a and b, which may become a double bond."""
     both = 1 << a | 1 << b
     return doubled | {structure | both for structure in doubled if not structure & both}
 
@@ -67,7 +69,7 @@ def is_kept(partial: Partial, index: int) -> bool:
 
 
 def without(partial: Partial, index: int) -> Partial | None:
-    """The molecule with a site left behind for good; None where that atom can't stay as it is."""
+    """Returns the molecule without a site that gets no further bonds; None if the atom is not valid as it is."""
     site = partial.sites[index]
     doubled = partial.doubled
     if site.roles:
@@ -91,6 +93,6 @@ def without(partial: Partial, index: int) -> Partial | None:
 
 
 def _squeezed(bits: int, index: int) -> int:
-    """The bit set without this bit, those above it moved down."""
+    """The bit set without one bit; higher bits are shifted down."""
     low = (1 << index) - 1
     return bits & low | bits >> 1 & ~low

@@ -1,8 +1,8 @@
-"""What may be added to a half-written molecule: atoms, bonds, branches, ring bonds, dots.
+"""Steps that extend a partial molecule: atoms, bonds, branches, ring bonds, dots.
 
-Each function gives the molecule after the step, or None where the step is not allowed. Bonds of aromatic atoms without
-a symbol are aromatic and must come to lie in a ring; `-` writes a single one. Atoms without a highest valence, metals
-for the most part, are kept out of rings: RDKit may read their bonds as dative ones, which make no ring.
+Each function returns the molecule after the step, or None if the step is not allowed. Bonds between aromatic atoms
+without a symbol are aromatic and must end up in a ring; `-` is a single bond. Atoms without a maximum valence, mostly
+metals, are not allowed in rings: RDKit may read their bonds as dative bonds, which do not form rings.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from mammal.tasks.grammar.smiles.state import ATOM, BRANCH, RETURN, START, Parti
 from mammal.tasks.grammar.smiles.valence import ANY
 
 ORDER = {"": 1, "-": 1, "=": 2, "#": 3, "$": 4, ":": 1, "/": 1, "\\": 1}
-"""Bond symbols and what they take of a valence; `/` and `\\` are single bonds with a side."""
+"""Bond symbol -> valence that it uses; `/` and `\\` are single bonds with a direction."""
 
 OPENS = frozenset({"", "-", "=", "/", "\\"})
-"""Bonds that may be written where a ring is opened; a triple one is written where it is closed."""
+"""Bonds that may be written at the opening of a ring; a triple bond is written at its closing."""
 
 _SINGLE = frozenset("-/\\")
 _MOST_SITES = 64
@@ -23,7 +23,7 @@ _MOST_STRUCTURES = 256
 
 
 def add_atom(partial: Partial, atom: Site) -> Partial | None:
-    """The atom bonded to the current one, by the pending bond symbol if there is one."""
+    """Adds an atom, bonded to the current one by the last bond symbol, if there is one."""
     if partial.at == START:
         return Partial(ATOM, sites=(atom,), gaps=(False,))
     order, parent = ORDER[partial.bond], partial.current
@@ -33,7 +33,7 @@ def add_atom(partial: Partial, atom: Site) -> Partial | None:
         return None
     if len(partial.sites) == _MOST_SITES or not (before.can_bond(order) and atom.can_bond(order)):
         return None
-    if atom.room == ANY and partial.rings:  # a metal, and none is in a ring
+    if atom.room == ANY and partial.rings:  # a metal: it gets no further bonds, so that it is not in a ring
         atom = Site(order)
     bonded = before.bonded(order, ringed=aromatic)
     doubled = paired(partial.doubled, parent, parent + 1) if aromatic else partial.doubled
@@ -51,7 +51,7 @@ def add_atom(partial: Partial, atom: Site) -> Partial | None:
 
 
 def add_bond(partial: Partial, bond: str) -> Partial | None:
-    """A bond symbol behind the current atom."""
+    """Adds a bond symbol after the current atom."""
     if partial.at == START or partial.bond or not partial.sites[-1].can_bond(ORDER[bond]):
         return None
     if bond == ":" and not partial.sites[-1].roles:
@@ -60,7 +60,7 @@ def add_bond(partial: Partial, bond: str) -> Partial | None:
 
 
 def open_ring(partial: Partial) -> Partial | None:
-    """A ring bond that starts at the current atom."""
+    """Opens a ring bond at the current atom."""
     order = ORDER[partial.bond]
     if partial.at != ATOM or partial.bond not in OPENS or not partial.sites[-1].can_bond(order):
         return None
@@ -72,7 +72,7 @@ def open_ring(partial: Partial) -> Partial | None:
 
 
 def close_ring(partial: Partial, number: int) -> Partial | None:
-    """The current atom bonded to where open ring bond `number` starts."""
+    """Closes the open ring bond with index `number` at the current atom."""
     (start, opened), end = partial.rings[number], partial.current
     bond = _agreed(opened, partial.bond)
     if partial.at != ATOM or bond is None or start == end or partial.near & 1 << start:
@@ -107,7 +107,7 @@ def open_branch(partial: Partial) -> Partial | None:
 
 
 def close_branch(partial: Partial) -> Partial | None:
-    """Back to the atom that the branch started from; all that the branch opened must be closed."""
+    """Returns to the atom at which the branch started; all ring bonds opened in the branch must be closed."""
     if partial.at not in (ATOM, RETURN) or partial.bond or not partial.stack:
         return None
     root = partial.stack[-1]
@@ -120,25 +120,25 @@ def close_branch(partial: Partial) -> Partial | None:
 
 
 def add_dot(partial: Partial) -> Partial | None:
-    """A new molecule beside the one that is complete."""
+    """Starts a new molecule after a complete one."""
     return Partial() if is_complete(partial) else None
 
 
 def is_complete(partial: Partial) -> bool:
-    """Whether a whole molecule stands there."""
+    """Whether the molecule is complete."""
     if partial.at not in (ATOM, RETURN) or partial.bond or partial.stack or partial.rings:
         return False
     return without(partial, partial.current) is not None
 
 
 def _agreed(opened: str, closed: str) -> str | None:
-    """The bond of a ring from the symbols at its two ends; None where they contradict each other."""
+    """The bond of a ring from the symbols at its two ends; None if they contradict each other."""
     if not opened or not closed:
         return opened or closed
     return opened if opened == closed or {opened, closed} <= _SINGLE else None
 
 
 def _gaps_can_close(partial: Partial) -> bool:
-    """Whether an open ring bond starts above every aromatic bond that is in no ring yet."""
+    """Whether an open ring bond starts before every aromatic bond that is not in a ring yet."""
     first = next((index for index, gap in enumerate(partial.gaps) if gap), None)
     return first is None or any(ring.site < first for ring in partial.rings)

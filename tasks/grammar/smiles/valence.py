@@ -1,9 +1,9 @@
-"""What RDKit's sanitisation lets an atom bear: valences by element and charge, and Kekulé roles of aromatic atoms.
+"""Valences accepted by RDKit's sanitisation, by element and charge, and Kekulé roles of aromatic atoms.
 
-Valences are those of RDKit's periodic table (2025.09). A charged atom has those of the element with as many electrons
-(N+ those of C, O- those of F); P, S, As and Se that would so become a halogen or beyond keep their own, less the
-charge.
-Wherever RDKit allows more than is said here (a bridging hydride), we don't.
+Valences are those of RDKit's periodic table (2025.09). A charged atom has the valences of the element with the same
+number of electrons (N+ those of C, O- those of F). Negatively charged P, S, As and Se would get those of a halogen or
+noble gas; they have their own maximum valence instead, reduced by the charge.
+Some exotic cases that RDKit also allows (a bridging hydride) are not allowed here.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ Pt Au Hg Tl Pb Bi Po At Rn Fr Ra Ac Th Pa U Np Pu Am Cm Bk Cf Es Fm Md No Lr Rf 
 Mc Lv Ts Og
 """
 SYMBOLS = _TABLE.split()
-"""Elements by atomic number, hydrogen first."""
+"""Symbols of the elements by atomic number, hydrogen first."""
 
 NUMBERS = {symbol: number for number, symbol in enumerate(SYMBOLS, 1)}
 
@@ -34,10 +34,10 @@ _VALENCES = {
     (0, 2, 4, 6): "Xe",
 }
 VALENCES = {symbol: valences for valences, symbols in _VALENCES.items() for symbol in symbols.split()}
-"""Of neutral elements; any valence goes for those that are not named."""
+"""Valences of neutral elements; elements that are not listed may have any valence."""
 
 ANY = 7
-"""Stands for any valence: one more than the highest that is limited."""
+"""Value for an unlimited valence: one more than the highest limited one."""
 
 _KEEPS_ITS_OWN = {"P", "S", "As", "Se"}
 _HALOGENS_OR_BEYOND = {(1,), (1, 3, 5), (0,), (0, 2, 4, 6)}
@@ -46,7 +46,7 @@ AROMATIC = {"b": "B", "c": "C", "n": "N", "o": "O", "p": "P", "s": "S", "se": "S
 """Aromatic symbols that RDKit reads, and their elements."""
 
 DOUBLE, SINGLE, WRONG = "D", "S", "."
-"""Kekulé role of an aromatic atom: it has one double bond in the ring system; only single ones; it can't stay so."""
+"""Kekulé role of an aromatic atom: one double bond in the ring system; only single bonds; not valid as it is."""
 
 _MOST_AROMATIC_BONDS = 4
 _AROMATIC_CHARGES = {"s": (0, 1), "se": (0, 1), "te": (0, 1), "as": (0, 1), "si": (0,)}
@@ -54,7 +54,7 @@ _AROMATIC_CHARGES = {"s": (0, 1), "se": (0, 1), "te": (0, 1), "as": (0, 1), "si"
 
 @lru_cache(maxsize=4096)
 def valences(symbol: str, charge: int) -> tuple[int, ...] | None:
-    """Valences that an atom may have, ascending; None for any."""
+    """Returns the valences that an atom may have, ascending; None for any."""
     own = VALENCES.get(symbol)
     if own is None or charge == 0:
         return own
@@ -68,26 +68,31 @@ def valences(symbol: str, charge: int) -> tuple[int, ...] | None:
 
 
 def capacity(symbol: str, charge: int = 0, hydrogens: int = 0) -> int:
-    """The most bonds, counted by their order, that an atom with its hydrogens may have; negative: too many of those."""
+    """Returns the maximum number of bonds, counted by their order, of an atom in addition to its hydrogens.
+
+    It is negative if there are too many hydrogens.
+    """
     allowed = valences(symbol, charge)
     return ANY if allowed is None else max(allowed) - hydrogens
 
 
 @lru_cache(maxsize=4096)
 def kekule_roles(symbol: str, charge: int = 0, hydrogens: int = 0) -> str:
-    """The Kekulé role of an aromatic atom with 0, 1, 2 … bonds, counted by their order, aromatic ones as single.
+    """Returns the Kekulé role of an aromatic atom with 0, 1, 2 … bonds, counted by order, aromatic bonds as single.
 
-    RDKit gives a double bond to an atom whose bonds and hydrogens are fewer than its valence. Between two valences (S
-    with three bonds) it does so in some rings and not in others, so that is left out, and so are ions that it reads as
-    aromatic in few places. Empty where no number of bonds will do.
+    RDKit gives an atom a double bond if its bonds and hydrogens are fewer than its valence. For a number between two
+    valences (S with three bonds) this depends on the ring, so such atoms are not allowed. Ions that RDKit reads as
+    aromatic only in few cases are not allowed, either. The result is empty if no number of bonds is possible.
 
     Args:
-        symbol: as written, `c`, `se`.
+        symbol: symbol as written in SMILES, such as `c` or `se`.
+        charge: formal charge.
+        hydrogens: number of explicit hydrogens.
     """
     allowed = valences(AROMATIC[symbol], charge)
     if allowed is None or charge not in _AROMATIC_CHARGES.get(symbol, (-1, 0, 1)):
         return ""
-    roles = WRONG * 2  # a ring takes two bonds
+    roles = WRONG * 2  # an atom in a ring has at least two bonds
     for total in range(2 + hydrogens, _MOST_AROMATIC_BONDS + hydrogens + 1):
         roles += SINGLE if total in allowed else DOUBLE if total < min(allowed) else WRONG
     roles = roles.rstrip(WRONG)
