@@ -1,9 +1,9 @@
-"""Text as a part of a target: tokens whose bytes are UTF-8 together.
+"""Text as a part of a target: the bytes of its tokens together are valid UTF-8.
 
-A character may lie in several tokens, so that its bytes can begin in one and end in the next; what no character can go
-on with, an overlong form or half a surrogate pair, is never allowed (RFC 3629).
+The bytes of a character may be divided over several tokens. Bytes that can't belong to any character (overlong forms,
+surrogates) are never allowed (RFC 3629).
 
-Shapes: V columns, those of the grammar.
+Shapes: V columns of the grammar.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""Molecules through RDKit: canonical SMILES, scaffolds, fingerprints, properties."""
+"""Functions on molecules with RDKit: canonical SMILES, scaffolds, fingerprints, properties."""

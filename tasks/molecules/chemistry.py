@@ -1,6 +1,6 @@
-"""Molecules through RDKit: check, canonical form, scaffold, fingerprints, validity of generated text.
+"""Functions on molecules with RDKit: validity, canonical form, scaffold, fingerprints.
 
-RDKit is imported when first used, and its log is silenced: what it has to say of a bad SMILES goes into our error.
+RDKit is imported when first used, and its log is silenced; its message about an invalid SMILES is in the raised error.
 """
 
 from __future__ import annotations
@@ -18,18 +18,20 @@ import numpy as np
 from mammal.tasks.errors import DataError
 
 _MARKS = re.compile(r"[@/\\]|\[\d")
-"""What a canonical SMILES holds of stereo (`@`, `/`, `\\`) and of isotopes (`[13C]`)."""
+"""Signs of stereo (`@`, `/`, `\\`) and isotopes (`[13C]`) in a canonical SMILES."""
 
 
 def standardise(smiles: str, how: str, column: str = "smiles") -> str:
-    """A SMILES as the model is to read it.
+    """Returns a SMILES in the form that the model reads.
 
     Args:
-        how: `off` returns it untouched; `check` too, once RDKit has parsed it; `canonical` gives RDKit's canonical
-            isomeric SMILES. Salts, charges and tautomers stay as they are.
+        smiles: the SMILES.
+        how: `off` returns it unchanged; `check` returns it unchanged if RDKit can parse it; `canonical` returns RDKit's
+            canonical isomeric SMILES. Salts, charges and tautomers are not changed.
+        column: name of the column, for the error message.
 
     Raises:
-        DataError: RDKit can't parse it; the message is RDKit's.
+        DataError: RDKit can't parse it; the message contains RDKit's reason.
     """
     if how == "off":
         return smiles
@@ -40,23 +42,23 @@ def standardise(smiles: str, how: str, column: str = "smiles") -> str:
 
 
 def canonical_or_none(smiles: str) -> str | None:
-    """Canonical SMILES, None where RDKit can't parse it or it holds no atom."""
+    """Returns the canonical SMILES, None if RDKit can't parse it or it has no atom."""
     return _canonical(smiles) or None
 
 
 def flat_or_none(smiles: str) -> str | None:
-    """Canonical SMILES without stereo and isotopes, so that stereoisomers share it; None where RDKit can't parse it."""
+    """Returns the canonical SMILES without stereo and isotopes, equal for all stereoisomers; None if not valid."""
     from rdkit import Chem
 
     canonical = _canonical(smiles)
     if not canonical or not _MARKS.search(canonical):
         return canonical or None
     bare = Chem.MolToSmiles(parse(canonical), isomericSmiles=False)
-    return _canonical(bare)  # once more: a deuterium was an atom of its own, the hydrogen that it becomes is none
+    return _canonical(bare)  # once more: deuterium was an explicit atom and has become hydrogen, which is implicit
 
 
 def inchikey_or_none(smiles: str) -> str | None:
-    """Standard InChIKey, None for text that is no molecule."""
+    """Returns the standard InChIKey, None for text that is not a molecule."""
     from rdkit import Chem
 
     molecule = parse(smiles)
@@ -64,9 +66,9 @@ def inchikey_or_none(smiles: str) -> str | None:
 
 
 def parse(smiles: str) -> Any | None:
-    """RDKit molecule, None where it can't be parsed. Says nothing on the terminal.
+    """Returns the RDKit molecule, None if the SMILES can't be parsed. Writes nothing to the terminal.
 
-    Text with a blank inside is refused: RDKit would read what follows the blank as the molecule's name.
+    Text with a blank inside is not valid here: RDKit would read the text after the blank as the molecule's name.
     """
     from rdkit import Chem
 
@@ -77,7 +79,7 @@ def parse(smiles: str) -> Any | None:
 
 
 def why_invalid(smiles: str) -> str:
-    """RDKit's own reason for refusing a SMILES, in one line."""
+    """Returns RDKit's reason why a SMILES is not valid, in one line."""
     from rdkit import Chem
 
     if any(c.isspace() for c in smiles):
@@ -115,7 +117,7 @@ def has_open_stereo(molecule: Any) -> bool:
 
 
 def scaffold(smiles: str) -> str | None:
-    """Bemis-Murcko scaffold (doi 10.1021/jm9602928) without stereo, "" for acyclic molecules, None if invalid."""
+    """Returns the Bemis-Murcko scaffold (doi 10.1021/jm9602928) without stereo, "" if acyclic, None if invalid."""
     from rdkit.Chem.Scaffolds.MurckoScaffold import MurckoScaffoldSmiles
 
     molecule = parse(smiles)
@@ -125,7 +127,13 @@ def scaffold(smiles: str) -> str | None:
 
 
 def morgan_counts(smiles: Sequence[str], radius: int = 2, bits: int = 2048) -> np.ndarray:
-    """Morgan count fingerprints (Rogers & Hahn 2010, ECFP4 at radius 2), float32 [N, bits]; zeros if invalid."""
+    """Returns Morgan count fingerprints (Rogers & Hahn 2010; ECFP4 at radius 2), float32 [N, bits]; zeros if invalid.
+
+    Args:
+        smiles: N molecules.
+        radius: maximum radius of environments, in bonds.
+        bits: number of entries to which the counts are folded.
+    """
     from rdkit.Chem import rdFingerprintGenerator
 
     generator = rdFingerprintGenerator.GetMorganGenerator(radius=radius, fpSize=bits)

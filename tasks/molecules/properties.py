@@ -1,4 +1,4 @@
-"""Properties of a molecule by name: what generation is steered by, and judged by.
+"""Properties of a molecule by name, used as conditions of generation and to evaluate it.
 
 mw       molecular weight, g/mol                                       rdkit MolWt
 logp     octanol-water partition coefficient, estimated                Wildman & Crippen 1999
@@ -32,12 +32,12 @@ PROPERTIES: dict[str, tuple[str, str, str]] = {
     "heavy_atoms": ("rdMolDescriptors", "CalcNumHeavyAtoms", ""),
     "fsp3": ("rdMolDescriptors", "CalcFractionCSP3", ""),
 }
-"""Name -> module of `rdkit.Chem`, its function of a molecule, and the unit."""
+"""Name -> module of `rdkit.Chem`, function in it, and unit."""
 
 
 @cache
 def property_of(name: str) -> Callable[[Any], float]:
-    """The function that gives a property of an RDKit molecule.
+    """Returns the function that computes a property of an RDKit molecule.
 
     Raises:
         TaskError: there is no such property.
@@ -52,15 +52,16 @@ def property_of(name: str) -> Callable[[Any], float]:
 
 
 def compute(smiles: str, name: str) -> float:
-    """A property of the molecule that a SMILES spells; errors as of `compute_all`."""
+    """Computes one property of a molecule; errors as for `compute_all`."""
     return compute_all(smiles, [name])[0]
 
 
 def compute_all(smiles: str, names: Iterable[str]) -> tuple[float, ...]:
-    """Several, in the order of their names; the SMILES is read once.
+    """Computes several properties of a molecule, in the order of the names.
 
     Raises:
-        TaskError: there is no such property.  DataError: RDKit can't read the SMILES.
+        TaskError: there is no such property.
+        DataError: RDKit can't read the SMILES.
     """
     functions = {name: property_of(name) for name in names}
     molecule = parse(smiles)
@@ -71,7 +72,7 @@ def compute_all(smiles: str, names: Iterable[str]) -> tuple[float, ...]:
 
 @lru_cache(maxsize=1 << 16)
 def property_or_nan(smiles: str, name: str) -> float:
-    """A property, NaN for text that is no molecule; kept, as a figure and its interval ask for the same rows."""
+    """Returns a property, NaN for an invalid SMILES; cached, as a metric and its interval use the same rows."""
     try:
         return compute(smiles, name)
     except DataError:

@@ -1,1 +1,1 @@
-"""Reactions: what goes into one, which atoms come out where, and SMILES of both sides in the same order of atoms."""
+"""Chemical reactions: reactants, reagents and products, atom maps, and SMILES of both sides in the same atom order."""

@@ -1,13 +1,14 @@
-"""Reactions whose atoms are followed from the molecules that go in to the product.
+"""Reactions with atom maps, which connect the atoms of the precursors to those of the product.
 
-    reactants   molecules that give the product at least one atom (heavy atoms: hydrogens have no map numbers)
+    reactants   molecules that contribute at least one heavy atom to the product (hydrogens have no map numbers)
     reagents    all others: catalysts, bases, solvents
 
-Where atoms go is written as atom map numbers on both sides, or, in the files of USPTO-15k (Jin et al. 2017), as edits
-beside a product without numbers: `H LOST;H GAINED;BONDS BROKEN;BONDS FORMED`, bonds as `3-14-1.0`. Done to the graph of
-what goes in, the edits leave a piece that has the product's skeleton; its atoms are the product's. This finds the
-product of 14,995 of its 15,000 reactions. In the others a molecule reacts twice: it is written once in the file, and so
-not every atom of the product has a number. There the molecules that the edits touch are the reactants.
+The map is given by atom map numbers on both sides. In the files of USPTO-15k (Jin et al. 2017), the product has no
+numbers, and the map is given by edits: `H LOST;H GAINED;BONDS BROKEN;BONDS FORMED`, with bonds as `3-14-1.0`. If the
+edits are applied to the graph of the precursors, one of the resulting pieces has the product's skeleton; its atoms are
+those of the product. This works for 14,995 of the 15,000 reactions. In the others a molecule reacts twice but is
+written once in the file, so not every atom of the product has a number. In these, the molecules changed by the edits
+are the reactants.
 """
 
 from __future__ import annotations
@@ -26,13 +27,13 @@ _MAP = re.compile(r":([0-9]+)\]")
 
 @dataclass(frozen=True)
 class Reaction:
-    """What goes in and what comes out.
+    """The molecules of a reaction.
 
     Attributes:
-        reactants: molecules of RDKit with map numbers.
-        reagents: SMILES of the others, without.
-        product: one molecule of RDKit, of several pieces where several products are written; its map numbers say which
-            atom of the reactants each of its atoms was.
+        reactants: RDKit molecules with map numbers.
+        reagents: SMILES of the reagents, without map numbers.
+        product: one RDKit molecule, which has several fragments if there are several products; its map numbers refer to
+            atoms of the reactants.
     """
 
     reactants: tuple[Any, ...]
@@ -41,19 +42,28 @@ class Reaction:
 
 
 def from_maps(precursors: str, product: str) -> Reaction:
-    """A reaction with map numbers on both sides.
+    """Parses a reaction with map numbers on both sides.
+
+    Args:
+        precursors: SMILES of reactants and reagents.
+        product: SMILES of the product.
 
     Raises:
-        DataError: a SMILES that RDKit can't parse, or no atom of the product comes from what goes in.
+        DataError: RDKit can't parse a SMILES, or no atom of the product is from a precursor.
     """
     return _by_role(precursors.split("."), _parsed(product), _maps(product))
 
 
 def from_edits(precursors: str, product: str, edits: str) -> Reaction:
-    """A reaction whose product has no map numbers: they are found by doing the edits, and written on it.
+    """Parses a reaction with a product without map numbers, which are derived from the edits.
+
+    Args:
+        precursors: SMILES of reactants and reagents, with map numbers.
+        product: SMILES of the product.
+        edits: `H LOST;H GAINED;BONDS BROKEN;BONDS FORMED`.
 
     Raises:
-        DataError: a SMILES that RDKit can't parse, or nothing that says where the product comes from.
+        DataError: RDKit can't parse a SMILES, or nothing connects the product to the precursors.
     """
     made, texts = _parsed(product), precursors.split(".")
     lost, gained, broken, formed = (tuple(filter(None, part.split(","))) for part in edits.split(";"))
@@ -82,9 +92,9 @@ def _maps_after(
     formed: Iterable[tuple[int, int]],
     touched: set[int],
 ) -> list[int]:
-    """Map number of each atom of the product; empty where no piece has its skeleton.
+    """Map number of each atom of the product; empty if no piece has its skeleton.
 
-    Of several pieces that do, the first that an edit touches is the product, else the first.
+    If several pieces have it, the first one changed by an edit is the product, or else the first one.
     """
     from rdkit import Chem
 
@@ -114,7 +124,7 @@ def _maps_after(
 
 
 def _skeleton(elements: Sequence[int], bonds: Iterable[tuple[int, int]]) -> Any:
-    """A graph of elements alone: every bond single, no charges, no hydrogens."""
+    """A molecule with only elements and single bonds, without charges and hydrogens."""
     from rdkit import Chem
 
     graph = Chem.RWMol()

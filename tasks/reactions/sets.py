@@ -1,4 +1,4 @@
-"""Sets of molecules, as SMILES writes them: joined by dots, in whatever order."""
+"""Sets of molecules in one SMILES, separated by dots, in any order."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from mammal.tasks.molecules.chemistry import parse
 
 
 def main_molecule(smiles: str) -> str:
-    """The molecule with the most heavy atoms, the first of several; text that is no SMILES comes back as it is."""
+    """Returns the molecule with the most heavy atoms, the first one of several; a single molecule stays unchanged."""
     parts = smiles.split(".")
     if len(parts) == 1:
         return smiles

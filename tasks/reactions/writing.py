@@ -1,9 +1,9 @@
-"""Reactions as SMILES without map numbers, in the canonical order of atoms or in that of the other side.
+"""Writing of reactions as SMILES without map numbers, in the canonical atom order or in that of the other side.
 
-A model that writes one side of a reaction learns far faster if its text follows what it reads: most of an answer is
-then a copy from left to right (root-aligned SMILES, Zhong et al. 2022, Chem. Sci. 13, 9023). What is read is always
-canonical and so knows nothing of the answer; only the text to be learned is aligned. Answers are compared as sets of
-molecules, whatever the order.
+A model that generates one side of a reaction learns far faster if the target has the atom order of the input, because
+most of the target is then a copy from left to right (root-aligned SMILES, Zhong et al. 2022, Chem. Sci. 13, 9023). The
+input is always canonical, so that it contains no information about the answer; only the target is aligned. Answers are
+compared as sets of molecules, in any order.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from mammal.tasks.molecules.chemistry import canonical_or_none, parse
 from mammal.tasks.reactions.mapped import Reaction
 
 _Bare = tuple[Any, list[int]]
-"""A molecule of RDKit without map numbers, and the number that each of its atoms had."""
+"""An RDKit molecule without map numbers, and the former number of each atom."""
 
 
 def written(reaction: Reaction) -> dict[str, str]:
-    """A reaction's sides as SMILES.
+    """Returns the sides of a reaction as SMILES.
 
     Returns:
-        `reactants`, `reagents` ("" without any), `precursors` (both) and `product` canonical, their molecules sorted;
-        `aligned_reactants`, in the order of the canonical product; `aligned_product`, in that of the canonical
-        reactants.
+        `reactants`, `reagents` ("" if there are none), `precursors` (both) and `product` are canonical, with sorted
+        molecules. `aligned_reactants` has the atom order of the canonical product, `aligned_product` that of the
+        canonical reactants.
     """
     going_in, coming_out = _bare(reaction.reactants), _bare((reaction.product,))
     reactants, reactants_at = _canonical(going_in)
@@ -41,14 +41,14 @@ def written(reaction: Reaction) -> dict[str, str]:
 
 
 def _bare(molecules: Sequence[Any]) -> list[_Bare]:
-    """Every piece on its own, without map numbers."""
+    """Every fragment as a molecule of its own, without map numbers."""
     from rdkit import Chem
 
     return [_without_maps(piece) for molecule in molecules for piece in Chem.GetMolFrags(molecule, asMols=True)]
 
 
 def _canonical(molecules: Sequence[_Bare]) -> tuple[str, dict[int, int]]:
-    """Canonical SMILES of a set of molecules, sorted as text; map number -> position of its atom in it."""
+    """Canonical SMILES of a set of molecules, sorted as text, and map number -> position of its atom in the SMILES."""
     from rdkit import Chem
 
     texts = []
@@ -61,8 +61,11 @@ def _canonical(molecules: Sequence[_Bare]) -> tuple[str, dict[int, int]]:
 
 
 def _aligned(molecules: Sequence[_Bare], place_of: Mapping[int, int]) -> str:
-    """SMILES that begin at the atom that comes first on the other side and branch in its order; atoms that the other
-    side lacks come last, in their canonical order. Molecules stand in the order of their first atoms."""
+    """SMILES that start at the atom that is first on the other side, and branch in the order of the other side.
+
+    Atoms that the other side lacks come last, in their canonical order. Molecules are in the order of their first
+    atoms.
+    """
     from rdkit import Chem
 
     texts = []
@@ -76,7 +79,7 @@ def _aligned(molecules: Sequence[_Bare], place_of: Mapping[int, int]) -> str:
 
 
 def _without_maps(molecule: Any) -> _Bare:
-    """A copy without map numbers, and the number of each atom."""
+    """A copy without map numbers, and the former number of each atom."""
     from rdkit import Chem
 
     bare = Chem.Mol(molecule)
@@ -84,17 +87,17 @@ def _without_maps(molecule: Any) -> _Bare:
     for atom in bare.GetAtoms():
         numbers.append(atom.GetAtomMapNum())
         atom.SetAtomMapNum(0)
-    # Read anew: hydrogens that were written out beside a map number (`[NH2:1]`) are counted for atoms without one, and
-    # marks of stereo that only the numbers told apart are no longer any.
+    # Parse again: explicit hydrogens of mapped atoms (`[NH2:1]`) become implicit, and stereo marks disappear at centres
+    # that were only distinguished by map numbers.
     again = parse(Chem.MolToSmiles(bare))
     if again is None:
         return bare, numbers
     order = _output_order(bare)
-    if again.GetNumAtoms() != len(order):  # hydrogens that had numbers were atoms of their own
+    if again.GetNumAtoms() != len(order):  # hydrogens with map numbers were explicit atoms
         order = [place for place in order if bare.GetAtomWithIdx(place).GetAtomicNum() != 1]
     return again, [numbers[place] for place in order]
 
 
 def _output_order(molecule: Any) -> list[int]:
-    """Atoms in the order in which the last SMILES of a molecule wrote them."""
+    """Atoms in the order of the SMILES that was last written for a molecule."""
     return list(molecule.GetPropsAsDict(True, True)["_smilesAtomOutputOrder"])

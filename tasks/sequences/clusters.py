@@ -1,10 +1,11 @@
-"""Sequences that are alike, as clusters: MMseqs2 where it is on the PATH, else single linkage over shared k-mers.
+"""Clusters of similar sequences: by MMseqs2 if it is on the PATH, else by single linkage over shared k-mers.
 
-Without MMseqs2, two sequences are alike when the Jaccard index of their 3-mer sets reaches that of sequences with the
-asked identity under the Mash model (Ondov et al. 2016, eq. 4), and clusters are connected components: no sequence
-outside a cluster is that similar to one inside. Every pair is compared, by products of sparse matrices: the thresholds
-of proteins are so low that locality-sensitive hashing passes nearly every pair on. Work grows with the square of the
-number: twenty seconds of one core for ten thousand proteins of 300 residues. Have MMseqs2 for a hundred thousand.
+Without MMseqs2, two sequences are similar if the Jaccard index of their 3-mer sets is at least that expected for the
+requested identity under the Mash model (Ondov et al. 2016, eq. 4). Clusters are connected components: no sequence
+outside a cluster is similar to one inside. All pairs are compared with products of sparse matrices, because the
+thresholds of proteins are so low that locality-sensitive hashing would exclude few pairs. The time grows with the
+square of the number of sequences: twenty seconds on one core for ten thousand proteins of 300 residues. Install MMseqs2
+for a hundred thousand.
 """
 
 from __future__ import annotations
@@ -22,13 +23,21 @@ from mammal.tasks.errors import DataError
 
 K = 3
 PRODUCT = 20_000_000
-"""Entries of a product of matrices at most: what is held at once."""
+"""Maximum number of entries of a product of matrices in memory."""
 COVERAGE = "0.8"
 """MMseqs2: share of both sequences that an alignment must cover."""
 
 
 def cluster(sequences: Sequence[str], identity: float) -> tuple[np.ndarray, str]:
-    """Cluster number of each sequence, and the tool that gave it."""
+    """Clusters sequences.
+
+    Args:
+        sequences: N sequences.
+        identity: minimum sequence identity, above 0 and at most 1.
+
+    Returns:
+        Cluster number of each sequence, int64 [N], and the name of the tool.
+    """
     if not len(sequences):
         return np.zeros(0, dtype=np.int64), "nothing"
     if shutil.which("mmseqs"):
@@ -37,10 +46,10 @@ def cluster(sequences: Sequence[str], identity: float) -> tuple[np.ndarray, str]
 
 
 def by_mmseqs(sequences: Sequence[str], identity: float) -> np.ndarray:
-    """`mmseqs easy-cluster` (Steinegger & Söding 2017) at a minimal sequence identity.
+    """Clusters with `mmseqs easy-cluster` (Steinegger & Söding 2017) at a minimum sequence identity, int64 [N].
 
     Raises:
-        DataError: it failed; the message is its own.
+        DataError: MMseqs2 failed; the message contains its output.
     """
     with tempfile.TemporaryDirectory() as folder:
         fasta, out = Path(folder) / "in.fasta", Path(folder) / "out"
@@ -58,7 +67,10 @@ def by_mmseqs(sequences: Sequence[str], identity: float) -> np.ndarray:
 
 
 def by_kmers(sequences: Sequence[str], identity: float) -> np.ndarray:
-    """Connected components of sequences whose k-mer sets are alike; U different sequences, V different k-mers."""
+    """Returns connected components of sequences with similar k-mer sets, int64 [N].
+
+    Shapes: U distinct sequences, V distinct k-mers.
+    """
     from scipy.sparse import csr_matrix
 
     threshold = jaccard_of(identity)
@@ -79,7 +91,16 @@ def by_kmers(sequences: Sequence[str], identity: float) -> np.ndarray:
 
 
 def joined(cluster_U: np.ndarray, rows: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Clusters with those that a pair (row, other) connects made one."""
+    """Merges the clusters that are connected by pairs of sequences.
+
+    Args:
+        cluster_U: cluster of each sequence, int64 [U].
+        rows: first sequence of each pair.
+        others: second sequence of each pair.
+
+    Returns:
+        Cluster of each sequence, int64 [U].
+    """
     from scipy.sparse import coo_matrix
     from scipy.sparse.csgraph import connected_components
 
@@ -89,7 +110,7 @@ def joined(cluster_U: np.ndarray, rows: np.ndarray, others: np.ndarray) -> np.nd
 
 
 def jaccard_of(identity: float, k: int = K) -> float:
-    """Mean Jaccard index of the k-mer sets of sequences with this identity: 1 / (2 exp(k (1 - identity)) - 1)."""
+    """Returns the expected Jaccard index of k-mer sets at an identity: 1 / (2 exp(k (1 - identity)) - 1)."""
     return 1 / (2 * math.exp(k * (1 - identity)) - 1)
 
 

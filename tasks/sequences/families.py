@@ -1,9 +1,9 @@
-"""Families of related sequences among many thousands, in seconds: single linkage over sketches of their k-mers.
+"""Families of related sequences, for many thousands in seconds: single linkage over sketches of their k-mers.
 
-`mammal.tasks.sequences.clusters` compares whole sets of three residues, which any two proteins share by the hundred.
-Here words of five are compared, which unrelated proteins hardly share, and of them the quarter whose hashes are lowest
-(FracMinHash, Irber et al. 2022): the Jaccard index of the sketches estimates that of the sets. Relatives whose likeness
-lies about the threshold may be missed; what is alike in most places is found.
+`mammal.tasks.sequences.clusters` compares complete sets of 3-mers, of which any two proteins share hundreds. Here words
+of five residues are compared, which unrelated proteins rarely share, and only the quarter of them with the lowest
+hashes (FracMinHash, Irber et al. 2022). The Jaccard index of these sketches estimates that of the complete sets.
+Sequences with a similarity near the threshold may be missed; sequences that agree in most positions are found.
 
 Shapes: N sequences, P their distinct words, V different words.
 """
@@ -18,18 +18,21 @@ from mammal.tasks.sequences.clusters import PRODUCT, jaccard_of, joined
 
 K = 5
 SCALE = 4
-"""One word in so many is kept."""
+"""One of this many words is kept."""
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 """2^64 over the golden ratio: multiplicative hashing (Knuth, The Art of Computer Programming, 6.4)."""
 
 
 def families(sequences: Sequence[str], identity: float) -> np.ndarray:
-    """The family of each sequence, int64 [N], equal numbers for those that a chain of likeness connects.
+    """Groups sequences into families: sequences connected by a chain of similar ones.
 
     Args:
         sequences: residues or bases, upper case.
-        identity: two sequences are alike when their words overlap as those of sequences of this identity do (the Mash
-            model, Ondov et al. 2016).
+        identity: two sequences are similar if their words overlap at least as expected for this identity (Mash model,
+            Ondov et al. 2016).
+
+    Returns:
+        Number of the family of each sequence, int64 [N].
     """
     from scipy.sparse import csr_matrix
 
@@ -51,7 +54,7 @@ def families(sequences: Sequence[str], identity: float) -> np.ndarray:
 
 
 def _sketches(sequences: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Each distinct kept word of each sequence: the sequence's number and the word's, int64 [P] both."""
+    """The distinct kept words of all sequences: number of the sequence and number of the word, both int64 [P]."""
     letters, digits = np.unique(np.frombuffer("".join(sequences).encode("latin-1"), np.uint8), return_inverse=True)
     base = len(letters)
     starts = max(0, len(digits) - K + 1)

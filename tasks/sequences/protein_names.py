@@ -1,12 +1,12 @@
-"""Names of proteins as databases write them in FASTA headers, made comparable: the product's name alone.
+"""Cleaning of protein names in FASTA headers of databases: only the name of the product is kept, to make them
+comparable.
 
     product_name("Glycogen phosphorylase (EC 2.4.1.1) (Fragment)")     # "Glycogen phosphorylase"
     product_name("putative sodium/glucose cotransporter")              # "Sodium/glucose cotransporter"
-    product_name("Uncharacterized protein MJ1396")                     # None: it names nothing
+    product_name("Uncharacterized protein MJ1396")                     # None: not a name of a product
 
-What is taken off says how sure the annotator was, or which piece it is, not what the protein does: `putative`, EC
-numbers, `(Fragment)`, remarks behind a semicolon. Names that are a locus tag or admit that nothing is known are no
-names.
+The removed parts describe the certainty of the annotation or the piece of the protein, not its function: `putative`, EC
+numbers, `(Fragment)`, remarks after a semicolon. Locus tags and names of unknown proteins are not names.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 
 LEAST = 3
-"""Characters of a name at least."""
+"""Minimum number of characters of a name."""
 
 _REMARKS = re.compile(
     r"""\s*(?: \((?:EC\ [^()]*|Fragments?)\) | \[(?:multifunctional|imported|validated)\]
@@ -32,7 +32,8 @@ _NO_NAME = re.compile(
       | ^(?:\w+\ )?(?:protein|proteins|product|gene\ product)$ | ^\S*\d{3}\S*$ | AltName: | \bFlags:""",
     re.VERBOSE | re.IGNORECASE,
 )
-"""A locus tag is a word with four digits in a row, or a single word with three."""
+"""Patterns of texts that are not names. A locus tag is a word with four consecutive digits, or a single word with
+three."""
 _INNER = r"\((?:[^()]|\([^()]*\))*\)"
 _OTHER_NAMES = re.compile(rf"(?:\s+(?:{_INNER}|\[.*\]))+$")
 _LOWER_START = re.compile(r"[a-z]{3,}(?![A-Z])")
@@ -40,7 +41,7 @@ _WORD = re.compile(r"[A-Za-z0-9]+")
 
 
 def product_name(raw: str) -> str | None:
-    """The name that a header's product text gives, with a capital first where it is a plain word; None for none."""
+    """Returns the product name in a header's text, None if there is none; a plain first word gets a capital letter."""
     text = _DOUBTS.sub("", " ".join(_REMARKS.sub("", raw).split()), count=1).strip(" ,.-")
     if len(text) < LEAST or not any(map(str.isalpha, text)) or "<" in text or _NO_NAME.search(text):
         return None
@@ -48,12 +49,16 @@ def product_name(raw: str) -> str | None:
 
 
 def first_name(raw: str) -> str:
-    """A name without the other names in parentheses behind it, as UniProt lists them."""
+    """Returns a name without the alternative names in parentheses that UniProt lists after it."""
     return _OTHER_NAMES.sub("", raw.strip())
 
 
 def spellings(names: Iterable[str]) -> dict[str, str]:
-    """Lower-case word -> how the names write it most often inside a name, where capitals mean something."""
+    """Returns the most common spelling of each word inside names, where capitals are meaningful.
+
+    Returns:
+        Word in lower case -> its most common spelling.
+    """
     seen: dict[str, Counter[str]] = {}
     for name in names:
         for number, word in enumerate(_WORD.findall(name)):
@@ -63,5 +68,10 @@ def spellings(names: Iterable[str]) -> dict[str, str]:
 
 
 def respelt(name: str, known: Mapping[str, str]) -> str:
-    """A name that lost its capitals, with those that its words have elsewhere."""
+    """Restores the capitals of a name in lower case.
+
+    Args:
+        name: the name.
+        known: result of `spellings` for other names.
+    """
     return _WORD.sub(lambda word: known.get(word[0], word[0]), name)

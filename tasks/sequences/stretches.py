@@ -1,7 +1,7 @@
-"""DNA sequences that share a stretch of bases, as clusters: what must not be divided between train and test.
+"""Clusters of DNA sequences that share a stretch of bases and must not be divided between train and test.
 
-Windows cut around neighbouring sites overlap, and copies of one repeat are nearly equal. A model that saw either in
-training knows part of the answer, so both stay on one side. Shapes: N bases of all sequences, one after the other.
+Windows around neighbouring sites overlap, and copies of a repeat are nearly equal. If one of them is in train, part of
+the answer for the other is known, so both must be in the same part. Shapes: N bases of all sequences, concatenated.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 WORD = 32
-"""Bases that fit in one 64-bit number, two bits each."""
+"""Number of bases in one 64-bit number, with two bits per base."""
 
 _OTHER = 4
 _MIX = np.uint64(0x9E3779B97F4A7C15)
@@ -21,14 +21,14 @@ for _code, _base in enumerate("ACGT"):
 
 
 def cluster_by_stretch(sequences: Sequence[str], length: int = WORD) -> np.ndarray:
-    """Clusters in which sequences hang together by stretches of `length` equal bases in a row, on the same strand.
+    """Clusters sequences that share stretches of `length` consecutive bases on the same strand.
 
     Args:
-        sequences: bases; stretches with anything but A, C, G and T in them count for nothing.
-        length: a multiple of 32.
+        sequences: bases; stretches with characters other than A, C, G and T are ignored.
+        length: number of bases, a multiple of 32.
 
     Returns:
-        int64 [sequences], the number of each one's cluster. No stretch of that length occurs in two clusters.
+        Cluster number of each sequence, int64. No stretch of this length occurs in two clusters.
     """
     from scipy.sparse import coo_matrix
     from scipy.sparse.csgraph import connected_components
@@ -44,7 +44,7 @@ def cluster_by_stretch(sequences: Sequence[str], length: int = WORD) -> np.ndarr
 
 
 def _stretches(sequences: Sequence[str], length: int) -> tuple[np.ndarray, np.ndarray]:
-    """The sequence that each of the S stretches lies in, and a number that equal stretches share."""
+    """For each of S stretches, the number of its sequence, and a number that is the same for equal stretches."""
     bases_N = _CODES[np.frombuffer("N".join([*sequences, ""]).encode("ascii", "replace"), dtype=np.uint8)]
     rows_N = np.repeat(np.arange(len(sequences)), [len(text) + 1 for text in sequences])
     count = len(bases_N) - length + 1
@@ -53,7 +53,7 @@ def _stretches(sequences: Sequence[str], length: int) -> tuple[np.ndarray, np.nd
     others = np.concatenate([[0], np.cumsum(bases_N == _OTHER)])
     whole = others[length:] == others[:-length]
     words = bases_N.astype(np.uint64)
-    for width in (1, 2, 4, 8, 16):  # two neighbouring stretches of that width make one of twice the width
+    for width in (1, 2, 4, 8, 16):  # two neighbouring stretches of this width form one of twice the width
         words = (words[:-width] << np.uint64(2 * width)) | words[width:]
     codes = np.zeros(count, dtype=np.uint64)
     for offset in range(0, length, WORD):
