@@ -90,7 +90,7 @@ def test_cheap_mistakes_are_told_before_files_are_hashed(plan: JobPlan, table: P
         run_plan(replace(dear, output="out.xlsx"))
     with pytest.raises(ConfigError, match="shard_rows"):
         run_plan(replace(dear, shard_rows=0))
-    for columns, told in ((["id", "txt"], "no column 'text'"), (["length", "text"], "a column 'length' already")):
+    for columns, told in ((["id", "txt"], "no column 'text'"), (["length", "text"], "already has a column 'length'")):
         pd.DataFrame([[1, "a"]], columns=columns).to_csv(table, index=False)
         with pytest.raises(DataError, match=told):
             run_plan(replace(dear, given=open_input(table)))
