@@ -155,7 +155,11 @@ def test_mistakes_in_a_sweep_are_told(capsys, words, what, hint):
 def test_a_search_knows_which_way_is_better():
     assert direction("valid/loss") == direction("valid/esol/rmse") == "minimize"
     assert direction("valid/bbbp/auroc") == direction("valid/tox21/auroc/NR-AR") == "maximize"
-    for wrong, what in (("test/bbbp/auroc", "must not influence what is chosen"), ("auroc", "valid/TASK/METRIC"), ("valid/bbbp/aurok", "auroc")):
+    for wrong, what in (
+        ("test/bbbp/auroc", "must not influence what is chosen"),
+        ("auroc", "valid/TASK/METRIC"),
+        ("valid/bbbp/aurok", "auroc"),
+    ):
         with pytest.raises(MammalError, match=what):
             direction(wrong)
 
