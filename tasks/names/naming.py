@@ -11,16 +11,34 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from importlib.util import find_spec
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from mammal.tasks.errors import DataError
 from mammal.tasks.molecules.chemistry import canonical_or_none, parse, why_invalid
 
+if TYPE_CHECKING:
+    from rdkit.Chem import Mol
+
 MAX_ATOMS = 150
 """Heavy atoms of the largest molecule that is named. Larger ones have names that nobody reads, and take seconds."""
+_METALS = frozenset({3, 4, *range(11, 14), *range(19, 32), *range(37, 51), *range(55, 84), *range(87, 104)})
+"""Atomic numbers. RDKit counts their free valences as radical electrons."""
 SECONDS = 20.0
 """Processor time that one molecule may take."""
+
+_LOST = {
+    "a charge on carbon": "[#6+,#6-;!$([C-]#*)]",
+    "a carbanion of an alkyne": "[C-]#C",
+    "a proton on oxygen or phosphorus": "[OH+,OH2+,OH3+,PH+,PH2+,PH3+,PH4+]",
+    "a charge on silicon or iodine": "[Si-,Si+,I+,I-;!$([I-;X0])]",
+    "an acid that lost some of its protons": "[P,S,B,As,Se,$([C](=O)([#8;X1,X2])[#8;X1,X2])]([OX2H])[OX1-]",
+    "a metal bound to oxygen": "[Li,Na,K,Rb,Cs,Be,Mg,Ca,Sr,Ba]-[#8]",
+}
+"""What openclatura 0.4.3 leaves out of a name without a word, as SMARTS: `[CH3+]` is called methane, hydrogen phosphate
+phosphoric acid, and `CC(=O)O[Na]` is named without its metal. Found by reading its names back with OPSIN 2.9."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +71,8 @@ def name_molecule(smiles: str) -> Naming:
     atoms = molecule.GetNumHeavyAtoms()
     if atoms > MAX_ATOMS:
         return Naming(None, f"{atoms} atoms, more than {MAX_ATOMS}")
+    if lost := _lost(molecule):
+        return Naming(None, f"{lost}, which openclatura leaves out of names")
     from openclatura import name_smiles
 
     try:
@@ -63,6 +83,23 @@ def name_molecule(smiles: str) -> Naming:
     except (Exception, RecursionError) as error:  # openclatura raises anything from KeyError to its own
         return Naming(None, f"{type(error).__name__}: {error}")
     return Naming(name) if name else Naming(None, "openclatura has no name for it")
+
+
+def _lost(molecule: Mol) -> str | None:
+    """What of a molecule its name would be without; None: nothing that is known."""
+    atoms = list(molecule.GetAtoms())
+    if any(atom.GetIsotope() for atom in atoms):
+        return "an isotope"
+    if any(atom.GetNumRadicalElectrons() for atom in atoms if atom.GetAtomicNum() not in _METALS):
+        return "a radical"
+    return next((what for what, pattern in _patterns().items() if molecule.HasSubstructMatch(pattern)), None)
+
+
+@cache
+def _patterns() -> dict[str, Mol]:
+    from rdkit import Chem
+
+    return {what: Chem.MolFromSmarts(smarts) for what, smarts in _LOST.items()}
 
 
 def check_installed() -> None:

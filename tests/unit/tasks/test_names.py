@@ -258,3 +258,33 @@ def test_without_the_packages_the_extra_is_named(monkeypatch: pytest.MonkeyPatch
     with pytest.raises(DataError) as made:
         name_of("CCO")
     assert "mammal[iupac]" in (read.value.hint or "") and "mammal[iupac]" in (made.value.hint or "")
+
+
+@pytest.mark.usefixtures("openclatura")
+@pytest.mark.parametrize(
+    ("smiles", "lost"),
+    [
+        ("[13CH4]", "isotope"),
+        ("[2H]OC", "isotope"),
+        ("C[CH2]", "radical"),
+        ("CC[CH+]C", "charge on carbon"),
+        ("C1=CC=C[CH+]C=C1", "charge on carbon"),
+        ("C#[C-]", "carbanion"),
+        ("CC(C)=[OH+]", "proton on oxygen"),
+        ("O=P([O-])([O-])O", "lost some of its protons"),
+        ("O=C([O-])O", "lost some of its protons"),
+        ("CC(=O)O[Na]", "metal bound to oxygen"),
+    ],
+)
+def test_what_openclatura_leaves_out_gets_no_name(smiles: str, lost: str):
+    """openclatura 0.4.3 names these as another substance: methane, ethane, butane, phosphoric acid ..."""
+    named = naming.name_molecule(smiles)
+    assert named.name is None and lost in (named.reason or "")
+
+
+@pytest.mark.usefixtures("openclatura")
+@pytest.mark.parametrize(
+    "smiles", ["CC(=O)[O-].[Na+]", "O=S(=O)([O-])[O-].[NH4+].[NH4+]", "[C-]#N", "C[N+](C)(C)C", "OP(O)(O)=O"]
+)
+def test_what_openclatura_writes_in_full_keeps_its_name(smiles: str):
+    assert naming.name_molecule(smiles).name
