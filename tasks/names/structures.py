@@ -105,24 +105,16 @@ def _synonyms(pieces: Sequence[str]) -> str | None:
     Ions that come several times belong to a salt. A neutral molecule that is named twice hardly ever does: of 324 such
     readings of the synonyms in `chemicals` 1.5, 319 disagree with the structure of the package.
     """
-    neutral = [canonical_or_none(piece) for piece in pieces if _is_neutral(piece)]
-    if len(set(neutral)) < len(neutral):
-        return "parts with one structure: synonyms, not components?"
-    carbon = [piece for piece in neutral if piece is not None and _has_carbon(piece)]
-    if len(carbon) > 1 and len({_formula(piece) for piece in carbon}) < len(carbon):
-        return "parts with one formula: synonyms, not components?"
-    return None
-
-
-def _has_carbon(smiles: str) -> bool:
-    molecule = parse(smiles)
-    return molecule is not None and any(atom.GetAtomicNum() == 6 for atom in molecule.GetAtoms())
-
-
-def _formula(smiles: str) -> str:
     from rdkit.Chem.rdMolDescriptors import CalcMolFormula
 
-    return str(CalcMolFormula(parse(smiles)))
+    neutral = [piece for piece in pieces if _is_neutral(piece)]
+    if len({canonical_or_none(piece) for piece in neutral}) < len(neutral):
+        return "parts with one structure: synonyms, not components?"
+    molecules = [parse(piece) for piece in neutral]
+    carbon = [molecule for molecule in molecules if any(atom.GetAtomicNum() == 6 for atom in molecule.GetAtoms())]
+    if len({CalcMolFormula(molecule) for molecule in carbon}) < len(carbon):
+        return "parts with one formula: synonyms, not components?"
+    return None
 
 
 def _is_neutral(smiles: str) -> bool:
