@@ -73,14 +73,11 @@ def _check_shadows(verb: str, arguments: Arguments) -> None:
 
 def _verb_faults(verb: str, config: DictConfig) -> Iterator[Fault]:
     """Finds unknown keys of a verb. Its files list every key, so other keys come from `+key=value`."""
-    import yaml
-
     from mammal.tasks.declaration.generation_settings import HYDRA_NAME, SETTINGS
 
     known = {"hydra", "paths"}
-    for name in verb_configs(verb):
-        file = package_folder() / f"{name}.yaml"
-        known |= set(SETTINGS if name == HYDRA_NAME else yaml.safe_load(file.read_text(encoding="utf-8")))
+    for name, content in verb_configs(verb).items():
+        known |= set(SETTINGS if name == HYDRA_NAME else content)
     for key in config:
         if key not in known:
             yield _unknown((str(key),), known - {"hydra", "defaults"})

@@ -46,31 +46,32 @@ def composed_files(verb: str, arguments: Arguments) -> list[tuple[str, KeyPath]]
     """
     from hydra.types import RunMode
 
-    from mammal.tasks.declaration.schema import register_schema
-
-    register_schema()
     mode = RunMode.MULTIRUN if arguments.multirun else RunMode.RUN
     with config_loader() as loader:
         composed = loader.compute_defaults_list(verb, [*arguments.overrides, *search_path(arguments)], mode).defaults
     return [(entry.config_path, tuple(filter(None, entry.package.split(".")))) for entry in reversed(composed)]
 
 
-def verb_configs(verb: str) -> list[str]:
-    """Returns the names of the configs that together list every key of a verb.
+def verb_configs(verb: str) -> dict[str, dict[str, Any]]:
+    """Returns the configs that together list every key of a verb.
 
     These are the config of the verb and those in its defaults list that belong to no group. The files are read without
     Hydra, which would slow down `mammal VERB --help`.
 
     Args:
         verb: the verb.
+
+    Returns:
+        Name of each config -> content of its file; empty if the config has no file.
     """
     import yaml
 
-    found = [verb]
-    for name in found:
+    found: dict[str, dict[str, Any]] = {}
+    waiting = [verb]
+    for name in waiting:
         file = package_folder() / f"{name}.yaml"
-        listed = yaml.safe_load(file.read_text(encoding="utf-8")).get("defaults", ()) if file.is_file() else ()
-        found += [entry for entry in listed if isinstance(entry, str) and entry != "_self_"]
+        found[name] = yaml.safe_load(file.read_text(encoding="utf-8")) if file.is_file() else {}
+        waiting += [entry for entry in found[name].get("defaults", ()) if isinstance(entry, str) and entry != "_self_"]
     return found
 
 
