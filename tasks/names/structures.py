@@ -110,7 +110,7 @@ def _synonyms(pieces: Sequence[str]) -> str | None:
     neutral = [piece for piece in pieces if _is_neutral(piece)]
     if len({canonical_or_none(piece) for piece in neutral}) < len(neutral):
         return "parts with one structure: synonyms, not components?"
-    molecules = [parse(piece) for piece in neutral]
+    molecules = [molecule for piece in neutral if (molecule := parse(piece)) is not None]
     carbon = [molecule for molecule in molecules if any(atom.GetAtomicNum() == 6 for atom in molecule.GetAtoms())]
     if len({CalcMolFormula(molecule) for molecule in carbon}) < len(carbon):
         return "parts with one formula: synonyms, not components?"
