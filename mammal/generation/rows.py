@@ -272,7 +272,7 @@ def _tell(found: Sequence[list[Sample] | Refused], first: int) -> None:
     if draws:
         failed = sum(sample.problem is not None for _, _, sample in _samples(found))
         logger.info(
-            "%s of %s first draws are valid (%.2f %%); %.3f draws a sequence; %s never became valid",
+            "%s of %s sequences were valid at once (%.2f %%); sampled %.3f times on average; %s never became valid",
             *(f"{first:,}", f"{len(draws):,}", 100 * first / len(draws), sum(draws) / len(draws), f"{failed:,}"),
         )
 

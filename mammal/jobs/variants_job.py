@@ -34,7 +34,7 @@ FIELDS = {
     "log_likelihood_ref": ("LL_REF", "Log-likelihood of the reference allele, hidden with its neighbours, in nats"),
     "log_likelihood_alt": ("LL_ALT", "Log-likelihood of the alternate allele, hidden with its neighbours, in nats"),
     "log_likelihood_ratio": ("LLR", "LL_ALT minus LL_REF, in nats; below 0, the model expects the reference allele"),
-    "distance": ("DIST", "Mean L2 distance of encoder states over the aligned bases beside the site"),
+    "distance": ("DIST", "Mean L2 distance of encoder states over the aligned bases next to the site"),
     "distance_site": ("DIST_SITE", "L2 distance of the encoder states of the two alleles"),
     "distance_max": ("DIST_MAX", "Largest L2 distance of encoder states of an aligned base"),
     "distance_max_offset": ("DIST_MAX_OFFSET", "Where DIST_MAX is: -1 the base before the site, 1 the base behind it"),

@@ -82,7 +82,9 @@ def told_invalid(problem: str, draws: int | None) -> str:
         problem: what is wrong with the last sequence.
         draws: number of sequences that were sampled. None: it was not sampled.
     """
-    return f"not valid: {problem}" if draws in (None, 1) else f"no valid sequence in {draws} draws; the last: {problem}"
+    if draws in (None, 1):
+        return f"not valid: {problem}"
+    return f"no valid sequence in {draws} samples; the last one: {problem}"
 
 
 def _fields(task: Task, target: str, every_label: bool) -> dict[str, tuple[Holds, Read]]:

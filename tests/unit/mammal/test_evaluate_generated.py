@@ -82,7 +82,7 @@ def test_predict_says_which_molecules_are_not_valid(steered: Path, monkeypatch: 
 
     monkeypatch.setattr("mammal.tasks.kinds.generation.GenerationTask.invalid_reason", refused)
     found = model.predict(rows)
-    assert found["error"].tolist()[1] == "no valid sequence in 20 draws; the last: unclosed ring"
+    assert found["error"].tolist()[1] == "no valid sequence in 20 samples; the last one: unclosed ring"
     assert found["error"].isna().tolist() == [True, False, True] == found["text"].notna().tolist()
     drawn_once = {**STEERED, "generation": {**STEERED["generation"], "max_draws": 1}}
     task = model.find_task(drawn_once)

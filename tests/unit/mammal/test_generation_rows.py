@@ -88,7 +88,7 @@ def test_what_never_becomes_valid_says_so(
     with caplog.at_level(logging.INFO):
         made = draw_rows(4, 2, rules=Rules(invalid_reason=lambda ids, row: "no", max_draws=3))
     assert all((sample.problem, sample.draws) == ("no", 3) for row in made for sample in row)
-    assert "0 of 8 first draws are valid" in caplog.text and "8 never became valid" in caplog.text
+    assert "0 of 8 sequences were valid at once" in caplog.text and "8 never became valid" in caplog.text
 
 
 class Pairs:
@@ -194,7 +194,7 @@ def test_a_sequence_that_never_becomes_valid_is_an_error_of_its_own(
     failed = frame.error.notna()
     assert 0 < failed.sum() < 8 and frame["sample"].tolist() == [*range(8)]
     assert frame.text[failed].isna().all() and (frame.draws[failed] == 2).all()
-    assert frame.error[failed].str.contains("no valid sequence in 2 draws; the last: its ids add up").all()
+    assert frame.error[failed].str.contains("no valid sequence in 2 samples; the last one: its ids add up").all()
 
     pd.DataFrame({"id": [1, 2]}).to_csv(tmp_path / "in.csv", index=False)
     options = {"n": 4, "max_draws": 2, "max_new_tokens": 8, "constraint": "alphabet"}
