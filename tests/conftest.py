@@ -1,4 +1,4 @@
-"""What all tests share: no network, and the fixtures that are kept outside the repository."""
+"""Shared by all tests: no network access, and the fixtures that are kept outside the repository."""
 
 from __future__ import annotations
 

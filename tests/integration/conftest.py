@@ -1,4 +1,4 @@
-"""A toy data set of 32 rows and tasks over it, trained through the same `train` as the command line."""
+"""A data set of 32 rows and tasks for it, which are trained with the same `train` as on the command line."""
 
 import random
 from pathlib import Path

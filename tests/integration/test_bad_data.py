@@ -1,4 +1,4 @@
-"""Data that can't work, or barely: what `mammal train` says, how it exits, and what it leaves behind."""
+"""Data that can't be used, or only with warnings: messages, exit codes and written files of `mammal train`."""
 
 from __future__ import annotations
 

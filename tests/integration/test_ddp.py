@@ -1,4 +1,4 @@
-"""Two processes learn what one process learns from twice the batch."""
+"""Two processes learn the same as one process with batches of twice the size."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""Averaged weights are what validation judges, what checkpoints hold and what the bundle predicts with."""
+"""Averaged weights are used for validation, in checkpoints and in the bundle."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Fine-tuning from Python: a frame in, a bundle out that predicts, on the same run as the command line's."""
+"""Fine-tuning from Python: a data frame trains a bundle that predicts, with the same run as the command line."""
 
 from __future__ import annotations
 

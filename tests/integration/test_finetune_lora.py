@@ -1,4 +1,4 @@
-"""Fine-tuning in part: what is saved, alone or merged, and what is refused when a base is not the one."""
+"""Parameter-efficient fine-tuning: what is saved, as adapters or merged, and the refusal of a wrong base model."""
 
 import shutil
 from pathlib import Path

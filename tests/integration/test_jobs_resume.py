@@ -1,4 +1,4 @@
-"""A job killed without warning, at several instants, ends with the bytes of one that ran through."""
+"""A job that is killed at various times and resumed writes the same bytes as an uninterrupted one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every kind of task learns 32 rows by heart, and the bundle that comes out still knows them."""
+"""Every kind of task memorizes 32 rows, and the saved bundle still predicts them."""
 
 import pandas as pd
 import pytest

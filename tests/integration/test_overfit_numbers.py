@@ -1,4 +1,4 @@
-"""Numbers out of the decoder are learned by heart: two in a chain, and one behind the molecule that is written."""
+"""The decoder memorizes numbers: two in a chain, and one after a generated molecule."""
 
 from __future__ import annotations
 

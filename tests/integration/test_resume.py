@@ -1,4 +1,4 @@
-"""A run that was stopped and taken up again gives the losses of a run that was not."""
+"""A run that was stopped and resumed has the same losses as an uninterrupted one."""
 
 import signal
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Whole runs on toy data: what they leave behind, where they start from, and how they fail."""
+"""Complete runs on small data: the files they write, what they start from, and their errors."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""A task over several views, from end to end: learnt by heart, asked by structure and by name, stopped and resumed."""
+"""A task with several views: trained, queried by structure and by name, stopped and resumed."""
 
 import signal
 from pathlib import Path

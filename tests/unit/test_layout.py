@@ -1,4 +1,4 @@
-"""The floor plan: no module imports what imports it, even late, by a string or for types; old names still work."""
+"""The layout: imports have no circles, even late, by a string or for types; old names still work."""
 
 import ast
 import importlib

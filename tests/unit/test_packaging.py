@@ -1,4 +1,4 @@
-"""The wheel holds every sub-package and every asset of the checkout, and works away from it."""
+"""The wheel contains every sub-package and every asset of the repository, and works without the repository."""
 
 import json
 import os

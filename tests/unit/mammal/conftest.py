@@ -1,4 +1,4 @@
-"""Models and bundles small enough to be made anew, with random weights."""
+"""Models and bundles with random weights that are small enough to be created for each test."""
 
 from __future__ import annotations
 

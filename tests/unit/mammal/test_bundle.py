@@ -1,4 +1,4 @@
-"""Bundles: what is saved is what is loaded, nothing is written half, and what does not belong together is refused."""
+"""Bundles: loading restores what was saved, no file is half written, and parts that don't fit are refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command line as its user meets it: verbs, help, mistakes, exit codes."""
+"""The command line: verbs, help, errors, exit codes."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""Tables that ask for nothing, or misspell what they ask, are told so before a model answers them."""
+"""Tables without conditions, or with misspelled ones, are refused before the model runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A key that nothing reads is refused wherever it stands, with its file, its path and the nearest valid key."""
+"""A key that nothing reads is refused at any place, with its file, its path and the nearest valid key."""
 
 import os
 from importlib.resources import files

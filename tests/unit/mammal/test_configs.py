@@ -1,4 +1,4 @@
-"""Every YAML of the tree composes, says what it is, and builds what it describes."""
+"""Every YAML file of the repository composes, has a description, and builds what it describes."""
 
 import re
 from importlib.resources import files

@@ -1,4 +1,4 @@
-"""Lines for people: counts, clocks, tables, one progress line."""
+"""Console output: counts, durations, tables, the progress line."""
 
 import pytest
 

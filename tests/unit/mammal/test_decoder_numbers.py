@@ -1,4 +1,4 @@
-"""Numbers out of the decoder: chains of them, numbers along beams, and the head that models get for them."""
+"""Numbers from the decoder: chains, numbers in beam search, and the head that models get for them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What limits generation: grammars, stop rules, shaped draws. Every sequence keeps to them; scores stay the model's."""
+"""Limits of generation: grammars, stop rules, sampling settings. Sequences follow them; scores are the model's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`mammal.evaluate`: the figures of the command as values, of a loaded model or a bundle, also on rows of one's own."""
+"""`mammal.evaluate`: the same figures as the command, for a loaded model or a bundle, also on the user's rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`mammal evaluate bundle=…` of tasks that draw: whose conditions, how many draws, by which seed, and what is valid."""
+"""`mammal evaluate bundle=…` of tasks that sample: conditions, number of samples, seed, validity."""
 
 from __future__ import annotations
 

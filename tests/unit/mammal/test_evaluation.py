@@ -1,4 +1,4 @@
-"""Figures with their spread: over rows, over seeds, and how far probabilities can be believed."""
+"""Figures with their uncertainty: over rows, over seeds, and the reliability of probabilities."""
 
 from __future__ import annotations
 

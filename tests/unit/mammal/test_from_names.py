@@ -1,4 +1,4 @@
-"""`names=`: predictions for molecules that a table holds by name."""
+"""`names=`: predictions for molecules that a table contains by name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files of molecules, and molecules that a task generates, are judged as sets, and what was found is drawn."""
+"""Files of molecules, and molecules that a task generates, are evaluated as sets and plotted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Generation for rows: seeds, redraws, conditions, and the same sequences from one call, many calls or many shards."""
+"""Generation for rows: seeds, repeated sampling, conditions; one call, many calls and many shards agree."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What users ask of generation: read in whatever type it comes, and refused where it would change nothing."""
+"""Settings of generation: accepted in any suitable type, and refused if they would have no effect."""
 
 from __future__ import annotations
 

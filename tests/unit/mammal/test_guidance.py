@@ -1,4 +1,4 @@
-"""Classifier-free guidance: the formula, nothing at scale 1, both caches in step; and beams that differ by group."""
+"""Classifier-free guidance: the formula, no effect at scale 1, both caches in step; and diverse beam groups."""
 
 from __future__ import annotations
 

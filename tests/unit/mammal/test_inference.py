@@ -1,4 +1,4 @@
-"""The Python API as a scientist meets it: order, units, bad rows, and answers that depend on nothing but the row."""
+"""The Python API: order, units, bad rows, and answers that depend only on the row."""
 
 from __future__ import annotations
 

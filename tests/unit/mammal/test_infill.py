@@ -1,4 +1,4 @@
-"""Infilling as users ask for it, in Python and as a batch job; rows that can't be filled are told why."""
+"""Infilling in Python and as a batch job; rows that can't be filled get a reason."""
 
 from __future__ import annotations
 

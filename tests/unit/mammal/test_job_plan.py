@@ -1,4 +1,4 @@
-"""Any job: what a plan declares is what is read, written and recorded; nothing dear is done before it is needed."""
+"""Jobs: what a plan declares is read, written and recorded; nothing expensive runs before it is needed."""
 
 from __future__ import annotations
 

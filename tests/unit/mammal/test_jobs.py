@@ -1,4 +1,4 @@
-"""Batch jobs: every row accounted for, columns passed through, resumed to the same bytes, mistakes told."""
+"""Batch jobs: every row is accounted for, columns are copied, resuming gives the same bytes, errors are reported."""
 
 from __future__ import annotations
 

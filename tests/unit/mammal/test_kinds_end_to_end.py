@@ -1,4 +1,4 @@
-"""What the kinds promise, held through a model: many classes, generated numbers, raw probabilities of two classes."""
+"""The kinds of tasks with a model: many classes, generated numbers, raw probabilities of two classes."""
 
 from __future__ import annotations
 

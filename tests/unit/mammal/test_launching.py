@@ -1,4 +1,4 @@
-"""Sweeps as their user meets them: jobs that fail and jobs that don't, the table at the end, every launcher."""
+"""Sweeps: jobs that fail and jobs that succeed, the table at the end, every launcher."""
 
 import csv
 import json

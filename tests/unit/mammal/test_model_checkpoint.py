@@ -1,4 +1,4 @@
-"""Checkpoints come back as they were saved; files that are broken, foreign or dangerous are refused by name."""
+"""Checkpoints are restored as saved; corrupt, foreign or dangerous files are refused with a reason."""
 
 from __future__ import annotations
 

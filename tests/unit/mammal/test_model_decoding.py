@@ -1,4 +1,4 @@
-"""Generation finds what transformers finds; samples belong to a seed and a row, not to a batch; likelihoods add up."""
+"""Generation equals transformers; samples depend on seed and row, not on the batch; likelihoods add up."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Heads are read where a batch says, numbers go in where tokens carry them, and nothing else is touched."""
+"""Heads read the positions of the batch, numbers enter at the tokens that carry them, nothing else changes."""
 
 from __future__ import annotations
 

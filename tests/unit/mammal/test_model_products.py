@@ -1,4 +1,4 @@
-"""Prepared copies of weights are used when they repay themselves, and never outlive the weights they were made of."""
+"""Prepared copies of weights are used if they save time, and are deleted when the weights change."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Devices and number formats are chosen by themselves or by name; first weights let a small model learn at once."""
+"""Devices and number formats are selected automatically or by name; initial weights let a small model learn."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Our T5 computes what transformers' T5 computes, forwards and backwards, on packed tokens and for any batch."""
+"""Our T5 computes the same values and gradients as transformers' T5, on packed tokens and for any batch."""
 
 from __future__ import annotations
 

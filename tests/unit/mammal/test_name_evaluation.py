@@ -1,4 +1,4 @@
-"""Evaluation of tasks between names and structures: five answers a row, names read back, a copying baseline beside."""
+"""Evaluation of tasks between names and structures: five answers per row, names read back, a copying baseline."""
 
 from __future__ import annotations
 

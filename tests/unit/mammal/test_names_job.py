@@ -1,4 +1,4 @@
-"""`mammal names`: every row accounted for, the same bytes however the job was cut and by however many processes."""
+"""`mammal names`: every row is accounted for; shards and processes don't change the output."""
 
 from __future__ import annotations
 

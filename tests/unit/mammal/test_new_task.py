@@ -1,4 +1,4 @@
-"""`mammal new-task`: a file whose columns are looked at becomes a task that trains."""
+"""`mammal new-task`: writes a task for a file by inspecting its columns, and the task can be trained."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`mammal properties`: a column for each property, every row accounted for, the same bytes however the job was cut."""
+"""`mammal properties`: a column for each property, every row accounted for; shards don't change the output."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Less repetition: what transformers finds; no dead end under a grammar; nothing by default; the same in any batch."""
+"""Less repetition: equals transformers; no dead end with a grammar; off by default; independent of the batch."""
 
 from __future__ import annotations
 

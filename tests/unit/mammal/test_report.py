@@ -1,4 +1,4 @@
-"""The report shows what was measured, holds nothing from outside, and can't be written into by data."""
+"""The report shows the results, contains nothing from outside, and data can't inject HTML."""
 
 import re
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Answers in the order that another task makes of them: its likelihoods, round trips, and how users ask for it."""
+"""Re-ranking of answers by another task: its likelihoods, round trips, and how users request it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Changes that should not move a prediction, and how near a row is to the training data."""
+"""Changes that should not affect a prediction, and the similarity of a row to the training data."""
 
 from __future__ import annotations
 

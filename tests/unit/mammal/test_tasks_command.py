@@ -1,4 +1,4 @@
-"""`mammal tasks`: the list, its filters and formats, and the walk through one task, with its data and without."""
+"""`mammal tasks`: the list, its filters and formats, and the tour of one task, with its data and without."""
 
 from __future__ import annotations
 

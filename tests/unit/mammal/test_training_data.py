@@ -1,4 +1,4 @@
-"""A task's rows as training takes them: limited, numbered as in their table, judged for what they lack."""
+"""Rows for training: limited, numbered as in their table, checked for missing classes and parts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Schedules, optimiser, adapters and history of a run, each by itself."""
+"""Schedules, optimiser, adapters and history of a run, each tested separately."""
 
 import itertools
 

@@ -1,4 +1,4 @@
-"""Which rows make which batch: nothing lost, nothing random, shares as asked, any stop taken up exactly."""
+"""Batches of training: no row is lost, nothing depends on chance, shares are kept, resuming is exact."""
 
 import numpy as np
 import pytest

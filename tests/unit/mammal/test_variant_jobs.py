@@ -1,4 +1,4 @@
-"""Variants of a file, scored: lines of a VCF file kept, every allele told, resumed to the same bytes, mistakes told."""
+"""Scoring the variants of a file: VCF lines are kept, every allele is reported, resuming gives the same bytes."""
 
 from __future__ import annotations
 

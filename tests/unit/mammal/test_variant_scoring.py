@@ -1,4 +1,4 @@
-"""Scores of variants: what the prompt hides, antisymmetry, strands, aligned distances, a model that knows its DNA."""
+"""Scores of variants: what the prompt hides, antisymmetry, strands, aligned distances, a model trained on DNA."""
 
 from __future__ import annotations
 

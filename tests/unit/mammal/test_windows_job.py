@@ -1,4 +1,4 @@
-"""`mammal windows`: every record ends in the output or in the errors file, whatever happens in between."""
+"""`mammal windows`: every record is in the output or in the error file, also after interruptions."""
 
 from __future__ import annotations
 

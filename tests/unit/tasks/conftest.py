@@ -1,4 +1,4 @@
-"""What the tests of tasks share: our own tokenizer, and tasks declared in a line."""
+"""Shared by the tests of tasks: the tokenizer of the package, and short declarations of tasks."""
 
 from __future__ import annotations
 

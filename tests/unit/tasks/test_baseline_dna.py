@@ -1,4 +1,4 @@
-"""What the baselines see of DNA, and what they can learn from it."""
+"""The features of baselines for DNA, and what baselines can learn from them."""
 
 from __future__ import annotations
 

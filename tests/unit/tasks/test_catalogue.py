@@ -1,4 +1,4 @@
-"""The catalogue as a whole: every task says all that its reader needs, and its example row goes through its prompt."""
+"""The catalogue: every task declares all that readers need, and its example row fits its prompt."""
 
 from __future__ import annotations
 

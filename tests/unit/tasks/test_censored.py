@@ -1,4 +1,4 @@
-"""Labels that a measurement could only bound: `>10`, `<5`."""
+"""Labels that are only bounds of a measurement: `>10`, `<5`."""
 
 from __future__ import annotations
 

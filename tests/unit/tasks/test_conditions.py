@@ -1,4 +1,4 @@
-"""Conditions: given, computed, withheld at a set rate, and scaled; what guidance compares with."""
+"""Conditions: given, computed, withheld at a given rate, and scaled; the prompt without conditions for guidance."""
 
 from __future__ import annotations
 

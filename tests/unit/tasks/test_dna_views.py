@@ -1,4 +1,4 @@
-"""In-place DNA text cropped, moved to a random site, described; and what tasks make of it."""
+"""In-place DNA text is cropped, moved to a random site and described; and its use in tasks."""
 
 from __future__ import annotations
 

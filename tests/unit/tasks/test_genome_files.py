@@ -1,4 +1,4 @@
-"""FASTA and VCF files on disk: any stretch of a genome, every cell of a record as written."""
+"""FASTA and VCF files on disk: any region of a genome, every cell of a record as written."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Grammars of whole targets: tags in their places, each slot in its own language, within the tokens that are left."""
+"""Grammars of whole targets: tags in their places, each slot by its own grammar, within the remaining tokens."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rare classes: what weights do to the loss, and what calibration gives back."""
+"""Rare classes: the effect of weights on the loss, and its correction by calibration."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Infilling: what users may mark, what the model reads of it, what answers may be and the texts they make."""
+"""Infilling: what users can mark, what the model reads, which answers are allowed and the resulting texts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows of test and valid that train has already: counted, refused or dropped; inputs with several labels."""
+"""Rows of test and valid that are also in train: counted, refused or dropped; inputs with several labels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Names of molecules: capitals that were lost, names read back, and what becomes of the ones that can't be."""
+"""Names of molecules: restored capitals, names read back, and names that can't be read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reactions: roles told by atoms, sides in the same order, sources without leaks, metrics of sets of molecules."""
+"""Reactions: roles found by atoms, sides in the same order, sources without leaks, metrics of sets of molecules."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Windows of a genome: where they lie, what is left out, which are drawn."""
+"""Windows of a genome: their positions, which are excluded, which are sampled."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""DNA sources: rows as the published files have them, variants in place, clusters of what must not be divided."""
+"""DNA sources: rows as in the published files, in-place variants, clusters that must stay in one part."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pairs of proteins: joined to their sequences, mutants spelled out, and nothing counted twice across folds."""
+"""Pairs of proteins: joined to their sequences, mutants with full sequences, no row twice across folds."""
 
 from __future__ import annotations
 

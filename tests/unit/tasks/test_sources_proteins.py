@@ -1,4 +1,4 @@
-"""Single proteins: parts and labels from the published files, a drawn validation part where there is none."""
+"""Single proteins: published parts and labels, a sampled validation part if none is published."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Clusters by shared k-mers are those of comparing every pair; MMseqs2, where there is one, is taken at its word."""
+"""Clusters by shared k-mers equal those of comparing every pair; clusters of MMseqs2 are used as they are."""
 
 from __future__ import annotations
 

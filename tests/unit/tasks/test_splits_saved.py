@@ -1,4 +1,4 @@
-"""A split that a run saved judges the same rows again, and nothing else."""
+"""A split that a run saved selects the same rows again, and nothing else."""
 
 from __future__ import annotations
 

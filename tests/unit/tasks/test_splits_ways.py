@@ -1,4 +1,4 @@
-"""Splits by column, fold, label, time, group and cold entity: who may meet whom, and who is left out."""
+"""Splits by column, fold, label, time, group and cold entity: what parts may share, and which rows are left out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Numbers among the tokens of a target: missing, bounded, repeated, weighed; and numbers in a chain."""
+"""Numbers among the tokens of a target: missing, bounded, repeated, weighted; and numbers in a chain."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Names and captions: what headers say of proteins, families, published parts, and instructions in several wordings."""
+"""Names and captions: protein names in headers, families, published parts, and instructions in several wordings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One entity, several views: which are drawn, which are shown, what is read for them, and what is refused."""
+"""An entity with several views: which are sampled, which are shown, which columns are read, what is refused."""
 
 from __future__ import annotations
 

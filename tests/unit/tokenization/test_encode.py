@@ -1,4 +1,4 @@
-"""Encoding with our own vocabulary: batches, warnings, errors, numbers, offsets, workers."""
+"""Encoding with the vocabulary of the package: batches, warnings, errors, numbers, offsets, workers."""
 
 from __future__ import annotations
 

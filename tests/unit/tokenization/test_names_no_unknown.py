@@ -1,4 +1,4 @@
-"""Names of molecules in prompts: none holds an unknown token, and each can be read back out of the ids."""
+"""Names of molecules in prompts: no unknown tokens, and each name can be decoded from the ids."""
 
 from __future__ import annotations
 

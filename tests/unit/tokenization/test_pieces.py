@@ -1,4 +1,4 @@
-"""Text is cut exactly as the `tokenizers` library cuts it, whichever engine does the cutting."""
+"""Text is split exactly as the `tokenizers` library splits it, with either engine."""
 
 from __future__ import annotations
 

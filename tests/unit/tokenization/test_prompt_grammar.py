@@ -1,4 +1,4 @@
-"""What the grammar accepts, what it refuses, and that data stays data."""
+"""What the grammar accepts, what it refuses, and that data is never read as syntax."""
 
 from __future__ import annotations
 

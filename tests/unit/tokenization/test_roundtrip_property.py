@@ -1,4 +1,4 @@
-"""Random text over each alphabet: nothing unknown, nothing lost, offsets that cover it all."""
+"""Random text in each alphabet: no unknown tokens, nothing lost, offsets that cover the whole text."""
 
 import pytest
 from hypothesis import given, settings

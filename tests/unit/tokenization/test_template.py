@@ -1,4 +1,4 @@
-"""Templates: what they render, what they refuse, and how they say so."""
+"""Templates: what they render, what they refuse, and the messages."""
 
 import pickle
 

@@ -1,4 +1,4 @@
-"""Text: any Unicode is written and read back, data is never syntax, and the alphabet grows without moving an id."""
+"""Text: any Unicode is encoded and decoded, data is never syntax, and the alphabet grows without moving an id."""
 
 import pickle
 

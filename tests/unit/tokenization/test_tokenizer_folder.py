@@ -1,4 +1,4 @@
-"""Folders, id spaces and what is wrong with them."""
+"""Folders and id spaces, and errors in them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Numbers written into DNA variants sit on tokens; the text reads as if they were not there."""
+"""Numbers in DNA variants belong to tokens; the text is read as if they were not there."""
 
 from __future__ import annotations
 

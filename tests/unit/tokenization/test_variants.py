@@ -1,4 +1,4 @@
-"""In-place DNA variants: notation, VCF-style alleles, and what our vocabulary makes of them."""
+"""In-place DNA variants: notation, VCF-style alleles, and their tokens."""
 
 import pytest
 from hypothesis import given

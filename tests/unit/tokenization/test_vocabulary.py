@@ -1,4 +1,4 @@
-"""Our own vocabulary: its ids, its alphabets, and that anybody can build it."""
+"""The vocabulary of the package: its ids, its alphabets, and that it can be rebuilt."""
 
 from importlib.metadata import version
 from itertools import pairwise

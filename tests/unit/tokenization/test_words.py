@@ -1,4 +1,4 @@
-"""Words in quotes: what a template itself says, in one wording or several."""
+"""Quoted words of a template, in one wording or several."""
 
 import pytest
 
