@@ -128,7 +128,7 @@ def check_metrics(names: Sequence[str], kind: str, *, has_numbers: bool = False)
     for name in names:
         if metric_named(name).reads not in readable:
             hint = "one of " + ", ".join(n for n, metric in METRICS.items() if metric.reads in readable)
-            raise TaskError(f"metric {name!r} can't judge a {kind} task", hint=hint)
+            raise TaskError(f"metric {name!r} does not apply to a {kind} task", hint=hint)
 
 
 def metric_named(name: str) -> Metric:
