@@ -69,9 +69,9 @@ def test_names_keep_their_underscores(tokenizer: Tokenizer):
 @pytest.mark.parametrize(
     ("hidden", "what"),
     [
-        ("9-12", "no stretch of 10 characters"),
-        ("0-3", "no stretch of 10 characters"),
-        ("5-3", "no stretch of 10 characters"),
+        ("9-12", "not a stretch of 10 characters"),
+        ("0-3", "not a stretch of 10 characters"),
+        ("5-3", "not a stretch of 10 characters"),
         ("2-4; 4-6", "overlap or touch"),
         ("2-4; 5", "overlap or touch"),
         ("two", "'two' is not a stretch"),
