@@ -119,7 +119,7 @@ def _neighbour(name: str, file: Path, config_dirs: Sequence[str | Path]) -> Path
         if (folder / f"{name}.yaml").is_file():
             return folder / f"{name}.yaml"
     names = {f.stem for folder in folders for f in folder.glob("*.yaml")}
-    raise TaskError(f"defaults name {name!r}, which is no file", where=str(file), hint=did_you_mean(name, names))
+    raise TaskError(f"defaults name {name!r}, which is not a file", where=str(file), hint=did_you_mean(name, names))
 
 
 @cache

@@ -354,7 +354,7 @@ def check_values(config: TaskConfig, *, where: str | None = None) -> None:
     if config.kind in ("generation", "denoising") and config.mode != "decoder":
         raise TaskError(f"a {config.kind} task runs in mode decoder, not {config.mode}", where=where)
     if config.generation.fill_length == "marked" and config.generation.constraint != "grammar":
-        what = f"generation.fill_length is kept to by the grammar, and constraint is {config.generation.constraint}"
+        what = f"generation.fill_length needs the grammar, and constraint is {config.generation.constraint}"
         raise TaskError(what, where=where, hint="constraint: grammar")
     if config.chain and (config.kind, config.mode) != ("regression", "decoder"):
         hint = "kind: regression, mode: decoder; numbers that are generated among text are fed back anyway"

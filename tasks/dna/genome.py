@@ -103,7 +103,7 @@ class Genome:
         """
         name = self.contig(chrom)
         if not 0 <= start <= end <= self.lengths[name]:
-            what = f"bases {start + 1:,} to {end:,} of {name} are asked for, which has {self.lengths[name]:,}"
+            what = f"bases {start + 1:,} to {end:,} of {name} are requested, which has {self.lengths[name]:,}"
             raise DataError(what, where=str(self.path))
         try:
             return self._opened().fetch(name, start, end).upper()

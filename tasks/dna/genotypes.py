@@ -88,7 +88,7 @@ def parse_genotype(text: str, count: int, phase_set: str = "") -> Genotype:
     genotype = _COMMON.get(text)
     if genotype is None:
         if not _GENOTYPE.fullmatch(text):
-            raise DataError(f"{text!r} is no genotype", hint="such as 0/1, 0|1, 1 or ./.")
+            raise DataError(f"{text!r} is not a genotype", hint="such as 0/1, 0|1, 1 or ./.")
         numbers = [None if part == _MISSING else int(part) for part in re.split(r"[/|]", text.lstrip("/|"))]
         genotype = Genotype(tuple(numbers), phased="/" not in text)
     highest = max((number for number in genotype.alleles if number is not None), default=0)

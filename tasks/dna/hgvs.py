@@ -66,14 +66,14 @@ def parse_hgvs(text: str, genome: Genome | None = None) -> Site:
     text = text.strip()
     name, _, change = text.partition(":")
     if not name or change[:2] not in ("g.", "m."):
-        raise DataError("no HGVS description of a genome's variant", where=text, hint=_HINT)
+        raise DataError("not an HGVS description of a genome's variant", where=text, hint=_HINT)
     first = len(name) + 3
     place = _PLACE.match(text, first)
     if place is None:
         raise DataError(f"a position is expected at character {first + 1}", where=text, hint=_HINT)
     start, end = int(place["start"]), int(place["end"] or place["start"])
     if start < 1 or end < start:
-        raise DataError(f"{place[0]!r} at character {first + 1} is no stretch of a sequence", where=text)
+        raise DataError(f"{place[0]!r} at character {first + 1} is not a stretch of a sequence", where=text)
     chrom = _contig(name, genome, text)
     edit = text[place.end() :]
     if match := _SUBSTITUTION.fullmatch(edit):
@@ -91,7 +91,7 @@ def parse_hgvs(text: str, genome: Genome | None = None) -> Site:
     description = _Description(text, chrom, start, end, kind, bases if kind in ("ins", "delins") else "", stated)
     _check_shape(description)
     if genome is None:
-        raise DataError("its bases stand in the genome, and none is given", where=text, hint="reference=genome.fa")
+        raise DataError("its bases are read from a genome, and none is given", where=text, hint="reference=genome.fa")
     return _as_record(description, genome)
 
 
@@ -100,7 +100,7 @@ def _check_shape(description: _Description) -> None:
     if kind in ("ins", "delins") and not description.bases:
         raise DataError(f"{kind} is followed by the bases that are put in", where=description.text, hint=_HINT)
     if kind == "ins" and end != start + 1:
-        what = f"an insertion stands between two bases that are neighbours, not {start} and {end}"
+        what = f"an insertion lies between two neighbouring bases, not {start} and {end}"
         raise DataError(what, where=description.text, hint=f"{start}_{start + 1}ins{description.bases}")
     if kind == "inv" and end == start:
         raise DataError("an inversion has two bases or more", where=description.text)
@@ -149,4 +149,4 @@ def _contig(name: str, genome: Genome | None, text: str) -> str:
 def _check_bases(bases: str, text: str) -> None:
     wrong = next((letter for letter in bases if letter not in BASES), None)
     if wrong is not None:
-        raise DataError(f"{wrong!r} at character {text.rindex(wrong) + 1} is no base", where=text)
+        raise DataError(f"{wrong!r} at character {text.rindex(wrong) + 1} is not a base", where=text)

@@ -132,7 +132,7 @@ def locus_of(row: Mapping[str, Any]) -> Locus:
     name = str(row.get("Name") or row.get("IlmnID") or "")
     pos = str(row["MapInfo"]).strip() or "0"
     if not pos.isdecimal():
-        raise DataError(f"the position {pos!r} is no whole number", where=f"locus {name}")
+        raise DataError(f"the position {pos!r} is not a whole number", where=f"locus {name}")
     chrom = str(row["Chr"]).strip()
     left, variant, right = _sequence(str(row["SourceSeq"]).strip(), name)
     mapped = chrom not in _UNMAPPED and pos != "0"

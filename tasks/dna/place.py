@@ -189,7 +189,7 @@ def _writable(site: Site) -> tuple[dict[int, str], list[Unsupported]]:
     for number, alt in enumerate(site.alts, start=1):
         reason = why_unwritable(alt)
         if reason is None and (alt == site.ref or alt in alts.values()):
-            reason = f"the allele {shown(alt)} stands there twice"
+            reason = f"the record has the allele {shown(alt)} twice"
         if reason is None:
             alts[number] = alt
         else:

@@ -54,7 +54,7 @@ def site_of(
     try:
         position = int(pos)
     except ValueError:
-        raise DataError(f"the position {pos!r} is no whole number", where=where) from None
+        raise DataError(f"the position {pos!r} is not a whole number", where=where) from None
     genotypes = [_genotype(row, sample, len(alts) + 1, where) for sample in samples]
     return Site(
         chrom,

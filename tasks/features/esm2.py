@@ -147,4 +147,4 @@ def _read(file: Path) -> dict[str, Any]:
         with torch.serialization.safe_globals([argparse.Namespace]):
             return torch.load(file, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        raise DataError("is no ESM-2 checkpoint", where=str(file), hint=str(error).split("\n")[0]) from error
+        raise DataError("is not an ESM-2 checkpoint", where=str(file), hint=str(error).split("\n")[0]) from error

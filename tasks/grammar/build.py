@@ -195,7 +195,7 @@ class TargetBuilder:
             if not part.mask(state, AMPLE)[column]:
                 token, before = self.tokenizer.token(int(ids[number])), self.tokenizer.decode(ids[:number])
                 what = f"no answer of this task begins with {prefix!r}"
-                raise TaskError(what, hint=f"{token!r} can't stand behind {before!r}" if before else None)
+                raise TaskError(what, hint=f"{token!r} can't follow {before!r}" if before else None)
             state = part.advance(state, column)
         return [Literal(columns, len(self.ids_V)), Begun(part, state)]
 

@@ -86,7 +86,7 @@ def _written(scaffold: str) -> str:
 
     molecule = _read(scaffold)
     if molecule is None:
-        raise TaskError(f"the scaffold {scaffold!r} is no molecule", hint=_HINT)
+        raise TaskError(f"the scaffold {scaffold!r} is not a molecule", hint=_HINT)
     points = [atom for atom in molecule.GetAtoms() if atom.GetAtomicNum() == 0]
     others = [atom.GetIdx() for atom in molecule.GetAtoms() if atom.GetAtomicNum()]
     if not points or not others:
@@ -97,7 +97,7 @@ def _written(scaffold: str) -> str:
             raise TaskError(what, hint="one bond leads to each")
         if atom.GetFormalCharge() or atom.GetTotalNumHs():
             what = f"an attachment point of the scaffold {scaffold!r} has a charge or hydrogens"
-            raise TaskError(what, hint="write it as * or [*:1]: what stands there is generated")
+            raise TaskError(what, hint="write it as * or [*:1]: the side chain there is generated")
     if len(Chem.GetMolFrags(molecule)) > 1:
         raise TaskError(f"the scaffold {scaffold!r} is several molecules", hint="give one")
     return str(Chem.MolToSmiles(molecule, rootedAtAtom=others[0]))

@@ -59,7 +59,7 @@ def places(hidden: str, length: int, column: str) -> list[Span]:
         raise DataError(f"{hidden!r} names no place", where=f"column {column}", hint=_HOW)
     for start, end in spans:
         if not 0 <= start < end <= length:
-            raise DataError(f"{start + 1}-{end} is no stretch of {length} characters", where=f"column {column}")
+            raise DataError(f"{start + 1}-{end} is not a stretch of {length} characters", where=f"column {column}")
     for (first, end), (start, last) in pairwise(spans):
         if start <= end:
             what = f"{first + 1}-{end} and {start + 1}-{last} overlap or touch"
@@ -134,7 +134,7 @@ def _moved(slot: Slot, start: int, longer: int) -> Slot:
 def _place(part: str, column: str) -> Span:
     found = _PLACES.fullmatch(part)
     if found is None:
-        raise DataError(f"{part!r} is no stretch", where=f"column {column}", hint=_HOW)
+        raise DataError(f"{part!r} is not a stretch", where=f"column {column}", hint=_HOW)
     first = int(found[1])
     return first - 1, int(found[2] or first)
 

@@ -107,7 +107,7 @@ class FillsIn(Task):
             return None
         completed = self.fill_in(Prediction(0), ids, row).completed or {}
         wrong = (text for column, text in completed.items() if column in self.filling.molecules and not _is_whole(text))
-        return next((f"{text} is no molecule" for text in wrong), None)
+        return next((f"{text} is not a molecule" for text in wrong), None)
 
     @abstractmethod
     def _said_for(self, ids: Sequence[int], sentinels: Sequence[str]) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Metrics by name, and the answers that they compare with the truth.
+"""Metrics by name, and the pairs of truth and answer from which they are computed.
 
 Public names are imported when first used (PEP 562).
 """

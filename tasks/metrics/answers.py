@@ -1,4 +1,4 @@
-"""Truth beside answer: what metrics and calibration read.
+"""Pairs of truth and answer, from which metrics and calibrations are computed.
 
 Shapes: N rows that have both truth and answer, C classes.
 """
@@ -16,19 +16,21 @@ Holds = Literal["classes", "numbers", "texts"]
 
 @dataclass(frozen=True)
 class Answers:
-    """Truth beside answer for one target column.
+    """Pairs of truth and answer for one target column.
 
     Attributes:
-        truth_N, answer_N: numbers (regression), class indices (classification) or texts (generation).
-        probability_NC: classification: probability of every class.
-        rows_N: numbers of the rows, which the bootstrap draws for all columns of a task at once; None: 0 to N - 1.
-        ranked_N: generation: the texts of a row, best first, `answer_N` among them; None: one alone was asked for.
-        asked_N: generation: SMILES of the molecule that the row's prompt reads; None where it does not read just one.
-        conditions: generation of molecules: property -> what rows asked for, float64 [N], NaN where one did not.
-        written_N: numbers told beside a molecule: the same property of the molecule that the answer wrote, NaN where it
-            can't be read; None: the number is no property of one.
-        whole_N: generation that fills in: the whole texts that answers complete; None for others.
-        censored: rows left out because the truth is known to be above or below a number, no more.
+        truth_N: true numbers (regression), class indices (classification) or texts (generation).
+        answer_N: predicted ones, of the same kind.
+        probability_NC: classification: probability of every class, float [N, C].
+        rows_N: numbers of the rows, int64 [N], so that the bootstrap samples a row for all columns at once; None: 0 to
+            N - 1.
+        ranked_N: generation: all answers of a row, best first, including `answer_N`; None: only one was requested.
+        asked_N: generation: SMILES of the input molecule; None if prompts don't read exactly one.
+        conditions: generation of molecules: property -> requested values, float64 [N], NaN if not requested.
+        written_N: numbers generated together with a molecule: the same property computed from the generated molecule,
+            float64 [N], NaN if the molecule can't be read; None: the number is not a property of a molecule.
+        whole_N: infilling: the completed texts; None for other tasks.
+        censored: number of rows left out because only a bound on the truth is known.
     """
 
     truth_N: np.ndarray
@@ -57,7 +59,11 @@ class Answers:
         return np.arange(len(self)) if self.rows_N is None else self.rows_N
 
     def take(self, picked: np.ndarray) -> Answers:
-        """The answers at some positions, which may repeat."""
+        """Returns the pairs at some positions.
+
+        Args:
+            picked: positions, int64; they may repeat.
+        """
         return replace(
             self,
             truth_N=self.truth_N[picked],
@@ -73,7 +79,7 @@ class Answers:
 
 
 def object_array(values: Sequence[object]) -> np.ndarray:
-    """One cell for each value, tuples of equal length among them, which NumPy would make a matrix of."""
+    """Returns an object array with one cell per value, even for tuples, from which NumPy would make a matrix."""
     array_N = np.empty(len(values), dtype=object)
     for row, value in enumerate(values):
         array_N[row] = value

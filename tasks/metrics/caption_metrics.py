@@ -1,13 +1,13 @@
-"""Metrics of generated text by its words and characters: BLEU, ROUGE, edit distance. All NaN without their packages.
+"""Metrics of generated text by words and characters: BLEU, ROUGE, edit distance. NaN if their package is missing.
 
-BLEU is that of the whole set (Papineni et al. 2002), 0 to 1, without smoothing, with one reference for each answer: the
-n-grams of all rows are counted together, so it is no mean over rows. `bleu_2` and `bleu_4` count n-grams of words up to
-two and four, in lower case, words and punctuation apart (tokenisation 13a of WMT, as sacrebleu does it); MolT5 (Edwards
-et al. 2022) counts word pieces of SciBERT, so its figures for captions are near these and not the same. `char_bleu`
-counts n-grams of characters up to four, as MolT5 does for molecules.
+BLEU is the corpus score (Papineni et al. 2002), 0 to 1, without smoothing, with one reference for each answer. The
+n-grams of all rows are counted together, so it is not a mean over rows. `bleu_2` and `bleu_4` count n-grams of up to
+two and four words, in lower case, with punctuation as separate words (tokenisation 13a of WMT, from sacrebleu). MolT5
+(Edwards et al. 2022) counts word pieces of SciBERT, so its results for captions are similar but not equal to these.
+`char_bleu` counts n-grams of up to four characters, as MolT5 does for molecules.
 
-ROUGE (Lin 2004) is the mean over rows of the F-measure, without stemming, by rouge-score, as MolT5 has it. METEOR asks
-for WordNet and is left out.
+ROUGE (Lin 2004) is the mean over rows of the F-measure, without stemming, computed with rouge-score as in MolT5. METEOR
+is not available, because it needs WordNet.
 
 Shapes: N rows that have both truth and answer, S counts of a row: matches and n-grams of each order, two lengths.
 """
@@ -26,21 +26,26 @@ from mammal.tasks.metrics.answers import Answers
 logger = logging.getLogger(__name__)
 
 ORDER = 4
-"""Longest n-grams that are counted."""
+"""Maximum length of n-grams."""
 
 
 def word_counts(a: Answers) -> np.ndarray:
-    """What `bleu` sums up of each row, by words: float64 [N, S]."""
+    """Returns the counts of each row from which `bleu` is computed, for words: float64 [N, S]."""
     return _counts(a, "13a")
 
 
 def character_counts(a: Answers) -> np.ndarray:
-    """The same by characters."""
+    """Returns the counts of each row from which `bleu` is computed, for characters: float64 [N, S]."""
     return _counts(a, "char")
 
 
 def bleu(counts_S: np.ndarray, order: int) -> float:
-    """BLEU with n-grams up to `order`, of counts summed over rows; NaN where there is nothing to count."""
+    """Returns BLEU from counts summed over rows; NaN if there is nothing to count.
+
+    Args:
+        counts_S: sums of the counts, float64 [S].
+        order: maximum length of n-grams.
+    """
     if not np.isfinite(counts_S).all() or not counts_S[-1]:
         return float("nan")
     from sacrebleu.metrics.bleu import BLEU
@@ -76,7 +81,7 @@ def levenshtein(a: Answers) -> np.ndarray:
 
 
 def edit_distance(a: Answers) -> np.ndarray:
-    """Characters to insert, delete or replace."""
+    """Edit distance: number of characters to insert, delete or replace."""
     if not _has("rapidfuzz"):
         return np.full(len(a), np.nan)
     from rapidfuzz.distance.Levenshtein import distance
@@ -96,7 +101,7 @@ def _rouge(a: Answers, name: str) -> np.ndarray:
 
 @lru_cache(maxsize=1 << 15)
 def _rouges(truth: str, said: str) -> dict[str, float]:
-    """Kept, as three metrics and their intervals ask for the same rows."""
+    """F-measures of a row; cached, because three metrics and their intervals use the same rows."""
     from rouge_score.rouge_scorer import RougeScorer
 
     found = RougeScorer(["rouge1", "rouge2", "rougeL"]).score(truth, said)
@@ -112,10 +117,10 @@ def _counts(a: Answers, tokenize: str) -> np.ndarray:
 
 @lru_cache(maxsize=1 << 15)
 def _ngrams(truth: str, said: str, tokenize: str) -> tuple[float, ...]:
-    """Matches and n-grams of each order in an answer, and the lengths of answer and truth."""
+    """Numbers of matches and of n-grams of each order in an answer, and the lengths of answer and truth."""
     from sacrebleu.metrics.bleu import BLEU
 
-    # Case tells atoms apart in SMILES; of words it is dropped. Effective order changes no count, only a warning.
+    # Case distinguishes atoms in SMILES; for words it is ignored. Effective order only avoids a warning.
     scorer = BLEU(lowercase=tokenize != "char", tokenize=tokenize, max_ngram_order=ORDER, effective_order=True)
     found = scorer.sentence_score(said, [truth])
     return (*found.counts, *found.totals, found.sys_len, found.ref_len)

@@ -1,4 +1,4 @@
-"""Metrics of classes and their probabilities; NaN where one is undefined.
+"""Metrics of classes and their probabilities; NaN if a metric is undefined.
 
 Shapes: N rows that have both truth and answer, C classes.
 """
@@ -12,7 +12,7 @@ import numpy as np
 from mammal.tasks.metrics.answers import Answers
 
 CALIBRATION_BINS = 15
-"""Bins of equal width in `ece`, as in Guo et al. (2017)."""
+"""Number of bins of equal width in `ece`, as in Guo et al. (2017)."""
 
 
 def auroc(a: Answers) -> float:
@@ -24,7 +24,7 @@ def auprc(a: Answers) -> float:
 
 
 def _over_classes(a: Answers, of: Callable[[np.ndarray, np.ndarray], float]) -> float:
-    """Of the positive class; with more than two classes the mean over those that occur, each against the others."""
+    """Value for the positive class; with more than two classes, mean of one-versus-rest over classes that occur."""
     present = np.unique(a.truth_N)
     if a.probability_NC is None or len(present) < 2:
         return float("nan")
@@ -33,9 +33,9 @@ def _over_classes(a: Answers, of: Callable[[np.ndarray, np.ndarray], float]) -> 
 
 
 def _rank_auroc(positive_N: np.ndarray, score_N: np.ndarray) -> float:
-    """The chance that a positive scores above a negative, ties counted half (Mann and Whitney 1947).
+    """Probability that a positive has a higher score than a negative, ties counted half (Mann and Whitney 1947).
 
-    As scikit-learn's `roc_auc_score`, whose checks of its input cost more than the sum in a bootstrap.
+    Equal to scikit-learn's `roc_auc_score`, whose input checks take more time in a bootstrap than the computation.
     """
     from scipy.stats import rankdata
 
@@ -46,7 +46,7 @@ def _rank_auroc(positive_N: np.ndarray, score_N: np.ndarray) -> float:
 
 
 def _average_precision(positive_N: np.ndarray, score_N: np.ndarray) -> float:
-    """Precision at each distinct score, weighed by the recall gained there; as scikit-learn's, see `_rank_auroc`."""
+    """Precision at each distinct score, weighted by the gain in recall; equal to scikit-learn's, see `_rank_auroc`."""
     order = np.argsort(-score_N, kind="stable")
     hits_N, ends = positive_N[order].cumsum(), np.flatnonzero(np.diff(score_N[order], append=np.nan))
     found = hits_N[ends]
@@ -58,13 +58,13 @@ def accuracy(a: Answers) -> float:
 
 
 def balanced_accuracy(a: Answers) -> float:
-    """Mean over the classes that occur of the share of their rows that is recognised (Brodersen et al. 2010)."""
+    """Mean recall over the classes that occur (Brodersen et al. 2010)."""
     recalls = [np.mean(a.answer_N[a.truth_N == c] == c) for c in np.unique(a.truth_N)]
     return float(np.mean(recalls)) if recalls else float("nan")
 
 
 def top3_accuracy(a: Answers) -> float:
-    """Share of rows whose class is among the three most probable ones; of equal ones those listed first count."""
+    """Share of rows with the true class among the three most probable ones; of equals, those listed first count."""
     if not len(a) or a.probability_NC is None:
         return float("nan")
     best_N3 = np.argsort(-a.probability_NC, axis=1, kind="stable")[:, :3]
@@ -72,7 +72,7 @@ def top3_accuracy(a: Answers) -> float:
 
 
 def mcc(a: Answers) -> float:
-    """Matthews' correlation for any number of classes (Gorodkin 2004); 0 where all answers are one class."""
+    """Matthews correlation for any number of classes (Gorodkin 2004); 0 if all answers are one class."""
     if len(np.unique(a.truth_N)) < 2:
         return float("nan")
     classes = int(max(a.truth_N.max(), a.answer_N.max())) + 1
@@ -83,7 +83,7 @@ def mcc(a: Answers) -> float:
 
 
 def f1(a: Answers) -> float:
-    """Of the positive class; macro average with more than two classes."""
+    """F1 of the positive class; macro average with more than two classes."""
     from sklearn.metrics import f1_score
 
     if not len(a) or a.probability_NC is None:
@@ -93,7 +93,7 @@ def f1(a: Answers) -> float:
 
 
 def brier(a: Answers) -> float:
-    """Mean squared error of the probabilities, summed over classes (Brier 1950); two classes: of the positive one."""
+    """Mean squared error of probabilities, summed over classes (Brier 1950); two classes: only of the positive one."""
     if not len(a) or a.probability_NC is None:
         return float("nan")
     if a.probability_NC.shape[1] == 2:
@@ -102,10 +102,10 @@ def brier(a: Answers) -> float:
 
 
 def ece(a: Answers) -> float:
-    """Expected calibration error (Naeini et al. 2015): mean distance of what is said from what is so.
+    """Expected calibration error (Naeini et al. 2015): mean distance between predicted and observed frequencies.
 
-    Rows are binned by probability: that of the positive class (two classes), or of the most probable one (more, Guo et
-    al. 2017). Each bin's mean probability is compared with its share of positives, or of right answers.
+    Rows are binned by probability: that of the positive class (two classes), or of the most probable one (more; Guo et
+    al. 2017). The mean probability of each bin is compared with its share of positives, or of correct answers.
     """
     if not len(a) or a.probability_NC is None:
         return float("nan")

@@ -1,7 +1,6 @@
-"""Did generated molecules get the properties that were asked for? Row by row: float64 [N], NaN for no molecule.
+"""Metrics of the agreement of generated molecules with requested properties, by row: float64 [N], NaN if invalid.
 
-Properties are computed from the molecule (`mammal.tasks.molecules.properties`), so that what is obtained is known
-exactly.
+Properties are computed from the molecule (`mammal.tasks.molecules.properties`), so the obtained values are exact.
 
 Shapes: N rows that have both truth and answer.
 """
@@ -17,32 +16,33 @@ SHUFFLE_SEED = 0
 
 
 def errors(a: Answers) -> dict[str, np.ndarray]:
-    """|asked - obtained| of each property, in its unit."""
+    """Returns |requested - obtained| for each property, in its unit."""
     return {name: np.abs(asked_N - _obtained(a, name)) for name, asked_N in (a.conditions or {}).items()}
 
 
 def errors_shuffled(a: Answers) -> dict[str, np.ndarray]:
-    """The same of what other rows asked for: what a model gives that pays no heed to its conditions."""
+    """Returns the errors against the requests of other rows: those of a model that ignores its conditions."""
     order_N = np.random.default_rng(SHUFFLE_SEED).permutation(len(a))
     asked = {name: asked_N[order_N] for name, asked_N in (a.conditions or {}).items()}
     return {name: np.abs(asked_N - _obtained(a, name)) for name, asked_N in asked.items()}
 
 
 def mean_error(a: Answers) -> np.ndarray:
-    """Mean over properties of the error in standard deviations of what was asked, which has no unit.
+    """Returns the mean over properties of the error, in standard deviations of the requested values (no unit).
 
-    Properties that were asked alike in every row are left out. What a row did not ask for does not count.
+    Properties with the same requested value in every row are left out. Properties that a row did not request do not
+    count for it.
     """
     return _relative(a, errors(a))
 
 
 def mean_error_shuffled(a: Answers) -> np.ndarray:
-    """The same of what other rows asked for."""
+    """Returns the mean error as `mean_error`, against the requests of other rows."""
     return _relative(a, errors_shuffled(a))
 
 
 def _relative(a: Answers, found: dict[str, np.ndarray]) -> np.ndarray:
-    """The errors of each row, each over the standard deviation of what all rows asked for, averaged over properties."""
+    """Errors divided by the standard deviation of all requested values, averaged over properties, for each row."""
     relative = [found[name] / deviation for name, deviation in _deviations(a).items()]
     if not relative:
         return np.full(len(a), np.nan)
@@ -54,7 +54,7 @@ def _relative(a: Answers, found: dict[str, np.ndarray]) -> np.ndarray:
 
 
 def _deviations(a: Answers) -> dict[str, float]:
-    """Of what was asked, by property; those that vary."""
+    """Standard deviation of the requested values, by property; only properties that vary."""
     asked = {name: asked_N[~np.isnan(asked_N)] for name, asked_N in (a.conditions or {}).items()}
     return {name: float(known.std()) for name, known in asked.items() if len(known) and np.ptp(known) > 0}
 

@@ -1,6 +1,6 @@
-"""Whether an answer agrees with itself: numbers that it tells beside those computed from the molecule that it wrote.
+"""Metrics of self-consistency: generated numbers compared with those computed from the generated molecule.
 
-Answers whose molecule can't be read are left out; `validity` counts them. NaN where nothing can be compared.
+Answers with an invalid molecule are left out; `validity` counts them. NaN if there is nothing to compare.
 Shapes: N rows that have both truth and answer.
 """
 
@@ -22,7 +22,7 @@ def consistency_pearson(a: Answers) -> float:
 
 
 def _compared(a: Answers) -> Answers:
-    """What was told as the answer, and what the molecule has as the truth."""
+    """Pairs with the generated number as the answer, and the computed property of the molecule as the truth."""
     written_N = np.full(len(a), np.nan) if a.written_N is None else a.written_N
     readable_N = ~np.isnan(written_N)
     return Answers(written_N[readable_N], a.answer_N[readable_N])

@@ -1,7 +1,7 @@
-"""Metrics of generated IUPAC names through OPSIN, row by row: float64 [N]. All NaN where OPSIN or Java is missing.
+"""Metrics of generated IUPAC names with OPSIN, by row: float64 [N]. All NaN if OPSIN or Java is missing.
 
-OPSIN is asked once for all names of an evaluation that are new, and what it said is kept: the figure, its interval and
-the other contenders read the same answers.
+OPSIN is started once for all new names of an evaluation, and its results are cached: the metric, its interval and the
+baselines use the same ones.
 
 Shapes: N rows that have both truth and answer.
 """
@@ -20,18 +20,19 @@ logger = logging.getLogger(__name__)
 
 _MOST_KEPT = 1 << 18
 _kept: dict[str, str | None] = {}
-"""Name -> canonical SMILES of what OPSIN reads in it, None where it reads nothing.
+"""Cache of at most `_MOST_KEPT` names: name -> canonical SMILES of OPSIN's structure, None if OPSIN can't read it.
 
-Kept for the process, because a metric gets answers and nothing that could hold this, and each call of OPSIN starts
-Java. It is a cache alone: without it every figure is the same. At most `_MOST_KEPT` names.
+It is global because metrics have no other place for it, and each call of OPSIN starts Java. Results do not depend on
+it.
 """
 
 
 def opsin_match(a: Answers) -> np.ndarray:
-    """1 where OPSIN reads the answer as the molecule that was asked about, whatever the wording.
+    """1 if OPSIN reads the answer as the true molecule, for any wording of the name.
 
-    The molecule is that of the row's prompt; where the prompt reads none, what OPSIN reads in the true name, NaN where
-    it can't. A name that OPSIN can't read counts 0, the true one among them, so a perfect answer can stay below 1.
+    The true molecule is that of the row's prompt. If the prompt has none, it is OPSIN's structure of the true name, and
+    the row is NaN if OPSIN can't read that. A generated name that OPSIN can't read counts as 0, even if it equals the
+    true name, so the metric of perfect answers can be below 1.
     """
     from mammal.tasks.molecules.chemistry import canonical_or_none
 
@@ -48,7 +49,7 @@ def opsin_match(a: Answers) -> np.ndarray:
 
 
 def opsin_validity(a: Answers) -> np.ndarray:
-    """1 where OPSIN reads a molecule in the generated name."""
+    """1 if OPSIN can read the generated name."""
     read = structures(a.answer_N)
     if read is None:
         return np.full(len(a), np.nan)
@@ -56,7 +57,7 @@ def opsin_validity(a: Answers) -> np.ndarray:
 
 
 def structures(names: Iterable[str]) -> dict[str, str | None] | None:
-    """Canonical SMILES of each name, None where OPSIN reads no molecule in it; None where OPSIN can't be asked."""
+    """Returns the canonical SMILES of each name, None if OPSIN can't read it; None if OPSIN is not available."""
     from mammal.tasks.molecules.chemistry import canonical_or_none
     from mammal.tasks.names import opsin
     from mammal.tasks.names.structures import read_structures

@@ -1,14 +1,14 @@
-"""How natural a protein looks to a masked language model: pseudo-perplexity (Salazar et al. 2020, arXiv 1910.14659).
+"""Pseudo-perplexity of proteins under a masked language model (Salazar et al. 2020, arXiv 1910.14659).
 
     PPPL(s) = exp(-1/L · Σ log p(s_i | s without s_i))
 
-Each residue is masked alone and the model says how likely it is there, so a sequence of L residues takes L passes. 1
-is a sequence whose every residue the model is sure of, 20 one that it can't tell from chance. Repeats look natural to
-such models, too: read it beside diversity.
+Each residue is masked separately and the model predicts its probability, so a sequence of L residues needs L passes. A
+value of 1 means that the model predicts every residue with certainty, 20 that it is not better than chance. Repeats
+also have low values, so use it together with a measure of diversity.
 
-    esm2       ESM-2 (Lin et al. 2023), run by fair-esm, where its weights are on disk (`mammal.tasks.features.esm2`)
-    antibody   AntiBERTy (Ruffolo et al. 2021, arXiv 2112.07782), as the wheel `antiberty` carries it (MIT); the folder
-               of its model may also be named by MAMMAL_ANTIBERTY. Chains of 510 residues at most
+    esm2       ESM-2 (Lin et al. 2023) with fair-esm, if its weights are on disk (`mammal.tasks.features.esm2`)
+    antibody   AntiBERTy (Ruffolo et al. 2021, arXiv 2112.07782) from the wheel `antiberty` (MIT), or from the folder
+               that MAMMAL_ANTIBERTY names. Chains of at most 510 residues
 
 Nothing is downloaded. Shapes: L residues, T tokens, V tokens of the model's vocabulary.
 """
@@ -32,47 +32,47 @@ VARIABLE = "MAMMAL_ANTIBERTY"
 MODELS = ("esm2", "antibody")
 RESIDUES = frozenset("ACDEFGHIKLMNPQRSTVWY")
 _AT_ONCE = 4096
-"""Tokens that a model reads at once."""
+"""Number of tokens that a model reads at once."""
 _LONGEST_ANTIBODY = 510
 
 
 class MaskedModel(Protocol):
-    """A model that says what may stand at a masked place.
+    """The interface of masked language models.
 
     Attributes:
-        longest: residues that it reads at most.
-        mask_id: token that masks.
+        longest: maximum number of residues.
+        mask_id: id of the mask token.
     """
 
     longest: int
     mask_id: int
 
     def tokens(self, sequence: str) -> Any:
-        """int64 tensor [T]: one token in front, one for each residue, and whatever the model wants behind."""
+        """Returns token ids, int64 tensor [T]: one token in front, one for each residue, and any tokens behind."""
 
     def logits(self, ids_BT: Any) -> Any:
-        """Tensor [B, T, V]."""
+        """Returns the scores of all tokens for B rows of token ids, tensor [B, T, V]."""
 
 
 def pseudo_perplexity(sequence: str, model: MaskedModel) -> float:
-    """Of one sequence.
+    """Returns the pseudo-perplexity of one sequence.
 
     Raises:
-        DataError: it is empty, longer than the model reads, or holds anything but the twenty residues.
+        DataError: the sequence is empty, too long for the model, or has other characters than the twenty residues.
     """
     return math.exp(-float(masked_log_likelihoods(sequence, model).mean()))
 
 
 def masked_log_likelihoods(sequence: str, model: MaskedModel) -> np.ndarray:
-    """log p of each residue given all others, natural logarithm, float64 [L].
+    """Returns log p of each residue given all others, natural logarithm, float64 [L].
 
     Raises:
-        DataError: as `pseudo_perplexity`.
+        DataError: as for `pseudo_perplexity`.
     """
     import torch
 
     if not sequence or (unknown := sorted(set(sequence) - RESIDUES)):
-        raise DataError(f"no residues are {', '.join(map(repr, unknown))}" if sequence else "the sequence is empty")
+        raise DataError(f"not residues: {', '.join(map(repr, unknown))}" if sequence else "the sequence is empty")
     if len(sequence) > model.longest:
         raise DataError(f"{len(sequence)} residues are more than the {model.longest} that the model reads")
     ids_T = model.tokens(sequence)
@@ -90,20 +90,20 @@ def masked_log_likelihoods(sequence: str, model: MaskedModel) -> np.ndarray:
 
 @lru_cache(maxsize=2)
 def masked_model(name: str = "esm2") -> MaskedModel:
-    """One of `MODELS`, loaded once.
+    """Returns one of `MODELS`, which is loaded once.
 
     Raises:
-        DataError: it is not on this machine; the hint says how to get it.
+        DataError: the model is not on this machine; a hint explains how to get it.
     """
     assert name in MODELS, name
     return _Esm2(weights_file(DEFAULT)) if name == "esm2" else AntiBerty(antiberty_folder())
 
 
 def antiberty_folder() -> Path:
-    """The folder with the model's `config.json` and `pytorch_model.bin`; `vocab.txt` is there or beside it.
+    """Returns the folder with `config.json` and `pytorch_model.bin`; `vocab.txt` is in it or in the folder above.
 
     Raises:
-        DataError: there is none.
+        DataError: there is no such folder.
     """
     from importlib import metadata
 
@@ -140,10 +140,10 @@ class _Esm2:
 
 
 class AntiBerty:
-    """AntiBERTy's masked-language head; its heads for species, chain and grafts are left out.
+    """AntiBERTy with its masked-language head, without its heads for species, chain and grafts.
 
     Raises:
-        DataError: the folder holds another model.
+        DataError: the folder contains another model.
     """
 
     longest = _LONGEST_ANTIBODY

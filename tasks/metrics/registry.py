@@ -1,4 +1,4 @@
-"""Metrics by name: over the target columns of a task, and with bootstrap intervals.
+"""The table of metrics, their evaluation over the target columns of a task, and bootstrap intervals.
 
 Shapes: N rows that have both truth and answer.
 """
@@ -34,18 +34,19 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Metric:
-    """A figure of merit.
+    """A metric.
 
     Attributes:
-        of: its value; NaN where it is undefined (one class only, no rows).
-        reads: answers of which sort.
-        resamples: False: rows drawn twice would count against it, so it has no bootstrap interval.
-        ranks: answers of a row that it looks at.
-        by_row: what each row contributes where the metric is a mean over rows, float64 [N], NaN where a row can't be
-            judged: answers are then looked at once, and rows are drawn from these figures.
-        sums: what each row contributes where the metric is a function of sums over rows, float64 [N, S]; `of_sums` is
-            that function, of [S].
-        parts: what a metric by row is put together from, by name: figures of their own, as `name/part`.
+        of: function that computes its value; NaN if undefined (one class only, no rows).
+        reads: kind of answers that it needs.
+        higher_is_better: whether a higher value is better.
+        resamples: False: rows that are sampled twice would distort the metric, so it has no bootstrap interval.
+        ranks: number of answers of a row that it uses.
+        by_row: for a mean over rows: function that returns the value of each row, float64 [N], NaN if a row can't be
+            evaluated. The bootstrap then samples these values and does not evaluate answers again.
+        sums: for a function of sums over rows: function that returns the summands of each row, float64 [N, S].
+        of_sums: the function of these sums, [S].
+        parts: for a mean over rows: function that returns its components by name, which are reported as `name/part`.
     """
 
     of: Callable[[Answers], float]
@@ -60,10 +61,18 @@ class Metric:
 
 
 def evaluate(names: Sequence[str], answers: Mapping[str, Answers]) -> dict[str, float]:
-    """Each metric over each target column it can read; with several columns, their mean and each one as `name/column`.
+    """Computes each metric over all target columns to which it applies.
 
     Columns for which a metric is undefined are left out of its mean and named in the log (the rule of MoleculeNet for
-    labels that have one class in the test set, Wu et al. 2018); NaN where it is defined for none.
+    labels with one class in the test set, Wu et al. 2018).
+
+    Args:
+        names: names of the metrics.
+        answers: target column -> truth and answers.
+
+    Returns:
+        Metric -> value, the mean over columns; with several columns also `name/column` -> value. NaN if a metric is
+        undefined for all columns.
     """
     found: dict[str, float] = {}
     for name, metric in _with_parts(names, answers):
@@ -78,10 +87,19 @@ def evaluate(names: Sequence[str], answers: Mapping[str, Answers]) -> dict[str, 
 def intervals(
     names: Sequence[str], answers: Mapping[str, Answers], *, samples: int = 1000, seed: int = 0
 ) -> dict[str, tuple[float, float]]:
-    """95 % percentile bootstrap intervals over rows, under the keys of `evaluate`.
+    """Computes 95 % percentile bootstrap intervals over rows.
 
-    A row is drawn with all its target columns at once, and the mean of each draw is over the columns that are defined
-    in it.
+    A row is sampled with all its target columns at once. The mean of each bootstrap sample is over the columns for
+    which the metric is defined in it.
+
+    Args:
+        names: names of the metrics.
+        answers: target column -> truth and answers.
+        samples: number of bootstrap samples.
+        seed: seed of the bootstrap.
+
+    Returns:
+        Keys of `evaluate` -> (low, high); NaN for a metric without interval.
     """
     found = {}
     for name, metric in _with_parts(names, answers):
@@ -94,13 +112,15 @@ def intervals(
 
 
 def check_metrics(names: Sequence[str], kind: str, *, has_numbers: bool = False) -> None:
-    """Refuse metrics that don't exist, or that can't judge what a kind of task answers.
+    """Checks that metrics exist and apply to a kind of task.
 
     Args:
-        has_numbers: the task generates numbers among its text.
+        names: names of the metrics.
+        kind: kind of the task.
+        has_numbers: whether the task generates numbers among its text.
 
     Raises:
-        TaskError: names the metric, and the nearest one, or those there are.
+        TaskError: a metric is unknown (a hint gives the nearest name) or does not apply (a hint lists those that do).
     """
     readable = {"classification": {"classes"}, "regression": {"numbers"}}.get(kind, {"texts"})
     if has_numbers:
@@ -108,14 +128,14 @@ def check_metrics(names: Sequence[str], kind: str, *, has_numbers: bool = False)
     for name in names:
         if metric_named(name).reads not in readable:
             hint = "one of " + ", ".join(n for n, metric in METRICS.items() if metric.reads in readable)
-            raise TaskError(f"metric {name!r} can't judge a {kind} task", hint=hint)
+            raise TaskError(f"metric {name!r} does not apply to a {kind} task", hint=hint)
 
 
 def metric_named(name: str) -> Metric:
-    """A metric by its name in the YAML.
+    """Returns a metric by its name in declarations.
 
     Raises:
-        TaskError: no such metric.
+        TaskError: there is no such metric.
     """
     if name not in METRICS:
         raise TaskError(f"unknown metric {name!r}", hint=did_you_mean(name, METRICS, noun="metric"))
@@ -143,7 +163,7 @@ def _part(metric: Metric, part: str) -> Metric:
 
 
 def _by_column(metric: Metric, answers: Mapping[str, Answers]) -> tuple[dict[str, float], list[str]]:
-    """The metric of each column that it can read and is defined for, and the readable columns it is undefined for."""
+    """The metric of each column to which it applies, and the columns for which it is undefined."""
     values = {column: metric.of(a) for column, a in answers.items() if a.holds == metric.reads}
     skipped = [column for column, value in values.items() if np.isnan(value)]
     return {column: value for column, value in values.items() if column not in skipped}, skipped
@@ -151,13 +171,13 @@ def _by_column(metric: Metric, answers: Mapping[str, Answers]) -> tuple[dict[str
 
 @lru_cache(maxsize=1024)
 def _tell_skipped(name: str, columns: tuple[str, ...], of: int) -> None:
-    """Once for each case: validation would say it again and again."""
+    """Logs undefined columns once for each case; otherwise every validation would repeat it."""
     if columns:
         logger.info("%s is undefined for %d of %d target columns: %s", name, len(columns), of, ", ".join(columns))
 
 
 def _resampled(metric: Metric, answers: Mapping[str, Answers], samples: int, seed: int) -> dict[str, np.ndarray]:
-    """The metric of each column over rows drawn with replacement, `samples` times; NaN where it is undefined."""
+    """The metric of each column in `samples` bootstrap samples of rows; NaN if it is undefined."""
     places = np.unique(np.concatenate([a.numbers_N for a in answers.values()]), return_inverse=True)[1]
     cuts = np.cumsum([len(a) for a in answers.values()])[:-1]
     rows_N = dict(zip(answers, np.split(places, cuts), strict=True))
@@ -172,7 +192,7 @@ def _resampled(metric: Metric, answers: Mapping[str, Answers], samples: int, see
 
 
 def _judge(metric: Metric, a: Answers) -> Callable[[np.ndarray], float]:
-    """The metric of the answers as a function of how often each row is drawn, int64 [N]."""
+    """Returns a function from the number of times that each row is sampled, int64 [N], to the metric."""
     if metric.sums is not None and metric.of_sums is not None:
         sums_NS, of_sums = metric.sums(a), metric.of_sums
         return lambda times_N: of_sums(times_N @ sums_NS)
@@ -215,7 +235,7 @@ _UNKNOWN = np.full(1, np.nan)
 
 
 def _mean_of_known(draws: Sequence[np.ndarray]) -> np.ndarray:
-    """The mean over columns of each draw, of those that are not NaN."""
+    """The mean over columns of each bootstrap sample, without NaN."""
     if not draws:
         return _UNKNOWN
     stacked = np.stack(draws)
@@ -225,7 +245,7 @@ def _mean_of_known(draws: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def _central(values: np.ndarray) -> tuple[float, float]:
-    """The central 95 % of the values that are defined."""
+    """The central 95 % interval of the defined values."""
     known = values[~np.isnan(values)]
     if not len(known):
         return float("nan"), float("nan")
@@ -242,7 +262,7 @@ METRICS: dict[str, Metric] = {
     "mcc": Metric(class_metrics.mcc, "classes"),
     "f1": Metric(class_metrics.f1, "classes"),
     "brier": Metric(class_metrics.brier, "classes", higher_is_better=False),
-    # Rows drawn twice leave fewer rows to average out noise, which this error counts: draws lie above the figure.
+    # Repeated rows leave fewer distinct rows per bin. Their noise adds to this error, so samples are biased upwards.
     "ece": Metric(class_metrics.ece, "classes", higher_is_better=False, resamples=False),
     "mae": Metric(value_metrics.mae, "numbers", higher_is_better=False),
     "mse": Metric(value_metrics.mse, "numbers", higher_is_better=False),
@@ -280,7 +300,7 @@ METRICS: dict[str, Metric] = {
     "condition_mae_shuffled": _mean(
         condition_metrics.mean_error_shuffled, higher_is_better=False, parts=condition_metrics.errors_shuffled
     ),
-    # Of all answers at once: rows drawn twice would count as a set that lacks variety.
+    # A metric of the whole set: repeated rows would look like a set with less variety.
     "fcd": Metric(set_metrics.fcd, "texts", higher_is_better=False, resamples=False),
     "snn": Metric(set_metrics.snn, "texts", resamples=False),
     "frag": Metric(set_metrics.frag, "texts", resamples=False),

@@ -1,4 +1,4 @@
-"""Metrics of generated sequences, row by row: float64 [N].
+"""Metrics of generated sequences, by row: float64 [N].
 
 Shapes: N rows that have both truth and answer.
 """
@@ -17,31 +17,31 @@ logger = logging.getLogger(__name__)
 
 
 def recovery(a: Answers) -> np.ndarray:
-    """Amino-acid recovery (AAR; Jin et al. 2022): share of the truth's residues that stand at the same place, counted
-    from the start, in the answer.
+    """Amino-acid recovery (AAR; Jin et al. 2022): share of the truth's residues that the answer has at the same
+    position, counted from the start.
 
-    The publication fills a given number of places, so truth and answer are equally long there. Where they are not, the
-    places that an answer lacks count as wrong, and those that it has more of don't count.
+    In the publication the number of residues is given, so truth and answer have equal lengths. If they differ here,
+    missing residues of an answer count as wrong, and additional ones are ignored.
     """
     return np.array([_recovered(truth, said) for truth, said in zip(a.truth_N, a.answer_N, strict=True)], np.float64)
 
 
 def length_match(a: Answers) -> np.ndarray:
-    """1 where the answer is as long as the truth."""
+    """1 if the answer is as long as the truth."""
     return np.array([len(truth) == len(said) for truth, said in zip(a.truth_N, a.answer_N, strict=True)], np.float64)
 
 
 def esm2_pseudo_perplexity(a: Answers) -> np.ndarray:
-    """Pseudo-perplexity of the answer under ESM-2 (`mammal.tasks.metrics.pseudo_perplexity`); the truth plays no part.
+    """Pseudo-perplexity of the answer under ESM-2 (`mammal.tasks.metrics.pseudo_perplexity`); the truth is not used.
 
-    Where the answer fills in a sequence, that of the whole: a loop alone is no protein. NaN for answers that the model
-    can't read, and for all where its weights are not on this machine.
+    If the answer fills in a sequence, that of the completed sequence, because a loop alone is not a protein. NaN for
+    answers that the model can't read, and for all answers if its weights are not on this machine.
     """
     return _naturalness(a, "esm2")
 
 
 def antibody_pseudo_perplexity(a: Answers) -> np.ndarray:
-    """The same under the antibody model AntiBERTy, for variable domains."""
+    """Pseudo-perplexity of the answer under the antibody model AntiBERTy, for variable domains."""
     return _naturalness(a, "antibody")
 
 
@@ -58,7 +58,7 @@ def _naturalness(a: Answers, name: str) -> np.ndarray:
 
 @lru_cache(maxsize=1 << 14)
 def _perplexity(text: str, name: str) -> float:
-    """Kept, as the figure and its interval ask for the same rows; NaN for what the model can't read."""
+    """NaN for text that the model can't read; cached, because a metric and its interval use the same rows."""
     from mammal.tasks.metrics.pseudo_perplexity import masked_model, pseudo_perplexity
 
     try:

@@ -1,7 +1,7 @@
-"""Metrics of all answers of an evaluation at once, beside all truths: how one set of molecules resembles the other.
+"""Metrics of the set of all answers compared with the set of all truths, as two sets of molecules.
 
-What they measure is told in `mammal.tasks.molecule_sets.judge`. `mammal evaluate` gives them against whole files; these
-are over the judged rows alone, for tasks that name them.
+`mammal.tasks.molecule_sets.judge` explains them. `mammal evaluate` computes them against whole files; here they are
+computed over the evaluated rows, for tasks that name them.
 
 Shapes: N rows that have both truth and answer.
 """
@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 
 def fcd(a: Answers) -> float:
-    """Fréchet ChemNet distance; NaN without the package `fcd`, or with fewer than two molecules on either side."""
+    """Fréchet ChemNet distance; NaN without the package `fcd`, or with fewer than two molecules in a set."""
     if (why := chemnet.why_missing()) is not None:
         _tell_once(str(why))
         return float("nan")
@@ -33,7 +33,7 @@ def fcd(a: Answers) -> float:
 
 
 def snn(a: Answers) -> float:
-    """Mean similarity of an answer to the most similar of all truths."""
+    """Mean similarity of an answer to the most similar one of all truths."""
     return nearest_neighbour(_summary(a.answer_N).bits_NB, _summary(a.truth_N).bits_NB)
 
 

@@ -1,7 +1,7 @@
-"""Metrics of generated text, row by row: float64 [N], NaN in rows for which one is undefined.
+"""Metrics of generated text, by row: float64 [N], NaN in rows for which a metric is undefined.
 
-A metric of an evaluation is the mean over rows, so resampling rows needs no text to be looked at again. Uniqueness
-alone is no mean.
+The metric of an evaluation is the mean over rows, so the bootstrap does not need to process texts again. Only
+uniqueness is not a mean.
 
 Shapes: N rows that have both truth and answer.
 """
@@ -17,22 +17,22 @@ import numpy as np
 from mammal.tasks.metrics.answers import Answers
 
 RANKS = 5
-"""Answers that `top5_…` looks at."""
+"""Number of answers that `top5_…` uses."""
 
 
 def exact_match(a: Answers) -> np.ndarray:
-    """1 where the answer is the truth, character by character."""
+    """1 if the answer equals the truth, character by character."""
     return _each([truth == said for truth, said in zip(a.truth_N, a.answer_N, strict=True)])
 
 
 def molecule_match(a: Answers) -> np.ndarray:
-    """1 where the answer is the same molecule as the truth (equal canonical SMILES)."""
+    """1 if the answer is the same molecule as the truth (equal canonical SMILES)."""
     return _each([same_molecule(truth, said) for truth, said in zip(a.truth_N, a.answer_N, strict=True)])
 
 
 def main_molecule_match(a: Answers) -> np.ndarray:
-    """1 where the largest molecule of the answer is that of the truth, by heavy atoms: the main product of a reaction,
-    whatever salts stand beside it."""
+    """1 if the largest molecules of answer and truth, by heavy atoms, are the same: the main product of a reaction,
+    without salts."""
     from mammal.tasks.reactions.sets import main_molecule
 
     pairs = zip(a.truth_N, a.answer_N, strict=True)
@@ -40,7 +40,7 @@ def main_molecule_match(a: Answers) -> np.ndarray:
 
 
 def top5_exact_match(a: Answers) -> np.ndarray:
-    """1 where the truth is among the first five different answers; NaN where one answer alone was asked for."""
+    """1 if the truth is among the first five distinct answers; NaN if only one answer was requested."""
     if a.ranked_N is None:
         return np.full(len(a), np.nan)
     rows = zip(a.truth_N, a.ranked_N, strict=True)
@@ -48,9 +48,9 @@ def top5_exact_match(a: Answers) -> np.ndarray:
 
 
 def top5_molecule_match(a: Answers) -> np.ndarray:
-    """1 where the truth's molecule is among the first five different answers; NaN where one answer alone was asked for.
+    """1 if the true molecule is among the first five distinct answers; NaN if only one answer was requested.
 
-    Answers that spell the same molecule count as one, in the place of the first. What spells none keeps its place.
+    Answers that are the same molecule count as one, at the position of the first. Invalid answers keep their position.
     """
     if a.ranked_N is None:
         return np.full(len(a), np.nan)
@@ -61,7 +61,7 @@ def top5_molecule_match(a: Answers) -> np.ndarray:
 
 
 def validity(a: Answers) -> np.ndarray:
-    """1 where RDKit parses the generated SMILES."""
+    """1 if RDKit can parse the generated SMILES."""
     from mammal.tasks.molecules.chemistry import canonical_or_none
 
     return _each([canonical_or_none(text) is not None for text in a.answer_N])
@@ -70,18 +70,18 @@ def validity(a: Answers) -> np.ndarray:
 def morgan_similarity(a: Answers) -> np.ndarray:
     """Tanimoto similarity of the Morgan fingerprints (radius 2, 2,048 bits; Rogers & Hahn 2010) of answer and truth.
 
-    An answer that is no molecule counts 0, so that writing nonsense never pays; NaN where the truth is none.
+    An invalid answer counts as 0, so that it never improves the metric; NaN if the truth is not a molecule.
     """
     return _similarity(a, "morgan")
 
 
 def maccs_similarity(a: Answers) -> np.ndarray:
-    """The same with the 166 MACCS keys (Durant et al. 2002), in RDKit's definition of them."""
+    """Tanimoto similarity of the 166 MACCS keys (Durant et al. 2002) in RDKit's definition, as `morgan_similarity`."""
     return _similarity(a, "maccs")
 
 
 def uniqueness(a: Answers) -> float:
-    """Distinct molecules over valid ones."""
+    """Number of distinct molecules divided by the number of valid ones."""
     from mammal.tasks.molecules.chemistry import canonical_or_none
 
     valid = [c for text in a.answer_N if (c := canonical_or_none(text)) is not None]
@@ -89,7 +89,7 @@ def uniqueness(a: Answers) -> float:
 
 
 def same_molecule(one: str, other: str) -> bool:
-    """Whether two SMILES are the same molecule, stereo included; False where either is none."""
+    """Whether two SMILES are the same molecule, stereo included; False if one is not valid."""
     from mammal.tasks.molecules.chemistry import canonical_or_none
 
     canonical = canonical_or_none(one)
@@ -97,7 +97,7 @@ def same_molecule(one: str, other: str) -> bool:
 
 
 def different_molecules(texts: Sequence[str]) -> list[str]:
-    """The texts without those that spell the molecule of an earlier one (or, of text that spells none, repeat it)."""
+    """Returns the texts without those that are the same molecule as an earlier one, or repeat an invalid text."""
     from mammal.tasks.molecules.chemistry import canonical_or_none
 
     first: dict[str, str] = {}
@@ -112,7 +112,7 @@ def _similarity(a: Answers, how: str) -> np.ndarray:
 
 @lru_cache(maxsize=1 << 16)
 def _tanimoto(truth: str, said: str, how: str) -> float:
-    """Kept, as the figure and its interval ask for the same rows."""
+    """Similarity of a row; cached, because a metric and its interval use the same rows."""
     from rdkit.DataStructs import TanimotoSimilarity
 
     from mammal.tasks.molecules.chemistry import parse
@@ -130,7 +130,7 @@ def _tanimoto(truth: str, said: str, how: str) -> float:
 
 @lru_cache(maxsize=2)
 def _fingerprint(how: str) -> Any:
-    """From a molecule of RDKit to its bits."""
+    """Returns a function from an RDKit molecule to its fingerprint."""
     from rdkit.Chem import rdFingerprintGenerator, rdMolDescriptors
 
     from mammal.tasks.features.morgan import BITS, RADIUS

@@ -1,4 +1,4 @@
-"""Metrics of numbers; NaN where one is undefined.
+"""Metrics of numbers; NaN if a metric is undefined.
 
 Shapes: N rows that have both truth and answer.
 """
@@ -23,9 +23,9 @@ def rmse(a: Answers) -> float:
 
 
 def nrmse(a: Answers) -> float:
-    """RMSE over the standard deviation of the truths that are judged (population form, so that nrmse² = 1 - r2).
+    """RMSE divided by the standard deviation of the evaluated truths (population form, so that nrmse² = 1 - r2).
 
-    1 is what predicting their mean gives. Others divide by the range or by the mean of the truths.
+    Predicting their mean gives 1. Other definitions divide by the range or by the mean of the truths.
     """
     return rmse(a) / float(a.truth_N.std()) if _varies(a.truth_N) else float("nan")
 
@@ -48,11 +48,11 @@ def spearman(a: Answers) -> float:
 
 
 def ci(a: Answers) -> float:
-    """Concordance index: of the pairs whose truths differ, the share that the answers put in the same order.
+    """Concordance index: of the pairs with different truths, the share with answers in the same order.
 
     Pairs with equal answers count half (Harrell et al. 1982; Gönen and Heller 2005), as in DeepDTA (Öztürk et al.
-    2018). Equal to (1 + D) / 2 with Somers' D, which is Kendall's tau-b with its tie correction moved to one side, so
-    that it takes O(N log N).
+    2018). It equals (1 + D) / 2 with Somers' D. D is computed from Kendall's tau-b, with the tie correction for one
+    side only, in O(N log N).
     """
     from scipy.stats import kendalltau
 
@@ -72,5 +72,5 @@ def _tied_pairs(values_N: np.ndarray) -> float:
 
 
 def _varies(values_N: np.ndarray) -> bool:
-    """Whether not all are equal. The standard deviation of equal numbers does not tell: rounding leaves it above 0."""
+    """Whether not all values are equal; the standard deviation of equal values can be above 0 by rounding."""
     return len(values_N) > 1 and bool((values_N != values_N[0]).any())

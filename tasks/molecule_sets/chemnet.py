@@ -1,7 +1,7 @@
 """The Fréchet ChemNet distance of two sets of molecules (Preuer et al. 2018, doi 10.1021/acs.jcim.8b00234).
 
-Activations come from the package `fcd` (extra `generation`), in which the weights of ChemNet ship. The distance itself
-is computed here: the function of that package calls `scipy.linalg.sqrtm` in a way that SciPy 1.18 refuses.
+Activations are computed with the package `fcd` (extra `generation`), which contains the weights of ChemNet. The
+distance is computed here, because the package's function calls `scipy.linalg.sqrtm` in a way that SciPy 1.18 rejects.
 
 Shapes: N molecules, D = 512 activations.
 """
@@ -23,14 +23,15 @@ logger = logging.getLogger(__name__)
 ACTIVATIONS = 512
 BATCH = 128
 MANY = 20_000
-"""Molecules from which on the log says that it takes a while."""
+"""Number of molecules from which on the log says that it takes a while."""
 LONGEST = 349
-"""Characters that ChemNet was given at most; one longer string would change the padding, and so the answer, of all."""
+"""Maximum number of characters of a string for ChemNet; a longer one would change the padding, and so the results, of
+all strings."""
 
 
 @dataclass(frozen=True)
 class Moments:
-    """Mean [D] and covariance [D, D] of the activations of a set; `count` molecules were read."""
+    """Mean [D] and covariance [D, D] of the activations of a set with `count` molecules."""
 
     mean_D: np.ndarray
     covariance_DD: np.ndarray
@@ -38,9 +39,14 @@ class Moments:
 
 
 def moments(canonical: Sequence[str], *, device: str = "cpu") -> Moments | None:
-    """Of a set of canonical SMILES; those of more than `LONGEST` characters are passed over.
+    """Computes mean and covariance of the activations of a set.
 
-    None for fewer than two molecules, whose covariance is not defined.
+    Args:
+        canonical: canonical SMILES; those with more than `LONGEST` characters are skipped.
+        device: device on which ChemNet runs.
+
+    Returns:
+        The moments; None for fewer than two molecules, for which the covariance is not defined.
 
     Raises:
         DataError: `fcd` is not installed.
@@ -51,7 +57,7 @@ def moments(canonical: Sequence[str], *, device: str = "cpu") -> Moments | None:
     network, predictions = _chemnet()
     if len(read) >= MANY:
         logger.info("ChemNet reads %s molecules, some hundred a second on one core", f"{len(read):,}")
-    # Sums rather than all activations: a reference set may hold millions of molecules.
+    # Sums instead of all activations, because a reference set may have millions of molecules.
     count, sum_D, products_DD = len(read), np.zeros(ACTIVATIONS), np.zeros((ACTIVATIONS, ACTIVATIONS))
     for start in range(0, count, 64 * BATCH):
         part_ND = predictions(network, read[start : start + 64 * BATCH], BATCH, 0, device).astype(np.float64)
@@ -63,10 +69,10 @@ def moments(canonical: Sequence[str], *, device: str = "cpu") -> Moments | None:
 
 
 def frechet_distance(one: Moments, other: Moments) -> float:
-    """|m₁ - m₂|² + Tr(C₁ + C₂ - 2 (C₁ C₂)^½) of two normal distributions (Dowson & Landau 1982); 0 is the same.
+    """Returns |m₁ - m₂|² + Tr(C₁ + C₂ - 2 (C₁ C₂)^½) of two normal distributions (Dowson & Landau 1982).
 
-    The trace of the root is the sum of the roots of the eigenvalues of C₁^½ C₂ C₁^½, which is symmetric, so that a
-    covariance of fewer molecules than activations needs no care.
+    It is 0 for equal distributions. The trace of the root is computed as the sum of the square roots of the eigenvalues
+    of C₁^½ C₂ C₁^½. This matrix is symmetric, so singular covariances (fewer molecules than activations) can be used.
     """
     values_D, vectors_DD = np.linalg.eigh(one.covariance_DD)
     root_DD = (vectors_DD * np.sqrt(np.clip(values_D, 0.0, None))) @ vectors_DD.T
@@ -77,7 +83,7 @@ def frechet_distance(one: Moments, other: Moments) -> float:
 
 
 def why_missing() -> DataError | None:
-    """Why the distance can't be had here, None where it can."""
+    """Returns the reason why the distance can't be computed here, None if it can."""
     from importlib.util import find_spec
 
     if find_spec("fcd") is not None:
@@ -87,7 +93,7 @@ def why_missing() -> DataError | None:
 
 @cache
 def _chemnet() -> tuple[Any, Any]:
-    """ChemNet, and the function of `fcd` that gives its activations."""
+    """ChemNet, and the function of `fcd` that computes its activations."""
     if (lacking := why_missing()) is not None:
         raise lacking
     from fcd import get_predictions, load_ref_model

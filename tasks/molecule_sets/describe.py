@@ -1,8 +1,8 @@
-"""One molecule as the measures of sets see it.
+"""Description of one molecule by the data that measures of sets need.
 
 Fragments and scaffolds are those of MOSES (Polykovskiy et al. 2020): fragments by BRICS (Degen et al. 2008, doi
-10.1002/cmdc.200800178) with their attachment points, scaffolds by Bemis and Murcko (1996, doi 10.1021/jm9602928),
-stereo kept, where they have two rings or more.
+10.1002/cmdc.200800178) with their attachment points; scaffolds by Bemis and Murcko (1996, doi 10.1021/jm9602928) with
+stereo, if they have two rings or more.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from typing import Any
 from mammal.tasks.molecules.properties import PROPERTIES, property_of
 
 RADIUS, BITS = 2, 1024
-"""Morgan fingerprint of MOSES' similarities (Rogers & Hahn 2010)."""
+"""Radius and number of bits of the Morgan fingerprint in MOSES' similarities (Rogers & Hahn 2010)."""
 
 SCAFFOLD_RINGS = 2
-"""A scaffold of fewer rings does not count."""
+"""Minimum number of rings of a scaffold."""
 
 SHOWN = ("logp", "qed", "sa", "mw", "tpsa")
-"""Properties whose distributions are compared: by their names in `mammal.tasks.molecules.properties`, and `sa`, the
+"""Properties with distributions that are compared: names of `mammal.tasks.molecules.properties`, and `sa`, the
 synthetic accessibility score of Ertl & Schuffenhauer (2009, doi 10.1186/1758-2946-1-8), 1 (easy) to 10."""
 
 UNITS = {name: PROPERTIES[name][2] for name in SHOWN if name in PROPERTIES} | {"sa": ""}
@@ -33,9 +33,9 @@ class Described:
 
     Attributes:
         canonical: RDKit's canonical isomeric SMILES.
-        fingerprint: `BITS` bits of its Morgan fingerprint, eight to a byte, the first one highest.
+        fingerprint: `BITS` bits of its Morgan fingerprint, eight per byte, the first one as the highest bit.
         fragments: SMILES of its BRICS fragments, with repeats.
-        scaffold: SMILES of its Bemis-Murcko scaffold; None where it has fewer than `SCAFFOLD_RINGS` rings.
+        scaffold: SMILES of its Bemis-Murcko scaffold; None if that has fewer than `SCAFFOLD_RINGS` rings.
         properties: one number for each of `SHOWN`.
     """
 
@@ -48,9 +48,9 @@ class Described:
 
 @lru_cache(maxsize=1 << 14)
 def describe(smiles: str) -> Described | None:
-    """What the measures need of a SMILES; None where RDKit reads no molecule with an atom in it.
+    """Returns the description of a molecule; None if the SMILES is not valid or has no atom.
 
-    The last molecules are kept, for several measures of an evaluation ask for the same ones.
+    Results are cached, because several measures of an evaluation use the same molecules.
     """
     from rdkit import Chem, rdBase
 
@@ -70,16 +70,16 @@ def describe(smiles: str) -> Described | None:
 
 
 def has_pains(smiles: str) -> bool:
-    """Whether a valid SMILES holds a pan-assay interference substructure (PAINS).
+    """Whether a valid SMILES contains a pan-assay interference substructure (PAINS).
 
-    The 480 patterns of Baell & Holloway (2010, doi 10.1021/jm901137j), as RDKit ships them.
+    Uses the 480 patterns of Baell & Holloway (2010, doi 10.1021/jm901137j) from RDKit.
     """
     from rdkit import Chem
 
     from mammal.tasks.molecules.chemistry import parse
 
     molecule = parse(smiles)
-    if molecule is None:  # RDKit writes a few aromatic molecules in a way that it refuses to read
+    if molecule is None:  # RDKit can't read its own SMILES of a few aromatic molecules
         molecule = Chem.MolFromSmiles(smiles, sanitize=False)
         molecule.UpdatePropertyCache(strict=False)
         Chem.FastFindRings(molecule)
@@ -118,7 +118,7 @@ def _scaffold(molecule: Any) -> str | None:
 
     try:
         scaffold = GetScaffoldForMol(molecule)
-    except (ValueError, RuntimeError):  # what is left of a rare molecule can't be sanitised
+    except (ValueError, RuntimeError):  # the scaffold of a few molecules can't be sanitised
         return None
     return MolToSmiles(scaffold) if scaffold.GetRingInfo().NumRings() >= SCAFFOLD_RINGS else None
 

@@ -1,4 +1,4 @@
-"""SMILES out of files: generated ones, training sets, reference sets."""
+"""Reading of SMILES from files: generated molecules, training sets, reference sets."""
 
 from __future__ import annotations
 
@@ -12,18 +12,19 @@ from mammal.tasks.tables.cells import as_text, is_missing, missing_column
 from mammal.tasks.tables.readers import existing_file, iter_tables, without_damaged
 
 NAMES = ("smiles", "canonical_smiles", "text", "molecule")
-"""What columns of molecules are called, in whatever case."""
+"""Usual names of columns of molecules, in any case."""
 
 
 def molecule_parts(path: str | Path, column: str | None = None, *, or_else: str | None = None) -> Iterator[list[str]]:
-    """The strings of a column in parts, as they are written; "" for an empty cell and a record that can't be read.
+    """Reads the strings of a column in parts, as they are written; "" for an empty cell or an unreadable record.
 
     Args:
-        column: default: the first that is called like one of `NAMES`, or the only one.
-        or_else: the column to take where that leaves it open.
+        path: the file.
+        column: name of the column. Default: the first one with a name of `NAMES`, or the only one.
+        or_else: the column to use if there is no default.
 
     Raises:
-        DataError: no such file or column.
+        DataError: the file or the column does not exist, or the column can't be determined.
     """
     rows = 0
     for kept in iter_tables(existing_file(path), keep_damaged=True):
@@ -36,10 +37,16 @@ def molecule_parts(path: str | Path, column: str | None = None, *, or_else: str 
 def molecule_column(
     columns: Iterable[object], column: str | None, path: str | Path, *, or_else: str | None = None
 ) -> str:
-    """The column of molecules of a table that has these columns; see `molecule_parts`.
+    """Determines the column of molecules of a table.
+
+    Args:
+        columns: columns of the table.
+        column: as for `molecule_parts`.
+        path: the file, for error messages.
+        or_else: as for `molecule_parts`.
 
     Raises:
-        DataError: there is no such column, or it is not clear which one it is.
+        DataError: there is no such column, or the column can't be determined.
     """
     every = [str(name) for name in columns]
     if column is not None:
@@ -56,14 +63,14 @@ def molecule_column(
 
 
 def cells_as_text(cells: Iterable[object]) -> list[str]:
-    """Cells of a table as they are written; "" for an empty one."""
+    """Returns the cells of a table as they are written; "" for an empty cell."""
     return [cell.strip() if isinstance(cell, str) else "" if is_missing(cell) else as_text(cell) for cell in cells]
 
 
 def molecules_of(
     path: str | Path, column: str | None = None, limit: int | None = None, *, or_else: str | None = None
 ) -> list[str]:
-    """The strings of a column, `limit` of them at most; see `molecule_parts`."""
+    """Returns the strings of a column, at most `limit` of them; other arguments as for `molecule_parts`."""
     found: list[str] = []
     for part in molecule_parts(path, column, or_else=or_else):
         found += part
@@ -76,17 +83,17 @@ COMPRESSED = (".gz", ".bz2", ".xz", ".zst", ".zip")
 
 
 def set_name(path: str | Path) -> str:
-    """What a file's molecules are called: its name without the endings of its format and compression."""
+    """Returns the name of a set of molecules: the file name without the suffixes of format and compression."""
     name = Path(path)
     return (name.with_suffix("") if name.suffix in COMPRESSED else name).stem
 
 
 class Drawn:
-    """Some of the strings that pass, each with the same chance (algorithm R, Vitter 1985).
+    """A uniform random sample of the strings of a stream (reservoir sampling, algorithm R, Vitter 1985).
 
     Args:
-        most: how many.
-        seed: of the draw.
+        most: size of the sample.
+        seed: seed of the random state.
     """
 
     def __init__(self, most: int, seed: int = 0):
@@ -94,7 +101,7 @@ class Drawn:
         self._most, self._rng, self._seen = most, np.random.default_rng(seed), 0
 
     def watch(self, parts: Iterable[Sequence[str]]) -> Iterator[Sequence[str]]:
-        """The same parts, looked at on their way."""
+        """Yields the same parts and adds their strings to the stream."""
         for part in parts:
             places_N = self._rng.integers(0, np.arange(self._seen + 1, self._seen + len(part) + 1))
             room = max(0, self._most - len(self.kept))

@@ -1,19 +1,19 @@
-"""Every measure of a set of generated molecules.
+"""All measures of a set of generated molecules.
 
-| figure | what |
+| measure | meaning |
 |---|---|
-| validity | share of the strings that RDKit reads as a molecule |
-| uniqueness, unique@1000, unique@10000 | distinct molecules over valid ones: of all, of the first so many valid ones |
-| novelty | share of the distinct molecules that the training set does not hold |
+| validity | share of the strings that RDKit can read as a molecule |
+| uniqueness, unique@1000, unique@10000 | distinct molecules over valid ones: of all, of the first 1,000 or 10,000 |
+| novelty | share of the distinct molecules that are not in the training set |
 | intdiv_1, intdiv_2 | internal diversity of the valid ones |
 | pains_free | share of the valid ones without a PAINS substructure |
-| fcd/NAME | Fréchet ChemNet distance to a reference set; 0 is the same |
-| snn/NAME | mean similarity to the nearest molecule of it |
+| fcd/NAME | Fréchet ChemNet distance to a reference set; 0 for equal sets |
+| snn/NAME | mean similarity to the nearest molecule of a reference set |
 | frag/NAME, scaf/NAME | cosine of the counts of BRICS fragments, and of Bemis-Murcko scaffolds |
-| w1_logp/NAME, … | Wasserstein distance of a property's distributions, in its unit; 0 is the same |
+| w1_logp/NAME, … | Wasserstein distance of a property's distributions, in its unit; 0 for equal distributions |
 
-MOSES' own `Filters` also ask for its list of medicinal chemistry filters, which no package that is used here ships:
-`pains_free` is PAINS alone.
+`Filters` of MOSES also uses a list of medicinal chemistry filters that none of the packages used here contains;
+`pains_free` uses only PAINS.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ from mammal.tasks.molecule_sets.similarity import cosine, internal_diversity, ne
 from mammal.tasks.molecule_sets.summary import EachOf, Summary, summarise
 
 FIRST = (1_000, 10_000)
-"""k of unique@k; left out where there are fewer valid molecules."""
+"""Values of k in unique@k; left out if there are fewer valid molecules."""
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """What was found.
+    """The result of `judge`.
 
     Attributes:
-        figures: by the names at the top of this file.
-        pains: of each string whether it holds a PAINS substructure, None where it is no molecule.
-        summary: of the valid molecules.
+        figures: measures, by the names at the top of this file.
+        pains: for each string, whether it contains a PAINS substructure; None if it is not a molecule.
+        summary: summary of the valid molecules.
     """
 
     figures: dict[str, float]
@@ -56,13 +56,14 @@ def judge(
     each_of: EachOf = map,
     device: str = "cpu",
 ) -> Judgement:
-    """Judges generated molecules, in the order in which they were made.
+    """Computes all measures of generated molecules, which must be in the order of generation.
 
     Args:
-        molecules: of each generated string, as `described` gives them; None for one that is no molecule.
-        references: name -> summary of a set to compare with; where none has moments of ChemNet, there is no `fcd`.
-        known: which of the molecules the training set holds.
-        each_of: does the work on molecules.
+        molecules: result of `described` for the generated strings; None for a string that is not a molecule.
+        references: name -> summary of a reference set; without ChemNet's moments in any of them, `fcd` is left out.
+        known: the molecules that are in the training set; None: `novelty` is left out.
+        each_of: `map`, or a function that does the same with several processes.
+        device: device on which ChemNet runs.
 
     Raises:
         DataError: a reference has moments and `fcd` is not installed.
@@ -84,7 +85,12 @@ def judge(
 
 
 def alone(samples: int, canonical: Sequence[str]) -> dict[str, float]:
-    """Figures that need no other set, of so many samples and the valid ones among them, in their order."""
+    """Computes the measures that need no other set.
+
+    Args:
+        samples: number of generated strings.
+        canonical: canonical SMILES of the valid ones, in the order of generation.
+    """
     figures = {
         "validity": _share(len(canonical), samples),
         "uniqueness": _share(len(set(canonical)), len(canonical)),
@@ -93,7 +99,7 @@ def alone(samples: int, canonical: Sequence[str]) -> dict[str, float]:
 
 
 def compare(summary: Summary, reference: Summary) -> dict[str, float]:
-    """Figures that set one set beside another; NaN where either is too small."""
+    """Computes the measures that compare two sets; NaN if one of them is too small."""
     figures = {}
     if reference.moments is not None:
         figures["fcd"] = float("nan")

@@ -1,8 +1,8 @@
-"""Which generated molecules a training set does not hold; it is read once, in parts, and never held as a whole.
+"""Search for generated molecules in a training set, which is read once in parts and never completely in memory.
 
-Molecules are compared as strings. A training set in RDKit's canonical form (MOSES: all but 0.03 % of its rows) is taken
-as it is written, which takes a second for a million rows; any other is canonicalised first, at some 7,000 rows a second
-and core. Which of them it is, the first part of the set tells.
+Molecules are compared as strings. A training set in RDKit's canonical form (MOSES: all but 0.03 % of its rows) is used
+as it is written, which takes a second for a million rows. Any other set is canonicalised first, at about 7,000 rows per
+second and core. The first part of the set decides which case applies.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from mammal.tasks.molecule_sets.summary import EachOf
 from mammal.tasks.molecules.chemistry import canonical_or_none
 
 LOOKED_AT = 2_000
-"""Strings that show whether a training set is written in canonical form."""
+"""Number of strings that are checked to decide whether a training set is in canonical form."""
 NEARLY_ALL = 0.99
 
 
 @dataclass(frozen=True)
 class Known:
-    """What a training set holds of a set of molecules.
+    """The molecules of a set that are in a training set.
 
     Attributes:
-        molecules: those that it holds.
-        rows: strings that were read.
-        as_written: they were compared as they are written, for they are in canonical form.
+        molecules: their canonical SMILES.
+        rows: number of strings of the training set.
+        as_written: whether its strings were compared as they are written, because they are in canonical form.
     """
 
     molecules: frozenset[str]
@@ -34,11 +34,12 @@ class Known:
 
 
 def known_molecules(canonical: Collection[str], training: Iterable[Sequence[str]], *, each_of: EachOf = map) -> Known:
-    """Which of some molecules a training set holds.
+    """Finds the molecules that are in a training set.
 
     Args:
-        canonical: canonical SMILES.
-        training: parts of the set, as SMILES.
+        canonical: canonical SMILES of the molecules.
+        training: SMILES of the training set, in parts.
+        each_of: `map`, or a function that does the same with several processes.
     """
     asked, known, rows = frozenset(canonical), set[str](), 0
     as_written: bool | None = None
@@ -51,6 +52,6 @@ def known_molecules(canonical: Collection[str], training: Iterable[Sequence[str]
 
 
 def _is_canonical(part: Sequence[str]) -> bool:
-    """Whether the strings of a part are in canonical form, as far as every so many of them tell."""
+    """Whether the strings of a part are in canonical form, judged by a subset at equal distances."""
     looked_at = part[:: max(1, len(part) // LOOKED_AT)]
     return sum(canonical_or_none(text) == text for text in looked_at) >= NEARLY_ALL * len(looked_at)

@@ -1,4 +1,4 @@
-"""Similarities between sets of molecules, and within one.
+"""Similarities between sets of molecules, and within a set.
 
 Shapes: N molecules of a set, M of another, B bytes of packed fingerprints.
 """
@@ -11,11 +11,16 @@ from collections.abc import Iterator
 import numpy as np
 
 BLOCK = 2_000
-"""Molecules of each set whose similarities are held at once: 16 MB."""
+"""Number of molecules of each set that are compared at once: 16 MB of similarities."""
 
 
 def nearest_neighbour(bits_NB: np.ndarray, others_MB: np.ndarray) -> float:
-    """SNN: mean over a set of the Tanimoto similarity to the nearest molecule of another; NaN where either is empty."""
+    """Returns SNN: the mean Tanimoto similarity to the nearest molecule of another set; NaN if a set is empty.
+
+    Args:
+        bits_NB: packed fingerprints of the set, uint8 [N, B].
+        others_MB: packed fingerprints of the other set, uint8 [M, B].
+    """
     if not len(bits_NB) or not len(others_MB):
         return float("nan")
     nearest = [
@@ -25,10 +30,15 @@ def nearest_neighbour(bits_NB: np.ndarray, others_MB: np.ndarray) -> float:
 
 
 def internal_diversity(bits_NB: np.ndarray, powers: tuple[int, ...] = (1, 2)) -> list[float]:
-    """IntDiv_p for each p: 1 minus the mean over molecules of (mean over the set of similarity^p)^(1/p).
+    """Returns IntDiv_p for each p: 1 minus the mean over molecules of (mean over the set of similarity^p)^(1/p).
 
-    A molecule's similarity to itself counts. As in MOSES' code the root is taken for each molecule; the formula of its
-    paper takes it of the mean over all pairs, which gives slightly less for p = 2. NaN for an empty set.
+    The similarity of a molecule to itself is included. As in MOSES' code, the root is taken for each molecule. In the
+    formula of its paper, the root is taken of the mean over all pairs, which gives slightly less for p = 2. NaN for an
+    empty set.
+
+    Args:
+        bits_NB: packed fingerprints of the set, uint8 [N, B].
+        powers: the values of p.
     """
     if not len(bits_NB):
         return [float("nan")] * len(powers)
@@ -46,7 +56,7 @@ def internal_diversity(bits_NB: np.ndarray, powers: tuple[int, ...] = (1, 2)) ->
 
 
 def cosine(one: Counter[str], other: Counter[str]) -> float:
-    """Cosine of two vectors of counts; NaN where either is empty."""
+    """Returns the cosine of two vectors of counts; NaN if one is empty."""
     if not one or not other:
         return float("nan")
     shared = sum(count * other[name] for name, count in one.items() if name in other)
@@ -60,7 +70,7 @@ def _square(counts: Counter[str]) -> float:
 def _tanimoto(bits_NB: np.ndarray, others_MB: np.ndarray) -> Iterator[Iterator[np.ndarray]]:
     """For each block of the first set, its similarities [N, M] to each block of the other, float32.
 
-    Products of zeros and ones are exact in float32. Two molecules without any bit are equal: 1, as MOSES has it.
+    Products of zeros and ones are exact in float32. Two molecules without any bit have similarity 1, as in MOSES.
     """
 
     def row(some_NF: np.ndarray) -> Iterator[np.ndarray]:

@@ -1,4 +1,4 @@
-"""A set of molecules, as far as the measures need it. What a large reference set comes to is kept on disk.
+"""Summaries of sets of molecules: the data that measures need. Summaries of large reference sets are cached on disk.
 
 Shapes: N valid molecules, B bytes of packed fingerprints.
 """
@@ -26,22 +26,23 @@ from mammal.tasks.tables.atomic import atomic_file
 logger = logging.getLogger(__name__)
 
 EachOf = Callable[[Callable[[Any], Any], Sequence[Any]], Iterable[Any]]
-"""`map`, or what does the same with several processes."""
+"""`map`, or a function that does the same with several processes."""
 
 FORMAT = 1
-"""Of the files that keep summaries; grows when what they hold changes its meaning."""
+"""Format version of cached summaries; raise it when the meaning of their content changes."""
 
 
 @dataclass(frozen=True)
 class Summary:
-    """A set.
+    """The summary of a set of molecules.
 
     Attributes:
-        read: strings that were read, valid or not.
-        bits_NB: packed fingerprints of the valid ones, repeats among them, uint8.
-        fragments, scaffolds: how often each one occurs.
-        properties: name -> float64 [N].
-        moments: of ChemNet's activations; None where there are too few molecules, or nobody asked.
+        read: number of strings, valid or not.
+        bits_NB: packed fingerprints of the valid molecules including repeats, uint8 [N, B].
+        fragments: fragment -> number of occurrences.
+        scaffolds: scaffold -> number of occurrences.
+        properties: name -> values, float64 [N].
+        moments: moments of ChemNet's activations; None if not requested, or if there are too few molecules.
     """
 
     read: int
@@ -56,7 +57,13 @@ class Summary:
 
 
 def summarise(found: Iterable[Described | None], *, with_chemnet: bool = True, device: str = "cpu") -> Summary:
-    """The summary of molecules as `describe` gives them, which may come one after the other."""
+    """Returns the summary of described molecules.
+
+    Args:
+        found: results of `describe`; may be an iterator.
+        with_chemnet: whether to compute the moments for the Fréchet ChemNet distance.
+        device: device on which ChemNet runs.
+    """
     read, bits = 0, bytearray()
     canonical: list[str] = []
     values: list[tuple[float, ...]] = []
@@ -91,18 +98,21 @@ def summary_of(
     device: str = "cpu",
     cache: Path | None = None,
 ) -> Summary:
-    """The summary of a reference set.
+    """Returns the summary of a reference set.
 
     Args:
-        each_of: does the work on molecules.
-        with_chemnet: also what the Fréchet distance needs, which takes a third of the time.
-        cache: folder that keeps summaries; the same strings are then read there, as long as RDKit and `fcd` stay.
+        smiles: the strings of the set.
+        each_of: `map`, or a function that does the same with several processes.
+        with_chemnet: whether to compute the moments for the Fréchet ChemNet distance, a third of the total time.
+        device: device on which ChemNet runs.
+        cache: folder of cached summaries. A cached summary is used for the same strings and the same versions of RDKit
+            and `fcd`. None: no cache.
     """
     if cache is None:
         return summarise(each_of(describe, smiles), with_chemnet=with_chemnet, device=device)
     file = cache / f"{_fingerprint(smiles, with_chemnet)}.npz"
     if (kept := _load(file)) is not None:
-        logger.info("what %s molecules come to is taken from %s", f"{len(smiles):,}", file)
+        logger.info("the summary of %s molecules is taken from %s", f"{len(smiles):,}", file)
         return kept
     found = summarise(each_of(describe, smiles), with_chemnet=with_chemnet, device=device)
     _save(found, file)
@@ -110,14 +120,14 @@ def summary_of(
 
 
 def described(smiles: Sequence[str], each_of: EachOf = map) -> list[Described | None]:
-    """Each string's molecule, in order; equal strings are read once."""
+    """Returns the description of each string's molecule, in order; equal strings are processed once."""
     distinct = list(dict.fromkeys(smiles))
     by_text = dict(zip(distinct, each_of(describe, distinct), strict=True))
     return [by_text[text] for text in smiles]
 
 
 def evenly_drawn(smiles: Sequence[str], most: int | None, seed: int = 0) -> list[str]:
-    """At most so many of them, drawn without repeats by a seed, in their order."""
+    """Samples at most `most` of the strings without replacement, and returns them in their order."""
     if most is None or most >= len(smiles):
         return list(smiles)
     chosen = np.zeros(len(smiles), dtype=bool)
@@ -126,7 +136,7 @@ def evenly_drawn(smiles: Sequence[str], most: int | None, seed: int = 0) -> list
 
 
 def _fingerprint(smiles: Sequence[str], with_chemnet: bool) -> str:
-    """Names the strings and all else that a summary hangs on."""
+    """Hash of the strings and of everything else that a summary depends on."""
     told = [f"format {FORMAT}", f"rdkit {version('rdkit')}", " ".join(SHOWN)]
     told += [f"fcd {version('fcd')}"] if with_chemnet else []
     digest = sha256("\n".join(told).encode())
@@ -153,7 +163,7 @@ def _save(found: Summary, file: Path) -> None:
 
 
 def _load(file: Path) -> Summary | None:
-    """None where there is no such file, or a damaged one, which is then written anew."""
+    """A cached summary; None if there is no file, or a damaged one, which is then replaced."""
     try:
         with np.load(file, allow_pickle=False) as kept:
             has_moments = "mean" in kept

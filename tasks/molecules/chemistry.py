@@ -103,14 +103,14 @@ def parse_block(block: str) -> tuple[Any | None, str | None]:
 
 
 def as_smiles(molecule: Any) -> str:
-    """Canonical SMILES of an RDKit molecule, with its stereo centres and isotopes."""
+    """Returns the canonical SMILES of an RDKit molecule, with stereo centres and isotopes."""
     from rdkit import Chem
 
     return Chem.MolToSmiles(molecule)
 
 
 def has_open_stereo(molecule: Any) -> bool:
-    """Whether centres of an RDKit molecule are racemic or relative (enhanced stereo), which a SMILES can't say."""
+    """Whether centres of an RDKit molecule are racemic or relative (enhanced stereo), which a SMILES can't express."""
     from rdkit import Chem
 
     return any(group.GetGroupType() != Chem.StereoGroupType.STEREO_ABSOLUTE for group in molecule.GetStereoGroups())
@@ -154,7 +154,7 @@ def _canonical(smiles: str) -> str | None:
 
 
 def _syntax_error(smiles: str) -> str:
-    """The parser's message and position for a SMILES that is no graph at all."""
+    """The parser's message and position for a SMILES with a syntax error."""
     heard = _log_of(lambda chem: chem.MolFromSmiles(smiles))
     reason = re.search(r"Error: (.+?)(?: while parsing| for input|$)", heard, re.MULTILINE)
     place = re.search(r"around position (\d+)", heard)
@@ -163,7 +163,7 @@ def _syntax_error(smiles: str) -> str:
 
 
 def _log_of(work: Callable[[Any], object]) -> str:
-    """What RDKit logs while `work` is done, which is given `rdkit.Chem`. Its reasons go to its log only."""
+    """The messages that RDKit logs during `work(rdkit.Chem)`; it reports reasons only in its log."""
     from rdkit import Chem, rdBase
 
     heard = io.StringIO()

@@ -66,7 +66,7 @@ def compute_all(smiles: str, names: Iterable[str]) -> tuple[float, ...]:
     functions = {name: property_of(name) for name in names}
     molecule = parse(smiles)
     if molecule is None or not molecule.GetNumAtoms():
-        raise DataError(f"{smiles!r} is no molecule, so it has no {' or '.join(functions)}")
+        raise DataError(f"{smiles!r} is not a molecule, so it has no {' or '.join(functions)}")
     return tuple(float(function(molecule)) for function in functions.values())
 
 

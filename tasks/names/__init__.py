@@ -1,4 +1,4 @@
-"""Names of molecules: from a structure (openclatura), and back to one (OPSIN, which needs Java).
+"""Names of molecules: from structure to name (openclatura), and from name to structure (OPSIN, which needs Java).
 
     from mammal.tasks.names import name_of, structure_of
     name_of("CC(C)O")                 # 'propan-2-ol'

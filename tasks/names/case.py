@@ -1,7 +1,7 @@
-"""Names that lost their capitals, as older tables of PubChem store them, in the spelling that OPSIN reads.
+"""Restoring the capitals of names in lower case, as in older tables of PubChem, so that OPSIN can read them.
 
-Capitals carry meaning in a name (IUPAC recommendations 2013, P-31.1.4, P-91.2, P-14.7): locants that are elements,
-stereodescriptors, indicated hydrogen, nuclides. Each has a form of its own, which is found again here.
+Capitals are meaningful in a name (IUPAC recommendations 2013, P-31.1.4, P-91.2, P-14.7): locants that are elements,
+stereodescriptors, indicated hydrogen, nuclides. Each of these has a typical form by which it is recognised.
 
     n-(4-hydroxyphenyl)acetamide    -> N-(4-hydroxyphenyl)acetamide
     (2s,3r)-, (4as,6ar)-, (e)-      -> (2S,3R)-, (4aS,6aR)-, (E)-
@@ -16,19 +16,19 @@ from __future__ import annotations
 import re
 
 _ELEMENT = re.compile(
-    r"(?:(?<=[-,(\[{ ])|^)"  # where a locant begins
+    r"(?:(?<=[-,(\[{ ])|^)"  # start of a locant
     r"(?:[cn]|[osp](?!-(?:dioxin|tolyl|tolu|xyl|cres|phenylene|triaz|tetraz|indacen)))"
     r"(?=\d*'*[,-])"
 )
 """A locant that is an element: `n,n-`, `n1-`, `s-`; not `p-tolyl` (para), `s-triazine`, `dibenzo-p-dioxin`."""
 
 _POSITION = re.compile(r"(?:(?<=[-(\[{ ])|^)[op](?=-)")
-"""A locant that may as well mean ortho or para: `o-methylphenol` is a cresol, `O-methylphenol` is anisole."""
+"""A locant that can also mean ortho or para: `o-methylphenol` is a cresol, `O-methylphenol` is anisole."""
 
 _LOCANT = r"(?:\d+'*[a-z]?'*|n\d*'*)?"
 _STEREO = re.compile(rf"\(({_LOCANT}[rsez](?:,{_LOCANT}[rsez])*)\)")
 _MARK = re.compile(r"n(?=\d*'*[rsez](?:,|$))|[rsez](?=,|$)")
-"""In a group of stereodescriptors: the descriptor itself, and nitrogen as its locant."""
+"""In a group of stereodescriptors: the descriptor, and nitrogen as its locant."""
 
 _INDICATED = re.compile(r"(?<=\d)([a-z]?'*)h(?=[-,)\]])")
 _NUCLIDE = re.compile(r"\((\d+)(c|n|o|f|p|i|br|cl|se)(\d*)\)")
@@ -43,14 +43,16 @@ _ANIONS = re.compile(
     r"(?P<anion>(?:hydrogen ?)?(?:sulfate|sulfite|carbonate|phosphate|phosphite|silicate|borate|arsenate|chromate)"
     r"|(?:tetra|hexa)fluoro\w+)"
 )
-"""Several equal ions as a component. Read as one word, they would be chains: hydrazinium, diphosphate, dicarbonate."""
+"""A component of several equal ions. Read as one word, it would be one larger ion: hydrazinium, diphosphate,
+dicarbonate."""
 
 
 def restored(name: str, *, positions: bool = False) -> str:
-    """The name with its capitals, and blanks in place of each `;` between components.
+    """Returns the name with its capitals, and with a blank instead of each `;` between components.
 
     Args:
-        positions: take `o-` and `p-` alone for ortho and para, not for oxygen and phosphorus.
+        name: the name in lower case.
+        positions: read single `o-` and `p-` as ortho and para, not as oxygen and phosphorus.
     """
     if ";" not in name:
         return _capitals(name, positions)
@@ -58,7 +60,7 @@ def restored(name: str, *, positions: bool = False) -> str:
 
 
 def components(name: str, *, positions: bool = False) -> list[str]:
-    """The parts between `;`, each with its capitals."""
+    """Returns the components between `;`, each with its capitals; arguments as for `restored`."""
     return [_capitals(part, positions) for part in map(str.strip, name.split(";")) if part]
 
 

@@ -1,7 +1,7 @@
-"""Structures to names by openclatura, which names by rules and loads no model.
+"""Names of structures by openclatura, which applies rules and needs no model.
 
-About 10 ms a molecule on one core; caged and repetitive molecules can take minutes, so each has a limit of processor
-time, which unlike a limit by the clock gives the same outcome on a busy machine.
+A molecule takes about 10 ms on one core. Caged and repetitive molecules can take minutes, so there is a limit for each.
+It is a limit of processor time, not of wall-clock time, so that results are the same on a busy machine.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from rdkit.Chem import Mol
 
 MAX_ATOMS = 150
-"""Heavy atoms of the largest molecule that is named. Larger ones have names that nobody reads, and take seconds."""
+"""Maximum number of heavy atoms of a molecule that is named. Names of larger ones are of no use, and take seconds."""
 _METALS = frozenset({3, 4, *range(11, 14), *range(19, 32), *range(37, 51), *range(55, 84), *range(87, 104)})
 """Atomic numbers. RDKit counts their free valences as radical electrons."""
 SECONDS = 20.0
-"""Processor time that one molecule may take."""
+"""Maximum processor time for one molecule, in seconds."""
 
 _LOST = {
     "a charge on carbon": "[#6+,#6-;!$([C-]#*)]",
@@ -43,17 +43,17 @@ phosphoric acid, and `CC(=O)O[Na]` is named without its metal. Found by reading 
 
 @dataclass(frozen=True)
 class Naming:
-    """The name of one molecule, or why it has none."""
+    """The name of one molecule, or the reason why it has none."""
 
     name: str | None
     reason: str | None = None
 
 
 def name_of(smiles: str | Sequence[str]) -> list[str | None]:
-    """IUPAC name of each molecule, in order; None for text that is no molecule, and for what can't be named.
+    """Returns the IUPAC name of each molecule, in order; None for invalid SMILES, and if naming fails.
 
     Args:
-        smiles: one alone counts as a list of one. Its order of atoms changes nothing.
+        smiles: one or several SMILES. The name does not depend on the order of atoms.
 
     Raises:
         DataError: openclatura is not installed.
@@ -63,7 +63,7 @@ def name_of(smiles: str | Sequence[str]) -> list[str | None]:
 
 
 def name_molecule(smiles: str) -> Naming:
-    """The name of one molecule; whatever goes wrong inside openclatura is a reason, not an error."""
+    """Returns the name of one molecule; an error inside openclatura becomes the reason for a missing name."""
     canonical = canonical_or_none(smiles)
     molecule = None if canonical is None else parse(canonical)
     if canonical is None or molecule is None:
@@ -80,7 +80,7 @@ def name_molecule(smiles: str) -> Naming:
             name = name_smiles(canonical)
     except _OutOfTimeError:
         return Naming(None, f"naming takes more than {SECONDS:.0f} s")
-    except (Exception, RecursionError) as error:  # openclatura raises anything from KeyError to its own
+    except (Exception, RecursionError) as error:  # openclatura raises many types of errors, such as KeyError
         return Naming(None, f"{type(error).__name__}: {error}")
     return Naming(name) if name else Naming(None, "openclatura has no name for it")
 
@@ -103,18 +103,18 @@ def _patterns() -> dict[str, Mol]:
 
 
 def check_installed() -> None:
-    """Raises DataError where openclatura is missing."""
+    """Raises DataError if openclatura is not installed."""
     if find_spec("openclatura") is None:
         raise DataError("naming molecules needs the package openclatura", hint="pip install 'mammal[iupac]'")
 
 
 class _OutOfTimeError(BaseException):
-    """Passes by the `except Exception` of what it interrupts."""
+    """Raised at the time limit; not an Exception, so that `except Exception` in the interrupted code ignores it."""
 
 
 @contextmanager
 def _limited(seconds: float) -> Iterator[None]:
-    """Ends the block after so much processor time; without limit off the main thread, where no signal arrives."""
+    """Interrupts the block after this processor time; no limit outside the main thread, which gets no signals."""
     if not hasattr(signal, "SIGVTALRM") or threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -1,8 +1,8 @@
-"""Names to structures through OPSIN (Lowe et al. 2011, doi 10.1021/ci100384d), the JAR that py2opsin ships.
+"""Structures of names by OPSIN (Lowe et al. 2011, doi 10.1021/ci100384d), whose JAR is in the package py2opsin.
 
-One start of Java reads any number of names. The JAR is asked on its standard input rather than through py2opsin's
-function: that writes a file in the working folder, in the encoding of the locale, and tells all failures in one
-warning; here each name that can't be read has its own reason.
+One start of Java reads any number of names. The names are passed on standard input, not with py2opsin's function. That
+function writes a file to the working folder, in the encoding of the locale, and reports all failures in one warning;
+here each name that can't be read has its own reason.
 """
 
 from __future__ import annotations
@@ -20,39 +20,41 @@ from typing import Any
 from mammal.tasks.errors import DataError
 
 MAX_LENGTH = 1_000
-"""Characters of the longest name that is asked; deep nesting costs OPSIN time that grows without bound."""
+"""Maximum number of characters of a name; for deeply nested names OPSIN's time grows without bound."""
 
 _JVM = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
-"""One garbage collector thread and the quick compiler alone: a third of the processor time on a few thousand names."""
+"""Options of Java: one garbage collector thread and only the quick compiler, which need a third of the processor time
+for a few thousand names."""
 _PROMPT = "Run the jar using"
-"""How the line begins that OPSIN writes for a person at the keyboard."""
+"""Beginning of the line that OPSIN writes for interactive users."""
 _SECONDS, _SECONDS_PER_NAME = 120.0, 0.1
-"""Patience with one batch, generous enough for a machine that does much else: a name takes about 0.3 ms."""
+"""Time limit of a batch: constant, and per name. It is generous for busy machines; a name takes about 0.3 ms."""
 
 _DOUBTS = ("APPEARS_AMBIGUOUS:", "STEREOCHEMISTRY_IGNORED:")
-"""How the lines begin that OPSIN 2.9 writes before an answer of which it is not sure (`chlorotoluene`)."""
+"""Beginnings of the lines that OPSIN 2.9 writes before an uncertain answer (`chlorotoluene`)."""
 _EXTENDED = re.compile(r" \|(?P<extension>.*)\|$")
 _ATOM_LABELS = re.compile(r"\$_AV:[^$]*\$")
 _RACEMIC = re.compile(r"(?:^|,)(?:r(?=,|$)|&\d+:)")
 _RELATIVE = re.compile(r"(?:^|,)o\d+:")
-"""Groups of enhanced stereochemistry in CXSMILES (RDKit and ChemAxon write them alike)."""
+"""Groups of enhanced stereochemistry in CXSMILES (the same in RDKit and ChemAxon)."""
 _METALS = ("Li", "Na", "K", "Rb", "Cs", "Be", "Mg", "Ca", "Sr", "Ba", "Al", "Zn", "Ag", "Cu", "Fe", "Pb")
 _NEUTRAL_METALS = frozenset(f"[{metal}]" for metal in _METALS)
-"""Of `phenol sodium salt` OPSIN 2.9 makes phenol and a sodium atom: it takes protons from stronger acids only."""
+"""Neutral metal atoms in SMILES. OPSIN 2.9 reads `phenol sodium salt` as phenol and a sodium atom, because it removes
+protons only from stronger acids."""
 _LANGUAGE_TAG = re.compile(r"\s*[\[(](?:german|french|spanish|italian|dutch|polish|czech|russian|japanese)[\])]$", re.I)
-"""At the end of many names of registries. OPSIN reads `[german]` as germane, a component of its own."""
+"""Language at the end of many names in registries. OPSIN reads `[german]` as germane, a separate component."""
 
 
 @dataclass(frozen=True)
 class OpsinAnswer:
-    """What OPSIN makes of one name.
+    """OPSIN's result for one name.
 
     Attributes:
-        smiles: as OPSIN writes it: Kekulé form, atoms in the order in which the name mentions them. None: unread.
-        reason: why there is none.
-        warning: why the structure may not be what the name means: OPSIN calls the name ambiguous or leaves out a part
-            of it, or the name is of a racemate or of relative configuration and the SMILES of one enantiomer, or a
-            metal stands beside the molecule as a neutral atom. None: no doubt.
+        smiles: SMILES of OPSIN, in Kekulé form, with atoms in the order of the name. None: OPSIN can't read the name.
+        reason: the reason why there is no SMILES.
+        warning: the reason why the structure may differ from the meaning of the name: OPSIN reports the name as
+            ambiguous or ignores a part of it; the name is of a racemate or of relative configuration, while the SMILES
+            is of one enantiomer; or there is a neutral metal atom next to the molecule. None: no doubt.
     """
 
     smiles: str | None
@@ -61,14 +63,15 @@ class OpsinAnswer:
 
 
 def read_names(names: Sequence[str], *, ignore_stereo: bool = False, allow_radicals: bool = False) -> list[OpsinAnswer]:
-    """A reading for each name, in order, with one start of Java.
+    """Reads the structures of names, in order, with one start of Java.
 
-    Blanks and line breaks inside a name count as one blank, so no name can shift the answers of others. A name that
-    ends or stalls Java is unread, and those after it are read by another start. A language in brackets at the end of
-    a name is left out, with a warning.
+    Blanks and line breaks inside a name count as one blank, so that a name can't shift the answers of others. If a name
+    crashes or stalls Java, it is not read, and Java is started again for the names after it. A language in brackets at
+    the end of a name is ignored, with a warning.
 
     Args:
-        ignore_stereo: leave out stereo descriptors that OPSIN can't place, in place of refusing the name.
+        names: IUPAC names.
+        ignore_stereo: ignore stereo descriptors that OPSIN can't interpret, instead of rejecting the name.
         allow_radicals: also read substituents, such as `ethyl`.
 
     Raises:
@@ -95,7 +98,7 @@ def read_names(names: Sequence[str], *, ignore_stereo: bool = False, allow_radic
 
 
 def why_missing() -> DataError | None:
-    """Why names can't be read here, None where they can."""
+    """Returns the reason why names can't be read here, None if they can."""
     try:
         find_jar(), find_java()
     except DataError as error:
@@ -104,7 +107,7 @@ def why_missing() -> DataError | None:
 
 
 def find_java() -> str:
-    """Path of a Java that starts.
+    """Returns the path of a working Java.
 
     Raises:
         DataError: there is none.
@@ -117,7 +120,7 @@ def find_java() -> str:
 
 
 def find_jar() -> Path:
-    """OPSIN's JAR, found without importing py2opsin (which starts Java, and warns where there is none).
+    """Returns the path of OPSIN's JAR, without importing py2opsin (which starts Java, and warns if there is none).
 
     Raises:
         DataError: py2opsin is not installed.
@@ -139,7 +142,7 @@ def _starts(java: str) -> bool:
 
 
 def _unasked(text: str) -> OpsinAnswer | None:
-    """The reading of a name that OPSIN need not see."""
+    """The result for a name that need not be passed to OPSIN."""
     if not text:
         return OpsinAnswer(None, "empty name")
     if len(text) > MAX_LENGTH:
@@ -148,7 +151,7 @@ def _unasked(text: str) -> OpsinAnswer | None:
 
 
 def _ask(command: Sequence[str], texts: Sequence[str]) -> list[OpsinAnswer]:
-    """Readings of the first names: of all of them, unless one ends or stalls Java, which is then the last."""
+    """Results of the first names: of all of them, or up to one that crashes or stalls Java."""
     given = "".join(f"{text}\n" for text in texts).encode()
     patience = _SECONDS + _SECONDS_PER_NAME * len(texts)
     pipes: dict[str, Any] = {"input": given, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
@@ -164,10 +167,10 @@ def _ask(command: Sequence[str], texts: Sequence[str]) -> list[OpsinAnswer]:
 
 
 def _readings(output: bytes) -> tuple[list[OpsinAnswer], list[str]]:
-    """Readings of the finished lines `SMILES |extension|<tab>NAME`, and what was said after the last.
+    """Results of the complete lines `SMILES |extension|<tab>NAME`, and the messages after the last one.
 
-    Before the line of a name that it can't read, which begins with the tab, OPSIN says why; before that of a name that
-    it has doubts about, which doubts.
+    If OPSIN can't read a name, its line begins with the tab, and the reason is on the lines before it. For an uncertain
+    name, the doubts are on the lines before it.
     """
     readings: list[OpsinAnswer] = []
     told: list[str] = []
@@ -182,7 +185,7 @@ def _readings(output: bytes) -> tuple[list[OpsinAnswer], list[str]]:
 
 
 def _reading(extended: str, told: Sequence[str]) -> OpsinAnswer:
-    """The reading of one name, from its extended SMILES and what OPSIN said before it."""
+    """The result of one name, from its extended SMILES and OPSIN's messages before it."""
     if not extended:
         return OpsinAnswer(None, " ".join(told) or "OPSIN can't read it")
     smiles = _EXTENDED.sub("", extended)
@@ -202,13 +205,13 @@ def _reading(extended: str, told: Sequence[str]) -> OpsinAnswer:
 
 
 def _neutral_metal(smiles: str) -> str | None:
-    """An alkali or alkaline earth atom without charge and bonds beside other components: `[Na].Oc1ccccc1`."""
+    """An alkali or alkaline earth atom without charge and bonds next to other components: `[Na].Oc1ccccc1`."""
     parts = smiles.split(".")
     return next((part for part in parts if len(parts) > 1 and part in _NEUTRAL_METALS), None)
 
 
 def _doubted(reading: OpsinAnswer, doubt: str) -> OpsinAnswer:
-    """The same reading with one more doubt; one without a structure needs none."""
+    """The result with one more doubt; unchanged if it has no structure."""
     if reading.smiles is None:
         return reading
     return replace(reading, warning="; ".join(filter(None, (reading.warning, doubt))))

@@ -1,16 +1,16 @@
-"""Pairs of a structure and its name, and whether the name leads back to the structure.
+"""Pairs of a structure and its name, and the comparison of the structure with the one that OPSIN reads in the name.
 
 exact        the name gives the same molecule: equal canonical isomeric SMILES
-doubtful     the same molecule, but the reading comes with a warning: the name is ambiguous, or of a racemate
-stereo       the same but for stereo marks
-isotope      the same but for isotopes, and perhaps stereo marks
-tautomer     the same but for hydrogens that move (equal standard InChI)
-charge       the same but for protons that came or went (equal standard InChI but for these)
+doubtful     the same molecule, but OPSIN gives a warning: the name is ambiguous, or of a racemate
+stereo       the same except for stereo marks
+isotope      the same except for isotopes, and perhaps stereo marks
+tautomer     the same except for the positions of hydrogens (equal standard InChI)
+charge       the same except for the number of protons (standard InChI equal except for protons)
 other        the name gives another molecule
 unread       OPSIN can't read the name
 unnamed      there is no name
-unverified   nobody has read the name, for lack of Java
-invalid      the structure is no molecule
+unverified   the name was not read back (`verify` is off)
+invalid      the structure is not a molecule
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ Outcome = Literal[
 ]
 
 EachOf = Callable[[Callable[[Any], Any], Sequence[Any]], Iterable[Any]]
-"""`map`, or what does the same with several processes."""
+"""`map`, or a function that does the same with several processes."""
 
 
 @dataclass(frozen=True)
@@ -48,12 +48,12 @@ class Pair:
     """A structure with its name.
 
     Attributes:
-        outcome: see the top of this file.
-        canonical: canonical isomeric SMILES; None where `invalid`.
-        name: as it was made, or in the spelling that was read.
-        smiles_by_name: the molecule with its atoms in the order in which the name mentions them; only where `exact`.
-            OPSIN writes its SMILES as it reads, so a sequence model goes through both from left to right.
-        reason: what went wrong, None where `exact` or `unverified`.
+        outcome: one of the outcomes at the top of this file.
+        canonical: canonical isomeric SMILES; None if `invalid`.
+        name: the generated name, or the given name in the spelling that was read.
+        smiles_by_name: SMILES with atoms in the order of the name, so that a sequence model can process both from left
+            to right; only if `exact`.
+        reason: reason of another outcome; None if `exact` or `unverified`.
     """
 
     outcome: Outcome
@@ -66,12 +66,13 @@ class Pair:
 def make_pairs(
     smiles: Sequence[str], names: Sequence[str] | None = None, *, verify: bool = True, each_of: EachOf = map
 ) -> list[Pair]:
-    """A pair for each structure, in order; equal molecules are named once.
+    """Returns a pair for each structure, in order; equal molecules are named once.
 
     Args:
-        names: given names, "" where there is none; None: openclatura makes them.
+        smiles: the structures.
+        names: given names, "" for a missing one; None: names are generated with openclatura.
         verify: read the names back (needs Java); otherwise every name is `unverified`.
-        each_of: how what is done for each molecule alone is done for all.
+        each_of: `map`, or a function that does the same with several processes.
 
     Raises:
         DataError: openclatura, py2opsin or Java is missing.
@@ -92,7 +93,7 @@ def make_pairs(
 
 
 def same_molecule(first: str, second: str) -> Outcome:
-    """How far two valid SMILES mean the same molecule: exact, stereo, isotope, tautomer, charge or other."""
+    """Compares two valid SMILES: returns exact, stereo, isotope, tautomer, charge or other."""
     if canonical_or_none(first) == canonical_or_none(second):
         return "exact"
     if flat_or_none(first) == flat_or_none(second):

@@ -1,4 +1,4 @@
-"""Structures of names as SMILES: names as they stand, and with the capitals that they lost."""
+"""Structures of names as SMILES, also of names in lower case, whose capitals are restored."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ def structure_of(
     ignore_stereo: bool = False,
     keep_doubtful: bool = False,
 ) -> list[str | None]:
-    """SMILES of each name, in order; None where a name can't be read as a molecule, or not without doubt.
+    """Returns the SMILES of each name, in order; None if a name can't be read, or not without doubt.
 
-    Many names at once cost little more than one: Java starts once, or twice where some need their case restored.
+    Many names take little more time than one: Java is started once, or twice if some names need other spellings.
 
     Args:
-        names: IUPAC names; one alone counts as a list of one.
-        by_name: atoms in the order in which the name mentions them, in place of canonical SMILES.
-        restore_case: read names that lost their capitals, or have `;` between components, as they were meant.
-        ignore_stereo: leave out stereo descriptors that OPSIN can't place, in place of refusing the name.
-        keep_doubtful: also return structures that come with a warning (`read_structures` gives it): of ambiguous
-            names, of racemates, of parts that may be synonyms.
+        names: one or several IUPAC names.
+        by_name: return SMILES with atoms in the order of the name, instead of canonical SMILES.
+        restore_case: correctly read names in lower case, or with `;` between components.
+        ignore_stereo: ignore stereo descriptors that OPSIN can't interpret, instead of rejecting the name.
+        keep_doubtful: also return structures with a warning (which `read_structures` returns): of ambiguous names, of
+            racemates, of parts that may be synonyms.
 
     Raises:
         DataError: py2opsin or Java is missing.
@@ -44,12 +44,20 @@ def structure_of(
 def read_structures(
     names: Sequence[str], *, restore_case: bool = True, ignore_stereo: bool = False
 ) -> list[tuple[str, OpsinAnswer]]:
-    """For each name the spelling that was read (or the name itself) and what OPSIN makes of it, doubts included.
+    """Reads the structures of names, with the doubts about them.
 
-    A name without capitals is read with them first, for `n-propylethanamide` as it stands is pentanamide, but for `o-`
-    and `p-`, which are ortho and para wherever OPSIN can read them so; any other name, as it stands first. Where `;`
-    parts a name into components that make a neutral whole, it is read component by component, for OPSIN joins some
-    that belong apart (an acid and its chloride salt to an acyl chloride).
+    A name without capitals is first read with restored capitals, because `n-propylethanamide` as written is read as
+    pentanamide. Its `o-` and `p-` are read as ortho and para if OPSIN can read the name that way. Any other name is
+    first read as written. If `;` divides a name into components that are neutral together, the components are read
+    separately, because OPSIN would combine some of them (an acid and its chloride salt to an acyl chloride).
+
+    Args:
+        names: IUPAC names.
+        restore_case: also try restored capitals, and separate components.
+        ignore_stereo: ignore stereo descriptors that OPSIN can't interpret, instead of rejecting the name.
+
+    Returns:
+        For each name, the spelling that was read (or the name itself) and OPSIN's result.
     """
 
     def read(texts: Iterable[str]) -> dict[str, OpsinAnswer]:
@@ -66,14 +74,14 @@ def read_structures(
 
 
 def _spellings(name: str) -> list[str]:
-    """In the order in which they are tried."""
+    """Spellings of a name, in the order in which they are tried."""
     lost = name == name.lower()
     found = [restored(name, positions=True), restored(name), name] if lost else [name, restored(name)]
     return list(dict.fromkeys(found))
 
 
 def _parts(name: str) -> list[list[str]]:
-    """The components in each spelling, in the order in which these are tried."""
+    """Components of a name for each spelling, in the order in which these are tried."""
     return [components(name, positions=True), components(name)]
 
 
@@ -92,7 +100,7 @@ def _best(
 
 
 def _doubts_of_parts(pieces: Sequence[OpsinAnswer]) -> str | None:
-    """Why components may not be what `;` parts: some are doubtful, or they may be synonyms of one molecule."""
+    """Doubts about a name read by components: some are doubtful, or the parts may be synonyms of one molecule."""
     doubts = [piece.warning for piece in pieces if piece.warning]
     if synonyms := _synonyms([piece.smiles or "" for piece in pieces]):
         doubts.append(synonyms)
@@ -100,10 +108,10 @@ def _doubts_of_parts(pieces: Sequence[OpsinAnswer]) -> str | None:
 
 
 def _synonyms(pieces: Sequence[str]) -> str | None:
-    """What speaks for several names of one molecule, rather than for its components.
+    """The reason why parts are probably several names of one molecule and not its components; None if they are not.
 
-    Ions that come several times belong to a salt. A neutral molecule that is named twice hardly ever does: of 324 such
-    readings of the synonyms in `chemicals` 1.5, 319 disagree with the structure of the package.
+    Ions that occur several times belong to a salt. A neutral molecule that occurs twice rarely does: of 324 such
+    results for the synonyms in `chemicals` 1.5, 319 disagree with the structure in the package.
     """
     from rdkit.Chem.rdMolDescriptors import CalcMolFormula
 
@@ -125,7 +133,7 @@ def _is_neutral(smiles: str) -> bool:
 
 
 def in_name_order(smiles: str) -> str | None:
-    """OPSIN's SMILES in aromatic form, atoms still in its order; None where RDKit can't read it as the same molecule.
+    """Returns OPSIN's SMILES in aromatic form, in the same order of atoms; None if RDKit reads another molecule.
 
     `C(C)OC1=CC=CC=C1` -> `C(C)Oc1ccccc1`
     """

@@ -1,4 +1,4 @@
-"""Residues of proteins: which columns of a template hold them, and lower case among them."""
+"""Columns of a template that hold protein residues, and conversion of residues in lower case."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from mammal.tokenization.template_syntax import TemplateSlot
 
 _SEGMENT = re.compile(r"<@TOKENIZER-TYPE=(\w+)")
 _RESIDUES = re.compile(r"[A-IK-Za-ik-z:\s]*[a-ik-z][A-IK-Za-ik-z:\s]*")
-"""Letters of the alphabet AA (the 20 amino acids, B, O, U, X, Z) in either case; `:` is between chains."""
+"""Letters of the alphabet AA (the 20 amino acids, B, O, U, X, Z) in either case; `:` separates chains."""
 
 
 def protein_columns(template: Template) -> list[str]:
-    """Columns of a template that hold residues, by the entity or the alphabet that it names."""
+    """Returns the columns of a template that hold residues, by its entities and alphabets."""
     alphabets = {
         slot.column: ENTITIES[slot.name].alphabet if slot.kind == "entity" else slot.name
         for slot in template.slots
@@ -26,15 +26,15 @@ def protein_columns(template: Template) -> list[str]:
 
 
 def _alphabet_at(template: Template, slot: TemplateSlot) -> str:
-    """The alphabet of the segment of a raw template in which a slot is."""
+    """The alphabet of the segment of a raw template that contains a slot."""
     text = (template.input if slot.part == "input" else template.target) or ""
     return next(iter(_SEGMENT.findall(text.partition(f"{{{slot.column}}}")[0])[::-1]), "")
 
 
 def upper_case_residues(text: str) -> str:
-    """The text in upper case if it has nothing but residues, else unchanged.
+    """Returns the text in upper case if it consists only of residues, else unchanged.
 
-    Lower case marks regions of low complexity (soft masking), as it marks repeats in genomes. The DNA alphabet reads it
-    as upper case; the published alphabet of residues, whose ids never change, does not.
+    Lower case marks regions of low complexity (soft masking), like repeats in genomes. The DNA alphabet reads it as
+    upper case. The published alphabet of residues does not, and its ids must not change.
     """
     return text.upper() if _RESIDUES.fullmatch(text) else text

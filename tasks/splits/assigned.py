@@ -34,7 +34,7 @@ def given(table: Table) -> Split:
     homes = [_SPELLINGS.get(text.lower()) for text in said]
     for row, (text, home) in enumerate(zip(said, homes, strict=True)):
         if text and home is None:
-            what = f"column {column!r} says {text!r}, which is no part of a split"
+            what = f"column {column!r} has {text!r}, which is not a part of a split"
             hint = f"train, valid or test; for fold numbers: task.data.split=fold task.data.split_column={column}"
             raise DataError(what, where=f"row {row + 1}", hint=hint)
     left_out = [(row, f"column {column!r} is empty") for row, text in enumerate(said) if not text]
@@ -201,7 +201,7 @@ def _times(texts: Sequence[str], rows: np.ndarray, column: str) -> np.ndarray:
     found = [_seconds(text) for text in texts]
     if None in found:
         place = found.index(None)
-        what = f"column {column!r} says {texts[place]!r}, which is no ISO date"
+        what = f"column {column!r} has {texts[place]!r}, which is not an ISO date"
         raise DataError(
             what, where=f"row {int(rows[place]) + 1}", hint="numbers (2019) in every row, or dates: 2019-03-31"
         )

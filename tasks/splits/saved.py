@@ -94,11 +94,11 @@ def load_split(path: Path, frame: pd.DataFrame) -> Split:
         wanted = str(whole["hash"]), str(whole["content"])
     except (ValueError, KeyError, TypeError, EOFError, gzip.BadGzipFile, zlib.error) as error:
         hint = "task.data.split_file takes splits/TASK.json.gz of a training run"
-        raise DataError(f"no saved split: {error}", where=str(path), hint=hint) from error
+        raise DataError(f"not a saved split: {error}", where=str(path), hint=hint) from error
     if rows != len(frame):
         raise DataError(f"made for a table of {rows:,} rows; this one has {len(frame):,}", where=str(path))
     if split.hash != wanted[0]:
-        raise DataError("its row numbers don't have the hash it says: it was changed or damaged", where=str(path))
+        raise DataError("its row numbers don't have its hash: it was changed or damaged", where=str(path))
     if content_digest(frame, columns) != wanted[1]:
         raise DataError(f"made for a table with other cells in {', '.join(columns)}", where=str(path))
     return split

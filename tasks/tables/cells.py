@@ -87,7 +87,7 @@ def as_number(value: Any, column: str) -> float:
     try:
         number = float(value)
     except (TypeError, ValueError):
-        raise DataError(f"{value!r} is no number", where=f"column {column}") from None
+        raise DataError(f"{value!r} is not a number", where=f"column {column}") from None
     if not math.isfinite(number):
         raise DataError(f"{value!r} is not finite", where=f"column {column}")
     return number

@@ -1,4 +1,4 @@
-"""Tables with a header and a delimiter. Cells are text, as written."""
+"""Reading of tables with a header and a delimiter. Cells are text, as written."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ LARGEST_CELL = 1 << 28
 """Maximum number of characters of a cell: an unclosed quote must not read the whole file into one cell."""
 
 LOOKED_AT = 20
-"""Records that decide whether a file is delimited by semicolons."""
+"""Number of records that are checked to decide whether a file is delimited by semicolons."""
 
 COMPARED = 100_000
-"""First fields that are compared when row names are looked for: names differ from row to row."""
+"""Maximum number of first fields that are compared to detect row names, which differ between rows."""
 
 _Numbered = Iterator[tuple[int, list[str]]]
 """Pairs of the number of a record's first line, from 1, and its fields."""
@@ -65,7 +65,7 @@ def delimited(delimiter: str) -> Reader:
 
 
 def _names(line: int, header: list[str], reading: Reading) -> list[str]:
-    """Names of the columns; those without a name get numbers."""
+    """Names of the columns; columns without a name get a number."""
     where = f"{reading.file}:{line}"
     if reason := undecodable("".join(header), reading.encoding):
         raise DataError(reason, where=where, hint="give its encoding, such as latin-1, or save the file as UTF-8")
@@ -74,7 +74,7 @@ def _names(line: int, header: list[str], reading: Reading) -> list[str]:
 
 
 def _has_semicolons(reading: Reading) -> bool:
-    """Whether the header has semicolons alone, and most of the first records have as many fields as it."""
+    """Whether the header has semicolons and no commas, and most of the first records have as many fields as it."""
     with reading.open(newline="") as stream:
         _, header = next(_fields(stream, ",", reading.file), (1, [""]))
     if len(header) != 1 or "\t" in header[0] or ";" not in header[0]:
@@ -91,10 +91,11 @@ def _has_semicolons(reading: Reading) -> bool:
 
 
 def _kept_fields(reading: Reading, delimiter: str, width: int) -> slice:
-    """Which fields of the records are cells, in a file whose first record is one wider than the header.
+    """The fields of records that are cells, for a file with a first record that has one field more than the header.
 
-    R writes the names of rows without a name for their column: then every record is one wider, and begins with a name.
-    Some programs end every record with a delimiter. Else only single records are damaged, and every field is a cell.
+    R writes row names as a first column that the header does not name: then every record has one field more, and begins
+    with a name. Some programs end every record with a delimiter. Otherwise only single records are damaged, and every
+    field is a cell.
     """
     names: set[str] = set()
     named = trailing = True

@@ -1,4 +1,4 @@
-"""Reading of text files record by record: how they are opened, and what becomes of a damaged record.
+"""Reading of text files record by record: opening of files, and handling of damaged records.
 
 A record is damaged if it has more fields than the header, if it is not a JSON object, or if it has a byte that is not
 text in the encoding of the file. Missing fields at the end of a line become empty cells. By default a damaged record
@@ -38,14 +38,14 @@ _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 class Reading(NamedTuple):
-    """A file that is to be read, and how.
+    """A file to read, with the settings of reading.
 
     Attributes:
         file: its path.
-        chunk: rows of a frame.
-        keep_damaged: whether damaged records are kept as rows, with a column `DAMAGED`, or are errors.
-        encoding: of text formats.
-        notices: takes what is to be reported about sound rows.
+        chunk: number of rows of a frame.
+        keep_damaged: whether damaged records are kept as rows, with a column `DAMAGED`; otherwise they are errors.
+        encoding: encoding of text formats.
+        notices: collects notices about readable rows.
     """
 
     file: Path
@@ -55,7 +55,7 @@ class Reading(NamedTuple):
     notices: Notices
 
     def open(self, newline: str | None = None) -> IO[str]:
-        """The text of the file; undecodable bytes are characters that `undecodable` finds."""
+        """Opens the file as text; undecodable bytes become characters that `undecodable` finds."""
         return open_text(self.file, newline, encoding=self.encoding, errors=ESCAPED)
 
     def require(self, reason: str | None, line: int, hint: str | None = None) -> None:
@@ -64,7 +64,7 @@ class Reading(NamedTuple):
             raise DataError(reason, where=f"{self.file}:{line}", hint=hint)
 
     def frames(self, records: Iterable[tuple[dict[str, Any], str | None]]) -> Iterator[pd.DataFrame]:
-        """Records, and why each could not be read (None: it could), as frames of `chunk` rows."""
+        """Collects records, each with the reason if it could not be read (else None), to frames of `chunk` rows."""
         import pandas as pd
 
         remaining = iter(records)
@@ -82,11 +82,11 @@ def open_text(file: Path, newline: str | None = None, *, encoding: str = UTF_8, 
     Args:
         file: the file.
         newline: as for `open`.
-        encoding: any that Python has. A file in UTF-16 that begins with a byte order mark is read as such anyway.
+        encoding: any encoding of Python. A file that begins with a byte order mark of UTF-16 is always read as UTF-16.
         errors: as for `open`.
 
     Raises:
-        DataError: there is no such encoding.
+        DataError: the encoding is unknown.
     """
     try:
         name = codecs.lookup(encoding).name
@@ -106,13 +106,13 @@ def open_bytes(file: Path) -> IO[bytes] | gzip.GzipFile:
 
 
 def undecodable(text: str, encoding: str = UTF_8) -> str | None:
-    """Why text that was opened with `ESCAPED` is not text in the encoding; None if it is."""
+    """Returns the reason why text that was opened with `ESCAPED` is not valid in the encoding; None if it is valid."""
     found = _ESCAPES.search(text)
     return None if found is None else f"not {encoding.upper()} text: byte 0x{ord(found[0]) - 0xDC00:02x}"
 
 
 def json_lines(reading: Reading) -> Iterator[pd.DataFrame]:
-    """One JSON object a line; blank lines count for nothing."""
+    """Reads a file with one JSON object per line; blank lines are skipped."""
     with reading.open() as stream:
         yield from reading.frames(_objects(stream, reading))
 
@@ -130,14 +130,14 @@ def column_names(header: list[str]) -> list[str]:
 
 
 def check_distinct(names: Iterable[object], where: str | None = None) -> None:
-    """Refuses a table in which two columns have the same name: only one of them could be read.
+    """Raises an error if two columns of a table have the same name, as only one of them could be read.
 
     Args:
-        names: of the columns, in their order. Several may be empty.
-        where: what the error names as its place.
+        names: names of the columns, in their order. Several may be empty.
+        where: the file or place, for the error message.
 
     Raises:
-        DataError: names the column and both places, counted from 1.
+        DataError: two columns have the same name; the message gives it and both positions, counted from 1.
     """
     places: dict[str, int] = {}
     for place, name in enumerate(map(str, names), start=1):
@@ -180,7 +180,7 @@ def _object(line: str) -> tuple[dict[str, Any], str | None]:
 
 
 def with_reasons(frame: pd.DataFrame, reasons: list[str | None], keep_damaged: bool) -> pd.DataFrame:
-    """The frame with the column `DAMAGED`, if damaged records are kept."""
+    """Adds the column `DAMAGED` with the reasons to a frame, if damaged records are kept."""
     if not keep_damaged:
         return frame
     import pandas as pd

@@ -1,8 +1,8 @@
-"""Files of molecules as rows: SDF records with their tags, and lines of SMILES.
+"""Reading of files of molecules: SDF records with their tags, and lines of SMILES.
 
-Some records describe more than one stereoisomer: groups of centres of which only the relation is known, as V3000
-(`STERAC`, `STEREL`) and CXSMILES (`&1:`, `o1:`) write them. A SMILES has no such groups and names one isomer, so a
-notice says which rows these are.
+Some records describe more than one stereoisomer. They have groups of centres of which only the relative configuration
+is known, written in V3000 as `STERAC` and `STEREL`, in CXSMILES as `&1:` and `o1:`. A SMILES has no such groups and
+describes one isomer, so a notice lists these rows.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 STRUCTURE = ("smiles", "name")
-"""Columns of each molecule. A tag with one of these names has the column `NAME_tag`."""
+"""Columns of each molecule. A tag with one of these names gets the column `NAME_tag`."""
 
 OPEN_STEREO = (
     "name several stereoisomers (racemic or relative centres) and are read as the one that is drawn, as absolute"
@@ -27,22 +27,22 @@ OPEN_STEREO = (
 _END = "$$$$"
 _TAG = re.compile(r">.*?<(?P<name>[^<>]*)>")
 _HEADING = 4
-"""Lines above the atoms, in which anything may stand."""
+"""Number of lines above the atoms, which may have any content."""
 _OPEN_GROUP = re.compile(r"\|(?:[^|]*,)?(?:[&o]\d+:|r[:,|])[^|]*")
 """CXSMILES: `&1:` and `o1:` are groups of centres, `r` says that all centres are relative."""
 
 
 def sdf(reading: Reading) -> Iterator[pd.DataFrame]:
-    """Columns `smiles` (canonical), `name`, and the tags as text.
+    """Reads an SDF file: columns `smiles` (canonical), `name`, and the tags as text.
 
-    Records end at lines `$$$$`. One that RDKit can't read keeps its name and tags; `smiles` is "".
+    Records end at lines `$$$$`. A record that RDKit can't read keeps its name and tags; its `smiles` is "".
     """
     with reading.open() as stream:
         yield from reading.frames(_molecules(stream, reading))
 
 
 def smi(reading: Reading) -> Iterator[pd.DataFrame]:
-    """Columns `smiles` and `name`: a line up to the first blank, and what follows."""
+    """Reads lines of SMILES: column `smiles` is a line up to the first blank, `name` is the rest."""
     with reading.open() as stream:
         yield from reading.frames(_smiles(stream, reading))
 
@@ -54,7 +54,8 @@ def _molecules(lines: Iterable[str], reading: Reading) -> Iterator[tuple[dict[st
 
 
 def _records(lines: Iterable[str]) -> Iterator[tuple[int, list[str]]]:
-    """(line on which a record begins, from 1; its lines). Blank lines after the last `$$$$` are no record."""
+    """For each record, the number of its first line, from 1, and its lines; blank lines after the last `$$$$` are
+    skipped."""
     record: list[str] = []
     begun = 1
     for number, line in enumerate(lines, start=1):
@@ -69,7 +70,7 @@ def _records(lines: Iterable[str]) -> Iterator[tuple[int, list[str]]]:
 
 
 def _molecule(record: list[str], reading: Reading, number: int) -> tuple[dict[str, Any], str | None]:
-    """The row of a record, and why its molecule can't be read."""
+    """The row of a record, and the reason if its molecule can't be read."""
     end = next((place + 1 for place, text in enumerate(record) if text.startswith("M  END")), None)
     start = _HEADING if end is None else end
     end = next((place for place in range(start, len(record)) if _TAG.match(record[place])), len(record))
@@ -90,9 +91,9 @@ def _molecule(record: list[str], reading: Reading, number: int) -> tuple[dict[st
 
 
 def _tags(lines: list[str]) -> tuple[dict[str, str], str | None]:
-    """Tags and their values, and what is wrong with them. A value ends at a blank line, or where a tag begins.
+    """Tags with their values, and a reason if they are not valid. A value ends at a blank line, or at the next tag.
 
-    A tag without a name is called `tag_1`, `tag_2`, … by its place in the record.
+    A tag without a name gets the name `tag_1`, `tag_2`, … by its position in the record.
     """
     found: dict[str, list[str]] = {}
     repeated: str | None = None

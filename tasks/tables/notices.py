@@ -1,4 +1,4 @@
-"""What a reader has to report about sound rows: gathered while a file is read, logged once at its end."""
+"""Notices about readable rows of a file: collected while a file is read, and logged once at its end."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 logger = logging.getLogger(__name__)
 
 SHOWN = 5
-"""Row numbers that a notice names."""
+"""Maximum number of row numbers in a notice."""
 
 
 class Notices:
@@ -27,8 +27,8 @@ class Notices:
         """Notes something about a row.
 
         Args:
-            number: of the row, from 1.
-            what: predicate of a sentence whose subject is the rows, such as "have no name".
+            number: number of the row, from 1.
+            what: the notice, as the predicate of a sentence about the rows, such as "have no name".
         """
         count, first = self._of_rows.get(what, (0, []))
         self._of_rows[what] = count + 1, [*first, number] if len(first) < SHOWN else first

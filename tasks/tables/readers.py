@@ -40,13 +40,14 @@ def read_table(
 ) -> pd.DataFrame:
     """Reads a whole file as one data frame, with a row for each record.
 
-    A record that can't be read is a row without content, so that rows keep their numbers. A warning is logged that
-    says how many such records there are, which the first is, and why. If no record can be read, this is an error.
+    A record that can't be read becomes a row without content, so that rows keep their numbers. A warning is logged with
+    the number of such records, and the first one with its reason. If no record can be read, an error is raised.
 
     Args:
-        path: of the file: csv, tsv, parquet, jsonl, sdf, smi, fasta, h5ad or vcf; text formats also gzipped.
+        path: the file: csv, tsv, parquet, jsonl, sdf, smi, fasta, h5ad or vcf; text formats also gzipped.
         limit: maximum number of rows. Default: all.
-        encoding: of text formats. Files in UTF-8 or UTF-16 with a byte order mark are recognised. Default: UTF-8.
+        encoding: encoding of text formats. Files in UTF-8 or UTF-16 with a byte order mark are recognised. Default:
+            UTF-8.
         keep_damaged: return the reasons of such records in a column `DAMAGED` instead of logging a warning.
 
     Raises:
@@ -81,12 +82,12 @@ def iter_tables(
     A file with a header and no rows gives one empty frame with these columns.
 
     Args:
-        path: of the file, see `read_table`.
+        path: the file, see `read_table`.
         chunk: number of rows of a frame; the last frame can have fewer.
         keep_damaged: return records that can't be read as rows without content, with the reason in a column `DAMAGED`.
             Otherwise they are errors (in SDF files: rows with an empty `smiles`).
-        encoding: of text formats, see `read_table`.
-        notices: takes notices about sound rows. Default: they are logged when the whole file has been read.
+        encoding: encoding of text formats, see `read_table`.
+        notices: collects notices about readable rows. Default: they are logged when the whole file has been read.
 
     Raises:
         DataError: the file does not exist, the format is unknown, or the contents can't be read.
@@ -111,8 +112,8 @@ def without_damaged(frame: pd.DataFrame, path: str | Path, before: int = 0) -> p
 
     Args:
         frame: a table of `iter_tables`, with `keep_damaged`.
-        path: of the file, for the warning.
-        before: rows of the file above the frame.
+        path: the file, for the warning.
+        before: number of rows of the file above the frame.
 
     Raises:
         DataError: no record of the file can be read.
@@ -228,7 +229,7 @@ def _variants(reading: Reading) -> Iterator[pd.DataFrame]:
 
 
 FASTA = ("fasta", "fa", "faa", "fna", "ffn", "fas")
-"""Endings of FASTA files: of any sequences, of proteins (faa), of nucleotides (fna, ffn)."""
+"""Suffixes of FASTA files: any sequences, proteins (faa), nucleotides (fna, ffn)."""
 
 _READERS: dict[str, Reader] = {
     "csv": delimited(","),
@@ -245,4 +246,4 @@ _READERS: dict[str, Reader] = {
     "h5ad": _h5ad,
 }
 FORMATS = tuple(sorted(_READERS))
-"""Endings of the files that can be read, without `.gz`."""
+"""Suffixes of the files that can be read, without `.gz`."""

@@ -86,7 +86,7 @@ def parse_region(text: str) -> Region:
     match = _REGION.fullmatch(text.strip())
     start, end = (int(match[name].replace(",", "")) if match and match[name] else None for name in ("start", "end"))
     if match is None or (start is not None and start < 1) or (start and end and end < start):
-        raise DataError(f"{text!r} is no region", hint="such as chr1:1000-2000 or chr1")
+        raise DataError(f"{text!r} is not a region", hint="such as chr1:1000-2000 or chr1")
     return Region(match["chrom"], 0 if start is None else start - 1, end)
 
 
@@ -204,13 +204,13 @@ def parse_header(lines: Iterable[str], file: Path) -> tuple[Header, int]:
             continue
         if not text.startswith(_HEADING):
             hint = "it names the columns, with a tab between each two: #CHROM POS ID REF ALT QUAL FILTER INFO …"
-            raise DataError("no VCF file: the line #CHROM is missing", where=f"{file}:{number}", hint=hint)
+            raise DataError("not a VCF file: the line #CHROM is missing", where=f"{file}:{number}", hint=hint)
         names = text.split("\t")[len(FIXED) :]
         if names and names[0] != "FORMAT":
             raise DataError(f"column 9 is FORMAT, not {names[0]!r}", where=f"{file}:{number}")
         columns = column_names([*FIXED, *(["format"] if names else []), *names[1:]])
         return Header(tuple(meta), tuple(columns), tuple(names[1:])), number
-    raise DataError("no VCF file: the line #CHROM is missing", where=str(file))
+    raise DataError("not a VCF file: the line #CHROM is missing", where=str(file))
 
 
 def has_index(file: Path) -> bool:
@@ -260,7 +260,7 @@ def _open_binary(file: Path) -> pysam.VariantFile:
     try:
         return pysam.VariantFile(str(file))
     except (OSError, ValueError) as error:
-        raise DataError(f"no BCF file: {error}", where=str(file)) from error
+        raise DataError(f"not a BCF file: {error}", where=str(file)) from error
     finally:
         pysam.set_verbosity(verbosity)
 
@@ -285,6 +285,6 @@ def _damage(cells: Sequence[str], width: int) -> str | None:
         return f"{len(cells)} fields where the header has {width}"
     chrom, pos, _, ref, alt = cells[:5]
     if not pos.isdecimal():
-        return f"the position {pos!r} is no whole number"
+        return f"the position {pos!r} is not a whole number"
     empty = next((name for name, cell in (("CHROM", chrom), ("REF", ref), ("ALT", alt)) if not cell), None)
     return None if empty is None else f"{empty} is empty"

@@ -42,5 +42,5 @@ def bounded_number(value: Any, column: str) -> tuple[float, int]:
     relation, number = found[1], value[found.end() :].strip()
     if relation in _APPROXIMATE:
         hint = f"write {number} if that is near enough, or leave the cell empty"
-        raise DataError(f"{value!r} is no measured number and no bound", where=f"column {column}", hint=hint)
+        raise DataError(f"{value!r} is neither a measured number nor a bound", where=f"column {column}", hint=hint)
     return as_number(number, column), _SIGNS[relation]

@@ -31,7 +31,7 @@ class ClassWeights:
         for column in by_column:
             if column not in columns:
                 hint = did_you_mean(column, columns, noun="target column")
-                raise TaskError(f"class_weights names {column!r}, which is no target", hint=hint)
+                raise TaskError(f"class_weights names {column!r}, which is not a target", hint=hint)
         self.balanced = [column for column, how in by_column.items() if how == "balanced"]
         given = {column: how for column, how in by_column.items() if not isinstance(how, str)}
         self._weights_C = {column: np.array(how, dtype=np.float64) for column, how in given.items()}

@@ -44,11 +44,11 @@ class Measurements:
             for known, noun in ((self.columns, "number of the target"), (PROPERTIES, "property")):
                 if column not in known:
                     hint = did_you_mean(column, known, noun=noun)
-                    raise TaskError(f"computed names {column!r}, which is no {noun}", hint=hint)
+                    raise TaskError(f"computed names {column!r}, which is not a {noun}", hint=hint)
         for column in config.unit if isinstance(config.unit, Mapping) else ():
             if column not in self.columns:
                 hint = did_you_mean(column, self.columns, noun="target column")
-                raise TaskError(f"unit names {column!r}, which is no target", hint=hint)
+                raise TaskError(f"unit names {column!r}, which is not a target", hint=hint)
 
     def of(self, row: Row) -> tuple[np.ndarray, np.ndarray]:
         """Reads the numbers of one row.

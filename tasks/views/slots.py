@@ -144,7 +144,7 @@ def slot_views(config: TaskConfig, template: Template) -> dict[str, SlotViews]:
                 if slots
                 else "views are for slots of the input, {column:entity}"
             )
-            raise TaskError(f"views names '{column}', which is no slot of an entity", where=config.name, hint=hint)
+            raise TaskError(f"views names '{column}', which is not a slot of an entity", where=config.name, hint=hint)
     chosen = [slot for slot in slots.values() if slot.column in config.views or len(_ways(slot)) > 1]
     chosen += [slot for slot in slots.values() if slot not in chosen and _asked(config.view, slot)]
     alone = sum(len(_ways(slot)) > 1 for slot in chosen) == 1

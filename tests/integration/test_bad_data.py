@@ -53,7 +53,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
         (["task.data.split=random", "task.data.fractions=[0.5,0.1,0.1]"], 2, "three shares that sum to 1"),
         (["task.data.split=random", "task.data.fractions=[0,0.5,0.5]"], 1, "leaves no row to train on"),
         (["task.data.split_column=part"], 1, "no column 'part'"),
-        (["task.data.split_column=y"], 1, "column 'y' says 'no', which is no part of a split"),
+        (["task.data.split_column=y"], 1, "column 'y' has 'no', which is not a part of a split"),
         (["task.data.split=fold", "task.data.split_column=split", "task.data.fold=tset"], 2, "did you mean test"),
         (["task.data.split_file=old.json.gz"], 1, "no such file"),
         (["task.data.leakage=forbid"], 2, "data.leakage is 'forbid'"),

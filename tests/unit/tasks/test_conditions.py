@@ -103,7 +103,7 @@ def test_conditions_are_not_needed_and_name_no_row(asked: Task):
 
 
 def test_a_cell_that_is_no_number_sets_its_row_aside(asked: Task):
-    with pytest.raises(DataError, match="no number"):
+    with pytest.raises(DataError, match="not a number"):
         asked.render({"logp": "much"})
 
 
@@ -159,5 +159,5 @@ def test_an_unknown_property_and_no_molecule_are_told():
     with pytest.raises(TaskError, match="logD") as unknown:
         compute("CCO", "logD")
     assert "logp" in str(unknown.value.hint)
-    with pytest.raises(DataError, match="no molecule"):
+    with pytest.raises(DataError, match="not a molecule"):
         compute("C1CC", "logp")

@@ -177,5 +177,5 @@ def test_esm2_in_a_prompt_needs_its_weights(
 def test_a_damaged_esm2_file_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     (tmp_path / f"{ESM}.pt").write_bytes(b"no checkpoint")
     monkeypatch.setenv(VARIABLE, str(tmp_path))
-    with pytest.raises(DataError, match="no ESM-2 checkpoint"):
+    with pytest.raises(DataError, match="not an ESM-2 checkpoint"):
         Esm2().of("MKT")

@@ -83,7 +83,7 @@ def test_contigs_match_with_and_without_chr(fasta: Path) -> None:
 
 @pytest.mark.parametrize(("start", "end"), [(-1, 3), (10, 16), (5, 4)])
 def test_bases_beyond_a_contig_are_an_error(fasta: Path, start: int, end: int) -> None:
-    with pytest.raises(DataError, match="of chr1 are asked for, which has 15"):
+    with pytest.raises(DataError, match="of chr1 are requested, which has 15"):
         Genome(fasta).bases("chr1", start, end)
 
 
@@ -187,7 +187,7 @@ def test_a_record_becomes_a_site(vcf: Path) -> None:
 @pytest.mark.parametrize(
     ("row", "said"),
     [
-        ({"chrom": "1", "pos": "x", "ref": "A", "alt": "G"}, "'x' is no whole number"),
+        ({"chrom": "1", "pos": "x", "ref": "A", "alt": "G"}, "'x' is not a whole number"),
         ({"chrom": "1", "pos": "1", "reff": "A", "alt": "G"}, "did you mean reff"),
         ({"chrom": "1", "pos": "1", "ref": "A", "alt": ""}, "no alt"),
     ],

@@ -155,13 +155,13 @@ def test_a_scaffold_that_is_not_kept_is_told():
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
-        ({"scaffold": "c1ccc(*cc1"}, "is no molecule"),
+        ({"scaffold": "c1ccc(*cc1"}, "is not a molecule"),
         ({"scaffold": "CCO"}, "has no attachment point"),
         ({"scaffold": "C*C"}, "has 2 bonds"),
         ({"scaffold": "C[*+]"}, "has a charge or hydrogens"),
         ({"scaffold": "c1ccccc1[*H2]"}, "has a charge or hydrogens"),
         ({"scaffold": "C*", "prefix": "C"}, "give one of them"),
-        ({"prefix": "C(C)(C)(C)(C)C"}, "'C' can't stand behind"),
+        ({"prefix": "C(C)(C)(C)(C)C"}, "'C' can't follow"),
     ],
 )
 def test_what_no_molecule_can_keep_to_is_refused(design: Task, asked: dict[str, str], message: str):

@@ -72,7 +72,7 @@ def test_without_weights_a_batch_has_none(make: Make):
         ("balance", "did you mean balanced"),
         ([1.0], "1 class_weights for 2 labels"),
         ([1.0, 0.0], "positive"),
-        ({"z": "balanced"}, "no target"),
+        ({"z": "balanced"}, "not a target"),
         (3, "class_weights is 3"),
     ],
 )

@@ -69,12 +69,12 @@ def test_names_keep_their_underscores(tokenizer: Tokenizer):
 @pytest.mark.parametrize(
     ("hidden", "what"),
     [
-        ("9-12", "no stretch of 10 characters"),
-        ("0-3", "no stretch of 10 characters"),
-        ("5-3", "no stretch of 10 characters"),
+        ("9-12", "not a stretch of 10 characters"),
+        ("0-3", "not a stretch of 10 characters"),
+        ("5-3", "not a stretch of 10 characters"),
         ("2-4; 4-6", "overlap or touch"),
         ("2-4; 5", "overlap or touch"),
-        ("two", "'two' is no stretch"),
+        ("two", "'two' is not a stretch"),
         (";", "names no place"),
     ],
 )
@@ -146,7 +146,7 @@ def test_a_molecule_must_be_whole_again(tokenizer: Tokenizer):
         text: tokenizer.encode(f"<@TOKENIZER-TYPE=SMILES><SENTINEL_ID_0>{text}<EOS>").ids_L.tolist() for text in "O("
     }
     assert task.invalid_reason(ids["O"], {"s": "CC_C"}) is None
-    assert "CC(C is no molecule" in str(task.invalid_reason(ids["("], {"s": "CC_C"}))
+    assert "CC(C is not a molecule" in str(task.invalid_reason(ids["("], {"s": "CC_C"}))
 
 
 def test_what_needs_the_grammar_says_so(tokenizer: Tokenizer):

@@ -205,7 +205,7 @@ def test_a_row_is_drawn_with_all_its_labels():
 @pytest.mark.parametrize(
     ("name", "kind", "message"),
     [
-        ("rmse", "classification", "can't judge a classification task"),
+        ("rmse", "classification", "does not apply to a classification task"),
         ("auroc", "regression", "rmse"),
         ("mae", "generation", "exact_match"),
         ("auroq", "classification", "did you mean auroc"),

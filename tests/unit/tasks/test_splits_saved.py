@@ -90,7 +90,7 @@ def test_a_file_that_was_changed_or_belongs_elsewhere_is_refused(table: Path, tm
     torn[10] = 0xFF  # the first byte of what is packed
     for content in (b"no gzip", bytes(torn), gzip.compress(b"{")):
         file.write_bytes(content)
-        with pytest.raises(DataError, match="no saved split"):
+        with pytest.raises(DataError, match="not a saved split"):
             load(table, split_file=str(file))
     with pytest.raises(DataError, match=r"did you mean t\.json\.gz"):
         load(table, split_file=str(tmp_path / "u.json.gz"))

@@ -143,7 +143,7 @@ def test_equal_times_stay_together_and_unknown_ones_are_left_out():
 
 @pytest.mark.parametrize(
     ("declared", "message"),
-    [({"split_column": "d"}, "no ISO date"), ({}, "needs a column"), ({"split_column": "x"}, "no column 'x'")],
+    [({"split_column": "d"}, "not an ISO date"), ({}, "needs a column"), ({"split_column": "x"}, "no column 'x'")],
 )
 def test_times_that_cannot_be_read_are_told(declared: dict, message: str):
     with pytest.raises((TaskError, DataError), match=message):

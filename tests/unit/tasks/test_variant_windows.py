@@ -199,17 +199,17 @@ def test_hgvs_descriptions_change_the_genome_as_they_say(genome: Genome, text: s
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("10G>T", "no HGVS description"),
-        ("chr1:c.10G>T", "no HGVS description"),
+        ("10G>T", "not an HGVS description"),
+        ("chr1:c.10G>T", "not an HGVS description"),
         ("chr1:g.G>T", "position is expected at character 8"),
-        ("chr1:g.12_10del", "no stretch"),
+        ("chr1:g.12_10del", "not a stretch"),
         ("chr1:g.10conX", "no change is known by 'conX', at character 10"),
-        ("chr1:g.10_12insA", "neighbours"),
+        ("chr1:g.10_12insA", "neighbouring bases"),
         ("chr1:g.10_12delGG", "3"),
         ("chr1:g.10_12delGGG", "the genome reads GGC"),
         ("chr1:g.40del", "beyond chr1"),
         ("chr9:g.4del", "no contig"),
-        ("chr1:g.10G>J", "'J' at character 12 is no base"),
+        ("chr1:g.10G>J", "'J' at character 12 is not a base"),
     ],
 )
 def test_what_hgvs_can_not_say_is_told_with_its_place(genome: Genome, text: str, said: str) -> None:

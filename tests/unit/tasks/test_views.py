@@ -96,7 +96,7 @@ def test_columns_may_have_any_name(make):
     ("declared", "what"),
     [
         ({"views": {"mol": ["smilles"]}}, r"'molecule' has no view 'smilles' \(did you mean smiles"),
-        ({"views": {"moll": ["smiles"]}}, "names 'moll', which is no slot.*did you mean mol"),
+        ({"views": {"moll": ["smiles"]}}, "names 'moll', which is not a slot.*did you mean mol"),
         ({"views": {"mol": {"smiles": 0}}}, "share of a view must be a positive number, not 0"),
         ({"views": {"mol": []}}, r"views\.mol is \[\]"),
         ({"view": "iupak"}, "view is 'iupak'.*did you mean iupac"),
