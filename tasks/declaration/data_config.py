@@ -43,7 +43,7 @@ class DataConfig:
         files: files by part (`train`, `valid`, `test`), for a split that is given as separate files.
         columns: template column -> column of the file, if the names differ.
         split: `given`, `fold`, `random`, `scaffold`, `molecule`, `cluster`, `cold`, `time`, `group`, or `deepchem:NAME`
-            (any splitter class of deepchem).
+            (a splitter class of deepchem, such as `deepchem:ButinaSplitter`).
         split_column: the column that defines a split. `given`: it holds train, valid or test; default: a column with
             the usual name of one (`split`, `set`, `partition` …). `fold`: the fold of each row. `time`: years or ISO
             dates. `group`: rows of equal value stay together.
