@@ -9,7 +9,7 @@ Shapes: N molecules, D = 512 activations.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -25,7 +25,8 @@ BATCH = 128
 MANY = 20_000
 """Molecules from which on the log says that it takes a while."""
 LONGEST = 349
-"""Characters that ChemNet was given at most; one longer string would change the padding, and so the answer, of all."""
+"""Characters of the longest SMILES that is read: `fcd` pads all strings to 350 characters, with an end token. One
+longer string makes the padding of every string longer, which changes the activations of all of them."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class Moments:
 
 
 def moments(canonical: Sequence[str], *, device: str = "cpu") -> Moments | None:
-    """Of a set of canonical SMILES; those of more than `LONGEST` characters are passed over.
+    """Of a set of canonical SMILES; those of more than `LONGEST` characters are left out (`count_too_long`).
 
     None for fewer than two molecules, whose covariance is not defined.
 
@@ -60,6 +61,11 @@ def moments(canonical: Sequence[str], *, device: str = "cpu") -> Moments | None:
     mean_D = sum_D / count
     covariance_DD = (products_DD - count * np.outer(mean_D, mean_D)) / (count - 1)
     return Moments(mean_D, covariance_DD, count)
+
+
+def count_too_long(canonical: Iterable[str]) -> int:
+    """How many SMILES are left out of the distance because they are longer than `LONGEST`."""
+    return sum(len(smiles) > LONGEST for smiles in canonical)
 
 
 def frechet_distance(one: Moments, other: Moments) -> float:
