@@ -7,7 +7,7 @@ is a sequence whose every residue the model is sure of, 20 one that it can't tel
 such models, too: read it beside diversity.
 
     esm2       ESM-2 (Lin et al. 2023), run by fair-esm, where its weights are on disk (`mammal.tasks.features.esm2`)
-    antibody   AntiBERTy (Ruffolo et al. 2021, arXiv 2112.07782), as the wheel `antiberty` carries it (MIT); the folder
+    antibody   AntiBERTy (Ruffolo et al. 2021, arXiv 2112.07782), in the wheel of `antiberty` 0.1 (MIT); the folder
                of its model may also be named by MAMMAL_ANTIBERTY. Chains of 510 residues at most
 
 Nothing is downloaded. Shapes: L residues, T tokens, V tokens of the model's vocabulary.
@@ -119,8 +119,24 @@ def antiberty_folder() -> Path:
     for folder in candidates:
         if (folder / "config.json").is_file() and (folder / "pytorch_model.bin").is_file():
             return folder
-    hint = f"pip install 'mammal[antibodies]', or name the folder of its model in {VARIABLE}"
-    raise DataError("the antibody model AntiBERTy is not here", where=named, hint=hint)
+    raise _no_antiberty(named)
+
+
+def _no_antiberty(named: str | None) -> DataError:
+    """Why there are no weights: no package, or one of version 1.0, which contains none."""
+    from importlib import metadata
+
+    folder = f"name the folder of its model in {VARIABLE}"
+    if named:
+        hint = "the folder must contain config.json and pytorch_model.bin, as in the wheel of antiberty 0.1.3"
+        return DataError("the antibody model AntiBERTy is not here", where=named, hint=hint)
+    try:
+        installed = metadata.version("antiberty")
+    except metadata.PackageNotFoundError:
+        hint = f"pip install 'mammal[antibodies]', or {folder}"
+        return DataError("the antibody model AntiBERTy is not here", hint=hint)
+    what = f"the antibody model AntiBERTy is not here: antiberty {installed} is installed without its weights"
+    return DataError(what, hint=f"pip install 'antiberty>=0.1.3,<1', or {folder}")
 
 
 class _Esm2:
