@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 _MOST_KEPT = 1 << 18
 _kept: dict[str, str | None] = {}
-"""Name -> canonical SMILES of what OPSIN reads in it, None where it reads nothing.
+"""Name -> normalised SMILES of what OPSIN reads in it, None where it reads nothing.
 
 Kept for the process, because a metric gets answers and nothing that could hold this, and each call of OPSIN starts
 Java. It is a cache alone: without it every figure is the same. At most `_MOST_KEPT` names.
@@ -33,7 +33,7 @@ def opsin_match(a: Answers) -> np.ndarray:
     The molecule is that of the row's prompt; where the prompt reads none, what OPSIN reads in the true name, NaN where
     it can't. A name that OPSIN can't read counts 0, the true one among them, so a perfect answer can stay below 1.
     """
-    from mammal.tasks.molecules.chemistry import canonical_or_none
+    from mammal.tasks.molecules.chemistry import normalised_or_none
 
     asked = [None] * len(a) if a.asked_N is None else a.asked_N.tolist()
     unknown = [truth for truth, smiles in zip(a.truth_N, asked, strict=True) if smiles is None]
@@ -42,7 +42,7 @@ def opsin_match(a: Answers) -> np.ndarray:
         return np.full(len(a), np.nan)
     found = []
     for truth, said, smiles in zip(a.truth_N, a.answer_N, asked, strict=True):
-        molecule = read[truth] if smiles is None else canonical_or_none(smiles)
+        molecule = read[truth] if smiles is None else normalised_or_none(smiles)
         found.append(float("nan") if molecule is None else float(read[said] == molecule))
     return np.array(found, dtype=np.float64)
 
@@ -56,8 +56,8 @@ def opsin_validity(a: Answers) -> np.ndarray:
 
 
 def structures(names: Iterable[str]) -> dict[str, str | None] | None:
-    """Canonical SMILES of each name, None where OPSIN reads no molecule in it; None where OPSIN can't be asked."""
-    from mammal.tasks.molecules.chemistry import canonical_or_none
+    """Normalised SMILES of each name, None where OPSIN reads no molecule in it; None where OPSIN can't be asked."""
+    from mammal.tasks.molecules.chemistry import normalised_or_none
     from mammal.tasks.names import opsin
     from mammal.tasks.names.structures import read_structures
 
@@ -71,7 +71,7 @@ def structures(names: Iterable[str]) -> dict[str, str | None] | None:
             _kept.clear()
             new = asked
         for name, (_, reading) in zip(new, read_structures(new), strict=True):
-            _kept[name] = None if reading.smiles is None else canonical_or_none(reading.smiles)
+            _kept[name] = None if reading.smiles is None else normalised_or_none(reading.smiles)
     return {name: _kept[name] for name in asked}
 
 

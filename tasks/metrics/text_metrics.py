@@ -82,27 +82,27 @@ def maccs_similarity(a: Answers) -> np.ndarray:
 
 def uniqueness(a: Answers) -> float:
     """Distinct molecules over valid ones."""
-    from mammal.tasks.molecules.chemistry import canonical_or_none
+    from mammal.tasks.molecules.chemistry import normalised_or_none
 
-    valid = [c for text in a.answer_N if (c := canonical_or_none(text)) is not None]
+    valid = [c for text in a.answer_N if (c := normalised_or_none(text)) is not None]
     return len(set(valid)) / len(valid) if valid else float("nan")
 
 
 def same_molecule(one: str, other: str) -> bool:
-    """Whether two SMILES are the same molecule, stereo included; False where either is none."""
-    from mammal.tasks.molecules.chemistry import canonical_or_none
+    """Whether two SMILES are the same molecule, stereo included, in whatever spelling; False where either is none."""
+    from mammal.tasks.molecules.chemistry import normalised_or_none
 
-    canonical = canonical_or_none(one)
-    return canonical is not None and canonical == canonical_or_none(other)
+    normalised = normalised_or_none(one)
+    return normalised is not None and normalised == normalised_or_none(other)
 
 
 def different_molecules(texts: Sequence[str]) -> list[str]:
     """The texts without those that spell the molecule of an earlier one (or, of text that spells none, repeat it)."""
-    from mammal.tasks.molecules.chemistry import canonical_or_none
+    from mammal.tasks.molecules.chemistry import normalised_or_none
 
     first: dict[str, str] = {}
     for text in texts:
-        first.setdefault(canonical_or_none(text) or text, text)
+        first.setdefault(normalised_or_none(text) or text, text)
     return list(first.values())
 
 

@@ -15,7 +15,7 @@ from importlib.util import find_spec
 from types import FrameType
 
 from mammal.tasks.errors import DataError
-from mammal.tasks.molecules.chemistry import canonical_or_none, parse, why_invalid
+from mammal.tasks.molecules.chemistry import normalised_or_none, parse, why_invalid
 
 MAX_ATOMS = 150
 """Heavy atoms of the largest molecule that is named. Larger ones have names that nobody reads, and take seconds."""
@@ -45,8 +45,8 @@ def name_of(smiles: str | Sequence[str]) -> list[str | None]:
 
 
 def name_molecule(smiles: str) -> Naming:
-    """The name of one molecule; whatever goes wrong inside openclatura is a reason, not an error."""
-    canonical = canonical_or_none(smiles)
+    """The name of one molecule's normalised form; whatever goes wrong inside openclatura is a reason, not an error."""
+    canonical = normalised_or_none(smiles)
     molecule = None if canonical is None else parse(canonical)
     if canonical is None or molecule is None:
         return Naming(None, f"invalid SMILES: {why_invalid(smiles)}" if smiles else "empty SMILES")
