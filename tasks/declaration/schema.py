@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from math import inf
 from typing import Any, get_type_hints
 
-from mammal.tasks.declaration.data_config import LEAKAGE, SOURCES, DataConfig, check_data
+from mammal.tasks.declaration.data_config import LATER, LEAKAGE, SOURCES, DataConfig, check_data
 from mammal.tasks.declaration.generation_settings import (
     HYDRA_NAME,
     AnswerSettings,
@@ -237,7 +237,8 @@ def stored_config(config: TaskConfig) -> dict[str, Any]:
     The identity of a task is computed from the same form.
     """
     values = asdict(config)
-    return {**values, "generation": stored_settings(values["generation"])}
+    data = {key: value for key, value in values["data"].items() if key not in LATER or value != LATER[key]}
+    return {**values, "data": data, "generation": stored_settings(values["generation"])}
 
 
 def register_schema() -> None:

@@ -125,7 +125,9 @@ def _change(site: Site, allele: int, stretch: Stretch) -> _Change | None:
         return None
     alt = site.alts[allele - 1]
     if reason := why_unwritable(alt):
-        raise UnwritableAllele(reason, where=describe(site), hint="the sample has it, so its haplotype can't be written")
+        raise UnwritableAllele(
+            reason, where=describe(site), hint="the sample has it, so its haplotype can't be written"
+        )
     front, ref, alt = trim(site.ref, alt)
     start = site.pos - 1 - stretch.start + front
     if start < 0 or start + len(ref) > len(stretch.bases):

@@ -88,6 +88,22 @@ def without_leaks(keys: Keys, split: Split, *, ordered: bool = True) -> Split:
     return split.without(reasons, f"{split.how}, {len(reasons)} leaking rows left out") if reasons else split
 
 
+def repeated_rows(inputs: Sequence[Hashable], labels: Keys) -> dict[int, int]:
+    """Rows whose inputs and labels equal those of an earlier row -> the first such row.
+
+    Args:
+        inputs: all inputs of each row as one key (`whole_inputs`).
+        labels: target column -> text of each row's label.
+    """
+    first: dict[Hashable, int] = {}
+    found = {}
+    for row, what in enumerate(inputs):
+        earlier = first.setdefault((what, _labels(labels, row)), row)
+        if earlier != row:
+            found[row] = earlier
+    return found
+
+
 def count_repeats(keys: Keys, labels: Keys, split: Split, *, ordered: bool = True) -> dict[str, int]:
     """Counts repeated rows, and inputs with conflicting labels.
 

@@ -42,4 +42,6 @@ def test_every_bound_holds_for_the_tested_version_and_for_what_the_code_expects(
         for named in re.findall(r"mammal\[([a-z][\w,-]*)\]", text):
             assert set(named.split(",")) <= EXTRAS.keys(), f"{file.name}: no extra {named}"
         for advised in re.findall(r"pip install '(\w[\w-]*[<>=][^']*)'", text):
-            assert Requirement(advised) in [one for listed in EXTRAS.values() for one in listed], f"{file.name}: {advised}"
+            assert Requirement(advised) in [one for listed in EXTRAS.values() for one in listed], (
+                f"{file.name}: {advised}"
+            )

@@ -33,7 +33,15 @@ PAIRS = [
 ]
 """Spelling -> normalised form. RDKit 2026.9's own Normalizer alone would write `C[S+](C)[O-]` and keep `C[P+](C)(C)[O-]`."""
 
-KEPT = ["CC(=O)[O-].[Na+]", "[NH3+]CC(=O)[O-]", "C[N+](C)(C)C", "NC(N)=[NH2+]", "[C-]#[N+]C", "O=c1cc[nH]cc1", "[13CH4]"]
+KEPT = [
+    "CC(=O)[O-].[Na+]",
+    "[NH3+]CC(=O)[O-]",
+    "C[N+](C)(C)C",
+    "NC(N)=[NH2+]",
+    "[C-]#[N+]C",
+    "O=c1cc[nH]cc1",
+    "[13CH4]",
+]
 """Salts, zwitterions, cations, tautomers and isotopes are other molecules than what they resemble."""
 
 
