@@ -14,7 +14,7 @@ DELETED = "*"
 """An allele that is deleted by an earlier record, which gives the deleted bases (VCF 4.3, section 1.6.1)."""
 
 
-class UnwritableAllele(DataError):
+class UnwritableAlleleError(DataError):
     """A haplotype has an allele without a sequence: `*`, a symbolic allele or a breakend. The other can be written."""
 
 
@@ -59,7 +59,7 @@ def haplotype(site: Site, stretch: Stretch, others: Sequence[Site], sample: str,
         The haplotype; None if the second one is requested and the sample has only one chromosome copy there.
 
     Raises:
-        UnwritableAllele: the haplotype has an allele that is not a sequence of bases.
+        UnwritableAlleleError: the haplotype has an allele that is not a sequence of bases.
         DataError: a heterozygous genotype in the window is not phased, or is in another phase set; the allele at the
             site is not called; or records overlap.
     """
@@ -125,7 +125,7 @@ def _change(site: Site, allele: int, stretch: Stretch) -> _Change | None:
         return None
     alt = site.alts[allele - 1]
     if reason := why_unwritable(alt):
-        raise UnwritableAllele(
+        raise UnwritableAlleleError(
             reason, where=describe(site), hint="the sample has it, so its haplotype can't be written"
         )
     front, ref, alt = trim(site.ref, alt)

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 from mammal.tasks.dna.alleles import AllelePair
 from mammal.tasks.dna.genome import Genome
-from mammal.tasks.dna.haplotypes import Haplotype, UnwritableAllele, genotype_of, haplotype
+from mammal.tasks.dna.haplotypes import Haplotype, UnwritableAlleleError, genotype_of, haplotype
 from mammal.tasks.dna.place import Stretch, Unsupported, agrees, not_the_genome, stretch_around, trim
 from mammal.tasks.dna.site import Site, describe
 from mammal.tasks.errors import DataError, TaskError
@@ -134,14 +134,14 @@ def _written(
     """The haplotypes that there are, and why others can't be written.
 
     Raises:
-        UnwritableAllele: every one of them has an allele without a sequence.
+        UnwritableAlleleError: every one of them has an allele without a sequence.
     """
     found: list[Haplotype] = []
-    errors: dict[int, UnwritableAllele] = {}
+    errors: dict[int, UnwritableAlleleError] = {}
     for number in numbers:
         try:
             one = haplotype(site, stretch, others, sample, number)
-        except UnwritableAllele as error:
+        except UnwritableAlleleError as error:
             errors[number] = error
             continue
         if one is not None:

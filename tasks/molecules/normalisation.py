@@ -1,9 +1,9 @@
 """One spelling for groups that SMILES write with or without separated charges: `C[S+](C)[O-]` becomes `CS(C)=O`.
 
-RDKit's Normalizer (its default transformations: nitro groups, azides, N-oxides, charges that recombine) comes first. It
-writes sulfoxides with charges and leaves the oxides of phosphorus and selenium as they are. A second Normalizer with the
-rules below then writes the elements of rows 3 to 5 without charges, as nearly all data sets, OPSIN and InChI do. Azides
-and diazo groups get the form that RDKit's parser gives their uncharged spelling.
+RDKit's Normalizer (its default transformations: nitro groups, azides, N-oxides, charges that recombine) comes first.
+It writes sulfoxides with charges and leaves the oxides of phosphorus and selenium as they are. A second Normalizer with
+the rules below then writes the elements of rows 3 to 5 without charges, as nearly all data sets, OPSIN and InChI do.
+Azides and diazo groups get the form that RDKit's parser gives their uncharged spelling.
 
     sulfoxide, sulfone        C[S+](C)[O-]         CS(C)=O         selenium and tellurium likewise
     phosphine oxide           C[P+](C)(C)[O-]      CP(C)(C)=O      phosphates, sulfides, arsine oxides likewise

@@ -133,7 +133,7 @@ def _one_target(table: Table) -> tuple[np.ndarray, dict[int, str], str]:
     """Values [N, 1] of the first target, rows without one, and its name."""
     column = _targets(table, SORTED)[0]
     values_N = _values(table, column, SORTED)
-    reasons = {row: f"column {column!r} is empty" for row in np.flatnonzero(np.isnan(values_N)).tolist()}
+    reasons = dict.fromkeys(np.flatnonzero(np.isnan(values_N)).tolist(), f"column {column!r} is empty")
     return values_N[:, None], reasons, f" by {column}"
 
 

@@ -1,9 +1,9 @@
 """Molecules that another task tests on: their rows are left out of what is trained and validated on.
 
-    bbbp    the test parts of MoleculeNet's BBBP, by scaffold (task `bbbp`) and in MoLFormer's files (`moleculenet_bbbp`)
+    bbbp    the test parts of MoleculeNet's BBBP, by scaffold (`bbbp`) and in MoLFormer's files (`moleculenet_bbbp`)
 
-A list ships as one file of InChIKey first blocks, which say how atoms are connected: stereoisomers, isotopologues and
-most tautomers of a molecule have the same one.
+A list ships as one file of InChIKey first blocks, which say how atoms are connected: stereoisomers, isotopologues
+and most tautomers of a molecule have the same one.
 """
 
 from __future__ import annotations

@@ -152,7 +152,7 @@ def test_repeated_rows_are_left_out_before_the_split(tmp_path: Path):
 
 
 def test_molecules_that_another_task_tests_on_are_left_out_of_train_and_valid(tmp_path: Path):
-    """Alprostadil of BBBP's scaffold-test part without its stereo marks: the first block of its InChIKey is the same."""
+    """Alprostadil of BBBP's scaffold-test part without its stereo marks; the first block of its InChIKey stays."""
     tested = "CCCCCC(O)C=CC1C(O)CC(=O)C1CCCCCCC(O)=O"
     assert connectivity(tested) in molecules("bbbp")
     frame = pd.DataFrame(

@@ -31,7 +31,7 @@ PAIRS = [
     ("O=n1ccccc1", "[O-][n+]1ccccc1"),
     ("CC(=[NH2+])[O-]", "CC(N)=O"),
 ]
-"""Spelling -> normalised form. RDKit 2026.9's own Normalizer alone would write `C[S+](C)[O-]` and keep `C[P+](C)(C)[O-]`."""
+"""Spelling -> normalised form. RDKit 2026.9's Normalizer alone writes `C[S+](C)[O-]` and keeps `C[P+](C)(C)[O-]`."""
 
 KEPT = [
     "CC(=O)[O-].[Na+]",
