@@ -205,7 +205,7 @@ def _split_without(
     kept_N = np.array([row for row in range(len(frame)) if row not in repeats], dtype=np.int64)
     made = _split(frame.iloc[kept_N].reset_index(drop=True), data, columns, [inputs[row] for row in kept_N], paths)
     left_out = [(int(kept_N[row]), reason) for row, reason in made.left_out]
-    left_out += [(row, f"repeats row {first}") for row, first in repeats.items()]
+    left_out += [(row, f"repeats row {first + 1}") for row, first in repeats.items()]
     parts = {part: kept_N[rows] for part, rows in made.parts.items()}
     return Split(f"{made.how}, {len(repeats)} repeated rows left out", parts, sorted(left_out))
 

@@ -139,9 +139,9 @@ def test_repeated_rows_are_left_out_before_the_split(tmp_path: Path):
     found = load_data(load_task({**TASK, "data": data}))
     reasons = dict(found.split.left_out)
     assert {row: reason for row, reason in reasons.items() if "repeats" in reason} == {
-        1: "repeats row 0",
-        4: "repeats row 3",
-        6: "repeats row 5",
+        1: "repeats row 1",
+        4: "repeats row 4",
+        6: "repeats row 6",
     }
     assert "invalid SMILES" in reasons[5] and len(reasons) == 4
     assert found.record.repeats["repeated"] == 0 and found.record.repeats["conflicting"] == 1, "row 2 has another label"
