@@ -8,18 +8,22 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from mammal.tasks.declaration.data_config import READ_PATH
 from mammal.tasks.declaration.schema import DataConfig, TaskConfig
 from mammal.tasks.errors import DataError, TaskError
 from mammal.tasks.prompts.columns import PromptColumns, equal_sides, prompt_columns
 from mammal.tasks.sources.local import data_root, find_file
 from mammal.tasks.splits import Split, SplitRecord, load_split, split_frame
+from mammal.tasks.splits.held_out import without_held_out
 from mammal.tasks.splits.leaks import (
     Keys,
     count_known,
     count_leaks,
     count_repeats,
     input_keys,
+    repeated_rows,
     whole_inputs,
     without_leaks,
 )
@@ -159,9 +163,14 @@ def divide(frame: pd.DataFrame, config: TaskConfig, paths: Mapping[str, object] 
     inputs = [column for column in columns.inputs if column in frame.columns]
     keys = _input_keys(frame, columns)
     ordered = equal_sides(_template(config)) is None
-    split = _split(frame, config.data, columns, whole_inputs(keys, ordered=ordered), paths)
-    split = _settle_leaks(split, keys, config, ordered=ordered)
     labels = {column: column_texts(frame, column) for column in labelled}
+    inputs_N = whole_inputs(keys, ordered=ordered)
+    repeats = repeated_rows(inputs_N, labels) if config.data.deduplicate and keys else {}
+    split = _split_without(frame, repeats, config.data, columns, inputs_N, paths)
+    if config.data.held_out and not config.data.split_file:
+        molecules = [column_texts(frame, column) for column in columns.molecules if column in frame.columns]
+        split = without_held_out(split, config.data.held_out, molecules)
+    split = _settle_leaks(split, keys, config, ordered=ordered)
     record = SplitRecord(
         split,
         len(frame),
@@ -180,6 +189,25 @@ def _labelled(frame: pd.DataFrame, columns: PromptColumns, config: TaskConfig) -
 
 def _template(config: TaskConfig) -> Template:
     return Template(config.prompt.input, config.prompt.target, raw=config.prompt.raw)
+
+
+def _split_without(
+    frame: pd.DataFrame,
+    repeats: Mapping[int, int],
+    data: DataConfig,
+    columns: PromptColumns,
+    inputs: Sequence[Hashable],
+    paths: Mapping[str, object] | None,
+) -> Split:
+    """The split of the rows that repeat no earlier one; row numbers are those of the whole table."""
+    if not repeats or data.split_file:
+        return _split(frame, data, columns, inputs, paths)
+    kept_N = np.array([row for row in range(len(frame)) if row not in repeats], dtype=np.int64)
+    made = _split(frame.iloc[kept_N].reset_index(drop=True), data, columns, [inputs[row] for row in kept_N], paths)
+    left_out = [(int(kept_N[row]), reason) for row, reason in made.left_out]
+    left_out += [(row, f"repeats row {first + 1}") for row, first in repeats.items()]
+    parts = {part: kept_N[rows] for part, rows in made.parts.items()}
+    return Split(f"{made.how}, {len(repeats)} repeated rows left out", parts, sorted(left_out))
 
 
 def _split(

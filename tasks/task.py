@@ -21,6 +21,7 @@ from mammal.tasks.batches.prediction import Prediction
 from mammal.tasks.declaration.schema import TaskConfig
 from mammal.tasks.errors import DataError, TaskError
 from mammal.tasks.metrics.answers import Answers
+from mammal.tasks.metrics.distinct import over_distinct_inputs
 from mammal.tasks.metrics.registry import check_metrics, evaluate, intervals
 from mammal.tasks.prompts.row_prompts import RowPrompts
 from mammal.tasks.tables.cells import Row
@@ -259,7 +260,7 @@ class Task(RowPrompts, ABC):
     def metric_intervals(
         self, predictions: Sequence[Prediction], rows: Sequence[Row], *, samples: int = 1000, seed: int = 0
     ) -> dict[str, tuple[float, float]]:
-        """Computes 95 % bootstrap intervals of the metrics.
+        """Computes 95 % bootstrap intervals of the metrics. Rows with equal inputs are resampled together.
 
         Args:
             predictions: one for each row.
@@ -270,7 +271,8 @@ class Task(RowPrompts, ABC):
         Returns:
             Metric -> (low, high).
         """
-        return intervals(self.config.metrics, self.answers(predictions, rows), samples=samples, seed=seed)
+        answers = over_distinct_inputs(self, self.answers(predictions, rows), rows)
+        return intervals(self.config.metrics, answers, samples=samples, seed=seed)
 
     @abstractmethod
     def answers(self, predictions: Sequence[Prediction], rows: Sequence[Row]) -> dict[str, Answers]:

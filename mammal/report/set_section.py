@@ -42,6 +42,7 @@ MEASURES = {
     "intdiv_2": ("internal diversity, p = 2", "↑"),
     "pains_free": ("without a PAINS substructure", "↑"),
     "fcd": ("Fréchet ChemNet distance", "↓"),
+    "fcd_too_long": ("too long for ChemNet, left out of its distance", ""),
     "snn": ("similarity to the nearest molecule", "↑"),
     "frag": ("fragments, cosine", "↑"),
     "scaf": ("scaffolds, cosine", "↑"),
@@ -83,7 +84,8 @@ def spoken(name: str) -> str:
         return f"{MEASURES[measure][0].partition(', in')[0]}: {reference}" if reference else MEASURES[measure][0]
     else:
         words = MEASURES[measure][0]
-    return f"{words}, to {reference}" if reference else words
+    preposition = "of" if measure == "fcd_too_long" else "to"
+    return f"{words}, {preposition} {reference}" if reference else words
 
 
 _READING = (

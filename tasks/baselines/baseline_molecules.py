@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from mammal.tasks.baselines.baseline_features import column_kinds
 from mammal.tasks.batches.prediction import Prediction
 from mammal.tasks.kinds.generation import fills_in
-from mammal.tasks.molecules.chemistry import canonical_or_none
+from mammal.tasks.molecules.chemistry import normalised_or_none
 from mammal.tasks.reactions.sets import main_molecule
 from mammal.tokenization.entities import ENTITIES
 from mammal.tokenization.errors import MammalError
@@ -68,7 +68,7 @@ def commonest(task: Task, train: Sequence[Row], test: Sequence[Row]) -> dict[str
             (text,) = task.prepare_target(row).values()
         except MammalError:
             continue
-        counts[canonical_or_none(text) or text] += 1
+        counts[normalised_or_none(text) or text] += 1
     if not counts:
         return {}
     first, *others = (Prediction(None, text=text) for text, _ in counts.most_common(task.ranks))

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mammal.tasks.errors import TaskError
+from mammal.tokenization.errors import did_you_mean
 
 SOURCES = (
     "file",
@@ -26,10 +27,15 @@ SOURCES = (
     "variants",
     "reactions",
     "texts",
+    "b3db",
 )
 READ_PATH = ("file", "genome", "hub", "moses", "variants")
 """Sources that read `data.path`; for all others the paths of the files are fixed."""
 LEAKAGE = ("report", "refuse", "drop")
+HELD_OUT = ("bbbp",)
+"""Lists of `mammal.tasks.splits.held_out`."""
+LATER = {"deduplicate": False, "held_out": None}
+"""Keys that version 0.1 does not have, and their defaults: a task without them is stored as it was then."""
 
 
 @dataclass
@@ -43,7 +49,7 @@ class DataConfig:
         files: files by part (`train`, `valid`, `test`), for a split that is given as separate files.
         columns: template column -> column of the file, if the names differ.
         split: `given`, `fold`, `random`, `scaffold`, `molecule`, `cluster`, `cold`, `time`, `group`, or `deepchem:NAME`
-            (any splitter class of deepchem).
+            (a splitter class of deepchem, such as `deepchem:ButinaSplitter`).
         split_column: the column that defines a split. `given`: it holds train, valid or test; default: a column with
             the usual name of one (`split`, `set`, `partition` …). `fold`: the fold of each row. `time`: years or ISO
             dates. `group`: rows of equal value stay together.
@@ -62,8 +68,12 @@ class DataConfig:
         valid_fold: the fold that is valid; default: the one before `fold`; with two folds none.
         split_seed: seed of all random choices of a split.
         identity: cluster: sequences at least this similar stay together (by MMseqs2, or by shared k-mers).
-        leakage: handling of valid and test rows with the inputs of a training row, by canonical SMILES or exact text:
+        leakage: handling of valid and test rows with the inputs of a training row, by normalised SMILES or exact text:
             `report`, `refuse` (an error), or `drop` (they are left out, and counted).
+        deduplicate: of rows with equal inputs and labels only the first is split; the others are left out, and counted.
+            Inputs are compared as for `leakage`.
+        held_out: a list of molecules on which another task is tested (`mammal.tasks.splits.held_out`): rows with one
+            of them are left out of train and valid, and counted. `bbbp`: the test parts of MoleculeNet's BBBP.
         limit: maximum number of rows, for a quick look.
         window: bases that are kept around the variant of DNA text, and cut around each record of a VCF file.
         window_shift: DNA text: move the window by up to this many bases, at random but fixed for each text, so that the
@@ -96,6 +106,8 @@ class DataConfig:
     split_seed: int = 0
     identity: float = 0.5
     leakage: str = "report"
+    deduplicate: bool = False
+    held_out: str | None = None
     limit: int | None = None
     window: int | None = None
     window_shift: int = 0
@@ -128,6 +140,9 @@ def check_data(data: DataConfig, where: str | None) -> None:
         raise TaskError(f"data.window must be at least one base, not {data.window}", where=where)
     if data.window_shift < 0:
         raise TaskError(f"data.window_shift must not be negative, but is {data.window_shift}", where=where)
+    if data.held_out is not None and data.held_out not in HELD_OUT:
+        hint = did_you_mean(data.held_out, HELD_OUT, noun="list of molecules")
+        raise TaskError(f"data.held_out is {data.held_out!r}", where=where, hint=hint)
     named = [data.split_on] if isinstance(data.split_on, str) else data.split_on
     if named is not None and not (isinstance(named, list) and named and all(isinstance(c, str) for c in named)):
         what = f"data.split_on must be a column or a list of columns, not {data.split_on!r}"

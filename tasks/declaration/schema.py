@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from math import inf
 from typing import Any, get_type_hints
 
-from mammal.tasks.declaration.data_config import LEAKAGE, SOURCES, DataConfig, check_data
+from mammal.tasks.declaration.data_config import LATER, LEAKAGE, SOURCES, DataConfig, check_data
 from mammal.tasks.declaration.generation_settings import (
     HYDRA_NAME,
     AnswerSettings,
@@ -27,7 +27,7 @@ from mammal.tokenization.template_syntax import VALUE_SLOTS
 
 KINDS = ("classification", "regression", "generation", "denoising")
 MODES = ("encoder", "decoder")
-STANDARDISE = ("off", "check", "canonical")
+STANDARDISE = ("off", "check", "canonical", "normalised")
 PROBABILITIES = ("classes", "vocabulary")
 LOSSES = ("mse", "mae", "rmse")
 UNKNOWNS = ("raise", "warn")
@@ -162,8 +162,9 @@ class TaskConfig:
             (`mammal.tasks.molecules.properties`), for rows without a value of their own.
         censored: meaning of a cell such as `>10` in the loss: `one_sided` (a prediction above 10 is right), `exact`
             (10) or `refuse` (the row is set aside).
-        standardise: for `molecules`: `off`, `check` (RDKit must be able to read it) or `canonical` (RDKit's canonical
-            SMILES).
+        standardise: for `molecules`: `off`, `check` (RDKit must be able to read it), `canonical` (RDKit's canonical
+            SMILES) or `normalised` (the same, with one spelling for sulfoxides, phosphine oxides, azides and other
+            groups that can be written with separated charges).
         molecules: columns with SMILES. Default: those that the template writes in the SMILES alphabet.
         max_len: overall limits of tokens of input and target. Default: only the limits of the segments.
         features: slots to add to the end of the input, such as `smiles:descriptors`.
@@ -207,7 +208,7 @@ class TaskConfig:
     number_weight: float = 1.0
     computed: dict[str, str] = field(default_factory=dict)
     censored: str = "one_sided"
-    standardise: str = "canonical"
+    standardise: str = "normalised"
     molecules: list[str] | None = None
     max_len: LengthConfig = field(default_factory=LengthConfig)
     features: list[str] = field(default_factory=list)
@@ -236,7 +237,8 @@ def stored_config(config: TaskConfig) -> dict[str, Any]:
     The identity of a task is computed from the same form.
     """
     values = asdict(config)
-    return {**values, "generation": stored_settings(values["generation"])}
+    data = {key: value for key, value in values["data"].items() if key not in LATER or value != LATER[key]}
+    return {**values, "data": data, "generation": stored_settings(values["generation"])}
 
 
 def register_schema() -> None:

@@ -14,6 +14,10 @@ DELETED = "*"
 """An allele that is deleted by an earlier record, which gives the deleted bases (VCF 4.3, section 1.6.1)."""
 
 
+class UnwritableAlleleError(DataError):
+    """A haplotype has an allele without a sequence: `*`, a symbolic allele or a breakend. The other can be written."""
+
+
 @dataclass(frozen=True)
 class Haplotype:
     """The window on one chromosome copy.
@@ -55,8 +59,9 @@ def haplotype(site: Site, stretch: Stretch, others: Sequence[Site], sample: str,
         The haplotype; None if the second one is requested and the sample has only one chromosome copy there.
 
     Raises:
+        UnwritableAlleleError: the haplotype has an allele that is not a sequence of bases.
         DataError: a heterozygous genotype in the window is not phased, or is in another phase set; the allele at the
-            site is not called or can't be written; or records overlap.
+            site is not called; or records overlap.
     """
     own = genotype_of(site, sample)
     if number == 2 and len(own.alleles) == 1:
@@ -120,7 +125,9 @@ def _change(site: Site, allele: int, stretch: Stretch) -> _Change | None:
         return None
     alt = site.alts[allele - 1]
     if reason := why_unwritable(alt):
-        raise DataError(reason, where=describe(site), hint="the sample has it, so its haplotype can't be written")
+        raise UnwritableAlleleError(
+            reason, where=describe(site), hint="the sample has it, so its haplotype can't be written"
+        )
     front, ref, alt = trim(site.ref, alt)
     start = site.pos - 1 - stretch.start + front
     if start < 0 or start + len(ref) > len(stretch.bases):

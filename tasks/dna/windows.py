@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 from mammal.tasks.dna.alleles import AllelePair
 from mammal.tasks.dna.genome import Genome
-from mammal.tasks.dna.haplotypes import haplotype
+from mammal.tasks.dna.haplotypes import Haplotype, UnwritableAlleleError, genotype_of, haplotype
 from mammal.tasks.dna.place import Stretch, Unsupported, agrees, not_the_genome, stretch_around, trim
 from mammal.tasks.dna.site import Site, describe
 from mammal.tasks.errors import DataError, TaskError
@@ -115,15 +115,40 @@ def _haplotypes(
 ) -> list[Window]:
     if sample is None:
         raise TaskError("a haplotype needs the name of a sample", hint="sample=NA12878")
-    found = [haplotype(site, stretch, others, sample, number) for number in numbers]
-    if not any(found):
+    found, refused = _written(site, stretch, others, sample, numbers)
+    if not found:
         raise DataError(f"{sample} has one chromosome copy there, so no haplotype 2", where=describe(site))
+    if len(numbers) > 1:
+        copies = len(genotype_of(site, sample).alleles)
+        refused += [f"haplotype {number}: of {copies} copies two are written" for number in range(3, copies + 1)]
     place = stretch.chrom, stretch.start, stretch.end
     return [
-        Window(one.sequence, (one.allele,), *place, haplotype=one.number, left_out=one.left_out)
+        Window(one.sequence, (one.allele,), *place, haplotype=one.number, left_out=(*one.left_out, *refused))
         for one in found
-        if one is not None
     ]
+
+
+def _written(
+    site: Site, stretch: Stretch, others: Sequence[Site], sample: str, numbers: Sequence[int]
+) -> tuple[list[Haplotype], list[str]]:
+    """The haplotypes that there are, and why others can't be written.
+
+    Raises:
+        UnwritableAlleleError: every one of them has an allele without a sequence.
+    """
+    found: list[Haplotype] = []
+    errors: dict[int, UnwritableAlleleError] = {}
+    for number in numbers:
+        try:
+            one = haplotype(site, stretch, others, sample, number)
+        except UnwritableAlleleError as error:
+            errors[number] = error
+            continue
+        if one is not None:
+            found.append(one)
+    if errors and not found:
+        raise next(iter(errors.values()))
+    return found, [f"haplotype {number}: {error.where}: {error.what}" for number, error in errors.items()]
 
 
 def _pair(stretch: Stretch, number: int) -> AllelePair:

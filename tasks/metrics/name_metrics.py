@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 _MOST_KEPT = 1 << 18
 _kept: dict[str, str | None] = {}
-"""Cache of at most `_MOST_KEPT` names: name -> canonical SMILES of OPSIN's structure, None if OPSIN can't read it.
+"""Cache of at most `_MOST_KEPT` names: name -> normalised SMILES of OPSIN's structure, None if OPSIN can't read it.
 
 It is global because metrics have no other place for it, and each call of OPSIN starts Java. Results do not depend on
 it.
@@ -34,7 +34,7 @@ def opsin_match(a: Answers) -> np.ndarray:
     the row is NaN if OPSIN can't read that. A generated name that OPSIN can't read counts as 0, even if it equals the
     true name, so the metric of perfect answers can be below 1.
     """
-    from mammal.tasks.molecules.chemistry import canonical_or_none
+    from mammal.tasks.molecules.chemistry import normalised_or_none
 
     asked = [None] * len(a) if a.asked_N is None else a.asked_N.tolist()
     unknown = [truth for truth, smiles in zip(a.truth_N, asked, strict=True) if smiles is None]
@@ -43,7 +43,7 @@ def opsin_match(a: Answers) -> np.ndarray:
         return np.full(len(a), np.nan)
     found = []
     for truth, said, smiles in zip(a.truth_N, a.answer_N, asked, strict=True):
-        molecule = read[truth] if smiles is None else canonical_or_none(smiles)
+        molecule = read[truth] if smiles is None else normalised_or_none(smiles)
         found.append(float("nan") if molecule is None else float(read[said] == molecule))
     return np.array(found, dtype=np.float64)
 
@@ -57,8 +57,8 @@ def opsin_validity(a: Answers) -> np.ndarray:
 
 
 def structures(names: Iterable[str]) -> dict[str, str | None] | None:
-    """Returns the canonical SMILES of each name, None if OPSIN can't read it; None if OPSIN is not available."""
-    from mammal.tasks.molecules.chemistry import canonical_or_none
+    """Returns the normalised SMILES of each name, None if OPSIN can't read it; None if OPSIN is not available."""
+    from mammal.tasks.molecules.chemistry import normalised_or_none
     from mammal.tasks.names import opsin
     from mammal.tasks.names.structures import read_structures
 
@@ -72,7 +72,7 @@ def structures(names: Iterable[str]) -> dict[str, str | None] | None:
             _kept.clear()
             new = asked
         for name, (_, reading) in zip(new, read_structures(new), strict=True):
-            _kept[name] = None if reading.smiles is None else canonical_or_none(reading.smiles)
+            _kept[name] = None if reading.smiles is None else normalised_or_none(reading.smiles)
     return {name: _kept[name] for name in asked}
 
 

@@ -7,7 +7,7 @@ value of 1 means that the model predicts every residue with certainty, 20 that i
 also have low values, so use it together with a measure of diversity.
 
     esm2       ESM-2 (Lin et al. 2023) with fair-esm, if its weights are on disk (`mammal.tasks.features.esm2`)
-    antibody   AntiBERTy (Ruffolo et al. 2021, arXiv 2112.07782) from the wheel `antiberty` (MIT), or from the folder
+    antibody   AntiBERTy (Ruffolo et al. 2021, arXiv 2112.07782) from the wheel `antiberty` 0.1 (MIT), or from the folder
                that MAMMAL_ANTIBERTY names. Chains of at most 510 residues
 
 Nothing is downloaded. Shapes: L residues, T tokens, V tokens of the model's vocabulary.
@@ -119,8 +119,24 @@ def antiberty_folder() -> Path:
     for folder in candidates:
         if (folder / "config.json").is_file() and (folder / "pytorch_model.bin").is_file():
             return folder
-    hint = f"pip install 'mammal[antibodies]', or name the folder of its model in {VARIABLE}"
-    raise DataError("the antibody model AntiBERTy is not here", where=named, hint=hint)
+    raise _no_antiberty(named)
+
+
+def _no_antiberty(named: str | None) -> DataError:
+    """Why there are no weights: no package, or one of version 1.0, which contains none."""
+    from importlib import metadata
+
+    folder = f"name the folder of its model in {VARIABLE}"
+    if named:
+        hint = "the folder must contain config.json and pytorch_model.bin, as in the wheel of antiberty 0.1.3"
+        return DataError("the antibody model AntiBERTy is not here", where=named, hint=hint)
+    try:
+        installed = metadata.version("antiberty")
+    except metadata.PackageNotFoundError:
+        hint = f"pip install 'mammal[antibodies]', or {folder}"
+        return DataError("the antibody model AntiBERTy is not here", hint=hint)
+    what = f"the antibody model AntiBERTy is not here: antiberty {installed} is installed without its weights"
+    return DataError(what, hint=f"pip install 'antiberty>=0.1.3,<1', or {folder}")
 
 
 class _Esm2:

@@ -22,7 +22,10 @@ logger = logging.getLogger(__name__)
 
 
 def fcd(a: Answers) -> float:
-    """Fréchet ChemNet distance; NaN without the package `fcd`, or with fewer than two molecules in a set."""
+    """Fréchet ChemNet distance; NaN without the package `fcd`, or with fewer than two molecules in a set.
+
+    Molecules whose SMILES is too long for ChemNet are left out; their number is logged.
+    """
     if (why := chemnet.why_missing()) is not None:
         _tell_once(str(why))
         return float("nan")
@@ -57,7 +60,10 @@ def _summary(smiles_N: np.ndarray) -> Summary:
 
 
 def _moments(smiles_N: np.ndarray) -> chemnet.Moments | None:
-    return chemnet.moments([one.canonical for one in described(smiles_N.tolist()) if one is not None])
+    canonical = [one.canonical for one in described(smiles_N.tolist()) if one is not None]
+    if too_long := chemnet.count_too_long(canonical):
+        logger.warning("fcd leaves out %d SMILES of more than %d characters", too_long, chemnet.LONGEST)
+    return chemnet.moments(canonical)
 
 
 @cache

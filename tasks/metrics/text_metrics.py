@@ -82,27 +82,27 @@ def maccs_similarity(a: Answers) -> np.ndarray:
 
 def uniqueness(a: Answers) -> float:
     """Number of distinct molecules divided by the number of valid ones."""
-    from mammal.tasks.molecules.chemistry import canonical_or_none
+    from mammal.tasks.molecules.chemistry import normalised_or_none
 
-    valid = [c for text in a.answer_N if (c := canonical_or_none(text)) is not None]
+    valid = [c for text in a.answer_N if (c := normalised_or_none(text)) is not None]
     return len(set(valid)) / len(valid) if valid else float("nan")
 
 
 def same_molecule(one: str, other: str) -> bool:
     """Whether two SMILES are the same molecule, stereo included; False if one is not valid."""
-    from mammal.tasks.molecules.chemistry import canonical_or_none
+    from mammal.tasks.molecules.chemistry import normalised_or_none
 
-    canonical = canonical_or_none(one)
-    return canonical is not None and canonical == canonical_or_none(other)
+    normalised = normalised_or_none(one)
+    return normalised is not None and normalised == normalised_or_none(other)
 
 
 def different_molecules(texts: Sequence[str]) -> list[str]:
     """Returns the texts without those that are the same molecule as an earlier one, or repeat an invalid text."""
-    from mammal.tasks.molecules.chemistry import canonical_or_none
+    from mammal.tasks.molecules.chemistry import normalised_or_none
 
     first: dict[str, str] = {}
     for text in texts:
-        first.setdefault(canonical_or_none(text) or text, text)
+        first.setdefault(normalised_or_none(text) or text, text)
     return list(first.values())
 
 

@@ -9,7 +9,7 @@ Shapes: N molecules, D = 512 activations.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -25,8 +25,8 @@ BATCH = 128
 MANY = 20_000
 """Number of molecules from which on the log says that it takes a while."""
 LONGEST = 349
-"""Maximum number of characters of a string for ChemNet; a longer one would change the padding, and so the results, of
-all strings."""
+"""Maximum number of characters of a SMILES. `fcd` pads all strings to 350 characters, end token included; one longer
+string makes the padding of every string longer, which changes the activations of all of them."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def moments(canonical: Sequence[str], *, device: str = "cpu") -> Moments | None:
     """Computes mean and covariance of the activations of a set.
 
     Args:
-        canonical: canonical SMILES; those with more than `LONGEST` characters are skipped.
+        canonical: canonical SMILES; those with more than `LONGEST` characters are left out (`count_too_long`).
         device: device on which ChemNet runs.
 
     Returns:
@@ -66,6 +66,11 @@ def moments(canonical: Sequence[str], *, device: str = "cpu") -> Moments | None:
     mean_D = sum_D / count
     covariance_DD = (products_DD - count * np.outer(mean_D, mean_D)) / (count - 1)
     return Moments(mean_D, covariance_DD, count)
+
+
+def count_too_long(canonical: Iterable[str]) -> int:
+    """How many SMILES are left out of the distance because they are longer than `LONGEST`."""
+    return sum(len(smiles) > LONGEST for smiles in canonical)
 
 
 def frechet_distance(one: Moments, other: Moments) -> float:

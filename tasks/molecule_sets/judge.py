@@ -8,6 +8,7 @@
 | intdiv_1, intdiv_2 | internal diversity of the valid ones |
 | pains_free | share of the valid ones without a PAINS substructure |
 | fcd/NAME | Fréchet ChemNet distance to a reference set; 0 for equal sets |
+| fcd_too_long, fcd_too_long/NAME | number of molecules of the set and of the reference that are too long for ChemNet, if any |
 | snn/NAME | mean similarity to the nearest molecule of a reference set |
 | frag/NAME, scaf/NAME | cosine of the counts of BRICS fragments, and of Bemis-Murcko scaffolds |
 | w1_logp/NAME, … | Wasserstein distance of a property's distributions, in its unit; 0 for equal distributions |
@@ -79,6 +80,8 @@ def judge(
         figures["novelty"] = _share(len(set(distinct) - known.molecules), len(distinct))
     figures |= dict(zip(("intdiv_1", "intdiv_2"), internal_diversity(summary.bits_NB), strict=True))
     figures["pains_free"] = _share(sum(not found for found in pains if found is not None), len(canonical))
+    if with_chemnet and (too_long := chemnet.count_too_long(canonical)):
+        figures["fcd_too_long"] = float(too_long)
     for name, reference in references.items():
         figures |= {f"{measure}/{name}": value for measure, value in compare(summary, reference).items()}
     return Judgement(figures, pains, summary)
@@ -105,6 +108,8 @@ def compare(summary: Summary, reference: Summary) -> dict[str, float]:
         figures["fcd"] = float("nan")
         if summary.moments is not None:
             figures["fcd"] = chemnet.frechet_distance(summary.moments, reference.moments)
+        if too_long := len(reference) - reference.moments.count:
+            figures["fcd_too_long"] = float(too_long)
     figures["snn"] = nearest_neighbour(summary.bits_NB, reference.bits_NB)
     figures["frag"] = cosine(summary.fragments, reference.fragments)
     figures["scaf"] = cosine(summary.scaffolds, reference.scaffolds)

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from mammal.tasks.errors import DataError
+from mammal.tasks.molecules.normalisation import normalised
 
 _MARKS = re.compile(r"[@/\\]|\[\d")
 """Signs of stereo (`@`, `/`, `\\`) and isotopes (`[13C]`) in a canonical SMILES."""
@@ -27,7 +28,8 @@ def standardise(smiles: str, how: str, column: str = "smiles") -> str:
     Args:
         smiles: the SMILES.
         how: `off` returns it unchanged; `check` returns it unchanged if RDKit can parse it; `canonical` returns RDKit's
-            canonical isomeric SMILES. Salts, charges and tautomers are not changed.
+            canonical isomeric SMILES; `normalised` returns that of the form without separated charges
+            (`mammal.tasks.molecules.normalisation`). Salts, acids, bases and tautomers are not changed.
         column: name of the column, for the error message.
 
     Raises:
@@ -38,6 +40,8 @@ def standardise(smiles: str, how: str, column: str = "smiles") -> str:
     canonical = _canonical(smiles)
     if canonical is None:
         raise DataError(f"invalid SMILES {_shortened(smiles)!r}: {why_invalid(smiles)}", where=f"column {column}")
+    if how == "normalised":
+        return normalised(canonical)
     return canonical if how == "canonical" else smiles
 
 
@@ -46,11 +50,17 @@ def canonical_or_none(smiles: str) -> str | None:
     return _canonical(smiles) or None
 
 
+def normalised_or_none(smiles: str) -> str | None:
+    """Returns the canonical SMILES of the normalised form, by which molecules are compared; None if not valid."""
+    canonical = _canonical(smiles)
+    return normalised(canonical) if canonical else None
+
+
 def flat_or_none(smiles: str) -> str | None:
-    """Returns the canonical SMILES without stereo and isotopes, equal for all stereoisomers; None if not valid."""
+    """Returns the normalised SMILES without stereo and isotopes, equal for all stereoisomers; None if not valid."""
     from rdkit import Chem
 
-    canonical = _canonical(smiles)
+    canonical = normalised_or_none(smiles)
     if not canonical or not _MARKS.search(canonical):
         return canonical or None
     bare = Chem.MolToSmiles(parse(canonical), isomericSmiles=False)
@@ -117,12 +127,18 @@ def has_open_stereo(molecule: Any) -> bool:
 
 
 def scaffold(smiles: str) -> str | None:
-    """Returns the Bemis-Murcko scaffold (doi 10.1021/jm9602928) without stereo, "" if acyclic, None if invalid."""
+    """Returns the Bemis-Murcko scaffold (doi 10.1021/jm9602928) without stereo, "" if acyclic, None if invalid.
+
+    It is the scaffold of the normalised form, so that both spellings of a cyclic sulfoxide have the same one.
+    """
     from rdkit.Chem.Scaffolds.MurckoScaffold import MurckoScaffoldSmiles
 
     molecule = parse(smiles)
     if molecule is None:
         return None
+    canonical = _canonical(smiles)
+    if canonical and (changed := normalised(canonical)) != canonical:
+        molecule = parse(changed)
     return MurckoScaffoldSmiles(mol=molecule, includeChirality=False)
 
 

@@ -1,6 +1,6 @@
 """Pairs of a structure and its name, and the comparison of the structure with the one that OPSIN reads in the name.
 
-exact        the name gives the same molecule: equal canonical isomeric SMILES
+exact        the name gives the same molecule: equal normalised isomeric SMILES
 doubtful     the same molecule, but OPSIN gives a warning: the name is ambiguous, or of a racemate
 stereo       the same except for stereo marks
 isotope      the same except for isotopes, and perhaps stereo marks
@@ -20,7 +20,14 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
 
-from mammal.tasks.molecules.chemistry import canonical_or_none, flat_or_none, inchikey_or_none, parse, why_invalid
+from mammal.tasks.molecules.chemistry import (
+    canonical_or_none,
+    flat_or_none,
+    inchikey_or_none,
+    normalised_or_none,
+    parse,
+    why_invalid,
+)
 from mammal.tasks.names.naming import Naming, name_molecule
 from mammal.tasks.names.opsin import OpsinAnswer
 from mammal.tasks.names.structures import in_name_order, read_structures
@@ -94,7 +101,7 @@ def make_pairs(
 
 def same_molecule(first: str, second: str) -> Outcome:
     """Compares two valid SMILES: returns exact, stereo, isotope, tautomer, charge or other."""
-    if canonical_or_none(first) == canonical_or_none(second):
+    if normalised_or_none(first) == normalised_or_none(second):
         return "exact"
     if flat_or_none(first) == flat_or_none(second):
         return "stereo" if _without_stereo(first) == _without_stereo(second) else "isotope"
@@ -130,9 +137,9 @@ def _judged(told: tuple[str, str | None, Naming, str | None, OpsinAnswer | None]
 
 
 def _without_stereo(smiles: str) -> str:
-    """Canonical SMILES without stereo marks; isotopes stay."""
+    """Normalised SMILES without stereo marks; isotopes stay."""
     from rdkit import Chem
 
-    molecule = parse(smiles)
+    molecule = parse(normalised_or_none(smiles) or smiles)
     Chem.RemoveStereochemistry(molecule)
     return str(Chem.MolToSmiles(molecule))

@@ -7,10 +7,10 @@
     molecules       smiles iupac name cas         every compound with a structure (PubChem)
     names           smiles iupac name cas         compounds with a systematic name, too; each name and structure once
 
-Tables are joined to structures by CAS number. Most structures there have no stereo marks, so isomers can differ in
-their values and share a canonical SMILES. Names are PubChem's, lower case, of the years around 2015 (`oxidanyl`,
-`azanyl`, `;` between components). About 200 names belong to several structures; that of oleic acid also to its dimer.
-The first structure in the package's order keeps the name.
+Tables are joined to structures by CAS number. No two structures share a canonical SMILES. Most have no stereo marks,
+and may be measured as one stereoisomer that the SMILES does not name. Names are PubChem's, lower case, of the years
+around 2015 (`oxidanyl`, `azanyl`, `;` between components). About 200 names belong to several structures; that of oleic
+acid also to its dimer. The first structure in the package's order keeps the name.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ molecule   equal molecules stay together, stereo ignored         `grouped`
 cluster    similar sequences stay together                       `grouped`
 group      rows with the same value of a column stay together    `grouped`
 cold       values of one or more columns are new in test         `cold`
-deepchem:NAME   any splitter class of deepchem                   `by_deepchem`
+deepchem:NAME   a splitter class of deepchem 2.8                 `by_deepchem`
 
 `make` finds the function of a kind of split by its name, `leaks` compares the parts, `saved` writes and loads a split.
 """

@@ -21,7 +21,7 @@ from mammal.tasks.splits.table import Table
 def cold(table: Table) -> Split:
     """Splits by the values of `data.split_on`; default: every molecule and sequence column of the prompt.
 
-    Molecules with equal canonical SMILES are one value.
+    Molecules with equal normalised SMILES are one value.
     """
     columns = table.asked()
     rng = np.random.default_rng(table.data.split_seed)

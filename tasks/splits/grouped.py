@@ -69,7 +69,7 @@ def molecule(table: Table) -> Split:
 def group(table: Table) -> Split:
     """Splits so that rows with the same value of `data.split_column` (or `data.split_on`) stay together.
 
-    Molecules are compared by their canonical SMILES.
+    Molecules are compared by their normalised SMILES.
 
     Raises:
         TaskError: no column is named.

@@ -1,6 +1,6 @@
 """Leaks of a split: valid and test rows that also occur in train, repeated inputs, and inputs with several labels.
 
-Molecules are compared by their canonical SMILES, everything else by its exact text. With `ordered=False` a pair of two
+Molecules are compared by their normalised SMILES, everything else by its exact text. With `ordered=False` a pair of two
 entities of one kind, such as two proteins that may bind, is the same pair in either order.
 """
 
@@ -11,7 +11,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from mammal.tasks.splits.split import Split
-from mammal.tasks.splits.table import canonical_texts, column_texts
+from mammal.tasks.splits.table import column_texts, molecule_keys
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,14 +28,14 @@ def input_keys(frame: pd.DataFrame, columns: Sequence[str], molecules: Sequence[
     Args:
         frame: the table.
         columns: the input columns.
-        molecules: columns with SMILES, which are compared in canonical form.
+        molecules: columns with SMILES, which are compared in normalised form.
     """
     texts = {column: column_texts(frame, column) for column in columns}
-    return {c: canonical_texts(found) if c in molecules else found for c, found in texts.items()}
+    return {c: molecule_keys(found) if c in molecules else found for c, found in texts.items()}
 
 
 def leakage(frame: pd.DataFrame, split: Split, columns: Sequence[str], molecules: Sequence[str]) -> dict[str, int]:
-    """Counts the test and valid rows that also occur in train, by exact sequence or canonical molecule.
+    """Counts the test and valid rows that also occur in train, by exact sequence or normalised molecule.
 
     Args:
         frame: the table.
@@ -86,6 +86,22 @@ def without_leaks(keys: Keys, split: Split, *, ordered: bool = True) -> Split:
     shared = {row: twin for part in HELD_OUT for row, twin in _shared(whole, split, part).items()}
     reasons = {row: f"leak: the inputs of training row {twin}" for row, twin in shared.items()}
     return split.without(reasons, f"{split.how}, {len(reasons)} leaking rows left out") if reasons else split
+
+
+def repeated_rows(inputs: Sequence[Hashable], labels: Keys) -> dict[int, int]:
+    """Rows whose inputs and labels equal those of an earlier row -> the first such row.
+
+    Args:
+        inputs: all inputs of each row as one key (`whole_inputs`).
+        labels: target column -> text of each row's label.
+    """
+    first: dict[Hashable, int] = {}
+    found = {}
+    for row, what in enumerate(inputs):
+        earlier = first.setdefault((what, _labels(labels, row)), row)
+        if earlier != row:
+            found[row] = earlier
+    return found
 
 
 def count_repeats(keys: Keys, labels: Keys, split: Split, *, ordered: bool = True) -> dict[str, int]:

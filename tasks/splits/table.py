@@ -62,9 +62,9 @@ class Table:
         return column_texts(self.frame, column)
 
     def keys(self, column: str) -> list[str]:
-        """Returns the cells of a column as text, with molecules as canonical SMILES."""
+        """Returns the cells of a column as text, with molecules as normalised SMILES."""
         texts = self.texts(column)
-        return canonical_texts(texts) if column in self.molecules else texts
+        return molecule_keys(texts) if column in self.molecules else texts
 
 
 def column_texts(frame: pd.DataFrame, column: str) -> list[str]:
@@ -72,8 +72,8 @@ def column_texts(frame: pd.DataFrame, column: str) -> list[str]:
     return ["" if is_missing(value) else as_text(value) for value in frame[column].tolist()]
 
 
-def canonical_texts(texts: Sequence[str]) -> list[str]:
-    """Returns RDKit's canonical SMILES of each text; a text that RDKit can't parse stays as it is."""
-    from mammal.tasks.molecules.chemistry import canonical_or_none
+def molecule_keys(texts: Sequence[str]) -> list[str]:
+    """Returns what molecules are compared by: the normalised SMILES; a text that RDKit can't parse stays as it is."""
+    from mammal.tasks.molecules.chemistry import normalised_or_none
 
-    return [(canonical_or_none(text) or text) if text else "" for text in texts]
+    return [(normalised_or_none(text) or text) if text else "" for text in texts]

@@ -92,6 +92,20 @@ def test_figures_are_those_of_molsets():
     }
 
 
+def test_smiles_too_long_for_chemnet_are_left_out_of_its_distance_and_counted(caplog: pytest.LogCaptureFixture):
+    """fcd 1.2.2 pads to 350 characters; a longer SMILES would pad all others, and change their activations."""
+    pytest.importorskip("fcd")
+    long, longest = "C" * 400, "C" * 349
+    made = judge(described([*MADE, long]), {"drugs": summary_of([*DRUGS, long, "C" * 350])}).figures
+    assert made["fcd/drugs"] == pytest.approx(MOLSETS["fcd/drugs"], rel=1e-5)
+    assert (made["fcd_too_long"], made["fcd_too_long/drugs"]) == (1, 2)
+    assert not [name for name in judge(described(MADE), {"drugs": summary_of(DRUGS)}).figures if "too_long" in name]
+    assert chemnet.count_too_long([longest, longest + "C"]) == 1
+    without = METRICS["fcd"].of(texts(DRUGS, MADE))
+    assert METRICS["fcd"].of(texts([*DRUGS, long], [*MADE, long])) == pytest.approx(without, rel=1e-6)
+    assert "leaves out 1 SMILES of more than 349 characters" in caplog.text
+
+
 def test_a_set_beside_itself_is_perfect_and_nothing_is_undefined_quietly():
     reference = summary_of(DRUGS, with_chemnet=False)
     whole = known_molecules({one.canonical for one in described(DRUGS) if one is not None}, [DRUGS])

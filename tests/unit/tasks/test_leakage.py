@@ -10,11 +10,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from mammal.tasks.batches.prediction import Prediction
 from mammal.tasks.data import SplitData, load_data
 from mammal.tasks.declaration.registry import load_task
+from mammal.tasks.declaration.schema import stored_config
 from mammal.tasks.errors import DataError, TaskError
+from mammal.tasks.kinds.build import build_task
+from mammal.tasks.metrics.distinct import first_of_equal_inputs
 from mammal.tasks.splits import Split
+from mammal.tasks.splits.held_out import connectivity, molecules
 from mammal.tasks.splits.leaks import count_leaks, count_repeats, without_leaks
+from mammal.tokenization import Tokenizer
 
 PROMPT = {"input": "<BBBP><SENTINEL_ID_0> {smiles:smiles}", "target": "<SENTINEL_ID_0> {y:label}"}
 TASK = {"name": "t", "kind": "classification", "prompt": PROMPT, "labels": ["0", "1"]}
@@ -115,3 +121,78 @@ def test_a_prompt_that_reads_no_column_leaks_nothing(tmp_path: Path):
         loaded = load_data(load_task({"name": "t", "kind": "generation", "prompt": prompt, "data": data}))
         assert [len(loaded.split.parts[part]) for part in ("train", "valid", "test")] == [4, 2, 2]
         assert loaded.leakage == {} and not any(loaded.record.repeats.values())
+
+
+def test_repeated_rows_are_left_out_before_the_split(tmp_path: Path):
+    rows = [
+        ("CCO", "0"),
+        ("OCC", "0"),
+        ("CCO", "1"),
+        ("CS(C)=O", "1"),
+        ("C[S+](C)[O-]", "1"),
+        ("C1CC", "0"),
+        ("C1CC", "0"),
+    ]
+    rows += [(f"{'C' * size}N", "0") for size in range(1, 15)]
+    pd.DataFrame(rows, columns=["smiles", "y"]).to_csv(tmp_path / "mine.csv", index=False)
+    data = {"path": str(tmp_path / "mine.csv"), "split": "scaffold", "deduplicate": True, "fractions": [0.6, 0.2, 0.2]}
+    found = load_data(load_task({**TASK, "data": data}))
+    reasons = dict(found.split.left_out)
+    assert {row: reason for row, reason in reasons.items() if "repeats" in reason} == {
+        1: "repeats row 1",
+        4: "repeats row 4",
+        6: "repeats row 6",
+    }
+    assert "invalid SMILES" in reasons[5] and len(reasons) == 4
+    assert found.record.repeats["repeated"] == 0 and found.record.repeats["conflicting"] == 1, "row 2 has another label"
+    assert sorted(np.concatenate(list(found.split.parts.values())).tolist()) == [0, 2, 3, *range(7, 21)]
+    assert "3 repeated rows left out" in found.split.how
+    without = load_data(load_task({**TASK, "data": {**data, "deduplicate": False}}))
+    assert without.record.repeats["repeated"] == 2 and len(without.split.left_out) == 2
+
+
+def test_molecules_that_another_task_tests_on_are_left_out_of_train_and_valid(tmp_path: Path):
+    """Alprostadil of BBBP's scaffold-test part without its stereo marks; the first block of its InChIKey stays."""
+    tested = "CCCCCC(O)C=CC1C(O)CC(=O)C1CCCCCCC(O)=O"
+    assert connectivity(tested) in molecules("bbbp")
+    frame = pd.DataFrame(
+        {"smiles": [tested, "CCO", tested, tested], "y": "0", "split": ["train", "train", "valid", "test"]}
+    )
+    frame.to_csv(tmp_path / "mine.csv", index=False)
+    data = {"path": str(tmp_path / "mine.csv"), "split": "given", "held_out": "bbbp"}
+    split = load_data(load_task({**TASK, "data": data})).split
+    assert [rows.tolist() for rows in split.parts.values()] == [[1], [], [3]]
+    assert [row for row, _ in split.left_out] == [0, 2] and "data.held_out=bbbp" in split.left_out[0][1]
+    with pytest.raises(TaskError, match="did you mean bbbp"):
+        load_task({**TASK, "data": {**data, "held_out": "bbb"}})
+
+
+def test_the_list_of_bbbp_is_that_of_its_test_parts(shared: Path):
+    paths = {"data": shared / "data"}
+    if not (shared / "data/moleculenet_raw/BBBP.csv.gz").is_file():
+        pytest.skip("no local copy of BBBP")
+    tests = [load_data(load_task(name), paths).part("test")["smiles"] for name in ("bbbp", "moleculenet_bbbp")]
+    assert {connectivity(text) for smiles in tests for text in smiles} - {""} == molecules("bbbp")
+
+
+def test_keys_of_later_versions_are_stored_only_where_they_are_used():
+    """A bundle of an earlier version and its resumable jobs keep their identity."""
+    stored = stored_config(load_task({**TASK, "data": {"path": "x.csv"}}))["data"]
+    assert not {"deduplicate", "held_out"} & stored.keys()
+    used = load_task({**TASK, "data": {"path": "x.csv", "deduplicate": True, "held_out": "bbbp"}})
+    assert stored_config(used)["data"] == {**stored, "deduplicate": True, "held_out": "bbbp"}
+
+
+def test_intervals_are_over_distinct_inputs():
+    """Twenty copies of four rows say no more than the four rows."""
+    task = build_task(load_task({**TASK, "metrics": ["accuracy"]}), Tokenizer.load(None))
+    rows = [{"smiles": text, "y": y} for text, y in (("CCO", "1"), ("CCN", "0"), ("CS(C)=O", "1"), ("CC", "0"))]
+    said = [Prediction(None, label=label, probabilities={"0": 0.5, "1": 0.5}) for label in ("1", "0", "0", "0")]
+    once = task.metric_intervals(said, rows, samples=200)
+    many = [
+        {**row, "smiles": row["smiles"].replace("CS(C)=O", "C[S+](C)[O-]")} if n % 2 else row
+        for n in range(20)
+        for row in rows
+    ]
+    assert task.metric_intervals(said * 20, many, samples=200) == once
+    assert first_of_equal_inputs(task, [*rows, {"smiles": "C1CC"}, {"smiles": "OCC"}]).tolist() == [0, 1, 2, 3, 4, 0]

@@ -93,3 +93,14 @@ def test_a_model_that_is_not_here_leaves_the_figure_undefined(monkeypatch, tmp_p
         antiberty_folder()
     found_N = antibody_pseudo_perplexity(Answers(object_array(["A"]), object_array(["A"])))
     assert math.isnan(found_N[0]) and "antiberty" in caplog.text.lower()
+
+
+def test_a_version_without_weights_is_named_with_one_that_has_them(monkeypatch: pytest.MonkeyPatch):
+    """The wheel of antiberty 1.0.0 contains no weights; that of 0.1.3 does."""
+    from importlib import metadata
+
+    monkeypatch.delenv(VARIABLE, raising=False)
+    monkeypatch.setattr(metadata, "files", lambda name: [])
+    monkeypatch.setattr(metadata, "version", lambda name: "1.0.0")
+    with pytest.raises(DataError, match=r"antiberty 1\.0\.0 is installed without its weights.*antiberty>=0\.1\.3,<1"):
+        antiberty_folder()

@@ -116,6 +116,15 @@ def test_peptides_ship_with_a_package():
     frame = load_dataset(DataConfig(source="modlamp", name="AMPvsUniProt"))
     assert frame["amp"].value_counts().to_dict() == {"1": 2600, "0": 2600}
     assert frame["sequence"].iloc[0] == "GLWSKIKEVGKEAAKAAAKAAGKAALGAVSEAV"
+    assert frame.duplicated("sequence").sum() == 558 and frame["sequence"].value_counts().iloc[0] == 25
+
+
+def test_every_peptide_of_the_test_part_is_another_one():
+    """modlamp 4.3.3 repeats peptides: 520 test rows would hold 467 peptides."""
+    found = load_data(load_task("amp"))
+    assert found.part("test")["sequence"].is_unique and len(found.part("test")) == 467
+    assert [len(rows) for rows in found.split.parts.values()] == [3731, 466, 467]
+    assert len(found.split.left_out) == 536 and all("repeats row" in reason for _, reason in found.split.left_out)
 
 
 @pytest.mark.parametrize(

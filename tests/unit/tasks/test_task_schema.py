@@ -20,7 +20,7 @@ GOOD = {
 def test_defaults_of_a_minimal_declaration():
     config = load_task(GOOD)
     assert (config.data.source, config.data.split, config.data.fractions) == ("file", "random", [0.8, 0.1, 0.1])
-    assert config.standardise == "canonical" and config.scale.mean is None
+    assert config.standardise == "normalised" and config.scale.mean is None
 
 
 @pytest.mark.parametrize(

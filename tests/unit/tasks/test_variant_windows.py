@@ -160,6 +160,29 @@ def test_haplotypes_that_are_not_known_are_refused(
         render(site(16, "C", "T", genotype), genome, 16, "haplotype_1", sample="NA1", others=others)
 
 
+def test_only_the_haplotype_with_an_allele_without_sequence_is_set_aside(genome: Genome) -> None:
+    """`*` (VCF 4.3, section 1.6.1) is on one chromosome; what is on the other one is known."""
+    record = site(16, "C", "T,*", "1|2")
+    (window,) = render(record, genome, 16, "haplotypes", sample="NA1")
+    assert window.haplotype == 1 and window.alleles == (1,)
+    assert window.sequence == CHR1[window.start : 15] + "T" + CHR1[16 : window.end]
+    (reason,) = window.left_out
+    assert reason.startswith("haplotype 2: 1:16 C>T,*: the allele * ")
+    assert render(record, genome, 16, "haplotype_1", sample="NA1")[0].left_out == ()
+    for rendering, alleles in (("haplotype_2", "1|2"), ("haplotypes", "2|2"), ("haplotypes", "2")):
+        with pytest.raises(DataError, match=r"1:16 C>T,\*: the allele \* "):
+            render(site(16, "C", "T,*", alleles), genome, 16, rendering, sample="NA1")
+    symbolic = site(12, "C", "<DEL>", "0|1")
+    (window,) = render(site(16, "C", "T", "1|1"), genome, 16, "haplotypes", sample="NA1", others=[symbolic])
+    assert window.haplotype == 1 and "haplotype 2" in window.left_out[0] and "<DEL>" in window.left_out[0]
+
+
+def test_further_haplotypes_of_a_polyploid_sample_are_named(genome: Genome) -> None:
+    windows = render(site(16, "C", "T", "0|1|1"), genome, 8, "haplotypes", sample="NA1")
+    assert [window.haplotype for window in windows] == [1, 2]
+    assert {window.left_out for window in windows} == {("haplotype 3: of 3 copies two are written",)}
+
+
 def test_homozygous_and_haploid_genotypes_need_no_phase(genome: Genome) -> None:
     assert len(render(site(16, "C", "T", "1/1"), genome, 8, "haplotypes", sample="NA1")) == 2
     assert len(render(site(16, "C", "T", "1"), genome, 8, "haplotypes", sample="NA1")) == 1
