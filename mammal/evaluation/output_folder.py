@@ -1,4 +1,4 @@
-"""The folder that an evaluation writes into: nothing that is read, and nothing of somebody else, is replaced there."""
+"""Checks of the folder that an evaluation writes into: it replaces no input, and no file that it did not write."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _WRITTEN = {
     results.FILE: (tables.MARKDOWN, tables.CSV, results.ANSWERS),
     set_results.FILE: (set_results.CSV, set_results.MOLECULES),
 }
-"""The file that says what an evaluation wrote -> patterns of the names of what it wrote beside it."""
+"""The file that lists what an evaluation wrote -> patterns of the names of its other files."""
 
 
 def check_output_folder(folder: Path, read: Mapping[str, str | os.PathLike[str]]) -> None:
@@ -40,4 +40,6 @@ def check_output_folder(folder: Path, read: Mapping[str, str | os.PathLike[str]]
             continue
         for name in (name for name in beside if name in names):
             hint = "choose another output; nothing was changed"
-            raise ConfigError("stands there already, and no evaluation wrote it", where=str(folder / name), hint=hint)
+            raise ConfigError(
+                "the file exists already, and was not written by an evaluation", where=str(folder / name), hint=hint
+            )

@@ -129,6 +129,6 @@ class JobPlan:
 
 
 def indexes(file: Path) -> dict[str, Path]:
-    """Indexes that stand beside a file, by what they are."""
+    """Returns the indexes of a file that exist, by what they are."""
     found = {suffix: file.with_name(f"{file.name}{suffix}") for suffix in (*INDEXES, ".fai", ".gzi")}
     return {f"index of {file.name} ({suffix})": path for suffix, path in found.items() if path.exists()}

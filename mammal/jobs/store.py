@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 INDEXES = (".tbi", ".csi")
-"""Ends of the names of indexes of a zipped variant file, which stand beside it."""
+"""Suffixes of the index of a zipped variant file."""
 
 _LOCK, _MANIFEST = "lock", "manifest.json"
 _OURS = re.compile(r"\d{6}(\.\w+)+|lock|manifest\.json|\..+\.partial")

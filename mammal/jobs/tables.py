@@ -120,7 +120,7 @@ def join_tables(parts: Sequence[Path], path: Path, suffix: str, schema: pa.Schem
 
 
 def join_as(parts: Sequence[Path], path: Path, suffix: str) -> None:
-    """Appends Parquet shards in order, in the format of a suffix; each shard is first written again beside itself."""
+    """Appends Parquet shards in order, in the format of a suffix; each shard is first written again in that format."""
     if suffix == ".parquet":
         join_tables(parts, path, suffix)
         return

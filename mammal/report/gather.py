@@ -89,11 +89,11 @@ def check_page(file: Path) -> None:
     """Refuses to write a page in place of a file that is not one.
 
     Raises:
-        ConfigError: such a file stands there, or a folder.
+        ConfigError: the path is such a file, or a folder.
     """
     if file.is_dir() or (file.exists() and not file.read_bytes()[:100].lstrip().lower().startswith(PAGE_BEGINS)):
         hint = "choose another output, such as report.html; nothing was changed"
-        raise ConfigError("stands there already, and is not an HTML page", where=str(file), hint=hint)
+        raise ConfigError("the file exists already, and is not an HTML page", where=str(file), hint=hint)
 
 
 def _evaluation(run: Path) -> list[Section]:
