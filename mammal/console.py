@@ -11,7 +11,7 @@ import shutil
 import sys
 import time
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 PLAIN_LINE_SECONDS = 10.0
 """Seconds between two progress lines if the output is not a terminal."""
+
+BAR, LINE = 16, 80
+"""Characters of the bar of a progress line, and of a whole line where no terminal says how long it may be."""
 
 _live: RichProgress | None = None
 """The progress line that is shown. It is a global because a process has one terminal, and `note` must not write into
@@ -118,11 +121,12 @@ class Progress:
         if sys.stderr.isatty() and _live is None:
             from rich.console import Console
             from rich.progress import BarColumn, Progress, TextColumn
+            from rich.table import Column
 
             self._rich = _live = Progress(
                 TextColumn("{task.description}"),
-                BarColumn(bar_width=24),
-                TextColumn("{task.fields[facts]}"),
+                BarColumn(bar_width=BAR),
+                TextColumn("{task.fields[facts]}", table_column=Column(no_wrap=True)),
                 console=Console(stderr=True),
                 transient=True,
             )
@@ -171,15 +175,36 @@ class Progress:
         known = [part for part in (by_work, by_time) if part is not None]
         return min(1.0, max(known)) if known else None
 
-    def facts(self) -> str:
-        """Returns the text after the title. It has the time left only if that can be computed."""
-        total = f"/{self.total:,}" if self.total and self.seconds is None else ""
-        parts = [f"{self.done:,}{total} {self.unit}", *self._rates(), self._status]
+    def facts(self, width: int | None = None) -> str:
+        """Returns the text after the title. It has the time left only if that can be computed.
+
+        Args:
+            width: largest number of characters. Counts are shortened, then rates are left out, then the status is cut,
+                until the text fits. Default: any number.
+        """
+        rates, left = self._rates(), self._left()
+        exact, short = (self._count(shown) for shown in (lambda count: f"{count:,}", human))
+        fuller = [[exact, *rates], [short, *rates], [short, *rates[:1]], [short]]
+        lines = (" · ".join(filter(None, [*parts, self._status, left])) for parts in fuller)
+        if width is None:
+            return next(lines)
+        line = next((line for line in lines if len(line) <= width), None)
+        if line is not None:
+            return line
+        room = width - len(" · ".join(filter(None, [short, left]))) - len(" · …")
+        status = f"{self._status[:room]}…" if room > 0 else ""
+        return " · ".join(filter(None, [short, status, left]))
+
+    def _count(self, shown: Callable[[int], str]) -> str:
+        total = f"/{shown(self.total)}" if self.total and self.seconds is None and self.done <= self.total else ""
+        return f"{shown(self.done)}{total} {self.unit}"
+
+    def _left(self) -> str:
         fraction, seconds = self.fraction(), self.elapsed()
         resumed = self._resumed / self.total if self.total else 0.0
-        if fraction and fraction > resumed and seconds > 1:
-            parts.append(f"{clock(seconds * (1 - fraction) / (fraction - resumed))} left")
-        return " · ".join(part for part in parts if part)
+        if not fraction or fraction <= resumed or seconds <= 1:
+            return ""
+        return f"{clock(seconds * (1 - fraction) / (fraction - resumed))} left"
 
     def summary(self) -> str:
         parts = [f"{self.done:,} {self.unit}", *self._rates(), self._status]
@@ -195,7 +220,8 @@ class Progress:
 
     def _show(self) -> None:
         if self._rich is not None:
-            self._rich.update(self._task, completed=self.fraction() or 0.0, facts=self.facts())
+            room = self._rich.console.width - len(self.title) - BAR - 2
+            self._rich.update(self._task, completed=self.fraction() or 0.0, facts=self.facts(room))
         elif time.monotonic() - self._last_line >= PLAIN_LINE_SECONDS:
             self._last_line = time.monotonic()
-            note(f"{self.title}: {self.facts()}")
+            note(f"{self.title}: {self.facts(LINE - len(self.title) - 2)}")

@@ -75,10 +75,12 @@ def _bundle(options: Mapping[str, Any], config_dirs: Sequence[Path]) -> int:
     """Evaluates the tasks of one bundle."""
     from mammal.evaluation.api import evaluate
     from mammal.evaluation.generated import with_earlier_sets
+    from mammal.evaluation.output_folder import check_output_folder
     from mammal.evaluation.results import earlier_results
     from mammal.evaluation.set_results import load_sets, save_sets
 
     output = Path(options["output"] or default_output(options["bundle"]))
+    check_output_folder(output, {} if options["input"] is None else {"input": options["input"]})
     earlier = earlier_results(output)
     among = _among(options, OF_BUNDLE)
     found = evaluate(options["bundle"], data=options["input"], config_dirs=config_dirs, **among)
@@ -93,12 +95,14 @@ def _runs(options: Mapping[str, Any], config_dirs: Sequence[Path]) -> int:
     """Evaluates several runs of the same tasks and combines them."""
     from mammal.evaluation.evaluate_bundle import EvaluatedRows
     from mammal.evaluation.evaluate_task import Depth
-    from mammal.evaluation.results import earlier_results
+    from mammal.evaluation.output_folder import check_output_folder
+    from mammal.evaluation.results import FILE, earlier_results
     from mammal.evaluation.runs import evaluate_runs, run_folders
     from mammal.inference.api import load
 
     folders = run_folders(options["runs"])
     output = Path(options["output"] or folders[0].parent / "seeds")
+    check_output_folder(output, {f"evaluation of {run}": file for run in folders for file in run.glob(f"**/{FILE}")})
     earlier = earlier_results(output)
     copies = {"data": options["paths"]["data"]} if options["paths"]["data"] else None
     results = evaluate_runs(
@@ -114,13 +118,19 @@ def _runs(options: Mapping[str, Any], config_dirs: Sequence[Path]) -> int:
 
 def _samples(options: Mapping[str, Any]) -> int:
     """Evaluates files of molecules without a model, and writes a page about them."""
+    from mammal.evaluation.output_folder import check_output_folder
     from mammal.evaluation.sample_files import evaluate_samples
     from mammal.evaluation.set_results import save_sets
     from mammal.report.gather import report, write_report
 
+    given = {"samples": options["samples"], "train": options["train"], "test": options["test"]}
+    listed = {what: [one] if isinstance(one, str) else one or [] for what, one in given.items()}
+    read = {f"file of {what} {file}": str(file) for what, files in listed.items() for file in files}
+    first = next(iter(listed["samples"]), "")
+    output = Path(options["output"] or Path(str(first)).parent / "judged")
+    check_output_folder(output, read)
     cache = options["paths"]["cache"]
     results = evaluate_samples(options["samples"], cache=Path(cache) if cache else None, **_among(options, OF_SAMPLES))
-    output = Path(options["output"] or Path(results[0].source).parent / "judged")
     print_sets(results)
     console.note(f"written: {save_sets(results, output)}")
     page = output / "report.html"
@@ -164,8 +174,9 @@ def _finish(results: Sequence[TaskResult], earlier: Sequence[TaskResult], output
         done = "replaced" if (result.task, result.part) in new else "kept"
         console.note(f"{done}: the earlier figures of {result.task} on {result.part}")
     every = with_earlier(results, earlier)
+    saved = save_results(every, output)  # first: it says that the other files are of an evaluation
     save_tables(every, output)
-    console.note(f"written: {save_results(every, output)}")
+    console.note(f"written: {saved}")
 
 
 def print_sets(results: Sequence[SetResult]) -> None:

@@ -8,8 +8,9 @@ openclatura generates the names, and OPSIN reads them. Install both with pip ins
 Java. Without Java, names can be generated with keep=unverified. The output has the new columns canonical (SMILES),
 iupac, smiles_by_name (the molecule with its atoms in the order in which the name mentions them) and outcome: exact,
 doubtful, stereo, isotope, tautomer, charge, other, unread, unnamed or unverified.
-Rows that are not exact are written to OUTPUT.errors.parquet with the reason, and the exit code is 3. To continue a job
-that was interrupted, run the same command again.
+Rows that are not exact are listed with the reason in an errors file next to the output (pairs.errors.parquet), and the
+exit code is 3. In a csv or tsv output they also stay in their place, without a name (keep_rows=false leaves them out).
+To continue a job that was interrupted, run the same command again.
 """
 
 from __future__ import annotations

@@ -4,9 +4,10 @@
     mammal properties input=chemicals output=compounds.parquet properties=[mw,logp,rings]
 
 A task can use such columns as conditions (configs/task/moses.yaml). The properties are mw (g/mol), logp, tpsa (Å²),
-qed, hbd, hba, rotatable_bonds, rings, aromatic_rings, heavy_atoms and fsp3. Rows without a molecule are written to
-OUTPUT.errors.parquet with the reason, and the exit code is 3. To continue a job that was interrupted, run the same
-command again.
+qed, hbd, hba, rotatable_bonds, rings, aromatic_rings, heavy_atoms and fsp3. Rows without a molecule are listed
+with the reason in an errors file next to the output (library.errors.parquet), and the exit code is 3. In a csv or tsv
+output they also stay in their place, without properties (keep_rows=false leaves them out). To continue a job that was
+interrupted, run the same command again.
 """
 
 from __future__ import annotations

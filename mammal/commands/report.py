@@ -23,15 +23,19 @@ def run(argv: Sequence[str]) -> int:
 def _work(config: DictConfig, _: object) -> int:
     from pathlib import Path
 
-    from mammal.report.gather import report, write_report
+    from mammal.overwriting import refuse_overwriting
+    from mammal.report.gather import check_page, report, write_report
 
+    output = Path(config.output).expanduser()
+    given = {f"file of predictions {file}": file for file in config.predictions}
+    refuse_overwriting({"page": output}, given | ({"file of samples": config.samples} if config.samples else {}))
+    check_page(output)
     html = report(
         Path(config.run),
         predictions=[Path(file) for file in config.predictions],
         samples=Path(config.samples) if config.samples else None,
         title=config.title,
     )
-    output = Path(config.output)
     write_report(html, output)
     console.out(str(output))
     return 0

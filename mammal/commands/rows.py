@@ -74,6 +74,7 @@ SHARED = (
     "batch_tokens",
     "shard_rows",
     "workers",
+    "keep_rows",
     "resume",
 )
 """Keys about the job. The other keys are about the question."""
@@ -122,9 +123,10 @@ def follow_job(verb: str, job: Callable[..., JobReport]) -> int:
     with console.Progress(verb) as progress:
         report = job(progress=_Follower(progress))
     kept = f", {report.resumed:,} of them from an earlier run" if report.resumed else ""
-    console.note(f"{report.ok:,} rows in {report.output}{kept}")
+    console.note(f"{report.rows if report.keeps_rows else report.ok:,} rows in {report.output}{kept}")
     if report.bad:
-        console.note(f"{report.bad:,} rows without an answer, with the reasons, in {report.errors}")
+        stay = "; they are in the output, too" if report.keeps_rows else ""
+        console.note(f"{report.bad:,} rows without an answer, with the reasons, in {report.errors}{stay}")
     return report.exit_code
 
 
@@ -133,11 +135,13 @@ class _Follower:
 
     def __init__(self, progress: console.Progress):
         self.progress = progress
-        self._done = 0
+        self._done = self._resumed = 0
 
     def __call__(self, now: JobProgress) -> None:
-        new, self._done = now.done - self._done, now.done
+        resumed, self._resumed = now.resumed - self._resumed, now.resumed
+        new, self._done = now.done - self._done - resumed, now.done
         self.progress.total = now.rows
+        self.progress.skip(resumed)
         self.progress.advance(new, rows=new, status=f"{now.bad:,} without an answer" if now.bad else None)
 
 

@@ -19,6 +19,7 @@ from mammal.evaluation import results as files
 from mammal.evaluation.evaluate_bundle import EvaluatedRows, evaluate_bundle
 from mammal.evaluation.evaluate_task import SAMPLED, Depth
 from mammal.evaluation.generated import SetOptions, with_earlier_sets
+from mammal.evaluation.output_folder import PAGE, check_output_folder
 from mammal.evaluation.set_results import load_sets, save_sets
 from mammal.evaluation.tables import figures_frame, markdown, save_tables
 from mammal.inference.api import Mammal, load
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from mammal.tasks.task import Task
     from mammal.tokenization import Tokenizer
 
-PAGE = "report.html"
 _PATHS = ("data", "cache")
 
 
@@ -96,10 +96,11 @@ class Evaluation:
         place = Path(folder).expanduser()
         every = files.with_earlier(self.results, files.earlier_results(place))
         sets = with_earlier_sets(self.sets, load_sets(place)) if self.sets else []
+        saved = files.save_results(every, place)  # first: it says that the other files are of an evaluation
         save_tables(every, place)
         if sets:
             save_sets(sets, place)
-        return files.save_results(every, place)
+        return saved
 
 
 def evaluate(
@@ -174,7 +175,8 @@ def evaluate(
         The figures: `.figures` as nested dictionaries, `.table` as a data frame, `.results` with everything.
 
     Raises:
-        ConfigError: an argument has a value that can't be used, or two arguments exclude each other.
+        ConfigError: an argument has a value that can't be used, or two arguments exclude each other; or a file in
+            `output` would be replaced that is read or that no evaluation wrote.
         TaskError: the task does not exist, or the model contains no task.
         BundleError: the model does not exist, or a part of it is missing or corrupt.
         DataError: the data can't be found or read, or a column is missing; or `output` holds damaged results.
@@ -184,7 +186,9 @@ def evaluate(
     sets = SetOptions(generated, reference_limit, workers, cache)
     depth = Depth(baselines, trees, seeds, sensitivity, neighbours, draws, seed)
     if output is not None:
-        files.earlier_results(Path(output).expanduser())  # damaged ones are reported before the work
+        place = Path(output).expanduser()
+        check_output_folder(place, {"input": data} if isinstance(data, str | os.PathLike) else {})
+        files.earlier_results(place)  # damaged ones are reported before the work
     model = _opened(bundle, tokenizer=tokenizer, device=device, dtype=dtype, config_dirs=config_dirs)
     tasks = _tasks(model, task)
     judge = _judge(judge_of(model, rerank, rerank_bundle, rerank_weight), tasks)

@@ -20,6 +20,8 @@ OURS = "MAMMAL"
 """Name of the evaluated model in tables that also list baselines."""
 
 FILE = "evaluation.json"
+ANSWERS = "answers_*.csv"
+"""Names of the tables of answers."""
 
 TARGET = "target_column"
 """Column with the name of the target, for tasks with several targets. Many files use `target` for their proteins."""
@@ -162,7 +164,8 @@ def save_results(results: Sequence[TaskResult], folder: Path) -> Path:
     """
     folder.mkdir(parents=True, exist_ok=True)
     for result in results:
-        result.answers.to_csv(folder / _answers(result), index=False)
+        with atomic_file(folder / _answers(result)) as partial:
+            result.answers.to_csv(partial, index=False)
     file = folder / FILE
     with atomic_file(file) as partial:
         told = {"tasks": [_plain(result) for result in results]}

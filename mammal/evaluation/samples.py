@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mammal.errors import DataError, did_you_mean
+from mammal.rows.answer_columns import ERROR
 from mammal.tasks.declaration.generation_settings import SETTINGS
 from mammal.tasks.molecule_sets.files import cells_as_text, molecule_column
 from mammal.tasks.molecules.properties import PROPERTIES
@@ -70,6 +71,7 @@ def read_samples(
         DataError: the file or a column does not exist, the file has no rows, or a name in `asked` is not a property.
     """
     from mammal.jobs.manifest import Manifest
+    from mammal.jobs.outputs import answered_rows
 
     manifest = Manifest.read(file.with_name(f"{file.name}.manifest.json"))
     options = {} if manifest is None else manifest.options
@@ -77,7 +79,7 @@ def read_samples(
     per_row = _per_row(manifest)
     failures = _failures(file, per_row, prefix)
     failed = sum(failures.values()) if limit is None else _among_first(limit, failures, per_row)
-    rows = read_table(existing_file(file), limit=limit)
+    rows = answered_rows(read_table(existing_file(file)), file) if failures else read_table(file, limit=limit)
     rows = rows if limit is None else rows.head(limit - failed)
     if not len(rows) and not failed:
         raise DataError("holds no samples", where=str(file))
@@ -146,16 +148,15 @@ _SOME = re.compile(r"(\d+) of \d+: ")
 def _failures(file: Path, per_row: int, prefix: str) -> dict[int, int]:
     """Number of a job's row, from 1 -> how many of its sequences failed."""
     from mammal.jobs.layout import ROW
-    from mammal.jobs.store import errors_path
-    from mammal.rows.answer_columns import ERROR
+    from mammal.jobs.store import find_errors
 
-    errors = errors_path(file)
-    if not errors.is_file():
+    errors = find_errors(file)
+    if errors is None:
         return {}
     told = read_table(errors)
     some = [_SOME.match(str(reason)) for reason in told[f"{prefix}{ERROR}"]]
     counts = [per_row if one is None else int(one[1]) for one in some]
-    return dict(zip(told[f"{prefix}{ROW}"].tolist(), counts, strict=True))
+    return dict(zip(map(int, told[f"{prefix}{ROW}"]), counts, strict=True))
 
 
 def _among_first(limit: int, failures: Mapping[int, int], per_row: int) -> int:

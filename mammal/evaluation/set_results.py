@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 FILE, CSV = "samples.json", "samples.csv"
+MOLECULES = "molecules_*.csv"
+"""Names of the tables of molecules."""
 FORMAT = 1
 ASKED = "asked_"
 """Prefix of a column of requested values; the rest of the name is the property."""
@@ -100,17 +102,19 @@ def save_sets(results: Sequence[SetResult], folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     tables = _tables([result.name for result in results])
     for result, table in zip(results, tables, strict=True):
-        result.molecules.to_csv(folder / table, index=False)
+        with atomic_file(folder / table) as partial:
+            result.molecules.to_csv(partial, index=False)
     lines = [
         {"set": result.name, "figure": name, "value": value, "samples": result.samples}
         for result in results
         for name, value in result.figures.items()
     ]
-    pd.DataFrame(lines).to_csv(folder / CSV, index=False)
     file = folder / FILE
     with atomic_file(file) as partial:
         told = {"format": FORMAT, "sets": [_plain(*pair) for pair in zip(results, tables, strict=True)]}
         partial.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+    with atomic_file(folder / CSV) as partial:
+        pd.DataFrame(lines).to_csv(partial, index=False)
     return file
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from mammal.evaluation.results import OURS, TaskResult, spoken
 from mammal.evaluation.seeds import standing
 from mammal.tasks.metrics.registry import metric_named
+from mammal.tasks.tables.atomic import atomic_file
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -60,8 +61,10 @@ def markdown(results: Sequence[TaskResult]) -> str:
 def save_tables(results: Sequence[TaskResult], folder: Path) -> None:
     """Writes the tables in Markdown, and `figures_frame` as CSV."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / MARKDOWN).write_text(markdown(results), encoding="utf-8")
-    figures_frame(results).to_csv(folder / CSV, index=False)
+    with atomic_file(folder / MARKDOWN) as partial:
+        partial.write_text(markdown(results), encoding="utf-8")
+    with atomic_file(folder / CSV) as partial:
+        figures_frame(results).to_csv(partial, index=False)
 
 
 def figures_frame(results: Sequence[TaskResult]) -> pd.DataFrame:

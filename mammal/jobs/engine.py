@@ -10,13 +10,13 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from mammal.errors import ConfigError, JobError
+from mammal.errors import JobError
 from mammal.jobs.inputs import Shard
 from mammal.jobs.plan import JobPlan
-from mammal.jobs.store import ShardCounts, Store
+from mammal.jobs.store import ShardCounts, find_errors
 from mammal.rows.batched import Refused
 
 
@@ -25,13 +25,14 @@ class JobReport:
     """The result of a job.
 
     Attributes:
-        output: file with every row that has an answer.
-        errors: file with every other row. None if there is none.
+        output: file with every row that has an answer, or with every row (`keeps_rows`).
+        errors: file with every row that has no answer. None if there is none.
         rows: number of rows of the input.
         ok: number of rows with an answer.
         bad: number of rows without an answer.
         resumed: number of rows that an earlier run had finished.
         seconds: duration of this run, without loading the model and warming it up.
+        keeps_rows: rows without an answer are in the output, too, in their place.
     """
 
     output: Path
@@ -41,6 +42,7 @@ class JobReport:
     bad: int
     resumed: int
     seconds: float
+    keeps_rows: bool = False
 
     @property
     def exit_code(self) -> int:
@@ -56,11 +58,13 @@ class JobProgress:
         done: number of rows that are finished.
         rows: number of rows of the input. None if it is not known yet.
         bad: number of rows without an answer so far.
+        resumed: number of rows among `done` that an earlier run had finished.
     """
 
     done: int
     rows: int | None
     bad: int
+    resumed: int = 0
 
 
 Follow = Callable[[JobProgress], None]
@@ -71,7 +75,8 @@ def run_plan(plan: JobPlan, *, resume: bool = True, progress: Follow | None = No
 
     Args:
         plan: the job.
-        resume: continue an earlier run of the same job. False: delete its files and start again.
+        resume: continue an earlier run of the same job. False: start again. A finished output is replaced when
+            the new one is complete.
         progress: function that is called with a `JobProgress` after each batch of answers and after each shard.
 
     Returns:
@@ -79,26 +84,23 @@ def run_plan(plan: JobPlan, *, resume: bool = True, progress: Follow | None = No
 
     Raises:
         DataError: the input lacks a column that is read, or already has a column that is to be added.
-        ConfigError: `shard_rows` of the plan is less than 1.
+        ConfigError: `shard_rows` of the plan is less than 1, `keep_rows` can't be used, or the output would replace a
+            file that is read.
         JobError: the output exists and belongs to another job, is being written by another process, or can't be
             written.
     """
-    plan.question.reading.check(plan.given.schema.names)
-    store = plan.store
-    store.form.check(store.output, plan.layout.schema)
-    if plan.shard_rows < 1:
-        raise ConfigError(f"shard_rows must be at least 1, not {plan.shard_rows}")
-    manifest = plan.manifest
+    plan.check()
+    store, manifest = plan.store, plan.manifest
     with _told_as_job_errors(store.output), store.locked():
         former = store.begin(manifest, resume=resume)
         if former.complete and former.counts is not None:
-            return _report(store, ShardCounts(**former.counts), former.counts["rows"])
+            return _report(plan, ShardCounts(**former.counts), former.counts["rows"])
         with plan.workers():
             _warm_up(plan)
             start = time.monotonic()
             total, resumed, shards = _answer_shards(plan, progress)
         store.finish(manifest, shards, total, plan.layout.schema)
-    return _report(store, total, resumed, time.monotonic() - start)
+    return _report(plan, total, resumed, time.monotonic() - start)
 
 
 def _warm_up(plan: JobPlan) -> None:
@@ -113,27 +115,35 @@ def _warm_up(plan: JobPlan) -> None:
 def _answer_shards(plan: JobPlan, progress: Follow | None) -> tuple[ShardCounts, int, int]:
     """Returns the counts of all shards, the number of rows that an earlier run finished, and the number of shards."""
     total, resumed, shards = ShardCounts(0, 0, 0), 0, 0
+    rows = None if progress is None else plan.given.count()
     for shard in plan.given.shards(plan.shard_rows):
         counts = plan.store.counts(shard.number)
         if counts is None:
-            counts = _answer(plan, shard, total, progress)
+            advance = (
+                None if progress is None else _advanced(progress, JobProgress(total.rows, rows, total.bad, resumed))
+            )
+            counts = _answer(plan, shard, advance)
         else:
             resumed += counts.rows
         total, shards = total + counts, shards + 1
         if progress is not None:
-            progress(JobProgress(total.rows, plan.given.rows, total.bad))
+            progress(JobProgress(total.rows, rows, total.bad, resumed))
     return total, resumed, shards
 
 
-def _answer(plan: JobPlan, shard: Shard, before: ShardCounts, progress: Follow | None) -> ShardCounts:
-    done = before.rows
+def _advanced(progress: Follow, before: JobProgress) -> Callable[[int], None]:
+    """Reports rows of a shard as they are answered."""
+    done = before.done
 
     def advance(rows: int) -> None:
         nonlocal done
         done += rows
-        if progress is not None:
-            progress(JobProgress(done, plan.given.rows, before.bad))
+        progress(replace(before, done=done))
 
+    return advance
+
+
+def _answer(plan: JobPlan, shard: Shard, advance: Callable[[int], None] | None) -> ShardCounts:
     names = plan.question.reading.among(plan.given.schema.names)
     answers = plan.question.ask(shard.records(names), first=shard.first, progress=advance)
     for position, reason in shard.damaged.items():
@@ -144,9 +154,10 @@ def _answer(plan: JobPlan, shard: Shard, before: ShardCounts, progress: Follow |
     return counts
 
 
-def _report(store: Store, total: ShardCounts, resumed: int, seconds: float = 0.0) -> JobReport:
-    errors = store.errors if total.bad else None
-    return JobReport(store.output, errors, total.rows, total.ok, total.bad, resumed, seconds)
+def _report(plan: JobPlan, total: ShardCounts, resumed: int, seconds: float = 0.0) -> JobReport:
+    output = plan.store.output
+    errors = find_errors(output) if total.bad else None
+    return JobReport(output, errors, total.rows, total.ok, total.bad, resumed, seconds, plan.keeps_rows)
 
 
 @contextmanager

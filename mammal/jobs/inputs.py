@@ -13,6 +13,7 @@ import pyarrow.parquet
 
 from mammal.errors import DataError
 from mammal.files import file_hash
+from mammal.jobs.row_count import count_rows
 from mammal.tasks.tables.lines import DAMAGED, check_distinct
 from mammal.tasks.tables.notices import Notices
 from mammal.tasks.tables.readers import existing_file, file_format, iter_tables
@@ -75,6 +76,10 @@ class JobInput:
         for number, (rows, table) in enumerate(tables):
             yield Shard(number, first, rows, *_without_reasons(table))
             first += rows
+
+    def count(self) -> int | None:
+        """How many rows there are, for the progress of a job; text files are counted without reading their cells."""
+        return self.rows if self.rows is not None or self.path is None else count_rows(self.path)
 
     def _tables(self, file: Path, size: int) -> Iterator[pa.Table]:
         if file_format(file) == "parquet":

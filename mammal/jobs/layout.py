@@ -32,6 +32,7 @@ class Layout:
         theirs: columns of the input, which are copied to both files.
         ours: columns of the answers.
         prefix: text before the names of the two columns that the errors file adds.
+        keep_rows: rows without an answer stay in the output, with empty answers and the reason in a column `error`.
 
     Raises:
         DataError: the input already has a column that is to be added.
@@ -40,27 +41,38 @@ class Layout:
     theirs: pa.Schema
     ours: Sequence[AnswerColumn]
     prefix: str = ""
+    keep_rows: bool = False
 
     def __post_init__(self) -> None:
         check_names(self.theirs.names, [*(column.name for column in self.ours), *self._error_names])
 
     @property
     def schema(self) -> pa.Schema:
-        return pa.schema([*self.theirs, *((column.name, _TYPES[column.holds]) for column in self.ours)])
+        reason = [(self._error_names[1], pa.string())] if self.keep_rows else []
+        return pa.schema([*self.theirs, *((column.name, _TYPES[column.holds]) for column in self.ours), *reason])
 
     @property
     def _error_names(self) -> tuple[str, str]:
         return f"{self.prefix}{ROW}", f"{self.prefix}{ERROR}"
 
     def answered(self, shard: Shard, answers: Sequence[list[Record] | Refused]) -> pa.Table:
-        """Returns the rows with an answer. A row is repeated for each of its records that did not fail."""
-        given = [(i, records) for i, records in enumerate(answers) if not isinstance(records, Refused)]
-        lines = [(i, record) for i, records in given for record in records if not isinstance(record, Failed)]
-        passed = shard.pick([i for i, _ in lines])
+        """Returns the rows with an answer. A row is repeated for each of its records that did not fail.
+
+        With `keep_rows` it also returns each row without an answer, once, and each record that failed.
+        """
+        lines = [
+            (i, record, reason)
+            for i, given in enumerate(answers)
+            for record, reason in _records(given)
+            if reason is None or self.keep_rows
+        ]
+        passed = shard.pick([i for i, _, _ in lines])
         values = [
-            pa.array([record[place] for _, record in lines], _TYPES[column.holds])
+            pa.array([record[place] if place < len(record) else None for _, record, _ in lines], _TYPES[column.holds])
             for place, column in enumerate(self.ours)
         ]
+        if self.keep_rows:
+            values.append(pa.array([reason for _, _, reason in lines], pa.string()))
         return pa.Table.from_arrays([*passed.columns, *values], schema=self.schema)
 
     def refused(self, shard: Shard, answers: Sequence[list[Record] | Refused]) -> pa.Table:
@@ -73,6 +85,13 @@ class Layout:
         reasons = pa.array([reason for _, reason in bad], pa.string())
         schema = pa.schema([(row, pa.int64()), *self.theirs, (error, pa.string())])
         return pa.Table.from_arrays([numbers, *passed.columns, reasons], schema=schema)
+
+
+def _records(given: list[Record] | Refused) -> list[tuple[Record, str | None]]:
+    """Values of each line of a row, and why a line has no answer."""
+    if isinstance(given, Refused):
+        return [((), given.reason)]
+    return [(record, record.reason if isinstance(record, Failed) else None) for record in given]
 
 
 def _reasons(given: list[Record] | Refused) -> str:

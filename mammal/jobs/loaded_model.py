@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mammal.bundle.locate import locate
+from mammal.bundle.locate import CARD, METRICS, ModelSource, locate
 from mammal.files import file_hash
 from mammal.inference.api import Mammal, load
 from mammal.tasks.declaration.schema import stored_config
@@ -60,19 +60,49 @@ def task_identity(task: Task | None) -> str:
     return f"{task.name} {hashlib.blake2b(content.encode(), digest_size=6).hexdigest()}"
 
 
+def bundle_files(bundle: str | os.PathLike[str]) -> list[Path]:
+    """The files of a bundle, whether it has all of them or not.
+
+    Args:
+        bundle: as for `mammal.load`.
+    """
+    source = locate(bundle)
+    return [*_deciding_files(source), *(source.folder / name for name in (METRICS, CARD))]
+
+
 def bundle_hash(bundle: str | os.PathLike[str]) -> str:
     """Returns a content hash of everything in a bundle that predictions depend on.
 
     The base of an adapter bundle is included, because `config.json` holds its hash.
     """
-    source = locate(bundle)
-    files = [source.folder / "config.json", source.folder / "task.yaml", *sorted(source.folder.glob("tokenizer/*"))]
-    files += [source.weights] if source.weights.is_file() else sorted(source.weights.glob("*.safetensors"))
     digest = hashlib.blake2b(digest_size=16)
-    for file in files:
+    for file in _deciding_files(locate(bundle)):
         if file.is_file():
             digest.update(f"{file.name} {file_hash(file)}\n".encode())
     return digest.hexdigest()
+
+
+def _deciding_files(source: ModelSource) -> list[Path]:
+    files = [source.folder / "config.json", source.folder / "task.yaml", *sorted(source.folder.glob("tokenizer/*"))]
+    return files + ([source.weights] if source.weights.is_file() else sorted(source.weights.glob("*.safetensors")))
+
+
+def read_by_model(**given: str | os.PathLike[str] | None) -> dict[str, Path]:
+    """The files and folders that loading reads, by what they are, for `JobPlan.reads`.
+
+    Args:
+        **given: bundles by their keys, such as `bundle`, and `tokenizer`, a folder. None: there is none.
+    """
+    found: dict[str, Path] = {}
+    for key, place in given.items():
+        if place is None:
+            continue
+        if key == "tokenizer":
+            files = [Path(place).expanduser(), *Path(place).expanduser().glob("*")]
+        else:
+            files = [locate(place).folder, *bundle_files(place)]
+        found |= {f"{key} ({file.name})": file for file in files}
+    return found
 
 
 def torch_version() -> dict[str, str]:

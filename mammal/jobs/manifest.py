@@ -15,6 +15,8 @@ from mammal.errors import JobError
 from mammal.tasks.tables.atomic import atomic_file
 
 FORMAT = 1
+_ABSENT = {"keep_rows": False}
+"""Options that are recorded only if they have another value: manifests of earlier versions do not have them."""
 
 
 @dataclass(frozen=True)
@@ -75,5 +77,6 @@ def _differences(former: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[
     for group in ("options", "versions"):
         before, after = former[group], json.loads(json.dumps(now[group]))
         for key in sorted({*before, *after}):
-            if before.get(key) != after.get(key):
-                yield f"{key} was {before.get(key)}, is {after.get(key)}"
+            was, now_is = (found.get(key, _ABSENT.get(key)) for found in (before, after))
+            if was != now_is:
+                yield f"{key} was {was}, is {now_is}"

@@ -18,7 +18,14 @@ from mammal.inference.questions import Embed, Score
 from mammal.inference.reranking import Reranked, judge_of
 from mammal.jobs.engine import Follow, JobReport, run_plan
 from mammal.jobs.inputs import JobInput, no_input, open_input
-from mammal.jobs.loaded_model import bundle_hash, model_options, open_model, task_identity, torch_version
+from mammal.jobs.loaded_model import (
+    bundle_hash,
+    model_options,
+    open_model,
+    read_by_model,
+    task_identity,
+    torch_version,
+)
 from mammal.jobs.plan import SHARD_ROWS, Hash, JobPlan
 from mammal.rows.bare_prompts import PROMPT
 from mammal.rows.question import TaskQuestion, Wrapped
@@ -49,6 +56,7 @@ def run_job(
     options: Mapping[str, Any] | None = None,
     prefix: str = "",
     shard_rows: int | None = None,
+    keep_rows: bool | None = None,
     resume: bool = True,
     device: str = "auto",
     dtype: str = "auto",
@@ -60,10 +68,12 @@ def run_job(
 ) -> JobReport:
     """Answers every row of a file, in constant memory. A job that was stopped continues where it stopped.
 
-    Every row of the input ends up either in the output, in the same order, with its own columns and those of the
-    answer, or in `OUTPUT.errors.parquet`, with its number and the reason. If a stopped job is run again with the same
-    input, bundle and options on an equal machine, its output has the same bytes as that of a job that was not stopped.
-    A complete job does nothing.
+    Every row of the input that has an answer ends up in the output, in the same order, with its own columns and those
+    of the answer. Every other row is written to an errors file next to the output and in its format
+    (`predicted.errors.csv`), with its number and the reason; with `keep_rows` it is in the output, too. If a stopped
+    job is run again with the same input, bundle and options on an equal machine, its output has the same bytes as that
+    of a job that was not stopped. A complete job does nothing. No input is ever replaced, and an output that exists is
+    replaced only once the new one is whole.
 
         run_job("predict", "demo/bundle", "molecules.csv", "predicted.csv", task="melting_point")
 
@@ -78,7 +88,10 @@ def run_job(
         options: further arguments of the method of `Mammal` with the name of the verb, such as `{"n": 5}`.
         prefix: text before the names of the added columns.
         shard_rows: rows that are written together. Default: as many as give 10,000 output rows.
-        resume: continue an earlier job of the same output. False: start again.
+        keep_rows: rows without an answer stay in the output, in their place, with empty answers and the reason in a
+            column `error`. False: they are only in the errors file. Default: True for .csv and .tsv, else False.
+        resume: continue an earlier job of the same output. False: start again; a finished output is replaced once the
+            new one is whole.
         device: as for `mammal.load`.
         dtype: as for `mammal.load`.
         batch_tokens: tokens of a batch, padding not counted. Default: 8,192 on a CPU, 131,072 on a GPU.
@@ -93,7 +106,8 @@ def run_job(
     Raises:
         JobError: the output exists and belongs to another job, is being written by another process, or can't be
             written.
-        ConfigError: there is no such verb or option.
+        ConfigError: there is no such verb or option; or the output, its errors file, manifest or folder of shards would
+            replace the input or a file of the bundle.
         BundleError: there is no such model.
         TaskError: there is no such task.
         DataError: the input can't be read, or lacks a column.
@@ -118,6 +132,8 @@ def run_job(
         bundle=partial(bundle_hash, source),
         versions=torch_version(),
         workers=partial(_prepared_by, question, _workers(workers, model)),
+        keep_rows=keep_rows,
+        reads=read_by_model(bundle=source, rerank_bundle=settings.get("rerank_bundle"), tokenizer=tokenizer),
     )
     return run_plan(plan, resume=resume, progress=progress)
 

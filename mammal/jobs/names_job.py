@@ -69,6 +69,7 @@ def names_job(
     workers: int | None = None,
     prefix: str = "",
     shard_rows: int = SHARD_ROWS,
+    keep_rows: bool | None = None,
     resume: bool = True,
     progress: Follow | None = None,
 ) -> JobReport:
@@ -89,6 +90,8 @@ def names_job(
         workers: processes that make and compare names. Default: one per core. 0: only the current process.
         prefix: text before the names of the added columns: canonical, iupac, smiles_by_name, outcome.
         shard_rows: rows that are written together. Default: 5,000.
+        keep_rows: rows without an answer stay in the output, in their place, with empty answers and the reason in a
+            column `error`. False: they are only in the errors file. Default: True for .csv and .tsv, else False.
         resume: continue an earlier job of the same output. False: start again.
         progress: function that is called with a `JobProgress` after each shard.
 
@@ -116,7 +119,16 @@ def names_job(
         verify = lacking is None
         question = NameRows(found.column, names, keep=keep, verify=verify, crew=found.crew, prefix=prefix)
         versions = _versions(names is None, verify)
-        plan = JobPlan("names", found.given, question, output, prefix=prefix, shard_rows=shard_rows, versions=versions)
+        plan = JobPlan(
+            "names",
+            found.given,
+            question,
+            output,
+            prefix=prefix,
+            shard_rows=shard_rows,
+            versions=versions,
+            keep_rows=keep_rows,
+        )
         return run_plan(plan, resume=resume, progress=progress)
 
 
@@ -129,7 +141,7 @@ def outcomes(report: JobReport, prefix: str = "") -> Counter[str]:
     """
     counts: Counter[str] = Counter()
     for table in iter_tables(report.output):
-        counts.update(table[f"{prefix}outcome"])
+        counts.update(outcome for outcome in table[f"{prefix}outcome"] if isinstance(outcome, str) and outcome)
     if report.errors is not None:
         known = get_args(Outcome)
         for table in iter_tables(report.errors):

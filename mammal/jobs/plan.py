@@ -10,11 +10,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from mammal.errors import ConfigError
 from mammal.jobs.inputs import JobInput
 from mammal.jobs.layout import Layout
 from mammal.jobs.manifest import Manifest
-from mammal.jobs.store import Store
-from mammal.jobs.tables import OutputFormat
+from mammal.jobs.store import INDEXES, Store
+from mammal.jobs.tables import FORMATS, TEXT_TABLES, OutputFormat
+from mammal.overwriting import refuse_overwriting
 from mammal.rows.question import Question
 from mammal.version import __version__
 
@@ -45,6 +47,9 @@ class JobPlan:
         form: how the output is written. None: as a table, in the format of its suffix.
         workers: returns a context that is entered before the first row is answered and left after the last one. It
             starts and ends the processes that the question uses.
+        keep_rows: rows without an answer stay in the output, in their place, with empty answers and the reason in a
+            column `error`. None: in .csv and .tsv files.
+        reads: further files and folders that are read, by what they are. The output must not replace them.
     """
 
     verb: str
@@ -59,6 +64,8 @@ class JobPlan:
     versions: Mapping[str, str] = field(default_factory=dict)
     form: OutputFormat | None = None
     workers: Callable[[], AbstractContextManager[None]] = nullcontext
+    keep_rows: bool | None = None
+    reads: Mapping[str, str | os.PathLike[str]] = field(default_factory=dict)
 
     @cached_property
     def layout(self) -> Layout:
@@ -67,7 +74,39 @@ class JobPlan:
         Raises:
             DataError: the input already has a column that is to be added.
         """
-        return Layout(self.given.schema, self.question.columns, self.prefix)
+        return Layout(self.given.schema, self.question.columns, self.prefix, self.keeps_rows)
+
+    @property
+    def keeps_rows(self) -> bool:
+        """Whether rows without an answer stay in the output."""
+        if self.keep_rows is None:
+            return self.form is None and Path(self.output).suffix in TEXT_TABLES
+        return self.keep_rows
+
+    def check(self) -> None:
+        """Refuses what can't be, before any file is hashed or written.
+
+        Raises:
+            DataError: the input lacks a column that is read, or has one that is to be added.
+            ConfigError: a shard has less than one row, `keep_rows` has no meaning, or the output would replace a file
+                that is read.
+            JobError: the format of the output is unknown, or can't hold the answers.
+        """
+        refuse_overwriting(self.store.written, self._read)
+        self.question.reading.check(self.given.schema.names)
+        if self.keep_rows not in (None, True, False):
+            raise ConfigError(f"keep_rows must be true, false or null, not {self.keep_rows!r}")
+        if self.keep_rows and self.form is not None:
+            hint = "write a table: " + ", ".join(FORMATS)
+            raise ConfigError("keep_rows=true is for tables", where=str(self.output), hint=hint)
+        self.store.form.check(self.store.output, self.layout.schema)
+        if self.shard_rows < 1:
+            raise ConfigError(f"shard_rows must be at least 1, not {self.shard_rows}")
+
+    @property
+    def _read(self) -> dict[str, str | os.PathLike[str]]:
+        given = {} if self.given.path is None else {"input": self.given.path, **indexes(self.given.path)}
+        return {**given, **self.reads}
 
     @cached_property
     def store(self) -> Store:
@@ -78,6 +117,7 @@ class JobPlan:
     def manifest(self) -> Manifest:
         """The manifest of this job. It is computed on first use, which reads the files that are hashed."""
         options = {
+            **({"keep_rows": True} if self.keeps_rows else {}),
             **self.options,
             **{name: content_hash() for name, content_hash in self.hashes.items()},
             **self.question.told,
@@ -86,3 +126,9 @@ class JobPlan:
         }
         bundle = "" if self.bundle is None else self.bundle()
         return Manifest(self.verb, self.given.fingerprint, bundle, options, {"mammal": __version__, **self.versions})
+
+
+def indexes(file: Path) -> dict[str, Path]:
+    """Returns the indexes of a file that exist, by what they are."""
+    found = {suffix: file.with_name(f"{file.name}{suffix}") for suffix in (*INDEXES, ".fai", ".gzi")}
+    return {f"index of {file.name} ({suffix})": path for suffix, path in found.items() if path.exists()}

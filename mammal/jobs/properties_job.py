@@ -54,6 +54,7 @@ def properties_job(
     workers: int | None = None,
     prefix: str = "",
     shard_rows: int = SHARD_ROWS,
+    keep_rows: bool | None = None,
     resume: bool = True,
     progress: Follow | None = None,
 ) -> JobReport:
@@ -67,6 +68,8 @@ def properties_job(
         workers: processes that compute. Default: one per core. 0: only the current process.
         prefix: text before the names of the added columns.
         shard_rows: rows that are written together. Default: 20,000.
+        keep_rows: rows without an answer stay in the output, in their place, with empty answers and the reason in a
+            column `error`. False: they are only in the errors file. Default: True for .csv and .tsv, else False.
         resume: continue an earlier job of the same output. False: start again.
         progress: function that is called with a `JobProgress` after each shard.
 
@@ -87,7 +90,14 @@ def properties_job(
         question = PropertyRows(found.column, properties, crew=found.crew, prefix=prefix)
         versions = {"rdkit": version("rdkit")}
         plan = JobPlan(
-            "properties", found.given, question, output, prefix=prefix, shard_rows=shard_rows, versions=versions
+            "properties",
+            found.given,
+            question,
+            output,
+            prefix=prefix,
+            shard_rows=shard_rows,
+            versions=versions,
+            keep_rows=keep_rows,
         )
         return run_plan(plan, resume=resume, progress=progress)
 

@@ -2,32 +2,39 @@
 
 A shard is done when its marker exists. The marker is renamed into place after the tables of the shard are on the disk.
 A job that is killed at any moment therefore leaves complete shards, and unfinished files that the next run replaces.
+An earlier output, its errors file and its manifest are replaced when all shards are joined, and not before.
 
-    scores.parquet.parts/000003.parquet           rows with an answer
-    scores.parquet.parts/000003.errors.parquet    rows without one
-    scores.parquet.parts/000003.json              the marker: {"rows": …, "ok": …, "bad": …}
+    scores.csv.parts/manifest.json            what the unfinished job is made of
+    scores.csv.parts/000003.csv               rows with an answer, or all rows
+    scores.csv.parts/000003.errors.parquet    rows without one
+    scores.csv.parts/000003.json              the marker: {"rows": …, "ok": …, "bad": …}
 """
 
 from __future__ import annotations
 
 import json
 import os
-import shutil
+import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mammal.errors import JobError
 from mammal.jobs.manifest import Manifest
-from mammal.jobs.tables import OutputFormat, TableFormat, join_tables, write_table
+from mammal.jobs.tables import FORMATS, OutputFormat, TableFormat, join_as, write_table
 from mammal.tasks.tables.atomic import atomic_file
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_LOCK = "lock"
+INDEXES = (".tbi", ".csi")
+"""Suffixes of the index of a zipped variant file."""
+
+_LOCK, _MANIFEST = "lock", "manifest.json"
+_OURS = re.compile(r"\d{6}(\.\w+)+|lock|manifest\.json|\..+\.partial")
+"""Names of files in the folder of shards that a job wrote; others there are left alone."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +64,14 @@ class Store:
         self.manifest_path = output.with_name(f"{output.name}.manifest.json")
         self.parts = output.with_name(f"{output.name}.parts")
 
+    @property
+    def written(self) -> dict[str, Path]:
+        """Every place that the job writes, by what it is."""
+        places = {"output": self.output, "errors file": self.errors, "manifest": self.manifest_path}
+        indexes = INDEXES if self.output.suffix == ".gz" else ()
+        of_output = {f"index ({suffix})": self.output.with_name(self.output.name + suffix) for suffix in indexes}
+        return {**places, **of_output, "folder of shards": self.parts}
+
     def begin(self, manifest: Manifest, *, resume: bool) -> Manifest:
         """Prepares the folder of the shards and writes the manifest.
 
@@ -70,23 +85,32 @@ class Store:
         Raises:
             JobError: the output exists and was not written by a job, or was written with other settings.
         """
-        former = Manifest.read(self.manifest_path)
+        if self.output.is_dir():
+            raise JobError("is a folder, not a file", where=str(self.output), hint="choose another output")
+        former = Manifest.read(self.parts / _MANIFEST) or Manifest.read(self.manifest_path)
         if not resume:
-            self._clear()
+            self._remove_shards()
         elif former is not None:
             manifest.require_same(former, self.output)
             if former.complete and self.output.exists():
                 self._remove_parts()
                 return former
-        elif self.output.exists():
+        elif (standing := self._standing()) is not None:
             raise JobError(
                 "the file exists already, and was not written by a job",
-                where=str(self.output),
+                where=str(standing),
                 hint="choose another output, or replace it with resume=false",
             )
         self.parts.mkdir(parents=True, exist_ok=True)
-        manifest.write(self.manifest_path, scratch=self.parts)
+        manifest.write(self.parts / _MANIFEST, scratch=self.parts)
         return manifest
+
+    def _standing(self) -> Path | None:
+        """What would be replaced: a file, or the folder of shards if it holds some."""
+        places = (self.output, self.errors, self.manifest_path)
+        if any(self.parts.glob("[0-9]*.json")):
+            return self.parts
+        return next((path for path in places if path.exists()), None)
 
     def counts(self, shard: int) -> ShardCounts | None:
         """Returns the counts of a finished shard, and None for an unfinished shard."""
@@ -107,13 +131,13 @@ class Store:
     def finish(self, manifest: Manifest, shards: int, total: ShardCounts, schema: pa.Schema) -> None:
         """Joins the shards into the output, marks the job complete and deletes the shards."""
         bad = [part for shard in range(shards) if (part := self._part(shard, ".errors.parquet")).exists()]
-        if bad:
-            with atomic_file(self.errors, scratch=self.parts) as partial:
-                join_tables(bad, partial, ".parquet")
-        else:
-            self.errors.unlink(missing_ok=True)
         with atomic_file(self.output, scratch=self.parts) as partial:
             self.form.join([self._part(shard, self.form.suffix) for shard in range(shards)], partial, schema)
+            if bad:
+                with atomic_file(self.errors, scratch=self.parts) as refused:
+                    join_as(bad, refused, self.errors.suffix)
+        if not bad:
+            self.errors.unlink(missing_ok=True)
         self.form.complete(self.output)
         done = Manifest(**{**vars(manifest), "complete": True, "counts": vars(total)})
         done.write(self.manifest_path, scratch=self.parts)
@@ -135,21 +159,45 @@ class Store:
     def _part(self, shard: int, suffix: str) -> Path:
         return self.parts / f"{shard:06d}{suffix}"
 
-    def _clear(self) -> None:
-        for path in (self.output, self.errors, self.manifest_path):
-            path.unlink(missing_ok=True)
+    def _remove_shards(self) -> None:
+        """Removes what an unfinished job left; its manifest first, so that no shard stands for another job."""
+        (self.parts / _MANIFEST).unlink(missing_ok=True)
         for path in self.parts.glob("*"):
-            if path.name != _LOCK:
+            if path.name != _LOCK and _OURS.fullmatch(path.name):
                 path.unlink()
 
     def _remove_parts(self) -> None:
-        shutil.rmtree(self.parts, ignore_errors=True)
+        self._remove_shards()
+        (self.parts / _LOCK).unlink(missing_ok=True)
+        with suppress(OSError):  # somebody else's files are in it
+            self.parts.rmdir()
 
 
 def errors_path(output: Path) -> Path:
-    """`scores.csv` -> `scores.errors.parquet`; `calls.vcf.gz` -> `calls.errors.parquet`."""
+    """`scores.csv` -> `scores.errors.csv`; a variant file can't hold reasons: `calls.vcf.gz` -> `calls.errors.tsv`."""
+    name = Path(output.name.removesuffix(".gz")).stem
+    return output.with_name(f"{name}.errors{output.suffix if output.suffix in FORMATS else '.tsv'}")
+
+
+def earlier_errors_path(output: Path) -> Path:
+    """Where earlier versions wrote the rows without an answer, whatever the format of the output."""
     name = Path(output.name.removesuffix(".gz")).stem
     return output.with_name(f"{name}.errors.parquet")
+
+
+def find_errors(output: Path) -> Path | None:
+    """The rows without an answer of a finished job; None if it has none.
+
+    Args:
+        output: the file that the job wrote.
+    """
+    if errors_path(output).is_file():
+        return errors_path(output)
+    manifest = Manifest.read(output.with_name(f"{output.name}.manifest.json"))
+    if manifest is not None and manifest.counts is not None and not manifest.counts.get("bad"):
+        return None  # a file of the earlier name is of another job
+    earlier = earlier_errors_path(output)
+    return earlier if earlier.is_file() else None
 
 
 def _lock(handle: int) -> bool:

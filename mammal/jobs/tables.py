@@ -19,6 +19,8 @@ from mammal.errors import JobError
 
 _DELIMITERS = {".csv": ",", ".tsv": "\t"}
 FORMATS = (".parquet", ".csv", ".tsv", ".jsonl")
+TEXT_TABLES = tuple(_DELIMITERS)
+"""Formats whose rows are often joined with those of another file by their position."""
 
 
 class OutputFormat(Protocol):
@@ -115,6 +117,16 @@ def join_tables(parts: Sequence[Path], path: Path, suffix: str, schema: pa.Schem
         for part in parts:
             with part.open("rb") as shard:
                 shutil.copyfileobj(shard, stream, length=1 << 20)
+
+
+def join_as(parts: Sequence[Path], path: Path, suffix: str) -> None:
+    """Appends Parquet shards in order, in the format of a suffix; each shard is first written again in that format."""
+    if suffix == ".parquet":
+        join_tables(parts, path, suffix)
+        return
+    for part in parts:
+        write_table(pa.parquet.read_table(part), part.with_suffix(suffix), suffix)
+    join_tables([part.with_suffix(suffix) for part in parts], path, suffix, pa.parquet.read_schema(parts[0]))
 
 
 def _header(names: Sequence[str], suffix: str) -> bytes:

@@ -13,8 +13,15 @@ from mammal.errors import ConfigError
 from mammal.files import file_hash
 from mammal.jobs.engine import Follow, JobReport, run_plan
 from mammal.jobs.inputs import JobInput, open_input
-from mammal.jobs.loaded_model import bundle_hash, model_options, open_model, task_identity, torch_version
-from mammal.jobs.plan import SHARD_ROWS, JobPlan
+from mammal.jobs.loaded_model import (
+    bundle_hash,
+    model_options,
+    open_model,
+    read_by_model,
+    task_identity,
+    torch_version,
+)
+from mammal.jobs.plan import SHARD_ROWS, JobPlan, indexes
 from mammal.jobs.tables import FORMATS, OutputFormat
 from mammal.jobs.vcf_format import SUFFIXES, Field, InfoQuestion, VcfFormat
 from mammal.rows.question import Question
@@ -56,6 +63,7 @@ def score_variants_job(
     columns: Mapping[str, str] | None = None,
     prefix: str = "",
     shard_rows: int = SHARD_ROWS,
+    keep_rows: bool | None = None,
     resume: bool = True,
     device: str = "auto",
     dtype: str = "auto",
@@ -80,6 +88,9 @@ def score_variants_job(
         prefix: text before the names of the added columns or INFO fields. Default: `MAMMAL_` for INFO fields, none for
             columns.
         shard_rows: rows that are written together.
+        keep_rows: rows without an answer stay in the output, in their place, with empty answers and the reason in a
+            column `error`. False: they are only in the errors file. Default: True for .csv and .tsv, else False; a
+            variant file can't keep them.
         resume: continue an earlier job of the same output. False: start again.
         device: as for `mammal.load`.
         dtype: as for `mammal.load`.
@@ -117,6 +128,11 @@ def score_variants_job(
         bundle=partial(bundle_hash, source),
         versions=torch_version(),
         form=form,
+        keep_rows=keep_rows,
+        reads={
+            **read_by_model(bundle=source, tokenizer=tokenizer),
+            **({} if reference is None else {"reference": reference, **indexes(Path(reference).expanduser())}),
+        },
     )
     report = run_plan(plan, resume=resume, progress=progress)
     if scores.unscored:

@@ -15,7 +15,7 @@ from mammal.errors import ConfigError, MammalError
 from mammal.files import file_hash
 from mammal.jobs.engine import Follow, JobReport, run_plan
 from mammal.jobs.inputs import JobInput, as_table, open_input
-from mammal.jobs.plan import SHARD_ROWS, JobPlan
+from mammal.jobs.plan import SHARD_ROWS, JobPlan, indexes
 from mammal.rows.answer_columns import AnswerColumn, Holds, Record
 from mammal.rows.batched import Refused, Row
 from mammal.rows.question import Computed
@@ -35,6 +35,7 @@ def windows_job(
     neighbours: bool = False,
     prefix: str = "",
     shard_rows: int = SHARD_ROWS,
+    keep_rows: bool | None = None,
     resume: bool = True,
     progress: Follow | None = None,
 ) -> JobReport:
@@ -54,6 +55,8 @@ def windows_job(
         neighbours: as for `mammal.tasks.dna.rendering.Renderer`.
         prefix: text before the names of the added columns.
         shard_rows: rows that are written together.
+        keep_rows: rows without an answer stay in the output, in their place, with empty answers and the reason in a
+            column `error`. False: they are only in the errors file. Default: True for .csv and .tsv, else False.
         resume: continue an earlier job of the same output. False: start again.
         progress: function that is called with a `JobProgress` after each shard.
 
@@ -86,6 +89,8 @@ def windows_job(
             "neighbours": neighbours,
         },
         bundle=None if renderer.genome is None else partial(file_hash, renderer.genome.path),
+        keep_rows=keep_rows,
+        reads={} if renderer.genome is None else {"reference": renderer.genome.path, **indexes(renderer.genome.path)},
     )
     return run_plan(plan, resume=resume, progress=progress)
 
@@ -119,6 +124,11 @@ class _VariantInput(JobInput):
 
     source: VariantFile | None = None
     region: str | None = None
+
+    def count(self) -> int | None:
+        """As for other files, if every record is read."""
+        whole = self.region is None and self.source is not None and self.source.form == "vcf"
+        return super().count() if whole else None
 
     def _tables(self, file: Path, size: int) -> Iterator[pa.Table]:
         assert self.source is not None, "made with one"

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mammal.bundle.locate import METRICS, WEIGHTS
-from mammal.errors import DataError
+from mammal.errors import ConfigError, DataError
 from mammal.evaluation import results, set_results
 from mammal.report.curves import learning_curves, steps_taken
 from mammal.report.page import Section, page
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 EVALUATION, BUNDLE = "evaluation", "bundle"
 OVERRIDES = "config/overrides.yaml"
+PAGE_BEGINS = (b"<!doctype html", b"<html")
 TEXT = "text"
 """Column with the sequences in a file of `mammal generate`."""
 
@@ -45,7 +46,7 @@ def report(
 
     Args:
         run: folder of a training run, of an evaluation, or of both.
-        predictions: files that `mammal predict` wrote. The `.errors.parquet` file in the same folder is read, too.
+        predictions: files that `mammal predict` wrote. The errors file of each is read, too.
         samples: file of SMILES that `mammal generate` wrote. Default: no section with samples.
         title: title of the page.
 
@@ -55,7 +56,7 @@ def report(
     judged, generated = _evaluation(run), _sets(run)
     sections = [*judged, *generated, *_training(run)]
     if predictions:
-        answered = {file.name: _table(file) for file in predictions}
+        answered = {file.name: _answered(file) for file in predictions}
         set_aside = {file.name: errors for file in predictions if (errors := _errors(file)) is not None}
         sections.append(predictions_section(answered, set_aside))
     if samples is not None:
@@ -74,10 +75,25 @@ def write_report(html: str, file: Path) -> None:
     Args:
         html: the page.
         file: file to write. Its folder is made if it does not exist.
+
+    Raises:
+        ConfigError: the file exists and is not a page.
     """
+    check_page(file)
     file.parent.mkdir(parents=True, exist_ok=True)
     with atomic_file(file) as unfinished:
         unfinished.write_text(html, encoding="utf-8")
+
+
+def check_page(file: Path) -> None:
+    """Refuses to write a page in place of a file that is not one.
+
+    Raises:
+        ConfigError: the path is such a file, or a folder.
+    """
+    if file.is_dir() or (file.exists() and not file.read_bytes()[:100].lstrip().lower().startswith(PAGE_BEGINS)):
+        hint = "choose another output, such as report.html; nothing was changed"
+        raise ConfigError("the file exists already, and is not an HTML page", where=str(file), hint=hint)
 
 
 def _evaluation(run: Path) -> list[Section]:
@@ -110,7 +126,7 @@ def _facts(run: Path) -> dict[str, str]:
 
 
 def _samples(file: Path) -> Section:
-    frame = _table(file)
+    frame = _answered(file)
     if TEXT not in frame:
         raise DataError(f"has no column {TEXT!r}", where=str(file), hint="give a file that `mammal generate` wrote")
     smiles = [str(text) for text in frame[TEXT].fillna("")]
@@ -141,11 +157,18 @@ def _table(file: Path) -> pd.DataFrame:
     return frame
 
 
-def _errors(file: Path) -> pd.DataFrame | None:
-    from mammal.jobs.store import errors_path
+def _answered(file: Path) -> pd.DataFrame:
+    """The rows of a job that have an answer."""
+    from mammal.jobs.outputs import answered_rows
 
-    errors = errors_path(file)
-    return _table(errors) if errors.is_file() else None
+    return answered_rows(_table(file), file)
+
+
+def _errors(file: Path) -> pd.DataFrame | None:
+    from mammal.jobs.store import find_errors
+
+    errors = find_errors(file)
+    return None if errors is None else _table(errors)
 
 
 _LEAD_OF_SETS = "Generated molecules compared with the training molecules and with the reference molecules."

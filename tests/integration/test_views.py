@@ -70,8 +70,8 @@ def test_what_was_learnt_in_several_views_is_known_in_each(views, tmp_path):
     assert (report.ok, report.bad) == (31, 1)
     written = pd.read_csv(tmp_path / "out.csv").set_index("id")["prediction"]
     expected = by_structure["prediction"].where(table.index % 2 == 0, by_name["prediction"])
-    assert written.tolist() == expected.drop(3).tolist()
-    reasons = pd.read_parquet(report.errors).iloc[0].tolist()
+    assert written.drop(3).tolist() == expected.drop(3).tolist() and pd.isna(written[3])
+    reasons = pd.read_csv(report.errors).iloc[0].tolist()
     assert any("no value in smiles or iupac" in str(cell) for cell in reasons)
 
 

@@ -65,3 +65,38 @@ def test_failed_work_has_no_summary(capsys):
         progress.advance()
         raise RuntimeError
     assert capsys.readouterr().err == ""
+
+
+def test_a_line_fits_into_eighty_columns(capsys, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(console.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(console, "PLAIN_LINE_SECONDS", 0.0)
+    progress = console.Progress("properties", total=123_456_789)
+    now[0] = 10_000.0
+    progress.advance(23_456_789, rows=23_456_789, tokens=2_345_678_901, status="1,234,567 set aside")
+    (line,) = capsys.readouterr().err.splitlines()
+    assert len(line) <= 80 and "23.5M/123.5M rows" in line and "1,234,567 set aside" in line and line.endswith("left")
+    facts = progress.facts(80 - len("properties") - console.BAR - 2)
+    assert len("properties") + console.BAR + 2 + len(facts) <= 80 and facts.endswith("left")
+    assert "123,456,789 rows" in progress.facts() and "tokens/s" in progress.facts()
+    assert len(progress.facts(40)) <= 40 and "1,2…" in progress.facts(40)
+
+
+def test_a_total_that_was_too_small_is_not_shown():
+    progress = console.Progress("predict", total=10)
+    progress.advance(12)
+    assert progress.facts().startswith("12 rows")
+
+
+def test_rows_of_an_earlier_run_do_not_count_as_fast(monkeypatch):
+    from mammal.commands.rows import _Follower
+    from mammal.jobs import JobProgress
+
+    now = [0.0]
+    monkeypatch.setattr(console.time, "monotonic", lambda: now[0])
+    progress = console.Progress("predict")
+    follow = _Follower(progress)
+    follow(JobProgress(900, 1_000, 0, 900))
+    now[0] = 10.0
+    follow(JobProgress(950, 1_000, 0, 900))
+    assert progress.facts() == "950/1,000 rows · 5 rows/s · 0:10 left"

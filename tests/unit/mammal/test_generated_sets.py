@@ -15,7 +15,7 @@ from mammal.errors import DataError
 from mammal.evaluation.judge_sets import Against, judge_sets
 from mammal.evaluation.samples import Samples, read_samples
 from mammal.evaluation.set_results import figures_table, load_sets, save_sets
-from mammal.jobs.store import errors_path
+from mammal.jobs.store import earlier_errors_path
 from mammal.report.gather import report
 from mammal.report.set_section import set_section, spoken
 from mammal.tasks.molecule_sets.files import Drawn, molecules_of, set_name
@@ -126,7 +126,7 @@ def test_a_job_tells_what_was_asked_and_what_never_became_valid(tmp_path: Path):
     pd.DataFrame({"logp": [0.0, 2.0], "sample": [0, 1], "draws": [1, 3], "text": ["CCO", "CCCCCC"]}).to_csv(
         file, index=False
     )
-    pd.DataFrame({"row": [3], "logp": [1.0], "error": ["no valid sequence"]}).to_parquet(errors_path(file))
+    pd.DataFrame({"row": [3], "logp": [1.0], "error": ["no valid sequence"]}).to_parquet(earlier_errors_path(file))
     options = {"seed": 1, "conditions": {"logp": 1.0}}
     told = {"verb": "generate", "input": "", "bundle": "", "options": options, "versions": {}, "format": 1}
     (tmp_path / "asked.csv.manifest.json").write_text(json.dumps(told))
@@ -152,7 +152,7 @@ def made_by_a_job(folder: Path, rows: pd.DataFrame, failed: dict[int, str], **op
     rows.to_csv(file, index=False)
     prefix = options.get("prefix", "")
     errors = {f"{prefix}row": list(failed), f"{prefix}error": list(failed.values())}
-    pd.DataFrame(errors).to_parquet(errors_path(file))
+    pd.DataFrame(errors).to_parquet(earlier_errors_path(file))
     source = options.pop("input", "")
     told = {"verb": "generate", "input": source, "bundle": "", "options": options, "versions": {}, "format": 1}
     (folder / "job.csv.manifest.json").write_text(json.dumps(told))

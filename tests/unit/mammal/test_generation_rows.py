@@ -199,8 +199,10 @@ def test_a_sequence_that_never_becomes_valid_is_an_error_of_its_own(
     pd.DataFrame({"id": [1, 2]}).to_csv(tmp_path / "in.csv", index=False)
     options = {"n": 4, "max_draws": 2, "max_new_tokens": 8, "constraint": "alphabet"}
     job = run_job("generate", tiny_bundle, tmp_path / "in.csv", tmp_path / "a.csv", task="molecules", options=options)
-    assert pd.read_csv(job.output).text.tolist() == frame.text[~failed].tolist()
-    reasons = pd.read_parquet(job.errors)
+    made = pd.read_csv(job.output)
+    assert made.text.dropna().tolist() == frame.text[~failed].tolist()
+    assert made["sample"].tolist() == frame["sample"].tolist() and made.error.isna().tolist() == (~failed).tolist()
+    reasons = pd.read_csv(job.errors)
     assert job.exit_code == 3 and reasons.row.tolist() == sorted(set(frame.id[failed]))
     assert reasons.error.str.match(r"\d of 4: no valid sequence").all()
 

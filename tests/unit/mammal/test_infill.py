@@ -78,5 +78,7 @@ def test_a_job_gives_what_a_call_gives(model: Mammal, tmp_path: Path):
     report = run_job("generate", bundle, tmp_path / "in.csv", tmp_path / "out.csv", task="proteins", options=options)
     assert (report.ok, report.bad) == (2, 1)
     table = pd.read_csv(tmp_path / "out.csv")
+    assert table["error"].isna().tolist() == [True, True, False]
+    table = table[:2]
     called = model.generate(rows.iloc[:2], "proteins", fill_length="marked")
     assert table["completed"].tolist() == called["completed"].tolist() and table["name"].tolist() == ["a", "b"]

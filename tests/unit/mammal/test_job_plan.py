@@ -61,9 +61,8 @@ def test_a_question_and_a_plan_are_a_whole_job(plan: JobPlan) -> None:
     done: list[int] = []
     report = run_plan(plan, progress=lambda now: done.append(now.done))
     assert (report.rows, report.ok, report.bad, report.exit_code) == (3, 2, 1, 3)
-    assert report.output.read_text() == "id,text,length\n7,abc,3\n9,de,2\n"
-    errors = pd.read_parquet(report.errors)
-    assert errors.to_dict("list") == {"row": [2], "id": ["8"], "text": [""], "error": ["empty"]}
+    assert report.output.read_text() == "id,text,length,error\n7,abc,3,\n8,,,empty\n9,de,2,\n"
+    assert report.errors.read_text() == "row,id,text,error\n2,8,,empty\n"
     assert plan.question.seen == [{"text": "abc"}, {"text": ""}, {"text": "de"}], "only what is read is handed over"
     assert done == sorted(done) and done[-1] == 3
     again = run_plan(plan)
@@ -72,6 +71,7 @@ def test_a_question_and_a_plan_are_a_whole_job(plan: JobPlan) -> None:
 
 def test_the_manifest_holds_what_plan_and_question_declare(plan: JobPlan) -> None:
     declared = {"options": {"limit": 5}, "hashes": {"lexicon": lambda: "abc"}, "bundle": lambda: "def"}
+    plan = replace(plan, keep_rows=False)
     run_plan(replace(plan, versions={"other": "2"}, **declared))
     found = manifest(Path(plan.output))
     assert (found["verb"], found["bundle"]) == ("lengths", "def")
@@ -176,13 +176,13 @@ def test_manifests_hold_what_earlier_versions_wrote(
     dna_bundle: Path,
     tmp_path: Path,
 ) -> None:
-    """A key more or less, and a job that an earlier version began would be refused."""
+    """A key more or less, and a job that an earlier version began would be refused (csv: `keep_rows` is new)."""
     if name == "names":
         from mammal.tasks.names import opsin
 
         if opsin.why_missing() is not None:
             pytest.skip(f"names can't be read here: {opsin.why_missing()}")
-    table, output = tmp_path / "in.csv", tmp_path / "out.csv"
+    table, output = tmp_path / "in.csv", tmp_path / "out.parquet"
     pd.DataFrame({"smiles": ["CCO"], "name": ["ethanol"], "sequence": ["ACGT[A/G]TTCA"]}).to_csv(table, index=False)
     job: dict[str, Callable[[], object]] = {
         "predict": lambda: run_job("predict", tiny_bundle, table, output, task="bbbp"),

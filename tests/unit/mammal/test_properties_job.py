@@ -25,8 +25,10 @@ def test_properties_stand_beside_the_users_columns(library: Path):
     output = library.with_name("more.csv")
     words = ["properties", f"input={library}", f"output={output}", "properties=[logp,rings]", "workers=0"]
     assert cli.main(words) == cli.BAD_ROWS
-    found, errors = pd.read_csv(output), pd.read_parquet(library.with_name("more.errors.parquet"))
-    assert list(found) == ["id", "SMILES", "logp", "rings"] and list(found["id"]) == [0, 2, 4, 5]
+    found, errors = pd.read_csv(output), pd.read_csv(library.with_name("more.errors.csv"))
+    assert list(found) == ["id", "SMILES", "logp", "rings", "error"] and list(found["id"]) == [*range(6)]
+    assert found["logp"].isna().tolist() == found["error"].notna().tolist()
+    found = found[found["error"].isna()]
     assert found["logp"].tolist() == pytest.approx([compute(s, "logp") for s in found["SMILES"]])
     assert sorted(map(int, errors["id"])) == [1, 3] and errors["error"].str.contains("no molecule").all()
 

@@ -90,7 +90,7 @@ def test_tables_of_sites_and_of_flanks(tmp_path: Path, table: str, windows: list
     reference = None if "left" in table else tmp_path / "g.fa"
     report = windows_job(tmp_path / "table.csv", tmp_path / "out.csv", reference=reference, window=4)
     assert (report.rows, report.bad) == (2, 1)
-    assert pd.read_csv(report.output)["sequence"].tolist() == windows
+    assert pd.read_csv(report.output)["sequence"].dropna().tolist() == windows
 
 
 def test_sections_of_a_manifest_are_no_rows(tmp_path: Path) -> None:
