@@ -16,8 +16,9 @@ from pathlib import Path
 from mammal.errors import ConfigError, JobError
 from mammal.jobs.inputs import Shard
 from mammal.jobs.plan import JobPlan
-from mammal.jobs.store import ShardCounts, Store
+from mammal.jobs.store import ShardCounts
 from mammal.rows.batched import Refused
+from mammal.rows.cut_rows import FIRST, rows_cut
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,10 @@ class JobReport:
         bad: number of rows without an answer.
         resumed: number of rows that an earlier run had finished.
         seconds: duration of this run, without loading the model and warming it up.
+        cut: number of rows with an answer of which the model has read a part only, because they are longer than its
+            limit.
+        first_cut: numbers of the first of these rows in the input, counted from 1.
+        cut_column: column of the output that marks these rows, `cut` unless the input has one. None if there are none.
     """
 
     output: Path
@@ -41,6 +46,9 @@ class JobReport:
     bad: int
     resumed: int
     seconds: float
+    cut: int = 0
+    first_cut: tuple[int, ...] = ()
+    cut_column: str | None = None
 
     @property
     def exit_code(self) -> int:
@@ -83,7 +91,7 @@ def run_plan(plan: JobPlan, *, resume: bool = True, progress: Follow | None = No
         JobError: the output exists and belongs to another job, is being written by another process, or can't be
             written.
     """
-    plan.question.reading.check(plan.given.schema.names)
+    _ = plan.sources  # refuses an input that lacks a column, before anything is written
     store = plan.store
     store.form.check(store.output, plan.layout.schema)
     if plan.shard_rows < 1:
@@ -92,13 +100,13 @@ def run_plan(plan: JobPlan, *, resume: bool = True, progress: Follow | None = No
     with _told_as_job_errors(store.output), store.locked():
         former = store.begin(manifest, resume=resume)
         if former.complete and former.counts is not None:
-            return _report(store, ShardCounts(**former.counts), former.counts["rows"])
+            return _report(plan, ShardCounts(**former.counts), former.counts["rows"])
         with plan.workers():
             _warm_up(plan)
             start = time.monotonic()
             total, resumed, shards = _answer_shards(plan, progress)
-        store.finish(manifest, shards, total, plan.layout.schema)
-    return _report(store, total, resumed, time.monotonic() - start)
+        store.finish(manifest, shards, total, plan.layout.final_schema(cut=total.cut > 0))
+    return _report(plan, total, resumed, time.monotonic() - start)
 
 
 def _warm_up(plan: JobPlan) -> None:
@@ -134,19 +142,24 @@ def _answer(plan: JobPlan, shard: Shard, before: ShardCounts, progress: Follow |
         if progress is not None:
             progress(JobProgress(done, plan.given.rows, before.bad))
 
-    names = plan.question.reading.among(plan.given.schema.names)
-    answers = plan.question.ask(shard.records(names), first=shard.first, progress=advance)
+    rows = plan.question.reading.rows(shard.records, plan.given.schema.names, plan.sources)
+    if shard.number == 0:
+        plan.question.look_at(rows, plan.sources)
+    answers = plan.question.ask(rows, first=shard.first, progress=advance)
     for position, reason in shard.damaged.items():
         answers[position] = Refused(reason)
     refused = plan.layout.refused(shard, answers)
-    counts = ShardCounts(shard.rows, shard.rows - len(refused), len(refused))
+    cut = [shard.first + place + 1 for place in rows_cut(answers)]
+    counts = ShardCounts(shard.rows, shard.rows - len(refused), len(refused), len(cut), cut[:FIRST])
     plan.store.write(shard.number, plan.layout.answered(shard, answers), refused, counts)
     return counts
 
 
-def _report(store: Store, total: ShardCounts, resumed: int, seconds: float = 0.0) -> JobReport:
+def _report(plan: JobPlan, total: ShardCounts, resumed: int, seconds: float = 0.0) -> JobReport:
+    store = plan.store
     errors = store.errors if total.bad else None
-    return JobReport(store.output, errors, total.rows, total.ok, total.bad, resumed, seconds)
+    cut = (total.cut, tuple(total.first_cut), plan.layout.cut_name if total.cut else None)
+    return JobReport(store.output, errors, total.rows, total.ok, total.bad, resumed, seconds, *cut)
 
 
 @contextmanager

@@ -70,6 +70,15 @@ class JobPlan:
         return Layout(self.given.schema, self.question.columns, self.prefix)
 
     @cached_property
+    def sources(self) -> Mapping[str, str]:
+        """Column that the question reads -> the input's column that is read for it, where they differ.
+
+        Raises:
+            DataError: the input lacks a column that is read.
+        """
+        return self.question.reading.check(self.given.schema.names)
+
+    @cached_property
     def store(self) -> Store:
         """The files of the output."""
         return Store(Path(self.output).expanduser(), self.form)
