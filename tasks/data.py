@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +30,7 @@ from mammal.tasks.splits.leaks import (
 from mammal.tasks.splits.saved import content_digest
 from mammal.tasks.splits.table import column_texts
 from mammal.tasks.tables.cells import missing_column
+from mammal.tokenization.errors import did_you_mean
 from mammal.tokenization.template import Template
 
 if TYPE_CHECKING:
@@ -109,14 +110,10 @@ def with_task_columns(frame: pd.DataFrame, config: TaskConfig) -> pd.DataFrame:
         config: declaration of the task.
 
     Raises:
-        DataError: a column that the task reads or predicts is missing, or the table has two columns for the same name.
+        DataError: a column that the task reads or predicts is missing.
     """
     columns = prompt_columns(config)
-    for column, name in columns.renames.items():
-        if column != name and column in frame.columns and name in frame.columns:
-            hint = f"rename one of them, or write {name!r} in the prompt and leave it out of data.columns"
-            raise DataError(f"data.columns reads {column!r} from {name!r}, and the table has both", hint=hint)
-        frame = frame.rename(columns={name: column})
+    frame = _renamed(frame, columns)
     for column, name in columns.fallbacks.items():
         frame = frame if column in frame.columns else frame.rename(columns={name: column})
     labelled = _labelled(frame, columns, config)
@@ -124,6 +121,59 @@ def with_task_columns(frame: pd.DataFrame, config: TaskConfig) -> pd.DataFrame:
         if not any(column in frame.columns for column in group):
             raise missing_column([columns.renames.get(column, column) for column in group], list(frame.columns))
     return frame
+
+
+def _renamed(frame: pd.DataFrame, columns: PromptColumns) -> pd.DataFrame:
+    """The table with each column that `data.columns` names under the prompt's name for it.
+
+    All at once, so that columns can change places. A column of the table that has the prompt's name already is not the
+    one that the user meant, and is left out.
+    """
+    renames = {column: name for column, name in columns.renames.items() if column != name and name in frame.columns}
+    first = {name: column for column, name in reversed(renames.items())}
+    kept = {*columns.inputs, *columns.targets} - renames.keys()
+    copies = {column: frame[name] for column, name in renames.items() if first[name] != column or name in kept}
+    overshadowed = [column for column in renames if column in frame.columns and column not in first]
+    moved = {name: column for name, column in first.items() if column not in copies}
+    for column in overshadowed:
+        logger.info("column %r is not read: data.columns reads %r from %r", column, column, renames[column])
+    return frame.drop(columns=overshadowed).rename(columns=moved).assign(**copies)
+
+
+def named_config(config: TaskConfig) -> TaskConfig:
+    """The declaration for a table that `with_task_columns` has returned: its columns have the prompt's names already.
+
+    Args:
+        config: the declaration.
+    """
+    renames = prompt_columns(config).renames
+    left = {key: name for key, name in config.data.columns.items() if key not in renames}
+    return replace(config, data=replace(config.data, columns=left))
+
+
+def check_columns(config: TaskConfig, table: Sequence[str] | None = None) -> None:
+    """Refuses slips in `data.columns`.
+
+    Args:
+        config: the declaration.
+        table: columns of the file that it declares; None: unknown.
+
+    Raises:
+        TaskError: a key is not a column of the prompt.
+        DataError: a value is not a column of the table.
+    """
+    columns = prompt_columns(config)
+    slots = (key for slot in columns.views.values() for key in (slot.column, *slot.keys))
+    known = {*columns.inputs, *columns.targets, *columns.fallbacks.values(), *slots, *config.computed.values()}
+    known |= {config.conditions.of} if config.conditions.of else set()
+    for column, name in config.data.columns.items():
+        where = f"task {config.name}: data.columns"
+        if column not in known:
+            hint = did_you_mean(column, known, noun="column of the prompt")
+            raise TaskError(f"the prompt has no column {column!r}", where=where, hint=hint)
+        if table is not None and name not in table:
+            hint = did_you_mean(name, table, noun="column")
+            raise DataError(f"{column} is read from {name!r}, which the table lacks", where=where, hint=hint)
 
 
 def load_data(config: TaskConfig, paths: Mapping[str, object] | None = None) -> SplitData:
@@ -134,11 +184,14 @@ def load_data(config: TaskConfig, paths: Mapping[str, object] | None = None) -> 
         paths: `{"data": folder of local copies}`. Default: the folder named by the environment variable `MAMMAL_DATA`.
 
     Raises:
-        DataError: there is no data, a column is missing, two columns are declared for the same one, a saved split
+        DataError: there is no data, a column is missing, `data.columns` names one that the file lacks, a saved split
             belongs to another table, or the parts leak and `data.leakage` is `refuse`.
-        TaskError: the declared split is not possible.
+        TaskError: the declared split is not possible, or `data.columns` names a column that the prompt lacks.
     """
-    divided = divide(load_dataset(config.data, paths), config, paths)
+    check_columns(config)
+    frame = load_dataset(config.data, paths)
+    check_columns(config, list(map(str, frame.columns)) if config.data.source == "file" else None)
+    divided = divide(frame, config, paths)
     _tell(divided.record, config)
     return divided
 
@@ -153,8 +206,8 @@ def divide(frame: pd.DataFrame, config: TaskConfig, paths: Mapping[str, object] 
             variable `MAMMAL_DATA`.
 
     Raises:
-        DataError: a column is missing, two columns are declared for the same one, a saved split belongs to another
-            table, or the parts leak and `data.leakage` is `refuse`.
+        DataError: a column is missing, a saved split belongs to another table, or the parts leak and `data.leakage` is
+            `refuse`.
         TaskError: the declared split is not possible.
     """
     columns = prompt_columns(config)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -125,9 +126,13 @@ class Task(RowPrompts, ABC):
         if self.config.too_long == "refuse":
             for part, found in (("input", encodings), ("target", targets)):
                 _refuse_cut(part, found)
-        return [
+        examples = [
             self.example(row_id, row, encoding, text, target=target, judged=judged)
             for (row_id, row, _), encoding, text in zip(rendered, encodings, targets, strict=True)
+        ]
+        return [
+            replace(example, target_is_cut=True) if text is not None and text.is_cut else example
+            for example, text in zip(examples, targets, strict=True)
         ]
 
     @abstractmethod

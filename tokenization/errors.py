@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 
@@ -79,6 +80,37 @@ def did_you_mean(name: str, valid: Iterable[str], *, noun: str = "name") -> str:
     if 0 < len(choices) <= 12:
         return f"valid {noun}s: " + ", ".join(choices)
     return f"{len(choices)} valid {noun}s, none of them similar"
+
+
+def likely_names(name: str, valid: Iterable[str]) -> str | None:
+    """Returns a hint with names that are likely to be meant, or None: for places with too many names to list them.
+
+    Args:
+        name: the unknown name.
+        valid: the valid names.
+    """
+    folded = {text.casefold(): text for text in valid}
+    close = get_close_matches(name.casefold(), folded, n=3, cutoff=0.7)
+    return "did you mean " + " or ".join(folded[text] for text in close) + "?" if close else None
+
+
+def meant_name(name: str, valid: Iterable[str]) -> str | None:
+    """Returns the one valid name that a name can mean: itself, or the only one that differs in capitals, blanks,
+    hyphens or underscores. None if there is none, or several.
+
+    Args:
+        name: as a user writes it.
+        valid: the valid names.
+    """
+    names = list(valid)
+    if name in names:
+        return name
+    alike = [known for known in names if _plain(known) == _plain(name)]
+    return alike[0] if len(alike) == 1 else None
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[\s_-]+", "_", name.strip().casefold())
 
 
 def _rebuild(kind: type[MammalError], what: str, where: str | None, hint: str | None) -> MammalError:

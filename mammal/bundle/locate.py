@@ -6,12 +6,15 @@ import os
 import re
 from dataclasses import dataclass
 from importlib import resources
+from itertools import islice
 from pathlib import Path
 
 from mammal.errors import BundleError, did_you_mean
+from mammal.tokenization.errors import likely_names
 
 CONFIG, WEIGHTS, TOKENIZER = "config.json", "model.safetensors", "tokenizer"
 DELTA = "adapters.safetensors"  # in an adapter bundle, instead of WEIGHTS
+BUNDLE = "bundle"  # folder of a training run that holds what was trained
 TASKS, METRICS, CARD = "task.yaml", "metrics.json", "README.md"
 
 _HUB_ID = re.compile(r"[\w][\w.-]*/[\w][\w.-]*")
@@ -46,12 +49,16 @@ def locate(source: str | os.PathLike[str]) -> ModelSource:
         source: folder of a bundle, folder of a published model, a `.ckpt` file, name of a bundle that is installed with
             the package, or a hub id (`owner/name`).
 
+    The folder of a training run stands for the bundle in it.
+
     Raises:
         BundleError: there is no such folder, file or hub id, or a file of the model is missing.
     """
     path = Path(source).expanduser()
     if path.is_dir():
-        return _checked(path)
+        of_run = path / BUNDLE
+        is_run = not (path / CONFIG).is_file() and (of_run / CONFIG).is_file()
+        return _checked(of_run if is_run else path)
     if path.is_file():
         if path.suffix == ".ckpt":
             return ModelSource(path.parent, path)
@@ -87,10 +94,24 @@ def _shipped() -> dict[str, Path]:
     return {path.parent.name: path.parent for path in root.glob(f"*/{CONFIG}")}
 
 
-def _nearest(name: str) -> str:
+def _nearest(name: str) -> str | None:
+    if len(Path(name).parts) > 1 or Path(name).suffix == ".ckpt":
+        return _likely(name)
     shipped = _shipped()
+    if (likely := _likely(name)) is not None and not likely_names(name, shipped):
+        return likely
     known = did_you_mean(name, shipped, noun="shipped bundle") if shipped else "no bundle ships with this installation"
     return f"{known}; a hub id has the form owner/name"
+
+
+def _likely(name: str) -> str | None:
+    """Folders and checkpoints that a path with a slip may mean; None if no name next to it is similar."""
+    path = Path(name).expanduser()
+    if not path.parent.is_dir():
+        return None if path.parent == path else f"there is no folder {path.parent}"
+    wanted = islice(path.parent.iterdir(), 1000)
+    names = [file.name for file in wanted if file.is_dir() or file.suffix == ".ckpt"]
+    return likely_names(path.name, names)
 
 
 def _from_hub(repo_id: str) -> Path:
@@ -100,14 +121,19 @@ def _from_hub(repo_id: str) -> Path:
     try:
         return Path(snapshot_download(repo_id, allow_patterns=_HUB_FILES))
     except RepositoryNotFoundError as error:
+        hint = "check the spelling; a private model needs `hf auth login`"
         raise BundleError(
-            "there is no such folder here, and no such model on the hub",
-            where=repo_id,
-            hint="check the spelling; a private model needs `hf auth login`",
+            "there is no such folder here, and no such model on the hub", where=repo_id, hint=_here(repo_id) or hint
         ) from error
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
+        hint = "connect once so that it is cached, or copy the model's folder here and give its path"
         raise BundleError(
             "there is no such folder here, and the hub can't be reached for a copy",
             where=repo_id,
-            hint="connect once so that it is cached, or copy the model's folder here and give its path",
+            hint=_here(repo_id) or hint,
         ) from error
+
+
+def _here(name: str) -> str | None:
+    """What a name that reads like a hub id may mean in a folder that is here."""
+    return _likely(name) if Path(name).parent.is_dir() else None

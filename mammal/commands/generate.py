@@ -15,4 +15,17 @@ from mammal.commands import rows
 
 
 def run(argv: Sequence[str]) -> int:
-    return rows.run("generate", argv)
+    return rows.run("generate", [_our_word(word) for word in argv])
+
+
+def _our_word(word: str) -> str:
+    """A word of the command line with our name for its setting.
+
+    Raises:
+        ConfigError: it names a setting of another library that means something else here.
+    """
+    from mammal.generation.other_names import our_names
+
+    name, sign, value = word.partition("=")
+    (ours,) = our_names({name: value})
+    return f"{ours}{sign}{value}"

@@ -62,7 +62,7 @@ class Guess:
             f"  target: {_quoted(target)}",
             *self._kind_lines(),
         ]
-        return "\n".join([*lines, "version: 1", ""])
+        return "\n".join([*lines, "too_long: refuse", "version: 1", ""])
 
     def _kind_lines(self) -> list[str]:
         if self.labels:
@@ -115,7 +115,7 @@ def _asked(columns: Sequence[Column], target: str, file: Path) -> list[Column]:
     Raises:
         DataError: a column does not exist or has neither labels nor numbers, or the columns are of different kinds.
     """
-    by_name = {column.name: column for column in columns} | {column.key: column for column in columns}
+    by_name = {column.key: column for column in columns} | {column.name: column for column in columns}
     names = [target] if target in by_name else [name.strip() for name in target.split(",")]
     for name in names:
         if name not in by_name:

@@ -124,6 +124,10 @@ def follow_job(verb: str, job: Callable[..., JobReport]) -> int:
         report = job(progress=_Follower(progress))
     kept = f", {report.resumed:,} of them from an earlier run" if report.resumed else ""
     console.note(f"{report.rows if report.keeps_rows else report.ok:,} rows in {report.output}{kept}")
+    if report.cut:
+        from mammal.rows.cut_rows import told_cut
+
+        console.note(told_cut(report.cut, report.first_cut, report.cut_column))
     if report.bad:
         stay = "; they are in the output, too" if report.keeps_rows else ""
         console.note(f"{report.bad:,} rows without an answer, with the reasons, in {report.errors}{stay}")

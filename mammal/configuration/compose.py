@@ -65,6 +65,8 @@ def parse(verb: str, argv: Sequence[str], *, sweeps: bool = False) -> Arguments:
             seen.add(word)
         elif name == "task" and verb != "train":
             task = value
+        elif name == "task":
+            overrides.append(f"task={_known_task(value, dirs)}")
         elif "=" in word or word.startswith("~"):
             overrides.append(f"++{word}" if _OPEN.match(word) else word)
         else:
@@ -74,6 +76,14 @@ def parse(verb: str, argv: Sequence[str], *, sweeps: bool = False) -> Arguments:
     multirun = bool(seen & {"-m", "--multirun"})
     overrides = [word if multirun else quoted(word) for word in overrides]
     return Arguments(overrides, task, dirs, "--cfg" in seen, multirun)
+
+
+def _known_task(name: str, dirs: Sequence[Path]) -> str:
+    """The name of the task that a user means; other words (a sweep, a slip) as they are, for Hydra to read."""
+    from mammal.tasks.declaration.registry import list_tasks
+    from mammal.tokenization.errors import meant_name
+
+    return meant_name(name, list_tasks(dirs)) or name
 
 
 def split_words(verb: str, words: Sequence[str], known: Sequence[str]) -> tuple[list[str], dict[str, str]]:

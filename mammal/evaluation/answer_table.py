@@ -42,12 +42,12 @@ def answer_table(
         if prediction.error is not None:
             continue
         row = rows[number]
-        read = {column: row.get(aliases.get(column, column), row.get(column)) for column in task.columns}
+        read = {column: row.get(column, row.get(aliases.get(column, column))) for column in task.columns}
         for target in task.target_columns:
             line = {"row": number, **read}
             if len(task.target_columns) > 1:
                 line[TARGET] = target
-            line["truth"] = row.get(aliases.get(target, target), row.get(target))
+            line["truth"] = row.get(target, row.get(aliases.get(target, target)))
             for name, predictions in answered.items():
                 line[name] = figure(task, predictions[number], target) if number < len(predictions) else None
             ours = prediction.for_target(target)

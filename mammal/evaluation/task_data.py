@@ -172,7 +172,7 @@ def load_own_rows(
     """
     import pandas as pd
 
-    from mammal.tasks.data import divide, load_data, with_task_columns
+    from mammal.tasks.data import divide, load_data, named_config, with_task_columns
     from mammal.tasks.declaration.registry import load_task
 
     own = with_task_columns(_table(given), task.config)
@@ -184,7 +184,7 @@ def load_own_rows(
     homes = [train.assign(**{_PART: "train"}), own.assign(**{_PART: "test"})]
     together = pd.concat([frame for frame in homes if len(frame)], ignore_index=True)
     given_split = {"split": "given", "split_column": _PART, "split_file": None, "valid_share": 0.0, "leakage": "report"}
-    loaded = divide(together, load_task(task.config, {"data": given_split}))
+    loaded = divide(together, load_task(named_config(task.config), {"data": given_split}))
     numbers = {"train": loaded.split.parts["train"], OWN: loaded.split.parts["test"]}
     rows: dict[str, Sequence[Row]] = {part: _records(loaded.frame, numbers[part]) for part in numbers}
     leakage = {OWN + key.removeprefix("test"): n for key, n in loaded.leakage.items() if key.startswith("test")}

@@ -15,6 +15,7 @@ from mammal.generation.shared_conditions import asked_of_all
 from mammal.rows.answer_columns import AnswerColumn, Record, answer_columns, told_invalid
 from mammal.rows.bare_prompts import PROMPT, BarePromptEncoder
 from mammal.rows.batched import Encoder, Pace, Progress, Refused, Row
+from mammal.rows.cut_rows import marked
 from mammal.rows.question import TaskQuestion
 from mammal.rows.tables import Failed, ReadColumns
 from mammal.rows.task_choice import require_numbers
@@ -109,10 +110,14 @@ class Generate(TaskQuestion):
             progress(len(answers))
         full = [{**rows[i], **self.conditions} for i in asked]
         firsts = [draw for draw in draws if isinstance(draw, Draw)]
+        cut: set[int] = set()
         how: dict[str, Any] = {"rules": self.rules, "firsts": firsts, "pace": self.pace, "progress": progress}
-        made = generate_rows(self.model, self.encoder, full, self.config, **how)
-        for i, row, draw, given in zip(asked, full, firsts, made, strict=True):
-            answers[i] = given if isinstance(given, Refused) else self._records(given, row, draw.copy)
+        made = generate_rows(self.model, self.encoder, full, self.config, cut=cut, **how)
+        for place, (i, row, draw, given) in enumerate(zip(asked, full, firsts, made, strict=True)):
+            if isinstance(given, Refused):
+                answers[i] = given
+            else:
+                answers[i] = marked(self._records(given, row, draw.copy), cut=place in cut)
         return [answers[i] for i in range(len(rows))]
 
     def _draw(self, row: Row, position: int) -> Draw | Refused:
@@ -131,7 +136,9 @@ class Generate(TaskQuestion):
         """Returns a record for each requested sequence. Beam search can find fewer; the others are failed records."""
         wanted = self.config.num_return_sequences
         missing = range(len(samples), wanted)
-        what = f"only {len(samples)} sequences are possible, or the beams are too few" if missing else ""
+        what = f"only {len(samples)} sequences are possible, or the beams are too few"
+        if self.rules.identity is not None:
+            what = f"only {len(samples)} different sequences were found, and {wanted} are wanted"
         return [
             *(self._record(sample, row, first + i) for i, sample in enumerate(samples)),
             *(Failed(self._known(first + i, None), what) for i in missing),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
@@ -28,6 +28,10 @@ logger = logging.getLogger(__name__)
 _ROUND = 64
 """Sequences that are sampled for one row at once."""
 
+_IDLE = 256
+"""Sequences in a row without a new one after which no more different ones are looked for; at least as many as are
+wanted."""
+
 MAX_DRAWS = 20
 """Default of how often a sequence is sampled at most until it is valid, if the answer has a grammar."""
 
@@ -45,6 +49,8 @@ class Rules:
         faithful: also sample again to correct for the grammar, which makes some sequences likelier than they are for
             the model. A valid sequence is kept with a probability of its likelihood without the grammar divided by
             that with the grammar, so that sequences are distributed like the valid sequences of the model.
+        identity: returns what sequences that are the same answer to a row have in common, and None for a sequence that
+            is not an answer. Each answer is then kept once. None: sequences can be the same.
     """
 
     grammar: Grammar | None = None
@@ -53,6 +59,7 @@ class Rules:
     without: Encoder | None = None
     max_draws: int = 1
     faithful: bool = False
+    identity: Callable[[Sample, Row], Hashable | None] | None = None
 
 
 NO_RULES = Rules()
@@ -92,12 +99,14 @@ def generate_rows(
     firsts: Sequence[Draw] | None = None,
     pace: Pace | None = None,
     progress: Progress | None = None,
+    cut: set[int] | None = None,
 ) -> list[list[Sample] | Refused]:
     """Generates `config.num_return_sequences` sequences for each row.
 
     Sampled sequences that are not valid are sampled again, up to `rules.max_draws` times. In beam search, valid
     sequences are preferred to invalid ones. A sequence that never became valid is in the result with its `problem`.
-    Beam search can find fewer sequences than requested.
+    Beam search can find fewer sequences than requested. With `rules.identity`, only valid sequences that differ are in
+    the result, which can also be fewer.
 
     Args:
         model: the model.
@@ -110,17 +119,23 @@ def generate_rows(
             get different sequences.
         pace: how many rows are processed together. Default: that of a CPU.
         progress: function that is called with the number of rows that were just answered.
+        cut: gets the positions of rows that are longer than a limit (`mammal.rows.batched.walk`).
 
     Returns:
         For each row its sequences, or the reason why it has none.
     """
     config = replace(config, shares=rules.faithful)
-    work = _Work(model, encoder, rows, config, rules, pace or Pace(), firsts or _by_position(config.seed, len(rows)))
+    firsts = firsts or _by_position(config.seed, len(rows))
+    work = _Work(model, encoder, rows, config, rules, pace or Pace(), firsts, set() if cut is None else cut)
     found = work.sample(progress) if config.do_sample else work.search(progress)
     if config.do_sample and rules.invalid_reason is not None and rules.max_draws > 1:
         valid_at_once = sum(sample.problem is None for _, _, sample in _samples(found))
         work.draw_again(found)
         _tell(found, valid_at_once)
+    if rules.identity is not None:
+        if config.do_sample:
+            work.draw_more(found)
+        found = work.different(found)
     work.report_lifted()
     return found
 
@@ -140,6 +155,7 @@ class _Work:
     rules: Rules
     pace: Pace
     firsts: Sequence[Draw]
+    cut: set[int]
     _wanted: int = field(init=False)
     _lifted: bool = False
 
@@ -148,10 +164,11 @@ class _Work:
 
     def search(self, progress: Progress | None) -> list[list[Sample] | Refused]:
         """Greedy and beam search. If sequences are checked, all beams are, and the valid ones are preferred."""
-        checked = self.rules.invalid_reason is not None
+        checked = self.rules.invalid_reason is not None or self.rules.identity is not None
         config = replace(self.config, num_return_sequences=self.config.num_beams if checked else self._wanted)
-        found = self._run(self.rows, config, None, progress)
-        return [given if isinstance(given, Refused) else _valid_first(given)[: self._wanted] for given in found]
+        found = self._run(self.rows, config, None, progress, self.cut)
+        most = None if self.rules.identity is not None else self._wanted
+        return [given if isinstance(given, Refused) else _valid_first(given)[:most] for given in found]
 
     def sample(self, progress: Progress | None) -> list[list[Sample] | Refused]:
         """Samples every sequence once. This is done in rounds, so that any number of sequences fits in memory."""
@@ -161,18 +178,79 @@ class _Work:
             config = replace(self.config, num_return_sequences=count)
             draws = [[replace(first, copy=first.copy + start + i) for i in range(count)] for first in self.firsts]
             last = progress if start + count == self._wanted else None
-            made = self._run(self.rows, config, draws, last)
+            made = self._run(self.rows, config, draws, last, self.cut)
             for i, (held, given) in enumerate(zip(found, made, strict=True)):
                 found[i] = given if isinstance(given, Refused) or isinstance(held, Refused) else held + given
         return found
 
-    def draw_again(self, found: list[list[Sample] | Refused]) -> None:
+    def draw_more(self, found: list[list[Sample] | Refused]) -> None:
+        """Adds samples to rows with too few different ones, until they have enough or nothing new comes.
+
+        Whether a row goes on depends on its own samples alone, so that its answers do not depend on the other rows.
+        """
+        count = min(_ROUND, max(8, self._wanted))
+        config = replace(self.config, num_return_sequences=count)
+        while open_rows := [row for row in range(len(found)) if self._lacks(found[row], self.rows[row])]:
+            starts = {row: len(cast("list[Sample]", found[row])) for row in open_rows}
+            draws = [[self._draw(row, starts[row] + i, 0) for i in range(count)] for row in open_rows]
+            made = self._run([self.rows[row] for row in open_rows], config, draws, None)
+            for row, given in zip(open_rows, made, strict=True):
+                held = found[row]
+                assert not isinstance(held, Refused) and not isinstance(given, Refused), "read once, read again"
+                held += given
+            if self.rules.invalid_reason is not None and self.rules.max_draws > 1:
+                self.draw_again(found, starts)
+
+    def _lacks(self, given: list[Sample] | Refused, row: Row) -> bool:
+        """Whether more different samples are to be looked for."""
+        if isinstance(given, Refused):
+            return False
+        firsts = self._firsts(given, row)
+        idle = len(given) - (firsts[-1] + 1 if firsts else 0)
+        return len(firsts) < self._wanted and idle < max(_IDLE, self._wanted)
+
+    def _firsts(self, samples: Sequence[Sample], row: Row) -> list[int]:
+        """Places of the first of each valid samples that are the same answer."""
+        seen: dict[Hashable, int] = {}
+        for place, sample in enumerate(samples):
+            key = None if sample.problem is not None else self._identity(sample, row)
+            if key is not None:
+                seen.setdefault(key, place)
+        return sorted(seen.values())
+
+    def _identity(self, sample: Sample, row: Row) -> Hashable | None:
+        assert self.rules.identity is not None, "asked of different sequences alone"
+        return self.rules.identity(sample, row)
+
+    def different(self, found: Sequence[list[Sample] | Refused]) -> list[list[Sample] | Refused]:
+        """Of each row's valid samples the different ones, as many as are wanted; logs if some rows have fewer."""
+        kept: list[list[Sample] | Refused] = []
+        for row, given in zip(self.rows, found, strict=True):
+            if isinstance(given, Refused):
+                kept.append(given)
+            else:
+                kept.append([given[place] for place in self._firsts(given, row)[: self._wanted]])
+        counts = [len(given) for given in kept if not isinstance(given, Refused)]
+        if fewer := [count for count in counts if count < self._wanted]:
+            what = "%d of %d rows have fewer than %d different sequences; the fewest have %d"
+            logger.warning(what, len(fewer), len(counts), self._wanted, min(fewer))
+        return kept
+
+    def draw_again(self, found: list[list[Sample] | Refused], starts: Mapping[int, int] | None = None) -> None:
         """Samples sequences again until they are kept, or were sampled `max_draws` times.
 
         If a sequence was valid at least once but never kept, the result is one of the valid ones.
+
+        Args:
+            starts: for some rows the first of their samples to look at. None: all samples of all rows.
         """
         config = replace(self.config, num_return_sequences=1)
-        open_places = [(row, i) for row, i, sample in _samples(found) if not self._keeps(sample, self._draw(row, i, 0))]
+        open_places = [
+            (row, i)
+            for row, i, sample in _samples(found)
+            if (starts is None or (row in starts and i >= starts[row]))
+            and not self._keeps(sample, self._draw(row, i, 0))
+        ]
         for attempt in range(1, self.rules.max_draws):
             if not open_places:
                 return
@@ -209,6 +287,7 @@ class _Work:
         config: GenerationConfig,
         draws: Sequence[Sequence[Draw]] | None,
         progress: Progress | None,
+        cut: set[int] | None = None,
     ) -> list[list[Sample] | Refused]:
         """Generates sequences for these rows. With `draws` they are sampled, and equal rows are not merged."""
         several = max(config.num_return_sequences, config.num_beams) * (2 if config.guidance != 1 else 1)
@@ -231,7 +310,7 @@ class _Work:
                 for place, number in enumerate(numbers)
             ]
 
-        return run(self.model, rows, self.encoder, answer, narrow, progress, merge=draws is None)
+        return run(self.model, rows, self.encoder, answer, narrow, progress, merge=draws is None, cut=cut)
 
     def _without(self, rows: Sequence[Row], numbers: Sequence[int]) -> Batch | None:
         """Returns the batch of the same rows without their conditions."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 from mammal.decoding.config import GenerationConfig
 from mammal.errors import ConfigError, TaskError, did_you_mean
+from mammal.generation.other_names import our_names, without_zero_temperature
 from mammal.generation.setting_types import OF_DRAWS, check_used, in_force, typed
 from mammal.generation.stop_tokens import stop_ids
 from mammal.rows.task_choice import changed_task
@@ -55,6 +56,7 @@ class Settings(TypedDict, total=False):
     early_stopping: bool | None
     starts_with: str | None
     scaffold: str | None
+    distinct: bool | None
     stop: str | Sequence[str] | None
     seed_column: str | None
 
@@ -104,6 +106,8 @@ def resolve(task: GenerationTask | None, tokenizer: Tokenizer, n: int, settings:
         ConfigError: a setting is unknown or has a wrong value, or settings contradict each other.
         TaskError: a setting does not fit the task.
     """
+    settings = without_zero_temperature(our_names(settings) | {"n": n})
+    n = settings.pop("n")
     given = {name: value for name, value in settings.items() if value is not None}
     if unknown := sorted(set(given) - set(SETTINGS)):
         raise ConfigError(f"unknown setting {unknown[0]!r}", hint=did_you_mean(unknown[0], SETTINGS, noun="setting"))
@@ -116,6 +120,10 @@ def resolve(task: GenerationTask | None, tokenizer: Tokenizer, n: int, settings:
     if task is not None:
         task = _changed(task, {name: given[name] for name in _OF_TASK if name in given})
     rules = _rules(task, given)
+    if given.get("distinct"):
+        from mammal.generation.sameness import sameness
+
+        rules = replace(rules, identity=sameness(task))
     config = _config(task, tokenizer, n, given, rules)
     if config.guidance != 1 and rules.without is None:
         raise ConfigError(

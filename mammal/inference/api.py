@@ -17,6 +17,8 @@ import numpy as np
 
 from mammal import upper_layers
 from mammal.bundle.lazy_tasks import LazyTasks
+from mammal.errors import ConfigError
+from mammal.inference.familiar import Familiar
 from mammal.inference.from_names import predict_question
 from mammal.inference.generate_api import Generation
 from mammal.inference.infill_api import Infilling
@@ -25,6 +27,8 @@ from mammal.inference.variants_api import VariantScoring
 from mammal.rows.answer_columns import ERROR
 from mammal.rows.bare_prompts import PROMPT, TARGET, is_prompt
 from mammal.rows.batched import Pace, Progress, Refused
+from mammal.rows.column_match import given_columns
+from mammal.rows.cut_rows import FIRST, Answer, rows_cut, told_cut
 from mammal.rows.question import Question
 from mammal.rows.tables import ReadColumns, RowTable, check_names, table, with_targets
 from mammal.rows.task_choice import TaskLike, changed_task, entity_task, find_task, the_only
@@ -91,7 +95,7 @@ def load(
     return model
 
 
-class Mammal(Generation, Infilling, VariantScoring):
+class Mammal(Generation, Infilling, VariantScoring, Familiar):
     """A model with its tokenizer and its tasks. `mammal.load` makes one.
 
     Attributes:
@@ -144,6 +148,37 @@ class Mammal(Generation, Infilling, VariantScoring):
         how: dict[str, Any] = {"config": bundle.config, "metrics": bundle.metrics, "config_dirs": config_dirs}
         return cls(bundle.model, bundle.tokenizer, bundle.tasks, **how)
 
+    @classmethod
+    def from_pretrained(
+        cls,
+        source: str | os.PathLike[str],
+        *,
+        task: TaskLike | None = None,
+        device: str = "auto",
+        dtype: str = "auto",
+        tokenizer: str | os.PathLike[str] | Tokenizer | None = None,
+        base: str | os.PathLike[str] | None = None,
+        config_dirs: Sequence[str | Path] = (),
+    ) -> Mammal:
+        """Opens a model for use. The same as `mammal.load`.
+
+        Args:
+            source: as for `mammal.load`.
+            task: as for `mammal.load`.
+            device: as for `mammal.load`.
+            dtype: as for `mammal.load`.
+            tokenizer: as for `mammal.load`.
+            base: as for `mammal.load`.
+            config_dirs: as for `mammal.load`.
+
+        Raises:
+            BundleError: there is no such model, or a part of it is missing, damaged or belongs to another model.
+            TaskError: there is no such task, or the model can't do it.
+            ConfigError: the device or the number format is not available.
+        """
+        how: dict[str, Any] = {"tokenizer": tokenizer, "base": base, "config_dirs": config_dirs}
+        return load(source, task=task, device=device, dtype=dtype, **how)
+
     def __repr__(self) -> str:
         parameters = sum(weight.numel() for weight in self.model.parameters()) / 1e6
         dtype = str(self.model.dtype).removeprefix("torch.")
@@ -182,7 +217,7 @@ class Mammal(Generation, Infilling, VariantScoring):
     def find_task(
         self,
         task: TaskLike | None = None,
-        columns: Mapping[str, str] | None = None,
+        columns: Mapping[str, str] | str | None = None,
         view: str | Mapping[str, str] | None = None,
     ) -> Task:
         """Returns a task by its name, file or declaration.
@@ -190,16 +225,18 @@ class Mammal(Generation, Infilling, VariantScoring):
         Args:
             task: name of a task of the bundle or of a known task, a YAML file or a declaration. Default: the default
                 task.
-            columns: names of your columns, as `{column of the task: column of your table}`. Default: the names of the
-                task.
+            columns: names of your columns, as `{column of the task: column of your table}`, or one name if the task
+                reads one column. Default: the names of the task, else the only column of a similar or usual name.
             view: which form of a value the prompt shows if the task has several, such as `"iupac"`, or a mapping from
                 columns to forms. Default: the first form that a row has. See "Views" in docs/tasks.md.
 
         Raises:
             TaskError: there is no such task, or no task was named and there is no default.
+            ConfigError: `columns` names a column that the task does not have.
         """
         found = self.task if task is None else find_task(task, self.tasks, self.tokenizer, self.config_dirs)
-        changes: dict[str, Any] = {"data": {"columns": dict(columns)}} if columns else {}
+        given = given_columns(found, columns)
+        changes: dict[str, Any] = {"data": {"columns": given}} if given else {}
         changes |= {} if view is None else {"view": view}
         return changed_task(found, changes) if changes else found
 
@@ -208,7 +245,7 @@ class Mammal(Generation, Infilling, VariantScoring):
         data: Any,
         task: TaskLike | None = None,
         *,
-        columns: Mapping[str, str] | None = None,
+        columns: Mapping[str, str] | str | None = None,
         view: str | Mapping[str, str] | None = None,
         names: str | None = None,
         names_by: str = "auto",
@@ -225,8 +262,8 @@ class Mammal(Generation, Infilling, VariantScoring):
                 frame of pandas or polars, or an arrow table; the path of a file. RDKit molecules are read as SMILES.
             task: name of a task of the bundle or of a known task, a YAML file or a declaration. Default: the default
                 task.
-            columns: names of your columns, as `{column of the task: column of your table}`. Default: the names of the
-                task.
+            columns: names of your columns, as `{column of the task: column of your table}`, or one name if the task
+                reads one column. Default: the names of the task, else the only column of a similar or usual name.
             view: which form of a value the prompt shows if the task has several, such as `"iupac"`, or a mapping from
                 columns to forms. Default: the first form that a row has. See "Views" in docs/tasks.md.
             names: column of IUPAC names. The molecule is read from it in rows without a SMILES, and the result gets a
@@ -250,6 +287,7 @@ class Mammal(Generation, Infilling, VariantScoring):
                 - `low` and `high`: regression, if the bundle contains a conformal interval;
                 - `probability`: classification: of the last of two labels, or of the predicted one of more labels;
                 - `text` and `score`: generation: the generated text and its log-likelihood;
+                - `cut`: if any row was longer than the model reads: true of those rows;
                 - `error`: why a row has no prediction, else missing.
 
             With several target columns, the names start with the name of the target (`TARGET_prediction`).
@@ -268,6 +306,7 @@ class Mammal(Generation, Infilling, VariantScoring):
             "every_label": every_label,
         }
         question = predict_question(self.model, self.tasks, chosen, self.pace, prefix=prefix, **how)
+        question.reading = question.reading.with_mapping(chosen, columns)
         return self._frame(question, table(data, question.reading), prefix, progress)
 
     def embed(
@@ -277,10 +316,12 @@ class Mammal(Generation, Infilling, VariantScoring):
         *,
         entity: str | None = None,
         pooling: str = "mean",
-        columns: Mapping[str, str] | None = None,
+        columns: Mapping[str, str] | str | None = None,
         view: str | Mapping[str, str] | None = None,
+        normalize: bool = False,
+        as_frame: bool = False,
         progress: Progress | None = None,
-    ) -> np.ndarray | list[np.ndarray]:
+    ) -> np.ndarray | list[np.ndarray] | pd.DataFrame:
         """Returns vectors of the encoder for every row.
 
         Args:
@@ -290,33 +331,46 @@ class Mammal(Generation, Infilling, VariantScoring):
                 (`mammal.tokenization.ENTITIES`).
             pooling: how the states of the tokens become one vector: `"mean"` or `"max"` over the tokens of the values,
                 `"first"` (the first token), or `"none"` (the states of all tokens).
-            columns: names of your columns, as `{column of the task: column of your table}`. Default: the names of the
-                task.
+            columns: names of your columns, as `{column of the task: column of your table}`, or one name if the task
+                reads one column. Default: the names of the task, else the only column of a similar or usual name.
             view: which form of a value the prompt shows if the task has several, such as `"iupac"`, or a mapping from
                 columns to forms. Default: the first form that a row has. See "Views" in docs/tasks.md.
+            normalize: scale each vector to length 1, so that the dot product of two is their cosine similarity.
+            as_frame: return a data frame with one column for each dimension (0, 1, …), under the index of `data`.
             progress: function that is called with the number of rows that were just finished.
 
         Returns:
-            float32 array [rows, width], in the order of the rows. With `pooling="none"`, a list with one float32 array
-                [tokens, width] for each row. A row that can't be read is NaN (or has no tokens), and a warning is
-                logged.
+            float32 array [rows, width], in the order of the rows (with `as_frame` a data frame). With `pooling="none"`,
+                a list with one float32 array [tokens, width] for each row. A row that can't be read is NaN (or has no
+                tokens), and a warning is logged.
 
         Raises:
             DataError: a column that the task reads is missing, or a file can't be read.
             TaskError: there is no such task.
-            ConfigError: there is no such entity or pooling.
+            ConfigError: there is no such entity or pooling, or `as_frame` with `pooling="none"`.
         """
-        chosen = self.find_task(task, columns, view) if entity is None else entity_task(entity, self.tokenizer)
-        question = Embed(self.model, chosen, self.pace, pooling=pooling)
+        read = task if entity is None else entity_task(entity, self.tokenizer)
+        chosen = self.find_task(read, columns, view)
+        if as_frame and pooling == "none":
+            raise ConfigError('as_frame needs one vector for each row, and pooling is "none"', hint='pooling="mean"')
+        question = Embed(self.model, chosen, self.pace, pooling=pooling, normalize=normalize)
+        question.reading = question.reading.with_mapping(chosen, columns)
         given = table(data, question.reading)
+        question.look_at(given.rows, given.sources)
         answers = given.answered(question.ask(given.rows, progress=progress))
         _warn_of_refused(answers)
+        _warn_of_cut(answers, None)
         width = self.model.config.d_model
         missing = np.full((0, width) if pooling == "none" else width, np.nan, np.float32)
         vectors = [missing if isinstance(answer, Refused) else answer[0][0] for answer in answers]
         if pooling == "none":
             return vectors
-        return np.stack(vectors) if vectors else np.empty((0, width), np.float32)
+        stacked = np.stack(vectors) if vectors else np.empty((0, width), np.float32)
+        if not as_frame:
+            return stacked
+        import pandas as pd
+
+        return pd.DataFrame(stacked, index=given.left.index)
 
     def score(
         self,
@@ -324,7 +378,7 @@ class Mammal(Generation, Infilling, VariantScoring):
         targets: Sequence[Any] | None = None,
         task: TaskLike | None = None,
         *,
-        columns: Mapping[str, str] | None = None,
+        columns: Mapping[str, str] | str | None = None,
         view: str | Mapping[str, str] | None = None,
         prefix: str = "",
         progress: Progress | None = None,
@@ -336,8 +390,8 @@ class Mammal(Generation, Infilling, VariantScoring):
                 with targets in wire syntax.
             targets: one target for each row. Default: the target column of `data`.
             task: task that writes the prompt and the target. Default: the default task.
-            columns: names of your columns, as `{column of the task: column of your table}`. Default: the names of the
-                task.
+            columns: names of your columns, as `{column of the task: column of your table}`, or one name if the task
+                reads one column. Default: the names of the task, else the only column of a similar or usual name.
             view: which form of a value the prompt shows if the task has several, such as `"iupac"`, or a mapping from
                 columns to forms. Default: the first form that a row has. See "Views" in docs/tasks.md.
             prefix: text before the names of the added columns.
@@ -354,11 +408,12 @@ class Mammal(Generation, Infilling, VariantScoring):
         chosen = None if is_prompt(data) else self.find_task(task, columns, view)
         question = Score(self.model, self.tokenizer, chosen, self.pace, prefix=prefix)
         if targets is None:
-            given = table(data, question.reading)
+            given = table(data, question.reading.with_mapping(chosen, columns))
         elif chosen is None:
             given = with_targets(table(data, ReadColumns((PROMPT,))), targets, (TARGET,))
         else:
-            given = with_targets(table(data, ReadColumns.of_task(chosen)), targets, chosen.target_columns)
+            reading = ReadColumns.of_task(chosen).with_mapping(chosen, columns)
+            given = with_targets(table(data, reading), targets, chosen.target_columns)
         return self._frame(question, given, prefix, progress)
 
     def finetune(
@@ -421,7 +476,15 @@ class Mammal(Generation, Infilling, VariantScoring):
     def _frame(self, question: Question, given: RowTable, prefix: str, progress: Progress | None) -> pd.DataFrame:
         error = f"{prefix}{ERROR}"
         check_names(given.names, [*(column.name for column in question.columns), error])  # before the model works
-        return given.frame(question.columns, question.ask(given.rows, progress=progress), error)
+        question.look_at(given.rows, given.sources)
+        answers = question.ask(given.rows, progress=progress)
+        _warn_of_cut(answers, given.cut_name([*(column.name for column in question.columns), error]))
+        return given.frame(question.columns, answers, error)
+
+
+def _warn_of_cut(answers: Sequence[Answer], column: str | None) -> None:
+    if cut := rows_cut(answers):
+        logger.warning("%s", told_cut(len(cut), [place + 1 for place in cut[:FIRST]], column))
 
 
 def _warn_of_refused(answers: Sequence[object]) -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Unpack
 
 from mammal.errors import ConfigError, DataError
+from mammal.generation.other_names import our_names
 from mammal.generation.question import Generate
 from mammal.generation.seeds import seeds_of
 from mammal.generation.settings import Settings
@@ -51,7 +52,7 @@ class Generation:
         def find_task(
             self,
             task: TaskLike | None = None,
-            columns: Mapping[str, str] | None = None,
+            columns: Mapping[str, str] | str | None = None,
             view: str | Mapping[str, str] | None = None,
         ) -> Task: ...
 
@@ -70,7 +71,7 @@ class Generation:
         rerank: TaskLike | None = None,
         rerank_bundle: str | os.PathLike[str] | OpenModel | None = None,
         rerank_weight: float | None = None,
-        columns: Mapping[str, str] | None = None,
+        columns: Mapping[str, str] | str | None = None,
         view: str | Mapping[str, str] | None = None,
         prefix: str = "",
         progress: Progress | None = None,
@@ -99,13 +100,14 @@ class Generation:
                 `retrosynthesis`. It adds the columns `judged` and `round_trip`.
             rerank_bundle: model (or its folder) that does the re-ranking task. Default: this model.
             rerank_weight: weight of the log-likelihood of the re-ranking task next to that of the answer. Default: 1.
-            columns: names of your columns, as `{column of the task: column of your table}`. Default: the names of the
-                task.
+            columns: names of your columns, as `{column of the task: column of your table}`, or one name if the task
+                reads one column. Default: the names of the task, else the only column of a similar or usual name.
             view: which form of a value the prompt shows if the task has several, such as `"iupac"`, or a mapping from
                 columns to forms. Default: the first form that a row has. See "Views" in docs/tasks.md.
             prefix: text before the names of the added columns.
             progress: function that is called with the number of rows that were just finished.
-            settings: settings of decoding, see `mammal.generation.settings.Settings`.
+            settings: settings of decoding, see `mammal.generation.settings.Settings`. `num_return_sequences` and
+                `num_samples` mean `n`, and `temperature=0` greedy search.
 
         Returns:
             `n` rows for each row of `data`, with your columns and these:
@@ -122,16 +124,19 @@ class Generation:
             TaskError: there is no such task, or a setting does not fit it.
             DataError: a column is missing, or there is not one seed for each row.
         """
+        known: dict[str, Any] = our_names({**({} if n == 1 else {"n": n}), **settings})
+        n = known.pop("n", 1)
         chosen = None if is_prompt(data) else self.find_task(task, columns, view)
         seeds = seeds_of(seed)
-        if isinstance(seeds, list) and settings.get("seed_column") is not None:
+        if isinstance(seeds, list) and known.get("seed_column") is not None:
             raise ConfigError("seeds of the rows are given twice, in seed and in seed_column", hint="give one of them")
-        how = {**settings, "seed": seeds} if isinstance(seeds, int) else {**settings, "seed_column": SEED}
+        how = {**known, "seed": seeds} if isinstance(seeds, int) else {**known, "seed_column": SEED}
         asked = Generate(
             self.model, self.tokenizer, chosen, self.pace, n=n, settings=how, conditions=conditions, prefix=prefix
         )
         judge = judge_of(self, rerank, rerank_bundle, rerank_weight)
         question = asked if judge is None else Reranked(asked, judge, prefix)
+        question.reading = question.reading.with_mapping(chosen, columns)
         reading = question.reading if isinstance(seeds, int) else _without_seeds(question.reading)
         if data is None and not reading.names:
             reading.check(())
@@ -157,4 +162,5 @@ def _with_seeds(given: RowTable, seeds: Sequence[int]) -> RowTable:
     rows = [{**row, SEED: seed} for row, seed in zip(given.rows, seeds, strict=True)]
     check_names(given.names, [SEED])
     original = None if given.original is None else given.original.assign(**{SEED: list(seeds)})
-    return replace(given, rows=rows, original=original)
+    shown = None if given.shown is None else [{**row, SEED: s} for row, s in zip(given.shown, seeds, strict=True)]
+    return replace(given, rows=rows, original=original, shown=shown)

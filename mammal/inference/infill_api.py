@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from mammal.errors import DataError, TaskError
 from mammal.rows.input_data import is_path
+from mammal.rows.tables import own_index
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,7 +28,7 @@ class Infilling:
         def find_task(
             self,
             task: TaskLike | None = None,
-            columns: Mapping[str, str] | None = None,
+            columns: Mapping[str, str] | str | None = None,
             view: str | Mapping[str, str] | None = None,
         ) -> Task: ...
 
@@ -41,7 +42,7 @@ class Infilling:
         task: TaskLike | None = None,
         n: int = 1,
         seed: int | Sequence[int] = 0,
-        columns: Mapping[str, str] | None = None,
+        columns: Mapping[str, str] | str | None = None,
         **settings: Unpack[Settings],
     ) -> pd.DataFrame:
         """Fills in the hidden parts of sequences.
@@ -70,9 +71,10 @@ class Infilling:
             ConfigError: there is no such setting, or settings contradict each other.
         """
         chosen = self._filling_task(task, columns)
-        return self.generate(_rows(data, hidden, chosen), chosen, n=n, seed=seed, **settings)
+        named = columns if hidden is None else None
+        return self.generate(_rows(data, hidden, chosen), chosen, n=n, seed=seed, columns=named, **settings)
 
-    def _filling_task(self, task: TaskLike | None, columns: Mapping[str, str] | None) -> GenerationTask:
+    def _filling_task(self, task: TaskLike | None, columns: Mapping[str, str] | str | None) -> GenerationTask:
         from mammal.tasks.kinds.generation import fills_in
 
         if task is None and not fills_in(self._chosen):
@@ -100,8 +102,16 @@ def _rows(data: Any, hidden: str | Sequence[str] | None, task: GenerationTask) -
     given = given * len(texts) if isinstance(hidden, str) else given
     if len(given) != len(texts):
         raise DataError(f"positions are given for {len(given)} of {len(texts)} sequences", where="hidden")
+    index, of_places = own_index(data), own_index(hidden)
+    if index is not None and of_places is not None and list(index) != list(of_places):
+        raise DataError("the index of hidden is not that of the sequences", where="hidden")
     (column,) = task.fills
-    return [{column: text, task.fill_places[column]: places} for text, places in zip(texts, given, strict=True)]
+    rows = [{column: text, task.fill_places[column]: places} for text, places in zip(texts, given, strict=True)]
+    if index is None:
+        return rows
+    import pandas as pd
+
+    return pd.DataFrame(rows, index=index)
 
 
 def _listed(texts: Any) -> list[str] | None:

@@ -37,6 +37,7 @@ def predict_rows(
     progress: Progress | None = None,
     ranks: int = 1,
     seed: int = 0,
+    cut: set[int] | None = None,
 ) -> list[Prediction]:
     """Predicts the target of every row.
 
@@ -50,6 +51,7 @@ def predict_rows(
         ranks: generation by beam search: number of answers for each row. The best one is the prediction, the others
             are its `runners_up`.
         seed: seed of sampling.
+        cut: gets the positions of rows that are longer than a limit (`mammal.rows.batched.walk`).
 
     Returns:
         One prediction for each row, in order. Its `row_id` is the position of the row. A row that can't be read has an
@@ -59,7 +61,7 @@ def predict_rows(
     if isinstance(task, GenerationTask):
         how = replace(declared_generation(task), num_return_sequences=ranks, seed=seed)
         rules = declared_rules(task)
-        generated = generate_rows(model, encoder, rows, how, rules=rules, pace=pace, progress=progress)
+        generated = generate_rows(model, encoder, rows, how, rules=rules, pace=pace, progress=progress, cut=cut)
         return [
             Prediction(row_id, error=given.reason)
             if isinstance(given, Refused)
@@ -71,7 +73,7 @@ def predict_rows(
         batch = batch.to(model.device)
         return task.decode(model(batch), batch)
 
-    answers = run(model, rows, encoder, answer, pace, progress)
+    answers = run(model, rows, encoder, answer, pace, progress, cut=cut)
     return [
         Prediction(row_id, error=given.reason) if isinstance(given, Refused) else replace(given, row_id=row_id)
         for row_id, given in enumerate(answers)
@@ -87,6 +89,7 @@ def embed_rows(
     tags: Sequence[int] = (),
     pace: Pace | None = None,
     progress: Progress | None = None,
+    cut: set[int] | None = None,
 ) -> list[np.ndarray | Refused]:
     """Computes encoder states of every row.
 
@@ -99,6 +102,7 @@ def embed_rows(
         tags: ids of tokens that describe a sequence (special tokens) and are not part of its content.
         pace: how many rows are processed together. Default: that of a CPU.
         progress: function that is called with the number of rows that were just answered.
+        cut: as for `predict_rows`.
 
     Returns:
         For each row a float32 array [W], or [tokens, W] with pooling "none", or the reason why it has none.
@@ -114,7 +118,7 @@ def embed_rows(
             return [h[m].cpu().numpy() for h, m in zip(hidden_BLW, batch.mask_BL, strict=True)]
         return list(_pooled(hidden_BLW, batch, pooling, tags_T).cpu().numpy())
 
-    return run(model, rows, encoder, answer, pace, progress)
+    return run(model, rows, encoder, answer, pace, progress, cut=cut)
 
 
 def score_rows(
@@ -124,6 +128,7 @@ def score_rows(
     *,
     pace: Pace | None = None,
     progress: Progress | None = None,
+    cut: set[int] | None = None,
 ) -> list[float | Refused]:
     """Computes the log-likelihood of each row's target given its input.
 
@@ -133,6 +138,7 @@ def score_rows(
         rows: one mapping from columns to values per row.
         pace: how many rows are processed together. Default: that of a CPU.
         progress: function that is called with the number of rows that were just answered.
+        cut: as for `predict_rows`.
 
     Returns:
         For each row the log-likelihood (natural logarithm, summed over the tokens of the target), or the reason why it
@@ -146,7 +152,7 @@ def score_rows(
             scores_D = scores_D.new_zeros(len(batch)).index_add(0, batch.decoder_rows_D, scores_D)
         return scores_D.cpu().tolist()
 
-    return run(model, rows, encoder, answer, pace, progress)
+    return run(model, rows, encoder, answer, pace, progress, cut=cut)
 
 
 def _ranked(task: GenerationTask, row_id: int, samples: Sequence[Sample], row: Row) -> Prediction:

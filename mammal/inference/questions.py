@@ -8,17 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mammal.errors import ConfigError, TaskError, did_you_mean
 from mammal.rows.answer_columns import AnswerColumn, Record, answer_columns, told_invalid
 from mammal.rows.bare_prompts import PROMPT, TARGET, BarePromptEncoder
 from mammal.rows.batched import Pace, Progress, Refused, Row, TaskEncoder
+from mammal.rows.cut_rows import marked
 from mammal.rows.question import TaskQuestion, UsedModel
 from mammal.rows.tables import ReadColumns
 from mammal.rows.task_choice import changed_task, require_numbers
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from mammal.model.model import MammalModel
     from mammal.tasks.batches.prediction import Prediction
     from mammal.tasks.task import Task
@@ -66,12 +69,14 @@ class Predict(TaskQuestion):
     ) -> list[list[Record] | Refused]:
         from mammal.inference.predict import predict_rows
 
-        predictions = predict_rows(self.model, self.task, rows, encoder=self.encoder, pace=self.pace, progress=progress)
+        cut: set[int] = set()
+        how: dict[str, Any] = {"encoder": self.encoder, "pace": self.pace, "progress": progress, "cut": cut}
+        predictions = predict_rows(self.model, self.task, rows, **how)
         reads = self._fields.values()
         problems = [_problem(said) for said in predictions]
         return [
-            [tuple(read(said) for read in reads)] if problem is None else Refused(problem)
-            for said, problem in zip(predictions, problems, strict=True)
+            marked([tuple(read(said) for read in reads)], cut=place in cut) if problem is None else Refused(problem)
+            for place, (said, problem) in enumerate(zip(predictions, problems, strict=True))
         ]
 
 
@@ -99,18 +104,30 @@ class Embed(TaskQuestion):
         task: task that writes the prompt.
         pace: how many rows are processed together.
         pooling: as for `mammal.inference.predict.embed_rows`.
+        normalize: scale each vector to length 1.
         prefix: text before the name of the added column.
 
     Raises:
-        ConfigError: there is no such pooling.
+        ConfigError: there is no such pooling, or `normalize` is not a bool.
     """
 
-    def __init__(self, model: MammalModel, task: Task, pace: Pace, *, pooling: str = "mean", prefix: str = ""):
+    def __init__(
+        self,
+        model: MammalModel,
+        task: Task,
+        pace: Pace,
+        *,
+        pooling: str = "mean",
+        normalize: bool = False,
+        prefix: str = "",
+    ):
         from mammal.inference.predict import POOLINGS
 
         if pooling not in POOLINGS:
             raise ConfigError(f"there is no pooling {pooling!r}", hint=did_you_mean(pooling, POOLINGS, noun="pooling"))
-        self.model, self.task, self.pace, self.pooling = model, task, pace, pooling
+        if not isinstance(normalize, bool):
+            raise ConfigError(f"normalize must be true or false, not {normalize!r}")
+        self.model, self.task, self.pace, self.pooling, self.normalize = model, task, pace, pooling, normalize
         self.reading = ReadColumns.of_task(task)
         self.encoder = TaskEncoder(task)
         self._tags = sorted(task.tokenizer.specials.values())
@@ -125,10 +142,26 @@ class Embed(TaskQuestion):
     ) -> list[list[Record] | Refused]:
         from mammal.inference.predict import embed_rows
 
-        vectors = embed_rows(
-            self.model, self.encoder, rows, pooling=self.pooling, tags=self._tags, pace=self.pace, progress=progress
-        )
-        return [given if isinstance(given, Refused) else [(given,)] for given in vectors]
+        cut: set[int] = set()
+        how: dict[str, Any] = {"pooling": self.pooling, "tags": self._tags, "pace": self.pace, "progress": progress}
+        vectors = embed_rows(self.model, self.encoder, rows, cut=cut, **how)
+        of_length = _unit if self.normalize else _as_is
+        return [
+            given if isinstance(given, Refused) else marked([(of_length(given),)], cut=place in cut)
+            for place, given in enumerate(vectors)
+        ]
+
+
+def _unit(vectors: np.ndarray) -> np.ndarray:
+    """Vectors (the last axis) of length 1; one without a length stays as it is."""
+    import numpy as np
+
+    lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    return vectors / np.where(lengths > 0, lengths, 1)
+
+
+def _as_is(vectors: np.ndarray) -> np.ndarray:
+    return vectors
 
 
 class Score(TaskQuestion):
@@ -158,5 +191,9 @@ class Score(TaskQuestion):
     ) -> list[list[Record] | Refused]:
         from mammal.inference.predict import score_rows
 
-        scores = score_rows(self.model, self.encoder, rows, pace=self.pace, progress=progress)
-        return [given if isinstance(given, Refused) else [(given,)] for given in scores]
+        cut: set[int] = set()
+        scores = score_rows(self.model, self.encoder, rows, pace=self.pace, progress=progress, cut=cut)
+        return [
+            given if isinstance(given, Refused) else marked([(given,)], cut=place in cut)
+            for place, given in enumerate(scores)
+        ]

@@ -32,6 +32,7 @@ from mammal.generation.question import Generate
 from mammal.inference.questions import Score
 from mammal.rows.answer_columns import AnswerColumn, Record
 from mammal.rows.batched import Pace, Progress, Refused, Row
+from mammal.rows.cut_rows import CutRecords, marked
 from mammal.rows.question import Question, Wrapped
 from mammal.rows.tables import Failed
 from mammal.rows.task_choice import find_task, the_only
@@ -244,7 +245,9 @@ class Reranked(Wrapped):
         texts = [[str(record[self._text] or "") for record in records] for records in whole]
         verdicts = self.judge.verdicts(_as_named_by(self.task, rows), self.target, texts)
         return [
-            records if isinstance(records, Refused) else self._ranked(answers, judged, records)
+            records
+            if isinstance(records, Refused)
+            else marked(self._ranked(answers, judged, records), cut=isinstance(records, CutRecords))
             for records, answers, judged in zip(given, whole, verdicts, strict=True)
         ]
 

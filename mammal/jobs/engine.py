@@ -18,6 +18,7 @@ from mammal.jobs.inputs import Shard
 from mammal.jobs.plan import JobPlan
 from mammal.jobs.store import ShardCounts, find_errors
 from mammal.rows.batched import Refused
+from mammal.rows.cut_rows import FIRST, rows_cut
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,10 @@ class JobReport:
         resumed: number of rows that an earlier run had finished.
         seconds: duration of this run, without loading the model and warming it up.
         keeps_rows: rows without an answer are in the output, too, in their place.
+        cut: number of rows with an answer of which the model has read only a part, because they are longer than its
+            limit.
+        first_cut: numbers of the first of these rows in the input, counted from 1.
+        cut_column: column of the output that marks these rows, `cut` unless the input has one. None if there are none.
     """
 
     output: Path
@@ -43,6 +48,9 @@ class JobReport:
     resumed: int
     seconds: float
     keeps_rows: bool = False
+    cut: int = 0
+    first_cut: tuple[int, ...] = ()
+    cut_column: str | None = None
 
     @property
     def exit_code(self) -> int:
@@ -99,7 +107,7 @@ def run_plan(plan: JobPlan, *, resume: bool = True, progress: Follow | None = No
             _warm_up(plan)
             start = time.monotonic()
             total, resumed, shards = _answer_shards(plan, progress)
-        store.finish(manifest, shards, total, plan.layout.schema)
+        store.finish(manifest, shards, total, plan.layout.final_schema(cut=total.cut > 0))
     return _report(plan, total, resumed, time.monotonic() - start)
 
 
@@ -144,12 +152,15 @@ def _advanced(progress: Follow, before: JobProgress) -> Callable[[int], None]:
 
 
 def _answer(plan: JobPlan, shard: Shard, advance: Callable[[int], None] | None) -> ShardCounts:
-    names = plan.question.reading.among(plan.given.schema.names)
-    answers = plan.question.ask(shard.records(names), first=shard.first, progress=advance)
+    rows = plan.question.reading.rows(shard.records, plan.given.schema.names, plan.sources)
+    if shard.number == 0:
+        plan.question.look_at(rows, plan.sources)
+    answers = plan.question.ask(rows, first=shard.first, progress=advance)
     for position, reason in shard.damaged.items():
         answers[position] = Refused(reason)
     refused = plan.layout.refused(shard, answers)
-    counts = ShardCounts(shard.rows, shard.rows - len(refused), len(refused))
+    cut = [shard.first + place + 1 for place in rows_cut(answers)]
+    counts = ShardCounts(shard.rows, shard.rows - len(refused), len(refused), len(cut), cut[:FIRST])
     plan.store.write(shard.number, plan.layout.answered(shard, answers), refused, counts)
     return counts
 
@@ -157,7 +168,8 @@ def _answer(plan: JobPlan, shard: Shard, advance: Callable[[int], None] | None) 
 def _report(plan: JobPlan, total: ShardCounts, resumed: int, seconds: float = 0.0) -> JobReport:
     output = plan.store.output
     errors = find_errors(output) if total.bad else None
-    return JobReport(output, errors, total.rows, total.ok, total.bad, resumed, seconds, plan.keeps_rows)
+    cut = (total.cut, tuple(total.first_cut), plan.layout.cut_name if total.cut else None)
+    return JobReport(output, errors, total.rows, total.ok, total.bad, resumed, seconds, plan.keeps_rows, *cut)
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import pyarrow as pa
 from mammal.jobs.inputs import Shard
 from mammal.rows.answer_columns import ERROR, AnswerColumn, Record
 from mammal.rows.batched import Refused
+from mammal.rows.cut_rows import cut_name, rows_cut
 from mammal.rows.tables import Failed, check_names
 
 ROW = "row"
@@ -52,13 +53,27 @@ class Layout:
         return pa.schema([*self.theirs, *((column.name, _TYPES[column.holds]) for column in self.ours), *reason])
 
     @property
+    def cut_name(self) -> str:
+        """Name of the column that marks rows that were cut."""
+        return cut_name([*self.schema.names, *self._error_names], self.prefix)
+
+    def final_schema(self, *, cut: bool) -> pa.Schema:
+        """Columns of the whole output.
+
+        Args:
+            cut: whether any row was cut.
+        """
+        return self.schema.append(pa.field(self.cut_name, pa.bool_())) if cut else self.schema
+
+    @property
     def _error_names(self) -> tuple[str, str]:
         return f"{self.prefix}{ROW}", f"{self.prefix}{ERROR}"
 
     def answered(self, shard: Shard, answers: Sequence[list[Record] | Refused]) -> pa.Table:
         """Returns the rows with an answer. A row is repeated for each of its records that did not fail.
 
-        With `keep_rows` it also returns each row without an answer, once, and each record that failed.
+        With `keep_rows` it also returns each row without an answer, once, and each record that failed. If any row of
+        the shard was cut, the last column marks these rows.
         """
         lines = [
             (i, record, reason)
@@ -73,7 +88,10 @@ class Layout:
         ]
         if self.keep_rows:
             values.append(pa.array([reason for _, _, reason in lines], pa.string()))
-        return pa.Table.from_arrays([*passed.columns, *values], schema=self.schema)
+        answered = pa.Table.from_arrays([*passed.columns, *values], schema=self.schema)
+        if not (cut := set(rows_cut(answers))):
+            return answered
+        return answered.append_column(self.cut_name, pa.array([i in cut for i, _, _ in lines], pa.bool_()))
 
     def refused(self, shard: Shard, answers: Sequence[list[Record] | Refused]) -> pa.Table:
         """Returns the rows that have no answer or a failed record: row number, input columns and the reason."""

@@ -39,7 +39,7 @@ class Manifest:
     options: Mapping[str, Any]
     versions: Mapping[str, str]
     complete: bool = False
-    counts: Mapping[str, int] | None = None
+    counts: Mapping[str, Any] | None = None
 
     def write(self, path: Path, scratch: Path | None = None) -> None:
         with atomic_file(path, scratch) as partial:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mammal.errors import ConfigError, did_you_mean
+from mammal.generation.other_names import our_names
 from mammal.generation.question import Generate
 from mammal.generation.setting_types import plain_value
 from mammal.inference.api import Mammal
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
 VERBS = {
     "predict": ("vocabulary", "every_label", "names", "names_by", "name_warning"),
-    "embed": ("entity", "pooling"),
+    "embed": ("entity", "pooling", "normalize"),
     "score": (),
     "generate": ("n", "conditions", "rerank", "rerank_bundle", "rerank_weight", *SETTINGS),
 }
@@ -51,7 +52,7 @@ def run_job(
     output: str | os.PathLike[str],
     *,
     task: TaskLike | None = None,
-    columns: Mapping[str, str] | None = None,
+    columns: Mapping[str, str] | str | None = None,
     view: str | Mapping[str, str] | None = None,
     options: Mapping[str, Any] | None = None,
     prefix: str = "",
@@ -83,7 +84,8 @@ def run_job(
         input: file with the rows. None: for `generate`, with a task that reads nothing.
         output: file to write: `.parquet`, `.csv`, `.tsv` or `.jsonl`.
         task: as for `Mammal.predict`. If none is given, a file with a column `prompt` is read as prompts.
-        columns: names of your columns, as `{column of the task: column of your table}`.
+        columns: names of your columns, as `{column of the task: column of your table}`, or one name if the task reads
+            one column.
         view: which form of a value the prompt shows if the task has several. Default: the first form that a row has.
         options: further arguments of the method of `Mammal` with the name of the verb, such as `{"n": 5}`.
         prefix: text before the names of the added columns.
@@ -112,12 +114,17 @@ def run_job(
         TaskError: there is no such task.
         DataError: the input can't be read, or lacks a column.
     """
-    settings = {name: _plain(value) for name, value in (options or {}).items() if value is not None}
+    given_options = our_names(options or {}) if verb == "generate" else options or {}
+    settings = {name: _plain(value) for name, value in given_options.items() if value is not None}
+    if settings.get("normalize") is False:
+        del settings["normalize"]  # as jobs of earlier versions recorded it
     _check_options(verb, settings, input)
     opened: dict[str, Any] = {"device": device, "dtype": dtype, "tokenizer": tokenizer, "config_dirs": config_dirs}
     model = open_model(source, batch_tokens=batch_tokens, **opened)
     given = no_input(1) if input is None else open_input(input)
-    question = _question(verb, model, _task(verb, model, task, columns, view, settings, given), settings, prefix)
+    chosen = _task(verb, model, task, columns, view, settings, given)
+    question = _question(verb, model, chosen, settings, prefix)
+    question.reading = question.reading.with_mapping(chosen, columns)
     if input is None:
         question, given = _drawn_apart(question, given)
     plan = JobPlan(
@@ -156,8 +163,11 @@ def _plain(option: Any) -> Any:
 
 
 def _drawn_apart(question: TaskQuestion, given: JobInput) -> tuple[TaskQuestion, JobInput]:
-    """Turns the samples for one empty row into one row per sample, so that any number is written in shards."""
-    if not isinstance(question, Generate) or not question.config.do_sample:
+    """Turns the samples for one empty row into one row per sample, so that any number is written in shards.
+
+    Samples that have to differ from each other stay together.
+    """
+    if not isinstance(question, Generate) or not question.config.do_sample or question.rules.identity is not None:
         return question, given
     return question.one_by_one(), no_input(question.config.num_return_sequences)
 
@@ -171,7 +181,7 @@ def _task(
     verb: str,
     model: Mammal,
     task: TaskLike | None,
-    columns: Mapping[str, str] | None,
+    columns: Mapping[str, str] | str | None,
     view: str | Mapping[str, str] | None,
     settings: Mapping[str, Any],
     given: JobInput,
@@ -198,7 +208,8 @@ def _question(verb: str, model: Mammal, task: Task | None, settings: Mapping[str
         return asked if judge is None else Reranked(asked, judge, prefix)
     assert task is not None, "only generate and score read prompts"
     if verb == "embed":
-        return Embed(model.model, task, model.pace, pooling=settings.get("pooling", "mean"), prefix=prefix)
+        how = {name: settings[name] for name in ("pooling", "normalize") if name in settings}
+        return Embed(model.model, task, model.pace, prefix=prefix, **how)
     return predict_question(model.model, model.tasks, task, model.pace, prefix=prefix, **settings)
 
 

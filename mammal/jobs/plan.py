@@ -93,7 +93,7 @@ class JobPlan:
             JobError: the format of the output is unknown, or can't hold the answers.
         """
         refuse_overwriting(self.store.written, self._read)
-        self.question.reading.check(self.given.schema.names)
+        _ = self.sources  # refuses an input that lacks a column
         if self.keep_rows not in (None, True, False):
             raise ConfigError(f"keep_rows must be true, false or null, not {self.keep_rows!r}")
         if self.keep_rows and self.form is not None:
@@ -107,6 +107,15 @@ class JobPlan:
     def _read(self) -> dict[str, str | os.PathLike[str]]:
         given = {} if self.given.path is None else {"input": self.given.path, **indexes(self.given.path)}
         return {**given, **self.reads}
+
+    @cached_property
+    def sources(self) -> Mapping[str, str]:
+        """Column that the question reads -> the input's column that is read for it, where they differ.
+
+        Raises:
+            DataError: the input lacks a column that is read.
+        """
+        return self.question.reading.check(self.given.schema.names)
 
     @cached_property
     def store(self) -> Store:

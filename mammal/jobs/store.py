@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +23,8 @@ from typing import TYPE_CHECKING
 
 from mammal.errors import JobError
 from mammal.jobs.manifest import Manifest
-from mammal.jobs.tables import FORMATS, OutputFormat, TableFormat, join_as, write_table
+from mammal.jobs.tables import FORMATS, OutputFormat, TableFormat, add_false, join_as, write_table
+from mammal.rows.cut_rows import FIRST
 from mammal.tasks.tables.atomic import atomic_file
 
 if TYPE_CHECKING:
@@ -39,14 +40,30 @@ _OURS = re.compile(r"\d{6}(\.\w+)+|lock|manifest\.json|\..+\.partial")
 
 @dataclass(frozen=True)
 class ShardCounts:
-    """Number of input rows of a shard or of a job: all (`rows`), with an answer (`ok`) and without one (`bad`)."""
+    """Number of input rows of a shard or of a job.
+
+    Attributes:
+        rows: all of them.
+        ok: those with an answer.
+        bad: those without an answer.
+        cut: those with an answer of which the model has read a part only.
+        first_cut: numbers in the input of the first of these, from 1.
+    """
 
     rows: int
     ok: int
     bad: int
+    cut: int = 0
+    first_cut: Sequence[int] = ()
 
     def __add__(self, other: ShardCounts) -> ShardCounts:
-        return ShardCounts(self.rows + other.rows, self.ok + other.ok, self.bad + other.bad)
+        sums = (self.rows + other.rows, self.ok + other.ok, self.bad + other.bad, self.cut + other.cut)
+        return ShardCounts(*sums, [*self.first_cut, *other.first_cut][:FIRST])
+
+    @property
+    def told(self) -> dict[str, object]:
+        """The counts as files hold them; what is about cut rows only if there are some."""
+        return {name: value for name, value in vars(self).items() if self.cut or name in ("rows", "ok", "bad")}
 
 
 class Store:
@@ -126,20 +143,27 @@ class Store:
             with atomic_file(self._part(shard, ".errors.parquet")) as partial:
                 write_table(refused, partial, ".parquet")
         with atomic_file(self._part(shard, ".json")) as partial:
-            partial.write_text(json.dumps(vars(counts)))
+            partial.write_text(json.dumps(counts.told))
 
     def finish(self, manifest: Manifest, shards: int, total: ShardCounts, schema: pa.Schema) -> None:
-        """Joins the shards into the output, marks the job complete and deletes the shards."""
+        """Joins the shards into the output, marks the job complete and deletes the shards.
+
+        Args:
+            manifest: of the job.
+            shards: how many there are.
+            total: counts of all of them.
+            schema: columns of the output; if rows were cut, the last one marks them.
+        """
         bad = [part for shard in range(shards) if (part := self._part(shard, ".errors.parquet")).exists()]
         with atomic_file(self.output, scratch=self.parts) as partial:
-            self.form.join([self._part(shard, self.form.suffix) for shard in range(shards)], partial, schema)
+            self.form.join([self._whole_part(shard, total, schema) for shard in range(shards)], partial, schema)
             if bad:
                 with atomic_file(self.errors, scratch=self.parts) as refused:
                     join_as(bad, refused, self.errors.suffix)
         if not bad:
             self.errors.unlink(missing_ok=True)
         self.form.complete(self.output)
-        done = Manifest(**{**vars(manifest), "complete": True, "counts": vars(total)})
+        done = Manifest(**{**vars(manifest), "complete": True, "counts": total.told})
         done.write(self.manifest_path, scratch=self.parts)
         self._remove_parts()
 
@@ -155,6 +179,15 @@ class Store:
             finally:
                 if self.parts.is_dir() and [path.name for path in self.parts.iterdir()] == [_LOCK]:
                     self._remove_parts()
+
+    def _whole_part(self, shard: int, total: ShardCounts, schema: pa.Schema) -> Path:
+        """A shard's part with every column of the output: one in which no row was cut gets a column that says so."""
+        part, counts = self._part(shard, self.form.suffix), self.counts(shard)
+        if not total.cut or counts is None or counts.cut:
+            return part
+        padded = self._part(shard, f".padded{self.form.suffix}")
+        add_false(part, padded, self.form.suffix, schema.names[-1])
+        return padded
 
     def _part(self, shard: int, suffix: str) -> Path:
         return self.parts / f"{shard:06d}{suffix}"

@@ -129,6 +129,27 @@ def join_as(parts: Sequence[Path], path: Path, suffix: str) -> None:
     join_tables([part.with_suffix(suffix) for part in parts], path, suffix, pa.parquet.read_schema(parts[0]))
 
 
+def add_false(part: Path, padded: Path, suffix: str, column: str) -> None:
+    """Writes a shard anew with a last column that is false in every row.
+
+    Args:
+        part: the shard, as `write_table` wrote it.
+        padded: the new file.
+        suffix: the format.
+        column: name of the new column.
+    """
+    if suffix == ".parquet":
+        table = pa.parquet.read_table(part)
+        pa.parquet.write_table(table.append_column(column, pa.array([False] * len(table), pa.bool_())), padded)
+    elif suffix == ".jsonl":
+        with part.open(encoding="utf-8") as lines, padded.open("w", encoding="utf-8") as stream:
+            stream.writelines(f"{line.rstrip()[:-1]}, {json.dumps(column)}: false}}\n" for line in lines)
+    else:
+        with part.open(encoding="utf-8", newline="") as lines, padded.open("w", encoding="utf-8", newline="") as stream:
+            rows = csv.reader(lines, delimiter=_DELIMITERS[suffix])
+            _writer(stream, suffix).writerows([*row, False] for row in rows)
+
+
 def _header(names: Sequence[str], suffix: str) -> bytes:
     line = io.StringIO(newline="")
     _writer(line, suffix).writerow(names)

@@ -124,6 +124,7 @@ def walk(
     merge: bool = True,
     pace: Pace | None = None,
     progress: Progress | None = None,
+    cut: set[int] | None = None,
 ) -> list[T | Refused]:
     """Answers every row, in order.
 
@@ -134,6 +135,7 @@ def walk(
         merge: compute rows with equal keys once.
         pace: how many rows are processed together. Default: that of a CPU.
         progress: function that is called after each window, with the number of its rows.
+        cut: gets the positions of rows of which the model reads a part only, because they are longer than a limit.
 
     Returns:
         For each row its answer, or the reason why it has none.
@@ -144,13 +146,17 @@ def walk(
     leaders = [first.setdefault(key, number) for number, key in enumerate(keys)]
     windows = list(_windows(iter(first.values()), pace.window))
     answers: dict[object, T | Refused] = {}
+    shortened: set[object] = set()
     for window, (examples, errors) in zip(windows, encoder.encode_windows(rows, windows), strict=True):
         answers.update((row_id, Refused(reason)) for row_id, reason in errors)
+        shortened.update(example.row_id for example in examples if example.is_cut)
         answers.update(_answer_all(examples, encoder, answer, pace))
         if progress is not None:
             progress(len(window))
     if progress is not None and len(first) < len(rows):
         progress(len(rows) - len(first))
+    if cut is not None and shortened:
+        cut.update(number for number, leader in enumerate(leaders) if leader in shortened)
     return [answers[leader] for leader in leaders]
 
 

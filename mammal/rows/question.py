@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mammal.rows.answer_columns import AnswerColumn, Record
 from mammal.rows.batched import Encoder, Progress, Refused, Row
+from mammal.rows.modality import warn_of_other_kinds
 
 if TYPE_CHECKING:
     from mammal.model.model import MammalModel
@@ -68,6 +69,14 @@ class Question(ABC):
         """The models that answer. A job warms them up before the first row."""
         return ()
 
+    def look_at(self, rows: Sequence[Row], sources: Mapping[str, str]) -> None:  # noqa: B027 - most have nothing to say
+        """Logs what is strange about rows as a whole, before they are answered.
+
+        Args:
+            rows: all of them, or the first of many.
+            sources: column that is read -> what the user's table calls it, where that differs.
+        """
+
     @abstractmethod
     def ask(
         self, rows: Sequence[Row], *, first: int = 0, progress: Progress | None = None
@@ -114,6 +123,9 @@ class TaskQuestion(Question):
     model: MammalModel
     task: Task | None
     encoder: Encoder
+
+    def look_at(self, rows: Sequence[Row], sources: Mapping[str, str]) -> None:
+        warn_of_other_kinds(self.task, rows, sources)
 
     @property
     def uses(self) -> Sequence[UsedModel]:

@@ -20,6 +20,7 @@ def run(
     progress: Progress | None,
     *,
     merge: bool = True,
+    cut: set[int] | None = None,
 ) -> list:
     """Runs `mammal.rows.batched.walk` with the model in evaluation mode and without gradients.
 
@@ -37,7 +38,7 @@ def run(
         model.eval()
     try:
         with torch.inference_mode():
-            return walk(rows, encoder, answer, merge=merge, pace=pace, progress=progress)
+            return walk(rows, encoder, answer, merge=merge, pace=pace, progress=progress, cut=cut)
     finally:
         if was_training:
             model.train()

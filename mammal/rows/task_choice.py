@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
 from mammal.errors import ConfigError, TaskError, did_you_mean
+from mammal.tokenization.errors import meant_name
 
 if TYPE_CHECKING:
     from mammal.model.model import MammalModel
@@ -30,7 +31,8 @@ def find_task(
     Tasks of the bundle, which are fitted, are preferred to known tasks of the same name.
 
     Args:
-        asked: name, YAML file or declaration of the task, or the task.
+        asked: name, YAML file or declaration of the task, or the task. Capitals, and blanks or hyphens for underscores,
+            make no difference in a name if only one task can be meant.
         own: tasks of the bundle, by name.
         tokenizer: writes the prompts of a task that is not in the bundle.
         config_dirs: folders of the user with `task/*.yaml`.
@@ -45,9 +47,9 @@ def find_task(
     if isinstance(asked, Task):
         return asked
     if isinstance(asked, str):
-        if asked in own:
-            return own[asked]
-        if not asked.endswith((".yaml", ".yml")) and asked not in (known := list_tasks(config_dirs)):
+        if (mine := meant_name(asked, own)) is not None:
+            return own[mine]
+        if not asked.endswith((".yaml", ".yml")) and meant_name(asked, known := list_tasks(config_dirs)) is None:
             raise TaskError(f"unknown task {asked!r}", hint=did_you_mean(asked, {*own, *known}, noun="task"))
     return build_task(load_task(asked, config_dirs=config_dirs), tokenizer)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -81,5 +81,16 @@ def _declare(config: TaskConfig, data: Path | None, file: Path) -> None:
     declared = asdict(config)
     if data is not None:
         declared["data"] |= {"source": "file", "name": None, "path": str(data), "files": {}}
+        declared["data"]["columns"] = _columns_of(data, declared["data"]["columns"])
     file.parent.mkdir(parents=True)
     file.write_text(yaml.safe_dump({"defaults": ["schema", "_self_"], **declared}, sort_keys=False), encoding="utf-8")
+
+
+def _columns_of(data: Path, columns: Mapping[str, str]) -> dict[str, str]:
+    """Those of the declared columns that the rows have: the others have the names of the prompt."""
+    if not columns:
+        return {}
+    from mammal.tasks.tables.readers import read_table
+
+    there = {str(name) for name in read_table(data, limit=1).columns}
+    return {column: name for column, name in columns.items() if name in there}

@@ -164,4 +164,6 @@ def _pair(before: str, ref: str, alt: str, after: str, number: int) -> AllelePai
 
 
 def _renamed(row: Row, aliases: Mapping[str, str]) -> Mapping[str, Any]:
-    return {**row, **{name: row[theirs] for name, theirs in aliases.items() if theirs in row}} if aliases else row
+    """The row with the names of its columns here; one that was read from a table has them already."""
+    unnamed = {name: theirs for name, theirs in aliases.items() if theirs in row and name not in row}
+    return {**row, **{name: row[theirs] for name, theirs in unnamed.items()}} if unnamed else row

@@ -54,6 +54,7 @@ class Example:
         label_bounds_R: encoder mode: int8 [R], 1 or -1 if the label is a lower or an upper bound. None: nowhere.
         label_weights_R: encoder mode: float32 [R], weights of `labels_R` in the loss. None: 1.
         targets: decoder mode: one target for each decoder row.
+        target_is_cut: the text of the target was longer than its limit, and lost tokens.
     """
 
     row_id: object
@@ -64,6 +65,12 @@ class Example:
     label_bounds_R: np.ndarray | None = None
     label_weights_R: np.ndarray | None = None
     targets: tuple[Target, ...] = ()
+    target_is_cut: bool = False
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether a text of the row was longer than its limit, so that the model does not read all of it."""
+        return self.input.is_cut or self.target_is_cut
 
     @property
     def tokens(self) -> int:

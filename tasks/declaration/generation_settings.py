@@ -174,6 +174,10 @@ class CallSettings:
     scaffold: str | None = setting(
         None, "SMILES with attachment points *, which every molecule keeps (constraint grammar)", needs_task=True
     )
+    distinct: bool | None = setting(
+        None,
+        "true: all sequences of a row differ (molecules: by canonical SMILES)",
+    )
     stop: str | Sequence[str] | None = setting(
         None, """tokens that end a sequence: stop=[C,N]; signs in quotes: 'stop=["."]'"""
     )

@@ -25,7 +25,7 @@ import yaml
 
 from mammal.tasks.declaration.schema import TaskConfig, check_keys, task_config
 from mammal.tasks.errors import TaskError
-from mammal.tokenization.errors import did_you_mean
+from mammal.tokenization.errors import did_you_mean, likely_names, meant_name
 
 SCHEMA = "schema"
 CONFIG_DIRS_VARIABLE = "MAMMAL_CONFIGS"
@@ -89,12 +89,15 @@ def _locate(source: str, config_dirs: Sequence[str | Path]) -> Path:
     if source.endswith((".yaml", ".yml")):
         file = Path(source)
         if not file.is_file():
-            raise TaskError("no such task file", where=source)
+            siblings = file.parent.glob("*.y*ml") if file.parent.is_dir() else ()
+            hint = likely_names(file.name, (sibling.name for sibling in siblings))
+            raise TaskError("no such task file", where=source, hint=hint)
         return file
     tasks = list_tasks(config_dirs)
-    if source not in tasks:
+    meant = meant_name(source, tasks)
+    if meant is None:
         raise TaskError(f"unknown task {source!r}", hint=did_you_mean(source, tasks, noun="task"))
-    return tasks[source]
+    return tasks[meant]
 
 
 def _compose(file: Path, config_dirs: Sequence[str | Path]) -> dict[str, Any]:

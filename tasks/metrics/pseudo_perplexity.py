@@ -7,8 +7,8 @@ value of 1 means that the model predicts every residue with certainty, 20 that i
 also have low values, so use it together with a measure of diversity.
 
     esm2       ESM-2 (Lin et al. 2023) with fair-esm, if its weights are on disk (`mammal.tasks.features.esm2`)
-    antibody   AntiBERTy (Ruffolo et al. 2021, arXiv 2112.07782) from the wheel `antiberty` 0.1 (MIT), or from the folder
-               that MAMMAL_ANTIBERTY names. Chains of at most 510 residues
+    antibody   AntiBERTy (Ruffolo et al. 2021, arXiv 2112.07782) from the wheel `antiberty` 0.1 (MIT), or from the
+               folder that MAMMAL_ANTIBERTY names. Chains of at most 510 residues
 
 Nothing is downloaded. Shapes: L residues, T tokens, V tokens of the model's vocabulary.
 """

@@ -8,7 +8,7 @@
 | intdiv_1, intdiv_2 | internal diversity of the valid ones |
 | pains_free | share of the valid ones without a PAINS substructure |
 | fcd/NAME | Fréchet ChemNet distance to a reference set; 0 for equal sets |
-| fcd_too_long, fcd_too_long/NAME | number of molecules of the set and of the reference that are too long for ChemNet, if any |
+| fcd_too_long, fcd_too_long/NAME | molecules of the set and of the reference that are too long for ChemNet, if any |
 | snn/NAME | mean similarity to the nearest molecule of a reference set |
 | frag/NAME, scaf/NAME | cosine of the counts of BRICS fragments, and of Bemis-Murcko scaffolds |
 | w1_logp/NAME, … | Wasserstein distance of a property's distributions, in its unit; 0 for equal distributions |

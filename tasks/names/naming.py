@@ -63,7 +63,7 @@ def name_of(smiles: str | Sequence[str]) -> list[str | None]:
 
 
 def name_molecule(smiles: str) -> Naming:
-    """Returns the name of one molecule's normalised form; an error inside openclatura becomes a reason, no exception."""
+    """Returns the name of one molecule's normalised form; an error inside openclatura becomes a reason."""
     canonical = normalised_or_none(smiles)
     molecule = None if canonical is None else parse(canonical)
     if canonical is None or molecule is None:

@@ -24,7 +24,7 @@ from mammal.tasks.tables.delimited import delimited
 from mammal.tasks.tables.lines import DAMAGED, UTF_8, Reader, Reading, check_distinct, json_lines, undecodable
 from mammal.tasks.tables.molecule_files import sdf, smi
 from mammal.tasks.tables.notices import Notices
-from mammal.tokenization.errors import did_you_mean
+from mammal.tokenization.errors import likely_names
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -164,7 +164,12 @@ def existing_file(path: str | Path) -> Path:
     if not file.parent.is_dir():
         raise DataError("no such file, and no such folder", where=str(file))
     neighbours = [f.name for f in islice(file.parent.iterdir(), 1000) if f.is_file()]
-    raise DataError("no such file", where=str(file), hint=did_you_mean(file.name, neighbours, noun="file"))
+    likely = [name for name in neighbours if not name.endswith(_OF_JOBS)]
+    raise DataError("no such file", where=str(file), hint=likely_names(file.name, likely))
+
+
+_OF_JOBS = (".manifest.json", ".errors.parquet")
+"""What jobs write next to their outputs, whose names are similar but never meant."""
 
 
 def _parquet(reading: Reading) -> Iterator[pd.DataFrame]:

@@ -63,7 +63,7 @@ def test_files_by_part_make_a_given_split(tmp_path: Path):
     [
         ({"path": "mine.csv"}, "smiles"),
         ({"path": "mine.csv", "columns": {"smiles": "SMILE"}}, "did you mean SMILES"),
-        ({"path": "mine.csv", "columns": {"y": "SMILES"}}, "the table has both"),
+        ({"path": "mine.csv", "columns": {"y": "SMILES"}}, "no column .smiles"),
         ({"path": "mien.csv"}, "mine.csv"),
         ({}, "needs a path"),
         ({"files": {"trian": "mine.csv"}}, "train"),

@@ -1,0 +1,168 @@
+"""Methods of `Mammal` with the names that users of transformers and scikit-learn know; `Mammal` has them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, MutableMapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from mammal.errors import MammalError, TaskError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    import torch
+
+    from mammal.bundle.card import Card
+    from mammal.model.model import MammalModel
+    from mammal.rows.batched import Pace, Progress
+    from mammal.rows.task_choice import TaskLike
+    from mammal.tasks.task import Task
+    from mammal.tokenization import Tokenizer
+
+
+class Familiar:
+    """Moves, describes and saves a model, and gives probabilities, under familiar names."""
+
+    if TYPE_CHECKING:
+        model: MammalModel
+        tokenizer: Tokenizer
+        tasks: MutableMapping[str, Task]
+        pace: Pace
+
+        @property
+        def device(self) -> torch.device: ...
+
+        def find_task(
+            self,
+            task: TaskLike | None = None,
+            columns: Mapping[str, str] | str | None = None,
+            view: str | Mapping[str, str] | None = None,
+        ) -> Task: ...
+
+        predict: Callable[..., pd.DataFrame]
+
+        def save(
+            self,
+            folder: str | os.PathLike[str],
+            *,
+            metrics: Mapping[str, Any] | None = None,
+            card: Card | None = None,
+            dtype: str = "float32",
+        ) -> Path: ...
+
+    def save_pretrained(
+        self,
+        folder: str | os.PathLike[str],
+        *,
+        metrics: Mapping[str, Any] | None = None,
+        card: Card | None = None,
+        dtype: str = "float32",
+    ) -> Path:
+        """Writes a bundle. The same as `save`.
+
+        Args:
+            folder: as for `save`.
+            metrics: as for `save`.
+            card: as for `save`.
+            dtype: as for `save`.
+
+        Raises:
+            BundleError: the folder contains something that is not a bundle, or can't be written.
+        """
+        return self.save(folder, metrics=metrics, card=card, dtype=dtype)
+
+    def to(self, device: str | torch.device) -> Self:
+        """Moves the model to a device, and sets the batch size to the default for it.
+
+        Args:
+            device: `"auto"`, `"cpu"`, `"cuda"`, `"cuda:1"`, …, or a device of torch.
+
+        Returns:
+            This model.
+
+        Raises:
+            ConfigError: there is no such device here.
+        """
+        from mammal.model.runtime import pick_device
+        from mammal.rows.batched import Pace
+
+        place = pick_device(device)
+        if place.type != self.device.type:
+            self.pace = Pace.of_device(place.type)
+        self.model.to(place)
+        return self
+
+    @property
+    def task_names(self) -> list[str]:
+        """Names of the tasks of the bundle."""
+        return list(self.tasks)
+
+    def info(self) -> dict[str, Any]:
+        """Describes the model and its tasks.
+
+        Returns:
+            `parameters` (number of weights), `dtype`, `device`, `tokenizer` (hash of the vocabulary), and `tasks`: for
+                each task its `about`, `kind`, `columns` (read), `targets` (predicted), `labels`, `unit`, or `error` if
+                it can't be used.
+        """
+        return {
+            "parameters": sum(weight.numel() for weight in self.model.parameters()),
+            "dtype": str(self.model.dtype).removeprefix("torch."),
+            "device": str(self.device),
+            "tokenizer": self.tokenizer.hash,
+            "tasks": {name: self._described(name) for name in self.tasks},
+        }
+
+    def _described(self, name: str) -> dict[str, Any]:
+        try:
+            task = self.tasks[name]
+        except MammalError as error:
+            return {"error": str(error)}
+        facts: dict[str, Any] = {
+            "about": task.config.about,
+            "kind": task.kind,
+            "columns": [group[0] for group in task.needed],
+            "targets": list(task.target_columns),
+            "labels": list(task.config.labels),
+            "unit": task.config.unit,
+        }
+        return {key: value for key, value in facts.items() if value not in ("", [], None)}
+
+    def predict_proba(
+        self,
+        data: Any,
+        task: TaskLike | None = None,
+        *,
+        columns: Mapping[str, str] | str | None = None,
+        view: str | Mapping[str, str] | None = None,
+        progress: Progress | None = None,
+    ) -> np.ndarray:
+        """Predicts the probability of each label, as `predict_proba` of scikit-learn does.
+
+        Args:
+            data: as for `predict`.
+            task: classification task with one target column. Default: the default task.
+            columns: as for `predict`.
+            view: as for `predict`.
+            progress: function that is called with the number of rows that were just finished.
+
+        Returns:
+            float64 array [rows, labels], in the order of the rows, and of the labels of the task
+                (`model.find_task(task).config.labels`). A row without an answer is NaN.
+
+        Raises:
+            TaskError: the task is not a classification, or it has several target columns.
+            DataError: a column that the task reads is missing, or a file can't be read.
+        """
+        chosen = self.find_task(task, columns, view)
+        if chosen.kind != "classification":
+            raise TaskError(f"{chosen.name} is a {chosen.kind} task: it has no probabilities", hint="use predict")
+        if len(chosen.target_columns) != 1:
+            raise TaskError(f"{chosen.name} has several target columns", hint="use predict(..., every_label=True)")
+        prefix = "proba_of_mammal_"  # no column of the user's has it
+        how: dict[str, Any] = {"columns": columns, "progress": progress, "prefix": prefix}
+        answered = self.predict(data, chosen, every_label=True, **how)
+        names = [f"{prefix}probability_{label}" for label in chosen.config.labels]
+        return answered[names].to_numpy(dtype=float, na_value=float("nan"))
