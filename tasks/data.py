@@ -24,7 +24,7 @@ from mammal.tasks.splits.leaks import (
     without_leaks,
 )
 from mammal.tasks.splits.saved import content_digest
-from mammal.tasks.splits.table import column_texts
+from mammal.tasks.splits.table import column_texts, label_texts
 from mammal.tasks.tables.cells import missing_column
 from mammal.tokenization.template import Template
 
@@ -161,7 +161,8 @@ def divide(frame: pd.DataFrame, config: TaskConfig, paths: Mapping[str, object] 
     ordered = equal_sides(_template(config)) is None
     split = _split(frame, config.data, columns, whole_inputs(keys, ordered=ordered), paths)
     split = _settle_leaks(split, keys, config, ordered=ordered)
-    labels = {column: column_texts(frame, column) for column in labelled}
+    texts = label_texts if config.kind in ("classification", "regression") else column_texts
+    labels = {column: texts(frame, column) for column in labelled}
     record = SplitRecord(
         split,
         len(frame),

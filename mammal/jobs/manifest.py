@@ -29,6 +29,7 @@ class Manifest:
         versions: versions of this package and of the packages that answers depend on, such as torch.
         complete: whether the output has been written completely.
         counts: numbers `rows`, `ok` and `bad` of a complete job. None before.
+        meanings: added column -> what its values are, if its name does not say it. Not compared. None: nothing to say.
     """
 
     verb: str
@@ -38,6 +39,7 @@ class Manifest:
     versions: Mapping[str, str]
     complete: bool = False
     counts: Mapping[str, int] | None = None
+    meanings: Mapping[str, str] | None = None
 
     def write(self, path: Path, scratch: Path | None = None) -> None:
         with atomic_file(path, scratch) as partial:

@@ -20,6 +20,7 @@ from mammal.jobs.engine import Follow, JobReport, run_plan
 from mammal.jobs.inputs import JobInput, no_input, open_input
 from mammal.jobs.loaded_model import bundle_hash, model_options, open_model, task_identity, torch_version
 from mammal.jobs.plan import SHARD_ROWS, Hash, JobPlan
+from mammal.rows.answer_columns import column_meanings
 from mammal.rows.bare_prompts import PROMPT
 from mammal.rows.question import TaskQuestion, Wrapped
 from mammal.rows.task_choice import TaskLike, entity_task
@@ -117,6 +118,7 @@ def run_job(
         hashes=_hashes_of_options(settings),
         bundle=partial(bundle_hash, source),
         versions=torch_version(),
+        meanings=column_meanings(question.task, prefix) if verb == "predict" and question.task is not None else {},
         workers=partial(_prepared_by, question, _workers(workers, model)),
     )
     return run_plan(plan, resume=resume, progress=progress)
