@@ -87,6 +87,11 @@ def _shipped() -> dict[str, Path]:
     return {path.parent.name: path.parent for path in root.glob(f"*/{CONFIG}")}
 
 
+def ships(folder: Path) -> bool:
+    """Whether a bundle is one of the package's own, whose files are not to be changed."""
+    return folder.resolve() in {own.resolve() for own in _shipped().values()}
+
+
 def _nearest(name: str) -> str:
     shipped = _shipped()
     known = did_you_mean(name, shipped, noun="shipped bundle") if shipped else "no bundle ships with this installation"
