@@ -94,7 +94,7 @@ def _bundle(options: Mapping[str, Any], config_dirs: Sequence[Path]) -> int:
 
 def _add_to_card(bundle: str, figures: Mapping[str, Any]) -> None:
     """Figures on whole parts of the task's own split go into the card of a bundle that was named by its path."""
-    from mammal.bundle.folder import add_figures
+    from mammal.bundle.figures import add_figures
     from mammal.bundle.locate import CARD, CONFIG, locate, ships
     from mammal.files import finite, read_json
 

@@ -20,7 +20,6 @@ MOST_TARGETS = 3
 """Columns that are taken for targets without being named."""
 LOG_METRICS = "rmse, mae, r2, pearson, spearman, rmse_log10, r2_log10"
 """Of numbers over orders of magnitude, where the largest few decide what the rmse is."""
-_FASTA = ("fasta", "fa", "faa")
 VALID_SHARE = 0.1
 """Of the training rows of a published split without validation rows."""
 
@@ -104,9 +103,9 @@ def guess_task(file: Path, target: str | None = None, name: str | None = None) -
         DataError: the table can't be read, no column can be an input or a target, or more than three columns can be
             targets and none is named.
     """
-    from mammal.tasks.tables.readers import file_format, read_table
+    from mammal.tasks.tables.readers import FASTA, file_format, read_table
 
-    if file_format(file) in _FASTA:
+    if file_format(file) in FASTA:
         what = "a FASTA file has sequences and no labels, so there is nothing to learn from it"
         hint = "put sequences and labels into a table (sequence,label), or: mammal predict bundle=BUNDLE input=FASTA"
         raise DataError(what, where=str(file), hint=hint)
