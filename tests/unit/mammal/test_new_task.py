@@ -215,7 +215,7 @@ def test_a_second_run_replaces_the_file_where_that_is_said(tmp_path: Path, monke
     assert "overwrite=true" in capsys.readouterr().err
     assert main(["new-task", file.name, "target=y", "overwrite=true"]) == 0
     assert load_task("task/my_data.yaml").labels == ["0", "1"]
-    assert Path("task/my_data.yaml").read_text().startswith("# Written by `mammal new-task 'my data.csv' target=y`;")
+    assert Path("task/my_data.yaml").read_text().startswith("# Written by `mammal new-task 'my data.csv' target=y`.")
     assert main(["new-task", file.name, "overwrite=yes!"]) == 2
 
 
