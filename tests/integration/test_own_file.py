@@ -62,3 +62,15 @@ def test_the_command_of_the_card_runs_as_it_is_pasted(trained: Path, capsys):
 def test_answers_say_what_their_probability_is_of(trained: Path, capsys):
     assert main(["predict", "bundle=my run/bundle", "input=data/assay.csv", "output=out.csv"]) == 0
     assert "probability of the positive class, 'active'" in Path("out.csv.manifest.json").read_text()
+
+
+@pytest.mark.parametrize("end", ["trainer.max_steps=2", "trainer.max_time=1"])
+def test_a_run_shorter_than_an_epoch_is_validated(end: str, trained: Path, capsys):
+    capsys.readouterr()
+    words = ["model=debug", "data.tokens_per_batch=64", "data.max_rows=2", "test=false", "output=short", "adapt=lora"]
+    assert main(["train", "--config-dir", ".", "task=assay", end, *words]) == 0
+    said = capsys.readouterr().err
+    assert "ModelCheckpoint" not in said and "assay: positive: active" in said
+    assert "adapt=lora trains adapters and heads only" in said
+    assert Path("short/checkpoints/best.ckpt").is_file()
+    assert "valid/loss" in Path("short/metrics.csv").read_text()
