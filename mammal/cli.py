@@ -32,6 +32,18 @@ VERBS = {
     "bench": "run the benchmarks (needs a checkout of the repository)",
 }
 
+OTHER_NAMES = {
+    **dict.fromkeys(("fit", "finetune", "fine-tune", "training", "learn"), "train"),
+    **dict.fromkeys(("eval", "test", "validate", "benchmark"), "evaluate"),
+    **dict.fromkeys(("inference", "infer", "classify", "predictions"), "predict"),
+    **dict.fromkeys(("sample", "design"), "generate"),
+    **dict.fromkeys(("embeddings", "embedding", "encode"), "embed"),
+    **dict.fromkeys(("list", "ls", "datasets"), "tasks"),
+    **dict.fromkeys(("show", "inspect", "describe"), "info"),
+    **dict.fromkeys(("init", "create", "new"), "new-task"),
+}
+"""What other tools call our verbs."""
+
 USAGE = """MAMMAL {version}: one model for molecules, proteins, DNA and numbers, with one prompt language
 
 usage: mammal VERB key=value ...
@@ -81,7 +93,9 @@ def _dispatch(arguments: list[str]) -> int:
         sys.stdout.write(f"mammal {__version__}\n")
         return DONE
     if first not in VERBS:
-        raise ConfigError(f"there is no verb {first!r}", where="mammal", hint=did_you_mean(first, VERBS, noun="verb"))
+        meant = OTHER_NAMES.get(first)
+        hint = f"did you mean {meant}?" if meant else did_you_mean(first, VERBS, noun="verb")
+        raise ConfigError(f"there is no verb {first!r}", where="mammal", hint=hint)
     module = import_module(f"mammal.commands.{first.replace('-', '_')}")
     rest = arguments[1:]
     if any(argument in ("-h", "--help") for argument in rest):
@@ -98,7 +112,8 @@ def _verb_lines() -> str:
 
 def _verb_help(verb: str, doc: str) -> str:
     """Returns the docstring of the verb's module, then the config files with its keys and their comments."""
-    from mammal.configuration.sources import package_folder, verb_configs
+    from mammal.configuration.arguments import package_folder
+    from mammal.configuration.sources import verb_configs
     from mammal.tasks.declaration.generation_settings import HYDRA_NAME, help_lines
 
     text = f"{doc.strip()}\n"

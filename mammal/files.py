@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,15 @@ def read_json(file: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise BundleError("must hold one JSON object", where=str(file))
     return content
+
+
+def finite(node: Any) -> Any:
+    """A value for JSON with NaN and infinity as null, so that the file is valid everywhere."""
+    if isinstance(node, dict):
+        return {key: finite(child) for key, child in node.items()}
+    if isinstance(node, list):
+        return [finite(child) for child in node]
+    return None if isinstance(node, float) and not math.isfinite(node) else node
 
 
 def file_hash(path: Path) -> str:

@@ -28,7 +28,7 @@ from mammal.tasks.splits.leaks import (
     without_leaks,
 )
 from mammal.tasks.splits.saved import content_digest
-from mammal.tasks.splits.table import column_texts
+from mammal.tasks.splits.table import column_texts, label_texts
 from mammal.tasks.tables.cells import missing_column
 from mammal.tokenization.errors import did_you_mean
 from mammal.tokenization.template import Template
@@ -216,7 +216,8 @@ def divide(frame: pd.DataFrame, config: TaskConfig, paths: Mapping[str, object] 
     inputs = [column for column in columns.inputs if column in frame.columns]
     keys = _input_keys(frame, columns)
     ordered = equal_sides(_template(config)) is None
-    labels = {column: column_texts(frame, column) for column in labelled}
+    texts = label_texts if config.kind in ("classification", "regression") else column_texts
+    labels = {column: texts(frame, column) for column in labelled}
     inputs_N = whole_inputs(keys, ordered=ordered)
     repeats = repeated_rows(inputs_N, labels) if config.data.deduplicate and keys else {}
     split = _split_without(frame, repeats, config.data, columns, inputs_N, paths)

@@ -21,6 +21,11 @@ LIMITS = (
 )
 
 
+_FIGURES = "## Figures\n"
+_AFTER_FIGURES = ("## Data\n", "## Intended use\n", "## Limits\n", "## Made by\n")
+"""Headings that can follow the figures."""
+
+
 @dataclass(frozen=True)
 class Card:
     """Facts that only the author of a model can state. The rest of the card is written from its tasks and results.
@@ -68,6 +73,23 @@ def render_card(card: Card, *, folder: str, tasks: Sequence[Task], metrics: Mapp
     return "\n".join(part for part in parts if part)
 
 
+def with_figures(card: str, metrics: Mapping[str, Any]) -> str:
+    """A written model card with other figures.
+
+    Args:
+        card: Markdown of the card; its own figures, if it has any, are replaced.
+        metrics: contents of `metrics.json`.
+    """
+    before, heading, after = card.partition(_FIGURES)
+    if not heading:
+        places = [at for title in _AFTER_FIGURES if (at := card.find(title)) >= 0]
+        at = min(places, default=len(card))
+        return f"{card[:at]}{_figures(metrics)}\n{card[at:]}"
+    at = after.find("\n## ")
+    rest = after[at:] if at >= 0 else ""
+    return f"{before}{_figures(metrics)}{rest}"
+
+
 def _front_matter(card: Card) -> str:
     head: dict[str, Any] = {"library_name": "mammal", "tags": ["biology", "chemistry", "drug-discovery"]}
     if card.licence:
@@ -92,7 +114,14 @@ def _tasks(tasks: Sequence[Task]) -> str:
         columns = ", ".join(" or ".join(f"`{column}`" for column in group) for group in task.needed)
         prompt = task.template.input.replace("|", "\\|")
         lines.append(f"| {task.name} | {task.kind} | {columns} | `{prompt}` |")
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, *_positives(tasks)]) + "\n"
+
+
+def _positives(tasks: Sequence[Task]) -> list[str]:
+    """Which label is the positive class of each task with two labels."""
+    two = [task for task in tasks if task.kind == "classification" and len(task.config.labels) == 2]
+    told = [f"* {task.name}: positive: `{task.config.labels[1]}`" for task in two]
+    return ["", "`probability` is the probability of the positive class.", "", *told] if told else []
 
 
 def _figures(metrics: Mapping[str, Any]) -> str:
@@ -108,7 +137,7 @@ def _figures(metrics: Mapping[str, Any]) -> str:
             rest.append(f"* {task}: {_text(parts)}")
     if not tables and not rest:
         return ""
-    return "\n".join(["## Figures\n", *tables, *rest]) + "\n"
+    return "\n".join([_FIGURES, *tables, *rest]) + "\n"
 
 
 def _measured(title: str, facts: Mapping[str, Any]) -> str:

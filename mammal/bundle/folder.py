@@ -206,9 +206,17 @@ def _declared(task: Task) -> dict[str, Any]:
     config = stored_config(task.config)
     data = config["data"]
     if data.get("path"):
-        data["path"] = Path(data["path"]).name
-    data["files"] = {part: Path(path).name for part, path in (data.get("files") or {}).items()}
+        data["path"] = _portable(data["path"])
+    data["files"] = {part: _portable(path) for part, path in (data.get("files") or {}).items()}
     return config
+
+
+def _portable(path: str) -> str:
+    """A path from the working folder, in which the same command finds it again; of others the name alone."""
+    file, here = Path(path).expanduser(), Path.cwd()
+    if file.is_absolute() and file.is_relative_to(here):
+        file = file.relative_to(here)
+    return file.name if file.is_absolute() or ".." in file.parts else file.as_posix()
 
 
 def _read_metrics(file: Path) -> dict[str, Any]:

@@ -94,6 +94,11 @@ def _shipped() -> dict[str, Path]:
     return {path.parent.name: path.parent for path in root.glob(f"*/{CONFIG}")}
 
 
+def ships(folder: Path) -> bool:
+    """Whether a bundle is one of the package's own, whose files are not to be changed."""
+    return folder.resolve() in {own.resolve() for own in _shipped().values()}
+
+
 def _nearest(name: str) -> str | None:
     if len(Path(name).parts) > 1 or Path(name).suffix == ".ckpt":
         return _likely(name)

@@ -18,6 +18,7 @@ folder are kept.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -88,7 +89,21 @@ def _bundle(options: Mapping[str, Any], config_dirs: Sequence[Path]) -> int:
     if found.sets:
         print_sets(found.sets)
         console.note(f"written: {save_sets(with_earlier_sets(found.sets, load_sets(output)), output)}")
+    if options["input"] is None and options["limit"] is None and not options["generation"]:
+        _add_to_card(options["bundle"], found.figures)
     return 0
+
+
+def _add_to_card(bundle: str, figures: Mapping[str, Any]) -> None:
+    """Figures on whole parts of the task's own split go into the card of a bundle that was named by its path."""
+    from mammal.bundle.figures import add_figures
+    from mammal.bundle.locate import CARD, CONFIG, locate, ships
+    from mammal.files import finite, read_json
+
+    folder = locate(bundle).folder
+    own = Path(bundle).expanduser().exists() and not ships(folder) and "mammal" in read_json(folder / CONFIG)
+    if own and os.access(folder, os.W_OK) and add_figures(folder, finite(figures)):
+        console.note(f"figures added to: {folder / CARD}")
 
 
 def _runs(options: Mapping[str, Any], config_dirs: Sequence[Path]) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -30,7 +31,8 @@ _UNIT = re.compile(r"(?P<name>.*?)\s*(?:\((?P<round>[^()]+)\)|\[(?P<square>[^\[\
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _COUNTER = re.compile(r"(^|_|\b)(id|idx|index|row|num|no|cid|unnamed.*)(_|\b|$)", re.IGNORECASE)
 _FOLD = re.compile(r"(^|_)(cv_?)?folds?(_|$|\d)", re.IGNORECASE)
-_SPLIT_NAMES = {"train", "training", "valid", "validation", "val", "dev", "test", "testing"}
+VALID_NAMES = {"valid", "validation", "val", "dev"}
+_SPLIT_NAMES = {"train", "training", "test", "testing"} | VALID_NAMES
 _NAMED_ENTITIES = {
     "antibody_heavy": ("heavy", "vh", "hchain"),
     "antibody_light": ("light", "vl", "lchain"),
@@ -49,9 +51,10 @@ class Column:
         holds: kind of its content: `entity`, `labels`, `numbers`, `split`, `fold` or `other`.
         cells: the filled cells.
         entity: entity of molecules or sequences.
-        labels: different cells of a column of labels.
+        labels: different labels of a column of labels. Of two, the positive one is last if the words say so.
+        spellings: other spellings of labels in the column, such as `1.0` for `1`.
         unit: unit of the numbers, according to the name of the column.
-        missing: number of empty cells.
+        missing: number of empty cells; of labels and numbers also cells with a word such as NA.
         bounded: number of cells that are bounds, such as `>10`.
         unreadable: number of filled cells of a column of numbers that are neither a number nor a bound.
         logarithmic: whether the numbers are positive and cover at least three orders of magnitude.
@@ -63,6 +66,7 @@ class Column:
     cells: tuple[str, ...]
     entity: str = ""
     labels: tuple[str, ...] = ()
+    spellings: tuple[str, ...] = ()
     unit: str = ""
     missing: int = 0
     bounded: int = 0
@@ -119,8 +123,12 @@ def _looked_at(name: str, key: str, unit: str, cells: tuple[str, ...], missing: 
         return Column(name, key, "entity", cells, entity=entity, missing=missing)
     if _counts_rows(name, cells):
         return Column(name, key, "other", cells, missing=missing)
-    if labels := _labels(cells):
-        return Column(name, key, "labels", cells, labels=labels, unit=unit, missing=missing)
+    known = _without_missing(cells)
+    missing += len(cells) - len(known)
+    if labels := _labels(known):
+        spellings = tuple(sorted(set(known) - set(labels)))
+        return Column(name, key, "labels", known, labels=labels, spellings=spellings, unit=unit, missing=missing)
+    cells = known
     bounded = sum(_BOUND.match(cell) is not None and _is_number(_BOUND.sub("", cell, count=1)) for cell in cells)
     numbers = [float(cell) for cell in cells if _is_number(cell)]
     unreadable = len(cells) - len(numbers) - bounded
@@ -138,6 +146,14 @@ def _looked_at(name: str, key: str, unit: str, cells: tuple[str, ...], missing: 
         unreadable=unreadable,
         logarithmic=wide,
     )
+
+
+def _without_missing(cells: Sequence[str]) -> tuple[str, ...]:
+    """The cells that no word for "missing" fills. `-` is a label beside `+`."""
+    from mammal.tasks.tables.cells import is_missing_label
+
+    signs = "+" in cells
+    return tuple(cell for cell in cells if not is_missing_label(cell) or (signs and cell == "-"))
 
 
 def _entity(name: str, cells: Sequence[str]) -> str:
@@ -164,9 +180,18 @@ def _entity(name: str, cells: Sequence[str]) -> str:
 
 
 def _labels(cells: Sequence[str]) -> tuple[str, ...]:
-    """Returns the classes of a column with few different cells, and nothing for a column of numbers."""
-    different = set(cells)
-    numeric = all(map(_is_number, different))
+    """Returns the classes of a column with few different cells, and nothing for a column of numbers.
+
+    A class that is written in several ways is named by the most frequent one.
+    """
+    from mammal.tasks.targets.labels import label_key
+    from mammal.tasks.targets.positive import positive_last
+
+    written: dict[str, Counter[str]] = {}
+    for cell in cells:
+        written.setdefault(label_key(cell), Counter())[cell] += 1
+    different = {min(counts, key=lambda text: (-counts[text], len(text), text)) for counts in written.values()}
+    numeric = bool(different) and all(map(_is_number, different))
     most = MOST_CLASSES if numeric else MOST_WORDS
     if not 2 <= len(different) <= most or len(cells) < 2 * len(different):
         return ()
@@ -174,7 +199,7 @@ def _labels(cells: Sequence[str]) -> tuple[str, ...]:
         return ()
     if numeric and any(not float(text).is_integer() for text in different):
         return ()
-    return tuple(sorted(different, key=lambda text: (float(text) if numeric else 0.0, text)))
+    return positive_last(sorted(different, key=lambda text: (float(text) if numeric else 0.0, text)))
 
 
 def _counts_rows(name: str, cells: Sequence[str]) -> bool:

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import json
-import re
+import shlex
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mammal.commands.guess_columns import MOLECULES_PARSED, Column, look_at
+from mammal.commands.guess_columns import MOLECULES_PARSED, VALID_NAMES, Column, look_at
+from mammal.commands.task_names import name_from
 from mammal.errors import DataError, did_you_mean
 
 ROWS_READ = 2_000
 RARE = 0.1
 """A note is printed for a class with a smaller share of the labels."""
+MOST_TARGETS = 3
+"""Columns that are taken for targets without being named."""
+LOG_METRICS = "rmse, mae, r2, pearson, spearman, rmse_log10, r2_log10"
+"""Of numbers over orders of magnitude, where the largest few decide what the rmse is."""
+VALID_SHARE = 0.1
+"""Of the training rows of a published split without validation rows."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +35,7 @@ class Guess:
         targets: columns that are predicted: either all labels or all numbers.
         split: settings of `data` about the split.
         decisions: one line for each decision.
+        options: `target` and `name` of the command, if they were given.
     """
 
     name: str
@@ -36,11 +44,18 @@ class Guess:
     targets: list[Column]
     split: dict[str, str]
     decisions: list[str] = field(default_factory=list)
+    options: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def labels(self) -> tuple[str, ...]:
         """Labels of the targets. Empty for a regression."""
         return self.targets[0].labels if self.targets[0].holds == "labels" else ()
+
+    @property
+    def command(self) -> str:
+        """The command line that makes this guess, as a shell reads it."""
+        options = [f"{key}={value}" for key, value in self.options.items()]
+        return shlex.join(["mammal", "new-task", str(self.file), *options])
 
     def yaml(self) -> str:
         """Returns the text of the task file."""
@@ -50,7 +65,7 @@ class Guess:
         aliases = {c.key: c.name for c in [*self.inputs, *self.targets] if c.key != c.name}
         about = f"{', '.join(c.name for c in self.targets)} from {self.file.name}"
         lines = [
-            f"# Written by `mammal new-task {self.file}`. This is a first guess: read and edit it.",
+            f"# Written by `{self.command}`. This is a first guess: read and edit it.",
             f"defaults: [schema, {'_classification' if self.labels else '_regression'}, _self_]",
             f"name: {self.name}",
             f"about: {_quoted(about)}",
@@ -72,7 +87,7 @@ class Guess:
         if units:
             unit = json.dumps(units, ensure_ascii=False) if len(self.targets) > 1 else _quoted(self.targets[0].unit)
         logarithm = all(column.logarithmic for column in self.targets)
-        return [f"unit: {unit}", *(["scale: {log: true}"] if logarithm else [])]
+        return [f"unit: {unit}", *(["scale: {log: true}", f"metrics: [{LOG_METRICS}]"] if logarithm else [])]
 
 
 def guess_task(file: Path, target: str | None = None, name: str | None = None) -> Guess:
@@ -85,10 +100,15 @@ def guess_task(file: Path, target: str | None = None, name: str | None = None) -
         name: name of the task. None: name of the file.
 
     Raises:
-        DataError: the table can't be read, or no column can be an input or a target.
+        DataError: the table can't be read, no column can be an input or a target, or more than three columns can be
+            targets and none is named.
     """
-    from mammal.tasks.tables.readers import read_table
+    from mammal.tasks.tables.readers import FASTA, file_format, read_table
 
+    if file_format(file) in FASTA:
+        what = "a FASTA file has sequences and no labels, so there is nothing to learn from it"
+        hint = "put sequences and labels into a table (sequence,label), or: mammal predict bundle=BUNDLE input=FASTA"
+        raise DataError(what, where=str(file), hint=hint)
     columns = look_at(read_table(file, limit=ROWS_READ))
     asked = _asked(columns, target, file) if target else []
     inputs = [column for column in columns if column.holds == "entity" and column not in asked]
@@ -98,15 +118,25 @@ def guess_task(file: Path, target: str | None = None, name: str | None = None) -
     targets = asked or _targets(columns)
     if not targets:
         raise DataError("no column contains labels or numbers", where=str(file), hint="name one: target=COLUMN")
+    if not asked and len(targets) > MOST_TARGETS:
+        names = ",".join(column.name for column in targets)
+        what = f"{len(targets)} columns could be targets: {names.replace(',', ', ')}"
+        hint = (
+            f"name those to predict: target={shlex.quote(targets[-1].name)}, or all: {shlex.quote(f'target={names}')}"
+        )
+        raise DataError(what, where=str(file), hint=hint)
     split = _split(columns, inputs)
     decisions = [f"column {c.name}: {c.entity}, as {c.example}" + _renamed(c) for c in inputs]
     decisions += [line for column in targets for line in _told(column)]
     if len(targets) > 1 and not asked:
         decisions.append("every column of that kind is a target: target=COLUMN[,COLUMN] for fewer")
-    decisions.append(f"split: {', '.join(split.values())}{_split_note(split, inputs)}")
+    shown = [value for key, value in split.items() if key != "valid_share"]
+    decisions.append(f"split: {', '.join(shown)}{_split_note(split, inputs)}")
+    if "valid_share" in split:
+        decisions.append(f"  no validation rows: {VALID_SHARE:.0%} of the training rows are taken (valid_share)")
     decisions += _left_alone(columns, [*inputs, *targets], split)
-    task_name = name or re.sub(r"\W+", "_", file.name.split(".")[0]).strip("_").lower() or "my_task"
-    return Guess(task_name, file, inputs, targets, split, decisions)
+    options = {key: value for key, value in (("target", target), ("name", name)) if value}
+    return Guess(name or name_from(file.name.split(".")[0]), file, inputs, targets, split, decisions, options)
 
 
 def _asked(columns: Sequence[Column], target: str, file: Path) -> list[Column]:
@@ -141,7 +171,10 @@ def _targets(columns: Sequence[Column]) -> list[Column]:
 
 def _alike(last: Column, other: Column) -> bool:
     """Whether two columns can be targets of one task: both have numbers, or the same set of labels."""
-    return last.holds == other.holds and last.labels == other.labels
+    from mammal.tasks.targets.labels import label_key
+
+    same_labels = set(map(label_key, last.labels)) == set(map(label_key, other.labels))
+    return last.holds == other.holds and same_labels
 
 
 def _classes(targets: Sequence[Column]) -> tuple[str, str]:
@@ -160,7 +193,7 @@ def _told(column: Column) -> list[str]:
     kind = f"classification, labels {', '.join(column.labels)}" if column.labels else f"regression{unit}"
     lines = [f"target {column.name}: {kind}{_renamed(column)}"]
     if column.missing:
-        lines.append(f"  {column.missing:,} cells are empty: this target is not trained on these rows")
+        lines.append(f"  {column.missing:,} cells are empty or say NA: this target is not trained on these rows")
     if column.bounded:
         lines.append(f"  {column.bounded:,} cells are bounds such as >10: used one-sidedly (censored: one_sided)")
     if column.unreadable:
@@ -168,11 +201,33 @@ def _told(column: Column) -> list[str]:
     if column.logarithmic:
         lines.append("  over three orders of magnitude: learned as decimal logarithms (scale: {log: true})")
     if column.labels:
-        label, count = min(Counter(column.cells).items(), key=lambda item: item[1])
+        lines += _told_labels(column)
+        label, count = min(_label_counts(column).items(), key=lambda item: item[1])
         if count < RARE * len(column.cells):
             share = f"{count / len(column.cells):.1%}"
             lines.append(f"  label {label} is rare ({share}): look at auprc; class_weights: balanced counts it more")
     return lines
+
+
+def _told_labels(column: Column) -> list[str]:
+    """Which of two labels is the positive class and why, and which spellings are one label."""
+    from mammal.tasks.targets.positive import known_positive
+
+    lines = []
+    if len(column.labels) == 2:
+        known = known_positive(column.labels) is not None
+        why = "" if known else ", the last of the two: reorder `labels` in the file if it is the other one"
+        lines.append(f"  positive: {column.labels[1]}{why}")
+    if column.spellings:
+        lines.append(f"  also written {', '.join(column.spellings)}: the same labels")
+    return lines
+
+
+def _label_counts(column: Column) -> Counter[str]:
+    from mammal.tasks.targets.labels import LabelSet
+
+    known = LabelSet(list(column.labels))
+    return Counter(column.labels[known.index(cell, column.name)] for cell in column.cells)
 
 
 def _renamed(column: Column) -> str:
@@ -183,7 +238,9 @@ def _split(columns: Sequence[Column], inputs: Sequence[Column]) -> dict[str, str
     for holds, way in (("split", "given"), ("fold", "fold")):
         found = next((column for column in columns if column.holds == holds), None)
         if found is not None:
-            return {"split": way, "split_column": _quoted(found.name)}
+            split = {"split": way, "split_column": _quoted(found.name)}
+            parts = {cell.lower() for cell in found.cells}
+            return split | ({"valid_share": str(VALID_SHARE)} if way == "given" and not parts & VALID_NAMES else {})
     entities = [column.entity for column in inputs]
     if set(entities) == {"smiles"}:
         return {"split": "random" if _one_scaffold(inputs[0]) else "scaffold"}

@@ -110,6 +110,8 @@ def _tasks(file: Path) -> Iterator[str]:
         if declared["prompt"].get("target"):
             yield f"  target    {declared['prompt']['target']}"
         labels = f"labels {', '.join(declared['labels'])}" if declared.get("labels") else ""
+        if len(declared.get("labels") or ()) == 2:
+            labels += f"; positive: {declared['labels'][1]}"
         unit = f"unit {unit_text(declared['unit'])}" if declared.get("unit") else ""
         if labels or unit:
             yield f"  answers   {labels or unit}"

@@ -3,25 +3,29 @@
     mammal new-task assays.csv                           writes task/assays.yaml
     mammal new-task assays.csv target=ic50 name=my_assay output=configs/task/my_assay.yaml
     mammal new-task assays.csv 'target=herg,nav15'       several targets of one task
+    mammal new-task assays.csv overwrite=true            replaces the file that an earlier run wrote
     mammal train --config-dir . task=assays              trains it
 
 The file is a first guess for you to edit. A column has molecules if RDKit can read them, and sequences if their letters
 fit; bounds such as `>10` are recognised by their sign, and units by brackets in a column's name. The targets are the
 last column with labels or numbers and the columns of the same kind. Columns whose names can't be used in a prompt are
-renamed there.
+renamed there. More than three columns are targets only if `target=` names them. The positive class of two labels is the
+last one of `labels`; it is chosen for common words (`active`, `binder`, `yes`, `toxic`, `1`) and always reported.
 """
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from mammal import console
+from mammal.commands.task_names import check_name
 from mammal.configuration.compose import split_words
 from mammal.errors import ConfigError
 
-OPTIONS = ("target", "name", "output")
+OPTIONS = ("target", "name", "output", "overwrite")
 
 
 def run(argv: Sequence[str]) -> int:
@@ -33,22 +37,43 @@ def run(argv: Sequence[str]) -> int:
 
 def _write(file: Path, options: dict[str, str]) -> int:
     from mammal.commands.guess_task import guess_task
+    from mammal.tasks.declaration.registry import list_tasks
     from mammal.tasks.tables.atomic import atomic_file
 
+    if options.get("name"):
+        check_name(options["name"], "name")
     guess = guess_task(file, options.get("target"), options.get("name"))
     output = Path(options.get("output", f"task/{guess.name}.yaml"))
     if output.suffix != ".yaml":
         raise ConfigError("a task file ends in .yaml", where=str(output), hint=f"output={output}.yaml")
-    if output.exists():
-        raise ConfigError("exists already", where=str(output), hint="output=ANOTHER.yaml, or remove it")
+    if output.exists() and not _overwrites(options):
+        raise ConfigError("exists already", where=str(output), hint="overwrite=true, or output=ANOTHER.yaml")
+    check_name(output.stem, "output")
     text = guess.yaml()
     for line in guess.decisions:
         console.out(line)
     _check(text, output)
     with atomic_file(output) as partial:
         partial.write_text(text, encoding="utf-8")
-    console.out(f"written: {output}; read it, then: mammal train --config-dir {output.parent.parent} task={guess.name}")
+    console.out(f"written: {output}; {_next_step(output)}")
+    if output.stem in list_tasks():
+        console.note(f"mammal also has a task {output.stem}; with this --config-dir, yours is used instead of it")
     return 0
+
+
+def _overwrites(options: dict[str, str]) -> bool:
+    value = options.get("overwrite", "false").lower()
+    if value not in ("true", "false"):
+        raise ConfigError(f"overwrite is {value!r}", where="mammal new-task", hint="overwrite=true or overwrite=false")
+    return value == "true"
+
+
+def _next_step(output: Path) -> str:
+    """The command that trains the task, as a shell reads it."""
+    if output.resolve().parent.name != "task":
+        return f"`mammal train` finds it in a folder called task: output=task/{output.name}"
+    folder = output.parent.parent if output.parent.name else Path("..")
+    return f"read it, then: {shlex.join(['mammal', 'train', '--config-dir', str(folder), f'task={output.stem}'])}"
 
 
 def _check(text: str, output: Path) -> None:

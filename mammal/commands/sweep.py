@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from mammal import console
 from mammal.commands.sweep_table import DONE, FAILED, RECORD, JobRecord, figures_of, read_record
-from mammal.configuration.arguments import Arguments, arguments_of
+from mammal.configuration.arguments import Arguments, arguments_of, package_folder
 from mammal.configuration.compose import compose, text_override
-from mammal.configuration.sources import package_folder
 from mammal.errors import ConfigError, MammalError
 
 if TYPE_CHECKING:

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 from mammal import console
 from mammal.configuration.arguments import Arguments, arguments_of, search_path
 from mammal.configuration.compose import check_complete, compose, hydra_errors, parse
+from mammal.configuration.own_tasks import own_tasks_first
 from mammal.errors import ConfigError, JobError
 
 if TYPE_CHECKING:
@@ -119,7 +120,7 @@ def _launch(arguments: Arguments, task: Callable[[DictConfig], object]) -> None:
     multirun = ["--multirun"] if arguments.multirun else []
     sys.argv = ["mammal train", *arguments.overrides, *search_path(arguments), *multirun]
     try:
-        with _in_environment("HYDRA_FULL_ERROR", "1"):
+        with own_tasks_first(arguments), _in_environment("HYDRA_FULL_ERROR", "1"):
             hydra.main(version_base="1.3", config_path="pkg://mammal.configs", config_name="train")(with_our_words)()
     finally:
         sys.argv = before

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,11 @@ class Arguments:
     multirun: bool = False
 
 
+def package_folder() -> Path:
+    """The folder of the configs that ship."""
+    return Path(str(files("mammal.configs")))
+
+
 def search_path(arguments: Arguments) -> list[str]:
     """Returns the override with which Hydra also searches the user's config folders."""
     if not arguments.config_dirs:
@@ -40,6 +46,7 @@ def arguments_of(hydra: Any) -> Arguments:
     Args:
         hydra: the section `hydra` of its configuration.
     """
-    folders = [Path(source.path) for source in hydra.runtime.config_sources if source.schema == "file"]
+    sources = hydra.runtime.config_sources  # a folder is listed twice if its tasks go before ours
+    folders = list(dict.fromkeys(Path(source.path) for source in sources if source.schema == "file"))
     ours = [word for word in hydra.overrides.hydra if not word.startswith(("hydra.searchpath=", "hydra.mode="))]
     return Arguments([*hydra.overrides.task, *ours], None, folders)

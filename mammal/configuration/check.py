@@ -10,13 +10,16 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import field, is_dataclass, make_dataclass
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 
+from mammal import console
 from mammal.configuration import known_keys
-from mammal.configuration.arguments import Arguments
+from mammal.configuration.arguments import Arguments, package_folder
 from mammal.configuration.durations import duration
 from mammal.configuration.known_keys import GLOBAL_GROUPS, PACKAGE_LINE, SECTIONS, TRAINER_IS_GIVEN, keys_of
-from mammal.configuration.sources import KeyPath, composed_files, package_folder, place_of, shown, verb_configs
+from mammal.configuration.own_tasks import replaces_ours
+from mammal.configuration.sources import KeyPath, composed_files, place_of, shown, verb_configs
 from mammal.configuration.targets import HYDRA_KEYS, target_keys, trainer_keys
 from mammal.errors import ConfigError, did_you_mean
 
@@ -61,14 +64,25 @@ def check_config(verb: str, config: DictConfig, arguments: Arguments) -> None:
 
 
 def _check_shadows(verb: str, arguments: Arguments) -> None:
-    """Refuses a config file of the user with the name of a file of the package: Hydra would ignore it silently."""
+    """Refuses a config file of the user with the name of a file of the package: Hydra would ignore it silently.
+
+    A task is an exception: the file of the user is read, and a line reports it.
+    """
     for config, _ in composed_files(verb, arguments) if arguments.config_dirs else ():
         ours = package_folder() / f"{config}.yaml"
         for folder in arguments.config_dirs:
             theirs = folder / f"{config}.yaml"
+            if replaces_ours(theirs):
+                _tell_replaced(theirs, ours)
+                break
             if theirs.is_file() and ours.is_file() and theirs.resolve() != ours.resolve():
                 what = f"{shown(ours)} has the same name and is read instead"
                 raise ConfigError(what, where=str(theirs), hint="give the file another name")
+
+
+@cache
+def _tell_replaced(theirs: Path, ours: Path) -> None:
+    console.note(f"task {theirs.stem} is read from {theirs}, not from {shown(ours)}")
 
 
 def _verb_faults(verb: str, config: DictConfig) -> Iterator[Fault]:

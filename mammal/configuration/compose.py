@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mammal import console
 from mammal.configuration.arguments import Arguments, search_path
+from mammal.configuration.habits import right_line, without_hydra_parts
 from mammal.errors import ConfigError, MammalError, did_you_mean
 
 if TYPE_CHECKING:
@@ -35,7 +38,9 @@ TEXT_KEYS = (
 )
 """Keys whose value is a path, a hub id or a prompt. It is used as typed, although Hydra interprets `(`, `=` and `[`."""
 
-_OPEN = re.compile(r"(task\.views?|conditions|generation)[.=]")
+_OPEN = re.compile(
+    r"(task\.(views?|unit|computed|class_weights|example|data\.columns|data\.files)|conditions|generation)[.=]|columns\."
+)
 """Keys below these are columns of the data and keys of tasks. Hydra must not require a `+` before them."""
 
 
@@ -55,11 +60,13 @@ def parse(verb: str, argv: Sequence[str], *, sweeps: bool = False) -> Arguments:
     """
     options = {"--config-dir", "--cfg"} | ({"-m", "--multirun"} if sweeps else set())
     overrides, seen, task = [], set(), None
-    words, dirs = find_config_dirs(argv)
+    others, dirs = find_config_dirs(argv)
+    words = without_hydra_parts(others)
     for word in words:
         name, _, value = word.partition("=")
         if word.startswith("-") and name not in options:
-            hint = did_you_mean(name, options, noun="option")
+            hint = _meant(verb, argv, options) or did_you_mean(name, options, noun="option")
+            hint = f"mammal {verb} --cfg prints the configuration" if name == "--info" else hint
             raise ConfigError(f"{name!r} is not an option of this verb", where=f"mammal {verb}", hint=hint)
         if word in options:
             seen.add(word)
@@ -70,9 +77,10 @@ def parse(verb: str, argv: Sequence[str], *, sweeps: bool = False) -> Arguments:
         elif "=" in word or word.startswith("~"):
             overrides.append(f"++{word}" if _OPEN.match(word) else word)
         else:
-            raise ConfigError(
-                f"{word!r} is not a key=value", where=f"mammal {verb}", hint=f"see `mammal {verb} --help`"
-            )
+            meant = _meant(verb, argv, options)
+            hint = f"{meant}; " if meant else ""
+            hint += f"see `mammal {verb} --help`"
+            raise ConfigError(f"{word!r} is not a key=value", where=f"mammal {verb}", hint=hint)
     multirun = bool(seen & {"-m", "--multirun"})
     overrides = [word if multirun else quoted(word) for word in overrides]
     return Arguments(overrides, task, dirs, "--cfg" in seen, multirun)
@@ -84,6 +92,15 @@ def _known_task(name: str, dirs: Sequence[Path]) -> str:
     from mammal.tokenization.errors import meant_name
 
     return meant_name(name, list_tasks(dirs)) or name
+
+
+def _meant(verb: str, argv: Sequence[str], options: set[str]) -> str | None:
+    """The line that a user of other tools means; the folders of `--config-dir` are kept."""
+    words = [word for word in argv if word != "--config-dir"]
+    folders = {after for word, after in pairwise(argv) if word == "--config-dir"}
+    line = right_line(verb, [word for word in words if word not in folders], sorted(options))
+    kept = [part for folder in sorted(folders) for part in ("--config-dir", folder)]
+    return line and " ".join([line, *([shlex.join(kept)] if kept else [])])
 
 
 def split_words(verb: str, words: Sequence[str], known: Sequence[str]) -> tuple[list[str], dict[str, str]]:
@@ -154,7 +171,7 @@ def compose(verb: str, arguments: Arguments, *, keep_hydra: bool = False) -> Dic
     GlobalHydra.instance().clear()
     register_schema()
     mode = RunMode.MULTIRUN if arguments.multirun else RunMode.RUN
-    with config_loader() as loader, hydra_errors(verb, arguments):
+    with config_loader(arguments) as loader, hydra_errors(verb, arguments):
         try:
             words = [*arguments.overrides, *search_path(arguments)]
             config: DictConfig = loader.load_configuration(verb, words, mode, from_shell=False)
@@ -211,6 +228,25 @@ def quoted(override: str) -> str:
     key, _, value = override.partition("=")
     plain = key.lstrip("+") in TEXT_KEYS and value not in ("", "null", "???") and value[:1] not in "'\""
     return text_override(key, value) if plain else override
+
+
+def command_line(verb: str, arguments: Arguments) -> str:
+    """The command line that gave the words, as a shell reads it; config folders from the working folder."""
+    here = Path.cwd()
+    folders = [folder.relative_to(here) if folder.is_relative_to(here) else folder for folder in arguments.config_dirs]
+    options = [word for folder in folders for word in ("--config-dir", str(folder))]
+    return shlex.join(["mammal", verb, *options, *map(_as_typed, arguments.overrides)])
+
+
+def _as_typed(override: str) -> str:
+    """The override without the quotes that `quoted` adds."""
+    key, _, value = override.partition("=")
+    if key.lstrip("+") not in TEXT_KEYS or value[:1] != "'":
+        return override
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    plain = f"{key}={OverridesParser.create().parse_override(override).value()}"
+    return plain if quoted(plain) == override else override
 
 
 def text_override(key: str, value: str) -> str:

@@ -120,12 +120,16 @@ def _keys(verb: str, arguments: Arguments) -> Iterator[str]:
     from omegaconf.errors import OmegaConfBaseException
 
     from mammal.configuration.arguments import search_path
+    from mammal.configuration.own_tasks import own_tasks_first
 
     groups = set(_groups(arguments))
     choices = [word for word in arguments.overrides if word.lstrip("+").partition("=")[0] in groups]
     runs = GlobalHydra.instance().is_initialized()  # not after a sweep, which has ended Hydra
 
-    with nullcontext() if runs else initialize_config_module("mammal.configs", version_base="1.3"):
+    with (
+        nullcontext() if runs else own_tasks_first(arguments),
+        nullcontext() if runs else initialize_config_module("mammal.configs", version_base="1.3"),
+    ):
         for overrides in (choices, []):
             try:
                 config = compose(verb, [*overrides, *search_path(arguments)])

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from mammal.configuration.arguments import Arguments, search_path
+from mammal.configuration.arguments import Arguments, package_folder, search_path
+from mammal.configuration.own_tasks import own_tasks_first, replaces_ours
 from mammal.tasks.declaration.registry import line_of
 
 KeyPath = tuple[str, ...]
@@ -47,7 +47,7 @@ def composed_files(verb: str, arguments: Arguments) -> list[tuple[str, KeyPath]]
     from hydra.types import RunMode
 
     mode = RunMode.MULTIRUN if arguments.multirun else RunMode.RUN
-    with config_loader() as loader:
+    with config_loader(arguments) as loader:
         composed = loader.compute_defaults_list(verb, [*arguments.overrides, *search_path(arguments)], mode).defaults
     return [(entry.config_path, tuple(filter(None, entry.package.split(".")))) for entry in reversed(composed)]
 
@@ -76,28 +76,27 @@ def verb_configs(verb: str) -> dict[str, dict[str, Any]]:
 
 
 @contextmanager
-def config_loader() -> Iterator[Any]:
-    """Opens Hydra's loader of the configs. If Hydra runs a job, it is the loader of that job."""
+def config_loader(arguments: Arguments) -> Iterator[Any]:
+    """Opens Hydra's loader of the configs and of the user's own tasks. If Hydra runs a job, it is the loader of that
+    job."""
     from hydra import initialize_config_module
     from hydra.core.global_hydra import GlobalHydra
 
     if GlobalHydra.instance().is_initialized():
         yield GlobalHydra.instance().config_loader()
         return
-    with initialize_config_module("mammal.configs", version_base="1.3"):
+    with own_tasks_first(arguments), initialize_config_module("mammal.configs", version_base="1.3"):
         yield GlobalHydra.instance().config_loader()
-
-
-def package_folder() -> Path:
-    """Returns the folder of the configs of the package."""
-    return Path(str(files("mammal.configs")))
 
 
 def config_file(config: str, arguments: Arguments) -> Path | None:
     """Returns the file of a config such as `optim/adamw`. None: it is a config of Hydra.
 
-    The package is searched before the folders of the user, as Hydra does.
+    The package is searched before the folders of the user, as Hydra does; for a task the user's folders come first.
     """
+    own = [file for folder in arguments.config_dirs if replaces_ours(file := folder / f"{config}.yaml")]
+    if own:
+        return own[0]
     folders = (package_folder(), *arguments.config_dirs)
     return next((folder / f"{config}.yaml" for folder in folders if (folder / f"{config}.yaml").is_file()), None)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from mammal.evaluation.results import OURS, TARGET
 from mammal.tasks.metrics.registry import metric_named
+from mammal.tasks.tables.cells import is_missing_label
 
 if TYPE_CHECKING:
     import numpy as np
@@ -47,7 +48,7 @@ def answer_table(
             line = {"row": number, **read}
             if len(task.target_columns) > 1:
                 line[TARGET] = target
-            line["truth"] = row.get(target, row.get(aliases.get(target, target)))
+            line["truth"] = _truth(task, row.get(target, row.get(aliases.get(target, target))))
             for name, predictions in answered.items():
                 line[name] = figure(task, predictions[number], target) if number < len(predictions) else None
             ours = prediction.for_target(target)
@@ -62,6 +63,14 @@ def answer_table(
     if task.kind == "regression" and len(frame):
         frame["truth"] = pd.to_numeric(frame["truth"], errors="coerce")
     return frame.dropna(subset=["truth"]) if len(frame) and task.kind != "generation" else frame
+
+
+def _truth(task: Task, cell: Any) -> Any:
+    """The cell; None where it has a word that means missing, and no label of the task."""
+    from mammal.tasks.kinds.classification import ClassificationTask
+
+    unlabelled = isinstance(task, ClassificationTask) and is_missing_label(cell) and task.labels.find(cell) is None
+    return None if unlabelled else cell
 
 
 def figure(task: Task, prediction: Prediction, target: str) -> Any:

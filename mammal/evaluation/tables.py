@@ -35,11 +35,14 @@ def contenders_table(result: TaskResult) -> tuple[list[str], list[list[str]]]:
 
 
 def title(result: TaskResult) -> str:
-    """One line with task, unit, number of rows, split, and number of labels that are only bounds."""
+    """One line with task, unit, number of rows, split, positive class, and number of labels that are only bounds."""
     unit = f" in {result.unit}" if result.unit else ""
     bounds = result.ours.estimates.get("censored")
     unjudged = f"; {bounds.value:,.0f} labels are bounds and are not evaluated" if bounds else ""
-    return f"{result.task}{unit}: {result.rows[result.part]:,} {result.part} rows, split {result.split}{unjudged}"
+    two = result.kind == "classification" and len(result.labels) == 2
+    positive = f"; positive: {result.labels[1]}" if two else ""
+    rows = f"{result.rows[result.part]:,} {result.part} rows"
+    return f"{result.task}{unit}: {rows}, split {result.split}{positive}{unjudged}"
 
 
 def markdown(results: Sequence[TaskResult]) -> str:

@@ -31,6 +31,7 @@ class Manifest:
         versions: versions of this package and of the packages that answers depend on, such as torch.
         complete: whether the output has been written completely.
         counts: numbers `rows`, `ok` and `bad` of a complete job. None before.
+        meanings: added column -> what its values are, if its name does not say it. Not compared. None: nothing to say.
     """
 
     verb: str
@@ -40,6 +41,7 @@ class Manifest:
     versions: Mapping[str, str]
     complete: bool = False
     counts: Mapping[str, Any] | None = None
+    meanings: Mapping[str, str] | None = None
 
     def write(self, path: Path, scratch: Path | None = None) -> None:
         with atomic_file(path, scratch) as partial:

@@ -44,6 +44,7 @@ class JobPlan:
         hashes: options whose value is the content hash of a file.
         bundle: content hash of the model, or of another file that all answers depend on. None: there is none.
         versions: versions of the packages that answers depend on, without this package.
+        meanings: added column -> what its values are; the manifest records it.
         form: how the output is written. None: as a table, in the format of its suffix.
         workers: returns a context that is entered before the first row is answered and left after the last one. It
             starts and ends the processes that the question uses.
@@ -62,6 +63,7 @@ class JobPlan:
     hashes: Mapping[str, Hash] = field(default_factory=dict)
     bundle: Hash | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
+    meanings: Mapping[str, str] = field(default_factory=dict)
     form: OutputFormat | None = None
     workers: Callable[[], AbstractContextManager[None]] = nullcontext
     keep_rows: bool | None = None
@@ -134,7 +136,8 @@ class JobPlan:
             "shard_rows": self.shard_rows,
         }
         bundle = "" if self.bundle is None else self.bundle()
-        return Manifest(self.verb, self.given.fingerprint, bundle, options, {"mammal": __version__, **self.versions})
+        versions = {"mammal": __version__, **self.versions}
+        return Manifest(self.verb, self.given.fingerprint, bundle, options, versions, meanings=self.meanings or None)
 
 
 def indexes(file: Path) -> dict[str, Path]:

@@ -75,6 +75,18 @@ def answer_columns(task: Task, *, prefix: str = "", every_label: bool = False) -
     return columns
 
 
+def column_meanings(task: Task, prefix: str = "") -> dict[str, str]:
+    """What the column `probability` of a task with two labels is the probability of, by the name of the column."""
+    from mammal.tasks.kinds.classification import ClassificationTask
+
+    if not isinstance(task, ClassificationTask) or task.labels.positive is None:
+        return {}
+    several = len(task.target_columns) > 1
+    starts = [f"{prefix}{target}_" if several else prefix for target in task.target_columns]
+    meaning = f"probability of the positive class, {task.labels.positive!r}"
+    return {f"{start}probability": meaning for start in starts}
+
+
 def told_invalid(problem: str, draws: int | None) -> str:
     """Returns the reason why a generated answer is not valid, with the number of samples if there were several.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from mammal.bundle.adaptation import Adaptation
     from mammal.model.lora import LowRank
     from mammal.model.model import MammalModel
+
+logger = logging.getLogger(__name__)
 
 METHODS = ("full", "lora", "head")
 SAVES = {"full": ("merged",), "lora": ("merged", "adapters", "published"), "head": ("merged", "adapters")}
@@ -50,6 +53,16 @@ def adapt(model: MammalModel, config: DictConfig) -> None:
             weight.requires_grad_(name.startswith(HEADS))
     if config.method == "lora":
         _add_adapters(model, config)
+
+
+def warn_of_random_weights(config: DictConfig) -> None:
+    """Warns of a run that trains a few weights of a model whose others are random."""
+    if not config.init and config.adapt.method in ("lora", "head"):
+        few = {"lora": "adapters and heads", "head": "heads"}[config.adapt.method]
+        logger.warning(
+            "adapt=%s trains %s only, and without init= all other weights are random: init=BUNDLE, or adapt=full",
+            *(config.adapt.method, few),
+        )
 
 
 def check_saving(config: DictConfig) -> None:

@@ -59,6 +59,19 @@ class ProgressLine(Callback):
             self._progress = None
 
 
+class ValidateAtEnd(Callback):
+    """Ends a run with a validation where `max_steps` ends it within an epoch, as Lightning does after `max_time`.
+
+    Without it a run shorter than an epoch would have no validation loss and no best checkpoint.
+    """
+
+    def on_train_batch_end(
+        self, trainer: lightning.Trainer, module: lightning.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if 0 <= trainer.max_steps <= trainer.global_step:
+            trainer.should_stop = True
+
+
 def _validation(trainer: lightning.Trainer) -> str:
     value = trainer.callback_metrics.get("valid/loss")
     return "" if value is None else f", valid {float(value):.3f}"

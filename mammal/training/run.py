@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-import math
+import shlex
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from mammal import console
 from mammal.errors import TrainingError
+from mammal.files import finite
 
 if TYPE_CHECKING:
     import lightning.pytorch as lightning
@@ -75,6 +76,7 @@ def train(config: DictConfig, config_dirs: Sequence[Path] = ()) -> TrainingResul
     output = Path(config.output)
     output.mkdir(parents=True, exist_ok=True)
     adapt.check_saving(config)
+    adapt.warn_of_random_weights(config)
     declared = build.task_configs(config, config_dirs)
     tokenizer = build.build_tokenizer(config, declared)
     tasks = build.build_tasks(declared, tokenizer)
@@ -83,6 +85,7 @@ def train(config: DictConfig, config_dirs: Sequence[Path] = ()) -> TrainingResul
     adapt.adapt(model, config.adapt)
     if is_first():
         console.note(_summary(config, model, data, output))
+        _tell_positive_classes(tasks)
     trainer = _fit(model, data, config)
     if isinstance(trainer.strategy, FSDPStrategy):  # this model is split; the best checkpoint contains all of it
         model = build.build_model(config, tokenizer, tasks)
@@ -96,6 +99,20 @@ def train(config: DictConfig, config_dirs: Sequence[Path] = ()) -> TrainingResul
     seconds = time.monotonic() - begun
     console.note(f"done in {console.clock(seconds)}: {bundle}")
     return TrainingResult(bundle, best_loss, trainer.global_step, seconds, results, valid)
+
+
+def _tell_positive_classes(tasks: Mapping[str, Task]) -> None:
+    """Which of two labels is the positive class, and a warning where the words of the labels say the other one."""
+    from mammal.tasks.targets.positive import known_positive
+
+    for name, task in tasks.items():
+        if task.kind != "classification" or len(labels := task.config.labels) != 2:
+            continue
+        console.note(f"{name}: positive: {labels[1]}")
+        if (meant := known_positive(labels)) not in (None, labels[1]):
+            logger.warning(
+                "%s: %r looks like the positive class; labels: [%s, %s] makes it", name, meant, *labels[::-1]
+            )
 
 
 def _load_data(tasks: Mapping[str, Task], config: DictConfig, output: Path) -> dict[str, TaskData]:
@@ -157,7 +174,7 @@ def _fit(model: MammalModel, data: Mapping[str, TaskData], config: DictConfig) -
             trainer.fit(module, datamodule=rows, ckpt_path=path, weights_only=only)
     except StopRequested as stop:
         raise KeyboardInterrupt(
-            f"{stop}; repeat the command with output={config.output} resume=auto to continue"
+            f"{stop}; repeat the command with {shlex.quote(f'output={config.output}')} resume=auto to continue"
         ) from None
     if trainer.global_step == 0:
         raise TrainingError("no step was taken", hint="check trainer.max_steps, max_epochs and max_time")
@@ -220,10 +237,10 @@ def _save(
         data={
             name: f"{d.task.config.about}. Licence: {d.task.config.licence or 'not stated'}" for name, d in data.items()
         },
-        command=_command(config),
+        command=_command(),
     )
     splits = {name: {"test": _split_of(d)} for name, d in data.items()}
-    metrics = _finite({**splits, **as_metrics(results), "seed": config.seed})
+    metrics = finite({**splits, **as_metrics(results), "seed": config.seed})
     folder, tasks = output / "bundle", [d.task for d in data.values()]
     adaptation = adapt.record(model, config, folder)
     delta = config.adapt.save == "adapters"
@@ -237,20 +254,14 @@ def _split_of(data: TaskData) -> dict[str, Any]:
     return told | {"leaking_rows": record.leakage.get("test")}
 
 
-def _command(config: DictConfig) -> str:
+def _command() -> str:
+    """The command line of this run, as a shell reads it; empty for a run from Python."""
     from hydra.core.hydra_config import HydraConfig
 
-    words = HydraConfig.get().overrides.task if HydraConfig.initialized() else []
-    return " ".join(["mammal train", *words])
+    from mammal.configuration.arguments import arguments_of
+    from mammal.configuration.compose import command_line
 
-
-def _finite(node: Any) -> Any:
-    """Replaces NaN by None, because JSON has no NaN."""
-    if isinstance(node, dict):
-        return {key: _finite(child) for key, child in node.items()}
-    if isinstance(node, list):
-        return [_finite(child) for child in node]
-    return None if isinstance(node, float) and not math.isfinite(node) else node
+    return command_line("train", arguments_of(HydraConfig.get())) if HydraConfig.initialized() else ""
 
 
 def _summary(config: DictConfig, model: MammalModel, data: Mapping[str, TaskData], output: Path) -> str:

@@ -16,7 +16,7 @@ from mammal.configuration.known_keys import TRAINER_IS_GIVEN
 from mammal.configuration.plain import plain
 from mammal.errors import ConfigError, MammalError, did_you_mean
 from mammal.training.averaging import MovingAverage
-from mammal.training.callbacks import ProgressLine, StopOnSignal
+from mammal.training.callbacks import ProgressLine, StopOnSignal, ValidateAtEnd
 from mammal.training.checkpoint_io import WholeCheckpoints
 from mammal.training.monitor import settle_mode
 
@@ -34,6 +34,8 @@ _SAID_BY_US = (
     r".*The dirpath has changed from.*",
     r".*Trying to infer the `batch_size`.*",
     r".*torch.jit.*deprecated.*",
+    r".*Total length of `list` across ranks is zero.*",  # `check_rows` warns of a split without validation rows
+    r".*could not find the monitored key in the returned metrics.*",  # of such a split, too
     r".*GPU available but not used.*",
     r".*recommended to use `self.log.*sync_dist=True.*",  # every process logs the same value
     r".*No device id is provided via `init_process_group`.*",
@@ -64,7 +66,7 @@ def build_trainer(config: DictConfig, batches_per_epoch: int) -> tuple[lightning
         _check_split_weights(callbacks)
     last = Path(config.output) / "checkpoints" / LAST
     progress = ProgressLine()
-    callbacks += [StopOnSignal(last), progress]
+    callbacks += [StopOnSignal(last), ValidateAtEnd(), progress]
     ours: dict[str, Any] = {
         "logger": _each(config.get("logger"), "logger"),
         "plugins": WholeCheckpoints(),

@@ -27,7 +27,7 @@ from mammal.tasks.batches.prediction import Prediction
 from mammal.tasks.declaration.schema import TaskConfig
 from mammal.tasks.errors import DataError, TaskError
 from mammal.tasks.metrics.answers import Answers
-from mammal.tasks.tables.cells import Row, cell, is_missing
+from mammal.tasks.tables.cells import Row, cell
 from mammal.tasks.targets.calibration import ClassCalibration
 from mammal.tasks.targets.class_paths import branches_alone, class_log_probabilities
 from mammal.tasks.targets.imbalance import ClassWeights
@@ -143,7 +143,9 @@ class ClassificationTask(Task):
 
     def state(self) -> dict[str, Any]:
         calibrations = {column: c.state() for column, c in self.calibrations.items()}
-        stored = {"labels": list(self.labels.labels), "calibration": calibrations}
+        stored: dict[str, Any] = {"labels": list(self.labels.labels), "calibration": calibrations}
+        if self.labels.positive is not None:
+            stored["positive"] = self.labels.positive
         weights = self.class_weights.state()
         return super().state() | stored | ({"class_weights": weights} if weights else {})
 
@@ -228,7 +230,7 @@ class ClassificationTask(Task):
     def _indices(self, row: Row) -> np.ndarray:
         """Class of each target column, -1 if the cell is empty."""
         cells = [(column, cell(row, column, self.config.data.columns)) for column in self.target_columns]
-        return np.array([-1 if is_missing(v) else self.labels.index(v, c) for c, v in cells])
+        return np.array([self.labels.index_or_missing(value, column) for column, value in cells])
 
     def _known_indices(self, row: Row) -> np.ndarray:
         indices_K = self._indices(row)

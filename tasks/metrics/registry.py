@@ -272,6 +272,8 @@ METRICS: dict[str, Metric] = {
     "pearson": Metric(value_metrics.pearson, "numbers"),
     "spearman": Metric(value_metrics.spearman, "numbers"),
     "ci": Metric(value_metrics.ci, "numbers"),
+    "rmse_log10": Metric(value_metrics.rmse_log10, "numbers", higher_is_better=False),
+    "r2_log10": Metric(value_metrics.r2_log10, "numbers"),
     "consistency_mae": Metric(consistency_metrics.consistency_mae, "numbers", higher_is_better=False),
     "consistency_pearson": Metric(consistency_metrics.consistency_pearson, "numbers"),
     "exact_match": _mean(text_metrics.exact_match),

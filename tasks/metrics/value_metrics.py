@@ -5,6 +5,8 @@ Shapes: N rows that have both truth and answer.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from mammal.tasks.metrics.answers import Answers
@@ -64,6 +66,24 @@ def ci(a: Answers) -> float:
     pairs = len(a) * (len(a) - 1) / 2
     untied = [pairs - _tied_pairs(values_N) for values_N in (a.truth_N, a.answer_N)]
     return float((1 + tau_b * np.sqrt(untied[1] / untied[0])) / 2)
+
+
+def rmse_log10(a: Answers) -> float:
+    """RMSE of decimal logarithms: 1 is a factor of ten. NaN if an answer is not positive."""
+    return rmse(_log10(a))
+
+
+def r2_log10(a: Answers) -> float:
+    """R² of decimal logarithms. NaN if an answer is not positive."""
+    return r2(_log10(a))
+
+
+def _log10(a: Answers) -> Answers:
+    """Decimal logarithms of truth and answer, over rows whose truth is positive."""
+    kept = a.take(np.flatnonzero(a.truth_N > 0))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        said_N = np.where(kept.answer_N > 0, np.log10(kept.answer_N), np.nan)
+    return replace(kept, truth_N=np.log10(kept.truth_N), answer_N=said_N)
 
 
 def _tied_pairs(values_N: np.ndarray) -> float:

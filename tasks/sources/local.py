@@ -31,19 +31,30 @@ def data_root(paths: Mapping[str, object] | None) -> Path | None:
 
 
 def find_file(path: str, root: Path | None) -> Path:
-    """Finds a declared file: relative to the working directory, else below the folder of local copies.
+    """Finds a declared file: relative to the working directory, else below the folder of local copies, there with its
+    folders or without them.
 
     Args:
         path: the declared path.
         root: the folder of local copies, None if there is none.
 
     Raises:
-        DataError: the file is in neither place; the hint names files with similar names.
+        DataError: the file is in none of these places; the hint gives files with similar names, and the key that sets
+            the folder.
     """
     given = Path(path).expanduser()
-    if given.is_file() or root is None or given.is_absolute():
-        return existing_file(given)
-    return existing_file(root / given)
+    places = [given] if root is None or given.is_absolute() else [given, root / given, root / given.name]
+    for place in places:
+        if place.is_file():
+            return place
+    try:
+        return existing_file(places[-1])
+    except DataError as error:
+        if root is not None or given.is_absolute():
+            raise
+        elsewhere = f"paths.data=FOLDER names the folder that holds {given.name}"
+        hint = f"{error.hint}; {elsewhere}" if error.hint else elsewhere
+        raise DataError(error.what, where=error.where, hint=hint) from None
 
 
 def find_copy(path: str, root: Path | None) -> Path | None:

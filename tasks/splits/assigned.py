@@ -11,7 +11,8 @@ import numpy as np
 from mammal.tasks.errors import DataError, TaskError
 from mammal.tasks.splits.split import PARTS, SPLIT_COLUMN, Split, cuts, none_empty, parts_of
 from mammal.tasks.splits.table import Table
-from mammal.tasks.tables.cells import as_text
+from mammal.tasks.tables.cells import as_text, is_missing_label
+from mammal.tasks.targets.labels import numeric_text
 from mammal.tokenization.errors import did_you_mean
 
 _COLUMN_SPELLINGS = ("split", "splits", "set", "subset", "partition", "part", "dataset_split", "data_split", "stage")
@@ -147,7 +148,7 @@ def _order(table: Table) -> np.ndarray:
         return order
     if not table.targets:
         raise TaskError("data.stratify needs a column of labels", hint="prompt.target names it")
-    classes = list(zip(*(_strata(table.texts(column)) for column in table.targets), strict=True))
+    classes = list(zip(*(_strata(_spelled(table.texts(column))) for column in table.targets), strict=True))
     members: dict[tuple[str, ...], list[int]] = {}
     for row in order.tolist():
         members.setdefault(classes[row], []).append(row)
@@ -155,6 +156,11 @@ def _order(table: Table) -> np.ndarray:
     for rows in members.values():
         places[rows] = (np.arange(len(rows)) + rng.random()) / len(rows)
     return order[np.argsort(places[order], kind="stable")]
+
+
+def _spelled(texts: Sequence[str]) -> list[str]:
+    """One spelling for each number, "" for a word that means missing."""
+    return ["" if is_missing_label(text) else numeric_text(text) for text in texts]
 
 
 def _strata(texts: Sequence[str]) -> list[str]:

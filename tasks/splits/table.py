@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mammal.tasks.errors import TaskError
-from mammal.tasks.tables.cells import as_text, is_missing, missing_column
+from mammal.tasks.tables.cells import as_text, is_missing, is_missing_label, missing_column
+from mammal.tasks.targets.labels import label_key
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -70,6 +71,12 @@ class Table:
 def column_texts(frame: pd.DataFrame, column: str) -> list[str]:
     """Returns the cells of a column as text, "" for empty cells."""
     return ["" if is_missing(value) else as_text(value) for value in frame[column].tolist()]
+
+
+def label_texts(frame: pd.DataFrame, column: str) -> list[str]:
+    """Returns labels or numbers of a column with one spelling for each (`1.0` is `1`), "" where there is none."""
+    cells = frame[column].tolist()
+    return ["" if is_missing_label(value) else label_key(as_text(value)) for value in cells]
 
 
 def molecule_keys(texts: Sequence[str]) -> list[str]:

@@ -11,6 +11,16 @@ from mammal.tokenization.errors import did_you_mean
 
 Row = Mapping[str, Any]
 
+MISSING_WORDS = frozenset(
+    {
+        *("NA", "na", "Na", "N/A", "n/a", "N.A.", "n.a.", "#N/A", "#NA", "<NA>"),
+        *("NaN", "nan", "Nan", "NAN", "-NaN", "-nan", "NaT", "NULL", "Null", "null", "None"),
+        *("ND", "nd", "N.D.", "n.d.", "NT", "nt", "n.t.", "N.T.", "not determined", "not tested", "not available"),
+        *("missing", "Missing", "MISSING", "?", "-", "--", "."),
+    }
+)
+"""Texts that tables write where nothing was measured: those that pandas reads as missing, and words of assays."""
+
 
 def cell(row: Row, column: str, aliases: Mapping[str, str]) -> Any:
     """Returns the row's value in a template column, or in the file's column that the template column is mapped to.
@@ -55,6 +65,14 @@ def is_missing(value: Any) -> bool:
     if isinstance(value, float):
         return math.isnan(value)
     return bool(value != value) if hasattr(value, "dtype") else type(value).__name__ in ("NAType", "NaTType")
+
+
+def is_missing_label(value: Any) -> bool:
+    """Whether a cell of a label or a measured number is empty, or has one of `MISSING_WORDS`.
+
+    Inputs are not read by this rule: the peptide "NA" is a peptide.
+    """
+    return is_missing(value) or (isinstance(value, str) and value.strip() in MISSING_WORDS)
 
 
 def as_text(value: Any) -> str:

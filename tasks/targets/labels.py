@@ -12,26 +12,39 @@ from typing import Any
 import numpy as np
 
 from mammal.tasks.errors import DataError, TaskError
-from mammal.tasks.tables.cells import as_text
+from mammal.tasks.tables.cells import as_text, is_missing_label
 from mammal.tokenization.errors import did_you_mean
 
 
 class LabelSet:
     """The labels of a task, as they are written in the file.
 
-    A cell matches a label if both have the same text, or if both are the same number (`1`, `1.0`, `True`).
+    A cell matches a label if both have the same text, if both are the same number (`1`, `1.0`, `True`), or if both are
+    the same word in upper or lower case (`Active`, `ACTIVE`).
     """
 
     def __init__(self, labels: list[str]):
         self.labels = list(labels)
         self._index: dict[str, int] = {}
-        for i, label in enumerate(labels):
-            self._index[label] = i
-        for i, label in enumerate(labels):
-            self._index.setdefault(_numeric(label), i)
+        for spelling in (str, numeric_text, label_key):
+            for i, label in enumerate(labels):
+                self._index.setdefault(spelling(label), i)
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @property
+    def positive(self) -> str | None:
+        """The positive class: the last of two labels; None if there are more."""
+        return self.labels[1] if len(self.labels) == 2 else None
+
+    def find(self, value: Any) -> int | None:
+        """Position of a cell's label; None if it is not in the set."""
+        text = as_text(value)
+        for spelling in (str, numeric_text, label_key):
+            if (found := self._index.get(spelling(text))) is not None:
+                return found
+        return None
 
     def index(self, value: Any, column: str) -> int:
         """Returns the position of a cell's label in `labels`.
@@ -43,14 +56,20 @@ class LabelSet:
         Raises:
             DataError: the label is not in the set.
         """
-        text = as_text(value)
-        found = self._index.get(text)
+        found = self.find(value)
         if found is None:
-            found = self._index.get(_numeric(text))
-        if found is None:
+            text = as_text(value)
             hint = did_you_mean(text, self.labels, noun="label")
             raise DataError(f"label {text!r} is not one of the task's", where=f"column {column}", hint=hint)
         return found
+
+    def index_or_missing(self, value: Any, column: str) -> int:
+        """Position of a cell's label, -1 for a cell that is empty or has a word for "missing" that is not a label.
+
+        Raises:
+            DataError: the label is not in the set.
+        """
+        return -1 if is_missing_label(value) and self.find(value) is None else self.index(value, column)
 
 
 @dataclass(frozen=True)
@@ -144,10 +163,17 @@ class CodeBook:
         return valid
 
 
-def _numeric(text: str) -> str:
+def numeric_text(text: str) -> str:
+    """One spelling for each number: `1`, `1.0`, `01` and `True` are "1"; other texts as they are."""
     if text.lower() in ("true", "false"):
         return str(int(text.lower() == "true"))
     try:
         return as_text(float(text))
     except ValueError:
         return text
+
+
+def label_key(text: str) -> str:
+    """Equal for spellings of the same label: one number, or one word of two letters or more in any case."""
+    number = numeric_text(text)
+    return number.casefold() if len(number) > 1 else number

@@ -16,7 +16,7 @@ from mammal.tasks.declaration.schema import TaskConfig
 from mammal.tasks.errors import DataError, TaskError
 from mammal.tasks.metrics.answers import Answers
 from mammal.tasks.molecules.properties import PROPERTIES, compute
-from mammal.tasks.tables.cells import Row, as_number, as_required_text, cell, is_missing
+from mammal.tasks.tables.cells import Row, as_number, as_required_text, cell, is_missing_label
 from mammal.tasks.targets.censored import EXACT, bounded_number
 from mammal.tasks.targets.scaling import Scales
 from mammal.tokenization.errors import did_you_mean
@@ -62,7 +62,7 @@ class Measurements:
                 missing.
         """
         cells = [(column, self._cell(row, column)) for column in self.columns]
-        read = [(np.nan, EXACT) if is_missing(value) else self._number(value, column) for column, value in cells]
+        read = [(np.nan, EXACT) if is_missing_label(value) else self._number(value, column) for column, value in cells]
         numbers, bounds = zip(*read, strict=True)
         return np.array(numbers, dtype=np.float64), np.array(bounds, dtype=np.int8)
 
@@ -115,7 +115,9 @@ class Measurements:
             return cell(row, column, self._aliases)
         given = row.get(column, row.get(self._aliases.get(column, column)))
         return (
-            compute(as_required_text(row, self.computed[column], self._aliases), column) if is_missing(given) else given
+            compute(as_required_text(row, self.computed[column], self._aliases), column)
+            if is_missing_label(given)
+            else given
         )
 
     def _number(self, value: Any, column: str) -> tuple[float, int]:

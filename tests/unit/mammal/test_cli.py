@@ -68,6 +68,18 @@ def test_help_of_a_verb_shows_its_keys(capsys):
         (["trian"], "no verb 'trian'", "did you mean train?"),
         (["train", "--multi-run"], "'--multi-run' is not an option", "--multirun"),
         (["train", "tiny"], "'tiny' is not a key=value", "mammal train --help"),
+        (["fit", "task=bbbp"], "no verb 'fit'", "did you mean train?"),
+        (["eval"], "no verb 'eval'", "did you mean evaluate?"),
+        (["train", "bbbp", "optim.lr=1"], "'bbbp' is not a key=value", "mammal train task=bbbp optim.lr=1"),
+        (["train", "tiny"], "'tiny' is not a key=value", "mammal train model=tiny"),
+        (["train", "--task", "bbbp"], "'--task' is not an option", "mammal train task=bbbp"),
+        (["train", "--seed=3", "task=bbbp"], "'--seed' is not an option", "mammal train seed=3 task=bbbp"),
+        (["train", "--config-dir", "tests", "mine"], "'mine'", "mammal train task=mine --config-dir tests"),
+        (["train", "--info", "all", "task=bbbp"], "'--info' is not an option", "--cfg"),
+        (["predict", "demo/bundle", "a b.csv"], "'demo/bundle'", "mammal predict bundle=demo/bundle 'input=a b.csv'"),
+        (["predict", "--model", "m", "--input", "a.csv"], "'--model'", "mammal predict bundle=m input=a.csv"),
+        (["evaluate", "demo/bundle"], "'demo/bundle'", "mammal evaluate bundle=demo/bundle"),
+        (["train", "trainer.max_time=10m", "task=bbbp"], "max_time is '10m'", "HH:MM:SS"),
         (["train", "modell=tiny"], "no key 'modell'", "did you mean model"),
         (["train", "optim.lrr=1"], "no key 'optim.lrr'", "did you mean optim.lr?"),
         (["train", "lr=1"], "no key 'lr'", "did you mean optim.lr?"),
@@ -156,6 +168,26 @@ def test_task_of_a_bundle_is_a_plain_name():
 def test_cfg_shows_the_composition(capsys):
     code, out, _ = told(capsys, "train", "task=bbbp", "optim.lr=0.5", "--cfg")
     assert code == 0 and "lr: 0.5" in out and "name: bbbp" in out
+
+
+@pytest.mark.parametrize("words", [["--cfg", "job"], ["-c", "job"], ["-c"], ["--cfg=all"]])
+def test_cfg_is_taken_as_hydra_writes_it(capsys, words):
+    code, out, _ = told(capsys, "train", "task=bbbp", *words)
+    assert code == 0 and "name: bbbp" in out
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["train", "task=bbbp", "task.data.columns={smiles: SMILES}"],
+        ["train", "task=bbbp", "task.data.columns.smiles=SMILES"],
+        ["predict", "bundle=b", "input=a.csv", "columns.smiles=SMILES"],
+    ],
+)
+def test_columns_are_renamed_from_the_command_line(capsys, words):
+    code, out, err = told(capsys, *words, "--cfg")
+    assert code == 0, err
+    assert "smiles: SMILES" in out
 
 
 def test_benchmarks_are_listed_without_what_they_share(capsys):

@@ -316,3 +316,21 @@ def test_the_trainer_is_given_what_is_said():
     import lightning.pytorch as lightning
 
     assert set(TRAINER_IS_GIVEN) <= set(inspect.signature(lightning.Trainer).parameters)
+
+
+def test_a_task_of_the_user_goes_before_ours_of_the_same_name(tmp_path, capsys):
+    file = written(
+        tmp_path,
+        "task/melting_point",
+        "defaults: [schema, _regression, _self_]\nname: melting_point\nabout: mine\n"
+        'data: {source: file, path: "mine.csv"}\n'
+        'prompt: {input: "<MASK> {smiles:smiles}", target: "{tm:scalar}"}\n',
+    )
+    words = ("task=melting_point", "--config-dir", str(tmp_path))
+    assert composed(*words).task.about == "mine"
+    assert f"task melting_point is read from {file}" in capsys.readouterr().err
+    with pytest.raises(ConfigError) as error:
+        composed(*words, "task.promt.input=x")
+    assert "prompt" in error.value.hint
+    assert composed("task=melting_point").task.about != "mine"
+    assert composed("task=bbbp", "--config-dir", str(tmp_path)).task.name == "bbbp"

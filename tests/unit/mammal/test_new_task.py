@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shlex
 from pathlib import Path
 
 import pytest
@@ -142,3 +143,107 @@ def test_the_written_file_trains(kind: str, tmp_path: Path, monkeypatch: pytest.
     settings = ["model=debug", "debug=limit", "test=false", "output=run"]
     assert main(["train", "--config-dir", ".", "task=mine", *settings]) == 0
     assert (tmp_path / "run" / "bundle" / "task.yaml").is_file()
+
+
+@pytest.mark.parametrize(
+    ("labels", "positive"),
+    [
+        (["active", "inactive"], "active"),
+        (["binder", "non-binder"], "binder"),
+        (["toxic", "nontoxic"], "toxic"),
+        (["yes", "no"], "yes"),
+    ],
+)
+def test_the_positive_class_is_a_matter_of_the_words(labels: list[str], positive: str, tmp_path: Path):
+    guess = guess_task(table(tmp_path, {"smiles": CHAINS, "y": labels * 30}))
+    assert yaml.safe_load(guess.yaml())["labels"][-1] == positive
+    assert f"  positive: {positive}" in guess.decisions
+
+
+def test_labels_that_are_missing_or_the_same_are_no_classes_of_their_own(tmp_path: Path):
+    missing = guess_task(table(tmp_path, {"smiles": CHAINS, "y": ["1", "0", "NA"] * 20}))
+    assert missing.labels == ("0", "1") and missing.targets[0].missing == 20
+    same = guess_task(table(tmp_path, {"smiles": CHAINS, "y": ["1", "0", "1", "0", "1.0", "0.0"] * 10}))
+    assert same.labels == ("0", "1") and any("also written 0.0, 1.0" in line for line in same.decisions)
+    words = guess_task(table(tmp_path, {"smiles": CHAINS, "y": ["Yes", "no", "no", "yes", "yes", "n.d."] * 10}))
+    assert words.labels == ("no", "yes")
+    numbers = guess_task(table(tmp_path, {"smiles": CHAINS, "y": [*(i * 0.7 for i in range(30)), *["NA"] * 30]}))
+    assert numbers.targets[0].holds == "numbers" and numbers.targets[0].unreadable == 0
+    assert guess_task(table(tmp_path, {"smiles": CHAINS, "y": ["+", "-"] * 30})).labels == ("-", "+")
+
+
+@pytest.mark.parametrize(
+    ("stem", "name"),
+    [("2024", "task_2024"), ("nan", "task_nan"), ("Löslichkeit 3", "loslichkeit_3"), ("1e5", "task_1e5")],
+)
+def test_the_command_that_is_printed_finds_the_task(stem: str, name: str, tmp_path: Path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MAMMAL_CONFIGS", "")
+    table(tmp_path, {"smiles": CHAINS, "y": ["0", "1"] * 30}).rename(tmp_path / f"{stem}.csv")
+    assert main(["new-task", f"{stem}.csv"]) == 0
+    command = shlex.split(capsys.readouterr().out.splitlines()[-1].partition("then: ")[2])
+    assert command == ["mammal", "train", "--config-dir", ".", f"task={name}"]
+    assert main([*command[1:], "--cfg"]) == 0
+
+
+def test_a_name_that_training_can_not_find_is_refused(tmp_path: Path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    file = table(tmp_path, {"smiles": CHAINS, "y": ["0", "1"] * 30})
+    assert main(["new-task", file.name, "name=2024"]) == 2
+    assert "name=task_2024" in capsys.readouterr().err
+    assert main(["new-task", file.name, "output=task/2024.yaml"]) == 2
+    assert not Path("task").exists()
+    assert main(["new-task", file.name, "output=elsewhere/mine.yaml"]) == 0
+    assert "output=task/mine.yaml" in capsys.readouterr().out
+
+
+def test_a_task_of_the_package_gives_way_to_the_users_of_its_name(tmp_path: Path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MAMMAL_CONFIGS", "")
+    table(tmp_path, {"smiles": CHAINS, "y": [i * 0.7 for i in range(60)]}).rename(tmp_path / "melting_point.csv")
+    assert main(["new-task", "melting_point.csv"]) == 0
+    assert "yours is used" in capsys.readouterr().err
+    assert main(["train", "--config-dir", ".", "task=melting_point", "--cfg"]) == 0
+    assert "path: melting_point.csv" in capsys.readouterr().out
+
+
+def test_a_second_run_replaces_the_file_where_that_is_said(tmp_path: Path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    file = table(tmp_path, {"smiles": CHAINS, "y": ["0", "1"] * 30, "z": [i * 0.7 for i in range(60)]})
+    assert main(["new-task", file.name, "target=z"]) == 0
+    assert main(["new-task", file.name, "target=y"]) == 2
+    assert "overwrite=true" in capsys.readouterr().err
+    assert main(["new-task", file.name, "target=y", "overwrite=true"]) == 0
+    assert load_task("task/my_data.yaml").labels == ["0", "1"]
+    assert Path("task/my_data.yaml").read_text().startswith("# Written by `mammal new-task 'my data.csv' target=y`.")
+    assert main(["new-task", file.name, "overwrite=yes!"]) == 2
+
+
+def test_many_targets_are_listed_and_not_taken(tmp_path: Path):
+    columns = {f"y{k}": [i * 0.7 + k for i in range(60)] for k in range(4)}
+    file = table(tmp_path, {"smiles": CHAINS, **columns})
+    with pytest.raises(DataError, match="4 columns could be targets: y0, y1, y2, y3") as error:
+        guess_task(file)
+    assert "target=y0,y1,y2,y3" in error.value.hint
+    assert len(guess_task(file, "y0,y1,y2,y3").targets) == 4
+
+
+def test_a_fasta_file_has_nothing_to_learn(tmp_path: Path):
+    file = tmp_path / "proteins.fasta"
+    file.write_text(">a\nMKVLAA\n")
+    with pytest.raises(DataError, match="no labels") as error:
+        guess_task(file)
+    assert "input=FASTA" in error.value.hint
+
+
+@pytest.mark.parametrize(("valid", "share"), [(False, 0.1), (True, None)])
+def test_a_published_split_without_validation_rows_gives_some_of_train(valid: bool, share, tmp_path: Path):
+    parts = ["train"] * 40 + (["valid"] * 5 if valid else ["train"] * 5) + ["test"] * 15
+    guess = guess_task(table(tmp_path, {"smiles": CHAINS, "split": parts, "y": ["0", "1"] * 30}))
+    assert yaml.safe_load(guess.yaml())["data"].get("valid_share") == share
+    assert any("valid_share" in line for line in guess.decisions) == (share is not None)
+
+
+def test_numbers_over_orders_of_magnitude_are_judged_on_their_logarithms_too(tmp_path: Path):
+    guess = guess_task(table(tmp_path, {"smiles": CHAINS, "ic50": [10 ** (i % 6) * 1.5 for i in range(60)]}))
+    assert {"rmse", "rmse_log10", "r2_log10"} <= set(yaml.safe_load(guess.yaml())["metrics"])
