@@ -75,7 +75,10 @@ def test_jobs_mark_them_in_every_format(suffix: str, shard_rows: int, tiny_bundl
     else:
         assert read is not None
         answered = read(out)
-    assert list(answered.columns) == ["smiles", "note", "prediction", "cut"]
+    in_place = suffix in ("csv", "tsv")
+    assert list(answered.columns) == ["smiles", "note", "prediction", *(["error"] if in_place else []), "cut"]
+    assert len(answered) == (6 if in_place else 5)
+    answered = answered[answered["smiles"] != "no molecule"]
     assert answered["cut"].tolist() == [False, True, True, False, True]
     assert answered["smiles"].tolist() == [smiles for smiles in ROWS if smiles != "no molecule"]
     assert answered["note"].fillna("").tolist() == ['a "b", c', "", "lines\nof text", "", "y"]
@@ -87,7 +90,7 @@ def test_a_job_without_them_writes_what_it_wrote_before(tiny_bundle: Path, tmp_p
     (tmp_path / "in.csv").write_text("smiles\nCCO\n")
     report = run_job("predict", tiny_bundle, tmp_path / "in.csv", tmp_path / "o.csv", task="melting_point")
     assert report.cut == 0 and report.cut_column is None
-    assert pd.read_csv(tmp_path / "o.csv").columns.tolist() == ["smiles", "prediction"]
+    assert pd.read_csv(tmp_path / "o.csv").columns.tolist() == ["smiles", "prediction", "error"]
     assert json.loads((tmp_path / "o.csv.manifest.json").read_text())["counts"] == {"bad": 0, "ok": 1, "rows": 1}
 
 

@@ -30,7 +30,7 @@ def test_properties_stand_beside_the_users_columns(library: Path):
     assert found["logp"].isna().tolist() == found["error"].notna().tolist()
     found = found[found["error"].isna()]
     assert found["logp"].tolist() == pytest.approx([compute(s, "logp") for s in found["SMILES"]])
-    assert sorted(map(int, errors["id"])) == [1, 3] and errors["error"].str.contains("no molecule").all()
+    assert sorted(map(int, errors["id"])) == [1, 3] and errors["error"].str.contains("is not a molecule").all()
 
 
 def test_shards_and_processes_change_nothing(library: Path):
