@@ -230,9 +230,16 @@ def quoted(override: str) -> str:
     return text_override(key, value) if plain else override
 
 
-def command_line(verb: str, arguments: Arguments) -> str:
-    """The command line that gave the words, as a shell reads it; config folders from the working folder."""
-    here = Path.cwd()
+def command_line(verb: str, arguments: Arguments, here: Path | None = None) -> str:
+    """Returns the command line that gave the words, as a shell reads it.
+
+    Args:
+        verb: the verb.
+        arguments: the words.
+        here: the folder in which it is run. Config folders in it are written relative to it. Default: the working
+            folder.
+    """
+    here = here or Path.cwd()
     folders = [folder.relative_to(here) if folder.is_relative_to(here) else folder for folder in arguments.config_dirs]
     options = [word for folder in folders for word in ("--config-dir", str(folder))]
     return shlex.join(["mammal", verb, *options, *map(_as_typed, arguments.overrides)])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from mammal.evaluation.results import OURS, TARGET
+from mammal.evaluation.results import LABEL, OURS, TARGET, TRUTH
 from mammal.tasks.metrics.registry import metric_named
 from mammal.tasks.tables.cells import is_missing_label
 
@@ -48,12 +48,12 @@ def answer_table(
             line = {"row": number, **read}
             if len(task.target_columns) > 1:
                 line[TARGET] = target
-            line["truth"] = _truth(task, row.get(target, row.get(aliases.get(target, target))))
+            line[TRUTH] = _truth(task, row.get(target, row.get(aliases.get(target, target))))
             for name, predictions in answered.items():
                 line[name] = figure(task, predictions[number], target) if number < len(predictions) else None
             ours = prediction.for_target(target)
-            if task.kind == "classification" and len(task.config.labels) > 2:
-                line["label"] = ours.label
+            if task.kind == "classification":
+                line[LABEL] = ours.label
             lines.append(line | ({} if ours.interval is None else {"low": ours.interval[0], "high": ours.interval[1]}))
     frame = pd.DataFrame(lines)
     if similarity_N is not None and len(frame):
@@ -61,8 +61,8 @@ def answer_table(
     if task.kind == "generation" and len(frame):
         frame = _with_figures(frame, task, answered[OURS], rows)
     if task.kind == "regression" and len(frame):
-        frame["truth"] = pd.to_numeric(frame["truth"], errors="coerce")
-    return frame.dropna(subset=["truth"]) if len(frame) and task.kind != "generation" else frame
+        frame[TRUTH] = pd.to_numeric(frame[TRUTH], errors="coerce")
+    return frame.dropna(subset=[TRUTH]) if len(frame) and task.kind != "generation" else frame
 
 
 def _truth(task: Task, cell: Any) -> Any:

@@ -123,6 +123,7 @@ def evaluate_task(
         reliability=_reliability(task, ours, rows),
         coverage=_coverage(task, ours, rows),
         shifts=sensitivity(model, task, rows, ours, depth.sensitivity),
+        molecules=[column for column in task.columns if column in task.molecules],
     )
 
 

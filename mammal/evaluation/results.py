@@ -25,6 +25,8 @@ ANSWERS = "answers_*.csv"
 
 TARGET = "target_column"
 """Column with the name of the target, for tasks with several targets. Many files use `target` for their proteins."""
+TRUTH, LABEL = "truth", "label"
+"""Columns with the true value or class, and with the predicted class of a classification task."""
 
 
 @dataclass(frozen=True)
@@ -112,13 +114,14 @@ class TaskResult:
         contenders: the model, followed by the baselines.
         answers: data frame with a line for each held-out row and target: `row`, the columns that the prompt reads,
             `truth`, a column of scores for the model and each baseline (value, or probability of the last of two
-            labels), and `low` and `high` if there are intervals.
+            labels), `label` (the predicted class) for classification, and `low` and `high` if there are intervals.
         not_answered: rows without an answer, as pairs of row number and reason.
         reliability: classification: how reliable the model's probabilities are, by target column.
         coverage: regression: share of the true values within the model's prediction intervals, by target column.
         shifts: how far the model's predictions move under changes that should not affect them.
         intervals: how the intervals were computed: over `rows` (bootstrap) or over `seeds` (Student's t).
         leakage: number of rows of test and valid that are also in train (`mammal.tasks.splits.leakage`).
+        molecules: columns of `answers` that the prompt reads and that hold SMILES.
     """
 
     task: str
@@ -139,6 +142,12 @@ class TaskResult:
     shifts: Sequence[Shift] = ()
     intervals: str = "rows"
     leakage: Mapping[str, int] = field(default_factory=dict)
+    molecules: Sequence[str] = ()
+
+    @property
+    def answers_file(self) -> str:
+        """Name of the table of answers in the folder of an evaluation."""
+        return f"answers_{self.task}.csv" if self.part == "test" else f"answers_{self.task}.{self.part}.csv"
 
     @property
     def ours(self) -> Contender:
@@ -164,7 +173,7 @@ def save_results(results: Sequence[TaskResult], folder: Path) -> Path:
     """
     folder.mkdir(parents=True, exist_ok=True)
     for result in results:
-        with atomic_file(folder / _answers(result)) as partial:
+        with atomic_file(folder / result.answers_file) as partial:
             result.answers.to_csv(partial, index=False)
     file = folder / FILE
     with atomic_file(file) as partial:
@@ -263,11 +272,6 @@ ROUNDING = 1e-12
 """Smaller absolute values are rounding errors of sums and are shown as zero."""
 
 
-def _answers(result: TaskResult) -> str:
-    """Name of the file of answers."""
-    return f"answers_{result.task}.csv" if result.part == "test" else f"answers_{result.task}.{result.part}.csv"
-
-
 def _read_answers(file: Path) -> pd.DataFrame:
     """Reads the table of answers; empty if no row was answered. `None` may be a label and `NA` a peptide."""
     import pandas as pd
@@ -281,7 +285,7 @@ def _read_answers(file: Path) -> pd.DataFrame:
 
 def _plain(result: TaskResult) -> dict[str, Any]:
     """The result for JSON, which has no NaN: null replaces it."""
-    kept = vars(result) | {"answers": _answers(result)}
+    kept = vars(result) | {"answers": result.answers_file}
     kept["contenders"] = [asdict(contender) for contender in result.contenders]
     kept["shifts"] = [asdict(shift) for shift in result.shifts]
     kept["reliability"] = {target: asdict(found) for target, found in result.reliability.items()}

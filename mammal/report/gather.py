@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mammal.bundle.locate import METRICS, WEIGHTS
+from mammal.configuration.arguments import arguments_of
+from mammal.configuration.compose import command_line
 from mammal.errors import ConfigError, DataError
 from mammal.evaluation import results, set_results
 from mammal.report.curves import learning_curves, steps_taken
@@ -29,7 +31,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 EVALUATION, BUNDLE = "evaluation", "bundle"
-OVERRIDES = "config/overrides.yaml"
+HYDRA = "config/hydra.yaml"
+"""Where Hydra keeps the words, the config folders and the working folder of a run."""
 PAGE_BEGINS = (b"<!doctype html", b"<html")
 TEXT = "text"
 """Column with the sequences in a file of `mammal generate`."""
@@ -130,17 +133,19 @@ def _samples(file: Path) -> Section:
     if TEXT not in frame:
         raise DataError(f"has no column {TEXT!r}", where=str(file), hint="give a file that `mammal generate` wrote")
     smiles = [str(text) for text in frame[TEXT].fillna("")]
-    return samples_section(smiles, f"{len(smiles)} molecules as the model wrote them, without any selection.")
+    return samples_section(smiles, f"{len(smiles)} strings as the model wrote them, without any selection.")
 
 
 def _commands(run: Path) -> list[Section]:
-    file = run / OVERRIDES
+    """The command that made a run, as a shell reads it, with the folder in which it was run."""
+    file = run / HYDRA
     if not file.is_file():
         return []
-    import yaml
+    from omegaconf import OmegaConf
 
-    words = yaml.safe_load(file.read_text(encoding="utf-8")) or []
-    return [commands_section([" ".join(["mammal train", *map(str, words)])])]
+    hydra = OmegaConf.load(file).hydra
+    folder = str(hydra.runtime.cwd)
+    return [commands_section([command_line("train", arguments_of(hydra), Path(folder))], folder)]
 
 
 def _table(file: Path) -> pd.DataFrame:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -38,6 +39,15 @@ def grid(smiles: Sequence[str], captions: Sequence[str] | None = None) -> Markup
         captions: a text for each string. Default: none.
     """
     return cards_of(_card(s, c) for s, c in zip(smiles, captions or [""] * len(smiles), strict=True))
+
+
+def answer_cards(pairs: Sequence[tuple[str, Sequence[str]]]) -> Markup:
+    """Returns a grid of molecules that a model has read, without a mark of validity.
+
+    Args:
+        pairs: the SMILES of each molecule, and the lines of text below its drawing.
+    """
+    return cards_of(replace(_card(smiles, ""), lines=tuple(lines)) for smiles, lines in pairs)
 
 
 def _card(smiles: str, caption: str) -> MoleculeCard:

@@ -123,11 +123,13 @@ class MoleculeCard:
         smiles: the string.
         picture: the SVG of the molecule; None if the string is not a molecule.
         caption: text next to the mark that says whether the string is valid.
+        lines: lines of text below the drawing, instead of that mark: the string is an input of the model.
     """
 
     smiles: str
     picture: Markup | None
     caption: str = ""
+    lines: Sequence[str] = ()
 
 
 def molecules(cards: Iterable[MoleculeCard]) -> Markup:

@@ -54,22 +54,36 @@ Scored = Mapping[str, tuple[np.ndarray, np.ndarray]]
 """For each model, (truth [N] of 0 and 1, score [N]). The first is the evaluated model, in the accent colour."""
 
 
-def roc(models: Scored) -> Markup:
-    """Draws the receiver operating characteristic (ROC) of each model."""
+def roc(models: Scored, positive: str = "") -> Markup:
+    """Draws the receiver operating characteristic (ROC) of each model.
+
+    Args:
+        models: truth and score of each model.
+        positive: name of the positive class, for the axes; "": not named.
+    """
     from sklearn.metrics import roc_auc_score, roc_curve
 
-    with _figure("Receiver operating characteristic") as (drawing, axes):
+    with _figure("ROC curve: hits against false alarms") as (drawing, axes):
         for colour, (name, (truth, score)) in _coloured(models):
             false_positive, true_positive, _ = roc_curve(truth, score)
             axes.plot(false_positive, true_positive, color=colour, label=f"{name}  {roc_auc_score(truth, score):.3f}")
         axes.plot([0, 1], [0, 1], color=INK, linestyle="--", linewidth=1, alpha=0.5)
-        _unit_square(axes, "false positive rate", "true positive rate")
+        _unit_square(
+            axes,
+            f"false positive rate: share of the others called {_class(positive)}",
+            f"true positive rate: share of {_class(positive)} found",
+        )
         axes.legend(loc="lower right")
     return drawing.svg
 
 
-def precision_recall(models: Scored) -> Markup:
-    """Draws precision against recall of each model. The dashed line is the share of positives."""
+def precision_recall(models: Scored, positive: str = "") -> Markup:
+    """Draws precision against recall of each model. The dashed line is the share of positives.
+
+    Args:
+        models: truth and score of each model.
+        positive: name of the positive class, for the axes; "": not named.
+    """
     from sklearn.metrics import average_precision_score, precision_recall_curve
 
     with _figure("Precision and recall") as (drawing, axes):
@@ -79,18 +93,23 @@ def precision_recall(models: Scored) -> Markup:
             axes.plot(recall, precision, color=colour, label=label)
             positives = float(np.mean(truth))
         axes.axhline(positives, color=INK, linestyle="--", linewidth=1, alpha=0.5)
-        _unit_square(axes, "recall", "precision")
+        _unit_square(
+            axes,
+            f"recall: share of {_class(positive)} found",
+            f"precision: share of those called {_class(positive)} that are",
+        )
         axes.legend(loc="lower left")
     return drawing.svg
 
 
-def calibration(truth_N: np.ndarray, probability_N: np.ndarray, bins: int = 10) -> Markup:
+def calibration(truth_N: np.ndarray, probability_N: np.ndarray, bins: int = 10, *, positive: str = "") -> Markup:
     """Draws the observed share of positives against the predicted probability, with 95 % Wilson intervals.
 
     Args:
         truth_N: int [N]: 1 for a positive row, else 0.
         probability_N: float [N]: predicted probability of a positive.
         bins: number of bins. Each has the same number of rows.
+        positive: name of the positive class, for the axes; "": not named.
     """
     predicted, observed, counts = curve(truth_N, probability_N, bins)
     low, high = _wilson(observed, counts)
@@ -98,7 +117,7 @@ def calibration(truth_N: np.ndarray, probability_N: np.ndarray, bins: int = 10) 
         axes.plot([0, 1], [0, 1], color=INK, linestyle="--", linewidth=1, alpha=0.5)
         axes.vlines(predicted, low, high, color=SERIES[0], alpha=0.35, linewidth=4)
         axes.plot(predicted, observed, color=SERIES[0], marker="o", markersize=4, linewidth=1.2)
-        _unit_square(axes, "predicted probability", "observed share")
+        _unit_square(axes, f"predicted probability of {_class(positive)}", f"observed share of {_class(positive)}")
     return drawing.svg
 
 
@@ -112,8 +131,8 @@ def parity(
     unit: str = "",
     interval_N2: np.ndarray | None = None,
     *,
-    title: str = "Predicted against measured",
-    axes_names: tuple[str, str] = ("measured", "predicted"),
+    title: str = "Predicted against true values",
+    axes_names: tuple[str, str] = ("true value", "predicted value"),
 ) -> Markup:
     """Draws predicted against measured values.
 
@@ -145,14 +164,15 @@ def parity(
     return drawing.svg
 
 
-def forest(metric: str, models: Mapping[str, tuple[float, float, float]]) -> Markup:
+def forest(title: str, models: Mapping[str, tuple[float, float, float]], label: str = "") -> Markup:
     """Draws one metric of several models as points with 95 % intervals.
 
     Args:
-        metric: title of the figure.
+        title: title of the figure.
         models: for each model, (value, low, high). The first is the evaluated model.
+        label: label of the horizontal axis: the metric with its unit.
     """
-    with _figure(metric, height=0.8 + 0.34 * len(models)) as (drawing, axes):
+    with _figure(title, height=1.0 + 0.34 * len(models)) as (drawing, axes):
         for row, (value, low, high) in enumerate(models.values()):
             shown = SERIES[0] if row == 0 else SERIES[2]
             axes.hlines(row, low, high, color=shown, linewidth=5, alpha=0.35)
@@ -160,6 +180,7 @@ def forest(metric: str, models: Mapping[str, tuple[float, float, float]]) -> Mar
         axes.set_yticks(range(len(models)), list(models))
         axes.set_ylim(len(models) - 0.5, -0.5)
         axes.grid(False, axis="y")
+        axes.set_xlabel(label)
     return drawing.svg
 
 
@@ -248,6 +269,16 @@ def _evenly(count: int, most: int) -> np.ndarray:
 
 def _coloured(series: Mapping[str, Any]) -> list[tuple[str, tuple[str, Any]]]:
     return [(SERIES[i % len(SERIES)], item) for i, item in enumerate(series.items())]
+
+
+def _class(positive: str) -> str:
+    """The positive class as axes name it."""
+    name = positive if len(positive) <= CLASS_LETTERS else f"{positive[: CLASS_LETTERS - 1]}…"
+    return f"class {name}" if positive else "positives"
+
+
+CLASS_LETTERS = 14
+"""Maximum number of letters of a class in the label of an axis, so that the label fits next to the figure."""
 
 
 def _unit_square(axes: Axes, x: str, y: str) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from math import isnan
 from typing import TYPE_CHECKING
 
-from mammal.evaluation.results import TaskResult, short, spoken
+from mammal.evaluation.results import OURS, TaskResult, short, spoken
 from mammal.report import molecules, plots
 from mammal.report.page import (
     Section,
@@ -19,6 +19,8 @@ from mammal.report.page import (
     paragraph,
     table,
 )
+from mammal.report.words import intervals_explained, metric_name, positive_class
+from mammal.tasks.metrics.registry import metric_named
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,6 +31,7 @@ Curves = Mapping[str, tuple[Sequence[float], Sequence[float]]]
 
 ROWS_SHOWN = 8
 SET_ASIDE_SHOWN = 50
+MOLECULES_SHOWN = 48
 
 
 def training_section(curves: Mapping[str, Curves], about: Mapping[str, object]) -> Section:
@@ -38,7 +41,8 @@ def training_section(curves: Mapping[str, Curves], about: Mapping[str, object]) 
         curves: for each title of a figure, its series.
         about: facts by name.
     """
-    drawn = [figure(plots.learning_curves(title, series, "loss")) for title, series in curves.items()]
+    label = "loss (no unit; lower is better)"
+    drawn = [figure(plots.learning_curves(title, series, label)) for title, series in curves.items()]
     return Section("Training", joined([*([facts(about)] if about else []), figures(drawn)]))
 
 
@@ -53,14 +57,19 @@ def predictions_section(answered: Mapping[str, pd.DataFrame], set_aside: Mapping
     for name, frame in answered.items():
         errors = set_aside.get(name)
         bad = 0 if errors is None else len(errors)
+        first = frame.head(ROWS_SHOWN)
         parts += [
             heading(name),
-            paragraph(f"{len(frame) + bad} rows read, {len(frame)} answered, {bad} without an answer."),
-            frame_table(frame.head(ROWS_SHOWN)),
+            paragraph(
+                f"{len(frame) + bad} rows read, {len(frame)} answered, {bad} without an answer. "
+                f"{shown_of(len(first), len(frame), 'answers')}, from the start of the file."
+            ),
+            frame_table(first),
         ]
         if errors is not None and bad:
-            shown = frame_table(errors.head(SET_ASIDE_SHOWN), reason=errors.columns[-1])
-            parts += [paragraph("Rows without an answer:"), shown]
+            reasons = errors.head(SET_ASIDE_SHOWN)
+            words = f"Rows without an answer, with the reason; {shown_of(len(reasons), bad)}:"
+            parts += [paragraph(words), frame_table(reasons, reason=errors.columns[-1])]
     return Section("Predictions", joined(parts))
 
 
@@ -72,26 +81,62 @@ def samples_section(smiles: Sequence[str], how: str) -> Section:
         how: sentence about their origin.
     """
     valid, distinct = molecules.count(smiles)
-    words = f"{how} RDKit reads {valid} of {len(smiles)} as molecules, {distinct} different ones."
-    return Section("Samples", paragraph(words) + molecules.grid(smiles))
+    shown = smiles[:MOLECULES_SHOWN]
+    words = (
+        f"{how} RDKit reads {valid} of {len(smiles)} as molecules, {distinct} different ones. "
+        f"{shown_of(len(shown), len(smiles), 'strings')}, in the order of generation. {ONLY_READABLE}"
+    )
+    return Section("Generated strings", paragraph(words) + molecules.grid(shown))
 
 
-def commands_section(lines: Sequence[str]) -> Section:
-    """Returns a section with the commands that made the model."""
-    return Section("Made by", code(lines))
+def commands_section(lines: Sequence[str], folder: str = "") -> Section:
+    """Returns a section with the commands that made the model.
+
+    Args:
+        lines: the commands, as a shell reads them.
+        folder: the folder in which they were run; "": unknown.
+    """
+    words = f"Run in the folder `{folder}`, this command trains the model again:" if folder else ""
+    return Section("Made by", joined([*([paragraph(words, note=True)] if words else []), code(lines)]))
 
 
 def overview(results: Sequence[TaskResult]) -> Section:
-    """Returns a section with one figure per task: its first metric for the model and all baselines."""
+    """Returns a section with one figure per task: its first metric for the model and all baselines.
+
+    It also explains the intervals, once for all sections of the page.
+    """
     drawn = []
     for result in results:
         metric = result.metrics[0]
         known = [(c.name, e) for c in result.contenders if (e := c.estimates.get(metric)) and not isnan(e.value)]
         points = {spoken(name): (e.value, e.low, e.high) for name, e in known}
-        unit = f" / {result.unit}" if result.unit and metric in ("mae", "rmse") else ""
         if points:
-            drawn.append(figure(plots.forest(f"{result.title}: {metric.upper()}{unit}", points)))
-    return Section("At a glance", figures(drawn))
+            label = metric_name(metric, result.unit)
+            drawn.append(figure(plots.forest(result.title, points, label), _caption(result)))
+    notes = [paragraph(words, note=True) for words in intervals_explained(results)]
+    lead = paragraph(f"The main figure of each task, for the model ({OURS}) and for simple baselines.")
+    return Section("At a glance", joined([lead, figures(drawn), *notes]))
+
+
+def _caption(result: TaskResult) -> str:
+    positive = positive_class(result)
+    which = f" Positive class: {positive}." if positive else ""
+    better = "higher" if metric_named(result.metrics[0]).higher_is_better else "lower"
+    return f"{result.rows[result.part]:,} {result.part} rows; {better} is better.{which}"
+
+
+def shown_of(shown: int, total: int, what: str = "rows") -> str:
+    """Returns how many entries of a list are shown: `8 of 36 rows shown`, or `all 8 rows shown`.
+
+    Args:
+        shown: number of entries on the page.
+        total: number of entries of the whole list.
+        what: what they are, as a plural.
+    """
+    return f"{shown:,} of {total:,} {what} shown" if shown < total else f"all {total:,} {what} shown"
+
+
+ONLY_READABLE = "`valid` says that RDKit can read the string as a molecule, not that the molecule is a reasonable one."
 
 
 def frame_table(frame: pd.DataFrame, reason: str | None = None) -> Markup:

@@ -1,4 +1,4 @@
-"""The figures about the answers of one task, and the rows with the largest errors.
+"""The figures about the answers of one task, and its error by similarity to the training rows.
 
 Shapes: N held-out rows with a truth and an answer.
 """
@@ -9,20 +9,21 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mammal.evaluation.results import OURS, TARGET, Contender, TaskResult, spoken
+from mammal.evaluation.results import OURS, TARGET, TRUTH, Contender, TaskResult, spoken
 from mammal.report import plots
 from mammal.report.page import figure
+from mammal.report.words import metric_name, positive_class, with_unit
+from mammal.report.worst_rows import row_metrics
 
 if TYPE_CHECKING:
     import pandas as pd
     from markupsafe import Markup
 
-WORST_ROWS = 8
 MOST_CURVES = 4
 """Maximum number of baselines in one figure. More could not be distinguished."""
 FEWEST_ROWS = 20
 """With fewer rows, differences between quarters of the rows would be due to chance."""
-TRUTH, SIMILARITY = "truth", "similarity"
+SIMILARITY = "similarity"
 
 
 def task_figures(result: TaskResult) -> list[Markup]:
@@ -38,25 +39,6 @@ def task_figures(result: TaskResult) -> list[Markup]:
     return _classification_figures(result, answers)
 
 
-def worst_rows(result: TaskResult) -> pd.DataFrame:
-    """Returns the rows with the worst answers: largest error, most confident wrong class, or text with lowest metrics.
-
-    Errors of several target columns are compared in standard deviations of the truth of each column. The result is
-    empty for other kinds of tasks.
-    """
-    if (by_row := _row_metrics(result)) and len(result.answers):
-        figures_N = result.answers[by_row].mean(axis=1)
-        return result.answers.loc[figures_N.sort_values(kind="stable").index[:WORST_ROWS]].rename(columns=spoken)
-    answers = _judged(result, several=True)
-    if not len(answers):
-        return answers
-    errors_N = errors(answers)
-    if TARGET in answers and result.kind == "regression":
-        errors_N = errors_N / answers.groupby(TARGET)[TRUTH].transform("std").replace(0.0, np.nan)
-    worst = result.answers.loc[errors_N.sort_values(ascending=False).index[:WORST_ROWS]]
-    return worst.rename(columns=spoken)
-
-
 def by_similarity(result: TaskResult) -> pd.DataFrame:
     """Returns the mean error of the model in each quarter of the rows, sorted by similarity to the training rows.
 
@@ -64,26 +46,30 @@ def by_similarity(result: TaskResult) -> pd.DataFrame:
     """
     import pandas as pd
 
-    by_row = _row_metrics(result)
+    by_row = row_metrics(result)
     answers = result.answers if by_row else _judged(result, several=True)
     known = answers.dropna(subset=[SIMILARITY]) if SIMILARITY in answers else answers.iloc[:0]
     if len(known) < FEWEST_ROWS:
         return pd.DataFrame()
     ordered = known.sort_values(SIMILARITY)
-    measure = "mean absolute error" if result.kind == "regression" else "mean error of the probability"
-    measure = by_row[0] if by_row else measure
+    measure = "mean error of the probability"
+    if result.kind == "regression":
+        measure = with_unit("mean absolute error", result.unit)
+    elif by_row:
+        measure = metric_name(by_row[0])
     lines = []
     for places in np.array_split(np.arange(len(ordered)), 4):
         quarter = ordered.iloc[places]
         low, high = quarter[SIMILARITY].iloc[0], quarter[SIMILARITY].iloc[-1]
         figure_N = quarter[by_row[0]] if by_row else errors(quarter)
-        lines.append({SIMILARITY: f"{low:.2f} to {high:.2f}", "rows": len(quarter), measure: float(figure_N.mean())})
+        lines.append(
+            {
+                "similarity to the nearest training row": f"{low:.2f} to {high:.2f}",
+                "rows": len(quarter),
+                measure: float(figure_N.mean()),
+            }
+        )
     return pd.DataFrame(lines)
-
-
-def _row_metrics(result: TaskResult) -> list[str]:
-    """Returns the metrics of generated text that are known for each row, in the order of the task's declaration."""
-    return [name for name in result.metrics if result.kind == "generation" and name in result.answers]
 
 
 def errors(answers: pd.DataFrame) -> pd.Series:
@@ -118,16 +104,31 @@ def _classification_figures(result: TaskResult, answers: pd.DataFrame) -> list[M
     truth_N = answers[TRUTH].to_numpy(dtype=int)
     if len(np.unique(truth_N)) < 2:
         return []
-    models = {spoken(c.name): (truth_N, answers[c.name].to_numpy(dtype=float)) for c in _to_draw(result)}
+    drawn, of_all = _to_draw(result)
+    models = {spoken(c.name): (truth_N, answers[c.name].to_numpy(dtype=float)) for c in drawn}
+    positive = positive_class(result)
+    which = f"Positive class: {positive}. "
+    cut = "" if len(drawn) == of_all else f" {len(drawn)} of {of_all} models are shown, the best baselines first."
+    probability_N = models[OURS][1]
     return [
-        figure(plots.roc(models), "Area under the curve in the legend."),
-        figure(plots.precision_recall(models), "Average precision in the legend; dashed: share of positives."),
-        figure(plots.calibration(*models[OURS]), f"{OURS}; bins of equal count, 95 % Wilson intervals."),
+        figure(plots.roc(models, positive), f"{which}Legend: area under the curve (AUROC); dashed line: chance.{cut}"),
+        figure(
+            plots.precision_recall(models, positive),
+            f"{which}Legend: average precision (AUPRC); dashed line: share of positives, which is chance.{cut}",
+        ),
+        figure(
+            plots.calibration(truth_N, probability_N, positive=positive),
+            f"{OURS}. Each point has the same number of rows; bars: 95 % confidence intervals (Wilson). On the dashed "
+            "line, probabilities are as often right as they say.",
+        ),
     ]
 
 
-def _to_draw(result: TaskResult) -> list[Contender]:
-    """Returns the model and the best baselines by the first metric, except the constant one, which has no curve."""
+def _to_draw(result: TaskResult) -> tuple[list[Contender], int]:
+    """Returns the model and the best baselines by the first metric, and how many models have a curve.
+
+    The constant baseline has none.
+    """
     from mammal.tasks.metrics.registry import metric_named
 
     metric = result.metrics[0]
@@ -135,7 +136,7 @@ def _to_draw(result: TaskResult) -> list[Contender]:
     ours, *others = _with_answers(result)
     known = [c for c in others if metric in c.estimates and c.name != "mean"]
     known.sort(key=lambda c: sign * c.estimates[metric].value)
-    return [ours, *known[:MOST_CURVES]]
+    return [ours, *known[:MOST_CURVES]], 1 + len(known)
 
 
 def _regression_figures(result: TaskResult, answers: pd.DataFrame) -> list[Markup]:
@@ -143,10 +144,15 @@ def _regression_figures(result: TaskResult, answers: pd.DataFrame) -> list[Marku
     truth_N = answers[TRUTH].to_numpy(dtype=float)
     intervals = answers[["low", "high"]].to_numpy(dtype=float) if "low" in answers else None
     ours_N = answers[OURS].to_numpy(dtype=float)
-    bars = "" if intervals is None else f"; bars: its prediction intervals, of up to {plots.MOST_BARS} rows"
-    drawn = [figure(plots.parity(truth_N, ours_N, result.unit, intervals), f"{OURS}{bars}")]
+    bars = ""
+    if intervals is not None:
+        drawn_of = min(len(answers), plots.MOST_BARS)
+        bars = f" Bars: its 90 % prediction intervals, for {drawn_of:,} of {len(answers):,} rows."
+    line = "On the dashed line, the prediction is right."
+    drawn = [figure(plots.parity(truth_N, ours_N, result.unit, intervals), f"{OURS}. {line}{bars}")]
     errors = {c.name: float((answers[c.name] - answers[TRUTH]).abs().mean()) for c in _with_answers(result)[1:]}
     if errors:
         best = min(errors, key=errors.__getitem__)
-        drawn.append(figure(plots.parity(truth_N, answers[best].to_numpy(dtype=float), result.unit), spoken(best)))
+        caption = f"Best baseline: {spoken(best)}. {line}"
+        drawn.append(figure(plots.parity(truth_N, answers[best].to_numpy(dtype=float), result.unit), caption))
     return drawn

@@ -5,11 +5,13 @@ from __future__ import annotations
 from math import isnan
 from typing import TYPE_CHECKING
 
-from mammal.evaluation.results import ONLY, Estimate, Shift, TaskResult, short, spoken
+from mammal.evaluation.results import ONLY, OURS, Estimate, Shift, TaskResult, short, spoken
 from mammal.evaluation.tables import contenders_table
 from mammal.report.page import Cell, Section, figures, heading, joined, paragraph, table, with_detail
-from mammal.report.sections import frame_table
-from mammal.report.task_figures import by_similarity, task_figures, worst_rows
+from mammal.report.sections import ONLY_READABLE, frame_table, shown_of
+from mammal.report.task_figures import by_similarity, task_figures
+from mammal.report.words import meanings, metric_name, positive_class
+from mammal.report.worst_rows import worst_section
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -20,11 +22,16 @@ FLOAT_NOISE = 1e-5
 
 
 def task_section(result: TaskResult) -> Section:
-    """Returns a section with the table of contenders, figures for the kind of task, and the worst rows."""
-    unit = f", in {result.unit}" if result.unit else ""
+    """Returns a section with the table of contenders, figures for the kind of task, and the rows with wrong answers."""
+    positive = positive_class(result)
+    facts = [
+        result.kind,
+        f"unit: {result.unit}" if result.unit else "",
+        f"positive class: {positive}" if positive else "",
+    ]
     counts = ", ".join(f"{count:,} {part}" for part, count in result.rows.items())
     parts = [
-        paragraph(f"{result.about} ({result.kind}{unit})."),
+        paragraph(f"{result.about} ({', '.join(filter(None, facts))})."),
         paragraph(f"Split: {result.split}, {counts}; hash {result.split_hash[:12]}. {_leaks(result)}", note=True),
         _contenders(result),
         *(paragraph(words, note=True) for words in _reading(result)),
@@ -34,13 +41,12 @@ def task_section(result: TaskResult) -> Section:
         *_sensitivity(result),
         *_distance(result),
     ]
-    worst = worst_rows(result)
-    if len(worst):
-        parts += [heading("Rows with the largest errors"), frame_table(worst)]
+    parts += worst_section(result)
     if result.not_answered:
         rows = [[str(row), reason] for row, reason in result.not_answered[:SET_ASIDE_SHOWN]]
         parts += [
             heading("Held-out rows without an answer"),
+            paragraph(f"{shown_of(len(rows), len(result.not_answered))}.", note=True),
             table(["row", "reason"], rows, kinds=["number", "reason"]),
         ]
     return Section(result.title, joined(parts))
@@ -64,7 +70,7 @@ def _contenders(result: TaskResult) -> Markup:
     for name, *cells in rows:
         figures_of = [_estimate(by_name[name].get(metric)) for metric in result.metrics]
         shown.append([spoken(name), *figures_of, *cells[len(result.metrics) :]])
-    head = ["", *(metric.upper() for metric in result.metrics), *header[1 + len(result.metrics) :]]
+    head = ["model", *(metric_name(m, result.unit) for m in result.metrics), *header[1 + len(result.metrics) :]]
     return table(head, shown, kinds=["", *["number"] * (len(head) - 1)], first_is_ours=True)
 
 
@@ -76,21 +82,20 @@ def _estimate(estimate: Estimate | None) -> Cell:
 
 
 def _reading(result: TaskResult) -> list[str]:
-    """Returns notes on how to read the table."""
-    words = []
+    """Returns notes on how to read the table. What the brackets mean is explained once, at the top of the page."""
+    words = [meanings(result.metrics)]
+    if "validity" in result.metrics:
+        words.append(ONLY_READABLE)
     if result.intervals == "seeds":
         words.append(
-            "Mean ± standard deviation over seeds; brackets: 95 % t-intervals of the mean, which do not cover the "
-            "choice of test rows. Level: means within one pooled standard deviation by the first metric. Figures and "
+            f"`{OURS} is` level: the means are within one pooled standard deviation by the first metric. Figures and "
             "rows below are those of the first run."
         )
-    else:
-        words.append("Brackets: 95 % intervals from resampling the held-out rows; the model was trained once.")
-        if any(not isnan(e.sd) for c in result.contenders for e in c.estimates.values()):
-            words.append("± : standard deviation of a baseline over its seeds.")
+    elif any(not isnan(e.sd) for c in result.contenders for e in c.estimates.values()):
+        words.append("± : standard deviation of a baseline over its seeds. The model was trained once.")
     if any(c.name.startswith(ONLY) for c in result.contenders):
         words.append("A forest on one column is a control: a model that is not better uses only that column.")
-    return words
+    return list(filter(None, words))
 
 
 def _targets(result: TaskResult) -> list[Markup]:
@@ -101,9 +106,9 @@ def _targets(result: TaskResult) -> list[Markup]:
     if not targets:
         return []
     rows = [[target, *(_estimate(c.estimates.get(prefix + target)) for c in result.contenders)] for target in targets]
-    header = [metric.upper(), *(spoken(c.name) for c in result.contenders)]
+    header = [metric_name(metric, result.unit), *(spoken(c.name) for c in result.contenders)]
     kinds = ["mono", *["number"] * len(result.contenders)]
-    return [heading("Target by target"), table(header, rows, kinds=kinds)]
+    return [heading("Each target column"), table(header, rows, kinds=kinds)]
 
 
 def _trust(result: TaskResult) -> list[Markup]:
@@ -113,7 +118,7 @@ def _trust(result: TaskResult) -> list[Markup]:
             [target, short(r.ece), with_detail(short(r.brier), f"({short(r.chance)})"), f"{sum(r.counts):,}"]
             for target, r in result.reliability.items()
         ]
-        header = ["target", "calibration error", "Brier score (shares alone)", "rows"]
+        header = ["target column", "calibration error ↓", "Brier score ↓ (class shares alone)", "rows"]
         note = (
             "Calibration error: mean distance between predicted probability and observed share over bins of equal "
             "count; 0 is best. Brier score: mean squared error of the probabilities; in brackets that of the class "
@@ -123,23 +128,35 @@ def _trust(result: TaskResult) -> list[Markup]:
     elif result.coverage:
         rows = [[target, f"{share:.1%}"] for target, share in result.coverage.items()]
         note = "Share of the held-out values that are inside the prediction intervals, which should contain 90 %."
-        shown = table(["target", "within the interval"], rows, kinds=["mono", "number"])
+        shown = table(["target column", "true values inside the interval"], rows, kinds=["mono", "number"])
     else:
         return []
-    return [heading("Reliability"), shown, paragraph(note, note=True)]
+    return [
+        heading("How far to trust the probabilities" if result.reliability else "How far to trust the intervals"),
+        shown,
+        paragraph(note, note=True),
+    ]
 
 
 def _sensitivity(result: TaskResult) -> list[Markup]:
     if not result.shifts:
         return []
     unit = f" / {result.unit}" if result.unit else ""
-    header = ["change", "rows changed", "read differently", f"mean shift{unit}", f"largest{unit}", "labels flipped"]
+    of = " of the probability" if result.kind == "classification" else ""
+    header = [
+        "change",
+        "rows changed",
+        "read differently",
+        f"mean shift{of}{unit}",
+        f"largest shift{unit}",
+        "classes flipped",
+    ]
     note = (
         "The same input written in another way, for some of the held-out rows; shifts are means over the rows that "
         "changed. If fewer rows are read differently than changed, the standardisation of the task undoes the change."
     )
     shown = table(header, map(_shift, result.shifts), kinds=["", *["number"] * 5])
-    return [heading("Sensitivity"), shown, paragraph(note, note=True)]
+    return [heading("Sensitivity: the same input written in another way"), shown, paragraph(note, note=True)]
 
 
 def _shift(shift: Shift) -> list[Cell]:
@@ -156,7 +173,7 @@ def _distance(result: TaskResult) -> list[Markup]:
     if not len(found):
         return []
     note = (
-        "Similarity to the nearest training row: Tanimoto of Morgan fingerprints for molecules, Jaccard of k-mers for "
-        "sequences, the lower one for pairs; quarters of the held-out rows."
+        "Error in each quarter of the held-out rows, by similarity to the nearest training row (1 = the same): Tanimoto of Morgan fingerprints for molecules, Jaccard of k-mers for "
+        "sequences, the lower one for pairs."
     )
     return [heading("Far from the training data"), frame_table(found), paragraph(note, note=True)]
