@@ -19,6 +19,7 @@ from mammal.tasks.molecule_sets.files import Drawn
 from mammal.tasks.molecule_sets.judge import Judgement, judge
 from mammal.tasks.molecule_sets.novelty import Known, known_molecules
 from mammal.tasks.molecule_sets.summary import EachOf, Summary, described, evenly_drawn, summarise, summary_of
+from mammal.tasks.molecule_sets.typical import typical_ranges
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -80,11 +81,12 @@ def judge_sets(
         tell(f"reading {len(one.smiles):,} molecules of {one.name}")
         molecules.append(described(one.smiles, each_of))
     known, drawn, training = _training(molecules, against, each_of, tell)
+    ranges = typical_ranges(drawn)
     references, compared = _references(against, each_of, device, tell)
     results = []
     for one, found in zip(samples, molecules, strict=True):
         tell(f"evaluating {one.name}")
-        judgement = judge(found, references, known, each_of=each_of, device=device)
+        judgement = judge(found, references, known, ranges=ranges, each_of=each_of, device=device)
         beside = references | ({} if drawn is None else {TRAINING: drawn})
         results.append(
             SetResult(
@@ -97,6 +99,7 @@ def judge_sets(
                 molecules=_table(one, found, judgement, known),
                 made=one.made,
                 training=training,
+                ranges=ranges,
                 references=compared,
                 histograms=_histograms({one.name: judgement.summary, **_told_apart(beside, one.name)}),
             )

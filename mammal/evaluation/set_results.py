@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from mammal.errors import DataError
 from mammal.evaluation.results import short
+from mammal.tasks.molecule_sets.typical import Ranges
 from mammal.tasks.tables.atomic import atomic_file
 
 if TYPE_CHECKING:
@@ -72,6 +73,7 @@ class SetResult:
         training: the training set that the samples were compared with; None without one.
         references: the reference sets that the samples were compared with.
         histograms: property -> distributions of the samples, the training set and the reference sets.
+        ranges: property -> lowest and highest value of the central 99 % of the training molecules; empty without them.
     """
 
     name: str
@@ -85,6 +87,7 @@ class SetResult:
     training: Compared | None = None
     references: Mapping[str, Compared] = field(default_factory=dict)
     histograms: Mapping[str, Histogram] = field(default_factory=dict)
+    ranges: Ranges = field(default_factory=dict)
 
 
 def save_sets(results: Sequence[SetResult], folder: Path) -> Path:
@@ -187,6 +190,7 @@ def _from_plain(told: Mapping[str, Any], folder: Path) -> SetResult:
     rest["figures"] = {name: nan if value is None else value for name, value in rest["figures"].items()}
     rest["training"] = None if rest["training"] is None else Compared(**rest["training"])
     rest["references"] = {name: Compared(**one) for name, one in rest["references"].items()}
+    rest["ranges"] = {name: (low, high) for name, (low, high) in rest.get("ranges", {}).items()}
     rest["histograms"] = {name: Histogram(**one) for name, one in rest["histograms"].items()}
     text = {"smiles": str, "canonical": str}
     missing = {name: [""] for name in pd.read_csv(folder / table, nrows=0) if name not in text}

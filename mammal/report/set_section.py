@@ -11,6 +11,7 @@ from mammal.evaluation.results import short
 from mammal.evaluation.set_results import ASKED, Compared, SetResult, figures_table
 from mammal.report import molecules, plots
 from mammal.report.page import (
+    Cell,
     Section,
     facts,
     figure,
@@ -20,7 +21,12 @@ from mammal.report.page import (
     name_of_key,
     paragraph,
     table,
+    with_detail,
 )
+from mammal.report.sections import shown_of
+from mammal.report.words import with_unit
+from mammal.tasks.molecule_sets.describe import UNITS
+from mammal.tasks.molecule_sets.typical import TYPICAL
 from mammal.tasks.molecules.chemistry import why_invalid
 
 if TYPE_CHECKING:
@@ -31,7 +37,14 @@ SEED = 0
 """Seed of the choice of molecules, so that every page of the same samples shows the same molecules."""
 
 MEASURES = {
-    "validity": ("valid, by RDKit", "↑"),
+    "validity": ("readable by RDKit (valid)", "↑"),
+    "median_heavy_atoms": ("heavy atoms, median", ""),
+    "median_mw": ("molecular weight / g/mol, median", ""),
+    "median_sa": ("synthetic accessibility score, median", ""),
+    "in_range": ("in the training set's range of all three", "↑"),
+    "in_range_heavy_atoms": ("in its range of heavy atoms", "↑"),
+    "in_range_mw": ("in its range of molecular weight", "↑"),
+    "in_range_sa": ("in its range of synthetic accessibility", "↑"),
     "kept_at_once": ("kept when first sampled", "↑"),
     "draws": ("times a molecule was sampled, mean", "↓"),
     "uniqueness": ("different, of the valid ones", "↑"),
@@ -41,7 +54,7 @@ MEASURES = {
     "intdiv_1": ("internal diversity", "↑"),
     "intdiv_2": ("internal diversity, p = 2", "↑"),
     "pains_free": ("without a PAINS substructure", "↑"),
-    "fcd": ("Fréchet ChemNet distance", "↓"),
+    "fcd": ("Fréchet ChemNet distance (FCD)", "↓"),
     "fcd_too_long": ("too long for ChemNet, left out of its distance", ""),
     "snn": ("similarity to the nearest molecule", "↑"),
     "frag": ("fragments, cosine", "↑"),
@@ -58,12 +71,14 @@ PROPERTIES = {
     "sa": "synthetic accessibility (1 easy, 10 hard)",
     "mw": "molecular weight",
     "tpsa": "polar surface area",
+    "heavy_atoms": "heavy atoms",
 }
 
 
 def set_section(results: Sequence[SetResult]) -> Section:
     """Returns a section with a table of all sets, and the distributions and some molecules of each set."""
-    parts = [*_against(results), _table(results), paragraph(_READING, note=True)]
+    parts = [*_headlines(results), *_against(results), heading("All figures"), _table(results)]
+    parts += [paragraph(words, note=True) for words in _reading(results)]
     for result in results:
         parts += [heading(f"Properties of {result.name}"), figures([*_histograms(result), *_wishes(result)])]
         parts += [heading(f"Molecules of {result.name}"), *_grid(result), *_invalid(result)]
@@ -79,7 +94,9 @@ def spoken(name: str) -> str:
     measure, _, reference = name.partition("/")
     first, _, property_name = measure.partition("_")
     if first == "w1":
-        words = f"{PROPERTIES[property_name].partition(' (')[0]}, Wasserstein distance"
+        unit = UNITS[property_name]
+        name_of = with_unit(PROPERTIES[property_name].partition(" (")[0], unit)
+        words = f"{name_of}, Wasserstein distance"
     elif first == "condition":
         return f"{MEASURES[measure][0].partition(', in')[0]}: {reference}" if reference else MEASURES[measure][0]
     else:
@@ -88,16 +105,95 @@ def spoken(name: str) -> str:
     return f"{words}, {preposition} {reference}" if reference else words
 
 
-_READING = (
+_MOSES = (
     "FCD, similarity, fragments, scaffolds and Wasserstein distances are those of MOSES (Polykovskiy et al. 2020). A "
     "set that copies its training set is valid and similar, but not novel: always look at novelty, too. FCD depends on "
     "the number of molecules; compare only sets of equal size."
 )
+_TRAINING_NEEDED = (
+    "The training set is not known here, so the page cannot say how many molecules are of its size and accessibility: "
+    "`mammal evaluate samples=FILE train=FILE` compares them."
+)
+
+
+def _reading(results: Sequence[SetResult]) -> list[str]:
+    """Returns notes on how to read the table."""
+    arrows = "↑: higher is better, ↓: lower is better. Shares are between 0 and 1; a dash means undefined."
+    return [arrows, _MOSES] if any("/" in name for result in results for name in result.figures) else [arrows]
+
+
+def _headlines(results: Sequence[SetResult]) -> list[Markup]:
+    """Returns validity next to size and synthetic accessibility of each set, in a table, with an explanation."""
+    known = [result for result in results if set(TYPICAL) <= set(result.molecules)]
+    if not known:  # written by an earlier version
+        return []
+    trained = any(result.ranges for result in known)
+    header = ["set", "valid ↑", *(_of_property(name) for name in TYPICAL)]
+    rows: list[list[Cell]] = []
+    for result in known:
+        readable = with_detail(
+            f"{result.valid / max(1, result.samples):.1%}", f"{result.valid:,} of {result.samples:,}"
+        )
+        rows.append([result.name, readable, *(_spread(result, name) for name in TYPICAL)])
+    parts = []
+    if trained:
+        header.append("like training ↑")
+        for row, result in zip(rows, known, strict=True):
+            row.append(with_detail(_percent(result.figures.get("in_range", np.nan)), "in all three ranges"))
+    for words in dict.fromkeys(_range_words(result) for result in known if result.ranges):
+        parts.append(paragraph(words, note=True))
+    shown = table(header, rows, kinds=["", *["number"] * (len(header) - 1)])
+    return [
+        heading("Valid, and of a reasonable size?"),
+        shown,
+        paragraph(_TYPICAL_WORDS, note=True),
+        *(parts or [paragraph(_TRAINING_NEEDED, note=True)]),
+    ]
+
+
+_TYPICAL_WORDS = (
+    "Valid means only that RDKit can read the string: methane is valid, and so is a ring of thirty carbons. Whether a "
+    "chemist would call the molecules reasonable also depends on their size and on whether they can be made. Large "
+    "figures: medians of the valid molecules; small: the central 90 % of them. Heavy atoms: all except hydrogen. The "
+    "synthetic accessibility score (Ertl and Schuffenhauer 2009, RDKit's SA_Score) goes from 1 (easy to make) to "
+    "10 (hard); it estimates effort from common fragments and complexity, and very small molecules get a good score, too."
+)
+
+
+def _of_property(name: str) -> str:
+    return with_unit(PROPERTIES[name], UNITS[name])
+
+
+def _spread(result: SetResult, name: str) -> Cell:
+    """The median of a property, the central 90 %, and the share in the range of the training set."""
+    values_N = result.molecules.loc[result.molecules["valid"], name].dropna().to_numpy(dtype=float)
+    if not len(values_N):
+        return "–"
+    low, middle, high = np.percentile(values_N, [5, 50, 95])
+    inside = f"; {_percent(result.figures[f'in_range_{name}'])} in range" if name in result.ranges else ""
+    return with_detail(_size(middle, name), f"{_size(low, name)} to {_size(high, name)}{inside}")
+
+
+def _range_words(result: SetResult) -> str:
+    ranges = ", ".join(
+        f"{PROPERTIES[name].partition(' (')[0]} {_size(low, name)} to {_size(high, name)}"
+        + (f" {UNITS[name]}" if UNITS[name] else "")
+        for name, (low, high) in result.ranges.items()
+    )
+    return f"Range of the training set (the central 99 % of its molecules, or of a sample of them): {ranges}."
+
+
+def _size(value: float, name: str) -> str:
+    return f"{value:.1f}" if name == "sa" else f"{value:.0f}"
+
+
+def _percent(share: float) -> str:
+    return "–" if np.isnan(share) else f"{share:.0%}" if share in (0, 1) else f"{share:.1%}"
 
 
 def _against(results: Sequence[SetResult]) -> list[Markup]:
     """Returns the number of samples, how they were made, and the sets that they are compared with."""
-    counts = {result.name: f"{result.samples:,} samples" for result in results}
+    counts = {result.name: f"{result.samples:,} strings" for result in results}
     lines = []
     for result in results:
         made = ", ".join(f"{key} {value}" for key, value in result.made.items())
@@ -119,14 +215,14 @@ def _table(results: Sequence[SetResult]) -> Markup:
     for name, *cells in rows:
         better = MEASURES["w1" if name.startswith("w1_") else name.partition("/")[0]][1]
         shown.append([f"{spoken(name)} {better}", name_of_key(name), *cells])
-    return table(["", *header], shown, kinds=["", "", *["number"] * len(results)])
+    return table(["figure", "key", *header[1:]], shown, kinds=["", "", *["number"] * len(results)])
 
 
 def _histograms(result: SetResult) -> list[Markup]:
     drawn = []
     for name, one in result.histograms.items():
         words = PROPERTIES[name]
-        label = f"{words} / {one.unit}" if one.unit else words
+        label = with_unit(words, one.unit)
         drawn.append(figure(plots.histogram(_title(words), one.edges, one.shares, label)))
     return drawn
 
@@ -160,12 +256,14 @@ def _grid(result: SetResult) -> list[Markup]:
     if not len(chosen):
         return [paragraph("None is a molecule.")]
     captions = [_caption(row) for row in chosen.to_dict("records")]
-    words = f"{len(chosen)} of {len(frame):,} different molecules, chosen at random with a fixed seed."
+    words = f"{shown_of(len(chosen), len(frame), 'different molecules')}, chosen at random with a fixed seed."
     return [paragraph(words, note=True), molecules.grid(chosen["canonical"].tolist(), captions)]
 
 
 def _caption(row: Mapping[str, object]) -> str:
     facts_of = [f"logP {short(float(str(row['logp'])))}", f"QED {short(float(str(row['qed'])))}"]
+    if "sa" in row and "mw" in row:
+        facts_of = [f"{float(str(row['mw'])):.0f} g/mol", *facts_of, f"SA {float(str(row['sa'])):.1f}"]
     if row.get("known") is True:
         facts_of.append("in training")
     return ", ".join(facts_of)
@@ -178,5 +276,6 @@ def _invalid(result: SetResult) -> list[Markup]:
         return []
     chosen = bad.drop_duplicates().head(INVALID_SHOWN)
     rows = [[smiles or "(nothing)", why_invalid(smiles) if smiles else "no text"] for smiles in chosen]
-    words = f"{len(bad):,} of {result.samples:,} strings are not a molecule; the first of them:"
+    listed = shown_of(len(chosen), bad.nunique(), "different strings")
+    words = f"{len(bad):,} of {result.samples:,} strings are not a molecule; {listed}, the first ones:"
     return [paragraph(words), table(["string", "reason"], rows, kinds=["mono", "reason"])]

@@ -102,8 +102,8 @@ OWN_UNITS = {"edit_distance": "characters", "condition_mae": "standard deviation
 OWN_UNITS["condition_mae_shuffled"] = OWN_UNITS["condition_mae"]
 
 ROWS_INTERVALS = (
-    "Brackets: 95 % confidence interval. The held-out rows are resampled with replacement many times; 95 of 100 of the "
-    "resulting values lie in it. It shows how the figure would vary with other held-out rows, and not how it would vary "
+    "Brackets: 95 % confidence interval. The held-out rows are resampled with replacement many times; 95 of 100 "
+    "results lie in it. It shows how the figure would vary with other held-out rows, but not how it would vary "
     "with another training run. If the intervals of two models overlap widely, the rows do not show which is better."
 )
 SEEDS_INTERVALS = (

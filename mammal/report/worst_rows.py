@@ -129,7 +129,7 @@ def _of_texts(result: TaskResult) -> Wrong:
 
 
 def _distance_from_best(figures_N: pd.Series) -> pd.Series:
-    """How far a metric is from its best value (1, or 0 for errors), from 0 to 1 for all metrics, so that they have a mean."""
+    """How far a metric is from its best value (1, or 0 for errors), on one scale from 0 to 1 for all metrics."""
     from mammal.tasks.metrics.registry import metric_named
 
     if metric_named(str(figures_N.name)).higher_is_better:

@@ -20,7 +20,7 @@ RADIUS, BITS = 2, 1024
 SCAFFOLD_RINGS = 2
 """Minimum number of rings of a scaffold."""
 
-SHOWN = ("logp", "qed", "sa", "mw", "tpsa")
+SHOWN = ("logp", "qed", "sa", "mw", "tpsa", "heavy_atoms")
 """Properties with distributions that are compared: names of `mammal.tasks.molecules.properties`, and `sa`, the
 synthetic accessibility score of Ertl & Schuffenhauer (2009, doi 10.1186/1758-2946-1-8), 1 (easy) to 10."""
 

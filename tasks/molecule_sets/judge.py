@@ -3,6 +3,8 @@
 | measure | meaning |
 |---|---|
 | validity | share of the strings that RDKit can read as a molecule |
+| median_heavy_atoms, median_mw, median_sa | medians of the valid ones: size and synthetic accessibility |
+| in_range, in_range_mw, … | share of the valid ones in the central 99 % of the training set: of all, of each |
 | uniqueness, unique@1000, unique@10000 | distinct molecules over valid ones: of all, of the first 1,000 or 10,000 |
 | novelty | share of the distinct molecules that are not in the training set |
 | intdiv_1, intdiv_2 | internal diversity of the valid ones |
@@ -29,6 +31,7 @@ from mammal.tasks.molecule_sets.describe import Described, has_pains
 from mammal.tasks.molecule_sets.novelty import Known
 from mammal.tasks.molecule_sets.similarity import cosine, internal_diversity, nearest_neighbour
 from mammal.tasks.molecule_sets.summary import EachOf, Summary, summarise
+from mammal.tasks.molecule_sets.typical import Ranges, typical_figures
 
 FIRST = (1_000, 10_000)
 """Values of k in unique@k; left out if there are fewer valid molecules."""
@@ -54,6 +57,7 @@ def judge(
     references: Mapping[str, Summary],
     known: Known | None = None,
     *,
+    ranges: Ranges | None = None,
     each_of: EachOf = map,
     device: str = "cpu",
 ) -> Judgement:
@@ -63,6 +67,7 @@ def judge(
         molecules: result of `described` for the generated strings; None for a string that is not a molecule.
         references: name -> summary of a reference set; without ChemNet's moments in any of them, `fcd` is left out.
         known: the molecules that are in the training set; None: `novelty` is left out.
+        ranges: result of `typical_ranges` for the training set; None: `in_range` is left out.
         each_of: `map`, or a function that does the same with several processes.
         device: device on which ChemNet runs.
 
@@ -75,7 +80,8 @@ def judge(
     distinct = list(dict.fromkeys(canonical))
     alarming = dict(zip(distinct, each_of(has_pains, distinct), strict=True))
     pains = [None if one is None else alarming[one.canonical] for one in molecules]
-    figures = alone(len(molecules), canonical)
+    of_set = alone(len(molecules), canonical)
+    figures = {"validity": of_set["validity"]} | typical_figures(summary, ranges or {}) | of_set
     if known is not None:
         figures["novelty"] = _share(len(set(distinct) - known.molecules), len(distinct))
     figures |= dict(zip(("intdiv_1", "intdiv_2"), internal_diversity(summary.bits_NB), strict=True))

@@ -31,6 +31,7 @@ from mammal.evaluation.results import (
 from mammal.evaluation.runs import run_folders
 from mammal.evaluation.seeds import combine, estimate_over_seeds, standing
 from mammal.evaluation.tables import CSV, MARKDOWN, contenders_table
+from mammal.report.sections import overview
 from mammal.report.task_section import task_section
 from mammal.tasks.metrics.answers import Answers
 
@@ -79,7 +80,7 @@ def test_runs_are_put_together_over_seeds_and_baselines_count_once():
     assert baseline.estimates["rmse"].sd == pytest.approx(0.2) and len(baseline.by_seed) == 3
     header, rows = contenders_table(both)
     assert header[-2:] == ["seeds", f"{OURS} is"] and rows[1][-2:] == ["3", "ahead"], "a lower rmse is better"
-    assert "t-intervals" in task_section(both).body
+    assert "level:" in task_section(both).body and "Student" in overview([both]).body
 
 
 def test_runs_that_judged_other_rows_are_refused():

@@ -10,8 +10,8 @@ import pytest
 import mammal
 from mammal.cli import main
 from mammal.evaluation.results import OURS, load_results
-from mammal.report.task_figures import worst_rows
 from mammal.report.task_section import task_section
+from mammal.report.worst_rows import wrong_rows
 from mammal.tasks.metrics import name_metrics
 
 CHAINS = {1: "meth", 2: "eth", 3: "prop", 4: "but", 5: "pent", 6: "hex", 7: "hept", 8: "oct"}
@@ -57,8 +57,8 @@ def test_both_ways_are_judged_with_intervals_beside_the_nearest_training_row(nam
         assert ours_by_row == pytest.approx(ours.estimates[answer].value), (
             "the table of answers holds each row's figure"
         )
-        worst = worst_rows(result)
-        assert len(worst) == len(result.answers) and list(worst[result.metrics[0]]) == sorted(worst[result.metrics[0]])
+        wrong = wrong_rows(result)
+        assert len(wrong.rows) == wrong.judged == len(result.answers) and not wrong.rows[answer].any()
     assert results["iupac_to_smiles"].leakage["test/smiles"] == 0
     assert results["iupac_to_smiles"].contenders[1].estimates["validity"].value == 1
     assert results["smiles_to_iupac"].contenders[1].estimates["opsin_validity"].value == 1

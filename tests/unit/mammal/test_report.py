@@ -1,6 +1,7 @@
 """The report shows the results, contains nothing from outside, and data can't inject HTML."""
 
 import re
+import shlex
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -9,7 +10,9 @@ from xml.etree import ElementTree
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
+from mammal.configuration.compose import parse
 from mammal.errors import DataError
 from mammal.evaluation.reliability import Reliability
 from mammal.evaluation.results import (
@@ -150,7 +153,7 @@ def test_every_text_of_a_task_is_shown_as_it_was_written():
     assert html.count("<svg") == 4
     assert not {"script", "i", "b"} & set(parser.tags)
     labels = [dict(attrs)["aria-label"] for tag, attrs in parser.started if tag == "svg"]
-    assert labels[0] == f"{result.title}: AUROC"
+    assert labels[0] == result.title
     assert "".join(parser.words).count(HOSTILE) > 10, "shown with its own characters, escaped once"
 
 
@@ -310,23 +313,39 @@ def _tags(html: str) -> list[str]:
     return parser.tags
 
 
+WORDS = ["task=melting_point", "output='my run'", "task.metrics=[mae,rmse]"]
+"""Overrides of a run as Hydra records them."""
+
+
 def run_folder(root: Path) -> Path:
     """What training, evaluation, prediction and sampling leave behind, in small."""
     save_results([regression()], root / "evaluation")
     (root / "metrics.csv").write_text("step,train/loss,valid/loss\n0,3.0,\n5,2.0,\n9,,1.5\n")
     (root / "config").mkdir()
-    (root / "config" / "overrides.yaml").write_text("- task=melting_point\n- seed=7\n")
+    (own := root / "my configs").mkdir()
+    told = {
+        "overrides": {"hydra": [f"hydra.searchpath=['file://{own}']", "hydra.mode=RUN"], "task": WORDS},
+        "runtime": {"cwd": str(root), "config_sources": [{"path": str(own), "schema": "file"}]},
+    }
+    (root / "config" / "hydra.yaml").write_text(yaml.safe_dump({"hydra": told}))
     (root / "molecules.csv").write_text("smiles,prediction\nCCO,159.0\n")
     pd.DataFrame({"row": [2], "reason": ["no molecule: 'C1CC'"]}).to_parquet(root / "molecules.errors.parquet")
     (root / "samples.csv").write_text('text,score\nCCO,-3.0\nC1CC,-2.0\n""\n')
     return root
 
 
-def test_page_gathers_what_a_run_left(tmp_path: Path):
+def test_page_gathers_what_a_run_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     run = run_folder(tmp_path)
     html = report(run, predictions=[run / "molecules.csv"], samples=run / "samples.csv", title="My run")
-    for shown in ("My run", FOREST, "Training loss", "Validation loss", "C1CC", "1 of 3", "task=melting_point seed=7"):
+    for shown in ("My run", FOREST, "Training loss", "Validation loss", "C1CC", "1 of 3"):
         assert shown in html
+    parser = References()
+    parser.feed(html)
+    line = next(words for words in parser.words if words.startswith("mammal train"))
+    assert line == "mammal train --config-dir 'my configs' task=melting_point 'output=my run' 'task.metrics=[mae,rmse]'"
+    monkeypatch.chdir(run)
+    assert parse("train", shlex.split(line)[2:]).overrides == WORDS, "pasted, it gives the words of the run"
+    assert f"<code>{run}</code>" in html, "the folder in which relative paths hold"
     assert '<td class="number">159</td>' in html, "numbers of a CSV are shown as numbers"
     assert "10" in re.findall(r"optimiser steps</dt><dd>([^<]*)", html)
 
