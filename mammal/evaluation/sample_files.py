@@ -108,6 +108,7 @@ def crew(workers: int | None, molecules: int) -> Iterator[EachOf]:
     with Crew(workers) as members, console.Progress("reading", unit="molecules") as progress:
 
         def each_of(work: Callable[[Any], Any], items: Sequence[Any]) -> Iterable[Any]:
+            progress.total = (progress.total or 0) + len(items)  # a set becomes known when its turn comes
             for found in members.each_of(work, items):
                 progress.advance(1)
                 yield found

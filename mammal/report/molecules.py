@@ -68,7 +68,8 @@ def draw(molecule: Mol) -> Markup:
     options.clearBackground = False
     options.useBWAtomPalette()
     options.bondLineWidth = 1.4
-    options.padding = 0.08
+    options.padding = 0.04
+    options.minFontSize = 9  # letters of large molecules stay readable
     options.fixedBondLength = 30  # small molecules are not enlarged
     rdMolDraw2D.PrepareAndDrawMolecule(canvas, molecule)
     canvas.FinishDrawing()

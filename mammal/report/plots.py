@@ -96,7 +96,7 @@ def precision_recall(models: Scored, positive: str = "") -> Markup:
         _unit_square(
             axes,
             f"recall: share of {_class(positive)} found",
-            f"precision: share of those called {_class(positive)} that are",
+            f"precision: share right of calls of {_class(positive)}",
         )
         axes.legend(loc="lower left")
     return drawing.svg

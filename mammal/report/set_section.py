@@ -156,7 +156,7 @@ _TYPICAL_WORDS = (
     "chemist would call the molecules reasonable also depends on their size and on whether they can be made. Large "
     "figures: medians of the valid molecules; small: the central 90 % of them. Heavy atoms: all except hydrogen. The "
     "synthetic accessibility score (Ertl and Schuffenhauer 2009, RDKit's SA_Score) goes from 1 (easy to make) to "
-    "10 (hard); it estimates effort from common fragments and complexity, and very small molecules get a good score, too."
+    "10 (hard). It estimates effort from common fragments and complexity; very small molecules have good scores, too."
 )
 
 

@@ -173,7 +173,7 @@ def _distance(result: TaskResult) -> list[Markup]:
     if not len(found):
         return []
     note = (
-        "Error in each quarter of the held-out rows, by similarity to the nearest training row (1 = the same): Tanimoto "
+        "Error in each quarter of the rows, by similarity to the nearest training row (1: the same). Tanimoto "
         "of Morgan fingerprints for molecules, Jaccard of k-mers for sequences, the lower one for pairs."
     )
     return [heading("Far from the training data"), frame_table(found), paragraph(note, note=True)]

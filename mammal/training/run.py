@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from mammal.model.model import MammalModel
     from mammal.tasks.task import Task
     from mammal.tokenization.tokenizer import Tokenizer
+    from mammal.training.resume import Resumed
 
 logger = logging.getLogger(__name__)
 
@@ -168,6 +169,7 @@ def _fit(model: MammalModel, data: Mapping[str, TaskData], config: DictConfig) -
     resumed = find_checkpoint(config, module, averaged=is_averaged(trainer))
     if is_first():
         put_aside(Path(config.output), resumed)
+        _tell_resumed(config, resumed)
     try:
         with one_history(Path(config.output), None if resumed is None else resumed.steps):
             path, only = (None, None) if resumed is None else (resumed.path, True)
@@ -179,6 +181,14 @@ def _fit(model: MammalModel, data: Mapping[str, TaskData], config: DictConfig) -
     if trainer.global_step == 0:
         raise TrainingError("no step was taken", hint="check trainer.max_steps, max_epochs and max_time")
     return trainer
+
+
+def _tell_resumed(config: DictConfig, resumed: Resumed | None) -> None:
+    """Says from which step a run continues, or that `resume=auto` found nothing to continue."""
+    if resumed is not None:
+        console.note(f"resumes from step {resumed.steps:,}, kept in {resumed.path}")
+    elif config.resume == "auto":
+        console.note(f"resume=auto: {config.output} holds no checkpoint, so training begins with step 0")
 
 
 def _take_best(model: MammalModel, trainer: lightning.Trainer) -> float | None:

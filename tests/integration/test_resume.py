@@ -104,9 +104,10 @@ def press_ctrl_c_at(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(TrainingModule, "training_step", training_step)
 
 
-def test_nothing_to_resume_begins_afresh(toy):
+def test_nothing_to_resume_begins_afresh(toy, tmp_path, capsys):
     result = train(toy("task=toy_regression", "resume=auto", "trainer.max_epochs=1", "test=false"))
     assert result.steps == 1
+    assert f"{tmp_path / 'run'} holds no checkpoint, so training begins with step 0" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -147,7 +148,10 @@ def test_a_new_run_never_leaves_the_checkpoint_of_an_earlier_one_to_be_resumed(t
 
     train(toy(*words, "test=false"))
     train(toy("task=toy_regression", "trainer.max_epochs=2", "test=false", "resume=auto"))
-    assert "earlier run" not in capsys.readouterr().err, "what is resumed stays where it is"
+    told = capsys.readouterr().err
+    assert "earlier run" not in told, "what is resumed stays where it is"
+    assert f"resumes from step 1, kept in {folder / 'checkpoints' / 'last.ckpt'}" in told
+    assert "train: 2 steps" in told
 
 
 def cut_off(*_: object) -> None:

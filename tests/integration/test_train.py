@@ -75,6 +75,14 @@ def test_a_bundle_is_fine_tuned_in_part(toy, tmp_path, method):
     assert inside if method == "lora" else not inside
 
 
+@pytest.mark.parametrize(("method", "few"), [("lora", "adapters and heads"), ("head", "heads"), ("full", "")])
+def test_few_weights_of_a_random_model_are_trained_with_a_warning(toy, caplog, method, few):
+    train(toy("task=toy_regression", "trainer.max_epochs=1", "test=false", f"adapt={method}"))
+    told = [r.getMessage() for r in caplog.records if "random" in r.getMessage()]
+    expected = f"adapt={method} trains {few} only, and without init= all other weights are random"
+    assert (len(told) == 1 and expected in told[0]) if few else not told
+
+
 def test_a_published_checkpoint_is_fine_tuned_with_new_tags(toy, shared, tmp_path):
     fixtures = shared / "compat/fixtures"
     prompt = "task.prompt.input='<BBBP><SENTINEL_ID_0> {smiles:smiles} <MOLECULAR_ENTITY_PEPTIDE>'"

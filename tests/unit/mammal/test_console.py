@@ -82,6 +82,30 @@ def test_a_line_fits_into_eighty_columns(capsys, monkeypatch):
     assert len(progress.facts(40)) <= 40 and "1,2…" in progress.facts(40)
 
 
+@pytest.mark.parametrize("columns", [80, 60])
+def test_a_line_on_a_terminal_is_one_line(columns, monkeypatch):
+    """rich wraps a line that is too long, and then no longer replaces it."""
+    from io import StringIO
+
+    class Terminal(StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    now, written = [0.0], Terminal()
+    monkeypatch.setattr(console.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(console.sys, "stderr", written)
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setenv("TERM", "xterm")
+    with console.Progress("properties", total=123_456_789) as progress:
+        now[0] = 10_000.0
+        progress.advance(23_456_789, rows=23_456_789, tokens=2_345_678_901, status="1,234,567 without an answer")
+        assert progress._rich is not None
+        shown = [str(line) for line in progress._rich.console.render_lines(progress._rich.get_renderable())]
+        text = "".join(segment.text for segment in progress._rich.console.render(progress._rich.get_renderable()))
+    assert len(shown) == 1 and len(text.rstrip("\n").rstrip()) <= columns
+    assert "23.5M/123.5M rows" in text and text.rstrip().endswith("left")
+
+
 def test_a_total_that_was_too_small_is_not_shown():
     progress = console.Progress("predict", total=10)
     progress.advance(12)

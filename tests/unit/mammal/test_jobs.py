@@ -15,7 +15,7 @@ import pytest
 
 import mammal
 from mammal.errors import ConfigError, DataError, JobError
-from mammal.jobs import JobReport, run_job
+from mammal.jobs import JobProgress, JobReport, run_job
 from mammal.jobs.store import Store
 
 CYCLE = ["CCO", "c1ccccc1", "C1CC", "CC", "", "CCN", "CCO"]
@@ -63,6 +63,13 @@ def interrupted(monkeypatch: pytest.MonkeyPatch, after: int, error: BaseExceptio
         write(self, shard, *rest)
 
     monkeypatch.setattr(Store, "write", failing)
+
+
+def test_a_table_of_text_has_a_total_from_the_first_batch_on(predict: Job, table: Path, tmp_path: Path) -> None:
+    seen: list[JobProgress] = []
+    predict(tmp_path / "out.csv", progress=seen.append)
+    assert {now.rows for now in seen} == {len(pd.read_csv(table))}, "so that the time left is known"
+    assert seen[0].done < seen[-1].done == seen[-1].rows
 
 
 def test_every_row_is_accounted_for(predict: Job, tmp_path: Path) -> None:

@@ -31,6 +31,9 @@ from mammal.report.gather import report
 from mammal.report.page import code, facts, figure, heading, page, paragraph, table
 from mammal.report.sections import overview, predictions_section, samples_section
 from mammal.report.task_section import task_section
+from mammal.report.words import NAMES
+from mammal.report.worst_rows import wrong_rows
+from mammal.tasks.metrics.registry import METRICS
 
 FOREST = "random forest"
 
@@ -358,3 +361,108 @@ def test_empty_folder_and_wrong_samples_are_told(tmp_path: Path):
         report(tmp_path, samples=tmp_path / "s.csv")
     with pytest.raises(DataError):
         report(tmp_path, predictions=[tmp_path / "absent.csv"])
+
+
+def generation(answers: list[str], figures: dict[str, list[float]]) -> TaskResult:
+    """Generated text with the values of its metrics for each row."""
+    frame = pd.DataFrame({"row": range(len(answers)), "smiles": "CCO", "truth": "CCN", OURS: answers, **figures})
+    means = {name: Estimate(float(np.mean(values)), 0, 1) for name, values in figures.items()}
+    return replace(
+        classification(),
+        kind="generation",
+        labels=[],
+        metrics=list(figures),
+        contenders=[Contender(OURS, means)],
+        answers=frame,
+        not_answered=[],
+        molecules=["smiles"],
+    )
+
+
+def test_right_answers_are_never_listed_as_wrong():
+    right = generation(["CCN"] * 9, {"molecule_match": [1.0] * 9, "exact_match": [1.0] + [0.0] * 8})
+    assert wrong_rows(right).judged == 9 and not len(wrong_rows(right).rows), "another spelling is right, too"
+    body = task_section(right).body
+    assert "None: all 9 evaluated answers are right." in body
+    assert "<svg" not in body[body.index("Rows with wrong answers") :]
+
+    mixed = {"molecule_match": [1.0, 0.0, 0.0, 1.0], "morgan_similarity": [1.0, 0.6, 0.1, 1.0]}
+    wrong = wrong_rows(generation(["CCN", "CCNC", "c1ccccc1", "NCC"], mixed))
+    assert wrong.rows["row"].tolist() == [2, 1] and wrong.judged == 4, "the least similar one is the worst"
+
+    valid = wrong_rows(generation(["CCN", "C1CC"], {"validity": [1.0, 0.0], "uniqueness": [1.0, 1.0]}))
+    assert valid.rows["row"].tolist() == [1]
+    errors = {"condition_mae": [0.0, 2.0, 0.5], "condition_mae_shuffled": [1.0, 1.0, 1.0]}
+    assert wrong_rows(generation(["C", "CC", "CCC"], errors)).rows["row"].tolist() == [1, 2]
+    unknown = generation(["C"], {"validity": [float("nan")]})
+    assert not wrong_rows(unknown).judged and "Rows with" not in task_section(unknown).body
+
+
+def test_the_label_decides_whether_a_class_is_wrong():
+    frame = pd.DataFrame({"row": range(4), "smiles": "CCO", "truth": [1, 0, 0, 1], OURS: [0.3, 0.3, 0.1, 0.05]})
+    result = replace(
+        classification(), answers=frame.assign(label=["1", "1", "0", "0"]), contenders=[ONE], molecules=["smiles"]
+    )
+    assert wrong_rows(result).rows["row"].tolist() == [3, 1], "the threshold of this task is below 0.3"
+    assert wrong_rows(replace(result, answers=frame)).rows["row"].tolist() == [3, 0], "0.5 if no label was recorded"
+    body = task_section(result).body
+    for words in ("positive class: 1", "row 3", "true class 1", "predicted 0", "probability of 1: 0.0500"):
+        assert words in body
+    many = pd.DataFrame({"row": range(3), "smiles": "CCO", "truth": ["a", "b", "c"], OURS: [0.9, 0.5, 0.8]})
+    more = replace(result, labels=["a", "b", "c"], answers=many.assign(label=["a", "c", "b"]))
+    assert wrong_rows(more).rows["row"].tolist() == [2, 1], "the surest one first"
+    right = replace(result, answers=frame.assign(label=["1", "0", "0", "1"]))
+    assert "None: all 4 evaluated answers are right." in task_section(right).body
+
+
+ONE = Contender(OURS, {"auroc": Estimate(0.9, 0.8, 1.0), "mcc": Estimate(0.5, 0.4, 0.6)})
+
+
+def test_the_worst_molecules_are_drawn_with_their_values():
+    result = replace(regression(), molecules=["smiles"])
+    body = task_section(result).body
+    worst = body[body.index("Rows with the largest errors") :]
+    assert worst.count("<svg") == 8 and 'class="mark' not in worst
+    card = re.sub(r"<svg.*?</svg>|<[^>]+>", " ", worst[worst.index("<figcaption>") :])[:200]
+    assert re.search(r"row 3\s+true 231 K\s+predicted 999 K\s+error 768 K\s+CCO", card)
+    assert "8 of 40 rows shown, of 40 evaluated answers" in worst and "answers_melting_point.csv" in worst
+    pairs = replace(result, answers=result.answers.assign(other="CCN"), molecules=["smiles", "other"])
+    drawn = task_section(pairs).body
+    assert drawn[drawn.index("largest errors") :].count("<svg") == 12, "at most a dozen"
+    assert "<svg" not in task_section(regression()).body.split("largest errors")[1], "no molecules are known"
+
+
+def test_units_and_plain_words_stand_by_each_figure():
+    body = task_section(regression()).body
+    for words in ("mean absolute error / K ↓", "true value / K", "predicted value / K", "absolute error of MAMMAL / K"):
+        assert words in body
+    assert "mean absolute error / K ↓" in overview([regression()]).body
+    two = task_section(classification()).body
+    for words in ("positive class: 1", "share of class 1 found", "predicted probability of class 1", "AUROC ↑"):
+        assert words in two
+    assert all(metric in NAMES for metric in METRICS), "each metric has words"
+
+
+def test_intervals_are_explained_once():
+    html = page(
+        "t", "", [overview([classification(), regression()]), *map(task_section, [classification(), regression()])]
+    )
+    assert html.count("95 % confidence interval. ") == 1 and "Student" not in html
+
+
+def test_cut_lists_say_how_much_is_shown():
+    frame = pd.DataFrame({"smiles": ["CCO"] * 36})
+    reasons = pd.DataFrame({"row": range(60), "reason": "empty cell"})
+    body = predictions_section({"in.csv": frame}, {"in.csv": reasons}).body
+    assert "8 of 36 answers shown" in body and "50 of 60 rows shown" in body
+    assert "all 3 answers shown" in predictions_section({"in.csv": frame.head(3)}, {}).body
+    samples = samples_section(["CCO"] * 100, "").body
+    assert "48 of 100 strings shown" in samples and samples.count("<svg") == 48
+    refused = [(n, "too long") for n in range(70)]
+    assert "50 of 70 rows shown" in task_section(replace(classification(), not_answered=refused)).body
+    answers = classification().answers.assign(**{f"b{n}": 0.5 for n in range(6)})
+    contenders = [ONE, *(Contender(f"b{n}", ONE.estimates) for n in range(6))]
+    assert (
+        "5 of 7 models are shown"
+        in task_section(replace(classification(), answers=answers, contenders=contenders)).body
+    )

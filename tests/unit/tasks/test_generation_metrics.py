@@ -16,7 +16,8 @@ from mammal.tasks.molecule_sets.describe import describe, has_pains
 from mammal.tasks.molecule_sets.judge import judge
 from mammal.tasks.molecule_sets.novelty import known_molecules
 from mammal.tasks.molecule_sets.similarity import cosine, internal_diversity, nearest_neighbour
-from mammal.tasks.molecule_sets.summary import described, evenly_drawn, summary_of
+from mammal.tasks.molecule_sets.summary import described, evenly_drawn, summarise, summary_of
+from mammal.tasks.molecule_sets.typical import typical_ranges
 
 DRUGS = [
     "CC(=O)Oc1ccccc1C(=O)O",
@@ -116,6 +117,23 @@ def test_a_set_beside_itself_is_perfect_and_nothing_is_undefined_quietly():
     assert same["novelty"] == 0 and same["w1_mw/self"] == 0 and "fcd/self" not in same
     none = judge(described(["C1CC", ""]), {"drugs": reference}, whole).figures
     assert none.pop("validity") == 0 and all(np.isnan(value) for value in none.values())
+
+
+def test_size_and_accessibility_stand_by_validity():
+    """Methane and a chain of forty carbons are valid; neither is like a drug."""
+    training = summarise(described(DRUGS), with_chemnet=False)
+    ranges = typical_ranges(training)
+    sizes = training.properties["heavy_atoms"]
+    assert ranges["heavy_atoms"] == (sizes.min(), sizes.max()), "of few molecules, all are typical"
+    made = judge(described(["C", "C" * 40, DRUGS[0], DRUGS[1], "C1CC"]), {}, ranges=ranges).figures
+    assert made["validity"] == 0.8 and made["in_range"] == 0.5 and made["in_range_heavy_atoms"] == 0.5
+    assert list(made)[:2] == ["validity", "median_heavy_atoms"] and made["median_mw"] > 100
+    assert 1 <= made["median_sa"] <= 10
+    many = summarise(described(["CCCCCCCC"] * 600 + ["C", "C" * 60]), with_chemnet=False)
+    assert typical_ranges(many)["heavy_atoms"] == (8, 8), "the ends of a large set do not count"
+    alone = judge(described(DRUGS), {}).figures
+    assert "median_sa" in alone and "in_range" not in alone, "no training set, no range"
+    assert typical_ranges(None) == {}
 
 
 def test_summaries_are_kept_and_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
