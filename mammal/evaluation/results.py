@@ -248,7 +248,7 @@ def spoken(name: str) -> str:
 
 ONLY = "forest_only_"
 _SPOKEN = {
-    "mean": "constant: mean of the training labels",
+    "mean": "mean of the training labels",
     "nearest": "answer of the nearest training row",
     "forest_morgan": "random forest, Morgan",
     "forest_descriptors": "random forest, descriptors",

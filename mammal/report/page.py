@@ -157,5 +157,6 @@ def _parts() -> Any:
 
 
 def _code_marks(words: str) -> Markup:
-    """The escaped text, with what is in `backticks` as code."""
-    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(words))))
+    """The escaped text, with what is in `backticks` as code; a line never breaks between a number and its `%`."""
+    text = re.sub(r"(\d) %", "\\1\u00a0%", str(escape(words)))
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", text))

@@ -155,7 +155,10 @@ def _sensitivity(result: TaskResult) -> list[Markup]:
         "The same input written in another way, for some of the held-out rows; shifts are means over the rows that "
         "changed. If fewer rows are read differently than changed, the standardisation of the task undoes the change."
     )
-    shown = table(header, map(_shift, result.shifts), kinds=["", *["number"] * 5])
+    rows = [_shift(shift) for shift in result.shifts]
+    if not any(row[-1] for row in rows):  # numbers have no class that could flip
+        header, rows = header[:-1], [row[:-1] for row in rows]
+    shown = table(header, rows, kinds=["", *["number"] * (len(header) - 1)])
     return [heading("Sensitivity: the same input written in another way"), shown, paragraph(note, note=True)]
 
 

@@ -58,7 +58,8 @@ def worst_section(result: TaskResult) -> list[Markup]:
         return [heading(title), paragraph(f"None: all {wrong.judged:,} evaluated answers are right.")]
     shown = wrong.rows.head(ROWS)
     what = "rows" if regression else "wrong answers"
-    counted = f"{shown_of(len(shown), len(wrong.rows), what)}, of {wrong.judged:,} evaluated answers. {_how(result)}"
+    among = f", of {wrong.judged:,} evaluated answers" if len(wrong.rows) < wrong.judged else ""
+    counted = f"{shown_of(len(shown), len(wrong.rows), what)}{among}. {_how(result)}"
     where = f"The column `row` counts the evaluated rows from 0, as `{result.answers_file}` does."
     drawn = _drawings(result, wrong.rows)
     return [heading(title), paragraph(f"{counted} {where}", note=True), *drawn, _table(result, shown)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +87,30 @@ def test_shares_of_a_histogram_are_of_each_set(tmp_path: Path):
     one = result.histograms["mw"]
     assert len(one.edges) == len(one.shares["s"]) + 1 and one.unit == "g/mol" and 0.7 < sum(one.shares["s"]) <= 1
     assert "fcd" not in " ".join(result.figures) and "novelty" not in result.figures, "nothing to hold them against"
+
+
+def test_validity_stands_beside_size_and_accessibility(tmp_path: Path):
+    made = [Samples("chains", "chains.smi", ["C" * 40, "C" * 50, "C", "CC(=O)Nc1ccccc1"])]
+    save_sets(judge_sets(made, Against(lambda: iter([TRAIN]), "train.smi")), tmp_path)
+    (result,) = load_sets(tmp_path)
+    assert result.figures["validity"] == 1 and result.figures["in_range"] == 0.25
+    assert result.ranges["heavy_atoms"] == (3, 12), "of ethanol and of biphenyl"
+    body = str(set_section([result]).body)
+    head = body[: body.index("All figures")]
+    assert "Valid, and of a reasonable size?" in head and "100.0%" in head and "4 of 4" in head and "25.0%" in head
+    assert "molecular weight / g/mol" in head and "1 (easy" in head
+    assert "heavy atoms 3 to 12, molecular weight 46 to 154 g/mol" in head
+    (unknown,) = judge_sets(made, Against())
+    assert not unknown.ranges and "training set is not known" in set_section([unknown]).body
+    written_before = [replace(unknown, molecules=unknown.molecules.drop(columns="heavy_atoms"))]
+    assert "reasonable size" not in set_section(written_before).body
+
+
+def test_lists_of_a_set_say_how_much_is_shown():
+    smiles = ["C" * n for n in range(1, 41)] + [f"C1{'C' * n}" for n in range(20)]
+    (result,) = judge_sets([Samples("s", "s.smi", smiles)], Against())
+    body = set_section([result]).body
+    assert "25 of 40 different molecules shown" in body and "8 of 20 different strings shown" in body
 
 
 def test_sets_of_like_names_keep_their_own_tables(tmp_path: Path):

@@ -425,7 +425,7 @@ def test_the_worst_molecules_are_drawn_with_their_values():
     assert worst.count("<svg") == 8 and 'class="mark' not in worst
     card = re.sub(r"<svg.*?</svg>|<[^>]+>", " ", worst[worst.index("<figcaption>") :])[:200]
     assert re.search(r"row 3\s+true 231 K\s+predicted 999 K\s+error 768 K\s+CCO", card)
-    assert "8 of 40 rows shown, of 40 evaluated answers" in worst and "answers_melting_point.csv" in worst
+    assert "8 of 40 rows shown. Sorted by absolute error." in worst and "answers_melting_point.csv" in worst
     pairs = replace(result, answers=result.answers.assign(other="CCN"), molecules=["smiles", "other"])
     drawn = task_section(pairs).body
     assert drawn[drawn.index("largest errors") :].count("<svg") == 12, "at most a dozen"
@@ -447,7 +447,7 @@ def test_intervals_are_explained_once():
     html = page(
         "t", "", [overview([classification(), regression()]), *map(task_section, [classification(), regression()])]
     )
-    assert html.count("95 % confidence interval. ") == 1 and "Student" not in html
+    assert html.count("95\u00a0% confidence interval. ") == 1 and "Student" not in html
 
 
 def test_cut_lists_say_how_much_is_shown():
