@@ -22,21 +22,24 @@ _HOMES = {
     "Prediction": "mammal.tasks.batches.prediction",
     "Tokenizer": "mammal.tokenization",
     "evaluate": "mammal.evaluation.api",
+    "export": "mammal.exporting.api",
     "finetune": "mammal.training.finetune",
     "load": "mammal.inference.api",
 }
 
-__all__ = ["Mammal", "MammalError", "Prediction", "Tokenizer", "__version__", "evaluate", "finetune", "load"]
+__all__ = ["Mammal", "MammalError", "Prediction", "Tokenizer", "__version__", "evaluate", "export", "finetune", "load"]
 
 if TYPE_CHECKING:
     from mammal.errors import MammalError
     from mammal.evaluation.api import evaluate
+    from mammal.exporting.api import export
     from mammal.inference.api import Mammal, load
     from mammal.tasks.batches.prediction import Prediction
     from mammal.tokenization import Tokenizer
     from mammal.training.finetune import finetune
 
 install()
+register("export", _HOMES["export"])
 register("finetune", _HOMES["finetune"])
 register("report", "mammal.report.gather")
 register("write_report", "mammal.report.gather")

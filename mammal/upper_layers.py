@@ -1,4 +1,5 @@
-"""Functions of upper layers that a lower layer calls: those of `Mammal.finetune` and of the page of `mammal.evaluate`.
+"""Functions of upper layers that a lower layer calls: those of `Mammal.finetune`, `Mammal.export` and the page of
+`mammal.evaluate`.
 
 `mammal/__init__.py` registers them by name, so that no module imports from a layer above its own.
 """

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
     from mammal.bundle.card import Card
     from mammal.bundle.folder import Bundle
+    from mammal.inference.exported import Exported
     from mammal.model.model import MammalModel
     from mammal.tasks.task import Task
     from mammal.tokenization import Tokenizer
@@ -442,6 +443,47 @@ class Mammal(Generation, Infilling, VariantScoring, Familiar):
         # Training is a layer above inference, which this module can't import.
         tuned: Mammal = upper_layers.finetune(self, task, output, data=data, overrides=overrides)
         return tuned
+
+    def export(
+        self,
+        folder: str | os.PathLike[str],
+        format: str,
+        *,
+        task: TaskLike | Sequence[TaskLike] | None = None,
+        leave_out: Sequence[str] = (),
+        overwrite: bool = False,
+    ) -> Exported:
+        """Writes this model in the format of another program, and compares what that program computes with it.
+
+        The weights are written in float32. Adapters are merged. This model does not change.
+
+        Args:
+            folder: new or empty folder.
+            format: `"transformers"`: a folder that `T5ForConditionalGeneration.from_pretrained` and
+                `T5EncoderModel.from_pretrained` load. `"onnx"`: a graph of the encoder, from token ids to states and to
+                the answers of tasks in encoder mode; it needs the extra `onnx`.
+            task: one task or several: names, YAML files or declarations. For ONNX, their answers are outputs of the
+                graph. Default: the tasks of the bundle; for ONNX, those of them in encoder mode.
+            leave_out: parts of the model that may be missing in the files: `"encoder_head"`,
+                `"scalars_prediction_head"`, `"decoder_scalars"`, `"input_scalars"`, `"external_embeddings"`. T5 of
+                transformers has none of these, ONNX graphs have no external embeddings. Default: none; a model with
+                such a part is refused.
+            overwrite: replace an earlier export in the folder. Other folders are never replaced.
+
+        Returns:
+            What was written, with the largest differences. `export.json` in the folder has the same facts.
+
+        Raises:
+            ConfigError: there is no such format or part; the format can't hold the model; a package is not installed;
+                or the folder is not empty.
+            TaskError: there is no such task.
+            BundleError: an output of the export differs from that of this model by more than rounding. Nothing is
+                written then.
+        """
+        # The exporters are a layer above inference, which this module can't import.
+        how: dict[str, Any] = {"task": task, "leave_out": leave_out, "overwrite": overwrite}
+        done: Exported = upper_layers.export(self, folder, format, **how)
+        return done
 
     def save(
         self,
