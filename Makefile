@@ -12,7 +12,7 @@ PREDICT   := $(MAMMAL) predict bundle=$(DEMO)/bundle
 NEEDS     := import sys; sys.exit(sys.version_info < (3, 11) and f"Python >= 3.11 is needed and this is {sys.version.split()[0]}: make PYTHON=python3.11 ...")
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench docs notebook clean typecheck-tree
+.PHONY: help demo test check extras bench docs notebook clean typecheck-tree
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,6 +46,10 @@ check: $(INSTALLED) typecheck-tree ## lint, format, types, import direction, con
 	cd .typecheck && $(abspath $(BIN))/mypy --config-file ../pyproject.toml -p mammal
 	cd .typecheck && $(abspath $(BIN))/lint-imports --config ../pyproject.toml --no-cache --no-logo
 	$(BIN)/python -m pytest tests/unit/test_packaging.py
+
+extras: $(INSTALLED) ## resolve every extra at its lowest and highest versions, without installing them
+	$(BIN)/python -m pip install --disable-pip-version-check 'uv>=0.9'
+	$(BIN)/python tests/resolve_extras.py
 
 bench: $(INSTALLED) ## speed: tables beside the published figures
 	$(BIN)/python benchmarks/run.py

@@ -3,10 +3,10 @@
     classification   smiles name iupac bbb log_bb group    7,807 molecules; bbb: 1 crosses the barrier (BBB+), 0 doesn't
     log_bb           smiles name iupac log_bb group        1,058 molecules; log BB: log10 of brain over blood
 
-Figures are of version 1.1.1. The 7,807 molecules have 4,023 connectivities: many are stereoisomers of one another,
-which a scaffold split keeps together. `group` is how certain the authors are of a label, A to D; group A of the
-classification is the 1,058 molecules with a log BB. 6,170 molecules have an IUPAC name. RDKit refuses two SMILES of the
-classification.
+Figures are of version 1.1.1. The 7,805 molecules that RDKit reads have 4,022 connectivities: many are stereoisomers
+of one another, which a scaffold split keeps together. `group` is how certain the authors are of a label, A to D; group
+A of the classification is the 1,058 molecules with a log BB. 6,170 molecules have an IUPAC name. RDKit refuses two
+SMILES of the classification.
 
 The package is read, not imported: importing it loads 80 MB of descriptors.
 """

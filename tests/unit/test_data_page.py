@@ -35,6 +35,13 @@ def test_the_table_is_that_of_the_task_files(monkeypatch):
     assert page == with_table(page), "tasks changed: python tests/unit/test_data_page.py"
 
 
+def test_the_index_by_field_names_each_task_once():
+    index = (ROOT / "docs/how-to.md").read_text(encoding="utf-8").partition("## Shipped tasks by field")[2]
+    named = [task for row in re.findall(r"^\|.*\|(.*)\|$", index, re.M) for task in re.findall(r"`(\w+)`", row)]
+    files = (ROOT / "configs/task").glob("[!_]*.yaml")
+    assert sorted(named) == sorted(file.stem for file in files)
+
+
 def test_every_folder_that_a_source_reads_is_in_the_layout():
     code = "\n".join(file.read_text(encoding="utf-8") for file in (ROOT / "tasks/sources").glob("*.py"))
     named = rf'"((?:{FAMILIES})_\w+)'
