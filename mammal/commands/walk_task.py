@@ -81,7 +81,7 @@ def _task_and_model(name: str, bundle: str | None, config_dirs: Sequence[Path]) 
     from mammal.tasks.declaration.registry import load_task
     from mammal.tasks.kinds.build import build_task
     from mammal.tokenization.tokenizer import Tokenizer
-    from mammal.training.build import feature_widths
+    from mammal.training.build import feature_widths, vector_widths
 
     if bundle is not None:
         import mammal
@@ -91,6 +91,7 @@ def _task_and_model(name: str, bundle: str | None, config_dirs: Sequence[Path]) 
     tokenizer = Tokenizer.load(None)
     task, model = build_task(load_task(name, config_dirs=config_dirs), tokenizer), _random_model(tokenizer)
     model.add_external_embeddings(feature_widths({name: task}))
+    model.add_vector_heads(vector_widths({name: task}))
     return task, model
 
 
@@ -178,7 +179,7 @@ def _fit_roughly(task: Task, rows: Sequence[Mapping[str, Any]]) -> None:
     """
     if task.features:
         rows = rows[:: 1 + len(rows) // ENOUGH]
-    if not all(feature.is_fitted for feature in task.features.values()):
+    if not task.features_are_fitted:
         task.fit_features(rows or [task.config.example])
     if not task.number_targets or task.state().get("scales"):
         return
