@@ -20,9 +20,10 @@ class VectorTargets:
 
     Attributes:
         features: as given.
-        constant_losses: for each feature, the loss of the best constant prediction on the training rows: the mean
-            variance of known entries (loss `squared`), or the mean entropy of bits in nats (`binary`). The loss of a
-            feature is divided by it, so that features of unlike losses have equal weight. Empty before it is fitted.
+        constant_losses: for each feature, the loss of a constant prediction on the training rows: the mean variance of
+            known entries (loss `squared`), or the mean cross entropy of bits at `log_odds`, in nats (`binary`). The
+            loss of a feature is divided by it, so that features of unlike losses have equal weight. Empty before it is
+            fitted.
         log_odds: for each feature with loss `binary`, the logarithm of the odds of each bit among the training rows,
             float32 [F]. It is added to the output of the head, so that a new head starts at the shares of the training
             rows; else most of the first steps would go into learning that bits are rare.
@@ -47,7 +48,8 @@ class VectorTargets:
         Args:
             texts: texts of the training rows, by name of the feature.
         """
-        self._kept, self.constant_losses, self.log_odds = {}, {}, {}
+        self.constant_losses, self.log_odds = {}, {}
+        self._kept = {key: kept for key, kept in self._kept.items() if not self.features[key[0]].scaled_target}
         for name, feature in self.features.items():
             if feature.scaled_target:
                 self._fit_scale(name, texts[name])
@@ -70,9 +72,9 @@ class VectorTargets:
             filled_F = np.where(known_F, vector_F, 0.0)
             count_F, sum_F, square_F = count_F + known_F, sum_F + filled_F, square_F + filled_F**2
         if self.features[name].target_loss == "binary":
-            share_F = sum_F / np.maximum(count_F, 1)
-            least_F = count_F * _entropy(share_F)
-            self.log_odds[name] = np.log((sum_F + 0.5) / (count_F - sum_F + 0.5)).round(4).astype(np.float32)
+            odds_F = (sum_F + 0.5) / (count_F - sum_F + 0.5)
+            self.log_odds[name] = np.log(odds_F).round(4).astype(np.float32)
+            least_F = count_F * np.log1p(odds_F) - sum_F * np.log(odds_F)  # cross entropy at these odds
         else:
             least_F = square_F - sum_F**2 / np.maximum(count_F, 1)
         self.constant_losses[name] = max(self.LEAST, float(least_F.sum() / max(count_F.sum(), 1)))
@@ -150,10 +152,3 @@ class _RowVectors(Mapping[str, np.ndarray]):
 
     def __len__(self) -> int:
         return len(self._texts)
-
-
-def _entropy(share_F: np.ndarray) -> np.ndarray:
-    """Entropy of bits in nats, 0 where all are equal."""
-    sure_F = np.clip(share_F, 1e-12, 1 - 1e-12)
-    entropy_F = -(sure_F * np.log(sure_F) + (1 - sure_F) * np.log1p(-sure_F))
-    return np.where((share_F > 0) & (share_F < 1), entropy_F, 0.0)

@@ -146,13 +146,17 @@ class FeaturesTask(Task):
     def fit_features(self, rows: Sequence[Row]) -> None:
         super().fit_features(rows)
         texts: dict[str, list[str]] = {name: [] for name in self._columns}
+        problem = None
         for row in rows:
             try:
                 found = self._texts(row)
-            except DataError:  # set aside when it is encoded, with this reason
+            except DataError as error:  # set aside when it is encoded, with this reason
+                problem = error
                 continue
             for name, text in found.items():
                 texts[name].append(text)
+        if problem is not None and not any(texts.values()):
+            raise problem
         self.targets.fit(texts)
 
     @property
@@ -208,13 +212,16 @@ class FeaturesTask(Task):
         """The text from which each feature is computed; molecules are normalised.
 
         Raises:
-            DataError: a cell is empty, or RDKit can't parse it.
+            DataError: a cell is empty, RDKit can't parse it, or the feature can't be computed.
         """
         found = {}
         for name, column in self._columns.items():
             text = self._text(row, column)
-            of_molecules = self.targets.features[name].of_molecules
-            found[name] = standardise(text, "normalised", column) if of_molecules else text
+            if self.targets.features[name].of_molecules:
+                text = standardise(text, "normalised", column)
+            else:
+                self.targets.vector(name, text)  # an error here, and not while a batch is made
+            found[name] = text
         return found
 
 
