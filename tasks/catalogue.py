@@ -38,8 +38,8 @@ def _alphabets(config: TaskConfig, part: str) -> dict[str, str]:
 
 
 def answer(config: TaskConfig) -> str:
-    """Returns what a task predicts: `yes or no`, `11 classes`, `27 labels`, `number, K`, `descriptors, morgan`, `text` or
-    `hidden spans`."""
+    """Returns what a task predicts: `yes or no`, `11 classes`, `27 labels`, `number, K`, `text` or `hidden spans`, or
+    the names of features."""
     targets = len(prompt_columns(config).targets)
     if config.kind == "classification":
         if targets > 1:

@@ -123,9 +123,7 @@ class Template:
         """
         from mammal.tokenization.lint import check, problems_of
 
-        found = problems_of(
-            self, columns=columns, tokenizer=tokenizer, labels=labels, mode=mode, features=features
-        )
+        found = problems_of(self, columns=columns, tokenizer=tokenizer, labels=labels, mode=mode, features=features)
         check(self, found)
 
     def render(

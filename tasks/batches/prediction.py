@@ -28,8 +28,8 @@ class Prediction:
         by_target: the answer for each target column, for tasks with several. `value`, `label`, `probability` and
             `interval` are then None, and `text` is the whole text.
         runners_up: generation: the next best answers, best first, if several were requested.
-        vectors: features: name -> predicted vector, float32 [F], in the scale of the task: normal scores of descriptors,
-            probabilities of the bits of fingerprints.
+        vectors: features: name -> predicted vector, float32 [F], in the scale of the task: normal scores of
+            descriptors, probabilities of the bits of fingerprints.
         completed: infilling: the text of each column with its hidden parts filled in.
         draws: generation: how often `text` was sampled until it was valid.
         problem: generation: why `text` is not a valid answer. None if it is valid, or if the task has no check.

@@ -12,6 +12,7 @@ import numpy as np
 
 from mammal.tasks.features.feature import Feature
 
+
 class VectorTargets:
     """The expected vectors of texts, and their scales.
 

@@ -41,7 +41,7 @@ def test_a_pretrained_encoder_explains_held_out_molecules_and_is_fine_tuned(tmp_
     assert list(frame.columns) == ["smiles", "descriptors", "morgan", "error"]
     values = np.asarray(frame.descriptors[0])
     assert values.shape == (215,) and 60 < values[NAMES.index("MolWt")] < 160 and "invalid" in frame.error[1]
-    assert 0 <= np.min(frame.morgan[0]) and np.max(frame.morgan[0]) <= 1
+    assert np.min(frame.morgan[0]) >= 0 and np.max(frame.morgan[0]) <= 1
     paths = {"data": str(tmp_path)}
     found = mammal.evaluate(pretrained, "molecule_features", output=tmp_path / "evaluated", limit=10, paths=paths)
     assert "explained_variance" in found.figures["molecule_features"]["test"]["MAMMAL"]

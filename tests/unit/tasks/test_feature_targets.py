@@ -65,7 +65,7 @@ def test_targets_that_cannot_be_predicted_are_refused(make_features, input: str,
 
 @pytest.mark.parametrize("kind", ["regression", "classification", "generation"])
 def test_other_kinds_refuse_features_in_the_target(make: Make, kind: str):
-    with pytest.raises(PromptError, match="can be read but not predicted.*kind: features"):
+    with pytest.raises(PromptError, match=r"can be read but not predicted.*kind: features"):
         make(kind, "<MASK>{smiles:smiles}", "{smiles:descriptors}", labels=["0", "1"])
 
 
