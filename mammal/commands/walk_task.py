@@ -177,7 +177,7 @@ def _fit_roughly(task: Task, rows: Sequence[Mapping[str, Any]]) -> None:
     Training fits them only on the training rows. Without rows, features are fitted on the example, and labels are not
     scaled.
     """
-    if task.features:
+    if task.features or task.predicted_features:
         rows = rows[:: 1 + len(rows) // ENOUGH]
     if not task.features_are_fitted:
         task.fit_features(rows or [task.config.example])
@@ -227,6 +227,9 @@ def _shapes(value: Batch | ModelOutput) -> Iterator[str]:
             yield f"{field.name.ljust(20)} {str(list(content.shape)).ljust(12)} {content.dtype}{few}"
         elif isinstance(content, str) or field.name == "wants":
             yield f"{field.name.ljust(20)} {content}"
+        elif isinstance(content, Mapping):
+            for name, vectors in content.items():
+                yield f"{f'{field.name} {name}'.ljust(20)} {str(list(vectors.shape)).ljust(12)} {vectors.dtype}"
 
 
 def _answer(
@@ -260,6 +263,12 @@ _NOT_SHOWN = ("row_id", "by_target", "runners_up")
 
 
 def _said(said: Prediction, task: Task) -> Iterator[str]:
+    from mammal.tasks.kinds.features import FeaturesTask
+
+    if isinstance(task, FeaturesTask) and said.vectors is not None:
+        for name in said.vectors:
+            values_F = task.original(name, said)
+            yield f"{name}: {_cut([] if values_F is None else _rounded(values_F.tolist()), 160)}"
     for target in task.target_columns:
         answer = said.for_target(target)
         told = {f.name: getattr(answer, f.name) for f in fields(answer) if f.name not in _NOT_SHOWN}
