@@ -19,7 +19,7 @@ def explained_variance(a: Answers) -> float:
     Entries that are constant or unknown in all rows are left out; NaN if that leaves none. Predicting each entry's mean
     of these rows gives 0.
     """
-    return explained_of_sums(squares(a).sum(axis=0))
+    return explained_of_sums(squares(a).sum(axis=0)) if len(a) else float("nan")
 
 
 def squares(a: Answers) -> np.ndarray:
@@ -57,6 +57,8 @@ def bit_average_precision(a: Answers) -> float:
     """
     from sklearn.metrics import average_precision_score
 
+    if not len(a):
+        return float("nan")
     varies_F = a.truth_N.any(axis=0) & ~a.truth_N.all(axis=0)
     if not varies_F.any():
         return float("nan")
