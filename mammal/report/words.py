@@ -91,7 +91,7 @@ NAMES: dict[str, tuple[str, str]] = {
     "intdiv": ("internal diversity", "1 minus the mean similarity of the answers to each other"),
     "explained_variance": (
         "explained variance",
-        "1 minus squared error divided by variance, mean over the entries of the vector; 0 is no better than their means",
+        "1 minus squared error divided by variance, mean over entries of the vector; 0 is no better than their means",
     ),
     "bit_average_precision": (
         "average precision of bits",
