@@ -38,7 +38,8 @@ def _alphabets(config: TaskConfig, part: str) -> dict[str, str]:
 
 
 def answer(config: TaskConfig) -> str:
-    """Returns what a task predicts: `yes or no`, `11 classes`, `27 labels`, `number, K`, `text` or `hidden spans`."""
+    """Returns what a task predicts: `yes or no`, `11 classes`, `27 labels`, `number, K`, `text` or `hidden spans`, or
+    the names of features."""
     targets = len(prompt_columns(config).targets)
     if config.kind == "classification":
         if targets > 1:
@@ -48,6 +49,9 @@ def answer(config: TaskConfig) -> str:
         numbers = "number" if targets == 1 else f"{targets} numbers"
         unit = unit_text(config.unit)
         return f"{numbers}, {unit}" if unit else numbers
+    if config.kind == "features":
+        slots = [slot for slot in Template(config.prompt.input, config.prompt.target).slots if slot.part == "target"]
+        return ", ".join(slot.name for slot in slots)
     return "text" if config.kind == "generation" else "hidden spans"
 
 

@@ -29,6 +29,7 @@ from mammal.tasks.tables.cells import Row
 from mammal.tokenization.encoding import Encoding
 
 if TYPE_CHECKING:
+    from mammal.tasks.features.feature import Feature
     from mammal.tokenization.prompt import Prompt
     from mammal.tokenization.tokenizer import Tokenizer
 
@@ -81,6 +82,11 @@ class Task(RowPrompts, ABC):
     def varies(self) -> bool:
         """Whether the prompts of training rows differ between epochs."""
         return self.draws
+
+    @property
+    def predicted_features(self) -> Mapping[str, Feature]:
+        """Features that vector heads predict, by name of the head."""
+        return {}
 
     # Row -> Example
 
@@ -298,14 +304,18 @@ class Task(RowPrompts, ABC):
 
     # Helpers of the kinds
 
-    def mask_positions(self, encoding: Encoding) -> np.ndarray:
+    def mask_positions(self, encoding: Encoding, wanted: int | None = None) -> np.ndarray:
         """Returns the positions of the `<MASK>` tokens, in order.
+
+        Args:
+            encoding: the encoded input.
+            wanted: their number. Default: one for each target column.
 
         Raises:
             DataError: their number differs from the number of targets, because of truncation or the template.
         """
         found = np.flatnonzero(encoding.ids_L == self.tokenizer.mask_id)
-        wanted = len(self.target_columns)
+        wanted = len(self.target_columns) if wanted is None else wanted
         if len(found) != wanted:
             raise DataError(f"truncation left {len(found)} <MASK> in the prompt for {wanted} targets")
         return found

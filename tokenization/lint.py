@@ -67,10 +67,12 @@ def problems_of(
     tokenizer: Tokenizer | None = None,
     labels: Labels | None = None,
     mode: str | None = None,
+    features: bool = False,
 ) -> list[Problem]:
     """Returns every problem of a template, in the order of its text; see `Template.lint` for the arguments."""
     nodes, problems = template.scanned
     checks = [problems, _roles(nodes), _misplaced_features(nodes)]
+    checks.append(_feature_targets(nodes) if features else _features_not_predicted(nodes))
     if columns is not None:
         checks.append(_unknown_columns(nodes, list(columns)))
     if tokenizer is not None:
@@ -116,14 +118,42 @@ def _roles(nodes: Nodes) -> Iterator[Problem]:
             what = f"column '{slot.column}' is in the input and also in the target"
             yield Problem("input", slot.position, what)
     for slot in _slots(nodes, "target"):
-        if slot.kind == "feature":
-            what = f"'{slot.name}' of column '{slot.column}' can be read but not predicted"
-            yield Problem("target", slot.position, what, "it belongs to the input")
-        elif slot.kind == "entity" and len(ways := ENTITIES[slot.name].ways) > 1:
+        if slot.kind == "entity" and len(ways := ENTITIES[slot.name].ways) > 1:
             what = f"'{slot.name}' can be written in several ways, but a target must be written in one way"
             yield Problem("target", slot.position, what, "write " + " or ".join(f"{{{slot.column}:{w}}}" for w in ways))
     if "target" in nodes and nodes["target"] and not _slots(nodes, "target"):
         yield Problem("target", 0, "the target contains no column", "add a slot, such as {y:label}")
+
+
+def _features_not_predicted(nodes: Nodes) -> Iterator[Problem]:
+    for slot in _slots(nodes, "target"):
+        if slot.kind == "feature":
+            what = f"'{slot.name}' of column '{slot.column}' can be read but not predicted"
+            yield Problem("target", slot.position, what, "it belongs to the input; kind: features predicts it")
+
+
+def _feature_targets(nodes: Nodes) -> Iterator[Problem]:
+    """Targets that are features: each once, of a column that the input shows, and all read at one `<MASK>`."""
+    read = {slot.column: None for slot in _slots(nodes, "input") if slot.kind in ("entity", "alphabet")}
+    computed = {slot.key for slot in _slots(nodes, "input") if slot.kind == "feature"}
+    seen: set[str] = set()
+    for slot in _slots(nodes, "target"):
+        if slot.kind != "feature":
+            what = f"a task of kind features predicts features only, and column '{slot.column}' is '{slot.name}'"
+            yield Problem("target", slot.position, what, f"write {{{slot.column}:descriptors}}, or choose another kind")
+        elif slot.key in computed:
+            what = f"'{slot.name}' of column '{slot.column}' is in the input and also in the target"
+            yield Problem("target", slot.position, what)
+        elif slot.column not in read:
+            what = f"column '{slot.column}' is not in the input, so its '{slot.name}' can't be predicted"
+            yield Problem("target", slot.position, what, did_you_mean(slot.column, read, noun="column of the input"))
+        elif slot.name in seen:
+            yield Problem("target", slot.position, f"the target asks for '{slot.name}' twice", "predict each once")
+        seen.add(slot.name)
+    masks = sum(node.text.count("<MASK>") for node in nodes["input"] if isinstance(node, Text))
+    if masks != 1:
+        what = f"features are predicted at one <MASK> of the input, which has {masks}"
+        yield Problem("input", 0, what, "write one <MASK>")
 
 
 def _misplaced_features(nodes: Nodes) -> Iterator[Problem]:

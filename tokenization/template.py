@@ -107,6 +107,7 @@ class Template:
         labels: Labels | None = None,
         *,
         mode: str | None = None,
+        features: bool = False,
     ) -> None:
         """Checks the template before any row is read. What is not given is not checked.
 
@@ -115,13 +116,15 @@ class Template:
             tokenizer: it must contain every tag and alphabet that the template uses.
             labels: declared labels: one list for all label slots, or one list for each column.
             mode: `"encoder"` or `"decoder"`: which states of the model the targets are read from.
+            features: the targets are feature slots (kind `features`); otherwise a target must not have any.
 
         Raises:
             PromptError: the template has problems. The message states for each what, where and the nearest valid name.
         """
         from mammal.tokenization.lint import check, problems_of
 
-        check(self, problems_of(self, columns=columns, tokenizer=tokenizer, labels=labels, mode=mode))
+        found = problems_of(self, columns=columns, tokenizer=tokenizer, labels=labels, mode=mode, features=features)
+        check(self, found)
 
     def render(
         self,

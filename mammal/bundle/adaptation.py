@@ -108,6 +108,8 @@ def load_model(
         # Parts that the base does not have were trained, so their weights are in the delta.
         shape = ModelConfig.from_published(config, allow_extra=True)
         model.add_external_embeddings(shape.external_embeddings)
+        model.add_vector_heads(shape.vector_heads)
+        model.keep_vector_heads(shape.vector_heads)
         if shape.decoder_scalars:
             model.add_decoder_scalars()
         alpha = float(adaptation.settings.get("alpha", model.config.lora_alpha))

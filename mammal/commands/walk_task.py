@@ -81,7 +81,7 @@ def _task_and_model(name: str, bundle: str | None, config_dirs: Sequence[Path]) 
     from mammal.tasks.declaration.registry import load_task
     from mammal.tasks.kinds.build import build_task
     from mammal.tokenization.tokenizer import Tokenizer
-    from mammal.training.build import feature_widths
+    from mammal.training.build import feature_widths, vector_widths
 
     if bundle is not None:
         import mammal
@@ -91,6 +91,7 @@ def _task_and_model(name: str, bundle: str | None, config_dirs: Sequence[Path]) 
     tokenizer = Tokenizer.load(None)
     task, model = build_task(load_task(name, config_dirs=config_dirs), tokenizer), _random_model(tokenizer)
     model.add_external_embeddings(feature_widths({name: task}))
+    model.add_vector_heads(vector_widths({name: task}))
     return task, model
 
 
@@ -176,9 +177,9 @@ def _fit_roughly(task: Task, rows: Sequence[Mapping[str, Any]]) -> None:
     Training fits them only on the training rows. Without rows, features are fitted on the example, and labels are not
     scaled.
     """
-    if task.features:
+    if task.features or task.predicted_features:
         rows = rows[:: 1 + len(rows) // ENOUGH]
-    if not all(feature.is_fitted for feature in task.features.values()):
+    if not task.features_are_fitted:
         task.fit_features(rows or [task.config.example])
     if not task.number_targets or task.state().get("scales"):
         return
@@ -226,6 +227,9 @@ def _shapes(value: Batch | ModelOutput) -> Iterator[str]:
             yield f"{field.name.ljust(20)} {str(list(content.shape)).ljust(12)} {content.dtype}{few}"
         elif isinstance(content, str) or field.name == "wants":
             yield f"{field.name.ljust(20)} {content}"
+        elif isinstance(content, Mapping):
+            for name, vectors in content.items():
+                yield f"{f'{field.name} {name}'.ljust(20)} {str(list(vectors.shape)).ljust(12)} {vectors.dtype}"
 
 
 def _answer(
@@ -259,6 +263,12 @@ _NOT_SHOWN = ("row_id", "by_target", "runners_up")
 
 
 def _said(said: Prediction, task: Task) -> Iterator[str]:
+    from mammal.tasks.kinds.features import FeaturesTask
+
+    if isinstance(task, FeaturesTask) and said.vectors is not None:
+        for name in said.vectors:
+            values_F = task.original(name, said)
+            yield f"{name}: {_cut([] if values_F is None else _rounded(values_F.tolist()), 160)}"
     for target in task.target_columns:
         answer = said.for_target(target)
         told = {f.name: getattr(answer, f.name) for f in fields(answer) if f.name not in _NOT_SHOWN}

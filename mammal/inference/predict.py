@@ -19,7 +19,7 @@ from mammal.generation.settings import declared_generation, declared_rules
 from mammal.model.model import MammalModel
 from mammal.rows.batched import Encoder, Pace, Progress, Refused, Row, TaskEncoder
 from mammal.rows.run_model import run
-from mammal.tasks.batches.batch import Batch
+from mammal.tasks.batches.batch import Batch, content_mask, mean_state
 from mammal.tasks.batches.prediction import Prediction
 from mammal.tasks.kinds.generation import GenerationTask
 from mammal.tasks.task import Task
@@ -180,9 +180,7 @@ def _encoder_only(batch: Batch) -> Batch:
 def _pooled(hidden_BLW: Tensor, batch: Batch, pooling: str, tags_T: Tensor) -> Tensor:
     if pooling == "first":
         return hidden_BLW[:, 0]
-    content_BL = batch.mask_BL & ~torch.isin(batch.ids_BL, tags_T)
-    empty_B1 = ~content_BL.any(dim=1, keepdim=True)
-    kept_BL1 = torch.where(empty_B1, batch.mask_BL, content_BL).unsqueeze(2)
+    content_BL = content_mask(batch.ids_BL, batch.mask_BL, tags_T)
     if pooling == "max":
-        return hidden_BLW.masked_fill(~kept_BL1, -torch.inf).amax(dim=1)
-    return (hidden_BLW * kept_BL1).sum(dim=1) / kept_BL1.sum(dim=1)
+        return hidden_BLW.masked_fill(~content_BL.unsqueeze(2), -torch.inf).amax(dim=1)
+    return mean_state(hidden_BLW, content_BL)

@@ -36,6 +36,7 @@ _HEAD_KEYS = ("encoder_head_layers", "encoder_head_dropout", "scalars_prediction
 _PUBLISHED_LORA_ALPHA = 8.0
 _OWN_KEYS = (
     *("cross_attention_num_buckets", "decoder_scalars", "external_embeddings", "lora_alpha", "position_slope_scale"),
+    "vector_heads",
 )
 _IGNORED_KEYS = ("auxiliary_encoder_heads", "random_weights", "transformers_version", "mammal")
 
@@ -89,6 +90,7 @@ class ModelConfig:
             layer).
         external_embeddings: width of each external embedding, by name. These embeddings are projected to d_model;
             others must have the width d_model.
+        vector_heads: width of each vector that the model predicts from encoder states, by name of its head.
         lora_alpha: low-rank adapters are scaled by alpha / rank; in the published code alpha is always 8.
         t5_extra: keys of `t5_config` that don't affect the model; they are kept for saving.
     """
@@ -118,6 +120,7 @@ class ModelConfig:
     position_slope_scale: float = 1.0
     decoder_scalars: bool = False
     external_embeddings: Mapping[str, int] = field(default_factory=dict)
+    vector_heads: Mapping[str, int] = field(default_factory=dict)
     lora_alpha: float = _PUBLISHED_LORA_ALPHA
     t5_extra: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
@@ -133,6 +136,12 @@ class ModelConfig:
         for name in ("vocab_size", "d_model", "d_ff", "d_kv", "num_layers", "num_decoder_layers", "num_heads"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be at least 1, not {getattr(self, name)}")
+        if not isinstance(self.vector_heads, Mapping):
+            raise ConfigError(f"vector_heads is {self.vector_heads!r}", hint="vector_heads: {NAME: WIDTH}")
+        for name, width in self.vector_heads.items():
+            if isinstance(width, bool) or not isinstance(width, int) or width < 1:
+                hint = "vector_heads: {NAME: number of entries of the vector}"
+                raise ConfigError(f"the width of the vector head {name!r} is {width!r}", hint=hint)
 
     @property
     def gated(self) -> bool:
@@ -201,7 +210,7 @@ class ModelConfig:
         if self.scale_decoder_outputs is not None:
             config["t5_config"]["scale_decoder_outputs"] = self.scale_decoder_outputs
         config |= {"auxiliary_encoder_heads": None, "random_weights": False, "use_lora": False}
-        defaults = {f.name: f.default for f in fields(self)} | {"external_embeddings": {}}
+        defaults = {f.name: f.default for f in fields(self)} | {"external_embeddings": {}, "vector_heads": {}}
         if own := {name: values[name] for name in _OWN_KEYS if values[name] != defaults[name]}:
             config["mammal"] = {"model": own}
         return config

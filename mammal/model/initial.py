@@ -45,6 +45,10 @@ def initialise(model: nn.Module, *, tied: bool) -> None:
             initialise_head(module, gives_logits=name == "encoder_head")
         elif isinstance(module, nn.Linear):
             initialise_projection(module, tied=tied)
+        elif name == "vector_heads":
+            for head in module.children():
+                assert isinstance(head, nn.Linear)
+                initialise_numbers(head)
         elif isinstance(module, nn.ModuleDict):
             for projection in module.values():
                 assert isinstance(projection, nn.Linear)
@@ -133,8 +137,21 @@ def initialise_head(head: MLPHead, *, gives_logits: bool) -> None:
         if isinstance(layer, nn.Linear):
             nn.init.kaiming_uniform_(layer.weight, nonlinearity="relu")
             layer.bias.zero_()
-    inputs = head.last.in_features
-    _normal(head.last.weight, inputs**-0.5 if gives_logits else 1 / inputs)
+    if gives_logits:
+        _normal(head.last.weight, head.last.in_features**-0.5)
+    else:
+        initialise_numbers(head.last)
+
+
+@torch.no_grad()
+def initialise_numbers(layer: nn.Linear) -> None:
+    """Initialises a layer whose outputs are numbers near 0, the mean of standardised targets.
+
+    Args:
+        layer: is changed in place.
+    """
+    _normal(layer.weight, 1 / layer.in_features)
+    layer.bias.zero_()
 
 
 def _normal(weight: Tensor, std: float) -> None:

@@ -8,7 +8,7 @@ N packed encoder tokens, M packed reads.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from functools import partial
 
@@ -27,6 +27,7 @@ from mammal.model.packing import Packing
 from mammal.model.products import Product
 from mammal.model.states import Memory, Reads
 from mammal.model.t5 import T5
+from mammal.model.vector_heads import added_head, empty_heads, read_vectors
 from mammal.tasks.batches.batch import Batch, ModelOutput
 
 
@@ -62,6 +63,7 @@ class MammalModel(nn.Module):
         self.project_external_embeddings = nn.ModuleDict(
             {name: Linear(width, config.d_model) for name, width in sorted(config.external_embeddings.items())}
         )
+        self.vector_heads = empty_heads(config.d_model, config.vector_heads)
         if init:
             initialise(self, tied=config.tie_word_embeddings)
 
@@ -91,6 +93,36 @@ class MammalModel(nn.Module):
             elif known != width:
                 raise ConfigError(f"this model reads {name!r} embeddings of width {known}, not {width}")
         self.config = replace(self.config, external_embeddings={**self.config.external_embeddings, **widths})
+
+    def add_vector_heads(self, widths: Mapping[str, int]) -> None:
+        """Adds new heads for vectors that the model could not predict so far.
+
+        Args:
+            widths: number of entries of each vector, by name.
+
+        Raises:
+            ConfigError: the model already predicts one of them with another width, or a width is not a positive whole
+                number.
+        """
+        for name, width in widths.items():
+            known = self.config.vector_heads.get(name, width)
+            if known != width:
+                raise ConfigError(f"this model predicts {name!r} vectors of width {known}, not {width}")
+        config = replace(self.config, vector_heads={**self.config.vector_heads, **widths})
+        for name in sorted(widths.keys() - self.config.vector_heads.keys()):
+            self.vector_heads[name] = added_head(config.d_model, widths[name], self.t5_model.shared.weight)
+        self.config = config
+
+    def keep_vector_heads(self, names: Collection[str]) -> None:
+        """Removes the vector heads that are not needed any more.
+
+        Args:
+            names: heads that stay; names that the model lacks are ignored.
+        """
+        kept = {name: width for name, width in self.config.vector_heads.items() if name in names}
+        for name in self.config.vector_heads.keys() - kept.keys():
+            del self.vector_heads[name]
+        self.config = replace(self.config, vector_heads=kept)
 
     def add_decoder_scalars(self) -> None:
         """Adds new weights for numbers from the decoder, and for numbers as input, if the model has none."""
@@ -126,9 +158,10 @@ class MammalModel(nn.Module):
         memory = self.encode(batch)
         wants = set(batch.wants)
         hidden_BLW = memory.hidden(batch.ids_BL.shape[1]) if "hidden" in wants else None
-        if not wants & {"logits", "values"}:
+        if not wants & {"logits", "values", "vectors"}:
             return ModelOutput(hidden_BLW=hidden_BLW)
         reads = self.reads(batch, memory)
+        vectors = read_vectors(self.vector_heads, batch.vectors, batch, memory, reads) if "vectors" in wants else {}
         logits_DRV = values_DR = spreads_DR = None
         if "logits" in wants:
             logits_DRV = reads.scatter(self.token_logits(reads.states_MW, batch.mode, batch.candidates_V))
@@ -137,7 +170,7 @@ class MammalModel(nn.Module):
             head = self.config.scalars_prediction_head or ScalarHeadConfig()
             values_DR = numbers_DRC[..., 0]
             spreads_DR = numbers_DRC[..., head.num_classes] if head.predict_error else None
-        return ModelOutput(logits_DRV, values_DR, spreads_DR, hidden_BLW)
+        return ModelOutput(logits_DRV, values_DR, spreads_DR, hidden_BLW, vectors)
 
     def _numbers(self, batch: Batch, memory: Memory, reads: Reads) -> Tensor:
         """Outputs of the scalar head, float32 [D, R, C]."""

@@ -89,6 +89,14 @@ NAMES: dict[str, tuple[str, str]] = {
     "frag": ("fragments", "cosine similarity of the counts of fragments with those of the true molecules"),
     "scaf": ("scaffolds", "cosine similarity of the counts of scaffolds with those of the true molecules"),
     "intdiv": ("internal diversity", "1 minus the mean similarity of the answers to each other"),
+    "explained_variance": (
+        "explained variance",
+        "1 minus squared error divided by variance, mean over entries of the vector; 0 is no better than their means",
+    ),
+    "bit_average_precision": (
+        "average precision of bits",
+        "area under the precision-recall curve of each bit, mean over bits; chance is the share of rows with the bit",
+    ),
     "round_trip": (
         "recovers the input",
         "share of the first answers from which the re-ranking task recovers the input",

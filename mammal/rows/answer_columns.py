@@ -6,6 +6,8 @@
                      probability   of the last of two labels; of the predicted label if there are more than two
     generation       text, score   the score is the log-likelihood
                      prediction    instead of text, if the target is a number: in the unit of the training file
+    features         descriptors   vector in the units of RDKit, in the order of its descriptors; NaN if not predicted
+                     morgan        vector of the probabilities of the bits
     infilling        text, score   what was filled in; several hidden stretches are separated by `;`
                      completed     the sequence with its hidden stretches filled in
                      valid         only for SMILES: 1 if RDKit accepts the completed molecule, else 0
@@ -56,8 +58,11 @@ def answer_columns(task: Task, *, prefix: str = "", every_label: bool = False) -
         prefix: text before each name.
         every_label: classification: also add a column `probability_LABEL` for each label.
     """
+    from mammal.tasks.kinds.features import FeaturesTask
     from mammal.tasks.kinds.generation import fills_in
 
+    if isinstance(task, FeaturesTask):
+        return {AnswerColumn(prefix + name, "vector"): partial(task.original, name) for name in task.predicted_features}
     columns: dict[AnswerColumn, Read] = {}
     for target in task.target_columns:
         start = prefix if len(task.target_columns) == 1 else f"{prefix}{target}_"

@@ -27,6 +27,7 @@ HEADS = (
     "decoder_scalars_head.",
     "project_input_scalars.",
     "project_external_embeddings.",
+    "vector_heads.",
     "t5_model.lm_head.",
 )
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from mammal.model.model import MammalModel
     from mammal.tasks.declaration.schema import TaskConfig
+    from mammal.tasks.features.feature import Feature
     from mammal.tasks.task import Task
     from mammal.tokenization.tokenizer import Tokenizer
 
@@ -139,7 +140,8 @@ def build_tasks(configs: Mapping[str, TaskConfig], tokenizer: Tokenizer) -> dict
 def build_model(config: DictConfig, tokenizer: Tokenizer, tasks: Mapping[str, Task]) -> MammalModel:
     """Builds a model with random weights and the sizes of `model=…`, or loads the model at `init`.
 
-    The model gets weights for the features of the tasks, and a scalar head on its decoder if a task needs one.
+    The model gets weights for the features of the tasks, vector heads for those that they predict, and a scalar head on
+    its decoder if a task needs one. Vector heads of a model at `init` stay, also if no task uses them.
 
     Args:
         config: configuration of the run.
@@ -164,10 +166,12 @@ def build_model(config: DictConfig, tokenizer: Tokenizer, tasks: Mapping[str, Ta
             what = f"its embedding has {model.config.vocab_size:,} rows, the tokenizer has ids up to {highest:,}"
             raise ConfigError(what, where=str(config.init), hint="use the tokenizer that belongs to it")
         model.add_external_embeddings(feature_widths(tasks))
+        model.add_vector_heads(vector_widths(tasks))
         if asks_decoder_for_numbers(tasks):
             model.add_decoder_scalars()
         return model.train()
-    shape = replace(model_config(config.model, tokenizer), external_embeddings=feature_widths(tasks))
+    shape = model_config(config.model, tokenizer)
+    shape = replace(shape, external_embeddings=feature_widths(tasks), vector_heads=vector_widths(tasks))
     if asks_decoder_for_numbers(tasks):
         shape = replace(shape, decoder_scalars=True, support_input_scalars=True)
     return MammalModel(shape).train()
@@ -187,9 +191,25 @@ def feature_widths(tasks: Mapping[str, Task]) -> dict[str, int]:
     Raises:
         ConfigError: two tasks use the same feature with different widths.
     """
+    return _widths(tasks, {name: task.features for name, task in tasks.items()})
+
+
+def vector_widths(tasks: Mapping[str, Task]) -> dict[str, int]:
+    """Returns the width of every feature that a task predicts, by name of the head.
+
+    Args:
+        tasks: tasks by name.
+
+    Raises:
+        ConfigError: two tasks predict the same feature with different widths.
+    """
+    return _widths(tasks, {name: task.predicted_features for name, task in tasks.items()})
+
+
+def _widths(tasks: Mapping[str, Task], features: Mapping[str, Mapping[str, Feature]]) -> dict[str, int]:
     widths: dict[str, int] = {}
-    for task in tasks.values():
-        for feature in task.features.values():
+    for name, task in tasks.items():
+        for feature in features[name].values():
             if widths.setdefault(feature.name, feature.width) != feature.width:
                 what = f"{feature.name} has width {widths[feature.name]} in one task, {feature.width} in {task.name}"
                 raise ConfigError(what, where="mixture", hint="use the same esm2 model in all tasks of a run")

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 Judged = dict[object, tuple[float, int, list["Prediction"]]]
 """Validation batches by the id of their first row: loss, number of rows, predictions."""
 
-READ_KINDS = ("classification", "regression")
+READ_KINDS = ("classification", "regression", "features")
 """Kinds whose predictions result from the same pass as the loss, so that validation metrics cost no extra time."""
 
 

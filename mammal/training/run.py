@@ -239,6 +239,7 @@ def _save(
     from mammal.bundle.folder import save_bundle
     from mammal.evaluation.results import as_metrics, save_results
     from mammal.training import adapt
+    from mammal.training.build import vector_widths
 
     if results:
         save_results(results, output / "evaluation")
@@ -252,6 +253,7 @@ def _save(
     splits = {name: {"test": _split_of(d)} for name, d in data.items()}
     metrics = finite({**splits, **as_metrics(results), "seed": config.seed})
     folder, tasks = output / "bundle", [d.task for d in data.values()]
+    model.keep_vector_heads(vector_widths({task.name: task for task in tasks}))  # others belong to the model at init
     adaptation = adapt.record(model, config, folder)
     delta = config.adapt.save == "adapters"
     return save_bundle(folder, model, tokenizer, tasks, metrics, card, adaptation=adaptation, delta=delta)

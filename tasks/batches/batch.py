@@ -1,13 +1,13 @@
 """The interface between tasks and models: `Batch` is the input of a model, `ModelOutput` its output.
 
 Shapes: B encoder rows, D decoder rows (B unless `decoder_rows_D` says otherwise), L encoder tokens, T decoder tokens,
-R positions that heads read in a row, V scored token ids, W hidden width.
+R positions that heads read in a row, V scored token ids, W hidden width, F entries of a predicted vector.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
 import torch
@@ -23,7 +23,7 @@ class Batch:
 
     Attributes:
         mode: `"encoder"`: heads read encoder states. `"decoder"`: heads read decoder states.
-        wants: outputs that the heads must give: any of `"logits"`, `"values"`, `"hidden"`.
+        wants: outputs that the heads must give: any of `"logits"`, `"values"`, `"vectors"`, `"hidden"`.
         ids_BL: int64 [B, L], token ids of the encoder.
         mask_BL: bool [B, L], False on padding.
         read_DR: int64 [D, R], positions where heads read (of L in encoder mode, of T in decoder mode); -1 if a row has
@@ -45,6 +45,9 @@ class Batch:
             below the label, 0 if it equals the label. None: 0 everywhere.
         label_weights_DR: float32 [D, R], weights of the token labels in the loss. None: 1 everywhere.
         candidates_V: int64 [V], sorted ids that the token head scores. None: the whole vocabulary.
+        vectors: names of the vector heads that give an output, with `"vectors"` in `wants` (encoder mode).
+        label_vectors: name -> float32 [B, F], expected vectors, NaN where an entry is unknown. Empty at inference.
+        content_BL: bool [B, L], tokens over which vector heads average (`content_mask`). None: all real tokens.
         row_ids: name that the caller gave each encoder row.
         task: name of the task.
     """
@@ -68,6 +71,9 @@ class Batch:
     label_bounds_DR: Tensor | None = None
     label_weights_DR: Tensor | None = None
     candidates_V: Tensor | None = None
+    vectors: tuple[str, ...] = ()
+    label_vectors: Mapping[str, Tensor] = field(default_factory=dict)
+    content_BL: Tensor | None = None
     row_ids: tuple[object, ...] = ()
     task: str = ""
 
@@ -97,6 +103,7 @@ class Batch:
         changed: dict[str, Any] = {
             f.name: change(v) for f in fields(self) if isinstance(v := getattr(self, f.name), Tensor)
         }
+        changed["label_vectors"] = {name: change(vectors_BF) for name, vectors_BF in self.label_vectors.items()}
         changed["embeddings"] = tuple((*place, change(vectors)) for *place, vectors in self.embeddings)
         return replace(self, **changed)
 
@@ -112,9 +119,38 @@ class ModelOutput:
         values_DR: float [D, R], scalar head, in the units in which the task was trained.
         spreads_DR: float [D, R], second output of a scalar head with `predict_error`.
         hidden_BLW: float [B, L, W], encoder states after the final norm, zeros on padding.
+        vectors: name -> float32 [B, 2, F], outputs of the vector heads `Batch.vectors`: 0 from the state at the first
+            read position (`<MASK>`), 1 from the mean of the states of `Batch.content_BL`.
     """
 
     logits_DRV: Tensor | None = None
     values_DR: Tensor | None = None
     spreads_DR: Tensor | None = None
     hidden_BLW: Tensor | None = None
+    vectors: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+def content_mask(ids_BL: Tensor, mask_BL: Tensor, tags_T: Tensor) -> Tensor:
+    """Returns which tokens are the content of a row: its real tokens without tags, bool [B, L].
+
+    If a row has tags only, all its real tokens are its content.
+
+    Args:
+        ids_BL: token ids, int64 [B, L].
+        mask_BL: False on padding, bool [B, L].
+        tags_T: ids of special tokens, which describe a sequence and are not part of it, int64 [T].
+    """
+    content_BL = mask_BL & ~torch.isin(ids_BL, tags_T)
+    empty_B1 = ~content_BL.any(dim=1, keepdim=True)
+    return torch.where(empty_B1, mask_BL, content_BL)
+
+
+def mean_state(hidden_BLW: Tensor, content_BL: Tensor) -> Tensor:
+    """Returns the mean state of the content of each row, float [B, W].
+
+    Args:
+        hidden_BLW: states of all tokens, finite on padding.
+        content_BL: tokens that count, bool [B, L], at least one in each row.
+    """
+    kept_BL1 = content_BL.unsqueeze(2)
+    return (hidden_BLW * kept_BL1).sum(dim=1) / kept_BL1.sum(dim=1)

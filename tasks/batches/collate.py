@@ -54,10 +54,19 @@ def collate(
             for e in example.input.embeddings
         ),
         candidates_V=None if candidates_V is None else torch.as_tensor(candidates_V, dtype=torch.int64),
+        label_vectors=_label_vectors(examples),
         row_ids=tuple(e.row_id for e in examples),
         task=task,
         **parts,
     )
+
+
+def _label_vectors(examples: Sequence[Example]) -> dict[str, Tensor]:
+    """Expected vectors by name, float32 [B, F]; empty if a row has none."""
+    labels = [e.label_vectors for e in examples if e.label_vectors is not None]
+    if len(labels) < len(examples):
+        return {}
+    return {name: torch.from_numpy(np.stack([of_row[name] for of_row in labels])) for name in labels[0]}
 
 
 def _encoder_parts(examples: Sequence[Example]) -> dict[str, Any]:

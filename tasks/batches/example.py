@@ -1,10 +1,11 @@
 """Encoded rows, before batching.
 
-Shapes: L encoder tokens, T target tokens, R positions read.
+Shapes: L encoder tokens, T target tokens, R positions read, F entries of a vector.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,6 +54,8 @@ class Example:
         label_values_R: encoder mode: float32 [R], scaled values expected there, NaN if unknown. None at inference.
         label_bounds_R: encoder mode: int8 [R], 1 or -1 if the label is a lower or an upper bound. None: nowhere.
         label_weights_R: encoder mode: float32 [R], weights of `labels_R` in the loss. None: 1.
+        label_vectors: name of a vector head -> float32 [F], expected vector, NaN where an entry is unknown. None at
+            inference, and for tasks without vectors.
         targets: decoder mode: one target for each decoder row.
         target_is_cut: the text of the target was longer than its limit, and lost tokens.
     """
@@ -64,6 +67,7 @@ class Example:
     label_values_R: np.ndarray | None = None
     label_bounds_R: np.ndarray | None = None
     label_weights_R: np.ndarray | None = None
+    label_vectors: Mapping[str, np.ndarray] | None = None
     targets: tuple[Target, ...] = ()
     target_is_cut: bool = False
 

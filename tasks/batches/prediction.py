@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 @dataclass(frozen=True)
@@ -24,6 +28,8 @@ class Prediction:
         by_target: the answer for each target column, for tasks with several. `value`, `label`, `probability` and
             `interval` are then None, and `text` is the whole text.
         runners_up: generation: the next best answers, best first, if several were requested.
+        vectors: features: name -> predicted vector, float32 [F], in the scale of the task: normal scores of
+            descriptors, probabilities of the bits of fingerprints.
         completed: infilling: the text of each column with its hidden parts filled in.
         draws: generation: how often `text` was sampled until it was valid.
         problem: generation: why `text` is not a valid answer. None if it is valid, or if the task has no check.
@@ -40,6 +46,7 @@ class Prediction:
     score: float | None = None
     by_target: Mapping[str, Prediction] | None = None
     runners_up: tuple[Prediction, ...] = ()
+    vectors: Mapping[str, np.ndarray] | None = None
     completed: Mapping[str, str] | None = None
     draws: int | None = None
     problem: str | None = None

@@ -25,7 +25,7 @@ from mammal.tasks.views.declared import check_views
 from mammal.tokenization.errors import did_you_mean
 from mammal.tokenization.template_syntax import VALUE_SLOTS
 
-KINDS = ("classification", "regression", "generation", "denoising")
+KINDS = ("classification", "regression", "generation", "denoising", "features")
 MODES = ("encoder", "decoder")
 STANDARDISE = ("off", "check", "canonical", "normalised")
 PROBABILITIES = ("classes", "vocabulary")
@@ -143,7 +143,7 @@ class TaskConfig:
     Attributes:
         name: name of the task.
         about: one line about the task.
-        kind: `classification`, `regression`, `generation` or `denoising`.
+        kind: `classification`, `regression`, `generation`, `denoising` or `features`.
         mode: states of the model from which the heads read: `encoder` or `decoder`.
         data: where rows come from, and how they are split (`mammal.tasks.declaration.data_config.DataConfig`).
         prompt: templates of the input and the target.
@@ -168,6 +168,7 @@ class TaskConfig:
         molecules: columns with SMILES. Default: those that the template writes in the SMILES alphabet.
         max_len: overall limits of tokens of input and target. Default: only the limits of the segments.
         features: slots to add to the end of the input, such as `smiles:descriptors`.
+        feature_weights: kind `features`: weight of each predicted feature in the loss, by name. Default: 1 each.
         views: column of a slot -> the forms in which it is shown (`mammal.tasks.views`), as a list, or with a share for
             each. Training samples one for each row and epoch. Default: all forms of a `molecule`; of other slots, the
             text.
@@ -212,6 +213,7 @@ class TaskConfig:
     molecules: list[str] | None = None
     max_len: LengthConfig = field(default_factory=LengthConfig)
     features: list[str] = field(default_factory=list)
+    feature_weights: dict[str, float] = field(default_factory=dict)
     views: dict[str, Any] = field(default_factory=dict)
     view: Any = None
     view_seed: int = 0
@@ -353,6 +355,9 @@ def check_values(config: TaskConfig, *, where: str | None = None) -> None:
     if config.kind == "classification":
         _check_labels(config, where)
         _check_class_weights(config, where)
+    if config.kind == "features" and config.mode != "encoder":
+        raise TaskError(f"a features task runs in mode encoder, not {config.mode}", where=where)
+    _check_feature_weights(config, where)
     if config.kind in ("generation", "denoising") and config.mode != "decoder":
         raise TaskError(f"a {config.kind} task runs in mode decoder, not {config.mode}", where=where)
     if config.generation.fill_length == "marked" and config.generation.constraint != "grammar":
@@ -369,6 +374,15 @@ def check_values(config: TaskConfig, *, where: str | None = None) -> None:
         raise TaskError(f"scale.std must be positive, not {config.scale.std}", where=where)
     check_views(config.views, config.view, where)
     check_data(config.data, where)
+
+
+def _check_feature_weights(config: TaskConfig, where: str | None) -> None:
+    weights = config.feature_weights
+    if weights and config.kind != "features":
+        raise TaskError(f"feature_weights are for kind features, not {config.kind}", where=where)
+    for name, weight in weights.items():
+        if not 0 <= weight < inf:
+            raise TaskError(f"feature_weights.{name} must be 0 or more, not {weight}", where=where)
 
 
 def _check_labels(config: TaskConfig, where: str | None) -> None:

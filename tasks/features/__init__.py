@@ -26,7 +26,7 @@ def build_features(
     """Creates the features of a template, by slot key (`smiles.descriptors`).
 
     Args:
-        slots: slots of the template; slots of other kinds are ignored.
+        slots: slots of one part of the template; slots of other kinds are ignored.
         esm2: name of the ESM-2 model; None: the smallest.
         molecules: columns with SMILES.
         sequences: columns with residues or bases.

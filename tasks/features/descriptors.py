@@ -4,6 +4,11 @@ Each descriptor is mapped to the normal score of its rank among the training mol
 transform, Blom 1958). The mapping is piecewise linear between `KNOTS` quantiles and constant beyond the outermost two.
 Many descriptors are counts, have heavy tails or are nearly constant; with ranks, small models had lower errors than
 with mean and standard deviation.
+
+As a target, a descriptor that is nearly constant among the training molecules is not predicted: its scale would be
+that of a few molecules, and errors on others would have no meaning.
+
+Shapes: N molecules, F descriptors, K knots.
 """
 
 from __future__ import annotations
@@ -23,13 +28,28 @@ KNOTS = np.linspace(-2.5, 2.5, 21)
 """Normal scores at which the quantiles of a descriptor are stored: 0.6 % to 99.4 % of the training molecules."""
 
 
+FEWEST = 20
+"""A target descriptor is predicted if at least so many training molecules differ from its most common value."""
+
+_UNPREDICTED = "not_predicted"
+"""Key of the state that lists the nearly constant descriptors of a target."""
+
+
 class Descriptors(Feature):
-    """The descriptors of `NAMES` as normal scores in [-2.5, 2.5]; 0, the median, if RDKit gives no value."""
+    """The descriptors of `NAMES` as normal scores in [-2.5, 2.5]; 0, the median, if RDKit gives no value.
+
+    Attributes:
+        quantiles_FK: values of the descriptors at the scores of `KNOTS`; None before they are fitted.
+        predicted_F: as a target: which descriptors are predicted, bool; None if it was not fitted as a target.
+    """
 
     name = "descriptors"
+    scaled_target = True
+    of_molecules = True
 
     def __init__(self) -> None:
         self.quantiles_FK: np.ndarray | None = None
+        self.predicted_F: np.ndarray | None = None
 
     @property
     def width(self) -> int:
@@ -45,9 +65,11 @@ class Descriptors(Feature):
         Quantiles are stored without rounding. A rounded quantile would differ from the values that it was computed
         from, so a value that is equal to several quantiles would get the score of one end instead of the middle.
         """
+        self._fit_quantiles(np.array([descriptors(text) for text in texts]).reshape(len(texts), len(NAMES)))
+
+    def _fit_quantiles(self, values_NF: np.ndarray) -> None:
         from scipy.stats import norm
 
-        values_NF = np.array([descriptors(text) for text in texts]).reshape(len(texts), len(NAMES))
         known_NF = np.isfinite(values_NF)
         levels_K = norm.cdf(KNOTS)
         rows = [
@@ -60,11 +82,38 @@ class Descriptors(Feature):
         assert self.quantiles_FK is not None, "the task checks that its features are fitted"
         return normal_scores(np.array(descriptors(text)), self.quantiles_FK)
 
+    def values(self, text: str) -> np.ndarray:
+        return np.array(descriptors(text))
+
+    def fit_target(self, values_NF: np.ndarray) -> None:
+        """Fits the quantiles, and leaves out descriptors with fewer than `FEWEST` molecules off the common value."""
+        self._fit_quantiles(values_NF)
+        self.predicted_F = np.array([_off_the_common_value(values_N) >= FEWEST for values_N in values_NF.T])
+
+    def target(self, values_F: np.ndarray) -> np.ndarray:
+        assert self.quantiles_FK is not None, "the task checks that its features are fitted"
+        scores_F = normal_scores(values_F, self.quantiles_FK)
+        return np.where(np.isfinite(values_F) & self._is_predicted_F, scores_F, np.nan).astype(np.float32)
+
+    def original(self, predicted_F: np.ndarray) -> np.ndarray:
+        """Returns the values of descriptors at predicted scores, in their own units; NaN for those left out."""
+        assert self.quantiles_FK is not None, "the task checks that its features are fitted"
+        pairs = zip(predicted_F, self.quantiles_FK, strict=True)
+        values_F = np.array([np.interp(score, KNOTS, quantiles_K) for score, quantiles_K in pairs])
+        return np.where(self._is_predicted_F, values_F, np.nan).astype(np.float32)
+
+    @property
+    def _is_predicted_F(self) -> np.ndarray:
+        return np.ones(len(NAMES), dtype=bool) if self.predicted_F is None else self.predicted_F
+
     def state(self) -> dict[str, Any]:
-        """Returns the quantiles by name; empty before they are fitted."""
+        """Returns the quantiles by name, and for a target the descriptors left out; empty before they are fitted."""
         if self.quantiles_FK is None:
             return {}
-        return {name: row.tolist() for name, row in zip(NAMES, self.quantiles_FK, strict=True)}
+        stored: dict[str, Any] = {name: row.tolist() for name, row in zip(NAMES, self.quantiles_FK, strict=True)}
+        if self.predicted_F is not None:
+            stored[_UNPREDICTED] = [name for name, kept in zip(NAMES, self.predicted_F, strict=True) if not kept]
+        return stored
 
     def load_state(self, state: Mapping[str, Any]) -> None:
         """Restores what `state` returned.
@@ -72,10 +121,19 @@ class Descriptors(Feature):
         Raises:
             TaskError: the state has other descriptors, because another version of this package wrote it.
         """
-        if tuple(state) != NAMES:
-            what = f"the stored {len(state)} descriptors are not the {len(NAMES)} of this version"
+        quantiles = {name: row for name, row in state.items() if name != _UNPREDICTED}
+        if tuple(quantiles) != NAMES:
+            what = f"the stored {len(quantiles)} descriptors are not the {len(NAMES)} of this version"
             raise TaskError(what, hint="use the version that trained the bundle, or train it anew")
-        self.quantiles_FK = np.array([list(map(float, row)) for row in state.values()])
+        self.quantiles_FK = np.array([list(map(float, row)) for row in quantiles.values()])
+        left_out = state.get(_UNPREDICTED)
+        self.predicted_F = None if left_out is None else np.array([name not in left_out for name in NAMES])
+
+
+def _off_the_common_value(values_N: np.ndarray) -> int:
+    """Number of known values that differ from the most common one."""
+    known_N = values_N[np.isfinite(values_N)]
+    return int(len(known_N) - np.unique(known_N, return_counts=True)[1].max()) if len(known_N) else 0
 
 
 def normal_scores(values_F: np.ndarray, quantiles_FK: np.ndarray) -> np.ndarray:

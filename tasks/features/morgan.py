@@ -11,9 +11,14 @@ RADIUS, BITS = 2, 2048
 
 
 class Morgan(Feature):
-    """log(1 + count) of each environment, so that frequent groups such as CH2 do not dominate; needs no fitting."""
+    """log(1 + count) of each environment, so that frequent groups such as CH2 do not dominate; needs no fitting.
+
+    As a target: whether the molecule contains each environment.
+    """
 
     name = "morgan"
+    target_loss = "binary"
+    of_molecules = True
 
     @property
     def width(self) -> int:
@@ -21,3 +26,7 @@ class Morgan(Feature):
 
     def of(self, text: str) -> np.ndarray:
         return np.log1p(morgan_counts([text], RADIUS, BITS)[0]).astype(np.float32)
+
+    def values(self, text: str) -> np.ndarray:
+        """Returns 1 for each environment that the molecule contains, else 0, float32 [2048]."""
+        return (morgan_counts([text], RADIUS, BITS)[0] > 0).astype(np.float32)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from mammal.tasks.kinds.classification import ClassificationTask
 from mammal.tasks.kinds.denoising import DenoisingTask
+from mammal.tasks.kinds.features import FeaturesTask
 from mammal.tasks.kinds.generation import GenerationTask
 from mammal.tasks.kinds.regression import RegressionTask
 
@@ -20,6 +21,7 @@ KINDS: dict[str, Callable[[TaskConfig, Tokenizer], Task]] = {
     "regression": RegressionTask,
     "generation": GenerationTask,
     "denoising": DenoisingTask,
+    "features": FeaturesTask,
 }
 
-__all__ = ["KINDS", "ClassificationTask", "DenoisingTask", "GenerationTask", "RegressionTask"]
+__all__ = ["KINDS", "ClassificationTask", "DenoisingTask", "FeaturesTask", "GenerationTask", "RegressionTask"]

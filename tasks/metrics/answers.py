@@ -1,6 +1,6 @@
 """Pairs of truth and answer, from which metrics and calibrations are computed.
 
-Shapes: N rows that have both truth and answer, C classes.
+Shapes: N rows that have both truth and answer, C classes, F entries of a vector.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 
-Holds = Literal["classes", "numbers", "texts"]
+Holds = Literal["classes", "numbers", "texts", "scores", "bits"]
 
 
 @dataclass(frozen=True)
@@ -19,8 +19,9 @@ class Answers:
     """Pairs of truth and answer for one target column.
 
     Attributes:
-        truth_N: true numbers (regression), class indices (classification) or texts (generation).
-        answer_N: predicted ones, of the same kind.
+        truth_N: true numbers (regression), class indices (classification) or texts (generation); features: vectors
+            [N, F] of scores, NaN where unknown, or of bits (bool).
+        answer_N: predicted ones, of the same kind; probabilities of bits.
         probability_NC: classification: probability of every class, float [N, C].
         rows_N: numbers of the rows, int64 [N], so that the bootstrap samples a row for all columns at once; None: 0 to
             N - 1.
@@ -51,6 +52,8 @@ class Answers:
     def holds(self) -> Holds:
         if self.probability_NC is not None:
             return "classes"
+        if self.truth_N.ndim == 2:
+            return "bits" if self.truth_N.dtype == bool else "scores"
         return "texts" if self.truth_N.dtype == object else "numbers"
 
     @property

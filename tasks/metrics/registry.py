@@ -23,6 +23,7 @@ from mammal.tasks.metrics import (
     set_metrics,
     text_metrics,
     value_metrics,
+    vector_metrics,
 )
 from mammal.tasks.metrics.answers import Answers, Holds
 from mammal.tokenization.errors import did_you_mean
@@ -122,7 +123,10 @@ def check_metrics(names: Sequence[str], kind: str, *, has_numbers: bool = False)
     Raises:
         TaskError: a metric is unknown (a hint gives the nearest name) or does not apply (a hint lists those that do).
     """
-    readable = {"classification": {"classes"}, "regression": {"numbers"}}.get(kind, {"texts"})
+    readable: set[str] = {"texts"}
+    readable = {"classification": {"classes"}, "regression": {"numbers"}, "features": {"scores", "bits"}}.get(
+        kind, readable
+    )
     if has_numbers:
         readable = readable | {"numbers"}
     for name in names:
@@ -309,4 +313,12 @@ METRICS: dict[str, Metric] = {
     "scaf": Metric(set_metrics.scaf, "texts", resamples=False),
     "intdiv": Metric(set_metrics.intdiv, "texts", resamples=False),
     "uniqueness": Metric(text_metrics.uniqueness, "texts", resamples=False),
+    "explained_variance": Metric(
+        vector_metrics.explained_variance,
+        "scores",
+        sums=vector_metrics.squares,
+        of_sums=vector_metrics.explained_of_sums,
+    ),
+    # Thousands of bits, each ranked anew in every sample, would take an hour.
+    "bit_average_precision": Metric(vector_metrics.bit_average_precision, "bits", resamples=False),
 }

@@ -25,7 +25,7 @@ class PromptColumns:
         groups: for each entity or value of the input, the columns that can give it, first the one that identifies it:
             `(smiles, iupac)` for a molecule that can be given as either. Splits, leaks and baselines use the first.
         needed: for each group, the columns of which a row must have one.
-        targets: columns that are predicted.
+        targets: columns that are predicted; features are computed, so their columns are not among them.
         molecules: columns that hold SMILES.
         sequences: columns that hold residues or bases.
         views: views of the slots that have several, by the column that the template names.
@@ -89,7 +89,8 @@ def prompt_columns(config: TaskConfig) -> PromptColumns:
     """
     template = Template(config.prompt.input, config.prompt.target, raw=config.prompt.raw)
     views = slot_views(config, template)
-    targets = template.columns("target") if config.prompt.target is not None else []
+    asked = [slot.column for slot in template.slots if slot.part == "target" and slot.kind != "feature"]
+    targets = list(dict.fromkeys(asked))
     _check_hidden(views, targets, config.name)
     groups, needed = _groups(template, views, config.conditions.columns)
     molecules, sequences = _contents(template, views, config.molecules)
@@ -138,7 +139,8 @@ def _contents(
     molecules = list(declared or [])
     sequences: list[str] = []
     for slot in template.slots:
-        column = _read(slot.column, views) if slot.part == "input" else slot.column
+        shown = slot.part == "input" or slot.kind == "feature"
+        column = _read(slot.column, views) if shown else slot.column
         alphabet = ENTITIES[slot.name].alphabet if slot.kind == "entity" else slot.name
         plain = slot.kind == "text" and slot.part == "input" and column not in molecules
         if slot.kind == "feature":

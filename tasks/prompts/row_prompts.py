@@ -70,7 +70,8 @@ class RowPrompts:
         self.tokenizer = tokenizer
         self.template = Template(config.prompt.input, config.prompt.target, raw=config.prompt.raw)
         labels = config.labels if config.kind == "classification" else None
-        self.template.lint(tokenizer=tokenizer, labels=labels, mode=config.mode)
+        predicts = config.kind == "features"
+        self.template.lint(tokenizer=tokenizer, labels=labels, mode=config.mode, features=predicts)
         columns = prompt_columns(config)
         self.columns = columns.inputs
         self.beside = [config.conditions.of] if config.conditions.of else []
@@ -85,7 +86,8 @@ class RowPrompts:
         self.numbers = frozenset(slot.column for slot in self.template.slots if slot.kind in ("scalar", "digits"))
         self.steering = Conditions(config, self.template, self.text_if_any, self.molecules)
         self.conditions = self.steering.columns
-        self.features = build_features(self.template.slots, config.esm2, self.molecules, self.sequences)
+        read = [slot for slot in self.template.slots if slot.part == "input"]
+        self.features = build_features(read, config.esm2, self.molecules, self.sequences)
         self.epoch = 0
 
     @property
@@ -206,6 +208,11 @@ class RowPrompts:
         self.steering.fit(rows)
         for key, feature in self.features.items():
             feature.fit(self._readable(rows, self._featured(key)))
+
+    @property
+    def features_are_fitted(self) -> bool:
+        """Whether the scales of features are known."""
+        return all(feature.is_fitted for feature in self.features.values())
 
     def fitted(self) -> dict[str, Any]:
         """Returns the scales of features and conditions, as plain values."""

@@ -1,6 +1,6 @@
 """Losses over the labelled positions of a batch.
 
-Shapes: as in `mammal.tasks.batches.batch`; N labels that are not IGNORE or NaN.
+Shapes: as in `mammal.tasks.batches.batch`; N labels that are not IGNORE or NaN, 2 readings of a vector head.
 """
 
 from __future__ import annotations
@@ -67,3 +67,21 @@ def _errors(error_N: Tensor, kind: str) -> Tensor:
         return error_N.abs()
     assert kind == "rmse", kind
     return (error_N.square() + PUBLISHED_RMSE_EPSILON).sqrt()
+
+
+def vector_loss(outputs_B2F: Tensor, labels_BF: Tensor, kind: str) -> Tensor:
+    """Error of predicted vectors, mean over both readings of known entries; 0 if no entry is known.
+
+    Args:
+        outputs_B2F: outputs of a vector head, float [B, 2, F] (`ModelOutput.vectors`).
+        labels_BF: expected vectors, float [B, F], NaN where an entry is unknown.
+        kind: `squared` error, or `binary`: cross entropy of labels 0 or 1, of which the outputs are logits.
+    """
+    known_B1F = ~torch.isnan(labels_BF).unsqueeze(1)
+    expected_B2F = labels_BF.nan_to_num().unsqueeze(1).expand_as(outputs_B2F)
+    if kind == "binary":
+        error_B2F = F.binary_cross_entropy_with_logits(outputs_B2F.float(), expected_B2F, reduction="none")
+    else:
+        assert kind == "squared", kind
+        error_B2F = (outputs_B2F.float() - expected_B2F).square()
+    return (error_B2F * known_B1F).sum() / (2 * known_B1F.sum()).clamp(min=1)

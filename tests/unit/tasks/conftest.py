@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from argparse import Namespace
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -34,3 +36,20 @@ def make(tokenizer: Tokenizer) -> Callable[..., Task]:
         return build_task(config, tokenizer)
 
     return make_task
+
+
+@pytest.fixture(scope="session")
+def esm_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An ESM-2 checkpoint as fair-esm publishes them, with random weights and two layers."""
+    import torch
+    from esm import ESM2, Alphabet
+
+    torch.manual_seed(0)
+    model = ESM2(num_layers=2, embed_dim=320, attention_heads=20, alphabet=Alphabet.from_architecture("ESM-1b"))
+    weights = {
+        f"encoder.{'' if n.startswith('lm_head') else 'sentence_encoder.'}{n}": w for n, w in model.state_dict().items()
+    }
+    settings = Namespace(encoder_layers=2, encoder_embed_dim=320, encoder_attention_heads=20, token_dropout=True)
+    folder = tmp_path_factory.mktemp("esm")
+    torch.save({"cfg": {"model": settings}, "model": weights}, folder / "esm2_t6_8M_UR50D.pt")
+    return folder

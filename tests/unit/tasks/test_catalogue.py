@@ -33,6 +33,8 @@ def ready(config: TaskConfig, tokenizer: Tokenizer) -> Task:
     task = build_task(config, tokenizer)
     unit = {"mean": 0.0, "std": 1.0}
     scales = {} if task.state().get("scales") else {"scales": dict.fromkeys(task.number_targets, unit)}
+    if config.kind == "features":
+        task.fit_features([config.example])
     task.load_state(scales | {"conditions": dict.fromkeys(task.steering.numbers, unit)})
     return task
 

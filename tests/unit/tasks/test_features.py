@@ -1,12 +1,10 @@
 from __future__ import annotations
 
-from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 import yaml
 
 from mammal.tasks.baselines.baseline_features import esm2_states
@@ -130,22 +128,6 @@ def test_a_feature_of_molecules_is_refused_on_proteins(make: Make):
         make("regression", "<MASK> {p:esm2} {p:descriptors}", "{y:scalar}")
     with pytest.raises(PromptError, match="computed from molecules"):
         make("regression", "<MASK> {p:protein} {p:descriptors}", "{y:scalar}")
-
-
-@pytest.fixture(scope="module")
-def esm_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An ESM-2 checkpoint as fair-esm publishes them, with random weights and two layers."""
-    from esm import ESM2, Alphabet
-
-    torch.manual_seed(0)
-    model = ESM2(num_layers=2, embed_dim=320, attention_heads=20, alphabet=Alphabet.from_architecture("ESM-1b"))
-    weights = {
-        f"encoder.{'' if n.startswith('lm_head') else 'sentence_encoder.'}{n}": w for n, w in model.state_dict().items()
-    }
-    settings = Namespace(encoder_layers=2, encoder_embed_dim=320, encoder_attention_heads=20, token_dropout=True)
-    folder = tmp_path_factory.mktemp("esm")
-    torch.save({"cfg": {"model": settings}, "model": weights}, folder / f"{ESM}.pt")
-    return folder
 
 
 def test_esm2_gives_the_mean_state_of_the_residues(esm_folder: Path, monkeypatch: pytest.MonkeyPatch):
