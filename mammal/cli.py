@@ -26,6 +26,7 @@ VERBS = {
     "names": "make a verified table of structures and IUPAC names from any file of SMILES",
     "properties": "compute molecular weight, logP, QED and others for every molecule of a file",
     "export": "write a model as a transformers folder or an ONNX graph, and check its outputs",
+    "corpus": "make clean tables for pretraining from files of molecules, names and sequences",
     "report": "write one HTML page about a run: results, curves, predictions, samples",
     "tasks": "list the tasks, or show one row of a task at every step",
     "new-task": "write a task file from the columns of a data file",

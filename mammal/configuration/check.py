@@ -92,11 +92,15 @@ def _verb_faults(verb: str, config: DictConfig) -> Iterator[Fault]:
     known = {"hydra", "paths"}
     for name, content in verb_configs(verb).items():
         known |= set(SETTINGS if name == HYDRA_NAME else content)
+        known |= {str(group) for entry in content.get("defaults", ()) if isinstance(entry, dict) for group in entry}
     for key in config:
         if key not in known:
             yield _unknown((str(key),), known - {"hydra", "defaults"})
-    if "paths" in config:
-        yield from _section_faults(config.paths, keys_of(known_keys.PathsConfig), ("paths",))
+    for name in ("paths", "mixture"):
+        if _is_section(config.get(name)):
+            yield from _section_faults(config[name], keys_of(known_keys.SECTIONS[name]), (name,))
+    if "mixture" in config:
+        yield from _task_faults(config)
 
 
 def _train_faults(config: DictConfig) -> Iterator[Fault]:

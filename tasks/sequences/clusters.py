@@ -118,3 +118,38 @@ def _kmers(text: str) -> frozenset[str]:
     if len(text) <= K:
         return frozenset([text])
     return frozenset(text[i : i + K] for i in range(len(text) - K + 1))
+
+
+def similar_to_any(sequences: Sequence[str], others: Sequence[str], identity: float) -> np.ndarray:
+    """Whether each sequence is similar to one of the others, by the Jaccard index of their 3-mer sets, bool [N].
+
+    Args:
+        sequences: N sequences.
+        others: M sequences.
+        identity: minimum identity, above 0 and at most 1; see the top of this module.
+    """
+    from scipy.sparse import csr_matrix
+
+    if not len(sequences) or not len(others):
+        return np.zeros(len(sequences), dtype=bool)
+    threshold = jaccard_of(identity)
+    columns: dict[str, int] = {}
+
+    def matrix(texts: Sequence[str]) -> tuple[csr_matrix, np.ndarray]:
+        held = [[columns.setdefault(kmer, len(columns)) for kmer in _kmers(text)] for text in texts]
+        sizes = np.array([len(kmers) for kmers in held], dtype=np.int64)
+        indices, starts = np.concatenate([np.array(kmers) for kmers in held]), np.concatenate(([0], sizes.cumsum()))
+        return csr_matrix((np.ones(len(indices), dtype=np.int32), indices, starts)), sizes
+
+    theirs_MV, their_sizes_M = matrix(others)
+    ours_NV, sizes_N = matrix(sequences)
+    for one in (theirs_MV, ours_NV):
+        one.resize((one.shape[0], len(columns)))
+    alike_N = np.zeros(len(sequences), dtype=bool)
+    step = max(1, PRODUCT // len(others))
+    for first in range(0, len(sequences), step):
+        shared = (ours_NV[first : first + step] @ theirs_MV.T).tocoo()
+        rows, columns_M = shared.row + first, shared.col
+        near = shared.data >= threshold * (sizes_N[rows] + their_sizes_M[columns_M] - shared.data)
+        alike_N[rows[near]] = True
+    return alike_N
