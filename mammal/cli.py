@@ -27,6 +27,7 @@ VERBS = {
     "properties": "compute molecular weight, logP, QED and others for every molecule of a file",
     "export": "write a model as a transformers folder or an ONNX graph, and check its outputs",
     "corpus": "make clean tables for pretraining from files of molecules, names and sequences",
+    "pack": "encode the rows of tasks once and keep them on disk, for long training runs",
     "report": "write one HTML page about a run: results, curves, predictions, samples",
     "tasks": "list the tasks, or show one row of a task at every step",
     "new-task": "write a task file from the columns of a data file",

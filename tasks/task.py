@@ -61,6 +61,8 @@ class Task(RowPrompts, ABC):
 
     target_is_text = False
     """Whether answers are generated text; otherwise the heads give them in one pass."""
+    changes_encoded = False
+    """Whether each epoch of training changes encoded rows (`changed`), as denoising does."""
     ranks = 1
     """Number of answers of each row that the task's metrics use; more than one only for generated answers."""
 
@@ -162,6 +164,15 @@ class Task(RowPrompts, ABC):
             target: as for `encode`.
             judged: as for `encode`.
         """
+
+    def changed(self, example: Example, epoch: int) -> Example:
+        """Returns an encoded row as an epoch of training shows it; only for tasks with `changes_encoded`.
+
+        Args:
+            example: the row, encoded without target.
+            epoch: number of the epoch.
+        """
+        return example
 
     # Examples -> Batch -> loss, predictions
 

@@ -44,6 +44,10 @@ _OPEN = re.compile(
 """Keys below these are columns of the data and keys of tasks. Hydra must not require a `+` before them."""
 
 
+TASK_FILE = ("train", "pack")
+"""Verbs whose key `task` chooses a file of the group `task`; for others it is a name."""
+
+
 def parse(verb: str, argv: Sequence[str], *, sweeps: bool = False) -> Arguments:
     """Parses the words after the verb.
 
@@ -70,7 +74,7 @@ def parse(verb: str, argv: Sequence[str], *, sweeps: bool = False) -> Arguments:
             raise ConfigError(f"{name!r} is not an option of this verb", where=f"mammal {verb}", hint=hint)
         if word in options:
             seen.add(word)
-        elif name == "task" and verb != "train":
+        elif name == "task" and verb not in TASK_FILE:
             task = value
         elif name == "task":
             overrides.append(f"task={_known_task(value, dirs)}")

@@ -55,6 +55,7 @@ class LoadingConfig:
     limit: int | None = None
     overfit: bool = False
     valid_limit: int | None = None
+    packed: str | None = None
 
 
 @dataclass

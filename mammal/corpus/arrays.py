@@ -126,10 +126,11 @@ class PackedRows(Sequence[Example]):
     Args:
         folder: folder of `NAME.npy` files.
         rows: numbers of the rows of this view, int64 [N].
+        count: number of rows of each view; vectors are stored once for all views.
     """
 
-    def __init__(self, folder: Path, rows: np.ndarray):
-        self.rows = rows
+    def __init__(self, folder: Path, rows: np.ndarray, count: int):
+        self.rows, self.count = rows, count
         self.arrays = {file.name.removesuffix(".npy"): np.load(file, mmap_mode="r") for file in folder.glob("*.npy")}
         self.vectors = sorted({name.split(".")[1] for name in self.arrays if name.startswith("vector.")})
 
@@ -166,7 +167,7 @@ class PackedRows(Sequence[Example]):
             label_bounds_R=self._whole(row, "label_bounds"),
             label_weights_R=self._whole(row, "label_weights"),
             targets=targets,
-            label_vectors={name: self._vector(row, name) for name in self.vectors} or None,
+            label_vectors={name: self._vector(row % self.count, name) for name in self.vectors} or None,
         )
 
     def _target(self, row: int, ids_T: np.ndarray) -> Target:

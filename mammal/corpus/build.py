@@ -97,10 +97,11 @@ def build_corpus(
     manifest["held_out"] = {"rows": held.rows, "missing": held.missing}
     manifest["held_out"]["keys"] = {family: len(keys) for family, keys in held.keys.items()}
     manifest["versions"] = {"mammal": __version__, **_versions()}
+    text = json.dumps(manifest, indent=2) + "\n"
     with atomic_file(output / MANIFEST) as partial_file:
-        partial_file.write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+        partial_file.write_text(text, encoding="utf-8")
     shutil.rmtree(parts)
-    return manifest
+    return json.loads(text)
 
 
 def _claim(parts: Path, output: Path, recipe: Recipe) -> None:

@@ -38,7 +38,10 @@ def clean(texts: Sequence[str], family: str, shortest: int, longest: int) -> lis
         longest: maximum number of characters of the cleaned text.
     """
     one = {"molecule": _molecule, "protein": _protein, "dna": _dna}[family]
-    return [_sized(one(text.strip()) if text.strip() else Cleaned(reason="empty or damaged"), shortest, longest) for text in texts]
+    return [
+        _sized(one(text.strip()) if text.strip() else Cleaned(reason="empty or damaged"), shortest, longest)
+        for text in texts
+    ]
 
 
 def _sized(cleaned: Cleaned, shortest: int, longest: int) -> Cleaned:

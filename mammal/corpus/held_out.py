@@ -88,6 +88,8 @@ def collect_held_out(
     """
     found = HeldOut()
     for name, config in configs.items():
+        if config.data.source == "file" and not (config.data.path or config.data.files):
+            continue  # the user names the data of such a task
         progress(name)
         try:
             texts = _texts(config, paths)

@@ -145,4 +145,6 @@ def _known(kind: type[Any], declared: Mapping[str, Any], where: str) -> dict[str
     for name in declared:
         if name not in names:
             raise ConfigError(f"unknown key {name!r}", where=where, hint=did_you_mean(str(name), names, noun="key"))
-    return {name: tuple(value) if isinstance(value, list) and name != "files" else value for name, value in declared.items()}
+    return {
+        name: tuple(value) if isinstance(value, list) and name != "files" else value for name, value in declared.items()
+    }

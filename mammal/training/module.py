@@ -113,7 +113,7 @@ class TrainingModule(lightning.LightningModule):
         output = self.model(batch)
         loss = task.loss(output, batch)
         self._require_finite(loss, f"validation batch {batch_idx} of task {batch.task}")
-        answers = task.decode(output, batch) if task.kind in READ_KINDS else []
+        answers = task.decode(output, batch) if task.kind in READ_KINDS and self.valid_rows[task.name] else []
         self._judged[batch.task][batch.row_ids[0]] = (float(loss), len(batch), answers)
 
     def on_validation_epoch_end(self) -> None:
@@ -141,7 +141,7 @@ class TrainingModule(lightning.LightningModule):
         self.train()
 
     def _metrics(self, name: str, answers: Sequence[Prediction]) -> dict[str, float]:
-        if not answers:
+        if not answers or not self.valid_rows[name]:  # packed rows have no columns
             return {}
         return self.tasks[name].metrics(answers, [self.valid_rows[name][answer.row_id] for answer in answers])
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mammal import console
-from mammal.errors import TrainingError
+from mammal.errors import ConfigError, TrainingError
 from mammal.files import finite
 
 if TYPE_CHECKING:
@@ -118,20 +118,34 @@ def _tell_positive_classes(tasks: Mapping[str, Task]) -> None:
 
 def _load_data(tasks: Mapping[str, Task], config: DictConfig, output: Path) -> dict[str, TaskData]:
     """Loads the rows of every task; splits and unusable rows are written into the folder of the run."""
+    from mammal.corpus.packed import PackedData
     from mammal.evaluation.task_data import load_task_data, save_splits
     from mammal.training.processes import is_first
 
     limits = {"train": config.data.limit, "valid": config.data.valid_limit}
     paths = {"data": config.paths.data} if config.paths.data else None
-    data = {}
+    data: dict[str, TaskData] = {}
+    _check_packs(config.data.packed, tasks)
     for name, task in tasks.items():
-        data[name] = load_task_data(task, paths, limits)
+        pack = Path(config.data.packed).expanduser() / name if config.data.packed else None
+        data[name] = PackedData(task, pack, limits) if pack and pack.is_dir() else load_task_data(task, paths, limits)
         if config.data.overfit:
             data[name].validate_on_train()
         data[name].prepare()
     if is_first():
         save_splits(data, output)
     return data
+
+
+def _check_packs(folder: str | None, tasks: Mapping[str, Task]) -> None:
+    """Refuses a folder that holds no pack of any task of the run."""
+    if folder is None:
+        return
+    place = Path(folder).expanduser()
+    found = sorted(file.parent.name for file in place.glob("*/pack.json"))
+    if not set(found) & set(tasks):
+        hint = f"it holds packs of {', '.join(found)}" if found else "mammal pack makes them"
+        raise ConfigError("holds no pack of a task of this run", where=f"data.packed={folder}", hint=hint)
 
 
 def _fit(model: MammalModel, data: Mapping[str, TaskData], config: DictConfig) -> lightning.Trainer:
@@ -280,5 +294,5 @@ def _summary(config: DictConfig, model: MammalModel, data: Mapping[str, TaskData
     learning = sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
     total = sum(weight.numel() for weight in model.parameters())
     share = "" if learning == total else f", of which {learning / 1e6:.2f} M learn"
-    rows = ", ".join(f"{name} {len(d.rows['train']):,} rows" for name, d in data.items())
+    rows = ", ".join(f"{name} {len(d.lengths_N('train')):,} rows" for name, d in data.items())
     return f"{config.name}: {total / 1e6:.2f} M parameters{share}; {rows}; into {output}"

@@ -33,6 +33,8 @@ SENTINELS = 200
 class DenoisingTask(GenerationTask):
     """A task that reconstructs hidden spans; it needs no labels. Inputs encoded without target are not corrupted."""
 
+    changes_encoded = True
+
     @property
     def varies(self) -> bool:
         return True
@@ -56,11 +58,22 @@ class DenoisingTask(GenerationTask):
         target: bool,
         judged: bool = False,
     ) -> Example:
-        if not target:
-            return Example(row_id, encoding)
-        rng = np.random.default_rng([self.config.denoising.seed, self.epoch, crc32(str(row_id).encode())])
-        corrupted, ids_T = self._corrupt(encoding, rng)
-        return Example(row_id, corrupted, targets=(Target(ids_T, np.arange(len(ids_T)), ids_T),))
+        plain = Example(row_id, encoding)
+        return self.changed(plain, self.epoch) if target else plain
+
+    def changed(self, example: Example, epoch: int) -> Example:
+        """Returns the row with hidden spans, and the target that contains them.
+
+        Args:
+            example: the row, encoded without target.
+            epoch: number of the epoch, which changes the spans.
+
+        Raises:
+            DataError: the row is too short to hide a part of it.
+        """
+        rng = np.random.default_rng([self.config.denoising.seed, epoch, crc32(str(example.row_id).encode())])
+        corrupted, ids_T = self._corrupt(example.input, rng)
+        return replace(example, input=corrupted, targets=(Target(ids_T, np.arange(len(ids_T)), ids_T),))
 
     def answers(self, predictions: Sequence[Prediction], rows: Sequence[Row]) -> dict[str, Answers]:
         """Returns an empty mapping, because rows have no labels; the loss is the measure."""
