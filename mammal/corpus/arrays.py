@@ -94,8 +94,8 @@ def pack_rows(rows: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]
         rows: results of `fields_of`.
 
     Returns:
-        For each field `NAME` the numbers of all rows, [T], and `NAME.starts`, int64 [N + 1]; a row without the field has
-        none. For vectors an array [N, F], or [N, F / 8] if they hold bits.
+        For each field `NAME` the numbers of all rows, [T], and `NAME.starts`, int64 [N + 1]; a row without the field
+        has no numbers. For vectors an array [N, F], or [N, F / 8] if they hold bits.
     """
     packed: dict[str, np.ndarray] = {}
     for name in dict.fromkeys(name for row in rows for name in row):

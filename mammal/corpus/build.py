@@ -1,7 +1,8 @@
 """Makes the tables of a corpus from files.
 
-Each text is cleaned; texts that can't be used, repeats, and texts that a task of the catalogue validates or tests on are
-left out and counted. The rows of a table are in random order (by a hash of the text), so its first rows are a sample.
+Each text is cleaned. Texts that can't be used, repeats, and texts that a task of the catalogue validates or tests on
+are left out and counted. The rows of a table are in random order (by a hash of the text), so its first rows are a
+sample.
 
 An interrupted build continues: the cleaned chunks of each file are kept in `.parts` until the corpus is complete.
 """
@@ -21,7 +22,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mammal.corpus.cleaning import Cleaned, clean
+from mammal.corpus.cleaning import clean
 from mammal.corpus.held_out import HeldOut, chosen_tasks, collect_held_out, overlaps
 from mammal.corpus.recipe import CorpusFile, CorpusSet, Recipe
 from mammal.errors import ConfigError, DataError, did_you_mean

@@ -1,8 +1,9 @@
 """Encodes the rows of tasks once and keeps them on disk, for long runs and for machines that can't read the sources.
 
-A pack holds the training rows of a task, in several views if its prompts vary (spellings of a SMILES, wordings, withheld
-conditions), its validation rows, and what the task has fitted. `mammal train data.packed=FOLDER` reads it by memory map,
-so a run starts at once and needs little memory. Spans of denoising tasks are still hidden anew in each epoch.
+A pack holds the training rows of a task, in several views if its prompts vary (spellings of a SMILES, wordings,
+withheld conditions), its validation rows, and what the task has fitted. `mammal train data.packed=FOLDER` reads it by
+memory map, so a run starts at once and needs little memory. Spans of denoising tasks are still hidden anew in each
+epoch.
 
 An interrupted run continues: finished chunks are kept in `.parts` until the pack is complete.
 """
@@ -12,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -256,5 +257,5 @@ def _narrow(views: Sequence[Sequence[np.ndarray]], field: str) -> np.ndarray:
     if field.endswith(".width"):
         return views[0][0]
     whole = np.concatenate([chunk for view in views for chunk in view])
-    small = whole.dtype == np.int32 and len(whole) and 0 <= whole.min() and whole.max() < 1 << 16
+    small = whole.dtype == np.int32 and len(whole) and whole.min() >= 0 and whole.max() < 1 << 16
     return whole.astype(np.uint16) if small else whole
