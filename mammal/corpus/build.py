@@ -134,7 +134,9 @@ def _make_set(
 
     text, seen, frames, counts = one.text_column, set[str](), [], []
     for number, file in enumerate(one.files):
-        cleaned = _cleaned_file(one, file, parts / f"{one.name}-{number}", paths, workers, config_dirs, progress)
+        cleaned = _cleaned_file(
+            one, file, parts / f"{one.name}-{number}", paths, recipe.seed, workers, config_dirs, progress
+        )
         left_out: Counter[str] = Counter(reason for reason in cleaned["reason"] if reason)
         frame = cleaned[cleaned["reason"] == ""].drop(columns="reason")
         first = ~frame[text].duplicated() & ~frame[text].isin(seen)
@@ -144,9 +146,6 @@ def _make_set(
         left_out["in a validation or test set"] += sum(tested)
         frame = frame[[not is_tested for is_tested in tested]]
         frame["order"] = [_hash(recipe.seed, key) for key in frame[text]]
-        if file.rows is not None and len(frame) > file.rows:
-            left_out["not chosen"] += len(frame) - file.rows
-            frame = frame.nsmallest(file.rows, "order")
         seen.update(frame[text])
         frames.append(frame.assign(source=file.name))
         told = {"name": file.name, "licence": _licence(file, config_dirs), "citation": file.citation}
@@ -162,11 +161,12 @@ def _cleaned_file(
     file: CorpusFile,
     parts: Path,
     paths: Mapping[str, object] | None,
+    seed: int,
     workers: int,
     config_dirs: Sequence[Path],
     progress: Follow,
 ) -> pd.DataFrame:
-    """Every row of a file, with its cleaned text, its key and the reason if it can't be used."""
+    """Every row of a file, or a sample, with its cleaned text, its key and the reason if it can't be used."""
     import pandas as pd
 
     done = parts.with_suffix(".parquet")
@@ -177,7 +177,9 @@ def _cleaned_file(
     with ExitStack() as stack:
         pool = stack.enter_context(ProcessPoolExecutor(workers)) if workers else None
         waiting: list[tuple[Path, Any]] = []
-        for number, rows in enumerate(_chunks(_rows(one, file, paths, config_dirs), CHUNK)):
+        every = _rows(one, file, paths, config_dirs)
+        chosen = every if file.rows is None else iter(_sample(list(every), file.rows, seed))
+        for number, rows in enumerate(_chunks(chosen, CHUNK)):
             place = parts / f"{number:05d}.parquet"
             if place.exists():
                 continue
@@ -194,6 +196,14 @@ def _cleaned_file(
         whole.to_parquet(partial_file, index=False)
     shutil.rmtree(parts)
     return whole
+
+
+def _sample(rows: Sequence[tuple[str, ...]], count: int, seed: int) -> list[tuple[str, ...]]:
+    """At most `count` rows, chosen by a hash of the text and in their order."""
+    if len(rows) <= count:
+        return list(rows)
+    order = sorted(range(len(rows)), key=lambda row: _hash(seed, rows[row][0]))
+    return [rows[row] for row in sorted(order[:count])]
 
 
 def _keep(place: Path, result: Any, name: str, progress: Follow) -> None:

@@ -21,7 +21,7 @@ class CorpusFile:
         task: name of a task; its training rows are read. One of `path` and `task` is given.
         column: column of the text. None: the column of the entity's usual name, or the only one.
         keep: further columns of the set -> columns of the file. Rows in which one of them is empty are left out.
-        rows: keep at most this many rows, chosen at random. None: all.
+        rows: read at most this many rows, chosen at random. None: all.
         licence: licence of the data; for a task its own.
         citation: source of the data; for a task its own.
     """

@@ -123,6 +123,16 @@ def test_an_interrupted_build_continues(folder: Path, monkeypatch: pytest.Monkey
         build_corpus(recipe(folder), folder / "corpus", config_dirs=[folder])
 
 
+def test_a_file_can_be_sampled(folder: Path) -> None:
+    some = {"entity": "smiles", "files": [{"path": str(folder / "two.csv"), "rows": 2}]}
+    manifests = [
+        build_corpus(recipe(folder, sets={"m": some}, held_out=[], seed=s), folder / f"c{s}") for s in range(6)
+    ]
+    assert all(made["sets"]["m"]["files"][0]["read"] == 2 for made in manifests)
+    chosen = {tuple(sorted(pd.read_parquet(folder / f"c{s}" / "m.parquet")["smiles"])) for s in range(6)}
+    assert len(chosen) > 1
+
+
 def test_training_rows_of_a_task_can_be_a_source(folder: Path) -> None:
     one = {"entity": "smiles", "files": [{"task": "assay", "column": "smiles"}]}
     manifest = build_corpus(recipe(folder, sets={"m": one}), folder / "corpus", config_dirs=[folder])
