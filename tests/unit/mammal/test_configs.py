@@ -55,7 +55,7 @@ def test_every_option_composes_and_resolves(group, option):
         with pytest.raises(ConfigError, match=re.escape(f"pip install 'mammal[{extra}]'")):
             composed("train", f"{group}={option}")
         return
-    config = composed("train", f"{group}={option}")
+    config = composed("corpus" if group == "recipe" else "train", f"{group}={option}")
     plain = OmegaConf.to_container(config, resolve=True)
     assert group in ("launcher", "sweep", "debug", "experiment", "logger") or plain[group]
 
