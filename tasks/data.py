@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mammal.tasks.declaration.data_config import READ_PATH
+from mammal.tasks.declaration.data_config import SOURCES
 from mammal.tasks.declaration.schema import DataConfig, TaskConfig
 from mammal.tasks.errors import DataError, TaskError
 from mammal.tasks.prompts.columns import PromptColumns, equal_sides, prompt_columns
@@ -92,7 +92,7 @@ def load_dataset(data: DataConfig, paths: Mapping[str, object] | None = None) ->
         TaskError: `data.path` names a file, and the source does not read it.
         DataError: the data is not available, can't be read, or has no rows.
     """
-    if data.path and data.source not in READ_PATH:
+    if data.path and not SOURCES.get(data.source):
         what = f"data.path is {data.path!r}, and source {data.source} does not read it"
         raise TaskError(what, hint="data.source=file")
     source = import_module(f"mammal.tasks.sources.{data.source}")

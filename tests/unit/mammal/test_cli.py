@@ -4,13 +4,16 @@ import os
 import subprocess
 import sys
 import time
+from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
 
 import pytest
 
 import mammal
-from mammal import cli
+from mammal import cli, commands
 from mammal.cli import VERBS, main
+from mammal.configuration.arguments import package_folder
 from mammal.configuration.compose import parse, quoted
 from mammal.errors import ConfigError
 
@@ -49,6 +52,14 @@ def test_help_starts_quickly_and_loads_nothing_heavy():
         took.append(time.perf_counter() - begun)
         assert done.returncode == 0, done.stderr
     assert min(took) < 0.4
+
+
+def test_every_verb_is_listed():
+    """A module of a verb, or its config, that no line of `VERBS` names could not be reached."""
+    modules = [module.name for module in iter_modules(commands.__path__)]
+    runs = {name.replace("_", "-") for name in modules if hasattr(import_module(f"mammal.commands.{name}"), "run")}
+    configs = {file.stem for file in package_folder().glob("*.yaml")} - {"job"}
+    assert runs == set(VERBS) and configs <= set(VERBS), "mammal/cli.py: VERBS"
 
 
 @pytest.mark.parametrize("verb", VERBS)
