@@ -40,15 +40,15 @@ def _alphabets(config: TaskConfig, part: str) -> dict[str, str]:
 def answer(config: TaskConfig) -> str:
     """Returns what a task predicts: `yes or no`, `11 classes`, `27 labels`, `number, K`, `text` or `hidden spans`."""
     targets = len(prompt_columns(config).targets)
-    if config.kind == "classification":
+    if config.family == "classification":
         if targets > 1:
             return f"{targets} labels"
         return "yes or no" if len(config.labels) == 2 else f"{len(config.labels)} classes"
-    if config.kind == "regression":
+    if config.family == "regression":
         numbers = "number" if targets == 1 else f"{targets} numbers"
         unit = unit_text(config.unit)
         return f"{numbers}, {unit}" if unit else numbers
-    return "text" if config.kind == "generation" else "hidden spans"
+    return "text" if config.family == "generation" else "hidden spans"
 
 
 def source(config: TaskConfig) -> str:

@@ -216,7 +216,7 @@ def divide(frame: pd.DataFrame, config: TaskConfig, paths: Mapping[str, object] 
     inputs = [column for column in columns.inputs if column in frame.columns]
     keys = _input_keys(frame, columns)
     ordered = equal_sides(_template(config)) is None
-    texts = label_texts if config.kind in ("classification", "regression") else column_texts
+    texts = label_texts if config.family in ("classification", "regression") else column_texts
     labels = {column: texts(frame, column) for column in labelled}
     inputs_N = whole_inputs(keys, ordered=ordered)
     repeats = repeated_rows(inputs_N, labels) if config.data.deduplicate and keys else {}
@@ -326,7 +326,7 @@ def _tell(record: SplitRecord, config: TaskConfig) -> None:
         if record.leakage.get(part):
             logger.warning("%s: %d %s rows have the inputs of a training row", name, record.leakage[part], part)
     conflicting = record.repeats["conflicting"]
-    if conflicting and config.kind == "classification":
+    if conflicting and config.family == "classification":
         across = record.repeats["conflicting_across_parts"]
         logger.warning("%s: %d inputs have more than one label, %d of them across parts", name, conflicting, across)
     known = _known_answers(record, config)

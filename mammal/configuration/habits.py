@@ -18,7 +18,7 @@ _POSITIONS = {
     **dict.fromkeys(("predict", "embed", "generate", "score"), _ROWS),
     "evaluate": ("bundle", "output"),
 }
-"""Verb -> the keys that words without a key are meant for, in their order. Other verbs: the keys they can't do without."""
+"""Verb -> the keys that words without a key are meant for, in their order. Default: the keys without a default."""
 
 _OPTION_NAMES = {"model": "bundle", "data": "input", "config": "task"}
 """What a verb that has no key of this name calls it."""

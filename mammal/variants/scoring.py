@@ -211,7 +211,7 @@ _NO_LIKELIHOOD = "what=embedding works for every model; mammal train task=dna_de
 
 
 def _fills_in_dna(task: Task) -> bool:
-    return task.kind == "denoising" and reads_dna_alone(task)
+    return task.family == "denoising" and reads_dna_alone(task)
 
 
 def _likelihood_scores(strands: Sequence[Likelihoods | Refused]) -> Scores | Refused:

@@ -69,7 +69,7 @@ class RowPrompts:
         self.config = config
         self.tokenizer = tokenizer
         self.template = Template(config.prompt.input, config.prompt.target, raw=config.prompt.raw)
-        labels = config.labels if config.kind == "classification" else None
+        labels = config.labels if config.family == "classification" else None
         self.template.lint(tokenizer=tokenizer, labels=labels, mode=config.mode)
         columns = prompt_columns(config)
         self.columns = columns.inputs

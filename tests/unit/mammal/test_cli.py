@@ -4,14 +4,12 @@ import os
 import subprocess
 import sys
 import time
-from importlib import import_module
 from pathlib import Path
-from pkgutil import iter_modules
 
 import pytest
 
 import mammal
-from mammal import cli, commands
+from mammal import cli
 from mammal.cli import VERBS, main
 from mammal.configuration.arguments import package_folder
 from mammal.configuration.compose import parse, quoted
@@ -54,12 +52,9 @@ def test_help_starts_quickly_and_loads_nothing_heavy():
     assert min(took) < 0.4
 
 
-def test_every_verb_is_listed():
-    """A module of a verb, or its config, that no line of `VERBS` names could not be reached."""
-    modules = [module.name for module in iter_modules(commands.__path__)]
-    runs = {name.replace("_", "-") for name in modules if hasattr(import_module(f"mammal.commands.{name}"), "run")}
+def test_every_config_of_a_verb_is_reached():
     configs = {file.stem for file in package_folder().glob("*.yaml")} - {"job"}
-    assert runs == set(VERBS) and configs <= set(VERBS), "mammal/cli.py: VERBS"
+    assert not configs - set(VERBS), "VERBS of mammal/cli.py needs a line for these"
 
 
 @pytest.mark.parametrize("verb", VERBS)
