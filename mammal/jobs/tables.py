@@ -98,7 +98,7 @@ class TableFormat(ABC):
             column: name of the new column.
         """
 
-    def complete(self, path: Path) -> None:
+    def complete(self, path: Path) -> None:  # noqa: B027
         """Does nothing: a table needs no further file."""
 
 

@@ -29,7 +29,7 @@ Judged = dict[object, tuple[float, int, list["Prediction"]]]
 """Validation batches by the id of their first row: loss, number of rows, predictions."""
 
 READ_FAMILIES = ("classification", "regression")
-"""Families of tasks whose predictions result from the same pass as the loss, so that validation metrics cost no extra time."""
+"""Families of tasks with predictions from the same pass as the loss, so that validation metrics cost no extra time."""
 
 
 class TrainingModule(lightning.LightningModule):

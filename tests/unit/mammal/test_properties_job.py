@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from mammal import cli
+from mammal.jobs import tables
 from mammal.jobs.properties_job import properties_job
 from mammal.tasks.errors import TaskError
 from mammal.tasks.molecules.properties import compute
