@@ -9,8 +9,10 @@ from mammal.tasks.prompts.columns import prompt_columns
 from mammal.tokenization.entities import ENTITIES
 from mammal.tokenization.template import Template
 
-MODALITIES = ("molecule", "protein", "DNA", "cell", "pair", "text")
-"""Kinds of input (of output, if no sequence is read); `pair`: two or more sequences; `text`: only text."""
+OTHER = "other"
+MODALITIES = ("molecule", "protein", "DNA", "cell", "pair", "text", OTHER)
+"""Kinds of input (of output, if no sequence is read); `pair`: two or more sequences; `text`: only text; `other`: an
+alphabet that `_OF_ALPHABET` does not have."""
 
 _OF_ALPHABET = {"SMILES": "molecule", "IUPAC": "molecule", "AA": "protein", "DNA": "DNA"}
 _OF_ALPHABET |= {"GENE": "cell", "CELL_ATTRIBUTES": "cell", "TEXT": "text"}
@@ -24,7 +26,7 @@ def modality(config: TaskConfig) -> str:
     read = {column: alphabet for column, alphabet in read.items() if alphabet != "TEXT"} or read
     if len(read) > 1:
         return "pair"
-    return _OF_ALPHABET[next(iter(read.values()), "AA")]
+    return _OF_ALPHABET.get(next(iter(read.values()), "AA"), OTHER)
 
 
 def _alphabets(config: TaskConfig, part: str) -> dict[str, str]:

@@ -37,6 +37,11 @@ def ready(config: TaskConfig, tokenizer: Tokenizer) -> Task:
     return task
 
 
+def test_an_alphabet_without_a_modality_is_listed_as_other(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delitem(catalogue._OF_ALPHABET, "SMILES")
+    assert catalogue.modality(CONFIGS["bbbp"]) == "other" and "other" in catalogue.MODALITIES
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_a_task_is_complete(name: str):
     config = CONFIGS[name]
