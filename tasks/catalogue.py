@@ -9,10 +9,10 @@ from mammal.tasks.prompts.columns import prompt_columns
 from mammal.tokenization.entities import ENTITIES
 from mammal.tokenization.template import Template
 
-OTHER = "other"
+OTHER = "sequence"
 MODALITIES = ("molecule", "protein", "DNA", "cell", "pair", "text", OTHER)
-"""Kinds of input (of output, if no sequence is read); `pair`: two or more sequences; `text`: only text; `other`: an
-alphabet that `_OF_ALPHABET` does not have."""
+"""Kinds of input (of output, if no sequence is read); `pair`: two or more sequences; `text`: only text; `sequence`:
+of an alphabet that `_OF_ALPHABET` does not have."""
 
 _OF_ALPHABET = {"SMILES": "molecule", "IUPAC": "molecule", "AA": "protein", "DNA": "DNA"}
 _OF_ALPHABET |= {"GENE": "cell", "CELL_ATTRIBUTES": "cell", "TEXT": "text"}

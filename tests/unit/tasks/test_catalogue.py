@@ -37,9 +37,9 @@ def ready(config: TaskConfig, tokenizer: Tokenizer) -> Task:
     return task
 
 
-def test_an_alphabet_without_a_modality_is_listed_as_other(monkeypatch: pytest.MonkeyPatch):
+def test_an_alphabet_without_a_modality_is_listed_as_a_sequence(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.delitem(catalogue._OF_ALPHABET, "SMILES")
-    assert catalogue.modality(CONFIGS["bbbp"]) == "other" and "other" in catalogue.MODALITIES
+    assert catalogue.modality(CONFIGS["bbbp"]) == "sequence" and "sequence" in catalogue.MODALITIES
 
 
 @pytest.mark.parametrize("name", NAMES)
