@@ -9,8 +9,10 @@ from mammal.tasks.prompts.columns import prompt_columns
 from mammal.tokenization.entities import ENTITIES
 from mammal.tokenization.template import Template
 
-MODALITIES = ("molecule", "protein", "DNA", "cell", "pair", "text")
-"""Kinds of input (of output, if no sequence is read); `pair`: two or more sequences; `text`: only text."""
+OTHER = "sequence"
+MODALITIES = ("molecule", "protein", "DNA", "cell", "pair", "text", OTHER)
+"""Kinds of input (of output, if no sequence is read); `pair`: two or more sequences; `text`: only text; `sequence`:
+of an alphabet that `_OF_ALPHABET` does not have."""
 
 _OF_ALPHABET = {"SMILES": "molecule", "IUPAC": "molecule", "AA": "protein", "DNA": "DNA"}
 _OF_ALPHABET |= {"GENE": "cell", "CELL_ATTRIBUTES": "cell", "TEXT": "text"}
@@ -24,7 +26,7 @@ def modality(config: TaskConfig) -> str:
     read = {column: alphabet for column, alphabet in read.items() if alphabet != "TEXT"} or read
     if len(read) > 1:
         return "pair"
-    return _OF_ALPHABET[next(iter(read.values()), "AA")]
+    return _OF_ALPHABET.get(next(iter(read.values()), "AA"), OTHER)
 
 
 def _alphabets(config: TaskConfig, part: str) -> dict[str, str]:
@@ -41,18 +43,18 @@ def answer(config: TaskConfig) -> str:
     """Returns what a task predicts: `yes or no`, `11 classes`, `27 labels`, `number, K`, `text` or `hidden spans`, or
     the names of features."""
     targets = len(prompt_columns(config).targets)
-    if config.kind == "classification":
+    if config.family == "classification":
         if targets > 1:
             return f"{targets} labels"
         return "yes or no" if len(config.labels) == 2 else f"{len(config.labels)} classes"
-    if config.kind == "regression":
+    if config.family == "regression":
         numbers = "number" if targets == 1 else f"{targets} numbers"
         unit = unit_text(config.unit)
         return f"{numbers}, {unit}" if unit else numbers
-    if config.kind == "features":
+    if config.family == "features":
         slots = [slot for slot in Template(config.prompt.input, config.prompt.target).slots if slot.part == "target"]
         return ", ".join(slot.name for slot in slots)
-    return "text" if config.kind == "generation" else "hidden spans"
+    return "text" if config.family == "generation" else "hidden spans"
 
 
 def source(config: TaskConfig) -> str:

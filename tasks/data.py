@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mammal.tasks.declaration.data_config import READ_PATH
+from mammal.tasks.declaration.data_config import SOURCES
 from mammal.tasks.declaration.schema import DataConfig, TaskConfig
 from mammal.tasks.errors import DataError, TaskError
 from mammal.tasks.prompts.columns import PromptColumns, equal_sides, prompt_columns
@@ -92,7 +92,7 @@ def load_dataset(data: DataConfig, paths: Mapping[str, object] | None = None) ->
         TaskError: `data.path` names a file, and the source does not read it.
         DataError: the data is not available, can't be read, or has no rows.
     """
-    if data.path and data.source not in READ_PATH:
+    if data.path and not SOURCES.get(data.source):
         what = f"data.path is {data.path!r}, and source {data.source} does not read it"
         raise TaskError(what, hint="data.source=file")
     source = import_module(f"mammal.tasks.sources.{data.source}")
@@ -216,7 +216,7 @@ def divide(frame: pd.DataFrame, config: TaskConfig, paths: Mapping[str, object] 
     inputs = [column for column in columns.inputs if column in frame.columns]
     keys = _input_keys(frame, columns)
     ordered = equal_sides(_template(config)) is None
-    texts = label_texts if config.kind in ("classification", "regression") else column_texts
+    texts = label_texts if config.family in ("classification", "regression") else column_texts
     labels = {column: texts(frame, column) for column in labelled}
     inputs_N = whole_inputs(keys, ordered=ordered)
     repeats = repeated_rows(inputs_N, labels) if config.data.deduplicate and keys else {}
@@ -326,7 +326,7 @@ def _tell(record: SplitRecord, config: TaskConfig) -> None:
         if record.leakage.get(part):
             logger.warning("%s: %d %s rows have the inputs of a training row", name, record.leakage[part], part)
     conflicting = record.repeats["conflicting"]
-    if conflicting and config.kind == "classification":
+    if conflicting and config.family == "classification":
         across = record.repeats["conflicting_across_parts"]
         logger.warning("%s: %d inputs have more than one label, %d of them across parts", name, conflicting, across)
     known = _known_answers(record, config)

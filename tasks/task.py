@@ -70,11 +70,16 @@ class Task(RowPrompts, ABC):
         super().__init__(config, tokenizer)
         scalars = [slot.column for slot in self.template.slots if slot.kind == "scalar" and slot.part == "target"]
         self.number_targets = list(dict.fromkeys(scalars))
-        check_metrics(config.metrics, config.kind, has_numbers=bool(self.number_targets))
+        check_metrics(config.metrics, config.family, has_numbers=bool(self.number_targets))
 
     @property
     def kind(self) -> str:
         return self.config.kind
+
+    @property
+    def family(self) -> str:
+        """The kind whose answers have the same form: classification, regression, generation or denoising."""
+        return self.config.family
 
     @property
     def mode(self) -> str:

@@ -20,7 +20,7 @@ from mammal.tokenization.prompt import (
     parse,
     text_before_first_tag,
 )
-from mammal.tokenization.template_syntax import Node, Part, Problem, TemplateSlot, Text, Words
+from mammal.tokenization.template_syntax import READ_BY_FEATURE, Node, Part, Problem, TemplateSlot, Text, Words
 
 if TYPE_CHECKING:
     from mammal.tokenization.tokenizer import Tokenizer
@@ -52,8 +52,6 @@ _TAGS_OF_KIND = {
     "scalar": ("<SCALAR>",),
     "feature": ("<EMBEDDINGS>",),
 }
-_READ_BY_FEATURE = {"descriptors": "SMILES", "morgan": "SMILES", "esm2": "AA"}
-"""Alphabet of the sequences from which a feature is computed: molecules, or protein sequences for ESM-2."""
 _ANSWERS = ("label", "scalar", "digits")
 _PUBLISHED_ONLY = ("GENE", "CELL_ATTRIBUTES")
 """Alphabets that are too large for the vocabulary of this package and only exist in published tokenizers."""
@@ -165,7 +163,7 @@ def _misplaced_features(nodes: Nodes) -> Iterator[Problem]:
             continue
         name = written[slot.column].name
         alphabet = ENTITIES[name].alphabet if name in ENTITIES else name
-        if alphabet != (needed := _READ_BY_FEATURE[slot.name]):
+        if alphabet != (needed := READ_BY_FEATURE[slot.name]):
             reads = "proteins" if needed == "AA" else "molecules"
             what = f"'{slot.name}' is computed from {reads}, and column '{slot.column}' is written as '{name}'"
             yield Problem(slot.part, slot.position, what, "name another column, or leave the feature out")

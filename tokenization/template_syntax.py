@@ -21,18 +21,19 @@ from mammal.tokenization.prompt import find_tags
 Part = Literal["input", "target"]
 SlotKind = Literal["entity", "alphabet", "scalar", "digits", "label", "feature", "text"]
 
+READ_BY_FEATURE = {"descriptors": "SMILES", "morgan": "SMILES", "esm2": "AA"}
+"""Alphabet of the sequences from which a feature is computed: molecules, or protein sequences for ESM-2."""
+
 VALUE_SLOTS: dict[str, SlotKind] = {
     "scalar": "scalar",
     "digits": "digits",
     "label": "label",
-    "descriptors": "feature",
-    "morgan": "feature",
-    "esm2": "feature",
+    **dict.fromkeys(READ_BY_FEATURE, "feature"),
 }
 """Slot names that are not entities. A feature is a vector computed from the column (`mammal.tasks.features`)."""
 
 RAW_SLOTS = ("scalar", "digits", "label")
-COMMON_ALPHABETS = ("AA", "DNA", "SMILES", "IUPAC", "TEXT", "GENE", "CELL_ATTRIBUTES")
+COMMON_ALPHABETS = tuple(dict.fromkeys(entity.alphabet for entity in ENTITIES.values()))
 """Alphabets that hints suggest; the tokenizer determines which alphabets exist."""
 
 _QUOTED = r'"[^"]*"'

@@ -119,7 +119,7 @@ def _tasks(tasks: Sequence[Task]) -> str:
 
 def _positives(tasks: Sequence[Task]) -> list[str]:
     """Which label is the positive class of each task with two labels."""
-    two = [task for task in tasks if task.kind == "classification" and len(task.config.labels) == 2]
+    two = [task for task in tasks if task.family == "classification" and len(task.config.labels) == 2]
     told = [f"* {task.name}: positive: `{task.config.labels[1]}`" for task in two]
     return ["", "`probability` is the probability of the positive class.", "", *told] if told else []
 

@@ -15,7 +15,7 @@ WIDTHS = (25, 18, 20, 8, 10, 13, 14)
 """Widths to which cells are cut, so that a line has at most 120 characters."""
 
 FORMATS = ("table", "markdown")
-FILTERS = {"modality": catalogue.MODALITIES, "kind": KINDS}
+FILTERS = {"modality": catalogue.MODALITIES, "kind": tuple(KINDS)}
 
 
 def list_tasks(options: Mapping[str, str], config_dirs: Sequence[Path] = ()) -> None:

@@ -242,7 +242,7 @@ def _answer(
         loss = float(task.loss(output, batch))
     whose = "the bundle's model" if trained else "a tiny model with random weights, for its shapes only"
     _section(f"output of {whose}", [*_shapes(output), f"{'loss'.ljust(20)} {loss:.4f}"])
-    if task.kind == "denoising":
+    if task.family == "denoising":
         return
     from mammal.evaluation.evaluate_task import answers_of
 

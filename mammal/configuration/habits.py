@@ -16,11 +16,9 @@ from mammal.configuration.arguments import package_folder
 _ROWS = ("bundle", "input", "output")
 _POSITIONS = {
     **dict.fromkeys(("predict", "embed", "generate", "score"), _ROWS),
-    **dict.fromkeys(("properties", "names", "windows"), ("input", "output")),
     "evaluate": ("bundle", "output"),
-    "report": ("run",),
 }
-"""Verb -> the keys that words without a key are meant for, in their order."""
+"""Verb -> the keys that words without a key are meant for, in their order. Default: the keys without a default."""
 
 _OPTION_NAMES = {"model": "bundle", "data": "input", "config": "task"}
 """What a verb that has no key of this name calls it."""
@@ -54,7 +52,7 @@ def right_line(verb: str, words: Sequence[str], options: Sequence[str]) -> str |
         The whole line; None if a word can't be understood.
     """
     keys, fixed = _keys(verb), []
-    positions = list(_POSITIONS.get(verb, ()))
+    positions = list(_POSITIONS.get(verb) or _mandatory(verb))
     rest = list(words)
     while rest:
         word = rest.pop(0)
@@ -73,6 +71,13 @@ def right_line(verb: str, words: Sequence[str], options: Sequence[str]) -> str |
                 return None
             fixed.append(f"{found}={word}")
     return shlex.join(["mammal", verb, *fixed])
+
+
+def _mandatory(verb: str) -> list[str]:
+    """Keys without a default, in the order of the verb's file."""
+    from mammal.configuration.sources import verb_configs
+
+    return [key for content in verb_configs(verb).values() for key, value in content.items() if value == "???"]
 
 
 def _keys(verb: str) -> set[str]:

@@ -52,17 +52,17 @@ def answer_table(
             for name, predictions in answered.items():
                 line[name] = figure(task, predictions[number], target) if number < len(predictions) else None
             ours = prediction.for_target(target)
-            if task.kind == "classification":
+            if task.family == "classification":
                 line[LABEL] = ours.label
             lines.append(line | ({} if ours.interval is None else {"low": ours.interval[0], "high": ours.interval[1]}))
     frame = pd.DataFrame(lines)
     if similarity_N is not None and len(frame):
         frame["similarity"] = similarity_N[frame["row"]]
-    if task.kind == "generation" and len(frame):
+    if task.family == "generation" and len(frame):
         frame = _with_figures(frame, task, answered[OURS], rows)
-    if task.kind == "regression" and len(frame):
+    if task.family == "regression" and len(frame):
         frame[TRUTH] = pd.to_numeric(frame[TRUTH], errors="coerce")
-    return frame.dropna(subset=[TRUTH]) if len(frame) and task.kind != "generation" else frame
+    return frame.dropna(subset=[TRUTH]) if len(frame) and task.family != "generation" else frame
 
 
 def _truth(task: Task, cell: Any) -> Any:
@@ -80,7 +80,7 @@ def figure(task: Task, prediction: Prediction, target: str) -> Any:
     answer = prediction.for_target(target)
     if target in task.number_targets:
         return answer.value
-    return answer.probability if task.kind == "classification" else answer.text
+    return answer.probability if task.family == "classification" else answer.text
 
 
 def _with_figures(frame: Any, task: Task, ours: Sequence[Prediction], rows: Sequence[Row]) -> Any:

@@ -131,7 +131,7 @@ def _decoded_as(task: Task, generation: Mapping[str, Any]) -> Task:
     """
     if not generation:
         return task
-    if task.config.kind not in ("generation", "denoising"):
+    if task.config.family not in ("generation", "denoising"):
         raise ConfigError(f"{task.name} generates nothing", where="generation", hint="task=NAME, of one that does")
     return changed_task(task, {"generation": generation})
 

@@ -108,7 +108,7 @@ def evaluate_task(
     return TaskResult(
         task=task.name,
         about=task.config.about,
-        kind=task.kind,
+        kind=task.family,
         part=part,
         split=data.split.how,
         split_hash=data.split.hash,
@@ -257,7 +257,7 @@ def _similarity(data: TaskData, rows: Sequence[Row]) -> np.ndarray | None:
 
 
 def _reliability(task: Task, ours: Sequence[Prediction], rows: Sequence[Row]) -> dict[str, Reliability]:
-    if task.kind != "classification":
+    if task.family != "classification":
         return {}
     found = {target: reliability(answers) for target, answers in task.answers(ours, rows).items()}
     return {target: one for target, one in found.items() if one is not None}
@@ -265,7 +265,7 @@ def _reliability(task: Task, ours: Sequence[Prediction], rows: Sequence[Row]) ->
 
 def _coverage(task: Task, ours: Sequence[Prediction], rows: Sequence[Row]) -> dict[str, float]:
     """Share of the measured values within the predicted intervals, by target column; empty without intervals."""
-    if task.kind != "regression" or not len(rows):
+    if task.family != "regression" or not len(rows):
         return {}
     found = {}
     for target, answers in task.answers(ours, rows).items():

@@ -108,7 +108,7 @@ def judge_answers(
 def molecule_target(task: Task) -> str | None:
     """The column of molecules that a task generates; None if there is none, or more than one."""
     columns = [column for column in task.target_columns if column in task.molecules]
-    return columns[0] if task.kind == "generation" and len(columns) == 1 else None
+    return columns[0] if task.family == "generation" and len(columns) == 1 else None
 
 
 def asks_freely(task: Task) -> bool:

@@ -39,7 +39,7 @@ def sensitivity(
         One entry for each change that applies to the task, then one for each other view of its slots. Empty for tasks
         that generate text.
     """
-    if task.kind not in ("classification", "regression") or limit < 1:
+    if task.family not in ("classification", "regression") or limit < 1:
         return []
     answered = [i for i, answer in enumerate(answers) if answer.error is None]
     if not answered:
@@ -90,7 +90,7 @@ def _shift(
     differs = sum(_prepared(task, row) != _prepared(reader, new) for row, new, _ in pairs)
     both = [(old, new) for (_, _, old), new in zip(pairs, new_answers, strict=True) if new.error is None]
     distances = np.array([distance(task, old, new) for old, new in both])
-    flips = [_flipped(task, old, new) for old, new in both] if task.kind == "classification" else []
+    flips = [_flipped(task, old, new) for old, new in both] if task.family == "classification" else []
     return Shift(
         name,
         rows=len(rows),

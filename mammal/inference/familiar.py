@@ -157,7 +157,7 @@ class Familiar:
             DataError: a column that the task reads is missing, or a file can't be read.
         """
         chosen = self.find_task(task, columns, view)
-        if chosen.kind != "classification":
+        if chosen.family != "classification":
             raise TaskError(f"{chosen.name} is a {chosen.kind} task: it has no probabilities", hint="use predict")
         if len(chosen.target_columns) != 1:
             raise TaskError(f"{chosen.name} has several target columns", hint="use predict(..., every_label=True)")

@@ -73,7 +73,7 @@ class VariantScoring:
 
         Returns:
             One row for each alternate allele, under the index of its row: your columns, `allele`, the scores (see
-                `mammal.variants.scoring`), `unscored` (why this allele has no score) and `error` (why the row has
+                `mammal.variants.scores`), `unscored` (why this allele has no score) and `error` (why the row has
                 none).
 
         Raises:

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 
 from mammal.errors import JobError
 from mammal.jobs.manifest import Manifest
-from mammal.jobs.tables import FORMATS, OutputFormat, TableFormat, add_false, join_as, write_table
+from mammal.jobs.tables import PARQUET, TABLES, OutputFormat, join_as
 from mammal.rows.cut_rows import FIRST
 from mammal.tasks.tables.atomic import atomic_file
 
@@ -76,7 +76,7 @@ class Store:
 
     def __init__(self, output: Path, form: OutputFormat | None = None):
         self.output = output
-        self.form: OutputFormat = form or TableFormat(output.suffix)
+        self.form: OutputFormat = form or TABLES.get(output.suffix, PARQUET)  # its `check` refuses other suffixes
         self.errors = errors_path(output)
         self.manifest_path = output.with_name(f"{output.name}.manifest.json")
         self.parts = output.with_name(f"{output.name}.parts")
@@ -141,7 +141,7 @@ class Store:
             self.form.write(answered, partial)
         if counts.bad:
             with atomic_file(self._part(shard, ".errors.parquet")) as partial:
-                write_table(refused, partial, ".parquet")
+                PARQUET.write(refused, partial)
         with atomic_file(self._part(shard, ".json")) as partial:
             partial.write_text(json.dumps(counts.told))
 
@@ -186,7 +186,7 @@ class Store:
         if not total.cut or counts is None or counts.cut:
             return part
         padded = self._part(shard, f".padded{self.form.suffix}")
-        add_false(part, padded, self.form.suffix, schema.names[-1])
+        self.form.add_false(part, padded, schema.names[-1])
         return padded
 
     def _part(self, shard: int, suffix: str) -> Path:
@@ -209,7 +209,7 @@ class Store:
 def errors_path(output: Path) -> Path:
     """`scores.csv` -> `scores.errors.csv`; a variant file can't hold reasons: `calls.vcf.gz` -> `calls.errors.tsv`."""
     name = Path(output.name.removesuffix(".gz")).stem
-    return output.with_name(f"{name}.errors{output.suffix if output.suffix in FORMATS else '.tsv'}")
+    return output.with_name(f"{name}.errors{output.suffix if output.suffix in TABLES else '.tsv'}")
 
 
 def earlier_errors_path(output: Path) -> Path:

@@ -7,8 +7,8 @@ import io
 import json
 import math
 import shutil
-from collections.abc import Sequence
-from dataclasses import dataclass
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TextIO
 
@@ -16,11 +16,6 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from mammal.errors import JobError
-
-_DELIMITERS = {".csv": ",", ".tsv": "\t"}
-FORMATS = (".parquet", ".csv", ".tsv", ".jsonl")
-TEXT_TABLES = tuple(_DELIMITERS)
-"""Formats whose rows are often joined with those of another file by their position."""
 
 
 class OutputFormat(Protocol):
@@ -43,122 +38,164 @@ class OutputFormat(Protocol):
     def join(self, parts: Sequence[Path], path: Path, schema: pa.Schema) -> None:
         """Writes the shards `parts` to one file, in order."""
 
+    def add_false(self, part: Path, padded: Path, column: str) -> None:
+        """Writes a shard again with a last column that is false in every row, if an answer can be about a part of a
+        row (`mammal.rows.cut_rows`)."""
+
     def complete(self, path: Path) -> None:
         """Writes files that belong to the finished output, such as an index."""
 
 
-@dataclass(frozen=True)
-class TableFormat:
-    """A table in the format of its suffix (one of `FORMATS`)."""
+class TableFormat(ABC):
+    """A table: one line or record for each row. `TABLES` lists the formats.
+
+    Attributes:
+        suffix: suffix of its files.
+        holds_lists: whether a cell can be a list.
+        is_text: whether its cells are text, without types.
+    """
 
     suffix: str
+    holds_lists = True
+    is_text = False
 
     def check(self, path: Path, schema: pa.Schema) -> None:
-        check_output(path, schema)
+        """Checks that the format of an output can hold the columns of `schema`.
 
+        Raises:
+            JobError: the suffix is unknown, or its format can't hold one of the columns.
+        """
+        if path.suffix not in TABLES:
+            hint = "one of " + ", ".join(FORMATS)
+            raise JobError("the suffix of the output names no known format", where=str(path), hint=hint)
+        nested = [column.name for column in schema if pa.types.is_nested(column.type)]
+        if nested and not self.holds_lists:
+            able = " or ".join(form.suffix for form in TABLES.values() if form.holds_lists)
+            what = f"column {', '.join(nested)} holds lists, which {path.suffix} can't"
+            raise JobError(what, where=str(path), hint=f"write {able}")
+
+    @abstractmethod
     def write(self, table: pa.Table, path: Path) -> None:
-        write_table(table, path, self.suffix)
+        """Writes one shard."""
 
+    @abstractmethod
     def join(self, parts: Sequence[Path], path: Path, schema: pa.Schema) -> None:
-        join_tables(parts, path, self.suffix, schema)
+        """Joins shards to one file, in order, with at most one of them in memory.
 
-    def complete(self, path: Path) -> None:
+        Args:
+            parts: files of the shards.
+            path: file to write.
+            schema: columns of the shards.
+        """
+
+    @abstractmethod
+    def add_false(self, part: Path, padded: Path, column: str) -> None:
+        """Writes a shard again with a last column that is false in every row.
+
+        Args:
+            part: the shard.
+            padded: the new file.
+            column: name of the new column.
+        """
+
+    def complete(self, path: Path) -> None:  # noqa: B027
         """Does nothing: a table needs no further file."""
 
 
-def check_output(path: Path, schema: pa.Schema) -> None:
-    """Checks that the format of an output can hold the columns of `schema`.
+class Parquet(TableFormat):
+    """Apache Parquet; a shard is one group of rows."""
 
-    Raises:
-        JobError: the suffix is unknown, or its format can't hold one of the columns.
-    """
-    if path.suffix not in FORMATS:
-        raise JobError(
-            "the suffix of the output names no known format", where=str(path), hint="one of " + ", ".join(FORMATS)
-        )
-    nested = [column.name for column in schema if pa.types.is_nested(column.type)]
-    if nested and path.suffix in _DELIMITERS:
-        raise JobError(
-            f"column {', '.join(nested)} holds lists, which {path.suffix} can't",
-            where=str(path),
-            hint="write .parquet or .jsonl",
-        )
+    suffix = ".parquet"
 
-
-def write_table(table: pa.Table, path: Path, suffix: str) -> None:
-    """Writes one shard. CSV and TSV shards have no header; `join_tables` writes it once."""
-    if suffix == ".parquet":
+    def write(self, table: pa.Table, path: Path) -> None:
         pa.parquet.write_table(table, path)
-    elif suffix == ".jsonl":
-        with path.open("w", encoding="utf-8") as stream:
-            stream.writelines(f"{json.dumps(_jsonable(row), ensure_ascii=False)}\n" for row in table.to_pylist())
-    else:
-        with path.open("w", encoding="utf-8", newline="") as stream:
-            _writer(stream, suffix).writerows(zip(*(column.to_pylist() for column in table.columns), strict=True))
 
-
-def join_tables(parts: Sequence[Path], path: Path, suffix: str, schema: pa.Schema | None = None) -> None:
-    """Joins shards to one file, in order.
-
-    Args:
-        parts: files of the shards.
-        path: file to write.
-        suffix: suffix that names the format.
-        schema: columns of the shards. Needed if `parts` can be empty, and for the header of a CSV or TSV file.
-    """
-    if suffix == ".parquet":
-        with pa.parquet.ParquetWriter(path, schema or pa.parquet.read_schema(parts[0])) as writer:
+    def join(self, parts: Sequence[Path], path: Path, schema: pa.Schema) -> None:
+        with pa.parquet.ParquetWriter(path, schema) as writer:
             for part in parts:
                 writer.write_table(pa.parquet.read_table(part))
-        return
-    with path.open("wb") as stream:
-        if suffix in _DELIMITERS and schema is not None:
-            stream.write(_header(schema.names, suffix))
-        for part in parts:
-            with part.open("rb") as shard:
-                shutil.copyfileobj(shard, stream, length=1 << 20)
+
+    def add_false(self, part: Path, padded: Path, column: str) -> None:
+        table = pa.parquet.read_table(part)
+        self.write(table.append_column(column, pa.array([False] * len(table), pa.bool_())), padded)
+
+
+class Delimited(TableFormat):
+    """Lines of cells with a header. Shards have no header; `join` writes it once."""
+
+    holds_lists = False
+    is_text = True
+
+    def __init__(self, suffix: str, delimiter: str):
+        self.suffix, self._delimiter = suffix, delimiter
+
+    def write(self, table: pa.Table, path: Path) -> None:
+        with path.open("w", encoding="utf-8", newline="") as stream:
+            self._writer(stream).writerows(zip(*(column.to_pylist() for column in table.columns), strict=True))
+
+    def join(self, parts: Sequence[Path], path: Path, schema: pa.Schema) -> None:
+        line = io.StringIO(newline="")
+        self._writer(line).writerow(schema.names)
+        _concatenate(parts, path, line.getvalue().encode())
+
+    def add_false(self, part: Path, padded: Path, column: str) -> None:
+        with part.open(encoding="utf-8", newline="") as lines, padded.open("w", encoding="utf-8", newline="") as stream:
+            rows = csv.reader(lines, delimiter=self._delimiter)
+            self._writer(stream).writerows([*row, False] for row in rows)
+
+    def _writer(self, stream: TextIO) -> Any:
+        """Returns a writer that quotes only cells that need it; pyarrow's writer quotes every text."""
+        return csv.writer(stream, delimiter=self._delimiter, lineterminator="\n")
+
+
+class JsonLines(TableFormat):
+    """One JSON object for each row."""
+
+    suffix = ".jsonl"
+
+    def write(self, table: pa.Table, path: Path) -> None:
+        with path.open("w", encoding="utf-8") as stream:
+            stream.writelines(f"{json.dumps(_jsonable(row), ensure_ascii=False)}\n" for row in table.to_pylist())
+
+    def join(self, parts: Sequence[Path], path: Path, schema: pa.Schema) -> None:
+        _concatenate(parts, path)
+
+    def add_false(self, part: Path, padded: Path, column: str) -> None:
+        with part.open(encoding="utf-8") as lines, padded.open("w", encoding="utf-8") as stream:
+            stream.writelines(f"{line.rstrip()[:-1]}, {json.dumps(column)}: false}}\n" for line in lines)
+
+
+PARQUET = Parquet()
+TABLES: Mapping[str, TableFormat] = {
+    form.suffix: form for form in (PARQUET, Delimited(".csv", ","), Delimited(".tsv", "\t"), JsonLines())
+}
+"""Suffix -> the format of tables. A job can write each of them."""
+FORMATS = tuple(TABLES)
+TEXT_TABLES = tuple(form.suffix for form in TABLES.values() if form.is_text)
+"""Formats whose rows are often joined with those of another file by their position."""
 
 
 def join_as(parts: Sequence[Path], path: Path, suffix: str) -> None:
-    """Appends Parquet shards in order, in the format of a suffix; each shard is first written again in that format."""
-    if suffix == ".parquet":
-        join_tables(parts, path, suffix)
-        return
-    for part in parts:
-        write_table(pa.parquet.read_table(part), part.with_suffix(suffix), suffix)
-    join_tables([part.with_suffix(suffix) for part in parts], path, suffix, pa.parquet.read_schema(parts[0]))
-
-
-def add_false(part: Path, padded: Path, suffix: str, column: str) -> None:
-    """Writes a shard anew with a last column that is false in every row.
+    """Joins Parquet shards in order, in the format of a suffix; each shard is first written again in that format.
 
     Args:
-        part: the shard, as `write_table` wrote it.
-        padded: the new file.
-        suffix: the format.
-        column: name of the new column.
+        parts: files of the shards, at least one.
+        path: file to write.
+        suffix: suffix that names the format.
     """
-    if suffix == ".parquet":
-        table = pa.parquet.read_table(part)
-        pa.parquet.write_table(table.append_column(column, pa.array([False] * len(table), pa.bool_())), padded)
-    elif suffix == ".jsonl":
-        with part.open(encoding="utf-8") as lines, padded.open("w", encoding="utf-8") as stream:
-            stream.writelines(f"{line.rstrip()[:-1]}, {json.dumps(column)}: false}}\n" for line in lines)
-    else:
-        with part.open(encoding="utf-8", newline="") as lines, padded.open("w", encoding="utf-8", newline="") as stream:
-            rows = csv.reader(lines, delimiter=_DELIMITERS[suffix])
-            _writer(stream, suffix).writerows([*row, False] for row in rows)
+    form, schema = TABLES[suffix], pa.parquet.read_schema(parts[0])
+    if form is not PARQUET:
+        for part in parts:
+            form.write(pa.parquet.read_table(part), part.with_suffix(suffix))
+    form.join([part.with_suffix(suffix) for part in parts], path, schema)
 
 
-def _header(names: Sequence[str], suffix: str) -> bytes:
-    line = io.StringIO(newline="")
-    _writer(line, suffix).writerow(names)
-    return line.getvalue().encode()
-
-
-def _writer(stream: TextIO, suffix: str) -> Any:
-    """Returns a writer that quotes only cells that need it; pyarrow's writer quotes every text."""
-    return csv.writer(stream, delimiter=_DELIMITERS[suffix], lineterminator="\n")
+def _concatenate(parts: Sequence[Path], path: Path, header: bytes = b"") -> None:
+    with path.open("wb") as stream:
+        stream.write(header)
+        for part in parts:
+            with part.open("rb") as shard:
+                shutil.copyfileobj(shard, stream, length=1 << 20)
 
 
 def _jsonable(value: Any) -> Any:

@@ -29,7 +29,8 @@ from mammal.rows.task_choice import TaskLike
 from mammal.tasks.tables.readers import file_format
 from mammal.tasks.tables.variant_files import read_header
 from mammal.variants.question import UNSCORED, VariantQuestion
-from mammal.variants.scoring import Scorer, VariantScoreOptions
+from mammal.variants.scores import SCORES, VariantScoreOptions
+from mammal.variants.scoring import Scorer
 from mammal.variants.source import allele_source
 
 logger = logging.getLogger(__name__)
@@ -37,18 +38,7 @@ logger = logging.getLogger(__name__)
 PREFIX = "MAMMAL_"
 """Default prefix of the INFO fields."""
 
-FIELDS = {
-    "log_likelihood_ref": ("LL_REF", "Log-likelihood of the reference allele, hidden with its neighbours, in nats"),
-    "log_likelihood_alt": ("LL_ALT", "Log-likelihood of the alternate allele, hidden with its neighbours, in nats"),
-    "log_likelihood_ratio": ("LLR", "LL_ALT minus LL_REF, in nats; below 0, the model expects the reference allele"),
-    "distance": ("DIST", "Mean L2 distance of encoder states over the aligned bases next to the site"),
-    "distance_site": ("DIST_SITE", "L2 distance of the encoder states of the two alleles"),
-    "distance_max": ("DIST_MAX", "Largest L2 distance of encoder states of an aligned base"),
-    "distance_max_offset": ("DIST_MAX_OFFSET", "Where DIST_MAX is: -1 the base before the site, 1 the base behind it"),
-    UNSCORED: ("UNSCORED", "Why an allele has no scores"),
-}
-"""For each column of the scores: its key in INFO and its description in the header."""
-
+_UNSCORED_KEY = "UNSCORED"
 _TYPES = {"number": "Float", "integer": "Integer", "text": "String"}
 
 
@@ -83,7 +73,7 @@ def score_variants_job(
         output: file to write: `.vcf` or `.vcf.gz` (for variant files), or a table.
         reference: FASTA file of the genome. Not needed for variants that are written inside their sequence.
         asked: window, scores and strands. Default: those of `VariantScoreOptions`.
-        task: task whose prompt is written. Default: see `mammal.variants.scoring`.
+        task: task whose prompt is written. Default: see `mammal.variants.scores`.
         columns: names of your columns, as `{name here: column of your table}`.
         prefix: text before the names of the added columns or INFO fields. Default: `MAMMAL_` for INFO fields, none for
             columns.
@@ -136,7 +126,7 @@ def score_variants_job(
     )
     report = run_plan(plan, resume=resume, progress=progress)
     if scores.unscored:
-        place = question.columns[-1].name if question is scores else f"{prefix or PREFIX}{FIELDS[UNSCORED][0]}"
+        place = question.columns[-1].name if question is scores else f"{prefix or PREFIX}{_UNSCORED_KEY}"
         alleles = "allele has" if scores.unscored == 1 else "alleles have"
         told = "%s %s no scores, in rows with other alleles that have scores; see %s for the reason"
         logger.warning(told, f"{scores.unscored:,}", alleles, place)
@@ -164,8 +154,10 @@ def info_fields(question: VariantQuestion, prefix: str) -> list[Field]:
         question: question that computes the scores.
         prefix: text before the names of its columns and of the fields. If it is empty, fields begin with `PREFIX`.
     """
+    told = {c.name: (c.field, c.about) for score in SCORES.values() for c in score.columns}
+    told[UNSCORED] = _UNSCORED_KEY, "Why an allele has no scores"
     fields = []
     for column in question.columns[1:]:
-        key, about = FIELDS[column.name.removeprefix(prefix)]
+        key, about = told[column.name.removeprefix(prefix)]
         fields.append(Field(f"{prefix or PREFIX}{key}", _TYPES[column.holds], about))
     return fields

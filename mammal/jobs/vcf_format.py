@@ -151,6 +151,9 @@ class VcfFormat:
                         places.add(line)
                         stream.write(line)
 
+    def add_false(self, part: Path, padded: Path, column: str) -> None:
+        raise AssertionError("a variant that does not fit is refused, never cut")
+
     def complete(self, path: Path) -> None:
         """Writes the index of a bgzipped file. An older index is removed."""
         tbi, csi = (path.with_name(f"{path.name}{suffix}") for suffix in (".tbi", ".csi"))

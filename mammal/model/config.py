@@ -34,10 +34,6 @@ _T5_DEFAULTS: dict[str, Any] = {  # defaults of `transformers.T5Config`, with wh
 }
 _HEAD_KEYS = ("encoder_head_layers", "encoder_head_dropout", "scalars_prediction_head", "support_input_scalars")
 _PUBLISHED_LORA_ALPHA = 8.0
-_OWN_KEYS = (
-    *("cross_attention_num_buckets", "decoder_scalars", "external_embeddings", "lora_alpha", "position_slope_scale"),
-    "vector_heads",
-)
 _IGNORED_KEYS = ("auxiliary_encoder_heads", "random_weights", "transformers_version", "mammal")
 
 
@@ -217,6 +213,10 @@ class ModelConfig:
 
 
 _T5_KEYS = (*_T5_DEFAULTS, "num_decoder_layers")
+_OWN_KEYS = tuple(
+    sorted({f.name for f in fields(ModelConfig)} - {*_T5_KEYS, *_HEAD_KEYS, "scale_decoder_outputs", "t5_extra"})
+)
+"""Settings that the published code does not have."""
 
 
 def _known_fields(kind: type[Any], values: Mapping[str, Any], where: str) -> Any:

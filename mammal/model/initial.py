@@ -53,6 +53,8 @@ def initialise(model: nn.Module, *, tied: bool) -> None:
             for projection in module.values():
                 assert isinstance(projection, nn.Linear)
                 initialise_projection(projection, tied=tied)
+        else:
+            assert not list(module.parameters()), f"no initial weights are known for {name}"
 
 
 def _embedding_std(tied: bool) -> float:

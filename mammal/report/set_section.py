@@ -100,9 +100,14 @@ def spoken(name: str) -> str:
     elif first == "condition":
         return f"{MEASURES[measure][0].partition(', in')[0]}: {reference}" if reference else MEASURES[measure][0]
     else:
-        words = MEASURES[measure][0]
+        words = _measure(measure)[0]
     preposition = "of" if measure == "fcd_too_long" else "to"
     return f"{words}, {preposition} {reference}" if reference else words
+
+
+def _measure(name: str) -> tuple[str, str]:
+    """Description and arrow of a measure; one without an entry is shown by its name."""
+    return MEASURES.get(name, (name, ""))
 
 
 _MOSES = (
@@ -213,7 +218,7 @@ def _table(results: Sequence[SetResult]) -> Markup:
     header, rows = figures_table(results)
     shown = []
     for name, *cells in rows:
-        better = MEASURES["w1" if name.startswith("w1_") else name.partition("/")[0]][1]
+        better = _measure("w1" if name.startswith("w1_") else name.partition("/")[0])[1]
         shown.append([f"{spoken(name)} {better}", name_of_key(name), *cells])
     return table(["figure", "key", *header[1:]], shown, kinds=["", "", *["number"] * len(results)])
 

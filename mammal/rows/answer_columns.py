@@ -105,13 +105,13 @@ def told_invalid(problem: str, draws: int | None) -> str:
 
 
 def _fields(task: Task, target: str, every_label: bool) -> dict[str, tuple[Holds, Read]]:
-    if task.kind == "regression":
+    if task.family == "regression":
         fields: dict[str, tuple[Holds, Read]] = {"prediction": ("number", lambda p: p.value)}
         if target in task.state().get("conformal", {}):
             fields["low"] = "number", lambda p: None if p.interval is None else p.interval[0]
             fields["high"] = "number", lambda p: None if p.interval is None else p.interval[1]
         return fields
-    if task.kind == "classification":
+    if task.family == "classification":
         fields = {"prediction": ("text", lambda p: p.label), "probability": ("number", lambda p: p.probability)}
         every = enumerate(task.config.labels) if every_label else ()
         return fields | {f"probability_{label}": ("number", _of_label(i)) for i, label in every}

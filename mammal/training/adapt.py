@@ -21,15 +21,6 @@ logger = logging.getLogger(__name__)
 METHODS = ("full", "lora", "head")
 SAVES = {"full": ("merged",), "lora": ("merged", "adapters", "published"), "head": ("merged", "adapters")}
 """Ways in which a run of each method can save its model (`adapt.save`)."""
-HEADS = (
-    "encoder_head.",
-    "scalars_prediction_head.",
-    "decoder_scalars_head.",
-    "project_input_scalars.",
-    "project_external_embeddings.",
-    "vector_heads.",
-    "t5_model.lm_head.",
-)
 
 
 def adapt(model: MammalModel, config: DictConfig) -> None:
@@ -51,9 +42,14 @@ def adapt(model: MammalModel, config: DictConfig) -> None:
         )
     if config.method == "head":
         for name, weight in model.named_parameters():
-            weight.requires_grad_(name.startswith(HEADS))
+            weight.requires_grad_(_of_head(name))
     if config.method == "lora":
         _add_adapters(model, config)
+
+
+def _of_head(name: str) -> bool:
+    """Whether a weight belongs to a head or a projection: everything outside the T5 part, and the T5's token head."""
+    return name.startswith("t5_model.lm_head.") or not name.startswith("t5_model.")
 
 
 def warn_of_random_weights(config: DictConfig) -> None:

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 Judged = dict[object, tuple[float, int, list["Prediction"]]]
 """Validation batches by the id of their first row: loss, number of rows, predictions."""
 
-READ_KINDS = ("classification", "regression", "features")
-"""Kinds whose predictions result from the same pass as the loss, so that validation metrics cost no extra time."""
+READ_FAMILIES = ("classification", "regression", "features")
+"""Families of tasks with predictions from the same pass as the loss, so that validation metrics cost no extra time."""
 
 
 class TrainingModule(lightning.LightningModule):
@@ -113,7 +113,8 @@ class TrainingModule(lightning.LightningModule):
         output = self.model(batch)
         loss = task.loss(output, batch)
         self._require_finite(loss, f"validation batch {batch_idx} of task {batch.task}")
-        answers = task.decode(output, batch) if task.kind in READ_KINDS and self.valid_rows[task.name] else []
+        reads = task.family in READ_FAMILIES and self.valid_rows[task.name]
+        answers = task.decode(output, batch) if reads else []
         self._judged[batch.task][batch.row_ids[0]] = (float(loss), len(batch), answers)
 
     def on_validation_epoch_end(self) -> None:

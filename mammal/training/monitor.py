@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from mammal.errors import ConfigError, did_you_mean
-from mammal.training.module import READ_KINDS
+from mammal.training.module import READ_FAMILIES
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -28,7 +28,7 @@ def check_monitor(monitor: str, tasks: Mapping[str, Task]) -> None:
     """
     known = ["valid/loss", *(f"valid/{name}/loss" for name in tasks)]
     for name, task in tasks.items():
-        for metric in task.config.metrics if task.kind in READ_KINDS else ():
+        for metric in task.config.metrics if task.family in READ_FAMILIES else ():
             whole = f"valid/{name}/{metric}"
             known += [whole, *(f"{whole}/{column}" for column in task.target_columns if len(task.target_columns) > 1)]
     if monitor not in known:

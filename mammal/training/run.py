@@ -107,7 +107,7 @@ def _tell_positive_classes(tasks: Mapping[str, Task]) -> None:
     from mammal.tasks.targets.positive import known_positive
 
     for name, task in tasks.items():
-        if task.kind != "classification" or len(labels := task.config.labels) != 2:
+        if task.family != "classification" or len(labels := task.config.labels) != 2:
             continue
         console.note(f"{name}: positive: {labels[1]}")
         if (meant := known_positive(labels)) not in (None, labels[1]):
@@ -224,11 +224,11 @@ def _judge(
 ) -> tuple[list[TaskResult], dict[str, float]]:
     """Evaluates and calibrates each task on its validation rows, then evaluates it on its test rows."""
     from mammal.evaluation.evaluate_task import answers_of, evaluate_task
-    from mammal.training.module import READ_KINDS
+    from mammal.training.module import READ_FAMILIES
 
     results, valid = [], {}
     for d in data.values():
-        if d.task.kind in READ_KINDS and len(d.rows["valid"]):
+        if d.task.family in READ_FAMILIES and len(d.rows["valid"]):
             answers = answers_of(model, d.task, d.rows["valid"])
             figures = d.task.metrics(answers, d.rows["valid"])
             valid.update({f"valid/{d.task.name}/{name}": value for name, value in figures.items()})

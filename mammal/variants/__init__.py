@@ -4,6 +4,7 @@ source.py       rows -> the alleles of a site with the window around them
 prompt.py       a DNA sequence in the prompt of a task
 likelihood.py   log P(alternate) and log P(reference), given the window
 distance.py     how far the encoder states of the window move when the allele changes
-scoring.py      which scores are computed, both strands, and the columns of the result
+scores.py       the table of scores: columns, INFO fields, how each is computed
+scoring.py      the requested scores of pairs of alleles, on one strand or both
 question.py     scores a table of variants, for the Python API and for batch jobs
 """

@@ -11,7 +11,8 @@ from mammal.rows.batched import Progress, Refused, Row
 from mammal.rows.question import Question, UsedModel
 from mammal.rows.tables import ReadColumns
 from mammal.tasks.dna.alleles import AllelePair
-from mammal.variants.scoring import Scorer, Scores
+from mammal.variants.scores import Scores
+from mammal.variants.scoring import Scorer
 from mammal.variants.source import Allele, AlleleSource
 
 ALLELE, UNSCORED = "allele", "unscored"

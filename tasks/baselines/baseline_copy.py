@@ -48,7 +48,7 @@ def copied(task: Task, train: Sequence[Row], test: Sequence[Row]) -> dict[str, l
     """
     kinds = column_kinds(task)
     texts = len(task.target_columns) == 1 and not task.number_targets
-    if task.kind != "generation" or len(kinds) != 1 or not texts:
+    if task.family != "generation" or len(kinds) != 1 or not texts:
         return {}
     (column,) = kinds
     if kinds[column] not in ("molecule", "protein", "sequence"):

@@ -88,5 +88,5 @@ def _molecule_read(task: Task) -> str | None:
     kinds = column_kinds(task)
     targets = [slot for slot in task.template.slots if slot.part == "target"]
     alphabets = [ENTITIES[slot.name].alphabet if slot.kind == "entity" else slot.name for slot in targets]
-    fits = task.kind == "generation" and not fills_in(task) and not task.conditions and alphabets == ["SMILES"]
+    fits = task.family == "generation" and not fills_in(task) and not task.conditions and alphabets == ["SMILES"]
     return next(iter(kinds)) if fits and list(kinds.values()) == ["molecule"] else None

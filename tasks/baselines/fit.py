@@ -132,7 +132,7 @@ def seeded_baselines(
     Returns:
         Name of a baseline -> for each seed, one prediction for each test row.
     """
-    if task.kind not in ("classification", "regression"):
+    if task.family not in ("classification", "regression"):
         written = {
             name: said
             for name_of, baseline in _WRITTEN.items()
@@ -236,7 +236,7 @@ def _model(task: Task, recipe: Recipe, trees: int, seed: int, rows: int) -> Any:
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import MaxAbsScaler
 
-    classes = task.kind == "classification"
+    classes = task.family == "classification"
     forest: dict[str, Any] = {"n_estimators": trees, "random_state": seed, "n_jobs": -1}
     if recipe.draws is not None and recipe.draws < rows:
         forest["max_samples"] = recipe.draws
@@ -254,7 +254,7 @@ def _constant(task: Task) -> Any:
     """An estimator that predicts the shares of the classes, or the mean, for every row."""
     from sklearn.dummy import DummyClassifier, DummyRegressor
 
-    return DummyClassifier(strategy="prior") if task.kind == "classification" else DummyRegressor()
+    return DummyClassifier(strategy="prior") if task.family == "classification" else DummyRegressor()
 
 
 def _texts(task: Task, rows: Sequence[Row]) -> list[dict[str, str] | str]:
@@ -272,7 +272,7 @@ def _answers(
     task: Task, k: int, make: Callable[[int], Any], truth_NK: np.ndarray, x_train: Matrix, x_test: Matrix
 ) -> list[Prediction]:
     """Predictions of the k-th target column for the rows of `x_test`."""
-    regression = task.kind == "regression"
+    regression = task.family == "regression"
     logarithm = regression and task.config.scale.log  # same scale as the model is trained on
     if logarithm:
         truth_NK = np.log10(truth_NK, where=truth_NK > 0, out=np.full_like(truth_NK, np.nan))

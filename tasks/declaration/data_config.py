@@ -8,29 +8,28 @@ from typing import Any
 from mammal.tasks.errors import TaskError
 from mammal.tokenization.errors import did_you_mean
 
-SOURCES = (
-    "file",
-    "chemicals",
-    "modlamp",
-    "moses",
-    "moleculenet",
-    "dti",
-    "cells",
-    "genomics",
-    "genome",
-    "proteins",
-    "ppi",
-    "immune",
-    "antibodies",
-    "tdc",
-    "hub",
-    "variants",
-    "reactions",
-    "texts",
-    "b3db",
-)
-READ_PATH = ("file", "genome", "hub", "moses", "variants")
-"""Sources that read `data.path`; for all others the paths of the files are fixed."""
+SOURCES = {
+    "file": True,
+    "chemicals": False,
+    "modlamp": False,
+    "moses": True,
+    "moleculenet": False,
+    "dti": False,
+    "cells": False,
+    "genomics": False,
+    "genome": True,
+    "proteins": False,
+    "ppi": False,
+    "immune": False,
+    "antibodies": False,
+    "tdc": False,
+    "hub": True,
+    "variants": True,
+    "reactions": False,
+    "texts": False,
+    "b3db": False,
+}
+"""Sources -> whether they read `data.path`; for the others the paths of the files are fixed."""
 LEAKAGE = ("report", "refuse", "drop")
 HELD_OUT = ("bbbp",)
 """Lists of `mammal.tasks.splits.held_out`."""

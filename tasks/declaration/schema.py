@@ -25,7 +25,18 @@ from mammal.tasks.views.declared import check_views
 from mammal.tokenization.errors import did_you_mean
 from mammal.tokenization.template_syntax import VALUE_SLOTS
 
-KINDS = ("classification", "regression", "generation", "denoising", "features")
+KINDS = {
+    "classification": "classification",
+    "regression": "regression",
+    "generation": "generation",
+    "denoising": "denoising",
+    "features": "features",
+}
+"""Kind -> its family: which of these five kinds has answers of the same form (labels, numbers, text, hidden text,
+vectors).
+
+Metrics, columns of answers, baselines and figures depend on the family alone. `mammal.tasks.kinds` has the classes.
+"""
 MODES = ("encoder", "decoder")
 STANDARDISE = ("off", "check", "canonical", "normalised")
 PROBABILITIES = ("classes", "vocabulary")
@@ -143,7 +154,7 @@ class TaskConfig:
     Attributes:
         name: name of the task.
         about: one line about the task.
-        kind: `classification`, `regression`, `generation`, `denoising` or `features`.
+        kind: `classification`, `regression`, `generation`, `denoising` or `features` (`KINDS`).
         mode: states of the model from which the heads read: `encoder` or `decoder`.
         data: where rows come from, and how they are split (`mammal.tasks.declaration.data_config.DataConfig`).
         prompt: templates of the input and the target.
@@ -231,6 +242,11 @@ class TaskConfig:
     citation: str | None = None
     example: dict[str, str] = field(default_factory=dict)
     version: int = 1
+
+    @property
+    def family(self) -> str:
+        """The kind whose answers have the same form (`KINDS`)."""
+        return KINDS.get(self.kind, self.kind)
 
 
 def stored_config(config: TaskConfig) -> dict[str, Any]:
@@ -350,20 +366,20 @@ def check_values(config: TaskConfig, *, where: str | None = None) -> None:
         raise TaskError("a task needs a name", where=where, hint="name: my_task")
     if not config.prompt.input:
         raise TaskError(f"task {config.name} has no prompt.input", where=where)
-    if config.prompt.target is None and config.kind != "denoising":
+    if config.prompt.target is None and config.family != "denoising":
         raise TaskError(f"task {config.name} has no prompt.target", where=where)
-    if config.kind == "classification":
+    if config.family == "classification":
         _check_labels(config, where)
         _check_class_weights(config, where)
-    if config.kind == "features" and config.mode != "encoder":
+    if config.family == "features" and config.mode != "encoder":
         raise TaskError(f"a features task runs in mode encoder, not {config.mode}", where=where)
     _check_feature_weights(config, where)
-    if config.kind in ("generation", "denoising") and config.mode != "decoder":
+    if config.family in ("generation", "denoising") and config.mode != "decoder":
         raise TaskError(f"a {config.kind} task runs in mode decoder, not {config.mode}", where=where)
     if config.generation.fill_length == "marked" and config.generation.constraint != "grammar":
         what = f"generation.fill_length needs the grammar, and constraint is {config.generation.constraint}"
         raise TaskError(what, where=where, hint="constraint: grammar")
-    if config.chain and (config.kind, config.mode) != ("regression", "decoder"):
+    if config.chain and (config.family, config.mode) != ("regression", "decoder"):
         hint = "kind: regression, mode: decoder; numbers that are generated among text are fed back anyway"
         raise TaskError("chain feeds numbers to the decoder before the next is read", where=where, hint=hint)
     if not (config.unit is None or isinstance(config.unit, str | dict)):
@@ -378,7 +394,7 @@ def check_values(config: TaskConfig, *, where: str | None = None) -> None:
 
 def _check_feature_weights(config: TaskConfig, where: str | None) -> None:
     weights = config.feature_weights
-    if weights and config.kind != "features":
+    if weights and config.family != "features":
         raise TaskError(f"feature_weights are for kind features, not {config.kind}", where=where)
     for name, weight in weights.items():
         if not 0 <= weight < inf:

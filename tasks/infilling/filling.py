@@ -47,7 +47,7 @@ class Filling:
     """
 
     def __init__(self, config: TaskConfig, template: Template, tokenizer: Tokenizer):
-        alphabets = _alphabets(template) if config.kind == "denoising" or config.infill else {}
+        alphabets = _alphabets(template) if config.family == "denoising" or config.infill else {}
         self.columns = tuple(column for column, alphabet in alphabets.items() if alphabet in ALPHABETS)
         self.places = {c: HIDDEN if len(self.columns) == 1 else f"{c}_{HIDDEN}" for c in self.columns}
         self.molecules = frozenset(column for column in self.columns if alphabets[column] == SMILES)

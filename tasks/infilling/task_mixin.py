@@ -45,7 +45,7 @@ class FillsIn(Task):
     @property
     def asks_for_fills(self) -> bool:
         """Whether every row must have a hidden stretch; not for denoising, where spans are hidden at random."""
-        return self.config.infill and self.config.kind == "generation"
+        return self.config.infill and self.config.family == "generation"
 
     @property
     def fills(self) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""One class for each kind of task. A new kind needs a class here, a preset in `configs/task`, and a schema entry."""
+"""One class for each kind of task. `mammal.tasks.declaration.schema.KINDS` has the family of each."""
 
 from __future__ import annotations
 

@@ -10,10 +10,11 @@ from mammal.tasks.errors import TaskError
 from mammal.tasks.views.slots import SlotViews, slot_views
 from mammal.tokenization.entities import ENTITIES
 from mammal.tokenization.template import Template
+from mammal.tokenization.template_syntax import READ_BY_FEATURE
 
 SMILES = "SMILES"
 SEQUENCES = ("AA", "DNA")
-FEATURES_OF_MOLECULES = ("descriptors", "morgan")
+FEATURES_OF_MOLECULES = tuple(name for name, alphabet in READ_BY_FEATURE.items() if alphabet == SMILES)
 """Features of molecules; all others are features of sequences."""
 
 

@@ -69,8 +69,8 @@ class RowPrompts:
         self.config = config
         self.tokenizer = tokenizer
         self.template = Template(config.prompt.input, config.prompt.target, raw=config.prompt.raw)
-        labels = config.labels if config.kind == "classification" else None
-        predicts = config.kind == "features"
+        labels = config.labels if config.family == "classification" else None
+        predicts = config.family == "features"
         self.template.lint(tokenizer=tokenizer, labels=labels, mode=config.mode, features=predicts)
         columns = prompt_columns(config)
         self.columns = columns.inputs

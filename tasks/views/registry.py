@@ -1,8 +1,10 @@
 """The table of all views, which `views` of a task declaration refers to by name.
 
-A view applies to slots of one entity. It converts the text of the slot's column to the text that the prompt shows, or
-returns None if there is nothing to show. If an entity can be written in several forms (as SMILES or IUPAC name), each
-form has its own column.
+A view converts the text of a column to the text that the prompt shows, or returns None if there is nothing to show. It
+applies to every slot that can be written as its entity: `random_smiles` to `{s:smiles}` and to `{mol:molecule}`. If an
+entity can be written in several forms (as SMILES or IUPAC name), each form has its own column.
+
+Every entity also has a view that shows the text unchanged. Its name is that of the entity, unless the table has one.
 """
 
 from __future__ import annotations
@@ -26,8 +28,7 @@ class View:
 
     Attributes:
         name: name in declarations.
-        serves: the entity of the slots to which it applies.
-        written_as: the entity of its text: `serves` itself, or a form of it.
+        written_as: the entity of its text.
         write: function from the column's text to the shown text, None if there is nothing to show; None: the text is
             shown unchanged.
         draw: the same function for a random view, with a random state; such a view is not shown outside training
@@ -35,7 +36,6 @@ class View:
     """
 
     name: str
-    serves: str
     written_as: str
     write: Callable[[str], str | None] | None = None
     draw: Callable[[str, np.random.Generator], str | None] | None = None
@@ -43,6 +43,11 @@ class View:
     @property
     def is_drawn(self) -> bool:
         return self.draw is not None
+
+    @property
+    def is_unchanged(self) -> bool:
+        """Whether it shows the text as it is."""
+        return self.write is None and self.draw is None
 
     def text(self, text: str, rng: np.random.Generator | None = None) -> str | None:
         """Returns the text to show.
@@ -57,23 +62,25 @@ class View:
 
 
 _VIEWS = (
-    View("smiles", "smiles", "smiles"),
-    View("random_smiles", "smiles", "smiles", draw=molecules.random_smiles),
-    View("smiles", "molecule", "smiles"),
-    View("random_smiles", "molecule", "smiles", draw=molecules.random_smiles),
-    View("iupac", "molecule", "iupac"),
-    View("in_place", "dna", "dna"),
-    View("reference", "dna", "dna", variants.reference),
-    View("alternate", "dna", "dna", variants.alternate),
-    View("random_site", "dna", "dna", dna.random_site),
-    View("reverse_complement", "dna", "dna", strands.reverse_complement_in_place),
+    View("random_smiles", "smiles", draw=molecules.random_smiles),
+    View("in_place", "dna"),
+    View("reference", "dna", variants.reference),
+    View("alternate", "dna", variants.alternate),
+    View("random_site", "dna", dna.random_site),
+    View("reverse_complement", "dna", strands.reverse_complement_in_place),
 )
 
 
 def views_of(entity: str) -> dict[str, View]:
-    """Returns the views of an entity by name, first the one that shows the text unchanged; many have only that one."""
-    served = {view.name: view for view in _VIEWS if view.serves == entity}
-    return served or {way: View(way, entity, way) for way in ENTITIES[entity].ways}
+    """Returns the views of an entity by name. For each form, the first one shows the text unchanged."""
+    return {view.name: view for way in ENTITIES[entity].ways for view in _views_as(way)}
+
+
+def _views_as(way: str) -> list[View]:
+    """The views that show text of an entity, first the one that shows it unchanged."""
+    listed = [view for view in _VIEWS if view.written_as == way]
+    unchanged = [view for view in listed if view.is_unchanged] or [View(way, way)]
+    return [*unchanged, *(view for view in listed if not view.is_unchanged)]
 
 
 def find_view(entity: str, name: str, where: str) -> View:

@@ -48,13 +48,16 @@ def test_every_folder_that_a_source_reads_is_in_the_layout():
     folders = {*re.findall(f"{named}/", code), *re.findall(rf'^[A-Z_]+ = {named}"$', code, re.M)}
     page = PAGE.read_text(encoding="utf-8")
     assert len(folders) > 20
-    assert [folder for folder in sorted(folders) if f"`{folder}/" not in page] == []
+    missing = [folder for folder in sorted(folders) if f"`{folder}/" not in page]
+    assert not missing, "docs/data.md, 'Layout of local copies', needs a row for these folders"
 
 
 def test_every_source_and_split_is_described():
     page = PAGE.read_text(encoding="utf-8")
-    assert [name for name in SOURCES if f"`{name}`" not in page.split("## Layout")[0]] == []
-    assert [name for name in WAYS if f"| `{name}` |" not in page] == []
+    sources = [name for name in SOURCES if f"`{name}`" not in page.split("## Layout")[0]]
+    assert not sources, "docs/data.md, 'Where rows come from', needs a row for these sources"
+    splits = [name for name in WAYS if f"| `{name}` |" not in page]
+    assert not splits, "docs/data.md needs a row for these splits"
 
 
 def test_the_example_of_ones_own_task_is_one(tmp_path: Path):

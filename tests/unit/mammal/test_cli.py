@@ -11,6 +11,7 @@ import pytest
 import mammal
 from mammal import cli
 from mammal.cli import VERBS, main
+from mammal.configuration.arguments import package_folder
 from mammal.configuration.compose import parse, quoted
 from mammal.errors import ConfigError
 
@@ -49,6 +50,11 @@ def test_help_starts_quickly_and_loads_nothing_heavy():
         took.append(time.perf_counter() - begun)
         assert done.returncode == 0, done.stderr
     assert min(took) < 0.4
+
+
+def test_every_config_of_a_verb_is_reached():
+    configs = {file.stem for file in package_folder().glob("*.yaml")} - {"job"}
+    assert not configs - set(VERBS), "VERBS of mammal/cli.py needs a line for these"
 
 
 @pytest.mark.parametrize("verb", VERBS)

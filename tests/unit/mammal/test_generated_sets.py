@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from mammal.evaluation.samples import Samples, read_samples
 from mammal.evaluation.set_results import figures_table, load_sets, save_sets
 from mammal.jobs.store import earlier_errors_path
 from mammal.report.gather import report
-from mammal.report.set_section import set_section, spoken
+from mammal.report.set_section import MEASURES, set_section, spoken
 from mammal.tasks.molecule_sets.files import Drawn, molecules_of, set_name
 
 TRAIN = ["CCO", "CC(=O)Nc1ccc(O)cc1", "c1ccc(-c2ccccc2)cc1", "CCN(CC)CC"]
@@ -79,7 +80,21 @@ def test_sets_are_set_side_by_side(tmp_path: Path):
     assert "bad" not in bad.histograms["qed"].shares and np.isnan(bad.figures["novelty"])
     section = set_section([good, bad]).body
     assert "20 molecules sampled from 30" in section and "None is a molecule." in section and "unclosed ring" in section
-    assert "seed 1" in section and all(spoken(name) for name in good.figures)
+    assert "seed 1" in section
+    described(good.figures)
+
+
+def described(figures: Mapping[str, float]) -> None:
+    """Every measure has words in reports and a line on the page."""
+    page = (Path(__file__).resolve().parents[3] / "docs/generation.md").read_text(encoding="utf-8")
+    names = {name.partition("/")[0] for name in figures}
+    wordless = {name for name in names if not name.startswith("w1_")} - set(MEASURES)
+    assert not wordless, "MEASURES of mammal/report/set_section.py needs words for these"
+    assert not {name for name in names if f"`{name}" not in page}, "docs/generation.md needs a line for these measures"
+
+
+def test_a_measure_without_words_is_shown_by_its_name():
+    assert spoken("ring_share/test") == "ring_share, to test"
 
 
 def test_shares_of_a_histogram_are_of_each_set(tmp_path: Path):

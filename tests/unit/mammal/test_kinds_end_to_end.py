@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,12 @@ from mammal.inference.api import Mammal
 from mammal.model.config import ModelConfig
 from mammal.model.model import MammalModel
 from mammal.tasks import build_task, load_task
+from mammal.tasks.baselines.fit import baselines
+from mammal.tasks.batches.batch import Batch, ModelOutput
 from mammal.tasks.batches.prediction import Prediction
+from mammal.tasks.declaration import schema
+from mammal.tasks.declaration.registry import task_dirs
+from mammal.tasks.kinds import KINDS, RegressionTask
 from mammal.tasks.task import Task
 from mammal.tokenization import Tokenizer
 
@@ -34,9 +40,43 @@ def network(tokenizer: Tokenizer) -> MammalModel:
     return MammalModel(ModelConfig(tokenizer.vocab_rows, **sizes, **heads, decoder_scalars=True)).eval()
 
 
-def declared(tokenizer: Tokenizer, kind: str, target: str, **more: object) -> Task:
+def declared(tokenizer: Tokenizer, kind: str, target: str = "{y:scalar}", **more: object) -> Task:
     prompt = {"input": "<SENTINEL_ID_0> {smiles:smiles}", "target": target}
     return build_task(load_task({"name": "t", "kind": kind, "prompt": prompt, **more}), tokenizer)
+
+
+def test_every_kind_has_its_class_and_its_preset():
+    assert set(KINDS) == set(schema.KINDS), "tasks/kinds/__init__.py and tasks/declaration/schema.py list the kinds"
+    presets = {file.stem.removeprefix("_") for folder in task_dirs() for file in folder.glob("_*.yaml")}
+    assert not set(KINDS) - presets, "configs/task needs a preset _KIND.yaml for these"
+    assert set(schema.KINDS.values()) <= {"classification", "regression", "generation", "denoising"}
+
+
+class Doubled(RegressionTask):
+    """A kind of its own, whose answers are numbers."""
+
+    def decode(self, output: ModelOutput, batch: Batch) -> list[Prediction]:
+        return [replace(said, value=2 * said.value) for said in super().decode(output, batch)]
+
+
+def test_a_kind_of_the_family_of_regression_is_handled_as_one(
+    network: MammalModel, tokenizer: Tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Its two entries are all that columns, metrics, baselines and results need."""
+    monkeypatch.setitem(KINDS, "doubled", Doubled)
+    monkeypatch.setitem(schema.KINDS, "doubled", "regression")
+    rows = [{"smiles": "C" * n, "y": str(n)} for n in range(1, 13)]
+    pd.DataFrame(rows).to_csv(tmp_path / "rows.csv", index=False)
+    data = {"path": str(tmp_path / "rows.csv"), "fractions": [0.5, 0, 0.5]}
+    how = {"data": data, "mode": "encoder", "metrics": ["rmse"], "scale": {"mean": 0.0, "std": 1.0}}
+    prompt = {"input": "<MASK> {smiles:smiles}", "target": "{y:scalar}"}
+    usual, own = (declared(tokenizer, kind, **how, prompt=prompt) for kind in ("regression", "doubled"))
+    frames = [Mammal(network, tokenizer, [one]).predict(rows) for one in (usual, own)]
+    np.testing.assert_allclose(frames[1].prediction, 2 * frames[0].prediction)
+    assert {"mean", "forest_morgan"} <= set(baselines(own, rows[:9], rows[9:], trees=2))
+    found = mammal.evaluate(Mammal(network, tokenizer, [own]), baselines=False)["t"]
+    assert found.ours.estimates["rmse"].value > 0
+    assert len(found.answers) == 6 and found.answers["truth"].dtype.kind in "if", "figures show numbers"
 
 
 @torch.no_grad()

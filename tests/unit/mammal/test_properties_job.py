@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from mammal import cli
+from mammal.jobs import tables
 from mammal.jobs.properties_job import properties_job
 from mammal.tasks.errors import TaskError
 from mammal.tasks.molecules.properties import compute
@@ -43,3 +44,10 @@ def test_shards_and_processes_change_nothing(library: Path):
 def test_an_unknown_property_is_told_before_any_row_is_read(library: Path):
     with pytest.raises(TaskError, match="weight"):
         properties_job(library, library.with_name("c.parquet"), properties=["weight"])
+
+
+def test_one_more_format_of_tables_is_one_class(library: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(tables.TABLES, ".psv", tables.Delimited(".psv", "|"))
+    report = properties_job(library, library.with_name("a.psv"), workers=0, shard_rows=2)
+    assert pd.read_csv(report.output, sep="|").mw.notna().all() and report.errors == library.with_name("a.errors.psv")
+    assert len(pd.read_csv(report.errors, sep="|")) == report.bad

@@ -55,6 +55,13 @@ def test_every_surface_has_every_setting() -> None:
     assert decoding <= {field.name for field in fields(DecodingConfig)} <= set(SETTINGS)
 
 
+def test_decoding_reads_every_setting() -> None:
+    """A declared setting that no code reads would be accepted everywhere and change nothing."""
+    code = "".join(file.read_text(encoding="utf-8") for file in (ROOT / "mammal/decoding").glob("*.py"))
+    idle = [name for name in (f.name for f in fields(DecodingSettings)) if not re.search(rf"config\.{name}\b", code)]
+    assert not idle, "no module of mammal/decoding reads these settings"
+
+
 def test_help_of_the_verb_lists_them(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["generate", "--help"]) == 0
     out = capsys.readouterr().out

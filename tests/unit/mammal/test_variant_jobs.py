@@ -16,7 +16,7 @@ from mammal.errors import ConfigError, DataError, JobError, TaskError
 from mammal.jobs.engine import JobReport
 from mammal.jobs.store import Store
 from mammal.jobs.variants_job import score_variants_job
-from mammal.variants.scoring import VariantScoreOptions
+from mammal.variants.scores import SCORES, Score, ScoreColumn, VariantScoreOptions, embedding_task
 
 pysam = pytest.importorskip("pysam")
 
@@ -103,6 +103,27 @@ def test_lines_of_a_vcf_are_kept_and_info_gains_fields(score: Job, tmp_path: Pat
         assert now[7].startswith("MAMMAL_" if then[7] == "." else f"{then[7]};MAMMAL_")
     described = [line for line in head if "MAMMAL_" in line]
     assert len(described) == 8 and all(",Number=A," in line and 'Version="' in line for line in described)
+
+
+def test_one_more_score_needs_its_entry_alone(score: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gained = Score(
+        (ScoreColumn("gained", "GAIN", "Bases that the alternate allele has more", "integer"),),
+        lambda tasks, chosen, tokenizer: embedding_task(tasks, chosen, tokenizer),
+        lambda model, task, pairs, asked, pace: [len(pair.alt) - len(pair.ref) for pair in pairs],
+        lambda strands: (strands[0],),
+    )
+    monkeypatch.setitem(SCORES, "gain", gained)
+    report = score(tmp_path / "out.vcf", asked=VariantScoreOptions("gain", window=64))
+    text = report.output.read_text()
+    assert '##INFO=<ID=MAMMAL_GAIN,Number=A,Type=Integer,Description="Bases that' in text
+    assert "MAMMAL_GAIN=2,.,0" in text and "MAMMAL_DIST" not in text
+
+
+def test_the_page_describes_every_score() -> None:
+    page = (Path(__file__).resolve().parents[3] / "docs/dna.md").read_text(encoding="utf-8")
+    columns = [column for score in SCORES.values() for column in score.columns]
+    missing = [c.name for c in columns if f"`{c.name}`" not in page or f"`MAMMAL_{c.field}`" not in page]
+    assert not missing, "docs/dna.md needs a row for these scores"
 
 
 def test_values_stand_in_the_order_of_the_alleles(score: Job, tmp_path: Path) -> None:

@@ -39,6 +39,11 @@ def ready(config: TaskConfig, tokenizer: Tokenizer) -> Task:
     return task
 
 
+def test_an_alphabet_without_a_modality_is_listed_as_a_sequence(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delitem(catalogue._OF_ALPHABET, "SMILES")
+    assert catalogue.modality(CONFIGS["bbbp"]) == "sequence" and "sequence" in catalogue.MODALITIES
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_a_task_is_complete(name: str):
     config = CONFIGS[name]

@@ -9,11 +9,13 @@ import yaml
 
 from mammal.tasks.baselines.baseline_features import esm2_states
 from mammal.tasks.errors import DataError, TaskError
+from mammal.tasks.features import FEATURES
 from mammal.tasks.features.descriptors import KNOTS, Descriptors, descriptors, normal_scores
 from mammal.tasks.features.esm2 import LONGEST, VARIABLE, Esm2
 from mammal.tasks.features.rdkit_names import NAMES
 from mammal.tasks.task import Task
 from mammal.tokenization.errors import PromptError
+from mammal.tokenization.template_syntax import READ_BY_FEATURE
 
 Make = Callable[..., Task]
 SMILES = ["C" * n + tail for n in range(1, 12) for tail in ("O", "N", "c1ccccc1")]
@@ -161,3 +163,7 @@ def test_a_damaged_esm2_file_is_named(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setenv(VARIABLE, str(tmp_path))
     with pytest.raises(DataError, match="not an ESM-2 checkpoint"):
         Esm2().of("MKT")
+
+
+def test_every_feature_slot_has_its_feature():
+    assert set(FEATURES) == set(READ_BY_FEATURE), "tasks/features/__init__.py and tokenization/template_syntax.py"

@@ -2,6 +2,7 @@
 
 import doctest
 import re
+from collections.abc import Collection
 from pathlib import Path
 
 import pytest
@@ -9,17 +10,23 @@ import pytest
 from mammal.tasks.declaration.registry import load_task
 from mammal.tasks.declaration.schema import CENSORED, KINDS
 from mammal.tasks.metrics.registry import METRICS
+from mammal.tasks.views.registry import views_of
+from mammal.tokenization.entities import ENTITIES
 
 PAGE = Path(__file__).parents[3] / "docs" / "tasks.md"
 TEXT = PAGE.read_text(encoding="utf-8")
 
 
-def rows_under(heading: str) -> list[str]:
-    """First cells of a section's table, without its header."""
+def rows_with_lines(heading: str) -> list[tuple[str, str]]:
+    """First cells and lines of a section's table, without its header."""
     section = re.search(rf"^## {heading}\n(.*?)(?=^## |\Z)", TEXT, flags=re.MULTILINE | re.DOTALL)
     assert section is not None
     lines = [line for line in section[1].splitlines() if line.startswith("|")]
-    return [line.split("|")[1].strip() for line in lines[2:]]
+    return [(line.split("|")[1].strip(), line) for line in lines[2:]]
+
+
+def rows_under(heading: str) -> list[str]:
+    return [cell for cell, _ in rows_with_lines(heading)]
 
 
 def test_every_example_gives_what_the_page_says():
@@ -33,6 +40,19 @@ def test_declarations_are_tasks(block: str, tmp_path: Path):
     assert load_task(tmp_path / "task.yaml").kind in KINDS
 
 
-def test_every_metric_and_every_way_to_read_a_bound_stands_in_its_table():
-    assert {name for cell in rows_under("Metrics") for name in re.findall(r"`(\w+)`", cell)} == set(METRICS)
-    assert {re.findall(r"`(\w+)`", cell)[0] for cell in rows_under("Censored numbers")} == set(CENSORED)
+@pytest.mark.parametrize(("heading", "names"), [("Metrics", METRICS), ("Censored numbers", CENSORED)])
+def test_every_metric_and_every_way_to_read_a_bound_has_its_line(heading: str, names: Collection[str]):
+    cells = rows_under(heading)
+    of_cell = {name for cell in cells for name in re.findall(r"`(\w+)`", cell)[: None if names is METRICS else 1]}
+    assert not set(names) - of_cell, f"docs/tasks.md, '{heading}', needs a line for these"
+    assert not of_cell - set(names), f"docs/tasks.md, '{heading}', describes what does not exist"
+
+
+def test_every_view_has_its_place():
+    """An entity has a row if it has a view in addition to its own text."""
+    rows = {cell.strip("`{}").partition(":")[2]: line for cell, line in rows_with_lines("Views")}
+    several = {name: set(views_of(name)) for name in ENTITIES if len(views_of(name)) > 1}
+    assert set(rows) == set(several), "docs/tasks.md, 'Views', needs a row for each of these entities"
+    for name, views in several.items():
+        named = set(re.findall(r"`(\w+)`", rows[name]))
+        assert named == views, f"docs/tasks.md, 'Views', row of {name}: {', '.join(sorted(named ^ views))}"

@@ -18,6 +18,8 @@ from mammal.tasks.errors import DataError, TaskError
 from mammal.tasks.kinds.build import build_task
 from mammal.tasks.molecules.chemistry import canonical_or_none
 from mammal.tasks.task import Task
+from mammal.tasks.views import registry
+from mammal.tasks.views.registry import View, views_of
 from mammal.tokenization import Tokenizer
 from mammal.tokenization.errors import PromptError
 
@@ -51,6 +53,14 @@ def test_the_first_view_that_a_row_has_is_shown(make):
     assert "<@TOKENIZER-TYPE=IUPAC@MAX-LEN=256><MASK>" in task.render({"iupac": "ethanol"}).input
     assert shown(make(views={"mol": ["iupac", "smiles"]}), ETHANOL) == ("iupac", "ethanol")
     assert shown(make(view="iupac"), ETHANOL) == ("iupac", "ethanol")
+
+
+def test_a_new_view_serves_every_slot_of_its_form_and_leaves_the_text_as_it_is(monkeypatch):
+    """One line of the table is enough, also for an entity that has none."""
+    monkeypatch.setattr(registry, "_VIEWS", (*registry._VIEWS, View("upper", "iupac", str.upper)))
+    assert list(views_of("iupac")) == ["iupac", "upper"]
+    assert list(views_of("molecule")) == ["smiles", "random_smiles", "iupac", "upper"]
+    assert views_of("iupac")["iupac"].text("ethanol") == "ethanol"
 
 
 def test_a_row_without_any_view_names_every_column(make):
