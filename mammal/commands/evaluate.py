@@ -38,7 +38,7 @@ DEPTH = ("baselines", "trees", "seeds", "sensitivity", "neighbours", "draws", "s
 
 OF_BUNDLE = (
     *DEPTH,
-    *("task", "part", "limit", "generated", "generation", "rerank", "rerank_bundle", "rerank_weight"),
+    *("task", "encoding", "part", "limit", "generated", "generation", "rerank", "rerank_bundle", "rerank_weight"),
     *("reference_limit", "workers", "tokenizer", "device", "dtype", "paths"),
 )
 """Keys that are arguments of `mammal.evaluate`."""
@@ -64,6 +64,9 @@ def _work(options: Mapping[str, Any], config_dirs: Sequence[Path]) -> int:
     if options["input"] is not None and options["bundle"] is None:
         what = "input is a table of labelled rows for a bundle, and no bundle is given"
         raise ConfigError(what, where="mammal evaluate", hint="bundle=FOLDER")
+    if options["encoding"] is not None and options["input"] is None:
+        what = "encoding is that of input, and no input is given"
+        raise ConfigError(what, where="mammal evaluate", hint="leave it out")
     if options["samples"] is not None:
         return _samples(options)
     if options["train"] is not None or options["test"] is not None:

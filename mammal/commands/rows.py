@@ -55,6 +55,7 @@ def answer(verb: str, options: dict[str, Any], config_dirs: Sequence[Path] = ())
                 hint = "the answer to a prompt is printed" if name == "output" else "give only one of them"
                 raise ConfigError(f"both {name} and prompt are given", where=f"mammal {verb}", hint=hint)
     check_whole(verb, shared)
+    check_input_encoding(shared)
     if shared["output"] is None:
         return _to_terminal(verb, shared, prompt, options, config_dirs)
     return _to_file(verb, shared, options, config_dirs)
@@ -67,6 +68,7 @@ SHARED = (
     "task",
     "columns",
     "view",
+    "encoding",
     "prefix",
     "tokenizer",
     "device",
@@ -99,6 +101,21 @@ def check_whole(verb: str, options: Mapping[str, Any], names: Sequence[str] = WH
     for name in names:
         if options[name] is not None and type(options[name]) is not int:
             raise ConfigError(f"{name} must be a whole number, not {options[name]!r}", where=f"mammal {verb}")
+
+
+def check_input_encoding(options: Mapping[str, Any]) -> None:
+    """Checks the encoding of the input before a model is opened.
+
+    Args:
+        options: the configuration, with `input` and `encoding`.
+
+    Raises:
+        MammalError: there is no such encoding, or it can't be used for the input.
+    """
+    if options["encoding"] is not None:
+        from mammal.jobs.inputs import check_encoding
+
+        check_encoding(options["encoding"], options["input"])
 
 
 def _to_file(verb: str, shared: dict[str, Any], options: dict[str, Any], config_dirs: Sequence[Path]) -> int:
@@ -182,7 +199,7 @@ def _ask(
 ) -> pd.DataFrame:
     from mammal.tokenization.prompt import parse
 
-    how = {"columns": shared["columns"] or None, "view": shared["view"], "prefix": shared["prefix"]}
+    how = {"columns": shared["columns"] or None} | {name: shared[name] for name in ("view", "encoding", "prefix")}
     data: Any = None if shared["input"] is None else Path(shared["input"]).expanduser()  # never a value
     if prompt.get("prompt") is not None:
         parse(prompt["prompt"])  # raises an error for other text, which would be taken for a value of the task

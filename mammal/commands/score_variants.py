@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mammal.commands.rows import OPENED, check_whole, follow_job, print_frame
+from mammal.commands.rows import OPENED, check_input_encoding, check_whole, follow_job, print_frame
 from mammal.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -68,6 +68,7 @@ def answer(shared: dict[str, Any], options: dict[str, Any], config_dirs: Sequenc
         if shared.pop(name, None) not in (None, 0):
             raise ConfigError(f"{name} can't be used when variants are scored", where=_WHERE, hint="leave it out")
     check_whole("score", {**shared, "workers": None})
+    check_input_encoding(shared)
     asked = VariantScoreOptions(**{name: options[name] for name in ASKED})
     shared["columns"] = shared["columns"] or None
     if shared["output"] is None:
@@ -90,7 +91,7 @@ def _to_terminal(
     from mammal.jobs.loaded_model import open_model
 
     model = open_model(shared["bundle"], config_dirs=config_dirs, **{name: shared[name] for name in OPENED})
-    how = {name: shared[name] for name in ("task", "columns", "prefix")}
+    how = {name: shared[name] for name in ("task", "columns", "encoding", "prefix")}
     return print_frame(
         model.score_variants(Path(shared["input"]), reference=reference, **vars(asked), **how), shared["prefix"]
     )

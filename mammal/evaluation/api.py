@@ -108,6 +108,7 @@ def evaluate(
     task: TaskLike | Sequence[TaskLike] | None = None,
     *,
     data: Any = None,
+    encoding: str | None = None,
     part: str = "test",
     output: str | os.PathLike[str] | None = None,
     limit: int | None = None,
@@ -141,6 +142,8 @@ def evaluate(
         data: labelled rows of your own that are evaluated instead of the task's held-out rows, as part `own`: a data
             frame, a list of mappings, or a file (the command's key `input`). Columns are named as in the task's
             template or its data file. Baselines and similarities still need the task's own training rows.
+        encoding: encoding of `data`, such as "latin-1", if that is a text file; None: UTF-8, or UTF-16 with a byte
+            order mark.
         part: of the task's own split: "test", "valid" or "train".
         output: folder for the files of `mammal evaluate` and the page `report.html`; results of other tasks and parts
             that it holds stay. None: nothing is written.
@@ -182,7 +185,9 @@ def evaluate(
         DataError: the data can't be found or read, or a column is missing; or `output` holds damaged results.
     """
     copies, cache = _places(paths)
-    rows = EvaluatedRows(part, limit, data, copies, dict(generation or {}))
+    if encoding is not None:
+        _check_encoding(encoding, data)
+    rows = EvaluatedRows(part, limit, data, copies, dict(generation or {}), encoding)
     sets = SetOptions(generated, reference_limit, workers, cache)
     depth = Depth(baselines, trees, seeds, sensitivity, neighbours, draws, seed)
     if output is not None:
@@ -197,6 +202,21 @@ def evaluate(
         found.save(output)
         _write_page(Path(output).expanduser())
     return found
+
+
+def _check_encoding(encoding: str, data: Any) -> None:
+    """Checks the encoding before a model is opened.
+
+    Raises:
+        ConfigError: the data are not a file.
+        DataError: there is no such encoding, or the format of the file has none to choose.
+    """
+    if not isinstance(data, str | os.PathLike):
+        raise ConfigError("encoding is for a file of labelled rows, and there is none", hint="leave it out")
+    from mammal.tasks.tables.encodings import checked_encoding
+    from mammal.tasks.tables.readers import file_format
+
+    checked_encoding(encoding, file_format(data), data)
 
 
 def _opened(bundle: str | os.PathLike[str] | Mammal, **how: Any) -> Mammal:

@@ -32,6 +32,7 @@ class EvaluatedRows:
         limit: at most this many rows of each task, evenly spread; None: all.
         own: table of the user's labelled rows, which are evaluated instead; None: the rows of `part`.
         paths: `{"data": folder}` of local copies of data sets; None: the folder in `MAMMAL_DATA`.
+        encoding: encoding of `own`, if that is a text file; None: UTF-8, or UTF-16 with a byte order mark.
         generation: keys that replace those of the task's `generation` section.
     """
 
@@ -40,6 +41,7 @@ class EvaluatedRows:
     own: Any = None
     paths: Mapping[str, object] | None = None
     generation: Mapping[str, Any] = field(default_factory=dict)
+    encoding: str | None = None
 
     def __post_init__(self) -> None:
         check_part(self.part)
@@ -117,7 +119,8 @@ def rows_of(model: Mammal, task: Task, rows: EvaluatedRows, depth: Depth) -> Tas
     task = _decoded_as(task, rows.generation)
     if rows.own is not None:
         with_train = depth.baselines or depth.neighbours
-        return load_own_rows(task, rows.own, rows.paths, limit=rows.limit, with_train=with_train)
+        how: dict[str, Any] = {"limit": rows.limit, "with_train": with_train, "encoding": rows.encoding}
+        return load_own_rows(task, rows.own, rows.paths, **how)
     data = load_task_data(task, rows.paths, {rows.part: rows.limit})
     _check_split(model, task.name, data.split.hash)
     return data

@@ -157,6 +157,7 @@ def load_own_rows(
     *,
     limit: int | None = None,
     with_train: bool = True,
+    encoding: str | None = None,
 ) -> TaskData:
     """Loads labelled rows of the user as part `own`, and the task's own training rows as `train`.
 
@@ -165,6 +166,7 @@ def load_own_rows(
         given: a data frame, a list of mappings, or a file. Columns are named as in the task or in its data file.
         paths: `{"data": folder}`: folder in which data sets are searched before anything is downloaded.
         limit: keep at most this many of the rows, evenly spread; None: all.
+        encoding: encoding of `given`, if that is a text file; None: UTF-8, or UTF-16 with a byte order mark.
         with_train: also load the training rows; the user's rows that are among them are then counted as leaks.
 
     Raises:
@@ -175,7 +177,7 @@ def load_own_rows(
     from mammal.tasks.data import divide, load_data, named_config, with_task_columns
     from mammal.tasks.declaration.registry import load_task
 
-    own = with_task_columns(_table(given), task.config)
+    own = with_task_columns(_table(given, encoding), task.config)
     own = own.iloc[_spread(np.arange(len(own), dtype=np.int64), limit)]
     train = load_data(task.config, paths).part("train") if with_train else own.iloc[:0]
     train = train.drop(
@@ -194,14 +196,20 @@ def load_own_rows(
     return TaskData(task, rows, numbers, replace(loaded.record, split=split, leakage=leakage))
 
 
-def _table(given: Any) -> pd.DataFrame:
+def _table(given: Any, encoding: str | None) -> pd.DataFrame:
     """The user's rows as a data frame."""
     import pandas as pd
 
-    from mammal.tasks.tables.readers import existing_file, read_table
+    from mammal.tasks.sources.file import read_declared
+    from mammal.tasks.tables.readers import existing_file
 
     from_file = isinstance(given, str | os.PathLike)
-    frame = read_table(existing_file(Path(given))) if from_file else pd.DataFrame(input_data(given))
+    if from_file:
+        frame = read_declared(existing_file(Path(given).expanduser()), encoding=encoding)
+    elif encoding is not None:
+        raise DataError("encoding is for a file, and the data are not a file", hint="leave it out")
+    else:
+        frame = pd.DataFrame(input_data(given))
     if not len(frame):
         raise DataError("the table has no rows", where=str(given) if from_file else "data")
     return frame.rename(columns=str).reset_index(drop=True)

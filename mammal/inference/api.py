@@ -248,6 +248,7 @@ class Mammal(Generation, Infilling, VariantScoring, Familiar):
         *,
         columns: Mapping[str, str] | str | None = None,
         view: str | Mapping[str, str] | None = None,
+        encoding: str | None = None,
         names: str | None = None,
         names_by: str = "auto",
         name_warning: bool = False,
@@ -267,6 +268,7 @@ class Mammal(Generation, Infilling, VariantScoring, Familiar):
                 reads one column. Default: the names of the task, else the only column of a similar or usual name.
             view: which form of a value the prompt shows if the task has several, such as `"iupac"`, or a mapping from
                 columns to forms. Default: the first form that a row has. See "Views" in docs/tasks.md.
+            encoding: encoding of a text file, such as `"latin-1"`. Default: UTF-8, or UTF-16 with a byte order mark.
             names: column of IUPAC names. The molecule is read from it in rows without a SMILES, and the result gets a
                 column `smiles_read` with the molecule that was read. If `data` is a list of values, these are the
                 names.
@@ -308,7 +310,7 @@ class Mammal(Generation, Infilling, VariantScoring, Familiar):
         }
         question = predict_question(self.model, self.tasks, chosen, self.pace, prefix=prefix, **how)
         question.reading = question.reading.with_mapping(chosen, columns)
-        return self._frame(question, table(data, question.reading), prefix, progress)
+        return self._frame(question, table(data, question.reading, encoding), prefix, progress)
 
     def embed(
         self,
@@ -319,6 +321,7 @@ class Mammal(Generation, Infilling, VariantScoring, Familiar):
         pooling: str = "mean",
         columns: Mapping[str, str] | str | None = None,
         view: str | Mapping[str, str] | None = None,
+        encoding: str | None = None,
         normalize: bool = False,
         as_frame: bool = False,
         progress: Progress | None = None,
@@ -336,6 +339,7 @@ class Mammal(Generation, Infilling, VariantScoring, Familiar):
                 reads one column. Default: the names of the task, else the only column of a similar or usual name.
             view: which form of a value the prompt shows if the task has several, such as `"iupac"`, or a mapping from
                 columns to forms. Default: the first form that a row has. See "Views" in docs/tasks.md.
+            encoding: encoding of a text file, such as `"latin-1"`. Default: UTF-8, or UTF-16 with a byte order mark.
             normalize: scale each vector to length 1, so that the dot product of two is their cosine similarity.
             as_frame: return a data frame with one column for each dimension (0, 1, …), under the index of `data`.
             progress: function that is called with the number of rows that were just finished.
@@ -356,7 +360,7 @@ class Mammal(Generation, Infilling, VariantScoring, Familiar):
             raise ConfigError('as_frame needs one vector for each row, and pooling is "none"', hint='pooling="mean"')
         question = Embed(self.model, chosen, self.pace, pooling=pooling, normalize=normalize)
         question.reading = question.reading.with_mapping(chosen, columns)
-        given = table(data, question.reading)
+        given = table(data, question.reading, encoding)
         question.look_at(given.rows, given.sources)
         answers = given.answered(question.ask(given.rows, progress=progress))
         _warn_of_refused(answers)
@@ -381,6 +385,7 @@ class Mammal(Generation, Infilling, VariantScoring, Familiar):
         *,
         columns: Mapping[str, str] | str | None = None,
         view: str | Mapping[str, str] | None = None,
+        encoding: str | None = None,
         prefix: str = "",
         progress: Progress | None = None,
     ) -> pd.DataFrame:
@@ -395,6 +400,7 @@ class Mammal(Generation, Infilling, VariantScoring, Familiar):
                 reads one column. Default: the names of the task, else the only column of a similar or usual name.
             view: which form of a value the prompt shows if the task has several, such as `"iupac"`, or a mapping from
                 columns to forms. Default: the first form that a row has. See "Views" in docs/tasks.md.
+            encoding: encoding of a text file, such as `"latin-1"`. Default: UTF-8, or UTF-16 with a byte order mark.
             prefix: text before the names of the added columns.
             progress: function that is called with the number of rows that were just finished.
 
@@ -409,12 +415,12 @@ class Mammal(Generation, Infilling, VariantScoring, Familiar):
         chosen = None if is_prompt(data) else self.find_task(task, columns, view)
         question = Score(self.model, self.tokenizer, chosen, self.pace, prefix=prefix)
         if targets is None:
-            given = table(data, question.reading.with_mapping(chosen, columns))
+            given = table(data, question.reading.with_mapping(chosen, columns), encoding)
         elif chosen is None:
-            given = with_targets(table(data, ReadColumns((PROMPT,))), targets, (TARGET,))
+            given = with_targets(table(data, ReadColumns((PROMPT,)), encoding), targets, (TARGET,))
         else:
             reading = ReadColumns.of_task(chosen).with_mapping(chosen, columns)
-            given = with_targets(table(data, reading), targets, chosen.target_columns)
+            given = with_targets(table(data, reading, encoding), targets, chosen.target_columns)
         return self._frame(question, given, prefix, progress)
 
     def finetune(

@@ -137,6 +137,7 @@ class Familiar:
         *,
         columns: Mapping[str, str] | str | None = None,
         view: str | Mapping[str, str] | None = None,
+        encoding: str | None = None,
         progress: Progress | None = None,
     ) -> np.ndarray:
         """Predicts the probability of each label, as `predict_proba` of scikit-learn does.
@@ -146,6 +147,7 @@ class Familiar:
             task: classification task with one target column. Default: the default task.
             columns: as for `predict`.
             view: as for `predict`.
+            encoding: as for `predict`.
             progress: function that is called with the number of rows that were just finished.
 
         Returns:
@@ -162,7 +164,7 @@ class Familiar:
         if len(chosen.target_columns) != 1:
             raise TaskError(f"{chosen.name} has several target columns", hint="use predict(..., every_label=True)")
         prefix = "proba_of_mammal_"  # no column of the user's has it
-        how: dict[str, Any] = {"columns": columns, "progress": progress, "prefix": prefix}
+        how: dict[str, Any] = {"columns": columns, "encoding": encoding, "progress": progress, "prefix": prefix}
         answered = self.predict(data, chosen, every_label=True, **how)
         names = [f"{prefix}probability_{label}" for label in chosen.config.labels]
         return answered[names].to_numpy(dtype=float, na_value=float("nan"))

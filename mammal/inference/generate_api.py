@@ -73,6 +73,7 @@ class Generation:
         rerank_weight: float | None = None,
         columns: Mapping[str, str] | str | None = None,
         view: str | Mapping[str, str] | None = None,
+        encoding: str | None = None,
         prefix: str = "",
         progress: Progress | None = None,
         **settings: Unpack[Settings],
@@ -104,6 +105,7 @@ class Generation:
                 reads one column. Default: the names of the task, else the only column of a similar or usual name.
             view: which form of a value the prompt shows if the task has several, such as `"iupac"`, or a mapping from
                 columns to forms. Default: the first form that a row has. See "Views" in docs/tasks.md.
+            encoding: as for `predict`.
             prefix: text before the names of the added columns.
             progress: function that is called with the number of rows that were just finished.
             settings: settings of decoding, see `mammal.generation.settings.Settings`. `num_return_sequences` and
@@ -139,10 +141,12 @@ class Generation:
         question.reading = question.reading.with_mapping(chosen, columns)
         reading = question.reading if isinstance(seeds, int) else _without_seeds(question.reading)
         if data is None and not reading.names:
+            if encoding is not None:
+                raise ConfigError("encoding is for a file, and no data are given", hint="leave it out")
             reading.check(())
             given = RowTable([{}] if isinstance(seeds, int) else [{} for _ in seeds])
         else:
-            given = table(data, reading)
+            given = table(data, reading, encoding)
         seeded = given if isinstance(seeds, int) else _with_seeds(given, seeds)
         return self._frame(question, seeded, prefix, progress)
 

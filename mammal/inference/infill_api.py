@@ -43,6 +43,7 @@ class Infilling:
         n: int = 1,
         seed: int | Sequence[int] = 0,
         columns: Mapping[str, str] | str | None = None,
+        encoding: str | None = None,
         **settings: Unpack[Settings],
     ) -> pd.DataFrame:
         """Fills in the hidden parts of sequences.
@@ -60,6 +61,7 @@ class Infilling:
             n: answers for each sequence.
             seed: as for `generate`.
             columns: names of your columns, as `{column of the task: column of your table}`.
+            encoding: as for `predict`.
             settings: settings of decoding, see `mammal.generation.settings.Settings`.
 
         Returns:
@@ -72,7 +74,8 @@ class Infilling:
         """
         chosen = self._filling_task(task, columns)
         named = columns if hidden is None else None
-        return self.generate(_rows(data, hidden, chosen), chosen, n=n, seed=seed, columns=named, **settings)
+        how: dict[str, Any] = {"columns": named, "encoding": encoding, **settings}
+        return self.generate(_rows(data, hidden, chosen), chosen, n=n, seed=seed, **how)
 
     def _filling_task(self, task: TaskLike | None, columns: Mapping[str, str] | str | None) -> GenerationTask:
         from mammal.tasks.kinds.generation import fills_in

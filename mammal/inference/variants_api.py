@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mammal.rows.input_data import input_data, is_path
-from mammal.rows.tables import table
+from mammal.rows.tables import read_data, table
 from mammal.tasks.tables.lines import DAMAGED
 
 if TYPE_CHECKING:
@@ -50,6 +48,7 @@ class VariantScoring:
         flank: int = 2,
         task: TaskLike | None = None,
         columns: Mapping[str, str] | None = None,
+        encoding: str | None = None,
         prefix: str = "",
         progress: Progress | None = None,
     ) -> pd.DataFrame:
@@ -68,6 +67,7 @@ class VariantScoring:
             task: task that writes the prompt. Default: the task that fills in hidden DNA, else the only task that reads
                 DNA, else the sequence without a task.
             columns: names of your columns, as `{name here: column of your table}`.
+            encoding: as for `predict`.
             prefix: text before the names of the added columns.
             progress: function that is called with the number of rows that were just finished.
 
@@ -81,13 +81,12 @@ class VariantScoring:
             ConfigError: an option is wrong.
             DataError: a column is missing, or the genome can't be read.
         """
-        from mammal.tasks.tables.readers import read_table
         from mammal.variants.question import VariantQuestion
         from mammal.variants.scoring import Scorer, VariantScoreOptions
         from mammal.variants.source import allele_source
 
         asked = VariantScoreOptions(what, strands, window, flank)
-        data = input_data(read_table(Path(data), keep_damaged=True) if is_path(data) else data)
+        data = read_data(data, encoding)
         source = allele_source(_columns(data), reference, window, columns)
         chosen = None if task is None else self.find_task(task)
         scorer = Scorer(self.model, self.tokenizer, self.tasks, asked, self.pace, chosen=chosen)

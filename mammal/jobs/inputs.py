@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet
 
-from mammal.errors import DataError
+from mammal.errors import ConfigError, DataError
 from mammal.files import file_hash
 from mammal.jobs.row_count import count_rows
-from mammal.tasks.tables.lines import DAMAGED, check_distinct
+from mammal.tasks.tables.encodings import checked_encoding
+from mammal.tasks.tables.lines import DAMAGED, UTF_8, check_distinct
 from mammal.tasks.tables.notices import Notices
 from mammal.tasks.tables.readers import existing_file, file_format, iter_tables
 
@@ -62,12 +63,14 @@ class JobInput:
         fingerprint: text that differs for different contents.
         path: the file. None: the input is `rows` empty rows.
         rows: number of rows. None: unknown until the file has been read.
+        encoding: encoding that the caller gives for the file. None: none is given.
     """
 
     schema: pa.Schema
     fingerprint: str
     path: Path | None = None
     rows: int | None = None
+    encoding: str | None = None
 
     def shards(self, size: int) -> Iterator[Shard]:
         """Yields the rows in shards of `size` rows. The last shard can be shorter."""
@@ -79,14 +82,16 @@ class JobInput:
 
     def count(self) -> int | None:
         """How many rows there are, for the progress of a job; text files are counted without reading their cells."""
-        return self.rows if self.rows is not None or self.path is None else count_rows(self.path)
+        return (
+            self.rows if self.rows is not None or self.path is None else count_rows(self.path, self.encoding or UTF_8)
+        )
 
     def _tables(self, file: Path, size: int) -> Iterator[pa.Table]:
         if file_format(file) == "parquet":
             for batch in pa.parquet.ParquetFile(file).iter_batches(batch_size=size):
                 yield pa.Table.from_batches([batch]).replace_schema_metadata(None)
         else:
-            for frame in iter_tables(file, size, keep_damaged=True):
+            for frame in iter_tables(file, size, keep_damaged=True, encoding=self.encoding or UTF_8):
                 yield as_table(frame, self.schema)
 
     def _empty_rows(self, size: int) -> Iterator[tuple[int, pa.Table]]:
@@ -95,19 +100,22 @@ class JobInput:
             yield min(size, total - start), self.schema.empty_table()
 
 
-def open_input(path: str | os.PathLike[str]) -> JobInput:
+def open_input(path: str | os.PathLike[str], encoding: str | None = None) -> JobInput:
     """Opens a file as the input of a job and finds its columns.
 
     JSON Lines and SDF files are read completely for that, because a later row can have a new column.
 
     Args:
         path: file with the rows.
+        encoding: encoding of a text file. Default: UTF-8, or UTF-16 with a byte order mark.
 
     Raises:
-        DataError: the file does not exist, or can't be read.
+        DataError: the file does not exist, or can't be read; or there is no such encoding, or the format of the file
+            has none to choose.
     """
     file = existing_file(Path(path).expanduser())
     form = file_format(file)
+    encoding = checked_encoding(encoding, form, file)
     if form == "parquet":
         try:
             stored = pa.parquet.ParquetFile(file)
@@ -116,10 +124,28 @@ def open_input(path: str | os.PathLike[str]) -> JobInput:
         check_distinct(stored.schema_arrow.names, str(file))
         schema, rows = stored.schema_arrow.remove_metadata(), stored.metadata.num_rows
     elif form in _RAGGED:
-        schema, rows = _scan(file)
+        schema, rows = _scan(file, encoding or UTF_8)
     else:
-        schema, rows = _text_schema(next(iter_tables(file, 1, keep_damaged=True, notices=Notices()), None)), None
-    return JobInput(schema, file_hash(file), file, rows)
+        how: dict[str, Any] = {"keep_damaged": True, "encoding": encoding or UTF_8, "notices": Notices()}
+        schema, rows = _text_schema(next(iter_tables(file, 1, **how), None)), None
+    return JobInput(schema, file_hash(file), file, rows, encoding)
+
+
+def check_encoding(encoding: str | None, path: str | os.PathLike[str] | None) -> None:
+    """Checks the encoding of an input, before a model is opened for it.
+
+    Args:
+        encoding: encoding of a text file; None: none is given.
+        path: file with the rows; None: there is none.
+
+    Raises:
+        ConfigError: there is no file.
+        DataError: there is no such encoding, or the format of the file has none to choose.
+    """
+    if encoding is not None and path is None:
+        raise ConfigError("encoding is for an input file, and there is none", hint="leave it out")
+    if encoding is not None and path is not None:
+        checked_encoding(encoding, file_format(path), path)
 
 
 _NOTHING = "rows without columns"
@@ -148,10 +174,10 @@ def _text_schema(frame: pd.DataFrame | None) -> pa.Schema:
     return pa.schema([(str(name), pa.string()) for name in names if name != DAMAGED])
 
 
-def _scan(file: Path) -> tuple[pa.Schema, int]:
+def _scan(file: Path, encoding: str) -> tuple[pa.Schema, int]:
     types: dict[str, pa.DataType] = {}
     rows = 0
-    for frame in iter_tables(file, keep_damaged=True, notices=Notices()):
+    for frame in iter_tables(file, keep_damaged=True, encoding=encoding, notices=Notices()):
         rows += len(frame)
         for name in frame.columns.drop(DAMAGED, errors="ignore"):
             found = _type_of(frame[name])

@@ -18,7 +18,7 @@ from mammal.inference.from_names import predict_question
 from mammal.inference.questions import Embed, Score
 from mammal.inference.reranking import Reranked, judge_of
 from mammal.jobs.engine import Follow, JobReport, run_plan
-from mammal.jobs.inputs import JobInput, no_input, open_input
+from mammal.jobs.inputs import JobInput, check_encoding, no_input, open_input
 from mammal.jobs.loaded_model import (
     bundle_hash,
     model_options,
@@ -56,6 +56,7 @@ def run_job(
     columns: Mapping[str, str] | str | None = None,
     view: str | Mapping[str, str] | None = None,
     options: Mapping[str, Any] | None = None,
+    encoding: str | None = None,
     prefix: str = "",
     shard_rows: int | None = None,
     keep_rows: bool | None = None,
@@ -89,6 +90,8 @@ def run_job(
             one column.
         view: which form of a value the prompt shows if the task has several. Default: the first form that a row has.
         options: further arguments of the method of `Mammal` with the name of the verb, such as `{"n": 5}`.
+        encoding: encoding of the input, such as `latin-1`, if it is a text file. Default: UTF-8, or UTF-16 with a byte
+            order mark.
         prefix: text before the names of the added columns.
         shard_rows: rows that are written together. Default: as many as give 10,000 output rows.
         keep_rows: rows without an answer stay in the output, in their place, with empty answers and the reason in a
@@ -113,16 +116,17 @@ def run_job(
             replace the input or a file of the bundle.
         BundleError: there is no such model.
         TaskError: there is no such task.
-        DataError: the input can't be read, or lacks a column.
+        DataError: the input can't be read, or lacks a column; or there is no such encoding.
     """
     given_options = our_names(options or {}) if verb == "generate" else options or {}
     settings = {name: _plain(value) for name, value in given_options.items() if value is not None}
     if settings.get("normalize") is False:
         del settings["normalize"]  # as jobs of earlier versions recorded it
     _check_options(verb, settings, input)
+    check_encoding(encoding, input)
     opened: dict[str, Any] = {"device": device, "dtype": dtype, "tokenizer": tokenizer, "config_dirs": config_dirs}
     model = open_model(source, batch_tokens=batch_tokens, **opened)
-    given = no_input(1) if input is None else open_input(input)
+    given = no_input(1) if input is None else open_input(input, encoding)
     chosen = _task(verb, model, task, columns, view, settings, given)
     question = _question(verb, model, chosen, settings, prefix)
     question.reading = question.reading.with_mapping(chosen, columns)

@@ -64,6 +64,7 @@ def names_job(
     output: str | os.PathLike[str],
     *,
     smiles: str | None = None,
+    encoding: str | None = None,
     names: str | None = None,
     keep: str = "exact",
     workers: int | None = None,
@@ -82,6 +83,8 @@ def names_job(
         input: a table; or `chemicals` for the compounds of that package, with PubChem's names in lower case.
         output: file to write: `.parquet`, `.csv`, `.tsv` or `.jsonl`.
         smiles: column of the structures. Default: the column called `smiles` in upper or lower case.
+        encoding: encoding of the input, such as `latin-1`, if it is a text file. Default: UTF-8, or UTF-16 with a byte
+            order mark.
         names: column of names that are checked. For `chemicals`: `pubchem_name`. Default: names are made from the
             structures.
         keep: `exact`: a row whose name does not lead back goes to the errors file with outcome and reason;
@@ -113,7 +116,7 @@ def names_job(
             raise DataError(f"names can't be read back, so none would be kept: {lacking.what}", hint=hint)
     elif lacking is not None:
         raise lacking
-    with open_structures(input, smiles=smiles, workers=workers) as found:
+    with open_structures(input, smiles=smiles, encoding=encoding, workers=workers) as found:
         if names is not None:
             existing(names, found.given.schema.names)
         verify = lacking is None

@@ -129,6 +129,7 @@ class JobPlan:
         """The manifest of this job. It is computed on first use, which reads the files that are hashed."""
         options = {
             **({"keep_rows": True} if self.keeps_rows else {}),
+            **({} if self.given.encoding is None else {"encoding": self.given.encoding}),
             **self.options,
             **{name: content_hash() for name, content_hash in self.hashes.items()},
             **self.question.told,

@@ -51,6 +51,7 @@ def properties_job(
     *,
     properties: Sequence[str] = PROPERTIES,
     smiles: str | None = None,
+    encoding: str | None = None,
     workers: int | None = None,
     prefix: str = "",
     shard_rows: int = SHARD_ROWS,
@@ -65,6 +66,8 @@ def properties_job(
         output: file to write: `.parquet`, `.csv`, `.tsv` or `.jsonl`.
         properties: names of `mammal.tasks.molecules.properties.PROPERTIES`. Default: mw, logp, qed, tpsa.
         smiles: column of the structures. Default: the column called `smiles` in upper or lower case.
+        encoding: encoding of the input, such as `latin-1`, if it is a text file. Default: UTF-8, or UTF-16 with a byte
+            order mark.
         workers: processes that compute. Default: one per core. 0: only the current process.
         prefix: text before the names of the added columns.
         shard_rows: rows that are written together. Default: 20,000.
@@ -86,7 +89,7 @@ def properties_job(
         raise ConfigError("the list of properties is empty", hint=f"properties=[{','.join(PROPERTIES)}]")
     for name in properties:
         property_of(name)
-    with open_structures(input, smiles=smiles, workers=workers) as found:
+    with open_structures(input, smiles=smiles, encoding=encoding, workers=workers) as found:
         question = PropertyRows(found.column, properties, crew=found.crew, prefix=prefix)
         versions = {"rdkit": version("rdkit")}
         plan = JobPlan(

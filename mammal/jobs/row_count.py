@@ -8,18 +8,19 @@ from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
 
-from mammal.tasks.tables.lines import ESCAPED, open_text
+from mammal.tasks.tables.lines import ESCAPED, UTF_8, open_text
 from mammal.tasks.tables.readers import file_format
 
 _DELIMITERS = {"csv": ",", "tsv": "\t", "tab": "\t"}
 _BLANK = ("\n", "\r", "\r\n")
 
 
-def count_rows(file: Path) -> int | None:
+def count_rows(file: Path, encoding: str = UTF_8) -> int | None:
     """The number of rows of a text file.
 
     Args:
         file: the file, whose name says its format.
+        encoding: encoding of its text.
 
     Returns:
         The number; None for formats that are not text, and for files that can't be counted. The reader of the file says
@@ -27,7 +28,7 @@ def count_rows(file: Path) -> int | None:
     """
     form = file_format(file)
     try:
-        with open_text(file, newline="", errors=ESCAPED) as lines:
+        with open_text(file, newline="", encoding=encoding, errors=ESCAPED) as lines:
             if form in _DELIMITERS:
                 return max(0, _records(lines, _DELIMITERS[form]) - 1)
             if form in ("smi", "smiles"):

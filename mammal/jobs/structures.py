@@ -38,29 +38,36 @@ class Structures:
 
 @contextmanager
 def open_structures(
-    input: str | os.PathLike[str], *, smiles: str | None = None, workers: int | None = None
+    input: str | os.PathLike[str],
+    *,
+    smiles: str | None = None,
+    encoding: str | None = None,
+    workers: int | None = None,
 ) -> Iterator[Structures]:
     """Opens a file of molecules, with processes that work on them. The processes end with the `with` block.
 
     Args:
         input: a table; or `chemicals` for the compounds of that package.
         smiles: column of the structures. None: the column called `smiles` in upper or lower case.
+        encoding: encoding of a text file. None: UTF-8, or UTF-16 with a byte order mark.
         workers: number of processes. None: one per core. 0: only the current process.
 
     Raises:
-        ConfigError: `workers` is negative.
-        DataError: there is no such file or column.
+        ConfigError: `workers` is negative, or an encoding is given for `chemicals`.
+        DataError: there is no such file, column or encoding.
     """
     count = worker_count(workers)
-    with _rows_of(input) as given, Crew(count) as crew:
+    with _rows_of(input, encoding) as given, Crew(count) as crew:
         yield Structures(given, structure_column(smiles, given.schema.names), crew)
 
 
 @contextmanager
-def _rows_of(input: str | os.PathLike[str]) -> Iterator[JobInput]:
+def _rows_of(input: str | os.PathLike[str], encoding: str | None) -> Iterator[JobInput]:
     if input != CHEMICALS or Path(input).exists():
-        yield open_input(input)
+        yield open_input(input, encoding)
         return
+    if encoding is not None:
+        raise ConfigError(f"encoding is for a file, and the input is the package {CHEMICALS}", hint="leave it out")
     from mammal.tasks.declaration.schema import DataConfig
     from mammal.tasks.sources import chemicals
 

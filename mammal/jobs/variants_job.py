@@ -12,7 +12,7 @@ from typing import Any
 from mammal.errors import ConfigError
 from mammal.files import file_hash
 from mammal.jobs.engine import Follow, JobReport, run_plan
-from mammal.jobs.inputs import JobInput, open_input
+from mammal.jobs.inputs import JobInput, check_encoding, open_input
 from mammal.jobs.loaded_model import (
     bundle_hash,
     model_options,
@@ -51,6 +51,7 @@ def score_variants_job(
     asked: VariantScoreOptions | None = None,
     task: TaskLike | None = None,
     columns: Mapping[str, str] | None = None,
+    encoding: str | None = None,
     prefix: str = "",
     shard_rows: int = SHARD_ROWS,
     keep_rows: bool | None = None,
@@ -75,6 +76,8 @@ def score_variants_job(
         asked: window, scores and strands. Default: those of `VariantScoreOptions`.
         task: task whose prompt is written. Default: see `mammal.variants.scores`.
         columns: names of your columns, as `{name here: column of your table}`.
+        encoding: encoding of the input, such as `latin-1`, if it is a text file. Default: UTF-8, or UTF-16 with a byte
+            order mark.
         prefix: text before the names of the added columns or INFO fields. Default: `MAMMAL_` for INFO fields, none for
             columns.
         shard_rows: rows that are written together.
@@ -97,9 +100,10 @@ def score_variants_job(
         MammalError: the model, the genome, the input or an option is wrong.
     """
     asked = asked or VariantScoreOptions()
+    check_encoding(encoding, input)
     opened: dict[str, Any] = {"device": device, "dtype": dtype, "tokenizer": tokenizer, "config_dirs": config_dirs}
     model = open_model(source, batch_tokens=batch_tokens, **opened)
-    given = open_input(input)
+    given = open_input(input, encoding)
     variants = allele_source(given.schema.names, reference, asked.window, columns)
     chosen = None if task is None else model.find_task(task)
     scorer = Scorer(model.model, model.tokenizer, model.tasks, asked, model.pace, chosen=chosen)

@@ -20,7 +20,7 @@ from mammal.rows.batched import Refused
 from mammal.rows.column_match import column_alphabets, given_columns, guessed_column, named_rows, spelling
 from mammal.rows.cut_rows import cut_name, rows_cut
 from mammal.rows.input_data import cells, input_data, is_path
-from mammal.tasks.tables.lines import DAMAGED, check_distinct
+from mammal.tasks.tables.lines import DAMAGED, UTF_8, check_distinct
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -329,7 +329,7 @@ def check_names(theirs: Sequence[str], ours: Sequence[str]) -> None:
         )
 
 
-def table(data: Any, reading: ReadColumns) -> RowTable:
+def table(data: Any, reading: ReadColumns, encoding: str | None = None) -> RowTable:
     """Converts data of the user to rows.
 
     Args:
@@ -337,16 +337,15 @@ def table(data: Any, reading: ReadColumns) -> RowTable:
             `reading.names`), a mapping, a list of mappings, a dict of columns, a DataFrame, an arrow table or a polars
             frame, or the path of a file. RDKit molecules are read as SMILES.
         reading: columns that are read.
+        encoding: encoding of a text file. None: UTF-8, or UTF-16 with a byte order mark.
 
     Raises:
-        DataError: the data has another form, or lacks a column. An empty cell raises no error here.
+        DataError: the data has another form, or lacks a column; or there is no such encoding, or the format of the file
+            has none to choose. An empty cell raises no error here.
+        ConfigError: an encoding is given, and the data are not a file.
     """
     index = own_index(data)
-    if is_path(data):
-        from mammal.tasks.tables.readers import read_table
-
-        data = read_table(Path(data), keep_damaged=True)
-    data = input_data(data)
+    data = read_data(data, encoding)
     if hasattr(data, "to_dict") and hasattr(data, "columns"):
         data, damaged = _without_reasons(data)
         names = list(data.columns)
@@ -363,6 +362,28 @@ def table(data: Any, reading: ReadColumns) -> RowTable:
         sources = reading.check(sorted({str(name) for row in rows for name in row}))
         return RowTable(named_rows(rows, sources), index=index, shown=rows, sources=sources)
     return RowTable(rows, index=index)
+
+
+def read_data(data: Any, encoding: str | None = None) -> Any:
+    """Reads a file with its damaged records; other data in a form that `table` reads.
+
+    Args:
+        data: as for `table`.
+        encoding: as for `table`.
+
+    Raises:
+        DataError: as for `table`.
+        ConfigError: as for `table`.
+    """
+    if not is_path(data):
+        if encoding is not None:
+            raise ConfigError("encoding is for a file, and the data are not a file", hint="leave it out")
+        return input_data(data)
+    from mammal.tasks.tables.encodings import checked_encoding
+    from mammal.tasks.tables.readers import file_format, read_table
+
+    name = checked_encoding(encoding, file_format(data), data)
+    return input_data(read_table(Path(data), keep_damaged=True, encoding=name or UTF_8))
 
 
 def own_index(data: Any) -> Any:

@@ -80,7 +80,7 @@ def _declare(config: TaskConfig, data: Path | None, file: Path) -> None:
     """Writes the declaration of the task, with these rows as its data, to the file that the run reads."""
     declared = asdict(config)
     if data is not None:
-        declared["data"] |= {"source": "file", "name": None, "path": str(data), "files": {}}
+        declared["data"] |= {"source": "file", "name": None, "path": str(data), "files": {}, "encoding": None}
         declared["data"]["columns"] = _columns_of(data, declared["data"]["columns"])
     file.parent.mkdir(parents=True)
     file.write_text(yaml.safe_dump({"defaults": ["schema", "_self_"], **declared}, sort_keys=False), encoding="utf-8")
@@ -92,5 +92,5 @@ def _columns_of(data: Path, columns: Mapping[str, str]) -> dict[str, str]:
         return {}
     from mammal.tasks.tables.readers import read_table
 
-    there = {str(name) for name in read_table(data, limit=1).columns}
+    there = {str(name) for name in read_table(data, limit=1, keep_damaged=True).columns}
     return {column: name for column, name in columns.items() if name in there}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from mammal.tasks.errors import TaskError
+from mammal.tasks.errors import DataError, TaskError
 from mammal.tokenization.errors import did_you_mean
 
 SOURCES = {
@@ -30,10 +30,12 @@ SOURCES = {
     "b3db": False,
 }
 """Sources -> whether they read `data.path`; for the others the paths of the files are fixed."""
+READ_ENCODING = ("file", "hub")
+"""Sources whose files can have any encoding."""
 LEAKAGE = ("report", "refuse", "drop")
 HELD_OUT = ("bbbp",)
 """Lists of `mammal.tasks.splits.held_out`."""
-LATER = {"deduplicate": False, "held_out": None}
+LATER = {"deduplicate": False, "held_out": None, "encoding": None}
 """Keys that version 0.1 does not have, and their defaults: a task without them is stored as it was then."""
 
 
@@ -46,6 +48,8 @@ class DataConfig:
         name: the data set's name inside its source (`moleculenet: bbbp`, `chemicals: melting_point`, a hub id).
         path: one file; relative paths are looked up from the working directory, then below `paths.data`.
         files: files by part (`train`, `valid`, `test`), for a split that is given as separate files.
+        encoding: encoding of the file or files, such as `latin-1`, if they are text. Default: UTF-8, or UTF-16 with a
+            byte order mark.
         columns: template column -> column of the file, if the names differ.
         split: `given`, `fold`, `random`, `scaffold`, `molecule`, `cluster`, `cold`, `time`, `group`, or `deepchem:NAME`
             (a splitter class of deepchem, such as `deepchem:ButinaSplitter`).
@@ -116,6 +120,7 @@ class DataConfig:
     region: str | None = None
     neighbours: bool = False
     aligned: str | None = None
+    encoding: str | None = None
 
 
 def check_data(data: DataConfig, where: str | None) -> None:
@@ -126,7 +131,7 @@ def check_data(data: DataConfig, where: str | None) -> None:
         where: the file, for error messages.
 
     Raises:
-        TaskError: shares, identity, window or columns are not valid; the message names the key.
+        TaskError: shares, identity, window, encoding or columns are not valid; the message names the key.
     """
     shares = data.fractions
     if len(shares) != 3 or min(shares) < 0 or abs(sum(shares) - 1) > 1e-6:
@@ -135,6 +140,8 @@ def check_data(data: DataConfig, where: str | None) -> None:
         raise TaskError(f"data.valid_share must be a share below 1, not {data.valid_share:g}", where=where)
     if not 0 < data.identity <= 1:
         raise TaskError(f"data.identity must be above 0 and at most 1, not {data.identity:g}", where=where)
+    if data.encoding is not None:
+        _check_encoding(data, where)
     if data.window is not None and data.window < 1:
         raise TaskError(f"data.window must be at least one base, not {data.window}", where=where)
     if data.window_shift < 0:
@@ -146,3 +153,15 @@ def check_data(data: DataConfig, where: str | None) -> None:
     if named is not None and not (isinstance(named, list) and named and all(isinstance(c, str) for c in named)):
         what = f"data.split_on must be a column or a list of columns, not {data.split_on!r}"
         raise TaskError(what, where=where, hint="task.data.split_on=smiles, or task.data.split_on=[drug,target]")
+
+
+def _check_encoding(data: DataConfig, where: str | None) -> None:
+    from mammal.tasks.tables.encodings import codec_name
+
+    if data.source not in READ_ENCODING:
+        what = f"data.encoding is for files of your own, and data.source is {data.source}"
+        raise TaskError(what, where=where, hint=f"for {' and '.join(READ_ENCODING)}; leave it out")
+    try:
+        codec_name(data.encoding)
+    except DataError as error:
+        raise TaskError(f"data.encoding: {error.what}", where=where, hint=error.hint) from error

@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mammal.tasks.errors import DataError, TaskError
-from mammal.tasks.sources.file import load_parts
-from mammal.tasks.tables.readers import read_table
+from mammal.tasks.sources.file import load_parts, read_declared
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,8 +25,10 @@ def load(data: DataConfig, root: Path | None) -> pd.DataFrame:
     if not data.name or not (data.path or data.files):
         raise TaskError("source hub needs data.name (owner/repository) and data.path or data.files")
     if data.path:
-        return read_table(_download(data.name, data.path), limit=data.limit)
-    return load_parts({part: _download(data.name, path) for part, path in data.files.items()}, data.limit)
+        return read_declared(_download(data.name, data.path), data.limit, data.encoding)
+    return load_parts(
+        {part: _download(data.name, path) for part, path in data.files.items()}, data.limit, data.encoding
+    )
 
 
 def _download(repository: str, path: str) -> Path:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from mammal.tasks.errors import DataError
+from mammal.tasks.tables.encodings import codec_name
 from mammal.tasks.tables.notices import Notices
 
 if TYPE_CHECKING:
@@ -86,12 +87,9 @@ def open_text(file: Path, newline: str | None = None, *, encoding: str = UTF_8, 
         errors: as for `open`.
 
     Raises:
-        DataError: the encoding is unknown.
+        DataError: the encoding is unknown; the hint gives the nearest names.
     """
-    try:
-        name = codecs.lookup(encoding).name
-    except LookupError as error:
-        raise DataError(f"there is no encoding {encoding!r}", hint="such as utf-8, utf-16, latin-1, cp1252") from error
+    name = codec_name(encoding)
     if name in (UTF_8, "utf-8-sig"):
         with open_bytes(file) as stream:
             name = "utf-16" if stream.read(2) in _UTF_16 else "utf-8-sig"
