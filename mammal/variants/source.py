@@ -129,22 +129,23 @@ def allele_source(
         aliases: names of columns in the table, as {name here: name in the table}; None: the names are the same.
 
     Raises:
-        DataError: the genome can't be read, or the table lacks the columns.
+        DataError: the genome can't be read, or the table lacks the columns, or one that `aliases` names.
         ConfigError: the table has sites of a genome and no genome is given, a genome is given and the table has no
-            sites of a genome, or `aliases` contains an unknown name.
+            sites of a genome, or `aliases` is not a mapping or contains a name that is unknown or not read.
     """
-    aliases = dict(aliases or {})
-    for name in aliases:
-        if name not in (known := (*COORDINATES, *_HELPFUL, HGVS, IN_PLACE)):
-            raise ConfigError(f"no column {name!r} is read", hint=did_you_mean(name, known, noun="column"))
+    aliases = _checked(aliases, columns)
     found = {name for name in (*COORDINATES, HGVS, IN_PLACE) if aliases.get(name, name) in columns}
-    of_genome = COORDINATES if found.issuperset(COORDINATES) else (HGVS,) if HGVS in found else None
+    named = HGVS in aliases and not any(name in aliases for name in COORDINATES)
+    by_place = found.issuperset(COORDINATES) and not named
+    of_genome = COORDINATES if by_place else (HGVS,) if HGVS in found else None
     if reference is not None and of_genome:
         from mammal.tasks.dna.genome import Genome
 
+        _check_read(aliases, (*of_genome, *_HELPFUL))
         genome = reference if isinstance(reference, Genome) else Genome(reference)
         return FromGenome(genome, of_genome, window, aliases)
     if reference is None and IN_PLACE in found:
+        _check_read(aliases, (IN_PLACE,))
         return InPlace(aliases)
     if of_genome:
         what = f"sites by {', '.join(of_genome)} need the bases around them"
@@ -154,6 +155,41 @@ def allele_source(
         raise ConfigError(what, hint=f"without reference, the sequences of the column {IN_PLACE} are read")
     what = f"variants are read from {', '.join(COORDINATES)}, from {HGVS}, or in place from {IN_PLACE}"
     raise DataError(what, hint=f"the table has {', '.join(columns) or 'no columns'}; set their names with columns=")
+
+
+def _checked(aliases: object, columns: Sequence[str]) -> dict[str, str]:
+    """What a caller says about columns: each name is one that is read, and each value a column of the table.
+
+    Raises:
+        ConfigError: a name is unknown, or this is not a mapping of names.
+        DataError: the table has no such column.
+    """
+    if not aliases:
+        return {}
+    if not isinstance(aliases, Mapping):
+        hint = f"{{{IN_PLACE}: COLUMN}}, or {{chrom: COLUMN, pos: COLUMN}}"
+        raise ConfigError(f"columns is {aliases!r}, not names with your columns", hint=hint)
+    known = (*COORDINATES, *_HELPFUL, HGVS, IN_PLACE)
+    for name, theirs in aliases.items():
+        if name not in known:
+            hint = did_you_mean(str(name), known, noun="column")
+            if theirs in known:
+                hint = f"{hint} It is columns={{NAME HERE: COLUMN OF YOUR TABLE}}: {{{theirs}: {name}}}?"
+            raise ConfigError(f"columns: no column {name!r} is read", hint=hint)
+        if not isinstance(theirs, str):
+            raise ConfigError(f"columns: {name} is {theirs!r}, not the name of a column")
+        if theirs not in columns:
+            what = f"columns: {name} is read from {theirs!r}, which the table lacks"
+            raise DataError(what, hint=did_you_mean(theirs, columns, noun="column"))
+    return dict(aliases)
+
+
+def _check_read(aliases: Mapping[str, str], read: Sequence[str]) -> None:
+    """Refuses a column that the caller names and that has no part in how the variants are read."""
+    for name in aliases:
+        if name not in read:
+            what = f"columns names {name}, and the variants are read from {', '.join(read)}"
+            raise ConfigError(what, hint=f"leave {name} out")
 
 
 def _pair(before: str, ref: str, alt: str, after: str, number: int) -> AllelePair:

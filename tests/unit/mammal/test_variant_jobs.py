@@ -276,3 +276,41 @@ def test_python_reads_what_is_at_hand(dna_bundle: Path, genome: Path, calls: Pat
         assert frame[scores].iloc[0].tolist() == pytest.approx(from_file[scores].iloc[0].tolist(), rel=1e-4)
     with pytest.raises(ConfigError, match="did you mean both"):
         model.score_variants(text, strands="bth")
+
+
+@pytest.mark.parametrize(
+    ("columns", "error", "words"),
+    [
+        ({"chrm": "chrom"}, ConfigError, r"no column 'chrm' is read .did you mean chrom"),
+        ({"pos": "postion"}, DataError, r"pos is read from 'postion', which the table lacks \(did you mean position"),
+        ({"id": "rs"}, DataError, r"id is read from 'rs', which the table lacks"),
+        ({"position": "pos"}, ConfigError, r"\{pos: position\}"),
+        ({"pos": 3}, ConfigError, r"pos is 3, not the name of a column"),
+        ({"pos": "position", "hgvs": "name"}, ConfigError, r"columns names hgvs, and the variants are read from chrom"),
+        ({"pos": "position", "sequence": "name"}, ConfigError, r"columns names sequence"),
+        ("position", ConfigError, r"columns is 'position', not names with your columns"),
+    ],
+)
+def test_slips_in_columns_are_refused(
+    score: Job, dna_bundle: Path, genome: Path, tmp_path: Path, columns: Any, error: type[Exception], words: str
+) -> None:
+    base = GENOME["chr1"][9]
+    row = {"chrom": "chr1", "position": 10, "ref": base, "alt": other(base), "name": f"chr1:g.10{base}>{other(base)}"}
+    frame = pd.DataFrame([row])
+    table = tmp_path / "table.csv"
+    frame.to_csv(table, index=False)
+    with pytest.raises(error, match=words):
+        score(tmp_path / "out.csv", input=table, columns=columns)
+    with pytest.raises(error, match=words):
+        mammal.load(dna_bundle).score_variants(frame, reference=genome, columns=columns)
+
+
+def test_the_columns_that_are_named_are_read(dna_bundle: Path, genome: Path) -> None:
+    base = GENOME["chr1"][9]
+    row = {"chrom": "chr1", "position": 10, "pos": 3, "ref": base, "alt": other(base)}
+    frame = pd.DataFrame([{**row, "name": f"chr1:g.10{base}>{other(base)}"}])
+    model = mammal.load(dna_bundle)
+    by_place = model.score_variants(frame, reference=genome, columns={"pos": "position"})
+    by_name = model.score_variants(frame, reference=genome, columns={"hgvs": "name"})
+    assert by_place["error"].isna().all() and by_name["error"].isna().all()
+    assert by_place["log_likelihood_ratio"].tolist() == by_name["log_likelihood_ratio"].tolist()
