@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from mammal import console
-from mammal.commands.rows import check_whole, follow_job
+from mammal.commands.rows import follow_job
 from mammal.configuration.compose import run_verb
 from mammal.configuration.plain import plain
 
@@ -39,7 +39,6 @@ def _work(config: DictConfig, _: object) -> int:
     from mammal.tasks.names import opsin
 
     options = plain(config)
-    check_whole("names", options, ("workers", "shard_rows"))
     lacking = opsin.why_missing()
     if lacking is not None and options["names"] is None:
         console.note(f"names are generated but not read back: {lacking.what}")

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from mammal.commands.rows import check_whole, follow_job
+from mammal.commands.rows import follow_job
 from mammal.configuration.compose import run_verb
 from mammal.configuration.plain import plain
 
@@ -32,7 +32,6 @@ def _work(config: DictConfig, _: object) -> int:
     from mammal.jobs.properties_job import properties_job
 
     options = plain(config)
-    check_whole("properties", options, ("workers", "shard_rows"))
     if isinstance(options["properties"], str):
         options["properties"] = [options["properties"]]
     return follow_job("properties", partial(properties_job, **options))

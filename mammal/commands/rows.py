@@ -54,7 +54,6 @@ def answer(verb: str, options: dict[str, Any], config_dirs: Sequence[Path] = ())
             if shared[name] is not None:
                 hint = "the answer to a prompt is printed" if name == "output" else "give only one of them"
                 raise ConfigError(f"both {name} and prompt are given", where=f"mammal {verb}", hint=hint)
-    check_whole(verb, shared)
     check_input_encoding(shared)
     if shared["output"] is None:
         return _to_terminal(verb, shared, prompt, options, config_dirs)
@@ -83,24 +82,6 @@ SHARED = (
 
 OPENED = ("device", "dtype", "tokenizer", "batch_tokens")
 """Keys about how the model is opened."""
-
-WHOLE = ("batch_tokens", "shard_rows", "workers")
-
-
-def check_whole(verb: str, options: Mapping[str, Any], names: Sequence[str] = WHOLE) -> None:
-    """Checks that counts are whole numbers or None.
-
-    Args:
-        verb: verb, for the message.
-        options: the configuration.
-        names: keys to check.
-
-    Raises:
-        ConfigError: a value is something else.
-    """
-    for name in names:
-        if options[name] is not None and type(options[name]) is not int:
-            raise ConfigError(f"{name} must be a whole number, not {options[name]!r}", where=f"mammal {verb}")
 
 
 def check_input_encoding(options: Mapping[str, Any]) -> None:

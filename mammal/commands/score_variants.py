@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mammal.commands.rows import OPENED, check_input_encoding, check_whole, follow_job, print_frame
+from mammal.commands.rows import OPENED, check_input_encoding, follow_job, print_frame
 from mammal.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -67,7 +67,6 @@ def answer(shared: dict[str, Any], options: dict[str, Any], config_dirs: Sequenc
     for name in ("prompt", "target", "view", "workers"):
         if shared.pop(name, None) not in (None, 0):
             raise ConfigError(f"{name} can't be used when variants are scored", where=_WHERE, hint="leave it out")
-    check_whole("score", {**shared, "workers": None})
     check_input_encoding(shared)
     asked = VariantScoreOptions(**{name: options[name] for name in ASKED})
     shared["columns"] = shared["columns"] or None

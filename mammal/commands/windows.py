@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 from mammal.commands.rows import follow_job
 from mammal.configuration.compose import run_verb
 from mammal.configuration.plain import plain
-from mammal.errors import ConfigError
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -36,12 +35,6 @@ def run(argv: Sequence[str]) -> int:
 
 def _work(config: DictConfig, _: object) -> int:
     options = plain(config)
-    for name in ("window", "shard_rows"):
-        if type(options[name]) is not int:
-            raise ConfigError(f"{name} must be a whole number, not {options[name]!r}", where=f"mammal {VERB}")
-    for name in ("neighbours", "resume"):
-        if not isinstance(options[name], bool):
-            raise ConfigError(f"{name} must be true or false, not {options[name]!r}", where=f"mammal {VERB}")
     for name in ("sample", "region"):
         if options[name] is not None:
             options[name] = str(options[name])

@@ -86,7 +86,7 @@ def _tell_replaced(theirs: Path, ours: Path) -> None:
 
 
 def _verb_faults(verb: str, config: DictConfig) -> Iterator[Fault]:
-    """Finds unknown keys of a verb. Its files list every key, so other keys come from `+key=value`."""
+    """Finds unknown keys of a verb (its files list every key, so others come from `+key=value`) and wrong values."""
     from mammal.tasks.declaration.generation_settings import HYDRA_NAME, SETTINGS
 
     known = {"hydra", "paths"}
@@ -96,6 +96,7 @@ def _verb_faults(verb: str, config: DictConfig) -> Iterator[Fault]:
     for key in config:
         if key not in known:
             yield _unknown((str(key),), known - {"hydra", "defaults"})
+    yield from _value_faults(config, known_keys.VERB_TYPES.get(verb, {}), ())
     for name in ("paths", "mixture"):
         if _is_section(config.get(name)):
             yield from _section_faults(config[name], keys_of(known_keys.SECTIONS[name]), (name,))

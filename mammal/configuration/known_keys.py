@@ -117,6 +117,31 @@ TRAINER_IS_GIVEN = {
 """Arguments of `lightning.Trainer` that the group `trainer` can't have because training sets them, and the reasons."""
 
 
+Types = dict[str, Any]
+
+_RUN: Types = {"workers": int | None, "keep_rows": bool | None, "resume": bool}
+_MODEL_JOB: Types = _RUN | {"batch_tokens": int | None, "shard_rows": int | None}
+VERB_TYPES: dict[str, Types] = {
+    "predict": _MODEL_JOB | {"every_label": bool, "vocabulary": bool, "name_warning": bool},
+    "embed": _MODEL_JOB | {"normalize": bool},
+    "score": _MODEL_JOB | {"variants": bool | None, "window": int, "flank": int},
+    "generate": _MODEL_JOB | {"n": int, "rerank_weight": float | None},
+    "properties": _RUN | {"shard_rows": int},
+    "names": _RUN | {"shard_rows": int},
+    "windows": {"window": int, "neighbours": bool, "shard_rows": int, "keep_rows": bool | None, "resume": bool},
+    "evaluate": {
+        "limit": int | None,
+        "reference_limit": int | None,
+        "workers": int | None,
+        "rerank_weight": float | None,
+        "generated": bool | None,
+        **dict.fromkeys(("trees", "seeds", "sensitivity", "draws", "seed"), int),
+        **dict.fromkeys(("baselines", "neighbours", "same_config"), bool),
+    },
+}
+"""Verb -> types of its keys that hold numbers or true and false. Other values are checked where they are read."""
+
+
 def keys_of(schema: type) -> dict[str, Any]:
     """Returns the fields of a dataclass with their types."""
     return get_type_hints(schema)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from mammal import console
 from mammal.errors import ConfigError, did_you_mean
-from mammal.evaluation.evaluate_task import Depth, evaluate_task
+from mammal.evaluation.evaluate_task import Depth, check_count, evaluate_task
 from mammal.evaluation.generated import SetOptions, drawn_freely, judge_answers
 from mammal.evaluation.task_data import OWN, load_own_rows, load_task_data
 from mammal.rows.task_choice import changed_task
@@ -45,8 +45,8 @@ class EvaluatedRows:
 
     def __post_init__(self) -> None:
         check_part(self.part)
-        if self.limit is not None and self.limit < 1:
-            raise ConfigError(f"must be at least 1, not {self.limit}", where="limit", hint="leave it out for all rows")
+        if self.limit is not None:
+            check_count("limit", self.limit, 1, hint="leave it out for all rows")
         if self.own is not None and self.part != PARTS[0]:
             what = f"part={self.part} names rows of the task's own split, and rows of your own have no parts"
             raise ConfigError(what, where="part", hint="leave one of them out")

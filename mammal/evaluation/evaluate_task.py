@@ -67,8 +67,25 @@ class Depth:
 
     def __post_init__(self) -> None:
         for name, least in (("trees", 1), ("sensitivity", 0), ("draws", 1)):
-            if (number := getattr(self, name)) < least:
-                raise ConfigError(f"must be at least {least}, not {number}", where=name)
+            check_count(name, getattr(self, name), least)
+
+
+def check_count(name: str, number: object, least: int, *, hint: str | None = None) -> None:
+    """Refuses what is not a whole number of at least `least`.
+
+    Args:
+        name: argument that has the value.
+        number: the value.
+        least: smallest valid value.
+        hint: how to correct it.
+
+    Raises:
+        ConfigError: the value is another one.
+    """
+    if isinstance(number, bool) or not isinstance(number, int | np.integer):
+        raise ConfigError(f"must be a whole number, not {number!r}", where=name, hint=hint)
+    if number < least:
+        raise ConfigError(f"must be at least {least}, not {number}", where=name, hint=hint)
 
 
 def evaluate_task(
