@@ -122,6 +122,7 @@ def follow_job(verb: str, job: Callable[..., JobReport]) -> int:
         report = job(progress=_Follower(progress))
     kept = f", {report.resumed:,} of them from an earlier run" if report.resumed else ""
     console.note(f"{report.rows if report.keeps_rows else report.ok:,} rows in {report.output}{kept}")
+    _note_meanings(report.meanings)
     if report.cut:
         from mammal.rows.cut_rows import told_cut
 
@@ -130,6 +131,14 @@ def follow_job(verb: str, job: Callable[..., JobReport]) -> int:
         stay = "; they are in the output, too" if report.keeps_rows else ""
         console.note(f"{report.bad:,} rows without an answer, with the reasons, in {report.errors}{stay}")
     return report.exit_code
+
+
+def _note_meanings(meanings: Mapping[str, str]) -> None:
+    if meanings:
+        from mammal.rows.answer_columns import told_meanings
+
+        for line in told_meanings(meanings):
+            console.note(line)
 
 
 class _Follower:
@@ -155,7 +164,12 @@ def _to_terminal(
     if verb == "embed":
         raise ConfigError("embed needs an output", where="mammal embed", hint="output=vectors.parquet")
     model = open_model(shared["bundle"], config_dirs=config_dirs, **{name: shared[name] for name in OPENED})
-    return print_frame(_ask(verb, model, shared, prompt, options), shared["prefix"])
+    code = print_frame(_ask(verb, model, shared, prompt, options), shared["prefix"])
+    if verb == "predict":
+        from mammal.rows.answer_columns import column_meanings
+
+        _note_meanings(column_meanings(model.find_task(shared["task"]), shared["prefix"]))
+    return code
 
 
 def print_frame(frame: pd.DataFrame, prefix: str) -> int:

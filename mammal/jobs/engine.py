@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mammal.errors import JobError
@@ -38,6 +38,7 @@ class JobReport:
             limit.
         first_cut: numbers of the first of these rows in the input, counted from 1.
         cut_column: column of the output that marks these rows, `cut` unless the input has one. None if there are none.
+        meanings: added column -> what its values are, where its name does not say it: a unit, or the positive class.
     """
 
     output: Path
@@ -51,6 +52,7 @@ class JobReport:
     cut: int = 0
     first_cut: tuple[int, ...] = ()
     cut_column: str | None = None
+    meanings: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def exit_code(self) -> int:
@@ -169,7 +171,8 @@ def _report(plan: JobPlan, total: ShardCounts, resumed: int, seconds: float = 0.
     output = plan.store.output
     errors = find_errors(output) if total.bad else None
     cut = (total.cut, tuple(total.first_cut), plan.layout.cut_name if total.cut else None)
-    return JobReport(output, errors, total.rows, total.ok, total.bad, resumed, seconds, plan.keeps_rows, *cut)
+    counts = (total.rows, total.ok, total.bad, resumed)
+    return JobReport(output, errors, *counts, seconds, plan.keeps_rows, *cut, meanings=plan.meanings)
 
 
 @contextmanager

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import pyarrow as pa
 
@@ -34,6 +34,8 @@ class Layout:
         ours: columns of the answers.
         prefix: text before the names of the two columns that the errors file adds.
         keep_rows: rows without an answer stay in the output, with empty answers and the reason in a column `error`.
+        meanings: column of the answers -> what its values are, for the metadata of a Parquet file.
+        units: column of the answers -> unit of its numbers, for the same place.
 
     Raises:
         DataError: the input already has a column that is to be added.
@@ -43,6 +45,8 @@ class Layout:
     ours: Sequence[AnswerColumn]
     prefix: str = ""
     keep_rows: bool = False
+    meanings: Mapping[str, str] = field(default_factory=dict)
+    units: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         check_names(self.theirs.names, [*(column.name for column in self.ours), *self._error_names])
@@ -58,12 +62,19 @@ class Layout:
         return cut_name([*self.schema.names, *self._error_names], self.prefix)
 
     def final_schema(self, *, cut: bool) -> pa.Schema:
-        """Columns of the whole output.
+        """Columns of the whole output, with their metadata.
 
         Args:
             cut: whether any row was cut.
         """
-        return self.schema.append(pa.field(self.cut_name, pa.bool_())) if cut else self.schema
+        fields = [self._described(column) for column in self.schema]
+        return pa.schema([*fields, *([pa.field(self.cut_name, pa.bool_())] if cut else [])])
+
+    def _described(self, column: pa.Field) -> pa.Field:
+        """The column with its meaning and its unit as metadata, if they are known."""
+        known = {"meaning": self.meanings.get(column.name), "unit": self.units.get(column.name)}
+        metadata = {name: text for name, text in known.items() if text is not None}
+        return column.with_metadata(metadata) if metadata else column
 
     @property
     def _error_names(self) -> tuple[str, str]:

@@ -28,7 +28,7 @@ from mammal.jobs.loaded_model import (
     torch_version,
 )
 from mammal.jobs.plan import SHARD_ROWS, Hash, JobPlan
-from mammal.rows.answer_columns import column_meanings
+from mammal.rows.answer_columns import column_meanings, column_units
 from mammal.rows.bare_prompts import PROMPT
 from mammal.rows.question import TaskQuestion, Wrapped
 from mammal.rows.task_choice import TaskLike, entity_task
@@ -132,6 +132,7 @@ def run_job(
     question.reading = question.reading.with_mapping(chosen, columns)
     if input is None:
         question, given = _drawn_apart(question, given)
+    predicted = question.task if verb == "predict" else None
     plan = JobPlan(
         verb,
         given,
@@ -143,7 +144,8 @@ def run_job(
         hashes=_hashes_of_options(settings),
         bundle=partial(bundle_hash, source),
         versions=torch_version(),
-        meanings=column_meanings(question.task, prefix) if verb == "predict" and question.task is not None else {},
+        meanings={} if predicted is None else column_meanings(predicted, prefix),
+        units={} if predicted is None else column_units(predicted, prefix),
         workers=partial(_prepared_by, question, _workers(workers, model)),
         keep_rows=keep_rows,
         reads=read_by_model(bundle=source, rerank_bundle=settings.get("rerank_bundle"), tokenizer=tokenizer),

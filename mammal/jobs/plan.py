@@ -44,7 +44,8 @@ class JobPlan:
         hashes: options whose value is the content hash of a file.
         bundle: content hash of the model, or of another file that all answers depend on. None: there is none.
         versions: versions of the packages that answers depend on, without this package.
-        meanings: added column -> what its values are; the manifest records it.
+        meanings: added column -> what its values are; the manifest and a Parquet output record it.
+        units: added column -> unit of its numbers; a Parquet output records it.
         form: how the output is written. None: as a table, in the format of its suffix.
         workers: returns a context that is entered before the first row is answered and left after the last one. It
             starts and ends the processes that the question uses.
@@ -64,6 +65,7 @@ class JobPlan:
     bundle: Hash | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
     meanings: Mapping[str, str] = field(default_factory=dict)
+    units: Mapping[str, str] = field(default_factory=dict)
     form: OutputFormat | None = None
     workers: Callable[[], AbstractContextManager[None]] = nullcontext
     keep_rows: bool | None = None
@@ -76,7 +78,7 @@ class JobPlan:
         Raises:
             DataError: the input already has a column that is to be added.
         """
-        return Layout(self.given.schema, self.question.columns, self.prefix, self.keeps_rows)
+        return Layout(self.given.schema, self.question.columns, self.prefix, self.keeps_rows, self.meanings, self.units)
 
     @property
     def keeps_rows(self) -> bool:

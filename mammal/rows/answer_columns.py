@@ -17,7 +17,7 @@ If a task has several target columns, the names start with the name of the targe
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from mammal.tasks.task import Task
 
 ERROR = "error"
+
+SHOWN = 3
+"""Columns of the same meaning that are named in one line."""
 
 Record = tuple[Any, ...]
 """Values of one row of a result, in the order of the `AnswerColumn`s of the question."""
@@ -81,15 +84,64 @@ def answer_columns(task: Task, *, prefix: str = "", every_label: bool = False) -
 
 
 def column_meanings(task: Task, prefix: str = "") -> dict[str, str]:
-    """What the column `probability` of a task with two labels is the probability of, by the name of the column."""
+    """Returns what the values of a prediction are, where the name of the column does not say it.
+
+    Args:
+        task: the task.
+        prefix: text before each name.
+
+    Returns:
+        Column -> the unit of its numbers, or what a `probability` of a task with two labels is the probability of.
+    """
     from mammal.tasks.kinds.classification import ClassificationTask
 
-    if not isinstance(task, ClassificationTask) or task.labels.positive is None:
+    if not isinstance(task, ClassificationTask):
+        return column_units(task, prefix)
+    if task.labels.positive is None:
         return {}
     several = len(task.target_columns) > 1
     starts = [f"{prefix}{target}_" if several else prefix for target in task.target_columns]
     meaning = f"probability of the positive class, {task.labels.positive!r}"
     return {f"{start}probability": meaning for start in starts}
+
+
+def column_units(task: Task, prefix: str = "") -> dict[str, str]:
+    """Returns the units of the numbers that a task predicts, as it declares them.
+
+    Args:
+        task: the task.
+        prefix: text before each name.
+
+    Returns:
+        Column (`prediction`, and `low` and `high` of intervals) -> unit. A target without a unit has no entry.
+    """
+    declared, found = task.config.unit, {}
+    for target in task.number_targets:
+        unit = declared.get(target) if isinstance(declared, Mapping) else declared
+        start = prefix if len(task.target_columns) == 1 else f"{prefix}{target}_"
+        for name in _fields(task, target, every_label=False) if unit else ():
+            if name in ("prediction", "low", "high"):
+                found[f"{start}{name}"] = str(unit)
+    return found
+
+
+def told_meanings(meanings: Mapping[str, str]) -> list[str]:
+    """Returns lines that say what the columns of predictions are, one for all columns of the same meaning.
+
+    Limits of intervals have the unit of the prediction, and are left out.
+
+    Args:
+        meanings: result of `column_meanings`.
+    """
+    named: dict[str, list[str]] = {}
+    for name, text in meanings.items():
+        if name.endswith(("prediction", "probability")):
+            named.setdefault(text.removeprefix("probability "), []).append(name)
+    return [f"{_listed(names)}: {text}" for text, names in named.items()]
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(names) if len(names) <= SHOWN else f"{', '.join(names[:SHOWN])} and {len(names) - SHOWN} more"
 
 
 def told_invalid(problem: str, draws: int | None) -> str:

@@ -84,7 +84,7 @@ def without_leaks(keys: Keys, split: Split, *, ordered: bool = True) -> Split:
         return split
     whole = whole_inputs(keys, ordered=ordered)
     shared = {row: twin for part in HELD_OUT for row, twin in _shared(whole, split, part).items()}
-    reasons = {row: f"leak: the inputs of training row {twin}" for row, twin in shared.items()}
+    reasons = {row: f"leak: the inputs of training row {twin + 1}" for row, twin in shared.items()}
     return split.without(reasons, f"{split.how}, {len(reasons)} leaking rows left out") if reasons else split
 
 

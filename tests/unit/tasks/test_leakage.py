@@ -62,8 +62,8 @@ def test_leaks_are_dropped_on_request(tmp_path: Path):
     assert [loaded.split.parts[part].tolist() for part in ("train", "valid", "test")] == [[0, 1, 2, 3], [5], [7]]
     assert loaded.leakage == {"test": 0, "valid": 0}
     assert loaded.split.left_out == [
-        (4, "leak: the inputs of training row 0"),
-        (6, "leak: the inputs of training row 0"),
+        (4, "leak: the inputs of training row 1"),
+        (6, "leak: the inputs of training row 1"),
     ]
     assert loaded.split.how == "given by split, 2 leaking rows left out"
 
