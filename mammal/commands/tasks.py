@@ -30,7 +30,7 @@ def run(argv: Sequence[str]) -> int:
     if names:
         from mammal.commands.walk_task import walk_task
 
-        row, data = _row(options.get("row", "0")), options.get("paths.data")
+        row, data = _row(options.get("row", "1")), options.get("paths.data")
         walk_task(names[0], row, options.get("bundle"), data, config_dirs)
     else:
         from mammal.commands.list_tasks import list_tasks
@@ -41,5 +41,5 @@ def run(argv: Sequence[str]) -> int:
 
 def _row(text: str) -> int:
     if not text.isdigit():
-        raise ConfigError(f"row can't be {text!r}", where="mammal tasks", hint="a row number, counted from 0")
+        raise ConfigError(f"row can't be {text!r}", where="mammal tasks", hint="a row number, counted from 1")
     return int(text)

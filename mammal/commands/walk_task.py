@@ -29,7 +29,7 @@ ENOUGH = 200
 
 def walk_task(
     name: str,
-    number: int = 0,
+    number: int = 1,
     bundle: str | None = None,
     data: str | None = None,
     config_dirs: Sequence[Path] = (),
@@ -38,7 +38,7 @@ def walk_task(
 
     Args:
         name: name of the task.
-        number: number of the row, counted from 0.
+        number: number of the row, counted from 1.
         bundle: bundle whose model answers. None: a tiny model with random weights shows the shapes.
         data: folder of local copies of data sets. Default: the folder in `MAMMAL_DATA`.
         config_dirs: folders of the user with `task/*.yaml`.
@@ -155,16 +155,16 @@ def _row(task: Task, number: int, folder: str | None) -> tuple[Mapping[str, Any]
         frame = load_dataset(data, {"data": folder})
     except (DataError, OSError) as error:
         return _example(task, number, error)
-    if number >= len(frame):
-        raise ConfigError(f"there is no row {number}", where=task.name, hint=f"rows 0 to {len(frame) - 1}")
+    if not 1 <= number <= len(frame):
+        raise ConfigError(f"there is no row {number}", where=task.name, hint=f"rows 1 to {len(frame)}")
     rows = frame.to_dict("records")
     _fit_roughly(task, rows)
-    return rows[number], f"{number} of {len(frame):,}"
+    return rows[number - 1], f"{number} of {len(frame):,}"
 
 
 def _example(task: Task, number: int, why: Exception) -> tuple[Mapping[str, Any], str]:
-    """Returns the example of the declaration instead of row 0, if the data are not available."""
-    if number or not task.config.example:
+    """Returns the example of the declaration instead of row 1, if the data are not available."""
+    if number != 1 or not task.config.example:
         raise why
     _fit_roughly(task, [])
     _section("data: not available, so the example of the task's YAML is shown", [str(why)])

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mammal.evaluation.results import LABEL, OURS, TARGET, TRUTH
 from mammal.tasks.metrics.registry import metric_named
-from mammal.tasks.tables.cells import is_missing_label
+from mammal.tasks.tables.cells import is_missing, is_missing_label
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,11 +17,19 @@ if TYPE_CHECKING:
     from mammal.tasks.task import Task
 
 
+NAMING_COLUMNS, NAMING_LENGTH = 12, 64
+"""Largest number of columns that are added to name rows, and of characters of their cells."""
+
+_INTERNAL = ("\0", "part of an evaluation")
+"""Beginnings of names of columns that are not the user's."""
+
+
 def answer_table(
     task: Task,
     answered: Mapping[str, Sequence[Prediction]],
     rows: Sequence[Row],
     similarity_N: np.ndarray | None = None,
+    numbers: Sequence[int] | None = None,
 ) -> Any:
     """Builds the table of answers.
 
@@ -30,22 +38,27 @@ def answer_table(
         answered: predictions by name of the model or baseline, one for each row.
         rows: the held-out rows.
         similarity_N: similarity of each row to its nearest training row, from 0 to 1; None: no such column.
+        numbers: number of each row in its table, counted from 1; None: 1, 2, 3, …
 
     Returns:
-        A data frame with one line for each answered row and target column. For generated text it also contains, in
-        each row, the model's value of every metric that is a mean over rows.
+        A data frame with one line for each answered row and target column: `row` (its number), the short columns that
+        the task does not read (`naming_columns`), the columns that it reads, `truth` and the predictions. For generated
+        text it also contains, in each row, the model's value of every metric that is a mean over rows.
     """
     import pandas as pd
 
     aliases = task.aliases
-    lines = []
+    numbers = range(1, len(answered[OURS]) + 1) if numbers is None else numbers
+    named = naming_columns(task, rows, taken=answered) if task.columns else {}  # else answers belong to no row
+    places, lines = [], []
     for number, prediction in enumerate(answered[OURS]):
         if prediction.error is not None:
             continue
         row = rows[number]
         read = {column: row.get(column, row.get(aliases.get(column, column))) for column in task.columns}
         for target in task.target_columns:
-            line = {"row": number, **read}
+            line = {"row": numbers[number], **{shown: row.get(name) for name, shown in named.items()}, **read}
+            places.append(number)
             if len(task.target_columns) > 1:
                 line[TARGET] = target
             line[TRUTH] = _truth(task, row.get(target, row.get(aliases.get(target, target))))
@@ -57,12 +70,38 @@ def answer_table(
             lines.append(line | ({} if ours.interval is None else {"low": ours.interval[0], "high": ours.interval[1]}))
     frame = pd.DataFrame(lines)
     if similarity_N is not None and len(frame):
-        frame["similarity"] = similarity_N[frame["row"]]
+        frame["similarity"] = similarity_N[places]
     if task.family == "generation" and len(frame):
-        frame = _with_figures(frame, task, answered[OURS], rows)
+        frame = _with_figures(frame, places, task, answered[OURS], rows)
     if task.family == "regression" and len(frame):
         frame[TRUTH] = pd.to_numeric(frame[TRUTH], errors="coerce")
     return frame.dropna(subset=[TRUTH]) if len(frame) and task.family != "generation" else frame
+
+
+def naming_columns(task: Task, rows: Sequence[Row], *, taken: Collection[str] = ()) -> dict[str, str]:
+    """Returns the columns of a table that name its rows: those that the task does not read and whose cells are short.
+
+    Args:
+        task: the task.
+        rows: the rows.
+        taken: names that other columns of the table of answers have, in addition to its own.
+
+    Returns:
+        Column of the rows, in their order, at most `NAMING_COLUMNS` -> its name in the table of answers, which is
+        another one (`label_of_input`) if that name is taken.
+    """
+    aliases = task.aliases
+    read = {*task.columns, *task.target_columns, *aliases.values(), *task.beside}
+    ours = {"row", TARGET, "truth", "label", "low", "high", "similarity", *taken, *task.config.metrics}
+    found: dict[str, str] = {}
+    for name in rows[0] if rows else ():
+        text = str(name)
+        if name in read or text.startswith(_INTERNAL) or len(found) == NAMING_COLUMNS:
+            continue
+        cells = [value for row in rows if not is_missing(value := row.get(name))]
+        if cells and max(len(str(value)) for value in cells) <= NAMING_LENGTH:
+            found[name] = f"{text}_of_input" if text in ours else text
+    return found
 
 
 def _truth(task: Task, cell: Any) -> Any:
@@ -83,10 +122,12 @@ def figure(task: Task, prediction: Prediction, target: str) -> Any:
     return answer.probability if task.family == "classification" else answer.text
 
 
-def _with_figures(frame: Any, task: Task, ours: Sequence[Prediction], rows: Sequence[Row]) -> Any:
+def _with_figures(
+    frame: Any, of_lines: Sequence[int], task: Task, ours: Sequence[Prediction], rows: Sequence[Row]
+) -> Any:
     """Adds a column for each metric that has a value per row: NaN if a row has none, no column if no row has one."""
     targets = frame[TARGET] if TARGET in frame else [task.target_columns[0]] * len(frame)
-    places = list(zip(frame["row"], targets, strict=True))
+    places = list(zip(of_lines, targets, strict=True))
     every = task.answers(ours, list(rows)[: len(ours)])
     for name in task.config.metrics:
         metric = metric_named(name)

@@ -16,7 +16,7 @@ import numpy as np
 from mammal.errors import ConfigError
 from mammal.evaluation.answer_table import answer_table
 from mammal.evaluation.reliability import Reliability, reliability
-from mammal.evaluation.results import OURS, Contender, Estimate, TaskResult
+from mammal.evaluation.results import NUMBERS, OURS, Contender, Estimate, TaskResult
 from mammal.evaluation.sensitivity import sensitivity
 from mammal.tasks.declaration.schema import unit_text
 
@@ -112,6 +112,7 @@ def evaluate_task(
     """
     depth = depth or Depth()
     task, rows = data.task, list(data.rows[part])
+    numbers = data.row_numbers(part)
     begun = time.perf_counter()
     ours = answers_of(model, task, rows, draws=depth.draws, seed=depth.seed, drawn=drawn)
     contenders = [Contender(OURS, estimates(task, [ours], rows), time.perf_counter() - begun)]
@@ -133,8 +134,9 @@ def evaluate_task(
         rows={name: len(data.rows[name]) for name in data.rows},
         metrics=list(task.config.metrics),
         contenders=contenders,
-        answers=answer_table(task, answered, rows, _similarity(data, rows) if depth.neighbours else None),
-        not_answered=[(number, p.error) for number, p in enumerate(ours) if p.error is not None],
+        answers=answer_table(task, answered, rows, _similarity(data, rows) if depth.neighbours else None, numbers),
+        not_answered=[(number, p.error) for number, p in zip(numbers, ours, strict=False) if p.error is not None],
+        row_numbers=NUMBERS,
         unit=unit_text(task.config.unit),
         labels=list(task.config.labels),
         reliability=_reliability(task, ours, rows),

@@ -96,6 +96,10 @@ class Shift:
     refused: int = 0
 
 
+NUMBERS = "rows of the table, from 1"
+"""How rows are numbered in `answers_TASK.csv` and among the rows without an answer."""
+
+
 @dataclass(frozen=True)
 class TaskResult:
     """The results of one task: the model and all baselines on the same rows.
@@ -112,14 +116,17 @@ class TaskResult:
         rows: number of rows, by part.
         metrics: names in the order of the task's declaration; the first is the most important one.
         contenders: the model, followed by the baselines.
-        answers: data frame with a line for each held-out row and target: `row`, the columns that the prompt reads,
-            `truth`, a column of scores for the model and each baseline (value, or probability of the last of two
-            labels), `label` (the predicted class) for classification, and `low` and `high` if there are intervals.
+        answers: data frame with a line for each held-out row and target: `row`, short columns that the prompt does not
+            read (such as an id), the columns that it reads, `truth`, a column of scores for the model and each baseline
+            (value, or probability of the last of two labels), `label` (the predicted class) for classification, and
+            `low` and `high` if there are intervals.
         not_answered: rows without an answer, as pairs of row number and reason.
         reliability: classification: how reliable the model's probabilities are, by target column.
         coverage: regression: share of the true values within the model's prediction intervals, by target column.
         shifts: how far the model's predictions move under changes that should not affect them.
         intervals: how the intervals were computed: over `rows` (bootstrap) or over `seeds` (Student's t).
+        row_numbers: how rows are numbered: `NUMBERS`; "" in files of earlier versions, which count the rows of the part
+            from 0.
         leakage: number of rows of test and valid that are also in train (`mammal.tasks.splits.leakage`).
         molecules: columns of `answers` that the prompt reads and that hold SMILES.
     """
@@ -143,6 +150,7 @@ class TaskResult:
     intervals: str = "rows"
     leakage: Mapping[str, int] = field(default_factory=dict)
     molecules: Sequence[str] = ()
+    row_numbers: str = ""
 
     @property
     def answers_file(self) -> str:

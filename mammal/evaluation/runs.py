@@ -152,8 +152,10 @@ def _with_baselines(
     judged, said = judge_baselines(data, rows.part, depth)
     answers = result.answers
     if TARGET not in answers:
+        shown = data.row_numbers(rows.part) if result.row_numbers else range(len(data.rows[rows.part]))
+        places = {number: place for place, number in enumerate(shown)}
         columns = {
-            name: [figure(task, run[row], task.target_columns[0]) for row in answers["row"]]
+            name: [figure(task, run[places[row]], task.target_columns[0]) for row in answers["row"]]
             for name, run in said.items()
         }
         answers = answers.assign(**columns)

@@ -1,7 +1,8 @@
 """Prepares the rows of one task for training: loads, splits and encodes them; unusable rows are recorded with a reason.
 
 A run saves what was done with the rows: `splits.json` (how each task was split, hash, sizes, leaks),
-`splits/TASK.json.gz` (every row number; `data.split_file` can read it), and `set_aside.csv` (rows that are not used).
+`splits/TASK.json.gz` (every row number, from 0; `data.split_file` can read it), and `set_aside.csv` (rows that are not
+used, with their numbers from 1).
 """
 
 from __future__ import annotations
@@ -64,6 +65,17 @@ class TaskData:
     def split(self) -> Split:
         """All row numbers of every part, also those that a limit excludes, and the hash."""
         return self.record.split
+
+    def row_numbers(self, part: str) -> list[int]:
+        """Number of each row of a part, counted from 1: its row in the table, or, if the prompt reads no column, the
+        number of the sampled sequence.
+
+        Args:
+            part: name of the part.
+        """
+        if not self.task.columns:
+            return list(range(1, len(self.rows[part]) + 1))
+        return [int(number) + 1 for number in self.numbers[part]]
 
     def validate_on_train(self) -> None:
         """Validates on the training rows, to see whether the model can memorize them."""
@@ -189,6 +201,8 @@ def load_own_rows(
     loaded = divide(together, load_task(named_config(task.config), {"data": given_split}))
     numbers = {"train": loaded.split.parts["train"], OWN: loaded.split.parts["test"]}
     rows: dict[str, Sequence[Row]] = {part: _records(loaded.frame, numbers[part]) for part in numbers}
+    first = len(together) - len(own)
+    numbers[OWN] = own.index.to_numpy(dtype=np.int64)[numbers[OWN] - first]  # as in the table that was given
     leakage = {OWN + key.removeprefix("test"): n for key, n in loaded.leakage.items() if key.startswith("test")}
     if leaking := leakage.get(OWN):
         logger.warning("%s: %d of your own rows have the inputs of a training row", task.name, leaking)
@@ -239,7 +253,7 @@ def save_splits(data: Mapping[str, TaskData], output: Path) -> None:
         d.record.save(output / file)
         told[name] = {**d.record.summary(), "file": str(file)}
     (output / "splits.json").write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
-    bad = [(name, *row) for name, d in data.items() for row in d.set_aside]
+    bad = [(name, part, row + 1, reason) for name, d in data.items() for part, row, reason in d.set_aside]
     if bad:
         import pandas as pd
 

@@ -112,7 +112,7 @@ def test_repeats_conflicts_and_leaks_stand_in_the_run_and_its_evaluation(run: Ru
     evaluation = json.loads((tmp_path / "run" / "evaluation" / "evaluation.json").read_text())
     assert evaluation["tasks"][0]["leakage"]["test"] == 1
     aside = pd.read_csv(tmp_path / "run" / "set_aside.csv")
-    assert aside[["part", "row"]].values.tolist() == [["left out", 26], ["train", 27]]
+    assert aside[["part", "row"]].values.tolist() == [["left out", 27], ["train", 28]]
     assert aside.reason[0] == "column 'split' is empty"
 
 

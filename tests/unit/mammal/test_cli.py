@@ -239,9 +239,9 @@ def test_own_tasks_are_listed_and_walked(capsys, tmp_path, monkeypatch):
         "prompt: {input: '<MASK> {smiles:smiles}', target: '{y:scalar}'}\n"
     )
     assert "\n  mine " in told(capsys, "tasks", "--config-dir", str(tmp_path))[1]
-    code, out, err = told(capsys, "tasks", "mine", "row=1", "--config-dir", str(tmp_path))
+    code, out, err = told(capsys, "tasks", "mine", "row=2", "--config-dir", str(tmp_path))
     assert code == 0, err
-    for step in ("row: 1 of 2", "smiles = CCN", "<MASK>", "label_values_DR", "values_DR", "answer", "y: value"):
+    for step in ("row: 2 of 2", "smiles = CCN", "<MASK>", "label_values_DR", "values_DR", "answer", "y: value"):
         assert step in out
 
 

@@ -198,3 +198,28 @@ def test_runs_are_combined_from_python(bundle: Path):
     with pytest.raises(ConfigError, match="on their own rows"):
         evaluate_runs("runs/*", rows=EvaluatedRows(own=own_rows()))
     assert main(["evaluate", "runs=runs/*", "input=rows.csv"]) == 2
+
+
+def test_answers_name_their_rows_as_the_users_file_does(bundle: Path):
+    rows = own_rows()
+    rows.insert(0, "id", [f"M{number}" for number in range(1, len(rows) + 1)])
+    rows["label"], rows["note"], rows["empty"] = "batch 7", "x" * 100, ""
+    rows.loc[1, "smiles"] = "C1CC"
+    rows.to_csv("mine.csv", index=False)
+    model = mammal.load(bundle, device="cpu")
+    (result,) = mammal.evaluate(model, "atoms", data="mine.csv", output="found", **QUICK).results
+    answers = pd.read_csv("found/answers_atoms.own.csv")
+    assert list(answers)[:4] == ["row", "id", "acidic", "label_of_input"]
+    assert not {"note", "empty", "label"} & set(answers)
+    assert answers["row"].tolist() == [1, 3, 4, 5, 6]
+    assert answers["id"].tolist() == ["M1", "M3", "M4", "M5", "M6"]
+    assert [row for row, _ in result.not_answered] == [2]
+    few = mammal.evaluate(model, "atoms", data="mine.csv", limit=2, **QUICK)
+    assert few["atoms"].answers["row"].tolist() == [1, 6]
+
+
+def test_answers_to_held_out_rows_have_the_numbers_of_the_table(bundle: Path):
+    table = pd.read_csv("rows.csv")
+    answers = mammal.evaluate(bundle, "atoms", device="cpu", **QUICK)["atoms"].answers
+    assert answers["smiles"].tolist() == table["smiles"].iloc[answers["row"] - 1].tolist()
+    assert answers["truth"].tolist() == table["size"].iloc[answers["row"] - 1].tolist()

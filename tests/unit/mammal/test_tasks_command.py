@@ -107,11 +107,11 @@ def test_words_are_sorted_in_one_place():
 
 def test_the_walk_tells_source_split_figure_and_rights(capsys, configs):
     (configs / "mine.csv").write_text("smiles,y\nCCO,1.5\nCCN,2.5\n")
-    code, out, err = told(capsys, "mine", "row=1", "--config-dir", str(configs), f"paths.data={configs}")
+    code, out, err = told(capsys, "mine", "row=2", "--config-dir", str(configs), f"paths.data={configs}")
     assert code == 0, err
     for fact in ("molecule", "number, nM", "file mine.csv", "random", "mae", "pearson 0.5, a poster, by year"):
         assert fact in out
-    for fact in ("mine alone (in house)", "nobody yet", "row: 1 of 2", "smiles = CCN", "<MASK>", "answer"):
+    for fact in ("mine alone (in house)", "nobody yet", "row: 2 of 2", "smiles = CCN", "<MASK>", "answer"):
         assert fact in out
     assert "not available" not in out
 
@@ -121,7 +121,7 @@ def test_without_its_data_a_task_walks_its_example(capsys, configs):
     assert code == 0, err
     assert "data: not available" in out and "mine.csv" in out and "smiles = CCO" in out and "answer" in out
     code, _, err = told(capsys, "mine", "row=3", "--config-dir", str(configs))
-    assert code == 1 and "mine.csv" in err, "the example stands for row 0 alone"
+    assert code == 1 and "mine.csv" in err, "the example stands for row 1 alone"
 
     (configs / "task" / "mine.yaml").write_text(MINE.format(path=""))
     code, out, _ = told(capsys, "mine", "--config-dir", str(configs))
@@ -131,7 +131,7 @@ def test_without_its_data_a_task_walks_its_example(capsys, configs):
 def test_descriptors_in_the_prompt_are_walked_with_data_and_without(capsys, configs):
     file = configs / "task" / "mine.yaml"
     file.write_text(MINE.format(path=", path: mine.csv") + "features: [smiles:descriptors]\n")
-    for origin in ("row: the example", "row: 0 of 2"):
+    for origin in ("row: the example", "row: 1 of 2"):
         code, out, err = told(capsys, "mine", "--config-dir", str(configs), f"paths.data={configs}")
         assert code == 0, err
         assert origin in out and "descriptors:smiles.descriptors" in out and "answer" in out
