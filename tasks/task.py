@@ -23,7 +23,7 @@ from mammal.tasks.declaration.schema import TaskConfig
 from mammal.tasks.errors import DataError, TaskError
 from mammal.tasks.metrics.answers import Answers
 from mammal.tasks.metrics.distinct import over_distinct_inputs
-from mammal.tasks.metrics.registry import check_metrics, evaluate, intervals
+from mammal.tasks.metrics.registry import LOG_METRICS, check_metrics, evaluate, intervals
 from mammal.tasks.prompts.row_prompts import RowPrompts
 from mammal.tasks.tables.cells import Row
 from mammal.tokenization.encoding import Encoding
@@ -269,6 +269,14 @@ class Task(RowPrompts, ABC):
 
     # Judging
 
+    @property
+    def metric_names(self) -> list[str]:
+        """Names of the metrics that are computed: the declared ones, and if numbers are learned as logarithms
+        (`scale.log`), those on the logarithmic scale. In the unit of the file, the largest numbers decide the error.
+        """
+        of_logarithms = LOG_METRICS if self.config.scale.log and self.number_targets else ()
+        return list(dict.fromkeys([*self.config.metrics, *of_logarithms]))
+
     def metrics(self, predictions: Sequence[Prediction], rows: Sequence[Row]) -> dict[str, float]:
         """Computes the metrics of the task over rows that have a prediction and a label.
 
@@ -282,7 +290,7 @@ class Task(RowPrompts, ABC):
                 of labels that were left out because they are bounds, if there are any.
         """
         answers = self.answers(predictions, rows)
-        return evaluate(self.config.metrics, answers) | _censored(answers)
+        return evaluate(self.metric_names, answers) | _censored(answers)
 
     def metric_intervals(
         self, predictions: Sequence[Prediction], rows: Sequence[Row], *, samples: int = 1000, seed: int = 0
@@ -299,7 +307,7 @@ class Task(RowPrompts, ABC):
             Metric -> (low, high).
         """
         answers = over_distinct_inputs(self, self.answers(predictions, rows), rows)
-        return intervals(self.config.metrics, answers, samples=samples, seed=seed)
+        return intervals(self.metric_names, answers, samples=samples, seed=seed)
 
     @abstractmethod
     def answers(self, predictions: Sequence[Prediction], rows: Sequence[Row]) -> dict[str, Answers]:

@@ -132,7 +132,7 @@ def evaluate_task(
         split_hash=data.split.hash,
         leakage=data.record.leakage,
         rows={name: len(data.rows[name]) for name in data.rows},
-        metrics=list(task.config.metrics),
+        metrics=task.metric_names,
         contenders=contenders,
         answers=answer_table(task, answered, rows, _similarity(data, rows) if depth.neighbours else None, numbers),
         not_answered=[(number, p.error) for number, p in zip(numbers, ours, strict=False) if p.error is not None],

@@ -28,7 +28,7 @@ def check_monitor(monitor: str, tasks: Mapping[str, Task]) -> None:
     """
     known = ["valid/loss", *(f"valid/{name}/loss" for name in tasks)]
     for name, task in tasks.items():
-        for metric in task.config.metrics if task.family in READ_FAMILIES else ():
+        for metric in task.metric_names if task.family in READ_FAMILIES else ():
             whole = f"valid/{name}/{metric}"
             known += [whole, *(f"{whole}/{column}" for column in task.target_columns if len(task.target_columns) > 1)]
     if monitor not in known:

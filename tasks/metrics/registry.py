@@ -257,6 +257,9 @@ def _central(values: np.ndarray) -> tuple[float, float]:
     return float(low), float(high)
 
 
+LOG_METRICS = ("rmse_log10", "r2_log10")
+"""Metrics that a task whose numbers are learned as logarithms always has."""
+
 METRICS: dict[str, Metric] = {
     "auroc": Metric(class_metrics.auroc, "classes"),
     "auprc": Metric(class_metrics.auprc, "classes"),

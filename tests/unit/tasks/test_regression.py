@@ -165,6 +165,20 @@ def test_labels_on_a_logarithmic_scale(make: Make):
     assert np.isfinite(far.value)
 
 
+def test_a_logarithmic_scale_has_metrics_of_its_own(make: Make):
+    prompt = ("<MASK> {smiles:smiles}", "{y:scalar}")
+    rows = [{"smiles": s, "y": str(y)} for s, y in zip("CNOF", (1, 10, 100, 1e5), strict=True)]
+    said = [Prediction(i, value=value) for i, value in enumerate((10.0, 1.0, 1000.0, 1e5))]
+    task = make("regression", *prompt, scale={"log": True}, metrics=["rmse", "r2_log10"])
+    assert task.metric_names == ["rmse", "r2_log10", "rmse_log10"]
+    found = task.metrics(said, rows)
+    assert found["rmse_log10"] == pytest.approx(np.sqrt(3 / 4)), "three of four are wrong by a factor of ten"
+    assert found["rmse"] == pytest.approx(np.sqrt((81 + 81 + 810000) / 4)), "the third row alone decides it"
+    low, high = task.metric_intervals(said, rows, samples=50)["rmse_log10"]
+    assert low <= found["rmse_log10"] <= high
+    assert list(make("regression", *prompt, metrics=["rmse"]).metrics(said, rows)) == ["rmse"]
+
+
 def test_units_by_target_column(make: Make):
     prompt = ("<MASK><MASK> {smiles:smiles}", "{tm:scalar} {logs:scalar}")
     task = make("regression", *prompt, unit={"tm": "K", "logs": "log mol/L"}, metrics=["rmse"])
