@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["MAMMAL_DESCRIPTOR_CACHE"] = "off"  # tests leave nothing in the user's cache
 
 
 @pytest.fixture(scope="session")

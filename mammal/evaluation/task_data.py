@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mammal import console
 from mammal.errors import DataError, TrainingError
 from mammal.evaluation.coverage import check_classes, check_rows
 from mammal.rows.input_data import input_data
@@ -118,6 +120,18 @@ class TaskData:
     def lengths_N(self, part: str) -> np.ndarray:
         """Number of encoder and decoder tokens of each encoded row, int64 [N]."""
         return np.array([example.tokens for example in self.examples(part)], dtype=np.int64)
+
+    def compute_features(self) -> float:
+        """Computes the slow features of train and valid rows, with a progress line. `prepare` finds them computed.
+
+        Returns:
+            The seconds that this took.
+        """
+        begun = time.monotonic()
+        for feature, texts in self.task.feature_texts([*self.rows["train"], *self.rows["valid"]]):
+            with console.Progress(feature.name, total=len(set(texts)), unit="molecules") as progress:
+                feature.compute(texts, progress.advance)
+        return time.monotonic() - begun
 
     def prepare(self) -> None:
         """Fits the task on the training rows and encodes the rows of train and valid.

@@ -81,13 +81,13 @@ def train(config: DictConfig, config_dirs: Sequence[Path] = ()) -> TrainingResul
     declared = build.task_configs(config, config_dirs)
     tokenizer = build.build_tokenizer(config, declared)
     tasks = build.build_tasks(declared, tokenizer)
-    data = _load_data(tasks, config, output)
+    data, computing = _load_data(tasks, config, output)
     model = build.build_model(config, tokenizer, tasks)
     adapt.adapt(model, config.adapt)
     if is_first():
         console.note(_summary(config, model, data, output))
         _tell_positive_classes(tasks)
-    trainer = _fit(model, data, config)
+    trainer = _fit(model, data, config, computing)
     if isinstance(trainer.strategy, FSDPStrategy):  # this model is split; the best checkpoint contains all of it
         model = build.build_model(config, tokenizer, tasks)
         adapt.adapt(model, config.adapt)
@@ -116,8 +116,12 @@ def _tell_positive_classes(tasks: Mapping[str, Task]) -> None:
             )
 
 
-def _load_data(tasks: Mapping[str, Task], config: DictConfig, output: Path) -> dict[str, TaskData]:
-    """Loads the rows of every task; splits and unusable rows are written into the folder of the run."""
+def _load_data(tasks: Mapping[str, Task], config: DictConfig, output: Path) -> tuple[dict[str, TaskData], float]:
+    """Loads the rows of every task; splits and unusable rows are written into the folder of the run.
+
+    Returns:
+        The rows by task, and the seconds in which their features were computed.
+    """
     from mammal.corpus.packed import PackedData
     from mammal.evaluation.task_data import load_task_data, save_splits
     from mammal.training.processes import is_first
@@ -125,16 +129,18 @@ def _load_data(tasks: Mapping[str, Task], config: DictConfig, output: Path) -> d
     limits = {"train": config.data.limit, "valid": config.data.valid_limit}
     paths = {"data": config.paths.data} if config.paths.data else None
     data: dict[str, TaskData] = {}
+    computing = 0.0
     _check_packs(config.data.packed, tasks)
     for name, task in tasks.items():
         pack = Path(config.data.packed).expanduser() / name if config.data.packed else None
         data[name] = PackedData(task, pack, limits) if pack and pack.is_dir() else load_task_data(task, paths, limits)
         if config.data.overfit:
             data[name].validate_on_train()
+        computing += data[name].compute_features()
         data[name].prepare()
     if is_first():
         save_splits(data, output)
-    return data
+    return data, computing
 
 
 def _check_packs(folder: str | None, tasks: Mapping[str, Task]) -> None:
@@ -148,8 +154,10 @@ def _check_packs(folder: str | None, tasks: Mapping[str, Task]) -> None:
         raise ConfigError("holds no pack of a task of this run", where=f"data.packed={folder}", hint=hint)
 
 
-def _fit(model: MammalModel, data: Mapping[str, TaskData], config: DictConfig) -> lightning.Trainer:
-    """Trains the model; afterwards it has the weights of the last step."""
+def _fit(
+    model: MammalModel, data: Mapping[str, TaskData], config: DictConfig, computing: float = 0.0
+) -> lightning.Trainer:
+    """Trains the model; afterwards it has the weights of the last step. `computing`: see `build_trainer`."""
     from mammal.training.build import mixture_rates, mixture_settings
     from mammal.training.callbacks import StopRequested
     from mammal.training.datamodule import MixtureData
@@ -171,7 +179,7 @@ def _fit(model: MammalModel, data: Mapping[str, TaskData], config: DictConfig) -
         seed=config.seed,
         num_workers=section.num_workers,
     )
-    trainer, steps = build_trainer(config, len(rows.sampler()))
+    trainer, steps = build_trainer(config, len(rows.sampler()), computing)
     module = TrainingModule(
         model,
         {name: d.task for name, d in data.items()},

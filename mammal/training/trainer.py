@@ -5,16 +5,18 @@ from __future__ import annotations
 import logging
 import math
 import warnings
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import lightning.pytorch as lightning
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint, WeightAveraging
 
+from mammal import console
 from mammal.configuration.durations import duration
 from mammal.configuration.known_keys import TRAINER_IS_GIVEN
 from mammal.configuration.plain import plain
-from mammal.errors import ConfigError, MammalError, did_you_mean
+from mammal.errors import ConfigError, MammalError, TrainingError, did_you_mean
 from mammal.training.averaging import MovingAverage
 from mammal.training.callbacks import ProgressLine, StopOnSignal, ValidateAtEnd
 from mammal.training.checkpoint_io import WholeCheckpoints
@@ -42,24 +44,28 @@ _SAID_BY_US = (
 )
 
 
-def build_trainer(config: DictConfig, batches_per_epoch: int) -> tuple[lightning.Trainer, int | None]:
+def build_trainer(
+    config: DictConfig, batches_per_epoch: int, computing: float = 0.0
+) -> tuple[lightning.Trainer, int | None]:
     """Creates the Trainer of a run.
 
     Args:
         config: configuration of the run.
         batches_per_epoch: number of training batches in an epoch.
+        computing: seconds in which features of the rows were computed. They count towards `trainer.max_time`.
 
     Returns:
         The Trainer, and the number of optimiser steps of the run (None if only time ends it).
 
     Raises:
         ConfigError: Lightning does not have an argument or refuses its value, or the run would have no steps.
+        TrainingError: `computing` is all of `trainer.max_time`.
     """
     quieten()
     settle_mode(config)
     arguments = plain(config.trainer)
     arguments["precision"] = pick_precision(arguments.get("precision", "auto"), arguments.get("accelerator", "auto"))
-    arguments["max_time"] = duration(arguments.get("max_time"))
+    arguments["max_time"] = _time_left(duration(arguments.get("max_time")), computing)
     arguments["profiler"] = _profiler(arguments.get("profiler"), str(config.output))
     callbacks = _callbacks(config)
     if "fsdp" in str(arguments.get("strategy")):
@@ -90,6 +96,21 @@ def build_trainer(config: DictConfig, batches_per_epoch: int) -> tuple[lightning
         hint = "max_steps, max_epochs and limit_train_batches must leave at least one batch"
         raise ConfigError("no step would be taken", where="trainer", hint=hint)
     return trainer, steps
+
+
+def _time_left(limit: timedelta | None, computing: float) -> timedelta | None:
+    """The time limit without the time that was spent before training.
+
+    Raises:
+        TrainingError: nothing is left.
+    """
+    if limit is None or computing < 1:
+        return limit
+    left = limit - timedelta(seconds=round(computing))
+    if left <= timedelta():
+        what = f"computing features took {console.clock(computing)}, which is all of trainer.max_time"
+        raise TrainingError(what, hint="they are kept: repeat the command, or set a longer trainer.max_time")
+    return left
 
 
 def _check_split_weights(callbacks: list[Any]) -> None:

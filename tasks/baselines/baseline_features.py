@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mammal.tasks.errors import DataError
-from mammal.tasks.features.descriptors import descriptors
+from mammal.tasks.features.descriptors import descriptors_of
 from mammal.tasks.features.morgan import BITS, RADIUS
 from mammal.tasks.features.rdkit_names import NAMES
 from mammal.tasks.molecules.chemistry import morgan_counts
@@ -106,7 +106,7 @@ def morgan(smiles: Sequence[str]) -> Matrix:
 def all_descriptors(smiles: Sequence[str]) -> np.ndarray:
     """Returns the values of `{smiles:descriptors}`, unscaled, float64 [N, F], clipped to float32; NaN if undefined."""
     limit = float(np.finfo(np.float32).max)
-    found = np.array([descriptors(text) for text in smiles]).reshape(len(smiles), len(NAMES))
+    found = np.array(descriptors_of(smiles)).reshape(len(smiles), len(NAMES))
     found[~np.isfinite(found)] = np.nan
     return np.clip(found, -limit, limit)
 

@@ -9,10 +9,13 @@ Shapes: N texts, F entries of the vector.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
 import numpy as np
+
+Progress = Callable[[int], None]
+"""Function that is called with the number of texts that were just finished."""
 
 
 class Feature(ABC):
@@ -44,6 +47,14 @@ class Feature(ABC):
 
     def fit(self, texts: Sequence[str]) -> None:  # noqa: B027
         """Fits the feature on texts of training rows; does nothing for features without a scale."""
+
+    def compute(self, texts: Sequence[str], progress: Progress | None = None) -> None:  # noqa: B027
+        """Computes what is slow ahead of `fit` and `of`, and keeps it; does nothing for features that keep nothing.
+
+        Args:
+            texts: texts that `of` will get.
+            progress: function that is called with the number of distinct texts that were just finished.
+        """
 
     @property
     def is_fitted(self) -> bool:

@@ -159,6 +159,13 @@ class FeaturesTask(Task):
             raise problem
         self.targets.fit(texts)
 
+    def feature_texts(self, rows: Sequence[Row]) -> list[tuple[Feature, list[str]]]:
+        predicted = self.targets.features.items()
+        return [
+            *super().feature_texts(rows),
+            *((feature, self._readable(rows, self._columns[name])) for name, feature in predicted),
+        ]
+
     @property
     def features_are_fitted(self) -> bool:
         return super().features_are_fitted and self.targets.is_fitted

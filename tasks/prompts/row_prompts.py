@@ -214,6 +214,14 @@ class RowPrompts:
         """Whether the scales of features are known."""
         return all(feature.is_fitted for feature in self.features.values())
 
+    def feature_texts(self, rows: Sequence[Row]) -> list[tuple[Feature, list[str]]]:
+        """Returns the features that rows need, each with the texts it is computed from; unreadable cells are left out.
+
+        Args:
+            rows: the rows.
+        """
+        return [(feature, self._readable(rows, self._featured(key))) for key, feature in self.features.items()]
+
     def fitted(self) -> dict[str, Any]:
         """Returns the scales of features and conditions, as plain values."""
         stored = {key: state for key, feature in self.features.items() if (state := feature.state())}

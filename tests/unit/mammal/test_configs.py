@@ -183,6 +183,21 @@ def test_a_trainer_that_cannot_be_built_says_why(word, what, tmp_path):
     assert what in str(error.value)
 
 
+def test_time_that_features_took_counts_towards_the_limit(tmp_path):
+    from mammal.errors import TrainingError
+    from mammal.training.module import timers
+    from mammal.training.trainer import build_trainer
+
+    config = composed("train", "trainer.max_time=00:01:00", f"output={tmp_path}")
+    for computing, left in ((0.0, 60), (0.4, 60), (20.3, 40)):
+        (timer,) = timers(build_trainer(config, 10, computing)[0])
+        assert timer.time_remaining() == pytest.approx(left, abs=1)
+    with pytest.raises(TrainingError, match=r"took 1:15, which is all of trainer.max_time \(they are kept"):
+        build_trainer(config, 10, 75.0)
+    free = composed("train", "trainer.max_time=null", f"output={tmp_path}")
+    assert timers(build_trainer(free, 10, 75.0)[0]) == []
+
+
 def test_fsdp_builds_a_strategy_and_says_what_it_needs(tmp_path):
     import torch
     from lightning.pytorch.strategies import FSDPStrategy, StrategyRegistry

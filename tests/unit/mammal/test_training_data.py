@@ -120,3 +120,27 @@ def test_every_epoch_has_the_same_rows_in_other_views(tmp_path: Path):
     assert all(len(seen[row]) >= 2 for row in (3, 4, 5, 6, 7))
     data.task.epoch = 0
     assert {example.row_id: example.input.ids_L.tolist() for example in data.examples("train")} == first
+
+
+def test_features_are_computed_once_before_rows_are_prepared(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    from mammal.tasks.features import descriptors as module
+
+    computed: list[str] = []
+    compute = module._computed
+    monkeypatch.setattr(module, "_in_memory", {})
+    monkeypatch.setattr(module, "_computed", lambda text: computed.append(text) or compute(text))
+    smiles = ["C" * n + "O" for n in range(1, 21)]
+    pd.DataFrame({"smiles": smiles, "y": range(20)}).to_csv(tmp_path / "rows.csv", index=False)
+    declared = {
+        "name": "mine",
+        "kind": "regression",
+        "mode": "encoder",
+        "data": {"source": "file", "path": str(tmp_path / "rows.csv")},
+        "prompt": {"input": "<MASK> {smiles:smiles} {smiles:descriptors}", "target": "{y:scalar}"},
+    }
+    data = load_task_data(build_task(load_task(declared), Tokenizer.load(None)))
+    assert data.compute_features() > 0
+    before = list(computed)
+    assert len(before) == len(data.rows["train"]) + len(data.rows["valid"])
+    data.prepare()
+    assert computed == before
