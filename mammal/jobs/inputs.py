@@ -145,7 +145,7 @@ def check_encoding(encoding: str | None, path: str | os.PathLike[str] | None) ->
     if encoding is not None and path is None:
         raise ConfigError("encoding is for an input file, and there is none", hint="leave it out")
     if encoding is not None and path is not None:
-        checked_encoding(encoding, file_format(path), path)
+        checked_encoding(encoding, file_format(Path(path)), Path(path))
 
 
 _NOTHING = "rows without columns"
