@@ -262,13 +262,15 @@ def _typed(hint: Any) -> type | None:
     return made
 
 
-_WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text", type(None): "null"}
+_WORDS = {int: ["a whole number"], float: ["a number"], bool: ["true", "false"], str: ["text"], type(None): ["null"]}
 
 
 def _expected(hint: Any) -> str | None:
     kinds = get_args(hint) or (hint,)
-    words = [_WORDS[kind] for kind in kinds if kind in _WORDS]
-    return " or ".join(words) if len(words) == len(kinds) else None
+    if any(kind not in _WORDS for kind in kinds):
+        return None
+    *first, last = [word for kind in kinds for word in _WORDS[kind]]
+    return f"{', '.join(first)} or {last}" if first else last
 
 
 def _unknown(path: KeyPath, keys: Iterable[str]) -> Fault:
