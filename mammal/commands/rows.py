@@ -194,7 +194,9 @@ def _ask(
 ) -> pd.DataFrame:
     from mammal.tokenization.prompt import parse
 
-    how = {"columns": shared["columns"] or None} | {name: shared[name] for name in ("view", "encoding", "prefix")}
+    how: dict[str, Any] = {"columns": shared["columns"] or None} | {
+        name: shared[name] for name in ("view", "encoding", "prefix")
+    }
     data: Any = None if shared["input"] is None else Path(shared["input"]).expanduser()  # never a value
     if prompt.get("prompt") is not None:
         parse(prompt["prompt"])  # raises an error for other text, which would be taken for a value of the task
