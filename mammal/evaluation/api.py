@@ -216,7 +216,7 @@ def _check_encoding(encoding: str, data: Any) -> None:
     from mammal.tasks.tables.encodings import checked_encoding
     from mammal.tasks.tables.readers import file_format
 
-    checked_encoding(encoding, file_format(data), data)
+    checked_encoding(encoding, file_format(Path(data)), Path(data))
 
 
 def _opened(bundle: str | os.PathLike[str] | Mammal, **how: Any) -> Mammal:
