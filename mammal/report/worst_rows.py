@@ -60,10 +60,8 @@ def worst_section(result: TaskResult) -> list[Markup]:
     what = "rows" if regression else "wrong answers"
     among = f", of {wrong.judged:,} evaluated answers" if len(wrong.rows) < wrong.judged else ""
     counted = f"{shown_of(len(shown), len(wrong.rows), what)}{among}. {_how(result)}"
-    counted = (
-        "is the number in the task's table, from 1," if result.row_numbers else "counts the evaluated rows from 0,"
-    )
-    where = f"The column `row` {counted} as in `{result.answers_file}`."
+    numbers = "is the number in the table, from 1," if result.row_numbers else "counts the evaluated rows from 0,"
+    where = f"The column `row` {numbers} as in `{result.answers_file}`."
     drawn = _drawings(result, wrong.rows)
     return [heading(title), paragraph(f"{counted} {where}", note=True), *drawn, _table(result, shown)]
 
