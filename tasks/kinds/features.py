@@ -11,6 +11,7 @@ Shapes: B rows, N rows of a table, F entries of a vector.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -26,7 +27,7 @@ from mammal.tasks.declaration.schema import TaskConfig
 from mammal.tasks.errors import DataError, TaskError, unfitted
 from mammal.tasks.features import build_features
 from mammal.tasks.features.descriptor_groups import DESCRIPTOR_GROUPS
-from mammal.tasks.features.descriptors import Descriptors
+from mammal.tasks.features.descriptors import Descriptors, check_size
 from mammal.tasks.features.targets import VectorTargets
 from mammal.tasks.metrics.answers import Answers
 from mammal.tasks.metrics.vector_metrics import explained_variance
@@ -160,10 +161,14 @@ class FeaturesTask(Task):
         self.targets.fit(texts)
 
     def feature_texts(self, rows: Sequence[Row]) -> list[tuple[Feature, list[str]]]:
-        predicted = self.targets.features.items()
+        predicted: dict[str, list[str]] = {name: [] for name in self._columns}
+        for row in rows:
+            with suppress(DataError):  # set aside when it is encoded, with this reason
+                for name, text in self._texts(row).items():
+                    predicted[name].append(text)
         return [
             *super().feature_texts(rows),
-            *((feature, self._readable(rows, self._columns[name])) for name, feature in predicted),
+            *((feature, predicted[name]) for name, feature in self.targets.features.items()),
         ]
 
     @property
@@ -226,6 +231,8 @@ class FeaturesTask(Task):
             text = self._text(row, column)
             if self.targets.features[name].of_molecules:
                 text = standardise(text, "normalised", column)
+                if name == Descriptors.name:
+                    check_size(text)
             else:
                 self.targets.vector(name, text)  # an error here, and not while a batch is made
             found[name] = text

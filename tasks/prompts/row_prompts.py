@@ -27,6 +27,7 @@ from mammal.tasks.views.slots import Shown
 from mammal.tokenization.template import Template
 
 if TYPE_CHECKING:
+    from mammal.tasks.features.feature import Feature
     from mammal.tokenization.prompt import Prompt
     from mammal.tokenization.tokenizer import Tokenizer
 
