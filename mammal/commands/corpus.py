@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mammal import console
-from mammal.commands.rows import check_whole
 from mammal.configuration.compose import run_verb
 from mammal.configuration.plain import plain
 
@@ -32,7 +31,6 @@ def _work(config: DictConfig, config_dirs: Sequence[Path]) -> int:
     from mammal.corpus.recipe import read_recipe
 
     options = plain(config)
-    check_whole("corpus", options, ("workers",))
     recipe, output = read_recipe(options["recipe"]), Path(str(options["output"])).expanduser()
     paths = {"data": options["paths"]["data"]} if options["paths"]["data"] else None
     manifest = build_corpus(

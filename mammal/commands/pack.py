@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mammal import console
-from mammal.commands.rows import check_whole
 from mammal.configuration.compose import run_verb
 from mammal.configuration.plain import plain
 from mammal.errors import ConfigError
@@ -34,7 +33,6 @@ def _work(config: DictConfig, config_dirs: Sequence[Path]) -> int:
     from mammal.training import build
 
     options = plain(config)
-    check_whole("pack", options, ("views", "workers"))
     if options["views"] < 1:
         raise ConfigError(f"views must be at least 1, not {options['views']}", where="mammal pack")
     declared = build.task_configs(config, config_dirs)

@@ -128,6 +128,8 @@ VERB_TYPES: dict[str, Types] = {
     "generate": _MODEL_JOB | {"n": int, "rerank_weight": float | None},
     "properties": _RUN | {"shard_rows": int},
     "names": _RUN | {"shard_rows": int},
+    "corpus": {"workers": int},
+    "pack": {"views": int, "workers": int, "limit": int | None, "valid_limit": int | None},
     "windows": {"window": int, "neighbours": bool, "shard_rows": int, "keep_rows": bool | None, "resume": bool},
     "evaluate": {
         "limit": int | None,
