@@ -130,7 +130,9 @@ def test_one_class_among_validation_rows_is_no_choice(make: Make, esol: dict[str
 
 
 def test_bounds_among_validation_labels_choose_nothing(make: Make, esol: dict[str, Rows]):
-    task = make("regression", "<MASK> {smiles:smiles}", "{log_solubility:scalar}", metrics=["rmse"], censored="one_sided")
+    task = make(
+        "regression", "<MASK> {smiles:smiles}", "{log_solubility:scalar}", metrics=["rmse"], censored="one_sided"
+    )
     plain = fitted(task, esol, ("svm_descriptors",))["svm_descriptors"]
     bounds = [row | {"log_solubility": ">9"} for row in esol["valid"]]
     more = fitted(task, esol | {"valid": [*esol["valid"], *bounds]}, ("svm_descriptors",))["svm_descriptors"]
