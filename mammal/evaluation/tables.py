@@ -93,7 +93,7 @@ def figures_frame(results: Sequence[TaskResult]) -> pd.DataFrame:
             "sd": estimate.sd,
             "seeds": max(1, len(contender.by_seed)),
             "valid": contender.valid if metric == result.metrics[0] else nan,
-            "note": contender.note,
+            "note": contender.note or None,
         }
         for result in results
         for contender in result.contenders

@@ -15,7 +15,7 @@ import numpy as np
 from mammal.tasks.baselines import baseline_features as features
 from mammal.tasks.baselines.baseline_features import Matrix
 from mammal.tasks.baselines.boosting import Boosting
-from mammal.tasks.baselines.recipes import Recipe
+from mammal.tasks.baselines.recipe import Recipe
 from mammal.tasks.baselines.search import Judge
 from mammal.tasks.baselines.support_vectors import ROWS, SupportVectors
 from mammal.tasks.batches.prediction import Prediction

@@ -43,7 +43,7 @@ from mammal.tasks.baselines.baseline_copy import NEAREST, copied
 from mammal.tasks.baselines.baseline_molecules import COMMONEST, UNCHANGED, commonest, unchanged
 from mammal.tasks.baselines.baseline_profile import PROFILE, profiled
 from mammal.tasks.baselines.estimators import features_of, parts_of, predicted
-from mammal.tasks.baselines.recipes import DRAWS_OF_DNA, ONLY, VARIANT, Recipe, recipes
+from mammal.tasks.baselines.recipe import DRAWS_OF_DNA, ONLY, VARIANT, Recipe, recipes
 from mammal.tasks.batches.prediction import Prediction
 from mammal.tasks.tables.cells import Row
 from mammal.tokenization.errors import MammalError

@@ -251,6 +251,7 @@ def toy_bundle(tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 def test_evaluate_one_bundle_then_several_runs(toy_bundle: Path, capsys, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("mammal.evaluation.evaluate_task.BOOTSTRAP_SAMPLES", BOOTSTRAP_SAMPLES // 20)
+    monkeypatch.setattr("mammal.tasks.baselines.boosting.MOST_TREES", 25)
     words = ["trees=10", "seeds=2", "sensitivity=4", "device=cpu"]
     assert main(["evaluate", f"bundle={toy_bundle}/a/bundle", *words]) == 0
     out = capsys.readouterr().out
