@@ -14,6 +14,7 @@ Shapes: N rows, F features, V validation rows.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from copy import deepcopy
 from typing import Any, Self
 
@@ -30,7 +31,7 @@ DEFAULT_TREES = 100
 
 LEAST, BINS = 20, 63
 FIRST: Settings = {"leaves": 7, "rate": 0.1}
-STAGES = [[{"leaves": 31}], [{"rate": 0.05}]]
+STAGES: Sequence[Sequence[Settings]] = [[{"leaves": 31}], [{"rate": 0.05}]]
 """Number of leaves of a tree, then learning rate; other numbers of `FIRST` are tried first."""
 
 
@@ -69,7 +70,7 @@ class Boosting:
         def attempt(settings: Settings) -> tuple[float, Any]:
             return self._grown(self._trees(settings), kept_MF, y_M, kept_valid_VF)
 
-        settings, self.trees = search(FIRST, STAGES if self.choose else [], attempt)
+        settings, self.trees = search(FIRST, STAGES if self.choose else (), attempt)
         settings = {**settings, "trees": self.trees.n_iter_}
         self.note = described(settings, len(used), len(x_NF), len(x_valid_VF) > 0)
         return self

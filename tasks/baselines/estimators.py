@@ -159,7 +159,7 @@ def _judge(task: Task, truth_V: np.ndarray) -> Judge:
     default = "rmse" if task.kind == "regression" else "accuracy"
     metric = metric_named(next(iter(task.config.metrics), default))
 
-    def judge(said: np.ndarray, classes: Sequence[int]) -> float:
+    def judge(said: np.ndarray, classes: np.ndarray) -> float:
         if task.kind == "regression":
             answers = Answers(truth_V, _in_unit(task, said))
         else:
@@ -178,10 +178,10 @@ def _said(task: Task, model: Any, x_AF: Matrix) -> np.ndarray:
     return _spread(task, model.predict_proba(x_AF), model.classes_)
 
 
-def _spread(task: Task, probability: np.ndarray, classes: Sequence[int]) -> np.ndarray:
+def _spread(task: Task, probability: np.ndarray, classes: np.ndarray) -> np.ndarray:
     """Probabilities of all classes of the task; those that no training row has get a tiny one."""
     probability_AC = np.full((len(probability), len(task.config.labels)), _TINY)
-    probability_AC[:, np.asarray(classes, dtype=np.int64)] = np.maximum(probability, _TINY)
+    probability_AC[:, classes] = np.maximum(probability, _TINY)
     return probability_AC
 
 

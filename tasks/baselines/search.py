@@ -13,7 +13,7 @@ import numpy as np
 Settings = Mapping[str, float]
 """Name of a hyper-parameter -> its value."""
 
-Judge = Callable[[np.ndarray, Sequence[int]], float]
+Judge = Callable[[np.ndarray, np.ndarray], float]
 """(predictions of the validation rows, classes of their columns) -> a figure, higher is better, NaN if undefined.
 
 Predictions are values [N] with no classes, or probabilities [N, C] with the C classes that the training rows have.
