@@ -120,6 +120,22 @@ def test_three_classes_and_missing_labels(make: Make, esol: dict[str, Rows]):
         assert sum(first.probabilities) == pytest.approx(1)
 
 
+def test_many_targets_limit_the_search_and_the_rows(make: Make, esol: dict[str, Rows], monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("mammal.tasks.baselines.estimators.ROWS", 100)
+    names = [f"y{number}" for number in range(5)]
+    parts = {
+        part: [row | {name: str(float(row["log_solubility"]) + n) for n, name in enumerate(names)} for row in rows]
+        for part, rows in esol.items()
+    }
+    prompt = f"{'<MASK>' * len(names)} {{smiles:smiles}}"
+    task = make("regression", prompt, " ".join(f"{{{name}:scalar}}" for name in names), metrics=["rmse"])
+    found = fitted(task, parts, ("mean", "svm_descriptors", "boosting_descriptors"))
+    assert found["svm_descriptors"].note.endswith("; 50 of 120 training rows"), "half as many as for one target"
+    assert found["boosting_descriptors"].note.startswith("leaves=7 rate=0.1 trees="), "only the trees are chosen"
+    rmse = {name: task.metrics(one.test[0], parts["test"]) for name, one in found.items()}
+    assert all(rmse["svm_descriptors"][f"rmse/{name}"] < 0.7 * rmse["mean"][f"rmse/{name}"] for name in names)
+
+
 def test_one_class_among_validation_rows_is_no_choice(make: Make, esol: dict[str, Rows]):
     parts = {p: [row | {"y": str(int(float(row["log_solubility"]) > -3))} for row in rows] for p, rows in esol.items()}
     parts["valid"] = [row for row in parts["valid"] if row["y"] == "1"]
