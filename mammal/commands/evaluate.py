@@ -179,6 +179,7 @@ def default_output(bundle: str) -> Path:
 
 def _finish(results: Sequence[TaskResult], earlier: Sequence[TaskResult], output: Path) -> None:
     """Prints the table and saves all results. Earlier results of other tasks and parts in the folder are kept."""
+    from mammal.evaluation.bar import verdict
     from mammal.evaluation.results import save_results, with_earlier
     from mammal.evaluation.tables import contenders_table, save_tables, title
 
@@ -186,6 +187,8 @@ def _finish(results: Sequence[TaskResult], earlier: Sequence[TaskResult], output
         console.out(title(result))
         header, rows = contenders_table(result)
         console.table(rows, header)
+        if words := verdict(result):
+            console.out(words)
         console.out()
     new = {(result.task, result.part) for result in results}
     for result in earlier:

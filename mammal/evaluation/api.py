@@ -56,7 +56,8 @@ class Evaluation:
         """The figures as a bundle's `metrics.json` holds them: task -> part -> model -> metric -> [value, low, high].
 
         The model is `MAMMAL` or the name of a baseline. `low` and `high` are the ends of the 95 % interval, NaN if
-        there is none. Next to the models are the split, its hash and the number of rows.
+        there is none. Next to the models are the split, its hash, the number of rows, the best baseline on the
+        validation rows and the settings of tuned baselines.
         """
         return files.as_metrics(self.results)
 
@@ -148,7 +149,8 @@ def evaluate(
         output: folder for the files of `mammal evaluate` and the page `report.html`; results of other tasks and parts
             that it holds stay. None: nothing is written.
         limit: at most this many rows of each task, evenly spread; None: all.
-        baselines: train baselines on the task's training rows, and evaluate them on the same rows as the model.
+        baselines: train baselines on the task's training rows, and evaluate them on the same rows as the model. Their
+            settings, and the best of them, are chosen on the validation rows.
         trees: of each random forest.
         seeds: baselines are trained with the seeds 0 to `seeds` - 1.
         sensitivity: rows for which predictions on changed inputs are compared; 0: none.

@@ -9,10 +9,11 @@ import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mammal import console
 from mammal.errors import ConfigError
 from mammal.evaluation.answer_table import answer_table
 from mammal.evaluation.reliability import Reliability, reliability
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from mammal.evaluation.task_data import TaskData
     from mammal.inference.reranking import Judge
     from mammal.model.model import MammalModel
+    from mammal.tasks.baselines.fit import Fitted
     from mammal.tasks.batches.prediction import Prediction
     from mammal.tasks.tables.cells import Row
     from mammal.tasks.task import Task
@@ -163,26 +165,46 @@ def _reranked(judge: Judge, task: Task, rows: Sequence[Row], ours: Sequence[Pred
 
 
 def judge_baselines(data: TaskData, part: str, depth: Depth) -> tuple[list[Contender], dict[str, Sequence[Prediction]]]:
-    """Trains the inexpensive baselines with each seed and evaluates them.
+    """Trains the inexpensive baselines with each seed and evaluates them. Progress is shown.
 
     Args:
-        data: rows and task; baselines are trained on its training rows.
+        data: rows and task; baselines are trained on its training rows, and their settings chosen on its validation
+            rows.
         part: name of the evaluated part in `data.rows`.
         depth: number of trees and of seeds.
 
     Returns:
         The metrics of each baseline over all seeds, and by name of the baseline its predictions with the first seed.
     """
-    from mammal.tasks.baselines.fit import seeded_baselines
+    from mammal.tasks.baselines.fit import fit_baselines
 
-    task, rows = data.task, list(data.rows[part])
+    task, rows, valid = data.task, list(data.rows[part]), list(data.rows.get("valid", ()))
     seeds = range(max(1, depth.seeds))
-    said = seeded_baselines(task, data.rows["train"], rows, trees=depth.trees, seeds=seeds)
+    with console.Progress(f"baselines of {task.name}", unit="models") as shown:
+
+        def progress(name: str, done: int, total: int) -> None:
+            shown.total = total
+            shown.advance(status="" if done == total else name)
+
+        how: dict[str, Any] = {"trees": depth.trees, "seeds": seeds, "progress": progress}
+        fitted = fit_baselines(task, data.rows["train"], rows, valid=valid, **how)
     contenders = []
-    for name, runs in said.items():
-        by_seed = {str(seed): task.metrics(run, rows) for seed, run in zip(seeds, runs, strict=True)}
-        contenders.append(Contender(name, estimates(task, runs, rows), by_seed=by_seed))
-    return contenders, {name: runs[0] for name, runs in said.items()}
+    for name, one in fitted.items():
+        by_seed = {str(seed): task.metrics(run, rows) for seed, run in zip(seeds, one.test, strict=True)}
+        figures = estimates(task, one.test, rows)
+        contenders.append(Contender(name, figures, by_seed=by_seed, valid=_on_valid(task, one, valid), note=one.note))
+    return contenders, {name: one.test[0] for name, one in fitted.items()}
+
+
+def _on_valid(task: Task, fitted: Fitted, valid: Sequence[Row]) -> float:
+    """The task's first metric on the validation rows, averaged over seeds; NaN without such rows."""
+    from mammal.tasks.metrics.registry import evaluate
+
+    runs = [run for run in fitted.valid if run]
+    runs = runs[:1] if all(run is runs[0] for run in runs) else runs
+    names = task.config.metrics[:1]
+    figures = [evaluate(names, task.answers(run, valid))[names[0]] for run in runs if names]
+    return float(np.mean(figures)) if figures else float("nan")
 
 
 def answers_of(

@@ -11,10 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 from mammal.errors import DataError
 from mammal.evaluation.reliability import Reliability
+from mammal.evaluation.spoken import ONLY, spoken
+from mammal.tasks.metrics.registry import metric_named
 from mammal.tasks.tables.atomic import atomic_file
 
 if TYPE_CHECKING:
     import pandas as pd
+
+__all__ = ["ONLY", "OURS", "Contender", "Estimate", "Shift", "TaskResult", "as_metrics", "earlier_results"]
+__all__ += ["load_results", "save_results", "short", "spoken", "with_earlier"]
 
 OURS = "MAMMAL"
 """Name of the evaluated model in tables that also list baselines."""
@@ -63,12 +68,17 @@ class Contender:
         estimates: name of a metric -> its estimate.
         seconds: time that predictions and metrics took; 0 for baselines.
         by_seed: seed or run -> name of a metric -> its value; empty if there is only one run.
+        valid: baselines: the task's first metric on the validation rows, on which the best one is chosen; NaN if it is
+            not known.
+        note: settings that were chosen on the validation rows, and the number of training rows if not all were used.
     """
 
     name: str
     estimates: Mapping[str, Estimate]
     seconds: float = 0.0
     by_seed: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    valid: float = nan
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -162,6 +172,16 @@ class TaskResult:
         return self.contenders[0]
 
     @property
+    def bar(self) -> Contender | None:
+        """The best baseline, by the first metric on the validation rows; None if no baseline was evaluated there.
+
+        The evaluated rows are not read: the best of many baselines on the same rows would be the luckiest one.
+        """
+        known = [one for one in self.contenders[1:] if not isnan(one.valid)]
+        sign = 1 if known and metric_named(self.metrics[0]).higher_is_better else -1
+        return max(known, key=lambda one: sign * one.valid, default=None)
+
+    @property
     def title(self) -> str:
         """Heading for the task; it includes the part unless that is test."""
         return self.task.replace("_", " ") + ("" if self.part == "test" else f", {self.part} rows")
@@ -239,35 +259,14 @@ def as_metrics(results: Sequence[TaskResult]) -> dict[str, Any]:
             "rows": result.rows[result.part],
             "unit": result.unit or None,
             "leaking_rows": result.leakage.get(result.part),
+            "best_baseline_on_valid": result.bar.name if result.bar else None,
+            "baseline_settings": "; ".join(f"{c.name}: {c.note}" for c in result.contenders if c.note) or None,
             **{
                 contender.name: {name: [e.value, e.low, e.high] for name, e in contender.estimates.items()}
                 for contender in result.contenders
             },
         }
     return figures
-
-
-def spoken(name: str) -> str:
-    """Readable name of a model or baseline."""
-    if name.startswith(ONLY):
-        return f"random forest, {name.removeprefix(ONLY)} alone"
-    return _SPOKEN.get(name, name)
-
-
-ONLY = "forest_only_"
-_SPOKEN = {
-    "mean": "mean of the training labels",
-    "nearest": "answer of the nearest training row",
-    "forest_morgan": "random forest, Morgan",
-    "forest_descriptors": "random forest, descriptors",
-    "forest_kmers": "random forest, k-mers",
-    "forest_words": "random forest, names",
-    "forest_all": "random forest, all columns",
-    "forest_variant": "random forest, what the variant changes",
-    "linear_kmers": "linear model, k-mers",
-    "linear_variant": "linear model, what the variant changes",
-    "linear_esm2": "linear model, frozen ESM-2",
-}
 
 
 def short(value: float) -> str:
@@ -317,6 +316,8 @@ def _from_plain(declared: Mapping[str, Any], folder: Path) -> TaskResult:
             {name: Estimate(**_with_nan(e)) for name, e in c["estimates"].items()},
             c["seconds"],
             {seed: _with_nan(values) for seed, values in c.get("by_seed", {}).items()},
+            nan if c.get("valid") is None else c["valid"],
+            c.get("note", ""),
         )
         for c in rest.pop("contenders")
     ]

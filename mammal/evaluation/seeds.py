@@ -92,13 +92,17 @@ def standing(ours: Estimate, other: Estimate, *, higher_is_better: bool) -> str:
 def _over_seeds(name: str, results: Mapping[str, TaskResult]) -> Contender:
     """A model or baseline over all runs that contain it. A seed of a baseline counts once, if several runs used it."""
     by_seed: dict[str, Mapping[str, float]] = {}
-    seconds = []
+    seconds, valid, notes = [], [], []
     for run, result in results.items():
         for contender in result.contenders:
             if contender.name == name:
                 seconds.append(contender.seconds)
+                valid.append(contender.valid)
+                notes.append(contender.note)
                 once = {run: {metric: e.value for metric, e in contender.estimates.items()}}
                 by_seed = {**(once if name == OURS else contender.by_seed or once), **by_seed}
     metrics = list(dict.fromkeys(metric for values in by_seed.values() for metric in values))
     estimates = {m: estimate_over_seeds([values.get(m, nan) for values in by_seed.values()]) for m in metrics}
-    return Contender(name, estimates, float(np.mean(seconds)), by_seed)
+    known = [value for value in valid if not isnan(value)]
+    on_valid = float(np.mean(known)) if known else nan
+    return Contender(name, estimates, float(np.mean(seconds)), by_seed, on_valid, next(filter(None, notes), ""))

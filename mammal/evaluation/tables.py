@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import isnan, nan
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mammal.evaluation.results import OURS, TaskResult, spoken
-from mammal.evaluation.seeds import standing
-from mammal.tasks.metrics.registry import metric_named
+from mammal.evaluation.bar import notes_of, standing_of, verdict
+from mammal.evaluation.results import OURS, TaskResult, short, spoken
 from mammal.tasks.tables.atomic import atomic_file
 
 if TYPE_CHECKING:
@@ -21,15 +21,20 @@ def contenders_table(result: TaskResult) -> tuple[list[str], list[list[str]]]:
     """Header and rows of a table: the model, then each baseline, with each metric of the task.
 
     If the result combines several seeds, there are two more columns: the number of seeds, and how the model compares
-    with the baseline in the first metric.
+    with the baseline in the first metric. If figures on validation rows or notes are known, the last two columns are
+    the first metric on the validation rows, and notes: which baseline is the best there, and chosen settings.
     """
-    over_seeds = result.intervals == "seeds"
-    header = ["", *result.metrics, *(["seeds", f"{OURS} is"] if over_seeds else [])]
+    over_seeds, notes = result.intervals == "seeds", notes_of(result)
+    judged = any(notes.values())
+    on_valid = f"{result.metrics[0]} on valid" if judged else ""
+    header = ["", *result.metrics, *(["seeds", f"{OURS} is"] if over_seeds else []), *([on_valid, "note"] * judged)]
     rows = []
     for contender in result.contenders:
         cells = [str(contender.estimates.get(metric, "")) for metric in result.metrics]
         if over_seeds:
-            cells += [str(len(contender.by_seed)), _standing(result, contender.name)]
+            cells += [str(len(contender.by_seed)), standing_of(result, contender.name)]
+        if judged:
+            cells += ["" if isnan(contender.valid) else short(contender.valid), notes[contender.name]]
         rows.append([contender.name, *cells])
     return header, rows
 
@@ -56,7 +61,7 @@ def markdown(results: Sequence[TaskResult]) -> str:
             if result.intervals == "seeds"
             else "95 % bootstrap intervals over rows"
         )
-        facts = f"Split hash {result.split_hash[:12]}; {over}."
+        facts = f"Split hash {result.split_hash[:12]}; {over}. {verdict(result)}".rstrip()
         parts += [f"## {title(result)}", "", _line(header), _line(["---"] * len(header)), *lines, "", facts, ""]
     return "\n".join(parts)
 
@@ -87,21 +92,14 @@ def figures_frame(results: Sequence[TaskResult]) -> pd.DataFrame:
             "intervals": result.intervals,
             "sd": estimate.sd,
             "seeds": max(1, len(contender.by_seed)),
+            "valid": contender.valid if metric == result.metrics[0] else nan,
+            "note": contender.note or None,
         }
         for result in results
         for contender in result.contenders
         for metric, estimate in contender.estimates.items()
     ]
     return pd.DataFrame(lines)
-
-
-def _standing(result: TaskResult, name: str) -> str:
-    metric = result.metrics[0]
-    by_name = {c.name: c.estimates.get(metric) for c in result.contenders}
-    ours, other = by_name.get(OURS), by_name.get(name)
-    if name == OURS or ours is None or other is None:
-        return ""
-    return standing(ours, other, higher_is_better=metric_named(metric).higher_is_better)
 
 
 def _line(cells: Sequence[str]) -> str:

@@ -185,15 +185,16 @@ def load_own_rows(
     with_train: bool = True,
     encoding: str | None = None,
 ) -> TaskData:
-    """Loads labelled rows of the user as part `own`, and the task's own training rows as `train`.
+    """Loads labelled rows of the user as part `own`, and the task's own training and validation rows.
 
     Args:
         task: a fitted task.
         given: a data frame, a list of mappings, or a file. Columns are named as in the task or in its data file.
         paths: `{"data": folder}`: folder in which data sets are searched before anything is downloaded.
         limit: keep at most this many of the rows, evenly spread; None: all.
+        with_train: also load the training rows, and the validation rows on which settings of baselines are chosen. The
+            user's rows that are among the training rows are then counted as leaks.
         encoding: encoding of `given`, if that is a text file; None: UTF-8, or UTF-16 with a byte order mark.
-        with_train: also load the training rows; the user's rows that are among them are then counted as leaks.
 
     Raises:
         DataError: the table can't be read, has no rows, or lacks a column; or the training rows can't be loaded.
@@ -205,7 +206,8 @@ def load_own_rows(
 
     own = with_task_columns(_table(given, encoding), task.config)
     own = own.iloc[_spread(np.arange(len(own), dtype=np.int64), limit)]
-    train = load_data(task.config, paths).part("train") if with_train else own.iloc[:0]
+    whole = load_data(task.config, paths) if with_train else None
+    train = own.iloc[:0] if whole is None else whole.part("train")
     train = train.drop(
         columns=[target for target in task.target_columns if target not in own], errors="ignore"
     )  # computed in all rows
@@ -217,6 +219,8 @@ def load_own_rows(
     rows: dict[str, Sequence[Row]] = {part: _records(loaded.frame, numbers[part]) for part in numbers}
     first = len(together) - len(own)
     numbers[OWN] = own.index.to_numpy(dtype=np.int64)[numbers[OWN] - first]  # as in the table that was given
+    if whole is not None:
+        numbers["valid"], rows["valid"] = whole.split.parts["valid"], whole.part("valid").to_dict("records")
     leakage = {OWN + key.removeprefix("test"): n for key, n in loaded.leakage.items() if key.startswith("test")}
     if leaking := leakage.get(OWN):
         logger.warning("%s: %d of your own rows have the inputs of a training row", task.name, leaking)

@@ -5,6 +5,7 @@ Shapes: N held-out rows with a truth and an answer.
 
 from __future__ import annotations
 
+from math import isnan
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -127,7 +128,8 @@ def _classification_figures(result: TaskResult, answers: pd.DataFrame) -> list[M
 def _to_draw(result: TaskResult) -> tuple[list[Contender], int]:
     """Returns the model and the best baselines by the first metric, and how many models have a curve.
 
-    The constant baseline has none.
+    The constant baseline has none. The best are those on the validation rows; on the evaluated rows only if no figures
+    on validation rows are known.
     """
     from mammal.tasks.metrics.registry import metric_named
 
@@ -135,12 +137,16 @@ def _to_draw(result: TaskResult) -> tuple[list[Contender], int]:
     sign = -1 if metric_named(metric).higher_is_better else 1
     ours, *others = _with_answers(result)
     known = [c for c in others if metric in c.estimates and c.name != "mean"]
-    known.sort(key=lambda c: sign * c.estimates[metric].value)
-    return [ours, *known[:MOST_CURVES]], 1 + len(known)
+    by_valid = [c for c in known if not isnan(c.valid)]
+    best = sorted(by_valid or known, key=lambda c: sign * (c.valid if by_valid else c.estimates[metric].value))
+    return [ours, *best[:MOST_CURVES]], 1 + len(known)
 
 
 def _regression_figures(result: TaskResult, answers: pd.DataFrame) -> list[Markup]:
-    """Draws the model with its intervals, and the baseline with the smallest mean absolute error."""
+    """Draws the model with its intervals, and the best baseline on the validation rows.
+
+    If that is not known, it is the baseline with the smallest mean absolute error.
+    """
     truth_N = answers[TRUTH].to_numpy(dtype=float)
     intervals = answers[["low", "high"]].to_numpy(dtype=float) if "low" in answers else None
     ours_N = answers[OURS].to_numpy(dtype=float)
@@ -152,7 +158,8 @@ def _regression_figures(result: TaskResult, answers: pd.DataFrame) -> list[Marku
     drawn = [figure(plots.parity(truth_N, ours_N, result.unit, intervals), f"{OURS}. {line}{bars}")]
     errors = {c.name: float((answers[c.name] - answers[TRUTH]).abs().mean()) for c in _with_answers(result)[1:]}
     if errors:
-        best = min(errors, key=errors.__getitem__)
+        bar = result.bar
+        best = bar.name if bar is not None and bar.name in errors else min(errors, key=errors.__getitem__)
         caption = f"Best baseline: {spoken(best)}. {line}"
         drawn.append(figure(plots.parity(truth_N, answers[best].to_numpy(dtype=float), result.unit), caption))
     return drawn

@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import isnan
 from typing import TYPE_CHECKING
 
+from mammal.evaluation.bar import verdict
 from mammal.evaluation.results import ONLY, OURS, Estimate, Shift, TaskResult, short, spoken
 from mammal.evaluation.tables import contenders_table
 from mammal.report.page import Cell, Section, figures, heading, joined, paragraph, table, with_detail
@@ -71,7 +72,8 @@ def _contenders(result: TaskResult) -> Markup:
         figures_of = [_estimate(by_name[name].get(metric)) for metric in result.metrics]
         shown.append([spoken(name), *figures_of, *cells[len(result.metrics) :]])
     head = ["model", *(metric_name(m, result.unit) for m in result.metrics), *header[1 + len(result.metrics) :]]
-    return table(head, shown, kinds=["", *["number"] * (len(head) - 1)], first_is_ours=True)
+    kinds = ["" if name in ("model", "note") else "number" for name in head]
+    return table(head, shown, kinds=kinds, first_is_ours=True)
 
 
 def _estimate(estimate: Estimate | None) -> Cell:
@@ -83,7 +85,7 @@ def _estimate(estimate: Estimate | None) -> Cell:
 
 def _reading(result: TaskResult) -> list[str]:
     """Returns notes on how to read the table. What the brackets mean is explained once, at the top of the page."""
-    words = [meanings(result.metrics)]
+    words = [verdict(result), meanings(result.metrics)]
     if "validity" in result.metrics:
         words.append(ONLY_READABLE)
     if result.intervals == "seeds":

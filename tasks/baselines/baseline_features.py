@@ -99,6 +99,23 @@ def once_each(featurise: Callable[[Sequence[str]], Matrix]) -> Featuriser:
     return both
 
 
+def remembered(featurise: Callable[[Sequence[str]], Matrix]) -> Callable[[Sequence[str]], Matrix]:
+    """Returns a function that computes the features of the same texts once, for all baselines of an evaluation.
+
+    Args:
+        featurise: function from texts to a matrix [N, F]. Callers must not change the matrix.
+    """
+    known: dict[tuple[str, ...], Matrix] = {}
+
+    def compute(texts: Sequence[str]) -> Matrix:
+        key = tuple(texts)
+        if key not in known:
+            known[key] = featurise(texts)
+        return known[key]
+
+    return compute
+
+
 def morgan(smiles: Sequence[str]) -> Matrix:
     return morgan_counts(smiles, RADIUS, BITS)
 

@@ -3,6 +3,11 @@
     mean                  shares of the classes, or the mean, of the training labels
     forest_morgan         random forest on Morgan count fingerprints of the molecules
     forest_descriptors    random forest on all RDKit 2D descriptors of the molecules
+    svm_morgan, svm_descriptors, svm_both
+                          support vector machine on Morgan counts, on descriptors, and on both of them
+                          (`mammal.tasks.baselines.support_vectors`)
+    boosting_morgan, boosting_descriptors, boosting_both
+                          gradient boosting on the same (`mammal.tasks.baselines.boosting`)
     forest_kmers          random forest on k-mer counts of the sequences
     forest_words          random forest on the names in a list (genes, attributes of a cell)
     linear_kmers          logistic regression on k-mer counts (ridge regression for numbers). For DNA with variants in
@@ -22,9 +27,9 @@ Features are described in `mammal.tasks.baselines.baseline_features`. Forests ha
 scikit-learn's default settings, except that each split in regression considers a third of the features (Breiman 2001).
 Linear models get features divided by their largest absolute value, with scikit-learn's default penalties (C = 1,
 alpha = 1). Each tree over DNA samples at most 10,000 rows. If a task trains on logarithms, its baselines do, too. All
-of this was fixed before any result was seen and is not tuned on a task.
-
-Shapes: N rows, K target columns, C classes.
+of this was fixed before any result was seen and is not tuned on a task. Only support vector machines and boosting are
+tuned: their settings are chosen by the task's first metric on the validation rows, from small grids stated in their
+modules. Test rows are never used for a choice.
 """
 
 from __future__ import annotations
@@ -32,17 +37,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from mammal.tasks.baselines import baseline_dna as dna
-from mammal.tasks.baselines import baseline_features as features
 from mammal.tasks.baselines.baseline_copy import NEAREST, copied
-from mammal.tasks.baselines.baseline_features import Featuriser, Matrix
 from mammal.tasks.baselines.baseline_molecules import COMMONEST, UNCHANGED, commonest, unchanged
 from mammal.tasks.baselines.baseline_profile import PROFILE, profiled
+from mammal.tasks.baselines.estimators import features_of, parts_of, predicted
+from mammal.tasks.baselines.recipe import DRAWS_OF_DNA, ONLY, VARIANT, Recipe, recipes
 from mammal.tasks.batches.prediction import Prediction
 from mammal.tasks.tables.cells import Row
 from mammal.tokenization.errors import MammalError
@@ -50,44 +51,48 @@ from mammal.tokenization.errors import MammalError
 if TYPE_CHECKING:
     from mammal.tasks.task import Task
 
+__all__ = ["DRAWS_OF_DNA", "ONLY", "VARIANT", "Fitted", "Recipe", "baselines", "fit_baselines", "recipes"]
+__all__ += ["seeded_baselines"]
+
 logger = logging.getLogger(__name__)
 
 TREES = 500
-DRAWS_OF_DNA = 10_000
-"""Maximum number of rows that a tree over DNA samples: saturation mutagenesis has tens of thousands of similar rows."""
-
-ONLY = "forest_only_"
-VARIANT = "["
-"""Character that occurs only in variants in in-place notation."""
+SHOWN_TARGETS = 3
+"""Maximum number of target columns whose settings are listed one by one."""
 
 _WRITTEN = {NEAREST: copied, PROFILE: profiled, UNCHANGED: unchanged, COMMONEST: commonest}
 """Baselines that write text."""
 
-_TINY = 1e-12
-
 Said = dict[str, list[list[Prediction]]]
 """Name of a baseline -> one list of predictions for each seed."""
 
+Progress = Callable[[str, int, int], None]
+"""(name of a baseline, number of models that are fitted, number of all models)."""
+
 
 @dataclass(frozen=True)
-class Recipe:
-    """One baseline.
+class Fitted:
+    """The predictions of a fitted baseline.
 
     Attributes:
-        columns: input columns that it uses.
-        how: column -> its featuriser.
-        model: `mean`, `forest` or `linear`.
-        draws: maximum number of rows that each tree of a forest samples; None: as many as there are.
+        test: for each seed, one prediction for each test row.
+        valid: for each seed, one prediction for each validation row; empty lists if they were not needed.
+        note: tuned models: chosen settings and number of training rows, for each target column; else "".
     """
 
-    columns: tuple[str, ...]
-    how: dict[str, Featuriser]
-    model: str
-    draws: int | None = None
+    test: list[list[Prediction]]
+    valid: list[list[Prediction]]
+    note: str = ""
 
 
 def baselines(
-    task: Task, train: Sequence[Row], test: Sequence[Row], *, trees: int = TREES, seed: int = 0
+    task: Task,
+    train: Sequence[Row],
+    test: Sequence[Row],
+    *,
+    valid: Sequence[Row] = (),
+    trees: int = TREES,
+    seed: int = 0,
 ) -> dict[str, list[Prediction]]:
     """Fits every baseline that applies to a task, and predicts the test rows.
 
@@ -95,13 +100,15 @@ def baselines(
         task: the task.
         train: training rows.
         test: test rows.
+        valid: validation rows, on which settings of tuned baselines are chosen. Without them, defaults are used.
         trees: number of trees of each forest.
         seed: seed of forests.
 
     Returns:
         Name of a baseline -> one prediction for each test row, for `task.metrics`.
     """
-    return {name: said[0] for name, said in seeded_baselines(task, train, test, trees=trees, seeds=(seed,)).items()}
+    said = seeded_baselines(task, train, test, valid=valid, trees=trees, seeds=(seed,))
+    return {name: runs[0] for name, runs in said.items()}
 
 
 def seeded_baselines(
@@ -109,11 +116,41 @@ def seeded_baselines(
     train: Sequence[Row],
     test: Sequence[Row],
     *,
+    valid: Sequence[Row] = (),
     trees: int = TREES,
     seeds: Sequence[int] = (0,),
     names: Sequence[str] | None = None,
 ) -> Said:
     """Fits every baseline that applies to a task with several seeds, and predicts the test rows.
+
+    Args:
+        task: the task.
+        train: training rows; those that the task sets aside are left out.
+        test: test rows; those that the task sets aside get a prediction with the error.
+        valid: validation rows, on which settings of tuned baselines are chosen. Without them, defaults are used.
+        trees: number of trees of each forest.
+        seeds: seeds of forests.
+        names: names of the baselines to fit. Default: all that apply.
+
+    Returns:
+        Name of a baseline -> for each seed, one prediction for each test row.
+    """
+    found = fit_baselines(task, train, test, valid=valid, trees=trees, seeds=seeds, names=names)
+    return {name: one.test for name, one in found.items()}
+
+
+def fit_baselines(
+    task: Task,
+    train: Sequence[Row],
+    test: Sequence[Row],
+    *,
+    valid: Sequence[Row] = (),
+    trees: int = TREES,
+    seeds: Sequence[int] = (0,),
+    names: Sequence[str] | None = None,
+    progress: Progress | None = None,
+) -> dict[str, Fitted]:
+    """Fits every baseline that applies to a task with several seeds, and predicts the test and validation rows.
 
     Deterministic models are fitted once; their predictions are repeated for every seed. Rows are standardised as the
     task does it. Text is copied from the nearest training row (`mammal.tasks.baselines.baseline_copy`), filled in with
@@ -125,136 +162,68 @@ def seeded_baselines(
         task: the task.
         train: training rows; those that the task sets aside are left out.
         test: test rows; those that the task sets aside get a prediction with the error.
+        valid: validation rows, on which settings of tuned baselines are chosen. Without them, defaults are used.
         trees: number of trees of each forest.
         seeds: seeds of forests.
         names: names of the baselines to fit. Default: all that apply.
+        progress: is called whenever a model has been fitted.
 
     Returns:
-        Name of a baseline -> for each seed, one prediction for each test row.
+        Name of a baseline -> its predictions.
     """
     if task.family not in ("classification", "regression"):
-        written = {
-            name: said
-            for name_of, baseline in _WRITTEN.items()
-            if names is None or name_of in names
-            for name, said in baseline(task, train, test).items()
-        }
-        return {name: [said] * len(seeds) for name, said in written.items()}
-    learned, test_texts = _texts(task, train), _texts(task, test)
-    kept = [row for row, texts in zip(train, learned, strict=True) if isinstance(texts, dict)]
-    if not kept:  # names of molecules without their SMILES
+        return _written(task, train, test, valid, len(seeds), names)
+    learned, asked = _texts(task, train), _texts(task, [*valid, *test])
+    parts = parts_of(task, train, learned, valid, asked)
+    if not parts.train:  # names of molecules without their SMILES
         logger.info("%s: no baselines, as no training row has %s", task.name, ", ".join(task.identities))
         return {}
-    asked = [i for i, texts in enumerate(test_texts) if isinstance(texts, dict)]
-    x_texts = [texts for texts in learned if isinstance(texts, dict)], [t for t in test_texts if isinstance(t, dict)]
-    truth_NK = task.truths(kept)
-    found: Said = {}
-    for name, recipe in recipes(task, x_texts[0]).items():
-        if names is not None and name not in names:
-            continue
-        x_train, x_test = _features(recipe, *x_texts)
-        varied = seeds if recipe.model == "forest" else seeds[:1]
-        said = []
-        for seed in varied:
-            make = partial(_model, task, recipe, trees, seed)
-            columns = enumerate(task.target_columns)
-            by_column = {column: _answers(task, k, make, truth_NK, x_train, x_test) for k, column in columns}
-            said.append(_joined(test_texts, asked, by_column))
-        found[name] = said if len(said) == len(seeds) else said * len(seeds)
+    chosen = {name: one for name, one in recipes(task, parts.train).items() if names is None or name in names}
+    varied = {name: seeds if recipe.model == "forest" else seeds[:1] for name, recipe in chosen.items()}
+    total = sum(len(own) * len(task.target_columns) for own in varied.values())
+    found, done = {}, 0
+    for name, recipe in chosen.items():
+        x = features_of(recipe, parts)
+        runs, notes = [], {}
+        for seed in varied[name]:
+            by_column = {}
+            for k, column in enumerate(task.target_columns):
+                by_column[column], notes[column] = predicted(task, parts, recipe, k, x, trees=trees, seed=seed)
+                done += 1
+                if progress is not None:
+                    progress(name, done, total)
+            runs.append((_joined(asked[len(valid) :], by_column, parts.valid), _joined(asked[: len(valid)], by_column)))
+        runs = runs if len(runs) == len(seeds) else runs * len(seeds)
+        found[name] = Fitted([run for run, _ in runs], [run for _, run in runs], _note(notes))
     return found
 
 
-def recipes(task: Task, rows: Sequence[dict[str, str]]) -> dict[str, Recipe]:
-    """Returns the baselines that apply to the inputs of a task.
-
-    Args:
-        task: the task.
-        rows: texts of the training rows by column; they show whether DNA has variants in place.
-
-    Returns:
-        Name of a baseline -> its features and model.
-    """
-    kinds = features.column_kinds(task)
-    every, present = tuple(kinds), set(kinds.values())
-    main = {column: _main_featuriser(kind) for column, kind in kinds.items()}
-    found = {"mean": Recipe((), {}, "mean")}
-    if not every:
-        return found
-    if present == {"dna"} and len(every) == 1:
-        return found | _dna_recipes(every[0], any(VARIANT in row[every[0]] for row in rows))
-    draws = DRAWS_OF_DNA if "dna" in present else None
-    if len(every) > 1:
-        found["forest_all"] = Recipe(every, main, "forest", draws)
-        found |= {f"{ONLY}{column}": Recipe((column,), main, "forest", draws) for column in every}
-    else:
-        name = {"molecule": "forest_morgan", "words": "forest_words", "number": "forest_all"}
-        found[name.get(kinds[every[0]], "forest_kmers")] = Recipe(every, main, "forest")
-    if "molecule" in present and not present & {"protein", "dna", "sequence", "words"}:
-        described = features.with_medians(features.all_descriptors)
-        how = {c: described if kinds[c] == "molecule" else main[c] for c in every}
-        found["forest_descriptors"] = Recipe(every, how, "forest")
-    if present <= {"protein", "dna", "sequence"}:
-        found["linear_kmers"] = Recipe(every, main, "linear")
-    if "protein" in present:
-        model = features.esm2_on_disk(task.config.esm2)
-        if model is None:
-            logger.info("%s: no baseline on ESM-2 features, as no ESM-2 weights are here (MAMMAL_ESM2)", task.name)
-        else:
-            states = features.once_each(features.esm2_states(model))
-            how = {c: states if kinds[c] == "protein" else main[c] for c in every}
-            found["linear_esm2"] = Recipe(every, how, "linear")
-    return found
+def _written(
+    task: Task,
+    train: Sequence[Row],
+    test: Sequence[Row],
+    valid: Sequence[Row],
+    seeds: int,
+    names: Sequence[str] | None,
+) -> dict[str, Fitted]:
+    """Baselines that write text. Validation rows are answered only if there are several, to find the better one."""
+    fits = [baseline for name, baseline in _WRITTEN.items() if names is None or name in names]
+    said = {name: run for baseline in fits for name, run in baseline(task, train, test).items()}
+    on_valid: dict[str, list[Prediction]] = {}
+    if len(said) > 1 and valid:
+        on_valid = {name: run for baseline in fits for name, run in baseline(task, train, valid).items()}
+    return {name: Fitted([run] * seeds, [on_valid.get(name, [])] * seeds) for name, run in said.items()}
 
 
-def _dna_recipes(column: str, has_variants: bool) -> dict[str, Recipe]:
-    """Baselines on k-mers of the reference, and separate ones on the change of variants, to compare their effects."""
-    seen = {"kmers": dna.dna_kmers} | ({"variant": dna.dna_variant} if has_variants else {})
-    found = {}
-    for name, featurise in seen.items():
-        of_trees = {column: features.dense(featurise(dna.LONGEST_OF_TREES))}
-        found[f"forest_{name}"] = Recipe((column,), of_trees, "forest", DRAWS_OF_DNA)
-        found[f"linear_{name}"] = Recipe((column,), {column: features.once_each(featurise())}, "linear")
-    return found
-
-
-def _main_featuriser(kind: str) -> Featuriser:
-    by_kind = {"molecule": features.morgan, "words": features.words, "number": features.numbers}
-    by_kind["dna"] = dna.dna_everything(dna.LONGEST_OF_TREES)
-    return features.once_each(by_kind.get(kind, features.kmers))
-
-
-def _features(recipe: Recipe, train: Sequence[dict[str, str]], test: Sequence[dict[str, str]]) -> tuple[Matrix, Matrix]:
-    if not recipe.columns:
-        return np.zeros((len(train), 1)), np.zeros((len(test), 1))
-    return features.matrices(recipe.columns, recipe.how, train, test)
-
-
-def _model(task: Task, recipe: Recipe, trees: int, seed: int, rows: int) -> Any:
-    """An unfitted estimator of scikit-learn, for this number of training rows."""
-    from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
-    from sklearn.linear_model import LogisticRegression, Ridge
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import MaxAbsScaler
-
-    classes = task.family == "classification"
-    forest: dict[str, Any] = {"n_estimators": trees, "random_state": seed, "n_jobs": -1}
-    if recipe.draws is not None and recipe.draws < rows:
-        forest["max_samples"] = recipe.draws
-    made: dict[str, Callable[[], Any]] = {
-        "mean": partial(_constant, task),
-        "forest": partial(RandomForestClassifier, **forest)
-        if classes
-        else partial(RandomForestRegressor, max_features=1 / 3, **forest),
-        "linear": lambda: make_pipeline(MaxAbsScaler(), LogisticRegression(max_iter=1000) if classes else Ridge()),
-    }
-    return made[recipe.model]()
-
-
-def _constant(task: Task) -> Any:
-    """An estimator that predicts the shares of the classes, or the mean, for every row."""
-    from sklearn.dummy import DummyClassifier, DummyRegressor
-
-    return DummyClassifier(strategy="prior") if task.family == "classification" else DummyRegressor()
+def _note(notes: dict[str, str]) -> str:
+    """The lines of all target columns as one."""
+    different = list(dict.fromkeys(filter(None, notes.values())))
+    if len(different) < 2:
+        return "".join(different)
+    if len(notes) <= SHOWN_TARGETS:
+        return " | ".join(f"{column}: {note}" for column, note in notes.items() if note)
+    sampled = any("training rows" in note for note in different)
+    return "settings chosen for each target" + ("; a sample of the training rows" if sampled else "")
 
 
 def _texts(task: Task, rows: Sequence[Row]) -> list[dict[str, str] | str]:
@@ -268,40 +237,23 @@ def _texts(task: Task, rows: Sequence[Row]) -> list[dict[str, str] | str]:
     return found
 
 
-def _answers(
-    task: Task, k: int, make: Callable[[int], Any], truth_NK: np.ndarray, x_train: Matrix, x_test: Matrix
-) -> list[Prediction]:
-    """Predictions of the k-th target column for the rows of `x_test`."""
-    regression = task.family == "regression"
-    logarithm = regression and task.config.scale.log  # same scale as the model is trained on
-    if logarithm:
-        truth_NK = np.log10(truth_NK, where=truth_NK > 0, out=np.full_like(truth_NK, np.nan))
-    known = np.flatnonzero(~np.isnan(truth_NK[:, k]) if regression else truth_NK[:, k] >= 0)
-    if not x_test.shape[0]:
-        return []
-    model = make(len(known))
-    if len(np.unique(truth_NK[known, k])) < 2:  # a subset of the training rows can lack a class
-        model, x_train = _constant(task), np.zeros((x_train.shape[0], 1))
-    model.fit(x_train[known], truth_NK[known, k])
-    if regression:
-        said_N = model.predict(x_test)
-        return [Prediction(i, value=float(v)) for i, v in enumerate(10**said_N if logarithm else said_N)]
-    probability_NC = np.full((x_test.shape[0], len(task.config.labels)), _TINY)
-    probability_NC[:, model.classes_] = np.maximum(model.predict_proba(x_test), _TINY)
-    return [task.answer(i, np.log(p_C)) for i, p_C in enumerate(probability_NC)]  # type: ignore[attr-defined]
-
-
 def _joined(
-    texts: Sequence[dict[str, str] | str], asked: Sequence[int], by_column: dict[str, list[Prediction]]
+    texts: Sequence[dict[str, str] | str], by_column: dict[str, list[Prediction]], start: int = 0
 ) -> list[Prediction]:
-    """One prediction for each test row; rows that are set aside get their error."""
-    said = {row: {column: answers[i] for column, answers in by_column.items()} for i, row in enumerate(asked)}
-    found = []
+    """One prediction for each row; rows that are set aside get their error.
+
+    Args:
+        texts: inputs of the rows, or the reason why a row is set aside.
+        by_column: for each target column, predictions of the rows that have inputs.
+        start: number of predictions that belong to earlier rows.
+    """
+    found, at = [], start
     for row, text in enumerate(texts):
-        if row not in said:
-            found.append(Prediction(row, error=str(text)))
-        elif len(by_column) == 1:
-            found.append(replace(next(iter(said[row].values())), row_id=row))
-        else:
-            found.append(Prediction(row, by_target=said[row]))
+        if not isinstance(text, dict):
+            found.append(Prediction(row, error=text))
+            continue
+        said = {column: answers[at] for column, answers in by_column.items()}
+        at += 1
+        one = replace(next(iter(said.values())), row_id=row) if len(said) == 1 else Prediction(row, by_target=said)
+        found.append(one)
     return found

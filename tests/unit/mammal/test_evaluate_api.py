@@ -45,6 +45,7 @@ def bundle(small_bundle: Callable[..., Path], tmp_path: Path, monkeypatch: pytes
     """A model with random weights and the tasks `acid` and `atoms`; their rows lie in the working folder."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("mammal.evaluation.evaluate_task.BOOTSTRAP_SAMPLES", 40)
+    monkeypatch.setattr("mammal.tasks.baselines.boosting.MOST_TREES", 25)
     rows = pd.DataFrame({"smiles": SMILES, "acidic": ["1" if "=O" in s else "0" for s in SMILES]})
     rows["size"] = [float(sum(c in "CNOc" for c in s)) for s in SMILES]
     rows.to_csv("rows.csv", index=False)

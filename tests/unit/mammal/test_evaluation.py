@@ -10,9 +10,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from mammal.bundle.card import with_figures
 from mammal.cli import main
 from mammal.commands.evaluate import default_output
 from mammal.errors import ConfigError, DataError
+from mammal.evaluation.bar import standing_of, verdict
 from mammal.evaluation.compare_runs import check_seeds_alone
 from mammal.evaluation.evaluate_task import BOOTSTRAP_SAMPLES
 from mammal.evaluation.reliability import reliability
@@ -26,6 +28,7 @@ from mammal.evaluation.results import (
     earlier_results,
     load_results,
     save_results,
+    spoken,
     with_earlier,
 )
 from mammal.evaluation.runs import run_folders
@@ -81,6 +84,51 @@ def test_runs_are_put_together_over_seeds_and_baselines_count_once():
     header, rows = contenders_table(both)
     assert header[-2:] == ["seeds", f"{OURS} is"] and rows[1][-2:] == ["3", "ahead"], "a lower rmse is better"
     assert "level:" in task_section(both).body and "Student" in overview([both]).body
+
+
+def with_bar() -> TaskResult:
+    """The forest is better on the test rows, the support vectors on the validation rows."""
+    plain = result(0.8, baselines={"forest_morgan": [0.7, 0.72], "svm_both": [0.9, 0.9]})
+    ours, forest, machine = plain.contenders
+    told = [replace(forest, valid=1.5), replace(machine, valid=1.1, note="C=10 gamma=1; 40 of 90 training rows")]
+    return replace(plain, contenders=[ours, *told])
+
+
+def test_the_bar_is_the_best_baseline_on_the_validation_rows(tmp_path: Path):
+    one = with_bar()
+    assert one.bar is not None and one.bar.name == "svm_both", "not the forest, which is better on the test rows"
+    assert verdict(one).startswith("The bar is support vectors, Morgan and descriptors, the best of 2 baselines")
+    header, rows = contenders_table(one)
+    assert header[-2:] == ["rmse on valid", "note"]
+    assert rows[1][-2:] == ["1.50", ""]
+    assert rows[2][-2:] == ["1.10", "best on valid; C=10 gamma=1; 40 of 90 training rows"]
+    body = str(task_section(one).body)
+    assert "The bar is" in body and "40 of 90 training rows" in body
+    figures = as_metrics([one])["toy"]["test"]
+    assert figures["best_baseline_on_valid"] == "svm_both" and "40 of 90" in figures["baseline_settings"]
+    card = with_figures("# Card\n", {"toy": {"test": figures}})
+    assert "best_baseline_on_valid svm_both" in card and "40 of 90 training rows" in card
+    save_results([one], tmp_path)
+    (loaded,) = load_results(tmp_path)
+    assert [c.valid for c in loaded.contenders[1:]] == [1.5, 1.1]
+    assert loaded.bar is not None and (loaded.bar.name, loaded.bar.note) == (one.bar.name, one.bar.note)
+
+
+def test_over_seeds_the_model_is_compared_with_the_bar():
+    both = combine({"a": with_bar(), "b": replace(with_bar(), contenders=result(0.84).contenders)})
+    assert both.bar is not None and both.bar.name == "svm_both" and both.bar.valid == 1.1
+    assert verdict(both).startswith("MAMMAL is ahead of support vectors, Morgan and descriptors")
+    assert standing_of(both, "forest_morgan") == "behind", "the other baselines are shown, too"
+
+
+def test_an_evaluation_without_figures_on_validation_rows_has_no_bar(tmp_path: Path):
+    save_results([result(0.8, baselines={"forest_morgan": [0.7]})], tmp_path)
+    told = json.loads((tmp_path / "evaluation.json").read_text())
+    for contender in told["tasks"][0]["contenders"]:
+        del contender["valid"], contender["note"]
+    (tmp_path / "evaluation.json").write_text(json.dumps(told))
+    (loaded,) = load_results(tmp_path)
+    assert loaded.bar is None and verdict(loaded) == "" and contenders_table(loaded)[0] == ["", "rmse"]
 
 
 def test_runs_that_judged_other_rows_are_refused():
@@ -203,6 +251,7 @@ def toy_bundle(tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 def test_evaluate_one_bundle_then_several_runs(toy_bundle: Path, capsys, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("mammal.evaluation.evaluate_task.BOOTSTRAP_SAMPLES", BOOTSTRAP_SAMPLES // 20)
+    monkeypatch.setattr("mammal.tasks.baselines.boosting.MOST_TREES", 25)
     words = ["trees=10", "seeds=2", "sensitivity=4", "device=cpu"]
     assert main(["evaluate", f"bundle={toy_bundle}/a/bundle", *words]) == 0
     out = capsys.readouterr().out
@@ -212,7 +261,10 @@ def test_evaluate_one_bundle_then_several_runs(toy_bundle: Path, capsys, monkeyp
     assert {shift.change for shift in found.shifts} >= {"smiles order", "tautomer"}
     assert found.reliability["y"].counts and "similarity" in found.answers
     table = pd.read_csv(folder / CSV)
-    assert set(table["model"]) == {OURS, "mean", "forest_morgan", "forest_descriptors"}
+    kinds = [f"{model}_{seen}" for model in ("svm", "boosting") for seen in ("morgan", "descriptors", "both")]
+    assert set(table["model"]) == {OURS, "mean", "forest_morgan", "forest_descriptors", *kinds}
+    assert found.bar is not None and f"The bar is {spoken(found.bar.name)}, the best of 9 baselines" in out
+    assert all(contender.valid >= 0 for contender in found.contenders[1:]) and found.contenders[-1].note
     assert "random forest, descriptors" in (folder / MARKDOWN).read_text()
 
     recorded = {"toy": {"test": {"split_hash": "f" * 64}}}
@@ -227,9 +279,10 @@ def test_evaluate_one_bundle_then_several_runs(toy_bundle: Path, capsys, monkeyp
     assert main(["evaluate", f"runs={toy_bundle}/*", *words, "output=both"]) == 0
     out = capsys.readouterr().out
     assert "MAMMAL is" in out
-    verdicts = {line.split()[0]: line.split()[-1] for line in out.splitlines() if line.startswith("forest")}
-    assert verdicts == {"forest_morgan": "behind", "forest_descriptors": "behind"}
     (both,) = load_results(Path("both"))
+    for name in ("forest_morgan", "forest_descriptors", "svm_both"):
+        assert standing_of(both, name) == "behind" and f"{name} " in out
+    assert both.bar == next(c for c in both.contenders if c.name == both.bar.name) and "MAMMAL is behind" in out
     assert both.intervals == "seeds" and set(both.ours.by_seed) == {"runs/a", "runs/b"}
     told = json.loads(Path("both/evaluation.json").read_text())["tasks"][0]
     assert told["split_hash"] == found.split_hash

@@ -111,7 +111,7 @@ def test_trees_over_dna_draw_a_part_of_many_rows(task: Task, make: Make, monkeyp
     texts = [task.inputs(row) for row in rows]
     assert {recipe.draws for recipe in recipes(task, texts).values() if recipe.model == "forest"} == {DRAWS_OF_DNA}
     whole = seeded_baselines(task, rows, rows, trees=5, names=["forest_variant"])["forest_variant"][0]
-    monkeypatch.setattr("mammal.tasks.baselines.fit.DRAWS_OF_DNA", 4)
+    monkeypatch.setattr("mammal.tasks.baselines.recipe.DRAWS_OF_DNA", 4)
     few = seeded_baselines(task, rows, rows, trees=5, names=["forest_variant"])["forest_variant"][0]
     assert [p.probability for p in few] != [p.probability for p in whole]
     molecules = make("classification", "{s:smiles}", "{y:label}", labels=["0", "1"])

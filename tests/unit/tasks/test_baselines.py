@@ -19,7 +19,8 @@ ALCOHOLS = [{"smiles": "C" * n + tail, "y": str(int(tail == "O"))} for n in rang
 def test_a_forest_on_fingerprints_learns_what_the_mean_cannot(make: Make):
     task = make("classification", "{smiles:smiles}", "{y:label}", labels=["0", "1"], metrics=["auroc"])
     said = baselines(task, ALCOHOLS[:32], ALCOHOLS[32:], trees=20)
-    assert set(said) == {"mean", "forest_morgan", "forest_descriptors"}
+    tuned = {f"{model}_{seen}" for model in ("svm", "boosting") for seen in ("morgan", "descriptors", "both")}
+    assert set(said) == {"mean", "forest_morgan", "forest_descriptors"} | tuned
     scores = {name: task.metrics(predictions, ALCOHOLS[32:])["auroc"] for name, predictions in said.items()}
     assert scores["mean"] == 0.5 and scores["forest_morgan"] > 0.95 and scores["forest_descriptors"] > 0.95
 
