@@ -21,13 +21,14 @@ from mammal.errors import ConfigError
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
+    from mammal.evaluation.task_data import TaskData
+
 
 def run(argv: Sequence[str]) -> int:
     return run_verb("pack", argv, _work)
 
 
 def _work(config: DictConfig, config_dirs: Sequence[Path]) -> int:
-    from mammal.corpus.pack import PACKED, pack_task
     from mammal.evaluation.task_data import load_task_data
     from mammal.files import read_json
     from mammal.training import build
@@ -42,12 +43,20 @@ def _work(config: DictConfig, config_dirs: Sequence[Path]) -> int:
     output = Path(str(options["output"])).expanduser()
     for task in build.build_tasks(declared, tokenizer).values():
         data = load_task_data(task, paths, limits)
-        total = sum(len(data.rows[part]) for part in PACKED)
-        with console.Progress(f"pack {task.name}", total) as shown:
-            how = {"views": options["views"], "workers": options["workers"]}
-            where = pack_task(data, output, **how, progress=lambda rows, shown=shown: shown.advance(rows, rows=rows))
-        told = read_json(where / "pack.json")
-        rows = ", ".join(f"{count:,} {part}" for part, count in told["encoded"].items())
-        bad = f"; {len(told['left_out']):,} left out" if told["left_out"] else ""
-        console.note(f"{task.name}: {rows} rows, {told['stamp']['views']} views{bad}; {where}")
+        where = _packed(data, output, views=options["views"], workers=options["workers"])
+        pack = read_json(where / "pack.json")
+        rows = ", ".join(f"{count:,} {part}" for part, count in pack["encoded"].items())
+        bad = f"; {len(pack['left_out']):,} left out" if pack["left_out"] else ""
+        console.note(f"{task.name}: {rows} rows, {pack['stamp']['views']} views{bad}; {where}")
     return 0
+
+
+def _packed(data: TaskData, output: Path, *, views: int, workers: int) -> Path:
+    from mammal.corpus.pack import PACKED, pack_task
+
+    with console.Progress(f"pack {data.task.name}", sum(len(data.rows[part]) for part in PACKED)) as shown:
+
+        def advance(rows: int) -> None:
+            shown.advance(rows, rows=rows)
+
+        return pack_task(data, output, views=views, workers=workers, progress=advance)

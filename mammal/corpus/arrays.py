@@ -84,6 +84,8 @@ def fields_of(example: Example) -> dict[str, np.ndarray]:
 def _predicts_each_token(target: Target) -> bool:
     """Whether the labels are the tokens of the target themselves, as in generation; they need no space then."""
     steps = np.arange(len(target.ids_T))
+    if target.labels_R is None:
+        return False
     return np.array_equal(target.read_R, steps) and np.array_equal(target.labels_R, target.ids_T)
 
 
@@ -130,7 +132,7 @@ class PackedRows(Sequence[Example]):
     """
 
     def __init__(self, folder: Path, rows: np.ndarray, count: int):
-        self.rows, self.count = rows, count
+        self.rows, self.rows_of_view = rows, count
         self.arrays = {file.name.removesuffix(".npy"): np.load(file, mmap_mode="r") for file in folder.glob("*.npy")}
         self.vectors = sorted({name.split(".")[1] for name in self.arrays if name.startswith("vector.")})
 
@@ -167,7 +169,7 @@ class PackedRows(Sequence[Example]):
             label_bounds_R=self._whole(row, "label_bounds"),
             label_weights_R=self._whole(row, "label_weights"),
             targets=targets,
-            label_vectors={name: self._vector(row % self.count, name) for name in self.vectors} or None,
+            label_vectors={name: self._vector(row % self.rows_of_view, name) for name in self.vectors} or None,
         )
 
     def _target(self, row: int, ids_T: np.ndarray) -> Target:

@@ -181,7 +181,7 @@ def _take(task: Task) -> None:
 
 def _encode(chunk: _Chunk) -> dict[str, np.ndarray]:
     """The fields of each view of the rows, as `VIEW/FIELD`, and the rows that can't be encoded."""
-    task, found, errors = _task, [], []
+    task = _task
     examples, errors = _encoded(task, chunk.rows, list(range(len(chunk.rows))))
     packed: dict[str, np.ndarray] = {"encoded": np.array([int(str(e.row_id)) for e in examples])}
     for view in range(chunk.views if examples else 0):
