@@ -39,7 +39,7 @@ def _alphabets(config: TaskConfig, part: str) -> dict[str, str]:
     return {slot.column: ENTITIES[slot.name].alphabet if slot.kind == "entity" else slot.name for slot in slots}
 
 
-def answer(config: TaskConfig) -> str:
+def what_is_predicted(config: TaskConfig) -> str:
     """Returns what a task predicts: `yes or no`, `11 classes`, `27 labels`, `number, K`, `text` or `hidden spans`, or
     the names of features."""
     targets = len(prompt_columns(config).targets)

@@ -249,9 +249,9 @@ def _split(columns: Sequence[Column], inputs: Sequence[Column]) -> dict[str, str
 
 def _one_scaffold(column: Column) -> bool:
     """Whether most molecules have the same scaffold, or none, so that a scaffold split would leave a part empty."""
-    from mammal.tasks.molecules.chemistry import scaffold
+    from mammal.tasks.molecules.chemistry import murcko_scaffold
 
-    counts = Counter(scaffold(cell) for cell in column.cells[:MOLECULES_PARSED])
+    counts = Counter(murcko_scaffold(cell) for cell in column.cells[:MOLECULES_PARSED])
     return counts.most_common(1)[0][1] > sum(counts.values()) / 2
 
 

@@ -102,7 +102,7 @@ def figures_of(result: TrainingResult) -> tuple[dict[str, float | None], dict[st
     return {name: value if _known(value) else None for name, value in named.items()}, bounds
 
 
-def summarise(folder: Path | None) -> None:
+def summarise_sweep(folder: Path | None) -> None:
     """Prints the table of a sweep's jobs and writes it to `sweep.csv` (and `seeds.csv`) in its folder.
 
     Args:

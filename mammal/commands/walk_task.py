@@ -117,7 +117,7 @@ def _heading(config: TaskConfig) -> None:
     console.out(f"{config.name}: {config.about}")
     facts = {
         "reads": catalogue.modality(config),
-        "answers": f"{catalogue.answer(config)}; {config.kind}, read from the {config.mode}",
+        "answers": f"{catalogue.what_is_predicted(config)}; {config.kind}, read from the {config.mode}",
         "labels": ", ".join(config.labels),
         "unit": unit_text(config.unit),
         "data": catalogue.source(config),

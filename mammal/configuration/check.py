@@ -19,7 +19,7 @@ from mammal.configuration.arguments import Arguments, package_folder
 from mammal.configuration.durations import duration
 from mammal.configuration.known_keys import GLOBAL_GROUPS, PACKAGE_LINE, SECTIONS, TRAINER_IS_GIVEN, keys_of
 from mammal.configuration.own_tasks import replaces_ours
-from mammal.configuration.sources import KeyPath, composed_files, place_of, shown, verb_configs
+from mammal.configuration.sources import KeyPath, composed_files, config_file_name, place_of, verb_configs
 from mammal.configuration.targets import HYDRA_KEYS, target_keys, trainer_keys
 from mammal.errors import ConfigError, did_you_mean
 
@@ -76,13 +76,13 @@ def _check_shadows(verb: str, arguments: Arguments) -> None:
                 _tell_replaced(theirs, ours)
                 break
             if theirs.is_file() and ours.is_file() and theirs.resolve() != ours.resolve():
-                what = f"{shown(ours)} has the same name and is read instead"
+                what = f"{config_file_name(ours)} has the same name and is read instead"
                 raise ConfigError(what, where=str(theirs), hint="give the file another name")
 
 
 @cache
 def _tell_replaced(theirs: Path, ours: Path) -> None:
-    console.note(f"task {theirs.stem} is read from {theirs}, not from {shown(ours)}")
+    console.note(f"task {theirs.stem} is read from {theirs}, not from {config_file_name(ours)}")
 
 
 def _verb_faults(verb: str, config: DictConfig) -> Iterator[Fault]:

@@ -33,7 +33,7 @@ def place_of(path: KeyPath, verb: str, arguments: Arguments) -> str:
             file = config_file(config, arguments)
             inside = None if file is None else _inside(file, section, path)
             if file is not None and inside is not None:
-                return f"{shown(file)}:{line_of(file, inside)}"
+                return f"{config_file_name(file)}:{line_of(file, inside)}"
     return f"mammal {verb}"
 
 
@@ -101,7 +101,7 @@ def config_file(config: str, arguments: Arguments) -> Path | None:
     return next((folder / f"{config}.yaml" for folder in folders if (folder / f"{config}.yaml").is_file()), None)
 
 
-def shown(file: Path) -> str:
+def config_file_name(file: Path) -> str:
     """Returns the name of a config file for messages: `configs/…` for a file of the package, else its path."""
     own = package_folder()
     return f"configs/{file.relative_to(own).as_posix()}" if file.is_relative_to(own) else str(file)

@@ -15,7 +15,7 @@ from mammal.generation.shared_conditions import asked_of_all
 from mammal.rows.answer_columns import AnswerColumn, Record, answer_columns, told_invalid
 from mammal.rows.bare_prompts import PROMPT, BarePromptEncoder
 from mammal.rows.batched import Encoder, Pace, Progress, Refused, Row
-from mammal.rows.cut_rows import marked
+from mammal.rows.cut_rows import mark_cut
 from mammal.rows.question import TaskQuestion
 from mammal.rows.tables import Failed, ReadColumns
 from mammal.rows.task_choice import require_numbers
@@ -117,7 +117,7 @@ class Generate(TaskQuestion):
             if isinstance(given, Refused):
                 answers[i] = given
             else:
-                answers[i] = marked(self._records(given, row, draw.copy), cut=place in cut)
+                answers[i] = mark_cut(self._records(given, row, draw.copy), cut=place in cut)
         return [answers[i] for i in range(len(rows))]
 
     def _draw(self, row: Row, position: int) -> Draw | Refused:
@@ -152,9 +152,9 @@ class Generate(TaskQuestion):
         if self.task is None or self._fields is None:
             ids = [token for token in sample.ids if token != self.tokenizer.eos_id]
             return *known, self.tokenizer.decode(ids), sample.score, *score
-        from mammal.generation.rows import spelt
+        from mammal.generation.rows import sample_prediction
 
-        said = spelt(self.task, 0, sample, row)
+        said = sample_prediction(self.task, 0, sample, row)
         if said.error is not None:
             return Failed(known, said.error)
         return *known, *(read(said) for read in self._fields.values()), *score

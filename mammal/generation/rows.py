@@ -356,7 +356,7 @@ def _tell(found: Sequence[list[Sample] | Refused], first: int) -> None:
         )
 
 
-def spelt(task: GenerationTask, row_id: int, sample: Sample, row: Row) -> Prediction:
+def sample_prediction(task: GenerationTask, row_id: int, sample: Sample, row: Row) -> Prediction:
     """Converts a generated sequence to a prediction in the units and labels of the user's file.
 
     A head over the whole vocabulary can produce ids without a token. The prediction then has an `error`.

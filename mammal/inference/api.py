@@ -30,7 +30,7 @@ from mammal.rows.batched import Pace, Progress, Refused
 from mammal.rows.column_match import given_columns
 from mammal.rows.cut_rows import FIRST, Answer, rows_cut, told_cut
 from mammal.rows.question import Question
-from mammal.rows.tables import ReadColumns, RowTable, check_names, table, with_targets
+from mammal.rows.tables import ReadColumns, RowTable, check_names, row_table, with_targets
 from mammal.rows.task_choice import TaskLike, changed_task, entity_task, find_task, the_only
 
 if TYPE_CHECKING:
@@ -310,7 +310,7 @@ class Mammal(Generation, Infilling, VariantScoring, Familiar):
         }
         question = predict_question(self.model, self.tasks, chosen, self.pace, prefix=prefix, **how)
         question.reading = question.reading.with_mapping(chosen, columns)
-        return self._frame(question, table(data, question.reading, encoding), prefix, progress)
+        return self._frame(question, row_table(data, question.reading, encoding), prefix, progress)
 
     def embed(
         self,
@@ -360,7 +360,7 @@ class Mammal(Generation, Infilling, VariantScoring, Familiar):
             raise ConfigError('as_frame needs one vector for each row, and pooling is "none"', hint='pooling="mean"')
         question = Embed(self.model, chosen, self.pace, pooling=pooling, normalize=normalize)
         question.reading = question.reading.with_mapping(chosen, columns)
-        given = table(data, question.reading, encoding)
+        given = row_table(data, question.reading, encoding)
         question.look_at(given.rows, given.sources)
         answers = given.answered(question.ask(given.rows, progress=progress))
         _warn_of_refused(answers)
@@ -415,12 +415,12 @@ class Mammal(Generation, Infilling, VariantScoring, Familiar):
         chosen = None if is_prompt(data) else self.find_task(task, columns, view)
         question = Score(self.model, self.tokenizer, chosen, self.pace, prefix=prefix)
         if targets is None:
-            given = table(data, question.reading.with_mapping(chosen, columns), encoding)
+            given = row_table(data, question.reading.with_mapping(chosen, columns), encoding)
         elif chosen is None:
-            given = with_targets(table(data, ReadColumns((PROMPT,)), encoding), targets, (TARGET,))
+            given = with_targets(row_table(data, ReadColumns((PROMPT,)), encoding), targets, (TARGET,))
         else:
             reading = ReadColumns.of_task(chosen).with_mapping(chosen, columns)
-            given = with_targets(table(data, reading, encoding), targets, chosen.target_columns)
+            given = with_targets(row_table(data, reading, encoding), targets, chosen.target_columns)
         return self._frame(question, given, prefix, progress)
 
     def finetune(

@@ -20,7 +20,7 @@ from mammal.errors import ConfigError, DataError, TaskError, did_you_mean
 from mammal.inference.questions import Predict
 from mammal.rows.answer_columns import AnswerColumn, Record
 from mammal.rows.batched import Pace, Progress, Refused, Row
-from mammal.rows.cut_rows import CutRecords, marked
+from mammal.rows.cut_rows import CutRecords, mark_cut
 from mammal.rows.question import Question, TaskQuestion, Wrapped
 from mammal.rows.task_choice import changed_task
 from mammal.tasks.tables.cells import as_text, is_missing
@@ -194,7 +194,7 @@ class FromNames(Wrapped):
             return answer if molecule is None else Refused(f"{answer.reason} (the name was read as {molecule.smiles})")
         own = (None, None) if molecule is None else tuple(molecule)
         records = [(*own[: 2 if self.name_warning else 1], *record) for record in answer]
-        return marked(records, cut=isinstance(answer, CutRecords))
+        return mark_cut(records, cut=isinstance(answer, CutRecords))
 
     def _smiles(self, row: Row) -> Any:
         return row.get(self.column, row.get(self.task.aliases.get(self.column, self.column)))

@@ -13,7 +13,7 @@ from mammal.generation.seeds import seeds_of
 from mammal.generation.settings import Settings
 from mammal.inference.reranking import Reranked, judge_of
 from mammal.rows.bare_prompts import is_prompt
-from mammal.rows.tables import ReadColumns, RowTable, check_names, table
+from mammal.rows.tables import ReadColumns, RowTable, check_names, row_table
 
 if TYPE_CHECKING:
     import os
@@ -146,7 +146,7 @@ class Generation:
             reading.check(())
             given = RowTable([{}] if isinstance(seeds, int) else [{} for _ in seeds])
         else:
-            given = table(data, reading, encoding)
+            given = row_table(data, reading, encoding)
         seeded = given if isinstance(seeds, int) else _with_seeds(given, seeds)
         return self._frame(question, seeded, prefix, progress)
 

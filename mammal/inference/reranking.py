@@ -32,7 +32,7 @@ from mammal.generation.question import Generate
 from mammal.inference.questions import Score
 from mammal.rows.answer_columns import AnswerColumn, Record
 from mammal.rows.batched import Pace, Progress, Refused, Row
-from mammal.rows.cut_rows import CutRecords, marked
+from mammal.rows.cut_rows import CutRecords, mark_cut
 from mammal.rows.question import Question, Wrapped
 from mammal.rows.tables import Failed
 from mammal.rows.task_choice import find_task, the_only
@@ -247,7 +247,7 @@ class Reranked(Wrapped):
         return [
             records
             if isinstance(records, Refused)
-            else marked(self._ranked(answers, judged, records), cut=isinstance(records, CutRecords))
+            else mark_cut(self._ranked(answers, judged, records), cut=isinstance(records, CutRecords))
             for records, answers, judged in zip(given, whole, verdicts, strict=True)
         ]
 

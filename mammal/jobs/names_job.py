@@ -135,7 +135,7 @@ def names_job(
         return run_plan(plan, resume=resume, progress=progress)
 
 
-def outcomes(report: JobReport, prefix: str = "") -> Counter[str]:
+def count_outcomes(report: JobReport, prefix: str = "") -> Counter[str]:
     """Counts the rows of a finished job by outcome.
 
     Args:

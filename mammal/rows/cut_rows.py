@@ -25,7 +25,7 @@ Answer: TypeAlias = "list[Record] | Refused"
 """The records of a row, or why there is none."""
 
 
-def marked(records: list[Record], *, cut: bool) -> list[Record]:
+def mark_cut(records: list[Record], *, cut: bool) -> list[Record]:
     """Records that say whether their row was cut."""
     return CutRecords(records) if cut else records
 

@@ -19,7 +19,7 @@ from mammal.rows.answer_columns import ERROR, AnswerColumn, Record
 from mammal.rows.batched import Refused
 from mammal.rows.column_match import column_alphabets, given_columns, guessed_column, named_rows, spelling
 from mammal.rows.cut_rows import cut_name, rows_cut
-from mammal.rows.input_data import cells, input_data, is_path
+from mammal.rows.input_data import input_data, is_path, plain_row
 from mammal.tasks.tables.lines import DAMAGED, UTF_8, check_distinct
 
 if TYPE_CHECKING:
@@ -329,7 +329,7 @@ def check_names(theirs: Sequence[str], ours: Sequence[str]) -> None:
         )
 
 
-def table(data: Any, reading: ReadColumns, encoding: str | None = None) -> RowTable:
+def row_table(data: Any, reading: ReadColumns, encoding: str | None = None) -> RowTable:
     """Converts data of the user to rows.
 
     Args:
@@ -357,7 +357,7 @@ def table(data: Any, reading: ReadColumns, encoding: str | None = None) -> RowTa
     if isinstance(data, str | Mapping) or not isinstance(data, Iterable):
         data = [data]
     items = data.tolist() if hasattr(data, "tolist") else list(data)
-    rows = [cells(_row(item, number, reading.names)) for number, item in enumerate(items, start=1)]
+    rows = [plain_row(_row(item, number, reading.names)) for number, item in enumerate(items, start=1)]
     if items and isinstance(items[0], Mapping):
         sources = reading.check(sorted({str(name) for row in rows for name in row}))
         return RowTable(named_rows(rows, sources), index=index, shown=rows, sources=sources)
@@ -365,15 +365,15 @@ def table(data: Any, reading: ReadColumns, encoding: str | None = None) -> RowTa
 
 
 def read_data(data: Any, encoding: str | None = None) -> Any:
-    """Reads a file with its damaged records; other data in a form that `table` reads.
+    """Reads a file with its damaged records; other data in a form that `row_table` reads.
 
     Args:
-        data: as for `table`.
-        encoding: as for `table`.
+        data: as for `row_table`.
+        encoding: as for `row_table`.
 
     Raises:
-        DataError: as for `table`.
-        ConfigError: as for `table`.
+        DataError: as for `row_table`.
+        ConfigError: as for `row_table`.
     """
     if not is_path(data):
         if encoding is not None:
@@ -422,7 +422,7 @@ def _with_cells(rows: Sequence[Mapping[str, Any]], column: str, cells: Sequence[
 
 
 def _records(frame: pd.DataFrame, names: Sequence[Any]) -> list[Mapping[str, Any]]:
-    return list(map(cells, frame[names].to_dict("records"))) if names else [{} for _ in range(len(frame))]
+    return list(map(plain_row, frame[names].to_dict("records"))) if names else [{} for _ in range(len(frame))]
 
 
 def _without_reasons(frame: pd.DataFrame) -> tuple[pd.DataFrame, dict[int, str]]:

@@ -31,7 +31,7 @@ from mammal.tasks.tables.cells import Row, cell, is_missing
 from mammal.tasks.targets.losses import token_loss, value_loss
 from mammal.tasks.targets.numbers import TargetNumbers
 from mammal.tokenization.encoding import Encoding
-from mammal.tokenization.prompt import find_tags, parse
+from mammal.tokenization.prompt import find_tags, parse_prompt
 
 if TYPE_CHECKING:
     from mammal.tasks.grammar.grammar import Grammar, State
@@ -319,7 +319,7 @@ class GenerationTask(FillsIn):
         return {s.column: "0" if s.kind in ("scalar", "digits", "label") else "C" for s in self.template.slots}
 
     def _alphabet_ids(self, wire: str) -> np.ndarray:
-        alphabets = {segment.alphabet for segment in parse(wire)} & set(self.tokenizer.alphabets)
+        alphabets = {segment.alphabet for segment in parse_prompt(wire)} & set(self.tokenizer.alphabets)
         return np.concatenate([self.tokenizer.alphabet_ids(a) for a in sorted(alphabets)])
 
     def _special_ids(self, tags: set[str]) -> np.ndarray:

@@ -17,7 +17,7 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from mammal.tasks.errors import DataError
-from mammal.tasks.molecules.chemistry import normalised_or_none, parse, why_invalid
+from mammal.tasks.molecules.chemistry import normalised_or_none, parse_smiles, why_invalid
 
 if TYPE_CHECKING:
     from rdkit.Chem import Mol
@@ -65,7 +65,7 @@ def name_of(smiles: str | Sequence[str]) -> list[str | None]:
 def name_molecule(smiles: str) -> Naming:
     """Returns the name of one molecule's normalised form; an error inside openclatura becomes a reason."""
     canonical = normalised_or_none(smiles)
-    molecule = None if canonical is None else parse(canonical)
+    molecule = None if canonical is None else parse_smiles(canonical)
     if canonical is None or molecule is None:
         return Naming(None, f"invalid SMILES: {why_invalid(smiles)}" if smiles else "empty SMILES")
     atoms = molecule.GetNumHeavyAtoms()

@@ -25,7 +25,7 @@ from mammal.tasks.molecules.chemistry import (
     flat_or_none,
     inchikey_or_none,
     normalised_or_none,
-    parse,
+    parse_smiles,
     why_invalid,
 )
 from mammal.tasks.names.naming import Naming, name_molecule
@@ -99,7 +99,7 @@ def make_pairs(
     return list(each_of(_judged, told))
 
 
-def same_molecule(first: str, second: str) -> Outcome:
+def compare_molecules(first: str, second: str) -> Outcome:
     """Compares two valid SMILES: returns exact, stereo, isotope, tautomer, charge or other."""
     if normalised_or_none(first) == normalised_or_none(second):
         return "exact"
@@ -128,7 +128,7 @@ def _judged(told: tuple[str, str | None, Naming, str | None, OpsinAnswer | None]
     read = None if reading.smiles is None else canonical_or_none(reading.smiles)
     if reading.smiles is None or read is None:
         return ended("unread", reason=reading.reason or f"RDKit can't read {reading.smiles}")
-    outcome = same_molecule(canonical, read)
+    outcome = compare_molecules(canonical, read)
     if outcome == "exact" and reading.warning:
         return ended("doubtful", reason=reading.warning)
     if outcome == "exact":
@@ -140,6 +140,6 @@ def _without_stereo(smiles: str) -> str:
     """Normalised SMILES without stereo marks; isotopes stay."""
     from rdkit import Chem
 
-    molecule = parse(normalised_or_none(smiles) or smiles)
+    molecule = parse_smiles(normalised_or_none(smiles) or smiles)
     Chem.RemoveStereochemistry(molecule)
     return str(Chem.MolToSmiles(molecule))

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mammal.tasks.dna.rendering import COLUMNS, WINDOW, Renderer, variant_file
-from mammal.tasks.dna.vcf import info_fields
+from mammal.tasks.dna.vcf import parse_info
 from mammal.tasks.errors import DataError, TaskError
 from mammal.tasks.sources.local import find_file
 from mammal.tasks.tables.lines import DAMAGED
@@ -84,7 +84,7 @@ def _told(row: dict[str, Any], renderer: Renderer) -> dict[str, Any]:
         return row
     told = {name: row[name] for name in renderer.source.columns[:7]}
     taken = {*told, *COLUMNS}
-    fields = info_fields(row["info"])
+    fields = parse_info(row["info"])
     return told | {f"info_{key}" if key in taken else key: value for key, value in fields.items()}
 
 

@@ -12,7 +12,7 @@ import mammal
 from mammal import cli
 from mammal.cli import VERBS, main
 from mammal.configuration.arguments import package_folder
-from mammal.configuration.compose import parse, quoted
+from mammal.configuration.compose import parse_arguments, quoted
 from mammal.errors import ConfigError
 
 
@@ -186,9 +186,9 @@ def test_quotes_of_the_user_are_left(capsys):
 
 
 def test_task_of_a_bundle_is_a_plain_name():
-    arguments = parse("predict", ["task=mine", "input=a.csv"])
+    arguments = parse_arguments("predict", ["task=mine", "input=a.csv"])
     assert arguments.task == "mine" and arguments.overrides == ["input=a.csv"]
-    assert parse("train", ["task=mine"]).overrides == ["task=mine"]
+    assert parse_arguments("train", ["task=mine"]).overrides == ["task=mine"]
 
 
 def test_cfg_shows_the_composition(capsys):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mammal.configuration.compose import compose, parse
+from mammal.configuration.compose import compose, parse_arguments
 from mammal.configuration.known_keys import SECTIONS, TRAINER_IS_GIVEN, LowRankConfig, RunConfig, keys_of
 from mammal.configuration.plain import plain
 from mammal.configuration.targets import HYDRA_KEYS, target_keys
@@ -29,7 +29,7 @@ def no_other_configs(monkeypatch):
 
 
 def composed(*words: str, verb: str = "train", **how: bool):
-    return compose(verb, parse(verb, words, sweeps=verb == "train"), **how)
+    return compose(verb, parse_arguments(verb, words, sweeps=verb == "train"), **how)
 
 
 def written(folder: Path, name: str, text: str) -> Path:
@@ -274,7 +274,7 @@ def test_folders_of_the_command_line_stay_out_of_the_environment(tmp_path, monke
     monkeypatch.setenv("MAMMAL_CONFIGS", str(tmp_path))
     other = tmp_path / "other"
     other.mkdir()
-    assert parse("predict", ["--config-dir", str(other)]).config_dirs == [tmp_path, other]
+    assert parse_arguments("predict", ["--config-dir", str(other)]).config_dirs == [tmp_path, other]
     assert os.environ["MAMMAL_CONFIGS"] == str(tmp_path)
 
 

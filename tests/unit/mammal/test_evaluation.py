@@ -27,8 +27,8 @@ from mammal.evaluation.results import (
     as_metrics,
     earlier_results,
     load_results,
+    readable_name,
     save_results,
-    spoken,
     with_earlier,
 )
 from mammal.evaluation.runs import run_folders
@@ -263,7 +263,7 @@ def test_evaluate_one_bundle_then_several_runs(toy_bundle: Path, capsys, monkeyp
     table = pd.read_csv(folder / CSV)
     kinds = [f"{model}_{seen}" for model in ("svm", "boosting") for seen in ("morgan", "descriptors", "both")]
     assert set(table["model"]) == {OURS, "mean", "forest_morgan", "forest_descriptors", *kinds}
-    assert found.bar is not None and f"The bar is {spoken(found.bar.name)}, the best of 9 baselines" in out
+    assert found.bar is not None and f"The bar is {readable_name(found.bar.name)}, the best of 9 baselines" in out
     assert all(contender.valid >= 0 for contender in found.contenders[1:]) and found.contenders[-1].note
     assert "random forest, descriptors" in (folder / MARKDOWN).read_text()
 

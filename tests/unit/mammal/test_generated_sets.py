@@ -19,7 +19,7 @@ from mammal.evaluation.samples import Samples, read_samples
 from mammal.evaluation.set_results import figures_table, load_sets, save_sets
 from mammal.jobs.store import earlier_errors_path
 from mammal.report.gather import report
-from mammal.report.set_section import MEASURES, set_section, spoken
+from mammal.report.set_section import MEASURES, figure_in_words, set_section
 from mammal.tasks.molecule_sets.files import Drawn, molecules_of, set_name
 
 TRAIN = ["CCO", "CC(=O)Nc1ccc(O)cc1", "c1ccc(-c2ccccc2)cc1", "CCN(CC)CC"]
@@ -94,7 +94,7 @@ def described(figures: Mapping[str, float]) -> None:
 
 
 def test_a_measure_without_words_is_shown_by_its_name():
-    assert spoken("ring_share/test") == "ring_share, to test"
+    assert figure_in_words("ring_share/test") == "ring_share, to test"
 
 
 def test_shares_of_a_histogram_are_of_each_set(tmp_path: Path):
@@ -176,7 +176,7 @@ def test_a_job_tells_what_was_asked_and_what_never_became_valid(tmp_path: Path):
     ethanol, hexane = -0.0014, 2.5866
     assert result.figures["condition_mae/logp"] == pytest.approx((abs(ethanol) + abs(hexane - 2)) / 2, abs=1e-4)
     assert result.figures["validity"] == pytest.approx(2 / 3) and result.figures["kept_at_once"] == pytest.approx(1 / 3)
-    assert result.figures["draws"] == 2 and all(spoken(name) for name in result.figures)
+    assert result.figures["draws"] == 2 and all(figure_in_words(name) for name in result.figures)
     assert result.molecules["asked_logp"].tolist()[:2] == [0.0, 2.0]
     assert "logP, obtained against requested" in set_section([result]).body
     save_sets([result], tmp_path)

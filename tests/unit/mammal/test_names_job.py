@@ -11,7 +11,7 @@ import pytest
 from mammal import cli
 from mammal.errors import ConfigError, DataError, JobError
 from mammal.jobs import names_job as jobs
-from mammal.jobs.names_job import names_job, outcomes
+from mammal.jobs.names_job import count_outcomes, names_job
 from mammal.tasks.names import opsin
 
 pytest.importorskip("openclatura", reason="openclatura is not installed (extra iupac)")
@@ -74,7 +74,7 @@ def test_given_names_are_read_back_and_all_rows_can_stay(library: Path):
     pairs = pd.read_csv(report.output).dropna(subset="outcome").reset_index(drop=True)
     assert list(pairs["outcome"]) == ["exact", "exact", "exact", "other", "exact", "unread"]
     assert pairs["iupac"][1] == "(E)-1,2-difluoroethene"
-    assert outcomes(report) == {"exact": 4, "other": 1, "unread": 1, "invalid": 2}
+    assert count_outcomes(report) == {"exact": 4, "other": 1, "unread": 1, "invalid": 2}
 
 
 @needs_opsin

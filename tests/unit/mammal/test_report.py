@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from mammal.configuration.compose import parse
+from mammal.configuration.compose import parse_arguments
 from mammal.errors import DataError
 from mammal.evaluation.reliability import Reliability
 from mammal.evaluation.results import (
@@ -28,7 +28,7 @@ from mammal.evaluation.results import (
 )
 from mammal.report import molecules, plots
 from mammal.report.gather import report
-from mammal.report.page import code, facts, figure, heading, page, paragraph, table
+from mammal.report.page import code, facts, figure, heading, html_table, page, paragraph
 from mammal.report.sections import overview, predictions_section, samples_section
 from mammal.report.task_section import task_section
 from mammal.report.words import NAMES
@@ -169,8 +169,8 @@ def test_every_text_of_a_task_is_shown_as_it_was_written():
         lambda: code([HOSTILE]),
         lambda: facts({HOSTILE: 1}),
         lambda: facts({"a": HOSTILE}),
-        lambda: table([HOSTILE], []),
-        lambda: table(["a"], [[HOSTILE]], kinds=["mono"]),
+        lambda: html_table([HOSTILE], []),
+        lambda: html_table(["a"], [[HOSTILE]], kinds=["mono"]),
         lambda: figure(plots.forest("AUROC", {HOSTILE: (1.0, 0.0, 2.0)})),
         lambda: figure(plots.forest("AUROC", {OURS: (1.0, 0.0, 2.0)}), HOSTILE),
         lambda: molecules.grid(["CCO"], [HOSTILE]),
@@ -347,7 +347,7 @@ def test_page_gathers_what_a_run_left(tmp_path: Path, monkeypatch: pytest.Monkey
     line = next(words for words in parser.words if words.startswith("mammal train"))
     assert line == "mammal train --config-dir 'my configs' task=melting_point 'output=my run' 'task.metrics=[mae,rmse]'"
     monkeypatch.chdir(run)
-    assert parse("train", shlex.split(line)[2:]).overrides == WORDS, "pasted, it gives the words of the run"
+    assert parse_arguments("train", shlex.split(line)[2:]).overrides == WORDS, "pasted, it gives the words of the run"
     assert f"<code>{run}</code>" in html, "the folder in which relative paths hold"
     assert '<td class="number">159</td>' in html, "numbers of a CSV are shown as numbers"
     assert "10" in re.findall(r"optimiser steps</dt><dd>([^<]*)", html)

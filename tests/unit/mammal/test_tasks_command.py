@@ -160,7 +160,7 @@ def test_an_absent_copy_of_a_known_set_says_where_it_comes_from(capsys, configs)
 )
 def test_what_a_task_is_about_follows_from_its_prompt(name, modality, answer):
     config = load_task(name)
-    assert (catalogue.modality(config), catalogue.answer(config)) == (modality, answer)
+    assert (catalogue.modality(config), catalogue.what_is_predicted(config)) == (modality, answer)
 
 
 def test_the_list_needs_no_torch():

@@ -7,7 +7,7 @@ import pytest
 from mammal.tasks.errors import DataError
 from mammal.tasks.names import make_pairs, name_of, naming, opsin, structure_of
 from mammal.tasks.names.case import components, restored
-from mammal.tasks.names.roundtrip import same_molecule
+from mammal.tasks.names.roundtrip import compare_molecules
 from mammal.tasks.names.structures import read_structures
 
 needs_opsin = pytest.mark.skipif(
@@ -184,7 +184,7 @@ def test_atoms_in_the_order_of_the_name():
     ],
 )
 def test_how_far_two_structures_are_the_same(first: str, second: str, outcome: str):
-    assert same_molecule(first, second) == same_molecule(second, first) == outcome
+    assert compare_molecules(first, second) == compare_molecules(second, first) == outcome
 
 
 @needs_opsin
