@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from mammal.tasks.errors import DataError
+from mammal.tasks.names.metals import OF_SALTS
 
 MAX_LENGTH = 1_000
 """Maximum number of characters of a name; for deeply nested names OPSIN's time grows without bound."""
@@ -37,8 +38,7 @@ _ATOM_LABELS = re.compile(r"\$_AV:[^$]*\$")
 _RACEMIC = re.compile(r"(?:^|,)(?:r(?=,|$)|&\d+:)")
 _RELATIVE = re.compile(r"(?:^|,)o\d+:")
 """Groups of enhanced stereochemistry in CXSMILES (the same in RDKit and ChemAxon)."""
-_METALS = ("Li", "Na", "K", "Rb", "Cs", "Be", "Mg", "Ca", "Sr", "Ba", "Al", "Zn", "Ag", "Cu", "Fe", "Pb")
-_NEUTRAL_METALS = frozenset(f"[{metal}]" for metal in _METALS)
+_NEUTRAL_METALS = frozenset(f"[{metal}]" for metal in OF_SALTS)
 """Neutral metal atoms in SMILES. OPSIN 2.9 reads `phenol sodium salt` as phenol and a sodium atom, because it removes
 protons only from stronger acids."""
 _LANGUAGE_TAG = re.compile(r"\s*[\[(](?:german|french|spanish|italian|dutch|polish|czech|russian|japanese)[\])]$", re.I)
@@ -205,7 +205,7 @@ def _reading(extended: str, told: Sequence[str]) -> OpsinAnswer:
 
 
 def _neutral_metal(smiles: str) -> str | None:
-    """An alkali or alkaline earth atom without charge and bonds next to other components: `[Na].Oc1ccccc1`."""
+    """A metal atom without charge and bonds next to other components: `[Na].Oc1ccccc1`."""
     parts = smiles.split(".")
     return next((part for part in parts if len(parts) > 1 and part in _NEUTRAL_METALS), None)
 
