@@ -71,7 +71,7 @@ def measure(config: TaskConfig) -> str:
 
 def published(config: TaskConfig) -> str:
     """Returns the published figure, with its metric if that is not the task's main metric; a dash if there is none."""
-    told = config.published
-    if told.figure is None:
+    paper = config.published
+    if paper.figure is None:
         return "–"
-    return f"{told.figure:g}" if told.metric == measure(config) else f"{told.metric} {told.figure:g}"
+    return f"{paper.figure:g}" if paper.metric == measure(config) else f"{paper.metric} {paper.figure:g}"

@@ -108,8 +108,8 @@ def tasks_markdown(tasks: Sequence[TaskConfig]) -> list[str]:
 
 
 def _markdown_row(task: TaskConfig) -> str:
-    told = task.published
-    figure = f"{catalogue.published(task)}: {told.source}, {told.split}" if told.figure is not None else told.source
+    paper = task.published
+    figure = f"{catalogue.published(task)}: {paper.source}, {paper.split}" if paper.figure is not None else paper.source
     unit = unit_text(task.unit)
     metric = f"{catalogue.measure(task)} ({unit})" if unit else catalogue.measure(task)
     rights = "; ".join(filter(None, (task.licence, task.citation)))

@@ -124,9 +124,9 @@ def follow_job(verb: str, job: Callable[..., JobReport]) -> int:
     console.note(f"{report.rows if report.keeps_rows else report.ok:,} rows in {report.output}{kept}")
     _note_meanings(report.meanings)
     if report.cut:
-        from mammal.rows.cut_rows import told_cut
+        from mammal.rows.cut_rows import cut_message
 
-        console.note(told_cut(report.cut, report.first_cut, report.cut_column))
+        console.note(cut_message(report.cut, report.first_cut, report.cut_column))
     if report.bad:
         stay = "; they are in the output, too" if report.keeps_rows else ""
         console.note(f"{report.bad:,} rows without an answer, with the reasons, in {report.errors}{stay}")
@@ -135,9 +135,9 @@ def follow_job(verb: str, job: Callable[..., JobReport]) -> int:
 
 def _note_meanings(meanings: Mapping[str, str]) -> None:
     if meanings:
-        from mammal.rows.answer_columns import told_meanings
+        from mammal.rows.answer_columns import meaning_lines
 
-        for line in told_meanings(meanings):
+        for line in meaning_lines(meanings):
             console.note(line)
 
 

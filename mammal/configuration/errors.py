@@ -54,8 +54,8 @@ def explain(error: Exception, verb: str, arguments: Arguments) -> MammalError:
         name = match[1]
         return ConfigError(f"there is no key {name!r}", where=where, hint=_nearest_key(name, verb, arguments))
     for cause in chain:
-        if (told := _from_omegaconf(cause, text, where, arguments)) is not None:
-            return told
+        if (known := _from_omegaconf(cause, text, where, arguments)) is not None:
+            return known
     return ConfigError(_first_line(text), where=where)
 
 

@@ -101,13 +101,13 @@ def judge_sets(
                 training=training,
                 ranges=ranges,
                 references=compared,
-                histograms=_histograms({one.name: judgement.summary, **_told_apart(beside, one.name)}),
+                histograms=_histograms({one.name: judgement.summary, **_distinct_names(beside, one.name)}),
             )
         )
     return results
 
 
-def _told_apart(beside: Mapping[str, Summary], name: str) -> dict[str, Summary]:
+def _distinct_names(beside: Mapping[str, Summary], name: str) -> dict[str, Summary]:
     """The sets that are shown next to samples; a set with the name of the samples gets the suffix ", reference"."""
     return {f"{other}, reference" if other == name else other: summary for other, summary in beside.items()}
 

@@ -205,8 +205,8 @@ def save_results(results: Sequence[TaskResult], folder: Path) -> Path:
             result.answers.to_csv(partial, index=False)
     file = folder / FILE
     with atomic_file(file) as partial:
-        told = {"tasks": [_plain(result) for result in results]}
-        partial.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+        content = {"tasks": [_plain(result) for result in results]}
+        partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     return file
 
 

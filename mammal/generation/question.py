@@ -12,7 +12,7 @@ from mammal.generation.fill_encoder import answer_encoder
 from mammal.generation.seeds import own_seed
 from mammal.generation.settings import resolve
 from mammal.generation.shared_conditions import asked_of_all
-from mammal.rows.answer_columns import AnswerColumn, Record, answer_columns, told_invalid
+from mammal.rows.answer_columns import AnswerColumn, Record, answer_columns, invalid_message
 from mammal.rows.bare_prompts import PROMPT, BarePromptEncoder
 from mammal.rows.batched import Encoder, Pace, Progress, Refused, Row
 from mammal.rows.cut_rows import mark_cut
@@ -147,7 +147,7 @@ class Generate(TaskQuestion):
     def _record(self, sample: Sample, row: Row, number: int) -> Record:
         known = self._known(number, sample.draws)
         if sample.problem is not None:
-            return Failed(known, told_invalid(sample.problem, sample.draws))
+            return Failed(known, invalid_message(sample.problem, sample.draws))
         score = [sample.normalised_score] if self.config.num_beams > 1 else []
         if self.task is None or self._fields is None:
             ids = [token for token in sample.ids if token != self.tokenizer.eos_id]

@@ -28,7 +28,7 @@ from mammal.rows.answer_columns import ERROR
 from mammal.rows.bare_prompts import PROMPT, TARGET, is_prompt
 from mammal.rows.batched import Pace, Progress, Refused
 from mammal.rows.column_match import given_columns
-from mammal.rows.cut_rows import FIRST, Answer, rows_cut, told_cut
+from mammal.rows.cut_rows import FIRST, Answer, cut_message, rows_cut
 from mammal.rows.question import Question
 from mammal.rows.tables import ReadColumns, RowTable, check_names, row_table, with_targets
 from mammal.rows.task_choice import TaskLike, changed_task, entity_task, find_task, the_only
@@ -532,7 +532,7 @@ class Mammal(Generation, Infilling, VariantScoring, Familiar):
 
 def _warn_of_cut(answers: Sequence[Answer], column: str | None) -> None:
     if cut := rows_cut(answers):
-        logger.warning("%s", told_cut(len(cut), [place + 1 for place in cut[:FIRST]], column))
+        logger.warning("%s", cut_message(len(cut), [place + 1 for place in cut[:FIRST]], column))
 
 
 def _warn_of_refused(answers: Sequence[object]) -> None:

@@ -151,7 +151,8 @@ class FromNames(Wrapped):
         self.name_warning = name_warning
         own = [SMILES_READ, *([NAME_WARNING] if name_warning else [])]
         self.columns = [*(AnswerColumn(f"{prefix}{name}", "text") for name in own), *inner.columns]
-        self.told = {"names": names, "names_by": reader.identity, **({"name_warning": True} if name_warning else {})}
+        warns = {"name_warning": True} if name_warning else {}
+        self.recorded_options = {"names": names, "names_by": reader.identity, **warns}
         self.helpers = reader.questions
 
     def ask(
@@ -271,7 +272,7 @@ def _reader(by: str, model: MammalModel, own: Mapping[str, Task], pace: Pace) ->
 def _shows_names(task: Task) -> str | None:
     """Key in `data.columns` of the column of names that the prompt of a task shows. None: it shows no names."""
     for slot in task.views.values():
-        if len(slot.ways) > 1 and any(view.written_as == "iupac" for view in slot.settled_views):
+        if len(slot.ways) > 1 and any(view.written_as == "iupac" for view in slot.fixed_views):
             return f"{slot.column}.iupac"
     return None
 
@@ -289,6 +290,6 @@ def _molecule_column(task: Task) -> str:
     molecules = [column for column in task.identities if column in task.molecules]
     if len(molecules) == 1:
         return molecules[0]
-    told = f"{len(molecules)} molecules ({', '.join(molecules)})" if molecules else "no molecule"
+    read = f"{len(molecules)} molecules ({', '.join(molecules)})" if molecules else "no molecule"
     hint = "leave out names=; with columns= you name the columns of your table that a task reads"
-    raise TaskError(f"{task.name} reads {told}: names= works only for a task that reads one molecule", hint=hint)
+    raise TaskError(f"{task.name} reads {read}: names= works only for a task that reads one molecule", hint=hint)

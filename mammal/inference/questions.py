@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from mammal.errors import ConfigError, TaskError, did_you_mean
-from mammal.rows.answer_columns import AnswerColumn, Record, answer_columns, told_invalid
+from mammal.rows.answer_columns import AnswerColumn, Record, answer_columns, invalid_message
 from mammal.rows.bare_prompts import PROMPT, TARGET, BarePromptEncoder
 from mammal.rows.batched import Pace, Progress, Refused, Row, TaskEncoder
 from mammal.rows.cut_rows import mark_cut
@@ -93,7 +93,7 @@ def _read_for_answers(task: Task) -> TaskEncoder:
 
 def _problem(said: Prediction) -> str | None:
     """Returns why a row has no valid answer, and None if it has one."""
-    return said.error if said.problem is None else told_invalid(said.problem, said.draws)
+    return said.error if said.problem is None else invalid_message(said.problem, said.draws)
 
 
 class Embed(TaskQuestion):

@@ -234,7 +234,7 @@ class Reranked(Wrapped):
         ]
         place = [column.name for column in inner.columns]
         self._sample, self._text, self._score = (place.index(f"{prefix}{name}") for name in ("sample", "text", "score"))
-        self.told = {**inner.told, "judge": judge.task.name, "rerank_weight": judge.weight}
+        self.recorded_options = {**inner.recorded_options, "judge": judge.task.name, "rerank_weight": judge.weight}
         self.helpers = (judge.question,)
 
     def ask(

@@ -132,8 +132,8 @@ def score_variants_job(
     if scores.unscored:
         place = question.columns[-1].name if question is scores else f"{prefix or PREFIX}{_UNSCORED_KEY}"
         alleles = "allele has" if scores.unscored == 1 else "alleles have"
-        told = "%s %s no scores, in rows with other alleles that have scores; see %s for the reason"
-        logger.warning(told, f"{scores.unscored:,}", alleles, place)
+        message = "%s %s no scores, in rows with other alleles that have scores; see %s for the reason"
+        logger.warning(message, f"{scores.unscored:,}", alleles, place)
     return report
 
 

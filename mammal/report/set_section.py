@@ -80,7 +80,7 @@ def set_section(results: Sequence[SetResult]) -> Section:
     parts = [*_headlines(results), *_against(results), heading("All figures"), _table(results)]
     parts += [paragraph(words, note=True) for words in _reading(results)]
     for result in results:
-        parts += [heading(f"Properties of {result.name}"), figures([*_histograms(result), *_wishes(result)])]
+        parts += [heading(f"Properties of {result.name}"), figures([*_histograms(result), *_against_requested(result)])]
         parts += [heading(f"Molecules of {result.name}"), *_grid(result), *_invalid(result)]
     return Section("Generated molecules", joined(parts))
 
@@ -232,7 +232,7 @@ def _histograms(result: SetResult) -> list[Markup]:
     return drawn
 
 
-def _wishes(result: SetResult) -> list[Markup]:
+def _against_requested(result: SetResult) -> list[Markup]:
     """Draws, for each property with different requested values, the obtained against the requested values."""
     drawn = []
     for name, one in result.histograms.items():

@@ -41,7 +41,7 @@ def cut_name(taken: Collection[str], prefix: str = "") -> str:
     return next(name for name in names if name not in taken)
 
 
-def told_cut(count: int, first: Sequence[int], column: str | None) -> str:
+def cut_message(count: int, first: Sequence[int], column: str | None) -> str:
     """A line about the rows that were cut.
 
     Args:

@@ -163,8 +163,8 @@ class ReadColumns:
             hint = f"give a value for one of {', '.join(self.conditions)}"
             raise DataError("guidance needs at least one condition", hint=hint)
         if columns:
-            told = "no column is a condition: the task's conditions are %s, the table's columns %s"
-            logger.warning(told, ", ".join(self.conditions), ", ".join(columns))
+            message = "no column is a condition: the task's conditions are %s, the table's columns %s"
+            logger.warning(message, ", ".join(self.conditions), ", ".join(columns))
 
     def _held(self, name: str, columns: Sequence[str]) -> bool:
         """Whether a table has a column, under its own name or its alias."""

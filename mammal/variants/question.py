@@ -41,7 +41,7 @@ class VariantQuestion(Question):
     def __init__(self, scorer: Scorer, source: AlleleSource, *, prefix: str = ""):
         self.scorer, self.source = scorer, source
         self.reading: ReadColumns = source.reading
-        self.told = asdict(scorer.asked)
+        self.recorded_options = asdict(scorer.asked)
         self.unscored = 0
         names = [AnswerColumn(ALLELE, "text"), *scorer.columns, AnswerColumn(UNSCORED, "text")]
         self.columns = [AnswerColumn(f"{prefix}{column.name}", column.holds) for column in names]

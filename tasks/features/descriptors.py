@@ -232,12 +232,12 @@ class _Logged:
     """Logs how many molecules are finished."""
 
     def __init__(self, total: int):
-        self.total, self.done, self.told = total, 0, time.monotonic()
+        self.total, self.done, self.logged = total, 0, time.monotonic()
 
     def __call__(self, count: int) -> None:
         self.done += count
-        if (now := time.monotonic()) - self.told >= LOG_SECONDS and self.done < self.total:
-            self.told = now
+        if (now := time.monotonic()) - self.logged >= LOG_SECONDS and self.done < self.total:
+            self.logged = now
             logger.info("descriptors of %s of %s molecules", f"{self.done:,}", f"{self.total:,}")
 
 

@@ -137,9 +137,9 @@ def evenly_drawn(smiles: Sequence[str], most: int | None, seed: int = 0) -> list
 
 def _fingerprint(smiles: Sequence[str], with_chemnet: bool) -> str:
     """Hash of the strings and of everything else that a summary depends on."""
-    told = [f"format {FORMAT}", f"rdkit {version('rdkit')}", " ".join(SHOWN)]
-    told += [f"fcd {version('fcd')}"] if with_chemnet else []
-    digest = sha256("\n".join(told).encode())
+    parts = [f"format {FORMAT}", f"rdkit {version('rdkit')}", " ".join(SHOWN)]
+    parts += [f"fcd {version('fcd')}"] if with_chemnet else []
+    digest = sha256("\n".join(parts).encode())
     for text in smiles:
         digest.update(b"\n" + text.encode())
     return digest.hexdigest()[:32]

@@ -92,11 +92,11 @@ def make_pairs(
     else:
         namings = [Naming(name) if name else Naming(None, "empty name") for name in names]
     readings = _read_back(namings, restore_case=names is not None) if verify else {}
-    told = [
+    compared = [
         (text, whole, naming, *readings.get(naming.name or "", (naming.name, None)))
         for text, whole, naming in zip(smiles, canonical, namings, strict=True)
     ]
-    return list(each_of(_judged, told))
+    return list(each_of(_judged, compared))
 
 
 def compare_molecules(first: str, second: str) -> Outcome:
@@ -116,8 +116,8 @@ def _read_back(namings: Sequence[Naming], *, restore_case: bool) -> dict[str, tu
     return dict(zip(names, read_structures(names, restore_case=restore_case), strict=True))
 
 
-def _judged(told: tuple[str, str | None, Naming, str | None, OpsinAnswer | None]) -> Pair:
-    smiles, canonical, naming, spelling, reading = told
+def _judged(one: tuple[str, str | None, Naming, str | None, OpsinAnswer | None]) -> Pair:
+    smiles, canonical, naming, spelling, reading = one
     if canonical is None:
         return Pair("invalid", reason=f"invalid SMILES: {why_invalid(smiles)}" if smiles else "empty cell")
     ended = partial(Pair, canonical=canonical, name=spelling)

@@ -44,14 +44,14 @@ def least(partial: Partial) -> float:
     if partial.at == START:
         return 1
     if partial.at in (ATOM, RETURN) and not partial.bond:
-        return _settled(partial)
+        return _least_at_end(partial)
     nexts = [add_atom(partial, filler) for filler in FILLERS]
     if partial.at == ATOM:
         nexts += [close_ring(partial, number) for number in range(len(partial.rings))]
-    return 1 + min((_settled(after) for after in nexts if after is not None), default=inf)
+    return 1 + min((_least_at_end(after) for after in nexts if after is not None), default=inf)
 
 
-def _settled(partial: Partial) -> float:
+def _least_at_end(partial: Partial) -> float:
     """As `least`, for a molecule that ends with an atom, a ring bond or a branch."""
     found = _plan(partial)
     if partial.at == ATOM:

@@ -34,7 +34,7 @@ class Lengths(Computed):
     def __init__(self) -> None:
         self.reading = ReadColumns(("text",))
         self.columns = [AnswerColumn("length", "integer")]
-        self.told = {"unit": "characters"}
+        self.recorded_options = {"unit": "characters"}
         self.seen: list[Row] = []
 
     def answers(self, rows: Sequence[Row]) -> list[list[Record] | Refused]:
@@ -79,6 +79,14 @@ def test_the_manifest_holds_what_plan_and_question_declare(plan: JobPlan) -> Non
     assert found["versions"] == {"mammal": __version__, "other": "2"}
     with pytest.raises(JobError, match="lexicon was abc, is xyz"):
         run_plan(replace(plan, versions={"other": "2"}, **{**declared, "hashes": {"lexicon": lambda: "xyz"}}))
+
+
+def test_options_under_their_former_name_are_recorded_too(plan: JobPlan) -> None:
+    with pytest.warns(DeprecationWarning, match=r"Question\.told is now Question\.recorded_options"):
+        plan.question.told = {"unit": "bytes"}
+    assert manifest(run_plan(plan).output)["options"]["unit"] == "bytes"
+    with pytest.warns(DeprecationWarning, match="recorded_options"):
+        assert plan.question.told == {"unit": "bytes"}
 
 
 def test_cheap_mistakes_are_told_before_files_are_hashed(plan: JobPlan, table: Path) -> None:

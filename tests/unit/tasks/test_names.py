@@ -89,9 +89,9 @@ def test_names_that_break_java_off_leave_the_rest_readable(monkeypatch: pytest.M
 
 def test_finished_answers_count_when_java_is_cut_off():
     output = b"Run the jar using the -h flag\nC(C)O\tethanol\nfoo is unparsable\n\tfoo\nCC(C"
-    readings, told = opsin._readings(output)
+    readings, messages = opsin._readings(output)
     assert readings == [opsin.OpsinAnswer("C(C)O"), opsin.OpsinAnswer(None, "foo is unparsable")]
-    assert told == []
+    assert messages == []
 
 
 @needs_opsin
