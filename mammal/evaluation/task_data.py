@@ -151,7 +151,7 @@ class TaskData:
         if bad:
             (part, number, reason), name = bad[0], self.task.name
             count = f"{len(bad):,} of {sum(len(self.rows[part]) for part in self._examples):,}"
-            logger.info("%s: %s rows set aside; the first is row %d (%s): %s", name, count, number + 1, part, reason)
+            logger.info("%s: %s rows left out; the first is row %d (%s): %s", name, count, number + 1, part, reason)
 
 
 def load_task_data(

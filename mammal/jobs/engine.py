@@ -56,7 +56,7 @@ class JobReport:
 
     @property
     def exit_code(self) -> int:
-        """Exit code of the command line: 0 if all rows have an answer, 3 if some were set aside."""
+        """Exit code of the command line: 0 if all rows have an answer, else 3."""
         return 3 if self.bad else 0
 
 

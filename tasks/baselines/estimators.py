@@ -67,7 +67,7 @@ def parts_of(
     Args:
         task: the task.
         train: training rows.
-        train_texts: their inputs, or the reason why a row is set aside.
+        train_texts: their inputs, or the reason why the task can't read a row.
         valid: validation rows.
         asked_texts: inputs or reasons of the validation rows, then of the test rows.
     """

@@ -125,8 +125,8 @@ def seeded_baselines(
 
     Args:
         task: the task.
-        train: training rows; those that the task sets aside are left out.
-        test: test rows; those that the task sets aside get a prediction with the error.
+        train: training rows; those that the task can't read are left out.
+        test: test rows; those that the task can't read get a prediction with the error.
         valid: validation rows, on which settings of tuned baselines are chosen. Without them, defaults are used.
         trees: number of trees of each forest.
         seeds: seeds of forests.
@@ -160,8 +160,8 @@ def fit_baselines(
 
     Args:
         task: the task.
-        train: training rows; those that the task sets aside are left out.
-        test: test rows; those that the task sets aside get a prediction with the error.
+        train: training rows; those that the task can't read are left out.
+        test: test rows; those that the task can't read get a prediction with the error.
         valid: validation rows, on which settings of tuned baselines are chosen. Without them, defaults are used.
         trees: number of trees of each forest.
         seeds: seeds of forests.
@@ -227,7 +227,7 @@ def _note(notes: dict[str, str]) -> str:
 
 
 def _texts(task: Task, rows: Sequence[Row]) -> list[dict[str, str] | str]:
-    """Each row's standardised inputs, or the error text if it is set aside."""
+    """Each row's standardised inputs, or the error text if the task can't read it."""
     found: list[dict[str, str] | str] = []
     for row in rows:
         try:
@@ -240,10 +240,10 @@ def _texts(task: Task, rows: Sequence[Row]) -> list[dict[str, str] | str]:
 def _joined(
     texts: Sequence[dict[str, str] | str], by_column: dict[str, list[Prediction]], start: int = 0
 ) -> list[Prediction]:
-    """One prediction for each row; rows that are set aside get their error.
+    """One prediction for each row; rows that the task can't read get their error.
 
     Args:
-        texts: inputs of the rows, or the reason why a row is set aside.
+        texts: inputs of the rows, or the reason why the task can't read a row.
         by_column: for each target column, predictions of the rows that have inputs.
         start: number of predictions that belong to earlier rows.
     """

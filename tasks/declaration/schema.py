@@ -172,7 +172,7 @@ class TaskConfig:
         computed: number of the target -> column of the molecule of which it is a property
             (`mammal.tasks.molecules.properties`), for rows without a value of their own.
         censored: meaning of a cell such as `>10` in the loss: `one_sided` (a prediction above 10 is right), `exact`
-            (10) or `refuse` (the row is set aside).
+            (10) or `refuse` (the row is left out).
         standardise: for `molecules`: `off`, `check` (RDKit must be able to read it), `canonical` (RDKit's canonical
             SMILES) or `normalised` (the same, with one spelling for sulfoxides, phosphine oxides, azides and other
             groups that can be written with separated charges).

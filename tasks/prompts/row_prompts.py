@@ -277,6 +277,6 @@ class RowPrompts:
         for row in rows:
             try:
                 texts.append(self._text(row, column))
-            except DataError:  # set aside when it is encoded, with this reason
+            except DataError:  # encoding refuses the row with this reason
                 continue
         return texts

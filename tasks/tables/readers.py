@@ -126,7 +126,7 @@ def without_damaged(frame: pd.DataFrame, path: str | Path, before: int = 0) -> p
         (number, reason), count = bad[0], len(bad)
         if count == len(frame) and not before:
             raise DataError(f"no row can be read; row {number}, {reason}", where=str(path))
-        what = "%s: %d of %d rows can't be read and are set aside; the first is row %d, %s"
+        what = "%s: %d of %d rows can't be read and are left out; the first is row %d, %s"
         logger.warning(what, path, count, len(frame), number, reason)
     return frame.drop(columns=DAMAGED)
 

@@ -76,7 +76,7 @@ def test_a_class_that_only_test_has_is_refused_by_name(run: Run):
 def test_a_line_with_too_many_cells_is_set_aside_and_counted(run: Run):
     lines = ["smiles,y,split", *(",".join(row) for row in GOOD), "CCCCCN,no,train,twice"]
     exited, said = run("\n".join(lines) + "\n")
-    assert exited == 0 and "1 of 25 rows can't be read and are set aside" in " ".join(said.split())
+    assert exited == 0 and "1 of 25 rows can't be read and are left out" in " ".join(said.split())
 
 
 def test_leaks_are_refused_before_training(run: Run, tmp_path: Path):
