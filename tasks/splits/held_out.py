@@ -43,7 +43,7 @@ def held_out_molecules(name: str) -> frozenset[str]:
 
 
 def connectivity(smiles: str) -> str:
-    """The first block of a molecule's InChIKey, "" for text that is no molecule."""
+    """The first block of a molecule's InChIKey, "" for text that is not a molecule."""
     from mammal.tasks.molecules.chemistry import inchikey_or_none
 
     return (inchikey_or_none(smiles) or "")[:_BLOCK] if smiles else ""
