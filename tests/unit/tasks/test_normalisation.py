@@ -3,8 +3,9 @@
 import pandas as pd
 import pytest
 
+from mammal.tasks.declaration.check import task_config
 from mammal.tasks.declaration.registry import load_task
-from mammal.tasks.declaration.schema import DataConfig, task_config
+from mammal.tasks.declaration.schema import DataConfig
 from mammal.tasks.kinds.build import build_task
 from mammal.tasks.metrics.answers import Answers, object_array
 from mammal.tasks.metrics.registry import METRICS
