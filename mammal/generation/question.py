@@ -17,7 +17,8 @@ from mammal.rows.bare_prompts import PROMPT, BarePromptEncoder
 from mammal.rows.batched import Encoder, Pace, Progress, Refused, Row
 from mammal.rows.cut_rows import mark_cut
 from mammal.rows.question import TaskQuestion
-from mammal.rows.tables import Failed, ReadColumns
+from mammal.rows.read_columns import ReadColumns
+from mammal.rows.tables import Failed
 from mammal.rows.task_choice import require_numbers
 
 if TYPE_CHECKING:

@@ -30,7 +30,8 @@ from mammal.rows.batched import Pace, Progress, Refused
 from mammal.rows.column_match import given_columns
 from mammal.rows.cut_rows import FIRST, Answer, cut_message, rows_cut
 from mammal.rows.question import Question
-from mammal.rows.tables import ReadColumns, RowTable, check_names, row_table, with_targets
+from mammal.rows.read_columns import ReadColumns
+from mammal.rows.tables import RowTable, check_names, row_table, with_targets
 from mammal.rows.task_choice import TaskLike, changed_task, entity_task, find_task, the_only
 
 if TYPE_CHECKING:

@@ -27,7 +27,7 @@ from mammal.tasks.tables.cells import as_text, is_missing
 
 if TYPE_CHECKING:
     from mammal.model.model import MammalModel
-    from mammal.rows.tables import ReadColumns
+    from mammal.rows.read_columns import ReadColumns
     from mammal.tasks.task import Task
 
 logger = logging.getLogger(__name__)

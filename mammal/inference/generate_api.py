@@ -13,7 +13,8 @@ from mammal.generation.seeds import seeds_of
 from mammal.generation.settings import Settings
 from mammal.inference.reranking import Reranked, judge_of
 from mammal.rows.bare_prompts import is_prompt
-from mammal.rows.tables import ReadColumns, RowTable, check_names, row_table
+from mammal.rows.read_columns import ReadColumns
+from mammal.rows.tables import RowTable, check_names, row_table
 
 if TYPE_CHECKING:
     import os

@@ -16,7 +16,7 @@ from mammal.rows.bare_prompts import PROMPT, TARGET, BarePromptEncoder
 from mammal.rows.batched import Pace, Progress, Refused, Row, TaskEncoder
 from mammal.rows.cut_rows import mark_cut
 from mammal.rows.question import TaskQuestion, UsedModel
-from mammal.rows.tables import ReadColumns
+from mammal.rows.read_columns import ReadColumns
 from mammal.rows.task_choice import changed_task, require_numbers
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from mammal.jobs.workers import Workers
 from mammal.rows.answer_columns import ERROR, AnswerColumn, Record
 from mammal.rows.batched import Refused, Row
 from mammal.rows.question import Computed
-from mammal.rows.tables import ReadColumns
+from mammal.rows.read_columns import ReadColumns
 from mammal.tasks.names import make_pairs, naming, opsin
 from mammal.tasks.names.roundtrip import Outcome, Pair
 from mammal.tasks.tables.readers import iter_tables

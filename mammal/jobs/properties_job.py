@@ -15,7 +15,7 @@ from mammal.jobs.workers import Workers
 from mammal.rows.answer_columns import AnswerColumn, Record
 from mammal.rows.batched import Refused, Row
 from mammal.rows.question import Computed
-from mammal.rows.tables import ReadColumns
+from mammal.rows.read_columns import ReadColumns
 from mammal.tasks.molecules.properties import compute_all, property_of
 
 SHARD_ROWS = 20_000

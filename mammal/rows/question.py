@@ -23,7 +23,7 @@ from mammal.rows.modality import warn_of_other_kinds
 
 if TYPE_CHECKING:
     from mammal.model.model import MammalModel
-    from mammal.rows.tables import ReadColumns
+    from mammal.rows.read_columns import ReadColumns
     from mammal.tasks.task import Task
 
 

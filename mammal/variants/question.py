@@ -9,7 +9,7 @@ from mammal.errors import MammalError
 from mammal.rows.answer_columns import AnswerColumn, Record
 from mammal.rows.batched import Progress, Refused, Row
 from mammal.rows.question import Question, UsedModel
-from mammal.rows.tables import ReadColumns
+from mammal.rows.read_columns import ReadColumns
 from mammal.tasks.dna.alleles import AllelePair
 from mammal.variants.scores import Scores
 from mammal.variants.scoring import Scorer

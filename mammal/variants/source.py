@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mammal.errors import ConfigError, DataError, did_you_mean
-from mammal.rows.tables import ReadColumns
+from mammal.rows.read_columns import ReadColumns
 from mammal.tasks.dna.alleles import AllelePair
 from mammal.tasks.dna.place import Unsupported, trim
 from mammal.tokenization.variants import NO_BASES, Variant, parse_variants

@@ -15,7 +15,8 @@ import mammal
 from mammal.cli import main
 from mammal.errors import ConfigError, DataError, TaskError
 from mammal.jobs import run_job
-from mammal.rows.tables import ReadColumns, row_table
+from mammal.rows.read_columns import ReadColumns
+from mammal.rows.tables import row_table
 from mammal.tasks import build_task, load_task
 from mammal.tasks.data import divide, load_data
 from mammal.tokenization import Tokenizer

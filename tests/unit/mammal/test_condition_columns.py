@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 
 from mammal.errors import DataError
-from mammal.rows.tables import ReadColumns, row_table
+from mammal.rows.read_columns import ReadColumns
+from mammal.rows.tables import row_table
 from mammal.tasks import build_task, load_task
 from mammal.tokenization import Tokenizer
 

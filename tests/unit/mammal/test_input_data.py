@@ -16,7 +16,8 @@ from mammal.cli import main
 from mammal.errors import DataError
 from mammal.jobs import run_job
 from mammal.rows.input_data import input_data, is_path
-from mammal.rows.tables import ReadColumns, row_table
+from mammal.rows.read_columns import ReadColumns
+from mammal.rows.tables import row_table
 from mammal.tasks import build_task, load_task
 from mammal.tokenization import Tokenizer
 

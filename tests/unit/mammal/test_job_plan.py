@@ -23,7 +23,7 @@ from mammal.jobs.windows_job import windows_job
 from mammal.rows.answer_columns import AnswerColumn, Record
 from mammal.rows.batched import Pace, Refused, Row
 from mammal.rows.question import Computed, Question, UsedModel
-from mammal.rows.tables import ReadColumns
+from mammal.rows.read_columns import ReadColumns
 from mammal.variants.scoring import VariantScoreOptions
 from mammal.version import __version__
 
