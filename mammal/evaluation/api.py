@@ -23,7 +23,7 @@ from mammal.evaluation.output_folder import PAGE, check_output_folder
 from mammal.evaluation.save import save_evaluation
 from mammal.evaluation.tables import figures_frame, markdown
 from mammal.inference.api import Mammal, load
-from mammal.inference.reranking import judge_of
+from mammal.inference.reranking_task import judge_of
 from mammal.rows.task_choice import TaskLike
 from mammal.tasks.sources.kept import cache_folder
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from mammal.evaluation.results import TaskResult
     from mammal.evaluation.set_results import SetResult
-    from mammal.inference.reranking import Judge
+    from mammal.inference.reranking_task import Judge
     from mammal.tasks.task import Task
     from mammal.tokenization import Tokenizer
 

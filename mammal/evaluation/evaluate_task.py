@@ -23,7 +23,7 @@ from mammal.tasks.declaration.schema import unit_text
 
 if TYPE_CHECKING:
     from mammal.evaluation.task_data import TaskData
-    from mammal.inference.reranking import Judge
+    from mammal.inference.reranking_task import Judge
     from mammal.model.model import MammalModel
     from mammal.tasks.baselines.fit import Fitted
     from mammal.tasks.batches.prediction import Prediction

@@ -11,7 +11,8 @@ from mammal.generation.other_names import our_names
 from mammal.generation.question import Generate
 from mammal.generation.seeds import seeds_of
 from mammal.generation.settings import Settings
-from mammal.inference.reranking import Reranked, judge_of
+from mammal.inference.reranking import Reranked
+from mammal.inference.reranking_task import judge_of
 from mammal.rows.bare_prompts import is_prompt
 from mammal.rows.read_columns import ReadColumns
 from mammal.rows.tables import RowTable, check_names, row_table
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import torch
 
-    from mammal.inference.reranking import OpenModel
+    from mammal.inference.reranking_task import OpenModel
     from mammal.model.model import MammalModel
     from mammal.rows.batched import Pace, Progress
     from mammal.rows.question import Question
