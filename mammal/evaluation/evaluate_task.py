@@ -251,7 +251,8 @@ def free_draws(model: MammalModel, task: Task, draws: int, seed: int = 0) -> lis
     Returns:
         One prediction for each sequence.
     """
-    from mammal.generation.rows import generate_rows, sample_prediction
+    from mammal.generation.rows import generate_rows
+    from mammal.generation.samples import sample_prediction
     from mammal.generation.settings import declared_generation, declared_rules
     from mammal.rows.batched import Refused, TaskEncoder
     from mammal.tasks.kinds.generation import generation_task

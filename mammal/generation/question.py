@@ -22,7 +22,7 @@ from mammal.rows.tables import Failed
 from mammal.rows.task_choice import require_numbers
 
 if TYPE_CHECKING:
-    from mammal.generation.rows import Sample
+    from mammal.generation.samples import Sample
     from mammal.model.model import MammalModel
     from mammal.tasks.kinds.generation import GenerationTask
     from mammal.tasks.task import Task
@@ -153,7 +153,7 @@ class Generate(TaskQuestion):
         if self.task is None or self._fields is None:
             ids = [token for token in sample.ids if token != self.tokenizer.eos_id]
             return *known, self.tokenizer.decode(ids), sample.score, *score
-        from mammal.generation.rows import sample_prediction
+        from mammal.generation.samples import sample_prediction
 
         said = sample_prediction(self.task, 0, sample, row)
         if said.error is not None:

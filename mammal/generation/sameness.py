@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable
 from typing import TYPE_CHECKING
 
-from mammal.generation.rows import Sample, sample_prediction
+from mammal.generation.samples import Sample, sample_prediction
 from mammal.rows.batched import Row
 
 if TYPE_CHECKING:

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from mammal.decoding.likelihood import sequence_log_likelihood
-from mammal.generation.rows import Sample, generate_rows, sample_prediction
+from mammal.generation.rows import generate_rows
+from mammal.generation.samples import Sample, sample_prediction
 from mammal.generation.settings import declared_generation, declared_rules
 from mammal.model.model import MammalModel
 from mammal.rows.batched import Encoder, Pace, Progress, Refused, Row, TaskEncoder

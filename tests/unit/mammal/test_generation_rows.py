@@ -19,7 +19,8 @@ import mammal
 from mammal.cli import main
 from mammal.decoding.random_numbers import Draw
 from mammal.errors import ConfigError, DataError, TaskError
-from mammal.generation.rows import Rules, Sample, generate_rows, sample_prediction
+from mammal.generation.rows import generate_rows
+from mammal.generation.samples import Rules, Sample, sample_prediction
 from mammal.generation.settings import declared_generation, stop_ids
 from mammal.jobs import run_job
 from mammal.rows.batched import Pace, TaskEncoder
