@@ -52,6 +52,28 @@ def composed_files(verb: str, arguments: Arguments) -> list[tuple[str, KeyPath]]
     return [(entry.config_path, tuple(filter(None, entry.package.split(".")))) for entry in reversed(composed)]
 
 
+def set_by_user(section: str, verb: str, arguments: Arguments) -> bool:
+    """Returns whether a section can contain anything but what files of the package write into it.
+
+    Args:
+        section: a top-level section that is a group of configs, such as `trainer`.
+        verb: the verb.
+        arguments: parsed words of the command line.
+
+    Returns:
+        True if a word sets a key in the section, or if any file of the user is composed, except one of a task. A word
+        that chooses an option of the package (`trainer=ddp`) sets no key.
+    """
+    keys = (word.lstrip("+~").partition("=")[0] for word in arguments.overrides)
+    if any(key.startswith((f"{section}.", f"{section}@")) for key in keys):
+        return True
+    if not arguments.config_dirs:
+        return False
+    configs = [config for config, place in composed_files(verb, arguments) if place[:1] != ("task",)]
+    files = [config_file(config, arguments) for config in configs]
+    return any(file is not None and not file.is_relative_to(package_folder()) for file in files)
+
+
 def verb_configs(verb: str) -> dict[str, dict[str, Any]]:
     """Returns the configs that together list every key of a verb.
 
