@@ -20,7 +20,7 @@ def reading() -> ReadColumns:
     return ReadColumns.of_task(build_task(load_task("moses"), Tokenizer.load(None)))
 
 
-def told(caplog: pytest.LogCaptureFixture) -> list[str]:
+def reported(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [record.getMessage() for record in caplog.records if "no column is a condition" in record.getMessage()]
 
 
@@ -37,12 +37,12 @@ def test_a_column_that_is_named_for_a_condition_is_read_as_it(reading: ReadColum
     renamed = replace(reading, aliases={"logp": "logP"})
     assert row_table(pd.DataFrame({"logP": [2.5]}), renamed).rows[0]["logp"] == 2.5
     assert row_table([{"logp": 2.5, "LogP": 7.0}], reading).rows == [{"logp": 2.5, "LogP": 7.0}]
-    assert not told(caplog)
+    assert not reported(caplog)
 
 
-def test_a_table_without_conditions_is_told_once(reading: ReadColumns, caplog: pytest.LogCaptureFixture):
+def test_a_table_without_conditions_is_reported_once(reading: ReadColumns, caplog: pytest.LogCaptureFixture):
     row_table(pd.DataFrame({"id": [1, 2, 3], "logd": [1.0, 2.0, 3.0]}), reading)
-    (line,) = told(caplog)
+    (line,) = reported(caplog)
     assert "mw, logp, qed, tpsa" in line and "id, logd" in line
 
 
@@ -51,9 +51,9 @@ def test_a_table_that_asks_for_something_or_holds_nothing_passes(
     reading: ReadColumns, columns: list[str], caplog: pytest.LogCaptureFixture
 ):
     row_table(pd.DataFrame({name: ["1"] for name in columns}), reading)
-    assert not told(caplog)
+    assert not reported(caplog)
 
 
 def test_what_is_asked_of_all_rows_is_asked(reading: ReadColumns, caplog: pytest.LogCaptureFixture):
     row_table(pd.DataFrame({"id": [1]}), replace(reading, steered=True))
-    assert not told(caplog)
+    assert not reported(caplog)

@@ -89,7 +89,7 @@ def test_options_under_their_former_name_are_recorded_too(plan: JobPlan) -> None
         assert plan.question.told == {"unit": "bytes"}
 
 
-def test_cheap_mistakes_are_told_before_files_are_hashed(plan: JobPlan, table: Path) -> None:
+def test_cheap_mistakes_are_reported_before_files_are_hashed(plan: JobPlan, table: Path) -> None:
     def hashed() -> str:
         raise AssertionError("hashed")
 
@@ -98,9 +98,12 @@ def test_cheap_mistakes_are_told_before_files_are_hashed(plan: JobPlan, table: P
         run_plan(replace(dear, output="out.xlsx"))
     with pytest.raises(ConfigError, match="shard_rows"):
         run_plan(replace(dear, shard_rows=0))
-    for columns, told in ((["id", "txt"], "no column 'text'"), (["length", "text"], "already has a column 'length'")):
+    for columns, what in (
+        (["id", "txt"], "no column 'text'"),
+        (["length", "text"], "already has a column 'length'"),
+    ):
         pd.DataFrame([[1, "a"]], columns=columns).to_csv(table, index=False)
-        with pytest.raises(DataError, match=told):
+        with pytest.raises(DataError, match=what):
             run_plan(replace(dear, given=open_input(table)))
     with pytest.raises(AssertionError, match="hashed"):
         run_plan(dear)

@@ -146,7 +146,7 @@ def test_an_interrupted_sweep_says_how_to_go_on(capsys, monkeypatch):
         (["mixture=eigth"], "no mixture 'eigth'", "eight"),
     ],
 )
-def test_mistakes_in_a_sweep_are_told(capsys, words, what, hint):
+def test_mistakes_in_a_sweep_are_reported(capsys, words, what, hint):
     assert main(["train", *words]) == 2
     err = capsys.readouterr().err
     assert what in err and hint in err and len(err.strip().splitlines()) == 2

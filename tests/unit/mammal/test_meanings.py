@@ -58,9 +58,9 @@ def test_the_command_says_what_the_numbers_are(
 ) -> None:
     output = [f"output={tmp_path / 'out.csv'}"] if to_file else []
     assert main(["predict", f"bundle={tiny_bundle}", f"input={table}", "task=bbbp", *output]) == 3
-    told = capsys.readouterr()
-    assert "probability: of the positive class, '1'\n" in told.err
-    assert "positive class" not in told.out
+    reported = capsys.readouterr()
+    assert "probability: of the positive class, '1'\n" in reported.err
+    assert "positive class" not in reported.out
 
 
 def test_units_of_several_targets(tiny_bundle: Path) -> None:

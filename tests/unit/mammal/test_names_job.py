@@ -115,8 +115,8 @@ def test_without_java_names_are_made_and_not_verified(library: Path, capsys: pyt
     pairs = pairs[pairs["error"].isna()]
     assert set(pairs["outcome"]) == {"unverified"} and pairs["iupac"].notna().all()
     assert pairs["smiles_by_name"].isna().all()
-    told = capsys.readouterr().err
-    assert "not read back" in told and "5 named (83.3%) · none verified, because Java is missing" in told
+    reported = capsys.readouterr().err
+    assert "not read back" in reported and "5 named (83.3%) · none verified, because Java is missing" in reported
     with pytest.raises(DataError, match="Java"):
         names_job(library, library.with_name("given.csv"), names="Name")
 
@@ -131,7 +131,7 @@ def test_the_table_of_chemicals_goes_through(tmp_path: Path, monkeypatch: pytest
     assert list(pd.read_csv(report.output)["iupac"]) == ["ethoxybenzene", "(E)-1,2-difluoroethene"]
 
 
-def test_what_is_asked_wrongly_is_told(library: Path):
+def test_what_is_asked_wrongly_is_reported(library: Path):
     output = library.with_name("pairs.csv")
     with pytest.raises(DataError, match="no column 'Smile'"):
         names_job(library, output, smiles="Smile")

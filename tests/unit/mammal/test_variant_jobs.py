@@ -174,9 +174,9 @@ def test_vcf_and_table_say_the_same(score: Job, tmp_path: Path) -> None:
     lines = [line.split("\t") for line in score(tmp_path / "out.vcf").output.read_text().splitlines() if line[0] != "#"]
     by_pos = {cells[1]: added(cells[7]) for cells in lines}
     for pos, rows in table:
-        told = [None if value == "." else float(value) for value in by_pos[pos]["DIST_SITE"]]
-        assert [v for v in told if v is not None] == pytest.approx(
-            rows.distance_site.dropna().tolist()[: len(told)], rel=1e-4
+        reported = [None if value == "." else float(value) for value in by_pos[pos]["DIST_SITE"]]
+        assert [v for v in reported if v is not None] == pytest.approx(
+            rows.distance_site.dropna().tolist()[: len(reported)], rel=1e-4
         )
 
 
@@ -225,7 +225,7 @@ def test_an_empty_file_gives_an_empty_file(score: Job, tmp_path: Path) -> None:
     assert report.rows == 0 and report.output.read_text().splitlines()[-1] == HEADER[-1]
 
 
-def test_what_cannot_be_is_told(score: Job, tmp_path: Path, genome: Path, tiny_bundle: Path) -> None:
+def test_what_cannot_be_is_reported(score: Job, tmp_path: Path, genome: Path, tiny_bundle: Path) -> None:
     scored = score(tmp_path / "out.vcf").output
     with pytest.raises(JobError, match=r"already has a field MAMMAL_DIST.*prefix="):
         score(tmp_path / "twice.vcf", input=scored)

@@ -146,7 +146,7 @@ def test_scaffolds_are_kept_whatever_is_generated(design: Task, scaffold: str):
     assert len(valid) >= 11 and all(keeps_scaffold(text, scaffold) for text in valid)
 
 
-def test_a_scaffold_that_is_not_kept_is_told():
+def test_a_scaffold_that_is_not_kept_is_reported():
     for scaffold in ("c1ccc(*)cc1", "c1ccc([*:1])cc1", "[1*]c1ccccc1"):
         assert keeps_scaffold("Cc1ccccc1", scaffold) and not keeps_scaffold("CC1CCCCC1", scaffold)
     assert keeps_scaffold("[13CH3]c1ccccc1", "[13CH3]*") and not keeps_scaffold("Cc1ccccc1", "[13CH3]*")

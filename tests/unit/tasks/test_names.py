@@ -244,9 +244,9 @@ def test_what_goes_wrong_in_openclatura_is_a_reason(monkeypatch: pytest.MonkeyPa
 def test_without_java_reading_names_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(opsin.shutil, "which", lambda name: None)
     monkeypatch.setattr(opsin, "find_jar", lambda: "opsin.jar")
-    with pytest.raises(DataError, match="Java") as told:
+    with pytest.raises(DataError, match="Java") as reported:
         structure_of("ethanol")
-    assert "OpenJDK" in (told.value.hint or "")
+    assert "OpenJDK" in (reported.value.hint or "")
     assert structure_of([]) == []
 
 

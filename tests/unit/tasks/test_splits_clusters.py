@@ -46,7 +46,7 @@ def test_its_clusters_are_taken(mmseqs):
     assert "by MMseqs2" in split.how and split.left_out == [(50, "column 's' is empty")]
 
 
-def test_its_complaint_is_told(mmseqs):
+def test_its_complaint_is_reported(mmseqs):
     mmseqs("#!/bin/sh\necho 'no space left' >&2\nexit 1\n")
     with pytest.raises(DataError, match="mmseqs failed: no space left"):
         cluster_sequences(["MKT", "AYI"], 0.5)

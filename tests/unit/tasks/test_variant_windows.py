@@ -237,7 +237,7 @@ def test_hgvs_descriptions_change_the_genome_as_they_say(genome: Genome, text: s
         ("chr1:g.10G>J", "'J' at character 12 is not a base"),
     ],
 )
-def test_what_hgvs_can_not_say_is_told_with_its_place(genome: Genome, text: str, said: str) -> None:
+def test_what_hgvs_can_not_say_is_reported_with_its_place(genome: Genome, text: str, said: str) -> None:
     with pytest.raises(DataError, match=said):
         parse_hgvs(text, genome)
 
