@@ -139,7 +139,7 @@ def test_size_and_accessibility_stand_by_validity():
 def test_summaries_are_kept_and_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     first = summary_of(DRUGS, with_chemnet=False, cache=tmp_path)
     (file,) = tmp_path.iterdir()
-    monkeypatch.setattr("mammal.tasks.molecule_sets.summary.describe", lambda smiles: pytest.fail("was kept"))
+    monkeypatch.setattr("mammal.tasks.molecule_sets.summary.describe_molecule", lambda smiles: pytest.fail("was kept"))
     again = summary_of(DRUGS, with_chemnet=False, cache=tmp_path)
     assert again.scaffolds == first.scaffolds and again.fragments == first.fragments and again.read == len(DRUGS)
     assert (
