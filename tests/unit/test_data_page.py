@@ -11,8 +11,8 @@ from pathlib import Path
 import yaml
 
 from mammal.commands.list_tasks import read_all_tasks, tasks_markdown
+from mammal.tasks.declaration.data_config import SOURCES
 from mammal.tasks.declaration.registry import load_task
-from mammal.tasks.declaration.schema import SOURCES
 from mammal.tasks.splits import WAYS
 
 ROOT = Path(__file__).parents[2]
