@@ -46,8 +46,8 @@ def _work(config: DictConfig, config_dirs: Sequence[Path]) -> int:
         with console.Progress(f"pack {task.name}", total) as shown:
             how = {"views": options["views"], "workers": options["workers"]}
             where = pack_task(data, output, **how, progress=lambda rows, shown=shown: shown.advance(rows, rows=rows))
-        told = read_json(where / "pack.json")
-        rows = ", ".join(f"{count:,} {part}" for part, count in told["encoded"].items())
-        bad = f"; {len(told['left_out']):,} left out" if told["left_out"] else ""
-        console.note(f"{task.name}: {rows} rows, {told['stamp']['views']} views{bad}; {where}")
+        content = read_json(where / "pack.json")
+        rows = ", ".join(f"{count:,} {part}" for part, count in content["encoded"].items())
+        bad = f"; {len(content['left_out']):,} left out" if content["left_out"] else ""
+        console.note(f"{task.name}: {rows} rows, {content['stamp']['views']} views{bad}; {where}")
     return 0

@@ -158,10 +158,10 @@ def info_fields(question: VariantQuestion, prefix: str) -> list[Field]:
         question: question that computes the scores.
         prefix: text before the names of its columns and of the fields. If it is empty, fields begin with `PREFIX`.
     """
-    told = {c.name: (c.field, c.about) for score in SCORES.values() for c in score.columns}
-    told[UNSCORED] = _UNSCORED_KEY, "Why an allele has no scores"
+    fields_of = {c.name: (c.field, c.about) for score in SCORES.values() for c in score.columns}
+    fields_of[UNSCORED] = _UNSCORED_KEY, "Why an allele has no scores"
     fields = []
     for column in question.columns[1:]:
-        key, about = told[column.name.removeprefix(prefix)]
+        key, about = fields_of[column.name.removeprefix(prefix)]
         fields.append(Field(f"{prefix or PREFIX}{key}", _TYPES[column.holds], about))
     return fields

@@ -151,7 +151,7 @@ class FeaturesTask(Task):
         for row in rows:
             try:
                 found = self._texts(row)
-            except DataError as error:  # set aside when it is encoded, with this reason
+            except DataError as error:  # encoding refuses the row with this reason
                 problem = error
                 continue
             for name, text in found.items():

@@ -16,7 +16,7 @@ from mammal.errors import ConfigError, DataError, JobError, TaskError
 from mammal.jobs.engine import JobReport
 from mammal.jobs.store import Store
 from mammal.jobs.variants_job import score_variants_job
-from mammal.variants.scores import SCORES, Score, ScoreColumn, VariantScoreOptions, embedding_task
+from mammal.variants.scores import SCORES, ScoreColumn, VariantScore, VariantScoreOptions, embedding_task
 
 pysam = pytest.importorskip("pysam")
 
@@ -106,7 +106,7 @@ def test_lines_of_a_vcf_are_kept_and_info_gains_fields(score: Job, tmp_path: Pat
 
 
 def test_one_more_score_needs_its_entry_alone(score: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    gained = Score(
+    gained = VariantScore(
         (ScoreColumn("gained", "GAIN", "Bases that the alternate allele has more", "integer"),),
         lambda tasks, chosen, tokenizer: embedding_task(tasks, chosen, tokenizer),
         lambda model, task, pairs, asked, pace: [len(pair.alt) - len(pair.ref) for pair in pairs],
