@@ -35,7 +35,7 @@ _TINY = 1e-12
 
 @dataclass(frozen=True)
 class Parts:
-    """The rows that baselines learn from and answer, without those that the task sets aside.
+    """The rows that baselines learn from and answer, without those that the task can't read.
 
     Attributes:
         train: texts of the training rows, by column.
@@ -55,7 +55,7 @@ class Parts:
         return len(self.valid_truth_VK)
 
 
-def parts_of(
+def rows_by_part(
     task: Task,
     train: Sequence[Row],
     train_texts: Sequence[dict[str, str] | str],

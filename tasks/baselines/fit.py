@@ -42,7 +42,7 @@ from typing import TYPE_CHECKING
 from mammal.tasks.baselines.baseline_copy import NEAREST, copied
 from mammal.tasks.baselines.baseline_molecules import COMMONEST, UNCHANGED, commonest, unchanged
 from mammal.tasks.baselines.baseline_profile import PROFILE, profiled
-from mammal.tasks.baselines.estimators import features_of, parts_of, predicted
+from mammal.tasks.baselines.estimators import features_of, predicted, rows_by_part
 from mammal.tasks.baselines.recipe import DRAWS_OF_DNA, ONLY, VARIANT, Recipe, recipes
 from mammal.tasks.batches.prediction import Prediction
 from mammal.tasks.tables.cells import Row
@@ -174,7 +174,7 @@ def fit_baselines(
     if task.family not in ("classification", "regression"):
         return _written(task, train, test, valid, len(seeds), names)
     learned, asked = _texts(task, train), _texts(task, [*valid, *test])
-    parts = parts_of(task, train, learned, valid, asked)
+    parts = rows_by_part(task, train, learned, valid, asked)
     if not parts.train:  # names of molecules without their SMILES
         logger.info("%s: no baselines, as no training row has %s", task.name, ", ".join(task.identities))
         return {}
