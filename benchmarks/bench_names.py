@@ -62,13 +62,13 @@ def _row(what: str, ours: Cut, tokenizer: Tokenizer | None, alphabet: str, texts
         measured=WHOLE if ours.whole else str(ours),
         target=WHOLE,
         met=ours.whole,
-        ours=_told(ours),
-        theirs=f"{_told(theirs)}, {theirs}" if theirs else "",
+        ours=_mean_length(ours),
+        theirs=f"{_mean_length(theirs)}, {theirs}" if theirs else "",
         source=MEASURED if theirs else "",
     )
 
 
-def _told(count: Cut) -> str:
+def _mean_length(count: Cut) -> str:
     return f"{count.tokens / count.texts:.1f} tokens each"
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from mammal.tokenization.variants import Variant, parse
+from mammal.tokenization.variants import Variant, parse_variants
 
 ALLELES = 11
 HETEROZYGOUS = ALLELES * (ALLELES - 1) // 2
@@ -39,7 +39,7 @@ def keep(texts: Iterable[str]) -> Kept:
     """Counts the variants that are written in place in `texts`."""
     kept = Kept()
     for text in texts:
-        for variant in parse(text):
+        for variant in parse_variants(text):
             if isinstance(variant, Variant):
                 kept.variants += 1
                 more = sum(max(0, len(alt) - len(variant.ref)) for alt in variant.alts)

@@ -20,7 +20,7 @@ from mammal.console import table
 from mammal.tasks.data import load_data
 from mammal.tasks.declaration.registry import load_task
 from mammal.tokenization import text_alphabet
-from mammal.tokenization.byte_level import spelt
+from mammal.tokenization.byte_level import byte_characters
 
 TASKS = {"molecule_caption": "description", "protein_name": "name"}
 MERGES = (512, 1024, 2048, 4096)
@@ -59,7 +59,7 @@ def figures(merges: Sequence[tuple[str, str]], texts: Sequence[str]) -> list[str
     tokens = text_alphabet.tokens(merges)
     model = BPE(vocab={token: id for id, token in enumerate(tokens)}, merges=list(merges), ignore_merges=True)
     pieces = [re.findall(text_alphabet.PATTERN, text) for text in texts]
-    lengths = [sum(len(model.tokenize(spelt(piece))) for piece in found) for found in pieces]
+    lengths = [sum(len(model.tokenize(byte_characters(piece))) for piece in found) for found in pieces]
     return [f"{sum(map(len, texts)) / sum(lengths):.2f}", f"{sum(lengths) / len(lengths):.1f}", str(max(lengths))]
 
 

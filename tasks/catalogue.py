@@ -39,7 +39,7 @@ def _alphabets(config: TaskConfig, part: str) -> dict[str, str]:
     return {slot.column: ENTITIES[slot.name].alphabet if slot.kind == "entity" else slot.name for slot in slots}
 
 
-def answer(config: TaskConfig) -> str:
+def what_is_predicted(config: TaskConfig) -> str:
     """Returns what a task predicts: `yes or no`, `11 classes`, `27 labels`, `number, K`, `text` or `hidden spans`, or
     the names of features."""
     targets = len(prompt_columns(config).targets)
@@ -71,7 +71,7 @@ def measure(config: TaskConfig) -> str:
 
 def published(config: TaskConfig) -> str:
     """Returns the published figure, with its metric if that is not the task's main metric; a dash if there is none."""
-    told = config.published
-    if told.figure is None:
+    paper = config.published
+    if paper.figure is None:
         return "–"
-    return f"{told.figure:g}" if told.metric == measure(config) else f"{told.metric} {told.figure:g}"
+    return f"{paper.figure:g}" if paper.metric == measure(config) else f"{paper.metric} {paper.figure:g}"

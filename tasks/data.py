@@ -224,7 +224,7 @@ def divide(frame: pd.DataFrame, config: TaskConfig, paths: Mapping[str, object] 
     if config.data.held_out and not config.data.split_file:
         molecules = [column_texts(frame, column) for column in columns.molecules if column in frame.columns]
         split = without_held_out(split, config.data.held_out, molecules)
-    split = _settle_leaks(split, keys, config, ordered=ordered)
+    split = _handle_leaks(split, keys, config, ordered=ordered)
     record = SplitRecord(
         split,
         len(frame),
@@ -296,7 +296,7 @@ def _answered_molecules(frame: pd.DataFrame, columns: PromptColumns) -> Keys:
     return input_keys(frame, asked if columns.groups else [], columns.molecules)
 
 
-def _settle_leaks(split: Split, keys: Keys, config: TaskConfig, *, ordered: bool) -> Split:
+def _handle_leaks(split: Split, keys: Keys, config: TaskConfig, *, ordered: bool) -> Split:
     """The split; without leaking rows if `data.leakage` is `drop`.
 
     Raises:

@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
-from mammal.tasks.molecules.chemistry import canonical_or_none, parse
+from mammal.tasks.molecules.chemistry import canonical_or_none, parse_smiles
 from mammal.tasks.prompts.columns import equal_sides
 from mammal.tasks.tables.cells import Row, as_text, is_missing
 from mammal.tasks.views.dna import cropped
@@ -60,7 +60,7 @@ def another_order(smiles: str, seed: int = 0) -> str | None:
     """
     from rdkit import Chem
 
-    molecule = parse(smiles)
+    molecule = parse_smiles(smiles)
     if molecule is None or molecule.GetNumAtoms() < 2:
         return None
     written = Chem.MolToRandomSmilesVect(molecule, 1, randomSeed=seed + 1)[0]
@@ -68,7 +68,7 @@ def another_order(smiles: str, seed: int = 0) -> str | None:
 
 
 def with_counter_ion(smiles: str) -> str | None:
-    return None if "." in smiles or parse(smiles) is None else f"{smiles}.Cl"
+    return None if "." in smiles or parse_smiles(smiles) is None else f"{smiles}.Cl"
 
 
 def largest_fragment(smiles: str) -> str | None:
@@ -109,7 +109,7 @@ def _standardised(smiles: str, how: str) -> str | None:
     from rdkit import Chem, rdBase
     from rdkit.Chem.MolStandardize import rdMolStandardize
 
-    molecule = parse(smiles)
+    molecule = parse_smiles(smiles)
     if molecule is None:
         return None
     with rdBase.BlockLogs():

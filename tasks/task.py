@@ -23,7 +23,7 @@ from mammal.tasks.declaration.schema import TaskConfig
 from mammal.tasks.errors import DataError, TaskError
 from mammal.tasks.metrics.answers import Answers
 from mammal.tasks.metrics.distinct import over_distinct_inputs
-from mammal.tasks.metrics.registry import LOG_METRICS, check_metrics, evaluate, intervals
+from mammal.tasks.metrics.registry import LOG_METRICS, check_metrics, compute_metrics, intervals
 from mammal.tasks.prompts.row_prompts import RowPrompts
 from mammal.tasks.tables.cells import Row
 from mammal.tokenization.encoding import Encoding
@@ -290,7 +290,7 @@ class Task(RowPrompts, ABC):
                 of labels that were left out because they are bounds, if there are any.
         """
         answers = self.answers(predictions, rows)
-        return evaluate(self.metric_names, answers) | _censored(answers)
+        return compute_metrics(self.metric_names, answers) | _censored(answers)
 
     def metric_intervals(
         self, predictions: Sequence[Prediction], rows: Sequence[Row], *, samples: int = 1000, seed: int = 0

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mammal.tokenization.byte_level import CHARACTERS, spelt
+from mammal.tokenization.byte_level import CHARACTERS, byte_characters
 from mammal.tokenization.errors import TokenizerError
 
 _LAYOUT = (
@@ -42,7 +42,7 @@ _PLAIN_TOKEN = {"single_word": False, "lstrip": False, "rstrip": False, "normali
 
 
 @dataclass(frozen=True)
-class Split:
+class PieceSplit:
     """How text is split into pieces before the model of the alphabet is applied.
 
     Attributes:
@@ -123,7 +123,7 @@ class AlphabetFile:
 
     def id_of(self, token: str) -> int | None:
         """The id of the token with this text; None if there is no such token."""
-        spelling = spelt(token) if self.is_byte_level and token not in self.specials else token
+        spelling = byte_characters(token) if self.is_byte_level and token not in self.specials else token
         return self.vocab.get(spelling)
 
     @property
@@ -140,7 +140,7 @@ class AlphabetFile:
             raise TokenizerError(f"a merge of alphabet {self.name} is not a pair") from None
 
     @property
-    def split(self) -> Split | None:
+    def split(self) -> PieceSplit | None:
         """How text is split before the model is applied; None if the model reads the whole text at once."""
         steps = self._pre_tokenizers
         steps = steps[:-1] if self.is_byte_level else steps
@@ -150,9 +150,9 @@ class AlphabetFile:
         if len(steps) == 1 and pre_tokenizer["type"] == "Split" and "Regex" in pre_tokenizer["pattern"]:
             pattern = pre_tokenizer["pattern"]["Regex"]
             if (pre_tokenizer["behavior"], pre_tokenizer["invert"]) == ("Removed", True):
-                return Split(pattern, keeps_rest=False)
+                return PieceSplit(pattern, keeps_rest=False)
             if (pre_tokenizer["behavior"], pre_tokenizer["invert"]) == ("Isolated", False):
-                return Split(pattern, keeps_rest=True)
+                return PieceSplit(pattern, keeps_rest=True)
         raise TokenizerError(
             f"alphabet {self.name} has a pre-tokenizer that is not supported",
             hint="use one Split by a Regex, Isolated, or Removed and inverted; after it ByteLevel without a regex",

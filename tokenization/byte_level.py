@@ -15,13 +15,13 @@ CHARACTERS: tuple[str, ...] = tuple(
 )
 """The character that represents each byte."""
 
-_SPELT = dict(enumerate(CHARACTERS))
+_CHARACTERS = dict(enumerate(CHARACTERS))
 _BYTES = {character: byte for byte, character in enumerate(CHARACTERS)}
 
 
-def spelt(text: str) -> str:
+def byte_characters(text: str) -> str:
     """Converts text to the characters that represent its bytes in the file."""
-    return text.encode().decode("latin-1").translate(_SPELT)
+    return text.encode().decode("latin-1").translate(_CHARACTERS)
 
 
 def to_bytes(token: str) -> bytes:

@@ -25,7 +25,7 @@ from mammal.tokenization.prompt import (
     Segment,
     Tag,
     find_tags,
-    parse,
+    parse_prompt,
     place,
     tag,
     text_before_first_tag,
@@ -121,7 +121,7 @@ class PromptEncoder:
             PromptError: the prompt does not follow the grammar, or a number in it can't be read.
             UnknownTokenError: text has no token in its alphabet, and `options.on_unknown` is "raise".
         """
-        segments = parse(text)
+        segments = parse_prompt(text)
         if not text.isascii():
             _check_unicode(text)
         if options.require_eos:

@@ -17,7 +17,7 @@ from mammal.tokenization.prompt import (
     SCALARS_FROM_DICT,
     SCALARS_LITERALS,
     find_tags,
-    parse,
+    parse_prompt,
     text_before_first_tag,
 )
 from mammal.tokenization.template_syntax import READ_BY_FEATURE, Node, Part, Problem, TemplateSlot, Text, Words
@@ -199,7 +199,7 @@ def _unknown_tags(text: Text, part: Part, tokenizer: Tokenizer) -> Iterator[Prob
 
 def _unknown_alphabet(segment_tag: str, part: Part, position: int, tokenizer: Tokenizer) -> Iterator[Problem]:
     try:
-        [segment] = parse(segment_tag)
+        [segment] = parse_prompt(segment_tag)
     except PromptError:
         return  # a misspelled tag is reported by `_raw_wire`
     names = [*tokenizer.alphabets, *_NUMBER_SEGMENTS]
@@ -270,6 +270,6 @@ def _raw_wire(template: ScannedTemplate) -> Iterator[Problem]:
 
 def _misspelt(segment_tag: str, part: Part, position: int) -> Iterator[Problem]:
     try:
-        parse(segment_tag)
+        parse_prompt(segment_tag)
     except PromptError as error:
         yield Problem(part, position, error.what, error.hint)

@@ -1,4 +1,4 @@
-"""Warnings of this package, for problems that are no errors because ids must equal those of the published tokenizer."""
+"""Warnings about problems that are not errors because ids must equal those of the published tokenizer."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mammal.tokenization.prompt import SCALARS_LITERALS, Segment, parse
+from mammal.tokenization.prompt import SCALARS_LITERALS, Segment, parse_prompt
 from mammal.tokenization.values import literal_spans, take_variant_values
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class Locator:
         """Characters [start, end) of each token, int32 [L, 2]; (-1, -1) for padding."""
         offsets_L2 = np.full((self.length, 2), -1, dtype=np.int32)
         spans: list[Span] = []
-        for segment in parse(self.text):
+        for segment in parse_prompt(self.text):
             first, end = self.windows.get(segment.start, (0, None))
             spans += self._segment_spans(segment, end)[first:end]
         spans = spans[: self.length]

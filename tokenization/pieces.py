@@ -12,7 +12,7 @@ from itertools import accumulate, pairwise
 
 from tokenizers import Regex, pre_tokenizers
 
-from mammal.tokenization.alphabet_file import Split
+from mammal.tokenization.alphabet_file import PieceSplit
 
 Span = tuple[int, int]
 
@@ -49,7 +49,7 @@ class Splitter(ABC):
         """The characters [start, end) of every piece."""
 
 
-def splitter(split: Split | None) -> Splitter:
+def splitter(split: PieceSplit | None) -> Splitter:
     """Creates the splitter of an alphabet file; None: text stays in one piece."""
     if split is None:
         return _Whole()
@@ -66,7 +66,7 @@ class _Whole(Splitter):
 
 
 class _ByPython(Splitter):
-    def __init__(self, regex: re.Pattern[str], split: Split):
+    def __init__(self, regex: re.Pattern[str], split: PieceSplit):
         self._regex, self._keeps_rest = regex, split.keeps_rest
         self._openers = None if split.keeps_rest else _PUBLISHED_SINGLES.get(split.pattern)
 
@@ -87,7 +87,7 @@ class _ByPython(Splitter):
 
 
 class _ByLibrary(Splitter):
-    def __init__(self, split: Split):
+    def __init__(self, split: PieceSplit):
         behavior, invert = ("isolated", False) if split.keeps_rest else ("removed", True)
         self._split = pre_tokenizers.Split(Regex(split.pattern), behavior=behavior, invert=invert)
 

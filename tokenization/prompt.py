@@ -115,7 +115,7 @@ class Prompt:
         return None
 
 
-def parse(prompt: str) -> list[Segment]:
+def parse_prompt(prompt: str) -> list[Segment]:
     """Splits a prompt into segments. Text before the first segment tag is ignored.
 
     Args:

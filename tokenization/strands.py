@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from mammal.tokenization.errors import PromptError
-from mammal.tokenization.variants import BASES, Variant, parse
+from mammal.tokenization.variants import BASES, Variant, parse_variants
 
 COMPLEMENT = str.maketrans("ACGTRYSWKMBDHVN", "TGCAYRSWMKVHDBN")
 """Watson-Crick partners, including ambiguity codes (IUPAC-IUB 1984, doi 10.1093/nar/13.9.3021)."""
@@ -41,7 +41,7 @@ def reverse_complement_in_place(text: str) -> str:
     Raises:
         PromptError: the text is not in in-place notation.
     """
-    pieces = reversed(parse(text))
+    pieces = reversed(parse_variants(text))
     return "".join(reverse_complement(p) if isinstance(p, str) else str(_reversed(p)) for p in pieces)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from tokenizers import models
 
 from mammal.tokenization.alphabet_file import AlphabetFile
-from mammal.tokenization.byte_level import as_text, spelt, to_bytes
+from mammal.tokenization.byte_level import as_text, byte_characters, to_bytes
 from mammal.tokenization.cache import Cache
 from mammal.tokenization.errors import TokenizerError
 from mammal.tokenization.pieces import Span, splitter
@@ -141,15 +141,15 @@ class BytePairOfBytes(BytePair):
             self._whole = {text: file.vocab[token] for token, text in texts.items() if text is not None}
 
     def _merge(self, piece: str) -> np.ndarray:
-        return super()._merge(spelt(piece))
+        return super()._merge(byte_characters(piece))
 
     def _merged_spans(self, piece: str) -> list[Span]:
-        ends = np.cumsum([len(token.value) for token in self._bpe.tokenize(spelt(piece))]).tolist()
+        ends = np.cumsum([len(token.value) for token in self._bpe.tokenize(byte_characters(piece))]).tolist()
         of_byte = [place for place, character in enumerate(piece) for _ in character.encode()]
         return [(of_byte[start], of_byte[end - 1] + 1) for start, end in pairwise([0, *ends])]
 
 
-def build(file: AlphabetFile) -> SubTokenizer:
+def build_subtokenizer(file: AlphabetFile) -> SubTokenizer:
     if file.is_byte_level:
         return BytePairOfBytes(file)
     return (BytePair if file.model["type"] == "BPE" else WordLevel)(file)

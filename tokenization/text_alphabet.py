@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 
-from mammal.tokenization.byte_level import CHARACTERS, spelt
+from mammal.tokenization.byte_level import CHARACTERS, byte_characters
 
 Merge = tuple[str, str]
 
@@ -43,7 +43,7 @@ def learn(corpus: Iterable[str], size: int, known: Sequence[Merge] = ()) -> list
     Returns:
         All rules, the known ones first.
     """
-    counts = Counter(spelt(piece) for text in corpus for piece in re.findall(PATTERN, text))
+    counts = Counter(byte_characters(piece) for text in corpus for piece in re.findall(PATTERN, text))
     words = _Words(counts)
     merges = list(known)
     for rule in merges:

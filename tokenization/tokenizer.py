@@ -22,7 +22,7 @@ from mammal.tokenization.notices import Notices
 from mammal.tokenization.numbering import Limits
 from mammal.tokenization.prompt import Prompt
 from mammal.tokenization.specials import Specials
-from mammal.tokenization.subtokenizer import build
+from mammal.tokenization.subtokenizer import build_subtokenizer
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -63,7 +63,7 @@ class Tokenizer(IdSpace):
         self._encoder = self._build_encoder()
 
     def _build_encoder(self) -> PromptEncoder:
-        alphabets = {file.name: build(file) for file in self._files}
+        alphabets = {file.name: build_subtokenizer(file) for file in self._files}
         return PromptEncoder(alphabets, Specials(self.specials), self._rng)
 
     def encode(

@@ -144,7 +144,7 @@ def write_in_place(window: str, variants: Iterable[Placed]) -> str:
     return "".join([*pieces, window[end:]])
 
 
-def parse(text: str) -> list[str | Variant]:
+def parse_variants(text: str) -> list[str | Variant]:
     """Splits in-place text into sequences of bases and variants.
 
     Joined with `str`, the parts give the text again, but in upper case and with frequencies in their shortest form.
@@ -178,7 +178,7 @@ def choose(text: str, alleles: int | Sequence[int]) -> str:
     Raises:
         PromptError: a variant has no such allele, or the number of alleles differs from the number of variants.
     """
-    pieces = parse(text)
+    pieces = parse_variants(text)
     count = sum(isinstance(piece, Variant) for piece in pieces)
     numbers = [alleles] * count if isinstance(alleles, int) else list(alleles)
     if len(numbers) != count:

@@ -120,8 +120,8 @@ def _tasks(tasks: Sequence[Task]) -> str:
 def _positives(tasks: Sequence[Task]) -> list[str]:
     """Which label is the positive class of each task with two labels."""
     two = [task for task in tasks if task.family == "classification" and len(task.config.labels) == 2]
-    told = [f"* {task.name}: positive: `{task.config.labels[1]}`" for task in two]
-    return ["", "`probability` is the probability of the positive class.", "", *told] if told else []
+    lines = [f"* {task.name}: positive: `{task.config.labels[1]}`" for task in two]
+    return ["", "`probability` is the probability of the positive class.", "", *lines] if lines else []
 
 
 def _figures(metrics: Mapping[str, Any]) -> str:
@@ -142,11 +142,11 @@ def _figures(metrics: Mapping[str, Any]) -> str:
 
 def _measured(title: str, facts: Mapping[str, Any]) -> str:
     contenders = {name: value for name, value in facts.items() if isinstance(value, Mapping)}
-    told = [f"{name} {_text(v)}" for name, v in facts.items() if name not in contenders and v not in (None, "")]
+    known = [f"{name} {_text(v)}" for name, v in facts.items() if name not in contenders and v not in (None, "")]
     names = list(dict.fromkeys(metric for figures in contenders.values() for metric in figures))
     lines = [
         f"### {title}\n",
-        "; ".join(told) + "\n" if told else "",
+        "; ".join(known) + "\n" if known else "",
         f"| | {' | '.join(names)} |",
         "|---" * len(names) + "|---|",
     ]

@@ -30,6 +30,7 @@ from mammal.configuration.plain import plain
 from mammal.errors import ConfigError
 
 if TYPE_CHECKING:
+    from mammal.evaluation.api import Evaluation
     from mammal.evaluation.results import TaskResult
     from mammal.evaluation.set_results import SetResult
 
@@ -78,20 +79,15 @@ def _work(options: Mapping[str, Any], config_dirs: Sequence[Path]) -> int:
 def _bundle(options: Mapping[str, Any], config_dirs: Sequence[Path]) -> int:
     """Evaluates the tasks of one bundle."""
     from mammal.evaluation.api import evaluate
-    from mammal.evaluation.generated import with_earlier_sets
     from mammal.evaluation.output_folder import check_output_folder
     from mammal.evaluation.results import earlier_results
-    from mammal.evaluation.set_results import load_sets, save_sets
 
     output = Path(options["output"] or default_output(options["bundle"]))
     check_output_folder(output, {} if options["input"] is None else {"input": options["input"]})
     earlier = earlier_results(output)
     among = _among(options, OF_BUNDLE)
     found = evaluate(options["bundle"], data=options["input"], config_dirs=config_dirs, **among)
-    _finish(found.results, earlier, output)
-    if found.sets:
-        print_sets(found.sets)
-        console.note(f"written: {save_sets(with_earlier_sets(found.sets, load_sets(output)), output)}")
+    _finish(found, earlier, output)
     if options["input"] is None and options["limit"] is None and not options["generation"]:
         _add_to_card(options["bundle"], found.figures)
     return 0
@@ -111,6 +107,7 @@ def _add_to_card(bundle: str, figures: Mapping[str, Any]) -> None:
 
 def _runs(options: Mapping[str, Any], config_dirs: Sequence[Path]) -> int:
     """Evaluates several runs of the same tasks and combines them."""
+    from mammal.evaluation.api import Evaluation
     from mammal.evaluation.evaluate_bundle import EvaluatedRows
     from mammal.evaluation.evaluate_task import Depth
     from mammal.evaluation.output_folder import check_output_folder
@@ -130,7 +127,7 @@ def _runs(options: Mapping[str, Any], config_dirs: Sequence[Path]) -> int:
         depth=Depth(**_among(options, DEPTH)),
         open_model=partial(load, config_dirs=config_dirs, **_among(options, ("device", "dtype", "tokenizer"))),
     )
-    _finish(results, earlier, output)
+    _finish(Evaluation(results), earlier, output)
     return 0
 
 
@@ -177,27 +174,28 @@ def default_output(bundle: str) -> Path:
     return (locate(bundle).folder.parent if named_by_path else Path()) / "evaluation"
 
 
-def _finish(results: Sequence[TaskResult], earlier: Sequence[TaskResult], output: Path) -> None:
-    """Prints the table and saves all results. Earlier results of other tasks and parts in the folder are kept."""
+def _finish(found: Evaluation, earlier: Sequence[TaskResult], output: Path) -> None:
+    """Prints the figures and saves them. Earlier results of other tasks and parts in the folder are kept."""
     from mammal.evaluation.bar import verdict
-    from mammal.evaluation.results import save_results, with_earlier
-    from mammal.evaluation.tables import contenders_table, save_tables, title
+    from mammal.evaluation.save import save_evaluation
+    from mammal.evaluation.tables import contenders_table, title
 
-    for result in results:
+    for result in found.results:
         console.out(title(result))
         header, rows = contenders_table(result)
         console.table(rows, header)
         if words := verdict(result):
             console.out(words)
         console.out()
-    new = {(result.task, result.part) for result in results}
+    new = {(result.task, result.part) for result in found.results}
     for result in earlier:
         done = "replaced" if (result.task, result.part) in new else "kept"
         console.note(f"{done}: the earlier figures of {result.task} on {result.part}")
-    every = with_earlier(results, earlier)
-    saved = save_results(every, output)  # first: it says that the other files are of an evaluation
-    save_tables(every, output)
-    console.note(f"written: {saved}")
+    saved = save_evaluation(found.results, found.sets, output)
+    console.note(f"written: {saved.results}")
+    if saved.sets is not None:
+        print_sets(found.sets)
+        console.note(f"written: {saved.sets}")
 
 
 def print_sets(results: Sequence[SetResult]) -> None:

@@ -127,7 +127,7 @@ def guess_task(file: Path, target: str | None = None, name: str | None = None) -
         raise DataError(what, where=str(file), hint=hint)
     split = _split(columns, inputs)
     decisions = [f"column {c.name}: {c.entity}, as {c.example}" + _renamed(c) for c in inputs]
-    decisions += [line for column in targets for line in _told(column)]
+    decisions += [line for column in targets for line in _lines_about(column)]
     if len(targets) > 1 and not asked:
         decisions.append("every column of that kind is a target: target=COLUMN[,COLUMN] for fewer")
     shown = [value for key, value in split.items() if key != "valid_share"]
@@ -187,7 +187,7 @@ def _numbers(targets: Sequence[Column]) -> tuple[str, str]:
     return "<MASK>" * len(targets), " ".join(f"{{{column.key}:scalar}}" for column in targets)
 
 
-def _told(column: Column) -> list[str]:
+def _lines_about(column: Column) -> list[str]:
     """Returns lines about a target: what was decided, and notes for the user."""
     unit = f" in {column.unit}" if column.unit else ""
     kind = f"classification, labels {', '.join(column.labels)}" if column.labels else f"regression{unit}"
@@ -201,7 +201,7 @@ def _told(column: Column) -> list[str]:
     if column.logarithmic:
         lines.append("  over three orders of magnitude: learned as decimal logarithms (scale: {log: true})")
     if column.labels:
-        lines += _told_labels(column)
+        lines += _lines_about_labels(column)
         label, count = min(_label_counts(column).items(), key=lambda item: item[1])
         if count < RARE * len(column.cells):
             share = f"{count / len(column.cells):.1%}"
@@ -209,7 +209,7 @@ def _told(column: Column) -> list[str]:
     return lines
 
 
-def _told_labels(column: Column) -> list[str]:
+def _lines_about_labels(column: Column) -> list[str]:
     """Which of two labels is the positive class and why, and which spellings are one label."""
     from mammal.tasks.targets.positive import known_positive
 
@@ -249,9 +249,9 @@ def _split(columns: Sequence[Column], inputs: Sequence[Column]) -> dict[str, str
 
 def _one_scaffold(column: Column) -> bool:
     """Whether most molecules have the same scaffold, or none, so that a scaffold split would leave a part empty."""
-    from mammal.tasks.molecules.chemistry import scaffold
+    from mammal.tasks.molecules.chemistry import murcko_scaffold
 
-    counts = Counter(scaffold(cell) for cell in column.cells[:MOLECULES_PARSED])
+    counts = Counter(murcko_scaffold(cell) for cell in column.cells[:MOLECULES_PARSED])
     return counts.most_common(1)[0][1] > sum(counts.values()) / 2
 
 

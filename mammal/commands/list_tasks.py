@@ -18,7 +18,7 @@ FORMATS = ("table", "markdown")
 FILTERS = {"modality": catalogue.MODALITIES, "kind": tuple(KINDS)}
 
 
-def list_tasks(options: Mapping[str, str], config_dirs: Sequence[Path] = ()) -> None:
+def print_tasks(options: Mapping[str, str], config_dirs: Sequence[Path] = ()) -> None:
     """Prints a table of tasks.
 
     Args:
@@ -30,10 +30,10 @@ def list_tasks(options: Mapping[str, str], config_dirs: Sequence[Path] = ()) -> 
     """
     shape = _choice("format", options.get("format", FORMATS[0]), FORMATS)
     wanted = {key: _choice(key, options[key], valid) for key, valid in FILTERS.items() if key in options}
-    tasks, broken = read_tasks(config_dirs)
+    tasks, broken = read_all_tasks(config_dirs)
     tasks = [task for task in tasks if _fits(task, wanted)]
     if shape == "markdown":
-        console.out("\n".join(markdown(tasks)))
+        console.out("\n".join(tasks_markdown(tasks)))
         return
     console.table(_rows(tasks), HEADER)
     for name, error in broken.items():
@@ -43,7 +43,7 @@ def list_tasks(options: Mapping[str, str], config_dirs: Sequence[Path] = ()) -> 
     )
 
 
-def read_tasks(config_dirs: Sequence[Path] = ()) -> tuple[list[TaskConfig], dict[str, str]]:
+def read_all_tasks(config_dirs: Sequence[Path] = ()) -> tuple[list[TaskConfig], dict[str, str]]:
     """Reads all tasks of the package and of the user's folders.
 
     Args:
@@ -84,13 +84,13 @@ def _rows(tasks: Sequence[TaskConfig]) -> list[Sequence[str]]:
             rows.append((f"{name} ({len(of_it)})",))
         for task in of_it:
             origin = task.data.source if task.data.name == task.name else catalogue.source(task)
-            cells = [f"  {task.name}", catalogue.answer(task), origin, task.data.split]
+            cells = [f"  {task.name}", catalogue.what_is_predicted(task), origin, task.data.split]
             cells += [catalogue.measure(task), catalogue.published(task), _in_short(task.licence)]
             rows.append([_cut(cell, width) for cell, width in zip(cells, WIDTHS, strict=True)])
     return [[*row, *[""] * (len(HEADER) - len(row))] for row in rows]
 
 
-def markdown(tasks: Sequence[TaskConfig]) -> list[str]:
+def tasks_markdown(tasks: Sequence[TaskConfig]) -> list[str]:
     """Returns the lines of the tables in docs/data.md, one table for each modality.
 
     Args:
@@ -108,8 +108,8 @@ def markdown(tasks: Sequence[TaskConfig]) -> list[str]:
 
 
 def _markdown_row(task: TaskConfig) -> str:
-    told = task.published
-    figure = f"{catalogue.published(task)}: {told.source}, {told.split}" if told.figure is not None else told.source
+    paper = task.published
+    figure = f"{catalogue.published(task)}: {paper.source}, {paper.split}" if paper.figure is not None else paper.source
     unit = unit_text(task.unit)
     metric = f"{catalogue.measure(task)} ({unit})" if unit else catalogue.measure(task)
     rights = "; ".join(filter(None, (task.licence, task.citation)))

@@ -35,7 +35,7 @@ def run(argv: Sequence[str]) -> int:
 
 
 def _work(config: DictConfig, _: object) -> int:
-    from mammal.jobs.names_job import names_job, outcomes
+    from mammal.jobs.names_job import count_outcomes, names_job
     from mammal.tasks.names import opsin
 
     options = plain(config)
@@ -45,7 +45,7 @@ def _work(config: DictConfig, _: object) -> int:
 
     def job(progress: Follow) -> JobReport:
         report = names_job(**options, progress=progress)
-        console.note(rates(outcomes(report, options["prefix"])))
+        console.note(rates(count_outcomes(report, options["prefix"])))
         return report
 
     return follow_job("names", job)

@@ -30,10 +30,10 @@ def run(verb: str, argv: Sequence[str]) -> int:
     Returns:
         The exit code: 3 if some rows have no answer.
     """
-    return run_verb(verb, argv, lambda config, config_dirs: answer(verb, plain(config), config_dirs))
+    return run_verb(verb, argv, lambda config, config_dirs: answer_rows(verb, plain(config), config_dirs))
 
 
-def answer(verb: str, options: dict[str, Any], config_dirs: Sequence[Path] = ()) -> int:
+def answer_rows(verb: str, options: dict[str, Any], config_dirs: Sequence[Path] = ()) -> int:
     """Answers rows with a composed configuration.
 
     Args:
@@ -124,9 +124,9 @@ def follow_job(verb: str, job: Callable[..., JobReport]) -> int:
     console.note(f"{report.rows if report.keeps_rows else report.ok:,} rows in {report.output}{kept}")
     _note_meanings(report.meanings)
     if report.cut:
-        from mammal.rows.cut_rows import told_cut
+        from mammal.rows.cut_rows import cut_message
 
-        console.note(told_cut(report.cut, report.first_cut, report.cut_column))
+        console.note(cut_message(report.cut, report.first_cut, report.cut_column))
     if report.bad:
         stay = "; they are in the output, too" if report.keeps_rows else ""
         console.note(f"{report.bad:,} rows without an answer, with the reasons, in {report.errors}{stay}")
@@ -135,9 +135,9 @@ def follow_job(verb: str, job: Callable[..., JobReport]) -> int:
 
 def _note_meanings(meanings: Mapping[str, str]) -> None:
     if meanings:
-        from mammal.rows.answer_columns import told_meanings
+        from mammal.rows.answer_columns import meaning_lines
 
-        for line in told_meanings(meanings):
+        for line in meaning_lines(meanings):
             console.note(line)
 
 
@@ -192,14 +192,14 @@ def print_frame(frame: pd.DataFrame, prefix: str) -> int:
 def _ask(
     verb: str, model: Mammal, shared: dict[str, Any], prompt: dict[str, Any], options: dict[str, Any]
 ) -> pd.DataFrame:
-    from mammal.tokenization.prompt import parse
+    from mammal.tokenization.prompt import parse_prompt
 
     how: dict[str, Any] = {"columns": shared["columns"] or None} | {
         name: shared[name] for name in ("view", "encoding", "prefix")
     }
     data: Any = None if shared["input"] is None else Path(shared["input"]).expanduser()  # never a value
     if prompt.get("prompt") is not None:
-        parse(prompt["prompt"])  # raises an error for other text, which would be taken for a value of the task
+        parse_prompt(prompt["prompt"])  # raises an error for other text, which would be taken for a value of the task
         data = [prompt["prompt"]]
     if verb == "predict":
         return model.predict(data, shared["task"], **how, **options)

@@ -27,5 +27,5 @@ def _work(config: DictConfig, config_dirs: Sequence[Path]) -> int:
     options = plain(config)
     about_variants = {name: options.pop(name) for name in score_variants.KEYS}
     if score_variants.is_meant(options, about_variants):
-        return score_variants.answer(options, about_variants, config_dirs)
-    return rows.answer("score", options, config_dirs)
+        return score_variants.answer_variants(options, about_variants, config_dirs)
+    return rows.answer_rows("score", options, config_dirs)

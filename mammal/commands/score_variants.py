@@ -46,7 +46,7 @@ def is_meant(shared: dict[str, Any], asked: dict[str, Any]) -> bool:
     return False
 
 
-def answer(shared: dict[str, Any], options: dict[str, Any], config_dirs: Sequence[Path] = ()) -> int:
+def answer_variants(shared: dict[str, Any], options: dict[str, Any], config_dirs: Sequence[Path] = ()) -> int:
     """Scores the variants of a file.
 
     Args:

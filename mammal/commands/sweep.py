@@ -146,10 +146,10 @@ def _speak_for_one_job(hydra: Any, record: JobRecord, folder: Path) -> None:
 
 
 def _failed(record: JobRecord, error: Exception, folder: Path) -> JobRecord:
-    told = isinstance(error, MammalError)
-    if not told:
+    expected = isinstance(error, MammalError)
+    if not expected:
         (folder / ERROR).write_text(traceback.format_exc(), encoding="utf-8")
-    record = replace(record, status=FAILED, error=str(error) if told else f"{error!r}, see {folder / ERROR}")
+    record = replace(record, status=FAILED, error=str(error) if expected else f"{error!r}, see {folder / ERROR}")
     console.note(f"{record} failed: {record.error}")
     return record
 

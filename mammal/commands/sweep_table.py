@@ -102,7 +102,7 @@ def figures_of(result: TrainingResult) -> tuple[dict[str, float | None], dict[st
     return {name: value if _known(value) else None for name, value in named.items()}, bounds
 
 
-def summarise(folder: Path | None) -> None:
+def summarise_sweep(folder: Path | None) -> None:
     """Prints the table of a sweep's jobs and writes it to `sweep.csv` (and `seeds.csv`) in its folder.
 
     Args:
@@ -173,12 +173,12 @@ def _cells(record: JobRecord, varied: Sequence[str]) -> list[str]:
 
 
 def _main_figures(record: JobRecord, part: str) -> str:
-    told = []
+    figures = []
     for words, name in _first_of_each_task(record.figures, part):
         value = record.figures[name]
         estimate = Estimate(math.nan if value is None else value, *record.bounds.get(name, (math.nan, math.nan)))
-        told.append(f"{words} {estimate}")
-    return ", ".join(told)
+        figures.append(f"{words} {estimate}")
+    return ", ".join(figures)
 
 
 def _first_of_each_task(names: Iterable[str], part: str) -> list[tuple[str, str]]:
@@ -217,8 +217,8 @@ def _seed_cells(line: Mapping[str, Any], others: Sequence[str]) -> list[str]:
     cells = [str(line[key]) for key in (*others, "seeds")]
     for part in ("valid", "test"):
         firsts = _first_of_each_task(names, part)
-        told = [f"{words} {short(line[f'{name}_mean'])} ± {short(line[f'{name}_sd'])}" for words, name in firsts]
-        cells.append(", ".join(told))
+        figures = [f"{words} {short(line[f'{name}_mean'])} ± {short(line[f'{name}_sd'])}" for words, name in firsts]
+        cells.append(", ".join(figures))
     return cells
 
 

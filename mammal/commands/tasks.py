@@ -33,9 +33,9 @@ def run(argv: Sequence[str]) -> int:
         row, data = _row(options.get("row", "1")), options.get("paths.data")
         walk_task(names[0], row, options.get("bundle"), data, config_dirs)
     else:
-        from mammal.commands.list_tasks import list_tasks
+        from mammal.commands.list_tasks import print_tasks
 
-        list_tasks(options, config_dirs)
+        print_tasks(options, config_dirs)
     return 0
 
 

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 
 from mammal import console
 from mammal.configuration.arguments import Arguments, arguments_of, search_path
-from mammal.configuration.compose import check_complete, compose, hydra_errors, parse
+from mammal.configuration.compose import check_complete, compose, hydra_errors, parse_arguments
 from mammal.configuration.own_tasks import own_tasks_first
 from mammal.errors import ConfigError, JobError
 
@@ -42,7 +42,7 @@ def run(argv: Sequence[str]) -> int:
     from hydra.types import RunMode
     from omegaconf import OmegaConf, open_dict
 
-    arguments = parse("train", argv, sweeps=True)
+    arguments = parse_arguments("train", argv, sweeps=True)
     if arguments.multirun and arguments.show:
         raise ConfigError("--cfg shows one run", where="mammal train", hint="leave out -m, one value for each key")
     sweeps = arguments.multirun
@@ -80,7 +80,7 @@ def _run_once(arguments: Arguments) -> None:
 def _sweep(arguments: Arguments) -> None:
     """Runs the jobs of a sweep, then prints the table. An error that ended the sweep is raised after the table."""
     from mammal.commands.sweep import begin_sweep, job_of_sweep, prepare_search
-    from mammal.commands.sweep_table import summarise
+    from mammal.commands.sweep_table import summarise_sweep
 
     prepare_search()
     words, folder = begin_sweep(arguments)
@@ -89,12 +89,12 @@ def _sweep(arguments: Arguments) -> None:
             _launch(words, job_of_sweep)
     except KeyboardInterrupt:
         with suppress(JobError):
-            summarise(folder)
+            summarise_sweep(folder)
         raise
     except Exception:
-        summarise(folder)  # raises an error that names the failed jobs, if some failed
+        summarise_sweep(folder)  # raises an error that names the failed jobs, if some failed
         raise
-    summarise(folder)
+    summarise_sweep(folder)
 
 
 def _launch(arguments: Arguments, task: Callable[[DictConfig], object]) -> None:

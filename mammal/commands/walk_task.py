@@ -112,12 +112,14 @@ def _random_model(tokenizer: Tokenizer) -> MammalModel:
 def _heading(config: TaskConfig) -> None:
     from mammal.tasks import catalogue
 
-    told = config.published
-    figure = f"{told.metric} {told.figure:g}, {told.source}, {told.split}" if told.figure is not None else told.source
+    paper = config.published
+    figure = (
+        f"{paper.metric} {paper.figure:g}, {paper.source}, {paper.split}" if paper.figure is not None else paper.source
+    )
     console.out(f"{config.name}: {config.about}")
     facts = {
         "reads": catalogue.modality(config),
-        "answers": f"{catalogue.answer(config)}; {config.kind}, read from the {config.mode}",
+        "answers": f"{catalogue.what_is_predicted(config)}; {config.kind}, read from the {config.mode}",
         "labels": ", ".join(config.labels),
         "unit": unit_text(config.unit),
         "data": catalogue.source(config),
@@ -271,8 +273,8 @@ def _said(said: Prediction, task: Task) -> Iterator[str]:
             yield f"{name}: {_cut([] if values_F is None else _rounded(values_F.tolist()), 160)}"
     for target in task.target_columns:
         answer = said.for_target(target)
-        told = {f.name: getattr(answer, f.name) for f in fields(answer) if f.name not in _NOT_SHOWN}
-        yield f"{target}: " + ", ".join(f"{k} {_cut(_rounded(v), 160)}" for k, v in told.items() if v is not None)
+        shown = {f.name: getattr(answer, f.name) for f in fields(answer) if f.name not in _NOT_SHOWN}
+        yield f"{target}: " + ", ".join(f"{k} {_cut(_rounded(v), 160)}" for k, v in shown.items() if v is not None)
 
 
 def _section(title: str, lines: Sequence[str]) -> None:

@@ -14,7 +14,8 @@ class Arguments:
 
     Attributes:
         overrides: overrides for Hydra.
-        task: value of `task=`, for verbs that do not pass it to Hydra (see `mammal.configuration.compose.parse`).
+        task: value of `task=`, for verbs that do not pass it to Hydra (see `parse_arguments` in
+            `mammal.configuration.compose`).
         config_dirs: folders of configs in addition to those of the package.
         show: whether `--cfg` was given.
         multirun: whether `-m` was given.

@@ -2,6 +2,9 @@
 
 Hydra refuses unknown keys on the command line, but a YAML file can add any key to a section without a schema.
 Therefore every section is compared here with the keys that the code reads (`known_keys`, `targets`).
+
+The keys of some sections are parameters of classes, whose import takes seconds (Lightning). These sections are compared
+only if the user wrote into them: the tests compare those of the package.
 """
 
 from __future__ import annotations
@@ -19,12 +22,16 @@ from mammal.configuration.arguments import Arguments, package_folder
 from mammal.configuration.durations import duration
 from mammal.configuration.known_keys import GLOBAL_GROUPS, PACKAGE_LINE, SECTIONS, TRAINER_IS_GIVEN, keys_of
 from mammal.configuration.own_tasks import replaces_ours
-from mammal.configuration.sources import KeyPath, composed_files, place_of, shown, verb_configs
+from mammal.configuration.sources import KeyPath, composed_files, config_file_name, place_of, set_by_user, verb_configs
 from mammal.configuration.targets import HYDRA_KEYS, target_keys, trainer_keys
 from mammal.errors import ConfigError, did_you_mean
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
+
+
+_OF_CLASSES = ("trainer", "optim", "schedule", "callbacks", "logger")
+"""Sections whose keys are parameters of a class or function that must be imported."""
 
 
 class Fault(NamedTuple):
@@ -58,7 +65,7 @@ def check_config(verb: str, config: DictConfig, arguments: Arguments) -> None:
     if verb == "train":
         _check_shadows(verb, arguments)
     used = set(_referred(config))
-    for fault in _train_faults(config) if verb == "train" else _verb_faults(verb, config):
+    for fault in _train_faults(config, arguments) if verb == "train" else _verb_faults(verb, config):
         if fault.path not in used:
             raise ConfigError(fault.what, where=place_of(fault.path, verb, arguments), hint=fault.hint)
 
@@ -76,13 +83,13 @@ def _check_shadows(verb: str, arguments: Arguments) -> None:
                 _tell_replaced(theirs, ours)
                 break
             if theirs.is_file() and ours.is_file() and theirs.resolve() != ours.resolve():
-                what = f"{shown(ours)} has the same name and is read instead"
+                what = f"{config_file_name(ours)} has the same name and is read instead"
                 raise ConfigError(what, where=str(theirs), hint="give the file another name")
 
 
 @cache
 def _tell_replaced(theirs: Path, ours: Path) -> None:
-    console.note(f"task {theirs.stem} is read from {theirs}, not from {shown(ours)}")
+    console.note(f"task {theirs.stem} is read from {theirs}, not from {config_file_name(ours)}")
 
 
 def _verb_faults(verb: str, config: DictConfig) -> Iterator[Fault]:
@@ -104,7 +111,7 @@ def _verb_faults(verb: str, config: DictConfig) -> Iterator[Fault]:
         yield from _task_faults(config)
 
 
-def _train_faults(config: DictConfig) -> Iterator[Fault]:
+def _train_faults(config: DictConfig, arguments: Arguments) -> Iterator[Fault]:
     keys = keys_of(known_keys.RunConfig)
     for key in config:
         if key in GLOBAL_GROUPS:
@@ -120,14 +127,15 @@ def _train_faults(config: DictConfig) -> Iterator[Fault]:
         from mammal.model.config import ModelConfig
 
         yield from _section_faults(config.model, keys_of(ModelConfig), ("model",))
-    if config.get("trainer") is not None:
+    imported = {name for name in _OF_CLASSES if config.get(name) is not None and set_by_user(name, "train", arguments)}
+    if "trainer" in imported:
         yield from _trainer_faults(config.trainer)
     for name, given in (("optim", 1), ("schedule", 0)):
-        if config.get(name) is not None:
+        if name in imported:
             yield from _made_faults(config[name], (name,), given)
     for group in ("callbacks", "logger"):
-        entries = config.get(group)
-        for name in entries or {}:
+        entries = config[group] if group in imported else {}
+        for name in entries:
             if entries[name] is not None:
                 yield from _made_faults(entries[name], (group, str(name)))
     if "hydra" in config:

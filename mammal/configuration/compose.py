@@ -48,7 +48,7 @@ TASK_FILE = ("train", "pack")
 """Verbs whose key `task` chooses a file of the group `task`; for others it is a name."""
 
 
-def parse(verb: str, argv: Sequence[str], *, sweeps: bool = False) -> Arguments:
+def parse_arguments(verb: str, argv: Sequence[str], *, sweeps: bool = False) -> Arguments:
     """Parses the words after the verb.
 
     Only `train` composes the group `task/`. For other verbs, `task=` can name a task of a bundle without a config file,
@@ -156,8 +156,8 @@ def compose(verb: str, arguments: Arguments, *, keep_hydra: bool = False) -> Dic
 
     Args:
         verb: the verb.
-        arguments: parsed words of the command line (`parse`). With `multirun`, the result is the configuration that all
-            jobs of a sweep have in common: Hydra leaves out the values that the sweep varies.
+        arguments: parsed words of the command line (`parse_arguments`). With `multirun`, the result is the
+            configuration that all jobs of a sweep have in common: Hydra leaves out the values that the sweep varies.
         keep_hydra: keep the section `hydra`.
 
     Raises:
@@ -203,7 +203,7 @@ def run_verb(verb: str, argv: Sequence[str], work: Callable[[DictConfig, list[Pa
     """
     from omegaconf import OmegaConf
 
-    arguments = parse(verb, argv)
+    arguments = parse_arguments(verb, argv)
     config = compose(verb, arguments)
     if arguments.show:
         console.out(OmegaConf.to_yaml(config).rstrip())

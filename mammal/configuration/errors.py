@@ -54,8 +54,8 @@ def explain(error: Exception, verb: str, arguments: Arguments) -> MammalError:
         name = match[1]
         return ConfigError(f"there is no key {name!r}", where=where, hint=_nearest_key(name, verb, arguments))
     for cause in chain:
-        if (told := _from_omegaconf(cause, text, where, arguments)) is not None:
-            return told
+        if (known := _from_omegaconf(cause, text, where, arguments)) is not None:
+            return known
     return ConfigError(_first_line(text), where=where)
 
 
@@ -80,14 +80,14 @@ def _from_omegaconf(cause: BaseException, text: str, where: str, arguments: Argu
     """Explains an unknown key or a wrong value, in a file (`In 'task/bbbp': …`) or on the command line."""
     from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
-    from mammal.configuration.sources import config_file, shown
+    from mammal.configuration.sources import config_file, config_file_name
 
     if not isinstance(cause, OmegaConfBaseException):
         return None
     file = re.match(r"In '(.+?)'", text)
     path = cause.full_key or str(cause.key or "")
     found = config_file(file[1], arguments) if file else None
-    place = where if found is None else shown(found)
+    place = where if found is None else config_file_name(found)
     if isinstance(cause, ConfigKeyError | ConfigAttributeError):
         valid = [str(key) for key in cause.parent_node] if cause.parent_node is not None else []
         hint = did_you_mean(str(cause.key), valid, noun="key")

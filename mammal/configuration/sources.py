@@ -33,7 +33,7 @@ def place_of(path: KeyPath, verb: str, arguments: Arguments) -> str:
             file = config_file(config, arguments)
             inside = None if file is None else _inside(file, section, path)
             if file is not None and inside is not None:
-                return f"{shown(file)}:{line_of(file, inside)}"
+                return f"{config_file_name(file)}:{line_of(file, inside)}"
     return f"mammal {verb}"
 
 
@@ -50,6 +50,28 @@ def composed_files(verb: str, arguments: Arguments) -> list[tuple[str, KeyPath]]
     with config_loader(arguments) as loader:
         composed = loader.compute_defaults_list(verb, [*arguments.overrides, *search_path(arguments)], mode).defaults
     return [(entry.config_path, tuple(filter(None, entry.package.split(".")))) for entry in reversed(composed)]
+
+
+def set_by_user(section: str, verb: str, arguments: Arguments) -> bool:
+    """Returns whether a section can contain anything but what files of the package write into it.
+
+    Args:
+        section: a top-level section that is a group of configs, such as `trainer`.
+        verb: the verb.
+        arguments: parsed words of the command line.
+
+    Returns:
+        True if a word sets a key in the section, or if any file of the user is composed, except one of a task. A word
+        that chooses an option of the package (`trainer=ddp`) sets no key.
+    """
+    keys = (word.lstrip("+~").partition("=")[0] for word in arguments.overrides)
+    if any(key.startswith((f"{section}.", f"{section}@")) for key in keys):
+        return True
+    if not arguments.config_dirs:
+        return False
+    configs = [config for config, place in composed_files(verb, arguments) if place[:1] != ("task",)]
+    files = [config_file(config, arguments) for config in configs]
+    return any(file is not None and not file.is_relative_to(package_folder()) for file in files)
 
 
 def verb_configs(verb: str) -> dict[str, dict[str, Any]]:
@@ -101,7 +123,7 @@ def config_file(config: str, arguments: Arguments) -> Path | None:
     return next((folder / f"{config}.yaml" for folder in folders if (folder / f"{config}.yaml").is_file()), None)
 
 
-def shown(file: Path) -> str:
+def config_file_name(file: Path) -> str:
     """Returns the name of a config file for messages: `configs/…` for a file of the package, else its path."""
     own = package_folder()
     return f"configs/{file.relative_to(own).as_posix()}" if file.is_relative_to(own) else str(file)

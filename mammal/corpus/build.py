@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from mammal.corpus.cleaning import clean
 from mammal.corpus.held_out import HeldOut, chosen_tasks, collect_held_out, overlaps
-from mammal.corpus.recipe import CorpusFile, CorpusSet, Recipe
+from mammal.corpus.recipe import CorpusFile, CorpusRecipe, CorpusSet
 from mammal.errors import ConfigError, DataError, did_you_mean
 from mammal.files import file_hash
 from mammal.tasks.tables.atomic import atomic_file
@@ -43,7 +43,7 @@ Follow = Callable[[str, int], None]
 
 
 def build_corpus(
-    recipe: Recipe,
+    recipe: CorpusRecipe,
     output: Path,
     paths: Mapping[str, object] | None = None,
     *,
@@ -105,7 +105,7 @@ def build_corpus(
     return json.loads(text)
 
 
-def _claim(parts: Path, output: Path, recipe: Recipe) -> None:
+def _claim(parts: Path, output: Path, recipe: CorpusRecipe) -> None:
     """Checks that the folder holds nothing but an unfinished build of the same recipe."""
     stamp = json.dumps(asdict(recipe), indent=2)
     known = parts / "recipe.json"
@@ -121,7 +121,7 @@ def _claim(parts: Path, output: Path, recipe: Recipe) -> None:
 
 def _make_set(
     one: CorpusSet,
-    recipe: Recipe,
+    recipe: CorpusRecipe,
     parts: Path,
     held: HeldOut,
     paths: Mapping[str, object] | None,
@@ -148,8 +148,10 @@ def _make_set(
         frame["order"] = [_hash(recipe.seed, key) for key in frame[text]]
         seen.update(frame[text])
         frames.append(frame.assign(source=file.name))
-        told = {"name": file.name, "licence": _licence(file, config_dirs), "citation": file.citation}
-        counts.append({**told, "read": len(cleaned), "kept": len(frame), "left_out": dict(sorted((+left_out).items()))})
+        origin = {"name": file.name, "licence": _licence(file, config_dirs), "citation": file.citation}
+        counts.append(
+            {**origin, "read": len(cleaned), "kept": len(frame), "left_out": dict(sorted((+left_out).items()))}
+        )
     whole = pd.concat(frames, ignore_index=True).sort_values("order", kind="stable")
     valid = [_hash(recipe.seed, key) < recipe.valid_share for key in whole["key"]]
     whole["split"] = ["valid" if is_valid else "train" for is_valid in valid]

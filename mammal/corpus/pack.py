@@ -102,8 +102,8 @@ def pack_task(
         rows_of = {part: _join(parts, part, made / part) for part in PACKED if len(data.rows[part])}
         if not rows_of.get("train"):
             raise TrainingError("no training row is left", where=f"task {task.name}", hint=left_out[0][2])
-        told = {"stamp": stamp, "encoded": rows_of, "left_out": left_out, "about": task.config.about}
-        _write_json(made / MANIFEST, told | {"licence": task.config.licence, "version": __version__})
+        content = {"stamp": stamp, "encoded": rows_of, "left_out": left_out, "about": task.config.about}
+        _write_json(made / MANIFEST, content | {"licence": task.config.licence, "version": __version__})
         _write_json(made / "state.json", task.state())
         _write_json(made / "split.json", data.record.summary())
     shutil.rmtree(parts)

@@ -34,24 +34,24 @@ class PackedData(TaskData):
 
     def __init__(self, task: Task, folder: Path, limits: Mapping[str, int | None] | None = None):
         try:
-            told = read_json(folder / MANIFEST)
+            content = read_json(folder / MANIFEST)
             task.load_state(read_json(folder / "state.json"))
             summary = read_json(folder / "split.json")
         except (OSError, KeyError, json.JSONDecodeError) as error:
             raise DataError(f"is not a complete pack: {error}", where=str(folder), hint="mammal pack") from error
         for key, value in stamp_of(task).items():
-            if told["stamp"][key] != value:
+            if content["stamp"][key] != value:
                 hint = "make the pack again with mammal pack"
                 raise ConfigError(f"the {key} differs from that of the pack", where=str(folder), hint=hint)
-        self.views = int(told["stamp"]["views"])
-        self.encoded = {part: int(told["encoded"].get(part, 0)) for part in PARTS}
+        self.views = int(content["stamp"]["views"])
+        self.encoded = {part: int(content["encoded"].get(part, 0)) for part in PARTS}
         self.places = {part: _spread(count, (limits or {}).get(part)) for part, count in self.encoded.items()}
         self.folder = folder
         empty = {part: np.zeros(0, dtype=np.int64) for part in PARTS}
         split = Split(f"packed: {summary['how']}", empty)
-        record = SplitRecord(split, sum(self.encoded.values()), [], told["stamp"]["data"])
+        record = SplitRecord(split, sum(self.encoded.values()), [], content["stamp"]["data"])
         rows: dict[str, Sequence[Any]] = {part: [] for part in PARTS}
-        super().__init__(task, rows, empty, record, [(part, row, reason) for part, row, reason in told["left_out"]])
+        super().__init__(task, rows, empty, record, [(part, row, reason) for part, row, reason in content["left_out"]])
         self._read: dict[tuple[str, int], Sequence[Example]] = {}
 
     def examples(self, part: str) -> Sequence[Example]:  # type: ignore[override]

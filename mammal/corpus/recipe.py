@@ -74,7 +74,7 @@ class CorpusSet:
 
 
 @dataclass(frozen=True)
-class Recipe:
+class CorpusRecipe:
     """A corpus.
 
     Attributes:
@@ -95,7 +95,7 @@ class Recipe:
     seed: int = 0
 
 
-def read_recipe(declared: Mapping[str, Any]) -> Recipe:
+def read_recipe(declared: Mapping[str, Any]) -> CorpusRecipe:
     """Checks a declaration.
 
     Args:
@@ -104,11 +104,11 @@ def read_recipe(declared: Mapping[str, Any]) -> Recipe:
     Raises:
         ConfigError: a key is unknown, or a value is missing or not valid.
     """
-    known = _known(Recipe, declared, "corpus")
+    known = _known(CorpusRecipe, declared, "corpus")
     sets = known.pop("sets", None)
     if not isinstance(sets, Mapping) or not sets:
         raise ConfigError("sets must name the tables of the corpus", where="corpus")
-    recipe = Recipe(**{**known, "sets": tuple(_set(str(name), values) for name, values in sets.items())})
+    recipe = CorpusRecipe(**{**known, "sets": tuple(_set(str(name), values) for name, values in sets.items())})
     if not 0 <= recipe.valid_share < 1:
         raise ConfigError(f"valid_share must be from 0 to below 1, not {recipe.valid_share}", where="corpus")
     return recipe

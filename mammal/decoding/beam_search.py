@@ -2,9 +2,9 @@
 
 Each row keeps C running beams and the C best finished sequences. The search computes the 2 C best continuations of the
 running beams. Continuations that end and are among the best C compete with the finished sequences (scores are divided
-by length ** penalty). The best C continuations that don't end become the running beams. A row is done (`settled`) when
-no running beam can beat its worst finished sequence, as estimated at the current length, or with `early_stopping` once
-C sequences are finished.
+by length ** penalty). The best C continuations that don't end become the running beams. A row is done (`complete_G`)
+when no running beam can beat its worst finished sequence, as estimated at the current length, or with `early_stopping`
+once C sequences are finished.
 
 Diverse beam search (Vijayakumar et al. 2016) divides the beams of a row into groups that search one after the other at
 each step. The score of a token is reduced by `diversity_penalty` for each beam of an earlier group that takes this
@@ -70,13 +70,13 @@ def beam_search(steps: DecodingSteps, rules: BeamRules) -> Sequences:
     rows_G = torch.arange(rows, device=device)
     for step in range(limits.max_new_tokens):
         moves = _move(groups, steps, rules, step)
-        settled_G = torch.stack([group.settled_G for group in groups]).all(dim=0)
-        if bool(settled_G.all()) or step + 1 == limits.max_new_tokens:
+        complete_G = torch.stack([group.complete_G for group in groups]).all(dim=0)
+        if bool(complete_G.all()) or step + 1 == limits.max_new_tokens:
             break
         open_G: Tensor | slice = slice(None)
-        if bool(settled_G.any()):
-            result.put(rows_G[settled_G], _ranked(groups, rules).rows(settled_G))
-            open_G = (~settled_G).nonzero().squeeze(1)
+        if bool(complete_G.any()):
+            result.put(rows_G[complete_G], _ranked(groups, rules).rows(complete_G))
+            open_G = (~complete_G).nonzero().squeeze(1)
         move = _Move(*(torch.cat(parts, dim=1)[open_G] for parts in zip(*moves, strict=True)))
         _go_on(groups, steps, move, open_G, step)
         rows_G = rows_G[open_G]
@@ -135,7 +135,7 @@ class _Group:
     """Beams that search together: the running beams and the best finished sequences of each row.
 
     Attributes:
-        settled_G: rows that are done because no better sequence will be found, bool [G].
+        complete_G: rows that are done because no better sequence will be found, bool [G].
     """
 
     def __init__(self, rows: int, beams: int, steps: DecodingSteps, rules: BeamRules):
@@ -143,7 +143,7 @@ class _Group:
         self.running = Beams.empty(rows, beams, steps.limits, steps.device)
         self.finished = Beams.empty(rows, beams, steps.limits, steps.device)
         self.running.scores_GC[:, 0] = 0.0  # all beams are equal at first, so only the first one is continued
-        self.settled_G = torch.zeros(rows, dtype=torch.bool, device=steps.device)
+        self.complete_G = torch.zeros(rows, dtype=torch.bool, device=steps.device)
 
     def move(self, log_probs_GCV: Tensor, ranked_GCV: Tensor, states_GCW: Tensor, step: int) -> _Move:
         """One step; continuations are chosen by the scores `ranked_GCV`."""
@@ -156,8 +156,8 @@ class _Group:
         divisor = (step + 1) ** self._rules.length_penalty
         hopeless_G = (best.values[:, :1] / divisor <= _worst(self.finished)).all(dim=1) | (best.values[:, 0] < DEAD)
         full_G = self.finished.done_GC.all(dim=1) & self._rules.early_stopping
-        self.settled_G = self.settled_G | hopeless_G | full_G
-        self.running.scores_GC.masked_fill_(self.settled_G.unsqueeze(1), OUT)
+        self.complete_G = self.complete_G | hopeless_G | full_G
+        self.running.scores_GC.masked_fill_(self.complete_G.unsqueeze(1), OUT)
         live_GC = self.running.scores_GC > DEAD
         return _Move(parents_GK.gather(1, best.indices), columns_GK.gather(1, best.indices), live_GC)
 
@@ -165,7 +165,7 @@ class _Group:
         """Keeps only these rows."""
         if isinstance(rows_G, Tensor):
             self.running, self.finished = self.running.rows(rows_G), self.finished.rows(rows_G)
-            self.settled_G = self.settled_G[rows_G]
+            self.complete_G = self.complete_G[rows_G]
 
     def _continue(
         self, log_probs_GCV: Tensor, ranked_GCV: Tensor, states_GCW: Tensor, step: int

@@ -56,7 +56,7 @@ def _places(labels_M: Tensor, candidates_V: Tensor | None, counted_M: Tensor) ->
     if candidates_V is None:
         return labels_M
     places_M = torch.searchsorted(candidates_V, labels_M).clamp(max=len(candidates_V) - 1)
-    strangers = counted_M & (candidates_V[places_M] != labels_M)
-    if bool(strangers.any()):
-        raise ConfigError(f"id {int(labels_M[strangers][0])} of the target is not among the candidates")
+    other_M = counted_M & (candidates_V[places_M] != labels_M)
+    if bool(other_M.any()):
+        raise ConfigError(f"id {int(labels_M[other_M][0])} of the target is not among the candidates")
     return places_M

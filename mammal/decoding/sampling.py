@@ -35,7 +35,7 @@ class Sampling:
     shares: bool = False
 
 
-def draw(log_probs_XV: Tensor, uniforms_X: Tensor, sampling: Sampling) -> Tensor:
+def sample_columns(log_probs_XV: Tensor, uniforms_X: Tensor, sampling: Sampling) -> Tensor:
     """Samples one column for each sequence by inverting the distribution function.
 
     Args:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from mammal.decoding.sampling import Sampling, draw, share_of_free
+from mammal.decoding.sampling import Sampling, sample_columns, share_of_free
 from mammal.decoding.steps import DecodingSteps
 
 _KEEP_ABOVE = 0.75
@@ -61,7 +61,7 @@ def search(steps: DecodingSteps, sampling: Sampling | None) -> Sequences:
         if sampling is None:
             columns_X = open_XV.argmax(dim=1)
         else:
-            columns_X = draw(open_XV, sampling.uniforms_DT[rows_X, step], sampling)
+            columns_X = sample_columns(open_XV, sampling.uniforms_DT[rows_X, step], sampling)
         open_X = alive[rows_X]
         if sampling is not None and sampling.shares and open_XV is not free_XV:
             share_X = share_of_free(free_XV, open_XV, columns_X, sampling)

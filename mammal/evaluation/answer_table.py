@@ -63,7 +63,7 @@ def answer_table(
                 line[TARGET] = target
             line[TRUTH] = _truth(task, row.get(target, row.get(aliases.get(target, target))))
             for name, predictions in answered.items():
-                line[name] = figure(task, predictions[number], target) if number < len(predictions) else None
+                line[name] = plotted_value(task, predictions[number], target) if number < len(predictions) else None
             ours = prediction.for_target(target)
             if task.family == "classification":
                 line[LABEL] = ours.label
@@ -112,7 +112,7 @@ def _truth(task: Task, cell: Any) -> Any:
     return None if unlabelled else cell
 
 
-def figure(task: Task, prediction: Prediction, target: str) -> Any:
+def plotted_value(task: Task, prediction: Prediction, target: str) -> Any:
     """The part of an answer that plots show: the value, the probability, or the generated text."""
     if prediction.error is not None:
         return None

@@ -18,12 +18,12 @@ from mammal.errors import ConfigError, TaskError, did_you_mean
 from mammal.evaluation import results as files
 from mammal.evaluation.evaluate_bundle import EvaluatedRows, evaluate_bundle
 from mammal.evaluation.evaluate_task import SAMPLED, Depth
-from mammal.evaluation.generated import SetOptions, with_earlier_sets
+from mammal.evaluation.generated import SetOptions
 from mammal.evaluation.output_folder import PAGE, check_output_folder
-from mammal.evaluation.set_results import load_sets, save_sets
-from mammal.evaluation.tables import figures_frame, markdown, save_tables
+from mammal.evaluation.save import save_evaluation
+from mammal.evaluation.tables import figures_frame, markdown
 from mammal.inference.api import Mammal, load
-from mammal.inference.reranking import judge_of
+from mammal.inference.reranking_task import judge_of
 from mammal.rows.task_choice import TaskLike
 from mammal.tasks.sources.kept import cache_folder
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from mammal.evaluation.results import TaskResult
     from mammal.evaluation.set_results import SetResult
-    from mammal.inference.reranking import Judge
+    from mammal.inference.reranking_task import Judge
     from mammal.tasks.task import Task
     from mammal.tokenization import Tokenizer
 
@@ -94,14 +94,7 @@ class Evaluation:
         Raises:
             DataError: earlier results in the folder are damaged.
         """
-        place = Path(folder).expanduser()
-        every = files.with_earlier(self.results, files.earlier_results(place))
-        sets = with_earlier_sets(self.sets, load_sets(place)) if self.sets else []
-        saved = files.save_results(every, place)  # first: it says that the other files are of an evaluation
-        save_tables(every, place)
-        if sets:
-            save_sets(sets, place)
-        return saved
+        return save_evaluation(self.results, self.sets, Path(folder).expanduser()).results
 
 
 def evaluate(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import isnan
 
-from mammal.evaluation.results import OURS, TaskResult, short, spoken
+from mammal.evaluation.results import OURS, TaskResult, readable_name, short
 from mammal.evaluation.seeds import standing
 from mammal.tasks.metrics.registry import metric_named
 
@@ -36,7 +36,7 @@ def verdict(result: TaskResult) -> str:
     if bar is None:
         return ""
     metric, baselines = result.metrics[0], sum(not isnan(one.valid) for one in result.contenders[1:])
-    which = f"{spoken(bar.name)}, the best of {baselines} baselines on the validation rows"
+    which = f"{readable_name(bar.name)}, the best of {baselines} baselines on the validation rows"
     figures = f"{metric} {short(bar.valid)} there"
     if bar.estimates.get(metric) and result.part != "valid":
         figures += f", {short(bar.estimates[metric].value)} on {result.part}"

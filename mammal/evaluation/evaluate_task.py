@@ -23,7 +23,7 @@ from mammal.tasks.declaration.schema import unit_text
 
 if TYPE_CHECKING:
     from mammal.evaluation.task_data import TaskData
-    from mammal.inference.reranking import Judge
+    from mammal.inference.reranking_task import Judge
     from mammal.model.model import MammalModel
     from mammal.tasks.baselines.fit import Fitted
     from mammal.tasks.batches.prediction import Prediction
@@ -198,12 +198,12 @@ def judge_baselines(data: TaskData, part: str, depth: Depth) -> tuple[list[Conte
 
 def _on_valid(task: Task, fitted: Fitted, valid: Sequence[Row]) -> float:
     """The task's first metric on the validation rows, averaged over seeds; NaN without such rows."""
-    from mammal.tasks.metrics.registry import evaluate
+    from mammal.tasks.metrics.registry import compute_metrics
 
     runs = [run for run in fitted.valid if run]
     runs = runs[:1] if all(run is runs[0] for run in runs) else runs
     names = task.config.metrics[:1]
-    figures = [evaluate(names, task.answers(run, valid))[names[0]] for run in runs if names]
+    figures = [compute_metrics(names, task.answers(run, valid))[names[0]] for run in runs if names]
     return float(np.mean(figures)) if figures else float("nan")
 
 
@@ -251,7 +251,8 @@ def free_draws(model: MammalModel, task: Task, draws: int, seed: int = 0) -> lis
     Returns:
         One prediction for each sequence.
     """
-    from mammal.generation.rows import generate_rows, spelt
+    from mammal.generation.rows import generate_rows
+    from mammal.generation.samples import sample_prediction
     from mammal.generation.settings import declared_generation, declared_rules
     from mammal.rows.batched import Refused, TaskEncoder
     from mammal.tasks.kinds.generation import generation_task
@@ -261,7 +262,7 @@ def free_draws(model: MammalModel, task: Task, draws: int, seed: int = 0) -> lis
     how = replace(declared, num_return_sequences=draws, seed=seed)
     (samples,) = generate_rows(model, TaskEncoder(task), [{}], how, rules=declared_rules(task))
     assert not isinstance(samples, Refused), "a prompt that reads nothing can't be refused"
-    return [spelt(task, number, sample, {}) for number, sample in enumerate(samples)]
+    return [sample_prediction(task, number, sample, {}) for number, sample in enumerate(samples)]
 
 
 def estimates(task: Task, runs: Sequence[Sequence[Prediction]], rows: Sequence[Row]) -> dict[str, Estimate]:

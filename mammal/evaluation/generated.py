@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mammal import console
-from mammal.evaluation.sample_files import crew, summaries_folder
+from mammal.evaluation.sample_files import molecule_workers, summaries_folder
 
 if TYPE_CHECKING:
     from mammal.evaluation.judge_sets import Against
@@ -101,7 +101,7 @@ def judge_answers(
         return []
     against = _against(result, data, column, options, seed)
     molecules = len(samples.smiles) + len(against.references[result.part][1])
-    with crew(options.workers, molecules) as each_of:
+    with molecule_workers(options.workers, molecules) as each_of:
         return judge_sets([samples], against, each_of=each_of, device=device, tell=console.note)
 
 

@@ -12,9 +12,9 @@ import numpy as np
 from mammal.evaluation.samples import Samples
 from mammal.evaluation.set_results import ASKED, Compared, Histogram, SetResult
 from mammal.tasks.metrics.answers import Answers, object_array
-from mammal.tasks.metrics.registry import evaluate
+from mammal.tasks.metrics.registry import compute_metrics
 from mammal.tasks.molecule_sets import chemnet
-from mammal.tasks.molecule_sets.describe import SHOWN, UNITS, Described, describe
+from mammal.tasks.molecule_sets.describe import SHOWN, UNITS, Described, describe_molecule
 from mammal.tasks.molecule_sets.files import Drawn
 from mammal.tasks.molecule_sets.judge import Judgement, judge
 from mammal.tasks.molecule_sets.novelty import Known, known_molecules
@@ -101,13 +101,13 @@ def judge_sets(
                 training=training,
                 ranges=ranges,
                 references=compared,
-                histograms=_histograms({one.name: judgement.summary, **_told_apart(beside, one.name)}),
+                histograms=_histograms({one.name: judgement.summary, **_distinct_names(beside, one.name)}),
             )
         )
     return results
 
 
-def _told_apart(beside: Mapping[str, Summary], name: str) -> dict[str, Summary]:
+def _distinct_names(beside: Mapping[str, Summary], name: str) -> dict[str, Summary]:
     """The sets that are shown next to samples; a set with the name of the samples gets the suffix ", reference"."""
     return {f"{other}, reference" if other == name else other: summary for other, summary in beside.items()}
 
@@ -126,7 +126,7 @@ def _training(
     some = Drawn(DRAWN_OF_TRAINING, against.seed)
     known = known_molecules(asked, some.watch(against.training()), each_of=each_of)
     how = "compared as written" if known.as_written else "canonicalised"
-    drawn = summarise(each_of(describe, some.kept), with_chemnet=False)
+    drawn = summarise(each_of(describe_molecule, some.kept), with_chemnet=False)
     return known, drawn, Compared(f"{against.training_source}, {how}", known.rows)
 
 
@@ -165,7 +165,7 @@ def _asked(samples: Samples) -> dict[str, float]:
     varies = any(len(known) and np.ptp(known) > 0 for known in map(_finite, samples.asked.values()))
     said = object_array(samples.smiles)
     names = ["condition_mae", *(["condition_mae_shuffled"] if varies else [])]
-    found = evaluate(names, {"smiles": Answers(said, said, conditions=samples.asked)})
+    found = compute_metrics(names, {"smiles": Answers(said, said, conditions=samples.asked)})
     return {name: value for name, value in found.items() if "/" in name or varies}
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mammal.errors import DataError
+from mammal.evaluation.readable_names import ONLY, readable_name
 from mammal.evaluation.reliability import Reliability
-from mammal.evaluation.spoken import ONLY, spoken
 from mammal.tasks.metrics.registry import metric_named
 from mammal.tasks.tables.atomic import atomic_file
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["ONLY", "OURS", "Contender", "Estimate", "Shift", "TaskResult", "as_metrics", "earlier_results"]
-__all__ += ["load_results", "save_results", "short", "spoken", "with_earlier"]
+__all__ += ["load_results", "readable_name", "save_results", "short", "with_earlier"]
 
 OURS = "MAMMAL"
 """Name of the evaluated model in tables that also list baselines."""
@@ -205,8 +205,8 @@ def save_results(results: Sequence[TaskResult], folder: Path) -> Path:
             result.answers.to_csv(partial, index=False)
     file = folder / FILE
     with atomic_file(file) as partial:
-        told = {"tasks": [_plain(result) for result in results]}
-        partial.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+        content = {"tasks": [_plain(result) for result in results]}
+        partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     return file
 
 

@@ -131,7 +131,7 @@ def _with_baselines(
     folder: Path, result: TaskResult, rows: EvaluatedRows, depth: Depth, open_model: Callable[[Path], Mammal]
 ) -> TaskResult:
     """Adds baselines to the result; they are trained on the training rows of the run's own task."""
-    from mammal.evaluation.answer_table import figure
+    from mammal.evaluation.answer_table import plotted_value
     from mammal.evaluation.results import TARGET
     from mammal.evaluation.task_data import load_task_data
 
@@ -155,7 +155,7 @@ def _with_baselines(
         shown = data.row_numbers(rows.part) if result.row_numbers else range(len(data.rows[rows.part]))
         places = {number: place for place, number in enumerate(shown)}
         columns = {
-            name: [figure(task, run[places[row]], task.target_columns[0]) for row in answers["row"]]
+            name: [plotted_value(task, run[places[row]], task.target_columns[0]) for row in answers["row"]]
             for name, run in said.items()
         }
         answers = answers.assign(**columns)

@@ -85,12 +85,12 @@ def evaluate_samples(
     sets = _against(train, test, reference_column, column)
     against = replace(sets, reference_limit=reference_limit, seed=seed, cache=summaries_folder(cache))
     molecules = sum(len(one.smiles) for one in read) + sum(len(smiles) for _, smiles in sets.references.values())
-    with crew(workers, molecules) as each_of:
+    with molecule_workers(workers, molecules) as each_of:
         return judge_sets(read, against, each_of=each_of, device=str(pick_device(device)), tell=console.note)
 
 
 @contextmanager
-def crew(workers: int | None, molecules: int) -> Iterator[EachOf]:
+def molecule_workers(workers: int | None, molecules: int) -> Iterator[EachOf]:
     """Runs work on molecules in this process or in several, with a progress line.
 
     Args:
@@ -101,11 +101,11 @@ def crew(workers: int | None, molecules: int) -> Iterator[EachOf]:
         A function like `map`: it applies a function to each item of a sequence.
     """
     from mammal.jobs.structures import worker_count
-    from mammal.jobs.workers import Crew
+    from mammal.jobs.workers import Workers
 
     if workers is None:
         workers = worker_count(None) if molecules >= MANY else 0
-    with Crew(workers) as members, console.Progress("reading", unit="molecules") as progress:
+    with Workers(workers) as members, console.Progress("reading", unit="molecules") as progress:
 
         def each_of(work: Callable[[Any], Any], items: Sequence[Any]) -> Iterable[Any]:
             progress.total = (progress.total or 0) + len(items)  # a set becomes known when its turn comes

@@ -153,10 +153,10 @@ def _failures(file: Path, per_row: int, prefix: str) -> dict[int, int]:
     errors = find_errors(file)
     if errors is None:
         return {}
-    told = read_table(errors)
-    some = [_SOME.match(str(reason)) for reason in told[f"{prefix}{ERROR}"]]
+    failed = read_table(errors)
+    some = [_SOME.match(str(reason)) for reason in failed[f"{prefix}{ERROR}"]]
     counts = [per_row if one is None else int(one[1]) for one in some]
-    return dict(zip(map(int, told[f"{prefix}{ROW}"]), counts, strict=True))
+    return dict(zip(map(int, failed[f"{prefix}{ROW}"]), counts, strict=True))
 
 
 def _among_first(limit: int, failures: Mapping[int, int], per_row: int) -> int:

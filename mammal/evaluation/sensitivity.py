@@ -58,7 +58,7 @@ def _other_views(task: Task) -> Iterator[tuple[str, Task, Perturbation]]:
     asked = {column: slot.asked.name for column, slot in task.views.items() if slot.asked is not None}
     for column, slot in task.views.items():
         for view in slot.views:
-            if view.name != slot.settled_views[0].name:
+            if view.name != slot.fixed_views[0].name:
                 reader = changed_task(task, {"view": {**asked, column: view.name}})
                 name = f"view {view.name}" + (f" of {column}" if len(task.views) > 1 else "")
                 yield name, reader, partial(_shown_otherwise, task, reader, column)

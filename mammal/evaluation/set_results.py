@@ -114,8 +114,8 @@ def save_sets(results: Sequence[SetResult], folder: Path) -> Path:
     ]
     file = folder / FILE
     with atomic_file(file) as partial:
-        told = {"format": FORMAT, "sets": [_plain(*pair) for pair in zip(results, tables, strict=True)]}
-        partial.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+        content = {"format": FORMAT, "sets": [_plain(*pair) for pair in zip(results, tables, strict=True)]}
+        partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     with atomic_file(folder / CSV) as partial:
         pd.DataFrame(lines).to_csv(partial, index=False)
     return file
@@ -137,7 +137,7 @@ def load_sets(folder: Path) -> list[SetResult]:
     if not file.is_file():
         return []
     try:
-        return [_from_plain(told, folder) for told in json.loads(file.read_text(encoding="utf-8"))["sets"]]
+        return [_from_plain(content, folder) for content in json.loads(file.read_text(encoding="utf-8"))["sets"]]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"not the result of an evaluation of samples: {error}", where=str(file)) from error
 
@@ -182,10 +182,10 @@ def _plain(result: SetResult, table: str) -> dict[str, Any]:
     return kept
 
 
-def _from_plain(told: Mapping[str, Any], folder: Path) -> SetResult:
+def _from_plain(content: Mapping[str, Any], folder: Path) -> SetResult:
     import pandas as pd
 
-    rest = dict(told)
+    rest = dict(content)
     table = rest.pop("table", _table(rest["name"]))
     rest["figures"] = {name: nan if value is None else value for name, value in rest["figures"].items()}
     rest["training"] = None if rest["training"] is None else Compared(**rest["training"])

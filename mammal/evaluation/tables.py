@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mammal.evaluation.bar import notes_of, standing_of, verdict
-from mammal.evaluation.results import OURS, TaskResult, short, spoken
+from mammal.evaluation.results import OURS, TaskResult, readable_name, short
 from mammal.tasks.tables.atomic import atomic_file
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def markdown(results: Sequence[TaskResult]) -> str:
     parts = []
     for result in results:
         header, rows = contenders_table(result)
-        lines = [_line([name, *cells]) for name, cells in ((spoken(row[0]), row[1:]) for row in rows)]
+        lines = [_line([name, *cells]) for name, cells in ((readable_name(row[0]), row[1:]) for row in rows)]
         over = (
             "mean ± standard deviation over seeds, 95 % t-intervals"
             if result.intervals == "seeds"

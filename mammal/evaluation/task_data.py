@@ -114,8 +114,8 @@ class TaskData:
         rows = self.rows["train"]
         found, errors = encode_rows(self.task, [rows[n] for n in numbers], numbers, target=True, drawn=True)
         failed = [int(str(number)) for number, _ in errors]
-        settled, _ = encode_rows(self.task, [rows[n] for n in failed], failed, target=True)
-        return sorted([*found, *settled], key=lambda example: int(str(example.row_id)))
+        in_default_view, _ = encode_rows(self.task, [rows[n] for n in failed], failed, target=True)
+        return sorted([*found, *in_default_view], key=lambda example: int(str(example.row_id)))
 
     def lengths_N(self, part: str) -> np.ndarray:
         """Number of encoder and decoder tokens of each encoded row, int64 [N]."""
@@ -151,7 +151,7 @@ class TaskData:
         if bad:
             (part, number, reason), name = bad[0], self.task.name
             count = f"{len(bad):,} of {sum(len(self.rows[part]) for part in self._examples):,}"
-            logger.info("%s: %s rows set aside; the first is row %d (%s): %s", name, count, number + 1, part, reason)
+            logger.info("%s: %s rows left out; the first is row %d (%s): %s", name, count, number + 1, part, reason)
 
 
 def load_task_data(
@@ -265,12 +265,12 @@ def save_splits(data: Mapping[str, TaskData], output: Path) -> None:
         data: rows by name of their task.
         output: folder of the run.
     """
-    told = {}
+    summary = {}
     for name, d in data.items():
         file = Path("splits") / f"{name}.json.gz"
         d.record.save(output / file)
-        told[name] = {**d.record.summary(), "file": str(file)}
-    (output / "splits.json").write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+        summary[name] = {**d.record.summary(), "file": str(file)}
+    (output / "splits.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
     bad = [(name, part, row + 1, reason) for name, d in data.items() for part, row, reason in d.set_aside]
     if bad:
         import pandas as pd

@@ -16,7 +16,7 @@ import torch
 
 from mammal.errors import ConfigError
 from mammal.exporting.check_rows import CheckRows, Differences
-from mammal.exporting.onnx_graph import STATES, ExportedGraph, described, why_not
+from mammal.exporting.onnx_graph import STATES, ExportedGraph, describe_task, why_not
 from mammal.tasks.batches.example import Example
 from mammal.tokenization.encoding import Encoding
 
@@ -108,7 +108,7 @@ def write_onnx(
         "versions": {"torch": torch.__version__, **{name: version(name) for name in PACKAGES}},
         "inputs": [_input(name) for name in graph.inputs],
         "outputs": [_states(network), *(_output(task) for task in tasks)],
-        "tasks": {task.name: described(task) for task in tasks},
+        "tasks": {task.name: describe_task(task) for task in tasks},
     }
     return about, found
 
@@ -198,7 +198,7 @@ def _states(network: MammalModel) -> dict[str, Any]:
 
 
 def _output(task: Task) -> dict[str, Any]:
-    about = described(task)
+    about = describe_task(task)
     shape = ["batch", len(task.target_columns), *([len(about["labels"])] if "labels" in about else [])]
     answers = "probability of each label, in the order of labels" if "labels" in about else "numbers in the task's unit"
     meaning = f"{answers}, for each target; NaN if a row does not have one <MASK> for each target"

@@ -142,7 +142,7 @@ class ExportedGraph(nn.Module):
         return states_BLW, *(task(states_BLW, masks_BL) for task in self.tasks)
 
 
-def described(task: Task) -> dict[str, Any]:
+def describe_task(task: Task) -> dict[str, Any]:
     """Everything that a program needs to use the answers of a task, for `export.json`."""
     about: dict[str, Any] = {
         "kind": task.kind,

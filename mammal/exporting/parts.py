@@ -39,7 +39,7 @@ def check_format(name: str) -> None:
         raise ConfigError(f"there is no export format {name!r}", hint=did_you_mean(str(name), FORMATS, noun="format"))
 
 
-def parts_of(model: MammalModel) -> list[str]:
+def parts_of_model(model: MammalModel) -> list[str]:
     """The names in `PARTS` that a model has."""
     config = model.config
     has = (
@@ -74,7 +74,7 @@ def check_parts(model: MammalModel, format: str, leave_out: Sequence[str]) -> li
         what = "the model has position biases in attention to the encoder, which T5 in transformers does not have"
         hint = "format=onnx exports the encoder; models with cross_attention_num_buckets: 0 have the attention of T5"
         raise ConfigError(what, where=f"format={format}", hint=hint)
-    there = parts_of(model)
+    there = parts_of_model(model)
     if lacked := [name for name in there if name in _LACKED_BY[format] and name not in leave_out]:
         listed = ", ".join(f"{name} ({PARTS[name]})" for name in lacked)
         every = ",".join(name for name in there if name in _LACKED_BY[format])

@@ -12,16 +12,17 @@ from mammal.generation.fill_encoder import answer_encoder
 from mammal.generation.seeds import own_seed
 from mammal.generation.settings import resolve
 from mammal.generation.shared_conditions import asked_of_all
-from mammal.rows.answer_columns import AnswerColumn, Record, answer_columns, told_invalid
+from mammal.rows.answer_columns import AnswerColumn, Record, answer_columns, invalid_message
 from mammal.rows.bare_prompts import PROMPT, BarePromptEncoder
 from mammal.rows.batched import Encoder, Pace, Progress, Refused, Row
-from mammal.rows.cut_rows import marked
+from mammal.rows.cut_rows import mark_cut
 from mammal.rows.question import TaskQuestion
-from mammal.rows.tables import Failed, ReadColumns
+from mammal.rows.read_columns import ReadColumns
+from mammal.rows.tables import Failed
 from mammal.rows.task_choice import require_numbers
 
 if TYPE_CHECKING:
-    from mammal.generation.rows import Sample
+    from mammal.generation.samples import Sample
     from mammal.model.model import MammalModel
     from mammal.tasks.kinds.generation import GenerationTask
     from mammal.tasks.task import Task
@@ -117,7 +118,7 @@ class Generate(TaskQuestion):
             if isinstance(given, Refused):
                 answers[i] = given
             else:
-                answers[i] = marked(self._records(given, row, draw.copy), cut=place in cut)
+                answers[i] = mark_cut(self._records(given, row, draw.copy), cut=place in cut)
         return [answers[i] for i in range(len(rows))]
 
     def _draw(self, row: Row, position: int) -> Draw | Refused:
@@ -147,14 +148,14 @@ class Generate(TaskQuestion):
     def _record(self, sample: Sample, row: Row, number: int) -> Record:
         known = self._known(number, sample.draws)
         if sample.problem is not None:
-            return Failed(known, told_invalid(sample.problem, sample.draws))
+            return Failed(known, invalid_message(sample.problem, sample.draws))
         score = [sample.normalised_score] if self.config.num_beams > 1 else []
         if self.task is None or self._fields is None:
             ids = [token for token in sample.ids if token != self.tokenizer.eos_id]
             return *known, self.tokenizer.decode(ids), sample.score, *score
-        from mammal.generation.rows import spelt
+        from mammal.generation.samples import sample_prediction
 
-        said = spelt(self.task, 0, sample, row)
+        said = sample_prediction(self.task, 0, sample, row)
         if said.error is not None:
             return Failed(known, said.error)
         return *known, *(read(said) for read in self._fields.values()), *score

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable
 from typing import TYPE_CHECKING
 
-from mammal.generation.rows import Sample, spelt
+from mammal.generation.samples import Sample, sample_prediction
 from mammal.rows.batched import Row
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def sameness(task: GenerationTask | None) -> Callable[[Sample, Row], Hashable | 
         return lambda sample, row: sample.ids
 
     def identity(sample: Sample, row: Row) -> Hashable | None:
-        said = spelt(task, 0, sample, row)
+        said = sample_prediction(task, 0, sample, row)
         return None if said.error is not None else _content(task, said)
 
     return identity

@@ -20,7 +20,7 @@ from mammal.rows.task_choice import changed_task
 from mammal.tasks.declaration.generation_settings import SETTINGS, DecodingSettings, help_lines
 
 if TYPE_CHECKING:
-    from mammal.generation.rows import Rules
+    from mammal.generation.samples import Rules
     from mammal.tasks.kinds.generation import GenerationTask
     from mammal.tokenization import Tokenizer
 
@@ -163,7 +163,7 @@ def declared_rules(
     Args:
         task: the task.
         max_draws: how often a sequence is sampled at most. None: the task decides.
-        faithful: see `mammal.generation.rows.Rules`. None: the task decides.
+        faithful: see `mammal.generation.samples.Rules`. None: the task decides.
         starts_with: text with which each answer starts.
         scaffold: scaffold that each molecule must contain.
 
@@ -171,7 +171,7 @@ def declared_rules(
         ConfigError: `max_draws` is less than 1, or `faithful` is requested without a grammar.
         TaskError: `starts_with` or `scaffold` is not possible for the task.
     """
-    from mammal.generation.rows import MAX_DRAWS, Rules
+    from mammal.generation.samples import MAX_DRAWS, Rules
     from mammal.rows.batched import TaskEncoder
 
     by_grammar = task.config.generation.constraint == "grammar"
@@ -206,7 +206,7 @@ def _faithful(task: GenerationTask, asked: bool | None, *, steered: bool) -> boo
 
 
 def _rules(task: GenerationTask | None, given: Mapping[str, Any]) -> Rules:
-    from mammal.generation.rows import Rules
+    from mammal.generation.samples import Rules
 
     if task is None:
         return Rules()

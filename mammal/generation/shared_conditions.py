@@ -52,5 +52,5 @@ def asked_of_all(task: Task | None, conditions: Mapping[str, Any]) -> dict[str, 
 def _tell_far(task: Task, asked: Mapping[str, Any]) -> None:
     for name in task.steering.numbers:
         if name in asked and abs(far := task.steering.scales[name].apply(asked[name], name)) > _FAR:
-            told = "%s %g is %.0f standard deviations from the mean of training rows of %s: answers may not match it"
-            logger.warning(told, name, asked[name], abs(far), task.name)
+            message = "%s %g is %.0f standard deviations from the mean of training rows of %s: answers may not match it"
+            logger.warning(message, name, asked[name], abs(far), task.name)

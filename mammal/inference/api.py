@@ -7,36 +7,25 @@ model.predict(["CCO", "c1ccccc1"])                 # a frame: smiles, prediction
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Mapping, MutableMapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from mammal import upper_layers
 from mammal.bundle.lazy_tasks import LazyTasks
-from mammal.errors import ConfigError
+from mammal.inference.answers_api import Answering
 from mammal.inference.familiar import Familiar
-from mammal.inference.from_names import predict_question
 from mammal.inference.generate_api import Generation
 from mammal.inference.infill_api import Infilling
-from mammal.inference.questions import Embed, Score
 from mammal.inference.variants_api import VariantScoring
-from mammal.rows.answer_columns import ERROR
-from mammal.rows.bare_prompts import PROMPT, TARGET, is_prompt
-from mammal.rows.batched import Pace, Progress, Refused
+from mammal.rows.batched import Pace
 from mammal.rows.column_match import given_columns
-from mammal.rows.cut_rows import FIRST, Answer, rows_cut, told_cut
-from mammal.rows.question import Question
-from mammal.rows.tables import ReadColumns, RowTable, check_names, table, with_targets
-from mammal.rows.task_choice import TaskLike, changed_task, entity_task, find_task, the_only
+from mammal.rows.task_choice import TaskLike, changed_task, find_task, the_only
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import pandas as pd
     import torch
 
     from mammal.bundle.card import Card
@@ -45,8 +34,6 @@ if TYPE_CHECKING:
     from mammal.model.model import MammalModel
     from mammal.tasks.task import Task
     from mammal.tokenization import Tokenizer
-
-logger = logging.getLogger(__name__)
 
 
 def load(
@@ -96,7 +83,7 @@ def load(
     return model
 
 
-class Mammal(Generation, Infilling, VariantScoring, Familiar):
+class Mammal(Answering, Generation, Infilling, VariantScoring, Familiar):
     """A model with its tokenizer and its tasks. `mammal.load` makes one.
 
     Attributes:
@@ -241,188 +228,6 @@ class Mammal(Generation, Infilling, VariantScoring, Familiar):
         changes |= {} if view is None else {"view": view}
         return changed_task(found, changes) if changes else found
 
-    def predict(
-        self,
-        data: Any,
-        task: TaskLike | None = None,
-        *,
-        columns: Mapping[str, str] | str | None = None,
-        view: str | Mapping[str, str] | None = None,
-        encoding: str | None = None,
-        names: str | None = None,
-        names_by: str = "auto",
-        name_warning: bool = False,
-        vocabulary: bool = False,
-        every_label: bool = False,
-        prefix: str = "",
-        progress: Progress | None = None,
-    ) -> pd.DataFrame:
-        """Predicts the target of every row.
-
-        Args:
-            data: a list of values (if the task reads one column), of tuples or of mappings; a dict of columns; a data
-                frame of pandas or polars, or an arrow table; the path of a file. RDKit molecules are read as SMILES.
-            task: name of a task of the bundle or of a known task, a YAML file or a declaration. Default: the default
-                task.
-            columns: names of your columns, as `{column of the task: column of your table}`, or one name if the task
-                reads one column. Default: the names of the task, else the only column of a similar or usual name.
-            view: which form of a value the prompt shows if the task has several, such as `"iupac"`, or a mapping from
-                columns to forms. Default: the first form that a row has. See "Views" in docs/tasks.md.
-            encoding: encoding of a text file, such as `"latin-1"`. Default: UTF-8, or UTF-16 with a byte order mark.
-            names: column of IUPAC names. The molecule is read from it in rows without a SMILES, and the result gets a
-                column `smiles_read` with the molecule that was read. If `data` is a list of values, these are the
-                names.
-            names_by: what reads the names: `"opsin"` (needs Java), `"model"` (the task `iupac_to_smiles` of the
-                bundle), or `"auto"`: a prompt that shows names gets them unchanged; otherwise OPSIN if it is installed,
-                else the model.
-            name_warning: also answer names that OPSIN is not sure about (ambiguous names, racemates). The column
-                `name_warning` then has the doubt. Default: such rows get an error.
-            vocabulary: classification: return probabilities among all tokens instead of among the labels. This is the
-                raw, uncalibrated score of the published code.
-            every_label: classification: also return the probability of each label.
-            prefix: text before the names of the added columns.
-            progress: function that is called with the number of rows that were just finished.
-
-        Returns:
-            One row for each row of `data`, in the same order, with your columns and these:
-
-                - `prediction`: the number (in the unit of the training file), the label, or the generated number;
-                - `low` and `high`: regression, if the bundle contains a conformal interval;
-                - `probability`: classification: of the last of two labels, or of the predicted one of more labels;
-                - `text` and `score`: generation: the generated text and its log-likelihood;
-                - `cut`: if any row was longer than the model reads: true of those rows;
-                - `error`: why a row has no prediction, else missing.
-
-            With several target columns, the names start with the name of the target (`TARGET_prediction`).
-
-        Raises:
-            DataError: a column that the task reads is missing, or a file can't be read.
-            TaskError: there is no such task.
-            ConfigError: an option does not fit the task.
-        """
-        chosen = self.find_task(task, columns, view)
-        how: dict[str, Any] = {
-            "names": names,
-            "names_by": names_by,
-            "name_warning": name_warning,
-            "vocabulary": vocabulary,
-            "every_label": every_label,
-        }
-        question = predict_question(self.model, self.tasks, chosen, self.pace, prefix=prefix, **how)
-        question.reading = question.reading.with_mapping(chosen, columns)
-        return self._frame(question, table(data, question.reading, encoding), prefix, progress)
-
-    def embed(
-        self,
-        data: Any,
-        task: TaskLike | None = None,
-        *,
-        entity: str | None = None,
-        pooling: str = "mean",
-        columns: Mapping[str, str] | str | None = None,
-        view: str | Mapping[str, str] | None = None,
-        encoding: str | None = None,
-        normalize: bool = False,
-        as_frame: bool = False,
-        progress: Progress | None = None,
-    ) -> np.ndarray | list[np.ndarray] | pd.DataFrame:
-        """Returns vectors of the encoder for every row.
-
-        Args:
-            data: as for `predict`.
-            task: task that writes the prompt. Default: the default task.
-            entity: what the values are, instead of a task: `"smiles"`, `"protein"`, `"dna"`, …
-                (`mammal.tokenization.ENTITIES`).
-            pooling: how the states of the tokens become one vector: `"mean"` or `"max"` over the tokens of the values,
-                `"first"` (the first token), or `"none"` (the states of all tokens).
-            columns: names of your columns, as `{column of the task: column of your table}`, or one name if the task
-                reads one column. Default: the names of the task, else the only column of a similar or usual name.
-            view: which form of a value the prompt shows if the task has several, such as `"iupac"`, or a mapping from
-                columns to forms. Default: the first form that a row has. See "Views" in docs/tasks.md.
-            encoding: encoding of a text file, such as `"latin-1"`. Default: UTF-8, or UTF-16 with a byte order mark.
-            normalize: scale each vector to length 1, so that the dot product of two is their cosine similarity.
-            as_frame: return a data frame with one column for each dimension (0, 1, …), under the index of `data`.
-            progress: function that is called with the number of rows that were just finished.
-
-        Returns:
-            float32 array [rows, width], in the order of the rows (with `as_frame` a data frame). With `pooling="none"`,
-                a list with one float32 array [tokens, width] for each row. A row that can't be read is NaN (or has no
-                tokens), and a warning is logged.
-
-        Raises:
-            DataError: a column that the task reads is missing, or a file can't be read.
-            TaskError: there is no such task.
-            ConfigError: there is no such entity or pooling, or `as_frame` with `pooling="none"`.
-        """
-        read = task if entity is None else entity_task(entity, self.tokenizer)
-        chosen = self.find_task(read, columns, view)
-        if as_frame and pooling == "none":
-            raise ConfigError('as_frame needs one vector for each row, and pooling is "none"', hint='pooling="mean"')
-        question = Embed(self.model, chosen, self.pace, pooling=pooling, normalize=normalize)
-        question.reading = question.reading.with_mapping(chosen, columns)
-        given = table(data, question.reading, encoding)
-        question.look_at(given.rows, given.sources)
-        answers = given.answered(question.ask(given.rows, progress=progress))
-        _warn_of_refused(answers)
-        _warn_of_cut(answers, None)
-        width = self.model.config.d_model
-        missing = np.full((0, width) if pooling == "none" else width, np.nan, np.float32)
-        vectors = [missing if isinstance(answer, Refused) else answer[0][0] for answer in answers]
-        if pooling == "none":
-            return vectors
-        stacked = np.stack(vectors) if vectors else np.empty((0, width), np.float32)
-        if not as_frame:
-            return stacked
-        import pandas as pd
-
-        return pd.DataFrame(stacked, index=given.left.index)
-
-    def score(
-        self,
-        data: Any,
-        targets: Sequence[Any] | None = None,
-        task: TaskLike | None = None,
-        *,
-        columns: Mapping[str, str] | str | None = None,
-        view: str | Mapping[str, str] | None = None,
-        encoding: str | None = None,
-        prefix: str = "",
-        progress: Progress | None = None,
-    ) -> pd.DataFrame:
-        """Computes the log-likelihood of each row's target given its input.
-
-        Args:
-            data: rows that contain the target column too; or inputs, if `targets` are given; or prompts in wire syntax,
-                with targets in wire syntax.
-            targets: one target for each row. Default: the target column of `data`.
-            task: task that writes the prompt and the target. Default: the default task.
-            columns: names of your columns, as `{column of the task: column of your table}`, or one name if the task
-                reads one column. Default: the names of the task, else the only column of a similar or usual name.
-            view: which form of a value the prompt shows if the task has several, such as `"iupac"`, or a mapping from
-                columns to forms. Default: the first form that a row has. See "Views" in docs/tasks.md.
-            encoding: encoding of a text file, such as `"latin-1"`. Default: UTF-8, or UTF-16 with a byte order mark.
-            prefix: text before the names of the added columns.
-            progress: function that is called with the number of rows that were just finished.
-
-        Returns:
-            Your rows with the columns `score` (natural logarithm, summed over the tokens of the target) and `error`
-                (why a row has no score, else missing).
-
-        Raises:
-            DataError: a column is missing, or `targets` has not one target for each row.
-            TaskError: there is no such task.
-        """
-        chosen = None if is_prompt(data) else self.find_task(task, columns, view)
-        question = Score(self.model, self.tokenizer, chosen, self.pace, prefix=prefix)
-        if targets is None:
-            given = table(data, question.reading.with_mapping(chosen, columns), encoding)
-        elif chosen is None:
-            given = with_targets(table(data, ReadColumns((PROMPT,)), encoding), targets, (TARGET,))
-        else:
-            reading = ReadColumns.of_task(chosen).with_mapping(chosen, columns)
-            given = with_targets(table(data, reading, encoding), targets, chosen.target_columns)
-        return self._frame(question, given, prefix, progress)
-
     def finetune(
         self, task: TaskLike, output: str | os.PathLike[str], *, data: Any = None, overrides: Sequence[str] = ()
     ) -> Mammal:
@@ -519,26 +324,4 @@ class Mammal(Generation, Infilling, VariantScoring, Familiar):
         tasks = list({**self.tasks, **chosen}.values())
         return save_bundle(
             folder, self.model, self.tokenizer, tasks, self.metrics if metrics is None else metrics, card, dtype=dtype
-        )
-
-    def _frame(self, question: Question, given: RowTable, prefix: str, progress: Progress | None) -> pd.DataFrame:
-        error = f"{prefix}{ERROR}"
-        check_names(given.names, [*(column.name for column in question.columns), error])  # before the model works
-        question.look_at(given.rows, given.sources)
-        answers = question.ask(given.rows, progress=progress)
-        _warn_of_cut(answers, given.cut_name([*(column.name for column in question.columns), error]))
-        return given.frame(question.columns, answers, error)
-
-
-def _warn_of_cut(answers: Sequence[Answer], column: str | None) -> None:
-    if cut := rows_cut(answers):
-        logger.warning("%s", told_cut(len(cut), [place + 1 for place in cut[:FIRST]], column))
-
-
-def _warn_of_refused(answers: Sequence[object]) -> None:
-    refused = [(number, given.reason) for number, given in enumerate(answers, 1) if isinstance(given, Refused)]
-    if refused:
-        number, reason = refused[0]
-        logger.warning(
-            "%d of %d rows have no vector; the first is row %d: %s", len(refused), len(answers), number, reason
         )

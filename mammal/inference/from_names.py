@@ -20,14 +20,14 @@ from mammal.errors import ConfigError, DataError, TaskError, did_you_mean
 from mammal.inference.questions import Predict
 from mammal.rows.answer_columns import AnswerColumn, Record
 from mammal.rows.batched import Pace, Progress, Refused, Row
-from mammal.rows.cut_rows import CutRecords, marked
+from mammal.rows.cut_rows import CutRecords, mark_cut
 from mammal.rows.question import Question, TaskQuestion, Wrapped
 from mammal.rows.task_choice import changed_task
 from mammal.tasks.tables.cells import as_text, is_missing
 
 if TYPE_CHECKING:
     from mammal.model.model import MammalModel
-    from mammal.rows.tables import ReadColumns
+    from mammal.rows.read_columns import ReadColumns
     from mammal.tasks.task import Task
 
 logger = logging.getLogger(__name__)
@@ -151,7 +151,8 @@ class FromNames(Wrapped):
         self.name_warning = name_warning
         own = [SMILES_READ, *([NAME_WARNING] if name_warning else [])]
         self.columns = [*(AnswerColumn(f"{prefix}{name}", "text") for name in own), *inner.columns]
-        self.told = {"names": names, "names_by": reader.identity, **({"name_warning": True} if name_warning else {})}
+        warns = {"name_warning": True} if name_warning else {}
+        self.recorded_options = {"names": names, "names_by": reader.identity, **warns}
         self.helpers = reader.questions
 
     def ask(
@@ -194,7 +195,7 @@ class FromNames(Wrapped):
             return answer if molecule is None else Refused(f"{answer.reason} (the name was read as {molecule.smiles})")
         own = (None, None) if molecule is None else tuple(molecule)
         records = [(*own[: 2 if self.name_warning else 1], *record) for record in answer]
-        return marked(records, cut=isinstance(answer, CutRecords))
+        return mark_cut(records, cut=isinstance(answer, CutRecords))
 
     def _smiles(self, row: Row) -> Any:
         return row.get(self.column, row.get(self.task.aliases.get(self.column, self.column)))
@@ -271,7 +272,7 @@ def _reader(by: str, model: MammalModel, own: Mapping[str, Task], pace: Pace) ->
 def _shows_names(task: Task) -> str | None:
     """Key in `data.columns` of the column of names that the prompt of a task shows. None: it shows no names."""
     for slot in task.views.values():
-        if len(slot.ways) > 1 and any(view.written_as == "iupac" for view in slot.settled_views):
+        if len(slot.ways) > 1 and any(view.written_as == "iupac" for view in slot.fixed_views):
             return f"{slot.column}.iupac"
     return None
 
@@ -289,6 +290,6 @@ def _molecule_column(task: Task) -> str:
     molecules = [column for column in task.identities if column in task.molecules]
     if len(molecules) == 1:
         return molecules[0]
-    told = f"{len(molecules)} molecules ({', '.join(molecules)})" if molecules else "no molecule"
+    read = f"{len(molecules)} molecules ({', '.join(molecules)})" if molecules else "no molecule"
     hint = "leave out names=; with columns= you name the columns of your table that a task reads"
-    raise TaskError(f"{task.name} reads {told}: names= works only for a task that reads one molecule", hint=hint)
+    raise TaskError(f"{task.name} reads {read}: names= works only for a task that reads one molecule", hint=hint)

@@ -11,9 +11,11 @@ from mammal.generation.other_names import our_names
 from mammal.generation.question import Generate
 from mammal.generation.seeds import seeds_of
 from mammal.generation.settings import Settings
-from mammal.inference.reranking import Reranked, judge_of
+from mammal.inference.reranking import Reranked
+from mammal.inference.reranking_task import judge_of
 from mammal.rows.bare_prompts import is_prompt
-from mammal.rows.tables import ReadColumns, RowTable, check_names, table
+from mammal.rows.read_columns import ReadColumns
+from mammal.rows.tables import RowTable, check_names, row_table
 
 if TYPE_CHECKING:
     import os
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import torch
 
-    from mammal.inference.reranking import OpenModel
+    from mammal.inference.reranking_task import OpenModel
     from mammal.model.model import MammalModel
     from mammal.rows.batched import Pace, Progress
     from mammal.rows.question import Question
@@ -146,7 +148,7 @@ class Generation:
             reading.check(())
             given = RowTable([{}] if isinstance(seeds, int) else [{} for _ in seeds])
         else:
-            given = table(data, reading, encoding)
+            given = row_table(data, reading, encoding)
         seeded = given if isinstance(seeds, int) else _with_seeds(given, seeds)
         return self._frame(question, seeded, prefix, progress)
 

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from mammal.decoding.likelihood import sequence_log_likelihood
-from mammal.generation.rows import Sample, generate_rows, spelt
+from mammal.generation.rows import generate_rows
+from mammal.generation.samples import Sample, sample_prediction
 from mammal.generation.settings import declared_generation, declared_rules
 from mammal.model.model import MammalModel
 from mammal.rows.batched import Encoder, Pace, Progress, Refused, Row, TaskEncoder
@@ -157,7 +158,7 @@ def score_rows(
 
 def _ranked(task: GenerationTask, row_id: int, samples: Sequence[Sample], row: Row) -> Prediction:
     """Returns the prediction of the best sequence, valid or not, with those of the others as `runners_up`."""
-    best, *others = (spelt(task, row_id, sample, row) for sample in samples)
+    best, *others = (sample_prediction(task, row_id, sample, row) for sample in samples)
     return replace(best, runners_up=tuple(others))
 
 

@@ -11,12 +11,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from mammal.errors import ConfigError, TaskError, did_you_mean
-from mammal.rows.answer_columns import AnswerColumn, Record, answer_columns, told_invalid
+from mammal.rows.answer_columns import AnswerColumn, Record, answer_columns, invalid_message
 from mammal.rows.bare_prompts import PROMPT, TARGET, BarePromptEncoder
 from mammal.rows.batched import Pace, Progress, Refused, Row, TaskEncoder
-from mammal.rows.cut_rows import marked
+from mammal.rows.cut_rows import mark_cut
 from mammal.rows.question import TaskQuestion, UsedModel
-from mammal.rows.tables import ReadColumns
+from mammal.rows.read_columns import ReadColumns
 from mammal.rows.task_choice import changed_task, require_numbers
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class Predict(TaskQuestion):
         reads = self._fields.values()
         problems = [_problem(said) for said in predictions]
         return [
-            marked([tuple(read(said) for read in reads)], cut=place in cut) if problem is None else Refused(problem)
+            mark_cut([tuple(read(said) for read in reads)], cut=place in cut) if problem is None else Refused(problem)
             for place, (said, problem) in enumerate(zip(predictions, problems, strict=True))
         ]
 
@@ -93,7 +93,7 @@ def _read_for_answers(task: Task) -> TaskEncoder:
 
 def _problem(said: Prediction) -> str | None:
     """Returns why a row has no valid answer, and None if it has one."""
-    return said.error if said.problem is None else told_invalid(said.problem, said.draws)
+    return said.error if said.problem is None else invalid_message(said.problem, said.draws)
 
 
 class Embed(TaskQuestion):
@@ -147,7 +147,7 @@ class Embed(TaskQuestion):
         vectors = embed_rows(self.model, self.encoder, rows, cut=cut, **how)
         of_length = _unit if self.normalize else _as_is
         return [
-            given if isinstance(given, Refused) else marked([(of_length(given),)], cut=place in cut)
+            given if isinstance(given, Refused) else mark_cut([(of_length(given),)], cut=place in cut)
             for place, given in enumerate(vectors)
         ]
 
@@ -194,6 +194,6 @@ class Score(TaskQuestion):
         cut: set[int] = set()
         scores = score_rows(self.model, self.encoder, rows, pace=self.pace, progress=progress, cut=cut)
         return [
-            given if isinstance(given, Refused) else marked([(given,)], cut=place in cut)
+            given if isinstance(given, Refused) else mark_cut([(given,)], cut=place in cut)
             for place, given in enumerate(scores)
         ]

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from mammal.rows.tables import read_data, table
+from mammal.rows.tables import read_data, row_table
 from mammal.tasks.tables.lines import DAMAGED
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ class VariantScoring:
         chosen = None if task is None else self.find_task(task)
         scorer = Scorer(self.model, self.tokenizer, self.tasks, asked, self.pace, chosen=chosen)
         question = VariantQuestion(scorer, source, prefix=prefix)
-        given = table(data, question.reading)
+        given = row_table(data, question.reading)
         return self._frame(question, given, prefix, progress)
 
 

@@ -56,7 +56,7 @@ class JobReport:
 
     @property
     def exit_code(self) -> int:
-        """Exit code of the command line: 0 if all rows have an answer, 3 if some were set aside."""
+        """Exit code of the command line: 0 if all rows have an answer, else 3."""
         return 3 if self.bad else 0
 
 
@@ -101,7 +101,7 @@ def run_plan(plan: JobPlan, *, resume: bool = True, progress: Follow | None = No
     """
     plan.check()
     store, manifest = plan.store, plan.manifest
-    with _told_as_job_errors(store.output), store.locked():
+    with _as_job_errors(store.output), store.locked():
         former = store.begin(manifest, resume=resume)
         if former.complete and former.counts is not None:
             return _report(plan, ShardCounts(**former.counts), former.counts["rows"])
@@ -176,7 +176,7 @@ def _report(plan: JobPlan, total: ShardCounts, resumed: int, seconds: float = 0.
 
 
 @contextmanager
-def _told_as_job_errors(output: Path) -> Iterator[None]:
+def _as_job_errors(output: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:

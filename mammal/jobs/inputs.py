@@ -16,7 +16,7 @@ from mammal.files import file_hash
 from mammal.jobs.row_count import count_rows
 from mammal.tasks.tables.encodings import checked_encoding
 from mammal.tasks.tables.lines import DAMAGED, UTF_8, check_distinct
-from mammal.tasks.tables.notices import Notices
+from mammal.tasks.tables.notices import FileNotices
 from mammal.tasks.tables.readers import existing_file, file_format, iter_tables
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def open_input(path: str | os.PathLike[str], encoding: str | None = None) -> Job
     elif form in _RAGGED:
         schema, rows = _scan(file, encoding or UTF_8)
     else:
-        how: dict[str, Any] = {"keep_damaged": True, "encoding": encoding or UTF_8, "notices": Notices()}
+        how: dict[str, Any] = {"keep_damaged": True, "encoding": encoding or UTF_8, "notices": FileNotices()}
         schema, rows = _text_schema(next(iter_tables(file, 1, **how), None)), None
     return JobInput(schema, file_hash(file), file, rows, encoding)
 
@@ -177,7 +177,7 @@ def _text_schema(frame: pd.DataFrame | None) -> pa.Schema:
 def _scan(file: Path, encoding: str) -> tuple[pa.Schema, int]:
     types: dict[str, pa.DataType] = {}
     rows = 0
-    for frame in iter_tables(file, keep_damaged=True, encoding=encoding, notices=Notices()):
+    for frame in iter_tables(file, keep_damaged=True, encoding=encoding, notices=FileNotices()):
         rows += len(frame)
         for name in frame.columns.drop(DAMAGED, errors="ignore"):
             found = _type_of(frame[name])

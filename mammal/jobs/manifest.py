@@ -74,8 +74,7 @@ class Manifest:
 def _differences(former: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
     for key in ("verb", "input", "bundle"):
         if former[key] != now[key]:
-            told = f"{key} was {former[key]}, is {now[key]}" if key == "verb" else f"the {key} has another content"
-            yield told
+            yield f"{key} was {former[key]}, is {now[key]}" if key == "verb" else f"the {key} has another content"
     for group in ("options", "versions"):
         before, after = former[group], json.loads(json.dumps(now[group]))
         for key in sorted({*before, *after}):

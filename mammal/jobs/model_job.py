@@ -16,7 +16,8 @@ from mammal.generation.setting_types import plain_value
 from mammal.inference.api import Mammal
 from mammal.inference.from_names import predict_question
 from mammal.inference.questions import Embed, Score
-from mammal.inference.reranking import Reranked, judge_of
+from mammal.inference.reranking import Reranked
+from mammal.inference.reranking_task import judge_of
 from mammal.jobs.engine import Follow, JobReport, run_plan
 from mammal.jobs.inputs import JobInput, check_encoding, no_input, open_input
 from mammal.jobs.loaded_model import (

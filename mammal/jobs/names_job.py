@@ -12,11 +12,11 @@ from mammal.errors import ConfigError, DataError, did_you_mean
 from mammal.jobs.engine import Follow, JobReport, run_plan
 from mammal.jobs.plan import JobPlan
 from mammal.jobs.structures import existing, open_structures, structure_text
-from mammal.jobs.workers import Crew
+from mammal.jobs.workers import Workers
 from mammal.rows.answer_columns import ERROR, AnswerColumn, Record
 from mammal.rows.batched import Refused, Row
 from mammal.rows.question import Computed
-from mammal.rows.tables import ReadColumns
+from mammal.rows.read_columns import ReadColumns
 from mammal.tasks.names import make_pairs, naming, opsin
 from mammal.tasks.names.roundtrip import Outcome, Pair
 from mammal.tasks.tables.readers import iter_tables
@@ -35,20 +35,20 @@ class NameRows(Computed):
         keep: `exact` keeps rows whose name leads back to the same molecule; `unverified` also keeps names that were
             not read back; `all` keeps every row that holds a molecule.
         verify: read names back with OPSIN.
-        crew: the processes that work on the molecules.
+        workers: the processes that work on the molecules.
         prefix: text before the names of the added columns.
     """
 
-    def __init__(self, smiles: str, names: str | None, *, keep: str, verify: bool, crew: Crew, prefix: str = ""):
-        self._smiles, self._names, self._keep, self._verify, self._crew = smiles, names, keep, verify, crew
+    def __init__(self, smiles: str, names: str | None, *, keep: str, verify: bool, workers: Workers, prefix: str = ""):
+        self._smiles, self._names, self._keep, self._verify, self._workers = smiles, names, keep, verify, workers
         self.reading = ReadColumns((smiles,) if names is None else (smiles, names))
         self.columns = [AnswerColumn(f"{prefix}{name}", "text") for name in COLUMNS]
-        self.told = {"smiles": smiles, "names": names, "keep": keep}
+        self.recorded_options = {"smiles": smiles, "names": names, "keep": keep}
 
     def answers(self, rows: Sequence[Row]) -> list[list[Record] | Refused]:
         smiles = [structure_text(row[self._smiles]) for row in rows]
         names = None if self._names is None else [structure_text(row[self._names]) for row in rows]
-        pairs = make_pairs(smiles, names, verify=self._verify, each_of=self._crew.each_of)
+        pairs = make_pairs(smiles, names, verify=self._verify, each_of=self._workers.each_of)
         return [self._answer(pair) for pair in pairs]
 
     def _answer(self, pair: Pair) -> list[Record] | Refused:
@@ -120,7 +120,7 @@ def names_job(
         if names is not None:
             existing(names, found.given.schema.names)
         verify = lacking is None
-        question = NameRows(found.column, names, keep=keep, verify=verify, crew=found.crew, prefix=prefix)
+        question = NameRows(found.column, names, keep=keep, verify=verify, workers=found.workers, prefix=prefix)
         versions = _versions(names is None, verify)
         plan = JobPlan(
             "names",
@@ -135,7 +135,7 @@ def names_job(
         return run_plan(plan, resume=resume, progress=progress)
 
 
-def outcomes(report: JobReport, prefix: str = "") -> Counter[str]:
+def count_outcomes(report: JobReport, prefix: str = "") -> Counter[str]:
     """Counts the rows of a finished job by outcome.
 
     Args:

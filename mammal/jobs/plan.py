@@ -34,13 +34,14 @@ class JobPlan:
         verb: kind of job, as recorded in its manifest.
         given: the input.
         question: answers the rows of a shard. Its `reading` lists the columns of the input that it reads, its `columns`
-            the columns that the output gains, its `told` the options that the manifest records, and its `uses` the
-            models that are warmed up.
+            the columns that the output gains, its `recorded_options` the options that the manifest records, and its
+            `uses` the models that are warmed up.
         output: the file that the job writes.
         prefix: text before the names of the two columns that the errors file adds. The columns of the question already
             have it.
         shard_rows: rows that are written together.
-        options: options that the manifest records in addition to `question.told`, `prefix` and `shard_rows`.
+        options: options that the manifest records in addition to `question.recorded_options`, `prefix` and
+            `shard_rows`.
         hashes: options whose value is the content hash of a file.
         bundle: content hash of the model, or of another file that all answers depend on. None: there is none.
         versions: versions of the packages that answers depend on, without this package.
@@ -134,7 +135,7 @@ class JobPlan:
             **({} if self.given.encoding is None else {"encoding": self.given.encoding}),
             **self.options,
             **{name: content_hash() for name, content_hash in self.hashes.items()},
-            **self.question.told,
+            **self.question.recorded_options,
             "prefix": self.prefix,
             "shard_rows": self.shard_rows,
         }

@@ -11,11 +11,11 @@ from mammal.errors import ConfigError, MammalError
 from mammal.jobs.engine import Follow, JobReport, run_plan
 from mammal.jobs.plan import JobPlan
 from mammal.jobs.structures import open_structures, structure_text
-from mammal.jobs.workers import Crew
+from mammal.jobs.workers import Workers
 from mammal.rows.answer_columns import AnswerColumn, Record
 from mammal.rows.batched import Refused, Row
 from mammal.rows.question import Computed
-from mammal.rows.tables import ReadColumns
+from mammal.rows.read_columns import ReadColumns
 from mammal.tasks.molecules.properties import compute_all, property_of
 
 SHARD_ROWS = 20_000
@@ -29,19 +29,19 @@ class PropertyRows(Computed):
     Args:
         smiles: column of the structures.
         properties: names of `mammal.tasks.molecules.properties.PROPERTIES`.
-        crew: the processes that work on the molecules.
+        workers: the processes that work on the molecules.
         prefix: text before the names of the added columns.
     """
 
-    def __init__(self, smiles: str, properties: Sequence[str], *, crew: Crew, prefix: str = ""):
-        self._smiles, self._crew = smiles, crew
+    def __init__(self, smiles: str, properties: Sequence[str], *, workers: Workers, prefix: str = ""):
+        self._smiles, self._workers = smiles, workers
         self._work = partial(_properties, tuple(properties))
         self.reading = ReadColumns((smiles,))
         self.columns = [AnswerColumn(f"{prefix}{name}", "number") for name in properties]
-        self.told = {"smiles": smiles, "properties": list(properties)}
+        self.recorded_options = {"smiles": smiles, "properties": list(properties)}
 
     def answers(self, rows: Sequence[Row]) -> list[list[Record] | Refused]:
-        found = self._crew.each_of(self._work, [structure_text(row[self._smiles]) for row in rows])
+        found = self._workers.each_of(self._work, [structure_text(row[self._smiles]) for row in rows])
         return [Refused(given) if isinstance(given, str) else [given] for given in found]
 
 
@@ -90,7 +90,7 @@ def properties_job(
     for name in properties:
         property_of(name)
     with open_structures(input, smiles=smiles, encoding=encoding, workers=workers) as found:
-        question = PropertyRows(found.column, properties, crew=found.crew, prefix=prefix)
+        question = PropertyRows(found.column, properties, workers=found.workers, prefix=prefix)
         versions = {"rdkit": version("rdkit")}
         plan = JobPlan(
             "properties",

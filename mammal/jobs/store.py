@@ -61,7 +61,7 @@ class ShardCounts:
         return ShardCounts(*sums, [*self.first_cut, *other.first_cut][:FIRST])
 
     @property
-    def told(self) -> dict[str, object]:
+    def as_dict(self) -> dict[str, object]:
         """The counts as files hold them; what is about cut rows only if there are some."""
         return {name: value for name, value in vars(self).items() if self.cut or name in ("rows", "ok", "bad")}
 
@@ -143,7 +143,7 @@ class Store:
             with atomic_file(self._part(shard, ".errors.parquet")) as partial:
                 PARQUET.write(refused, partial)
         with atomic_file(self._part(shard, ".json")) as partial:
-            partial.write_text(json.dumps(counts.told))
+            partial.write_text(json.dumps(counts.as_dict))
 
     def finish(self, manifest: Manifest, shards: int, total: ShardCounts, schema: pa.Schema) -> None:
         """Joins the shards into the output, marks the job complete and deletes the shards.
@@ -163,7 +163,7 @@ class Store:
         if not bad:
             self.errors.unlink(missing_ok=True)
         self.form.complete(self.output)
-        done = Manifest(**{**vars(manifest), "complete": True, "counts": total.told})
+        done = Manifest(**{**vars(manifest), "complete": True, "counts": total.as_dict})
         done.write(self.manifest_path, scratch=self.parts)
         self._remove_parts()
 

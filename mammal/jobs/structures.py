@@ -12,7 +12,7 @@ from typing import Any
 
 from mammal.errors import ConfigError
 from mammal.jobs.inputs import JobInput, open_input
-from mammal.jobs.workers import Crew
+from mammal.jobs.workers import Workers
 from mammal.tasks.tables.cells import as_text, is_missing, missing_column
 
 CHEMICALS = "chemicals"
@@ -28,12 +28,12 @@ class Structures:
     Attributes:
         given: its rows.
         column: column of the structures.
-        crew: the processes that work on the molecules.
+        workers: the processes that work on the molecules.
     """
 
     given: JobInput
     column: str
-    crew: Crew
+    workers: Workers
 
 
 @contextmanager
@@ -57,8 +57,8 @@ def open_structures(
         DataError: there is no such file, column or encoding.
     """
     count = worker_count(workers)
-    with _rows_of(input, encoding) as given, Crew(count) as crew:
-        yield Structures(given, structure_column(smiles, given.schema.names), crew)
+    with _rows_of(input, encoding) as given, Workers(count) as processes:
+        yield Structures(given, structure_column(smiles, given.schema.names), processes)
 
 
 @contextmanager

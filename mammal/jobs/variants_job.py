@@ -132,8 +132,8 @@ def score_variants_job(
     if scores.unscored:
         place = question.columns[-1].name if question is scores else f"{prefix or PREFIX}{_UNSCORED_KEY}"
         alleles = "allele has" if scores.unscored == 1 else "alleles have"
-        told = "%s %s no scores, in rows with other alleles that have scores; see %s for the reason"
-        logger.warning(told, f"{scores.unscored:,}", alleles, place)
+        message = "%s %s no scores, in rows with other alleles that have scores; see %s for the reason"
+        logger.warning(message, f"{scores.unscored:,}", alleles, place)
     return report
 
 
@@ -158,10 +158,10 @@ def info_fields(question: VariantQuestion, prefix: str) -> list[Field]:
         question: question that computes the scores.
         prefix: text before the names of its columns and of the fields. If it is empty, fields begin with `PREFIX`.
     """
-    told = {c.name: (c.field, c.about) for score in SCORES.values() for c in score.columns}
-    told[UNSCORED] = _UNSCORED_KEY, "Why an allele has no scores"
+    fields_of = {c.name: (c.field, c.about) for score in SCORES.values() for c in score.columns}
+    fields_of[UNSCORED] = _UNSCORED_KEY, "Why an allele has no scores"
     fields = []
     for column in question.columns[1:]:
-        key, about = told[column.name.removeprefix(prefix)]
+        key, about = fields_of[column.name.removeprefix(prefix)]
         fields.append(Field(f"{prefix or PREFIX}{key}", _TYPES[column.holds], about))
     return fields

@@ -73,7 +73,7 @@ class InfoQuestion(Question):
 
     def __init__(self, inner: Question, fields: Sequence[Field], name: str):
         self._inner, self._fields = inner, fields
-        self.reading, self.told = inner.reading, inner.told
+        self.reading, self.recorded_options = inner.reading, inner.recorded_options
         self.columns = [AnswerColumn(name, "text")]
 
     @property
@@ -88,8 +88,8 @@ class InfoQuestion(Question):
 
     def _info(self, records: Sequence[Record]) -> str:
         columns = list(zip(*records, strict=True))[1:]  # without the allele's own name
-        told = [(field.key, values) for field, values in zip(self._fields, columns, strict=True) if _any_known(values)]
-        return ";".join(f"{key}={','.join(map(info_value, values))}" for key, values in told)
+        known = [(field.key, values) for field, values in zip(self._fields, columns, strict=True) if _any_known(values)]
+        return ";".join(f"{key}={','.join(map(info_value, values))}" for key, values in known)
 
 
 def _any_known(values: Iterable[Any]) -> bool:

@@ -19,7 +19,7 @@ from mammal.jobs.plan import SHARD_ROWS, JobPlan, indexes
 from mammal.rows.answer_columns import AnswerColumn, Holds, Record
 from mammal.rows.batched import Refused, Row
 from mammal.rows.question import Computed
-from mammal.rows.tables import ReadColumns
+from mammal.rows.read_columns import ReadColumns
 from mammal.tasks.dna.rendering import COLUMNS, WINDOW, Renderer, VariantFile, variant_file
 
 

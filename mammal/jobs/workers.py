@@ -17,7 +17,7 @@ CHUNK = 16
 """Items that are sent to a process at once. Few, because one slow molecule delays the others of its chunk."""
 
 
-class Crew:
+class Workers:
     """Worker processes that apply a function to items, like `map`. They start with the first call of `each_of`.
 
     The processes end with the `with` block.
@@ -53,10 +53,10 @@ class Crew:
         if self._pool is None:
             context = get_context("spawn")  # a forked child would inherit the locks of this one's threads
             self._pool = ProcessPoolExecutor(self._workers, mp_context=context, initializer=_begin)
-        return _told(self._pool.map(work, items, chunksize=CHUNK))
+        return _or_job_error(self._pool.map(work, items, chunksize=CHUNK))
 
 
-def _told(results: Iterator[Any]) -> Iterator[Any]:
+def _or_job_error(results: Iterator[Any]) -> Iterator[Any]:
     try:
         yield from results
     except BrokenProcessPool as error:

@@ -218,7 +218,7 @@ def _published_tensors(model: MammalModel) -> dict[str, Tensor]:
     """Every tensor by its published name, including further names of the same tensor."""
     state = model.state_dict()
     adapters = model.adapters
-    if not adapters or not all(lora.unchanged(adapter, state[name]) for name, adapter in adapters.items()):
+    if not adapters or not all(lora.equals_merged(adapter, state[name]) for name, adapter in adapters.items()):
         return state
     tensors = {_wrapped(name): tensor for name, tensor in state.items() if name not in adapters}
     for name, adapter in adapters.items():

@@ -68,10 +68,10 @@ def apply_delta(model: MammalModel, source: TensorSource, alpha: float, learned:
         BundleError: a tensor fits no part of the model, is missing, or is not among `learned`. If a tensor of a head
             were missing, the head would use the weights of the base, or random ones.
     """
-    if learned is not None and (astray := sorted({*source.shapes()} ^ {*learned})):
-        missing = [name for name in astray if name in learned]
+    if learned is not None and (unmatched := sorted({*source.shapes()} ^ {*learned})):
+        missing = [name for name in unmatched if name in learned]
         what = f"lacks {len(missing)} of the {len(learned)} trained tensors" if missing else "contains other tensors"
-        shown = (missing or astray)[0]
+        shown = (missing or unmatched)[0]
         raise BundleError(f"{DELTA_FILE} {what}, such as {shown}", hint="copy the bundle again, whole")
     adapters = {name for name in source.shapes() if lora.is_adapter(name)}
     weights = dict(model.named_parameters())

@@ -55,7 +55,7 @@ def wrapped_names(weight: str) -> tuple[str, str, str]:
     return f"{stem}.base_layer.weight", f"{stem}.lora_A.default.weight", f"{stem}.lora_B.default.weight"
 
 
-def unchanged(adapter: LowRank, weight: Tensor) -> bool:
+def equals_merged(adapter: LowRank, weight: Tensor) -> bool:
     """Whether `weight` still equals the merged weight, so that it can be restored from base and adapter."""
     same_kind = weight.dtype == adapter.base_OW.dtype and weight.shape == adapter.base_OW.shape
     return same_kind and torch.equal(weight.detach().cpu(), adapter.merged().cpu())

@@ -15,7 +15,7 @@ SMOOTHING = 0.9
 """Weight of the past in the moving average of training losses, which vary strongly between batches."""
 
 
-def learning_curves(run: Path) -> dict[str, Curves]:
+def read_learning_curves(run: Path) -> dict[str, Curves]:
     """Reads the learning curves of a run.
 
     Args:

@@ -13,7 +13,7 @@ from mammal.configuration.arguments import arguments_of
 from mammal.configuration.compose import command_line
 from mammal.errors import ConfigError, DataError
 from mammal.evaluation import results, set_results
-from mammal.report.curves import learning_curves, steps_taken
+from mammal.report.curves import read_learning_curves, steps_taken
 from mammal.report.page import Section, page
 from mammal.report.sections import (
     commands_section,
@@ -113,7 +113,7 @@ def _sets(run: Path) -> list[Section]:
 
 
 def _training(run: Path) -> list[Section]:
-    curves = learning_curves(run)
+    curves = read_learning_curves(run)
     return [training_section(curves, _facts(run))] if curves else []
 
 

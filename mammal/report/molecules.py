@@ -52,10 +52,10 @@ def answer_cards(pairs: Sequence[tuple[str, Sequence[str]]]) -> Markup:
 
 def _card(smiles: str, caption: str) -> MoleculeCard:
     molecule = _molecule(smiles)
-    return MoleculeCard(smiles, None if molecule is None else draw(molecule), caption)
+    return MoleculeCard(smiles, None if molecule is None else draw_molecule(molecule), caption)
 
 
-def draw(molecule: Mol) -> Markup:
+def draw_molecule(molecule: Mol) -> Markup:
     """Returns the drawing of a molecule as SVG. Black is replaced by the text colour of the page.
 
     Args:

@@ -79,7 +79,7 @@ def facts(pairs: Mapping[str, object]) -> Markup:
     return _parts().facts(pairs)
 
 
-def table(
+def html_table(
     header: Sequence[str], rows: Iterable[Sequence[Cell]], *, kinds: Sequence[str] = (), first_is_ours: bool = False
 ) -> Markup:
     """Returns a table.

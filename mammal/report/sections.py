@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from math import isnan
 from typing import TYPE_CHECKING
 
-from mammal.evaluation.results import OURS, TaskResult, short, spoken
+from mammal.evaluation.results import OURS, TaskResult, readable_name, short
 from mammal.report import molecules, plots
 from mammal.report.page import (
     Section,
@@ -15,9 +15,9 @@ from mammal.report.page import (
     figure,
     figures,
     heading,
+    html_table,
     joined,
     paragraph,
-    table,
 )
 from mammal.report.words import intervals_explained, metric_name, positive_class
 from mammal.tasks.metrics.registry import metric_named
@@ -109,7 +109,7 @@ def overview(results: Sequence[TaskResult]) -> Section:
     for result in results:
         metric = result.metrics[0]
         known = [(c.name, e) for c in result.contenders if (e := c.estimates.get(metric)) and not isnan(e.value)]
-        points = {spoken(name): (e.value, e.low, e.high) for name, e in known}
+        points = {readable_name(name): (e.value, e.low, e.high) for name, e in known}
         if points:
             label = metric_name(metric, result.unit)
             drawn.append(figure(plots.forest(result.title, points, label), _caption(result)))
@@ -155,7 +155,7 @@ def frame_table(frame: pd.DataFrame, reason: str | None = None) -> Markup:
         else:
             kinds.append("mono")
     rows = [[_cell(value) for value in row] for row in frame.itertuples(index=False)]
-    return table([str(column) for column in frame.columns], rows, kinds=kinds)
+    return html_table([str(column) for column in frame.columns], rows, kinds=kinds)
 
 
 def _cell(value: object) -> str:

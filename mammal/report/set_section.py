@@ -17,10 +17,10 @@ from mammal.report.page import (
     figure,
     figures,
     heading,
+    html_table,
     joined,
     name_of_key,
     paragraph,
-    table,
     with_detail,
 )
 from mammal.report.sections import shown_of
@@ -80,12 +80,12 @@ def set_section(results: Sequence[SetResult]) -> Section:
     parts = [*_headlines(results), *_against(results), heading("All figures"), _table(results)]
     parts += [paragraph(words, note=True) for words in _reading(results)]
     for result in results:
-        parts += [heading(f"Properties of {result.name}"), figures([*_histograms(result), *_wishes(result)])]
+        parts += [heading(f"Properties of {result.name}"), figures([*_histograms(result), *_against_requested(result)])]
         parts += [heading(f"Molecules of {result.name}"), *_grid(result), *_invalid(result)]
     return Section("Generated molecules", joined(parts))
 
 
-def spoken(name: str) -> str:
+def figure_in_words(name: str) -> str:
     """Returns the name of a figure in words.
 
     Args:
@@ -147,7 +147,7 @@ def _headlines(results: Sequence[SetResult]) -> list[Markup]:
             row.append(with_detail(_percent(result.figures.get("in_range", np.nan)), "in all three ranges"))
     for words in dict.fromkeys(_range_words(result) for result in known if result.ranges):
         parts.append(paragraph(words, note=True))
-    shown = table(header, rows, kinds=["", *["number"] * (len(header) - 1)])
+    shown = html_table(header, rows, kinds=["", *["number"] * (len(header) - 1)])
     return [
         heading("Valid, and of a reasonable size?"),
         shown,
@@ -219,8 +219,8 @@ def _table(results: Sequence[SetResult]) -> Markup:
     shown = []
     for name, *cells in rows:
         better = _measure("w1" if name.startswith("w1_") else name.partition("/")[0])[1]
-        shown.append([f"{spoken(name)} {better}", name_of_key(name), *cells])
-    return table(["figure", "key", *header[1:]], shown, kinds=["", "", *["number"] * len(results)])
+        shown.append([f"{figure_in_words(name)} {better}", name_of_key(name), *cells])
+    return html_table(["figure", "key", *header[1:]], shown, kinds=["", "", *["number"] * len(results)])
 
 
 def _histograms(result: SetResult) -> list[Markup]:
@@ -232,7 +232,7 @@ def _histograms(result: SetResult) -> list[Markup]:
     return drawn
 
 
-def _wishes(result: SetResult) -> list[Markup]:
+def _against_requested(result: SetResult) -> list[Markup]:
     """Draws, for each property with different requested values, the obtained against the requested values."""
     drawn = []
     for name, one in result.histograms.items():
@@ -283,4 +283,4 @@ def _invalid(result: SetResult) -> list[Markup]:
     rows = [[smiles or "(nothing)", why_invalid(smiles) if smiles else "no text"] for smiles in chosen]
     listed = shown_of(len(chosen), bad.nunique(), "different strings")
     words = f"{len(bad):,} of {result.samples:,} strings are not a molecule; {listed}, the first ones:"
-    return [paragraph(words), table(["string", "reason"], rows, kinds=["mono", "reason"])]
+    return [paragraph(words), html_table(["string", "reason"], rows, kinds=["mono", "reason"])]

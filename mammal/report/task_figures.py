@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mammal.evaluation.results import OURS, TARGET, TRUTH, Contender, TaskResult, spoken
+from mammal.evaluation.results import OURS, TARGET, TRUTH, Contender, TaskResult, readable_name
 from mammal.report import plots
 from mammal.report.page import figure
 from mammal.report.words import metric_name, positive_class, with_unit
@@ -62,7 +62,7 @@ def by_similarity(result: TaskResult) -> pd.DataFrame:
     for places in np.array_split(np.arange(len(ordered)), 4):
         quarter = ordered.iloc[places]
         low, high = quarter[SIMILARITY].iloc[0], quarter[SIMILARITY].iloc[-1]
-        figure_N = quarter[by_row[0]] if by_row else errors(quarter)
+        figure_N = quarter[by_row[0]] if by_row else row_errors(quarter)
         lines.append(
             {
                 "similarity to the nearest training row": f"{low:.2f} to {high:.2f}",
@@ -73,7 +73,7 @@ def by_similarity(result: TaskResult) -> pd.DataFrame:
     return pd.DataFrame(lines)
 
 
-def errors(answers: pd.DataFrame) -> pd.Series:
+def row_errors(answers: pd.DataFrame) -> pd.Series:
     """Returns the error of the model for each row: in the unit, or 1 minus the probability of the true class."""
     return (answers[OURS] - answers[TRUTH]).abs()
 
@@ -106,7 +106,7 @@ def _classification_figures(result: TaskResult, answers: pd.DataFrame) -> list[M
     if len(np.unique(truth_N)) < 2:
         return []
     drawn, of_all = _to_draw(result)
-    models = {spoken(c.name): (truth_N, answers[c.name].to_numpy(dtype=float)) for c in drawn}
+    models = {readable_name(c.name): (truth_N, answers[c.name].to_numpy(dtype=float)) for c in drawn}
     positive = positive_class(result)
     which = f"Positive class: {positive}. "
     cut = "" if len(drawn) == of_all else f" {len(drawn)} of {of_all} models are shown, the best baselines first."
@@ -160,6 +160,6 @@ def _regression_figures(result: TaskResult, answers: pd.DataFrame) -> list[Marku
     if errors:
         bar = result.bar
         best = bar.name if bar is not None and bar.name in errors else min(errors, key=errors.__getitem__)
-        caption = f"Best baseline: {spoken(best)}. {line}"
+        caption = f"Best baseline: {readable_name(best)}. {line}"
         drawn.append(figure(plots.parity(truth_N, answers[best].to_numpy(dtype=float), result.unit), caption))
     return drawn

@@ -6,9 +6,9 @@ from math import isnan
 from typing import TYPE_CHECKING
 
 from mammal.evaluation.bar import verdict
-from mammal.evaluation.results import ONLY, OURS, Estimate, Shift, TaskResult, short, spoken
+from mammal.evaluation.results import ONLY, OURS, Estimate, Shift, TaskResult, readable_name, short
 from mammal.evaluation.tables import contenders_table
-from mammal.report.page import Cell, Section, figures, heading, joined, paragraph, table, with_detail
+from mammal.report.page import Cell, Section, figures, heading, html_table, joined, paragraph, with_detail
 from mammal.report.sections import ONLY_READABLE, frame_table, shown_of
 from mammal.report.task_figures import by_similarity, task_figures
 from mammal.report.words import meanings, metric_name, positive_class
@@ -48,7 +48,7 @@ def task_section(result: TaskResult) -> Section:
         parts += [
             heading("Held-out rows without an answer"),
             paragraph(f"{shown_of(len(rows), len(result.not_answered))}.", note=True),
-            table(["row", "reason"], rows, kinds=["number", "reason"]),
+            html_table(["row", "reason"], rows, kinds=["number", "reason"]),
         ]
     return Section(result.title, joined(parts))
 
@@ -70,10 +70,10 @@ def _contenders(result: TaskResult) -> Markup:
     shown = []
     for name, *cells in rows:
         figures_of = [_estimate(by_name[name].get(metric)) for metric in result.metrics]
-        shown.append([spoken(name), *figures_of, *cells[len(result.metrics) :]])
+        shown.append([readable_name(name), *figures_of, *cells[len(result.metrics) :]])
     head = ["model", *(metric_name(m, result.unit) for m in result.metrics), *header[1 + len(result.metrics) :]]
     kinds = ["" if name in ("model", "note") else "number" for name in head]
-    return table(head, shown, kinds=kinds, first_is_ours=True)
+    return html_table(head, shown, kinds=kinds, first_is_ours=True)
 
 
 def _estimate(estimate: Estimate | None) -> Cell:
@@ -108,9 +108,9 @@ def _targets(result: TaskResult) -> list[Markup]:
     if not targets:
         return []
     rows = [[target, *(_estimate(c.estimates.get(prefix + target)) for c in result.contenders)] for target in targets]
-    header = [metric_name(metric, result.unit), *(spoken(c.name) for c in result.contenders)]
+    header = [metric_name(metric, result.unit), *(readable_name(c.name) for c in result.contenders)]
     kinds = ["mono", *["number"] * len(result.contenders)]
-    return [heading("Each target column"), table(header, rows, kinds=kinds)]
+    return [heading("Each target column"), html_table(header, rows, kinds=kinds)]
 
 
 def _trust(result: TaskResult) -> list[Markup]:
@@ -126,11 +126,11 @@ def _trust(result: TaskResult) -> list[Markup]:
             "count; 0 is best. Brier score: mean squared error of the probabilities; in brackets that of the class "
             "shares alone."
         )
-        shown = table(header, rows, kinds=["mono", "number", "number", "number"])
+        shown = html_table(header, rows, kinds=["mono", "number", "number", "number"])
     elif result.coverage:
         rows = [[target, f"{share:.1%}"] for target, share in result.coverage.items()]
         note = "Share of the held-out values that are inside the prediction intervals, which should contain 90 %."
-        shown = table(["target column", "true values inside the interval"], rows, kinds=["mono", "number"])
+        shown = html_table(["target column", "true values inside the interval"], rows, kinds=["mono", "number"])
     else:
         return []
     return [
@@ -160,7 +160,7 @@ def _sensitivity(result: TaskResult) -> list[Markup]:
     rows = [_shift(shift) for shift in result.shifts]
     if not any(row[-1] for row in rows):  # numbers have no class that could flip
         header, rows = header[:-1], [row[:-1] for row in rows]
-    shown = table(header, rows, kinds=["", *["number"] * (len(header) - 1)])
+    shown = html_table(header, rows, kinds=["", *["number"] * (len(header) - 1)])
     return [heading("Sensitivity: the same input written in another way"), shown, paragraph(note, note=True)]
 
 

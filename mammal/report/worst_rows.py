@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mammal.evaluation.results import LABEL, OURS, TARGET, TRUTH, TaskResult, short, spoken
+from mammal.evaluation.results import LABEL, OURS, TARGET, TRUTH, TaskResult, readable_name, short
 from mammal.report.molecules import answer_cards
 from mammal.report.page import heading, paragraph
 from mammal.report.sections import frame_table, shown_of
@@ -172,7 +172,7 @@ def column_name(result: TaskResult, column: str) -> str:
     if result.kind == "regression":
         names = {TRUTH: "true value", "low": "interval from", "high": "to", "error": "absolute error of MAMMAL"}
         numbers = {*names, *(contender.name for contender in result.contenders)}
-        words = names.get(column, spoken(column))
+        words = names.get(column, readable_name(column))
         return with_unit(words, result.unit) if column in numbers else words
     if result.kind == "classification":
         fixed = {TRUTH: "true class", LABEL: "predicted class"}
@@ -180,8 +180,8 @@ def column_name(result: TaskResult, column: str) -> str:
             return fixed[column]
         if any(column == contender.name for contender in result.contenders):
             of = f"of class {result.labels[1]}" if len(result.labels) == 2 else "of the predicted class"
-            return f"{spoken(column)}: probability {of}"
-    return {TRUTH: "true text", OURS: f"answer of {OURS}"}.get(column, spoken(column))
+            return f"{readable_name(column)}: probability {of}"
+    return {TRUTH: "true text", OURS: f"answer of {OURS}"}.get(column, readable_name(column))
 
 
 def _drawings(result: TaskResult, wrong: pd.DataFrame) -> list[Markup]:

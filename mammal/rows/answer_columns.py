@@ -125,7 +125,7 @@ def column_units(task: Task, prefix: str = "") -> dict[str, str]:
     return found
 
 
-def told_meanings(meanings: Mapping[str, str]) -> list[str]:
+def meaning_lines(meanings: Mapping[str, str]) -> list[str]:
     """Returns lines that say what the columns of predictions are, one for all columns of the same meaning.
 
     Limits of intervals have the unit of the prediction, and are left out.
@@ -144,7 +144,7 @@ def _listed(names: list[str]) -> str:
     return ", ".join(names) if len(names) <= SHOWN else f"{', '.join(names[:SHOWN])} and {len(names) - SHOWN} more"
 
 
-def told_invalid(problem: str, draws: int | None) -> str:
+def invalid_message(problem: str, draws: int | None) -> str:
     """Returns the reason why a generated answer is not valid, with the number of samples if there were several.
 
     Args:

@@ -25,7 +25,7 @@ Answer: TypeAlias = "list[Record] | Refused"
 """The records of a row, or why there is none."""
 
 
-def marked(records: list[Record], *, cut: bool) -> list[Record]:
+def mark_cut(records: list[Record], *, cut: bool) -> list[Record]:
     """Records that say whether their row was cut."""
     return CutRecords(records) if cut else records
 
@@ -41,7 +41,7 @@ def cut_name(taken: Collection[str], prefix: str = "") -> str:
     return next(name for name in names if name not in taken)
 
 
-def told_cut(count: int, first: Sequence[int], column: str | None) -> str:
+def cut_message(count: int, first: Sequence[int], column: str | None) -> str:
     """A line about the rows that were cut.
 
     Args:

@@ -52,7 +52,7 @@ def _is_file(name: str) -> bool:
 
 
 def input_data(data: Any) -> Any:
-    """Data in one of the forms that `mammal.rows.tables.table` reads.
+    """Data in one of the forms that `mammal.rows.tables.row_table` reads.
 
     Args:
         data: anything that a user hands over. What has another form than those listed above stays as it is.
@@ -65,7 +65,7 @@ def input_data(data: Any) -> Any:
     if isinstance(data, Mapping):
         return _of_columns(data)
     if is_molecule(data):
-        return cell(data)
+        return plain_cell(data)
     return data
 
 
@@ -74,7 +74,7 @@ def is_molecule(value: Any) -> bool:
     return any(kind.__name__ == "Mol" and kind.__module__ == "rdkit.Chem.rdchem" for kind in type(value).__mro__)
 
 
-def cell(value: Any) -> Any:
+def plain_cell(value: Any) -> Any:
     """A value of a row; an RDKit molecule as canonical SMILES with its stereo centres."""
     if not is_molecule(value):
         return value
@@ -85,11 +85,11 @@ def cell(value: Any) -> Any:
     return as_smiles(value)
 
 
-def cells(row: Mapping[str, Any]) -> Mapping[str, Any]:
+def plain_row(row: Mapping[str, Any]) -> Mapping[str, Any]:
     """A row whose molecules are SMILES."""
     if not any(map(is_molecule, row.values())):
         return row
-    return {name: cell(value) for name, value in row.items()}
+    return {name: plain_cell(value) for name, value in row.items()}
 
 
 def _is_arrow(data: Any) -> bool:

@@ -32,9 +32,9 @@ _MOLECULE = re.compile(r"(?:Br|Cl|\[[^\[\]]+\]|[BCNOPSFIbcnops]|[-=#$:/\\.~%()0-
 _RESIDUES = re.compile(r"[ACDEFGHIKLMNPQRSTVWY]+")
 _ATOMS = re.compile(r"[CNOPSFIB]+")
 _NO_CODE_OF_BASES = re.compile(r"[EFILPQ]")
-"""Residues whose letters are no code of ambiguous bases (IUPAC)."""
+"""Residues whose letters are not codes of ambiguous bases (IUPAC)."""
 _NO_ATOM = re.compile(r"[DEGKLMQTVWY]")
-"""Residues whose letters are no atom of a SMILES outside brackets, nor the H of a formula."""
+"""Residues whose letters are neither atoms of a SMILES outside brackets nor the H of a formula."""
 _BASES = re.compile(r"[ACGTUNacgtun]+")
 _KINDS = {"SMILES": "molecules (SMILES)", "AA": "proteins", "DNA": "DNA"}
 

@@ -11,6 +11,7 @@ makes data frames of the answers, batch jobs write them to files.
 
 from __future__ import annotations
 
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
@@ -22,7 +23,7 @@ from mammal.rows.modality import warn_of_other_kinds
 
 if TYPE_CHECKING:
     from mammal.model.model import MammalModel
-    from mammal.rows.tables import ReadColumns
+    from mammal.rows.read_columns import ReadColumns
     from mammal.tasks.task import Task
 
 
@@ -51,18 +52,34 @@ class UsedModel(NamedTuple):
         return cls(model, decodes, vocabulary=decodes and (task is None or task.candidates_V is None))
 
 
+def _warn_of_told() -> None:
+    message = "Question.told is now Question.recorded_options; the old name goes in the next version"
+    warnings.warn(message, DeprecationWarning, stacklevel=3)
+
+
 class Question(ABC):
     """Computes answers for the rows of a table.
 
     Attributes:
         reading: columns that are read.
         columns: columns of the answers.
-        told: options of the question that the manifest of a job records.
+        recorded_options: options of the question that the manifest of a job records.
     """
 
-    told: Mapping[str, Any] = MappingProxyType({})
+    recorded_options: Mapping[str, Any] = MappingProxyType({})
     reading: ReadColumns
     columns: Sequence[AnswerColumn]
+
+    @property
+    def told(self) -> Mapping[str, Any]:
+        """The former name of `recorded_options`, which still works for one version."""
+        _warn_of_told()
+        return self.recorded_options
+
+    @told.setter
+    def told(self, options: Mapping[str, Any]) -> None:
+        _warn_of_told()
+        self.recorded_options = options
 
     @property
     def uses(self) -> Sequence[UsedModel]:

@@ -36,7 +36,7 @@ def check_monitor(monitor: str, tasks: Mapping[str, Task]) -> None:
         raise ConfigError(f"no validation gives the figure {monitor!r}", where="monitor", hint=hint)
 
 
-def settle_mode(config: DictConfig) -> None:
+def choose_monitor_mode(config: DictConfig) -> None:
     """Replaces `monitor_mode=auto` by "max" if a higher value of the metric is better, else by "min".
 
     Args:

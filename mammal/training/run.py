@@ -244,8 +244,8 @@ def _judge(
         if test and len(d.rows["test"]):
             result = evaluate_task(model, d)
             results.append(result)
-            told = ", ".join(f"{name} {estimate}" for name, estimate in result.ours.estimates.items())
-            console.note(f"test {d.task.name}: {told}")
+            estimates = ", ".join(f"{name} {estimate}" for name, estimate in result.ours.estimates.items())
+            console.note(f"test {d.task.name}: {estimates}")
     return results, valid
 
 
@@ -284,8 +284,8 @@ def _save(
 def _split_of(data: TaskData) -> dict[str, Any]:
     """Record of test rows that were not evaluated: it shows whether another run had the same test rows."""
     record = data.record
-    told = {"split": record.split.how, "split_hash": record.split.hash, "rows": len(data.rows["test"])}
-    return told | {"leaking_rows": record.leakage.get("test")}
+    facts = {"split": record.split.how, "split_hash": record.split.hash, "rows": len(data.rows["test"])}
+    return facts | {"leaking_rows": record.leakage.get("test")}
 
 
 def _command() -> str:

@@ -20,7 +20,7 @@ from mammal.errors import ConfigError, MammalError, TrainingError, did_you_mean
 from mammal.training.averaging import MovingAverage
 from mammal.training.callbacks import ProgressLine, StopOnSignal, ValidateAtEnd
 from mammal.training.checkpoint_io import WholeCheckpoints
-from mammal.training.monitor import settle_mode
+from mammal.training.monitor import choose_monitor_mode
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -62,7 +62,7 @@ def build_trainer(
         TrainingError: `computing` is all of `trainer.max_time`.
     """
     quieten()
-    settle_mode(config)
+    choose_monitor_mode(config)
     arguments = plain(config.trainer)
     arguments["precision"] = pick_precision(arguments.get("precision", "auto"), arguments.get("accelerator", "auto"))
     arguments["max_time"] = _time_left(duration(arguments.get("max_time")), computing)

@@ -9,7 +9,7 @@ from mammal.errors import MammalError
 from mammal.rows.answer_columns import AnswerColumn, Record
 from mammal.rows.batched import Progress, Refused, Row
 from mammal.rows.question import Question, UsedModel
-from mammal.rows.tables import ReadColumns
+from mammal.rows.read_columns import ReadColumns
 from mammal.tasks.dna.alleles import AllelePair
 from mammal.variants.scores import Scores
 from mammal.variants.scoring import Scorer
@@ -41,7 +41,7 @@ class VariantQuestion(Question):
     def __init__(self, scorer: Scorer, source: AlleleSource, *, prefix: str = ""):
         self.scorer, self.source = scorer, source
         self.reading: ReadColumns = source.reading
-        self.told = asdict(scorer.asked)
+        self.recorded_options = asdict(scorer.asked)
         self.unscored = 0
         names = [AnswerColumn(ALLELE, "text"), *scorer.columns, AnswerColumn(UNSCORED, "text")]
         self.columns = [AnswerColumn(f"{prefix}{column.name}", column.holds) for column in names]

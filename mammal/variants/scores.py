@@ -57,7 +57,7 @@ class ScoreColumn:
 
 
 @dataclass(frozen=True)
-class Score:
+class VariantScore:
     """One kind of score. `SCORES` lists all of them.
 
     Attributes:
@@ -191,8 +191,8 @@ def _distance_values(strands: Sequence[Profile]) -> Scores:
     return profile.mean, profile.site, *profile.largest
 
 
-SCORES: Mapping[str, Score] = {
-    LIKELIHOOD: Score(
+SCORES: Mapping[str, VariantScore] = {
+    LIKELIHOOD: VariantScore(
         (
             ScoreColumn(
                 "log_likelihood_ref",
@@ -215,7 +215,7 @@ SCORES: Mapping[str, Score] = {
         _likelihood_values,
         decodes=True,
     ),
-    EMBEDDING: Score(
+    EMBEDDING: VariantScore(
         (
             ScoreColumn(
                 "distance", "DIST", "Mean L2 distance of encoder states over the aligned bases next to the site"

@@ -10,7 +10,7 @@ from mammal.rows.answer_columns import AnswerColumn
 from mammal.rows.batched import Pace, Refused
 from mammal.rows.question import UsedModel
 from mammal.variants.prompt import DNA
-from mammal.variants.scores import SCORES, Score, Scores, VariantScoreOptions
+from mammal.variants.scores import SCORES, Scores, VariantScore, VariantScoreOptions
 
 if TYPE_CHECKING:
     from mammal.model.model import MammalModel
@@ -70,7 +70,7 @@ class Scorer:
         parts = [self._part(SCORES[what], task, pairs) for what, task in self.tasks.items()]
         return [_joined(given) for given in zip(*parts, strict=True)]
 
-    def _part(self, score: Score, task: Task, pairs: Sequence[AllelePair]) -> list[Scores | Refused]:
+    def _part(self, score: VariantScore, task: Task, pairs: Sequence[AllelePair]) -> list[Scores | Refused]:
         found = score.of(self.model, task, self._on_strands(pairs), self.asked, self.pace)
         of_pairs = [_all_or_refused(given) for given in self._by_pair(found)]
         return [given if isinstance(given, Refused) else score.values(given) for given in of_pairs]

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mammal.errors import ConfigError, DataError, did_you_mean
-from mammal.rows.tables import ReadColumns
+from mammal.rows.read_columns import ReadColumns
 from mammal.tasks.dna.alleles import AllelePair
 from mammal.tasks.dna.place import Unsupported, trim
-from mammal.tokenization.variants import NO_BASES, Variant, parse
+from mammal.tokenization.variants import NO_BASES, Variant, parse_variants
 
 if TYPE_CHECKING:
     from mammal.rows.batched import Row
@@ -99,7 +99,7 @@ class InPlace(AlleleSource):
         text = _renamed(row, self.reading.aliases).get(IN_PLACE)
         if not isinstance(text, str) or not text:
             raise DataError("empty", where=f"column {self.reading.aliases.get(IN_PLACE, IN_PLACE)}")
-        pieces = parse(text)
+        pieces = parse_variants(text)
         sites = [place for place, piece in enumerate(pieces) if isinstance(piece, Variant)]
         if len(sites) != 1:
             what = f"the text contains {len(sites)} variants, but one is scored at a time"

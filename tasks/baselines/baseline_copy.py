@@ -40,8 +40,8 @@ def copied(task: Task, train: Sequence[Row], test: Sequence[Row]) -> dict[str, l
 
     Args:
         task: the task.
-        train: training rows; those that the task sets aside are left out.
-        test: test rows; those that the task sets aside get a prediction with the error.
+        train: training rows; those that the task can't read are left out.
+        test: test rows; those that the task can't read get a prediction with the error.
 
     Returns:
         Name of the baseline -> one prediction for each test row; empty if the baseline does not apply to the task.
@@ -72,7 +72,7 @@ def copied(task: Task, train: Sequence[Row], test: Sequence[Row]) -> dict[str, l
 
 
 def _read(task: Task, row: Row, *, target: bool) -> dict[str, str] | str:
-    """The row's standardised cells, or the error text if it is set aside."""
+    """The row's standardised cells, or the error text if the task can't read it."""
     try:
         return task.inputs(row) | (task.prepare_target(row) if target else {})
     except MammalError as error:

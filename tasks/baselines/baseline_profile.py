@@ -30,8 +30,8 @@ def profiled(task: Task, train: Sequence[Row], test: Sequence[Row]) -> dict[str,
 
     Args:
         task: the task.
-        train: training rows; those that the task sets aside are left out.
-        test: test rows; those that the task sets aside get a prediction with the error.
+        train: training rows; those that the task can't read are left out.
+        test: test rows; those that the task can't read get a prediction with the error.
 
     Returns:
         Name of the baseline -> one prediction for each test row; empty if the baseline does not apply to the task.

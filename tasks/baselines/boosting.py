@@ -20,7 +20,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from mammal.tasks.baselines.search import Judge, Settings, described, sampled, search
+from mammal.tasks.baselines.search import Judge, Settings, sampled, search_settings, settings_in_words
 
 ROWS = 50_000
 """Maximum number of training rows."""
@@ -70,9 +70,9 @@ class Boosting:
         def attempt(settings: Settings) -> tuple[float, Any]:
             return self._grown(self._trees(settings), kept_MF, y_M, kept_valid_VF)
 
-        settings, self.trees = search(FIRST, STAGES if self.choose else (), attempt)
+        settings, self.trees = search_settings(FIRST, STAGES if self.choose else (), attempt)
         settings = {**settings, "trees": self.trees.n_iter_}
-        self.note = described(settings, len(used), len(x_NF), len(x_valid_VF) > 0)
+        self.note = settings_in_words(settings, len(used), len(x_NF), len(x_valid_VF) > 0)
         return self
 
     def predict(self, x_NF: np.ndarray) -> np.ndarray:

@@ -35,7 +35,7 @@ _TINY = 1e-12
 
 @dataclass(frozen=True)
 class Parts:
-    """The rows that baselines learn from and answer, without those that the task sets aside.
+    """The rows that baselines learn from and answer, without those that the task can't read.
 
     Attributes:
         train: texts of the training rows, by column.
@@ -55,7 +55,7 @@ class Parts:
         return len(self.valid_truth_VK)
 
 
-def parts_of(
+def rows_by_part(
     task: Task,
     train: Sequence[Row],
     train_texts: Sequence[dict[str, str] | str],
@@ -67,7 +67,7 @@ def parts_of(
     Args:
         task: the task.
         train: training rows.
-        train_texts: their inputs, or the reason why a row is set aside.
+        train_texts: their inputs, or the reason why the task can't read a row.
         valid: validation rows.
         asked_texts: inputs or reasons of the validation rows, then of the test rows.
     """

@@ -42,7 +42,7 @@ from typing import TYPE_CHECKING
 from mammal.tasks.baselines.baseline_copy import NEAREST, copied
 from mammal.tasks.baselines.baseline_molecules import COMMONEST, UNCHANGED, commonest, unchanged
 from mammal.tasks.baselines.baseline_profile import PROFILE, profiled
-from mammal.tasks.baselines.estimators import features_of, parts_of, predicted
+from mammal.tasks.baselines.estimators import features_of, predicted, rows_by_part
 from mammal.tasks.baselines.recipe import DRAWS_OF_DNA, ONLY, VARIANT, Recipe, recipes
 from mammal.tasks.batches.prediction import Prediction
 from mammal.tasks.tables.cells import Row
@@ -125,8 +125,8 @@ def seeded_baselines(
 
     Args:
         task: the task.
-        train: training rows; those that the task sets aside are left out.
-        test: test rows; those that the task sets aside get a prediction with the error.
+        train: training rows; those that the task can't read are left out.
+        test: test rows; those that the task can't read get a prediction with the error.
         valid: validation rows, on which settings of tuned baselines are chosen. Without them, defaults are used.
         trees: number of trees of each forest.
         seeds: seeds of forests.
@@ -160,8 +160,8 @@ def fit_baselines(
 
     Args:
         task: the task.
-        train: training rows; those that the task sets aside are left out.
-        test: test rows; those that the task sets aside get a prediction with the error.
+        train: training rows; those that the task can't read are left out.
+        test: test rows; those that the task can't read get a prediction with the error.
         valid: validation rows, on which settings of tuned baselines are chosen. Without them, defaults are used.
         trees: number of trees of each forest.
         seeds: seeds of forests.
@@ -174,7 +174,7 @@ def fit_baselines(
     if task.family not in ("classification", "regression"):
         return _written(task, train, test, valid, len(seeds), names)
     learned, asked = _texts(task, train), _texts(task, [*valid, *test])
-    parts = parts_of(task, train, learned, valid, asked)
+    parts = rows_by_part(task, train, learned, valid, asked)
     if not parts.train:  # names of molecules without their SMILES
         logger.info("%s: no baselines, as no training row has %s", task.name, ", ".join(task.identities))
         return {}
@@ -227,7 +227,7 @@ def _note(notes: dict[str, str]) -> str:
 
 
 def _texts(task: Task, rows: Sequence[Row]) -> list[dict[str, str] | str]:
-    """Each row's standardised inputs, or the error text if it is set aside."""
+    """Each row's standardised inputs, or the error text if the task can't read it."""
     found: list[dict[str, str] | str] = []
     for row in rows:
         try:
@@ -240,10 +240,10 @@ def _texts(task: Task, rows: Sequence[Row]) -> list[dict[str, str] | str]:
 def _joined(
     texts: Sequence[dict[str, str] | str], by_column: dict[str, list[Prediction]], start: int = 0
 ) -> list[Prediction]:
-    """One prediction for each row; rows that are set aside get their error.
+    """One prediction for each row; rows that the task can't read get their error.
 
     Args:
-        texts: inputs of the rows, or the reason why a row is set aside.
+        texts: inputs of the rows, or the reason why the task can't read a row.
         by_column: for each target column, predictions of the rows that have inputs.
         start: number of predictions that belong to earlier rows.
     """

@@ -22,7 +22,7 @@ Predictions are values [N] with no classes, or probabilities [N, C] with the C c
 Model = TypeVar("Model")
 
 
-def search(
+def search_settings(
     first: Settings, stages: Sequence[Sequence[Settings]], attempt: Callable[[Settings], tuple[float, Model]]
 ) -> tuple[Settings, Model]:
     """Tries settings stage by stage; each stage changes the best settings found so far.
@@ -62,7 +62,7 @@ def sampled(rows: int, most: int) -> np.ndarray:
     return np.sort(np.random.default_rng(0).choice(rows, most, replace=False))
 
 
-def described(settings: Settings, used: int, rows: int, chosen: bool) -> str:
+def settings_in_words(settings: Settings, used: int, rows: int, chosen: bool) -> str:
     """Returns one line about a fitted model: its settings, and the number of training rows if it did not use all.
 
     Args:

@@ -19,7 +19,7 @@ import numpy as np
 from mammal.tasks.baselines.baseline_features import column_kinds
 from mammal.tasks.errors import DataError
 from mammal.tasks.features.morgan import BITS, RADIUS
-from mammal.tasks.molecules.chemistry import parse
+from mammal.tasks.molecules.chemistry import parse_smiles
 from mammal.tasks.tables.cells import Row, as_text, cell, is_missing
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ def morgan_bits(smiles: str) -> list[int]:
     """Returns the bits of a molecule's Morgan fingerprint; none if the SMILES is not valid."""
     from rdkit.Chem import rdFingerprintGenerator
 
-    molecule = parse(smiles)
+    molecule = parse_smiles(smiles)
     if molecule is None:
         return []
     generator = rdFingerprintGenerator.GetMorganGenerator(radius=RADIUS, fpSize=BITS)

@@ -26,7 +26,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from mammal.tasks.baselines.search import Judge, Settings, described, sampled, search
+from mammal.tasks.baselines.search import Judge, Settings, sampled, search_settings, settings_in_words
 
 ROWS = 4_000
 """Maximum number of training rows of a support vector machine."""
@@ -73,7 +73,7 @@ class SupportVectors:
         x_MF, y_M = x_NF[used], y_N[used]
         self.classes_ = np.unique(y_M).astype(np.int64) if self.classes else np.zeros(0, dtype=np.int64)
         self.mean, self.deviation = (0.0, 1.0) if self.classes else (float(y_M.mean()), float(y_M.std()) or 1.0)
-        self.scales = Scales(x_MF, self.counts)
+        self.scales = ColumnScales(x_MF, self.counts)
         self.distances = Distances(self.scales, x_MF)
         own, valid = self.distances(x_MF), self.distances(x_valid_VF)
         target_M = y_M if self.classes else (y_M - self.mean) / self.deviation
@@ -86,10 +86,10 @@ class SupportVectors:
 
         first = {name: FIRST[name] for name in self._names()}
         stages = [KERNEL_GRID, *([] if self.classes else [EPSILON_GRID]), *([SHARE_GRID] if "share" in first else [])]
-        self.settings, self.machine = search(first, stages, attempt)
+        self.settings, self.machine = search_settings(first, stages, attempt)
         if self.classes:
             self.machine = self._with_probabilities(kernel(own, self.settings), y_M)
-        self.note = described(self.settings, len(used), len(x_NF), len(x_valid_VF) > 0)
+        self.note = settings_in_words(self.settings, len(used), len(x_NF), len(x_valid_VF) > 0)
         return self
 
     def predict(self, x_NF: np.ndarray) -> np.ndarray:
@@ -140,7 +140,7 @@ class SupportVectors:
         return CalibratedClassifierCV(self._machine(self.settings), cv=parts, ensemble=False).fit(own_MM, y_M)
 
 
-class Scales:
+class ColumnScales:
     """Log counts, and numbers as normal scores of their ranks among the training rows.
 
     Args:
@@ -180,7 +180,7 @@ class Distances:
         x_MF: features of the training rows.
     """
 
-    def __init__(self, scales: Scales, x_MF: np.ndarray):
+    def __init__(self, scales: ColumnScales, x_MF: np.ndarray):
         self.scales, self.train = scales, scales(x_MF)
         # The mean squared distance of two independent rows is twice the sum of the variances.
         self.means = [2 * float(part.var(axis=0).sum()) for part in self.train]

@@ -12,7 +12,7 @@ from mammal.tasks.task import Task
 from mammal.tokenization.errors import MammalError
 
 RowError = tuple[object, str]
-"""A row's id and the reason why it was set aside."""
+"""A row's id and the reason why it can't be encoded."""
 
 
 def encode_rows(
@@ -37,7 +37,7 @@ def encode_rows(
         withheld: write no condition (`mammal.tasks.prompts.conditions`).
 
     Returns:
-        The examples, and (row id, reason) for each row that was set aside.
+        The examples, and (row id, reason) for each row that can't be encoded.
     """
     ids = list(range(len(rows))) if row_ids is None else list(row_ids)
     rendered, errors = [], {}

@@ -23,7 +23,8 @@ from typing import Any
 
 import yaml
 
-from mammal.tasks.declaration.schema import TaskConfig, check_keys, task_config
+from mammal.tasks.declaration.check import check_keys, task_config
+from mammal.tasks.declaration.schema import TaskConfig
 from mammal.tasks.errors import TaskError
 from mammal.tokenization.errors import did_you_mean, likely_names, meant_name
 

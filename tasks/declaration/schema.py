@@ -6,23 +6,17 @@ The classes are not frozen, because OmegaConf makes the configuration of a froze
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, is_dataclass
-from math import inf
-from typing import Any, get_type_hints
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
-from mammal.tasks.declaration.data_config import LATER, LEAKAGE, SOURCES, DataConfig, check_data
+from mammal.tasks.declaration.data_config import LATER, DataConfig
 from mammal.tasks.declaration.generation_settings import (
     HYDRA_NAME,
     AnswerSettings,
     DecodingSettings,
     call_defaults,
-    choices,
-    problems,
     stored_settings,
 )
-from mammal.tasks.errors import TaskError
-from mammal.tasks.views.declared import check_views
-from mammal.tokenization.errors import did_you_mean
 from mammal.tokenization.template_syntax import VALUE_SLOTS
 
 KINDS = {
@@ -172,7 +166,7 @@ class TaskConfig:
         computed: number of the target -> column of the molecule of which it is a property
             (`mammal.tasks.molecules.properties`), for rows without a value of their own.
         censored: meaning of a cell such as `>10` in the loss: `one_sided` (a prediction above 10 is right), `exact`
-            (10) or `refuse` (the row is set aside).
+            (10) or `refuse` (the row is left out).
         standardise: for `molecules`: `off`, `check` (RDKit must be able to read it), `canonical` (RDKit's canonical
             SMILES) or `normalised` (the same, with one spelling for sulfoxides, phosphine oxides, azides and other
             groups that can be written with separated charges).
@@ -267,170 +261,8 @@ def register_schema() -> None:
     ConfigStore.instance().store(name=HYDRA_NAME, node=call_defaults())
 
 
-def task_config(declared: Mapping[str, Any], *, where: str | None = None) -> TaskConfig:
-    """Builds a checked TaskConfig from a mapping.
-
-    Args:
-        declared: keys and values of the declaration.
-        where: the file, for error messages.
-
-    Raises:
-        TaskError: a key is unknown (the message names its path), a value has the wrong type, or values contradict each
-            other.
-    """
-    from omegaconf import OmegaConf
-    from omegaconf.errors import OmegaConfBaseException
-
-    check_keys(declared, where=where)
-    try:
-        merged = OmegaConf.merge(OmegaConf.structured(TaskConfig), OmegaConf.create(dict(declared)))
-        config = OmegaConf.to_object(merged)
-    except OmegaConfBaseException as error:
-        path = getattr(error, "full_key", None) or "task"
-        raise TaskError(str(error).splitlines()[0], where=_join(where, str(path))) from error
-    assert isinstance(config, TaskConfig)
-    _write_features(config, where)
-    check_values(config, where=where)
-    return config
-
-
-def _write_features(config: TaskConfig, where: str | None) -> None:
-    """Adds the slots of `features` to the end of the input, unless the template has them already."""
-    if config.features and config.prompt.raw:
-        hint = "write the prompt as a template of slots, without raw: true"
-        raise TaskError("features can't be added to a raw prompt", where=where, hint=hint)
-    for feature in config.features:
-        column, _, name = feature.rpartition(":")
-        if not column or name not in FEATURES:
-            hint = f"COLUMN:FEATURE, the feature one of {', '.join(FEATURES)}"
-            raise TaskError(f"features has {feature!r}", where=where, hint=hint)
-    slots = [f"{{{feature}}}" for feature in config.features]
-    config.prompt.input = " ".join([config.prompt.input, *(slot for slot in slots if slot not in config.prompt.input)])
-
-
-def check_keys(declared: Mapping[str, Any], *, where: str | None = None) -> None:
-    """Checks that the schema has every key.
-
-    Args:
-        declared: keys and values of the declaration.
-        where: the file, for error messages.
-
-    Raises:
-        TaskError: a key is unknown; the message gives its path and the nearest valid name.
-    """
-    _check_keys(declared, TaskConfig, "", where)
-
-
-def _check_keys(declared: Mapping[str, Any], schema: type, path: str, where: str | None) -> None:
-    hints = get_type_hints(schema)
-    names = [f.name for f in fields(schema)]
-    for key, value in declared.items():
-        here = f"{path}{key}"
-        if key not in names:
-            hint = did_you_mean(str(key), names, noun=f"key of {path.rstrip('.') or 'a task'}")
-            raise TaskError(f"unknown key {here!r}", where=where, hint=hint)
-        if is_dataclass(hints[key]):
-            if not isinstance(value, Mapping):
-                raise TaskError(f"{here!r} must be a mapping, not {value!r}", where=where)
-            _check_keys(value, hints[key], f"{here}.", where)
-
-
-def check_values(config: TaskConfig, *, where: str | None = None) -> None:
-    """Checks that values are valid and can be combined.
-
-    Args:
-        config: the declaration.
-        where: the file, for error messages.
-
-    Raises:
-        TaskError: a value is not valid, or values contradict each other.
-    """
-    for path, value, valid in (
-        ("kind", config.kind, KINDS),
-        ("mode", config.mode, MODES),
-        ("data.source", config.data.source, SOURCES),
-        ("standardise", config.standardise, STANDARDISE),
-        ("probability", config.probability, PROBABILITIES),
-        ("loss", config.loss, LOSSES),
-        ("on_unknown", config.on_unknown, UNKNOWNS),
-        ("too_long", config.too_long, TOO_LONG),
-        ("data.leakage", config.data.leakage, LEAKAGE),
-        ("censored", config.censored, CENSORED),
-        *((f"generation.{name}", value, valid) for name, value, valid in choices(config.generation)),
-    ):
-        if value not in valid:
-            raise TaskError(f"{path} is {value!r}", where=where, hint=did_you_mean(str(value), valid, noun=path))
-    for problem in problems(config.generation):
-        raise TaskError(f"generation.{problem}", where=where)
-    if not config.name:
-        raise TaskError("a task needs a name", where=where, hint="name: my_task")
-    if not config.prompt.input:
-        raise TaskError(f"task {config.name} has no prompt.input", where=where)
-    if config.prompt.target is None and config.family != "denoising":
-        raise TaskError(f"task {config.name} has no prompt.target", where=where)
-    if config.family == "classification":
-        _check_labels(config, where)
-        _check_class_weights(config, where)
-    if config.family == "features" and config.mode != "encoder":
-        raise TaskError(f"a features task runs in mode encoder, not {config.mode}", where=where)
-    _check_feature_weights(config, where)
-    if config.family in ("generation", "denoising") and config.mode != "decoder":
-        raise TaskError(f"a {config.kind} task runs in mode decoder, not {config.mode}", where=where)
-    if config.generation.fill_length == "marked" and config.generation.constraint != "grammar":
-        what = f"generation.fill_length needs the grammar, and constraint is {config.generation.constraint}"
-        raise TaskError(what, where=where, hint="constraint: grammar")
-    if config.chain and (config.family, config.mode) != ("regression", "decoder"):
-        hint = "kind: regression, mode: decoder; numbers that are generated among text are fed back anyway"
-        raise TaskError("chain feeds numbers to the decoder before the next is read", where=where, hint=hint)
-    if not (config.unit is None or isinstance(config.unit, str | dict)):
-        raise TaskError(f"unit is {config.unit!r}", where=where, hint="text, or a mapping from target columns to text")
-    if not 0 <= config.number_weight < inf:
-        raise TaskError(f"number_weight must be 0 or more, not {config.number_weight}", where=where)
-    if config.scale.std is not None and config.scale.std <= 0:
-        raise TaskError(f"scale.std must be positive, not {config.scale.std}", where=where)
-    check_views(config.views, config.view, where)
-    check_data(config.data, where)
-
-
-def _check_feature_weights(config: TaskConfig, where: str | None) -> None:
-    weights = config.feature_weights
-    if weights and config.family != "features":
-        raise TaskError(f"feature_weights are for kind features, not {config.kind}", where=where)
-    for name, weight in weights.items():
-        if not 0 <= weight < inf:
-            raise TaskError(f"feature_weights.{name} must be 0 or more, not {weight}", where=where)
-
-
-def _check_labels(config: TaskConfig, where: str | None) -> None:
-    if len(config.labels) < 2:
-        raise TaskError(f"task {config.name} needs at least two labels", where=where, hint='labels: ["0", "1"]')
-    for name, values in (("labels", config.labels), ("codes", config.codes)):
-        repeated = sorted({value for value in values if values.count(value) > 1})
-        if repeated:
-            raise TaskError(f"{name} repeats {', '.join(repeated)}", where=where)
-    if config.codes and len(config.codes) != len(config.labels):
-        raise TaskError(f"{len(config.codes)} codes for {len(config.labels)} labels", where=where)
-
-
 def unit_text(unit: str | Mapping[str, str] | None) -> str:
     """Returns a task's unit in words; empty if it has none."""
     if isinstance(unit, Mapping):
         return ", ".join(f"{column} in {of_column}" for column, of_column in unit.items())
     return unit or ""
-
-
-def _check_class_weights(config: TaskConfig, where: str | None) -> None:
-    declared = config.class_weights
-    for weights in declared.values() if isinstance(declared, dict) else [declared]:
-        if isinstance(weights, list):
-            if len(weights) != len(config.labels):
-                raise TaskError(f"{len(weights)} class_weights for {len(config.labels)} labels", where=where)
-            if not all(isinstance(w, int | float) and not isinstance(w, bool) and 0 < w < inf for w in weights):
-                raise TaskError(f"class_weights must be positive numbers, not {weights}", where=where)
-        elif weights not in CLASS_WEIGHTS:
-            hint = did_you_mean(str(weights), CLASS_WEIGHTS, noun="class_weights")
-            raise TaskError(f"class_weights is {weights!r}", where=where, hint=f"{hint}, or one number for each label")
-
-
-def _join(where: str | None, path: str) -> str:
-    return f"{where}: {path}" if where else path

@@ -11,7 +11,7 @@ from typing import Any
 from mammal.tasks.errors import DataError
 from mammal.tasks.views.dna import cropped
 from mammal.tokenization.errors import PromptError
-from mammal.tokenization.variants import Variant, parse
+from mammal.tokenization.variants import Variant, parse_variants
 
 NOTATION = ("sequence", "flanks", "window")
 """Columns that may hold the notation; the first one that a table has is used."""
@@ -42,7 +42,7 @@ def in_place_text(row: Mapping[str, Any], columns: Sequence[str], window: int | 
         cells[1] = f"[{cells[1].strip('[]')}]"
     text = "".join(cells)
     try:
-        pieces = parse(text)
+        pieces = parse_variants(text)
         if not any(isinstance(piece, Variant) for piece in pieces):
             raise DataError("no variant is written in it", where=", ".join(columns), hint="such as ACGT[A/G]TTC")
         whole = "".join(map(str, pieces))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from mammal.tasks.dna.genotypes import Genotype
 from mammal.tasks.dna.place import Stretch, agrees, not_the_genome, trim, why_unwritable
-from mammal.tasks.dna.site import Site, describe
+from mammal.tasks.dna.site import Site, describe_site
 from mammal.tasks.errors import DataError
 
 DELETED = "*"
@@ -68,19 +68,19 @@ def haplotype(site: Site, stretch: Stretch, others: Sequence[Site], sample: str,
         return None
     allele = _allele(site, own, number)
     if allele is None:
-        raise DataError(f"the genotype {own} of {sample} is not called", where=describe(site))
+        raise DataError(f"the genotype {own} of {sample} is not called", where=describe_site(site))
     changes, left_out = [], []
     if change := _change(site, allele, stretch):
         changes.append(change)
     elif allele:
-        raise DataError(f"allele {allele} of {sample} reaches beyond the window", where=describe(site))
+        raise DataError(f"allele {allele} of {sample} reaches beyond the window", where=describe_site(site))
     phased = [(site, own)]
     for other in others:
         if (other.pos, other.ref, other.alts) == (site.pos, site.ref, site.alts) or not _touches(other, stretch):
             continue
         genotype = genotype_of(other, sample)
         if not genotype.called:
-            left_out.append(f"{describe(other)}: the genotype {genotype} is not called")
+            left_out.append(f"{describe_site(other)}: the genotype {genotype} is not called")
             continue
         if all(value == 0 for value in genotype.alleles) or number > len(genotype.alleles):
             continue
@@ -91,7 +91,7 @@ def haplotype(site: Site, stretch: Stretch, others: Sequence[Site], sample: str,
         if change := _change(other, found, stretch):
             changes.append(change)
         else:
-            left_out.append(f"{describe(other)}: allele {found} is not wholly within the window")
+            left_out.append(f"{describe_site(other)}: allele {found} is not wholly within the window")
     _check_phase(phased)
     return Haplotype(_apply(stretch.bases, changes), allele, number, tuple(left_out))
 
@@ -105,14 +105,14 @@ def genotype_of(site: Site, sample: str) -> Genotype:
     for place, (name, alleles, phased) in enumerate(site.genotypes):
         if name == sample:
             return Genotype(alleles, phased, site.phase_sets[place] if site.phase_sets else "")
-    raise DataError(f"there is no genotype of {sample!r}", where=describe(site))
+    raise DataError(f"there is no genotype of {sample!r}", where=describe_site(site))
 
 
 def _allele(site: Site, genotype: Genotype, number: int) -> int | None:
     try:
         return genotype.on(number)
     except DataError as error:
-        raise DataError(error.what, where=describe(site), hint=error.hint) from None
+        raise DataError(error.what, where=describe_site(site), hint=error.hint) from None
 
 
 def _touches(site: Site, stretch: Stretch) -> bool:
@@ -126,7 +126,7 @@ def _change(site: Site, allele: int, stretch: Stretch) -> _Change | None:
     alt = site.alts[allele - 1]
     if reason := why_unwritable(alt):
         raise UnwritableAlleleError(
-            reason, where=describe(site), hint="the sample has it, so its haplotype can't be written"
+            reason, where=describe_site(site), hint="the sample has it, so its haplotype can't be written"
         )
     front, ref, alt = trim(site.ref, alt)
     start = site.pos - 1 - stretch.start + front
@@ -142,8 +142,8 @@ def _check_phase(sites: Sequence[tuple[Site, Genotype]]) -> None:
     known = [(site, genotype.phase_set) for site, genotype in sites if genotype.heterozygous]
     for site, phase_set in known:
         if phase_set != known[0][1]:
-            what = f"phased in set {phase_set or 'of the whole file'}, {describe(known[0][0])} in another"
-            raise DataError(what, where=describe(site), hint="a smaller window may hold one set only")
+            what = f"phased in set {phase_set or 'of the whole file'}, {describe_site(known[0][0])} in another"
+            raise DataError(what, where=describe_site(site), hint="a smaller window may hold one set only")
 
 
 def _apply(bases: str, changes: Sequence[_Change]) -> str:
@@ -152,7 +152,9 @@ def _apply(bases: str, changes: Sequence[_Change]) -> str:
     for change in sorted(changes, key=lambda change: (change.start, change.end)):
         if change.start < end or (last is not None and (change.start, change.end) == (last.start, last.end)):
             assert last is not None, "only a change moves the end"
-            raise DataError(f"overlaps {describe(last.site)} on the same haplotype", where=describe(change.site))
+            raise DataError(
+                f"overlaps {describe_site(last.site)} on the same haplotype", where=describe_site(change.site)
+            )
         pieces += [bases[end : change.start], change.alt]
         end, last = change.end, change
     return "".join([*pieces, bases[end:]])

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mammal.tasks.dna.contigs import human_chromosome
-from mammal.tasks.dna.site import Site, shown
+from mammal.tasks.dna.site import Site, shortened
 from mammal.tasks.errors import DataError
 from mammal.tokenization.strands import reverse_complement
 from mammal.tokenization.variants import BASES
@@ -117,7 +117,7 @@ def _as_record(description: _Description, genome: Genome) -> Site:
         raise DataError(f"position {end:,} is beyond {chrom}, which has {length:,} bases", where=text)
     found = genome.bases(chrom, start - 1, end)
     if description.stated and description.stated != found:
-        what = f"the genome reads {shown(found)} there, the description says {shown(description.stated)}"
+        what = f"the genome reads {shortened(found)} there, the description says {shortened(description.stated)}"
         raise DataError(what, where=text, hint="wrong genome build?")
     if description.kind == "ins":
         return Site(chrom, start, found[0], (found[0] + description.bases,), where=text)

@@ -27,7 +27,7 @@ from mammal.tasks.errors import DataError
 from mammal.tasks.tables.lines import ESCAPED, open_text, undecodable, with_reasons
 from mammal.tokenization.errors import PromptError
 from mammal.tokenization.strands import reverse_complement
-from mammal.tokenization.variants import Variant, parse
+from mammal.tokenization.variants import Variant, parse_variants
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -213,7 +213,7 @@ def _rows(
 
 def _sequence(text: str, name: str) -> tuple[str, Variant, str]:
     try:
-        pieces = parse(text)
+        pieces = parse_variants(text)
     except PromptError as error:
         raise DataError(f"SourceSeq: {error.what}", where=f"locus {name}", hint=error.hint) from error
     sites = [place for place, piece in enumerate(pieces) if isinstance(piece, Variant)]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mammal.tasks.dna.genome import Genome
-from mammal.tasks.dna.site import Site, describe, shown
+from mammal.tasks.dna.site import Site, describe_site, shortened
 from mammal.tasks.errors import DataError, TaskError
 from mammal.tokenization.strands import reverse_complement
 from mammal.tokenization.variants import BASES
@@ -97,11 +97,11 @@ def stretch_around(site: Site, genome: Genome, window: int) -> Stretch:
     chrom, length = _contig(site, genome)
     first = site.pos - 1
     if not (site.ref and BASES.issuperset(site.ref)):
-        what = f"the reference allele {shown(site.ref)!r} is not a sequence of bases"
-        raise DataError(what, where=describe(site), hint=ANCHOR if site.ref == "-" else None)
+        what = f"the reference allele {shortened(site.ref)!r} is not a sequence of bases"
+        raise DataError(what, where=describe_site(site), hint=ANCHOR if site.ref == "-" else None)
     if first < 0 or first + len(site.ref) > length:
         what = f"position {site.pos:,} with {len(site.ref):,} bases is not within {chrom}, which has {length:,}"
-        raise DataError(what, where=describe(site), hint="wrong genome build?")
+        raise DataError(what, where=describe_site(site), hint="wrong genome build?")
     alts, unsupported = _writable(site)
     front, back = _shared([site.ref, *alts.values()]) if alts else (0, 0)
     ref = _cut(site.ref, front, back)
@@ -112,14 +112,16 @@ def stretch_around(site: Site, genome: Genome, window: int) -> Stretch:
     _check_reference(site, read[first - low : first - low + len(site.ref)])
     read = read[: first - low] + site.ref + read[first - low + len(site.ref) :]
     if len(ref) > window:
-        reason = f"{describe(site)}: {len(ref):,} bases are replaced, more than the window of {window:,} holds"
+        reason = f"{describe_site(site)}: {len(ref):,} bases are replaced, more than the window of {window:,} holds"
         unsupported = [*unsupported, *(Unsupported(number, reason) for number in alts)]
         alts = {}
         front, ref = 0, ""
     trimmed = {number: _cut(alt, front, back) for number, alt in alts.items()}
     for number, alt in list(trimmed.items()):
         if len(alt) > window:
-            reason = f"{describe(site)}: allele {number} has {len(alt):,} bases, more than the window of {window:,}"
+            reason = (
+                f"{describe_site(site)}: allele {number} has {len(alt):,} bases, more than the window of {window:,}"
+            )
             unsupported = [*unsupported, Unsupported(number, reason)]
             del trimmed[number]
     bases = read[start - low : end - low]
@@ -143,12 +145,12 @@ def why_unwritable(allele: str) -> str | None:
     if allele == "*":
         return "the allele * (deleted with a site before it) has no sequence of its own"
     if "[" in allele or "]" in allele or allele.startswith(".") or allele.endswith("."):
-        return f"the breakend {shown(allele)} joins two places of the genome"
+        return f"the breakend {shortened(allele)} joins two places of the genome"
     if allele.startswith("<") and allele.endswith(">"):
-        return f"the symbolic allele {shown(allele)} has no sequence"
+        return f"the symbolic allele {shortened(allele)} has no sequence"
     if allele == "-":
         return f"the allele '-' is not a sequence of bases: {ANCHOR}"
-    return f"the allele {shown(allele)!r} is not a sequence of bases"
+    return f"the allele {shortened(allele)!r} is not a sequence of bases"
 
 
 def agrees(found: str, said: str) -> bool:
@@ -166,20 +168,20 @@ def agrees(found: str, said: str) -> bool:
 
 def not_the_genome(site: Site, found: str, said: str) -> DataError:
     """Returns the error for a record that does not fit the genome, with a hint if the other strand would fit."""
-    what = f"the genome reads {shown(found)} at {site.chrom}:{site.pos}, the record says {shown(said)}"
+    what = f"the genome reads {shortened(found)} at {site.chrom}:{site.pos}, the record says {shortened(said)}"
     hints = []
     if found in site.alts:
         hints.append("the genome has an alternate allele: REF and ALT are exchanged")
     if BASES.issuperset(found) and reverse_complement(found) == said:
         hints.append("the complement matches: the record is on the other strand")
-    return DataError(what, where=describe(site), hint=", or ".join(hints) or "wrong genome build?")
+    return DataError(what, where=describe_site(site), hint=", or ".join(hints) or "wrong genome build?")
 
 
 def _contig(site: Site, genome: Genome) -> tuple[str, int]:
     try:
         chrom = genome.contig(site.chrom)
     except DataError as error:
-        raise DataError(error.what, where=describe(site), hint=error.hint) from None
+        raise DataError(error.what, where=describe_site(site), hint=error.hint) from None
     return chrom, genome.lengths[chrom]
 
 
@@ -189,11 +191,11 @@ def _writable(site: Site) -> tuple[dict[int, str], list[Unsupported]]:
     for number, alt in enumerate(site.alts, start=1):
         reason = why_unwritable(alt)
         if reason is None and (alt == site.ref or alt in alts.values()):
-            reason = f"the record has the allele {shown(alt)} twice"
+            reason = f"the record has the allele {shortened(alt)} twice"
         if reason is None:
             alts[number] = alt
         else:
-            unsupported.append(Unsupported(number, f"{describe(site)}: {reason}"))
+            unsupported.append(Unsupported(number, f"{describe_site(site)}: {reason}"))
     return alts, unsupported
 
 

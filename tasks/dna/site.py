@@ -39,11 +39,13 @@ class Site:
     where: str = ""
 
 
-def shown(allele: str) -> str:
+def shortened(allele: str) -> str:
     """Returns an allele for an error message; long alleles are shortened."""
     return allele if len(allele) <= _SHOWN else f"{allele[:_SHOWN]}…"
 
 
-def describe(site: Site) -> str:
+def describe_site(site: Site) -> str:
     """Returns the name of a site in error messages."""
-    return site.where or f"{site.chrom}:{site.pos} {shown(site.ref)}>{','.join(map(shown, site.alts)) or MISSING}"
+    return (
+        site.where or f"{site.chrom}:{site.pos} {shortened(site.ref)}>{','.join(map(shortened, site.alts)) or MISSING}"
+    )

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mammal.tasks.dna.genotypes import sample_genotype
-from mammal.tasks.dna.site import MISSING, Site, shown
+from mammal.tasks.dna.site import MISSING, Site, shortened
 from mammal.tasks.errors import DataError
 from mammal.tokenization.errors import did_you_mean
 
@@ -50,7 +50,9 @@ def site_of(
         return parse_hgvs(str(row[HGVS]), genome)
     chrom, pos, ref = _text(row, "chrom"), _text(row, "pos"), _text(row, "ref").upper()
     alts = tuple(_folded(alt) for alt in _text(row, "alt").split(",") if alt != MISSING)
-    where = f"{source + ', ' if source else ''}{chrom}:{pos} {shown(ref)}>{','.join(map(shown, alts)) or MISSING}"
+    where = (
+        f"{source + ', ' if source else ''}{chrom}:{pos} {shortened(ref)}>{','.join(map(shortened, alts)) or MISSING}"
+    )
     try:
         position = int(pos)
     except ValueError:
@@ -74,7 +76,7 @@ def has_coordinates(columns: Iterable[str]) -> bool:
     return set(_NEEDED) <= set(_with_plain_names(dict.fromkeys(columns)))
 
 
-def info_fields(info: str) -> dict[str, str]:
+def parse_info(info: str) -> dict[str, str]:
     """Parses an INFO cell: `AC=3;DB` becomes {"AC": "3", "DB": ""}, as flags have no value."""
     if info in ("", MISSING):
         return {}
@@ -87,7 +89,7 @@ def frequencies(info: str, count: int, key: str = "AF") -> tuple[float | None, .
     A value for each alternate under `key` (Number=A); otherwise, for AF, the alternate's count (AC) over the number of
     called alleles (AN).
     """
-    fields = info_fields(info) if "=" in info else {}
+    fields = parse_info(info) if "=" in info else {}
     if key in fields:
         found = [_share(value) for value in fields[key].split(",")]
     elif key == "AF" and "AC" in fields and "AN" in fields:

@@ -21,7 +21,7 @@ from mammal.tasks.dna.alleles import AllelePair
 from mammal.tasks.dna.genome import Genome
 from mammal.tasks.dna.haplotypes import Haplotype, UnwritableAlleleError, genotype_of, haplotype
 from mammal.tasks.dna.place import Stretch, Unsupported, agrees, not_the_genome, stretch_around, trim
-from mammal.tasks.dna.site import Site, describe
+from mammal.tasks.dna.site import Site, describe_site
 from mammal.tasks.errors import DataError, TaskError
 from mammal.tokenization.errors import PromptError, did_you_mean
 from mammal.tokenization.variants import Placed, Variant, from_vcf, write_in_place
@@ -100,7 +100,7 @@ def render(
         return _haplotypes(site, stretch, others, sample, HAPLOTYPES[rendering])
     reasons = tuple(bad.reason for bad in stretch.unsupported)
     if not stretch.alts:
-        raise DataError("; ".join(reasons) or f"{describe(site)}: the record has no alternate allele")
+        raise DataError("; ".join(reasons) or f"{describe_site(site)}: the record has no alternate allele")
     if rendering == "alternate":
         pairs = [_pair(stretch, number) for number in sorted(stretch.alts)]
         return [Window(pair.alternate, (pair.number,), *place, left_out=reasons) for pair in pairs]
@@ -117,7 +117,7 @@ def _haplotypes(
         raise TaskError("a haplotype needs the name of a sample", hint="sample=NA12878")
     found, refused = _written(site, stretch, others, sample, numbers)
     if not found:
-        raise DataError(f"{sample} has one chromosome copy there, so no haplotype 2", where=describe(site))
+        raise DataError(f"{sample} has one chromosome copy there, so no haplotype 2", where=describe_site(site))
     if len(numbers) > 1:
         copies = len(genotype_of(site, sample).alleles)
         refused += [f"haplotype {number}: of {copies} copies two are written" for number in range(3, copies + 1)]
@@ -164,7 +164,7 @@ def _frequencies(site: Site, stretch: Stretch, rendering: str) -> tuple[float, .
     shares = [known.get(number) for number in stretch.alts]
     if any(share is None for share in shares):
         hint = "INFO needs AF, or AC and AN; in_place writes the variant without"
-        raise DataError("no frequency of the alternate allele", where=describe(site), hint=hint)
+        raise DataError("no frequency of the alternate allele", where=describe_site(site), hint=hint)
     return tuple(share for share in shares if share is not None)
 
 
@@ -180,15 +180,15 @@ def _neighbours(stretch: Stretch, site: Site, others: Sequence[Site], shares: bo
         try:
             placed = from_vcf(other.pos - 1 - stretch.start, other.ref, other.alts, frequencies)
         except PromptError as error:
-            missed.append(f"{describe(other)}: {error.what}")
+            missed.append(f"{describe_site(other)}: {error.what}")
             continue
         start, end = placed.start, placed.end
         if end <= 0 or start >= len(stretch.bases):
             continue  # in the window, its alleles do not differ from the reference
         if start < 0 or end > len(stretch.bases):
-            missed.append(f"{describe(other)}: reaches beyond the window")
+            missed.append(f"{describe_site(other)}: reaches beyond the window")
         elif any((start < last and first < end) or (start, end) == (first, last) for first, last in taken):
-            missed.append(f"{describe(other)}: overlaps another record")
+            missed.append(f"{describe_site(other)}: overlaps another record")
         elif not agrees(stretch.bases[start:end], placed.variant.ref):
             raise not_the_genome(other, stretch.bases[start:end], placed.variant.ref)
         else:

@@ -26,7 +26,7 @@ from mammal.tasks.errors import DataError, TaskError
 from mammal.tasks.features.descriptor_cache import DescriptorCache, Values, cache_file
 from mammal.tasks.features.feature import Feature, Progress
 from mammal.tasks.features.rdkit_names import NAMES
-from mammal.tasks.molecules.chemistry import parse
+from mammal.tasks.molecules.chemistry import parse_smiles
 
 logger = logging.getLogger(__name__)
 
@@ -222,7 +222,7 @@ def check_size(smiles: str) -> None:
     Raises:
         DataError: it has more than `LARGEST_MOLECULE` atoms.
     """
-    molecule = parse(smiles)
+    molecule = parse_smiles(smiles)
     if molecule is not None and molecule.GetNumAtoms() > LARGEST_MOLECULE:
         what = f"{molecule.GetNumAtoms():,} atoms, and descriptors are computed for at most {LARGEST_MOLECULE}"
         raise DataError(what, hint="a task without {…:descriptors} reads such molecules")
@@ -232,12 +232,12 @@ class _Logged:
     """Logs how many molecules are finished."""
 
     def __init__(self, total: int):
-        self.total, self.done, self.told = total, 0, time.monotonic()
+        self.total, self.done, self.logged = total, 0, time.monotonic()
 
     def __call__(self, count: int) -> None:
         self.done += count
-        if (now := time.monotonic()) - self.told >= LOG_SECONDS and self.done < self.total:
-            self.told = now
+        if (now := time.monotonic()) - self.logged >= LOG_SECONDS and self.done < self.total:
+            self.logged = now
             logger.info("descriptors of %s of %s molecules", f"{self.done:,}", f"{self.total:,}")
 
 
@@ -269,7 +269,7 @@ def _cache(file: Path) -> DescriptorCache:
 def _computed(smiles: str) -> Values:
     from rdkit import rdBase
 
-    molecule = parse(smiles)
+    molecule = parse_smiles(smiles)
     if molecule is None or molecule.GetNumAtoms() > LARGEST_MOLECULE:
         return (float("nan"),) * len(NAMES)
     with rdBase.BlockLogs():

@@ -15,14 +15,14 @@ from mammal.tasks.errors import TaskError
 from mammal.tasks.grammar.dna import DnaPart
 from mammal.tasks.grammar.parts import AMPLE, Begun, Codes, Literal, Number, Part, Run
 from mammal.tasks.grammar.scaffold import keeps_scaffold, read_scaffold
-from mammal.tasks.grammar.smiles.atoms import Site
+from mammal.tasks.grammar.smiles.atoms import BondingSite
 from mammal.tasks.grammar.smiles.part import SmilesPart, Written
 from mammal.tasks.grammar.smiles.state import BRANCH, Partial
 from mammal.tasks.grammar.smiles.steps import ORDER
 from mammal.tasks.grammar.target import TargetGrammar
 from mammal.tasks.grammar.text import TextPart
 from mammal.tasks.molecules.chemistry import canonical_or_none
-from mammal.tokenization.prompt import NUMBERS_AND_EMBEDDINGS, parse, segment, tag, text_before_first_tag
+from mammal.tokenization.prompt import NUMBERS_AND_EMBEDDINGS, parse_prompt, segment, tag, text_before_first_tag
 from mammal.tokenization.template import TAG_ALPHABET, Template, label_code
 
 if TYPE_CHECKING:
@@ -206,7 +206,7 @@ class TargetBuilder:
             if piece.text:
                 parts.append(self._literal(piece.text, SMILES))
             if piece.bond is not None:
-                root = Partial(BRANCH, piece.bond, (Site(ORDER[piece.bond]),), gaps=(False,))
+                root = Partial(BRANCH, piece.bond, (BondingSite(ORDER[piece.bond]),), gaps=(False,))
                 tokens = self._tokens(SMILES)
                 parts.append(SmilesPart(tokens, len(self.ids_V), Written(root), piece.open_rings, dots=False))
         return parts
@@ -222,7 +222,7 @@ def _stretches(template: Template) -> list[tuple[str | TemplateSlot, str]]:
             continue
         before = text_before_first_tag(piece)
         found.append((before, alphabet))
-        for part in parse(piece[len(before) :]) if before != piece else ():
+        for part in parse_prompt(piece[len(before) :]) if before != piece else ():
             alphabet = part.alphabet
             found.append((part.text, alphabet))
     if not found or not str(found[-1][0]).endswith(_EOS):

@@ -22,7 +22,7 @@ from mammal.tasks.infilling.marks import (
     stretches,
 )
 from mammal.tasks.tables.cells import Row, as_required_text, as_text, is_missing
-from mammal.tokenization.prompt import parse, tag
+from mammal.tokenization.prompt import parse_prompt, tag
 
 if TYPE_CHECKING:
     from mammal.tasks.declaration.schema import TaskConfig
@@ -172,6 +172,6 @@ def _alphabets(template: Template) -> dict[str, str]:
     numbers = {slot.column for slot in template.slots if slot.kind in ("scalar", "digits", "label")}
     values = {slot.column: "0" if slot.column in numbers else "C" for slot in template.slots}
     prompt = template.render(values, target=False)
-    segments = parse(prompt.input)
+    segments = parse_prompt(prompt.input)
     held = [(slot.column, [g.alphabet for g in segments if g.start <= slot.start][-1]) for slot in prompt.slots]
     return {column: alphabet for column, alphabet in held if column not in numbers}

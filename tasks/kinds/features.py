@@ -151,7 +151,7 @@ class FeaturesTask(Task):
         for row in rows:
             try:
                 found = self._texts(row)
-            except DataError as error:  # set aside when it is encoded, with this reason
+            except DataError as error:  # encoding refuses the row with this reason
                 problem = error
                 continue
             for name, text in found.items():
@@ -163,7 +163,7 @@ class FeaturesTask(Task):
     def feature_texts(self, rows: Sequence[Row]) -> list[tuple[Feature, list[str]]]:
         predicted: dict[str, list[str]] = {name: [] for name in self._columns}
         for row in rows:
-            with suppress(DataError):  # set aside when it is encoded, with this reason
+            with suppress(DataError):  # encoding refuses the row with this reason
                 for name, text in self._texts(row).items():
                     predicted[name].append(text)
         return [

@@ -19,19 +19,18 @@ from mammal.tasks.batches.batch import Batch, ModelOutput
 from mammal.tasks.batches.example import Example, Target
 from mammal.tasks.batches.prediction import Prediction
 from mammal.tasks.declaration.schema import TaskConfig
-from mammal.tasks.errors import DataError, TaskError
+from mammal.tasks.errors import TaskError
 from mammal.tasks.grammar.build import TargetBuilder
 from mammal.tasks.infilling.fill_grammar import FillGrammar
 from mammal.tasks.infilling.marks import SENTINEL
-from mammal.tasks.infilling.task_mixin import FillsIn
-from mammal.tasks.metrics.answers import Answers, object_array
+from mammal.tasks.kinds.text_answers import TextAnswers
+from mammal.tasks.metrics.answers import Answers
 from mammal.tasks.metrics.registry import metric_named
-from mammal.tasks.molecules.properties import PROPERTIES
-from mammal.tasks.tables.cells import Row, cell, is_missing
+from mammal.tasks.tables.cells import Row
 from mammal.tasks.targets.losses import token_loss, value_loss
 from mammal.tasks.targets.numbers import TargetNumbers
 from mammal.tokenization.encoding import Encoding
-from mammal.tokenization.prompt import find_tags, parse
+from mammal.tokenization.prompt import find_tags, parse_prompt
 
 if TYPE_CHECKING:
     from mammal.tasks.grammar.grammar import Grammar, State
@@ -43,7 +42,7 @@ DIGITS = {f"<{character}>": character for character in "0123456789.+-"}
 """Special token -> the character of the answer that it stands for."""
 
 
-class GenerationTask(FillsIn):
+class GenerationTask(TextAnswers):
     """A task that generates text for a row: a molecule, a sequence, a name, digits.
 
     Only tasks of this class have methods that decode, constrain or check generated token ids. Use `generation_task` or
@@ -253,49 +252,6 @@ class GenerationTask(FillsIn):
         columns = self.target_columns
         return {c: numbers[c] if c in numbers else self._text_answers(c, predictions, rows) for c in columns}
 
-    def _text_answers(self, column: str, predictions: Sequence[Prediction], rows: Sequence[Row]) -> Answers:
-        pairs = []
-        for n, (prediction, row) in enumerate(zip(predictions, rows, strict=True)):
-            if prediction.error is None and not is_missing(cell(row, column, self.config.data.columns)):
-                pairs.append((n, self._truth(row, column), prediction.for_target(column).text))
-        kept = [(n, truth, answer) for n, truth, answer in pairs if answer is not None and truth is not None]
-        numbers, truths, answered = zip(*kept, strict=True) if kept else ((), (), ())
-        return Answers(
-            np.array(truths, dtype=object),
-            np.array(answered, dtype=object),
-            rows_N=np.array(numbers, dtype=np.int64),
-            ranked_N=_ranked([predictions[n] for n in numbers], column),
-            asked_N=self._asked([rows[n] for n in numbers]),
-            conditions=self._asked_properties(column, [rows[n] for n in numbers]),
-            whole_N=self._whole([predictions[n] for n in numbers]),
-        )
-
-    def _whole(self, predictions: Sequence[Prediction]) -> np.ndarray | None:
-        """The completed sequence of each answer, "" if there is none; None if the task does not fill in one column."""
-        if len(self.fills) != 1:
-            return None
-        return object_array([(said.completed or {}).get(self.fills[0], "") for said in predictions])
-
-    def _asked_properties(self, column: str, rows: Sequence[Row]) -> dict[str, np.ndarray] | None:
-        """Property -> requested value of each row, NaN if not requested; None if the task has no such condition."""
-        names = [name for name in self.steering.numbers if name in PROPERTIES]
-        if column not in self.molecules or not names:
-            return None
-        asked = [self.steering.asked(row) for row in rows]
-        return {name: np.array([row.get(name, np.nan) for row in asked], dtype=np.float64) for name in names}
-
-    def _asked(self, rows: Sequence[Row]) -> np.ndarray | None:
-        """SMILES of each row's input molecule, None if it can't be read; None if prompts don't read exactly one."""
-        read = [column for column in self.columns if column in self.molecules]
-        return object_array([self._truth(row, read[0]) for row in rows]) if len(read) == 1 else None
-
-    def _truth(self, row: Row, column: str) -> str | None:
-        """A cell as text; None if it can't be read."""
-        try:
-            return self._text(row, column)
-        except DataError:
-            return None
-
     def _chunks(self, ids: Sequence[int]) -> list[str]:
         """Texts of runs of regular tokens; a special token that is not a digit ends a run."""
         chunks = [b""]  # bytes, because a character of text may be divided over several tokens
@@ -319,7 +275,7 @@ class GenerationTask(FillsIn):
         return {s.column: "0" if s.kind in ("scalar", "digits", "label") else "C" for s in self.template.slots}
 
     def _alphabet_ids(self, wire: str) -> np.ndarray:
-        alphabets = {segment.alphabet for segment in parse(wire)} & set(self.tokenizer.alphabets)
+        alphabets = {segment.alphabet for segment in parse_prompt(wire)} & set(self.tokenizer.alphabets)
         return np.concatenate([self.tokenizer.alphabet_ids(a) for a in sorted(alphabets)])
 
     def _special_ids(self, tags: set[str]) -> np.ndarray:
@@ -341,11 +297,3 @@ def generation_task(task: Task) -> GenerationTask:
 def fills_in(task: Task | None) -> TypeGuard[GenerationTask]:
     """Whether the task's answers fill in hidden stretches of its rows."""
     return isinstance(task, GenerationTask) and bool(task.fills)
-
-
-def _ranked(predictions: Sequence[Prediction], column: str) -> np.ndarray | None:
-    """The texts of each row, best first; None if no row has more than one."""
-    if not any(prediction.runners_up for prediction in predictions):
-        return None
-    every = [(prediction, *prediction.runners_up) for prediction in predictions]
-    return object_array([tuple(said.for_target(column).text or "" for said in row) for row in every])

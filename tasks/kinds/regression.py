@@ -67,8 +67,8 @@ class RegressionTask(Task):
     ) -> Example:
         scaled_K, bounds_K = self._labels(row) if target else (None, None)
         if self._frame is not None:
-            told = self._chained and target and not judged
-            fed_K = _exact(scaled_K, bounds_K) if told and scaled_K is not None else None
+            feeds = self._chained and target and not judged
+            fed_K = _exact(scaled_K, bounds_K) if feeds and scaled_K is not None else None
             asked = _chained_target(self._frame, fed_K) if self._chained else _apart_target(self._frame)
             return Example(row_id, encoding, targets=(_labelled(asked, scaled_K, bounds_K),))
         read_R = self.mask_positions(encoding)

@@ -12,15 +12,15 @@ _HOMES = {
     "METRICS": "mammal.tasks.metrics.registry",
     "Metric": "mammal.tasks.metrics.registry",
     "check_metrics": "mammal.tasks.metrics.registry",
-    "evaluate": "mammal.tasks.metrics.registry",
+    "compute_metrics": "mammal.tasks.metrics.registry",
     "intervals": "mammal.tasks.metrics.registry",
     "metric_named": "mammal.tasks.metrics.registry",
 }
 
-__all__ = ["METRICS", "Answers", "Metric", "check_metrics", "evaluate", "intervals", "metric_named"]
+__all__ = ["METRICS", "Answers", "Metric", "check_metrics", "compute_metrics", "intervals", "metric_named"]
 
 if TYPE_CHECKING:
     from mammal.tasks.metrics.answers import Answers
-    from mammal.tasks.metrics.registry import METRICS, Metric, check_metrics, evaluate, intervals, metric_named
+    from mammal.tasks.metrics.registry import METRICS, Metric, check_metrics, compute_metrics, intervals, metric_named
 
-__getattr__, __dir__ = lazy_names(__name__, _HOMES)
+__getattr__, __dir__ = lazy_names(__name__, _HOMES, renamed={"evaluate": "compute_metrics"})

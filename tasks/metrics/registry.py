@@ -28,7 +28,7 @@ from mammal.tasks.metrics import (
 from mammal.tasks.metrics.answers import Answers, Holds
 from mammal.tokenization.errors import did_you_mean
 
-__all__ = ["METRICS", "Answers", "Metric", "check_metrics", "evaluate", "intervals", "metric_named"]
+__all__ = ["METRICS", "Answers", "Metric", "check_metrics", "compute_metrics", "intervals", "metric_named"]
 
 logger = logging.getLogger(__name__)
 
@@ -61,7 +61,7 @@ class Metric:
     parts: Callable[[Answers], Mapping[str, np.ndarray]] | None = None
 
 
-def evaluate(names: Sequence[str], answers: Mapping[str, Answers]) -> dict[str, float]:
+def compute_metrics(names: Sequence[str], answers: Mapping[str, Answers]) -> dict[str, float]:
     """Computes each metric over all target columns to which it applies.
 
     Columns for which a metric is undefined are left out of its mean and named in the log (the rule of MoleculeNet for
@@ -100,7 +100,7 @@ def intervals(
         seed: seed of the bootstrap.
 
     Returns:
-        Keys of `evaluate` -> (low, high); NaN for a metric without interval.
+        Keys of `compute_metrics` -> (low, high); NaN for a metric without interval.
     """
     found = {}
     for name, metric in _with_parts(names, answers):

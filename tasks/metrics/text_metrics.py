@@ -115,11 +115,11 @@ def _tanimoto(truth: str, said: str, how: str) -> float:
     """Similarity of a row; cached, because a metric and its interval use the same rows."""
     from rdkit.DataStructs import TanimotoSimilarity
 
-    from mammal.tasks.molecules.chemistry import parse
+    from mammal.tasks.molecules.chemistry import parse_smiles
 
     if same_molecule(truth, said):
         return 1.0
-    expected, found = parse(truth), parse(said)
+    expected, found = parse_smiles(truth), parse_smiles(said)
     if expected is None:
         return float("nan")
     if found is None or not found.GetNumAtoms():

@@ -47,16 +47,16 @@ class Described:
 
 
 @lru_cache(maxsize=1 << 14)
-def describe(smiles: str) -> Described | None:
+def describe_molecule(smiles: str) -> Described | None:
     """Returns the description of a molecule; None if the SMILES is not valid or has no atom.
 
     Results are cached, because several measures of an evaluation use the same molecules.
     """
     from rdkit import Chem, rdBase
 
-    from mammal.tasks.molecules.chemistry import parse
+    from mammal.tasks.molecules.chemistry import parse_smiles
 
-    molecule = parse(smiles)
+    molecule = parse_smiles(smiles)
     if molecule is None or not molecule.GetNumAtoms():
         return None
     with rdBase.BlockLogs():
@@ -76,9 +76,9 @@ def has_pains(smiles: str) -> bool:
     """
     from rdkit import Chem
 
-    from mammal.tasks.molecules.chemistry import parse
+    from mammal.tasks.molecules.chemistry import parse_smiles
 
-    molecule = parse(smiles)
+    molecule = parse_smiles(smiles)
     if molecule is None:  # RDKit can't read its own SMILES of a few aromatic molecules
         molecule = Chem.MolFromSmiles(smiles, sanitize=False)
         molecule.UpdatePropertyCache(strict=False)

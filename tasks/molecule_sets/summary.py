@@ -20,7 +20,7 @@ import numpy as np
 
 from mammal.tasks.molecule_sets import chemnet
 from mammal.tasks.molecule_sets.chemnet import Moments
-from mammal.tasks.molecule_sets.describe import BITS, SHOWN, Described, describe
+from mammal.tasks.molecule_sets.describe import BITS, SHOWN, Described, describe_molecule
 from mammal.tasks.tables.atomic import atomic_file
 
 logger = logging.getLogger(__name__)
@@ -60,7 +60,7 @@ def summarise(found: Iterable[Described | None], *, with_chemnet: bool = True, d
     """Returns the summary of described molecules.
 
     Args:
-        found: results of `describe`; may be an iterator.
+        found: results of `describe_molecule`; may be an iterator.
         with_chemnet: whether to compute the moments for the Fréchet ChemNet distance.
         device: device on which ChemNet runs.
     """
@@ -109,12 +109,12 @@ def summary_of(
             and `fcd`. None: no cache.
     """
     if cache is None:
-        return summarise(each_of(describe, smiles), with_chemnet=with_chemnet, device=device)
+        return summarise(each_of(describe_molecule, smiles), with_chemnet=with_chemnet, device=device)
     file = cache / f"{_fingerprint(smiles, with_chemnet)}.npz"
     if (kept := _load(file)) is not None:
         logger.info("the summary of %s molecules is taken from %s", f"{len(smiles):,}", file)
         return kept
-    found = summarise(each_of(describe, smiles), with_chemnet=with_chemnet, device=device)
+    found = summarise(each_of(describe_molecule, smiles), with_chemnet=with_chemnet, device=device)
     _save(found, file)
     return found
 
@@ -122,7 +122,7 @@ def summary_of(
 def described(smiles: Sequence[str], each_of: EachOf = map) -> list[Described | None]:
     """Returns the description of each string's molecule, in order; equal strings are processed once."""
     distinct = list(dict.fromkeys(smiles))
-    by_text = dict(zip(distinct, each_of(describe, distinct), strict=True))
+    by_text = dict(zip(distinct, each_of(describe_molecule, distinct), strict=True))
     return [by_text[text] for text in smiles]
 
 
@@ -137,9 +137,9 @@ def evenly_drawn(smiles: Sequence[str], most: int | None, seed: int = 0) -> list
 
 def _fingerprint(smiles: Sequence[str], with_chemnet: bool) -> str:
     """Hash of the strings and of everything else that a summary depends on."""
-    told = [f"format {FORMAT}", f"rdkit {version('rdkit')}", " ".join(SHOWN)]
-    told += [f"fcd {version('fcd')}"] if with_chemnet else []
-    digest = sha256("\n".join(told).encode())
+    parts = [f"format {FORMAT}", f"rdkit {version('rdkit')}", " ".join(SHOWN)]
+    parts += [f"fcd {version('fcd')}"] if with_chemnet else []
+    digest = sha256("\n".join(parts).encode())
     for text in smiles:
         digest.update(b"\n" + text.encode())
     return digest.hexdigest()[:32]

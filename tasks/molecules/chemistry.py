@@ -63,7 +63,7 @@ def flat_or_none(smiles: str) -> str | None:
     canonical = normalised_or_none(smiles)
     if not canonical or not _MARKS.search(canonical):
         return canonical or None
-    bare = Chem.MolToSmiles(parse(canonical), isomericSmiles=False)
+    bare = Chem.MolToSmiles(parse_smiles(canonical), isomericSmiles=False)
     return _canonical(bare)  # once more: deuterium was an explicit atom and has become hydrogen, which is implicit
 
 
@@ -71,11 +71,11 @@ def inchikey_or_none(smiles: str) -> str | None:
     """Returns the standard InChIKey, None for text that is not a molecule."""
     from rdkit import Chem
 
-    molecule = parse(smiles)
+    molecule = parse_smiles(smiles)
     return Chem.MolToInchiKey(molecule) or None if molecule is not None else None
 
 
-def parse(smiles: str) -> Any | None:
+def parse_smiles(smiles: str) -> Any | None:
     """Returns the RDKit molecule, None if the SMILES can't be parsed. Writes nothing to the terminal.
 
     Text with a blank inside is not valid here: RDKit would read the text after the blank as the molecule's name.
@@ -126,19 +126,19 @@ def has_open_stereo(molecule: Any) -> bool:
     return any(group.GetGroupType() != Chem.StereoGroupType.STEREO_ABSOLUTE for group in molecule.GetStereoGroups())
 
 
-def scaffold(smiles: str) -> str | None:
+def murcko_scaffold(smiles: str) -> str | None:
     """Returns the Bemis-Murcko scaffold (doi 10.1021/jm9602928) without stereo, "" if acyclic, None if invalid.
 
     It is the scaffold of the normalised form, so that both spellings of a cyclic sulfoxide have the same one.
     """
     from rdkit.Chem.Scaffolds.MurckoScaffold import MurckoScaffoldSmiles
 
-    molecule = parse(smiles)
+    molecule = parse_smiles(smiles)
     if molecule is None:
         return None
     canonical = _canonical(smiles)
     if canonical and (changed := normalised(canonical)) != canonical:
-        molecule = parse(changed)
+        molecule = parse_smiles(changed)
     return MurckoScaffoldSmiles(mol=molecule, includeChirality=False)
 
 
@@ -155,7 +155,7 @@ def morgan_counts(smiles: Sequence[str], radius: int = 2, bits: int = 2048) -> n
     generator = rdFingerprintGenerator.GetMorganGenerator(radius=radius, fpSize=bits)
     counts = np.zeros((len(smiles), bits), dtype=np.float32)
     for row, text in enumerate(smiles):
-        molecule = parse(text)
+        molecule = parse_smiles(text)
         if molecule is not None:
             counts[row] = generator.GetCountFingerprintAsNumPy(molecule)
     return counts
@@ -165,7 +165,7 @@ def morgan_counts(smiles: Sequence[str], radius: int = 2, bits: int = 2048) -> n
 def _canonical(smiles: str) -> str | None:
     from rdkit import Chem
 
-    molecule = parse(smiles)
+    molecule = parse_smiles(smiles)
     return None if molecule is None else Chem.MolToSmiles(molecule)
 
 

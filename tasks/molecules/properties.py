@@ -16,7 +16,7 @@ from functools import cache, lru_cache
 from typing import Any
 
 from mammal.tasks.errors import DataError, TaskError
-from mammal.tasks.molecules.chemistry import parse
+from mammal.tasks.molecules.chemistry import parse_smiles
 from mammal.tokenization.errors import did_you_mean
 
 PROPERTIES: dict[str, tuple[str, str, str]] = {
@@ -64,7 +64,7 @@ def compute_all(smiles: str, names: Iterable[str]) -> tuple[float, ...]:
         DataError: RDKit can't read the SMILES.
     """
     functions = {name: property_of(name) for name in names}
-    molecule = parse(smiles)
+    molecule = parse_smiles(smiles)
     if molecule is None or not molecule.GetNumAtoms():
         raise DataError(f"{smiles!r} is not a molecule, so it has no {' or '.join(functions)}")
     return tuple(float(function(molecule)) for function in functions.values())

@@ -17,15 +17,14 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from mammal.tasks.errors import DataError
-from mammal.tasks.molecules.chemistry import normalised_or_none, parse, why_invalid
+from mammal.tasks.molecules.chemistry import normalised_or_none, parse_smiles, why_invalid
+from mammal.tasks.names.metals import ALKALI_AND_EARTH, METALS
 
 if TYPE_CHECKING:
     from rdkit.Chem import Mol
 
 MAX_ATOMS = 150
 """Maximum number of heavy atoms of a molecule that is named. Names of larger ones are of no use, and take seconds."""
-_METALS = frozenset({3, 4, *range(11, 14), *range(19, 32), *range(37, 51), *range(55, 84), *range(87, 104)})
-"""Atomic numbers. RDKit counts their free valences as radical electrons."""
 SECONDS = 20.0
 """Maximum processor time for one molecule, in seconds."""
 
@@ -35,7 +34,7 @@ _LOST = {
     "a proton on oxygen or phosphorus": "[OH+,OH2+,OH3+,PH+,PH2+,PH3+,PH4+]",
     "a charge on silicon or iodine": "[Si-,Si+,I+,I-;!$([I-;X0])]",
     "an acid that lost some of its protons": "[P,S,B,As,Se,$([C](=O)([#8;X1,X2])[#8;X1,X2])]([OX2H])[OX1-]",
-    "a metal bound to oxygen": "[Li,Na,K,Rb,Cs,Be,Mg,Ca,Sr,Ba]-[#8]",
+    "a metal bound to oxygen": f"[{','.join(ALKALI_AND_EARTH)}]-[#8]",
 }
 """What openclatura 0.4.3 leaves out of a name without a word, as SMARTS: `[CH3+]` is called methane, hydrogen phosphate
 phosphoric acid, and `CC(=O)O[Na]` is named without its metal. Found by reading its names back with OPSIN 2.9."""
@@ -65,7 +64,7 @@ def name_of(smiles: str | Sequence[str]) -> list[str | None]:
 def name_molecule(smiles: str) -> Naming:
     """Returns the name of one molecule's normalised form; an error inside openclatura becomes a reason."""
     canonical = normalised_or_none(smiles)
-    molecule = None if canonical is None else parse(canonical)
+    molecule = None if canonical is None else parse_smiles(canonical)
     if canonical is None or molecule is None:
         return Naming(None, f"invalid SMILES: {why_invalid(smiles)}" if smiles else "empty SMILES")
     atoms = molecule.GetNumHeavyAtoms()
@@ -90,7 +89,8 @@ def _lost(molecule: Mol) -> str | None:
     atoms = list(molecule.GetAtoms())
     if any(atom.GetIsotope() for atom in atoms):
         return "an isotope"
-    if any(atom.GetNumRadicalElectrons() for atom in atoms if atom.GetAtomicNum() not in _METALS):
+    # RDKit counts free valences of metals as radical electrons.
+    if any(atom.GetNumRadicalElectrons() for atom in atoms if atom.GetSymbol() not in METALS):
         return "a radical"
     return next((what for what, pattern in _patterns().items() if molecule.HasSubstructMatch(pattern)), None)
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from mammal.tasks.errors import DataError
+from mammal.tasks.names.metals import OF_SALTS
 
 MAX_LENGTH = 1_000
 """Maximum number of characters of a name; for deeply nested names OPSIN's time grows without bound."""
@@ -37,8 +38,7 @@ _ATOM_LABELS = re.compile(r"\$_AV:[^$]*\$")
 _RACEMIC = re.compile(r"(?:^|,)(?:r(?=,|$)|&\d+:)")
 _RELATIVE = re.compile(r"(?:^|,)o\d+:")
 """Groups of enhanced stereochemistry in CXSMILES (the same in RDKit and ChemAxon)."""
-_METALS = ("Li", "Na", "K", "Rb", "Cs", "Be", "Mg", "Ca", "Sr", "Ba", "Al", "Zn", "Ag", "Cu", "Fe", "Pb")
-_NEUTRAL_METALS = frozenset(f"[{metal}]" for metal in _METALS)
+_NEUTRAL_METALS = frozenset(f"[{metal}]" for metal in OF_SALTS)
 """Neutral metal atoms in SMILES. OPSIN 2.9 reads `phenol sodium salt` as phenol and a sodium atom, because it removes
 protons only from stronger acids."""
 _LANGUAGE_TAG = re.compile(r"\s*[\[(](?:german|french|spanish|italian|dutch|polish|czech|russian|japanese)[\])]$", re.I)
@@ -160,9 +160,9 @@ def _ask(command: Sequence[str], texts: Sequence[str]) -> list[OpsinAnswer]:
     except subprocess.TimeoutExpired as stalled:
         found, _ = _readings(stalled.stdout or b"")
         return [*found, OpsinAnswer(None, "OPSIN takes too long over it")][: len(texts)]
-    found, told = _readings(done.stdout)
+    found, messages = _readings(done.stdout)
     if not found:
-        raise DataError(f"OPSIN ended with code {done.returncode}: {told[-1] if told else 'no word'}")
+        raise DataError(f"OPSIN ended with code {done.returncode}: {messages[-1] if messages else 'no word'}")
     return [*found, OpsinAnswer(None, "OPSIN broke off at it")][: len(texts)]
 
 
@@ -173,25 +173,25 @@ def _readings(output: bytes) -> tuple[list[OpsinAnswer], list[str]]:
     name, the doubts are on the lines before it.
     """
     readings: list[OpsinAnswer] = []
-    told: list[str] = []
+    messages: list[str] = []
     for line in output.decode(errors="replace").split("\n")[:-1]:
         extended, tab, _ = line.partition("\t")
         if not tab:
-            told.append(line.strip())
+            messages.append(line.strip())
             continue
-        readings.append(_reading(extended, [said for said in told if not said.startswith(_PROMPT)]))
-        told = []
-    return readings, told
+        readings.append(_reading(extended, [said for said in messages if not said.startswith(_PROMPT)]))
+        messages = []
+    return readings, messages
 
 
-def _reading(extended: str, told: Sequence[str]) -> OpsinAnswer:
+def _reading(extended: str, messages: Sequence[str]) -> OpsinAnswer:
     """The result of one name, from its extended SMILES and OPSIN's messages before it."""
     if not extended:
-        return OpsinAnswer(None, " ".join(told) or "OPSIN can't read it")
+        return OpsinAnswer(None, " ".join(messages) or "OPSIN can't read it")
     smiles = _EXTENDED.sub("", extended)
     extension = _EXTENDED.search(extended)
     groups = _ATOM_LABELS.sub("", extension["extension"] if extension else "")
-    doubts = [said for said in told if said.startswith(_DOUBTS)]
+    doubts = [said for said in messages if said.startswith(_DOUBTS)]
     if _RACEMIC.search(groups):
         doubts.append("the name means a racemate, the SMILES one enantiomer")
     if _RELATIVE.search(groups):
@@ -205,7 +205,7 @@ def _reading(extended: str, told: Sequence[str]) -> OpsinAnswer:
 
 
 def _neutral_metal(smiles: str) -> str | None:
-    """An alkali or alkaline earth atom without charge and bonds next to other components: `[Na].Oc1ccccc1`."""
+    """A metal atom without charge and bonds next to other components: `[Na].Oc1ccccc1`."""
     parts = smiles.split(".")
     return next((part for part in parts if len(parts) > 1 and part in _NEUTRAL_METALS), None)
 

@@ -25,7 +25,7 @@ from mammal.tasks.molecules.chemistry import (
     flat_or_none,
     inchikey_or_none,
     normalised_or_none,
-    parse,
+    parse_smiles,
     why_invalid,
 )
 from mammal.tasks.names.naming import Naming, name_molecule
@@ -92,14 +92,14 @@ def make_pairs(
     else:
         namings = [Naming(name) if name else Naming(None, "empty name") for name in names]
     readings = _read_back(namings, restore_case=names is not None) if verify else {}
-    told = [
+    compared = [
         (text, whole, naming, *readings.get(naming.name or "", (naming.name, None)))
         for text, whole, naming in zip(smiles, canonical, namings, strict=True)
     ]
-    return list(each_of(_judged, told))
+    return list(each_of(_judged, compared))
 
 
-def same_molecule(first: str, second: str) -> Outcome:
+def compare_molecules(first: str, second: str) -> Outcome:
     """Compares two valid SMILES: returns exact, stereo, isotope, tautomer, charge or other."""
     if normalised_or_none(first) == normalised_or_none(second):
         return "exact"
@@ -116,8 +116,8 @@ def _read_back(namings: Sequence[Naming], *, restore_case: bool) -> dict[str, tu
     return dict(zip(names, read_structures(names, restore_case=restore_case), strict=True))
 
 
-def _judged(told: tuple[str, str | None, Naming, str | None, OpsinAnswer | None]) -> Pair:
-    smiles, canonical, naming, spelling, reading = told
+def _judged(one: tuple[str, str | None, Naming, str | None, OpsinAnswer | None]) -> Pair:
+    smiles, canonical, naming, spelling, reading = one
     if canonical is None:
         return Pair("invalid", reason=f"invalid SMILES: {why_invalid(smiles)}" if smiles else "empty cell")
     ended = partial(Pair, canonical=canonical, name=spelling)
@@ -128,7 +128,7 @@ def _judged(told: tuple[str, str | None, Naming, str | None, OpsinAnswer | None]
     read = None if reading.smiles is None else canonical_or_none(reading.smiles)
     if reading.smiles is None or read is None:
         return ended("unread", reason=reading.reason or f"RDKit can't read {reading.smiles}")
-    outcome = same_molecule(canonical, read)
+    outcome = compare_molecules(canonical, read)
     if outcome == "exact" and reading.warning:
         return ended("doubtful", reason=reading.warning)
     if outcome == "exact":
@@ -140,6 +140,6 @@ def _without_stereo(smiles: str) -> str:
     """Normalised SMILES without stereo marks; isotopes stay."""
     from rdkit import Chem
 
-    molecule = parse(normalised_or_none(smiles) or smiles)
+    molecule = parse_smiles(normalised_or_none(smiles) or smiles)
     Chem.RemoveStereochemistry(molecule)
     return str(Chem.MolToSmiles(molecule))

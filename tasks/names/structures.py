@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from mammal.tasks.molecules.chemistry import canonical_or_none, parse
+from mammal.tasks.molecules.chemistry import canonical_or_none, parse_smiles
 from mammal.tasks.names.case import components, restored
 from mammal.tasks.names.opsin import OpsinAnswer, read_names
 
@@ -118,7 +118,7 @@ def _synonyms(pieces: Sequence[str]) -> str | None:
     neutral = [piece for piece in pieces if _is_neutral(piece)]
     if len({canonical_or_none(piece) for piece in neutral}) < len(neutral):
         return "parts with one structure: synonyms, not components?"
-    molecules = [molecule for piece in neutral if (molecule := parse(piece)) is not None]
+    molecules = [molecule for piece in neutral if (molecule := parse_smiles(piece)) is not None]
     carbon = [molecule for molecule in molecules if any(atom.GetAtomicNum() == 6 for atom in molecule.GetAtoms())]
     if len({CalcMolFormula(molecule) for molecule in carbon}) < len(carbon):
         return "parts with one formula: synonyms, not components?"
@@ -128,7 +128,7 @@ def _synonyms(pieces: Sequence[str]) -> str | None:
 def _is_neutral(smiles: str) -> bool:
     from rdkit import Chem
 
-    molecule = parse(smiles)
+    molecule = parse_smiles(smiles)
     return molecule is not None and Chem.GetFormalCharge(molecule) == 0
 
 
@@ -139,7 +139,7 @@ def in_name_order(smiles: str) -> str | None:
     """
     from rdkit import Chem
 
-    molecule = parse(smiles)
+    molecule = parse_smiles(smiles)
     if molecule is None or not molecule.GetNumAtoms():
         return None
     written = str(Chem.MolToSmiles(molecule, canonical=False))

@@ -142,13 +142,13 @@ class Conditions:
     def _has(self, row: Row, column: str) -> bool:
         try:
             return self._read(row, column) is not None
-        except DataError:  # set aside when it is encoded, with this reason
+        except DataError:  # encoding refuses the row with this reason
             return False
 
     def _known(self, row: Row) -> dict[str, float]:
         try:
             return self.asked(row)
-        except DataError:  # set aside when it is encoded, with this reason
+        except DataError:  # encoding refuses the row with this reason
             return {}
 
 

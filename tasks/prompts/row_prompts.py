@@ -125,10 +125,10 @@ class RowPrompts:
         """
         read = partial(self.text_if_any, row)
         if drawn_for is None:
-            return {column: slot.settled(read) for column, slot in self.views.items()}
-        return {column: slot.drawn(read, self._dice(drawn_for, column)) for column, slot in self.views.items()}
+            return {column: slot.fixed(read) for column, slot in self.views.items()}
+        return {column: slot.drawn(read, self._random_state(drawn_for, column)) for column, slot in self.views.items()}
 
-    def _dice(self, row_id: object, what: str) -> np.random.Generator:
+    def _random_state(self, row_id: object, what: str) -> np.random.Generator:
         """Random state for one choice for one row in this epoch."""
         return np.random.default_rng(
             [self.config.view_seed, self.epoch, crc32(str(row_id).encode()), crc32(what.encode())]
@@ -148,7 +148,7 @@ class RowPrompts:
                 column = column if slot is None else slot.identity
                 found[column] = self._text(row, column)
             else:
-                found[column] = slot.settled(partial(self.text_if_any, row)).text
+                found[column] = slot.fixed(partial(self.text_if_any, row)).text
         return found
 
     def _values(
@@ -166,8 +166,8 @@ class RowPrompts:
         """Indices of the wordings of the template's own text that training samples; outside training the first ones."""
         if drawn_for is None or not self.template.words:
             return []
-        dice = self._dice(drawn_for, "wordings")
-        return [int(dice.integers(len(words.wordings))) for words in self.template.words]
+        rng = self._random_state(drawn_for, "wordings")
+        return [int(rng.integers(len(words.wordings))) for words in self.template.words]
 
     def prepare_target(self, row: Row) -> dict[str, str]:
         """Returns the target cells as text, written like input cells; some kinds of task write them differently."""
@@ -193,7 +193,7 @@ class RowPrompts:
         written = {column: view.written_as for column, (view, _) in shown.items()}
         out = self.steering.everything if withheld else frozenset()
         if drawn_for is not None and self.steering.varies:
-            out |= self.steering.withheld(self._dice(drawn_for, "conditions"))
+            out |= self.steering.withheld(self._random_state(drawn_for, "conditions"))
         given = self.steering.given(row, out)
         prompt = self.template.render(
             self._values(row, shown, given, target=target),
@@ -277,6 +277,6 @@ class RowPrompts:
         for row in rows:
             try:
                 texts.append(self._text(row, column))
-            except DataError:  # set aside when it is encoded, with this reason
+            except DataError:  # encoding refuses the row with this reason
                 continue
         return texts

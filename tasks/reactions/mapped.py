@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mammal.tasks.errors import DataError
-from mammal.tasks.molecules.chemistry import parse, why_invalid
+from mammal.tasks.molecules.chemistry import parse_smiles, why_invalid
 
 _MAP = re.compile(r":([0-9]+)\]")
 """The map number at the end of a bracket atom."""
@@ -151,7 +151,7 @@ def _maps(smiles: str) -> set[int]:
 
 
 def _parsed(smiles: str) -> Any:
-    molecule = parse(smiles)
+    molecule = parse_smiles(smiles)
     if molecule is None or not molecule.GetNumAtoms():
         raise DataError(f"invalid SMILES {smiles[:80]!r}: {why_invalid(smiles)}")
     return molecule

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mammal.tasks.molecules.chemistry import parse
+from mammal.tasks.molecules.chemistry import parse_smiles
 
 
 def main_molecule(smiles: str) -> str:
@@ -14,5 +14,5 @@ def main_molecule(smiles: str) -> str:
 
 
 def _heavy_atoms(smiles: str) -> int:
-    molecule = parse(smiles)
+    molecule = parse_smiles(smiles)
     return -1 if molecule is None else int(molecule.GetNumHeavyAtoms())

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mammal.tasks.molecules.chemistry import canonical_or_none, parse
+from mammal.tasks.molecules.chemistry import canonical_or_none, parse_smiles
 from mammal.tasks.reactions.mapped import Reaction
 
 _Bare = tuple[Any, list[int]]
@@ -89,7 +89,7 @@ def _without_maps(molecule: Any) -> _Bare:
         atom.SetAtomMapNum(0)
     # Parse again: explicit hydrogens of mapped atoms (`[NH2:1]`) become implicit, and stereo marks disappear at centres
     # that were only distinguished by map numbers.
-    again = parse(Chem.MolToSmiles(bare))
+    again = parse_smiles(Chem.MolToSmiles(bare))
     if again is None:
         return bare, numbers
     order = _output_order(bare)

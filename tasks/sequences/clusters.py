@@ -28,7 +28,7 @@ COVERAGE = "0.8"
 """MMseqs2: share of both sequences that an alignment must cover."""
 
 
-def cluster(sequences: Sequence[str], identity: float) -> tuple[np.ndarray, str]:
+def cluster_sequences(sequences: Sequence[str], identity: float) -> tuple[np.ndarray, str]:
     """Clusters sequences.
 
     Args:
@@ -86,11 +86,11 @@ def by_kmers(sequences: Sequence[str], identity: float) -> np.ndarray:
         shared = (has_UV[first : first + step] @ has_UV.T).tocoo()
         rows, others = shared.row + first, shared.col
         alike = shared.data >= threshold * (sizes_U[rows] + sizes_U[others] - shared.data)
-        cluster_U = joined(cluster_U, rows[alike], others[alike])
+        cluster_U = connected_clusters(cluster_U, rows[alike], others[alike])
     return cluster_U[[unique[text] for text in sequences]]
 
 
-def joined(cluster_U: np.ndarray, rows: np.ndarray, others: np.ndarray) -> np.ndarray:
+def connected_clusters(cluster_U: np.ndarray, rows: np.ndarray, others: np.ndarray) -> np.ndarray:
     """Merges the clusters that are connected by pairs of sequences.
 
     Args:

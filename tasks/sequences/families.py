@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mammal.tasks.sequences.clusters import PRODUCT, jaccard_of, joined
+from mammal.tasks.sequences.clusters import PRODUCT, connected_clusters, jaccard_of
 
 K = 5
 SCALE = 4
@@ -49,7 +49,7 @@ def families(sequences: Sequence[str], identity: float) -> np.ndarray:
         shared = (has_NV[first : first + step] @ by_word_VN).tocoo()
         rows, others = shared.row + first, shared.col
         alike = shared.data >= threshold * (sizes_N[rows] + sizes_N[others] - shared.data)
-        family_N = joined(family_N, rows[alike], others[alike])
+        family_N = connected_clusters(family_N, rows[alike], others[alike])
     return family_N
 
 

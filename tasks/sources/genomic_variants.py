@@ -122,7 +122,7 @@ def clinvar_windows(file: Path, limit: int | None = None, *, only_snv: bool = Fa
     ]
     placed = [at for at in read if at is not None]
     if aside := len(read) - len(placed):
-        logger.info("clinvar: %d rows set aside whose windows do not show one whole variant", aside)
+        logger.info("clinvar: %d rows left out whose windows do not show one whole variant", aside)
     table = table[[at is not None for at in read]]
     windows = table["ref"].tolist()
     table = _written(table, windows, placed).assign(cluster=cluster_by_stretch(windows, OVERLAP))

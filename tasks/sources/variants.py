@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mammal.tasks.dna.rendering import COLUMNS, WINDOW, Renderer, variant_file
-from mammal.tasks.dna.vcf import info_fields
+from mammal.tasks.dna.vcf import parse_info
 from mammal.tasks.errors import DataError, TaskError
 from mammal.tasks.sources.local import find_file
 from mammal.tasks.tables.lines import DAMAGED
@@ -71,21 +71,21 @@ def load(data: DataConfig, root: Path | None) -> pd.DataFrame:
         except MammalError as error:
             refused.append(str(error))
             continue
-        told = _told(row, renderer)
-        rows += [{**told, **window} for window in windows]
+        own = _record_columns(row, renderer)
+        rows += [{**own, **window} for window in windows]
     _report(refused, len(rows), source.path)
     frame = pd.DataFrame(rows)
     return frame.astype({name: "Int64" for name, holds in COLUMNS.items() if holds == "integer"})
 
 
-def _told(row: dict[str, Any], renderer: Renderer) -> dict[str, Any]:
+def _record_columns(row: dict[str, Any], renderer: Renderer) -> dict[str, Any]:
     """A record's own columns: INFO as one column for each key (with the prefix `info_` if the name is taken)."""
     if renderer.source.form != "vcf":
         return row
-    told = {name: row[name] for name in renderer.source.columns[:7]}
-    taken = {*told, *COLUMNS}
-    fields = info_fields(row["info"])
-    return told | {f"info_{key}" if key in taken else key: value for key, value in fields.items()}
+    own = {name: row[name] for name in renderer.source.columns[:7]}
+    taken = {*own, *COLUMNS}
+    fields = parse_info(row["info"])
+    return own | {f"info_{key}" if key in taken else key: value for key, value in fields.items()}
 
 
 def _report(refused: list[str], windows: int, file: Path) -> None:

@@ -92,7 +92,7 @@ def _splitter_class(deepchem: Any, name: str) -> Any:
 
 
 def _molecules(table: Table) -> tuple[list[str], dict[int, str]]:
-    """The cells of the column that is looked at, and the rows whose cell is no molecule, with the reason."""
+    """The cells of the column that is looked at, and the rows whose cell is not a molecule, with the reason."""
     from mammal.tasks.molecules.chemistry import canonical_or_none, why_invalid
 
     smiles = table.texts(table.asked()[0])

@@ -17,14 +17,13 @@ def scaffold(table: Table) -> Split:
     Of sets of equal size, the one with the later first row comes first. Rows that RDKit can't parse are left out before
     shares are counted, as deepchem's featurizers do.
     """
-    from mammal.tasks.molecules.chemistry import scaffold as scaffold_of
-    from mammal.tasks.molecules.chemistry import why_invalid
+    from mammal.tasks.molecules.chemistry import murcko_scaffold, why_invalid
 
     smiles = table.texts(_only(table))
     sets: dict[str, list[int]] = {}
     left_out = []
     for row, text in enumerate(smiles):
-        found = scaffold_of(text) if text else None
+        found = murcko_scaffold(text) if text else None
         if found is None:
             left_out.append((row, f"invalid SMILES {text!r}: {why_invalid(text)}" if text else "empty cell"))
         else:
@@ -36,12 +35,12 @@ def scaffold(table: Table) -> Split:
 
 def cluster(table: Table) -> Split:
     """Splits by clusters of similar sequences (`mammal.tasks.sequences.clusters`)."""
-    from mammal.tasks.sequences.clusters import cluster as clusters_of
+    from mammal.tasks.sequences.clusters import cluster_sequences
 
     column = _only(table)
     sequences = table.texts(column)
     known = [text for text in sequences if text]
-    labels, tool = clusters_of(known, table.data.identity)
+    labels, tool = cluster_sequences(known, table.data.identity)
     numbers = iter(labels.tolist())
     names = [str(next(numbers)) if text else "" for text in sequences]
     return _together(names, f"cluster at {table.data.identity:g} by {tool}", column, table)

@@ -25,7 +25,7 @@ def without_held_out(split: Split, name: str, smiles: Sequence[Sequence[str]]) -
         name: one of `mammal.tasks.declaration.data_config.HELD_OUT`.
         smiles: for each column with molecules, the SMILES of every row.
     """
-    listed = molecules(name)
+    listed = held_out_molecules(name)
     reasons = {}
     for part in ("train", "valid"):
         for row in split.parts[part].tolist():
@@ -36,14 +36,14 @@ def without_held_out(split: Split, name: str, smiles: Sequence[Sequence[str]]) -
 
 
 @cache
-def molecules(name: str) -> frozenset[str]:
+def held_out_molecules(name: str) -> frozenset[str]:
     """InChIKey first blocks of a list."""
     text = (files("mammal.tasks.splits") / f"held_out_{name}.txt").read_text(encoding="ascii")
     return frozenset(text.split())
 
 
 def connectivity(smiles: str) -> str:
-    """The first block of a molecule's InChIKey, "" for text that is no molecule."""
+    """The first block of a molecule's InChIKey, "" for text that is not a molecule."""
     from mammal.tasks.molecules.chemistry import inchikey_or_none
 
     return (inchikey_or_none(smiles) or "")[:_BLOCK] if smiles else ""

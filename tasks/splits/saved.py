@@ -52,8 +52,8 @@ class SplitRecord:
     def summary(self) -> dict[str, Any]:
         """Returns everything except the row numbers, as plain values."""
         sizes = {part: len(self.split.parts[part]) for part in PARTS} | {"left_out": len(self.split.left_out)}
-        told = {"how": self.split.how, "hash": self.split.hash, "rows": sizes}
-        return told | {"leakage": self.leakage, "repeats": self.repeats}
+        summary = {"how": self.split.how, "hash": self.split.hash, "rows": sizes}
+        return summary | {"leakage": self.leakage, "repeats": self.repeats}
 
     def save(self, path: Path) -> None:
         """Writes the file atomically; equal splits give equal bytes.

@@ -19,7 +19,7 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from mammal.tasks.errors import DataError
 from mammal.tasks.tables.encodings import codec_name
-from mammal.tasks.tables.notices import Notices
+from mammal.tasks.tables.notices import FileNotices
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,7 +53,7 @@ class Reading(NamedTuple):
     chunk: int
     keep_damaged: bool
     encoding: str
-    notices: Notices
+    notices: FileNotices
 
     def open(self, newline: str | None = None) -> IO[str]:
         """Opens the file as text; undecodable bytes become characters that `undecodable` finds."""

@@ -12,7 +12,7 @@ SHOWN = 5
 """Maximum number of row numbers in a notice."""
 
 
-class Notices:
+class FileNotices:
     """Notices about a file and about rows of it. Rows are counted from 1, without the header and blank lines."""
 
     def __init__(self) -> None:

@@ -23,7 +23,7 @@ from mammal.tasks.errors import DataError
 from mammal.tasks.tables.delimited import delimited
 from mammal.tasks.tables.lines import DAMAGED, UTF_8, Reader, Reading, check_distinct, json_lines, undecodable
 from mammal.tasks.tables.molecule_files import sdf, smi
-from mammal.tasks.tables.notices import Notices
+from mammal.tasks.tables.notices import FileNotices
 from mammal.tokenization.errors import likely_names
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def read_table(
     """
     import pandas as pd
 
-    frames, left, notices = [], limit, Notices()
+    frames, left, notices = [], limit, FileNotices()
     chunk = CHUNK if limit is None else min(limit, CHUNK)
     for frame in iter_tables(path, chunk, keep_damaged=True, encoding=encoding, notices=notices):
         frames.append(frame if left is None else frame.head(left))
@@ -75,7 +75,7 @@ def iter_tables(
     *,
     keep_damaged: bool = False,
     encoding: str = UTF_8,
-    notices: Notices | None = None,
+    notices: FileNotices | None = None,
 ) -> Iterator[pd.DataFrame]:
     """Reads a file as data frames, in the order of the file.
 
@@ -94,7 +94,7 @@ def iter_tables(
     """
     file = existing_file(path)
     read = _READERS[file_format(file)]
-    noted = Notices() if notices is None else notices
+    noted = FileNotices() if notices is None else notices
     try:
         yield from read(Reading(file, chunk, keep_damaged, encoding, noted))
     except UnicodeDecodeError as error:
@@ -126,7 +126,7 @@ def without_damaged(frame: pd.DataFrame, path: str | Path, before: int = 0) -> p
         (number, reason), count = bad[0], len(bad)
         if count == len(frame) and not before:
             raise DataError(f"no row can be read; row {number}, {reason}", where=str(path))
-        what = "%s: %d of %d rows can't be read and are set aside; the first is row %d, %s"
+        what = "%s: %d of %d rows can't be read and are left out; the first is row %d, %s"
         logger.warning(what, path, count, len(frame), number, reason)
     return frame.drop(columns=DAMAGED)
 

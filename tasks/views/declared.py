@@ -21,11 +21,11 @@ def check_views(views: Mapping[str, Any], view: Any, where: str | None) -> None:
         TaskError: a value has the wrong form; the message names the key.
     """
     hint = "views: {mol: [smiles, iupac]}, or {mol: {smiles: 1, iupac: 2}}"
-    for column, told in views.items():
-        names = list(told) if isinstance(told, Mapping | list) else []
+    for column, given in views.items():
+        names = list(given) if isinstance(given, Mapping | list) else []
         if not names or len(set(names)) < len(names) or not all(isinstance(name, str) for name in names):
-            raise TaskError(f"views.{column} is {told!r}", where=where, hint=hint)
-        for weight in told.values() if isinstance(told, Mapping) else ():
+            raise TaskError(f"views.{column} is {given!r}", where=where, hint=hint)
+        for weight in given.values() if isinstance(given, Mapping) else ():
             if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 < weight < inf:
                 raise TaskError(
                     f"the share of a view must be a positive number, not {weight!r}", where=where, hint=hint

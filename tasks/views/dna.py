@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from mammal.tasks.errors import DataError
 from mammal.tokenization.entities import ENTITIES
-from mammal.tokenization.variants import Placed, Variant, parse, write_in_place
+from mammal.tokenization.variants import Placed, Variant, parse_variants, write_in_place
 
 if TYPE_CHECKING:
     from mammal.tokenization.template import Template
@@ -47,7 +47,7 @@ def located(text: str) -> Located:
         PromptError: the text is not valid in-place notation.
     """
     window, placed = "", []
-    for piece in parse(text):
+    for piece in parse_variants(text):
         if isinstance(piece, Variant):
             placed.append(Placed(len(window), piece))
         window += piece.ref if isinstance(piece, Variant) else piece

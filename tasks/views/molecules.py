@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mammal.tasks.molecules.chemistry import parse
+from mammal.tasks.molecules.chemistry import parse_smiles
 
 _SEEDS = 2**31 - 1
 """Upper limit of seeds: RDKit takes a positive C int."""
@@ -15,7 +15,7 @@ def random_smiles(smiles: str, rng: np.random.Generator) -> str | None:
     arXiv:1703.07076); None if RDKit can't parse it."""
     from rdkit import Chem
 
-    molecule = parse(smiles)
+    molecule = parse_smiles(smiles)
     if molecule is None or not molecule.GetNumAtoms():
         return None
     return str(Chem.MolToRandomSmilesVect(molecule, 1, randomSeed=int(rng.integers(1, _SEEDS)))[0])

@@ -65,7 +65,7 @@ class SlotViews:
         return len(self.views) > 1 or self.views[0].is_drawn
 
     @property
-    def settled_views(self) -> tuple[View, ...]:
+    def fixed_views(self) -> tuple[View, ...]:
         """The views that can be shown outside training, in the order in which they are tried."""
         if self.asked is not None:
             return (self.asked,)
@@ -74,7 +74,7 @@ class SlotViews:
     @property
     def needed(self) -> tuple[str, ...]:
         """The columns of which a row must have one outside training."""
-        return tuple(dict.fromkeys(self.source(view) for view in self.settled_views))
+        return tuple(dict.fromkeys(self.source(view) for view in self.fixed_views))
 
     @property
     def identity(self) -> str:
@@ -89,13 +89,13 @@ class SlotViews:
     def source(self, view: View) -> str:
         return self.sources[view.written_as]
 
-    def settled(self, read: Read) -> Shown:
+    def fixed(self, read: Read) -> Shown:
         """Returns the view and text that are shown outside training.
 
         Raises:
             DataError: the row has no value for any of the views.
         """
-        return self._first(self.settled_views, read, None)
+        return self._first(self.fixed_views, read, None)
 
     def every(self, read: Read) -> list[tuple[View, str | None]]:
         """Returns every view with the text that it shows, None if the row has no value for it."""
@@ -177,10 +177,10 @@ def _sources(slot: TemplateSlot, columns: Mapping[str, str], *, alone: bool) -> 
     ways = _ways(slot)
     if len(ways) == 1:
         return {ways[0]: slot.column}
-    told = {way: columns[key] for way in ways if (key := f"{slot.column}.{way}") in columns}
+    named = {way: columns[key] for way in ways if (key := f"{slot.column}.{way}") in columns}
     if slot.column in columns:  # the column with the slot's own name holds the usual form
-        told.setdefault(ways[0], columns[slot.column])
-    found = {way: told.get(way, way) for way in ways if alone or way in told}
+        named.setdefault(ways[0], columns[slot.column])
+    found = {way: named.get(way, way) for way in ways if alone or way in named}
     if not found:
         keys = ", ".join(f"{slot.column}.{way}: COLUMN" for way in ways)
         what = f"several slots are written as {' or '.join(ways)}, and nothing says which columns '{slot.column}' reads"

@@ -70,7 +70,7 @@ prompt: {input: "{smiles:smiles}"}
 @pytest.fixture
 def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Composes a training configuration over the toy tasks: `toy("task=toy_regression", "model=debug", …)`."""
-    from mammal.configuration.compose import compose, parse
+    from mammal.configuration.compose import compose, parse_arguments
 
     rng = random.Random(0)
     lines = [f"{s},{rng.random():.4f},{rng.choice(['no', 'yes'])},{rng.choice(MOLECULES)}" for s in MOLECULES]
@@ -85,6 +85,6 @@ def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     output = tmp_path / "run"
 
     def configuration(*words: str):
-        return compose("train", parse("train", ["model=debug", f"output={output}", *words]))
+        return compose("train", parse_arguments("train", ["model=debug", f"output={output}", *words]))
 
     return configuration

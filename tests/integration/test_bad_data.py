@@ -45,7 +45,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "told"),
+    ("words", "code", "reported"),
     [
         (["task.prompt.input='<BBBP><SENTINEL_ID_0> {smilez:smiles}'"], 1, "did you mean smiles"),
         (["task.data.path=mien.csv"], 1, "did you mean mine.csv"),
@@ -61,9 +61,9 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
         (["task.labels=[no,yes,maybe]"], 2, "no train row has y='maybe'"),
     ],
 )
-def test_declarations_that_do_not_fit_the_data(run: Run, tmp_path: Path, words: list[str], code: int, told: str):
+def test_declarations_that_do_not_fit_the_data(run: Run, tmp_path: Path, words: list[str], code: int, reported: str):
     exited, said = run(GOOD, *words)
-    assert (exited, told in said) == (code, True), said
+    assert (exited, reported in said) == (code, True), said
     assert not (tmp_path / "run" / "bundle").exists()
 
 
@@ -76,7 +76,7 @@ def test_a_class_that_only_test_has_is_refused_by_name(run: Run):
 def test_a_line_with_too_many_cells_is_set_aside_and_counted(run: Run):
     lines = ["smiles,y,split", *(",".join(row) for row in GOOD), "CCCCCN,no,train,twice"]
     exited, said = run("\n".join(lines) + "\n")
-    assert exited == 0 and "1 of 25 rows can't be read and are set aside" in " ".join(said.split())
+    assert exited == 0 and "1 of 25 rows can't be read and are left out" in " ".join(said.split())
 
 
 def test_leaks_are_refused_before_training(run: Run, tmp_path: Path):
@@ -85,7 +85,7 @@ def test_leaks_are_refused_before_training(run: Run, tmp_path: Path):
     assert not (tmp_path / "run" / "splits.json").exists()
 
 
-def test_classes_and_parts_that_are_missing_outside_train_are_told(run: Run, tmp_path: Path):
+def test_classes_and_parts_that_are_missing_outside_train_are_reported(run: Run, tmp_path: Path):
     rows = [(smiles, "no" if part == "test" else y, part) for smiles, y, part in GOOD if part != "valid"]
     exited, said = run(rows)
     said = " ".join(said.split())
@@ -106,9 +106,9 @@ def test_repeats_conflicts_and_leaks_stand_in_the_run_and_its_evaluation(run: Ru
     again = [("CCC", "no", "train"), ("C(C)C", "yes", "test"), ("", "", ""), ("N", "", "train")]
     exited, said = run([*GOOD, *again])
     assert exited == 0 and "1 inputs have more than one label, 1 of them across parts" in " ".join(said.split())
-    told = json.loads((tmp_path / "run" / "splits.json").read_text())["mine"]
-    assert told["repeats"] == {"repeated": 1, "conflicting": 1, "conflicting_across_parts": 1}
-    assert told["leakage"]["test"] == 1 and told["rows"]["left_out"] == 1
+    reported = json.loads((tmp_path / "run" / "splits.json").read_text())["mine"]
+    assert reported["repeats"] == {"repeated": 1, "conflicting": 1, "conflicting_across_parts": 1}
+    assert reported["leakage"]["test"] == 1 and reported["rows"]["left_out"] == 1
     evaluation = json.loads((tmp_path / "run" / "evaluation" / "evaluation.json").read_text())
     assert evaluation["tasks"][0]["leakage"]["test"] == 1
     aside = pd.read_csv(tmp_path / "run" / "set_aside.csv")

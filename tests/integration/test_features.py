@@ -17,7 +17,7 @@ BROKEN = [f"C{element}(" for element in "CNOSFIP"]
 
 @pytest.mark.slow
 def test_a_pretrained_encoder_explains_held_out_molecules_and_is_fine_tuned(tmp_path: Path, monkeypatch) -> None:
-    from mammal.configuration.compose import compose, parse
+    from mammal.configuration.compose import compose, parse_arguments
     from mammal.training.run import train
 
     monkeypatch.setenv("MAMMAL_CONFIGS", "")
@@ -27,7 +27,7 @@ def test_a_pretrained_encoder_explains_held_out_molecules_and_is_fine_tuned(tmp_
 
     def run(name: str, *words: str):
         sizes = ["model=debug", "model.d_model=48", "optim.lr=4e-3", "data.tokens_per_batch=1024", "schedule=constant"]
-        return train(compose("train", parse("train", [*words, *rows, *sizes, f"output={tmp_path / name}"])))
+        return train(compose("train", parse_arguments("train", [*words, *rows, *sizes, f"output={tmp_path / name}"])))
 
     words = ["monitor=valid/molecule_features/explained_variance", "trainer.max_epochs=25"]
     result = run("features", "task=molecule_features", *words)

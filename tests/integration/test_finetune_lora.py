@@ -55,8 +55,8 @@ def test_adapters_know_their_base(toy, base, tmp_path, capsys):
     adapters = tuned(toy, base, tmp_path / "tuned", *LORA, "adapt.save=adapters")
     expected = answers(adapters).tolist()
     assert main(["info", str(adapters)]) == 0
-    told = capsys.readouterr().out
-    assert "adapted     lora (alpha 16" in told and "rank 4" in told and "base        not included" in told
+    reported = capsys.readouterr().out
+    assert "adapted     lora (alpha 16" in reported and "rank 4" in reported and "base        not included" in reported
 
     with pytest.raises(ConfigError, match="itself an adapter bundle"):
         tuned(toy, adapters, tmp_path / "again", *LORA, "adapt.save=adapters")
@@ -95,8 +95,8 @@ def test_published_layout_keeps_base_and_deltas_side_by_side(toy, base, tmp_path
         (["adapt=lora", "adapt.rank=0"], "adapt"),
     ],
 )
-def test_what_cannot_be_saved_is_told_before_training(toy, tmp_path, words, what):
-    with pytest.raises(ConfigError) as told:
+def test_what_cannot_be_saved_is_reported_before_training(toy, tmp_path, words, what):
+    with pytest.raises(ConfigError) as reported:
         train(toy(*QUICK, *words))
-    assert what in str(told.value)
+    assert what in str(reported.value)
     assert not (tmp_path / "run/checkpoints").exists()

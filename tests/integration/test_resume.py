@@ -125,9 +125,9 @@ def test_a_checkpoint_of_another_run_is_refused(toy, tmp_path, words, what):
     train(toy("task=toy_regression", *quick))
     checkpoint = tmp_path / "run/checkpoints/last.ckpt"
     before = checkpoint.read_bytes()
-    with pytest.raises(ConfigError, match=what) as told:
+    with pytest.raises(ConfigError, match=what) as reported:
         train(toy(*words, *quick, "trainer.max_epochs=2", f"output={tmp_path / 'other'}", f"resume={checkpoint}"))
-    assert told.value.hint
+    assert reported.value.hint
     assert checkpoint.read_bytes() == before
 
 
@@ -148,10 +148,10 @@ def test_a_new_run_never_leaves_the_checkpoint_of_an_earlier_one_to_be_resumed(t
 
     train(toy(*words, "test=false"))
     train(toy("task=toy_regression", "trainer.max_epochs=2", "test=false", "resume=auto"))
-    told = capsys.readouterr().err
-    assert "earlier run" not in told, "what is resumed stays where it is"
-    assert f"resumes from step 1, kept in {folder / 'checkpoints' / 'last.ckpt'}" in told
-    assert "train: 2 steps" in told
+    reported = capsys.readouterr().err
+    assert "earlier run" not in reported, "what is resumed stays where it is"
+    assert f"resumes from step 1, kept in {folder / 'checkpoints' / 'last.ckpt'}" in reported
+    assert "train: 2 steps" in reported
 
 
 def cut_off(*_: object) -> None:

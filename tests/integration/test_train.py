@@ -32,8 +32,8 @@ def test_a_run_leaves_a_bundle_that_explains_itself(toy, tmp_path, capsys):
     assert list(metrics["toy_classification"]["test"]["MAMMAL"]) == ["mcc"]
     header = (folder / "metrics.csv").read_text().splitlines()[0]
     assert {"train/loss", "train/lr", "valid/loss", "valid/toy_classification/mcc"} <= set(header.split(","))
-    told = capsys.readouterr().err
-    assert "tokens/s" in told and "UserWarning" not in told and "GPU available" not in told
+    reported = capsys.readouterr().err
+    assert "tokens/s" in reported and "UserWarning" not in reported and "GPU available" not in reported
 
 
 def test_fitted_scale_is_in_the_bundle(toy):
@@ -45,9 +45,9 @@ def test_fitted_scale_is_in_the_bundle(toy):
 def test_a_bundle_knows_its_split_though_its_test_rows_were_not_judged(toy, tmp_path):
     result = train(toy("task=toy_regression", *QUICK, "test=false"))
     split = json.loads((tmp_path / "run" / "splits.json").read_text())["toy_regression"]
-    told = mammal.load(result.bundle).metrics["toy_regression"]["test"]
-    assert told["split_hash"] == split["hash"] and told["split"] == split["how"]
-    assert told["rows"] == split["rows"]["test"] and "MAMMAL" not in told
+    reported = mammal.load(result.bundle).metrics["toy_regression"]["test"]
+    assert reported["split_hash"] == split["hash"] and reported["split"] == split["how"]
+    assert reported["rows"] == split["rows"]["test"] and "MAMMAL" not in reported
     assert split["hash"] in (result.bundle / "README.md").read_text()
 
 
@@ -78,9 +78,9 @@ def test_a_bundle_is_fine_tuned_in_part(toy, tmp_path, method):
 @pytest.mark.parametrize(("method", "few"), [("lora", "adapters and heads"), ("head", "heads"), ("full", "")])
 def test_few_weights_of_a_random_model_are_trained_with_a_warning(toy, caplog, method, few):
     train(toy("task=toy_regression", "trainer.max_epochs=1", "test=false", f"adapt={method}"))
-    told = [r.getMessage() for r in caplog.records if "random" in r.getMessage()]
+    reported = [r.getMessage() for r in caplog.records if "random" in r.getMessage()]
     expected = f"adapt={method} trains {few} only, and without init= all other weights are random"
-    assert (len(told) == 1 and expected in told[0]) if few else not told
+    assert (len(reported) == 1 and expected in reported[0]) if few else not reported
 
 
 def test_a_published_checkpoint_is_fine_tuned_with_new_tags(toy, shared, tmp_path):
@@ -152,14 +152,14 @@ def test_a_loss_that_is_no_number_ends_the_run_and_keeps_the_checkpoint(toy, tmp
         (["task=toy_classification", "task.labels=[a,b]"], MammalError, "label"),
     ],
 )
-def test_what_cannot_work_is_told_before_training(toy, tmp_path, words, error, what):
-    with pytest.raises(error) as told:
+def test_what_cannot_work_is_reported_before_training(toy, tmp_path, words, error, what):
+    with pytest.raises(error) as reported:
         train(toy(*words))
-    assert what in str(told.value)
+    assert what in str(reported.value)
     assert not (tmp_path / "run" / "bundle").exists()
 
 
-def test_a_damaged_checkpoint_is_told(toy, tmp_path):
+def test_a_damaged_checkpoint_is_reported(toy, tmp_path):
     damaged = tmp_path / "damaged.ckpt"
     damaged.write_bytes(b"not a checkpoint")
     with pytest.raises(TrainingError, match="not a checkpoint to resume from"):
@@ -232,11 +232,13 @@ def test_a_disk_that_is_full_leaves_the_checkpoint_before(toy, tmp_path, monkeyp
     allowed = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, allowed[1]))  # as a full disk: writing fails in the middle
     try:
-        with pytest.raises(TrainingError, match=r"last\.ckpt: the checkpoint can't be written: File too large") as told:
+        with pytest.raises(
+            TrainingError, match=r"last\.ckpt: the checkpoint can't be written: File too large"
+        ) as reported:
             train(toy(*words, "trainer.max_epochs=2", "callbacks.best=null", "resume=auto"))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, allowed)
-    assert "resume=auto" in told.value.hint and told.value.exit_code == 1
+    assert "resume=auto" in reported.value.hint and reported.value.exit_code == 1
     assert last.read_bytes() == before and {f.name for f in last.parent.iterdir()} == {"best.ckpt", "last.ckpt"}
     assert train(toy(*words, "trainer.max_epochs=2", "resume=auto")).steps == 2
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import yaml
 
-from mammal.commands.list_tasks import markdown, read_tasks
+from mammal.commands.list_tasks import read_all_tasks, tasks_markdown
+from mammal.tasks.declaration.data_config import SOURCES
 from mammal.tasks.declaration.registry import load_task
-from mammal.tasks.declaration.schema import SOURCES
 from mammal.tasks.splits import WAYS
 
 ROOT = Path(__file__).parents[2]
@@ -24,9 +24,9 @@ FAMILIES = "moleculenet|tdc|peptide|dti|cell|protein|ppi|tcr|antibody|dna"
 
 
 def with_table(page: str) -> str:
-    tasks, broken = read_tasks()
+    tasks, broken = read_all_tasks()
     assert not broken, broken
-    return TABLE.sub(lambda marks: f"{marks[1]}\n" + "\n".join(markdown(tasks)) + f"\n\n{marks[2]}", page)
+    return TABLE.sub(lambda marks: f"{marks[1]}\n" + "\n".join(tasks_markdown(tasks)) + f"\n\n{marks[2]}", page)
 
 
 def test_the_table_is_that_of_the_task_files(monkeypatch):

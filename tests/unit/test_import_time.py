@@ -54,3 +54,11 @@ def test_help_pulls_no_heavy_library(arguments: list[str]):
         "with contextlib.suppress(SystemExit): main()"
     )
     assert modules_after(statement) & (HEAVY | {"hydra"}) == set()
+
+
+@pytest.mark.parametrize(
+    ("words", "heavy"), [(["task=bbbp", "seed=2", "trainer=ddp"], set()), (["optim.lr=0.5"], {"torch"})]
+)
+def test_a_configuration_is_shown_without_lightning(words: list[str], heavy: set[str]):
+    statement = f"from mammal.cli import main\nassert main(['train', '--cfg', *{words!r}]) == 0"
+    assert modules_after(statement) & {"torch", "lightning", "pandas", "rdkit"} == heavy

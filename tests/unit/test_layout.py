@@ -85,6 +85,14 @@ def test_an_old_name_imports_the_new_module_with_a_warning(old: str):
     assert module.__spec__.name == module.__name__ == RENAMED[old]
 
 
+def test_an_old_name_in_a_package_is_the_new_one_with_a_warning():
+    metrics = importlib.import_module("mammal.tasks.metrics")
+    with pytest.warns(DeprecationWarning, match=r"mammal\.tasks\.metrics\.evaluate is now .*compute_metrics"):
+        old = metrics.evaluate
+    assert old is metrics.compute_metrics
+    assert "evaluate" not in dir(metrics)
+
+
 def test_no_code_of_ours_imports_an_old_name():
     script = "import warnings; warnings.filterwarnings('error', message='.*the old name goes')\n"
     script += "import mammal.cli, mammal.jobs.model_job, mammal.inference.api, mammal.training.run"

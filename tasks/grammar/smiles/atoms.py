@@ -25,7 +25,7 @@ BRACKET = re.compile(
 )
 
 
-class Site(NamedTuple):
+class BondingSite(NamedTuple):
     """The properties of an atom that determine its further bonds.
 
     Attributes:
@@ -42,11 +42,11 @@ class Site(NamedTuple):
     def can_bond(self, order: int) -> bool:
         return len(self.roles) > order if self.roles else self.room >= order
 
-    def bonded(self, order: int, *, ringed: bool = False) -> Site:
+    def bonded(self, order: int, *, ringed: bool = False) -> BondingSite:
         """Returns the atom with one more bond, which `can_bond` must allow."""
         if self.roles:
-            return Site(0, self.roles[order:], self.ringed or ringed)
-        return self if self.room == ANY else Site(self.room - order)
+            return BondingSite(0, self.roles[order:], self.ringed or ringed)
+        return self if self.room == ANY else BondingSite(self.room - order)
 
     @property
     def role(self) -> str:
@@ -55,7 +55,7 @@ class Site(NamedTuple):
 
 
 @lru_cache(maxsize=4096)
-def site_of(symbol: str, charge: int = 0, hydrogens: int = 0) -> Site | None:
+def bonding_site(symbol: str, charge: int = 0, hydrogens: int = 0) -> BondingSite | None:
     """Returns the atom of a symbol; None if there can't be such an atom.
 
     Args:
@@ -65,23 +65,23 @@ def site_of(symbol: str, charge: int = 0, hydrogens: int = 0) -> Site | None:
     """
     if symbol in AROMATIC:
         roles = kekule_roles(symbol, charge, hydrogens)
-        return Site(0, roles) if roles else None
+        return BondingSite(0, roles) if roles else None
     if symbol not in NUMBERS or (symbol == "H" and hydrogens):
         return None
     room = capacity(symbol, charge, hydrogens)
-    return Site(room) if room >= 0 else None
+    return BondingSite(room) if room >= 0 else None
 
 
 @lru_cache(maxsize=4096)
-def read_atom(text: str) -> Site | None:
+def read_atom(text: str) -> BondingSite | None:
     """Parses an atom with or without brackets; None if the text is not an atom that may be generated."""
     if text in ORGANIC or text in ORGANIC_AROMATIC:
-        return site_of(text)
+        return bonding_site(text)
     match = BRACKET.fullmatch(text)
     if match is None or (match["turn"] and match["symbol"] in FLAT):
         return None
     hydrogens = int(match["count"] or 1) if match["h"] else 0
-    return site_of(match["symbol"], charge_of(match["charge"] or ""), hydrogens)
+    return bonding_site(match["symbol"], charge_of(match["charge"] or ""), hydrogens)
 
 
 def charge_of(text: str) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cached_property, lru_cache
 from math import isfinite
 
-from mammal.tasks.grammar.smiles.atoms import Site
+from mammal.tasks.grammar.smiles.atoms import BondingSite
 from mammal.tasks.grammar.smiles.brackets import SITES
 from mammal.tasks.grammar.smiles.closing import enough, least
 from mammal.tasks.grammar.smiles.state import Partial
@@ -20,7 +20,7 @@ from mammal.tasks.grammar.smiles.steps import (
     open_ring,
 )
 
-Step = Site | str | int
+Step = BondingSite | str | int
 """An atom; a bond symbol, `(`, `)`, `.` or `OPEN`; or the index of the open ring bond to close."""
 
 OPEN = "open"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import NamedTuple
 
-from mammal.tasks.grammar.smiles.atoms import FLAT, ORGANIC, Site, charge_of, read_atom, site_of
+from mammal.tasks.grammar.smiles.atoms import FLAT, ORGANIC, BondingSite, bonding_site, charge_of, read_atom
 from mammal.tasks.grammar.smiles.valence import ANY, AROMATIC, SYMBOLS
 
 _SYMBOLS = frozenset([*SYMBOLS, *AROMATIC])
@@ -29,11 +29,11 @@ class Bracket(NamedTuple):
     mapped: int = -1
 
     @property
-    def site(self) -> Site | None:
+    def site(self) -> BondingSite | None:
         """The atom, if the bracket may be closed here; else None."""
         if self.symbol not in _SYMBOLS or self.mapped == 0:
             return None
-        return site_of(self.symbol, charge_of(self.charge), int(self.hydrogens[1:] or 1) if self.hydrogens else 0)
+        return bonding_site(self.symbol, charge_of(self.charge), int(self.hydrogens[1:] or 1) if self.hydrogens else 0)
 
 
 @lru_cache(maxsize=1 << 16)
@@ -74,7 +74,7 @@ def _behind_symbol(bracket: Bracket) -> dict[str, Bracket]:
     return found
 
 
-def outcomes(bracket: Bracket) -> dict[Site, int]:
+def outcomes(bracket: Bracket) -> dict[BondingSite, int]:
     """Returns the atoms that can result, with the minimum number of further characters, `]` included."""
     if bracket.mapped >= 0:
         site = bracket._replace(mapped=1).site
@@ -83,10 +83,10 @@ def outcomes(bracket: Bracket) -> dict[Site, int]:
 
 
 @lru_cache(maxsize=1 << 16)
-def _outcomes(symbol: str, hydrogens: str, charge: str) -> dict[Site, int]:
+def _outcomes(symbol: str, hydrogens: str, charge: str) -> dict[BondingSite, int]:
     """As `outcomes`; isotope, chirality and atom class don't matter, because they only make the text longer."""
     bracket = Bracket(_MOST_DIGITS, symbol, "", hydrogens, charge)
-    found: dict[Site, int] = {} if bracket.site is None else {bracket.site: 1}
+    found: dict[BondingSite, int] = {} if bracket.site is None else {bracket.site: 1}
     nexts = {(after.symbol, after.hydrogens, after.charge) for after in following(bracket).values()}
     for after in nexts - {(symbol, hydrogens, charge)}:
         for site, characters in _outcomes(*after).items():
@@ -94,11 +94,11 @@ def _outcomes(symbol: str, hydrogens: str, charge: str) -> dict[Site, int]:
     return found
 
 
-def _sites() -> tuple[Site, ...]:
+def _sites() -> tuple[BondingSite, ...]:
     """Every distinct atom, by its room or its Kekulé roles."""
     charges = ("", "+", "-")
     aromatic = [read_atom(f"[{s}{h}{c}]") for s in AROMATIC for h in ("", "H", "H2") for c in charges]
-    found = [*map(Site, range(ANY + 1)), *map(read_atom, (*ORGANIC, *AROMATIC)), *aromatic]
+    found = [*map(BondingSite, range(ANY + 1)), *map(read_atom, (*ORGANIC, *AROMATIC)), *aromatic]
     return tuple(sorted({site for site in found if site is not None}))
 
 

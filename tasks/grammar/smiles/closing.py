@@ -13,7 +13,7 @@ from __future__ import annotations
 from functools import lru_cache
 from math import inf
 
-from mammal.tasks.grammar.smiles.atoms import Site, site_of
+from mammal.tasks.grammar.smiles.atoms import BondingSite, bonding_site
 from mammal.tasks.grammar.smiles.state import ATOM, RETURN, START, Partial, Ring
 from mammal.tasks.grammar.smiles.steps import add_atom, close_ring, open_ring
 from mammal.tasks.grammar.smiles.valence import DOUBLE, SINGLE, WRONG
@@ -22,8 +22,8 @@ _MEMORY = 1 << 17
 _PER_RING = 2  # a carbon atom and the ring bond that it closes
 
 
-def _carbon(symbol: str) -> Site:
-    site = site_of(symbol)
+def _carbon(symbol: str) -> BondingSite:
+    site = bonding_site(symbol)
     assert site is not None, "carbon has its valences"
     return site
 
@@ -44,14 +44,14 @@ def least(partial: Partial) -> float:
     if partial.at == START:
         return 1
     if partial.at in (ATOM, RETURN) and not partial.bond:
-        return _settled(partial)
+        return _least_at_end(partial)
     nexts = [add_atom(partial, filler) for filler in FILLERS]
     if partial.at == ATOM:
         nexts += [close_ring(partial, number) for number in range(len(partial.rings))]
-    return 1 + min((_settled(after) for after in nexts if after is not None), default=inf)
+    return 1 + min((_least_at_end(after) for after in nexts if after is not None), default=inf)
 
 
-def _settled(partial: Partial) -> float:
+def _least_at_end(partial: Partial) -> float:
     """As `least`, for a molecule that ends with an atom, a ring bond or a branch."""
     found = _plan(partial)
     if partial.at == ATOM:
@@ -102,7 +102,7 @@ class _Plan:
         self._close(closed)
         return extra + _PER_RING * len(closed) if self._others_fit(root, end) else inf
 
-    def _substituted(self, site: Site, end: int) -> float:
+    def _substituted(self, site: BondingSite, end: int) -> float:
         """Number of tokens of the substituent that the last atom needs: none, singly or doubly bonded carbon."""
         if self._fits(end, site.role):
             return 0
@@ -117,7 +117,7 @@ class _Plan:
         outer = [ring for ring in self.rings if ring.site <= root]
         return [*own, max(outer, key=lambda ring: ring.site)] if outer else []
 
-    def _first_atoms(self, site: Site, end: int, closed: list[Ring]) -> float:
+    def _first_atoms(self, site: BondingSite, end: int, closed: list[Ring]) -> float:
         """Number of atoms before those that close rings: for a double bond, to form a ring, or to avoid a bond between
         neighbours."""
         alone = all(ring.site == end for ring in closed)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from mammal.tasks.grammar.smiles.atoms import Site
+from mammal.tasks.grammar.smiles.atoms import BondingSite
 from mammal.tasks.grammar.smiles.valence import DOUBLE, WRONG
 
 START, ATOM, BRANCH, RETURN = "start", "atom", "branch", "return"
@@ -44,7 +44,7 @@ class Partial(NamedTuple):
 
     at: str = START
     bond: str = ""
-    sites: tuple[Site, ...] = ()
+    sites: tuple[BondingSite, ...] = ()
     stack: tuple[int, ...] = ()
     rings: tuple[Ring, ...] = ()
     gaps: tuple[bool, ...] = ()

@@ -7,7 +7,7 @@ metals, are not allowed in rings: RDKit may read their bonds as dative bonds, wh
 
 from __future__ import annotations
 
-from mammal.tasks.grammar.smiles.atoms import Site
+from mammal.tasks.grammar.smiles.atoms import BondingSite
 from mammal.tasks.grammar.smiles.state import ATOM, BRANCH, RETURN, START, Partial, Ring, is_kept, paired, without
 from mammal.tasks.grammar.smiles.valence import ANY
 
@@ -22,7 +22,7 @@ _MOST_SITES = 64
 _MOST_STRUCTURES = 256
 
 
-def add_atom(partial: Partial, atom: Site) -> Partial | None:
+def add_atom(partial: Partial, atom: BondingSite) -> Partial | None:
     """Adds an atom, bonded to the current one by the last bond symbol, if there is one."""
     if partial.at == START:
         return Partial(ATOM, sites=(atom,), gaps=(False,))
@@ -34,7 +34,7 @@ def add_atom(partial: Partial, atom: Site) -> Partial | None:
     if len(partial.sites) == _MOST_SITES or not (before.can_bond(order) and atom.can_bond(order)):
         return None
     if atom.room == ANY and partial.rings:  # a metal: it gets no further bonds, so that it is not in a ring
-        atom = Site(order)
+        atom = BondingSite(order)
     bonded = before.bonded(order, ringed=aromatic)
     doubled = paired(partial.doubled, parent, parent + 1) if aromatic else partial.doubled
     if len(doubled) > _MOST_STRUCTURES:

@@ -12,29 +12,29 @@ import mammal
 from mammal import cli
 from mammal.cli import VERBS, main
 from mammal.configuration.arguments import package_folder
-from mammal.configuration.compose import parse, quoted
+from mammal.configuration.compose import parse_arguments, quoted
 from mammal.errors import ConfigError
 
 
-def told(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
+def reported(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
     code = main(words)
     out, err = capsys.readouterr()
     return code, out, err
 
 
 def test_help_lists_every_verb(capsys):
-    code, out, _ = told(capsys, "--help")
+    code, out, _ = reported(capsys, "--help")
     assert code == 0
     assert all(f"  {verb} " in out for verb in VERBS)
 
 
 def test_nothing_is_wrong_use(capsys):
-    code, out, _ = told(capsys)
+    code, out, _ = reported(capsys)
     assert code == 2 and "usage: mammal VERB" in out
 
 
 def test_version(capsys):
-    assert told(capsys, "--version") == (0, f"mammal {mammal.__version__}\n", "")
+    assert reported(capsys, "--version") == (0, f"mammal {mammal.__version__}\n", "")
 
 
 def test_help_starts_quickly_and_loads_nothing_heavy():
@@ -59,12 +59,12 @@ def test_every_config_of_a_verb_is_reached():
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_every_verb_explains_itself(capsys, verb):
-    code, out, _ = told(capsys, verb, "--help")
+    code, out, _ = reported(capsys, verb, "--help")
     assert code == 0 and f"mammal {verb}" in out
 
 
 def test_help_of_a_verb_shows_its_keys(capsys):
-    _, out, _ = told(capsys, "predict", "--help")
+    _, out, _ = reported(capsys, "predict", "--help")
     assert "every_label: false" in out and "shard_rows: 10000" in out
 
 
@@ -136,16 +136,16 @@ def test_help_of_a_verb_shows_its_keys(capsys):
         (["new-task"], "one data file is needed", "my.csv"),
     ],
 )
-def test_mistakes_are_told_in_two_lines(capsys, words, what, hint):
-    code, _, err = told(capsys, *words)
+def test_mistakes_are_reported_in_two_lines(capsys, words, what, hint):
+    code, _, err = reported(capsys, *words)
     assert code in (1, 2)
     assert what in err and (hint is None or hint in err)
     assert "Traceback" not in err and len(err.strip().splitlines()) <= 2
 
 
 def test_failures_are_one_and_wrong_use_is_two(capsys):
-    assert told(capsys, "info", "nowhere")[0] == 1
-    assert told(capsys, "info")[0] == 2
+    assert reported(capsys, "info", "nowhere")[0] == 1
+    assert reported(capsys, "info")[0] == 2
 
 
 def test_a_traceback_on_request(monkeypatch):
@@ -159,7 +159,7 @@ def test_interrupted_says_what_is_kept(capsys, monkeypatch):
         raise KeyboardInterrupt("step 7 is kept in last.ckpt")
 
     monkeypatch.setattr("mammal.commands.info.run", stop)
-    code, _, err = told(capsys, "info", "x")
+    code, _, err = reported(capsys, "info", "x")
     assert code == 130 and "step 7 is kept in last.ckpt" in err
 
 
@@ -168,7 +168,7 @@ def test_operating_system_errors_have_no_traceback(capsys, monkeypatch):
         raise OSError(28, "No space left on device", "out.csv")
 
     monkeypatch.setattr("mammal.commands.info.run", full)
-    code, _, err = told(capsys, "info", "x")
+    code, _, err = reported(capsys, "info", "x")
     assert (code, err) == (1, "error: No space left on device: out.csv\n")
 
 
@@ -186,19 +186,19 @@ def test_quotes_of_the_user_are_left(capsys):
 
 
 def test_task_of_a_bundle_is_a_plain_name():
-    arguments = parse("predict", ["task=mine", "input=a.csv"])
+    arguments = parse_arguments("predict", ["task=mine", "input=a.csv"])
     assert arguments.task == "mine" and arguments.overrides == ["input=a.csv"]
-    assert parse("train", ["task=mine"]).overrides == ["task=mine"]
+    assert parse_arguments("train", ["task=mine"]).overrides == ["task=mine"]
 
 
 def test_cfg_shows_the_composition(capsys):
-    code, out, _ = told(capsys, "train", "task=bbbp", "optim.lr=0.5", "--cfg")
+    code, out, _ = reported(capsys, "train", "task=bbbp", "optim.lr=0.5", "--cfg")
     assert code == 0 and "lr: 0.5" in out and "name: bbbp" in out
 
 
 @pytest.mark.parametrize("words", [["--cfg", "job"], ["-c", "job"], ["-c"], ["--cfg=all"]])
 def test_cfg_is_taken_as_hydra_writes_it(capsys, words):
-    code, out, _ = told(capsys, "train", "task=bbbp", *words)
+    code, out, _ = reported(capsys, "train", "task=bbbp", *words)
     assert code == 0 and "name: bbbp" in out
 
 
@@ -211,20 +211,20 @@ def test_cfg_is_taken_as_hydra_writes_it(capsys, words):
     ],
 )
 def test_columns_are_renamed_from_the_command_line(capsys, words):
-    code, out, err = told(capsys, *words, "--cfg")
+    code, out, err = reported(capsys, *words, "--cfg")
     assert code == 0, err
     assert "smiles: SMILES" in out
 
 
 def test_benchmarks_are_listed_without_what_they_share(capsys):
-    code, out, _ = told(capsys, "bench")
+    code, out, _ = reported(capsys, "bench")
     names = [line.split()[0] for line in out.splitlines()[1:]]
     assert code == 0 and {"dti", "tokenizer", "round_trips", "run"} <= set(names)
     assert not {"common", "machine", "models", "peer", "peer_worker"} & set(names)
 
 
 def test_tasks_are_listed(capsys):
-    code, out, _ = told(capsys, "tasks")
+    code, out, _ = reported(capsys, "tasks")
     assert code == 0 and "bbbp" in out and "melting_point" in out
 
 
@@ -238,8 +238,8 @@ def test_own_tasks_are_listed_and_walked(capsys, tmp_path, monkeypatch):
         f"data: {{source: file, path: {tmp_path / 'mine.csv'}}}\n"
         "prompt: {input: '<MASK> {smiles:smiles}', target: '{y:scalar}'}\n"
     )
-    assert "\n  mine " in told(capsys, "tasks", "--config-dir", str(tmp_path))[1]
-    code, out, err = told(capsys, "tasks", "mine", "row=2", "--config-dir", str(tmp_path))
+    assert "\n  mine " in reported(capsys, "tasks", "--config-dir", str(tmp_path))[1]
+    code, out, err = reported(capsys, "tasks", "mine", "row=2", "--config-dir", str(tmp_path))
     assert code == 0, err
     for step in ("row: 2 of 2", "smiles = CCN", "<MASK>", "label_values_DR", "values_DR", "answer", "y: value"):
         assert step in out
@@ -247,22 +247,22 @@ def test_own_tasks_are_listed_and_walked(capsys, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("word", ["task.views={sequence: [reference]}", "task.views.sequence=[reference]"])
 def test_views_of_a_column_that_a_task_file_leaves_out_need_no_plus(capsys, word):
-    code, out, err = told(capsys, "train", "task=clinvar_snv", word, "--cfg")
+    code, out, err = reported(capsys, "train", "task=clinvar_snv", word, "--cfg")
     assert code == 0, err
     assert "views:\n    sequence:\n    - reference\n" in out
 
 
-def test_a_misspelt_key_of_a_sweep_is_told(capsys, tmp_path, monkeypatch):
+def test_a_misspelt_key_of_a_sweep_is_reported(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    code, _, err = told(capsys, "train", "-m", "task=clinvar_snv", "optim.lrr=0.1,0.2")
+    code, _, err = reported(capsys, "train", "-m", "task=clinvar_snv", "optim.lrr=0.1,0.2")
     assert code == 2 and "there is no key 'optim.lrr'" in err and "did you mean optim.lr" in err
 
 
-def test_a_misspelt_key_of_a_task_file_is_told_with_its_place(capsys, tmp_path, monkeypatch):
+def test_a_misspelt_key_of_a_task_file_is_reported_with_its_place(capsys, tmp_path, monkeypatch):
     monkeypatch.setenv("MAMMAL_CONFIGS", str(tmp_path))
     (tmp_path / "task").mkdir()
     (tmp_path / "task" / "mine.yaml").write_text("defaults: [schema, _self_]\nname: mine\npromt: {input: x}\n")
-    code, _, err = told(capsys, "train", "task=mine")
+    code, _, err = reported(capsys, "train", "task=mine")
     assert code == 2 and f"{tmp_path}/task/mine.yaml: there is no key 'task.promt'" in err
     assert "did you mean prompt" in err
 
@@ -271,7 +271,7 @@ def test_new_task_writes_a_task_that_loads(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     rows = "\n".join(f"{smiles},{i % 2},{i}.5" for i, smiles in enumerate(["CCO", "CCN", "c1ccccc1", "CC(=O)O"] * 3))
     Path("assays.csv").write_text(f"structure,active,note\n{rows}\n")
-    code, out, err = told(capsys, "new-task", "assays.csv", "target=active")
+    code, out, err = reported(capsys, "new-task", "assays.csv", "target=active")
     assert code == 0, err
     assert "column structure: smiles" in out and "classification, labels 0, 1" in out
 
@@ -280,7 +280,7 @@ def test_new_task_writes_a_task_that_loads(capsys, tmp_path, monkeypatch):
     task = load_task("task/assays.yaml")
     assert (task.kind, task.data.split) == ("classification", "random")
     assert task.prompt.input == "<SENTINEL_ID_0> {structure:smiles}"
-    code, _, err = told(capsys, "new-task", "assays.csv")
+    code, _, err = reported(capsys, "new-task", "assays.csv")
     assert code == 2 and "exists already" in err
 
 

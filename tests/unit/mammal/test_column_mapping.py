@@ -15,7 +15,8 @@ import mammal
 from mammal.cli import main
 from mammal.errors import ConfigError, DataError, TaskError
 from mammal.jobs import run_job
-from mammal.rows.tables import ReadColumns, table
+from mammal.rows.read_columns import ReadColumns
+from mammal.rows.tables import row_table
 from mammal.tasks import build_task, load_task
 from mammal.tasks.data import divide, load_data
 from mammal.tokenization import Tokenizer
@@ -226,7 +227,7 @@ def test_of_several_candidates_none_is_taken(model: mammal.Mammal):
 def test_a_target_is_not_taken_for_a_condition(model: mammal.Mammal):
     reading = ReadColumns.of_task(model.task)
     with pytest.raises(DataError, match="no column 'smiles'"):
-        table(pd.DataFrame({"tm": [1.0], "name": ["water"]}), reading)
+        row_table(pd.DataFrame({"tm": [1.0], "name": ["water"]}), reading)
 
 
 @pytest.fixture

@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 
 from mammal.errors import DataError
-from mammal.rows.tables import ReadColumns, table
+from mammal.rows.read_columns import ReadColumns
+from mammal.rows.tables import row_table
 from mammal.tasks import build_task, load_task
 from mammal.tokenization import Tokenizer
 
@@ -19,29 +20,29 @@ def reading() -> ReadColumns:
     return ReadColumns.of_task(build_task(load_task("moses"), Tokenizer.load(None)))
 
 
-def told(caplog: pytest.LogCaptureFixture) -> list[str]:
+def reported(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [record.getMessage() for record in caplog.records if "no column is a condition" in record.getMessage()]
 
 
 @pytest.mark.parametrize("name", ["logP", "log_p", "LogP ", "logpp"])
 def test_a_misspelt_condition_is_refused_with_its_name(reading: ReadColumns, name: str):
     with pytest.raises(DataError, match="is not the condition 'logp'") as refused:
-        table(pd.DataFrame({name: [2.5], "qed": [0.9]}), reading)
+        row_table(pd.DataFrame({name: [2.5], "qed": [0.9]}), reading)
     assert f"columns={{logp: {name}}}" in str(refused.value.hint)
     with pytest.raises(DataError, match="is not the condition 'logp'"):
-        table([{name: 2.5}], reading)
+        row_table([{name: 2.5}], reading)
 
 
 def test_a_column_that_is_named_for_a_condition_is_read_as_it(reading: ReadColumns, caplog: pytest.LogCaptureFixture):
     renamed = replace(reading, aliases={"logp": "logP"})
-    assert table(pd.DataFrame({"logP": [2.5]}), renamed).rows[0]["logp"] == 2.5
-    assert table([{"logp": 2.5, "LogP": 7.0}], reading).rows == [{"logp": 2.5, "LogP": 7.0}]
-    assert not told(caplog)
+    assert row_table(pd.DataFrame({"logP": [2.5]}), renamed).rows[0]["logp"] == 2.5
+    assert row_table([{"logp": 2.5, "LogP": 7.0}], reading).rows == [{"logp": 2.5, "LogP": 7.0}]
+    assert not reported(caplog)
 
 
-def test_a_table_without_conditions_is_told_once(reading: ReadColumns, caplog: pytest.LogCaptureFixture):
-    table(pd.DataFrame({"id": [1, 2, 3], "logd": [1.0, 2.0, 3.0]}), reading)
-    (line,) = told(caplog)
+def test_a_table_without_conditions_is_reported_once(reading: ReadColumns, caplog: pytest.LogCaptureFixture):
+    row_table(pd.DataFrame({"id": [1, 2, 3], "logd": [1.0, 2.0, 3.0]}), reading)
+    (line,) = reported(caplog)
     assert "mw, logp, qed, tpsa" in line and "id, logd" in line
 
 
@@ -49,10 +50,10 @@ def test_a_table_without_conditions_is_told_once(reading: ReadColumns, caplog: p
 def test_a_table_that_asks_for_something_or_holds_nothing_passes(
     reading: ReadColumns, columns: list[str], caplog: pytest.LogCaptureFixture
 ):
-    table(pd.DataFrame({name: ["1"] for name in columns}), reading)
-    assert not told(caplog)
+    row_table(pd.DataFrame({name: ["1"] for name in columns}), reading)
+    assert not reported(caplog)
 
 
 def test_what_is_asked_of_all_rows_is_asked(reading: ReadColumns, caplog: pytest.LogCaptureFixture):
-    table(pd.DataFrame({"id": [1]}), replace(reading, steered=True))
-    assert not told(caplog)
+    row_table(pd.DataFrame({"id": [1]}), replace(reading, steered=True))
+    assert not reported(caplog)

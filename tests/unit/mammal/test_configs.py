@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from mammal.configuration.compose import compose, parse
+from mammal.configuration.compose import compose, parse_arguments
 from mammal.errors import ConfigError
 
 ROOT = Path(str(files("mammal.configs")))
@@ -40,7 +40,7 @@ def no_other_configs(monkeypatch):
 
 
 def composed(verb: str, *words: str):
-    return compose(verb, parse(verb, words))
+    return compose(verb, parse_arguments(verb, words))
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -108,7 +108,7 @@ def first_value(key: str, values: str) -> str:
 def test_sweeps_vary_keys_that_exist(option):
     if (module := NEEDS.get(("sweep", option))) and not installed(module[0]):
         pytest.skip(f"needs the extra `{module[1]}`")
-    arguments = parse("train", ["task=bbbp", f"sweep={option}"])
+    arguments = parse_arguments("train", ["task=bbbp", f"sweep={option}"])
     params = compose("train", arguments, keep_hydra=True).hydra.sweeper.params
     firsts = {key: first_value(key, str(values)) for key, values in params.items()}
     words = [f"{key}={value}" for key, value in ({"task": "bbbp"} | firsts).items()]

@@ -13,7 +13,7 @@ from mammal.corpus import build as building
 from mammal.corpus.build import build_corpus
 from mammal.corpus.cleaning import Cleaned, clean
 from mammal.corpus.held_out import chosen_tasks, overlaps
-from mammal.corpus.recipe import Recipe, read_recipe
+from mammal.corpus.recipe import CorpusRecipe, read_recipe
 from mammal.errors import ConfigError, DataError
 
 MOLECULES = [
@@ -56,7 +56,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def recipe(folder: Path, **changes: Any) -> Recipe:
+def recipe(folder: Path, **changes: Any) -> CorpusRecipe:
     files = [{"path": str(folder / "one.csv"), "licence": "CC0"}, {"path": str(folder / "two.csv")}]
     molecules = {"entity": "smiles", "longest": 10, "files": files}
     return read_recipe({"name": "mine", "sets": {"molecules": molecules}, "held_out": ["assay"], **changes})

@@ -31,8 +31,8 @@ def test_each_row_that_was_cut_is_marked(model: mammal.Mammal, caplog: pytest.Lo
     assert list(answered.columns) == ["smiles", "tm_prediction", "tm_cut", "tm_error"]
     assert answered["tm_cut"].tolist() == MARKS and answered["tm_cut"].dtype == bool
     assert answered["tm_prediction"][1] == answered["tm_prediction"][3], "what the mark is for"
-    told = "3 rows are longer than the model reads and cut (column tm_cut): rows 2, 4, 6"
-    assert caplog.messages.count(told) == 1
+    reported = "3 rows are longer than the model reads and cut (column tm_cut): rows 2, 4, 6"
+    assert caplog.messages.count(reported) == 1
     assert "cut" not in model.predict(["CCO"]).columns
 
 

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 import mammal
-from mammal.configuration.compose import compose, parse
+from mammal.configuration.compose import compose, parse_arguments
 from mammal.decoding.generate_batch import GenerationConfig, generate
 from mammal.errors import ConfigError
 from mammal.inference.api import Mammal
@@ -90,7 +90,7 @@ def test_a_bundle_keeps_the_chain_and_its_head(chain: Task, tokenizer: Tokenizer
 
 def test_training_gives_a_model_the_head_that_a_target_needs(chain: Task, tokenizer: Tokenizer, tmp_path: Path):
     def built(tasks: dict[str, Task], *words: str) -> MammalModel:
-        config = compose("train", parse("train", ["task=melting_point", "model=debug", *words]))
+        config = compose("train", parse_arguments("train", ["task=melting_point", "model=debug", *words]))
         return build_model(config, tokenizer, tasks)
 
     plain = built({"melting_point": build_task(load_task("melting_point"), tokenizer)})

@@ -27,8 +27,8 @@ from mammal.evaluation.results import (
     as_metrics,
     earlier_results,
     load_results,
+    readable_name,
     save_results,
-    spoken,
     with_earlier,
 )
 from mammal.evaluation.runs import run_folders
@@ -90,8 +90,8 @@ def with_bar() -> TaskResult:
     """The forest is better on the test rows, the support vectors on the validation rows."""
     plain = result(0.8, baselines={"forest_morgan": [0.7, 0.72], "svm_both": [0.9, 0.9]})
     ours, forest, machine = plain.contenders
-    told = [replace(forest, valid=1.5), replace(machine, valid=1.1, note="C=10 gamma=1; 40 of 90 training rows")]
-    return replace(plain, contenders=[ours, *told])
+    reported = [replace(forest, valid=1.5), replace(machine, valid=1.1, note="C=10 gamma=1; 40 of 90 training rows")]
+    return replace(plain, contenders=[ours, *reported])
 
 
 def test_the_bar_is_the_best_baseline_on_the_validation_rows(tmp_path: Path):
@@ -123,10 +123,10 @@ def test_over_seeds_the_model_is_compared_with_the_bar():
 
 def test_an_evaluation_without_figures_on_validation_rows_has_no_bar(tmp_path: Path):
     save_results([result(0.8, baselines={"forest_morgan": [0.7]})], tmp_path)
-    told = json.loads((tmp_path / "evaluation.json").read_text())
-    for contender in told["tasks"][0]["contenders"]:
+    reported = json.loads((tmp_path / "evaluation.json").read_text())
+    for contender in reported["tasks"][0]["contenders"]:
         del contender["valid"], contender["note"]
-    (tmp_path / "evaluation.json").write_text(json.dumps(told))
+    (tmp_path / "evaluation.json").write_text(json.dumps(reported))
     (loaded,) = load_results(tmp_path)
     assert loaded.bar is None and verdict(loaded) == "" and contenders_table(loaded)[0] == ["", "rmse"]
 
@@ -205,9 +205,9 @@ def test_another_part_or_task_stands_beside_what_the_folder_holds(tmp_path: Path
 def test_an_evaluation_written_without_the_name_of_its_answers_is_read(tmp_path: Path):
     save_results([result(0.8)], tmp_path)
     file = tmp_path / "evaluation.json"
-    told = json.loads(file.read_text())
-    del told["tasks"][0]["answers"]
-    file.write_text(json.dumps(told))
+    reported = json.loads(file.read_text())
+    del reported["tasks"][0]["answers"]
+    file.write_text(json.dumps(reported))
     assert len(load_results(tmp_path)[0].answers) == 40
 
 
@@ -263,7 +263,7 @@ def test_evaluate_one_bundle_then_several_runs(toy_bundle: Path, capsys, monkeyp
     table = pd.read_csv(folder / CSV)
     kinds = [f"{model}_{seen}" for model in ("svm", "boosting") for seen in ("morgan", "descriptors", "both")]
     assert set(table["model"]) == {OURS, "mean", "forest_morgan", "forest_descriptors", *kinds}
-    assert found.bar is not None and f"The bar is {spoken(found.bar.name)}, the best of 9 baselines" in out
+    assert found.bar is not None and f"The bar is {readable_name(found.bar.name)}, the best of 9 baselines" in out
     assert all(contender.valid >= 0 for contender in found.contenders[1:]) and found.contenders[-1].note
     assert "random forest, descriptors" in (folder / MARKDOWN).read_text()
 
@@ -284,8 +284,8 @@ def test_evaluate_one_bundle_then_several_runs(toy_bundle: Path, capsys, monkeyp
         assert standing_of(both, name) == "behind" and f"{name} " in out
     assert both.bar == next(c for c in both.contenders if c.name == both.bar.name) and "MAMMAL is behind" in out
     assert both.intervals == "seeds" and set(both.ours.by_seed) == {"runs/a", "runs/b"}
-    told = json.loads(Path("both/evaluation.json").read_text())["tasks"][0]
-    assert told["split_hash"] == found.split_hash
+    reported = json.loads(Path("both/evaluation.json").read_text())["tasks"][0]
+    assert reported["split_hash"] == found.split_hash
 
 
 def test_an_evaluation_lies_beside_its_bundle_but_not_in_the_package_or_a_cache(tiny_bundle: Path):
@@ -317,7 +317,7 @@ def test_runs_that_differ_in_more_than_their_seed_are_refused(tmp_path: Path):
         check_seeds_alone([first, other])
 
 
-def test_evaluate_refuses_runs_of_several_settings_unless_told(tmp_path: Path, capsys):
+def test_evaluate_refuses_runs_of_several_settings_unless_requested(tmp_path: Path, capsys):
     for name, rate in (("a", 0.001), ("b", 0.1)):
         run = kept_run(tmp_path / name, seed=name, optim={"lr": rate})
         save_results([result(0.8)], run / "evaluation")

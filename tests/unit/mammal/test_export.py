@@ -392,8 +392,8 @@ def test_the_command_exports_and_tells_the_differences(small_bundle, tmp_path, c
     bundle, output = small_bundle("bbbp", encoder_head_layers=()), tmp_path / "t5"
     words = [f"bundle={bundle}", f"output={output}", "format=transformers", "leave_out=[encoder_head]"]
     assert main(["export", *words]) == 0
-    told = capsys.readouterr()
-    assert "logits: largest difference from the model" in told.out and "left out: encoder_head" in told.err
+    reported = capsys.readouterr()
+    assert "logits: largest difference from the model" in reported.out and "left out: encoder_head" in reported.err
     assert (output / "model.safetensors").is_file() and described(output)["tasks"]["bbbp"]["answered_by_t5"]
     assert main(["export", *words]) == 2
     assert "overwrite=true" in capsys.readouterr().err
@@ -413,8 +413,8 @@ def test_slips_get_the_nearest_name(small_bundle, tmp_path, capsys, word, what, 
     words = [f"bundle={small_bundle('bbbp')}", f"output={tmp_path / 't5'}", word]
     words += [] if word.startswith("format") else ["format=transformers"]
     assert main(["export", *words]) == 2
-    told = capsys.readouterr().err
-    assert what in told and hint in told and not list(tmp_path.iterdir())
+    reported = capsys.readouterr().err
+    assert what in reported and hint in reported and not list(tmp_path.iterdir())
 
 
 def test_weights_in_another_number_format_are_exported_in_float32(network, tokenizer, tmp_path):

@@ -82,7 +82,7 @@ def test_a_column_of_another_name_may_hold_the_smiles(model: mammal.Mammal, read
     assert found["error"].isna().all() and reading == [["ethanol"]]
 
 
-def test_a_table_of_names_alone_is_told_the_option(model: mammal.Mammal):
+def test_a_table_of_names_alone_gets_a_hint_with_the_option(model: mammal.Mammal):
     with pytest.raises(DataError) as caught:
         model.predict(TABLE[["iupac_name"]], "bbbp")
     assert caught.value.hint == "names=iupac_name"
@@ -165,8 +165,8 @@ def test_a_batch_job_reads_names_shard_by_shard_and_its_manifest_says_by_whom(
     errors = pd.read_csv(report.errors)
     assert errors["row"].tolist() == [4, 5] and "gibberish" in errors["error"][0]
     (manifest,) = [f for f in tmp_path.rglob("*.json") if "names_by" in f.read_text()]
-    told = json.loads(manifest.read_text())["options"]
-    assert told["names"] == "iupac_name" and told["names_by"].startswith("opsin of py2opsin ")
+    reported = json.loads(manifest.read_text())["options"]
+    assert reported["names"] == "iupac_name" and reported["names_by"].startswith("opsin of py2opsin ")
 
 
 def test_the_command_line_takes_a_column_of_names(

@@ -19,7 +19,7 @@ from mammal.evaluation.samples import Samples, read_samples
 from mammal.evaluation.set_results import figures_table, load_sets, save_sets
 from mammal.jobs.store import earlier_errors_path
 from mammal.report.gather import report
-from mammal.report.set_section import MEASURES, set_section, spoken
+from mammal.report.set_section import MEASURES, figure_in_words, set_section
 from mammal.tasks.molecule_sets.files import Drawn, molecules_of, set_name
 
 TRAIN = ["CCO", "CC(=O)Nc1ccc(O)cc1", "c1ccc(-c2ccccc2)cc1", "CCN(CC)CC"]
@@ -33,8 +33,8 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("MAMMAL_CACHE", str(tmp_path / "cache"))
     pd.DataFrame({"text": MADE, "score": 0.5}).to_csv(tmp_path / "made.csv", index=False)
     options = {"seed": 7, "n": 6, "temperature": None, "shard_rows": 100}
-    told = {"verb": "generate", "input": "", "bundle": "", "options": options, "versions": {}, "format": 1}
-    (tmp_path / "made.csv.manifest.json").write_text(json.dumps(told))
+    reported = {"verb": "generate", "input": "", "bundle": "", "options": options, "versions": {}, "format": 1}
+    (tmp_path / "made.csv.manifest.json").write_text(json.dumps(reported))
     (tmp_path / "train.smi").write_text("\n".join(TRAIN))
     pd.DataFrame({"SMILES": TEST, "SPLIT": "test"}).to_csv(tmp_path / "test.csv.gz", index=False)
     return tmp_path
@@ -94,7 +94,7 @@ def described(figures: Mapping[str, float]) -> None:
 
 
 def test_a_measure_without_words_is_shown_by_its_name():
-    assert spoken("ring_share/test") == "ring_share, to test"
+    assert figure_in_words("ring_share/test") == "ring_share, to test"
 
 
 def test_shares_of_a_histogram_are_of_each_set(tmp_path: Path):
@@ -138,7 +138,7 @@ def test_sets_of_like_names_keep_their_own_tables(tmp_path: Path):
     assert len(list(tmp_path.glob("molecules_*.csv"))) == 4
 
 
-def test_damaged_results_are_told(tmp_path: Path):
+def test_damaged_results_are_reported(tmp_path: Path):
     assert load_sets(tmp_path) == []
     (tmp_path / "samples.json").write_text('{"sets": [{"name": "x"}]}')
     with pytest.raises(DataError, match="not the result of an evaluation of samples"):
@@ -155,7 +155,7 @@ def test_damaged_results_are_told(tmp_path: Path):
         (["samples=[]"], "give a file, or a list of them"),
     ],
 )
-def test_wrong_use_is_told(arguments: list[str], what: str, files: Path, capsys: pytest.CaptureFixture[str]):
+def test_wrong_use_is_reported(arguments: list[str], what: str, files: Path, capsys: pytest.CaptureFixture[str]):
     given = [argument.format(made=files / "made.csv") for argument in arguments]
     assert main(["evaluate", *given]) != 0
     assert what in capsys.readouterr().err
@@ -168,15 +168,15 @@ def test_a_job_tells_what_was_asked_and_what_never_became_valid(tmp_path: Path):
     )
     pd.DataFrame({"row": [3], "logp": [1.0], "error": ["no valid sequence"]}).to_parquet(earlier_errors_path(file))
     options = {"seed": 1, "conditions": {"logp": 1.0}}
-    told = {"verb": "generate", "input": "", "bundle": "", "options": options, "versions": {}, "format": 1}
-    (tmp_path / "asked.csv.manifest.json").write_text(json.dumps(told))
+    reported = {"verb": "generate", "input": "", "bundle": "", "options": options, "versions": {}, "format": 1}
+    (tmp_path / "asked.csv.manifest.json").write_text(json.dumps(reported))
     samples = read_samples(file, "asked")
     assert samples.smiles == ["CCO", "CCCCCC", ""] and samples.made == options
     (result,) = judge_sets([samples], Against())
     ethanol, hexane = -0.0014, 2.5866
     assert result.figures["condition_mae/logp"] == pytest.approx((abs(ethanol) + abs(hexane - 2)) / 2, abs=1e-4)
     assert result.figures["validity"] == pytest.approx(2 / 3) and result.figures["kept_at_once"] == pytest.approx(1 / 3)
-    assert result.figures["draws"] == 2 and all(spoken(name) for name in result.figures)
+    assert result.figures["draws"] == 2 and all(figure_in_words(name) for name in result.figures)
     assert result.molecules["asked_logp"].tolist()[:2] == [0.0, 2.0]
     assert "logP, obtained against requested" in set_section([result]).body
     save_sets([result], tmp_path)
@@ -194,8 +194,8 @@ def made_by_a_job(folder: Path, rows: pd.DataFrame, failed: dict[int, str], **op
     errors = {f"{prefix}row": list(failed), f"{prefix}error": list(failed.values())}
     pd.DataFrame(errors).to_parquet(earlier_errors_path(file))
     source = options.pop("input", "")
-    told = {"verb": "generate", "input": source, "bundle": "", "options": options, "versions": {}, "format": 1}
-    (folder / "job.csv.manifest.json").write_text(json.dumps(told))
+    reported = {"verb": "generate", "input": source, "bundle": "", "options": options, "versions": {}, "format": 1}
+    (folder / "job.csv.manifest.json").write_text(json.dumps(reported))
     return file
 
 

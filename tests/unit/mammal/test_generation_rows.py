@@ -19,7 +19,8 @@ import mammal
 from mammal.cli import main
 from mammal.decoding.random_numbers import Draw
 from mammal.errors import ConfigError, DataError, TaskError
-from mammal.generation.rows import Rules, Sample, generate_rows, spelt
+from mammal.generation.rows import generate_rows
+from mammal.generation.samples import Rules, Sample, sample_prediction
 from mammal.generation.settings import declared_generation, stop_ids
 from mammal.jobs import run_job
 from mammal.rows.batched import Pace, TaskEncoder
@@ -312,7 +313,7 @@ def test_stop_tokens_are_found_by_their_text(model: mammal.Mammal) -> None:
 def test_spelt_is_what_the_task_says(model: mammal.Mammal) -> None:
     task = model.tasks["molecules"]
     ids = task.tokenizer.encode(str(task.render({"smiles": "CCO"}, target=True).target)).ids_L.tolist()
-    assert spelt(task, 0, Sample(tuple(ids), -1.0), {}).text == "CCO"
+    assert sample_prediction(task, 0, Sample(tuple(ids), -1.0), {}).text == "CCO"
 
 
 # The command line

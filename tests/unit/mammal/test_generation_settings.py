@@ -66,7 +66,7 @@ def test_seeds_come_from_one_place(model: mammal.Mammal) -> None:
         model.generate(pd.DataFrame({"own": [1, 2]}), seed=[1, 2], seed_column="own", **ALPHABET)
 
 
-def test_large_seeds_are_told_apart(model: mammal.Mammal, tiny_bundle: Path, tmp_path: Path) -> None:
+def test_large_seeds_are_distinguished(model: mammal.Mammal, tiny_bundle: Path, tmp_path: Path) -> None:
     large = [2**53, 2**53 + 1, 2**70]
     frame = model.generate(pd.DataFrame({"own": pd.Series(large, dtype=object)}), seed_column="own", **ALPHABET)
     assert frame.text.tolist() == model.generate(seed=large, **ALPHABET).text.tolist()
@@ -92,7 +92,7 @@ def test_rows_with_seeds_are_drawn(model: mammal.Mammal) -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "told"),
+    ("settings", "reported"),
     [
         ({"n": 5, "num_beams": 4}, "n is 5, but num_beams is 4"),
         ({"n": 3, "do_sample": False}, "n is 3, but without beams"),
@@ -105,8 +105,8 @@ def test_rows_with_seeds_are_drawn(model: mammal.Mammal) -> None:
         ({"fill_length": "free"}, "does not fill in hidden parts"),
     ],
 )
-def test_settings_without_effect_are_refused(model: mammal.Mammal, settings: dict[str, Any], told: str) -> None:
-    with pytest.raises(MammalError, match=told) as refused:
+def test_settings_without_effect_are_refused(model: mammal.Mammal, settings: dict[str, Any], reported: str) -> None:
+    with pytest.raises(MammalError, match=reported) as refused:
         model.generate(**settings, **ALPHABET)
     assert refused.value.exit_code == 2 and "num_return_sequences" not in str(refused.value)
 
@@ -212,15 +212,15 @@ def test_shards_hold_a_number_of_sequences(tiny_bundle: Path, tmp_path: Path) ->
     def shard_rows(input: Path | None, **how: Any) -> int:
         options = {"n": 2, "max_new_tokens": 3, "constraint": "alphabet", **how.pop("options", {})}
         job = run_job("generate", tiny_bundle, input, tmp_path / "a.csv", task="molecules", options=options, **how)
-        told = json.loads(job.output.with_name("a.csv.manifest.json").read_text())
-        return told["options"]["shard_rows"]
+        reported = json.loads(job.output.with_name("a.csv.manifest.json").read_text())
+        return reported["options"]["shard_rows"]
 
     assert shard_rows(tmp_path / "in.csv") == 5_000
     assert shard_rows(tmp_path / "in.csv", shard_rows=7, resume=False) == 7
     assert shard_rows(None, resume=False) == 10_000
 
 
-def test_a_taken_name_is_told_before_anything_is_generated(
+def test_a_taken_name_is_reported_before_anything_is_generated(
     model: mammal.Mammal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Generate, "ask", lambda *given, **how: pytest.fail("the model was asked"))

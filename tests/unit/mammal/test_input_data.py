@@ -16,7 +16,8 @@ from mammal.cli import main
 from mammal.errors import DataError
 from mammal.jobs import run_job
 from mammal.rows.input_data import input_data, is_path
-from mammal.rows.tables import ReadColumns, table
+from mammal.rows.read_columns import ReadColumns
+from mammal.rows.tables import row_table
 from mammal.tasks import build_task, load_task
 from mammal.tokenization import Tokenizer
 
@@ -29,7 +30,7 @@ def model(tiny_bundle: Path) -> mammal.Mammal:
 
 
 def smiles_of(data: Any) -> list[Any]:
-    return [row["smiles"] for row in table(data, READING).rows]
+    return [row["smiles"] for row in row_table(data, READING).rows]
 
 
 def test_molecules_of_rdkit_are_smiles_with_their_stereo(model: mammal.Mammal) -> None:
@@ -65,12 +66,12 @@ class Exported:
 def test_arrow_tables_are_frames() -> None:
     arrow = pa.table({"smiles": ["CCO", "C"], "dose": [1, 2]})
     for data in (arrow, arrow.to_batches()[0], Exported(arrow)):
-        given = table(data, READING)
+        given = row_table(data, READING)
         assert [row["smiles"] for row in given.rows] == ["CCO", "C"]
         assert given.original is not None and list(given.original.columns) == ["smiles", "dose"]
     assert smiles_of(arrow["smiles"]) == smiles_of(pa.array(["CCO", "C"])) == ["CCO", "C"]
     with pytest.raises(DataError, match="no column 'smiles'"):
-        table(pa.table({"smile": ["C"]}), READING)
+        row_table(pa.table({"smile": ["C"]}), READING)
 
 
 def test_frames_of_polars_are_frames(monkeypatch: pytest.MonkeyPatch) -> None:

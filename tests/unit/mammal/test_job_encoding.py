@@ -32,7 +32,7 @@ def latin(tmp_path: Path) -> Path:
     return file
 
 
-def told(output: Path) -> dict[str, object]:
+def reported(output: Path) -> dict[str, object]:
     return json.loads(output.with_name(f"{output.name}.manifest.json").read_text())["options"]
 
 
@@ -48,10 +48,10 @@ def test_a_job_reads_its_input_in_the_encoding_that_is_given(
     report = run_job(verb, tiny_bundle, latin, output, encoding="latin1", **how)
     assert report.bad == 0
     assert pd.read_parquet(output)["note"].tolist() == NOTES
-    assert told(output)["encoding"] == "iso8859-1"
+    assert reported(output)["encoding"] == "iso8859-1"
     without = run_job(verb, tiny_bundle, latin, tmp_path / "without.parquet", **how)
     assert without.bad == BAD_WITHOUT
-    assert "encoding" not in told(tmp_path / "without.parquet")
+    assert "encoding" not in reported(tmp_path / "without.parquet")
 
 
 def test_another_name_of_the_encoding_continues_and_another_encoding_does_not(

@@ -229,7 +229,7 @@ def test_vectors_of_rows_without_an_answer_are_null(tiny_bundle: Path, library: 
 def test_keep_rows_is_a_key_of_the_commands(library: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["properties", f"input={library}", "workers=0", "properties=[logp]"]
     assert main([*words, f"output={library.with_name('a.csv')}"]) == 3
-    assert "6 rows in" in (told := capsys.readouterr().err) and "they are in the output, too" in told
+    assert "6 rows in" in (reported := capsys.readouterr().err) and "they are in the output, too" in reported
     assert main([*words, f"output={library.with_name('b.csv')}", "keep_rows=false"]) == 3
     assert "4 rows in" in capsys.readouterr().err
     assert main([*words, f"output={library.with_name('c.csv')}", "keep_rows=some"]) == 2
@@ -342,19 +342,19 @@ def test_keep_rows_of_a_plan_goes_by_the_output(library: Path) -> None:
 
 
 def test_the_manifest_of_a_job_that_keeps_rows_says_so(library: Path) -> None:
-    for suffix, told in (("csv", True), ("parquet", None)):
+    for suffix, reported in (("csv", True), ("parquet", None)):
         properties_job(library, library.with_name(f"out.{suffix}"), workers=0)
         manifest = json.loads(library.with_name(f"out.{suffix}.manifest.json").read_text())
-        assert manifest["options"].get("keep_rows") is told
+        assert manifest["options"].get("keep_rows") is reported
 
 
 def test_a_report_replaces_pages_only(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "s.csv").write_text("smiles,text\nC,CCO\n")
     (tmp_path / "notes.txt").write_text("mine")
     words = ["report", f"run={tmp_path}", f"samples={tmp_path / 's.csv'}", f"predictions=[{tmp_path / 's.csv'}]"]
-    for output, told in (("s.csv", "would replace the file of"), ("notes.txt", "is not an HTML page")):
+    for output, reported in (("s.csv", "would replace the file of"), ("notes.txt", "is not an HTML page")):
         assert main([*words, f"output={tmp_path / output}"]) == 2
-        assert told in capsys.readouterr().err
+        assert reported in capsys.readouterr().err
     assert (tmp_path / "s.csv").read_text() == "smiles,text\nC,CCO\n"
     assert (tmp_path / "notes.txt").read_text() == "mine"
     for _ in range(2):

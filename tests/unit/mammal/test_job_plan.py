@@ -23,7 +23,7 @@ from mammal.jobs.windows_job import windows_job
 from mammal.rows.answer_columns import AnswerColumn, Record
 from mammal.rows.batched import Pace, Refused, Row
 from mammal.rows.question import Computed, Question, UsedModel
-from mammal.rows.tables import ReadColumns
+from mammal.rows.read_columns import ReadColumns
 from mammal.variants.scoring import VariantScoreOptions
 from mammal.version import __version__
 
@@ -34,7 +34,7 @@ class Lengths(Computed):
     def __init__(self) -> None:
         self.reading = ReadColumns(("text",))
         self.columns = [AnswerColumn("length", "integer")]
-        self.told = {"unit": "characters"}
+        self.recorded_options = {"unit": "characters"}
         self.seen: list[Row] = []
 
     def answers(self, rows: Sequence[Row]) -> list[list[Record] | Refused]:
@@ -81,7 +81,15 @@ def test_the_manifest_holds_what_plan_and_question_declare(plan: JobPlan) -> Non
         run_plan(replace(plan, versions={"other": "2"}, **{**declared, "hashes": {"lexicon": lambda: "xyz"}}))
 
 
-def test_cheap_mistakes_are_told_before_files_are_hashed(plan: JobPlan, table: Path) -> None:
+def test_options_under_their_former_name_are_recorded_too(plan: JobPlan) -> None:
+    with pytest.warns(DeprecationWarning, match=r"Question\.told is now Question\.recorded_options"):
+        plan.question.told = {"unit": "bytes"}
+    assert manifest(run_plan(plan).output)["options"]["unit"] == "bytes"
+    with pytest.warns(DeprecationWarning, match="recorded_options"):
+        assert plan.question.told == {"unit": "bytes"}
+
+
+def test_cheap_mistakes_are_reported_before_files_are_hashed(plan: JobPlan, table: Path) -> None:
     def hashed() -> str:
         raise AssertionError("hashed")
 
@@ -90,9 +98,12 @@ def test_cheap_mistakes_are_told_before_files_are_hashed(plan: JobPlan, table: P
         run_plan(replace(dear, output="out.xlsx"))
     with pytest.raises(ConfigError, match="shard_rows"):
         run_plan(replace(dear, shard_rows=0))
-    for columns, told in ((["id", "txt"], "no column 'text'"), (["length", "text"], "already has a column 'length'")):
+    for columns, what in (
+        (["id", "txt"], "no column 'text'"),
+        (["length", "text"], "already has a column 'length'"),
+    ):
         pd.DataFrame([[1, "a"]], columns=columns).to_csv(table, index=False)
-        with pytest.raises(DataError, match=told):
+        with pytest.raises(DataError, match=what):
             run_plan(replace(dear, given=open_input(table)))
     with pytest.raises(AssertionError, match="hashed"):
         run_plan(dear)

@@ -139,7 +139,7 @@ def test_a_damaged_line_is_a_row_set_aside(predict: Job, tmp_path: Path, name: s
     assert refused.row.tolist() == [2] and refused.error[0].startswith(reason)
 
 
-def test_a_quote_that_never_closes_is_told_by_its_line(predict: Job, tmp_path: Path) -> None:
+def test_a_quote_that_never_closes_is_reported_by_its_line(predict: Job, tmp_path: Path) -> None:
     (tmp_path / "in.csv").write_text('smiles,note\nCCO,fine\nCC,"broken\nC,more\n')
     with pytest.raises(DataError, match=r"in\.csv:3"):
         predict(tmp_path / "out.csv", input=tmp_path / "in.csv")
@@ -190,14 +190,14 @@ def test_a_job_that_changed_is_refused_and_says_what_changed(
     predict(target)
     retrained = mammal.load(tiny_bundle)
     retrained.model.t5_model.shared.weight.data[0] += 1
-    for change, told in (
+    for change, reported in (
         ({"shard_rows": 10}, "shard_rows was 9, is 10"),
         ({"task": "melting_point"}, "task was bbbp"),
         ({"options": {"every_label": True}}, "every_label"),
         ({"dtype": "bfloat16"}, "dtype"),
         ({"bundle": retrained.save(tmp_path / "retrained")}, "the bundle has another content"),
     ):
-        with pytest.raises(JobError, match=told):
+        with pytest.raises(JobError, match=reported):
             predict(target, **change)
     table.write_text(table.read_text() + "041,CCCC,,1\n")
     with pytest.raises(JobError, match="the input has another content"):
@@ -220,7 +220,7 @@ def test_two_runs_on_one_output(predict: Job, tmp_path: Path) -> None:
         predict(target)
 
 
-def test_a_full_disk_is_told_and_survived(predict: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_reported_and_survived(predict: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     target = tmp_path / "out.csv"
     with monkeypatch.context() as patch, pytest.raises(JobError, match="No space left"):
         interrupted(patch, 1, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))

@@ -14,7 +14,7 @@ import pytest
 
 from mammal.cli import main
 from mammal.commands.sweep import direction
-from mammal.configuration.compose import compose, parse
+from mammal.configuration.compose import compose, parse_arguments
 from mammal.errors import MammalError
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "launching.md"
@@ -146,7 +146,7 @@ def test_an_interrupted_sweep_says_how_to_go_on(capsys, monkeypatch):
         (["mixture=eigth"], "no mixture 'eigth'", "eight"),
     ],
 )
-def test_mistakes_in_a_sweep_are_told(capsys, words, what, hint):
+def test_mistakes_in_a_sweep_are_reported(capsys, words, what, hint):
     assert main(["train", *words]) == 2
     err = capsys.readouterr().err
     assert what in err and hint in err and len(err.strip().splitlines()) == 2
@@ -192,7 +192,7 @@ def test_slurm_is_asked_for_what_the_config_says(monkeypatch, tmp_path):
 
     monkeypatch.setattr("shutil.which", lambda name, *_: f"/usr/bin/{name}")
     words = ["launcher=slurm", "hydra.launcher.partition=gpu", "task=toy"]
-    config = compose("train", parse("train", words), keep_hydra=True)
+    config = compose("train", parse_arguments("train", words), keep_hydra=True)
     settings = {key: config.hydra.launcher[key] for key in config.hydra.launcher if key != "submitit_folder"}
     general = {"timeout_min", "mem_gb", "nodes", "cpus_per_task", "gpus_per_node", "tasks_per_node", "name"}
     executor = submitit.AutoExecutor(cluster="slurm", folder=tmp_path)
@@ -240,4 +240,4 @@ def test_commands_of_the_page_compose(words):
         plugin = missing.get(word.partition("=")[2])
         if plugin and not installed(plugin):
             pytest.skip(f"{word} needs {plugin}")
-    assert compose("train", parse("train", single)).name
+    assert compose("train", parse_arguments("train", single)).name

@@ -12,7 +12,7 @@ import pytest
 import mammal
 from mammal.cli import main
 from mammal.jobs import run_job
-from mammal.rows.answer_columns import column_meanings, column_units, told_meanings
+from mammal.rows.answer_columns import column_meanings, column_units, meaning_lines
 
 
 @pytest.fixture
@@ -58,9 +58,9 @@ def test_the_command_says_what_the_numbers_are(
 ) -> None:
     output = [f"output={tmp_path / 'out.csv'}"] if to_file else []
     assert main(["predict", f"bundle={tiny_bundle}", f"input={table}", "task=bbbp", *output]) == 3
-    told = capsys.readouterr()
-    assert "probability: of the positive class, '1'\n" in told.err
-    assert "positive class" not in told.out
+    reported = capsys.readouterr()
+    assert "probability: of the positive class, '1'\n" in reported.err
+    assert "positive class" not in reported.out
 
 
 def test_units_of_several_targets(tiny_bundle: Path) -> None:
@@ -75,7 +75,7 @@ def test_units_of_several_targets(tiny_bundle: Path) -> None:
 def test_columns_of_one_meaning_share_a_line() -> None:
     positive = "probability of the positive class, '1'"
     same = {f"t{i}_probability": positive for i in range(5)}
-    lines = told_meanings(same | {"a_prediction": "°C", "a_low": "°C", "a_high": "°C"})
+    lines = meaning_lines(same | {"a_prediction": "°C", "a_low": "°C", "a_high": "°C"})
     assert lines == [
         "t0_probability, t1_probability, t2_probability and 2 more: of the positive class, '1'",
         "a_prediction: °C",

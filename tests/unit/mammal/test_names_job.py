@@ -11,7 +11,7 @@ import pytest
 from mammal import cli
 from mammal.errors import ConfigError, DataError, JobError
 from mammal.jobs import names_job as jobs
-from mammal.jobs.names_job import names_job, outcomes
+from mammal.jobs.names_job import count_outcomes, names_job
 from mammal.tasks.names import opsin
 
 pytest.importorskip("openclatura", reason="openclatura is not installed (extra iupac)")
@@ -74,7 +74,7 @@ def test_given_names_are_read_back_and_all_rows_can_stay(library: Path):
     pairs = pd.read_csv(report.output).dropna(subset="outcome").reset_index(drop=True)
     assert list(pairs["outcome"]) == ["exact", "exact", "exact", "other", "exact", "unread"]
     assert pairs["iupac"][1] == "(E)-1,2-difluoroethene"
-    assert outcomes(report) == {"exact": 4, "other": 1, "unread": 1, "invalid": 2}
+    assert count_outcomes(report) == {"exact": 4, "other": 1, "unread": 1, "invalid": 2}
 
 
 @needs_opsin
@@ -115,8 +115,8 @@ def test_without_java_names_are_made_and_not_verified(library: Path, capsys: pyt
     pairs = pairs[pairs["error"].isna()]
     assert set(pairs["outcome"]) == {"unverified"} and pairs["iupac"].notna().all()
     assert pairs["smiles_by_name"].isna().all()
-    told = capsys.readouterr().err
-    assert "not read back" in told and "5 named (83.3%) · none verified, because Java is missing" in told
+    reported = capsys.readouterr().err
+    assert "not read back" in reported and "5 named (83.3%) · none verified, because Java is missing" in reported
     with pytest.raises(DataError, match="Java"):
         names_job(library, library.with_name("given.csv"), names="Name")
 
@@ -131,7 +131,7 @@ def test_the_table_of_chemicals_goes_through(tmp_path: Path, monkeypatch: pytest
     assert list(pd.read_csv(report.output)["iupac"]) == ["ethoxybenzene", "(E)-1,2-difluoroethene"]
 
 
-def test_what_is_asked_wrongly_is_told(library: Path):
+def test_what_is_asked_wrongly_is_reported(library: Path):
     output = library.with_name("pairs.csv")
     with pytest.raises(DataError, match="no column 'Smile'"):
         names_job(library, output, smiles="Smile")

@@ -45,8 +45,8 @@ def test_numbers_with_bounds_units_and_orders_of_magnitude(tmp_path: Path):
     assert declared["prompt"] == {"input": "<MASK> {SMILES:smiles}", "target": "{IC50:scalar}"}
     assert declared["unit"] == "nM" and declared["scale"] == {"log": True}
     assert declared["data"]["columns"] == {"IC50": "IC50 (nM)"} and declared["data"]["split"] == "scaffold"
-    told = "\n".join(guess.decisions)
-    assert "6 cells are bounds" in told and "cells are empty" in told and "not used: id" in told
+    reported = "\n".join(guess.decisions)
+    assert "6 cells are bounds" in reported and "cells are empty" in reported and "not used: id" in reported
 
 
 def test_several_label_columns_become_several_labels(tmp_path: Path):
@@ -95,7 +95,7 @@ def test_dna_with_variants_in_place_and_a_split_or_fold_of_the_file(tmp_path: Pa
     assert folds.split == {"split": "fold", "split_column": '"cv_fold"'}
 
 
-def test_what_cannot_be_a_task_is_told(tmp_path: Path):
+def test_what_cannot_be_a_task_is_reported(tmp_path: Path):
     with pytest.raises(DataError, match="no column contains molecules"):
         guess_task(table(tmp_path, {"name": ["x y z"] * 30, "y": [1, 2] * 15}))
     file = table(tmp_path, {"smiles": CHAINS, "y": [i * 0.7 for i in range(60)], "z": ["0", "1"] * 30})

@@ -41,7 +41,7 @@ def test_shards_and_processes_change_nothing(library: Path):
     assert pd.read_parquet(whole.output).equals(pd.read_parquet(parts.output))
 
 
-def test_an_unknown_property_is_told_before_any_row_is_read(library: Path):
+def test_an_unknown_property_is_reported_before_any_row_is_read(library: Path):
     with pytest.raises(TaskError, match="weight"):
         properties_job(library, library.with_name("c.parquet"), properties=["weight"])
 

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from mammal.configuration.compose import parse
+from mammal.configuration.compose import parse_arguments
 from mammal.errors import DataError
 from mammal.evaluation.reliability import Reliability
 from mammal.evaluation.results import (
@@ -28,7 +28,7 @@ from mammal.evaluation.results import (
 )
 from mammal.report import molecules, plots
 from mammal.report.gather import report
-from mammal.report.page import code, facts, figure, heading, page, paragraph, table
+from mammal.report.page import code, facts, figure, heading, html_table, page, paragraph
 from mammal.report.sections import overview, predictions_section, samples_section
 from mammal.report.task_section import task_section
 from mammal.report.words import NAMES
@@ -169,8 +169,8 @@ def test_every_text_of_a_task_is_shown_as_it_was_written():
         lambda: code([HOSTILE]),
         lambda: facts({HOSTILE: 1}),
         lambda: facts({"a": HOSTILE}),
-        lambda: table([HOSTILE], []),
-        lambda: table(["a"], [[HOSTILE]], kinds=["mono"]),
+        lambda: html_table([HOSTILE], []),
+        lambda: html_table(["a"], [[HOSTILE]], kinds=["mono"]),
         lambda: figure(plots.forest("AUROC", {HOSTILE: (1.0, 0.0, 2.0)})),
         lambda: figure(plots.forest("AUROC", {OURS: (1.0, 0.0, 2.0)}), HOSTILE),
         lambda: molecules.grid(["CCO"], [HOSTILE]),
@@ -237,7 +237,7 @@ def test_section_stands_without_the_figures_it_cannot_draw(spoil: str):
     assert ("<svg" in body) == (spoil == "gaps of a baseline")
 
 
-def test_set_aside_rows_are_told_with_their_reason():
+def test_set_aside_rows_are_reported_with_their_reason():
     body = predictions_section(
         {"in.csv": pd.DataFrame({"a": [1]})}, {"in.csv": pd.DataFrame({"row": [2], "reason": ["empty cell"]})}
     ).body
@@ -254,7 +254,7 @@ def test_results_survive_their_files(tmp_path: Path):
     pd.testing.assert_frame_equal(loaded[1].answers, saved[1].answers)
 
 
-def test_missing_and_damaged_results_are_told(tmp_path: Path):
+def test_missing_and_damaged_results_are_reported(tmp_path: Path):
     with pytest.raises(DataError, match="no evaluation"):
         load_results(tmp_path)
     (tmp_path / "evaluation.json").write_text("{")
@@ -326,11 +326,11 @@ def run_folder(root: Path) -> Path:
     (root / "metrics.csv").write_text("step,train/loss,valid/loss\n0,3.0,\n5,2.0,\n9,,1.5\n")
     (root / "config").mkdir()
     (own := root / "my configs").mkdir()
-    told = {
+    reported = {
         "overrides": {"hydra": [f"hydra.searchpath=['file://{own}']", "hydra.mode=RUN"], "task": WORDS},
         "runtime": {"cwd": str(root), "config_sources": [{"path": str(own), "schema": "file"}]},
     }
-    (root / "config" / "hydra.yaml").write_text(yaml.safe_dump({"hydra": told}))
+    (root / "config" / "hydra.yaml").write_text(yaml.safe_dump({"hydra": reported}))
     (root / "molecules.csv").write_text("smiles,prediction\nCCO,159.0\n")
     pd.DataFrame({"row": [2], "reason": ["no molecule: 'C1CC'"]}).to_parquet(root / "molecules.errors.parquet")
     (root / "samples.csv").write_text('text,score\nCCO,-3.0\nC1CC,-2.0\n""\n')
@@ -347,13 +347,13 @@ def test_page_gathers_what_a_run_left(tmp_path: Path, monkeypatch: pytest.Monkey
     line = next(words for words in parser.words if words.startswith("mammal train"))
     assert line == "mammal train --config-dir 'my configs' task=melting_point 'output=my run' 'task.metrics=[mae,rmse]'"
     monkeypatch.chdir(run)
-    assert parse("train", shlex.split(line)[2:]).overrides == WORDS, "pasted, it gives the words of the run"
+    assert parse_arguments("train", shlex.split(line)[2:]).overrides == WORDS, "pasted, it gives the words of the run"
     assert f"<code>{run}</code>" in html, "the folder in which relative paths hold"
     assert '<td class="number">159</td>' in html, "numbers of a CSV are shown as numbers"
     assert "10" in re.findall(r"optimiser steps</dt><dd>([^<]*)", html)
 
 
-def test_empty_folder_and_wrong_samples_are_told(tmp_path: Path):
+def test_empty_folder_and_wrong_samples_are_reported(tmp_path: Path):
     with pytest.raises(DataError, match="contains no results"):
         report(tmp_path)
     (tmp_path / "s.csv").write_text("smiles\nCCO\n")

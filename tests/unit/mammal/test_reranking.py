@@ -11,7 +11,8 @@ import pytest
 import mammal
 from mammal.errors import ConfigError, TaskError
 from mammal.generation.question import Generate
-from mammal.inference.reranking import Judge, rerank_predictions
+from mammal.inference.reranking import rerank_predictions
+from mammal.inference.reranking_task import Judge
 from mammal.jobs import run_job
 from mammal.rows.batched import Refused, Row
 from mammal.tasks.batches.prediction import Prediction

@@ -136,8 +136,8 @@ def test_a_call_a_task_a_job_and_a_command_give_the_same(
     options = {name: value for name, value in {**CALL, **rules}.items() if name != "task"}
     job = run_job("generate", tiny_bundle, None, tmp_path / "a.csv", task="molecules", options=options)
     assert pd.read_csv(job.output, keep_default_na=False).text.tolist() == called
-    told = json.loads(job.output.with_name("a.csv.manifest.json").read_text())["options"]
-    assert {name: told[name] for name in rules} == rules
+    reported = json.loads(job.output.with_name("a.csv.manifest.json").read_text())["options"]
+    assert {name: reported[name] for name in rules} == rules
     words = [f"{name}={str(value).lower()}" for name, value in {**CALL, **rules}.items()]
     assert main(["generate", f"bundle={tiny_bundle}", *words]) == 0
     assert pd.read_csv(io.StringIO(capsys.readouterr().out), keep_default_na=False).text.tolist() == called

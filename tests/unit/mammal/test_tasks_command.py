@@ -28,7 +28,7 @@ example: {{smiles: CCO, y: "1.5"}}
 """
 
 
-def told(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
+def reported(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
     code = main(["tasks", *words])
     out, err = capsys.readouterr()
     return code, out, err
@@ -45,7 +45,7 @@ def configs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_list_fits_120_columns_and_holds_what_matters(capsys, configs):
-    code, out, _ = told(capsys, "--config-dir", str(configs))
+    code, out, _ = reported(capsys, "--config-dir", str(configs))
     lines = out.splitlines()
     assert code == 0 and max(map(len, lines)) <= 120
     (mine,) = (line for line in lines if line.startswith("  mine "))
@@ -59,21 +59,21 @@ def test_the_list_fits_120_columns_and_holds_what_matters(capsys, configs):
 
 
 def test_the_list_is_filtered(capsys, configs):
-    _, every, _ = told(capsys)
-    _, dna, _ = told(capsys, "modality=dna", "kind=regression")
+    _, every, _ = reported(capsys)
+    _, dna, _ = reported(capsys, "modality=dna", "kind=regression")
     assert "  mpra " in dna and "  clinvar " not in dna and "  bbbp " not in dna
     assert "  bbbp " in every and "  clinvar " in every
 
 
 def test_a_broken_task_does_not_hide_the_others(capsys, configs):
     (configs / "task" / "mine.yaml").write_text("name: mine\npromt: {}\n")
-    code, out, err = told(capsys, "--config-dir", str(configs))
+    code, out, err = reported(capsys, "--config-dir", str(configs))
     assert code == 0 and "  bbbp " in out
     assert "broken: mine" in err and "promt" in err
 
 
 def test_markdown_has_a_table_for_each_modality(capsys, configs):
-    _, out, _ = told(capsys, "format=markdown", "modality=DNA")
+    _, out, _ = reported(capsys, "format=markdown", "modality=DNA")
     lines = out.splitlines()
     assert lines[0] == "### DNA"
     rows = [line for line in lines if line.startswith("| `")]
@@ -95,7 +95,7 @@ def test_markdown_has_a_table_for_each_modality(capsys, configs):
     ],
 )
 def test_mistakes_name_the_valid_words(capsys, words, message):
-    code, _, err = told(capsys, *words)
+    code, _, err = reported(capsys, *words)
     assert code == 2 and message in err
 
 
@@ -107,7 +107,7 @@ def test_words_are_sorted_in_one_place():
 
 def test_the_walk_tells_source_split_figure_and_rights(capsys, configs):
     (configs / "mine.csv").write_text("smiles,y\nCCO,1.5\nCCN,2.5\n")
-    code, out, err = told(capsys, "mine", "row=2", "--config-dir", str(configs), f"paths.data={configs}")
+    code, out, err = reported(capsys, "mine", "row=2", "--config-dir", str(configs), f"paths.data={configs}")
     assert code == 0, err
     for fact in ("molecule", "number, nM", "file mine.csv", "random", "mae", "pearson 0.5, a poster, by year"):
         assert fact in out
@@ -117,14 +117,14 @@ def test_the_walk_tells_source_split_figure_and_rights(capsys, configs):
 
 
 def test_without_its_data_a_task_walks_its_example(capsys, configs):
-    code, out, err = told(capsys, "mine", "--config-dir", str(configs))
+    code, out, err = reported(capsys, "mine", "--config-dir", str(configs))
     assert code == 0, err
     assert "data: not available" in out and "mine.csv" in out and "smiles = CCO" in out and "answer" in out
-    code, _, err = told(capsys, "mine", "row=3", "--config-dir", str(configs))
+    code, _, err = reported(capsys, "mine", "row=3", "--config-dir", str(configs))
     assert code == 1 and "mine.csv" in err, "the example stands for row 1 alone"
 
     (configs / "task" / "mine.yaml").write_text(MINE.format(path=""))
-    code, out, _ = told(capsys, "mine", "--config-dir", str(configs))
+    code, out, _ = reported(capsys, "mine", "--config-dir", str(configs))
     assert code == 0 and "none is named (data.path=mine.csv)" in out
 
 
@@ -132,14 +132,14 @@ def test_descriptors_in_the_prompt_are_walked_with_data_and_without(capsys, conf
     file = configs / "task" / "mine.yaml"
     file.write_text(MINE.format(path=", path: mine.csv") + "features: [smiles:descriptors]\n")
     for origin in ("row: the example", "row: 1 of 2"):
-        code, out, err = told(capsys, "mine", "--config-dir", str(configs), f"paths.data={configs}")
+        code, out, err = reported(capsys, "mine", "--config-dir", str(configs), f"paths.data={configs}")
         assert code == 0, err
         assert origin in out and "descriptors:smiles.descriptors" in out and "answer" in out
         (configs / "mine.csv").write_text("smiles,y\nCCO,1.5\nCCN,2.5\n")
 
 
 def test_an_absent_copy_of_a_known_set_says_where_it_comes_from(capsys, configs):
-    code, out, _ = told(capsys, "nucleosome")
+    code, out, _ = reported(capsys, "nucleosome")
     assert code == 0 and "PyBioMed" in out and "MAMMAL_DATA" in out and "row: the example" in out
 
 
@@ -160,7 +160,7 @@ def test_an_absent_copy_of_a_known_set_says_where_it_comes_from(capsys, configs)
 )
 def test_what_a_task_is_about_follows_from_its_prompt(name, modality, answer):
     config = load_task(name)
-    assert (catalogue.modality(config), catalogue.answer(config)) == (modality, answer)
+    assert (catalogue.modality(config), catalogue.what_is_predicted(config)) == (modality, answer)
 
 
 def test_the_list_needs_no_torch():

@@ -92,10 +92,10 @@ def test_what_a_run_keeps_of_its_splits(tmp_path: Path):
     data = load(tmp_path, {"y": alternating("no", "yes")}, smiles=["CC", *SMILES[1:]])
     data.prepare()
     save_splits({"t": data}, tmp_path / "run")
-    told = json.loads((tmp_path / "run" / "splits.json").read_text())["t"]
-    assert told["file"] == "splits/t.json.gz" and (tmp_path / "run" / told["file"]).is_file()
-    assert told["rows"] == {"train": 8, "valid": 4, "test": 4, "left_out": 0}
-    assert told["repeats"]["conflicting"] == 1 and told["hash"] == data.split.hash
+    reported = json.loads((tmp_path / "run" / "splits.json").read_text())["t"]
+    assert reported["file"] == "splits/t.json.gz" and (tmp_path / "run" / reported["file"]).is_file()
+    assert reported["rows"] == {"train": 8, "valid": 4, "test": 4, "left_out": 0}
+    assert reported["repeats"]["conflicting"] == 1 and reported["hash"] == data.split.hash
     assert not (tmp_path / "run" / "set_aside.csv").exists()
 
 

@@ -98,7 +98,7 @@ def test_rates_fall_from_the_heads_to_the_embeddings():
     assert sum(len(group["params"]) for group in groups) == len(names)
 
 
-def test_layers_of_an_adapted_model_are_told_apart():
+def test_layers_of_an_adapted_model_are_distinguished():
     model = tiny_model()
     adapt(model, OmegaConf.create({"method": "lora", "rank": 2, "alpha": 2, "dropout": 0.0, "targets": ["q"]}))
     rates = {group["lr"] for group in adamw(model, lr=1.0, layer_decay=0.5).param_groups}

@@ -16,7 +16,7 @@ from mammal.errors import ConfigError, DataError, JobError, TaskError
 from mammal.jobs.engine import JobReport
 from mammal.jobs.store import Store
 from mammal.jobs.variants_job import score_variants_job
-from mammal.variants.scores import SCORES, Score, ScoreColumn, VariantScoreOptions, embedding_task
+from mammal.variants.scores import SCORES, ScoreColumn, VariantScore, VariantScoreOptions, embedding_task
 
 pysam = pytest.importorskip("pysam")
 
@@ -106,7 +106,7 @@ def test_lines_of_a_vcf_are_kept_and_info_gains_fields(score: Job, tmp_path: Pat
 
 
 def test_one_more_score_needs_its_entry_alone(score: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    gained = Score(
+    gained = VariantScore(
         (ScoreColumn("gained", "GAIN", "Bases that the alternate allele has more", "integer"),),
         lambda tasks, chosen, tokenizer: embedding_task(tasks, chosen, tokenizer),
         lambda model, task, pairs, asked, pace: [len(pair.alt) - len(pair.ref) for pair in pairs],
@@ -174,9 +174,9 @@ def test_vcf_and_table_say_the_same(score: Job, tmp_path: Path) -> None:
     lines = [line.split("\t") for line in score(tmp_path / "out.vcf").output.read_text().splitlines() if line[0] != "#"]
     by_pos = {cells[1]: added(cells[7]) for cells in lines}
     for pos, rows in table:
-        told = [None if value == "." else float(value) for value in by_pos[pos]["DIST_SITE"]]
-        assert [v for v in told if v is not None] == pytest.approx(
-            rows.distance_site.dropna().tolist()[: len(told)], rel=1e-4
+        reported = [None if value == "." else float(value) for value in by_pos[pos]["DIST_SITE"]]
+        assert [v for v in reported if v is not None] == pytest.approx(
+            rows.distance_site.dropna().tolist()[: len(reported)], rel=1e-4
         )
 
 
@@ -225,7 +225,7 @@ def test_an_empty_file_gives_an_empty_file(score: Job, tmp_path: Path) -> None:
     assert report.rows == 0 and report.output.read_text().splitlines()[-1] == HEADER[-1]
 
 
-def test_what_cannot_be_is_told(score: Job, tmp_path: Path, genome: Path, tiny_bundle: Path) -> None:
+def test_what_cannot_be_is_reported(score: Job, tmp_path: Path, genome: Path, tiny_bundle: Path) -> None:
     scored = score(tmp_path / "out.vcf").output
     with pytest.raises(JobError, match=r"already has a field MAMMAL_DIST.*prefix="):
         score(tmp_path / "twice.vcf", input=scored)

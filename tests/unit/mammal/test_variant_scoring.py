@@ -45,13 +45,13 @@ def test_the_site_and_its_neighbours_are_hidden_behind_one_sentinel(model: Mamma
     task = model.task
     assert isinstance(task, DenoisingTask)
     examples, errors = HiddenSite(task, 2).encode([{PAIR: SNV}, {PAIR: INSERTION}, {PAIR: DELETION}], [0, 1, 2])
-    told = [[task.tokenizer.decode(ids) for ids in (e.input.ids_L, *(t.ids_T for t in e.targets))] for e in examples]
+    texts = [[task.tokenizer.decode(ids) for ids in (e.input.ids_L, *(t.ids_T for t in e.targets))] for e in examples]
     assert not errors
-    given, reference, alternate = told[0]
+    given, reference, alternate = texts[0]
     assert "<SEQUENCE_NATURAL_START>ACGTTGCATTGACC<SENTINEL_ID_0>GACCGATAGCACTA<SEQUENCE_NATURAL_END>" in given
     assert (reference, alternate) == ("<SENTINEL_ID_0>AAATT<EOS>", "<SENTINEL_ID_0>AAGTT<EOS>")
-    assert told[1][1:] == ["<SENTINEL_ID_0>AATT<EOS>", "<SENTINEL_ID_0>AACATTT<EOS>"]
-    assert told[2][1:] == ["<SENTINEL_ID_0>AAGGCTT<EOS>", "<SENTINEL_ID_0>AATT<EOS>"]
+    assert texts[1][1:] == ["<SENTINEL_ID_0>AATT<EOS>", "<SENTINEL_ID_0>AACATTT<EOS>"]
+    assert texts[2][1:] == ["<SENTINEL_ID_0>AAGGCTT<EOS>", "<SENTINEL_ID_0>AATT<EOS>"]
 
 
 def test_swapped_alleles_swap_the_scores(model: Mammal) -> None:
@@ -115,7 +115,7 @@ def test_windows_that_can_t_be_asked_about_are_refused_alone(model: Mammal) -> N
 
 
 def test_a_model_prefers_the_allele_that_it_has_learnt() -> None:
-    """A repeat of four bases, each as common as the others, so that a base is told by its neighbours alone."""
+    """A repeat of four bases, each as common as the others, so that a base is determined by its neighbours alone."""
     from mammal.model.config import ModelConfig
     from mammal.model.model import MammalModel
 

@@ -60,11 +60,11 @@ def test_a_task_is_complete(name: str):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_task_has_a_published_figure_or_says_why_not(name: str):
-    told = CONFIGS[name].published
-    assert told.source, "where the figure stands; without one, why there is none"
-    if told.figure is not None:
-        assert told.metric and told.split, "a figure means nothing without its metric and split"
-        assert told.metric in METRICS
+    reported = CONFIGS[name].published
+    assert reported.source, "where the figure stands; without one, why there is none"
+    if reported.figure is not None:
+        assert reported.metric and reported.split, "a figure means nothing without its metric and split"
+        assert reported.metric in METRICS
 
 
 def test_the_published_metric_is_one_that_we_report():

@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 
 from mammal.tasks.errors import DataError
-from mammal.tasks.molecules.chemistry import canonical_or_none, inchikey_or_none, morgan_counts, scaffold, standardise
+from mammal.tasks.molecules.chemistry import (
+    canonical_or_none,
+    inchikey_or_none,
+    morgan_counts,
+    murcko_scaffold,
+    standardise,
+)
 
 
 def test_the_three_ways_to_standardise():
@@ -45,9 +51,9 @@ def test_no_molecule_is_none():
 
 
 def test_scaffolds():
-    assert scaffold("CCc1ccccc1") == "c1ccccc1"
-    assert scaffold("CCO") == ""
-    assert scaffold("CC(") is None
+    assert murcko_scaffold("CCc1ccccc1") == "c1ccccc1"
+    assert murcko_scaffold("CCO") == ""
+    assert murcko_scaffold("CC(") is None
 
 
 def test_fingerprints_count_and_are_zero_for_no_molecule():

@@ -130,7 +130,7 @@ def test_what_is_withheld_is_not_computed(make: Callable[..., Task], monkeypatch
 
 
 @pytest.mark.parametrize(
-    ("wrong", "told"),
+    ("wrong", "reported"),
     [
         ({"columns": ["logP"]}, "logp"),
         ({"drop": 1.5}, "share"),
@@ -138,10 +138,10 @@ def test_what_is_withheld_is_not_computed(make: Callable[..., Task], monkeypatch
         ({"of": "p"}, "holds no molecules"),
     ],
 )
-def test_a_wrong_declaration_is_refused(make: Callable[..., Task], wrong: dict[str, Any], told: str):
+def test_a_wrong_declaration_is_refused(make: Callable[..., Task], wrong: dict[str, Any], reported: str):
     with pytest.raises(TaskError) as refused:
         make(**wrong)
-    assert told in f"{refused.value.what} {refused.value.hint}"
+    assert reported in f"{refused.value.what} {refused.value.hint}"
 
 
 def test_only_numbers_and_sequences_of_an_input_can_be_withheld():
@@ -155,7 +155,7 @@ def test_every_property_has_a_number(name: str):
     assert np.isfinite(compute("CC(=O)Nc1ccc(O)cc1", name))
 
 
-def test_an_unknown_property_and_no_molecule_are_told():
+def test_an_unknown_property_and_no_molecule_are_reported():
     with pytest.raises(TaskError, match="logD") as unknown:
         compute("CCO", "logD")
     assert "logp" in str(unknown.value.hint)

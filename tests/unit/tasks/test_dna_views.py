@@ -121,14 +121,14 @@ def test_a_task_reads_windows_in_training_and_in_use(make: Make):
 def test_views_of_a_variant_share_its_window(make: Make, view: str):
     text = "TTACCCCCT[A/G]CGGAGGG"
     task = make("regression", "<MASK> {d:dna}", "{y:scalar}", views={"d": [view]})
-    told = {
+    reported = {
         "in_place": text,
         "reference": "TTACCCCCTACGGAGGG",
         "alternate": "TTACCCCCTGCGGAGGG",
         "random_site": "TT[A/G]CCCCCTACGGAGGG",
         "reverse_complement": "CCCTCCG[T/C]AGGGGGTAA",
     }
-    assert f">{told[view]}<" in task.render({"d": text}).input
+    assert f">{reported[view]}<" in task.render({"d": text}).input
 
 
 def test_reading_the_other_strand_is_a_change_that_should_not_matter(make: Make):

@@ -22,7 +22,7 @@ from mammal.tasks.features.morgan import BITS, Morgan
 from mammal.tasks.features.rdkit_names import NAMES
 from mammal.tasks.kinds.features import FeaturesTask
 from mammal.tasks.metrics.answers import Answers
-from mammal.tasks.metrics.registry import evaluate, intervals
+from mammal.tasks.metrics.registry import compute_metrics, intervals
 from mammal.tasks.targets.losses import vector_loss
 from mammal.tasks.task import Task
 from mammal.tokenization.errors import PromptError
@@ -241,17 +241,19 @@ def test_metrics_agree_with_scikit_learn(make_features):
     truth[5:, 1], truth[:, 3] = np.nan, 2.0
     by_hand = [r2_score(truth[:n, k], answer[:n, k]) for k, n in ((0, 30), (1, 5), (2, 30))]
     scores = Answers(truth, answer)
-    assert evaluate(["explained_variance"], {"d": scores})["explained_variance"] == pytest.approx(np.mean(by_hand))
+    assert compute_metrics(["explained_variance"], {"d": scores})["explained_variance"] == pytest.approx(
+        np.mean(by_hand)
+    )
     low, high = intervals(["explained_variance"], {"d": scores}, samples=200)["explained_variance"]
     assert low < np.mean(by_hand) < high
     bits, chances = rng.random((30, 3)) < 0.3, rng.random((30, 3))
     bits[:, 2] = False
     expected = np.mean([average_precision_score(bits[:, k], chances[:, k]) for k in (0, 1)])
     answers = {"d": scores, "m": Answers(bits, chances)}
-    found = evaluate(["explained_variance", "bit_average_precision"], answers)
+    found = compute_metrics(["explained_variance", "bit_average_precision"], answers)
     assert found["bit_average_precision"] == pytest.approx(expected)
     empty = Answers(np.zeros((0, 3)), np.zeros((0, 3)))
-    assert math.isnan(evaluate(["explained_variance"], {"d": empty})["explained_variance"])
+    assert math.isnan(compute_metrics(["explained_variance"], {"d": empty})["explained_variance"])
 
 
 def test_groups_hold_every_descriptor_once():

@@ -107,7 +107,7 @@ def test_what_was_never_fitted_has_no_state_and_other_descriptors_are_refused(ma
         ("smiles:descriptors", True, "raw prompt"),
     ],
 )
-def test_a_feature_that_cannot_be_added_is_told_in_its_own_words(make: Make, feature: str, raw: bool, message: str):
+def test_a_feature_that_cannot_be_added_is_reported_in_its_own_words(make: Make, feature: str, raw: bool, message: str):
     with pytest.raises(TaskError, match=message):
         make("regression", "<MASK> {smiles:smiles}", "{y:scalar}", features=[feature], raw=raw)
 

@@ -107,7 +107,7 @@ def test_an_empty_text_keeps_its_place(make: Make):
     assert task.decode_generated(cut, 0).for_target("a").text == "CCO"
 
 
-def test_several_targets_are_told_apart(make: Make):
+def test_several_targets_are_distinguished(make: Make):
     task = make("generation", "{p:protein}", "<SENTINEL_ID_0> {a:AA} <SENTINEL_ID_1> {b:AA}", metrics=["exact_match"])
     wire = task.render({"p": "MKT", "a": "ACD", "b": "GG"}, target=True).target
     prediction = task.decode_generated(ids_of(task, wire), 0)

@@ -10,9 +10,9 @@ from rdkit import Chem
 
 from mammal.tasks.errors import DataError
 from mammal.tasks.metrics.answers import Answers, object_array
-from mammal.tasks.metrics.registry import METRICS, evaluate, intervals
+from mammal.tasks.metrics.registry import METRICS, compute_metrics, intervals
 from mammal.tasks.molecule_sets import chemnet
-from mammal.tasks.molecule_sets.describe import describe, has_pains
+from mammal.tasks.molecule_sets.describe import describe_molecule, has_pains
 from mammal.tasks.molecule_sets.judge import judge
 from mammal.tasks.molecule_sets.novelty import known_molecules
 from mammal.tasks.molecule_sets.similarity import cosine, internal_diversity, nearest_neighbour
@@ -139,7 +139,7 @@ def test_size_and_accessibility_stand_by_validity():
 def test_summaries_are_kept_and_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     first = summary_of(DRUGS, with_chemnet=False, cache=tmp_path)
     (file,) = tmp_path.iterdir()
-    monkeypatch.setattr("mammal.tasks.molecule_sets.summary.describe", lambda smiles: pytest.fail("was kept"))
+    monkeypatch.setattr("mammal.tasks.molecule_sets.summary.describe_molecule", lambda smiles: pytest.fail("was kept"))
     again = summary_of(DRUGS, with_chemnet=False, cache=tmp_path)
     assert again.scaffolds == first.scaffolds and again.fragments == first.fragments and again.read == len(DRUGS)
     assert (
@@ -177,15 +177,15 @@ def test_blocks_of_similarities_add_up(monkeypatch: pytest.MonkeyPatch):
 
 
 def test_a_molecule_is_described_as_the_papers_have_it():
-    ibuprofen, biphenyl = describe("CC(C)Cc1ccc(cc1)C(C)C(=O)O"), describe("c1ccc(-c2ccccc2)cc1C")
+    ibuprofen, biphenyl = describe_molecule("CC(C)Cc1ccc(cc1)C(C)C(=O)O"), describe_molecule("c1ccc(-c2ccccc2)cc1C")
     assert ibuprofen is not None and ibuprofen.scaffold is None, "one ring is no scaffold"
     assert biphenyl is not None and biphenyl.scaffold == "c1ccc(-c2ccccc2)cc1"
     assert ibuprofen.canonical == "CC(C)Cc1ccc(C(C)C(=O)O)cc1"
     assert sorted(ibuprofen.fragments) == ["[16*]c1ccc([16*])cc1", "[8*]C(C)C(=O)O", "[8*]CC(C)C"]
-    assert describe("") is None and describe("C1CC") is None
+    assert describe_molecule("") is None and describe_molecule("C1CC") is None
     assert has_pains("O=C1C=CC(=O)C=C1") and not has_pains("CC(=O)Oc1ccccc1C(=O)O"), "quinones interfere"
     odd = "Cn1ccc(=O)c14c(c2cc(C(=O)NCCc3ccco3)c(O)c1=[Al-]2CC2=NC1=NC=CCC21CC1C1CC1C1CC12CC32C1C32CC14OC2)=N"
-    written = describe(odd).canonical
+    written = describe_molecule(odd).canonical
     assert Chem.MolFromSmiles(written) is None, "RDKit refuses what it wrote itself"
     assert not has_pains(written)
 
@@ -236,7 +236,7 @@ def test_conditions_are_judged_by_what_the_molecule_has():
 
     asked = {"logp": np.array([1.0, 2.0, 3.0, np.nan]), "mw": np.array([50.0, 50.0, 50.0, 50.0])}
     answers = texts(["C"] * 4, ["CCO", "CCCCCC", "C1CC", "CCN"], conditions=asked)
-    found = evaluate(["condition_mae", "condition_mae_shuffled"], {"smiles": answers})
+    found = compute_metrics(["condition_mae", "condition_mae_shuffled"], {"smiles": answers})
     errors = [abs(1.0 - compute("CCO", "logp")), abs(2.0 - compute("CCCCCC", "logp"))]
     assert found["condition_mae/logp"] == pytest.approx(np.mean(errors)), "of valid ones that were asked for it"
     weights = [abs(50 - compute(smiles, "mw")) for smiles in ("CCO", "CCCCCC", "CCN")]
@@ -247,12 +247,14 @@ def test_conditions_are_judged_by_what_the_molecule_has():
         "condition_mae/logp",
         "condition_mae/mw",
     }
-    assert np.isnan(evaluate(["condition_mae"], {"smiles": texts(["C"], ["C"])})["condition_mae"]), "nothing was asked"
+    assert np.isnan(compute_metrics(["condition_mae"], {"smiles": texts(["C"], ["C"])})["condition_mae"]), (
+        "nothing was asked"
+    )
 
 
 def test_sets_of_answers_are_judged_beside_all_truths():
     answers = texts(DRUGS, MADE)
-    found = evaluate(["snn", "frag", "scaf", "intdiv"], {"smiles": answers})
+    found = compute_metrics(["snn", "frag", "scaf", "intdiv"], {"smiles": answers})
     assert [found[name] for name in ("snn", "frag", "scaf", "intdiv")] == pytest.approx(
         [MOLSETS[f"{name}/drugs"] for name in ("snn", "frag", "scaf")] + [MOLSETS["intdiv_1"]], rel=1e-5
     )

@@ -93,7 +93,7 @@ def test_a_genome_goes_to_another_process_as_its_path(fasta: Path) -> None:
     assert pickle.loads(pickle.dumps(genome)).bases("chr1", 0, 4) == "ACGT"
 
 
-def test_a_file_that_is_no_fasta_is_told_so(tmp_path: Path) -> None:
+def test_a_file_that_is_no_fasta_is_reported(tmp_path: Path) -> None:
     (tmp_path / "x.fa").write_text("ACGT\n")
     with pytest.raises(DataError, match=r"x\.fa"):
         Genome(tmp_path / "x.fa")

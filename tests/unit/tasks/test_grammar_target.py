@@ -14,7 +14,7 @@ from mammal.tasks.grammar.grammar import Grammar
 from mammal.tasks.grammar.scaffold import keeps_scaffold
 from mammal.tasks.task import Task
 from mammal.tokenization.errors import PromptError
-from mammal.tokenization.variants import parse
+from mammal.tokenization.variants import parse_variants
 
 Make = Callable[..., Task]
 
@@ -69,12 +69,12 @@ def test_variants_in_dna_are_well_formed(make: Make):
     texts = [task.decode_generated(drawn(task, grammar, rng, 40), 0).text for _ in range(40)]
     assert any("/-]" in text or "[-/" in text for text in texts)
     for text in texts:
-        parse(text)
+        parse_variants(text)
     for text, well_formed in {"AC[A/G]T[CTT/-]": True, "[A/C/G]": True, "AC[A/A]": False, "AC[-/-]": False}.items():
         wire = task.render({"s": "C", "y": "ACGT"}, target=True).target.replace("ACGT", text)
         assert accepts(task, grammar, wire) == well_formed
     with pytest.raises(PromptError):
-        parse("AC[-/-]")
+        parse_variants("AC[-/-]")
 
 
 def test_one_scalar_for_each_number_and_labels_by_their_codes(make: Make):
@@ -146,7 +146,7 @@ def test_scaffolds_are_kept_whatever_is_generated(design: Task, scaffold: str):
     assert len(valid) >= 11 and all(keeps_scaffold(text, scaffold) for text in valid)
 
 
-def test_a_scaffold_that_is_not_kept_is_told():
+def test_a_scaffold_that_is_not_kept_is_reported():
     for scaffold in ("c1ccc(*)cc1", "c1ccc([*:1])cc1", "[1*]c1ccccc1"):
         assert keeps_scaffold("Cc1ccccc1", scaffold) and not keeps_scaffold("CC1CCCCC1", scaffold)
     assert keeps_scaffold("[13CH3]c1ccccc1", "[13CH3]*") and not keeps_scaffold("Cc1ccccc1", "[13CH3]*")

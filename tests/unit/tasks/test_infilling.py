@@ -78,7 +78,7 @@ def test_names_keep_their_underscores(tokenizer: Tokenizer):
         (";", "names no place"),
     ],
 )
-def test_places_that_can_not_be_are_told(hidden: str, what: str):
+def test_places_that_can_not_be_are_reported(hidden: str, what: str):
     with pytest.raises(DataError, match=what):
         places(hidden, 10, "hidden")
 

@@ -18,7 +18,7 @@ from mammal.tasks.errors import DataError, TaskError
 from mammal.tasks.kinds.build import build_task
 from mammal.tasks.metrics.distinct import first_of_equal_inputs
 from mammal.tasks.splits import Split
-from mammal.tasks.splits.held_out import connectivity, molecules
+from mammal.tasks.splits.held_out import connectivity, held_out_molecules
 from mammal.tasks.splits.leaks import count_leaks, count_repeats, without_leaks
 from mammal.tokenization import Tokenizer
 
@@ -154,7 +154,7 @@ def test_repeated_rows_are_left_out_before_the_split(tmp_path: Path):
 def test_molecules_that_another_task_tests_on_are_left_out_of_train_and_valid(tmp_path: Path):
     """Alprostadil of BBBP's scaffold-test part without its stereo marks; the first block of its InChIKey stays."""
     tested = "CCCCCC(O)C=CC1C(O)CC(=O)C1CCCCCCC(O)=O"
-    assert connectivity(tested) in molecules("bbbp")
+    assert connectivity(tested) in held_out_molecules("bbbp")
     frame = pd.DataFrame(
         {"smiles": [tested, "CCO", tested, tested], "y": "0", "split": ["train", "train", "valid", "test"]}
     )
@@ -172,7 +172,7 @@ def test_the_list_of_bbbp_is_that_of_its_test_parts(shared: Path):
     if not (shared / "data/moleculenet_raw/BBBP.csv.gz").is_file():
         pytest.skip("no local copy of BBBP")
     tests = [load_data(load_task(name), paths).part("test")["smiles"] for name in ("bbbp", "moleculenet_bbbp")]
-    assert {connectivity(text) for smiles in tests for text in smiles} - {""} == molecules("bbbp")
+    assert {connectivity(text) for smiles in tests for text in smiles} - {""} == held_out_molecules("bbbp")
 
 
 def test_keys_of_later_versions_are_stored_only_where_they_are_used():

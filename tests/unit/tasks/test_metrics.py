@@ -6,7 +6,7 @@ from scipy import stats
 from sklearn import metrics as reference
 
 from mammal.tasks.errors import TaskError
-from mammal.tasks.metrics.registry import METRICS, Answers, check_metrics, evaluate, intervals
+from mammal.tasks.metrics.registry import METRICS, Answers, check_metrics, compute_metrics, intervals
 
 RNG = np.random.default_rng(0)
 TRUTH = RNG.integers(2, size=300)
@@ -87,7 +87,7 @@ def test_a_single_class_gives_nan_where_a_metric_needs_two(name: str):
 
 def test_metrics_of_generated_text():
     texts = Answers(np.array(["CCO", "C", "N"], dtype=object), np.array(["OCC", "C", "N("], dtype=object))
-    assert evaluate(["exact_match", "molecule_match", "validity", "uniqueness"], {"s": texts}) == {
+    assert compute_metrics(["exact_match", "molecule_match", "validity", "uniqueness"], {"s": texts}) == {
         "exact_match": pytest.approx(1 / 3),
         "molecule_match": pytest.approx(2 / 3),
         "validity": pytest.approx(2 / 3),
@@ -105,7 +105,7 @@ def test_intervals_hold_the_figure_and_shrink_with_rows():
 
 def test_an_unknown_metric_suggests_one():
     with pytest.raises(TaskError, match="did you mean auroc"):
-        evaluate(["aurocc"], {"y": CLASSES})
+        compute_metrics(["aurocc"], {"y": CLASSES})
 
 
 @pytest.mark.parametrize("classes", [2, 4])
@@ -119,7 +119,7 @@ def test_class_metrics_equal_scikit_learns_where_scores_tie(classes):
     def mean_of(of):
         return np.mean([of(truth_N == c, probability_NC[:, c]) for c in every_class])
 
-    found = evaluate(["auroc", "auprc", "mcc"], {"y": answers})
+    found = compute_metrics(["auroc", "auprc", "mcc"], {"y": answers})
     assert found["auroc"] == pytest.approx(mean_of(reference.roc_auc_score))
     assert found["auprc"] == pytest.approx(mean_of(reference.average_precision_score))
     assert found["mcc"] == pytest.approx(reference.matthews_corrcoef(truth_N, answers.answer_N))
@@ -183,8 +183,8 @@ def multi_label() -> dict[str, Answers]:
 def test_labels_of_one_class_are_left_out_of_the_mean_and_named(caplog: pytest.LogCaptureFixture):
     answers = multi_label()
     with caplog.at_level("INFO"):
-        scores = evaluate(["auroc", "brier"], answers)
-        evaluate(["auroc"], answers)
+        scores = compute_metrics(["auroc", "brier"], answers)
+        compute_metrics(["auroc"], answers)
     assert "auroc/never" not in scores and scores["auroc"] == np.mean([scores["auroc/a"], scores["auroc/b"]])
     assert "brier/never" in scores, "it is defined with one class"
     assert [r.getMessage() for r in caplog.records] == ["auroc is undefined for 1 of 3 target columns: never"]

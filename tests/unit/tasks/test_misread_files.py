@@ -32,14 +32,14 @@ def reasons(file: Path, **how: str) -> list[str | None]:
 
 
 @pytest.mark.parametrize("end", [".csv", ".tsv"])
-@pytest.mark.parametrize(("wide", "told"), [("CCO,1,2", "3 fields"), ("CCO,1,", "ends with a delimiter")])
-def test_a_wide_first_record_is_set_aside_alone(tmp_path: Path, end: str, wide: str, told: str) -> None:
+@pytest.mark.parametrize(("wide", "reported"), [("CCO,1,2", "3 fields"), ("CCO,1,", "ends with a delimiter")])
+def test_a_wide_first_record_is_set_aside_alone(tmp_path: Path, end: str, wide: str, reported: str) -> None:
     text = f"smiles,y\n{wide}\nCCN,2\nCCC,3\n"
     file = written(tmp_path / f"t{end}", text.replace(",", "\t") if end == ".tsv" else text)
     frame = read_table(file, keep_damaged=True)
     assert frame["smiles"].tolist() == ["", "CCN", "CCC"] and frame["y"].tolist() == ["", "2", "3"]
     assert frame[DAMAGED][1:].tolist() == [None, None]
-    assert frame[DAMAGED][0].startswith("line 2: ") and told in frame[DAMAGED][0]
+    assert frame[DAMAGED][0].startswith("line 2: ") and reported in frame[DAMAGED][0]
     shard = next(open_input(file).shards(10))
     assert list(shard.damaged) == [0] and shard.records(["smiles", "y"])[1:] == [
         {"smiles": "CCN", "y": "2"},

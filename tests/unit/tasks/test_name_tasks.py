@@ -18,7 +18,7 @@ from mammal.tasks.errors import DataError, TaskError
 from mammal.tasks.kinds.build import build_task
 from mammal.tasks.metrics import name_metrics
 from mammal.tasks.metrics.answers import Answers, object_array
-from mammal.tasks.metrics.registry import METRICS, evaluate, intervals
+from mammal.tasks.metrics.registry import METRICS, compute_metrics, intervals
 from mammal.tasks.molecules.chemistry import flat_or_none
 from mammal.tasks.names import opsin
 from mammal.tasks.sources import chemicals
@@ -185,7 +185,7 @@ def test_rows_are_judged_once_and_drawn_a_thousand_times(monkeypatch: pytest.Mon
 
     monkeypatch.setattr(name_metrics, "structures", structures)
     answers = {"iupac": texts(["ethanol"] * 40, ["ethyl alcohol", "glibberish"] * 20, asked_N=["OCC"] * 40)}
-    assert evaluate(["opsin_match", "opsin_validity"], answers) == {"opsin_match": 0.5, "opsin_validity": 0.5}
+    assert compute_metrics(["opsin_match", "opsin_validity"], answers) == {"opsin_match": 0.5, "opsin_validity": 0.5}
     low, high = intervals(["opsin_match"], answers, samples=1000)["opsin_match"]
     assert len(calls) == 4, "for each metric once, and twice for an interval"
     binomial = 1.96 * np.sqrt(0.25 / 40)
@@ -197,7 +197,7 @@ def test_rows_that_cannot_be_judged_are_left_out_of_mean_and_draws(monkeypatch: 
     monkeypatch.setattr(name_metrics, "structures", lambda names: {name: read[name] for name in names})
     answers = {"iupac": texts(["ethanol", "odd name"], ["methanol", "methanol"])}
     assert METRICS["opsin_match"].by_row(answers["iupac"]).tolist()[0] == 0
-    assert evaluate(["opsin_match"], answers) == {"opsin_match": 0.0}, "OPSIN can't read the second truth"
+    assert compute_metrics(["opsin_match"], answers) == {"opsin_match": 0.0}, "OPSIN can't read the second truth"
     assert intervals(["opsin_match"], answers, samples=20)["opsin_match"] == (0, 0)
 
 
@@ -208,7 +208,7 @@ def test_without_java_names_are_not_judged_and_the_log_says_why(
     name_metrics._tell_once.cache_clear()
     answers = {"iupac": texts(["a name without Java"], ["another without Java"])}
     with caplog.at_level("WARNING"):
-        found = evaluate(["opsin_match", "opsin_validity"], answers)
+        found = compute_metrics(["opsin_match", "opsin_validity"], answers)
     assert np.isnan(list(found.values())).all()
     assert [record.getMessage() for record in caplog.records] == [
         "metrics that read names are undefined: reading names needs Java (install it)"

@@ -7,7 +7,7 @@ import pytest
 from mammal.tasks.errors import DataError
 from mammal.tasks.names import make_pairs, name_of, naming, opsin, structure_of
 from mammal.tasks.names.case import components, restored
-from mammal.tasks.names.roundtrip import same_molecule
+from mammal.tasks.names.roundtrip import compare_molecules
 from mammal.tasks.names.structures import read_structures
 
 needs_opsin = pytest.mark.skipif(
@@ -89,9 +89,9 @@ def test_names_that_break_java_off_leave_the_rest_readable(monkeypatch: pytest.M
 
 def test_finished_answers_count_when_java_is_cut_off():
     output = b"Run the jar using the -h flag\nC(C)O\tethanol\nfoo is unparsable\n\tfoo\nCC(C"
-    readings, told = opsin._readings(output)
+    readings, messages = opsin._readings(output)
     assert readings == [opsin.OpsinAnswer("C(C)O"), opsin.OpsinAnswer(None, "foo is unparsable")]
-    assert told == []
+    assert messages == []
 
 
 @needs_opsin
@@ -184,7 +184,7 @@ def test_atoms_in_the_order_of_the_name():
     ],
 )
 def test_how_far_two_structures_are_the_same(first: str, second: str, outcome: str):
-    assert same_molecule(first, second) == same_molecule(second, first) == outcome
+    assert compare_molecules(first, second) == compare_molecules(second, first) == outcome
 
 
 @needs_opsin
@@ -244,9 +244,9 @@ def test_what_goes_wrong_in_openclatura_is_a_reason(monkeypatch: pytest.MonkeyPa
 def test_without_java_reading_names_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(opsin.shutil, "which", lambda name: None)
     monkeypatch.setattr(opsin, "find_jar", lambda: "opsin.jar")
-    with pytest.raises(DataError, match="Java") as told:
+    with pytest.raises(DataError, match="Java") as reported:
         structure_of("ethanol")
-    assert "OpenJDK" in (told.value.hint or "")
+    assert "OpenJDK" in (reported.value.hint or "")
     assert structure_of([]) == []
 
 

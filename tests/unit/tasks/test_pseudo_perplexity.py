@@ -41,7 +41,7 @@ def test_it_is_the_mean_over_residues_each_masked_alone():
 
 
 @pytest.mark.parametrize(("sequence", "what"), [("", "empty"), ("ACX", "'X'"), ("A" * 41, "41 residues")])
-def test_what_a_model_can_not_read_is_told(sequence: str, what: str):
+def test_what_a_model_can_not_read_is_reported(sequence: str, what: str):
     with pytest.raises(DataError, match=what):
         pseudo_perplexity(sequence, Neighbour())
 

@@ -44,7 +44,7 @@ def test_a_limit_draws_places_by_the_seed(genome: Path) -> None:
     assert all(set(part) <= set(every) and len(part) <= 8 for part in drawn)
 
 
-def test_what_cannot_be_is_told(genome: Path) -> None:
+def test_what_cannot_be_is_reported(genome: Path) -> None:
     with pytest.raises(TaskError, match="needs a path"):
         load(DataConfig(source="genome"), None)
     with pytest.raises(DataError, match="no contig has 100 bases"):

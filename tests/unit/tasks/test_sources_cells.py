@@ -273,7 +273,7 @@ def test_gene_ranks_of_the_user_become_a_column(gdsc: Path):
     assert frame["genes"].tolist() == ["", "[MALAT1][B2M]", "[MALAT1][B2M]"]
 
 
-def test_missing_copies_and_misspelt_sets_are_told(tmp_path: Path):
+def test_missing_copies_and_misspelt_sets_are_reported(tmp_path: Path):
     with pytest.raises(DataError, match=r"GDSC_IC50\.csv\.gz.*DeepCDR"):
         load_dataset(DataConfig(source="cells", name="gdsc"), {"data": tmp_path})
     with pytest.raises(DataError, match=r"zheng68k\.h5ad"):

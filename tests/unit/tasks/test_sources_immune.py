@@ -127,7 +127,7 @@ def test_folds_are_even_and_keep_groups_together():
     assert folds.groupby(groups).nunique().max() == 1
 
 
-def test_an_unknown_set_is_told_its_neighbour(tmp_path: Path):
+def test_an_unknown_set_is_reported_its_neighbour(tmp_path: Path):
     with pytest.raises(TaskError, match="did you mean tcr_split"):
         load_dataset(data("tcr_splt"), {"data": tmp_path})
 

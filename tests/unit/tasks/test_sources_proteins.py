@@ -118,7 +118,7 @@ def test_a_missing_copy_is_named_with_where_to_get_it(tmp_path: Path, name: str)
         load_dataset(data(name), {"data": tmp_path})
 
 
-def test_an_unknown_set_is_told_its_neighbour(tmp_path: Path):
+def test_an_unknown_set_is_reported_its_neighbour(tmp_path: Path):
     with pytest.raises(TaskError, match="did you mean psi_biology"):
         load_dataset(data("psi_biologie"), {"data": tmp_path})
 

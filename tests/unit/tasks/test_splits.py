@@ -41,13 +41,13 @@ def test_another_seed_is_another_random_split():
 
 
 def test_a_scaffold_is_in_one_part_only():
-    from mammal.tasks.molecules.chemistry import scaffold
+    from mammal.tasks.molecules.chemistry import murcko_scaffold
 
     split = split_frame(pd.DataFrame({"smiles": SMILES}), config(split="scaffold"), "smiles")
     homes: dict[str | None, set[str]] = {}
     for part in PARTS:
         for row in split.parts[part]:
-            homes.setdefault(scaffold(SMILES[row]), set()).add(part)
+            homes.setdefault(murcko_scaffold(SMILES[row]), set()).add(part)
     assert all(len(parts) == 1 for parts in homes.values())
 
 

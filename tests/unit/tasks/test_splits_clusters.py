@@ -11,7 +11,7 @@ import pytest
 from mammal.tasks.declaration.schema import DataConfig
 from mammal.tasks.errors import DataError
 from mammal.tasks.sequences import clusters
-from mammal.tasks.sequences.clusters import K, by_kmers, cluster, jaccard_of
+from mammal.tasks.sequences.clusters import K, by_kmers, cluster_sequences, jaccard_of
 from mammal.tasks.splits import PARTS, split_frame
 
 STAND_IN = """#!/bin/sh
@@ -37,7 +37,7 @@ def mmseqs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
 def test_its_clusters_are_taken(mmseqs):
     mmseqs(STAND_IN)
-    labels, tool = cluster(["MKT", "AYI", "MAA", "AAA", "MKT"], 0.5)
+    labels, tool = cluster_sequences(["MKT", "AYI", "MAA", "AAA", "MKT"], 0.5)
     assert tool == "MMseqs2" and labels.tolist() == [0, 1, 0, 1, 0]
     frame = pd.DataFrame({"s": [f"{letter}{'A' * n}" for letter in "ACDEFGHIKL" for n in range(1, 6)] + [""]})
     split = split_frame(frame, DataConfig(split="cluster", fractions=[0.6, 0.2, 0.2]), "s")
@@ -46,14 +46,14 @@ def test_its_clusters_are_taken(mmseqs):
     assert "by MMseqs2" in split.how and split.left_out == [(50, "column 's' is empty")]
 
 
-def test_its_complaint_is_told(mmseqs):
+def test_its_complaint_is_reported(mmseqs):
     mmseqs("#!/bin/sh\necho 'no space left' >&2\nexit 1\n")
     with pytest.raises(DataError, match="mmseqs failed: no space left"):
-        cluster(["MKT", "AYI"], 0.5)
+        cluster_sequences(["MKT", "AYI"], 0.5)
 
 
 def test_nothing_to_cluster():
-    assert cluster([], 0.5)[0].tolist() == []
+    assert cluster_sequences([], 0.5)[0].tolist() == []
 
 
 @pytest.mark.parametrize("identity", [0.6, 0.7, 0.9])

@@ -60,10 +60,10 @@ def test_a_split_that_can_not_be_written_whole_leaves_the_one_before_it(
 
 
 def test_the_record_tells_sizes_and_leaks(table: Path):
-    told = load(table, split="scaffold").record.summary()
-    assert sum(told["rows"].values()) == 31 and told["rows"]["left_out"] == 1
-    assert told["leakage"] == {"test": 0, "valid": 0} and len(told["hash"]) == 64
-    json.dumps(told)
+    reported = load(table, split="scaffold").record.summary()
+    assert sum(reported["rows"].values()) == 31 and reported["rows"]["left_out"] == 1
+    assert reported["leakage"] == {"test": 0, "valid": 0} and len(reported["hash"]) == 64
+    json.dumps(reported)
 
 
 def changed(file: Path) -> None:

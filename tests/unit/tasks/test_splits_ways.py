@@ -85,7 +85,7 @@ def test_two_folds_leave_no_validation_unless_it_is_named():
         ({"folds": 1}, "data.folds"),
     ],
 )
-def test_folds_that_cannot_be_told_why(declared: dict, message: str):
+def test_folds_that_cannot_be_used_say_why(declared: dict, message: str):
     with pytest.raises((TaskError, DataError), match=message):
         split(pd.DataFrame({"fold": [0, 1, 2], "same": [5, 5, 5]}), split="fold", **declared)
 
@@ -145,7 +145,7 @@ def test_equal_times_stay_together_and_unknown_ones_are_left_out():
     ("declared", "message"),
     [({"split_column": "d"}, "not an ISO date"), ({}, "needs a column"), ({"split_column": "x"}, "no column 'x'")],
 )
-def test_times_that_cannot_be_read_are_told(declared: dict, message: str):
+def test_times_that_cannot_be_read_are_reported(declared: dict, message: str):
     with pytest.raises((TaskError, DataError), match=message):
         split(pd.DataFrame({"d": ["2020-01-01", "03/04/2020"]}), split="time", **declared)
 

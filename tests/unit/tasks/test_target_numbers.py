@@ -105,7 +105,7 @@ def test_a_number_asked_for_twice_is_answered_by_the_first(make: Make):
     assert (said.for_target("a").value, said.for_target("b").value) == (5.0, 7.0)
 
 
-def test_numbers_before_a_molecule_and_behind_it_are_told_apart(make: Make):
+def test_numbers_before_a_molecule_and_behind_it_are_distinguished(make: Make):
     task = make("generation", "{s:smiles}", "{a:scalar} {t:smiles} {b:scalar}", scale=STANDARD)
     batch = batch_of(task, [{"s": "C", "t": "CCO", "a": "1", "b": "2"}], target=True)
     said = task.decode_generated(batch.labels_DR[0].tolist(), 0, values=batch.label_values_DR[0].tolist())

@@ -11,8 +11,9 @@ import pytest
 
 from mammal.tasks.baselines.fit import baselines
 from mammal.tasks.data import load_data, load_dataset
+from mammal.tasks.declaration.check import task_config
 from mammal.tasks.declaration.registry import load_task
-from mammal.tasks.declaration.schema import DataConfig, task_config
+from mammal.tasks.declaration.schema import DataConfig
 from mammal.tasks.errors import DataError, TaskError
 from mammal.tasks.grammar.text import unfinished
 from mammal.tasks.kinds.build import build_task

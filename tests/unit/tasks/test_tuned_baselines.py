@@ -16,8 +16,8 @@ import pytest
 
 from mammal.tasks.baselines.boosting import Boosting, splittable
 from mammal.tasks.baselines.fit import Fitted, fit_baselines
-from mammal.tasks.baselines.search import sampled, search
-from mammal.tasks.baselines.support_vectors import Distances, Scales, SupportVectors
+from mammal.tasks.baselines.search import sampled, search_settings
+from mammal.tasks.baselines.support_vectors import ColumnScales, Distances, SupportVectors
 from mammal.tasks.task import Task
 
 Make = Callable[..., Task]
@@ -180,7 +180,7 @@ def test_scores_are_bounded_and_missing_values_are_the_median():
     train = np.stack(
         [random.poisson(1, 300), np.arange(300) == 7, random.normal(size=300), np.full(300, np.nan)], axis=1
     )
-    scales = Scales(train, counts=1)
+    scales = ColumnScales(train, counts=1)
     scores, counts = scales(np.array([[3.0, 1e9, -1e30, 5.0], [0.0, 0.0, np.nan, np.nan]]))
     assert scores.shape == (2, 3) and np.abs(scores).max() <= 2.5 and np.isfinite(scores).all()
     assert (scores[1] == 0).all(), "a rare count that is absent, and missing values"
@@ -190,7 +190,7 @@ def test_scores_are_bounded_and_missing_values_are_the_median():
 def test_distances_have_mean_one_over_the_training_rows():
     random = np.random.default_rng(0)
     train = np.concatenate([random.poisson(2, (80, 30)), random.normal(size=(80, 10)) * 1000], axis=1)
-    for part in Distances(Scales(train, 30), train)(train):
+    for part in Distances(ColumnScales(train, 30), train)(train):
         assert part.mean() == pytest.approx(1, abs=1e-9)
 
 
@@ -223,8 +223,8 @@ def test_search_goes_stage_by_stage_and_ties_keep_the_first():
         tried.append(dict(settings))
         return -abs(settings["a"] - 2) - min(settings["b"], 1), f"{settings['a']:g}{settings['b']:g}"
 
-    best, model = search({"a": 1, "b": 1}, [[{"a": 1}, {"a": 2}, {"a": 3}], [{"b": 0}, {"b": 5}]], attempt)
+    best, model = search_settings({"a": 1, "b": 1}, [[{"a": 1}, {"a": 2}, {"a": 3}], [{"b": 0}, {"b": 5}]], attempt)
     assert dict(best) == {"a": 2, "b": 0} and model == "20"
     assert tried == [{"a": 1, "b": 1}, {"a": 2, "b": 1}, {"a": 3, "b": 1}, {"a": 2, "b": 0}, {"a": 2, "b": 5}]
-    assert search({"a": 1, "b": 1}, [[{"a": 2}]], lambda s: (0.0, s["a"]))[1] == 1, "a tie"
-    assert search({"a": 1}, [[{"a": 2}]], lambda s: (float("nan"), s["a"]))[1] == 1, "an undefined figure"
+    assert search_settings({"a": 1, "b": 1}, [[{"a": 2}]], lambda s: (0.0, s["a"]))[1] == 1, "a tie"
+    assert search_settings({"a": 1}, [[{"a": 2}]], lambda s: (float("nan"), s["a"]))[1] == 1, "an undefined figure"

@@ -20,7 +20,7 @@ from mammal.tasks.dna.windows import allele_pairs, render
 from mammal.tasks.errors import DataError, TaskError
 from mammal.tasks.sources import variants
 from mammal.tokenization.strands import reverse_complement
-from mammal.tokenization.variants import Variant, alternate, parse, reference
+from mammal.tokenization.variants import Variant, alternate, parse_variants, reference
 
 pytest.importorskip("pysam")
 
@@ -77,7 +77,9 @@ def test_every_alternate_has_its_pair_or_its_reason(genome: Genome) -> None:
     assert [isinstance(pair, Unsupported) for pair in found] == [False, True, True, False, True, True]
     assert all("1:10 G>" in pair.reason for pair in found if isinstance(pair, Unsupported))
     (window,) = render(record, genome, 8, "in_place")
-    assert [piece.alleles for piece in parse(window.sequence) if isinstance(piece, Variant)] == [("G", "T", "GA")]
+    assert [piece.alleles for piece in parse_variants(window.sequence) if isinstance(piece, Variant)] == [
+        ("G", "T", "GA")
+    ]
     assert window.alleles == (0, 1, 4)
     assert len(window.left_out) == 4
     assert [one.alleles for one in render(record, genome, 8, "alternate")] == [(1,), (4,)]
@@ -124,7 +126,7 @@ def test_population_windows_carry_frequencies_and_need_them(genome: Genome) -> N
     assert "[G/T:0.23]" in sequence(site(10, "G", "T", info="AF=0.23"), genome, "population")
     (piece,) = [
         piece
-        for piece in parse(sequence(site(10, "G", "T,A", info="AC=1,2;AN=10"), genome, "population"))
+        for piece in parse_variants(sequence(site(10, "G", "T,A", info="AC=1,2;AN=10"), genome, "population"))
         if isinstance(piece, Variant)
     ]
     assert piece.frequencies == (0.1, 0.2)
@@ -193,7 +195,7 @@ def test_homozygous_and_haploid_genotypes_need_no_phase(genome: Genome) -> None:
 def test_neighbours_are_written_in_place_unless_they_overlap(genome: Genome) -> None:
     others = [site(12, "C", "T"), site(15, "AC", "A"), site(14, "TACC", "T"), site(16, "C", "T")]
     (window,) = render(site(16, "C", "T"), genome, 16, "in_place", others=others)
-    written = [piece for piece in parse(window.sequence) if isinstance(piece, Variant)]
+    written = [piece for piece in parse_variants(window.sequence) if isinstance(piece, Variant)]
     assert [piece.alleles for piece in written] == [("C", "T"), ("C", "T")]
     assert len(window.left_out) == 2
 
@@ -235,7 +237,7 @@ def test_hgvs_descriptions_change_the_genome_as_they_say(genome: Genome, text: s
         ("chr1:g.10G>J", "'J' at character 12 is not a base"),
     ],
 )
-def test_what_hgvs_can_not_say_is_told_with_its_place(genome: Genome, text: str, said: str) -> None:
+def test_what_hgvs_can_not_say_is_reported_with_its_place(genome: Genome, text: str, said: str) -> None:
     with pytest.raises(DataError, match=said):
         parse_hgvs(text, genome)
 

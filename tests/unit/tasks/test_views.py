@@ -67,7 +67,7 @@ def test_a_row_without_any_view_names_every_column(make):
     rows = [{"smiles": "", "iupac": None}, {"smiles": "C(", "iupac": "ethanol"}]
     (_, neither), (_, invalid) = encode_rows(make(), rows)[1]
     assert "no value in smiles or iupac" in neither
-    assert "invalid SMILES" in invalid, "a wrong structure is told, not covered by its name"
+    assert "invalid SMILES" in invalid, "a wrong structure is reported, not covered by its name"
     assert "column iupac" in encode_rows(make(view="iupac"), [{"smiles": "CCO"}])[1][0][1]
 
 

@@ -95,7 +95,7 @@ def test_unknown_text_becomes_unk_and_a_warning_where_that_is_asked_for(tokenize
     assert texts(tokenizer, encoding) == ["M", "<UNK>", "K", "<EOS>"]
 
 
-def test_an_unknown_tag_is_told_once(tokenizer):
+def test_an_unknown_tag_is_reported_once(tokenizer):
     with pytest.warns(PromptWarning) as caught:
         tokenizer.encode(f"{SMILES}<BBPB>CC<EOS>", on_unknown="warn")
     assert len(caught) == 1

@@ -7,7 +7,7 @@ import random
 import pytest
 from tokenizers import Regex, pre_tokenizers
 
-from mammal.tokenization.alphabet_file import Split
+from mammal.tokenization.alphabet_file import PieceSplit
 from mammal.tokenization.pieces import splitter
 
 PATTERNS = [
@@ -37,7 +37,7 @@ ALPHABET = "aabbc ABCGT01%[]<>/().,\\S\t\n\x1c\x85é\u2003"
 def test_pieces_and_spans_are_those_of_the_library(pattern, keeps_rest):
     behavior, invert = ("isolated", False) if keeps_rest else ("removed", True)
     library = pre_tokenizers.Split(Regex(pattern), behavior=behavior, invert=invert)
-    ours = splitter(Split(pattern, keeps_rest))
+    ours = splitter(PieceSplit(pattern, keeps_rest))
     draw = random.Random(pattern)
     for _ in range(400):
         text = "".join(draw.choices(ALPHABET, k=draw.randint(1, 20)))
@@ -47,10 +47,10 @@ def test_pieces_and_spans_are_those_of_the_library(pattern, keeps_rest):
 
 
 def test_single_characters_are_recognised_only_where_that_is_certain():
-    ours = splitter(Split(r"<.*?>|\[.*?\]|\S", keeps_rest=False))
+    ours = splitter(PieceSplit(r"<.*?>|\[.*?\]|\S", keeps_rest=False))
     assert ours.gives_single_characters("AC DE")
     assert not any(map(ours.gives_single_characters, ["A<C", "A[C", "Aé"]))
-    assert not splitter(Split(r"[A-Z]+|\S", keeps_rest=False)).gives_single_characters("AC")
+    assert not splitter(PieceSplit(r"[A-Z]+|\S", keeps_rest=False)).gives_single_characters("AC")
 
 
 def test_without_a_cut_text_stays_whole():

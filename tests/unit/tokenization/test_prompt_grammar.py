@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mammal.tokenization.errors import PromptError
-from mammal.tokenization.prompt import Prompt, Segment, Slot, check_value, find_tags, parse, segment, tag
+from mammal.tokenization.prompt import Prompt, Segment, Slot, check_value, find_tags, parse_prompt, segment, tag
 
 AA = "<@TOKENIZER-TYPE=AA>"
 
@@ -19,7 +19,7 @@ lengths = st.none() | st.integers(0, 5000)
 @given(st.lists(st.tuples(alphabets, texts, lengths, st.sampled_from([None, "RIGHT", "RAND"])), min_size=1))
 def test_what_segment_writes_parse_reads_back(written):
     prompt = "".join(segment(*parts) for parts in written)
-    read = parse(prompt)
+    read = parse_prompt(prompt)
     assert [(part.alphabet, part.text, part.max_len) for part in read] == [parts[:3] for parts in written]
     assert [part.trunc for part in read] == [trunc if max_len is not None else None for _, _, max_len, trunc in written]
     assert all(prompt[part.start :].startswith(part.text) for part in read)
@@ -37,7 +37,7 @@ def test_what_segment_writes_parse_reads_back(written):
     ],
 )
 def test_attributes_are_read_as_published(head, max_len, trunc):
-    assert parse(f"<@TOKENIZER-TYPE={head}>ACE")[0][3:] == (max_len, trunc)
+    assert parse_prompt(f"<@TOKENIZER-TYPE={head}>ACE")[0][3:] == (max_len, trunc)
 
 
 @pytest.mark.parametrize(
@@ -58,12 +58,12 @@ def test_attributes_are_read_as_published(head, max_len, trunc):
 )
 def test_a_broken_prompt_is_refused_with_its_place(prompt, place, says):
     with pytest.raises(PromptError, match=says) as error:
-        parse(prompt)
+        parse_prompt(prompt)
     assert error.value.where == f"prompt, character {place}"
 
 
 def test_text_before_the_first_tag_belongs_to_no_segment():
-    assert parse(f"junk{AA}AC") == [Segment("AA", "AC", start=24)]
+    assert parse_prompt(f"junk{AA}AC") == [Segment("AA", "AC", start=24)]
 
 
 @pytest.mark.parametrize("value", ["", "CCO", "CC>>CO", "a<b", "3<4>5".replace("<", "≤"), "C<", "<"])

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from mammal.tokenization.errors import PromptError
 from mammal.tokenization.strands import reverse_complement, reverse_complement_in_place
-from mammal.tokenization.variants import Placed, Variant, alternate, choose, parse, reference, write_in_place
+from mammal.tokenization.variants import Placed, Variant, alternate, choose, parse_variants, reference, write_in_place
 
 CODES = "ACGTRYSWKMBDHVN"
 
@@ -32,7 +32,7 @@ def test_every_allele_is_read_from_the_other_strand(text):
     other = reverse_complement_in_place(text)
     assert reference(other) == reverse_complement(reference(text))
     assert alternate(other) == reverse_complement(alternate(text))
-    before, after = ([p for p in parse(t) if isinstance(p, Variant)] for t in (text, other))
+    before, after = ([p for p in parse_variants(t) if isinstance(p, Variant)] for t in (text, other))
     assert [v.frequencies for v in after] == [v.frequencies for v in reversed(before)]
 
 

@@ -200,7 +200,7 @@ def test_a_malformed_template_renders_nothing():
         Template("{s:smile}").render({"s": "C"}, target=False)
 
 
-def test_all_problems_are_told_at_once(tokenizer):
+def test_all_problems_are_reported_at_once(tokenizer):
     text = problem(
         Template("<BBPB> {smile:smiles} {t:protien}", "<SENTINEL_ID_0> {y:label} {d:descriptors}"),
         columns=["smiles", "y", "t", "d"], tokenizer=tokenizer, labels=[],

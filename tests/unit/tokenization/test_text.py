@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from mammal.tokenization import Template, Tokenizer
 from mammal.tokenization.build_vocabulary import BLOCKS, FOLDER, shipped_merges
-from mammal.tokenization.byte_level import CHARACTERS, spelt, to_bytes
+from mammal.tokenization.byte_level import CHARACTERS, byte_characters, to_bytes
 from mammal.tokenization.errors import PromptError, TokenizerError
 from mammal.tokenization.prompt import find_tags
 from mammal.tokenization.text_alphabet import learn, tokens
@@ -89,8 +89,8 @@ def test_the_library_reads_the_file_alike():
 
 def test_bytes_and_their_spelling():
     assert len(set(CHARACTERS)) == 256
-    assert to_bytes(spelt("Zeile\n ä")) == "Zeile\n ä".encode()
-    assert spelt(" a") == "Ġa"
+    assert to_bytes(byte_characters("Zeile\n ä")) == "Zeile\n ä".encode()
+    assert byte_characters(" a") == "Ġa"
 
 
 def test_learning_goes_on_from_known_rules():

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from mammal.tokenization import Tokenizer
 from mammal.tokenization.errors import PromptError
 from mammal.tokenization.prompt import segment
-from mammal.tokenization.variants import Variant, alternate, choose, from_vcf, parse, reference, write_in_place
+from mammal.tokenization.variants import Variant, alternate, choose, from_vcf, parse_variants, reference, write_in_place
 
 bases = st.text("ACGT", max_size=30)
 allele = st.text("ACGTN", min_size=1, max_size=8)
@@ -55,7 +55,7 @@ def test_every_vcf_record_gives_back_its_windows(record):
     assert reference(text) == window
     for number, alt in enumerate(alts, 1):
         assert choose(text, number) == window[:start] + alt + window[start + len(ref) :]
-    assert "".join(map(str, parse(text))) == text
+    assert "".join(map(str, parse_variants(text))) == text
 
 
 @given(record=vcf_records())
@@ -114,7 +114,7 @@ def test_haplotypes_pick_one_allele_for_each_variant():
 )
 def test_broken_notation_is_refused_with_its_place(text, message):
     with pytest.raises(PromptError, match=message):
-        parse(text)
+        parse_variants(text)
 
 
 @pytest.mark.parametrize("alt", ["<DEL>", "*", ".", "", "G]17:198982]"])

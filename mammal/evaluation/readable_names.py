@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 
-def spoken(name: str) -> str:
+def readable_name(name: str) -> str:
     """Readable name of a model or baseline."""
     if name.startswith(ONLY):
         return f"random forest, {name.removeprefix(ONLY)} alone"
-    return _SPOKEN.get(name, name)
+    return _READABLE.get(name, name)
 
 
 ONLY = "forest_only_"
-_SPOKEN = {
+_READABLE = {
     "mean": "mean of the training labels",
     "nearest": "answer of the nearest training row",
     "forest_morgan": "random forest, Morgan",
