@@ -30,6 +30,7 @@ from mammal.tokenization.encoding import Encoding
 
 if TYPE_CHECKING:
     from mammal.tasks.features.feature import Feature
+    from mammal.tasks.probes.task_probes import Column, TaskProbes
     from mammal.tokenization.prompt import Prompt
     from mammal.tokenization.tokenizer import Tokenizer
 
@@ -52,6 +53,7 @@ class Task(RowPrompts, ABC):
         molecules: columns with SMILES.
         sequences: columns with residues or bases.
         conditions: columns of the input that can be missing, and that steer generation.
+        probes: classical models that answer in place of the heads (`mammal.tasks.probes`); None: the heads answer.
         epoch: number of the epoch of training. It changes what is random from epoch to epoch (views, hidden spans).
 
     Raises:
@@ -68,6 +70,7 @@ class Task(RowPrompts, ABC):
 
     def __init__(self, config: TaskConfig, tokenizer: Tokenizer):
         super().__init__(config, tokenizer)
+        self.probes: TaskProbes | None = None
         scalars = [slot.column for slot in self.template.slots if slot.kind == "scalar" and slot.part == "target"]
         self.number_targets = list(dict.fromkeys(scalars))
         check_metrics(config.metrics, config.family, has_numbers=bool(self.number_targets))
@@ -139,6 +142,9 @@ class Task(RowPrompts, ABC):
         if self.config.too_long == "refuse":
             for part, found in (("input", encodings), ("target", targets)):
                 _refuse_cut(part, found)
+        if self.probes is not None:
+            pairs = zip(rendered, encodings, strict=True)
+            return [self.probes.example(row_id, row, encoding) for (row_id, row, _), encoding in pairs]
         examples = [
             self.example(row_id, row, encoding, text, target=target, judged=judged)
             for (row_id, row, _), encoding, text in zip(rendered, encodings, targets, strict=True)
@@ -197,6 +203,8 @@ class Task(RowPrompts, ABC):
         Args:
             examples: encoded rows.
         """
+        if self.probes is not None:
+            return self.probes.collate(examples)
         return collate(
             examples,
             mode=self.mode,
@@ -256,16 +264,40 @@ class Task(RowPrompts, ABC):
         """
 
     def state(self) -> dict[str, Any]:
-        """Returns what was fitted, as plain values for `task.yaml` of a bundle."""
-        return self.fitted()
+        """Returns what was fitted, as plain values for `task.yaml` of a bundle; without the arrays of probes."""
+        return self.fitted() | ({"probes": self.probes.state()} if self.probes is not None else {})
 
     def load_state(self, state: Mapping[str, Any]) -> None:
-        """Restores what `state` returned. The scale of a feature that the prompt does not have is ignored.
+        """Restores what `state` returned, but not probes. The scale of a feature that the prompt lacks is ignored.
 
         Args:
             state: plain values.
         """
         self.load_fitted(state)
+
+    def load_probes(self, state: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
+        """Restores the probes of a stored task; does nothing if it has none.
+
+        Args:
+            state: what `state` returned.
+            arrays: what `TaskProbes.arrays` returned.
+        """
+        from mammal.tasks.probes.task_probes import TaskProbes
+
+        if "probes" in state:
+            self.probes = TaskProbes.from_state(self, state["probes"], arrays)
+
+    def probe_columns(self, rows: Sequence[Row]) -> dict[str, Column]:
+        """Returns what probes learn for each target column.
+
+        Args:
+            rows: rows with their target columns.
+
+        Raises:
+            TaskError: the kind has no probes.
+        """
+        what = f"{self.name} is a {self.kind} task, and probes predict classes and numbers"
+        raise TaskError(what, where="adapt=probe", hint="adapt=full, lora or head")
 
     # Judging
 

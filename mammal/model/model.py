@@ -27,7 +27,7 @@ from mammal.model.packing import Packing
 from mammal.model.products import Product
 from mammal.model.states import Memory, Reads
 from mammal.model.t5 import T5
-from mammal.model.vector_heads import added_head, empty_heads, read_vectors
+from mammal.model.vector_heads import added_head, empty_heads, pooled_states, read_vectors
 from mammal.tasks.batches.batch import Batch, ModelOutput
 
 
@@ -158,10 +158,11 @@ class MammalModel(nn.Module):
         memory = self.encode(batch)
         wants = set(batch.wants)
         hidden_BLW = memory.hidden(batch.ids_BL.shape[1]) if "hidden" in wants else None
-        if not wants & {"logits", "values", "vectors"}:
+        if not wants & {"logits", "values", "vectors", "pooled"}:
             return ModelOutput(hidden_BLW=hidden_BLW)
         reads = self.reads(batch, memory)
         vectors = read_vectors(self.vector_heads, batch.vectors, batch, memory, reads) if "vectors" in wants else {}
+        pooled_B2W = pooled_states(batch, memory, reads) if "pooled" in wants else None
         logits_DRV = values_DR = spreads_DR = None
         if "logits" in wants:
             logits_DRV = reads.scatter(self.token_logits(reads.states_MW, batch.mode, batch.candidates_V))
@@ -170,7 +171,7 @@ class MammalModel(nn.Module):
             head = self.config.scalars_prediction_head or ScalarHeadConfig()
             values_DR = numbers_DRC[..., 0]
             spreads_DR = numbers_DRC[..., head.num_classes] if head.predict_error else None
-        return ModelOutput(logits_DRV, values_DR, spreads_DR, hidden_BLW, vectors)
+        return ModelOutput(logits_DRV, values_DR, spreads_DR, hidden_BLW, vectors, pooled_B2W)
 
     def _numbers(self, batch: Batch, memory: Memory, reads: Reads) -> Tensor:
         """Outputs of the scalar head, float32 [D, R, C]."""

@@ -63,11 +63,25 @@ def read_vectors(
             hint = did_you_mean(name, list(heads), noun="vector head") if len(heads) else None
             hint = hint or "training on a task of kind features adds its heads; vector_heads in the config"
             raise ConfigError(f"this model has no vector head {name!r}", hint=hint)
+    states_B2W = pooled_states(batch, memory, reads)
+    return {name: heads[name](states_B2W).float() for name in names}
+
+
+def pooled_states(batch: Batch, memory: Memory, reads: Reads) -> Tensor:
+    """Returns two states of each row, [B, 2, W]: 0 at the first read position, 1 the mean over the row's content.
+
+    Args:
+        batch: a batch in encoder mode.
+        memory: states of the encoder for the batch.
+        reads: states at its read positions.
+
+    Raises:
+        ConfigError: the batch reads no state of the encoder.
+    """
     if batch.mode != "encoder" or not batch.read_DR.shape[1]:
         raise ConfigError("vector heads read the encoder at a <MASK>, which the batch lacks")
     content_BL = batch.mask_BL if batch.content_BL is None else batch.content_BL
     hidden_BLW = memory.hidden(batch.ids_BL.shape[1])
     mean_BW = mean_state(hidden_BLW.float(), content_BL).to(hidden_BLW.dtype)
     at_mask_BW = reads.scatter(reads.states_MW)[:, 0]
-    states_B2W = torch.stack([at_mask_BW, mean_BW], dim=1)
-    return {name: heads[name](states_B2W).float() for name in names}
+    return torch.stack([at_mask_BW, mean_BW], dim=1)

@@ -23,7 +23,8 @@ class Batch:
 
     Attributes:
         mode: `"encoder"`: heads read encoder states. `"decoder"`: heads read decoder states.
-        wants: outputs that the heads must give: any of `"logits"`, `"values"`, `"vectors"`, `"hidden"`.
+        wants: outputs that the heads must give: any of `"logits"`, `"values"`, `"vectors"`, `"pooled"`,
+            `"hidden"`.
         ids_BL: int64 [B, L], token ids of the encoder.
         mask_BL: bool [B, L], False on padding.
         read_DR: int64 [D, R], positions where heads read (of L in encoder mode, of T in decoder mode); -1 if a row has
@@ -47,7 +48,9 @@ class Batch:
         candidates_V: int64 [V], sorted ids that the token head scores. None: the whole vocabulary.
         vectors: names of the vector heads that give an output, with `"vectors"` in `wants` (encoder mode).
         label_vectors: name -> float32 [B, F], expected vectors, NaN where an entry is unknown. Empty at inference.
-        content_BL: bool [B, L], tokens over which vector heads average (`content_mask`). None: all real tokens.
+        content_BL: bool [B, L], tokens over which vector heads and pooled states average (`content_mask`). None: all
+            real tokens.
+        given_BX: float32 [B, X], features of the rows that a probe reads in addition to pooled states. None: none.
         row_ids: name that the caller gave each encoder row.
         task: name of the task.
     """
@@ -74,6 +77,7 @@ class Batch:
     vectors: tuple[str, ...] = ()
     label_vectors: Mapping[str, Tensor] = field(default_factory=dict)
     content_BL: Tensor | None = None
+    given_BX: Tensor | None = None
     row_ids: tuple[object, ...] = ()
     task: str = ""
 
@@ -121,6 +125,7 @@ class ModelOutput:
         hidden_BLW: float [B, L, W], encoder states after the final norm, zeros on padding.
         vectors: name -> float32 [B, 2, F], outputs of the vector heads `Batch.vectors`: 0 from the state at the first
             read position (`<MASK>`), 1 from the mean of the states of `Batch.content_BL`.
+        pooled_B2W: float [B, 2, W], these two states themselves (encoder mode).
     """
 
     logits_DRV: Tensor | None = None
@@ -128,6 +133,7 @@ class ModelOutput:
     spreads_DR: Tensor | None = None
     hidden_BLW: Tensor | None = None
     vectors: Mapping[str, Tensor] = field(default_factory=dict)
+    pooled_B2W: Tensor | None = None
 
 
 def content_mask(ids_BL: Tensor, mask_BL: Tensor, tags_T: Tensor) -> Tensor:

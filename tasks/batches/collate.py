@@ -55,10 +55,17 @@ def collate(
         ),
         candidates_V=None if candidates_V is None else torch.as_tensor(candidates_V, dtype=torch.int64),
         label_vectors=_label_vectors(examples),
+        given_BX=_given(examples),
         row_ids=tuple(e.row_id for e in examples),
         task=task,
         **parts,
     )
+
+
+def _given(examples: Sequence[Example]) -> Tensor | None:
+    """Features that probes read, float32 [B, X]; None if a row has none."""
+    given = [e.given_X for e in examples if e.given_X is not None]
+    return torch.from_numpy(np.stack(given).astype(np.float32)) if len(given) == len(examples) else None
 
 
 def _label_vectors(examples: Sequence[Example]) -> dict[str, Tensor]:

@@ -1,6 +1,7 @@
 """Encoded rows, before batching.
 
-Shapes: L encoder tokens, T target tokens, R positions read, F entries of a vector.
+Shapes: L encoder tokens, T target tokens, R positions read, F entries of a vector, X entries of
+features.
 """
 
 from __future__ import annotations
@@ -56,6 +57,7 @@ class Example:
         label_weights_R: encoder mode: float32 [R], weights of `labels_R` in the loss. None: 1.
         label_vectors: name of a vector head -> float32 [F], expected vector, NaN where an entry is unknown. None at
             inference, and for tasks without vectors.
+        given_X: float32 [X], features of the row that a probe reads in addition to states of the encoder. None: none.
         targets: decoder mode: one target for each decoder row.
         target_is_cut: the text of the target was longer than its limit, and lost tokens.
     """
@@ -68,6 +70,7 @@ class Example:
     label_bounds_R: np.ndarray | None = None
     label_weights_R: np.ndarray | None = None
     label_vectors: Mapping[str, np.ndarray] | None = None
+    given_X: np.ndarray | None = None
     targets: tuple[Target, ...] = ()
     target_is_cut: bool = False
 

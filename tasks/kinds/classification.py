@@ -27,6 +27,7 @@ from mammal.tasks.batches.prediction import Prediction
 from mammal.tasks.declaration.schema import TaskConfig
 from mammal.tasks.errors import DataError, TaskError
 from mammal.tasks.metrics.answers import Answers
+from mammal.tasks.probes.task_probes import Column
 from mammal.tasks.tables.cells import Row, cell
 from mammal.tasks.targets.calibration import ClassCalibration
 from mammal.tasks.targets.class_paths import branches_alone, class_log_probabilities
@@ -56,7 +57,7 @@ class ClassificationTask(Task):
 
     @property
     def wants(self) -> tuple[str, ...]:
-        return ("logits",)
+        return ("logits",) if self.probes is None else ("pooled",)
 
     @property
     def candidates_V(self) -> np.ndarray | None:
@@ -97,6 +98,14 @@ class ClassificationTask(Task):
 
     def decode(self, output: ModelOutput, batch: Batch) -> list[Prediction]:
         """Returns the probabilities of each row's labels. A batch with targets must have been encoded with `judged`."""
+        if self.probes is not None:
+            logp_BKC = self.probes.log_probabilities(output, batch, len(self.labels))
+        else:
+            logp_BKC = self._log_probabilities(output, batch)
+        return [self._prediction(row_id, logp_KC) for row_id, logp_KC in zip(batch.row_ids, logp_BKC, strict=True)]
+
+    def _log_probabilities(self, output: ModelOutput, batch: Batch) -> np.ndarray:
+        """Log-probabilities of the classes by the token head, float64 [B, K, C]."""
         assert output.logits_DRV is not None, "classification wants logits"
         book = self.books[0]
         rows = 1 if self.mode == "encoder" else len(self.books) * len(book.prefixes_P)
@@ -107,8 +116,7 @@ class ClassificationTask(Task):
             .reshape(len(batch), len(self.books), len(book.prefixes_P), book.width, -1)
         )
         vocabulary = self.config.probability == "vocabulary"
-        logp_BKC = class_log_probabilities(logits_BKPWV, book, vocabulary=vocabulary).double().cpu().numpy()
-        return [self._prediction(row_id, logp_KC) for row_id, logp_KC in zip(batch.row_ids, logp_BKC, strict=True)]
+        return class_log_probabilities(logits_BKPWV, book, vocabulary=vocabulary).double().cpu().numpy()
 
     def fit(self, rows: Sequence[Row]) -> None:
         """Computes balanced class weights, and checks that training rows have at least two classes in every column.
@@ -175,6 +183,15 @@ class ClassificationTask(Task):
             with suppress(DataError):
                 found_NK[n] = self._indices(row)
         return found_NK
+
+    def probe_columns(self, rows: Sequence[Row]) -> dict[str, Column]:
+        """Returns the classes of each target column, with the weights of the task."""
+        metric = self.config.metrics[0] if self.config.metrics else "accuracy"
+        classes_NK = self.truths(rows)
+        return {
+            column: Column(classes_NK[:, k], metric, len(self.labels), self.class_weights.of(column))
+            for k, column in enumerate(self.target_columns)
+        }
 
     def _code_books(self) -> list[CodeBook]:
         """One code book for each target column, derived from the encoded targets of all classes."""

@@ -22,6 +22,7 @@ from mammal.tasks.batches.prediction import Prediction
 from mammal.tasks.declaration.schema import TaskConfig
 from mammal.tasks.errors import DataError, TaskError
 from mammal.tasks.metrics.answers import Answers
+from mammal.tasks.probes.task_probes import Column
 from mammal.tasks.tables.cells import Row
 from mammal.tasks.targets.calibration import ConformalInterval
 from mammal.tasks.targets.censored import EXACT
@@ -48,7 +49,7 @@ class RegressionTask(Task):
 
     @property
     def wants(self) -> tuple[str, ...]:
-        return ("values",)
+        return ("values",) if self.probes is None else ("pooled",)
 
     def prepare_target(self, row: Row) -> dict[str, str]:
         """Returns the scaled numbers as text; missing ones are left out, and a bound is treated as its number."""
@@ -83,8 +84,11 @@ class RegressionTask(Task):
         return value_loss(output.values_DR, batch.label_values_DR, self.config.loss, batch.label_bounds_DR)
 
     def decode(self, output: ModelOutput, batch: Batch) -> list[Prediction]:
-        assert output.values_DR is not None, "regression wants values"
-        values_BK = output.values_DR.detach().float().cpu().double().numpy()
+        if self.probes is not None:
+            values_BK = self.probes.values(output, batch)
+        else:
+            assert output.values_DR is not None, "regression wants values"
+            values_BK = output.values_DR.detach().float().cpu().double().numpy()
         return [self._prediction(row_id, values_K) for row_id, values_K in zip(batch.row_ids, values_BK, strict=True)]
 
     def fit(self, rows: Sequence[Row]) -> None:
@@ -127,6 +131,22 @@ class RegressionTask(Task):
         A bound is returned as its number, because most other models can't use bounds.
         """
         return self.measured.table(rows)[0]
+
+    def probe_columns(self, rows: Sequence[Row]) -> dict[str, Column]:
+        """Returns the scaled numbers of each target column, NaN for bounds and for numbers without a logarithm."""
+        numbers_NK, bounds_NK = self.measured.table(rows)
+        found = {}
+        for k, column in enumerate(self.target_columns):
+            scale, numbers_N = self.scales[column], np.where(bounds_NK[:, k] == EXACT, numbers_NK[:, k], np.nan)
+            usable_N = numbers_N > 0 if scale.log else ~np.isnan(numbers_N)
+            truth_N = np.full(len(rows), np.nan)
+            truth_N[usable_N] = [scale.apply(value, column) for value in numbers_N[usable_N].tolist()]
+            found[column] = Column(truth_N, self._first_metric, back=scale.invert)
+        return found
+
+    @property
+    def _first_metric(self) -> str:
+        return self.config.metrics[0] if self.config.metrics else "rmse"
 
     def _labels(self, row: Row) -> tuple[np.ndarray, np.ndarray | None]:
         """Scaled numbers of a row that has at least one, and their bounds; None if no number is a bound."""

@@ -1,0 +1,231 @@
+"""The models among which a probe is chosen, and their fits by scikit-learn.
+
+    ridge      ridge regression, penalty 30, 3, 0.3, 0.03 or 0.003 (Hoerl & Kennard 1970)
+    logistic   multinomial logistic regression with the same penalties
+    svm        support vector machine with the kernel exp(-gamma |z - z'|²), gamma 0.25 or 1, cost 0.3, 1, 3 or 10 (Cortes
+               & Vapnik 1995); regression: with a tube of 0.1 standard deviations (Drucker et al. 1997); more than two
+               classes: one against the others
+    gp         Gaussian process with the same kernel and noise, whose three parameters maximise the marginal likelihood
+               of at most 500 training rows (Rasmussen & Williams 2006, chapter 5)
+
+Vectors have a mean squared length of 1 (`Standard`), so one grid serves encoders of every width. All of it is
+deterministic.
+
+Shapes: N rows, F entries of a row's vector, M support points, C outputs.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+from mammal.tasks.probes.probe import Probe, squared_distances, title
+
+PENALTIES = (30.0, 3.0, 0.3, 0.03, 0.003)
+GAMMAS = (0.25, 1.0)
+COSTS = (0.3, 1.0, 3.0, 10.0)
+TUBE = 0.1
+
+SVM_ROWS = 5_000
+"""Largest number of training rows of a support vector machine: its kernel is a matrix of N × N numbers."""
+
+SVM_CLASSES = 20
+"""Largest number of classes of a support vector machine, which is one machine for each class."""
+
+GP_ROWS = 2_000
+"""Largest number of training rows of a Gaussian process, whose time grows with N³."""
+
+GP_TUNING_ROWS = 500
+"""Rows on which the parameters of a Gaussian process are estimated."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A model with its hyper-parameters."""
+
+    model: str
+    settings: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def title(self) -> str:
+        return title(self.model, self.settings)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Training rows of one target column.
+
+    Attributes:
+        z_NF: standardised vectors, float32.
+        truth_N: scaled numbers, float64; or classes, int64.
+        weights_N: weights of the rows in the loss, float64; None: 1 each.
+    """
+
+    z_NF: np.ndarray
+    truth_N: np.ndarray
+    weights_N: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(self.truth_N)
+
+    @property
+    def is_classes(self) -> bool:
+        return self.truth_N.dtype.kind == "i"
+
+    def take(self, picked: np.ndarray) -> Rows:
+        """The rows at some positions."""
+        weights_N = None if self.weights_N is None else self.weights_N[picked]
+        return Rows(self.z_NF[picked], self.truth_N[picked], weights_N)
+
+    @cached_property
+    def exact_NF(self) -> np.ndarray:
+        return self.z_NF.astype(np.float64)
+
+    @cached_property
+    def distances_NN(self) -> np.ndarray:
+        return squared_distances(self.exact_NF, self.exact_NF)
+
+
+def candidates(kind: str, rows: int, classes: int) -> list[Candidate]:
+    """Returns the candidates of a kind, the most cautious ones first.
+
+    Args:
+        kind: `auto` (all that are feasible for so many rows and classes), `linear`, `svm` or `gp`.
+        rows: number of training rows.
+        classes: number of classes; 0 for regression.
+    """
+    linear = "logistic" if classes else "ridge"
+    found = [Candidate(linear, {"penalty": penalty}) for penalty in PENALTIES]
+    if kind == "linear":
+        return found
+    machines = [Candidate("svm", {"cost": cost, "gamma": gamma}) for gamma in GAMMAS for cost in COSTS]
+    process = [Candidate("gp")]
+    if kind != "auto":
+        return {"svm": machines, "gp": process}[kind]
+    if rows <= SVM_ROWS and classes <= SVM_CLASSES:
+        found += machines
+    if rows <= GP_ROWS and not classes:
+        found += process
+    return found
+
+
+def fitted(candidate: Candidate, rows: Rows) -> Probe:
+    """Fits a candidate; its support points are positions in `rows`.
+
+    Args:
+        candidate: the model.
+        rows: training rows, at least one.
+    """
+    if rows.is_classes and len(np.unique(rows.truth_N)) == 1:  # of a fold without the other classes
+        zeros = np.zeros((rows.z_NF.shape[1], 1)), np.zeros(1)
+        return Probe(candidate.model, candidate.settings, *zeros, classes=(int(rows.truth_N[0]),))
+    fits = {"ridge": _ridge, "logistic": _logistic, "svm": _machine, "gp": _process}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of an optimiser that stops at a bound or at its last iteration
+        return fits[candidate.model](candidate, rows)
+
+
+def _ridge(candidate: Candidate, rows: Rows) -> Probe:
+    from sklearn.linear_model import Ridge
+
+    model = Ridge(alpha=candidate.settings["penalty"]).fit(rows.exact_NF, rows.truth_N, rows.weights_N)
+    return from_linear(model, candidate)
+
+
+def _logistic(candidate: Candidate, rows: Rows) -> Probe:
+    from sklearn.linear_model import LogisticRegression
+
+    model = LogisticRegression(C=1 / candidate.settings["penalty"], max_iter=1000)
+    return from_linear(model.fit(rows.exact_NF, rows.truth_N, rows.weights_N), candidate)
+
+
+def from_linear(model: object, candidate: Candidate) -> Probe:
+    """The probe of a fitted `Ridge` or `LogisticRegression` of scikit-learn.
+
+    Args:
+        model: the fitted model.
+        candidate: what was fitted.
+    """
+    coefficients = np.atleast_2d(model.coef_).T  # type: ignore[attr-defined]
+    intercept_C = np.atleast_1d(model.intercept_)  # type: ignore[attr-defined]
+    classes = tuple(int(c) for c in getattr(model, "classes_", ()))
+    if len(classes) == 2:
+        coefficients, intercept_C = _beside_zero(coefficients), _beside_zero(intercept_C)
+    return Probe(candidate.model, candidate.settings, coefficients, intercept_C, classes=classes)
+
+
+def _machine(candidate: Candidate, rows: Rows) -> Probe:
+    from sklearn.svm import SVC, SVR
+
+    gamma, cost = candidate.settings["gamma"], candidate.settings["cost"]
+    kernel_NN = np.exp(-gamma * rows.distances_NN)
+    if not rows.is_classes:
+        return from_machines(
+            [SVR(kernel="precomputed", C=cost, epsilon=TUBE).fit(kernel_NN, rows.truth_N, rows.weights_N)], candidate
+        )
+    classes = np.unique(rows.truth_N)
+    wanted = classes[1:] if len(classes) == 2 else classes
+    machines = [
+        SVC(kernel="precomputed", C=cost).fit(kernel_NN, (rows.truth_N == c).astype(np.int64), rows.weights_N)
+        for c in wanted
+    ]
+    return from_machines(machines, candidate, classes)
+
+
+def from_machines(machines: Sequence[object], candidate: Candidate, classes: Sequence[int] = ()) -> Probe:
+    """The probe of fitted machines of scikit-learn: one `SVR`, one `SVC` for two classes, or one `SVC` for each class.
+
+    Args:
+        machines: the fitted machines. Class 1 of a `SVC` is the class that it separates from the others.
+        candidate: what was fitted; its setting `gamma` is that of the kernel.
+        classes: the classes. Default: regression.
+    """
+    support_M = np.unique(np.concatenate([m.support_ for m in machines]))  # type: ignore[attr-defined]
+    coefficients = np.zeros((len(support_M), len(machines)))
+    for c, m in enumerate(machines):
+        coefficients[np.searchsorted(support_M, m.support_), c] = m.dual_coef_[0]  # type: ignore[attr-defined]
+    intercept_C = np.array([float(m.intercept_[0]) for m in machines])  # type: ignore[attr-defined]
+    if len(classes) == 2:
+        coefficients, intercept_C = _beside_zero(coefficients), _beside_zero(intercept_C)
+    found = tuple(int(c) for c in classes)
+    gamma = candidate.settings["gamma"]
+    support_M = support_M.astype(np.int64)
+    return Probe(candidate.model, candidate.settings, coefficients, intercept_C, gamma, support_M, found)
+
+
+def _process(candidate: Candidate, rows: Rows) -> Probe:
+    from sklearn.gaussian_process import GaussianProcessRegressor
+    from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
+
+    centre = float(rows.truth_N.mean())
+    picked = np.linspace(0, len(rows) - 1, min(len(rows), GP_TUNING_ROWS)).astype(np.int64)
+    start = ConstantKernel(1.0, (1e-2, 1e2)) * RBF(1.0, (0.1, 100.0)) + WhiteKernel(0.3, (1e-3, 3.0))
+    tuned = GaussianProcessRegressor(start).fit(rows.exact_NF[picked], rows.truth_N[picked] - centre)
+    model = GaussianProcessRegressor(tuned.kernel_, optimizer=None).fit(rows.exact_NF, rows.truth_N - centre)
+    return from_process(model, candidate, centre)
+
+
+def from_process(model: object, candidate: Candidate, centre: float = 0.0) -> Probe:
+    """The probe of a fitted `GaussianProcessRegressor` of scikit-learn, whose kernel is constant * RBF + white.
+
+    Args:
+        model: the fitted model.
+        candidate: what was fitted; the settings of the result are the parameters of the kernel.
+        centre: what was subtracted from the labels.
+    """
+    kernel = model.kernel_  # type: ignore[attr-defined]
+    scale, length, noise = kernel.k1.k1.constant_value, kernel.k1.k2.length_scale, kernel.k2.noise_level
+    settings = {"variance": float(scale), "length": float(length), "noise": float(noise)}
+    coefficients = float(scale) * np.reshape(model.alpha_, (-1, 1))  # type: ignore[attr-defined]
+    support_M = np.arange(len(coefficients), dtype=np.int64)
+    gamma = 0.5 / float(length) ** 2
+    return Probe(candidate.model, settings, coefficients, np.array([centre]), gamma, support_M)
+
+
+def _beside_zero(values: np.ndarray) -> np.ndarray:
+    """Two outputs from the log-odds of the second class: zero for the first one."""
+    return np.concatenate([np.zeros_like(values), values], axis=-1)

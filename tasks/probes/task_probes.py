@@ -1,0 +1,368 @@
+"""The probes of a task: what they read of a row, one fitted probe for each target column, and their stored form.
+
+A row's vector has three blocks: two states of the frozen encoder, each as wide as the model, and the requested features
+of the row's first molecule. The first state is at `<MASK>`; if the prompt has none, at `<SENTINEL_ID_0>`; else at the
+first token. The second one is the mean over the row's content (`mammal.tasks.batches.batch.content_mask`).
+
+Shapes: B rows of a batch, N rows, W width of the model, X entries of features, F = 2 W + X entries of a row's vector, P
+stored points, K target columns, C classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from mammal.tasks.batches.batch import Batch, ModelOutput, content_mask
+from mammal.tasks.batches.collate import collate
+from mammal.tasks.batches.example import Example
+from mammal.tasks.errors import DataError, TaskError
+from mammal.tasks.features import FEATURES
+from mammal.tasks.features.esm2 import DEFAULT
+from mammal.tasks.metrics.registry import metric_named
+from mammal.tasks.probes.candidates import Rows, candidates
+from mammal.tasks.probes.choose import chosen, log_probabilities
+from mammal.tasks.probes.probe import NAMES, Choice, Probe, Standard
+from mammal.tokenization.encoding import Encoding
+from mammal.tokenization.errors import did_you_mean
+
+if TYPE_CHECKING:
+    from mammal.tasks.prompts.row_prompts import RowPrompts
+    from mammal.tasks.tables.cells import Row
+    from mammal.tokenization.tokenizer import Tokenizer
+
+READ = ("<MASK>", "<SENTINEL_ID_0>")
+"""Tokens at which the state is read, in this order."""
+
+MOLECULE_FEATURES = ("descriptors", "morgan")
+"""Features that a probe can read in addition to the states."""
+
+FEWEST_ROWS = 10
+"""Smallest number of labelled training rows of a target column."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """What is learned for one target column.
+
+    Attributes:
+        truth_N: scaled numbers of rows, float64, NaN if unknown; or classes, int64, -1 if unknown.
+        metric: name of the metric that chooses the probe.
+        classes: number of classes; 0 for regression.
+        weights_C: weights of the classes in the loss, float64; None: 1 each.
+        back: regression: function from a scaled number to the unit of the file.
+    """
+
+    truth_N: np.ndarray
+    metric: str
+    classes: int = 0
+    weights_C: np.ndarray | None = None
+    back: Callable[[float], float] = float
+
+    def rows(self, z_NF: np.ndarray, picked: slice) -> Rows:
+        """The labelled rows of a part.
+
+        Args:
+            z_NF: standardised vectors of the part.
+            picked: the part among `truth_N`.
+        """
+        truth_N = self.truth_N[picked]
+        known = np.flatnonzero(truth_N >= 0 if self.classes else ~np.isnan(truth_N))
+        weights_N = None if self.weights_C is None else self.weights_C[truth_N[known]]
+        return Rows(z_NF[known], truth_N[known], weights_N)
+
+
+class TaskProbes:
+    """The probes of one task.
+
+    Args:
+        task: the task.
+        features: names of features of the first molecule that the probes read in addition to the states.
+
+    Attributes:
+        features: these features by name.
+        column: column of the first molecule; None without features.
+        probes: fitted probe by target column. Empty before `fit`.
+        choices: how each of them was chosen.
+
+    Raises:
+        TaskError: the task reads no molecule, or a feature does not exist.
+    """
+
+    def __init__(self, task: RowPrompts, features: Sequence[str] = ()):
+        self.task = task
+        self.features = {name: FEATURES[name](DEFAULT) for name in _checked(task, features)}
+        self.column = next((c for c in task.identities if c in task.molecules), None) if features else None
+        self.probes: dict[str, Probe] = {}
+        self.choices: dict[str, Choice] = {}
+        self._standard: Standard | None = None
+        self._points_PF = np.zeros((0, 0), dtype=np.float32)
+        self._token = _read_token(task.tokenizer, task.template.input)
+        self._tags_T = torch.tensor(sorted(task.tokenizer.specials.values()), dtype=torch.int64)
+
+    # Rows to vectors
+
+    def fit_features(self, rows: Sequence[Row]) -> None:
+        """Fits the scales of the features on training rows; the first step of fitting."""
+        texts = []
+        for row in rows:
+            try:
+                texts.append(self._text(row))
+            except DataError:  # set aside when it is encoded, with this reason
+                continue
+        for feature in self.features.values():
+            feature.fit(texts)
+
+    def example(self, row_id: object, row: Row, encoding: Encoding) -> Example:
+        """Returns an encoded row with the position and the features that the probes read.
+
+        Args:
+            row_id: name of the row.
+            row: columns of the user.
+            encoding: the encoded input.
+
+        Raises:
+            DataError: truncation removed the token at which the state is read, or the row has no molecule.
+        """
+        given_X = None
+        if self.features:
+            text = self._text(row)
+            given_X = np.concatenate([feature.of(text) for feature in self.features.values()])
+        return Example(row_id, encoding, read_R=self._position(encoding), given_X=given_X)
+
+    def collate(self, examples: Sequence[Example]) -> Batch:
+        """Makes a batch that wants pooled states.
+
+        Args:
+            examples: results of `example`.
+        """
+        pad_id = self.task.tokenizer.pad_id
+        how: dict[str, Any] = {"mode": "encoder", "wants": ("pooled",), "task": self.task.name}
+        batch = collate(examples, pad_id=pad_id, start_id=pad_id, **how)
+        return replace(batch, content_BL=content_mask(batch.ids_BL, batch.mask_BL, self._tags_T))
+
+    def vectors(self, output: ModelOutput, batch: Batch) -> np.ndarray:
+        """Returns the vector of each row, float32 [B, F].
+
+        Args:
+            output: output of the model for the batch.
+            batch: the batch.
+        """
+        assert output.pooled_B2W is not None, "a batch for probes wants pooled states"
+        states_BX = output.pooled_B2W.detach().float().flatten(1).cpu().numpy()
+        given_BX = batch.given_BX
+        return states_BX if given_BX is None else np.concatenate([states_BX, given_BX.cpu().numpy()], axis=1)
+
+    def _position(self, encoding: Encoding) -> np.ndarray:
+        if self._token is None:
+            return np.zeros(1, dtype=np.int64)
+        found = np.flatnonzero(encoding.ids_L == self._token)
+        if not len(found):
+            raise DataError(f"truncation removed {self.task.tokenizer.token(self._token)}, which the probe reads")
+        return found[:1]
+
+    def _text(self, row: Row) -> str:
+        assert self.column is not None, "features are of a molecule"
+        text = self.task.text_if_any(row, self.column)
+        if text is None:
+            raise DataError("empty cell", where=f"column {self.column}")
+        return text
+
+    # Fitting
+
+    def fit(self, train_NF: np.ndarray, valid_NF: np.ndarray, columns: Mapping[str, Column], kind: str) -> None:
+        """Chooses and fits a probe for each target column, in one thread, so that results don't depend on the machine.
+
+        Args:
+            train_NF: vectors of the training rows.
+            valid_NF: vectors of the validation rows.
+            columns: what is learned, by target column, for training rows followed by validation rows.
+            kind: which candidates are compared (`mammal.tasks.probes.candidates.candidates`).
+
+        Raises:
+            TaskError: a column has fewer than `FEWEST_ROWS` labelled training rows, or too many for this kind.
+        """
+        from threadpoolctl import threadpool_limits
+
+        extra = sum(feature.width for feature in self.features.values())
+        blocks = [train_NF.shape[1] - extra, *(feature.width for feature in self.features.values())]
+        self._standard = Standard.fit(train_NF, blocks)
+        z_NF, other_NF = self._standard.apply(train_NF), self._standard.apply(valid_NF)
+        number = len(train_NF)
+        with threadpool_limits(limits=1):
+            for name, column in columns.items():
+                train, valid = column.rows(z_NF, slice(None, number)), column.rows(other_NF, slice(number, None))
+                _check_rows(name, len(train), column.classes, kind)
+                options = candidates(kind, len(train), column.classes)
+                metric = column.metric, metric_named(column.metric)
+                probe, self.choices[name] = chosen(
+                    options, train, valid, metric, classes=column.classes, back=column.back
+                )
+                self.probes[name] = _of_all_rows(probe, column, number)
+        self._keep_points(z_NF)
+
+    def _keep_points(self, z_NF: np.ndarray) -> None:
+        """Keeps the training rows that are support points of any probe."""
+        every = [p.support_M for p in self.probes.values() if p.support_M is not None]
+        kept_P = np.unique(np.concatenate(every)) if every else np.zeros(0, dtype=np.int64)
+        self._points_PF = z_NF[kept_P]
+        self.probes = {
+            name: p if p.support_M is None else replace(p, support_M=np.searchsorted(kept_P, p.support_M))
+            for name, p in self.probes.items()
+        }
+
+    # Predicting
+
+    def values(self, output: ModelOutput, batch: Batch) -> np.ndarray:
+        """Returns the scaled numbers of each row, as the scalar head would, float64 [B, K].
+
+        Args:
+            output: output of the model for the batch.
+            batch: the batch.
+        """
+        return np.concatenate([scores_BC for scores_BC in self._scores(output, batch).values()], axis=1)
+
+    def log_probabilities(self, output: ModelOutput, batch: Batch, classes: int) -> np.ndarray:
+        """Returns the log-probabilities of the classes, float64 [B, K, C].
+
+        Args:
+            output: output of the model for the batch.
+            batch: the batch.
+            classes: number of classes of the task.
+        """
+        scores = self._scores(output, batch).items()
+        return np.stack([log_probabilities(s_BC, self.probes[name].classes, classes) for name, s_BC in scores], axis=1)
+
+    def _scores(self, output: ModelOutput, batch: Batch) -> dict[str, np.ndarray]:
+        if self._standard is None or not self.probes:
+            raise TaskError(f"the probe of {self.task.name} is not fitted", hint="load the task from its bundle")
+        z_BF = self._standard.apply(self.vectors(output, batch))
+        return {name: self.probes[name].scores(z_BF, self._points_PF) for name in self.task.target_columns}
+
+    # In a bundle
+
+    def state(self) -> dict[str, Any]:
+        """Returns everything but arrays, as plain values for `task.yaml` of a bundle."""
+        columns = {
+            name: {
+                "model": probe.model,
+                "settings": {key: float(value) for key, value in probe.settings.items()},
+                "gamma": probe.gamma,
+                "classes": list(probe.classes),
+                "choice": self.choices[name].state(),
+            }
+            for name, probe in self.probes.items()
+        }
+        features = {name: feature.state() for name, feature in self.features.items()}
+        clip = None if self._standard is None else self._standard.clip
+        return {"features": features, "clip": clip, "columns": columns}
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Returns the arrays by name, for `probes.safetensors` of a bundle."""
+        assert self._standard is not None, "only fitted probes are stored"
+        s = self._standard
+        found = {"mean": s.mean_F, "std": s.std_F, "weight": s.weight_F, "points": self._points_PF}
+        for number, name in enumerate(self.task.target_columns):
+            probe = self.probes[name]
+            found |= {f"{number}.coefficients": probe.coefficients, f"{number}.intercept": probe.intercept_C}
+            if probe.support_M is not None:
+                found[f"{number}.support"] = probe.support_M
+        return {name: np.ascontiguousarray(array) for name, array in found.items()}
+
+    @classmethod
+    def from_state(cls, task: RowPrompts, state: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> TaskProbes:
+        """Restores what `state` and `arrays` returned.
+
+        Args:
+            task: the task.
+            state: plain values.
+            arrays: arrays by name.
+        """
+        made = cls(task, list(state["features"]))
+        for name, stored in state["features"].items():
+            made.features[name].load_state(stored)
+        made._standard = Standard(arrays["mean"], arrays["std"], arrays["weight"], float(state["clip"]))
+        made._points_PF = arrays["points"]
+        for number, name in enumerate(task.target_columns):
+            stored = state["columns"][name]
+            made.choices[name] = Choice(**stored["choice"])
+            made.probes[name] = Probe(
+                stored["model"],
+                stored["settings"],
+                arrays[f"{number}.coefficients"],
+                arrays[f"{number}.intercept"],
+                stored["gamma"],
+                arrays.get(f"{number}.support"),
+                tuple(stored["classes"]),
+            )
+        return made
+
+    def summary(self) -> dict[str, str]:
+        """Returns one sentence about each target column: the model, its figure, and the best figures of the others."""
+        return {name: _sentence(probe, self.choices[name]) for name, probe in self.probes.items()}
+
+
+def _sentence(probe: Probe, choice: Choice) -> str:
+    own = [title for title in choice.scores if title.startswith(NAMES[probe.model])]
+    better = max if _higher_is_better(choice.metric) else min
+    best = {
+        name: better((value, title) for title, value in choice.scores.items() if title.startswith(words))
+        for name, words in NAMES.items()
+        if any(title.startswith(words) for title in choice.scores)
+    }
+    figure = best[probe.model][0] if own else float("nan")
+    others = [f"{title} {value:.3g}" for name, (value, title) in best.items() if name != probe.model]
+    beside = f"; others: {', '.join(others)}" if others else ""
+    return f"{probe.title}, {choice.metric} {figure:.3g} on {choice.where}{beside}"
+
+
+def _higher_is_better(metric: str) -> bool:
+    return metric != "loss" and metric_named(metric).higher_is_better
+
+
+def _of_all_rows(probe: Probe, column: Column, number: int) -> Probe:
+    """The probe with support points as positions among all training rows, not among the labelled ones."""
+    if probe.support_M is None:
+        return probe
+    truth_N = column.truth_N[:number]
+    known = np.flatnonzero(truth_N >= 0 if column.classes else ~np.isnan(truth_N))
+    return replace(probe, support_M=known[probe.support_M])
+
+
+def _check_rows(name: str, rows: int, classes: int, kind: str) -> None:
+    from mammal.tasks.probes.candidates import GP_ROWS, SVM_CLASSES, SVM_ROWS
+
+    if rows < FEWEST_ROWS:
+        what = f"column {name!r} has {rows} labelled training rows, and a probe needs {FEWEST_ROWS}"
+        raise TaskError(what, hint="check the split")
+    most = {"svm": SVM_ROWS, "gp": GP_ROWS}.get(kind)
+    if most is not None and rows > most:
+        what = f"column {name!r} has {rows:,} labelled training rows, and adapt.probe={kind} takes {most:,}"
+        raise TaskError(what, hint=f"adapt.probe=auto or linear, or data.limit={most}")
+    if kind == "svm" and classes > SVM_CLASSES:
+        what = f"{classes} classes are more than the {SVM_CLASSES} that adapt.probe=svm takes"
+        raise TaskError(what, hint="adapt.probe=auto or linear")
+    if kind == "gp" and classes:
+        raise TaskError("adapt.probe=gp predicts numbers, not classes", hint="adapt.probe=auto, linear or svm")
+
+
+def _checked(task: RowPrompts, features: Sequence[str]) -> Sequence[str]:
+    for name in features:
+        if name not in MOLECULE_FEATURES:
+            hint = did_you_mean(str(name), MOLECULE_FEATURES, noun="feature")
+            raise TaskError(f"there is no feature {name!r} for probes", where="adapt.features", hint=hint)
+    if features and not any(column in task.molecules for column in task.identities):
+        read = ", ".join(task.identities) or "nothing"
+        what = f"{features[0]} is computed from molecules, and {task.name} reads none (it reads {read})"
+        raise TaskError(what, where="adapt.features", hint="adapt.features=[]")
+    return features
+
+
+def _read_token(tokenizer: Tokenizer, template: str) -> int | None:
+    """Id of the token at which the state is read; None: the first token of the prompt."""
+    written = next((token for token in READ if token in template), None)
+    return None if written is None else tokenizer.special_id(written)
