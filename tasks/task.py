@@ -65,6 +65,8 @@ class Task(RowPrompts, ABC):
     """Whether answers are generated text; otherwise the heads give them in one pass."""
     changes_encoded = False
     """Whether each epoch of training changes encoded rows (`changed`), as denoising does."""
+    has_probes = False
+    """Whether classical models can answer in place of the heads (`mammal.tasks.probes`)."""
     ranks = 1
     """Number of answers of each row that the task's metrics use; more than one only for generated answers."""
 
@@ -288,14 +290,21 @@ class Task(RowPrompts, ABC):
             self.probes = TaskProbes.from_state(self, state["probes"], arrays)
 
     def probe_columns(self, rows: Sequence[Row]) -> dict[str, Column]:
-        """Returns what probes learn for each target column.
+        """Returns what probes learn for each target column; for kinds that `has_probes`.
 
         Args:
             rows: rows with their target columns.
+        """
+        raise NotImplementedError
+
+    def check_probes(self) -> None:
+        """Checks that classical models can answer this kind of task.
 
         Raises:
-            TaskError: the kind has no probes.
+            TaskError: the kind predicts neither classes nor numbers.
         """
+        if self.has_probes:
+            return
         what = f"{self.name} is a {self.kind} task, and probes predict classes and numbers"
         raise TaskError(what, where="adapt=probe", hint="adapt=full, lora or head")
 

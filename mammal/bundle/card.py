@@ -114,7 +114,7 @@ def _tasks(tasks: Sequence[Task]) -> str:
         columns = ", ".join(" or ".join(f"`{column}`" for column in group) for group in task.needed)
         prompt = task.template.input.replace("|", "\\|")
         lines.append(f"| {task.name} | {task.kind} | {columns} | `{prompt}` |")
-    return "\n".join([*lines, *_positives(tasks)]) + "\n"
+    return "\n".join([*lines, *_positives(tasks), *_probes(tasks)]) + "\n"
 
 
 def _positives(tasks: Sequence[Task]) -> list[str]:
@@ -122,6 +122,18 @@ def _positives(tasks: Sequence[Task]) -> list[str]:
     two = [task for task in tasks if task.family == "classification" and len(task.config.labels) == 2]
     lines = [f"* {task.name}: positive: `{task.config.labels[1]}`" for task in two]
     return ["", "`probability` is the probability of the positive class.", "", *lines] if lines else []
+
+
+def _probes(tasks: Sequence[Task]) -> list[str]:
+    """Which probe answers each target column, and the figures by which it was chosen."""
+    told = [
+        f"* {task.name}{'' if len(task.target_columns) == 1 else f', {column}'}: {sentence}"
+        for task in tasks
+        if task.probes is not None
+        for column, sentence in task.probes.summary().items()
+    ]
+    about = "These tasks are answered by classical models that read states of the frozen encoder:"
+    return ["", about, "", *told] if told else []
 
 
 def _figures(metrics: Mapping[str, Any]) -> str:

@@ -4,6 +4,7 @@
     model.safetensors   the weights
     tokenizer/          in the published format
     task.yaml           declarations of its tasks and their fitted values: label scale, calibration, threshold
+    probes.safetensors  arrays of the probes of its tasks, if there are any (`mammal train adapt=probe`)
     metrics.json        every figure with split, seed and interval
     README.md           the model card
 
@@ -27,7 +28,7 @@ import yaml
 from mammal.bundle.adaptation import Adaptation, load_model
 from mammal.bundle.card import Card, render_card
 from mammal.bundle.lazy_tasks import LazyTasks, read_tasks
-from mammal.bundle.locate import CARD, CONFIG, DELTA, METRICS, TASKS, TOKENIZER, WEIGHTS, ModelSource, locate
+from mammal.bundle.locate import CARD, CONFIG, DELTA, METRICS, PROBES, TASKS, TOKENIZER, WEIGHTS, ModelSource, locate
 from mammal.errors import BundleError
 from mammal.files import read_json
 from mammal.tasks.declaration.schema import stored_config
@@ -41,8 +42,14 @@ if TYPE_CHECKING:
     from mammal.tasks.task import Task
     from mammal.tokenization import Tokenizer
 
-FORMAT = 1
+FORMAT = 2
 """Version of the bundle format. Bundles with a higher version are refused."""
+
+_WITHOUT_PROBES = 1
+"""Version that is written if no task has a probe, so that earlier versions of this package can read the bundle.
+
+They would answer a task with a probe by heads that were not trained for it.
+"""
 
 
 @dataclass(frozen=True)
@@ -105,7 +112,8 @@ def save_bundle(
     _check_replaceable(folder)
     if dtype not in ("float32", "bfloat16"):
         raise BundleError(f"weights are stored as float32 or bfloat16, not {dtype}")
-    about = {"format": FORMAT, "version": __version__, "tokenizer_hash": tokenizer.hash, "dtype": dtype}
+    format_ = FORMAT if any(task.probes is not None for task in tasks) else _WITHOUT_PROBES
+    about = {"format": format_, "version": __version__, "tokenizer_hash": tokenizer.hash, "dtype": dtype}
     if adaptation is not None:
         about["adaptation"] = asdict(adaptation)
     elif delta:
@@ -116,7 +124,8 @@ def save_bundle(
             if dtype == "bfloat16":
                 _store_bfloat16(partial / (DELTA if delta else WEIGHTS))
             tokenizer.save(partial / TOKENIZER)
-            _write_tasks(partial / TASKS, tasks)
+            _write_tasks(partial / TASKS, tasks, format_)
+            _write_probes(partial / PROBES, tasks)
             (partial / METRICS).write_text(json.dumps(dict(metrics or {}), indent=2) + "\n", encoding="utf-8")
             parameters = sum(weight.numel() for weight in model.parameters())
             text = render_card(
@@ -154,7 +163,7 @@ def read_bundle(
     own = _tokenizer(found.folder, tokenizer)
     model, config = load_model(found, base=base, device=device, dtype=dtype)
     about = config.get("mammal") or {}
-    if about.get("format", FORMAT) > FORMAT:
+    if about.get("format", _WITHOUT_PROBES) > FORMAT:
         raise BundleError(
             f"was written by a newer version of mammal ({about.get('version')})",
             where=str(source),
@@ -191,11 +200,25 @@ def _store_bfloat16(file: Path) -> None:
     save_file(tensors, file, metadata=metadata)
 
 
-def _write_tasks(file: Path, tasks: Sequence[Task]) -> None:
+def _write_probes(file: Path, tasks: Sequence[Task]) -> None:
+    """Writes the arrays of probes in one file, each as `TASK/ARRAY`."""
+    from safetensors.numpy import save_file
+
+    arrays = {
+        f"{task.name}/{name}": array
+        for task in tasks
+        if task.probes is not None
+        for name, array in task.probes.arrays().items()
+    }
+    if arrays:
+        save_file(arrays, file)
+
+
+def _write_tasks(file: Path, tasks: Sequence[Task], format_: int) -> None:
     if not tasks:
         return
     content = {
-        "format": FORMAT,
+        "format": format_,
         "tasks": {task.name: {"config": _declared(task), "state": task.state()} for task in tasks},
     }
     file.write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=120), encoding="utf-8")

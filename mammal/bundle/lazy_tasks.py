@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from mammal.bundle.locate import PROBES
 from mammal.errors import BundleError, MammalError, TaskError
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from mammal.tasks.task import Task
     from mammal.tokenization import Tokenizer
 
@@ -94,6 +97,8 @@ def _build(file: Path, name: str, config: Mapping[str, Any], state: Mapping[str,
     try:
         task = build_task(load_task(config), tokenizer)
         task.load_state(state)
+        if "probes" in state:
+            task.load_probes(state, _arrays(file.parent / PROBES, name))
     except MammalError as error:
         raise TaskError(f"the task {name} can't be used: {error}", where=str(file), hint=_HINT) from error
     except (AttributeError, KeyError, TypeError, ValueError) as error:
@@ -102,4 +107,18 @@ def _build(file: Path, name: str, config: Mapping[str, Any], state: Mapping[str,
     return task
 
 
-_HINT = "restore the task.yaml that came with the bundle; its other tasks can still be used"
+def _arrays(file: Path, task: str) -> dict[str, np.ndarray]:
+    """The arrays of a task's probes."""
+    from safetensors import SafetensorError, safe_open
+
+    start = f"{task}/"
+    try:
+        with safe_open(file, framework="np") as stored:
+            names = [name for name in stored.keys() if name.startswith(start)]  # noqa: SIM118
+            return {name.removeprefix(start): stored.get_tensor(name) for name in names}
+    except (OSError, SafetensorError) as error:
+        what = "is missing" if not file.is_file() else "is damaged"
+        raise BundleError(f"{file.name} {what}, which holds the probe", where=str(file.parent)) from error
+
+
+_HINT = "restore the files that came with the bundle; its other tasks can still be used"

@@ -14,6 +14,7 @@ from mammal.tokenization.errors import likely_names
 
 CONFIG, WEIGHTS, TOKENIZER = "config.json", "model.safetensors", "tokenizer"
 DELTA = "adapters.safetensors"  # in an adapter bundle, instead of WEIGHTS
+PROBES = "probes.safetensors"  # arrays of the probes that answer in place of heads, if there are any
 BUNDLE = "bundle"  # folder of a training run that holds what was trained
 TASKS, METRICS, CARD = "task.yaml", "metrics.json", "README.md"
 
@@ -22,6 +23,7 @@ _HUB_FILES = [
     CONFIG,
     WEIGHTS,
     DELTA,
+    PROBES,
     f"{TOKENIZER}/*",
     TASKS,
     METRICS,

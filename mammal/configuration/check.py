@@ -159,15 +159,18 @@ def _task_faults(config: DictConfig) -> Iterator[Fault]:
 
 
 def _adapt_faults(section: Any) -> Iterator[Fault]:
-    """Checks the group `adapt`. The keys of LoRA are read only with its method."""
+    """Checks the group `adapt`. Each method reads keys of its own."""
     if not _is_section(section):
         return
-    low_rank = keys_of(known_keys.LowRankConfig)
-    lora = section.get("method") == "lora"
-    if not lora and (only := [str(key) for key in section if key in low_rank.keys() - keys_of(known_keys.AdaptConfig)]):
-        what = f"nothing reads 'adapt.{only[0]}' with adapt.method={section.get('method')}"
-        yield Fault(("adapt", only[0]), what, "adapt=lora reads it")
-    yield from _section_faults(section, low_rank, ("adapt",))
+    method = str(section.get("method"))
+    own = keys_of(known_keys.ADAPT.get(method, known_keys.TrainedConfig))
+    every = {key: kind for keys in known_keys.ADAPT.values() for key, kind in keys_of(keys).items()}
+    if only := [str(key) for key in section if key in every.keys() - own.keys()]:
+        readers = [name for name, keys in known_keys.ADAPT.items() if only[0] in keys_of(keys)]
+        what = f"nothing reads 'adapt.{only[0]}' with adapt.method={method}"
+        verb = "reads" if len(readers) == 1 else "read"
+        yield Fault(("adapt", only[0]), what, f"adapt={' or '.join(readers)} {verb} it")
+    yield from _section_faults(section, every, ("adapt",))
 
 
 def _trainer_faults(section: DictConfig) -> Iterator[Fault]:

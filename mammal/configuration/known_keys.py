@@ -85,14 +85,29 @@ class PathsConfig:
 
 @dataclass
 class AdaptConfig:
-    """The group `adapt`, for the methods `full` and `head`."""
+    """Keys of the group `adapt` that every method has."""
 
     method: str = "full"
     save: str = "merged"
 
 
 @dataclass
-class LowRankConfig(AdaptConfig):
+class TrainedConfig(AdaptConfig):
+    """The group `adapt`, for the methods `full` and `head`."""
+
+    start: str = "random"
+
+
+@dataclass
+class ProbeConfig(AdaptConfig):
+    """The group `adapt`, for the method `probe`."""
+
+    probe: str = "auto"
+    features: list[str] = field(default_factory=list)
+
+
+@dataclass
+class LowRankConfig(TrainedConfig):
     """The group `adapt`, for the method `lora`."""
 
     rank: int = 8
@@ -100,6 +115,9 @@ class LowRankConfig(AdaptConfig):
     dropout: float = 0.0
     targets: list[str] = field(default_factory=list)
 
+
+ADAPT: dict[str, type] = {"full": TrainedConfig, "head": TrainedConfig, "lora": LowRankConfig, "probe": ProbeConfig}
+"""Keys of the group `adapt` by its method."""
 
 SECTIONS: dict[str, type] = {"data": LoadingConfig, "mixture": MixtureConfig, "paths": PathsConfig}
 """Groups that have the same keys for all options."""

@@ -180,7 +180,8 @@ class Score(TaskQuestion):
 
     def __init__(self, model: MammalModel, tokenizer: Tokenizer, task: Task | None, pace: Pace, *, prefix: str = ""):
         if task is not None and "logits" not in task.wants:
-            raise TaskError(f"{task.name} is a {task.kind} task: numbers have no likelihood", hint="use predict")
+            which = "has a probe, whose answers" if task.probes is not None else f"is a {task.kind} task: numbers"
+            raise TaskError(f"{task.name} {which} have no likelihood", hint="use predict")
         self.model, self.task, self.pace = model, task, pace
         self.reading = ReadColumns((PROMPT, TARGET)) if task is None else ReadColumns.of_task(task, target=True)
         self.columns = [AnswerColumn(f"{prefix}log_likelihood", "number")]

@@ -1,4 +1,4 @@
-"""Selects the weights that are trained: all, low-rank adapters (LoRA), or only the heads."""
+"""Selects the weights that are trained: all, low-rank adapters (LoRA), only the heads, or none (a probe)."""
 
 from __future__ import annotations
 
@@ -18,8 +18,13 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-METHODS = ("full", "lora", "head")
-SAVES = {"full": ("merged",), "lora": ("merged", "adapters", "published"), "head": ("merged", "adapters")}
+METHODS = ("full", "lora", "head", "probe")
+SAVES = {
+    "full": ("merged",),
+    "lora": ("merged", "adapters", "published"),
+    "head": ("merged", "adapters"),
+    "probe": ("merged", "adapters"),
+}
 """Ways in which a run of each method can save its model (`adapt.save`)."""
 
 
@@ -40,9 +45,9 @@ def adapt(model: MammalModel, config: DictConfig) -> None:
         raise ConfigError(
             f"adapt.method is {config.method!r}", hint=did_you_mean(config.method, METHODS, noun="method")
         )
-    if config.method == "head":
+    if config.method in ("head", "probe"):
         for name, weight in model.named_parameters():
-            weight.requires_grad_(_of_head(name))
+            weight.requires_grad_(config.method == "head" and _of_head(name))
     if config.method == "lora":
         _add_adapters(model, config)
 
@@ -131,6 +136,8 @@ def record(model: MammalModel, config: DictConfig, folder: Path) -> Adaptation |
     if not config.init:
         return None
     settings = {name: value for name, value in plain(config.adapt).items() if name not in ("method", "save")}
+    if settings.get("start") == "random":
+        del settings["start"]
     return adapted_from(config.init, folder, config.adapt.method, settings)
 
 

@@ -68,6 +68,7 @@ def train(config: DictConfig, config_dirs: Sequence[Path] = ()) -> TrainingResul
     from lightning.pytorch.strategies import FSDPStrategy
 
     from mammal.training import adapt, build
+    from mammal.training.probe import check_probe
     from mammal.training.processes import is_first
     from mammal.training.trainer import quieten
 
@@ -81,7 +82,11 @@ def train(config: DictConfig, config_dirs: Sequence[Path] = ()) -> TrainingResul
     declared = build.task_configs(config, config_dirs)
     tokenizer = build.build_tokenizer(config, declared)
     tasks = build.build_tasks(declared, tokenizer)
+    if config.adapt.method == "probe":
+        check_probe(config, tasks)
     data, computing = _load_data(tasks, config, output)
+    if config.adapt.method == "probe":
+        return _probe(output, tokenizer, data, config, begun)
     model = build.build_model(config, tokenizer, tasks)
     adapt.adapt(model, config.adapt)
     if is_first():
@@ -100,6 +105,29 @@ def train(config: DictConfig, config_dirs: Sequence[Path] = ()) -> TrainingResul
     seconds = time.monotonic() - begun
     console.note(f"done in {console.clock(seconds)}: {bundle}")
     return TrainingResult(bundle, best_loss, trainer.global_step, seconds, results, valid)
+
+
+def _probe(
+    output: Path, tokenizer: Tokenizer, data: Mapping[str, TaskData], config: DictConfig, begun: float
+) -> TrainingResult:
+    """Fits probes on the states of the model at `init`, in place of training."""
+    from mammal.training import adapt, build
+    from mammal.training.probe import check_encoder, fit_probes
+    from mammal.training.resume import put_aside
+
+    tasks = {name: d.task for name, d in data.items()}
+    model = build.build_model(config, tokenizer, {})  # heads and projections of the tasks would stay random
+    check_encoder(model, tasks)
+    adapt.adapt(model, config.adapt)
+    console.note(_summary(config, model, data, output))
+    _tell_positive_classes(tasks)
+    put_aside(output, None)
+    fit_probes(model.eval(), data, config)
+    results, valid = _judge(model, data, test=config.test)
+    bundle = _save(output, model, tokenizer, data, results, config)
+    seconds = time.monotonic() - begun
+    console.note(f"done in {console.clock(seconds)}: {bundle}")
+    return TrainingResult(bundle, None, 0, seconds, results, valid)
 
 
 def _tell_positive_classes(tasks: Mapping[str, Task]) -> None:

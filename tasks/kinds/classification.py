@@ -45,6 +45,8 @@ if TYPE_CHECKING:
 class ClassificationTask(Task):
     """A task that predicts one label of a set, or one for each of several columns."""
 
+    has_probes = True
+
     def __init__(self, config: TaskConfig, tokenizer: Tokenizer):
         super().__init__(config, tokenizer)
         self.labels = LabelSet(config.labels)

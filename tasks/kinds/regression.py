@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 class RegressionTask(Task):
     """A task that predicts one or several numbers for each row."""
 
+    has_probes = True
+
     def __init__(self, config: TaskConfig, tokenizer: Tokenizer):
         super().__init__(config, tokenizer)
         _check_target(self)

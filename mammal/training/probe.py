@@ -1,0 +1,136 @@
+"""`adapt=probe`: fits classical models on the states of a frozen encoder, in place of training.
+
+Shapes: N rows, F entries of a row's vector.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mammal import console
+from mammal.errors import ConfigError, TrainingError, did_you_mean
+from mammal.rows.batched import Pace, Refused, TaskEncoder
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+    from mammal.evaluation.task_data import TaskData
+    from mammal.model.model import MammalModel
+    from mammal.tasks.batches.batch import Batch
+    from mammal.tasks.tables.cells import Row
+    from mammal.tasks.task import Task
+
+logger = logging.getLogger(__name__)
+
+KINDS = ("auto", "linear", "svm", "gp")
+
+
+def check_probe(config: DictConfig, tasks: Mapping[str, Task]) -> None:
+    """Refuses, before data are loaded, a probe that can't work.
+
+    Args:
+        config: configuration of the run.
+        tasks: tasks of the run, by name.
+
+    Raises:
+        ConfigError: there is no `init`, rows are packed, or `adapt.probe` is wrong.
+        TaskError: a task predicts neither classes nor numbers, or `adapt.features` does not fit it.
+    """
+    from mammal.tasks.probes.task_probes import TaskProbes
+
+    section = config.adapt
+    if not config.init:
+        what = "a probe of random weights would learn from noise"
+        raise ConfigError(what, where="adapt=probe", hint="init=BUNDLE gives the encoder; adapt=full trains a new one")
+    if section.probe not in KINDS:
+        hint = did_you_mean(str(section.probe), KINDS, noun="probe")
+        raise ConfigError(f"adapt.probe is {section.probe!r}", where="adapt=probe", hint=hint)
+    if config.data.packed:
+        raise ConfigError("a probe reads rows, not packs", where="data.packed", hint="data.packed=null")
+    for task in tasks.values():
+        task.check_probes()
+        if section.probe == "gp" and task.kind == "classification":
+            what = f"a Gaussian process predicts numbers, and {task.name} is a classification task"
+            raise ConfigError(what, where="adapt.probe=gp", hint="adapt.probe=auto, linear or svm")
+        TaskProbes(task, list(section.features))
+
+
+def check_encoder(model: MammalModel, tasks: Mapping[str, Task]) -> None:
+    """Refuses prompts with features that the model at `init` can't read: their projection would stay random.
+
+    Args:
+        model: the model at `init`.
+        tasks: tasks of the run, by name.
+
+    Raises:
+        ConfigError: the model lacks the projection of a feature.
+    """
+    for task in tasks.values():
+        for feature in task.features.values():
+            if feature.name not in model.config.external_embeddings:
+                what = f"the prompt of {task.name} has {feature.name}, which the model at init was not trained to read"
+                hint = "take it out of the prompt; adapt.features=[descriptors,morgan] gives features to the probe"
+                raise ConfigError(what, where="adapt=probe", hint=hint)
+
+
+def fit_probes(model: MammalModel, data: Mapping[str, TaskData], config: DictConfig) -> None:
+    """Fits the probes of every task of a run, and sets `Task.probes`. Only training rows are fitted on.
+
+    Args:
+        model: model with the frozen encoder; it is moved to the device of the run.
+        data: rows by name of their task; the tasks are fitted.
+        config: configuration of the run.
+
+    Raises:
+        TaskError: a column has too few labelled rows, or too many for the requested model.
+        TrainingError: no training row can be read.
+    """
+    from mammal.model.runtime import pick_device
+
+    model.to(pick_device("cpu" if config.trainer.accelerator == "cpu" else "auto"))
+    for d in data.values():
+        _fit_task(model, d, str(config.adapt.probe), list(config.adapt.features))
+
+
+def _fit_task(model: MammalModel, data: TaskData, kind: str, features: Sequence[str]) -> None:
+    from mammal.tasks.probes.task_probes import TaskProbes
+
+    task, train, valid = data.task, list(data.rows["train"]), list(data.rows["valid"])
+    probes = TaskProbes(task, features)
+    probes.fit_features(train)
+    task.probes = probes
+    found = [_vectors(model, task, rows) for rows in (train, valid)]
+    used = [[row for row, vector in zip(rows, vectors, strict=True) if vector is not None]
+            for rows, vectors in zip((train, valid), found, strict=True)]
+    if not used[0]:
+        raise TrainingError("no training row can be read", where=f"task {task.name}")
+    width = next(len(vector) for vector in found[0] if vector is not None)
+    train_NF, valid_NF = (
+        np.array([vector for vector in vectors if vector is not None], dtype=np.float32).reshape(-1, width)
+        for vectors in found
+    )
+    probes.fit(train_NF, valid_NF, task.probe_columns([*used[0], *used[1]]), kind)
+    for column, sentence in probes.summary().items():
+        where = task.name if len(task.target_columns) == 1 else f"{task.name}, {column}"
+        console.note(f"{where}: {sentence}")
+        for title, figure in probes.choices[column].scores.items():
+            logger.info("%s: %s: %s %.4g", where, title, probes.choices[column].metric, figure)
+
+
+def _vectors(model: MammalModel, task: Task, rows: Sequence[Row]) -> list[np.ndarray | None]:
+    """What the probes read of each row, float32 [F]; None for a row that can't be read."""
+    from mammal.rows.run_model import run
+
+    assert task.probes is not None
+    probes = task.probes
+
+    def answer(batch: Batch) -> Sequence[np.ndarray]:
+        batch = batch.to(model.device)
+        return list(probes.vectors(model(batch), batch))
+
+    answers = run(model, rows, TaskEncoder(task), answer, Pace.of_device(model.device.type), None)
+    return [None if isinstance(given, Refused) else given for given in answers]
