@@ -99,21 +99,15 @@ def fit_probes(model: MammalModel, data: Mapping[str, TaskData], config: DictCon
 def _fit_task(model: MammalModel, data: TaskData, kind: str, features: Sequence[str]) -> None:
     from mammal.tasks.probes.task_probes import TaskProbes
 
-    task, train, valid = data.task, list(data.rows["train"]), list(data.rows["valid"])
+    task = data.task
     probes = TaskProbes(task, features)
-    probes.fit_features(train)
+    probes.fit_features(data.rows["train"])
     task.probes = probes
-    found = [_vectors(model, task, rows) for rows in (train, valid)]
-    used = [[row for row, vector in zip(rows, vectors, strict=True) if vector is not None]
-            for rows, vectors in zip((train, valid), found, strict=True)]
-    if not used[0]:
+    found = [_read(model, task, data.rows[part]) for part in ("train", "valid")]
+    (train, train_NF), (valid, valid_NF) = found
+    if not train:
         raise TrainingError("no training row can be read", where=f"task {task.name}")
-    width = next(len(vector) for vector in found[0] if vector is not None)
-    train_NF, valid_NF = (
-        np.array([vector for vector in vectors if vector is not None], dtype=np.float32).reshape(-1, width)
-        for vectors in found
-    )
-    probes.fit(train_NF, valid_NF, task.probe_columns([*used[0], *used[1]]), kind)
+    probes.fit(train_NF, valid_NF, task.probe_columns([*train, *valid]), kind)
     for column, sentence in probes.summary().items():
         where = task.name if len(task.target_columns) == 1 else f"{task.name}, {column}"
         console.note(f"{where}: {sentence}")
@@ -121,16 +115,17 @@ def _fit_task(model: MammalModel, data: TaskData, kind: str, features: Sequence[
             logger.info("%s: %s: %s %.4g", where, title, probes.choices[column].metric, figure)
 
 
-def _vectors(model: MammalModel, task: Task, rows: Sequence[Row]) -> list[np.ndarray | None]:
-    """What the probes read of each row, float32 [F]; None for a row that can't be read."""
+def _read(model: MammalModel, task: Task, rows: Sequence[Row]) -> tuple[list[Row], np.ndarray]:
+    """The rows that can be read, and what the probes read of them, float32 [N, F]."""
     from mammal.rows.run_model import run
 
-    assert task.probes is not None
-    probes = task.probes
+    assert task.probes is not None, "the probes say what is read"
+    vectors_of = task.probes.vectors
 
     def answer(batch: Batch) -> Sequence[np.ndarray]:
         batch = batch.to(model.device)
-        return list(probes.vectors(model(batch), batch))
+        return list(vectors_of(model(batch), batch))
 
     answers = run(model, rows, TaskEncoder(task), answer, Pace.of_device(model.device.type), None)
-    return [None if isinstance(given, Refused) else given for given in answers]
+    read = [(row, given) for row, given in zip(rows, answers, strict=True) if not isinstance(given, Refused)]
+    return [row for row, _ in read], np.array([vector for _, vector in read], dtype=np.float32)

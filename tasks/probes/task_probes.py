@@ -108,8 +108,8 @@ class TaskProbes:
 
     def fit_features(self, rows: Sequence[Row]) -> None:
         """Fits the scales of the features on training rows; the first step of fitting."""
-        texts = []
-        for row in rows:
+        texts: list[str] = []
+        for row in rows if self.features else ():
             try:
                 texts.append(self._text(row))
             except DataError:  # set aside when it is encoded, with this reason
