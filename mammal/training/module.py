@@ -44,6 +44,7 @@ class TrainingModule(lightning.LightningModule):
         total_steps: number of optimiser steps of the whole run; None if only time ends it.
 
     Attributes:
+        first_figures: validation figures of the weights before the first step, by name, if the trainer validates them.
         accumulating: True between the batches of a step, when gradients of earlier batches are already stored.
     """
 
@@ -65,6 +66,7 @@ class TrainingModule(lightning.LightningModule):
         self.total_steps = total_steps
         self.rows_seen = self.tokens_seen = 0
         self.accumulating = False
+        self.first_figures: dict[str, float] = {}
         self._judged: dict[str, Judged] = {}
         self._going_on: dict[str, Any] | None = None
 
@@ -148,6 +150,8 @@ class TrainingModule(lightning.LightningModule):
 
     def _log_valid(self, name: str, value: float) -> None:
         self.log(name, value, batch_size=1)
+        if self.trainer.sanity_checking:
+            self.first_figures[name] = value
 
     def _require_finite(self, loss: Tensor, where: str) -> None:
         if not torch.isfinite(loss):
@@ -203,12 +207,14 @@ class TrainingModule(lightning.LightningModule):
             "tasks": sorted(self.tasks),
             "seen": {"rows": self.rows_seen, "tokens": self.tokens_seen},
             "valid_loss": None if valid_loss is None else float(valid_loss),
+            "first_figures": dict(self.first_figures),
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self._going_on = checkpoint["going_on"]
         seen = self._going_on["seen"]
         self.rows_seen, self.tokens_seen = seen["rows"], seen["tokens"]
+        self.first_figures.update(self._going_on.get("first_figures", {}))
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         if self._going_on is None:

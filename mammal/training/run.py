@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from mammal.tasks.task import Task
     from mammal.tokenization.tokenizer import Tokenizer
     from mammal.training.resume import Resumed
+    from mammal.training.start import FirstWeights
 
 logger = logging.getLogger(__name__)
 
@@ -70,6 +71,7 @@ def train(config: DictConfig, config_dirs: Sequence[Path] = ()) -> TrainingResul
     from mammal.training import adapt, build
     from mammal.training.probe import check_probe
     from mammal.training.processes import is_first
+    from mammal.training.start import FirstWeights, check_start, fit_heads
     from mammal.training.trainer import quieten
 
     begun = time.monotonic()
@@ -84,19 +86,23 @@ def train(config: DictConfig, config_dirs: Sequence[Path] = ()) -> TrainingResul
     tasks = build.build_tasks(declared, tokenizer)
     if config.adapt.method == "probe":
         check_probe(config, tasks)
+    check_start(config, tasks)
     data, computing = _load_data(tasks, config, output)
     if config.adapt.method == "probe":
         return _probe(output, tokenizer, data, config, begun)
     model = build.build_model(config, tokenizer, tasks)
+    if config.adapt.get("start") == "probe":
+        fit_heads(model, data, tokenizer, config.init)
     adapt.adapt(model, config.adapt)
+    first = FirstWeights.of(model) if config.adapt.get("start") == "probe" else None
     if is_first():
         console.note(_summary(config, model, data, output))
         _tell_positive_classes(tasks)
-    trainer = _fit(model, data, config, computing)
+    trainer = _fit(model, data, config, computing, first)
     if isinstance(trainer.strategy, FSDPStrategy):  # this model is split; the best checkpoint contains all of it
         model = build.build_model(config, tokenizer, tasks)
         adapt.adapt(model, config.adapt)
-    best_loss = _take_best(model, trainer)
+    best_loss = _take_best(model, trainer, first)
     if not trainer.is_global_zero:
         return TrainingResult(output / "bundle", best_loss, trainer.global_step, time.monotonic() - begun)
     adapt.fold_adapters(model)
@@ -183,7 +189,11 @@ def _check_packs(folder: str | None, tasks: Mapping[str, Task]) -> None:
 
 
 def _fit(
-    model: MammalModel, data: Mapping[str, TaskData], config: DictConfig, computing: float = 0.0
+    model: MammalModel,
+    data: Mapping[str, TaskData],
+    config: DictConfig,
+    computing: float = 0.0,
+    first: FirstWeights | None = None,
 ) -> lightning.Trainer:
     """Trains the model; afterwards it has the weights of the last step. `computing`: see `build_trainer`."""
     from mammal.training.build import mixture_rates, mixture_settings
@@ -195,6 +205,7 @@ def _fit(
     from mammal.training.processes import is_first
     from mammal.training.resume import find_checkpoint, put_aside
     from mammal.training.sampler import Budget
+    from mammal.training.start import validate_first
     from mammal.training.trainer import build_trainer, instantiated, is_averaged
 
     check_monitor(config.monitor, {name: d.task for name, d in data.items()})
@@ -216,6 +227,8 @@ def _fit(
         instantiated(config.schedule, "schedule"),
         steps,
     )
+    if first is not None:
+        validate_first(trainer, module, first)
     resumed = find_checkpoint(config, module, averaged=is_averaged(trainer))
     if is_first():
         put_aside(Path(config.output), resumed)
@@ -241,7 +254,7 @@ def _tell_resumed(config: DictConfig, resumed: Resumed | None) -> None:
         console.note(f"resume=auto: {config.output} holds no checkpoint, so training begins with step 0")
 
 
-def _take_best(model: MammalModel, trainer: lightning.Trainer) -> float | None:
+def _take_best(model: MammalModel, trainer: lightning.Trainer, first: FirstWeights | None = None) -> float | None:
     """Puts the best weights according to `monitor` into the model, if they were saved; returns their loss."""
     import torch
 
@@ -249,6 +262,12 @@ def _take_best(model: MammalModel, trainer: lightning.Trainer) -> float | None:
 
     for callback in checkpoints(trainer):
         if callback.monitor and callback.best_model_path and callback.best_model_score is not None:
+            best = float(callback.best_model_score)
+            if first is not None and first.beat(callback.monitor, callback.mode, best):
+                figures = f"{callback.monitor} {first.figures[callback.monitor]:.4g}, after training {best:.4g}"
+                console.note(f"the weights before the first step are the best ones: {figures}")
+                model.load_state_dict(first.weights)
+                return first.figures.get("valid/loss")
             stored = torch.load(callback.best_model_path, map_location="cpu", weights_only=True)
             model.load_state_dict({name.removeprefix("model."): w for name, w in stored["state_dict"].items()})
             return stored["going_on"]["valid_loss"]

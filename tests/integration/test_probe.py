@@ -161,9 +161,9 @@ def test_jobs_and_evaluation_read_the_bundle(probed, tmp_path, capsys):
     bundle = train(probed("task=probed_number", "test=false")).bundle
     capsys.readouterr()
     table = tmp_path / "rows.csv"
-    assert main(["predict", str(bundle), str(table), f"output={tmp_path / 'answers.csv'}", "device=cpu"]) == 0
+    assert main(["predict", f"bundle={bundle}", f"input={table}", f"output={tmp_path / 'answers.csv'}"]) == 0
     assert len((tmp_path / "answers.csv").read_text().splitlines()) == len(records()) + 1
-    assert main(["evaluate", str(bundle), f"output={tmp_path / 'judged'}", "trees=3", "device=cpu"]) == 0
+    assert main(["evaluate", f"bundle={bundle}", f"output={tmp_path / 'judged'}", "trees=3", f"paths.data={tmp_path}"]) == 0
     told = capsys.readouterr()
     assert "forest_morgan" in told.out + told.err or "random forest" in told.out + told.err
     assert main(["info", str(bundle)]) == 0
@@ -231,3 +231,43 @@ def test_states_are_read_at_the_mask_and_over_the_content(small_bundle):
         letters = [i for i, token in enumerate(ids) if token not in bundle.tokenizer.specials.values()]
         parts = [hidden[row, ids.index(bundle.tokenizer.mask_id)], hidden[row, letters].mean(dim=0)]
         assert torch.cat(parts).tolist() == pytest.approx(vector.tolist(), abs=1e-5)
+
+
+@pytest.mark.parametrize("method", ["full", "lora"])
+def test_fine_tuning_starts_from_a_fitted_head_and_keeps_it_if_training_makes_it_worse(
+    probed, small_bundle, tmp_path, capsys, method
+):
+    init = small_bundle(scalars_prediction_head={"layers": [8]})
+    words = ("task=probed_number", f"adapt={method}", "adapt.start=probe", f"init={init}", "test=false")
+    result = train(probed(*words, "optim.lr=10.0", "schedule=constant", "trainer.max_steps=3"))
+    told = capsys.readouterr().err
+    assert "scalar head from ridge regression on 43 labels" in told
+    assert "the weights before the first step are the best ones: valid/loss" in told
+    assert result.best_loss < 0.9 and result.valid["valid/probed_number/r2"] > 0.1
+    model = mammal.load(result.bundle, device="cpu").model
+    assert model.t5_model.shared.weight.equal(read_bundle(init).model.t5_model.shared.weight)
+    assert read_bundle(result.bundle).config["mammal"]["adaptation"]["settings"]["start"] == "probe"
+    more = (f"init={result.bundle}", "adapt=full", "optim.lr=0.0001", "trainer.max_steps=3")
+    kept = train(probed(*words, *more, f"output={tmp_path / 'more'}"))
+    assert "its scalar head is kept" in capsys.readouterr().err
+    assert kept.best_loss < result.best_loss + 0.1
+
+
+def test_weights_before_the_first_step_win_only_with_a_better_figure():
+    from mammal.training.start import FirstWeights
+
+    first = FirstWeights({}, {"valid/loss": 0.5, "valid/task/auroc": 0.8})
+    assert first.beat("valid/loss", "min", 0.6) and not first.beat("valid/loss", "min", 0.5)
+    assert first.beat("valid/task/auroc", "max", 0.7) and not first.beat("valid/task/auroc", "max", 0.9)
+    assert not first.beat("valid/other", "min", 0.6)
+
+
+def test_a_fitted_head_needs_a_model_and_numbers(probed):
+    words = ("task=probed_number", "adapt=full", "adapt.start=probe")
+    for more, told in (
+        (("init=null",), "random weights"),
+        (("task=probed_classes",), "no task of this run is a regression"),
+        (("adapt.start=prob",), "probe"),
+    ):
+        with pytest.raises(ConfigError, match=told):
+            train(probed(*words, *more))
