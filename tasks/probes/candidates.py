@@ -2,9 +2,9 @@
 
     ridge      ridge regression, penalty 30, 3, 0.3, 0.03 or 0.003 (Hoerl & Kennard 1970)
     logistic   multinomial logistic regression with the same penalties
-    svm        support vector machine with the kernel exp(-gamma |z - z'|²), gamma 0.25 or 1, cost 0.3, 1, 3 or 10 (Cortes
-               & Vapnik 1995); regression: with a tube of 0.1 standard deviations (Drucker et al. 1997); more than two
-               classes: one against the others
+    svm        support vector machine with the kernel exp(-gamma |z - z'|²), gamma 0.25 or 1, cost 0.3, 1, 3 or 10
+               (Cortes & Vapnik 1995); regression: with a tube of 0.1 standard deviations (Drucker et al. 1997); more
+               than two classes: one against the others
     gp         Gaussian process with the same kernel and noise, whose three parameters maximise the marginal likelihood
                of at most 500 training rows (Rasmussen & Williams 2006, chapter 5)
 

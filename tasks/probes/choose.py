@@ -1,8 +1,8 @@
 """Choice of a probe among candidates, and its final fit.
 
-The figure is the first metric of the task. It is computed on the validation rows if at least `FEWEST_VALID` of them have
-a label and the metric is defined there, else on the training rows, each predicted by a model that was fitted on the
-other folds. Rows with equal vectors are in the same fold. Where the metric is undefined on these rows, too (one class
+The figure is the first metric of the task. It is computed on the validation rows if at least `FEWEST_VALID` of them
+have a label and the metric is defined there, else on the training rows, each predicted by a model that was fitted on
+the other folds. Rows with equal vectors are in the same fold. Where the metric is undefined on these rows, too (one class
 only), the loss decides. Of equally good candidates, the first one wins, which is the most cautious one.
 
 Support vector machines for classes give distances to a border. A slope and an offset for each class, fitted by maximum
@@ -138,7 +138,7 @@ def _out_of_fold(
     *,
     raw: bool = False,
 ) -> np.ndarray:
-    """Outputs for training rows by models that were not fitted on them; `raw`: scores of the classes, NaN if unknown."""
+    """Outputs for training rows by models that were not fitted on them; `raw`: scores of classes, NaN if unknown."""
     found = None
     for fit_on, predict in folds:
         part, asked = rows.take(fit_on), rows.take(predict)
@@ -172,9 +172,7 @@ def _as_probabilities(probe: Probe, distances_NC: np.ndarray, rows: Rows) -> Pro
     truth_N = np.array([place[int(c)] for c in rows.truth_N[usable_N]])
     weights_N = None if rows.weights_N is None else rows.weights_N[usable_N]
     slope, offset_C = log_odds_of_distances(known_NC[usable_N], truth_N, weights_N)
-    return replace(
-        probe, coefficients=slope * probe.coefficients, intercept_C=slope * probe.intercept_C + offset_C
-    )
+    return replace(probe, coefficients=slope * probe.coefficients, intercept_C=slope * probe.intercept_C + offset_C)
 
 
 def log_odds_of_distances(

@@ -163,7 +163,10 @@ def test_jobs_and_evaluation_read_the_bundle(probed, tmp_path, capsys):
     table = tmp_path / "rows.csv"
     assert main(["predict", f"bundle={bundle}", f"input={table}", f"output={tmp_path / 'answers.csv'}"]) == 0
     assert len((tmp_path / "answers.csv").read_text().splitlines()) == len(records()) + 1
-    assert main(["evaluate", f"bundle={bundle}", f"output={tmp_path / 'judged'}", "trees=3", f"paths.data={tmp_path}"]) == 0
+    assert (
+        main(["evaluate", f"bundle={bundle}", f"output={tmp_path / 'judged'}", "trees=3", f"paths.data={tmp_path}"])
+        == 0
+    )
     told = capsys.readouterr()
     assert "forest_morgan" in told.out + told.err or "random forest" in told.out + told.err
     assert main(["info", str(bundle)]) == 0

@@ -165,7 +165,8 @@ def test_distances_become_log_odds_that_grow_with_them() -> None:
 def test_probabilities_of_machines_are_about_right() -> None:
     z_NF, other = vectors(200), vectors(200, seed=3)
     noise = np.random.default_rng(5).random(400) < 0.2
-    truth = [np.where(n, 1 - classes(z, 2), classes(z, 2)) for z, n in zip((z_NF, other), np.split(noise, 2))]
+    pairs = zip((z_NF, other), np.split(noise, 2), strict=True)
+    truth = [np.where(n, 1 - classes(z, 2), classes(z, 2)) for z, n in pairs]
     rows, metric = Rows(z_NF, truth[0]), ("auroc", metric_named("auroc"))
     probe, choice = chosen(candidates("svm", 200, 2), rows, Rows(other[:0], truth[1][:0]), metric, classes=2)
     said_N = np.exp(log_probabilities(probe.scores(other, z_NF), probe.classes, 2))[:, 1]
