@@ -146,7 +146,7 @@ class Task(RowPrompts, ABC):
                 _refuse_cut(part, found)
         if self.probes is not None:
             pairs = zip(rendered, encodings, strict=True)
-            return [self.probes.example(row_id, row, encoding) for (row_id, row, _), encoding in pairs]
+            return [self.probes.reader.example(row_id, row, encoding) for (row_id, row, _), encoding in pairs]
         examples = [
             self.example(row_id, row, encoding, text, target=target, judged=judged)
             for (row_id, row, _), encoding, text in zip(rendered, encodings, targets, strict=True)
@@ -206,7 +206,7 @@ class Task(RowPrompts, ABC):
             examples: encoded rows.
         """
         if self.probes is not None:
-            return self.probes.collate(examples)
+            return self.probes.reader.collate(examples)
         return collate(
             examples,
             mode=self.mode,

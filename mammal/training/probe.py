@@ -40,7 +40,7 @@ def check_probe(config: DictConfig, tasks: Mapping[str, Task]) -> None:
         ConfigError: there is no `init`, rows are packed, or `adapt.probe` is wrong.
         TaskError: a task predicts neither classes nor numbers, or `adapt.features` does not fit it.
     """
-    from mammal.tasks.probes.task_probes import TaskProbes
+    from mammal.tasks.probes.reader import RowReader
 
     section = config.adapt
     if not config.init:
@@ -56,7 +56,7 @@ def check_probe(config: DictConfig, tasks: Mapping[str, Task]) -> None:
         if section.probe == "gp" and task.kind == "classification":
             what = f"a Gaussian process predicts numbers, and {task.name} is a classification task"
             raise ConfigError(what, where="adapt.probe=gp", hint="adapt.probe=auto, linear or svm")
-        TaskProbes(task, list(section.features))
+        RowReader(task, list(section.features))
 
 
 def check_encoder(model: MammalModel, tasks: Mapping[str, Task]) -> None:
@@ -101,7 +101,7 @@ def _fit_task(model: MammalModel, data: TaskData, kind: str, features: Sequence[
 
     task = data.task
     probes = TaskProbes(task, features)
-    probes.fit_features(data.rows["train"])
+    probes.reader.fit_features(data.rows["train"])
     task.probes = probes
     found = [_read(model, task, data.rows[part]) for part in ("train", "valid")]
     (train, train_NF), (valid, valid_NF) = found
@@ -120,7 +120,7 @@ def _read(model: MammalModel, task: Task, rows: Sequence[Row]) -> tuple[list[Row
     from mammal.rows.run_model import run
 
     assert task.probes is not None, "the probes say what is read"
-    vectors_of = task.probes.vectors
+    vectors_of = task.probes.reader.vectors
 
     def answer(batch: Batch) -> Sequence[np.ndarray]:
         batch = batch.to(model.device)

@@ -2,8 +2,8 @@
 
 The figure is the first metric of the task. It is computed on the validation rows if at least `FEWEST_VALID` of them
 have a label and the metric is defined there, else on the training rows, each predicted by a model that was fitted on
-the other folds. Rows with equal vectors are in the same fold. Where the metric is undefined on these rows, too (one class
-only), the loss decides. Of equally good candidates, the first one wins, which is the most cautious one.
+the other folds. Rows with equal vectors are in the same fold. Where the metric is undefined on these rows, too (one
+class only), the loss decides. Of equally good candidates, the first one wins, which is the most cautious one.
 
 Support vector machines for classes give distances to a border. A slope and an offset for each class, fitted by maximum
 likelihood on the distances of the folds, make log-probabilities of them (Platt 1999).

@@ -1,11 +1,7 @@
-"""The probes of a task: what they read of a row, one fitted probe for each target column, and their stored form.
+"""The probes of a task: one fitted probe for each target column, and their stored form.
 
-A row's vector has three blocks: two states of the frozen encoder, each as wide as the model, and the requested features
-of the row's first molecule. The first state is at `<MASK>`; if the prompt has none, at `<SENTINEL_ID_0>`; else at the
-first token. The second one is the mean over the row's content (`mammal.tasks.batches.batch.content_mask`).
-
-Shapes: B rows of a batch, N rows, W width of the model, X entries of features, F = 2 W + X entries of a row's vector, P
-stored points, K target columns, C classes.
+Shapes: B rows of a batch, N rows, F entries of a row's vector (`mammal.tasks.probes.reader`), P stored points, K target
+columns, C classes.
 """
 
 from __future__ import annotations
@@ -15,31 +11,17 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
-from mammal.tasks.batches.batch import Batch, ModelOutput, content_mask
-from mammal.tasks.batches.collate import collate
-from mammal.tasks.batches.example import Example
-from mammal.tasks.errors import DataError, TaskError
-from mammal.tasks.features import FEATURES
-from mammal.tasks.features.esm2 import DEFAULT
+from mammal.tasks.batches.batch import Batch, ModelOutput
+from mammal.tasks.errors import TaskError
 from mammal.tasks.metrics.registry import metric_named
-from mammal.tasks.probes.candidates import Rows, candidates
+from mammal.tasks.probes.candidates import GP_ROWS, SVM_CLASSES, SVM_ROWS, Rows, candidates
 from mammal.tasks.probes.choose import chosen, log_probabilities
 from mammal.tasks.probes.probe import NAMES, Choice, Probe, Standard
-from mammal.tokenization.encoding import Encoding
-from mammal.tokenization.errors import did_you_mean
+from mammal.tasks.probes.reader import RowReader
 
 if TYPE_CHECKING:
     from mammal.tasks.prompts.row_prompts import RowPrompts
-    from mammal.tasks.tables.cells import Row
-    from mammal.tokenization.tokenizer import Tokenizer
-
-READ = ("<MASK>", "<SENTINEL_ID_0>")
-"""Tokens at which the state is read, in this order."""
-
-MOLECULE_FEATURES = ("descriptors", "morgan")
-"""Features that a probe can read in addition to the states."""
 
 FEWEST_ROWS = 10
 """Smallest number of labelled training rows of a target column."""
@@ -84,8 +66,7 @@ class TaskProbes:
         features: names of features of the first molecule that the probes read in addition to the states.
 
     Attributes:
-        features: these features by name.
-        column: column of the first molecule; None without features.
+        reader: encodes rows for the probes.
         probes: fitted probe by target column. Empty before `fit`.
         choices: how each of them was chosen.
 
@@ -95,82 +76,11 @@ class TaskProbes:
 
     def __init__(self, task: RowPrompts, features: Sequence[str] = ()):
         self.task = task
-        self.features = {name: FEATURES[name](DEFAULT) for name in _checked(task, features)}
-        self.column = next((c for c in task.identities if c in task.molecules), None) if features else None
+        self.reader = RowReader(task, features)
         self.probes: dict[str, Probe] = {}
         self.choices: dict[str, Choice] = {}
         self._standard: Standard | None = None
         self._points_PF = np.zeros((0, 0), dtype=np.float32)
-        self._token = _read_token(task.tokenizer, task.template.input)
-        self._tags_T = torch.tensor(sorted(task.tokenizer.specials.values()), dtype=torch.int64)
-
-    # Rows to vectors
-
-    def fit_features(self, rows: Sequence[Row]) -> None:
-        """Fits the scales of the features on training rows; the first step of fitting."""
-        texts: list[str] = []
-        for row in rows if self.features else ():
-            try:
-                texts.append(self._text(row))
-            except DataError:  # set aside when it is encoded, with this reason
-                continue
-        for feature in self.features.values():
-            feature.fit(texts)
-
-    def example(self, row_id: object, row: Row, encoding: Encoding) -> Example:
-        """Returns an encoded row with the position and the features that the probes read.
-
-        Args:
-            row_id: name of the row.
-            row: columns of the user.
-            encoding: the encoded input.
-
-        Raises:
-            DataError: truncation removed the token at which the state is read, or the row has no molecule.
-        """
-        given_X = None
-        if self.features:
-            text = self._text(row)
-            given_X = np.concatenate([feature.of(text) for feature in self.features.values()])
-        return Example(row_id, encoding, read_R=self._position(encoding), given_X=given_X)
-
-    def collate(self, examples: Sequence[Example]) -> Batch:
-        """Makes a batch that wants pooled states.
-
-        Args:
-            examples: results of `example`.
-        """
-        pad_id = self.task.tokenizer.pad_id
-        how: dict[str, Any] = {"mode": "encoder", "wants": ("pooled",), "task": self.task.name}
-        batch = collate(examples, pad_id=pad_id, start_id=pad_id, **how)
-        return replace(batch, content_BL=content_mask(batch.ids_BL, batch.mask_BL, self._tags_T))
-
-    def vectors(self, output: ModelOutput, batch: Batch) -> np.ndarray:
-        """Returns the vector of each row, float32 [B, F].
-
-        Args:
-            output: output of the model for the batch.
-            batch: the batch.
-        """
-        assert output.pooled_B2W is not None, "a batch for probes wants pooled states"
-        states_BX = output.pooled_B2W.detach().float().flatten(1).cpu().numpy()
-        given_BX = batch.given_BX
-        return states_BX if given_BX is None else np.concatenate([states_BX, given_BX.cpu().numpy()], axis=1)
-
-    def _position(self, encoding: Encoding) -> np.ndarray:
-        if self._token is None:
-            return np.zeros(1, dtype=np.int64)
-        found = np.flatnonzero(encoding.ids_L == self._token)
-        if not len(found):
-            raise DataError(f"truncation removed {self.task.tokenizer.token(self._token)}, which the probe reads")
-        return found[:1]
-
-    def _text(self, row: Row) -> str:
-        assert self.column is not None, "features are of a molecule"
-        text = self.task.text_if_any(row, self.column)
-        if text is None:
-            raise DataError("empty cell", where=f"column {self.column}")
-        return text
 
     # Fitting
 
@@ -188,9 +98,7 @@ class TaskProbes:
         """
         from threadpoolctl import threadpool_limits
 
-        extra = sum(feature.width for feature in self.features.values())
-        blocks = [train_NF.shape[1] - extra, *(feature.width for feature in self.features.values())]
-        self._standard = Standard.fit(train_NF, blocks)
+        self._standard = Standard.fit(train_NF, self.reader.blocks(train_NF.shape[1]))
         z_NF, other_NF = self._standard.apply(train_NF), self._standard.apply(valid_NF)
         number = len(train_NF)
         with threadpool_limits(limits=1):
@@ -224,7 +132,7 @@ class TaskProbes:
             output: output of the model for the batch.
             batch: the batch.
         """
-        return np.concatenate([scores_BC for scores_BC in self._scores(output, batch).values()], axis=1)
+        return np.concatenate(list(self._scores(output, batch).values()), axis=1)
 
     def log_probabilities(self, output: ModelOutput, batch: Batch, classes: int) -> np.ndarray:
         """Returns the log-probabilities of the classes, float64 [B, K, C].
@@ -240,7 +148,7 @@ class TaskProbes:
     def _scores(self, output: ModelOutput, batch: Batch) -> dict[str, np.ndarray]:
         if self._standard is None or not self.probes:
             raise TaskError(f"the probe of {self.task.name} is not fitted", hint="load the task from its bundle")
-        z_BF = self._standard.apply(self.vectors(output, batch))
+        z_BF = self._standard.apply(self.reader.vectors(output, batch))
         return {name: self.probes[name].scores(z_BF, self._points_PF) for name in self.task.target_columns}
 
     # In a bundle
@@ -257,7 +165,7 @@ class TaskProbes:
             }
             for name, probe in self.probes.items()
         }
-        features = {name: feature.state() for name, feature in self.features.items()}
+        features = {name: feature.state() for name, feature in self.reader.features.items()}
         clip = None if self._standard is None else self._standard.clip
         return {"features": features, "clip": clip, "columns": columns}
 
@@ -284,7 +192,7 @@ class TaskProbes:
         """
         made = cls(task, list(state["features"]))
         for name, stored in state["features"].items():
-            made.features[name].load_state(stored)
+            made.reader.features[name].load_state(stored)
         made._standard = Standard(arrays["mean"], arrays["std"], arrays["weight"], float(state["clip"]))
         made._points_PF = arrays["points"]
         for number, name in enumerate(task.target_columns):
@@ -334,8 +242,6 @@ def _of_all_rows(probe: Probe, column: Column, number: int) -> Probe:
 
 
 def _check_rows(name: str, rows: int, classes: int, kind: str) -> None:
-    from mammal.tasks.probes.candidates import GP_ROWS, SVM_CLASSES, SVM_ROWS
-
     if rows < FEWEST_ROWS:
         what = f"column {name!r} has {rows} labelled training rows, and a probe needs {FEWEST_ROWS}"
         raise TaskError(what, hint="check the split")
@@ -348,21 +254,3 @@ def _check_rows(name: str, rows: int, classes: int, kind: str) -> None:
         raise TaskError(what, hint="adapt.probe=auto or linear")
     if kind == "gp" and classes:
         raise TaskError("adapt.probe=gp predicts numbers, not classes", hint="adapt.probe=auto, linear or svm")
-
-
-def _checked(task: RowPrompts, features: Sequence[str]) -> Sequence[str]:
-    for name in features:
-        if name not in MOLECULE_FEATURES:
-            hint = did_you_mean(str(name), MOLECULE_FEATURES, noun="feature")
-            raise TaskError(f"there is no feature {name!r} for probes", where="adapt.features", hint=hint)
-    if features and not any(column in task.molecules for column in task.identities):
-        read = ", ".join(task.identities) or "nothing"
-        what = f"{features[0]} is computed from molecules, and {task.name} reads none (it reads {read})"
-        raise TaskError(what, where="adapt.features", hint="adapt.features=[]")
-    return features
-
-
-def _read_token(tokenizer: Tokenizer, template: str) -> int | None:
-    """Id of the token at which the state is read; None: the first token of the prompt."""
-    written = next((token for token in READ if token in template), None)
-    return None if written is None else tokenizer.special_id(written)

@@ -227,7 +227,7 @@ def test_states_are_read_at_the_mask_and_over_the_content(small_bundle):
     task.probes = TaskProbes(task)
     batch = task.collate([task.encode({"smiles": smiles}) for smiles in ("CCO", "c1ccccc1CCN")])
     with torch.inference_mode():
-        vectors = task.probes.vectors(bundle.model(batch), batch)
+        vectors = task.probes.reader.vectors(bundle.model(batch), batch)
         hidden = bundle.model.encode(batch).hidden(batch.ids_BL.shape[1])
     for row, vector in enumerate(vectors):
         ids = batch.ids_BL[row].tolist()
