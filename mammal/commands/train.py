@@ -3,6 +3,7 @@
 mammal train task=bbbp                              one task, a new small model
 mammal train mixture=demo trainer.max_time=00:04:30 several tasks in one model
 mammal train task=bbbp init=FOLDER adapt=lora       fine-tune a bundle or a published checkpoint
+mammal train task=esol init=FOLDER adapt=probe      a classical model on a frozen encoder, in seconds
 mammal train -m task=bbbp,esol seed=1,2,3           a sweep: every combination, with one table at the end
 mammal train sweep=moleculenet launcher=joblib      a sweep defined in a file, two jobs at a time
 mammal train task=bbbp sweep=optuna                 a search for the best settings
