@@ -53,7 +53,7 @@ def check_probe(config: DictConfig, tasks: Mapping[str, Task]) -> None:
         raise ConfigError("a probe reads rows, not packs", where="data.packed", hint="data.packed=null")
     for task in tasks.values():
         task.check_probes()
-        if section.probe == "gp" and task.kind == "classification":
+        if section.probe == "gp" and task.family == "classification":
             what = f"a Gaussian process predicts numbers, and {task.name} is a classification task"
             raise ConfigError(what, where="adapt.probe=gp", hint="adapt.probe=auto, linear or svm")
         RowReader(task, list(section.features))

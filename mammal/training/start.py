@@ -87,7 +87,7 @@ def check_start(config: DictConfig, tasks: Mapping[str, Task]) -> None:
     if not config.init:
         what = "a head can't be fitted on states of random weights"
         raise ConfigError(what, where="adapt.start=probe", hint="give init=, or adapt.start=random")
-    if not any(task.kind == "regression" for task in tasks.values()):
+    if not any(task.family == "regression" for task in tasks.values()):
         what = "it fits the head for numbers, and no task of this run is a regression task"
         raise ConfigError(what, where="adapt.start=probe", hint="adapt.start=random; adapt=probe also predicts classes")
 
@@ -109,7 +109,7 @@ def fit_heads(model: MammalModel, data: Mapping[str, TaskData], tokenizer: Token
     trained = read_tasks(locate(init).folder / TASKS, tokenizer)
     of_mode: dict[str, list[TaskData]] = {}
     for name, d in data.items():
-        if d.task.kind != "regression":
+        if d.task.family != "regression":
             continue
         if name in trained and trained[name].probes is None:
             console.note(f"{name}: the model at init was trained on it, so its scalar head is kept")
