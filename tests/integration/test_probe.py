@@ -54,7 +54,7 @@ def records() -> list[dict[str, str]]:
 @pytest.fixture
 def probed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small_bundle):
     """Composes runs of `adapt=probe` over the tasks above: `probed("task=probed_number", …)`."""
-    from mammal.configuration.compose import compose, parse
+    from mammal.configuration.compose import compose, parse_arguments
 
     data = tmp_path / "rows.csv"
     with data.open("w", newline="") as stream:
@@ -70,7 +70,7 @@ def probed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small_bundle):
     words = [f"init={small_bundle()}", "adapt=probe", f"output={tmp_path / 'run'}", "trainer.accelerator=cpu"]
 
     def configuration(*more: str):
-        return compose("train", parse("train", [*words, *more]))
+        return compose("train", parse_arguments("train", [*words, *more]))
 
     return configuration
 
