@@ -173,7 +173,7 @@ def _machine(candidate: Candidate, rows: Rows) -> Probe:
         SVC(kernel="precomputed", C=cost).fit(kernel_NN, (rows.truth_N == c).astype(np.int64), rows.weights_N)
         for c in wanted
     ]
-    return from_machines(machines, candidate, classes)
+    return from_machines(machines, candidate, classes.tolist())
 
 
 def from_machines(machines: Sequence[object], candidate: Candidate, classes: Sequence[int] = ()) -> Probe:
