@@ -126,14 +126,14 @@ def _positives(tasks: Sequence[Task]) -> list[str]:
 
 def _probes(tasks: Sequence[Task]) -> list[str]:
     """Which probe answers each target column, and the figures by which it was chosen."""
-    told = [
+    lines = [
         f"* {task.name}{'' if len(task.target_columns) == 1 else f', {column}'}: {sentence}"
         for task in tasks
         if task.probes is not None
         for column, sentence in task.probes.summary().items()
     ]
     about = "These tasks are answered by classical models that read states of the frozen encoder:"
-    return ["", about, "", *told] if told else []
+    return ["", about, "", *lines] if lines else []
 
 
 def _figures(metrics: Mapping[str, Any]) -> str:

@@ -64,7 +64,7 @@ class RowReader:
         for row in rows if self.features else ():
             try:
                 texts.append(self._text(row))
-            except DataError:  # set aside when it is encoded, with this reason
+            except DataError:  # encoding refuses the row with this reason
                 continue
         for feature in self.features.values():
             feature.fit(texts)
