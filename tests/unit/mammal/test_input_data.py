@@ -139,7 +139,7 @@ def test_a_file_of_unknown_format_is_not_a_value(
         assert main(["predict", f"bundle={tiny_bundle}", "task=melting_point", f"input={file}"]) != 0
         assert "can't tell the format" in capsys.readouterr().err
     with pytest.raises(DataError, match="no such file"):
-        model.predict(str(tmp_path / "none.txt"))
+        model.predict(str(tmp_path / "none.csv"))
 
 
 def test_records_that_cant_be_read_have_their_reason(model: mammal.Mammal, tiny_bundle: Path, tmp_path: Path) -> None:
