@@ -30,7 +30,7 @@ $(DOCS_INSTALLED): $(INSTALLED)
 
 demo: $(INSTALLED) ## train on real data, judge, predict, sample, report (at most 10 minutes on 2 cores)
 	$(MAMMAL) train experiment=demo output=$(DEMO) test=false
-	$(MAMMAL) evaluate bundle=$(DEMO)/bundle output=$(DEMO)/evaluation trees=50 reference_limit=1000
+	$(MAMMAL) evaluate bundle=$(DEMO)/bundle output=$(DEMO)/evaluation baselines=quick trees=50 reference_limit=1000
 	$(PREDICT) task=melting_point input=$(EXAMPLES)/molecules.csv output=$(DEMO)/molecules.csv || test $$? -eq 3
 	$(PREDICT) task=amp input=$(EXAMPLES)/peptides.csv output=$(DEMO)/peptides.csv || test $$? -eq 3
 	$(MAMMAL) generate bundle=$(DEMO)/bundle task=molecules n=10 output=$(DEMO)/samples.csv

@@ -156,7 +156,7 @@ VERB_TYPES: dict[str, Types] = {
         "rerank_weight": float | None,
         "generated": bool | None,
         **dict.fromkeys(("trees", "seeds", "sensitivity", "draws", "seed"), int),
-        **dict.fromkeys(("baselines", "neighbours", "same_config"), bool),
+        **dict.fromkeys(("neighbours", "same_config"), bool),
     },
 }
 """Verb -> types of its keys that hold numbers or true and false. Other values are checked where they are read."""

@@ -106,7 +106,7 @@ def evaluate(
     part: str = "test",
     output: str | os.PathLike[str] | None = None,
     limit: int | None = None,
-    baselines: bool = True,
+    baselines: bool | str = True,
     trees: int = 500,
     seeds: int = 1,
     sensitivity: int = 200,

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 BOOTSTRAP_SAMPLES = 1000
+QUICK = "quick"
+"""Baselines without settings to choose."""
 SAMPLED = 200
 """Default number of sequences that are sampled to evaluate a generation task whose prompt reads no column."""
 
@@ -42,7 +44,8 @@ class Depth:
     """What an evaluation does in addition to scoring the model's own predictions.
 
     Attributes:
-        baselines: train the inexpensive baselines on the same training rows and evaluate them on the same rows.
+        baselines: train baselines on the same training rows and evaluate them on the same rows: True for all, `quick`
+            for those without settings to choose (no support vector machines and no boosting).
         trees: number of trees of each random forest, at least 1.
         seeds: baselines are fitted with the seeds 0 to `seeds` - 1.
         sensitivity: number of rows that are also predicted with changed inputs, where the change should not affect the
@@ -55,10 +58,10 @@ class Depth:
             them, as a second entry next to the model's own. None: no re-ranking.
 
     Raises:
-        ConfigError: `trees`, `sensitivity` or `draws` is too small.
+        ConfigError: `trees`, `sensitivity` or `draws` is too small, or `baselines` has another value.
     """
 
-    baselines: bool = False
+    baselines: bool | str = False
     trees: int = 500
     seeds: int = 1
     sensitivity: int = 0
@@ -68,6 +71,9 @@ class Depth:
     judge: Judge | None = None
 
     def __post_init__(self) -> None:
+        if self.baselines not in (True, False, QUICK):
+            what = f"baselines must be true, false or {QUICK}, not {self.baselines!r}"
+            raise ConfigError(what, hint=f"{QUICK}: without support vector machines and boosting")
         for name, least in (("trees", 1), ("sensitivity", 0), ("draws", 1)):
             check_count(name, getattr(self, name), least)
 
@@ -187,6 +193,7 @@ def judge_baselines(data: TaskData, part: str, depth: Depth) -> tuple[list[Conte
             shown.advance(status="" if done == total else name)
 
         how: dict[str, Any] = {"trees": depth.trees, "seeds": seeds, "progress": progress}
+        how["tuned"] = depth.baselines != QUICK
         fitted = fit_baselines(task, data.rows["train"], rows, valid=valid, **how)
     contenders = []
     for name, one in fitted.items():

@@ -148,6 +148,7 @@ def fit_baselines(
     trees: int = TREES,
     seeds: Sequence[int] = (0,),
     names: Sequence[str] | None = None,
+    tuned: bool = True,
     progress: Progress | None = None,
 ) -> dict[str, Fitted]:
     """Fits every baseline that applies to a task with several seeds, and predicts the test and validation rows.
@@ -166,6 +167,8 @@ def fit_baselines(
         trees: number of trees of each forest.
         seeds: seeds of forests.
         names: names of the baselines to fit. Default: all that apply.
+        tuned: also fit the baselines whose settings are chosen on validation rows, which takes minutes for thousands of
+            rows.
         progress: is called whenever a model has been fitted.
 
     Returns:
@@ -179,6 +182,7 @@ def fit_baselines(
         logger.info("%s: no baselines, as no training row has %s", task.name, ", ".join(task.identities))
         return {}
     chosen = {name: one for name, one in recipes(task, parts.train).items() if names is None or name in names}
+    chosen = {name: one for name, one in chosen.items() if tuned or not one.tuned}
     varied = {name: seeds if recipe.model == "forest" else seeds[:1] for name, recipe in chosen.items()}
     total = sum(len(own) * len(task.target_columns) for own in varied.values())
     found, done = {}, 0

@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mammal.errors import ConfigError
+from mammal.evaluation.evaluate_task import Depth
 from mammal.tasks.baselines.boosting import Boosting, splittable
 from mammal.tasks.baselines.fit import Fitted, fit_baselines
 from mammal.tasks.baselines.search import sampled, search_settings
@@ -70,6 +72,13 @@ def test_settings_are_chosen_on_the_validation_labels_and_never_on_test_labels(s
     wrong_valid = [row | {"log_solubility": str(-float(row["log_solubility"]))} for row in esol["valid"]]
     other = fitted(solubility, esol | {"valid": wrong_valid}, names)
     assert all(other[name].note != found[name].note for name in names)
+
+
+def test_the_quick_baselines_have_no_settings_to_choose(solubility: Task, esol: dict[str, Rows]):
+    found = fit_baselines(solubility, esol["train"], esol["test"], valid=esol["valid"], trees=5, tuned=False)
+    assert set(found) == {"mean", "forest_morgan", "forest_descriptors"}
+    with pytest.raises(ConfigError, match="baselines must be true, false or quick"):
+        Depth(baselines="fast")
 
 
 def test_without_validation_rows_the_settings_are_the_defaults(solubility: Task, esol: dict[str, Rows]):
