@@ -48,6 +48,11 @@ BOUNDS = {
         "rouge-score": ("0.1.2", "0.1.1", None),
         "rapidfuzz": ("3.9.0", "3.8.1", None),
     },
+    "onnx": {
+        "onnx": ("1.18.0", "1.17.0", None),
+        "onnxruntime": ("1.22.0", "1.21.1", None),
+        "onnxscript": ("0.5.0", "0.4.0", None),
+    },
     "docs": {
         "mkdocs": ("1.6.0", "1.5.3", "2.0.0"),  # mkdocs-material 9 is a theme of mkdocs 1
         "mkdocs-material": ("9.6.0", "9.5.50", None),
@@ -73,6 +78,9 @@ IMPORTED = {
     "py2opsin": ("py2opsin", 'find_spec("py2opsin")'),
     "antiberty": ("antiberty", 'metadata.files("antiberty")'),
     "qc-b3db": ("B3DB", 'find_spec("B3DB")'),
+    "onnx": ("onnx", "import onnx"),
+    "onnxruntime": ("onnxruntime", "import onnxruntime"),
+    "onnxscript": ("onnxscript", "onnxscript"),
     "fcd": ("fcd", "from fcd import"),
     "sacrebleu": ("sacrebleu", "from sacrebleu.metrics"),
     "rouge-score": ("rouge_score", "from rouge_score"),

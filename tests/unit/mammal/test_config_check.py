@@ -264,7 +264,8 @@ def test_every_shipped_file_passes(option, monkeypatch):
     if needed and find_spec("hydra_plugins") is None:
         pytest.skip(f"needs Hydra's plugin for {needed}")
     try:
-        config = composed(f"{group}={name}", keep_hydra=True)
+        verb = "corpus" if group == "recipe" else "train"
+        config = composed(f"{group}={name}", verb=verb, keep_hydra=True)
     except ConfigError as error:
         if not (needed and "is not installed" in error.what):
             raise
