@@ -202,7 +202,7 @@ def _store_bfloat16(file: Path) -> None:
 
 def _write_probes(file: Path, tasks: Sequence[Task]) -> None:
     """Writes the arrays of probes in one file, each as `TASK/ARRAY`."""
-    from safetensors.numpy import save_file
+    from safetensors.numpy import save
 
     arrays = {
         f"{task.name}/{name}": array
@@ -211,7 +211,7 @@ def _write_probes(file: Path, tasks: Sequence[Task]) -> None:
         for name, array in task.probes.arrays().items()
     }
     if arrays:
-        save_file(arrays, file)
+        file.write_bytes(save(arrays))  # `save_file` lets only the owner read the file
 
 
 def _write_tasks(file: Path, tasks: Sequence[Task], format_: int) -> None:

@@ -111,6 +111,8 @@ def _fit_task(model: MammalModel, data: TaskData, kind: str, features: Sequence[
     for column, sentence in probes.summary().items():
         where = task.name if len(task.target_columns) == 1 else f"{task.name}, {column}"
         console.note(f"{where}: {sentence}")
+        if len(task.target_columns) > 1:  # task.yaml of the bundle has all figures
+            continue
         for title, figure in probes.choices[column].scores.items():
             logger.info("%s: %s: %s %.4g", where, title, probes.choices[column].metric, figure)
 
