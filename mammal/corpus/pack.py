@@ -23,7 +23,7 @@ import numpy as np
 
 from mammal.corpus.arrays import fields_of, pack_rows
 from mammal.errors import ConfigError, MammalError, TrainingError
-from mammal.evaluation.task_data import TaskData
+from mammal.evaluation.task_data import TaskData, evenly_spread
 from mammal.tasks.batches.example import Example
 from mammal.tasks.batches.token_batches import RowError, encode_rows
 from mammal.tasks.declaration.schema import stored_config
@@ -91,8 +91,7 @@ def pack_task(
         task.load_state(json.loads(state_file.read_text(encoding="utf-8")))
     else:
         rows = data.rows["train"]
-        chosen = np.unique(np.linspace(0, len(rows) - 1, min(len(rows), FITTED_ON)).astype(np.int64))
-        task.fit([rows[row] for row in chosen.tolist()])
+        task.fit([rows[row] for row in evenly_spread(np.arange(len(rows)), FITTED_ON).tolist()])
         _write_json(state_file, task.state())
         _write_json(parts / MANIFEST, {"stamp": stamp})
     left_out: list[tuple[str, int, str]] = []

@@ -12,7 +12,7 @@ import numpy as np
 from mammal.corpus.arrays import PackedRows
 from mammal.corpus.pack import MANIFEST, stamp_of
 from mammal.errors import ConfigError, DataError
-from mammal.evaluation.task_data import TaskData
+from mammal.evaluation.task_data import TaskData, evenly_spread
 from mammal.files import read_json
 from mammal.tasks.batches.example import Example
 from mammal.tasks.splits import PARTS, Split, SplitRecord
@@ -45,7 +45,9 @@ class PackedData(TaskData):
                 raise ConfigError(f"the {key} differs from that of the pack", where=str(folder), hint=hint)
         self.views = int(content["stamp"]["views"])
         self.encoded = {part: int(content["encoded"].get(part, 0)) for part in PARTS}
-        self.places = {part: _spread(count, (limits or {}).get(part)) for part, count in self.encoded.items()}
+        self.places = {
+            part: evenly_spread(np.arange(count), (limits or {}).get(part)) for part, count in self.encoded.items()
+        }
         self.folder = folder
         empty = {part: np.zeros(0, dtype=np.int64) for part in PARTS}
         split = Split(f"packed: {summary['how']}", empty)
@@ -104,10 +106,3 @@ class _Changed(Sequence[Example]):
     def lengths_N(self) -> np.ndarray:
         assert isinstance(self.rows, PackedRows)
         return self.rows.lengths_N()
-
-
-def _spread(count: int, limit: int | None) -> np.ndarray:
-    """At most `limit` row numbers, evenly spread."""
-    if limit is None or count <= limit:
-        return np.arange(count)
-    return np.linspace(0, count - 1, limit).astype(np.int64)

@@ -170,7 +170,7 @@ def load_task_data(
     from mammal.tasks.data import load_data
 
     loaded = load_data(task.config, paths)
-    numbers = {part: _spread(loaded.split.parts[part], (limits or {}).get(part)) for part in PARTS}
+    numbers = {part: evenly_spread(loaded.split.parts[part], (limits or {}).get(part)) for part in PARTS}
     rows: dict[str, Sequence[Row]] = {part: _records(loaded.frame, numbers[part]) for part in PARTS}
     left_out = [(LEFT_OUT, row, reason) for row, reason in loaded.split.left_out]
     return TaskData(task, rows, numbers, loaded.record, left_out)
@@ -205,7 +205,7 @@ def load_own_rows(
     from mammal.tasks.declaration.registry import load_task
 
     own = with_task_columns(_table(given, encoding), task.config)
-    own = own.iloc[_spread(np.arange(len(own), dtype=np.int64), limit)]
+    own = own.iloc[evenly_spread(np.arange(len(own), dtype=np.int64), limit)]
     whole = load_data(task.config, paths) if with_train else None
     train = own.iloc[:0] if whole is None else whole.part("train")
     train = train.drop(
@@ -251,8 +251,13 @@ def _records(frame: Any, numbers: np.ndarray) -> list[dict[str, Any]]:
     return frame.iloc[numbers].to_dict("records")
 
 
-def _spread(numbers: np.ndarray, limit: int | None) -> np.ndarray:
-    """At most `limit` row numbers, evenly spread over the part."""
+def evenly_spread(numbers: np.ndarray, limit: int | None) -> np.ndarray:
+    """Returns at most `limit` row numbers, evenly spread.
+
+    Args:
+        numbers: row numbers, int64 [N].
+        limit: maximum number of them; None: all.
+    """
     if limit is None or len(numbers) <= limit:
         return numbers
     return numbers[np.linspace(0, len(numbers) - 1, limit).astype(np.int64)]

@@ -14,12 +14,16 @@ import math
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mammal.tasks.errors import DataError
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
 
 K = 3
 PRODUCT = 20_000_000
@@ -71,22 +75,11 @@ def by_kmers(sequences: Sequence[str], identity: float) -> np.ndarray:
 
     Shapes: U distinct sequences, V distinct k-mers.
     """
-    from scipy.sparse import csr_matrix
-
-    threshold = jaccard_of(identity)
     unique = {text: number for number, text in enumerate(dict.fromkeys(sequences))}
-    columns: dict[str, int] = {}
-    held = [[columns.setdefault(kmer, len(columns)) for kmer in _kmers(text)] for text in unique]
-    sizes_U = np.array([len(kmers) for kmers in held], dtype=np.int64)
-    indices, starts = np.concatenate([np.array(kmers) for kmers in held]), np.concatenate(([0], sizes_U.cumsum()))
-    has_UV = csr_matrix((np.ones(len(indices), dtype=np.int32), indices, starts), shape=(len(unique), len(columns)))
+    (has_UV,) = _kmer_matrices([list(unique)])
     cluster_U = np.arange(len(unique))
-    step = max(1, PRODUCT // len(unique))
-    for first in range(0, len(unique), step):
-        shared = (has_UV[first : first + step] @ has_UV.T).tocoo()
-        rows, others = shared.row + first, shared.col
-        alike = shared.data >= threshold * (sizes_U[rows] + sizes_U[others] - shared.data)
-        cluster_U = connected_clusters(cluster_U, rows[alike], others[alike])
+    for rows, others in _similar_pairs(has_UV, has_UV, identity):
+        cluster_U = connected_clusters(cluster_U, rows, others)
     return cluster_U[[unique[text] for text in sequences]]
 
 
@@ -128,28 +121,41 @@ def similar_to_any(sequences: Sequence[str], others: Sequence[str], identity: fl
         others: M sequences.
         identity: minimum identity, above 0 and at most 1; see the top of this module.
     """
+    alike_N = np.zeros(len(sequences), dtype=bool)
+    if not len(sequences) or not len(others):
+        return alike_N
+    theirs_MV, ours_NV = _kmer_matrices([others, sequences])
+    for rows, _ in _similar_pairs(ours_NV, theirs_MV, identity):
+        alike_N[rows] = True
+    return alike_N
+
+
+def _kmer_matrices(groups: Sequence[Sequence[str]]) -> list[csr_matrix]:
+    """For each group of texts, which k-mers each text contains, int32 [texts, V]; the groups have the same columns."""
     from scipy.sparse import csr_matrix
 
-    if not len(sequences) or not len(others):
-        return np.zeros(len(sequences), dtype=bool)
-    threshold = jaccard_of(identity)
     columns: dict[str, int] = {}
+    numbered = [
+        [[columns.setdefault(kmer, len(columns)) for kmer in _kmers(text)] for text in texts] for texts in groups
+    ]
+    found = []
+    for held in numbered:
+        indices = np.concatenate([np.array(kmers) for kmers in held])
+        starts = np.concatenate(([0], np.cumsum([len(kmers) for kmers in held], dtype=np.int64)))
+        shape = (len(held), len(columns))
+        found.append(csr_matrix((np.ones(len(indices), dtype=np.int32), indices, starts), shape=shape))
+    return found
 
-    def matrix(texts: Sequence[str]) -> tuple[csr_matrix, np.ndarray]:
-        held = [[columns.setdefault(kmer, len(columns)) for kmer in _kmers(text)] for text in texts]
-        sizes = np.array([len(kmers) for kmers in held], dtype=np.int64)
-        indices, starts = np.concatenate([np.array(kmers) for kmers in held]), np.concatenate(([0], sizes.cumsum()))
-        return csr_matrix((np.ones(len(indices), dtype=np.int32), indices, starts)), sizes
 
-    theirs_MV, their_sizes_M = matrix(others)
-    ours_NV, sizes_N = matrix(sequences)
-    for one in (theirs_MV, ours_NV):
-        one.resize((one.shape[0], len(columns)))
-    alike_N = np.zeros(len(sequences), dtype=bool)
-    step = max(1, PRODUCT // len(others))
-    for first in range(0, len(sequences), step):
-        shared = (ours_NV[first : first + step] @ theirs_MV.T).tocoo()
-        rows, columns_M = shared.row + first, shared.col
-        near = shared.data >= threshold * (sizes_N[rows] + their_sizes_M[columns_M] - shared.data)
-        alike_N[rows[near]] = True
-    return alike_N
+def _similar_pairs(
+    has_NV: csr_matrix, other_MV: csr_matrix, identity: float
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Pairs of similar rows of two matrices of k-mers, block by block of the first."""
+    threshold = jaccard_of(identity)
+    sizes_N, sizes_M = np.diff(has_NV.indptr), np.diff(other_MV.indptr)
+    step = max(1, PRODUCT // other_MV.shape[0])
+    for first in range(0, has_NV.shape[0], step):
+        shared = (has_NV[first : first + step] @ other_MV.T).tocoo()
+        rows, others = shared.row + first, shared.col
+        alike = shared.data >= threshold * (sizes_N[rows] + sizes_M[others] - shared.data)
+        yield rows[alike], others[alike]
