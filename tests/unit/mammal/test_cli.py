@@ -119,7 +119,7 @@ def test_help_of_a_verb_shows_its_keys(capsys):
         (["windows", "input=a.vcf", "output=b.csv", "neighbours=near"], "neighbours must be true or false", None),
         (["evaluate", "bundle=b", "limit=abc"], "limit must be a whole number or null, not 'abc'", None),
         (["evaluate", "bundle=b", "trees=1.5"], "trees must be a whole number, not 1.5", None),
-        (["evaluate", "bundle=b", "baselines=perhaps"], "baselines must be true or false", None),
+        (["evaluate", "bundle=b", "baselines=perhaps"], "baselines must be true, false or quick", None),
         (["evaluate", "samples=s.csv", "reference_limit=x"], "reference_limit must be a whole number or null", None),
         (["evaluate", "bundle=b", "rerank_weight=x"], "rerank_weight must be a number or null, not 'x'", None),
         (["predict", "bundle=b", "input=a.csv", "worker=2"], "no key 'worker'", "did you mean workers"),
