@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -54,6 +54,26 @@ def adapted_from(
     if Path(base).expanduser().exists():  # relative to the bundle, so that both folders can be moved together
         name = os.path.relpath(Path(base).expanduser().resolve(), folder.expanduser().resolve())
     return Adaptation(name, weights_hash(source), method, dict(settings or {}))
+
+
+def moved(config: Mapping[str, Any], source: Path | None, folder: Path) -> Adaptation | None:
+    """The record of how a bundle was fine-tuned, for a copy in another folder.
+
+    Args:
+        config: contents of `config.json` of the bundle.
+        source: folder of the bundle; None if it was not read from a folder.
+        folder: folder of the copy. A relative path of the base model starts from it.
+
+    Returns:
+        The record; None if the bundle was not fine-tuned.
+    """
+    stored: dict[str, Any] | None = (config.get("mammal") or {}).get("adaptation")
+    if not stored:
+        return None
+    made = Adaptation(**stored)
+    if source is None or Path(made.base).is_absolute() or not (base := source / made.base).exists():
+        return made
+    return replace(made, base=os.path.relpath(base.resolve(), folder.expanduser().resolve()))
 
 
 def weights_hash(source: ModelSource) -> str:

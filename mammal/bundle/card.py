@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from mammal.tasks import Task
 
 INTENDED_USE = (
@@ -22,8 +24,13 @@ LIMITS = (
 
 
 _FIGURES = "## Figures\n"
-_AFTER_FIGURES = ("## Data\n", "## Intended use\n", "## Limits\n", "## Made by\n")
+_AFTER_FIGURES = ("## Training\n", "## Data\n", "## Intended use\n", "## Limits\n", "## Made by\n")
 """Headings that can follow the figures."""
+
+TRAINING = "training"
+"""Entry of `metrics.json` that says how the weights were trained. All other mappings belong to tasks."""
+
+_SHOWN_LOSSES = 10
 
 
 @dataclass(frozen=True)
@@ -35,6 +42,7 @@ class Card:
         about: one paragraph about the model.
         licence: SPDX name of the licence of the weights.
         data: for each data set, its origin and licence.
+        training: one paragraph about the training.
         command: command that trained the model.
         intended_use: what the model may be used for.
         limits: where its predictions can't be trusted.
@@ -44,12 +52,21 @@ class Card:
     about: str = ""
     licence: str = ""
     data: Mapping[str, str] = field(default_factory=dict)
+    training: str = ""
     command: str = ""
     intended_use: str = INTENDED_USE
     limits: str = LIMITS
 
 
-def render_card(card: Card, *, folder: str, tasks: Sequence[Task], metrics: Mapping[str, Any], parameters: int) -> str:
+def render_card(
+    card: Card,
+    *,
+    folder: str,
+    tasks: Sequence[Task],
+    metrics: Mapping[str, Any],
+    parameters: int,
+    losses: pd.DataFrame | None = None,
+) -> str:
     """Returns the model card as Markdown, with the front matter that the hub reads.
 
     Args:
@@ -58,6 +75,7 @@ def render_card(card: Card, *, folder: str, tasks: Sequence[Task], metrics: Mapp
         tasks: tasks of the bundle.
         metrics: contents of `metrics.json`.
         parameters: number of weights.
+        losses: validation losses of the training: `step`, and a column for each task. Default: none.
     """
     parts = [
         _front_matter(card),
@@ -66,6 +84,7 @@ def render_card(card: Card, *, folder: str, tasks: Sequence[Task], metrics: Mapp
         _usage(folder, tasks),
         _tasks(tasks),
         _figures(metrics),
+        _training(card, metrics, losses),
         _data(card),
         f"## Intended use\n\n{card.intended_use}\n\n## Limits\n\n{card.limits}\n",
         f"## Made by\n\n```\n{card.command}\n```\n" if card.command else "",
@@ -140,6 +159,8 @@ def _figures(metrics: Mapping[str, Any]) -> str:
     """Returns a table for each task and part that was evaluated. Other entries of `metrics.json` become a list."""
     tables, rest = [], []
     for task, parts in metrics.items():
+        if task == TRAINING:
+            continue
         for part, facts in parts.items() if isinstance(parts, Mapping) else ():
             if isinstance(facts, Mapping) and any(isinstance(value, Mapping) for value in facts.values()):
                 tables.append(_measured(f"{task}, {part}", facts))
@@ -177,6 +198,28 @@ def _text(value: Any) -> str:
         items = [_text(item) for item in value]
         return f"{items[0]} ({items[1]} to {items[2]})" if len(items) == 3 else ", ".join(items)
     return str(value).replace("|", "\\|")
+
+
+def _training(card: Card, metrics: Mapping[str, Any], losses: pd.DataFrame | None) -> str:
+    facts = metrics.get(TRAINING) or {}
+    listed = "\n".join(f"* {name.replace('_', ' ')}: {_whole(value)}" for name, value in facts.items())
+    table = "" if losses is None else _losses(losses)
+    parts = [part for part in (card.training, listed, table) if part]
+    return "\n\n".join(["## Training", *parts]) + "\n" if parts else ""
+
+
+def _whole(value: Any) -> str:
+    return f"{value:,}" if isinstance(value, int) else _text(value)
+
+
+def _losses(losses: pd.DataFrame) -> str:
+    """A table of at most `_SHOWN_LOSSES` validations, with the first and the last one."""
+    last = len(losses) - 1
+    shown = sorted({round(last * share / (_SHOWN_LOSSES - 1)) for share in range(_SHOWN_LOSSES)})
+    lines = [f"| {' | '.join(losses.columns)} |", "|---" * len(losses.columns) + "|"]
+    for _, row in losses.iloc[shown].iterrows():
+        lines.append(f"| {int(row['step']):,} | " + " | ".join(f"{value:.3f}" for value in row.drop("step")) + " |")
+    return "Loss on the validation rows:\n\n" + "\n".join(lines)
 
 
 def _data(card: Card) -> str:

@@ -5,7 +5,8 @@
     tokenizer/          in the published format
     task.yaml           declarations of its tasks and their fitted values: label scale, calibration, threshold
     probes.safetensors  arrays of the probes of its tasks, if there are any (`mammal train adapt=probe`)
-    metrics.json        every figure with split, seed and interval
+    metrics.json        every figure with split, seed and interval; length and hardware of the training
+    losses.csv          validation losses by step, if there were any
     README.md           the model card
 
 An adapter bundle has `adapters.safetensors` instead of the weights. This file contains only the weights that differ
@@ -28,7 +29,19 @@ import yaml
 from mammal.bundle.adaptation import Adaptation, load_model
 from mammal.bundle.card import Card, render_card
 from mammal.bundle.lazy_tasks import LazyTasks, read_tasks
-from mammal.bundle.locate import CARD, CONFIG, DELTA, METRICS, PROBES, TASKS, TOKENIZER, WEIGHTS, ModelSource, locate
+from mammal.bundle.locate import (
+    CARD,
+    CONFIG,
+    DELTA,
+    LOSSES,
+    METRICS,
+    PROBES,
+    TASKS,
+    TOKENIZER,
+    WEIGHTS,
+    ModelSource,
+    locate,
+)
 from mammal.errors import BundleError
 from mammal.files import read_json
 from mammal.tasks.declaration.schema import stored_config
@@ -36,6 +49,7 @@ from mammal.tasks.tables.atomic import atomic_folder
 from mammal.version import __version__
 
 if TYPE_CHECKING:
+    import pandas as pd
     import torch
 
     from mammal.model.model import MammalModel
@@ -84,6 +98,7 @@ def save_bundle(
     dtype: str = "float32",
     adaptation: Adaptation | None = None,
     delta: bool = False,
+    losses: pd.DataFrame | None = None,
 ) -> Path:
     """Writes a bundle. A bundle that exists in the folder is replaced after the new one is complete.
 
@@ -98,6 +113,7 @@ def save_bundle(
         adaptation: how the model was fine-tuned, and from which base model. Default: it was not.
         delta: write only the weights that were trained, as an adapter bundle. This needs `adaptation`, which names the
             base model.
+        losses: validation losses of the training: `step`, and a column for each task. Default: none.
 
     Returns:
         The folder of the bundle.
@@ -129,8 +145,15 @@ def save_bundle(
             (partial / METRICS).write_text(json.dumps(dict(metrics or {}), indent=2) + "\n", encoding="utf-8")
             parameters = sum(weight.numel() for weight in model.parameters())
             text = render_card(
-                card or Card(), folder=folder.name, tasks=tasks, metrics=metrics or {}, parameters=parameters
+                card or Card(),
+                folder=folder.name,
+                tasks=tasks,
+                metrics=metrics or {},
+                parameters=parameters,
+                losses=losses,
             )
+            if losses is not None:
+                losses.to_csv(partial / LOSSES, index=False, float_format="%.5g")
             (partial / CARD).write_text(text, encoding="utf-8")
     except OSError as error:
         raise BundleError(f"can't be written: {error.strerror or error}", where=str(folder)) from error
@@ -178,6 +201,14 @@ def read_bundle(
         config=config,
         metrics=_read_metrics(found.folder / METRICS),
     )
+
+
+def read_losses(folder: Path) -> pd.DataFrame | None:
+    """The validation losses of a bundle: `step`, and a column for each task. None: it has none."""
+    import pandas as pd
+
+    file = folder / LOSSES
+    return pd.read_csv(file) if file.is_file() else None
 
 
 def _check_replaceable(folder: Path) -> None:

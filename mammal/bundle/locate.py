@@ -17,6 +17,7 @@ DELTA = "adapters.safetensors"  # in an adapter bundle, instead of WEIGHTS
 PROBES = "probes.safetensors"  # arrays of the probes that answer in place of heads, if there are any
 BUNDLE = "bundle"  # folder of a training run that holds what was trained
 TASKS, METRICS, CARD = "task.yaml", "metrics.json", "README.md"
+LOSSES = "losses.csv"  # validation losses by step
 
 _HUB_ID = re.compile(r"[\w][\w.-]*/[\w][\w.-]*")
 _HUB_FILES = [
@@ -27,6 +28,7 @@ _HUB_FILES = [
     f"{TOKENIZER}/*",
     TASKS,
     METRICS,
+    LOSSES,
     CARD,
 ]  # not last.ckpt, a file of 4.6 GB in repositories of fine-tuned models
 

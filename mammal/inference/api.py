@@ -94,6 +94,7 @@ class Mammal(Answering, Generation, Infilling, VariantScoring, Familiar):
         metrics: contents of `metrics.json` of the bundle.
         pace: tokens and rows of a batch, and rows that are encoded together. It changes speed and memory, not results.
         config_dirs: folders of the user's own in which `find_task` looks for `task/*.yaml`.
+        folder: folder that the model was read from; None for a model that was made in memory.
 
     Args:
         model: the network.
@@ -102,6 +103,7 @@ class Mammal(Answering, Generation, Infilling, VariantScoring, Familiar):
         config: contents of `config.json`. Default: empty.
         metrics: contents of `metrics.json`. Default: empty.
         config_dirs: folders of the user's own with `task/*.yaml`. Default: none.
+        folder: folder that the model was read from. Default: none.
     """
 
     def __init__(
@@ -113,6 +115,7 @@ class Mammal(Answering, Generation, Infilling, VariantScoring, Familiar):
         config: Mapping[str, Any] | None = None,
         metrics: Mapping[str, Any] | None = None,
         config_dirs: Sequence[str | Path] = (),
+        folder: Path | None = None,
     ):
         self.model = model
         self.tokenizer = tokenizer
@@ -123,6 +126,7 @@ class Mammal(Answering, Generation, Infilling, VariantScoring, Familiar):
         self.metrics = dict(metrics or {})
         self.pace = Pace.of_device(model.device.type)
         self.config_dirs = tuple(config_dirs)
+        self.folder = folder
         self._chosen: Task | None = None
 
     @classmethod
@@ -134,7 +138,7 @@ class Mammal(Answering, Generation, Infilling, VariantScoring, Familiar):
             config_dirs: folders of the user's own with `task/*.yaml`.
         """
         how: dict[str, Any] = {"config": bundle.config, "metrics": bundle.metrics, "config_dirs": config_dirs}
-        return cls(bundle.model, bundle.tokenizer, bundle.tasks, **how)
+        return cls(bundle.model, bundle.tokenizer, bundle.tasks, folder=bundle.source.folder, **how)
 
     @classmethod
     def from_pretrained(
@@ -306,6 +310,8 @@ class Mammal(Answering, Generation, Infilling, VariantScoring, Familiar):
     ) -> Path:
         """Writes a bundle with this model, its tokenizer and its tasks.
 
+        The record of fine-tuning and the validation losses of a bundle that was read are kept.
+
         Args:
             folder: folder of the bundle. A bundle that exists there is replaced after the new one is complete.
             metrics: contents of `metrics.json`. Default: those of this model.
@@ -318,10 +324,13 @@ class Mammal(Answering, Generation, Infilling, VariantScoring, Familiar):
         Raises:
             BundleError: the folder contains something that is not a bundle, or can't be written.
         """
-        from mammal.bundle.folder import save_bundle
+        from mammal.bundle.adaptation import moved
+        from mammal.bundle.folder import read_losses, save_bundle
 
         chosen = {} if self._chosen is None else {self._chosen.name: self._chosen}
         tasks = list({**self.tasks, **chosen}.values())
-        return save_bundle(
-            folder, self.model, self.tokenizer, tasks, self.metrics if metrics is None else metrics, card, dtype=dtype
-        )
+        kept = self.metrics if metrics is None else metrics
+        how: dict[str, Any] = {"adaptation": moved(self.config, self.folder, Path(folder)), "losses": None}
+        if self.folder is not None:
+            how["losses"] = read_losses(self.folder)
+        return save_bundle(folder, self.model, self.tokenizer, tasks, kept, card, dtype=dtype, **how)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -44,6 +45,9 @@ class TrainingModule(lightning.LightningModule):
         total_steps: number of optimiser steps of the whole run; None if only time ends it.
 
     Attributes:
+        rows_seen: training rows so far, with those before the run was resumed.
+        tokens_seen: tokens of these rows, without padding.
+        seconds_before: time that training took before the run was resumed.
         first_figures: validation figures of the weights before the first step, by name, if the trainer validates them.
         accumulating: True between the batches of a step, when gradients of earlier batches are already stored.
     """
@@ -65,6 +69,8 @@ class TrainingModule(lightning.LightningModule):
         self.schedule = schedule
         self.total_steps = total_steps
         self.rows_seen = self.tokens_seen = 0
+        self.seconds_before = 0.0
+        self._begun = time.monotonic()
         self.accumulating = False
         self.first_figures: dict[str, float] = {}
         self._judged: dict[str, Judged] = {}
@@ -95,7 +101,12 @@ class TrainingModule(lightning.LightningModule):
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         self.accumulating = False
 
+    def seconds_now(self) -> float:
+        """Seconds since training began or was resumed."""
+        return time.monotonic() - self._begun
+
     def on_train_start(self) -> None:
+        self._begun = time.monotonic()
         self._tell_epoch()  # needed for a run that is resumed in the middle of an epoch
 
     def on_train_epoch_start(self) -> None:
@@ -205,7 +216,11 @@ class TrainingModule(lightning.LightningModule):
             "random": gathered({"cpu": torch.get_rng_state(), "cuda": cuda}),
             "gradients": {name: gradient for name, gradient in waiting.items() if gradient is not None},
             "tasks": sorted(self.tasks),
-            "seen": {"rows": self.rows_seen, "tokens": self.tokens_seen},
+            "seen": {
+                "rows": self.rows_seen,
+                "tokens": self.tokens_seen,
+                "seconds": self.seconds_before + self.seconds_now(),
+            },
             "valid_loss": None if valid_loss is None else float(valid_loss),
             "first_figures": dict(self.first_figures),
         }
@@ -214,6 +229,7 @@ class TrainingModule(lightning.LightningModule):
         self._going_on = checkpoint["going_on"]
         seen = self._going_on["seen"]
         self.rows_seen, self.tokens_seen = seen["rows"], seen["tokens"]
+        self.seconds_before = seen.get("seconds", 0.0)  # earlier versions did not store it
         self.first_figures.update(self._going_on.get("first_figures", {}))
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:

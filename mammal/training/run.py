@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from mammal.model.model import MammalModel
     from mammal.tasks.task import Task
     from mammal.tokenization.tokenizer import Tokenizer
+    from mammal.training.record import Trained
     from mammal.training.resume import Resumed
     from mammal.training.start import FirstWeights
 
@@ -71,6 +72,7 @@ def train(config: DictConfig, config_dirs: Sequence[Path] = ()) -> TrainingResul
     from mammal.training import adapt, build
     from mammal.training.probe import check_probe
     from mammal.training.processes import is_first
+    from mammal.training.record import record_of
     from mammal.training.start import FirstWeights, check_start, fit_heads
     from mammal.training.trainer import quieten
 
@@ -107,7 +109,7 @@ def train(config: DictConfig, config_dirs: Sequence[Path] = ()) -> TrainingResul
         return TrainingResult(output / "bundle", best_loss, trainer.global_step, time.monotonic() - begun)
     adapt.fold_adapters(model)
     results, valid = _judge(model.eval(), data, test=config.test)
-    bundle = _save(output, model, tokenizer, data, results, config)
+    bundle = _save(output, model, tokenizer, data, results, config, record_of(trainer, config))
     seconds = time.monotonic() - begun
     console.note(f"done in {console.clock(seconds)}: {bundle}")
     return TrainingResult(bundle, best_loss, trainer.global_step, seconds, results, valid)
@@ -303,8 +305,10 @@ def _save(
     data: Mapping[str, TaskData],
     results: list[TaskResult],
     config: DictConfig,
+    trained: Trained | None = None,
 ) -> Path:
-    from mammal.bundle.card import Card
+    """Writes the bundle of a run. `trained`: what the training was; None for probes."""
+    from mammal.bundle.card import TRAINING, Card
     from mammal.bundle.folder import save_bundle
     from mammal.evaluation.results import as_metrics, save_results
     from mammal.training import adapt
@@ -321,11 +325,15 @@ def _save(
     )
     splits = {name: {"test": _split_of(d)} for name, d in data.items()}
     metrics = finite({**splits, **as_metrics(results), "seed": config.seed})
+    if trained is not None:
+        metrics[TRAINING] = trained.facts
+    losses = None if trained is None else trained.losses
     folder, tasks = output / "bundle", [d.task for d in data.values()]
     model.keep_vector_heads(vector_widths({task.name: task for task in tasks}))  # others belong to the model at init
     adaptation = adapt.record(model, config, folder)
     delta = config.adapt.save == "adapters"
-    return save_bundle(folder, model, tokenizer, tasks, metrics, card, adaptation=adaptation, delta=delta)
+    how: dict[str, Any] = {"adaptation": adaptation, "delta": delta, "losses": losses}
+    return save_bundle(folder, model, tokenizer, tasks, metrics, card, **how)
 
 
 def _split_of(data: TaskData) -> dict[str, Any]:

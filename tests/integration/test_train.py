@@ -36,6 +36,23 @@ def test_a_run_leaves_a_bundle_that_explains_itself(toy, tmp_path, capsys):
     assert "tokens/s" in reported and "UserWarning" not in reported and "GPU available" not in reported
 
 
+def test_a_bundle_says_how_it_was_trained_and_a_copy_keeps_it(toy, tmp_path):
+    result = train(toy(MIXTURE, *QUICK, "trainer.log_every_n_steps=1", "test=false"))
+    facts = json.loads((result.bundle / "metrics.json").read_text())["training"]
+    assert facts["steps"] == result.steps and facts["tokens"] > facts["rows"] > result.steps
+    assert facts["tokens_per_batch"] == 200 and "thread" in facts["hardware"] and facts["seconds"] >= 0
+    losses = pd.read_csv(result.bundle / "losses.csv")
+    assert list(losses) == ["step", "toy_classification", "toy_regression"]
+    assert len(losses) == 2 and losses["step"].iloc[-1] == result.steps and losses.notna().all(axis=None)
+    card = (result.bundle / "README.md").read_text()
+    assert "## Training" in card and f"| {losses['toy_regression'].iloc[-1]:.3f} |" in card
+    tuned = train(toy("task=toy_regression", *QUICK, "test=false", f"init={result.bundle}", f"output={tmp_path / 'b'}"))
+    again = mammal.load(tuned.bundle).save(tmp_path / "elsewhere" / "copy", dtype="bfloat16")
+    assert (again / "losses.csv").read_text() == (tuned.bundle / "losses.csv").read_text()
+    base = json.loads((again / "config.json").read_text())["mammal"]["adaptation"]["base"]
+    assert (again / base).resolve() == result.bundle.resolve()
+
+
 def test_fitted_scale_is_in_the_bundle(toy):
     result = train(toy("task=toy_regression", *QUICK))
     values = mammal.load(result.bundle).predict(["CCO", "CCN"])["prediction"]
