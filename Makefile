@@ -17,7 +17,7 @@ NEEDS     := import sys; sys.exit(sys.version_info < (3, 11) and f"Python >= 3.1
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-$(INSTALLED): pyproject.toml constraints.txt
+$(INSTALLED): pyproject.toml setup.py tasks/grammar/smiles/engine.cpp constraints.txt
 	@$(PYTHON) -c '$(NEEDS)'
 	@echo "Installing into $(VENV): a few minutes the first time"
 	$(PYTHON) -m venv $(VENV)

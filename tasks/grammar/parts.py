@@ -59,6 +59,8 @@ class Part(ABC):
 class MaskCache:
     """A cache of masks by key; equal masks share one array."""
 
+    MOST = _MOST_MASKS
+
     def __init__(self, width: int):
         self._width = width
         self._by_key: dict[Hashable, np.ndarray] = {}

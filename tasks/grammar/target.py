@@ -64,7 +64,7 @@ class TargetGrammar:
     def advance(self, state: Place, column: int) -> Place:
         """Returns the state after a token that `mask` allowed."""
         part = self.parts[state.part]
-        while part.ends(state.state) and not part.mask(state.state, AMPLE)[column]:
+        while part.ends(state.state) and not (part.is_open and column in part.columns):
             state = self._behind(state)
             part = self.parts[state.part]
         after = Place(state.part, part.advance(state.state, column))
@@ -82,6 +82,8 @@ class TargetGrammar:
         """
         key = (id(a), id(b))
         if key not in self._unions:
+            if len(self._unions) >= MaskCache.MOST:
+                self._unions.clear()
             union = a | b
             union.flags.writeable = False
             self._unions[key] = (a, b, union)

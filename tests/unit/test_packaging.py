@@ -29,7 +29,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     source, out = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
     for folder in FOLDERS:
         shutil.copytree(ROOT / folder, source / folder, ignore=BUILD_LEFTOVERS)
-    for page in ("pyproject.toml", "README.md", "LICENSE"):
+    for page in ("pyproject.toml", "setup.py", "README.md", "LICENSE"):
         shutil.copy(ROOT / page, source / page)
     build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(out), str(source)]
     done = subprocess.run(build, capture_output=True, text=True)
