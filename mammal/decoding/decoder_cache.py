@@ -1,6 +1,7 @@
 """Runs the decoder one token at a time and caches the keys and values of past tokens and of the encoder.
 
-Each encoder row has the same number of decoder rows (beams or samples), which share its keys and values.
+Each encoder row has the same number of decoder rows (beams or samples), which share its keys and values. If decoder
+rows end one by one, the others get keys and values of their own.
 
 Shapes: B encoder rows, C decoder rows of each, D = B * C, H heads, T steps, L encoder tokens, K = one head's width,
 I = H * K, W model width.
@@ -96,6 +97,20 @@ class DecodingState:
         if self._memory_bias_B11L is not None:
             self._memory_bias_B11L = self._memory_bias_B11L[groups]
         self.groups = len(groups)
+
+    def keep_rows(self, rows_D: Tensor) -> None:
+        """Keeps only these decoder rows (sorted indices), which may be of any encoder rows."""
+        for cache in self._layers:
+            cache.keys, cache.values = cache.keys[rows_D], cache.values[rows_D]
+        if self.groups == 1:
+            self.copies = len(rows_D)
+            return
+        groups_D = rows_D // self.copies
+        for cache in self._layers:
+            cache.memory_keys, cache.memory_values = cache.memory_keys[groups_D], cache.memory_values[groups_D]
+        if self._memory_bias_B11L is not None:
+            self._memory_bias_B11L = self._memory_bias_B11L[groups_D]
+        self.groups, self.copies = len(rows_D), 1
 
     def _embed(self, ids_D: Tensor, values_D: Tensor | None, has_value_D: Tensor | None) -> Tensor:
         x_DW = self.model.t5_model.shared(ids_D)

@@ -1,4 +1,4 @@
-"""Greedy search and sampling, one token at a time; rows that are finished are no longer computed.
+"""Greedy search and sampling, one token at a time; sequences that are finished are no longer computed.
 
 Shapes: B encoder rows, C sequences of each, D = B * C, T steps, V allowed ids, X sequences that are still computed.
 """
@@ -14,7 +14,10 @@ from mammal.decoding.sampling import Sampling, sample_columns, share_of_free
 from mammal.decoding.steps import DecodingSteps
 
 _KEEP_ABOVE = 0.75
-"""Finished rows are dropped when at most this share of the computed rows is unfinished."""
+"""Finished sequences are dropped when at most this share of the computed ones is unfinished."""
+
+_KEEP_ABOVE_COPIED = 0.5
+"""The same for sequences of several rows, which then need a copy each of the keys and values of their row."""
 
 
 @dataclass(frozen=True)
@@ -53,16 +56,15 @@ def search(steps: DecodingSteps, sampling: Sampling | None) -> Sequences:
     ids_DT = torch.full((rows, limits.max_new_tokens), limits.pad_id, device=device)
     values_DT = torch.full((rows, limits.max_new_tokens), torch.nan, device=device)
     likelihoods_D, shares_D = torch.zeros(2, rows, device=device)
-    groups_G = torch.arange(groups, device=device)  # encoder rows that are still computed
-    alive = torch.ones(rows, dtype=torch.bool, device=device)
+    rows_X = torch.arange(rows, device=device)  # sequences that are still computed
+    open_X = torch.ones(rows, dtype=torch.bool, device=device)  # those of them that have not ended
+    keep_above = _KEEP_ABOVE_COPIED if min(groups, copies) > 1 else _KEEP_ABOVE
     for step in range(limits.max_new_tokens):
-        rows_X = (groups_G.unsqueeze(1) * copies + torch.arange(copies, device=device)).reshape(-1)
         log_probs_XV, free_XV, open_XV, states_XW = steps.take()
         if sampling is None:
             columns_X = open_XV.argmax(dim=1)
         else:
             columns_X = sample_columns(open_XV, sampling.uniforms_DT[rows_X, step], sampling)
-        open_X = alive[rows_X]
         if sampling is not None and sampling.shares and open_XV is not free_XV:
             share_X = share_of_free(free_XV, open_XV, columns_X, sampling)
             shares_D[rows_X] += share_X.masked_fill(~open_X, 0.0)
@@ -72,16 +74,16 @@ def search(steps: DecodingSteps, sampling: Sampling | None) -> Sequences:
         values_X = steps.values(states_XW, ids_X)
         ids_DT[rows_X, step], values_DT[rows_X, step] = ids_X, values_X
         steps.feed(ids_X, values_X)
-        alive[rows_X] = open_X & ~limits.ends(ids_X)
-        open_G = alive[rows_X].view(-1, copies).any(dim=1)
-        left = int(open_G.sum())
+        open_X = open_X & ~limits.ends(ids_X)
+        left = int(open_X.sum())
         if left == 0:
             break
-        steps.follow(columns_X, alive[rows_X])
-        if left <= _KEEP_ABOVE * len(groups_G):
-            kept_G = open_G.nonzero().squeeze(1)
-            steps.keep(kept_G)
-            groups_G = groups_G[kept_G]
+        steps.follow(columns_X, open_X)
+        if left <= keep_above * len(rows_X):
+            kept_X = open_X.nonzero().squeeze(1)
+            steps.keep_rows(kept_X)
+            rows_X, open_X = rows_X[kept_X], open_X[kept_X]
+            keep_above = _KEEP_ABOVE
     shape = (groups, copies)
     likelihoods_BC = likelihoods_D.unflatten(0, shape)
     found_BC = torch.ones_like(likelihoods_BC, dtype=torch.bool)

@@ -137,11 +137,20 @@ class DecodingSteps:
         rows_D = (groups.unsqueeze(1) * self.copies + torch.arange(self.copies, device=self.device)).reshape(-1)
         for cache in self._caches:
             cache.keep(groups)
+        self._keep(rows_D)
+        self.groups = len(groups)
+
+    def keep_rows(self, rows_D: Tensor) -> None:
+        """Keeps only these sequences (sorted indices). `keep` and a search with parents are not possible afterwards."""
+        for cache in self._caches:
+            cache.keep_rows(rows_D)
+        self._keep(rows_D)
+
+    def _keep(self, rows_D: Tensor) -> None:
         self._choices.keep(rows_D)
         if self._repeats is not None:
             self._repeats.keep(rows_D)
         self._ids_D, self._values_D = self._ids_D[rows_D], self._values_D[rows_D]
-        self.groups = len(groups)
 
 
 def _masked(scores_DV: Tensor, allowed_DV: Tensor | None, ruled_out: float) -> Tensor:

@@ -22,8 +22,11 @@ from mammal.tasks.batches.batch import Batch
 
 logger = logging.getLogger(__name__)
 
-_ROUND = 64
-"""Sequences that are sampled for one row at once."""
+_ROUND, _LARGEST_ROUND = 64, 256
+"""Sequences that are sampled for one row at once: at least the first number, and up to the second if they need no more
+than `_ROUND_BYTES`."""
+
+_ROUND_BYTES = 256 << 20
 
 _IDLE = 256
 """Sequences in a row without a new one after which no more different ones are looked for; at least as many as are
@@ -85,6 +88,14 @@ def _by_position(seed: int, count: int) -> list[Draw]:
     return [Draw(seed, position) for position in range(count)]
 
 
+def _round_size(model: MammalModel, config: GenerationConfig) -> int:
+    """Number of sequences that are sampled for one row at once, by the size of the decoder's cached keys and values."""
+    shape = model.config
+    numbers = 2 * shape.num_decoder_layers * config.max_new_tokens * shape.num_heads * shape.d_kv
+    each = numbers * model.dtype.itemsize * (1 if config.guidance == 1 else 2)
+    return max(_ROUND, min(_LARGEST_ROUND, _ROUND_BYTES // each))
+
+
 @dataclass
 class _Work:
     """One call of `generate_rows`."""
@@ -114,8 +125,9 @@ class _Work:
     def sample(self, progress: Progress | None) -> list[list[Sample] | Refused]:
         """Samples every sequence once. This is done in rounds, so that any number of sequences fits in memory."""
         found: list[list[Sample] | Refused] = [[] for _ in self.rows]
-        for start in range(0, self._wanted, _ROUND):
-            count = min(_ROUND, self._wanted - start)
+        size = _round_size(self.model, self.config)
+        for start in range(0, self._wanted, size):
+            count = min(size, self._wanted - start)
             config = replace(self.config, num_return_sequences=count)
             draws = [[replace(first, copy=first.copy + start + i) for i in range(count)] for first in self.firsts]
             last = progress if start + count == self._wanted else None

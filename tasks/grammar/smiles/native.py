@@ -103,8 +103,10 @@ class NativeSmilesPart(SmilesPart):
         super().__init__(tokens, width, None, barred, dots=dots)
         native = _module()
         self._engine = native.Engine(*_tables(), sorted(self._labels))
-        root = native.Partial() if side_chain is None else native.Partial.side_chain(
-            list(ORDER).index(side_chain), ORDER[side_chain]
+        root = (
+            native.Partial()
+            if side_chain is None
+            else native.Partial.side_chain(list(ORDER).index(side_chain), ORDER[side_chain])
         )
         self._native_start = NativeWritten(root)
         self._class_V = self._classes(width)

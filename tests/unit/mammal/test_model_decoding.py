@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 import torch
 
+from mammal.decoding import search
+from mammal.decoding.decoder_cache import DecodingState
 from mammal.decoding.generate_batch import Generated, GenerationConfig, generate
 from mammal.decoding.likelihood import sequence_log_likelihood
 from mammal.errors import ConfigError
@@ -104,6 +106,28 @@ def test_samples_follow_the_seed_and_the_row(lively_model: MakeModel, prompts: M
     assert [ids.tolist() for ids in moved.ids_list[0]] == [ids.tolist() for ids in first.ids_list[2]]
     assert flat(generate(model, batch, replace(config, seed=5))) != flat(first)
     assert len({tuple(ids.tolist()) for ids in first.ids_list[0]}) > 1
+
+
+@pytest.mark.parametrize("rows", [(0,), (0, 1, 2, 3)], ids=["one row", "several rows"])
+def test_sequences_that_end_early_leave_the_others_as_they_are(
+    rows: tuple[int, ...], lively_model: MakeModel, prompts: MakeBatch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, batch = lively_model(), part(prompts(row_ids=("a", "b", "c", "d")), list(rows))
+    config = GenerationConfig(
+        max_new_tokens=25, do_sample=True, num_return_sequences=8, seed=1, allowed_ids=[EOS, 7, 8, 9]
+    )
+    kept: list[int] = []
+    original = DecodingState.keep_rows
+    monkeypatch.setattr(DecodingState, "keep_rows", lambda state, rows: (kept.append(len(rows)), original(state, rows)))
+    dropping = generate(model, batch, config)
+    assert kept and max(kept) < 8 * len(rows), "no sequence ended early, so the test shows nothing"
+    monkeypatch.setattr(search, "_KEEP_ABOVE", 0.0)
+    monkeypatch.setattr(search, "_KEEP_ABOVE_COPIED", 0.0)
+    kept.clear()
+    whole = generate(model, batch, config)
+    assert not kept and flat(dropping) == flat(whole)
+    for ours, theirs in zip(dropping.scores, whole.scores, strict=True):
+        assert ours == pytest.approx(theirs, abs=1e-4)
 
 
 def test_samples_have_the_model_s_frequencies(lively_model: MakeModel, prompts: MakeBatch) -> None:

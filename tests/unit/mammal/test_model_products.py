@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from mammal.model import products
 from mammal.model.config import ModelConfig
 from mammal.model.layers import Linear, dropout
 from mammal.model.model import MammalModel
@@ -17,6 +18,12 @@ from mammal.model.products import ACTIVATIONS, Product
 from mammal.tasks.batches.batch import Batch
 
 MANY = 600  # tokens that repay a copy at once
+
+
+@pytest.fixture(autouse=True)
+def always_pays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Makes copies of weights that are too small to be worth it."""
+    monkeypatch.setattr(products, "PAYS_FROM", ((1, 1),))
 
 
 def layers(count: int, bias: bool = False) -> list[Linear]:
@@ -38,6 +45,20 @@ def test_every_call_gives_what_the_layers_give(count: int, bias: bool, dtype: to
         for ours, layer in zip(product(x, *linears), linears, strict=True):
             expected = ACTIVATIONS.get(activation, lambda y: y)(layer(x))
             assert torch.allclose(ours.float(), expected.float(), atol=0.1 if dtype != torch.float32 else 1e-5)
+
+
+@pytest.mark.parametrize(
+    ("rows", "width", "copied"), [(1, 400, False), (2, 400, True), (64, 120, False), (256, 300, True), (1, 1024, True)]
+)
+@torch.no_grad()
+def test_small_weights_are_applied_as_they_are(
+    rows: int, width: int, copied: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.undo()
+    product, layer, x = Product(), Linear(width, width, bias=False), torch.randn(rows, width)
+    for _ in range(40):
+        product(x, layer)
+    assert (product._copy is not None) == copied
 
 
 @torch.no_grad()
