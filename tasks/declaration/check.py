@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import is_dataclass
 from math import inf
-from typing import Any, get_type_hints
+from typing import Any
 
 from mammal.tasks.declaration.data_config import LEAKAGE, SOURCES, check_data
 from mammal.tasks.declaration.generation_settings import choices, problems
@@ -22,6 +22,7 @@ from mammal.tasks.declaration.schema import (
     UNKNOWNS,
     TaskConfig,
 )
+from mammal.tasks.declaration.typed import NotTyped, hints_of, typed
 from mammal.tasks.errors import TaskError
 from mammal.tasks.views.declared import check_views
 from mammal.tokenization.errors import did_you_mean
@@ -38,20 +39,28 @@ def task_config(declared: Mapping[str, Any], *, where: str | None = None) -> Tas
         TaskError: a key is unknown (the message names its path), a value has the wrong type, or values contradict each
             other.
     """
-    from omegaconf import OmegaConf
-    from omegaconf.errors import OmegaConfBaseException
-
     check_keys(declared, where=where)
     try:
-        merged = OmegaConf.merge(OmegaConf.structured(TaskConfig), OmegaConf.create(dict(declared)))
-        config = OmegaConf.to_object(merged)
-    except OmegaConfBaseException as error:
-        path = getattr(error, "full_key", None) or "task"
-        raise TaskError(str(error).splitlines()[0], where=_join(where, str(path))) from error
+        config = typed(declared, TaskConfig)
+    except NotTyped:
+        config = _converted(declared, where)
     assert isinstance(config, TaskConfig)
     _write_features(config, where)
     check_values(config, where=where)
     return config
+
+
+def _converted(declared: Mapping[str, Any], where: str | None) -> Any:
+    """The declaration with values converted to the declared types where OmegaConf can do it (`"5"` to 5)."""
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    try:
+        merged = OmegaConf.merge(OmegaConf.structured(TaskConfig), OmegaConf.create(dict(declared)))
+        return OmegaConf.to_object(merged)
+    except OmegaConfBaseException as error:
+        path = getattr(error, "full_key", None) or "task"
+        raise TaskError(str(error).splitlines()[0], where=_join(where, str(path))) from error
 
 
 def _write_features(config: TaskConfig, where: str | None) -> None:
@@ -82,8 +91,8 @@ def check_keys(declared: Mapping[str, Any], *, where: str | None = None) -> None
 
 
 def _check_keys(declared: Mapping[str, Any], schema: type, path: str, where: str | None) -> None:
-    hints = get_type_hints(schema)
-    names = [f.name for f in fields(schema)]
+    hints = hints_of(schema)
+    names = list(hints)
     for key, value in declared.items():
         here = f"{path}{key}"
         if key not in names:
