@@ -6,7 +6,9 @@ aligned position the distance is the Euclidean (L2) distance between the two sta
 At the site itself, the states of each allele are averaged first, because alleles may differ in length. An allele
 without bases has no states; in that case both averages include the base on each side of the site.
 
-Shapes: B pairs, L tokens, W width; rows 0, 2, 4 … of a batch are references, the others are their alternates.
+A window is read once for all its alternates; in a batch it is followed by them.
+
+Shapes: B pairs, L tokens, W width.
 """
 
 from __future__ import annotations
@@ -24,7 +26,6 @@ from mammal.rows.batched import Encoded, Encoder, Pace, Refused, Row
 from mammal.rows.run_model import run
 from mammal.tasks.batches.example import Example
 from mammal.tokenization.encoding import Encoding
-from mammal.variants.likelihood import PAIR
 from mammal.variants.prompt import DnaPrompt
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ class Profile:
 def distance_profiles(
     model: MammalModel, prompt: DnaPrompt, pairs: Sequence[AllelePair], *, pace: Pace
 ) -> list[Profile | Refused]:
-    """Computes the distances of each pair; equal pairs are computed once.
+    """Computes the distances of each pair; equal windows are computed once.
 
     Args:
         model: a model; only its encoder is used.
@@ -87,51 +88,87 @@ def distance_profiles(
         For each pair its profile, or the reason why it has none.
     """
 
-    def answer(batch: Batch) -> list[Profile]:
+    def answer(batch: Batch) -> list[list[Profile]]:
         hidden_BLW = model(batch.to(model.device)).hidden_BLW
         assert hidden_BLW is not None, "the batch requests hidden states"
-        names: Sequence[Any] = batch.row_ids[::2]
-        asked = [(pairs[row], first) for row, first in names]
-        return _profiles(hidden_BLW[::2].float(), hidden_BLW[1::2].float(), asked)
+        names: Sequence[Any] = batch.row_ids
+        starts = [place for place, (_, _, pair) in enumerate(names) if pair is None]
+        found = []
+        for start, end in zip(starts, [*starts[1:], len(names)], strict=True):
+            asked = [(pair, first) for _, first, pair in names[start + 1 : end]]
+            reference_BLW = hidden_BLW[start].expand(end - start - 1, -1, -1)
+            found.append(_profiles(reference_BLW.float(), hidden_BLW[start + 1 : end].float(), asked))
+        return found
 
-    rows = [{PAIR: pair} for pair in pairs]
-    halved = replace(pace, rows=max(1, pace.rows // 2))  # a pair is two rows of a batch
-    return run(model, rows, BothAlleles(prompt), answer, halved, None)
+    def profiled(sites: Sequence[Site]) -> dict[AllelePair, Profile | Refused]:
+        rows, found = [{SITE: site} for site in sites], {}
+        for site, given in zip(sites, run(model, rows, AllAlleles(prompt), answer, fewer, None), strict=True):
+            found |= dict.fromkeys(site, given) if isinstance(given, Refused) else dict(zip(site, given, strict=True))
+        return found
+
+    fewer = replace(pace, rows=max(1, pace.rows // (MOST_ALTERNATES + 1)))  # a site is several rows of a batch
+    plain = [replace(pair, number=1, strand="+") for pair in pairs]
+    profiles = profiled(_sites(plain))
+    # An allele that can't be read must not take the answer from the others of its site.
+    again = [pair for pair, given in profiles.items() if isinstance(given, Refused)]
+    profiles |= profiled([(pair,) for pair in again])
+    return [profiles[pair] for pair in plain]
+
+
+Site = tuple["AllelePair", ...]
+"""Different pairs with the same reference."""
+
+MOST_ALTERNATES = 7
+"""Alternates that are read together with their reference: more share little more, and make larger batches."""
+
+SITE = "site"
+"""Column that holds a site in the rows that are computed."""
+
+
+def _sites(pairs: Sequence[AllelePair]) -> list[Site]:
+    """Different pairs, those with the same reference window together, at most `MOST_ALTERNATES` of them."""
+    by_window: dict[str, list[AllelePair]] = {}
+    for pair in dict.fromkeys(pairs):
+        by_window.setdefault(pair.reference, []).append(pair)
+    return [
+        tuple(together[start : start + MOST_ALTERNATES])
+        for together in by_window.values()
+        for start in range(0, len(together), MOST_ALTERNATES)
+    ]
 
 
 @dataclass(frozen=True)
-class PairExample(Example):
-    """A window with the reference allele, together with the same window with the alternate allele.
+class SiteExample(Example):
+    """A window with the reference allele, together with the same window with each alternate allele.
 
     Attributes:
-        alternate: the window with the alternate allele, encoded.
-        first: position of the first base in both windows.
+        alternates: the pairs and their alternate windows, encoded.
+        first: position of the first base in all windows.
     """
 
-    alternate: Encoding = field(kw_only=True)
+    alternates: Sequence[tuple[AllelePair, Encoding]] = field(kw_only=True)
     first: int = field(kw_only=True)
 
     @property
     def tokens(self) -> int:
-        return len(self.input) + len(self.alternate)
+        return len(self.input) + sum(len(alternate) for _, alternate in self.alternates)
 
 
 @dataclass(frozen=True)
-class BothAlleles(Encoder):
-    """Encodes pairs into batches in which each reference is followed by its alternate."""
+class AllAlleles(Encoder):
+    """Encodes sites into batches in which each reference is followed by its alternates."""
 
     prompt: DnaPrompt
 
     def key(self, row: Row) -> Hashable:
-        pair = row[PAIR]
-        return pair.before, pair.ref, pair.alt, pair.after
+        return row[SITE]
 
     def encode(self, rows: Sequence[Row], row_ids: Sequence[int]) -> Encoded:
         examples: list[Example] = []
         errors: list[tuple[object, str]] = []
         for row, row_id in zip(rows, row_ids, strict=True):
             try:
-                examples.append(self._example(row[PAIR], row_id))
+                examples.append(self._example(row[SITE], row_id))
             except MammalError as error:
                 errors.append((row_id, str(error)))
         return examples, errors
@@ -141,19 +178,20 @@ class BothAlleles(Encoder):
 
         flat = []
         for example in examples:
-            assert isinstance(example, PairExample), "this encoder only creates pairs"
-            name = example.row_id, example.first
-            flat += [Example(name, example.input), Example(name, example.alternate)]
+            assert isinstance(example, SiteExample), "this encoder only creates sites"
+            flat.append(Example((example.row_id, example.first, None), example.input))
+            for pair, alternate in example.alternates:
+                flat.append(Example((example.row_id, example.first, pair), alternate))
         tokenizer = self.prompt.task.tokenizer
         pad = tokenizer.pad_id
         return collate(flat, mode="encoder", wants=("hidden",), pad_id=pad, start_id=pad)
 
-    def _example(self, pair: AllelePair, row_id: int) -> PairExample:
-        if not pair.before and not pair.after:
+    def _example(self, site: Sequence[AllelePair], row_id: int) -> SiteExample:
+        if any(not pair.before and not pair.after for pair in site):
             raise DataError("the window contains only the alleles", hint="use a larger window")
-        reference, first = self.prompt.encode(pair.reference)
-        alternate, _ = self.prompt.encode(pair.alternate)
-        return PairExample(row_id, reference, alternate=alternate, first=first)
+        reference, first = self.prompt.encode(site[0].reference)
+        alternates = [(pair, self.prompt.encode(pair.alternate)[0]) for pair in site]
+        return SiteExample(row_id, reference, alternates=alternates, first=first)
 
 
 def _profiles(reference_BLW: Tensor, alternate_BLW: Tensor, asked: Sequence[tuple[AllelePair, int]]) -> list[Profile]:

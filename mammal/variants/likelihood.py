@@ -19,17 +19,21 @@ Alleles of different length are compared without correction: each sum runs over 
 included, so each additional base lowers the likelihood of the longer allele. The ratios of an insertion and of a
 substitution are therefore not on the same scale, and dividing by length would not correct this.
 
-Shapes: B pairs, D = 2 B decoder rows, L input tokens, T target tokens.
+All alleles that are hidden in the same context are read together: the encoder reads the context once, and the decoder
+computes each hidden text once, whatever the number of alternates of a site.
+
+Shapes: B contexts, D decoder rows, L input tokens, T target tokens.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
 from mammal.errors import DataError, MammalError
 from mammal.rows.batched import Encoded, Encoder, Pace, Refused, Row
@@ -44,17 +48,40 @@ if TYPE_CHECKING:
     from mammal.tasks.kinds.denoising import DenoisingTask
     from mammal.tokenization.encoding import Encoding
 
-PAIR = "pair"
-"""Column that holds the pair in the rows that are computed."""
+CONTEXT = "context"
+"""Column that holds a context in the rows that are computed."""
 
 Likelihoods = tuple[float, float]
 """log P(reference) and log P(alternate), in nats."""
 
 
+@dataclass(frozen=True)
+class Context:
+    """The visible bases around a hidden site, and what can be hidden in it.
+
+    Attributes:
+        before: visible bases before the hidden ones.
+        after: visible bases behind them.
+        texts: hidden bases, each a text that fills in the site.
+    """
+
+    before: str
+    after: str
+    texts: tuple[str, ...]
+
+    @property
+    def visible(self) -> tuple[str, str]:
+        return self.before, self.after
+
+
+Scored = Mapping[str, float]
+"""Hidden text -> its log-likelihood in nats."""
+
+
 def allele_likelihoods(
     model: MammalModel, task: DenoisingTask, pairs: Sequence[AllelePair], *, flank: int, pace: Pace
 ) -> list[Likelihoods | Refused]:
-    """Computes the log-likelihoods of both alleles of each pair; equal pairs are computed once.
+    """Computes the log-likelihoods of both alleles of each pair; equal contexts and alleles are computed once.
 
     Args:
         model: a model that was trained on `task`.
@@ -69,16 +96,49 @@ def allele_likelihoods(
     """
     from mammal.decoding.likelihood import sequence_log_likelihood
 
-    def answer(batch: Batch) -> list[Likelihoods]:
+    def answer(batch: Batch) -> list[list[float]]:
         scores_D = sequence_log_likelihood(model, batch.to(model.device)).double().cpu()
-        return [(reference, alternate) for reference, alternate in scores_D.view(-1, 2).tolist()]
+        rows_D = torch.arange(len(batch)) if batch.decoder_rows_D is None else batch.decoder_rows_D.cpu()
+        counts_B = torch.bincount(rows_D, minlength=len(batch)).tolist()
+        return [part.tolist() for part in scores_D.split(counts_B)]
 
-    return run(model, [{PAIR: pair} for pair in pairs], HiddenSite(task, flank), answer, pace, None)
+    def scored(contexts: Sequence[Context]) -> list[Scored | Refused]:
+        found = run(model, [{CONTEXT: context} for context in contexts], HiddenSite(task, flank), answer, pace, None)
+        return [
+            given if isinstance(given, Refused) else dict(zip(context.texts, given, strict=True))
+            for context, given in zip(contexts, found, strict=True)
+        ]
+
+    alone = [_context(pair, flank) for pair in pairs]
+    texts: dict[tuple[str, str], dict[str, None]] = {}
+    for context in alone:
+        texts.setdefault(context.visible, {}).update(dict.fromkeys(context.texts))
+    shared = scored([Context(*visible, tuple(known)) for visible, known in texts.items()])
+    found = dict(zip(texts, shared, strict=True))
+    # An allele that can't be read must not take the answer from the others of its site.
+    again = [context for context in alone if isinstance(found[context.visible], Refused)]
+    by_pair = dict(zip(again, scored(again), strict=True))
+    return [_of_pair(by_pair.get(context, found[context.visible]), context) for context in alone]
+
+
+def _context(pair: AllelePair, flank: int) -> Context:
+    """The visible bases of a pair, and the hidden bases with the reference and with the alternate allele."""
+    cut = max(0, len(pair.before) - flank)
+    before, after = pair.before[cut:], pair.after[:flank]
+    texts = (before + pair.ref + after, before + pair.alt + after)
+    return Context(pair.before[:cut], pair.after[flank:], texts)
+
+
+def _of_pair(scores: Scored | Refused, context: Context) -> Likelihoods | Refused:
+    if isinstance(scores, Refused):
+        return scores
+    reference, alternate = context.texts
+    return scores[reference], scores[alternate]
 
 
 @dataclass(frozen=True)
 class HiddenSite(Encoder):
-    """Encodes a pair as one input in which the site is hidden, and two targets that fill it in."""
+    """Encodes a context as one input in which the site is hidden, and one target for each text that fills it in."""
 
     task: DenoisingTask
     flank: int
@@ -88,15 +148,14 @@ class HiddenSite(Encoder):
         return DnaPrompt(self.task)
 
     def key(self, row: Row) -> Hashable:
-        pair = row[PAIR]
-        return pair.before, pair.ref, pair.alt, pair.after
+        return row[CONTEXT]
 
     def encode(self, rows: Sequence[Row], row_ids: Sequence[int]) -> Encoded:
         examples: list[Example] = []
         errors: list[tuple[object, str]] = []
         for row, row_id in zip(rows, row_ids, strict=True):
             try:
-                examples.append(self._example(row[PAIR], row_id))
+                examples.append(self._example(row[CONTEXT], row_id))
             except MammalError as error:
                 errors.append((row_id, str(error)))
         return examples, errors
@@ -104,23 +163,25 @@ class HiddenSite(Encoder):
     def collate(self, examples: Sequence[Example]) -> Batch:
         return self.task.collate(examples)
 
-    def _example(self, pair: AllelePair, row_id: int) -> Example:
+    def _example(self, context: Context, row_id: int) -> Example:
         from mammal.tasks.batches.example import Example
 
-        if max(len(pair.before), len(pair.after)) <= self.flank:
+        if not context.before and not context.after:
             what = f"no base of the window is visible if the site and {self.flank} bases on each side are hidden"
             raise DataError(what, hint="use a larger window")
-        given, reference = self._hidden(pair, pair.ref)
-        _, alternate = self._hidden(pair, pair.alt)
-        return Example(row_id, given, targets=(reference, alternate))
+        given, targets = None, []
+        for text in context.texts:
+            given, target = self._hidden(context, text)
+            targets.append(target)
+        assert given is not None, "a context has a text"
+        return Example(row_id, given, targets=tuple(targets))
 
-    def _hidden(self, pair: AllelePair, allele: str) -> tuple[Encoding, Target]:
+    def _hidden(self, context: Context, text: str) -> tuple[Encoding, Target]:
         from mammal.tasks.batches.example import Target
 
-        encoding, first = self.prompt.encode(pair.before + allele + pair.after)
-        start = first + max(0, len(pair.before) - self.flank)
-        end = first + len(pair.before) + len(allele) + min(self.flank, len(pair.after))
+        encoding, first = self.prompt.encode(context.before + text + context.after)
+        start = first + len(context.before)
         hidden_L = np.zeros(len(encoding), dtype=bool)
-        hidden_L[start:end] = True
+        hidden_L[start : start + len(text)] = True
         given, ids_T = self.task.hide(encoding, hidden_L)
         return given, Target(ids_T, np.arange(len(ids_T)), ids_T)

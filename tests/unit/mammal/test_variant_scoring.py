@@ -17,7 +17,8 @@ from mammal.tasks import build_task, load_task
 from mammal.tasks.dna.alleles import AllelePair
 from mammal.tasks.kinds.denoising import DenoisingTask
 from mammal.tokenization import Tokenizer
-from mammal.variants.likelihood import PAIR, HiddenSite
+from mammal.variants.distance import MOST_ALTERNATES
+from mammal.variants.likelihood import CONTEXT, HiddenSite, _context
 from mammal.variants.scoring import Scorer, VariantScoreOptions
 
 SNV = AllelePair("ACGTTGCATTGACCAA", "A", "G", "TTGACCGATAGCACTA")
@@ -44,7 +45,8 @@ def values(scored: Scorer, pairs: list[AllelePair]) -> np.ndarray:
 def test_the_site_and_its_neighbours_are_hidden_behind_one_sentinel(model: Mammal) -> None:
     task = model.task
     assert isinstance(task, DenoisingTask)
-    examples, errors = HiddenSite(task, 2).encode([{PAIR: SNV}, {PAIR: INSERTION}, {PAIR: DELETION}], [0, 1, 2])
+    rows = [{CONTEXT: _context(pair, 2)} for pair in (SNV, INSERTION, DELETION)]
+    examples, errors = HiddenSite(task, 2).encode(rows, [0, 1, 2])
     texts = [[task.tokenizer.decode(ids) for ids in (e.input.ids_L, *(t.ids_T for t in e.targets))] for e in examples]
     assert not errors
     given, reference, alternate = texts[0]
@@ -104,6 +106,46 @@ def test_scores_do_not_depend_on_the_company(model: Mammal) -> None:
     alone = np.concatenate([values(scorer(model, Pace(tokens=1, rows=1)), [pair]) for pair in [*EVERY, long, SNV]])
     assert np.allclose(together, alone, atol=1e-4)
     assert np.array_equal(together[0], together[-1])
+
+
+def alternates(count: int) -> list[AllelePair]:
+    """Pairs with one reference, at several sites of it and of several lengths."""
+    window = SNV.reference
+    sites = [(at, alt) for at in (3, 9, 16, 17, 25) for alt in ("A", "C", "G", "T", "", "GATTC") if alt != window[at]]
+    return [AllelePair(window[:at], window[at], alt, window[at + 1 :]) for at, alt in sites[:count]]
+
+
+@pytest.mark.parametrize("strands", ["forward", "both"])
+def test_alternates_that_share_passes_score_as_they_do_alone(model: Mammal, strands: str) -> None:
+    pairs = [*alternates(20), INSERTION, *alternates(4)]
+    together = values(scorer(model, strands=strands), pairs)
+    alone = np.concatenate([values(scorer(model, strands=strands), [pair]) for pair in pairs])
+    assert np.allclose(together[:, :6], alone[:, :6], atol=1e-5)
+    assert np.array_equal(together[:4], together[-4:])
+
+
+def test_a_site_is_read_once_for_all_its_alternates(model: Mammal, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows: list[int] = []
+    network = type(model.model)
+    original = network.encode
+    monkeypatch.setattr(network, "encode", lambda self, batch: (rows.append(len(batch)), original(self, batch))[1])
+    of_one_site = [AllelePair(SNV.before, "A", alt, SNV.after) for alt in "CGT"]
+    values(scorer(model, what="likelihood"), of_one_site)
+    assert sum(rows) == 1
+    rows.clear()
+    values(scorer(model, what="embedding"), of_one_site)
+    assert sum(rows) == 4
+    rows.clear()
+    many = alternates(2 * MOST_ALTERNATES + 1)
+    values(scorer(model, what="embedding"), many)
+    assert sum(rows) == len(many) + 3
+
+
+def test_an_alternate_that_can_t_be_read_leaves_the_others_of_its_site(model: Mammal) -> None:
+    good, odd = SNV, AllelePair(SNV.before, SNV.ref, "A" * 6000, SNV.after)
+    for what in ("likelihood", "embedding"):
+        first, refused, last = scorer(model, what=what).score([good, odd, good])
+        assert isinstance(refused, Refused) and first == last == scorer(model, what=what).score([good])[0]
 
 
 def test_windows_that_can_t_be_asked_about_are_refused_alone(model: Mammal) -> None:
