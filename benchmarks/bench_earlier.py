@@ -1,0 +1,124 @@
+"""This version beside an earlier one: what a user of a small model waits for.
+
+    git worktree add EARLIER f5870d5, and an environment in it with `pip install -e EARLIER`
+    MAMMAL_BENCH_EARLIER=EARLIER/.venv/bin/python python benchmarks/bench_earlier.py
+
+Both versions run the same jobs (`earlier_worker.py`) alternately, each in its own process on one thread, and count
+processor time. Sampling uses the weights of the demo, which the earlier version trains once. The cost of a grammar is
+the time of a token with it, relative to a token with the alphabet alone, in this version.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from common import Options, Row, Turns, at_least, progress, run_as_script
+
+EARLIER_VARIABLE = "MAMMAL_BENCH_EARLIER"
+SOURCE = "earlier version, side by side, processor time"
+WORKER = Path(__file__).with_name("earlier_worker.py")
+
+
+def measure(chosen: Options) -> list[Row]:
+    earlier = os.environ.get(EARLIER_VARIABLE)
+    if not earlier:
+        progress(f"{EARLIER_VARIABLE} names no Python of an earlier version: only the cost of the grammar is measured")
+    pythons = {"ours": sys.executable, **({"earlier": earlier} if earlier else {})}
+    bundle = demo_bundle(chosen, earlier or sys.executable)
+    n, sites = (16, 3) if chosen.smoke else (512, 40)
+    rows = sampled(chosen, pythons, bundle, n)
+    if earlier:
+        rows += [
+            compared(chosen, pythons, f"one row, a step of the decoder, {shape}", 1.5, "step", shape, {"rows": 1})
+            for shape in ("mini", "tiny")
+        ]
+        both = ["likelihood", "embedding"]
+        for what, target in ((["likelihood"], 2.8), (both, 1.7)):
+            about = f"variants, three alternates at {sites} sites, {' and '.join(what)}, mini"
+            rows.append(compared(chosen, pythons, about, target, "variants", "mini", {"sites": sites, "what": what}))
+        rows.append(compared(chosen, pythons, "mammal tasks", 10, "catalogue", "", {}))
+    return rows
+
+
+def demo_bundle(chosen: Options, python: str) -> Path:
+    """The bundle of the demo; trained once, by the earlier version, so that both can read it."""
+    folder = chosen.cache / ("demo-smoke" if chosen.smoke else "demo")
+    if not (folder / "bundle" / "config.json").is_file():
+        short = ["trainer.max_steps=20"] if chosen.smoke else []
+        words = ["train", "experiment=demo", f"output={folder}", "test=false", *short]
+        subprocess.run([python, "-m", "mammal.cli", *words], check=True, cwd=chosen.cache, env=one_thread())
+    return folder / "bundle"
+
+
+def sampled(chosen: Options, pythons: dict[str, str], bundle: Path, n: int) -> list[Row]:
+    found = {
+        constraint: turns(chosen, pythons, "sample", str(bundle), {"n": n, "constraint": constraint})
+        for constraint in ("alphabet", "grammar")
+    }
+    rows = []
+    for constraint, target in (("alphabet", 3.0), ("grammar", 8.0)):
+        took, answers = found[constraint]
+        if "earlier" in pythons:
+            what = f"{n} sequences of the demo, {'free' if constraint == 'alphabet' else 'by the grammar of SMILES'}"
+            same = share_equal(answers["ours"]["texts"], answers["earlier"]["texts"])
+            rows.append(row(what, target, took, n, f"{same:.1%} of the texts are equal"))
+    each = {name: found[name][0].median("ours") / max(1, found[name][1]["ours"]["tokens"]) for name in found}
+    cost = each["grammar"] / each["alphabet"]
+    measured = {"measured": f"{cost:.2f}×", "target": "≤ 1.6×", "met": cost <= 1.6}
+    rows.append(Row("a character by the grammar, relative to a free one, mini", **measured, source=SOURCE))
+    return rows
+
+
+def compared(
+    chosen: Options, pythons: dict[str, str], what: str, target: float, job: str, subject: str, how: dict[str, Any]
+) -> Row:
+    took, answers = turns(chosen, pythons, job, subject, how)
+    ours, theirs = (
+        next(value for key, value in answers[side].items() if key != "seconds") for side in ("ours", "earlier")
+    )
+    if job == "variants":
+        equal = f"{max(abs(a - b) for a, b in zip(ours, theirs, strict=True)):.1g} apart"
+    else:
+        equal = "the same" if ours == theirs else "different"
+    return row(what, target, took, None, "" if job == "catalogue" else equal)
+
+
+def row(what: str, target: float, took: Turns, count: int | None, equal: str) -> Row:
+    ours, theirs = took.median("ours"), took.median("earlier")
+    as_text = (lambda s: f"{count / s:.1f} per s") if count else (lambda s: f"{s:.3g} s")
+    ratio = at_least(theirs / ours, target)
+    return Row(what, **ratio, ours=as_text(ours), theirs=as_text(theirs), equal=equal, source=SOURCE)
+
+
+def share_equal(ours: list[str], theirs: list[str]) -> float:
+    return sum(a == b for a, b in zip(ours, theirs, strict=True)) / len(ours)
+
+
+def turns(
+    chosen: Options, pythons: dict[str, str], job: str, subject: str, how: dict[str, Any]
+) -> tuple[Turns, dict[str, Any]]:
+    """Runs a job by each version in turn; returns the seconds, and the last results of each."""
+    took, answers = Turns({name: [] for name in pythons}), {}
+    for _ in range(1 if chosen.smoke else chosen.rounds):
+        for name, python in pythons.items():
+            command = [python, str(WORKER), job, subject, json.dumps(how)]
+            done = subprocess.run(
+                command, capture_output=True, text=True, check=True, cwd=chosen.cache, env=one_thread()
+            )
+            answers[name] = json.loads(done.stdout.splitlines()[-1])
+            took.seconds[name].append(answers[name]["seconds"])
+        progress(f"{job} {subject} {how}: " + ", ".join(f"{name} {took.median(name):.2f} s" for name in pythons))
+    return took, answers
+
+
+def one_thread() -> dict[str, str]:
+    return os.environ | {"OMP_NUM_THREADS": "1"}
+
+
+if __name__ == "__main__":
+    run_as_script(__doc__, measure)
