@@ -123,10 +123,12 @@ def check_metrics(names: Sequence[str], kind: str, *, has_numbers: bool = False)
     Raises:
         TaskError: a metric is unknown (a hint gives the nearest name) or does not apply (a hint lists those that do).
     """
-    readable: set[str] = {"texts"}
-    readable = {"classification": {"classes"}, "regression": {"numbers"}, "features": {"scores", "bits"}}.get(
-        kind, readable
-    )
+    readable: set[str] = {
+        "classification": {"classes"},
+        "token_classification": {"classes"},
+        "regression": {"numbers"},
+        "features": {"scores", "bits"},
+    }.get(kind, {"texts"})
     if has_numbers:
         readable = readable | {"numbers"}
     for name in names:
