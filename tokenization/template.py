@@ -121,8 +121,8 @@ class Template:
             labels: declared labels: one list for all label slots, or one list for each column.
             mode: `"encoder"` or `"decoder"`: which states of the model the targets are read from.
             features: the targets are feature slots (kind `features`); otherwise a target must not have any.
-            token_labels: the target is one `labels` slot (kind `token_classification`); otherwise a target must not have
-                any.
+            token_labels: the target is one `labels` slot (kind `token_classification`); otherwise a target must not
+                have any.
 
         Raises:
             PromptError: the template has problems. The message states for each what, where and the nearest valid name.
@@ -153,7 +153,8 @@ class Template:
 
         Args:
             values: text for each column: a sequence; a number (`"1.25"`) for `scalar` and `digits`; the index of the
-                class for `label`; for `labels` the index of the class of each token, `.` for a token without a label. Descriptors and embeddings are not text: give them to `Tokenizer.encode` as `sample`.
+                class for `label`; for `labels` the index of the class of each token, `.` for a token without a label.
+                Descriptors and embeddings are not text: give them to `Tokenizer.encode` as `sample`.
             target: also write the target. A label, scalar or digits slot without a value is left out of it, with the
                 tags before it.
             written: for slots that can be written in several ways: column -> entity in which its value is written, such

@@ -31,7 +31,8 @@ VALUE_SLOTS: dict[str, SlotKind] = {
     "labels": "labels",
     **dict.fromkeys(READ_BY_FEATURE, "feature"),
 }
-"""Slot names that are not entities. `labels`: one label for each token of a sequence. A feature is a vector computed from the column (`mammal.tasks.features`)."""
+"""Slot names that are not entities. `labels`: one label for each token of a sequence. A feature is a vector computed
+from the column (`mammal.tasks.features`)."""
 
 RAW_SLOTS = ("scalar", "digits", "label")
 COMMON_ALPHABETS = tuple(dict.fromkeys(entity.alphabet for entity in ENTITIES.values()))

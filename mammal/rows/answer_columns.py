@@ -62,8 +62,8 @@ def answer_columns(task: Task, *, prefix: str = "", every_label: bool = False) -
     Args:
         task: the task.
         prefix: text before each name.
-        every_label: classification: also add a column `probability_LABEL` for each label. Token classification: a vector
-            with the probability at each token.
+        every_label: classification: also add a column `probability_LABEL` for each label. Token classification: a
+            vector with the probability at each token.
     """
     from mammal.tasks.kinds.features import FeaturesTask
     from mammal.tasks.kinds.generation import fills_in

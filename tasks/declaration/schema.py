@@ -160,8 +160,9 @@ class TaskConfig:
             empty items.
         codes: text of each label in the target. Default: its index, as digits of equal width.
         probability: `classes`: normalised over the tokens of the classes. `vocabulary`: softmax over all tokens.
-        class_weights: classification (of rows or tokens): weight of each label in the loss: `none`, `balanced` (the same total for each
-            class), one number for each label, or a mapping from target columns to any of these.
+        class_weights: classification, and token classification: weight of each label in the loss: `none`, `balanced`
+            (the same total for each class), one number for each label, or a mapping from target columns to any of
+            these.
         chain: regression in mode `decoder` with several numbers: each number is fed to the decoder before the next one
             is read (a regressor chain). Otherwise, the numbers do not depend on each other.
         scale: standardisation of the numbers: mean, standard deviation, and whether they are logarithms.

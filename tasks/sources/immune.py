@@ -44,6 +44,7 @@ TITAN = "github.com/PaccMann/TITAN, datasets/"
 MASON = "github.com/dahjan/DMS_opt, data/"
 SABDAB = "github.com/kalininalab/DataSAIL, tests/data/rw_data/sabdab_full/"
 ANTIBERTA = "github.com/alchemab/antiberta, assets/"
+NAMES = ("tcr_split", "strict_split", "tcr_binders", "her2", "sabdab_pairs", "paratope")
 FOLDS = 10
 
 TRASTUZUMAB = (
@@ -60,9 +61,7 @@ def load(data: DataConfig, root: Path | None) -> pd.DataFrame:
         TaskError: no such set.
         DataError: no local copy.
     """
-    name = known_name(
-        data.name, ("tcr_split", "strict_split", "tcr_binders", "her2", "sabdab_pairs", "paratope"), "immune"
-    )
+    name = known_name(data.name, NAMES, "immune")
     if name == "paratope":
         frame = _paratope(root)
     elif name == "her2":
