@@ -1,15 +1,18 @@
 """Token classification: a label for each residue, base or atom of one sequence of the input.
 
-The token head of the encoder reads the state of each token of the sequence, and scores the digits of the labels alone.
-A token without a label is left out of the loss. The answer of a row has one label for each token that the model reads:
-if the sequence is longer than its limit, the answer is shorter than the sequence and ends where the model stops.
+A linear head of the task reads the state of each token of the sequence, so any encoder can learn the task: training
+adds the head. A token without a label is left out of the loss. The answer of a row has one label for each token that
+the model reads: if the sequence is longer than its limit, the answer is shorter than the sequence and ends where the
+model stops.
 
-Shapes: B rows, R tokens of the sequence, C classes, V scored tokens, N tokens of all rows.
+Shapes: B rows, R tokens of the sequence, C classes, N tokens of all rows.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -31,8 +34,8 @@ from mammal.tasks.task import Task
 from mammal.tokenization.encoding import Encoding
 from mammal.tokenization.entities import ENTITIES
 from mammal.tokenization.errors import MammalError, did_you_mean
-from mammal.tokenization.prompt import segment, tag
-from mammal.tokenization.template import START, UNLABELLED, label_code
+from mammal.tokenization.prompt import segment
+from mammal.tokenization.template import START, UNLABELLED
 from mammal.tokenization.template_syntax import TemplateSlot, Text
 
 if TYPE_CHECKING:
@@ -62,18 +65,21 @@ class TokenClassificationTask(Task):
         self._alphabet = _alphabet(self._slot)
         self.unit = UNITS[self._alphabet]
         self._check_order_is_kept()
-        codes = [label_code(index, len(self.labels)) for index in range(len(self.labels))]
-        self._ids_C = np.array([tokenizer.token_id(tag(code)) for code in codes], dtype=np.int64)
         self._start_id = tokenizer.token_id(START)
         self._atoms: dict[int, str] = {}
 
     @property
     def wants(self) -> tuple[str, ...]:
-        return ("logits",)
+        return ("token_labels",)
 
     @property
-    def candidates_V(self) -> np.ndarray:
-        return np.sort(self._ids_C)
+    def head(self) -> str:
+        """Name of the head that gives the scores of the labels."""
+        return "labels_" + re.sub(r"\W", "_", self.name)
+
+    @property
+    def head_widths(self) -> Mapping[str, int]:
+        return {self.head: len(self.labels)}
 
     @property
     def target_column(self) -> str:
@@ -128,19 +134,20 @@ class TokenClassificationTask(Task):
             raise DataError(f"no {self.unit} that the model reads has a label", where=f"column {self.target_column}")
         weights_C = self.class_weights.of(self.target_column)
         weights_R = None if weights_C is None else np.where(known_R, weights_C[classes_R], 1.0).astype(np.float32)
-        labels_R = np.where(known_R, self._ids_C[classes_R], IGNORE)
+        labels_R = np.where(known_R, classes_R, IGNORE)
         return Example(row_id, encoding, read_R=read_R, labels_R=labels_R, label_weights_R=weights_R)
+
+    def collate(self, examples: Sequence[Example]) -> Batch:
+        return replace(super().collate(examples), vectors=(self.head,))
 
     def loss(self, output: ModelOutput, batch: Batch) -> Tensor:
         """Computes the mean of -log p of the labels over the tokens that have one, weighted by class."""
         assert output.logits_DRV is not None and batch.labels_DR is not None, "a training batch holds labels"
-        return token_loss(output.logits_DRV, batch.labels_DR, batch.candidates_V, batch.label_weights_DR)
+        return token_loss(output.logits_DRV, batch.labels_DR, None, batch.label_weights_DR)
 
     def decode(self, output: ModelOutput, batch: Batch) -> list[Prediction]:
-        assert output.logits_DRV is not None, "token classification wants logits"
-        columns_C = np.searchsorted(self.candidates_V, self._ids_C)
-        logits_BRC = output.logits_DRV.detach()[..., columns_C.tolist()].double()
-        probability_BRC = logits_BRC.softmax(-1).cpu().numpy()
+        assert output.logits_DRV is not None, "token classification wants scores of labels"
+        probability_BRC = output.logits_DRV.detach().double().softmax(-1).cpu().numpy()
         lengths_B = (batch.read_DR >= 0).sum(dim=1).tolist()
         rows = zip(batch.row_ids, probability_BRC, lengths_B, strict=True)
         return [self.answer(row_id, probability_RC[:length]) for row_id, probability_RC, length in rows]
