@@ -247,7 +247,7 @@ def test_answers_do_not_depend_on_the_batch(make_tokens, model):
 
 def test_a_few_rows_can_be_learnt(make_tokens, model):
     task = make_tokens()
-    rows = [ROW, {"sequence": "AVKGGW", "structure": "CCHEEE"}, {"sequence": "WW", "structure": "HE"}]
+    rows = [ROW, {"sequence": "AVKGGW", "structure": "CCHEEE"}, {"sequence": "WT", "structure": "HE"}]
     batch = task.collate([task.encode(row, n, target=True) for n, row in enumerate(rows)])
     model.train()
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
