@@ -246,7 +246,7 @@ def test_answers_do_not_depend_on_the_batch(make_tokens, model):
 
 
 def test_a_few_rows_can_be_learnt(make_tokens, model):
-    task = make_tokens()
+    task = make_tokens(metrics=["accuracy"])
     rows = [ROW, {"sequence": "AVKGGW", "structure": "CCHEEE"}, {"sequence": "WT", "structure": "HE"}]
     batch = task.collate([task.encode(row, n, target=True) for n, row in enumerate(rows)])
     model.train()
