@@ -39,10 +39,11 @@ def test_labels_of_atoms_from_training_to_prediction(toy, tmp_path):
     alone = model.predict(asked.loc[["a"]], "toy_tokens", every_label=True)
     assert np.allclose(alone.loc["a", "probability_1"], both[1], atol=1e-5)
 
-    found = mammal.evaluate(model, "toy_tokens", data=table, sensitivity=0, output=tmp_path / "page")
+    page, paths = tmp_path / "page", {"data": tmp_path}
+    found = mammal.evaluate(model, "toy_tokens", data=table, sensitivity=0, output=page, paths=paths)
     evaluated = found["toy_tokens"]
     names = [contender.name for contender in evaluated.contenders]
-    assert names == ["MAMMAL", "mean", "linear_window"] and (tmp_path / "page/report.html").exists()
+    assert names == ["MAMMAL", "mean", "linear_window"] and (page / "report.html").exists()
     assert evaluated.answers["truth"].astype(str).str.len().max() == 4
 
     again = train(toy("task=toy_tokens", *QUICK, f"init={result.bundle}", "optim.lr=0", f"output={tmp_path / 'b'}"))
