@@ -194,6 +194,19 @@ class TokenClassificationTask(Task):
 
     # Judging
 
+    def metrics(self, predictions: Sequence[Prediction], rows: Sequence[Row]) -> dict[str, float]:
+        """As `Task.metrics`, and `labels_not_read`: the number of labels beyond the cut of sequences, if there are any.
+
+        These tokens have no answer, and no metric counts them.
+        """
+        figures = super().metrics(predictions, rows)
+        unread = 0
+        for prediction, row in zip(predictions, rows, strict=True):
+            classes_R = None if prediction.token_probabilities is None else self._classes_or_none(row)
+            if classes_R is not None and prediction.token_probabilities is not None:
+                unread += int((classes_R[len(prediction.token_probabilities) :] >= 0).sum())
+        return figures | ({"labels_not_read": float(unread)} if unread else {})
+
     def answers(self, predictions: Sequence[Prediction], rows: Sequence[Row]) -> dict[str, Answers]:
         """Pairs true and predicted labels of the tokens of all rows; tokens of a row are resampled together."""
         truths, said, places = [], [], []

@@ -312,7 +312,7 @@ def test_metrics_pool_tokens_and_intervals_resample_rows(make_tokens):
     right = task.answer(0, np.eye(3)[[0, 0, 1, 2]])
     wrong = task.answer(1, np.eye(3)[[0, 0, 0, 0]])  # cut: only four residues were read
     figures = task.metrics([right, wrong], rows)
-    assert figures["accuracy"] == pytest.approx(3 / 7)
+    assert figures["accuracy"] == pytest.approx(3 / 7) and figures["labels_not_read"] == 1
     low, high = task.metric_intervals([right, wrong], rows, samples=100)["accuracy"]
     assert low == 0 and high == 1  # a sample can hold one row twice, and never a part of a row
     assert task.metrics([wrong], [{**rows[1], "structure": "CC"}]) == pytest.approx(
