@@ -13,7 +13,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,18 +24,16 @@ from mammal.tasks.batches.prediction import Prediction
 from mammal.tasks.declaration.schema import TaskConfig
 from mammal.tasks.errors import DataError, TaskError
 from mammal.tasks.metrics.answers import Answers
+from mammal.tasks.prompts.labelled_sequence import LabelledSequence
 from mammal.tasks.tables.cells import Row, cell
 from mammal.tasks.targets.imbalance import ClassWeights
 from mammal.tasks.targets.labels import LabelSet
 from mammal.tasks.targets.losses import token_loss
-from mammal.tasks.targets.token_labels import UNITS, TokenLabels, atom_tokens
+from mammal.tasks.targets.token_labels import TokenLabels
 from mammal.tasks.task import Task
 from mammal.tokenization.encoding import Encoding
-from mammal.tokenization.entities import ENTITIES
-from mammal.tokenization.errors import MammalError, did_you_mean
-from mammal.tokenization.prompt import segment
-from mammal.tokenization.template import START, UNLABELLED
-from mammal.tokenization.template_syntax import TemplateSlot, Text
+from mammal.tokenization.errors import MammalError
+from mammal.tokenization.template import UNLABELLED
 
 if TYPE_CHECKING:
     from mammal.tokenization.tokenizer import Tokenizer
@@ -51,6 +48,7 @@ class TokenClassificationTask(Task):
     Attributes:
         labels: the labels.
         token_labels: reads and writes the labels of a cell.
+        sequence: finds the tokens that have the labels.
         labelled: the column whose tokens have the labels.
         unit: what one label belongs to: `residue`, `base` or `atom`.
     """
@@ -60,13 +58,9 @@ class TokenClassificationTask(Task):
         self.labels = LabelSet(config.labels)
         self.token_labels = TokenLabels(self.labels, config.missing_label)
         self.class_weights = ClassWeights(config.class_weights, self.target_columns)
-        self._slot = self._labelled_slot()
-        self.labelled = self._slot.column
-        self._alphabet = _alphabet(self._slot)
-        self.unit = UNITS[self._alphabet]
+        self.sequence = LabelledSequence(self.template, tokenizer, config.labels_of, self.name)
+        self.labelled, self.unit = self.sequence.column, self.sequence.unit
         self._check_order_is_kept()
-        self._start_id = tokenizer.token_id(START)
-        self._atoms: dict[int, str] = {}
 
     @property
     def wants(self) -> tuple[str, ...]:
@@ -85,10 +79,6 @@ class TokenClassificationTask(Task):
     def target_column(self) -> str:
         """The column with the labels."""
         return self.target_columns[0]
-
-    @cached_property
-    def _tags(self) -> frozenset[int]:
-        return frozenset(self.tokenizer.specials.values())
 
     # Rows
 
@@ -125,7 +115,7 @@ class TokenClassificationTask(Task):
         target: bool,
         judged: bool = False,
     ) -> Example:
-        read_R = self._read_positions(encoding)
+        read_R = self.sequence.positions(encoding)
         if not target:
             return Example(row_id, encoding, read_R=read_R)
         classes_R = self.classes(row)[: len(read_R)]
@@ -251,80 +241,11 @@ class TokenClassificationTask(Task):
         Raises:
             UnknownTokenError: a character has no token.
         """
-        how: dict[str, Any] = {"on_unknown": self.config.on_unknown, "require_eos": False}
-        ids = self.tokenizer.encode(segment(self._alphabet, text), **how).ids_L.tolist()
-        tokens = [self._token(i) for i in ids]
-        if self._alphabet != "SMILES":
-            return tokens
-        return [token for token, is_atom in zip(tokens, atom_tokens(tokens), strict=True) if is_atom]
+        return self.sequence.symbols(text, self.config.on_unknown)
 
     def _count(self, row: Row) -> int:
         """Number of residues, bases or atoms of a row, whether the model reads all of them or not."""
         return len(self.symbols(self._text(row, self.labelled)))
-
-    def _read_positions(self, encoding: Encoding) -> np.ndarray:
-        """Positions of the tokens that have a label, int64 [R].
-
-        Raises:
-            DataError: the limits of the prompt leave none of them.
-        """
-        starts = np.flatnonzero(encoding.ids_L == self._start_id)
-        if len(starts) == self._sequences:
-            first = int(starts[self._before]) + 1
-            ids = encoding.ids_L[first:].tolist()
-            length = next((place for place, i in enumerate(ids) if i in self._tags and i != self._unknown), len(ids))
-            read_R = first + np.arange(length)
-            if self._alphabet == "SMILES":
-                read_R = read_R[atom_tokens([self._token(i) for i in ids[:length]])]
-            if len(read_R):
-                return read_R
-        hint = f"a longer {{{self.labelled}:entity@N}} or max_len.input"
-        raise DataError(f"the limits of the prompt leave no {self.unit} of column {self.labelled}", hint=hint)
-
-    def _token(self, token_id: int) -> str:
-        if token_id not in self._atoms:
-            self._atoms[token_id] = self.tokenizer.token(token_id)
-        return self._atoms[token_id]
-
-    @cached_property
-    def _unknown(self) -> int:
-        return self.tokenizer.unk_id
-
-    @cached_property
-    def _sequences(self) -> int:
-        """Number of sequences and texts of the input, each of which begins with a tag."""
-        return len(self._sequence_nodes)
-
-    @cached_property
-    def _before(self) -> int:
-        """Number of these before the labelled one."""
-        return self._sequence_nodes.index(self._slot)
-
-    @cached_property
-    def _sequence_nodes(self) -> list[Any]:
-        nodes = self.template.scanned[0]["input"]
-        return [
-            node
-            for node in nodes
-            if not (isinstance(node, Text) or (isinstance(node, TemplateSlot) and not _is_sequence(node)))
-        ]
-
-    def _labelled_slot(self) -> TemplateSlot:
-        """The slot of the input whose tokens have the labels."""
-        slots = {slot.column: slot for slot in self.template.slots if slot.part == "input" and _alphabet(slot) in UNITS}
-        asked = self.config.labels_of
-        if asked is None and len(slots) == 1:
-            return next(iter(slots.values()))
-        if asked in slots:
-            return slots[asked]
-        if not slots:
-            what = "the input has no protein, DNA or SMILES whose tokens could have labels"
-            raise TaskError(what, where=self.name, hint="write a slot such as {sequence:protein}")
-        if asked is None:
-            what = f"the input has several sequences: {', '.join(slots)}"
-            raise TaskError(what, where=self.name, hint=f"labels_of: {next(iter(slots))}, the one that has the labels")
-        hint = did_you_mean(asked, slots, noun="sequence of the input")
-        raise TaskError(f"labels_of is {asked!r}", where=self.name, hint=hint)
 
     def _check_order_is_kept(self) -> None:
         """Refuses what would change the tokens of the sequence, because the labels would belong to others."""
@@ -338,11 +259,3 @@ class TokenClassificationTask(Task):
         if self.labelled in self.molecules and self.config.standardise not in _KEEPS_ATOMS:
             what = f"standardise: {self.config.standardise} changes the order of the atoms, to which the labels belong"
             raise TaskError(what, where=self.name, hint="standardise: check")
-
-
-def _is_sequence(slot: TemplateSlot) -> bool:
-    return slot.kind in ("entity", "alphabet")
-
-
-def _alphabet(slot: TemplateSlot) -> str:
-    return ENTITIES[slot.name].alphabet if slot.kind == "entity" else slot.name if slot.kind == "alphabet" else ""

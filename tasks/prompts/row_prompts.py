@@ -73,8 +73,9 @@ class RowPrompts:
         of_tokens = config.family == "token_classification"
         labels = config.labels if of_tokens or config.family == "classification" else None
         features = config.family == "features"
-        what = {"features": features, "token_labels": of_tokens}
-        self.template.lint(tokenizer=tokenizer, labels=labels, mode=config.mode, **what)
+        self.template.lint(
+            tokenizer=tokenizer, labels=labels, mode=config.mode, features=features, token_labels=of_tokens
+        )
         columns = prompt_columns(config)
         self.columns = columns.inputs
         self.beside = [config.conditions.of] if config.conditions.of else []

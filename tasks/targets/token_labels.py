@@ -27,9 +27,6 @@ _TRANSCRIPT = re.compile(r"\S(?:\s\S)+")
 """Single characters with one blank between them."""
 _ARRAYS = (list, tuple, np.ndarray)
 
-UNITS = {"AA": "residue", "DNA": "base", "SMILES": "atom"}
-"""Alphabet -> what one label belongs to."""
-
 
 class TokenLabels:
     """Reads and writes the labels of the tokens of one column.
@@ -116,19 +113,3 @@ def read_or_none(labels: TokenLabels, cell: Any, column: str) -> np.ndarray | No
         return labels.read(cell, column)
     except MammalError:
         return None
-
-
-def atom_tokens(tokens: Sequence[str]) -> np.ndarray:
-    """Returns which tokens of a SMILES are atoms, bool [R]: in the order in which the SMILES writes its atoms.
-
-    An atom in brackets that the vocabulary does not hold as a whole is several tokens; the first counts.
-
-    Args:
-        tokens: texts of the tokens of a SMILES.
-    """
-    found, inside = [], False
-    for token in tokens:
-        begins = not inside and (token[:1].isalpha() or token[:1] in "*[")
-        found.append(begins)
-        inside = (inside or token[:1] == "[") and not token.endswith("]")
-    return np.array(found, dtype=bool)

@@ -19,8 +19,9 @@ from mammal.tasks.kinds.token_classification import TokenClassificationTask
 from mammal.tasks.metrics import class_metrics
 from mammal.tasks.metrics.answers import Answers
 from mammal.tasks.metrics.registry import METRICS
+from mammal.tasks.prompts.labelled_sequence import atom_tokens
 from mammal.tasks.targets.labels import LabelSet
-from mammal.tasks.targets.token_labels import TokenLabels, atom_tokens
+from mammal.tasks.targets.token_labels import TokenLabels
 from mammal.tasks.task import Task
 from mammal.tokenization.errors import MammalError, PromptError
 
