@@ -40,13 +40,15 @@ def _alphabets(config: TaskConfig, part: str) -> dict[str, str]:
 
 
 def what_is_predicted(config: TaskConfig) -> str:
-    """Returns what a task predicts: `yes or no`, `11 classes`, `27 labels`, `number, K`, `text` or `hidden spans`, or
-    the names of features."""
+    """Returns what a task predicts: `yes or no`, `11 classes`, `27 labels`, `3 classes for each token`, `number, K`,
+    `text` or `hidden spans`, or the names of features."""
     targets = len(prompt_columns(config).targets)
     if config.family == "classification":
         if targets > 1:
             return f"{targets} labels"
         return "yes or no" if len(config.labels) == 2 else f"{len(config.labels)} classes"
+    if config.family == "token_classification":
+        return f"{len(config.labels)} classes for each token"
     if config.family == "regression":
         numbers = "number" if targets == 1 else f"{targets} numbers"
         unit = unit_text(config.unit)

@@ -100,6 +100,11 @@ class Task(RowPrompts, ABC):
         """Features that vector heads predict, by name of the head."""
         return {}
 
+    @property
+    def head_widths(self) -> Mapping[str, int]:
+        """Number of outputs of each vector head that the task needs, by name of the head."""
+        return {feature.name: feature.width for feature in self.predicted_features.values()}
+
     # Row -> Example
 
     def render_for_encoding(

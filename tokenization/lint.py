@@ -48,6 +48,7 @@ class ScannedTemplate(Protocol):
 _DIGIT_TAGS = tuple(f"<{digit}>" for digit in range(10))
 _TAGS_OF_KIND = {
     "label": _DIGIT_TAGS,
+    "labels": (*_DIGIT_TAGS, "<MASK>"),
     "digits": (*_DIGIT_TAGS, "<.>", "<->", "<+>"),
     "scalar": ("<SCALAR>",),
     "feature": ("<EMBEDDINGS>",),
@@ -66,11 +67,13 @@ def problems_of(
     labels: Labels | None = None,
     mode: str | None = None,
     features: bool = False,
+    token_labels: bool = False,
 ) -> list[Problem]:
     """Returns every problem of a template, in the order of its text; see `Template.lint` for the arguments."""
     nodes, problems = template.scanned
     checks = [problems, _roles(nodes), _misplaced_features(nodes)]
     checks.append(_feature_targets(nodes) if features else _features_not_predicted(nodes))
+    checks.append(_token_targets(nodes) if token_labels else _tokens_not_labelled(nodes))
     if columns is not None:
         checks.append(_unknown_columns(nodes, list(columns)))
     if tokenizer is not None:
@@ -107,7 +110,7 @@ def _slots(nodes: Nodes, part: Part | None = None) -> list[TemplateSlot]:
 def _roles(nodes: Nodes) -> Iterator[Problem]:
     """Slots on a side of the template (input or target) where they are not allowed."""
     for slot in _slots(nodes, "input"):
-        if slot.kind == "label":
+        if slot.kind in ("label", "labels"):
             what = f"column '{slot.column}' is a label, which the model must not read"
             yield Problem("input", slot.position, what, "labels belong to the target")
     answers = {slot.column for slot in _slots(nodes, "target") if slot.kind in _ANSWERS}
@@ -152,6 +155,25 @@ def _feature_targets(nodes: Nodes) -> Iterator[Problem]:
     if masks != 1:
         what = f"features are predicted at one <MASK> of the input, which has {masks}"
         yield Problem("input", 0, what, "write one <MASK>")
+
+
+def _tokens_not_labelled(nodes: Nodes) -> Iterator[Problem]:
+    for slot in _slots(nodes, "target"):
+        if slot.kind == "labels":
+            what = f"column '{slot.column}' has a label for each token, which this kind of task does not predict"
+            yield Problem("target", slot.position, what, "kind: token_classification predicts it")
+
+
+def _token_targets(nodes: Nodes) -> Iterator[Problem]:
+    """A target with other slots than one of labels of tokens."""
+    found = _slots(nodes, "target")
+    for slot in found:
+        if slot.kind != "labels":
+            what = f"a task of kind token_classification predicts labels, and column '{slot.column}' is '{slot.name}'"
+            yield Problem("target", slot.position, what, f"write {{{slot.column}:labels}}, or choose another kind")
+    for slot in [slot for slot in found if slot.kind == "labels"][1:]:
+        what = "the target asks for the labels of two columns"
+        yield Problem("target", slot.position, what, "write one task for each; a mixture trains them together")
 
 
 def _misplaced_features(nodes: Nodes) -> Iterator[Problem]:
@@ -235,7 +257,7 @@ def _unfit_slot(slot: TemplateSlot, tokenizer: Tokenizer) -> Iterator[Problem]:
 
 def _missing_labels(nodes: Nodes, labels: Labels) -> Iterator[Problem]:
     for slot in _slots(nodes, "target"):
-        if slot.kind != "label":
+        if slot.kind not in ("label", "labels"):
             continue
         declared = labels.get(slot.column, ()) if isinstance(labels, Mapping) else labels
         if len(declared) < 2:

@@ -41,6 +41,9 @@ TAG_ALPHABET = "AA"
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _DIGITS = re.compile(r"[+-]?[0-9]+(?:\.[0-9]+)?")
 _CODE = re.compile(r"[0-9]+")
+_CODES = re.compile(r"[0-9.]+")
+UNLABELLED = "."
+"""Code of a token without a label."""
 _NUMBERS_OF = {  # segments that hold numbers and no tags
     "scalar": SCALARS_LITERALS,
     "feature": EMBEDDINGS_FROM_DICT,
@@ -108,6 +111,7 @@ class Template:
         *,
         mode: str | None = None,
         features: bool = False,
+        token_labels: bool = False,
     ) -> None:
         """Checks the template before any row is read. What is not given is not checked.
 
@@ -117,13 +121,23 @@ class Template:
             labels: declared labels: one list for all label slots, or one list for each column.
             mode: `"encoder"` or `"decoder"`: which states of the model the targets are read from.
             features: the targets are feature slots (kind `features`); otherwise a target must not have any.
+            token_labels: the target is one `labels` slot (kind `token_classification`); otherwise a target must not
+                have any.
 
         Raises:
             PromptError: the template has problems. The message states for each what, where and the nearest valid name.
         """
         from mammal.tokenization.lint import check, problems_of
 
-        found = problems_of(self, columns=columns, tokenizer=tokenizer, labels=labels, mode=mode, features=features)
+        found = problems_of(
+            self,
+            columns=columns,
+            tokenizer=tokenizer,
+            labels=labels,
+            mode=mode,
+            features=features,
+            token_labels=token_labels,
+        )
         check(self, found)
 
     def render(
@@ -139,7 +153,8 @@ class Template:
 
         Args:
             values: text for each column: a sequence; a number (`"1.25"`) for `scalar` and `digits`; the index of the
-                class for `label`. Descriptors and embeddings are not text: give them to `Tokenizer.encode` as `sample`.
+                class for `label`; for `labels` the index of the class of each token, `.` for a token without a label.
+                Descriptors and embeddings are not text: give them to `Tokenizer.encode` as `sample`.
             target: also write the target. A label, scalar or digits slot without a value is left out of it, with the
                 tags before it.
             written: for slots that can be written in several ways: column -> entity in which its value is written, such
@@ -267,7 +282,7 @@ def _wire(nodes: Iterable[Node], written: Mapping[str, str], absent: Collection[
             head = segment(entity.alphabet, "", max_len=entity.max_len)
             pieces += [head, *run, "".join(entity.tags) + START + node.wordings[0] + END]
             run, open_for_tags = [], True
-        elif node.kind in ("label", "digits"):
+        elif node.kind in ("label", "labels", "digits"):
             run.append(node)
         elif node.kind == "scalar" and node.column in absent:
             run.append(MASK)
@@ -329,6 +344,9 @@ def _value_text(slot: TemplateSlot, values: Mapping[str, str | None]) -> str:
         return "".join(map(tag, _matching(_DIGITS, value, slot, "a plain decimal number")))
     if slot.kind == "label":
         return "".join(map(tag, _matching(_CODE, value, slot, "the index of a label")))
+    if slot.kind == "labels":
+        codes = _matching(_CODES, value, slot, "one digit or dot for each token")
+        return "".join(MASK if code == UNLABELLED else tag(code) for code in codes)
     return _sequence_text(slot, value)
 
 

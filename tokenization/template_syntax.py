@@ -19,7 +19,7 @@ from mammal.tokenization.errors import did_you_mean
 from mammal.tokenization.prompt import find_tags
 
 Part = Literal["input", "target"]
-SlotKind = Literal["entity", "alphabet", "scalar", "digits", "label", "feature", "text"]
+SlotKind = Literal["entity", "alphabet", "scalar", "digits", "label", "labels", "feature", "text"]
 
 READ_BY_FEATURE = {"descriptors": "SMILES", "morgan": "SMILES", "esm2": "AA"}
 """Alphabet of the sequences from which a feature is computed: molecules, or protein sequences for ESM-2."""
@@ -28,9 +28,11 @@ VALUE_SLOTS: dict[str, SlotKind] = {
     "scalar": "scalar",
     "digits": "digits",
     "label": "label",
+    "labels": "labels",
     **dict.fromkeys(READ_BY_FEATURE, "feature"),
 }
-"""Slot names that are not entities. A feature is a vector computed from the column (`mammal.tasks.features`)."""
+"""Slot names that are not entities. `labels`: one label for each token of a sequence. A feature is a vector computed
+from the column (`mammal.tasks.features`)."""
 
 RAW_SLOTS = ("scalar", "digits", "label")
 COMMON_ALPHABETS = tuple(dict.fromkeys(entity.alphabet for entity in ENTITIES.values()))

@@ -260,8 +260,8 @@ def _rounded(values: Any) -> Any:
     return round(values, 4) if isinstance(values, float) else values
 
 
-_NOT_SHOWN = ("row_id", "by_target", "runners_up")
-"""Fields of a prediction that are its row number, or further predictions."""
+_NOT_SHOWN = ("row_id", "by_target", "runners_up", "token_probabilities")
+"""Fields of a prediction that are its row number, further predictions, or too long."""
 
 
 def _said(said: Prediction, task: Task) -> Iterator[str]:

@@ -107,7 +107,12 @@ def naming_columns(task: Task, rows: Sequence[Row], *, taken: Collection[str] = 
 def _truth(task: Task, cell: Any) -> Any:
     """The cell; None where it has a word that means missing, and no label of the task."""
     from mammal.tasks.kinds.classification import ClassificationTask
+    from mammal.tasks.kinds.token_classification import TokenClassificationTask
+    from mammal.tasks.targets.token_labels import read_or_none
 
+    if isinstance(task, TokenClassificationTask):
+        classes_R = read_or_none(task.token_labels, cell, TRUTH)
+        return None if classes_R is None else task.token_labels.write(classes_R)
     unlabelled = isinstance(task, ClassificationTask) and is_missing_label(cell) and task.labels.find(cell) is None
     return None if unlabelled else cell
 
@@ -119,6 +124,8 @@ def plotted_value(task: Task, prediction: Prediction, target: str) -> Any:
     answer = prediction.for_target(target)
     if target in task.number_targets:
         return answer.value
+    if task.family == "token_classification":
+        return answer.label
     return answer.probability if task.family == "classification" else answer.text
 
 

@@ -28,5 +28,6 @@ _READABLE = {
     "forest_variant": "random forest, what the variant changes",
     "linear_kmers": "linear model, k-mers",
     "linear_variant": "linear model, what the variant changes",
+    "linear_window": "linear model, window of neighbours",
     "linear_esm2": "linear model, frozen ESM-2",
 }

@@ -175,7 +175,8 @@ def describe_task(task: Task) -> dict[str, Any]:
 def why_not(task: Task, model: MammalModel, left_out: Sequence[str]) -> str | None:
     """Why the answers of a task can't be part of the graph; None if they can."""
     if task.mode != "encoder" or not isinstance(task, ClassificationTask | RegressionTask):
-        return f"it is a {task.kind} task in {task.mode} mode, and its answers need the decoder, which is not exported"
+        head = "the decoder" if task.mode == "decoder" else "a head of its own"
+        return f"it is a {task.kind} task in {task.mode} mode, and its answers need {head}, which is not exported"
     if task.features:
         return "its prompts have vectors, which the graph does not read"
     needs = _needs(task, model)

@@ -160,7 +160,10 @@ class Familiar:
         """
         chosen = self.find_task(task, columns, view)
         if chosen.family != "classification":
-            raise TaskError(f"{chosen.name} is a {chosen.kind} task: it has no probabilities", hint="use predict")
+            hint = "use predict"
+            if chosen.family == "token_classification":
+                hint = "use predict(..., every_label=True)"
+            raise TaskError(f"{chosen.name} is a {chosen.kind} task: it has no probabilities", hint=hint)
         if len(chosen.target_columns) != 1:
             raise TaskError(f"{chosen.name} has several target columns", hint="use predict(..., every_label=True)")
         prefix = "proba_of_mammal_"  # no column of the user's has it

@@ -27,7 +27,7 @@ from mammal.model.packing import Packing
 from mammal.model.products import Product
 from mammal.model.states import Memory, Reads
 from mammal.model.t5 import T5
-from mammal.model.vector_heads import added_head, empty_heads, pooled_states, read_vectors
+from mammal.model.vector_heads import added_head, empty_heads, pooled_states, read_token_labels, read_vectors
 from mammal.tasks.batches.batch import Batch, ModelOutput
 
 
@@ -158,7 +158,7 @@ class MammalModel(nn.Module):
         memory = self.encode(batch)
         wants = set(batch.wants)
         hidden_BLW = memory.hidden(batch.ids_BL.shape[1]) if "hidden" in wants else None
-        if not wants & {"logits", "values", "vectors", "pooled"}:
+        if not wants & {"logits", "values", "vectors", "token_labels", "pooled"}:
             return ModelOutput(hidden_BLW=hidden_BLW)
         reads = self.reads(batch, memory)
         vectors = read_vectors(self.vector_heads, batch.vectors, batch, memory, reads) if "vectors" in wants else {}
@@ -166,6 +166,8 @@ class MammalModel(nn.Module):
         logits_DRV = values_DR = spreads_DR = None
         if "logits" in wants:
             logits_DRV = reads.scatter(self.token_logits(reads.states_MW, batch.mode, batch.candidates_V))
+        if "token_labels" in wants:
+            logits_DRV = read_token_labels(self.vector_heads, batch, reads)
         if "values" in wants:
             numbers_DRC = self._numbers(batch, memory, reads)
             head = self.config.scalars_prediction_head or ScalarHeadConfig()

@@ -1,4 +1,6 @@
-"""Heads that predict a vector for each row from encoder states: at `<MASK>`, and from the mean of the row's content.
+"""Linear heads on encoder states, with a name and a width for each task or feature.
+
+A vector for each row is read at `<MASK>` and from the mean of the row's content; scores of labels at each read token.
 
 Shapes: as in `mammal.tasks.batches.batch`.
 """
@@ -58,13 +60,32 @@ def read_vectors(
     Raises:
         ConfigError: the model lacks a head, or the batch reads no state of the encoder.
     """
-    for name in names:
-        if name not in heads:
-            hint = did_you_mean(name, list(heads), noun="vector head") if len(heads) else None
-            hint = hint or "training on a task of kind features adds its heads; vector_heads in the config"
-            raise ConfigError(f"this model has no vector head {name!r}", hint=hint)
+    found = {name: _head(heads, name) for name in names}
     states_B2W = pooled_states(batch, memory, reads)
-    return {name: heads[name](states_B2W).float() for name in names}
+    return {name: head(states_B2W).float() for name, head in found.items()}
+
+
+def read_token_labels(heads: nn.ModuleDict, batch: Batch, reads: Reads) -> Tensor:
+    """Computes the scores of the labels of tokens, float32 [B, R, C]; zeros where nothing is read.
+
+    Args:
+        heads: the heads of the model.
+        batch: a batch in encoder mode; `vectors` names the head.
+        reads: states at its read positions.
+
+    Raises:
+        ConfigError: the model lacks the head.
+    """
+    (name,) = batch.vectors
+    return reads.scatter(_head(heads, name)(reads.states_MW).float())
+
+
+def _head(heads: nn.ModuleDict, name: str) -> nn.Module:
+    if name in heads:
+        return heads[name]
+    hint = did_you_mean(name, list(heads), noun="vector head") if len(heads) else None
+    hint = hint or "training on a task that needs it adds it; vector_heads in the config"
+    raise ConfigError(f"this model has no vector head {name!r}", hint=hint)
 
 
 def pooled_states(batch: Batch, memory: Memory, reads: Reads) -> Tensor:

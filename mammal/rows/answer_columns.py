@@ -4,6 +4,9 @@
                      low, high     limits of the conformal interval, if the bundle contains one
     classification   prediction    the label as written in the training file
                      probability   of the last of two labels; of the predicted label if there are more than two
+    token_classification
+                     prediction    the labels of the tokens, written as in the training file
+                     labelled      number of tokens that have a label: fewer than the sequence has if it was cut
     generation       text, score   the score is the log-likelihood
                      prediction    instead of text, if the target is a number: in the unit of the training file
     features         descriptors   vector in the units of RDKit, in the order of its descriptors; NaN if not predicted
@@ -59,7 +62,8 @@ def answer_columns(task: Task, *, prefix: str = "", every_label: bool = False) -
     Args:
         task: the task.
         prefix: text before each name.
-        every_label: classification: also add a column `probability_LABEL` for each label.
+        every_label: classification: also add a column `probability_LABEL` for each label. Token classification: a
+            vector with the probability at each token.
     """
     from mammal.tasks.kinds.features import FeaturesTask
     from mammal.tasks.kinds.generation import fills_in
@@ -167,6 +171,10 @@ def _fields(task: Task, target: str, every_label: bool) -> dict[str, tuple[Holds
         fields = {"prediction": ("text", lambda p: p.label), "probability": ("number", lambda p: p.probability)}
         every = enumerate(task.config.labels) if every_label else ()
         return fields | {f"probability_{label}": ("number", _of_label(i)) for i, label in every}
+    if task.family == "token_classification":
+        fields = {"prediction": ("text", lambda p: p.label), "labelled": ("integer", _labelled)}
+        every = enumerate(task.config.labels) if every_label else ()
+        return fields | {f"probability_{label}": ("vector", partial(_at_tokens, i)) for i, label in every}
     said: dict[str, tuple[Holds, Read]] = {"text": ("text", lambda p: p.text)}
     if target in task.number_targets:
         said = {"prediction": ("number", lambda p: p.value)}
@@ -182,6 +190,14 @@ def _valid(column: str, prediction: Prediction) -> int | None:
 
     completed = _completed(column, prediction)
     return None if completed is None else int(canonical_or_none(completed) is not None)
+
+
+def _labelled(prediction: Prediction) -> int | None:
+    return None if prediction.token_probabilities is None else len(prediction.token_probabilities)
+
+
+def _at_tokens(index: int, prediction: Prediction) -> Any:
+    return None if prediction.token_probabilities is None else prediction.token_probabilities[:, index]
 
 
 def _of_label(index: int) -> Read:

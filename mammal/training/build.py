@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
     from mammal.model.model import MammalModel
     from mammal.tasks.declaration.schema import TaskConfig
-    from mammal.tasks.features.feature import Feature
     from mammal.tasks.task import Task
     from mammal.tokenization.tokenizer import Tokenizer
 
@@ -191,11 +190,12 @@ def feature_widths(tasks: Mapping[str, Task]) -> dict[str, int]:
     Raises:
         ConfigError: two tasks use the same feature with different widths.
     """
-    return _widths(tasks, {name: task.features for name, task in tasks.items()})
+    every = {name: {f.name: f.width for f in task.features.values()} for name, task in tasks.items()}
+    return _widths(tasks, every)
 
 
 def vector_widths(tasks: Mapping[str, Task]) -> dict[str, int]:
-    """Returns the width of every feature that a task predicts, by name of the head.
+    """Returns the number of outputs of every vector head that a task needs, by name of the head.
 
     Args:
         tasks: tasks by name.
@@ -203,15 +203,15 @@ def vector_widths(tasks: Mapping[str, Task]) -> dict[str, int]:
     Raises:
         ConfigError: two tasks predict the same feature with different widths.
     """
-    return _widths(tasks, {name: task.predicted_features for name, task in tasks.items()})
+    return _widths(tasks, {name: task.head_widths for name, task in tasks.items()})
 
 
-def _widths(tasks: Mapping[str, Task], features: Mapping[str, Mapping[str, Feature]]) -> dict[str, int]:
+def _widths(tasks: Mapping[str, Task], of_tasks: Mapping[str, Mapping[str, int]]) -> dict[str, int]:
     widths: dict[str, int] = {}
     for name, task in tasks.items():
-        for feature in features[name].values():
-            if widths.setdefault(feature.name, feature.width) != feature.width:
-                what = f"{feature.name} has width {widths[feature.name]} in one task, {feature.width} in {task.name}"
+        for feature, width in of_tasks[name].items():
+            if widths.setdefault(feature, width) != width:
+                what = f"{feature} has width {widths[feature]} in one task, {width} in {task.name}"
                 raise ConfigError(what, where="mixture", hint="use the same esm2 model in all tasks of a run")
     return widths
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 Judged = dict[object, tuple[float, int, list["Prediction"]]]
 """Validation batches by the id of their first row: loss, number of rows, predictions."""
 
-READ_FAMILIES = ("classification", "regression", "features")
+READ_FAMILIES = ("classification", "regression", "features", "token_classification")
 """Families of tasks with predictions from the same pass as the loss, so that validation metrics cost no extra time."""
 
 

@@ -19,6 +19,8 @@
                           (`mammal.tasks.baselines.baseline_profile`)
     linear_esm2           logistic or ridge regression on frozen ESM-2 states of proteins (and on the other columns
                           that the prompt reads). Without ESM-2 weights on disk it is left out, and the log says so
+    linear_window         labels of tokens: logistic regression on the residues (bases, atoms) around each token; `mean`
+                          is the most common label (`mammal.tasks.baselines.baseline_tokens`)
     forest_all            several columns: random forest on everything the prompt reads
     forest_only_COLUMN    several columns: random forest on one column. A model of pairs that is not better has learned
                           only one side.
@@ -42,9 +44,11 @@ from typing import TYPE_CHECKING
 from mammal.tasks.baselines.baseline_copy import NEAREST, copied
 from mammal.tasks.baselines.baseline_molecules import COMMONEST, UNCHANGED, commonest, unchanged
 from mammal.tasks.baselines.baseline_profile import PROFILE, profiled
+from mammal.tasks.baselines.baseline_tokens import token_baselines
 from mammal.tasks.baselines.estimators import features_of, predicted, rows_by_part
 from mammal.tasks.baselines.recipe import DRAWS_OF_DNA, ONLY, VARIANT, Recipe, recipes
 from mammal.tasks.batches.prediction import Prediction
+from mammal.tasks.kinds.token_classification import TokenClassificationTask
 from mammal.tasks.tables.cells import Row
 from mammal.tokenization.errors import MammalError
 
@@ -174,6 +178,8 @@ def fit_baselines(
     Returns:
         Name of a baseline -> its predictions.
     """
+    if isinstance(task, TokenClassificationTask):
+        return _of_tokens(task, train, test, valid, len(seeds), names, progress)
     if task.family not in ("classification", "regression"):
         return _written(task, train, test, valid, len(seeds), names)
     learned, asked = _texts(task, train), _texts(task, [*valid, *test])
@@ -200,6 +206,20 @@ def fit_baselines(
         runs = runs if len(runs) == len(seeds) else runs * len(seeds)
         found[name] = Fitted([run for run, _ in runs], [run for _, run in runs], _note(notes))
     return found
+
+
+def _of_tokens(
+    task: TokenClassificationTask,
+    train: Sequence[Row],
+    test: Sequence[Row],
+    valid: Sequence[Row],
+    seeds: int,
+    names: Sequence[str] | None,
+    progress: Progress | None,
+) -> dict[str, Fitted]:
+    """Baselines of labels of tokens, which have no random choice but a fixed sample of rows."""
+    found = token_baselines(task, train, [test, valid], names=names, progress=progress)
+    return {name: Fitted([run] * seeds, [on_valid] * seeds, note) for name, ((run, on_valid), note) in found.items()}
 
 
 def _written(

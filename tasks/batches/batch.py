@@ -23,8 +23,8 @@ class Batch:
 
     Attributes:
         mode: `"encoder"`: heads read encoder states. `"decoder"`: heads read decoder states.
-        wants: outputs that the heads must give: any of `"logits"`, `"values"`, `"vectors"`, `"pooled"`,
-            `"hidden"`.
+        wants: outputs that the heads must give: any of `"logits"`, `"values"`, `"vectors"`,
+            `"token_labels"` (logits of the head `vectors` names, in place of those of tokens), `"pooled"`, `"hidden"`.
         ids_BL: int64 [B, L], token ids of the encoder.
         mask_BL: bool [B, L], False on padding.
         read_DR: int64 [D, R], positions where heads read (of L in encoder mode, of T in decoder mode); -1 if a row has
@@ -40,13 +40,15 @@ class Batch:
         feeds_back: numbers are read one after the other; each is fed to the decoder on its token before the next is
             read.
         decoder_rows_D: int64 [D], encoder row that each decoder row reads. None: row i reads row i.
-        labels_DR: int64 [D, R], token labels at the read positions, `IGNORE` if there is none. None at inference.
+        labels_DR: int64 [D, R], token labels at the read positions (with `"token_labels"`: classes), `IGNORE` if
+            there is none. None at inference.
         label_values_DR: float32 [D, R], value labels at the read positions, NaN if there is none. None at inference.
         label_bounds_DR: int8 [D, R], 1 if the truth is at or above the label (a cell such as ">10"), -1 if it is at or
             below the label, 0 if it equals the label. None: 0 everywhere.
         label_weights_DR: float32 [D, R], weights of the token labels in the loss. None: 1 everywhere.
         candidates_V: int64 [V], sorted ids that the token head scores. None: the whole vocabulary.
-        vectors: names of the vector heads that give an output, with `"vectors"` in `wants` (encoder mode).
+        vectors: names of the vector heads that give an output, with `"vectors"` in `wants`, or of the one head with
+            `"token_labels"` (encoder mode).
         label_vectors: name -> float32 [B, F], expected vectors, NaN where an entry is unknown. Empty at inference.
         content_BL: bool [B, L], tokens over which vector heads and pooled states average (`content_mask`). None: all
             real tokens.
@@ -119,7 +121,8 @@ class ModelOutput:
     Positions are those of `Batch.read_DR`; outputs are zero if that is -1.
 
     Attributes:
-        logits_DRV: float [D, R, V], scores of the tokens `Batch.candidates_V`, or of the whole vocabulary.
+        logits_DRV: float [D, R, V], scores of the tokens `Batch.candidates_V`, or of the whole vocabulary; with
+            `"token_labels"`: of the labels of the task.
         values_DR: float [D, R], scalar head, in the units in which the task was trained.
         spreads_DR: float [D, R], second output of a scalar head with `predict_error`.
         hidden_BLW: float [B, L, W], encoder states after the final norm, zeros on padding.

@@ -18,7 +18,8 @@ class Prediction:
         row_id: number or name that the caller gave the row.
         value: the number, in the unit of the training file (regression, and generation of a number). With two labels,
             the same as `probability`.
-        label: classification: the label, written as in the training file.
+        label: classification: the label, written as in the training file. Token classification: the label of each
+            token, as one text.
         probability: of the last of two labels, or of `label` if there are more; calibrated if the bundle contains a
             calibration.
         probabilities: of every label, in the order of the task: with more than two labels, or among all tokens.
@@ -33,6 +34,8 @@ class Prediction:
         completed: infilling: the text of each column with its hidden parts filled in.
         draws: generation: how often `text` was sampled until it was valid.
         problem: generation: why `text` is not a valid answer. None if it is valid, or if the task has no check.
+        token_probabilities: token classification: probability of every label at each token, float32 [R, C], in the
+            order of the task. A sequence that was cut has fewer tokens than its text.
         error: why this row has no answer. All other fields except `row_id` are then None.
     """
 
@@ -51,6 +54,7 @@ class Prediction:
     draws: int | None = None
     problem: str | None = None
     error: str | None = None
+    token_probabilities: np.ndarray | None = None
 
     def for_target(self, column: str) -> Prediction:
         """Returns the answer for one target column.

@@ -140,8 +140,9 @@ def check_values(config: TaskConfig, *, where: str | None = None) -> None:
     if config.family == "classification":
         _check_labels(config, where)
         _check_class_weights(config, where)
-    if config.family == "features" and config.mode != "encoder":
-        raise TaskError(f"a features task runs in mode encoder, not {config.mode}", where=where)
+    if config.family in ("features", "token_classification") and config.mode != "encoder":
+        raise TaskError(f"a {config.kind} task runs in mode encoder, not {config.mode}", where=where)
+    _check_token_labels(config, where)
     _check_feature_weights(config, where)
     if config.family in ("generation", "denoising") and config.mode != "decoder":
         raise TaskError(f"a {config.kind} task runs in mode decoder, not {config.mode}", where=where)
@@ -170,6 +171,31 @@ def _check_labels(config: TaskConfig, where: str | None) -> None:
             raise TaskError(f"{name} repeats {', '.join(repeated)}", where=where)
     if config.codes and len(config.codes) != len(config.labels):
         raise TaskError(f"{len(config.codes)} codes for {len(config.labels)} labels", where=where)
+
+
+MOST_TOKEN_LABELS = 10
+"""A token has a label of one digit."""
+
+
+def _check_token_labels(config: TaskConfig, where: str | None) -> None:
+    if config.family != "token_classification":
+        for key in ("labels_of", "missing_label"):
+            if getattr(config, key) is not None:
+                raise TaskError(f"{key} is for kind token_classification, not {config.kind}", where=where)
+        return
+    _check_labels(config, where)
+    _check_class_weights(config, where)
+    if len(config.labels) > MOST_TOKEN_LABELS:
+        what = f"{len(config.labels)} labels, and a token can have one of {MOST_TOKEN_LABELS} at most"
+        raise TaskError(what, where=where, hint="join rare labels")
+    if config.codes:
+        raise TaskError("codes are for labels of rows, not for those of tokens", where=where, hint="leave codes out")
+    if config.prompt.raw:
+        hint = "write the prompt as a template of slots, without raw: true"
+        raise TaskError("labels of tokens need to know which text is the sequence", where=where, hint=hint)
+    if config.probability != "classes":
+        what = "probabilities of the labels of tokens are among the labels"
+        raise TaskError(f"{what}, not {config.probability}", where=where, hint="probability: classes")
 
 
 def _check_class_weights(config: TaskConfig, where: str | None) -> None:

@@ -25,9 +25,10 @@ KINDS = {
     "generation": "generation",
     "denoising": "denoising",
     "features": "features",
+    "token_classification": "token_classification",
 }
-"""Kind -> its family: which of these five kinds has answers of the same form (labels, numbers, text, hidden text,
-vectors).
+"""Kind -> its family: which of these six kinds has answers of the same form (labels, numbers, text, hidden text,
+vectors, a label for each token).
 
 Metrics, columns of answers, baselines and figures depend on the family alone. `mammal.tasks.kinds` has the classes.
 """
@@ -148,15 +149,20 @@ class TaskConfig:
     Attributes:
         name: name of the task.
         about: one line about the task.
-        kind: `classification`, `regression`, `generation`, `denoising` or `features` (`KINDS`).
+        kind: `classification`, `regression`, `generation`, `denoising`, `features` or `token_classification` (`KINDS`).
         mode: states of the model from which the heads read: `encoder` or `decoder`.
         data: where rows come from, and how they are split (`mammal.tasks.declaration.data_config.DataConfig`).
         prompt: templates of the input and the target.
         labels: class labels, written as in the file. The last of two is the positive one.
+        labels_of: kind `token_classification`: the column of the input whose tokens have the labels. Default: the only
+            sequence of the input.
+        missing_label: kind `token_classification`: text of a token without a label, in addition to `.`, `-`, blanks and
+            empty items.
         codes: text of each label in the target. Default: its index, as digits of equal width.
         probability: `classes`: normalised over the tokens of the classes. `vocabulary`: softmax over all tokens.
-        class_weights: classification: weight of each label in the loss: `none`, `balanced` (the same total for each
-            class), one number for each label, or a mapping from target columns to any of these.
+        class_weights: classification, and token classification: weight of each label in the loss: `none`, `balanced`
+            (the same total for each class), one number for each label, or a mapping from target columns to any of
+            these.
         chain: regression in mode `decoder` with several numbers: each number is fed to the decoder before the next one
             is read (a regressor chain). Otherwise, the numbers do not depend on each other.
         scale: standardisation of the numbers: mean, standard deviation, and whether they are logarithms.
@@ -204,6 +210,8 @@ class TaskConfig:
     data: DataConfig = field(default_factory=DataConfig)
     prompt: PromptConfig = field(default_factory=PromptConfig)
     labels: list[str] = field(default_factory=list)
+    labels_of: str | None = None
+    missing_label: str | None = None
     codes: list[str] = field(default_factory=list)
     probability: str = "classes"
     class_weights: Any = "none"
@@ -243,12 +251,17 @@ class TaskConfig:
         return KINDS.get(self.kind, self.kind)
 
 
+LATER_KEYS = {"labels_of": None, "missing_label": None}
+"""Keys of a task that version 0.1 does not have, and their defaults: they are stored only with another value."""
+
+
 def stored_config(config: TaskConfig) -> dict[str, Any]:
     """Returns a declaration as a bundle stores it: with every key of version 0.1.
 
     The identity of a task is computed from the same form.
     """
-    values = asdict(config)
+    whole = asdict(config)
+    values = {key: value for key, value in whole.items() if key not in LATER_KEYS or value != LATER_KEYS[key]}
     data = {key: value for key, value in values["data"].items() if key not in LATER or value != LATER[key]}
     return {**values, "data": data, "generation": stored_settings(values["generation"])}
 

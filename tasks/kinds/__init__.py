@@ -10,6 +10,7 @@ from mammal.tasks.kinds.denoising import DenoisingTask
 from mammal.tasks.kinds.features import FeaturesTask
 from mammal.tasks.kinds.generation import GenerationTask
 from mammal.tasks.kinds.regression import RegressionTask
+from mammal.tasks.kinds.token_classification import TokenClassificationTask
 
 if TYPE_CHECKING:
     from mammal.tasks.declaration.schema import TaskConfig
@@ -22,6 +23,8 @@ KINDS: dict[str, Callable[[TaskConfig, Tokenizer], Task]] = {
     "generation": GenerationTask,
     "denoising": DenoisingTask,
     "features": FeaturesTask,
+    "token_classification": TokenClassificationTask,
 }
 
 __all__ = ["KINDS", "ClassificationTask", "DenoisingTask", "FeaturesTask", "GenerationTask", "RegressionTask"]
+__all__ += ["TokenClassificationTask"]

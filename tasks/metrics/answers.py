@@ -31,6 +31,7 @@ class Answers:
         written_N: numbers generated together with a molecule: the same property computed from the generated molecule,
             float64 [N], NaN if the molecule can't be read; None: the number is not a property of a molecule.
         whole_N: infilling: the completed texts; None for other tasks.
+        by_token: the pairs are tokens of rows (token classification): several have the number of one row.
         censored: number of rows left out because only a bound on the truth is known.
     """
 
@@ -43,6 +44,7 @@ class Answers:
     conditions: Mapping[str, np.ndarray] | None = None
     written_N: np.ndarray | None = None
     whole_N: np.ndarray | None = None
+    by_token: bool = False
     censored: int = 0
 
     def __len__(self) -> int:

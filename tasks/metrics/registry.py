@@ -22,6 +22,7 @@ from mammal.tasks.metrics import (
     sequence_metrics,
     set_metrics,
     text_metrics,
+    token_metrics,
     value_metrics,
     vector_metrics,
 )
@@ -47,6 +48,8 @@ class Metric:
             evaluated. The bootstrap then samples these values and does not evaluate answers again.
         sums: for a function of sums over rows: function that returns the summands of each row, float64 [N, S].
         of_sums: the function of these sums, [S].
+        weighted: for pairs that are tokens: function that returns the metric as a function of the number of times that
+            each pair counts. The bootstrap then does not copy pairs.
         parts: for a mean over rows: function that returns its components by name, which are reported as `name/part`.
     """
 
@@ -59,6 +62,7 @@ class Metric:
     sums: Callable[[Answers], np.ndarray] | None = None
     of_sums: Callable[[np.ndarray], float] | None = None
     parts: Callable[[Answers], Mapping[str, np.ndarray]] | None = None
+    weighted: Callable[[Answers], token_metrics.Weighted] | None = None
 
 
 def compute_metrics(names: Sequence[str], answers: Mapping[str, Answers]) -> dict[str, float]:
@@ -123,10 +127,12 @@ def check_metrics(names: Sequence[str], kind: str, *, has_numbers: bool = False)
     Raises:
         TaskError: a metric is unknown (a hint gives the nearest name) or does not apply (a hint lists those that do).
     """
-    readable: set[str] = {"texts"}
-    readable = {"classification": {"classes"}, "regression": {"numbers"}, "features": {"scores", "bits"}}.get(
-        kind, readable
-    )
+    readable: set[str] = {
+        "classification": {"classes"},
+        "token_classification": {"classes"},
+        "regression": {"numbers"},
+        "features": {"scores", "bits"},
+    }.get(kind, {"texts"})
     if has_numbers:
         readable = readable | {"numbers"}
     for name in names:
@@ -197,6 +203,8 @@ def _resampled(metric: Metric, answers: Mapping[str, Answers], samples: int, see
 
 def _judge(metric: Metric, a: Answers) -> Callable[[np.ndarray], float]:
     """Returns a function from the number of times that each row is sampled, int64 [N], to the metric."""
+    if a.by_token and metric.weighted is not None:
+        return metric.weighted(a)
     if metric.sums is not None and metric.of_sums is not None:
         sums_NS, of_sums = metric.sums(a), metric.of_sums
         return lambda times_N: of_sums(times_N @ sums_NS)
@@ -230,6 +238,11 @@ def _mean(
     return Metric(of, "texts", higher_is_better, ranks=ranks, by_row=by_row, parts=parts)
 
 
+def _of_counts(of: Callable[[Answers], float], of_confusion: Callable[[np.ndarray], float]) -> Metric:
+    """A metric of classes that is a function of the confusion matrix."""
+    return Metric(of, "classes", weighted=token_metrics.of_confusion(of_confusion))
+
+
 def _of_sums(sums: Callable[[Answers], np.ndarray], of_sums: Callable[[np.ndarray], float]) -> Metric:
     """A metric of texts that is a function of sums over rows."""
     return Metric(lambda a: of_sums(sums(a).sum(axis=0)), "texts", sums=sums, of_sums=of_sums)
@@ -261,13 +274,13 @@ LOG_METRICS = ("rmse_log10", "r2_log10")
 """Metrics that a task whose numbers are learned as logarithms always has."""
 
 METRICS: dict[str, Metric] = {
-    "auroc": Metric(class_metrics.auroc, "classes"),
-    "auprc": Metric(class_metrics.auprc, "classes"),
-    "accuracy": Metric(class_metrics.accuracy, "classes"),
-    "balanced_accuracy": Metric(class_metrics.balanced_accuracy, "classes"),
+    "auroc": Metric(class_metrics.auroc, "classes", weighted=token_metrics.auroc),
+    "auprc": Metric(class_metrics.auprc, "classes", weighted=token_metrics.auprc),
+    "accuracy": _of_counts(class_metrics.accuracy, token_metrics.accuracy),
+    "balanced_accuracy": _of_counts(class_metrics.balanced_accuracy, token_metrics.balanced_accuracy),
     "top3_accuracy": Metric(class_metrics.top3_accuracy, "classes"),
-    "mcc": Metric(class_metrics.mcc, "classes"),
-    "f1": Metric(class_metrics.f1, "classes"),
+    "mcc": _of_counts(class_metrics.mcc, token_metrics.mcc),
+    "f1": _of_counts(class_metrics.f1, token_metrics.f1),
     "brier": Metric(class_metrics.brier, "classes", higher_is_better=False),
     # Repeated rows leave fewer distinct rows per bin. Their noise adds to this error, so samples are biased upwards.
     "ece": Metric(class_metrics.ece, "classes", higher_is_better=False, resamples=False),

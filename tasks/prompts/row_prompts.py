@@ -70,9 +70,12 @@ class RowPrompts:
         self.config = config
         self.tokenizer = tokenizer
         self.template = Template(config.prompt.input, config.prompt.target, raw=config.prompt.raw)
-        labels = config.labels if config.family == "classification" else None
-        predicts = config.family == "features"
-        self.template.lint(tokenizer=tokenizer, labels=labels, mode=config.mode, features=predicts)
+        of_tokens = config.family == "token_classification"
+        labels = config.labels if of_tokens or config.family == "classification" else None
+        features = config.family == "features"
+        self.template.lint(
+            tokenizer=tokenizer, labels=labels, mode=config.mode, features=features, token_labels=of_tokens
+        )
         columns = prompt_columns(config)
         self.columns = columns.inputs
         self.beside = [config.conditions.of] if config.conditions.of else []

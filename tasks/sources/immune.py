@@ -5,6 +5,7 @@
     tcr_binders    tcr_beta cdr3 epitope               only binding pairs, of all folds, each pair once
     her2           cdrh3 heavy binds                   trastuzumab's CDR H3 mutated, against HER2 (Mason et al. 2021)
     sabdab_pairs   heavy antigen binds complex fold    antibodies and their antigens in SAbDab (Dunbar et al. 2014)
+    paratope       sequence paratope split …           residues of an antibody that touch its antigen (Leem et al. 2022)
 
 TITAN's negatives pair receptors with epitopes at random within each fold. The training file of a fold consists of the
 test files of the nine other folds, so only the test files are read, and `fold` is their number. Both splits use the set
@@ -31,6 +32,7 @@ import numpy as np
 
 from mammal.tasks.sources.local import local_copy
 from mammal.tasks.sources.parts import FOLD_COLUMN, known_name, limited, read_plain
+from mammal.tasks.splits.split import SPLIT_COLUMN
 from mammal.tasks.tables.readers import read_table
 
 if TYPE_CHECKING:
@@ -41,6 +43,8 @@ if TYPE_CHECKING:
 TITAN = "github.com/PaccMann/TITAN, datasets/"
 MASON = "github.com/dahjan/DMS_opt, data/"
 SABDAB = "github.com/kalininalab/DataSAIL, tests/data/rw_data/sabdab_full/"
+ANTIBERTA = "github.com/alchemab/antiberta, assets/"
+NAMES = ("tcr_split", "strict_split", "tcr_binders", "her2", "sabdab_pairs", "paratope")
 FOLDS = 10
 
 TRASTUZUMAB = (
@@ -57,8 +61,10 @@ def load(data: DataConfig, root: Path | None) -> pd.DataFrame:
         TaskError: no such set.
         DataError: no local copy.
     """
-    name = known_name(data.name, ("tcr_split", "strict_split", "tcr_binders", "her2", "sabdab_pairs"), "immune")
-    if name == "her2":
+    name = known_name(data.name, NAMES, "immune")
+    if name == "paratope":
+        frame = _paratope(root)
+    elif name == "her2":
         frame = _her2(root)
     elif name == "sabdab_pairs":
         frame = _sabdab(root, data.split_seed)
@@ -104,6 +110,19 @@ def _her2(root: Path | None) -> pd.DataFrame:
     frame = both[~both["cdrh3"].duplicated(keep=False)].reset_index(drop=True)
     before, after = TRASTUZUMAB
     return frame.assign(heavy=before + frame["cdrh3"] + after)
+
+
+def _paratope(root: Path | None) -> pd.DataFrame:
+    """Variable domains of heavy and light chains; `paratope` has P for a residue that touches the antigen, else N."""
+    import pandas as pd
+
+    frames = []
+    for part, file in (("train", "train"), ("valid", "val"), ("test", "test")):
+        rows = read_table(local_copy(f"antibody_sabdab_antiberta/sabdab_{file}.parquet", root, ANTIBERTA))
+        found = {column: rows[column] for column in ("pdb", "v_gene", "j_gene", "sequence")}
+        labels = ["".join(cell) for cell in rows["paratope_labels"]]
+        frames.append(pd.DataFrame({**found, "paratope": labels, SPLIT_COLUMN: part}))
+    return pd.concat(frames, ignore_index=True)
 
 
 def _sabdab(root: Path | None, seed: int) -> pd.DataFrame:

@@ -9,12 +9,19 @@
     scop             sequence scop_class split           SCOP class, a to g
     fluorescence     sequence fluorescence               TAPE's validation part alone (Sarkisyan et al. 2016)
     flip_gb1         sequence domain fitness …           FLIP; one column for each of its splits (Wu et al. 2016)
+    secondary_structure  sequence structure split        FLIP: helix, strand or coil of each residue (NetSurfP-2.0)
+    disorder         sequence disorder split             TAPE: is a residue ordered (1) or not (0); see below
     deeploc          sequence location membrane split    published validation part as train; published test
     deeploc_hard     the same                            tested on setHARD (Stärk et al. 2021)
 
 If only train and test are published, valid is a seeded tenth of the distinct training sequences. The training sequences
 of DeepSol and DeepLoc are too large for the public repositories that hold the other parts. Models are therefore trained
-on their validation parts here, and their results can't be compared with published figures.
+on their validation parts here, and their results can't be compared with published figures. The same holds for
+disorder: its published validation part is train here, and valid is a seeded tenth of it.
+
+Secondary structure: the 3-state labels of DSSP (Kabsch and Sander 1983) from NetSurfP-2.0 (Klausen et al. 2019). The
+test part is NEW364 (Elnaggar et al. 2021, ProtTrans). Residues that FLIP masks, because the structure does not resolve
+them, have a dot in place of a label.
 """
 
 from __future__ import annotations
@@ -59,6 +66,9 @@ PSI = "github.com/CS-433/Protein-Solubility, data/"
 DEEPSOL = "github.com/sameerkhurana10/DSOL_rv0.2, data/"
 DEEPLOC = "github.com/HannesStark/protein-localization, data_files/"
 FLIP = "github.com/J-SNACKKB/FLIP, splits/gb1/splits.zip"
+FLIP_STRUCTURE = "github.com/J-SNACKKB/FLIP, splits/secondary_structure/splits.zip"
+UNRESOLVED = "."
+"""Label of residues that the structure does not resolve."""
 
 
 def _proteinbert(file: str, label: str, *parts: str) -> ProteinSet:
@@ -158,6 +168,45 @@ def _gb1(name: str, root: Path | None) -> pd.DataFrame:
     return frame
 
 
+def _secondary_structure(name: str, root: Path | None) -> pd.DataFrame:
+    """Three FASTA files with the same names: sequences, labels with `SET=train VALIDATION=False`, and masks."""
+    import pandas as pd
+
+    path = local_copy("protein_flip/secondary_structure_splits.zip", root, FLIP_STRUCTURE)
+    with zipfile.ZipFile(path) as archive:
+        files = [archive.read(f"splits/{file}.fasta").decode() for file in ("sequences", "sampled", "mask")]
+    sequences, labels, masks = map(_records, files)
+    lines = []
+    for key, (about, written) in labels.items():
+        said = dict(word.split("=") for word in about.split())
+        part = "valid" if said["VALIDATION"] == "True" else said["SET"]
+        kept = [label if use == "1" else UNRESOLVED for label, use in zip(written, masks[key][1], strict=True)]
+        lines.append({"id": key, "sequence": sequences[key][1], "structure": "".join(kept), SPLIT_COLUMN: part})
+    return pd.DataFrame(lines)
+
+
+def _records(fasta: str) -> dict[str, tuple[str, str]]:
+    """Identifier -> (rest of the header, text) of each record of a FASTA file."""
+    found = {}
+    for record in fasta.split(">")[1:]:
+        header, _, text = record.partition("\n")
+        key, _, about = header.partition(" ")
+        found[key] = about, "".join(text.split())
+    return found
+
+
+def _disorder(name: str, root: Path | None) -> pd.DataFrame:
+    """The published validation part as train, and the published test part."""
+    import pandas as pd
+
+    frames = []
+    for part, file in (("train", "valid"), ("test", "test")):
+        path = f"protein_benchmarks_proteinbert/disorder_secondary_structure.{file}.csv.gz"
+        rows = read_table(local_copy(path, root, PROTEINBERT)).rename(columns={"seq": "sequence", "label": "disorder"})
+        frames.append(rows.assign(**{SPLIT_COLUMN: part}))
+    return pd.concat(frames, ignore_index=True)
+
+
 def _deeploc(name: str, root: Path | None) -> pd.DataFrame:
     """Headers read `>ACCESSION Location-S test`; after the dash: membrane-bound, soluble or unknown."""
     import pandas as pd
@@ -175,5 +224,7 @@ def _deeploc(name: str, root: Path | None) -> pd.DataFrame:
 _SPECIAL: dict[str, Callable[[str, Path | None], pd.DataFrame]] = {
     "deepsol": _deepsol,
     "flip_gb1": _gb1,
+    "secondary_structure": _secondary_structure,
+    "disorder": _disorder,
     **dict.fromkeys(DEEPLOC_TESTS, _deeploc),
 }

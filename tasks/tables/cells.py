@@ -54,7 +54,7 @@ def missing_column(column: str | Sequence[str], columns: Mapping[str, Any] | Seq
 
 
 def is_missing(value: Any) -> bool:
-    """Whether a cell is missing: None, NaN, pandas' NA, empty text or only blanks.
+    """Whether a cell is missing: None, NaN, pandas' NA, empty text or only blanks, an array without items.
 
     The words "NA" and "nan" are not missing: "NA" is a peptide.
     """
@@ -64,6 +64,8 @@ def is_missing(value: Any) -> bool:
         return not value or value.isspace()
     if isinstance(value, float):
         return math.isnan(value)
+    if getattr(value, "ndim", 0):
+        return not len(value)
     return bool(value != value) if hasattr(value, "dtype") else type(value).__name__ in ("NAType", "NaTType")
 
 
@@ -84,6 +86,8 @@ def as_text(value: Any) -> str:
         return value.strip()
     if isinstance(value, bool):
         return str(int(value))
+    if getattr(value, "ndim", 0):
+        return " ".join(map(as_text, value.tolist()))
     if hasattr(value, "item"):
         value = value.item()
         return as_text(value)

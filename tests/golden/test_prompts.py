@@ -37,6 +37,9 @@ def rendered(name: str) -> dict[str, str | None]:
         codes = config.codes or [label_code(i, len(config.labels)) for i in range(len(config.labels))]
         for column in prompt_columns(config).targets:
             values[column] = codes[config.labels.index(values[column])] if values[column] else None
+    if config.kind == "token_classification":
+        task = build_task(config, Tokenizer.load(None))
+        values |= task.prepare_target(config.example)
     ways = [(c, way, s.sources[way]) for c, s in prompt_columns(config).views.items() for way in s.ways if s.ways[1:]]
     prompts = [template.render({**values, c: values[read]}, target=True, written={c: w}) for c, w, read in ways]
     prompt, *others = prompts or [template.render(values, target=True)]

@@ -81,6 +81,17 @@ def test_sequences_of_both_classes_are_left_out(tmp_path: Path):
     assert "AVYYCSRFSNVNYYAFAYWGQGTLVTVSS" in frame["heavy"].iloc[0], "in the place of trastuzumab's WGGDGFYAMD"
 
 
+def test_paratopes_are_one_text_for_each_chain(tmp_path: Path):
+    folder = tmp_path / "antibody_sabdab_antiberta"
+    folder.mkdir()
+    for part in ("train", "val", "test"):
+        labels = [np.array(["N", "P", "N"], dtype=object)]
+        rows = {"sequence": ["EVQ"], "paratope_labels": labels, "pdb": [part], "v_gene": ["V"], "j_gene": ["J"]}
+        pd.DataFrame(rows).to_parquet(folder / f"sabdab_{part}.parquet")
+    frame = load_dataset(data("paratope"), {"data": tmp_path})
+    assert frame["paratope"].tolist() == ["NPN"] * 3 and frame["split"].tolist() == ["train", "valid", "test"]
+
+
 def test_negatives_are_no_known_pairs_and_leave_single_chains_uninformative(sabdab: Path):
     frame = load_dataset(data("sabdab_pairs"), {"data": sabdab})
     known, made = (frame[frame["binds"] == label] for label in ("1", "0"))
@@ -133,7 +144,8 @@ def test_an_unknown_set_is_reported_its_neighbour(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    ("name", "rows"), [("tcr_split", 47_190), ("strict_split", 46_290), ("her2", 34_049), ("sabdab_pairs", 9440)]
+    ("name", "rows"),
+    [("tcr_split", 47_190), ("strict_split", 46_290), ("her2", 34_049), ("sabdab_pairs", 9440), ("paratope", 900)],
 )
 def test_the_published_files_have_the_published_rows(shared: Path, name: str, rows: int):
     if not (shared / "data" / "tcr_epitope_titan").is_dir():

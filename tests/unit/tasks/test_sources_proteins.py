@@ -99,6 +99,19 @@ def test_splits_of_flip_are_columns(tmp_path: Path):
     assert set(frame["domain"]) == {"M" * 56} and frame["fitness"].tolist() == ["0", "1", "2"]
 
 
+def test_residues_that_a_structure_does_not_resolve_have_no_label(tmp_path: Path):
+    (tmp_path / "protein_flip").mkdir()
+    with zipfile.ZipFile(tmp_path / "protein_flip/secondary_structure_splits.zip", "w") as archive:
+        heads = ["a SET=train VALIDATION=False", "b SET=train VALIDATION=True", "c SET=test VALIDATION=False"]
+        labels = "".join(f">{head}\nHHEC\n" for head in heads)
+        archive.writestr("splits/sampled.fasta", labels)
+        archive.writestr("splits/sequences.fasta", ">c\nCCCC\n>a\nMKVL\n>b\nAAAA\n")
+        archive.writestr("splits/mask.fasta", ">a\n0110\n>b\n1111\n>c\n1111\n")
+    frame = load_dataset(data("secondary_structure"), {"data": tmp_path})
+    assert frame["split"].tolist() == ["train", "valid", "test"] and frame["sequence"].tolist()[0] == "MKVL"
+    assert frame["structure"].tolist() == [".HE.", "HHEC", "HHEC"]
+
+
 def test_proteins_of_two_places_are_left_out(tmp_path: Path):
     places = ["Nucleus-U", "Cytoplasm-Nucleus-S", "Lysosome/Vacuole-M", "Endoplasmic.reticulum-M"]
     for file, note in (("deeploc_our_val_set", ""), ("deeploc_test_set", " test")):
@@ -153,6 +166,8 @@ def test_a_limit_of_peptides_holds_both_classes():
         ("remote_homology", 13_766, 718),
         ("signal_peptide", 20_758, 4152),
         ("flip_gb1", 8733, 0),
+        ("secondary_structure", 11_156, 364),
+        ("disorder", 2683, 513),
         ("deeploc", 4423, 2768),
     ],
 )
