@@ -101,7 +101,8 @@ def distance_profiles(
         return found
 
     def profiled(sites: Sequence[Site]) -> dict[AllelePair, Profile | Refused]:
-        rows, found = [{SITE: site} for site in sites], {}
+        rows: list[Row] = [{SITE: site} for site in sites]
+        found: dict[AllelePair, Profile | Refused] = {}
         for site, given in zip(sites, run(model, rows, AllAlleles(prompt), answer, fewer, None), strict=True):
             found |= dict.fromkeys(site, given) if isinstance(given, Refused) else dict(zip(site, given, strict=True))
         return found

@@ -1,6 +1,6 @@
 """Writing of rows as prompts: standardised cells, choice of views and wordings, conditions given or withheld.
 
-`mammal.tasks.task` adds the labels of rows, and the encoding of prompts.
+`mammal.tasks.batches.row_examples` encodes prompts, and `mammal.tasks.task` adds the labels of rows.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ class RowPrompts:
         self.dna = frozenset(dna_columns(self.template))
         self.proteins = frozenset(protein_columns(self.template))
         self._folded: set[str] = set()
-        self.numbers = frozenset(slot.column for slot in self.template.slots if slot.kind in ("scalar", "digits"))
+        self.numbers = frozenset(s.column for s in self.template.slots if s.value is not None and s.value.is_number)
         self.steering = Conditions(config, self.template, self.text_if_any, self.molecules)
         self.conditions = self.steering.columns
         read = [slot for slot in self.template.slots if slot.part == "input"]
@@ -98,6 +98,19 @@ class RowPrompts:
     def name(self) -> str:
         """Name of the task."""
         return self.config.name
+
+    @property
+    def kind(self) -> str:
+        return self.config.kind
+
+    @property
+    def family(self) -> str:
+        """The kind whose answers have the same form: classification, regression, generation or denoising."""
+        return self.config.family
+
+    @property
+    def mode(self) -> str:
+        return self.config.mode
 
     @property
     def draws(self) -> bool:
