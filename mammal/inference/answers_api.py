@@ -10,10 +10,11 @@ import numpy as np
 
 from mammal.errors import ConfigError
 from mammal.inference.from_names import predict_question
+from mammal.inference.open_model import OpenModel
 from mammal.inference.questions import Embed, Score
 from mammal.rows.answer_columns import ERROR
 from mammal.rows.bare_prompts import PROMPT, TARGET, is_prompt
-from mammal.rows.batched import Pace, Progress, Refused
+from mammal.rows.batched import Progress, Refused
 from mammal.rows.cut_rows import FIRST, Answer, cut_message, rows_cut
 from mammal.rows.question import Question
 from mammal.rows.read_columns import ReadColumns
@@ -23,28 +24,11 @@ from mammal.rows.task_choice import TaskLike, entity_task
 if TYPE_CHECKING:
     import pandas as pd
 
-    from mammal.model.model import MammalModel
-    from mammal.tasks.task import Task
-    from mammal.tokenization import Tokenizer
-
 logger = logging.getLogger(__name__)
 
 
-class Answering:
+class Answering(OpenModel):
     """Answers rows with a model, its tokenizer and its tasks: predictions, vectors and likelihoods."""
-
-    if TYPE_CHECKING:
-        model: MammalModel
-        tokenizer: Tokenizer
-        tasks: Mapping[str, Task]
-        pace: Pace
-
-        def find_task(
-            self,
-            task: TaskLike | None = None,
-            columns: Mapping[str, str] | str | None = None,
-            view: str | Mapping[str, str] | None = None,
-        ) -> Task: ...
 
     def predict(
         self,
@@ -115,7 +99,7 @@ class Answering:
         }
         question = predict_question(self.model, self.tasks, chosen, self.pace, prefix=prefix, **how)
         question.reading = question.reading.with_mapping(chosen, columns)
-        return self._frame(question, row_table(data, question.reading, encoding), prefix, progress)
+        return answer_frame(question, row_table(data, question.reading, encoding), prefix, progress)
 
     def embed(
         self,
@@ -226,15 +210,27 @@ class Answering:
         else:
             reading = ReadColumns.of_task(chosen).with_mapping(chosen, columns)
             given = with_targets(row_table(data, reading, encoding), targets, chosen.target_columns)
-        return self._frame(question, given, prefix, progress)
+        return answer_frame(question, given, prefix, progress)
 
-    def _frame(self, question: Question, given: RowTable, prefix: str, progress: Progress | None) -> pd.DataFrame:
-        error = f"{prefix}{ERROR}"
-        check_names(given.names, [*(column.name for column in question.columns), error])  # before the model works
-        question.look_at(given.rows, given.sources)
-        answers = question.ask(given.rows, progress=progress)
-        _warn_of_cut(answers, given.cut_name([*(column.name for column in question.columns), error]))
-        return given.frame(question.columns, answers, error)
+
+def answer_frame(question: Question, given: RowTable, prefix: str, progress: Progress | None) -> pd.DataFrame:
+    """Returns the user's columns with those of the answers.
+
+    Args:
+        question: computes the answers.
+        given: the user's rows.
+        prefix: text before the name of the column with errors.
+        progress: function that is called with the number of rows that were just finished.
+
+    Raises:
+        DataError: a column of the answers has the name of a column of the user.
+    """
+    error = f"{prefix}{ERROR}"
+    check_names(given.names, [*(column.name for column in question.columns), error])  # before the model works
+    question.look_at(given.rows, given.sources)
+    answers = question.ask(given.rows, progress=progress)
+    _warn_of_cut(answers, given.cut_name([*(column.name for column in question.columns), error]))
+    return given.frame(question.columns, answers, error)
 
 
 def _warn_of_cut(answers: Sequence[Answer], column: str | None) -> None:

@@ -3,54 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from mammal.errors import MammalError, TaskError
+from mammal.inference.open_model import OpenModel
 
 if TYPE_CHECKING:
     import numpy as np
-    import pandas as pd
     import torch
 
     from mammal.bundle.card import Card
-    from mammal.model.model import MammalModel
-    from mammal.rows.batched import Pace, Progress
+    from mammal.rows.batched import Progress
     from mammal.rows.task_choice import TaskLike
-    from mammal.tasks.task import Task
-    from mammal.tokenization import Tokenizer
 
 
-class Familiar:
+class Familiar(OpenModel):
     """Moves, describes and saves a model, and gives probabilities, under familiar names."""
-
-    if TYPE_CHECKING:
-        model: MammalModel
-        tokenizer: Tokenizer
-        tasks: MutableMapping[str, Task]
-        pace: Pace
-
-        @property
-        def device(self) -> torch.device: ...
-
-        def find_task(
-            self,
-            task: TaskLike | None = None,
-            columns: Mapping[str, str] | str | None = None,
-            view: str | Mapping[str, str] | None = None,
-        ) -> Task: ...
-
-        predict: Callable[..., pd.DataFrame]
-
-        def save(
-            self,
-            folder: str | os.PathLike[str],
-            *,
-            metrics: Mapping[str, Any] | None = None,
-            card: Card | None = None,
-            dtype: str = "float32",
-        ) -> Path: ...
 
     def save_pretrained(
         self,

@@ -11,6 +11,8 @@ from mammal.generation.other_names import our_names
 from mammal.generation.question import Generate
 from mammal.generation.seeds import seeds_of
 from mammal.generation.settings import Settings
+from mammal.inference.answers_api import answer_frame
+from mammal.inference.open_model import OpenModel
 from mammal.inference.reranking import Reranked
 from mammal.inference.reranking_task import judge_of
 from mammal.rows.bare_prompts import is_prompt
@@ -19,48 +21,18 @@ from mammal.rows.tables import RowTable, check_names, row_table
 
 if TYPE_CHECKING:
     import os
-    from pathlib import Path
 
     import pandas as pd
-    import torch
 
-    from mammal.inference.reranking_task import OpenModel
-    from mammal.model.model import MammalModel
-    from mammal.rows.batched import Pace, Progress
-    from mammal.rows.question import Question
+    from mammal.rows.batched import Progress
     from mammal.rows.task_choice import TaskLike
-    from mammal.tasks.task import Task
-    from mammal.tokenization import Tokenizer
 
 SEED = "seed"
 """Column of the result with the seeds of the rows, if the caller gave one seed for each row."""
 
 
-class Generation:
+class Generation(OpenModel):
     """Generates sequences with a model, its tokenizer and its tasks."""
-
-    if TYPE_CHECKING:
-        model: MammalModel
-        tokenizer: Tokenizer
-        pace: Pace
-        config_dirs: Sequence[str | Path]
-
-        @property
-        def device(self) -> torch.device: ...
-
-        @property
-        def task(self) -> Task: ...
-
-        def find_task(
-            self,
-            task: TaskLike | None = None,
-            columns: Mapping[str, str] | str | None = None,
-            view: str | Mapping[str, str] | None = None,
-        ) -> Task: ...
-
-        def _frame(
-            self, question: Question, given: RowTable, prefix: str, progress: Progress | None
-        ) -> pd.DataFrame: ...
 
     def generate(
         self,
@@ -150,7 +122,7 @@ class Generation:
         else:
             given = row_table(data, reading, encoding)
         seeded = given if isinstance(seeds, int) else _with_seeds(given, seeds)
-        return self._frame(question, seeded, prefix, progress)
+        return answer_frame(question, seeded, prefix, progress)
 
 
 def _without_seeds(reading: ReadColumns) -> ReadColumns:

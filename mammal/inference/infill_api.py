@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Unpack
 
 from mammal.errors import DataError, TaskError
+from mammal.inference.open_model import OpenModel
 from mammal.rows.input_data import is_path
 from mammal.rows.tables import own_index
 
@@ -15,24 +16,10 @@ if TYPE_CHECKING:
     from mammal.generation.settings import Settings
     from mammal.rows.task_choice import TaskLike
     from mammal.tasks.kinds.generation import GenerationTask
-    from mammal.tasks.task import Task
 
 
-class Infilling:
+class Infilling(OpenModel):
     """Fills in hidden parts of sequences with a model and its tasks."""
-
-    if TYPE_CHECKING:
-        tasks: Mapping[str, Task]
-        _chosen: Task | None
-
-        def find_task(
-            self,
-            task: TaskLike | None = None,
-            columns: Mapping[str, str] | str | None = None,
-            view: str | Mapping[str, str] | None = None,
-        ) -> Task: ...
-
-        generate: Callable[..., pd.DataFrame]
 
     def infill(
         self,

@@ -12,11 +12,11 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isfinite, nan
-from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from mammal.errors import ConfigError, TaskError
 from mammal.generation.question import Generate
+from mammal.inference.open_model import OpenModel
 from mammal.inference.questions import Score
 from mammal.rows.answer_columns import Record
 from mammal.rows.batched import Pace, Refused, Row
@@ -26,32 +26,12 @@ from mammal.rows.task_choice import find_task, the_only
 from mammal.tasks.metrics.text_metrics import same_molecule
 
 if TYPE_CHECKING:
-    import torch
-
     from mammal.model.model import MammalModel
     from mammal.rows.task_choice import TaskLike
     from mammal.tasks.task import Task
 
 _UNSEEN = 1.0
 """A molecule that no beam contains gets the log-likelihood of the last beam minus this value, in nats."""
-
-
-class OpenModel(Protocol):
-    """The parts of an open model that re-ranking uses. `mammal.Mammal`, which can't be imported here, has them."""
-
-    model: MammalModel
-    pace: Pace
-
-    @property
-    def config_dirs(self) -> Sequence[str | Path]: ...
-
-    @property
-    def device(self) -> torch.device: ...
-
-    @property
-    def task(self) -> Task: ...
-
-    def find_task(self, task: TaskLike | None = None) -> Task: ...
 
 
 @dataclass(frozen=True)

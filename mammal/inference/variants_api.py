@@ -6,36 +6,21 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from mammal.inference.answers_api import answer_frame
+from mammal.inference.open_model import OpenModel
 from mammal.rows.tables import read_data, row_table
 from mammal.tasks.tables.lines import DAMAGED
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from mammal.model.model import MammalModel
-    from mammal.rows.batched import Pace, Progress
-    from mammal.rows.question import Question
-    from mammal.rows.tables import RowTable
+    from mammal.rows.batched import Progress
     from mammal.rows.task_choice import TaskLike
     from mammal.tasks.dna.genome import Genome
-    from mammal.tasks.task import Task
-    from mammal.tokenization import Tokenizer
 
 
-class VariantScoring:
+class VariantScoring(OpenModel):
     """Scores variants with a model, its tokenizer and its tasks."""
-
-    if TYPE_CHECKING:
-        model: MammalModel
-        tokenizer: Tokenizer
-        tasks: Mapping[str, Task]
-        pace: Pace
-
-        def find_task(self, task: TaskLike) -> Task: ...
-
-        def _frame(
-            self, question: Question, given: RowTable, prefix: str, progress: Progress | None
-        ) -> pd.DataFrame: ...
 
     def score_variants(
         self,
@@ -92,7 +77,7 @@ class VariantScoring:
         scorer = Scorer(self.model, self.tokenizer, self.tasks, asked, self.pace, chosen=chosen)
         question = VariantQuestion(scorer, source, prefix=prefix)
         given = row_table(data, question.reading)
-        return self._frame(question, given, prefix, progress)
+        return answer_frame(question, given, prefix, progress)
 
 
 def _columns(data: Any) -> list[str]:
