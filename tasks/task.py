@@ -30,7 +30,7 @@ from mammal.tokenization.encoding import Encoding
 
 if TYPE_CHECKING:
     from mammal.tasks.features.feature import Feature
-    from mammal.tasks.probes.task_probes import Column, TaskProbes
+    from mammal.tasks.probes.task_probes import ProbeTarget, TaskProbes
     from mammal.tokenization.prompt import Prompt
     from mammal.tokenization.tokenizer import Tokenizer
 
@@ -294,7 +294,7 @@ class Task(RowPrompts, ABC):
         if "probes" in state:
             self.probes = TaskProbes.from_state(self, state["probes"], arrays)
 
-    def probe_columns(self, rows: Sequence[Row]) -> dict[str, Column]:
+    def probe_columns(self, rows: Sequence[Row]) -> dict[str, ProbeTarget]:
         """Returns what probes learn for each target column; for kinds that `has_probes`.
 
         Args:

@@ -1,4 +1,7 @@
-"""Imports public names of a package when they are first used (PEP 562), so that importing the package is fast."""
+"""Looks up names of modules when they are first used (PEP 562): public names of packages, and names that have changed.
+
+The modules that define a package's public names are imported only then, so importing the package is fast.
+"""
 
 from __future__ import annotations
 
@@ -26,12 +29,38 @@ def lazy_names(
 
     def get(name: str) -> Any:
         if renamed and name in renamed:
-            new = renamed[name]
-            message = f"{package}.{name} is now {package}.{new}; the old name goes in the next version"
-            warnings.warn(message, DeprecationWarning, stacklevel=2)
-            name = new
+            name = _new_name(package, name, renamed)
         if name not in homes:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
         return getattr(import_module(homes[name]), name)
 
     return get, lambda: sorted(homes)
+
+
+def old_names(module: str, renamed: Mapping[str, str]) -> Callable[[str], Any]:
+    """Returns the `__getattr__` of a module in which names have changed.
+
+        __getattr__ = old_names(__name__, {"title": "result_title"})
+
+    Args:
+        module: its `__name__`.
+        renamed: old name -> new one. The old name still works for one version, with a DeprecationWarning.
+
+    Raises:
+        AttributeError: from the returned `__getattr__`, if the module has no such name.
+    """
+
+    def get(name: str) -> Any:
+        if name not in renamed:
+            raise AttributeError(f"module {module!r} has no attribute {name!r}")
+        return getattr(import_module(module), _new_name(module, name, renamed))
+
+    return get
+
+
+def _new_name(module: str, name: str, renamed: Mapping[str, str]) -> str:
+    """The new name, with a warning at the line that asks the module for the old one."""
+    new = renamed[name]
+    message = f"{module}.{name} is now {module}.{new}; the old name goes in the next version"
+    warnings.warn(message, DeprecationWarning, stacklevel=3)
+    return new

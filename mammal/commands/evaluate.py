@@ -69,7 +69,7 @@ def _work(options: Mapping[str, Any], config_dirs: Sequence[Path]) -> int:
         what = "encoding is that of input, and no input is given"
         raise ConfigError(what, where="mammal evaluate", hint="leave it out")
     if options["samples"] is not None:
-        return _samples(options)
+        return _evaluate_samples(options)
     if options["train"] is not None or options["test"] is not None:
         what = "train and test are files that samples are compared with; a bundle is evaluated on its own rows"
         raise ConfigError(what, where="mammal evaluate", hint="samples=FILE, or leave them out")
@@ -131,7 +131,7 @@ def _runs(options: Mapping[str, Any], config_dirs: Sequence[Path]) -> int:
     return 0
 
 
-def _samples(options: Mapping[str, Any]) -> int:
+def _evaluate_samples(options: Mapping[str, Any]) -> int:
     """Evaluates files of molecules without a model, and writes a page about them."""
     from mammal.evaluation.output_folder import check_output_folder
     from mammal.evaluation.sample_files import evaluate_samples
@@ -178,10 +178,10 @@ def _finish(found: Evaluation, earlier: Sequence[TaskResult], output: Path) -> N
     """Prints the figures and saves them. Earlier results of other tasks and parts in the folder are kept."""
     from mammal.evaluation.bar import verdict
     from mammal.evaluation.save import save_evaluation
-    from mammal.evaluation.tables import contenders_table, title
+    from mammal.evaluation.tables import contenders_table, result_title
 
     for result in found.results:
-        console.out(title(result))
+        console.out(result_title(result))
         header, rows = contenders_table(result)
         console.table(rows, header)
         if words := verdict(result):

@@ -42,7 +42,7 @@ _NAMED_ENTITIES = {
 
 
 @dataclass(frozen=True)
-class Column:
+class TableColumn:
     """One column of a table and what it contains.
 
     Attributes:
@@ -79,7 +79,7 @@ class Column:
         return cell if len(cell) <= 40 else f"{cell[:40]}…"
 
 
-def look_at(frame: pd.DataFrame) -> list[Column]:
+def look_at(frame: pd.DataFrame) -> list[TableColumn]:
     """Returns the columns of a table, in order, with unique keys.
 
     Args:
@@ -87,7 +87,7 @@ def look_at(frame: pd.DataFrame) -> list[Column]:
     """
     from mammal.tasks.tables.cells import as_text, is_missing
 
-    looked: list[Column] = []
+    looked: list[TableColumn] = []
     for name in map(str, frame.columns):
         cells = tuple(as_text(value) for value in frame[name].tolist() if not is_missing(value))
         plain, unit = name_and_unit(name)
@@ -112,30 +112,30 @@ def name_and_unit(name: str) -> tuple[str, str]:
     return found["name"], (found["round"] or found["square"] or found["slash"]).strip()
 
 
-def _looked_at(name: str, key: str, unit: str, cells: tuple[str, ...], missing: int) -> Column:
+def _looked_at(name: str, key: str, unit: str, cells: tuple[str, ...], missing: int) -> TableColumn:
     if not cells:
-        return Column(name, key, "other", cells, missing=missing)
+        return TableColumn(name, key, "other", cells, missing=missing)
     if {cell.lower() for cell in cells} <= _SPLIT_NAMES:
-        return Column(name, key, "split", cells, missing=missing)
+        return TableColumn(name, key, "split", cells, missing=missing)
     if _FOLD.search(name) and len(set(cells)) <= MOST_FOLDS:
-        return Column(name, key, "fold", cells, missing=missing)
+        return TableColumn(name, key, "fold", cells, missing=missing)
     if entity := _entity(name, cells):
-        return Column(name, key, "entity", cells, entity=entity, missing=missing)
+        return TableColumn(name, key, "entity", cells, entity=entity, missing=missing)
     if _counts_rows(name, cells):
-        return Column(name, key, "other", cells, missing=missing)
+        return TableColumn(name, key, "other", cells, missing=missing)
     known = _without_missing(cells)
     missing += len(cells) - len(known)
     if labels := _labels(known):
         spellings = tuple(sorted(set(known) - set(labels)))
-        return Column(name, key, "labels", known, labels=labels, spellings=spellings, unit=unit, missing=missing)
+        return TableColumn(name, key, "labels", known, labels=labels, spellings=spellings, unit=unit, missing=missing)
     cells = known
     bounded = sum(_BOUND.match(cell) is not None and _is_number(_BOUND.sub("", cell, count=1)) for cell in cells)
     numbers = [float(cell) for cell in cells if _is_number(cell)]
     unreadable = len(cells) - len(numbers) - bounded
     if not numbers or unreadable > (1 - MOSTLY) * len(cells):
-        return Column(name, key, "other", cells, missing=missing)
+        return TableColumn(name, key, "other", cells, missing=missing)
     wide = min(numbers) > 0 and max(numbers) / min(numbers) >= 1000
-    return Column(
+    return TableColumn(
         name,
         key,
         "numbers",

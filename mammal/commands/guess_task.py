@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mammal.commands.guess_columns import MOLECULES_PARSED, VALID_NAMES, Column, look_at
+from mammal.commands.guess_columns import MOLECULES_PARSED, VALID_NAMES, TableColumn, look_at
 from mammal.commands.task_names import name_from
 from mammal.errors import DataError, did_you_mean
 
@@ -40,8 +40,8 @@ class Guess:
 
     name: str
     file: Path
-    inputs: list[Column]
-    targets: list[Column]
+    inputs: list[TableColumn]
+    targets: list[TableColumn]
     split: dict[str, str]
     decisions: list[str] = field(default_factory=list)
     options: Mapping[str, str] = field(default_factory=dict)
@@ -139,7 +139,7 @@ def guess_task(file: Path, target: str | None = None, name: str | None = None) -
     return Guess(name or name_from(file.name.split(".")[0]), file, inputs, targets, split, decisions, options)
 
 
-def _asked(columns: Sequence[Column], target: str, file: Path) -> list[Column]:
+def _asked(columns: Sequence[TableColumn], target: str, file: Path) -> list[TableColumn]:
     """Returns the target columns that the user names.
 
     Raises:
@@ -163,13 +163,13 @@ def _asked(columns: Sequence[Column], target: str, file: Path) -> list[Column]:
     return found
 
 
-def _targets(columns: Sequence[Column]) -> list[Column]:
+def _targets(columns: Sequence[TableColumn]) -> list[TableColumn]:
     """Returns the last column of labels or numbers, and all other columns of the same kind."""
     possible = [column for column in columns if column.holds in ("labels", "numbers")]
     return [column for column in possible if _alike(possible[-1], column)]
 
 
-def _alike(last: Column, other: Column) -> bool:
+def _alike(last: TableColumn, other: TableColumn) -> bool:
     """Whether two columns can be targets of one task: both have numbers, or the same set of labels."""
     from mammal.tasks.targets.labels import label_key
 
@@ -177,17 +177,17 @@ def _alike(last: Column, other: Column) -> bool:
     return last.holds == other.holds and same_labels
 
 
-def _classes(targets: Sequence[Column]) -> tuple[str, str]:
+def _classes(targets: Sequence[TableColumn]) -> tuple[str, str]:
     """Returns the beginning of the input, and the target text with one sentinel for each label."""
     start = "<SENTINEL_ID_0>" if len(targets) == 1 else ""
     return start, " ".join(f"<SENTINEL_ID_{i}> {{{column.key}:label}}" for i, column in enumerate(targets))
 
 
-def _numbers(targets: Sequence[Column]) -> tuple[str, str]:
+def _numbers(targets: Sequence[TableColumn]) -> tuple[str, str]:
     return "<MASK>" * len(targets), " ".join(f"{{{column.key}:scalar}}" for column in targets)
 
 
-def _lines_about(column: Column) -> list[str]:
+def _lines_about(column: TableColumn) -> list[str]:
     """Returns lines about a target: what was decided, and notes for the user."""
     unit = f" in {column.unit}" if column.unit else ""
     kind = f"classification, labels {', '.join(column.labels)}" if column.labels else f"regression{unit}"
@@ -209,7 +209,7 @@ def _lines_about(column: Column) -> list[str]:
     return lines
 
 
-def _lines_about_labels(column: Column) -> list[str]:
+def _lines_about_labels(column: TableColumn) -> list[str]:
     """Which of two labels is the positive class and why, and which spellings are one label."""
     from mammal.tasks.targets.positive import known_positive
 
@@ -223,18 +223,18 @@ def _lines_about_labels(column: Column) -> list[str]:
     return lines
 
 
-def _label_counts(column: Column) -> Counter[str]:
+def _label_counts(column: TableColumn) -> Counter[str]:
     from mammal.tasks.targets.labels import LabelSet
 
     known = LabelSet(list(column.labels))
     return Counter(column.labels[known.index(cell, column.name)] for cell in column.cells)
 
 
-def _renamed(column: Column) -> str:
+def _renamed(column: TableColumn) -> str:
     return f", called {column.key} in the prompt" if column.key != column.name else ""
 
 
-def _split(columns: Sequence[Column], inputs: Sequence[Column]) -> dict[str, str]:
+def _split(columns: Sequence[TableColumn], inputs: Sequence[TableColumn]) -> dict[str, str]:
     for holds, way in (("split", "given"), ("fold", "fold")):
         found = next((column for column in columns if column.holds == holds), None)
         if found is not None:
@@ -247,7 +247,7 @@ def _split(columns: Sequence[Column], inputs: Sequence[Column]) -> dict[str, str
     return {"split": "cluster" if len(entities) == 1 and entities[0] != "dna" else "random"}
 
 
-def _one_scaffold(column: Column) -> bool:
+def _one_scaffold(column: TableColumn) -> bool:
     """Whether most molecules have the same scaffold, or none, so that a scaffold split would leave a part empty."""
     from mammal.tasks.molecules.chemistry import murcko_scaffold
 
@@ -255,7 +255,7 @@ def _one_scaffold(column: Column) -> bool:
     return counts.most_common(1)[0][1] > sum(counts.values()) / 2
 
 
-def _split_note(split: dict[str, str], inputs: Sequence[Column]) -> str:
+def _split_note(split: dict[str, str], inputs: Sequence[TableColumn]) -> str:
     if split["split"] == "random" and len(inputs) > 1:
         return " (both values of a test pair can then also occur in training rows; split: cold prevents this)"
     if split["split"] == "random" and inputs[0].entity == "smiles":
@@ -263,7 +263,7 @@ def _split_note(split: dict[str, str], inputs: Sequence[Column]) -> str:
     return ""
 
 
-def _left_alone(columns: Sequence[Column], used: Sequence[Column], split: dict[str, str]) -> list[str]:
+def _left_alone(columns: Sequence[TableColumn], used: Sequence[TableColumn], split: dict[str, str]) -> list[str]:
     names = [c.name for c in columns if c not in used and _quoted(c.name) != split.get("split_column")]
     return [f"not used: {', '.join(names)}"] if names else []
 

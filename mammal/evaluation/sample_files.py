@@ -81,7 +81,7 @@ def evaluate_samples(
 
     columns = [asked] if isinstance(asked, str) else asked
     how: dict[str, Any] = {"column": column, "asked": columns, "limit": limit}
-    read = _samples(samples, how)
+    read = _read_all(samples, how)
     sets = _against(train, test, reference_column, column)
     against = replace(sets, reference_limit=reference_limit, seed=seed, cache=summaries_folder(cache))
     molecules = sum(len(one.smiles) for one in read) + sum(len(smiles) for _, smiles in sets.references.values())
@@ -121,7 +121,7 @@ def summaries_folder(cache: Path | None) -> Path | None:
     return None if cache is None else cache.expanduser() / "molecule_sets"
 
 
-def _samples(samples: Files, how: Mapping[str, Any]) -> list[Samples]:
+def _read_all(samples: Files, how: Mapping[str, Any]) -> list[Samples]:
     from mammal.evaluation.samples import read_samples
 
     return [read_samples(file, name, **how) for name, file in _named(_files(samples, "samples")).items()]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from mammal.evaluation.bar import notes_of, standing_of, verdict
 from mammal.evaluation.results import OURS, TaskResult, readable_name, short
 from mammal.tasks.tables.atomic import atomic_file
+from mammal.tokenization.lazy import old_names
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,7 +40,7 @@ def contenders_table(result: TaskResult) -> tuple[list[str], list[list[str]]]:
     return header, rows
 
 
-def title(result: TaskResult) -> str:
+def result_title(result: TaskResult) -> str:
     """One line with task, unit, number of rows, split, positive class, and number of labels that are only bounds."""
     unit = f" in {result.unit}" if result.unit else ""
     bounds = result.ours.estimates.get("censored")
@@ -62,7 +63,7 @@ def markdown(results: Sequence[TaskResult]) -> str:
             else "95 % bootstrap intervals over rows"
         )
         facts = f"Split hash {result.split_hash[:12]}; {over}. {verdict(result)}".rstrip()
-        parts += [f"## {title(result)}", "", _line(header), _line(["---"] * len(header)), *lines, "", facts, ""]
+        parts += [f"## {result_title(result)}", "", _line(header), _line(["---"] * len(header)), *lines, "", facts, ""]
     return "\n".join(parts)
 
 
@@ -104,3 +105,6 @@ def figures_frame(results: Sequence[TaskResult]) -> pd.DataFrame:
 
 def _line(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"
+
+
+__getattr__ = old_names(__name__, {"title": "result_title"})

@@ -73,7 +73,7 @@ def generate_rows(
     work = _Work(model, encoder, rows, config, rules, pace or Pace(), firsts, set() if cut is None else cut)
     found = work.sample(progress) if config.do_sample else work.search(progress)
     if config.do_sample and rules.invalid_reason is not None and rules.max_draws > 1:
-        valid_at_once = sum(sample.problem is None for _, _, sample in _samples(found))
+        valid_at_once = sum(sample.problem is None for _, _, sample in _each_sample(found))
         work.draw_again(found)
         _tell(found, valid_at_once)
     if rules.identity is not None:
@@ -200,7 +200,7 @@ class _Work:
         config = replace(self.config, num_return_sequences=1)
         open_places = [
             (row, i)
-            for row, i, sample in _samples(found)
+            for row, i, sample in _each_sample(found)
             if (starts is None or (row in starts and i >= starts[row]))
             and not self._keeps(sample, self._draw(row, i, 0))
         ]
@@ -286,7 +286,7 @@ class _Work:
         return samples
 
 
-def _samples(found: Sequence[list[Sample] | Refused]) -> Iterator[tuple[int, int, Sample]]:
+def _each_sample(found: Sequence[list[Sample] | Refused]) -> Iterator[tuple[int, int, Sample]]:
     """Yields each sample with the number of its row and its position in the row."""
     for row, given in enumerate(found):
         if not isinstance(given, Refused):
@@ -300,9 +300,9 @@ def _valid_first(samples: Sequence[Sample]) -> list[Sample]:
 
 def _tell(found: Sequence[list[Sample] | Refused], first: int) -> None:
     """Logs how many sequences were valid when first sampled, and how often a sequence was sampled on average."""
-    draws = [sample.draws for _, _, sample in _samples(found)]
+    draws = [sample.draws for _, _, sample in _each_sample(found)]
     if draws:
-        failed = sum(sample.problem is not None for _, _, sample in _samples(found))
+        failed = sum(sample.problem is not None for _, _, sample in _each_sample(found))
         logger.info(
             "%s of %s sequences were valid at once (%.2f %%); sampled %.3f times on average; %s never became valid",
             *(f"{first:,}", f"{len(draws):,}", 100 * first / len(draws), sum(draws) / len(draws), f"{failed:,}"),

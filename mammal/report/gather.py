@@ -63,7 +63,7 @@ def report(
         set_aside = {file.name: errors for file in predictions if (errors := _errors(file)) is not None}
         sections.append(predictions_section(answered, set_aside))
     if samples is not None:
-        sections.append(_samples(samples))
+        sections.append(_section_of_samples(samples))
     if not sections:
         raise DataError(
             "contains no results", where=str(run), hint="give the folder of `mammal train` or `mammal evaluate`"
@@ -128,7 +128,7 @@ def _facts(run: Path) -> dict[str, str]:
     return facts
 
 
-def _samples(file: Path) -> Section:
+def _section_of_samples(file: Path) -> Section:
     frame = _answered(file)
     if TEXT not in frame:
         raise DataError(f"has no column {TEXT!r}", where=str(file), hint="give a file that `mammal generate` wrote")

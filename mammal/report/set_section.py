@@ -139,7 +139,7 @@ def _headlines(results: Sequence[SetResult]) -> list[Markup]:
         readable = with_detail(
             f"{result.valid / max(1, result.samples):.1%}", f"{result.valid:,} of {result.samples:,}"
         )
-        rows.append([result.name, readable, *(_spread(result, name) for name in TYPICAL)])
+        rows.append([result.name, readable, *(_central_range(result, name) for name in TYPICAL)])
     parts = []
     if trained:
         header.append("like training ↑")
@@ -169,7 +169,7 @@ def _of_property(name: str) -> str:
     return with_unit(PROPERTIES[name], UNITS[name])
 
 
-def _spread(result: SetResult, name: str) -> Cell:
+def _central_range(result: SetResult, name: str) -> Cell:
     """The median of a property, the central 90 %, and the share in the range of the training set."""
     values_N = result.molecules.loc[result.molecules["valid"], name].dropna().to_numpy(dtype=float)
     if not len(values_N):

@@ -22,6 +22,7 @@ from mammal.tasks.batches.prediction import Prediction
 from mammal.tasks.metrics.answers import Answers
 from mammal.tasks.metrics.registry import metric_named
 from mammal.tasks.tables.cells import Row
+from mammal.tokenization.lazy import old_names
 
 if TYPE_CHECKING:
     from mammal.tasks.task import Task
@@ -94,7 +95,7 @@ def features_of(recipe: Recipe, parts: Parts) -> tuple[Matrix, Matrix]:
     return x_train, x_asked
 
 
-def predicted(
+def fit_and_predict(
     task: Task, parts: Parts, recipe: Recipe, k: int, x: tuple[Matrix, Matrix], *, trees: int, seed: int
 ) -> tuple[list[Prediction], str]:
     """Fits a baseline to the k-th target column.
@@ -163,7 +164,7 @@ def _judge(task: Task, truth_V: np.ndarray) -> Judge:
         if task.family == "regression":
             answers = Answers(truth_V, _in_unit(task, said))
         else:
-            probability_VC = _spread(task, said, classes)
+            probability_VC = _for_all_classes(task, said, classes)
             answers = Answers(truth_V, probability_VC.argmax(axis=1), probability_VC)
         figure = float(metric.of(answers))
         return figure if metric.higher_is_better else -figure
@@ -175,10 +176,10 @@ def _said(task: Task, model: Any, x_AF: Matrix) -> np.ndarray:
     """Values in the scale that the model is trained on, float64 [A], or probabilities of all classes, [A, C]."""
     if task.family == "regression":
         return np.asarray(model.predict(x_AF), dtype=np.float64)
-    return _spread(task, model.predict_proba(x_AF), model.classes_)
+    return _for_all_classes(task, model.predict_proba(x_AF), model.classes_)
 
 
-def _spread(task: Task, probability: np.ndarray, classes: np.ndarray) -> np.ndarray:
+def _for_all_classes(task: Task, probability: np.ndarray, classes: np.ndarray) -> np.ndarray:
     """Probabilities of all classes of the task; those that no training row has get a tiny one."""
     probability_AC = np.full((len(probability), len(task.config.labels)), _TINY)
     probability_AC[:, classes] = np.maximum(probability, _TINY)
@@ -232,3 +233,6 @@ def _constant(task: Task) -> Any:
     from sklearn.dummy import DummyClassifier, DummyRegressor
 
     return DummyClassifier(strategy="prior") if task.family == "classification" else DummyRegressor()
+
+
+__getattr__ = old_names(__name__, {"predicted": "fit_and_predict"})

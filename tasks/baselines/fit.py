@@ -45,7 +45,7 @@ from mammal.tasks.baselines.baseline_copy import NEAREST, copied
 from mammal.tasks.baselines.baseline_molecules import COMMONEST, UNCHANGED, commonest, unchanged
 from mammal.tasks.baselines.baseline_profile import PROFILE, profiled
 from mammal.tasks.baselines.baseline_tokens import token_baselines
-from mammal.tasks.baselines.estimators import features_of, predicted, rows_by_part
+from mammal.tasks.baselines.estimators import features_of, fit_and_predict, rows_by_part
 from mammal.tasks.baselines.recipe import DRAWS_OF_DNA, ONLY, VARIANT, Recipe, recipes
 from mammal.tasks.batches.prediction import Prediction
 from mammal.tasks.kinds.token_classification import TokenClassificationTask
@@ -198,7 +198,7 @@ def fit_baselines(
         for seed in varied[name]:
             by_column = {}
             for k, column in enumerate(task.target_columns):
-                by_column[column], notes[column] = predicted(task, parts, recipe, k, x, trees=trees, seed=seed)
+                by_column[column], notes[column] = fit_and_predict(task, parts, recipe, k, x, trees=trees, seed=seed)
                 done += 1
                 if progress is not None:
                     progress(name, done, total)

@@ -27,7 +27,7 @@ from mammal.tasks.batches.prediction import Prediction
 from mammal.tasks.declaration.schema import TaskConfig
 from mammal.tasks.errors import DataError, TaskError
 from mammal.tasks.metrics.answers import Answers
-from mammal.tasks.probes.task_probes import Column
+from mammal.tasks.probes.task_probes import ProbeTarget
 from mammal.tasks.tables.cells import Row, cell
 from mammal.tasks.targets.calibration import ClassCalibration
 from mammal.tasks.targets.class_paths import branches_alone, class_log_probabilities
@@ -186,12 +186,12 @@ class ClassificationTask(Task):
                 found_NK[n] = self._indices(row)
         return found_NK
 
-    def probe_columns(self, rows: Sequence[Row]) -> dict[str, Column]:
+    def probe_columns(self, rows: Sequence[Row]) -> dict[str, ProbeTarget]:
         """Returns the classes of each target column, with the weights of the task."""
         metric = self.config.metrics[0] if self.config.metrics else "accuracy"
         classes_NK = self.truths(rows)
         return {
-            column: Column(classes_NK[:, k], metric, len(self.labels), self.class_weights.of(column))
+            column: ProbeTarget(classes_NK[:, k], metric, len(self.labels), self.class_weights.of(column))
             for k, column in enumerate(self.target_columns)
         }
 

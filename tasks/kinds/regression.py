@@ -22,7 +22,7 @@ from mammal.tasks.batches.prediction import Prediction
 from mammal.tasks.declaration.schema import TaskConfig
 from mammal.tasks.errors import DataError, TaskError
 from mammal.tasks.metrics.answers import Answers
-from mammal.tasks.probes.task_probes import Column
+from mammal.tasks.probes.task_probes import ProbeTarget
 from mammal.tasks.tables.cells import Row
 from mammal.tasks.targets.calibration import ConformalInterval
 from mammal.tasks.targets.censored import EXACT
@@ -134,7 +134,7 @@ class RegressionTask(Task):
         """
         return self.measured.table(rows)[0]
 
-    def probe_columns(self, rows: Sequence[Row]) -> dict[str, Column]:
+    def probe_columns(self, rows: Sequence[Row]) -> dict[str, ProbeTarget]:
         """Returns the scaled numbers of each target column, NaN for bounds and for numbers without a logarithm."""
         numbers_NK, bounds_NK = self.measured.table(rows)
         found = {}
@@ -143,7 +143,7 @@ class RegressionTask(Task):
             usable_N = numbers_N > 0 if scale.log else ~np.isnan(numbers_N)
             truth_N = np.full(len(rows), np.nan)
             truth_N[usable_N] = [scale.apply(value, column) for value in numbers_N[usable_N].tolist()]
-            found[column] = Column(truth_N, self._first_metric, back=scale.invert)
+            found[column] = ProbeTarget(truth_N, self._first_metric, back=scale.invert)
         return found
 
     @property

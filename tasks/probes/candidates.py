@@ -23,7 +23,7 @@ from functools import cached_property
 
 import numpy as np
 
-from mammal.tasks.probes.probe import Probe, squared_distances, title
+from mammal.tasks.probes.probe import Probe, probe_title, squared_distances
 
 PENALTIES = (30.0, 3.0, 0.3, 0.03, 0.003)
 GAMMAS = (0.25, 1.0)
@@ -52,7 +52,7 @@ class Candidate:
 
     @property
     def title(self) -> str:
-        return title(self.model, self.settings)
+        return probe_title(self.model, self.settings)
 
 
 @dataclass(frozen=True)

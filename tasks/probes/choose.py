@@ -22,6 +22,7 @@ from mammal.tasks.metrics.answers import Answers
 from mammal.tasks.metrics.registry import Metric
 from mammal.tasks.probes.candidates import Candidate, Rows, fitted
 from mammal.tasks.probes.probe import Choice, Probe
+from mammal.tokenization.lazy import old_names
 
 FEWEST_VALID = 50
 """Smallest number of labelled validation rows on which candidates are compared."""
@@ -62,7 +63,7 @@ def chosen(
     outputs = {}
     for option in options:
         if on_valid:
-            outputs[option.title] = predicted(fitted(option, train), valid, train.z_NF, classes)
+            outputs[option.title] = probe_outputs(fitted(option, train), valid, train.z_NF, classes)
         else:
             assert folds is not None, "folds are made if validation rows do not decide"
             outputs[option.title] = _out_of_fold(option, train, folds, classes)
@@ -80,7 +81,7 @@ def chosen(
     return probe, Choice(name, "valid" if on_valid else "folds", len(truth_N), scores)
 
 
-def predicted(probe: Probe, rows: Rows, points_PF: np.ndarray, classes: int) -> np.ndarray:
+def probe_outputs(probe: Probe, rows: Rows, points_PF: np.ndarray, classes: int) -> np.ndarray:
     """Returns scaled numbers, float64 [N], or log-probabilities of all classes, float64 [N, C].
 
     Args:
@@ -147,7 +148,7 @@ def _out_of_fold(
             said = np.full((len(predict), classes), np.nan)
             said[:, list(probe.classes)] = probe.scores(asked.z_NF, part.z_NF)
         else:
-            said = predicted(probe, asked, part.z_NF, classes)
+            said = probe_outputs(probe, asked, part.z_NF, classes)
         if found is None:
             found = np.empty((len(rows), *said.shape[1:]))
         found[predict] = said
@@ -231,3 +232,6 @@ def _loss(truth_N: np.ndarray, said: np.ndarray, classes: int) -> float:
     if classes:
         return float(-said[np.arange(len(truth_N)), truth_N].mean())
     return float(((said - truth_N) ** 2).mean())
+
+
+__getattr__ = old_names(__name__, {"predicted": "probe_outputs"})

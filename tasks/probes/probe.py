@@ -17,6 +17,8 @@ from typing import Any
 
 import numpy as np
 
+from mammal.tokenization.lazy import old_names
+
 CLIP = 5.0
 """Standardised entries are clipped to ±CLIP, so that an unusual row can't move a linear model without limit."""
 
@@ -101,7 +103,7 @@ class Probe:
     @property
     def title(self) -> str:
         """Model and hyper-parameters in words."""
-        return title(self.model, self.settings)
+        return probe_title(self.model, self.settings)
 
 
 @dataclass(frozen=True)
@@ -137,7 +139,7 @@ NAMES = {
 }
 
 
-def title(model: str, settings: Mapping[str, float]) -> str:
+def probe_title(model: str, settings: Mapping[str, float]) -> str:
     """Model and hyper-parameters in words.
 
     Args:
@@ -167,3 +169,6 @@ def squared_distances(a_NF: np.ndarray, b_MF: np.ndarray) -> np.ndarray:
     """
     squares_NM = (a_NF**2).sum(axis=1)[:, None] + (b_MF**2).sum(axis=1)[None, :] - 2 * (a_NF @ b_MF.T)
     return np.maximum(squares_NM, 0.0)
+
+
+__getattr__ = old_names(__name__, {"title": "probe_title"})

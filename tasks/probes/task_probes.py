@@ -19,6 +19,7 @@ from mammal.tasks.probes.candidates import GP_ROWS, SVM_CLASSES, SVM_ROWS, Rows,
 from mammal.tasks.probes.choose import chosen, log_probabilities
 from mammal.tasks.probes.probe import NAMES, Choice, Probe, Standard
 from mammal.tasks.probes.reader import RowReader
+from mammal.tokenization.lazy import old_names
 
 if TYPE_CHECKING:
     from mammal.tasks.prompts.row_prompts import RowPrompts
@@ -28,7 +29,7 @@ FEWEST_ROWS = 10
 
 
 @dataclass(frozen=True)
-class Column:
+class ProbeTarget:
     """What is learned for one target column.
 
     Attributes:
@@ -84,7 +85,7 @@ class TaskProbes:
 
     # Fitting
 
-    def fit(self, train_NF: np.ndarray, valid_NF: np.ndarray, columns: Mapping[str, Column], kind: str) -> None:
+    def fit(self, train_NF: np.ndarray, valid_NF: np.ndarray, columns: Mapping[str, ProbeTarget], kind: str) -> None:
         """Chooses and fits a probe for each target column, in one thread, so that results don't depend on the machine.
 
         Args:
@@ -232,7 +233,7 @@ def _higher_is_better(metric: str) -> bool:
     return metric != "loss" and metric_named(metric).higher_is_better
 
 
-def _of_all_rows(probe: Probe, column: Column, number: int) -> Probe:
+def _of_all_rows(probe: Probe, column: ProbeTarget, number: int) -> Probe:
     """The probe with support points as positions among all training rows, not among the labelled ones."""
     if probe.support_M is None:
         return probe
@@ -254,3 +255,6 @@ def _check_rows(name: str, rows: int, classes: int, kind: str) -> None:
         raise TaskError(what, hint="adapt.probe=auto or linear")
     if kind == "gp" and classes:
         raise TaskError("adapt.probe=gp predicts numbers, not classes", hint="adapt.probe=auto, linear or svm")
+
+
+__getattr__ = old_names(__name__, {"Column": "ProbeTarget"})

@@ -93,6 +93,26 @@ def test_an_old_name_in_a_package_is_the_new_one_with_a_warning():
     assert "evaluate" not in dir(metrics)
 
 
+@pytest.mark.parametrize(
+    ("module", "old", "new"),
+    [
+        ("mammal.evaluation.tables", "title", "result_title"),
+        ("mammal.tasks.baselines.estimators", "predicted", "fit_and_predict"),
+        ("mammal.tasks.probes.choose", "predicted", "probe_outputs"),
+        ("mammal.tasks.probes.probe", "title", "probe_title"),
+        ("mammal.tasks.probes.task_probes", "Column", "ProbeTarget"),
+    ],
+)
+def test_an_old_name_in_a_module_is_the_new_one_with_a_warning(module: str, old: str, new: str):
+    home = importlib.import_module(module)
+    with pytest.warns(DeprecationWarning, match=rf"{module}\.{old} is now {module}\.{new}") as warned:
+        found = getattr(home, old)
+    assert found is getattr(home, new)
+    assert warned[0].filename == __file__
+    with pytest.raises(AttributeError, match="nothing"):
+        home.nothing  # noqa: B018
+
+
 def test_no_code_of_ours_imports_an_old_name():
     script = "import warnings; warnings.filterwarnings('error', message='.*the old name goes')\n"
     script += "import mammal.cli, mammal.jobs.model_job, mammal.inference.api, mammal.training.run"
