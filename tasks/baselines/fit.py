@@ -37,9 +37,10 @@ modules. Test rows are never used for a choice.
 from __future__ import annotations
 
 import logging
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mammal.tasks.baselines.baseline_copy import NEAREST, copied
 from mammal.tasks.baselines.baseline_molecules import COMMONEST, UNCHANGED, commonest, unchanged
@@ -66,9 +67,6 @@ SHOWN_TARGETS = 3
 
 _WRITTEN = {NEAREST: copied, PROFILE: profiled, UNCHANGED: unchanged, COMMONEST: commonest}
 """Baselines that write text."""
-
-Said = dict[str, list[list[Prediction]]]
-"""Name of a baseline -> one list of predictions for each seed."""
 
 Progress = Callable[[str, int, int], None]
 """(name of a baseline, number of models that are fitted, number of all models)."""
@@ -111,36 +109,20 @@ def baselines(
     Returns:
         Name of a baseline -> one prediction for each test row, for `task.metrics`.
     """
-    said = seeded_baselines(task, train, test, valid=valid, trees=trees, seeds=(seed,))
-    return {name: runs[0] for name, runs in said.items()}
+    found = fit_baselines(task, train, test, valid=valid, trees=trees, seeds=(seed,))
+    return {name: fitted.test[0] for name, fitted in found.items()}
 
 
-def seeded_baselines(
-    task: Task,
-    train: Sequence[Row],
-    test: Sequence[Row],
-    *,
-    valid: Sequence[Row] = (),
-    trees: int = TREES,
-    seeds: Sequence[int] = (0,),
-    names: Sequence[str] | None = None,
-) -> Said:
-    """Fits every baseline that applies to a task with several seeds, and predicts the test rows.
+def seeded_baselines(*args: Any, **kwargs: Any) -> dict[str, list[list[Prediction]]]:
+    """Returns the predictions of `fit_baselines` for the test rows. It goes in the next version.
 
     Args:
-        task: the task.
-        train: training rows; those that the task can't read are left out.
-        test: test rows; those that the task can't read get a prediction with the error.
-        valid: validation rows, on which settings of tuned baselines are chosen. Without them, defaults are used.
-        trees: number of trees of each forest.
-        seeds: seeds of forests.
-        names: names of the baselines to fit. Default: all that apply.
-
-    Returns:
-        Name of a baseline -> for each seed, one prediction for each test row.
+        args: as for `fit_baselines`.
+        kwargs: as for `fit_baselines`.
     """
-    found = fit_baselines(task, train, test, valid=valid, trees=trees, seeds=seeds, names=names)
-    return {name: one.test for name, one in found.items()}
+    message = "seeded_baselines goes in the next version; fit_baselines returns the same predictions as Fitted.test"
+    warnings.warn(message, DeprecationWarning, stacklevel=2)
+    return {name: fitted.test for name, fitted in fit_baselines(*args, **kwargs).items()}
 
 
 def fit_baselines(

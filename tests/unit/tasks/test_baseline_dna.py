@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mammal.tasks.baselines.baseline_dna import CONTEXTS, dna_kmers, dna_variant, kmer_counts
-from mammal.tasks.baselines.fit import DRAWS_OF_DNA, baselines, recipes, seeded_baselines
+from mammal.tasks.baselines.fit import DRAWS_OF_DNA, baselines, fit_baselines, recipes
 from mammal.tasks.task import Task
 from mammal.tokenization.strands import reverse_complement, reverse_complement_in_place
 
@@ -110,9 +110,9 @@ def test_trees_over_dna_draw_a_part_of_many_rows(task: Task, make: Make, monkeyp
     rows = variants(60)
     texts = [task.inputs(row) for row in rows]
     assert {recipe.draws for recipe in recipes(task, texts).values() if recipe.model == "forest"} == {DRAWS_OF_DNA}
-    whole = seeded_baselines(task, rows, rows, trees=5, names=["forest_variant"])["forest_variant"][0]
+    whole = fit_baselines(task, rows, rows, trees=5, names=["forest_variant"])["forest_variant"].test[0]
     monkeypatch.setattr("mammal.tasks.baselines.recipe.DRAWS_OF_DNA", 4)
-    few = seeded_baselines(task, rows, rows, trees=5, names=["forest_variant"])["forest_variant"][0]
+    few = fit_baselines(task, rows, rows, trees=5, names=["forest_variant"])["forest_variant"].test[0]
     assert [p.probability for p in few] != [p.probability for p in whole]
     molecules = make("classification", "{s:smiles}", "{y:label}", labels=["0", "1"])
     assert {recipe.draws for recipe in recipes(molecules, [{"s": "C"}]).values()} == {None}

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from mammal.tasks.baselines.baseline_features import all_descriptors, with_medians, words
-from mammal.tasks.baselines.fit import baselines, seeded_baselines
+from mammal.tasks.baselines.fit import baselines, fit_baselines, seeded_baselines
 from mammal.tasks.features.esm2 import Esm2
 from mammal.tasks.features.rdkit_names import NAMES
 from mammal.tasks.task import Task
@@ -94,13 +94,16 @@ def test_descriptors_that_rdkit_cannot_give_are_the_median_of_train():
 def test_seeds_vary_the_forests_and_nothing_else(make: Make):
     task = make("regression", "<MASK> {d:smiles}", "{y:scalar}")
     rows = [{"d": "C" * n + "O", "y": float(n)} for n in range(1, 41)]
-    only = ["mean", "forest_morgan"]
-    said = seeded_baselines(task, rows[:30], rows[30:], trees=5, seeds=(0, 1, 2), names=only)
-    assert set(said) == {"mean", "forest_morgan"} and {len(runs) for runs in said.values()} == {3}
-    assert said["mean"][0] == said["mean"][2]
-    assert said["forest_morgan"][0] != said["forest_morgan"][1]
+    how = {"trees": 5, "seeds": (0, 1, 2), "names": ["mean", "forest_morgan"]}
+    said = fit_baselines(task, rows[:30], rows[30:], **how)
+    assert set(said) == {"mean", "forest_morgan"} and {len(fitted.test) for fitted in said.values()} == {3}
+    assert said["mean"].test[0] == said["mean"].test[2]
+    assert said["forest_morgan"].test[0] != said["forest_morgan"].test[1]
+    with pytest.warns(DeprecationWarning, match="fit_baselines"):
+        former = seeded_baselines(task, rows[:30], rows[30:], **how)
+    assert former == {name: fitted.test for name, fitted in said.items()}
     again = baselines(task, rows[:30], rows[30:], trees=5, seed=1)
-    assert again["forest_morgan"] == said["forest_morgan"][1]
+    assert again["forest_morgan"] == said["forest_morgan"].test[1]
 
 
 def test_one_class_in_train_is_answered_with_it(make: Make):
@@ -131,15 +134,15 @@ def test_frozen_esm2_features_are_a_baseline_where_weights_are(
     rows = [{"p": "ACDE" * 3 + ("WWW" if i % 2 else "MMM"), "d": "CCO", "y": float(i % 2)} for i in range(40)]
     task = make("regression", "<MASK> {p:protein} {d:smiles}", "{y:scalar}", metrics=["r2"])
     only = ["linear_esm2"]
-    assert seeded_baselines(task, rows[:30], rows[30:], names=only) == {}, "no weights, no baseline"
+    assert fit_baselines(task, rows[:30], rows[30:], names=only) == {}, "no weights, no baseline"
     (tmp_path / "esm2_t6_8M_UR50D.pt").touch()
     monkeypatch.setattr(Esm2, "of", lambda self, text: np.full(self.width, float("W" in text), dtype=np.float32))
-    said = seeded_baselines(task, rows[:30], rows[30:], names=only)
-    assert task.metrics(said["linear_esm2"][0], rows[30:])["r2"] > 0.9
+    said = fit_baselines(task, rows[:30], rows[30:], names=only)
+    assert task.metrics(said["linear_esm2"].test[0], rows[30:])["r2"] > 0.9
 
 
 def test_a_task_that_learns_logarithms_has_baselines_that_do(make: Make):
     rows = [{"s": "C" * (i % 2 + 1) + "O", "y": 10.0 ** (i % 2 + (1 if i % 4 < 2 else -1))} for i in range(40)]
     task = make("regression", "<MASK> {s:smiles}", "{y:scalar}", scale={"log": True})
-    said = seeded_baselines(task, rows, rows[:1], names=["mean"])["mean"][0]
+    said = fit_baselines(task, rows, rows[:1], names=["mean"])["mean"].test[0]
     assert np.isclose(said[0].value, 10**0.5), "the geometric mean"
