@@ -1,0 +1,121 @@
+"""Evaluates what a run has trained, and saves it as a bundle."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mammal import console
+from mammal.files import finite
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+    from mammal.evaluation.results import TaskResult
+    from mammal.evaluation.task_data import TaskData
+    from mammal.model.model import MammalModel
+    from mammal.tokenization.tokenizer import Tokenizer
+    from mammal.training.record import Trained
+
+
+def evaluate_tasks(
+    model: MammalModel, data: Mapping[str, TaskData], *, test: bool
+) -> tuple[list[TaskResult], dict[str, float]]:
+    """Evaluates and calibrates each task on its validation rows, then evaluates it on its test rows.
+
+    Args:
+        model: the trained model.
+        data: rows by task.
+        test: whether test rows are evaluated.
+
+    Returns:
+        Results on the test rows, and the figures on the validation rows as `valid/TASK/METRIC`.
+    """
+    from mammal.evaluation.evaluate_task import answers_of, evaluate_task
+    from mammal.training.module import READ_FAMILIES
+
+    results, valid = [], {}
+    for d in data.values():
+        if d.task.family in READ_FAMILIES and len(d.rows["valid"]):
+            answers = answers_of(model, d.task, d.rows["valid"])
+            figures = d.task.metrics(answers, d.rows["valid"])
+            valid.update({f"valid/{d.task.name}/{name}": value for name, value in figures.items()})
+            d.task.calibrate(answers, d.rows["valid"])
+        if test and len(d.rows["test"]):
+            result = evaluate_task(model, d)
+            results.append(result)
+            estimates = ", ".join(f"{name} {estimate}" for name, estimate in result.ours.estimates.items())
+            console.note(f"test {d.task.name}: {estimates}")
+    return results, valid
+
+
+def save_trained(
+    output: Path,
+    model: MammalModel,
+    tokenizer: Tokenizer,
+    data: Mapping[str, TaskData],
+    results: list[TaskResult],
+    config: DictConfig,
+    trained: Trained | None = None,
+) -> Path:
+    """Writes the evaluation and the bundle of a run.
+
+    Args:
+        output: folder of the run.
+        model: the trained model.
+        tokenizer: its tokenizer.
+        data: rows by task.
+        results: results on the test rows.
+        config: configuration of the run.
+        trained: what the training was. None: probes were fitted.
+
+    Returns:
+        The folder of the bundle.
+
+    Raises:
+        BundleError: the bundle can't be written.
+    """
+    from mammal.bundle.card import TRAINING, Card
+    from mammal.bundle.folder import save_bundle
+    from mammal.evaluation.results import as_metrics, save_results
+    from mammal.training import adapt
+    from mammal.training.build import vector_widths
+
+    if results:
+        save_results(results, output / "evaluation")
+    card = Card(
+        name=str(config.name),
+        data={
+            name: f"{d.task.config.about}. Licence: {d.task.config.licence or 'not stated'}" for name, d in data.items()
+        },
+        command=_command(),
+    )
+    splits = {name: {"test": _split_of(d)} for name, d in data.items()}
+    metrics = finite({**splits, **as_metrics(results), "seed": config.seed})
+    if trained is not None:
+        metrics[TRAINING] = trained.facts
+    losses = None if trained is None else trained.losses
+    folder, tasks = output / "bundle", [d.task for d in data.values()]
+    model.keep_vector_heads(vector_widths({task.name: task for task in tasks}))  # others belong to the model at init
+    adaptation = adapt.record(model, config, folder)
+    delta = config.adapt.save == "adapters"
+    how: dict[str, Any] = {"adaptation": adaptation, "delta": delta, "losses": losses}
+    return save_bundle(folder, model, tokenizer, tasks, metrics, card, **how)
+
+
+def _split_of(data: TaskData) -> dict[str, Any]:
+    """Record of test rows that were not evaluated: it shows whether another run had the same test rows."""
+    record = data.record
+    facts = {"split": record.split.how, "split_hash": record.split.hash, "rows": len(data.rows["test"])}
+    return facts | {"leaking_rows": record.leakage.get("test")}
+
+
+def _command() -> str:
+    """The command line of this run, as a shell reads it; empty for a run from Python."""
+    from hydra.core.hydra_config import HydraConfig
+
+    from mammal.configuration.arguments import arguments_of
+    from mammal.configuration.compose import command_line
+
+    return command_line("train", arguments_of(HydraConfig.get())) if HydraConfig.initialized() else ""
