@@ -1,6 +1,6 @@
 """Writing of rows as prompts: standardised cells, choice of views and wordings, conditions given or withheld.
 
-`mammal.tasks.task` adds the labels of rows, and the encoding of prompts.
+`mammal.tasks.batches.row_examples` encodes prompts, and `mammal.tasks.task` adds the labels of rows.
 """
 
 from __future__ import annotations
@@ -98,6 +98,19 @@ class RowPrompts:
     def name(self) -> str:
         """Name of the task."""
         return self.config.name
+
+    @property
+    def kind(self) -> str:
+        return self.config.kind
+
+    @property
+    def family(self) -> str:
+        """The kind whose answers have the same form: classification, regression, generation or denoising."""
+        return self.config.family
+
+    @property
+    def mode(self) -> str:
+        return self.config.mode
 
     @property
     def draws(self) -> bool:
