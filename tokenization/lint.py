@@ -45,15 +45,7 @@ class ScannedTemplate(Protocol):
     def scanned(self) -> tuple[Nodes, tuple[Problem, ...]]: ...
 
 
-_DIGIT_TAGS = tuple(f"<{digit}>" for digit in range(10))
-_TAGS_OF_KIND = {
-    "label": _DIGIT_TAGS,
-    "labels": (*_DIGIT_TAGS, "<MASK>"),
-    "digits": (*_DIGIT_TAGS, "<.>", "<->", "<+>"),
-    "scalar": ("<SCALAR>",),
-    "feature": ("<EMBEDDINGS>",),
-}
-_ANSWERS = ("label", "scalar", "digits")
+_FEATURE_TAGS = ("<EMBEDDINGS>",)
 _PUBLISHED_ONLY = ("GENE", "CELL_ATTRIBUTES")
 """Alphabets that are too large for the vocabulary of this package and only exist in published tokenizers."""
 _NUMBER_SEGMENTS = (SCALARS_LITERALS, SCALARS_FROM_DICT, EMBEDDINGS_FROM_DICT)
@@ -110,12 +102,12 @@ def _slots(nodes: Nodes, part: Part | None = None) -> list[TemplateSlot]:
 def _roles(nodes: Nodes) -> Iterator[Problem]:
     """Slots on a side of the template (input or target) where they are not allowed."""
     for slot in _slots(nodes, "input"):
-        if slot.kind in ("label", "labels"):
+        if slot.value is not None and not slot.value.in_input:
             what = f"column '{slot.column}' is a label, which the model must not read"
             yield Problem("input", slot.position, what, "labels belong to the target")
-    answers = {slot.column for slot in _slots(nodes, "target") if slot.kind in _ANSWERS}
+    answers = {slot.column for slot in _slots(nodes, "target") if slot.is_answer}
     for slot in _slots(nodes, "input"):
-        if slot.column in answers and slot.kind in ("scalar", "digits", "text"):
+        if slot.column in answers and (slot.kind == "text" or (slot.value is not None and slot.value.in_input)):
             what = f"column '{slot.column}' is in the input and also in the target"
             yield Problem("input", slot.position, what)
     for slot in _slots(nodes, "target"):
@@ -240,7 +232,7 @@ def _alphabet_hint(alphabet: str, names: Sequence[str]) -> str | None:
 
 def _unfit_slot(slot: TemplateSlot, tokenizer: Tokenizer) -> Iterator[Problem]:
     """An alphabet or tag that a slot would write and the tokenizer lacks."""
-    tags = _TAGS_OF_KIND.get(slot.kind, ())
+    tags = _FEATURE_TAGS if slot.kind == "feature" else () if slot.value is None else slot.value.tags
     alphabets = [slot.name] if slot.kind == "alphabet" else []
     if slot.kind == "entity":
         alphabets, tags = [ENTITIES[way].alphabet for way in ENTITIES[slot.name].ways], ENTITIES[slot.name].tags
@@ -269,7 +261,7 @@ def _unpaired_masks(nodes: Nodes) -> Iterator[Problem]:
     """In encoder mode the n-th answer is read at the n-th `<MASK>`, so their numbers must be equal."""
     texts = (node.text for node in nodes["input"] if isinstance(node, Text))
     masks = sum(text.count("<MASK>") for text in texts)
-    answers = [slot for slot in _slots(nodes, "target") if slot.kind in _ANSWERS]
+    answers = [slot for slot in _slots(nodes, "target") if slot.is_answer]
     if answers and masks != len(answers):
         what = f"the encoder answers {len(answers)} slots at {masks} <MASK> tags of the input"
         yield Problem("target", answers[0].position, what, "write one <MASK> in the input for each")

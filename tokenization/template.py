@@ -19,12 +19,10 @@ from mammal.tokenization.entities import ENTITIES
 from mammal.tokenization.errors import PromptError, did_you_mean
 from mammal.tokenization.prompt import (
     EMBEDDINGS_FROM_DICT,
-    SCALARS_LITERALS,
     Prompt,
     Slot,
     check_value,
     segment,
-    tag,
 )
 from mammal.tokenization.template_syntax import Node, Part, Problem, TemplateSlot, Text, Words, scan
 
@@ -37,18 +35,6 @@ START, END = "<SEQUENCE_NATURAL_START>", "<SEQUENCE_NATURAL_END>"
 
 TAG_ALPHABET = "AA"
 """Alphabet of segments that hold tags only, as in the published prompts: tags have the same ids in every alphabet."""
-
-_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
-_DIGITS = re.compile(r"[+-]?[0-9]+(?:\.[0-9]+)?")
-_CODE = re.compile(r"[0-9]+")
-_CODES = re.compile(r"[0-9.]+")
-UNLABELLED = "."
-"""Code of a token without a label."""
-_NUMBERS_OF = {  # segments that hold numbers and no tags
-    "scalar": SCALARS_LITERALS,
-    "feature": EMBEDDINGS_FROM_DICT,
-}
-_MAY_BE_MISSING = frozenset({"label", "scalar", "digits"})
 
 Piece = str | TemplateSlot
 """Wire text, or a slot that a value fills."""
@@ -94,6 +80,11 @@ class Template:
     def words(self) -> tuple[Words, ...]:
         """Quoted text of the input, in order. One item can have several alternative wordings."""
         return tuple(node for node in self._nodes["input"] if isinstance(node, Words))
+
+    @property
+    def samples(self) -> dict[str, str]:
+        """A value for the column of each slot, for prompts that are written without a row."""
+        return {slot.column: "C" if slot.value is None else slot.value.sample for slot in self.slots}
 
     def columns(self, part: Part | None = None) -> list[str]:
         """Returns the columns that the template names, each once, in order of appearance.
@@ -219,7 +210,7 @@ class Template:
 
     @cached_property
     def _optional(self) -> tuple[TemplateSlot, ...]:
-        return tuple(slot for slot in self.slots if slot.part == "target" and slot.kind in _MAY_BE_MISSING)
+        return tuple(slot for slot in self.slots if slot.part == "target" and slot.is_answer)
 
     def _wired(
         self, nodes: Iterable[Node], written: Mapping[str, str] | None = None, absent: Collection[str] = ()
@@ -255,7 +246,7 @@ def _without(nodes: tuple[Node, ...], missing: set[str]) -> list[Node]:
     for node in nodes:
         run.append(node)
         if isinstance(node, TemplateSlot):
-            if node.kind not in _MAY_BE_MISSING or node.column not in missing:
+            if not node.is_answer or node.column not in missing:
                 kept += run
                 found = True
             run = []
@@ -282,13 +273,13 @@ def _wire(nodes: Iterable[Node], written: Mapping[str, str], absent: Collection[
             head = segment(entity.alphabet, "", max_len=entity.max_len)
             pieces += [head, *run, "".join(entity.tags) + START + node.wordings[0] + END]
             run, open_for_tags = [], True
-        elif node.kind in ("label", "labels", "digits"):
+        elif node.as_tags:
             run.append(node)
         elif node.kind == "scalar" and node.column in absent:
             run.append(MASK)
-        elif node.kind in _NUMBERS_OF:
+        elif (numbers := _number_segment(node)) is not None:
             pieces += [segment(TAG_ALPHABET, ""), *run] if run else []
-            pieces += [segment(_NUMBERS_OF[node.kind], ""), node]
+            pieces += [segment(numbers, ""), node]
             run, open_for_tags = [], False
         else:
             head, tags = _sequence_opening(node, written.get(node.column))
@@ -296,6 +287,13 @@ def _wire(nodes: Iterable[Node], written: Mapping[str, str], absent: Collection[
             run, open_for_tags = [], True
     pieces += [] if open_for_tags else [segment(TAG_ALPHABET, "")]
     return _joined([*pieces, *run, EOS])
+
+
+def _number_segment(slot: TemplateSlot) -> str | None:
+    """Alphabet of a segment that holds numbers and no tags; None if the slot is not written in one."""
+    if slot.kind == "feature":
+        return EMBEDDINGS_FROM_DICT
+    return None if slot.value is None else slot.value.segment
 
 
 def _sequence_opening(slot: TemplateSlot, written_as: str | None) -> tuple[str, str]:
@@ -338,16 +336,11 @@ def _value_text(slot: TemplateSlot, values: Mapping[str, str | None]) -> str:
     if not value:
         what = "the row has no value for it" if value is None else "the value is empty"
         raise PromptError(what, where=f"column '{slot.column}'")
-    if slot.kind == "scalar":
-        return _matching(_NUMBER, value, slot, "a finite number")
-    if slot.kind == "digits":
-        return "".join(map(tag, _matching(_DIGITS, value, slot, "a plain decimal number")))
-    if slot.kind == "label":
-        return "".join(map(tag, _matching(_CODE, value, slot, "the index of a label")))
-    if slot.kind == "labels":
-        codes = _matching(_CODES, value, slot, "one digit or dot for each token")
-        return "".join(MASK if code == UNLABELLED else tag(code) for code in codes)
-    return _sequence_text(slot, value)
+    if slot.value is None:
+        return _sequence_text(slot, value)
+    if re.fullmatch(slot.value.form, value) is None:
+        raise PromptError(f"{value!r} is not {slot.value.wanted}", where=_where(slot))
+    return "".join(map(slot.value.tag, value)) if slot.as_tags else value
 
 
 def _sequence_text(slot: TemplateSlot, value: str) -> str:
@@ -355,12 +348,6 @@ def _sequence_text(slot: TemplateSlot, value: str) -> str:
         if slot.inside_tag:
             raise PromptError(f"the value {value!r} is inside a tag and contains '<' or '>'", where=_where(slot))
         check_value(value, name=f"value of {_where(slot)}")
-    return value
-
-
-def _matching(form: re.Pattern[str], value: str, slot: TemplateSlot, wanted: str) -> str:
-    if form.fullmatch(value) is None:
-        raise PromptError(f"{value!r} is not {wanted}", where=_where(slot))
     return value
 
 

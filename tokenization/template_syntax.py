@@ -17,24 +17,18 @@ from typing import Literal
 from mammal.tokenization.entities import ENTITIES
 from mammal.tokenization.errors import did_you_mean
 from mammal.tokenization.prompt import find_tags
+from mammal.tokenization.value_slots import VALUES, SlotKind, ValueSlot
 
 Part = Literal["input", "target"]
-SlotKind = Literal["entity", "alphabet", "scalar", "digits", "label", "labels", "feature", "text"]
 
 READ_BY_FEATURE = {"descriptors": "SMILES", "morgan": "SMILES", "esm2": "AA"}
 """Alphabet of the sequences from which a feature is computed: molecules, or protein sequences for ESM-2."""
 
-VALUE_SLOTS: dict[str, SlotKind] = {
-    "scalar": "scalar",
-    "digits": "digits",
-    "label": "label",
-    "labels": "labels",
-    **dict.fromkeys(READ_BY_FEATURE, "feature"),
-}
+VALUE_SLOTS: dict[str, SlotKind] = {**{kind: kind for kind in VALUES}, **dict.fromkeys(READ_BY_FEATURE, "feature")}
 """Slot names that are not entities. `labels`: one label for each token of a sequence. A feature is a vector computed
 from the column (`mammal.tasks.features`)."""
 
-RAW_SLOTS = ("scalar", "digits", "label")
+RAW_SLOTS = {name: kind for name, kind in VALUE_SLOTS.items() if kind in VALUES and VALUES[kind].is_answer}
 COMMON_ALPHABETS = tuple(dict.fromkeys(entity.alphabet for entity in ENTITIES.values()))
 """Alphabets that hints suggest; the tokenizer determines which alphabets exist."""
 
@@ -74,6 +68,21 @@ class TemplateSlot:
     def key(self) -> str:
         """Key of the vector of a feature slot in `sample` (see `Tokenizer.encode`)."""
         return f"{self.column}.{self.name}"
+
+    @property
+    def value(self) -> ValueSlot | None:
+        """How its value is written; None: it is a sequence, a feature or text of a raw template."""
+        return VALUES.get(self.kind)
+
+    @property
+    def is_answer(self) -> bool:
+        """Whether it is one value: in a target, one answer, without which a row can be."""
+        return self.value is not None and self.value.is_answer
+
+    @property
+    def as_tags(self) -> bool:
+        """Whether each character of its value is written as a tag."""
+        return self.value is not None and self.value.as_tags
 
 
 @dataclass(frozen=True)
@@ -197,10 +206,10 @@ def _slot(body: str, part: Part, position: int) -> TemplateSlot | Problem:
 
 
 def _raw_slot(body: str, part: Part, position: int) -> TemplateSlot | Problem:
-    """`column`, or `column:label`, `column:scalar`, `column:digits`."""
+    """`column`, or a column and the name of a value, such as `column:label`."""
     column, _, suffix = body.rpartition(":")
     if column and suffix in RAW_SLOTS:
-        return TemplateSlot(column, VALUE_SLOTS[suffix], suffix, part, position)
+        return TemplateSlot(column, RAW_SLOTS[suffix], suffix, part, position)
     if not body.strip():
         return Problem(part, position, "a hole without a column", "write {column}")
     if column and _kind(suffix):

@@ -19,8 +19,9 @@ from mammal.tasks.grammar.smiles.native import smiles_part
 from mammal.tasks.grammar.target import TargetGrammar
 from mammal.tasks.grammar.text import TextPart
 from mammal.tasks.molecules.chemistry import canonical_or_none
-from mammal.tokenization.prompt import NUMBERS_AND_EMBEDDINGS, parse_prompt, segment, tag, text_before_first_tag
+from mammal.tokenization.prompt import NUMBERS_AND_EMBEDDINGS, parse_prompt, segment, text_before_first_tag
 from mammal.tokenization.template import TAG_ALPHABET, Template, label_code
+from mammal.tokenization.value_slots import CHARACTERS
 
 if TYPE_CHECKING:
     from mammal.tokenization.template_syntax import TemplateSlot
@@ -31,7 +32,6 @@ _RESIDUES = "AA"
 _BASES = "DNA"
 _TEXT = "TEXT"
 _EOS = "<EOS>"
-_CHARACTERS = "0123456789.+-"
 
 
 class TargetBuilder:
@@ -81,7 +81,7 @@ class TargetBuilder:
             elif scaffold is not None and alphabet == SMILES:
                 parts += self._around(scaffold)
                 scaffold = None
-            elif prefix is not None and alphabet not in NUMBERS_AND_EMBEDDINGS and item.kind not in ("digits", "label"):
+            elif prefix is not None and alphabet not in NUMBERS_AND_EMBEDDINGS and not item.as_tags:
                 parts += self._begun(self._part(item, alphabet), prefix, alphabet)
                 prefix = None
             else:
@@ -129,7 +129,7 @@ class TargetBuilder:
         for item, alphabet in self._stretches:
             if isinstance(item, str):
                 ids.append(self._encoded(item, alphabet))
-            elif item.kind in ("digits", "label"):
+            elif item.as_tags:
                 ids.append(np.array(sorted(self._characters().values())))
             elif alphabet in NUMBERS_AND_EMBEDDINGS:
                 ids.append(np.array([self.tokenizer.scalar_id]))
@@ -138,9 +138,13 @@ class TargetBuilder:
         return np.unique(np.concatenate(ids)).astype(np.int64)
 
     def _characters(self) -> dict[str, int]:
-        """Character of a number -> id of its special token."""
+        """Character that is written as a tag -> id of this tag."""
         specials = self.tokenizer.specials
-        return {character: specials[tag(character)] for character in _CHARACTERS if tag(character) in specials}
+        return {character: specials[tag] for tag, character in CHARACTERS.items() if tag in specials}
+
+    def _tag_columns(self) -> dict[str, int]:
+        """Character that is written as a tag -> column."""
+        return {character: self._column_of[id] for character, id in self._characters().items()}
 
     def _encoded(self, text: str, alphabet: str) -> np.ndarray:
         return self.tokenizer.encode(segment(alphabet, text), require_eos=False).ids_L.astype(np.int64)
@@ -156,9 +160,13 @@ class TargetBuilder:
         if slot.inside_tag:
             hint = "generation.constraint: alphabet"
             raise TaskError("no grammar follows a slot inside a tag", where=f"column '{slot.column}'", hint=hint)
-        if slot.kind in ("digits", "label"):
-            columns = {character: self._column_of[id] for character, id in self._characters().items()}
-            return self._label(columns) if slot.kind == "label" else Number(columns, width)
+        if slot.kind == "label":
+            return self._label(self._tag_columns())
+        if slot.kind == "digits":
+            return Number(self._tag_columns(), width)
+        if slot.value is not None and slot.as_tags:
+            columns = self._tag_columns()
+            return Run([columns[CHARACTERS[tag]] for tag in slot.value.tags], width)
         if alphabet in NUMBERS_AND_EMBEDDINGS:
             return Literal(self._columns([self.tokenizer.scalar_id]), width)
         if alphabet == _TEXT:

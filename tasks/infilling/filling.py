@@ -169,9 +169,8 @@ def nothing_hidden(places: Mapping[str, str]) -> str:
 
 def _alphabets(template: Template) -> dict[str, str]:
     """Column -> alphabet of its text, for text columns of the input."""
-    numbers = {slot.column for slot in template.slots if slot.kind in ("scalar", "digits", "label")}
-    values = {slot.column: "0" if slot.column in numbers else "C" for slot in template.slots}
-    prompt = template.render(values, target=False)
+    prompt = template.render(template.samples, target=False)
     segments = parse_prompt(prompt.input)
+    numbers = {slot.column for slot in template.slots if slot.value is not None}
     held = [(slot.column, [g.alphabet for g in segments if g.start <= slot.start][-1]) for slot in prompt.slots]
     return {column: alphabet for column, alphabet in held if column not in numbers}

@@ -206,9 +206,8 @@ class ClassificationTask(Task):
         return books
 
     def _target_ids(self, column: str, code: str) -> np.ndarray:
-        dummies = dict.fromkeys(self.template.columns("input"), "C") | dict.fromkeys(self.numbers, "0")
-        dummies |= dict.fromkeys(self.target_columns, self.codes[0])
-        prompt = self.template.render(dummies | {column: code}, target=True)
+        values = self.template.samples | dict.fromkeys(self.target_columns, self.codes[0])
+        prompt = self.template.render(values | {column: code}, target=True)
         return self.tokenizer.encode(str(prompt.target)).ids_L
 
     @cached_property

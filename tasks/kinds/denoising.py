@@ -44,7 +44,7 @@ class DenoisingTask(GenerationTask):
         if self.config.generation.constraint == "none":
             return None
         ways: list[dict[str, str]] = [{c: v.written_as} for c, slot in self.views.items() for v in slot.views]
-        wires = [self.template.render(self._one_letter_values, target=False, written=w).input for w in ways or [{}]]
+        wires = [self.template.render(self.template.samples, target=False, written=w).input for w in ways or [{}]]
         alphabets = [self._alphabet_ids(wire) for wire in wires]
         return np.unique(np.concatenate([*alphabets, self._sentinel_ids, self._special_ids({EOS})]))
 

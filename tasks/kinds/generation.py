@@ -31,6 +31,7 @@ from mammal.tasks.targets.losses import token_loss, value_loss
 from mammal.tasks.targets.numbers import TargetNumbers
 from mammal.tokenization.encoding import Encoding
 from mammal.tokenization.prompt import find_tags, parse_prompt
+from mammal.tokenization.value_slots import CHARACTERS
 
 if TYPE_CHECKING:
     from mammal.tasks.grammar.grammar import Grammar, State
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
     from mammal.tokenization.tokenizer import Tokenizer
 
 EOS = "<EOS>"
-DIGITS = {f"<{character}>": character for character in "0123456789.+-"}
 """Special token -> the character of the answer that it stands for."""
 
 
@@ -75,11 +75,11 @@ class GenerationTask(TextAnswers):
         """Ids of the target's alphabets, its tags and `<EOS>`; None (all ids) if `generation.constraint` is none."""
         if self.config.generation.constraint == "none":
             return None
-        kinds = {slot.kind for slot in self.template.slots if slot.part == "target"}
+        asked = [slot for slot in self.template.slots if slot.part == "target"]
         tags = {EOS, *(tag.text for tag in find_tags(self._sample_target) if tag.text in self.tokenizer.specials)}
-        if kinds & {"digits", "label"}:
-            tags |= {tag for tag in DIGITS if tag in self.tokenizer.specials}
-        if "scalar" in kinds:
+        if any(slot.as_tags for slot in asked):
+            tags |= {tag for tag in CHARACTERS if tag in self.tokenizer.specials}
+        if any(slot.kind == "scalar" for slot in asked):
             tags.add("<SCALAR>")
         return np.unique(np.concatenate([self._alphabet_ids(self._sample_target), self._special_ids(tags)]))
 
@@ -206,7 +206,7 @@ class GenerationTask(TextAnswers):
     @cached_property
     def _sentinels(self) -> dict[str, str] | None:
         """Sentinel -> the target column after it; None if a column has no sentinel of its own."""
-        prompt = self.template.render(self._one_letter_values, target=True)
+        prompt = self.template.render(self.template.samples, target=True)
         found: dict[str, str] = {}
         behind = 0
         for slot in prompt.slots:
@@ -257,8 +257,8 @@ class GenerationTask(TextAnswers):
         chunks = [b""]  # bytes, because a character of text may be divided over several tokens
         for token_id in map(int, ids):
             token = self.tokenizer.token(token_id)
-            if token in DIGITS:
-                chunks[-1] += DIGITS[token].encode()
+            if token in CHARACTERS:
+                chunks[-1] += CHARACTERS[token].encode()
             elif token in self.tokenizer.specials:
                 chunks.append(b"")
             else:
@@ -268,11 +268,7 @@ class GenerationTask(TextAnswers):
     @cached_property
     def _sample_target(self) -> str:
         """The target in the syntax of the prompt language, with one-letter values."""
-        return str(self.template.render(self._one_letter_values, target=True).target)
-
-    @property
-    def _one_letter_values(self) -> dict[str, str]:
-        return {s.column: "0" if s.kind in ("scalar", "digits", "label") else "C" for s in self.template.slots}
+        return str(self.template.render(self.template.samples, target=True).target)
 
     def _alphabet_ids(self, wire: str) -> np.ndarray:
         alphabets = {segment.alphabet for segment in parse_prompt(wire)} & set(self.tokenizer.alphabets)

@@ -33,7 +33,7 @@ from mammal.tasks.targets.token_labels import TokenLabels
 from mammal.tasks.task import Task
 from mammal.tokenization.encoding import Encoding
 from mammal.tokenization.errors import MammalError
-from mammal.tokenization.template import UNLABELLED
+from mammal.tokenization.value_slots import UNLABELLED
 
 if TYPE_CHECKING:
     from mammal.tokenization.tokenizer import Tokenizer

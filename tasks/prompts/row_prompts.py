@@ -87,7 +87,7 @@ class RowPrompts:
         self.dna = frozenset(dna_columns(self.template))
         self.proteins = frozenset(protein_columns(self.template))
         self._folded: set[str] = set()
-        self.numbers = frozenset(slot.column for slot in self.template.slots if slot.kind in ("scalar", "digits"))
+        self.numbers = frozenset(s.column for s in self.template.slots if s.value is not None and s.value.is_number)
         self.steering = Conditions(config, self.template, self.text_if_any, self.molecules)
         self.conditions = self.steering.columns
         read = [slot for slot in self.template.slots if slot.part == "input"]

@@ -20,7 +20,7 @@ from mammal.tasks.errors import DataError
 from mammal.tasks.tables.cells import is_missing, is_missing_label
 from mammal.tasks.targets.labels import LabelSet
 from mammal.tokenization.errors import MammalError, did_you_mean
-from mammal.tokenization.template import UNLABELLED
+from mammal.tokenization.value_slots import UNLABELLED
 
 _SEPARATORS = re.compile(r"\s*[,;]\s*")
 _TRANSCRIPT = re.compile(r"\S(?:\s\S)+")
