@@ -39,9 +39,11 @@ TEXT_KEYS = (
 """Keys whose value is a path, a hub id or a prompt. It is used as typed, although Hydra interprets `(`, `=` and `[`."""
 
 _OPEN = re.compile(
-    r"(task\.(views?|unit|computed|class_weights|example|data\.columns|data\.files)|conditions|generation)[.=]|columns\."
+    r"(task\.(views?|unit|computed|class_weights|example|data\.columns|data\.files)|conditions|generation)[.=]"
+    r"|(columns|model)\."
 )
-"""Keys below these are columns of the data and keys of tasks. Hydra must not require a `+` before them."""
+"""Keys below these are columns of the data, keys of tasks and settings of models. Hydra must not require a `+` before
+them, because no file lists all of them. `mammal.configuration.check` refuses those that do not exist."""
 
 
 TASK_FILE = ("train", "pack")

@@ -23,10 +23,18 @@ PARTS = {
     INPUT_SCALARS: "the projection of numbers in prompts",
     EXTERNAL_EMBEDDINGS: "the projections of external embeddings",
 }
-"""Parts of a model that T5 does not have."""
+"""Parts of a model that T5 does not have. A head without an entry is a part with the name of its module."""
 
-_LACKED_BY = {TRANSFORMERS: tuple(PARTS), ONNX: (EXTERNAL_EMBEDDINGS,)}
-"""Parts that the files of a format can't hold. An ONNX graph has the encoder and its heads only, by definition."""
+_MODULES = {
+    "decoder_scalars_head": "decoder_scalars",
+    "project_input_scalars": INPUT_SCALARS,
+    "project_external_embeddings": EXTERNAL_EMBEDDINGS,
+}
+"""Module -> name of the part, if they differ."""
+
+_NOT_PARTS = ("t5_model", "vector_heads")
+_HELD_BY = {TRANSFORMERS: (), ONNX: tuple(name for name in PARTS if name != EXTERNAL_EMBEDDINGS)}
+"""Parts that the files of a format can hold. An ONNX graph has the encoder and its heads only, by definition."""
 
 
 def check_format(name: str) -> None:
@@ -40,16 +48,13 @@ def check_format(name: str) -> None:
 
 
 def parts_of_model(model: MammalModel) -> list[str]:
-    """The names in `PARTS` that a model has."""
-    config = model.config
-    has = (
-        config.encoder_head_layers is not None,
-        config.scalars_prediction_head is not None,
-        config.decoder_scalars,
-        config.support_input_scalars,
-        bool(config.external_embeddings),
-    )
-    return [name for name, there in zip(PARTS, has, strict=True) if there]
+    """The parts that a model has in addition to T5, those in `PARTS` first."""
+    found = {
+        _MODULES.get(name, name)
+        for name, module in model.named_children()
+        if name not in _NOT_PARTS and any(True for _ in module.parameters())
+    }
+    return [*(name for name in PARTS if name in found), *sorted(found - PARTS.keys())]
 
 
 def check_parts(model: MammalModel, format: str, leave_out: Sequence[str]) -> list[str]:
@@ -58,27 +63,30 @@ def check_parts(model: MammalModel, format: str, leave_out: Sequence[str]) -> li
     Args:
         model: the model.
         format: a name in `FORMATS`.
-        leave_out: names in `PARTS`; those that the model does not have are ignored.
+        leave_out: names of parts; those in `PARTS` that the model does not have are ignored.
 
     Returns:
         The parts of the model that are left out.
 
     Raises:
-        ConfigError: a name is not in `PARTS`, or the format can't hold another part of the model, or its attention.
+        ConfigError: there is no part of such a name, or the format can't hold another part of the model, or its
+            attention.
     """
+    there = parts_of_model(model)
+    known = [*PARTS, *(name for name in there if name not in PARTS)]
     for name in leave_out:
-        if name not in PARTS:
-            hint = did_you_mean(str(name), PARTS, noun="part")
+        if name not in known:
+            hint = did_you_mean(str(name), known, noun="part")
             raise ConfigError(f"there is no part {name!r} of a model", where="leave_out", hint=hint)
     if format == TRANSFORMERS and model.config.cross_attention_num_buckets:
         what = "the model has position biases in attention to the encoder, which T5 in transformers does not have"
         hint = "format=onnx exports the encoder; models with cross_attention_num_buckets: 0 have the attention of T5"
         raise ConfigError(what, where=f"format={format}", hint=hint)
-    there = parts_of_model(model)
-    if lacked := [name for name in there if name in _LACKED_BY[format] and name not in leave_out]:
-        listed = ", ".join(f"{name} ({PARTS[name]})" for name in lacked)
-        every = ",".join(name for name in there if name in _LACKED_BY[format])
-        hint = f"leave_out=[{every}] exports the rest" + ("; format=onnx has the heads" if format != ONNX else "")
+    if lacked := [name for name in there if name not in (*_HELD_BY[format], *leave_out)]:
+        listed = ", ".join(f"{name} ({PARTS[name]})" if name in PARTS else name for name in lacked)
+        every = ",".join(name for name in there if name not in _HELD_BY[format])
+        in_graph = format != ONNX and set(lacked) <= {*_HELD_BY[ONNX]}
+        hint = f"leave_out=[{every}] exports the rest" + ("; format=onnx has the heads" if in_graph else "")
         raise ConfigError(f"the format can't hold {listed}", where=f"format={format}", hint=hint)
     return [name for name in there if name in leave_out]
 

@@ -124,6 +124,13 @@ def test_the_command_line_is_named_for_what_it_adds():
     assert error.value.where == "mammal train"
 
 
+def test_each_setting_of_a_model_is_a_key_of_the_command_line():
+    config = composed("task=bbbp", "model.tie_word_embeddings=true")
+    assert config.model.tie_word_embeddings is True
+    with pytest.raises(ConfigError, match=r"no key 'model\.tie_word_embedings'"):
+        composed("task=bbbp", "model.tie_word_embedings=true")
+
+
 def test_other_verbs_have_no_further_keys():
     with pytest.raises(ConfigError, match="no key 'batch_tokns'") as error:
         composed("bundle=x", "input=y", "+batch_tokns=3", verb="predict")

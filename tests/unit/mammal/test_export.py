@@ -18,7 +18,9 @@ from mammal.cli import main
 from mammal.errors import BundleError, ConfigError
 from mammal.exporting import check_rows
 from mammal.exporting.check_rows import CheckRows, Differences
+from mammal.exporting.parts import PARTS, check_parts
 from mammal.model.config import ModelConfig
+from mammal.model.heads import MLPHead
 from mammal.model.model import MammalModel
 from mammal.model.padded import PaddedEncoder
 from mammal.tasks import build_task, load_task
@@ -152,6 +154,16 @@ def test_adapters_are_merged(network, tokenizer, tmp_path):
     torch.testing.assert_close(theirs, wrapped, rtol=0, atol=1e-4)
     assert (before - wrapped).abs().max() > 1e-2 and hasattr(ours.t5_model, "peft_config")
     assert described(done.folder)["merged_adapters"] is True
+
+
+@pytest.mark.parametrize("format", ["transformers", "onnx"])
+def test_a_head_that_no_format_knows_is_never_dropped_silently(network, format):
+    ours = network()
+    ours.length_head = MLPHead(ours.config.d_model, (), 1, 0.0)
+    known = check_parts(network(), format, list(PARTS))
+    with pytest.raises(ConfigError, match="can't hold length_head"):
+        check_parts(ours, format, list(PARTS))
+    assert check_parts(ours, format, [*PARTS, "length_head"]) == [*known, "length_head"]
 
 
 def test_parts_that_t5_lacks_must_be_left_out_by_name(model, tmp_path):

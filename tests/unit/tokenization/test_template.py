@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from mammal.tokenization import Template, Tokenizer
 from mammal.tokenization.errors import PromptError
 from mammal.tokenization.template import label_code
+from mammal.tokenization.template_syntax import VALUE_SLOTS
+from mammal.tokenization.value_slots import VALUES, ValueSlot
 
 BBBP = Template("<BBBP><SENTINEL_ID_0> {smiles:smiles}", "<SENTINEL_ID_0> {p_np:label}")
 MOLECULE = "<MOLECULAR_ENTITY><MOLECULAR_ENTITY_SMALL_MOLECULE>"
@@ -91,6 +93,19 @@ def test_what_each_slot_renders_as(input, values, wire):
 )  # fmt: skip
 def test_what_targets_render_as(target, values, wire):
     assert rendered("<NOOP>", target, **values) == wire
+
+
+def test_a_new_value_slot_is_one_entry(monkeypatch, tokenizer):
+    monkeypatch.setitem(VALUES, "sign", ValueSlot("[+-]", "a sign", ("<+>", "<->"), sample="+"))
+    monkeypatch.setitem(VALUE_SLOTS, "sign", "sign")
+    template = Template("<LOGP> {s:sign} {d:smiles}", "<SENTINEL_ID_0> {y:sign}")
+    template.lint(tokenizer=tokenizer)
+    assert template.samples == {"s": "+", "d": "C", "y": "+"}
+    prompt = template.render({"s": "-", "d": "C", "y": "+"}, target=True)
+    assert prompt.input == f"{SMILES_256}<LOGP><->{MOLECULE}{START}C{END}<EOS>"
+    assert prompt.target == f"{AA}<SENTINEL_ID_0><+><EOS>"
+    with pytest.raises(PromptError, match="'7' is not a sign"):
+        template.render({"s": "7", "d": "C"}, target=False)
 
 
 def test_a_row_without_any_label_is_refused():
