@@ -137,7 +137,7 @@ class _VariantInput(JobInput):
 
 
 def _opened(source: VariantFile, region: str | None) -> JobInput:
-    if source.form not in ("vcf", "manifest"):
+    if source.is_table:
         return open_input(source.path)
     schema = pa.schema([(name, pa.string()) for name in source.columns])
     fingerprint = file_hash(source.path)

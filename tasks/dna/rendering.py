@@ -71,6 +71,11 @@ class VariantFile:
     form: str
     columns: tuple[str, ...]
 
+    @property
+    def is_table(self) -> bool:
+        """Whether the file is read as any other table, and not by a reader of its form."""
+        return self.form in ("sites", "flanks")
+
     def tables(
         self, chunk: int = CHUNK, *, keep_damaged: bool = False, region: str | None = None
     ) -> Iterator[pd.DataFrame]:
