@@ -14,8 +14,6 @@ import json
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import ExitStack
 from dataclasses import asdict
 from functools import partial
 from itertools import islice
@@ -24,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from mammal.corpus.cleaning import clean
 from mammal.corpus.held_out import HeldOut, chosen_tasks, collect_held_out, overlaps
+from mammal.corpus.in_order import results_in_order
 from mammal.corpus.recipe import CorpusFile, CorpusRecipe, CorpusSet
 from mammal.errors import ConfigError, DataError, did_you_mean
 from mammal.files import file_hash
@@ -175,21 +174,14 @@ def _cleaned_file(
     if done.exists():
         return pd.read_parquet(done)
     parts.mkdir(exist_ok=True)
-    work = partial(_clean_chunk, one)
-    with ExitStack() as stack:
-        pool = stack.enter_context(ProcessPoolExecutor(workers)) if workers else None
-        waiting: list[tuple[Path, Any]] = []
-        every = _rows(one, file, paths, config_dirs)
-        chosen = every if file.rows is None else iter(_sample(list(every), file.rows, seed))
-        for number, rows in enumerate(_chunks(chosen, CHUNK)):
-            place = parts / f"{number:05d}.parquet"
-            if place.exists():
-                continue
-            waiting.append((place, work(rows) if pool is None else pool.submit(work, rows)))
-            if len(waiting) > 2 * workers:
-                _keep(*waiting.pop(0), file.name, progress)
-        for place, result in waiting:
-            _keep(place, result, file.name, progress)
+    every = _rows(one, file, paths, config_dirs)
+    chosen = every if file.rows is None else iter(_sample(list(every), file.rows, seed))
+    chunks = ((parts / f"{number:05d}.parquet", rows) for number, rows in enumerate(_chunks(chosen, CHUNK)))
+    todo = ((place, rows) for place, rows in chunks if not place.exists())
+    for place, frame in results_in_order(partial(_clean_chunk, one), todo, workers):
+        with atomic_file(place) as partial_file:
+            frame.to_parquet(partial_file, index=False)
+        progress(file.name, len(frame))
     frames = [pd.read_parquet(place) for place in sorted(parts.glob("*.parquet"))]
     if not frames:
         raise DataError("the file has no rows", where=file.name)
@@ -206,13 +198,6 @@ def _sample(rows: Sequence[tuple[str, ...]], count: int, seed: int) -> list[tupl
         return list(rows)
     order = sorted(range(len(rows)), key=lambda row: _hash(seed, rows[row][0]))
     return [rows[row] for row in sorted(order[:count])]
-
-
-def _keep(place: Path, result: Any, name: str, progress: Follow) -> None:
-    frame = result.result() if hasattr(result, "result") else result
-    with atomic_file(place) as partial_file:
-        frame.to_parquet(partial_file, index=False)
-    progress(name, len(frame))
 
 
 def _clean_chunk(one: CorpusSet, rows: Sequence[tuple[str, ...]]) -> pd.DataFrame:

@@ -2,8 +2,8 @@
 
 A pack holds the training rows of a task, in several views if its prompts vary (spellings of a SMILES, wordings,
 withheld conditions), its validation rows, and what the task has fitted. `mammal train data.packed=FOLDER` reads it by
-memory map, so a run starts at once and needs little memory. Spans of denoising tasks are still hidden anew in each
-epoch.
+memory map, so a run starts at once and needs little memory. Spans of denoising tasks are still chosen again in
+each epoch.
 
 An interrupted run continues: finished chunks are kept in `.parts` until the pack is complete.
 """
@@ -14,14 +14,15 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mammal.corpus.arrays import fields_of, pack_rows
+from mammal.corpus.in_order import results_in_order
 from mammal.errors import ConfigError, MammalError, TrainingError
 from mammal.evaluation.task_data import TaskData, evenly_spread
 from mammal.tasks.batches.example import Example
@@ -131,8 +132,8 @@ def _stamp_in(folder: Path) -> dict[str, Any] | None:
 
 
 def _write_json(path: Path, plain: Any) -> None:
-    with atomic_file(path) as partial:
-        partial.write_text(json.dumps(plain, default=float) + "\n", encoding="utf-8")
+    with atomic_file(path) as partial_file:
+        partial_file.write_text(json.dumps(plain, default=float) + "\n", encoding="utf-8")
 
 
 def _encode_part(
@@ -142,26 +143,13 @@ def _encode_part(
     rows = data.rows[part]
     starts = range(0, len(rows), CHUNK)
     places = {start: parts / f"{part}-{start:09d}.npz" for start in starts}
-    todo = [start for start in starts if not places[start].exists()]
+    chunks = ((start, _Chunk(rows[start : start + CHUNK], views)) for start in starts if not places[start].exists())
     errors: list[tuple[str, int, str]] = []
-    pool = ProcessPoolExecutor(workers, initializer=_take, initargs=(data.task,)) if workers else None
-    if pool is None:
-        _take(data.task)
-    try:
-        waiting: list[tuple[int, Any]] = []
-        for start in todo:
-            chunk = _Chunk(rows[start : start + CHUNK], views)
-            waiting.append((start, _encode(chunk) if pool is None else pool.submit(_encode, chunk)))
-            while len(waiting) > 2 * workers or (waiting and start == todo[-1]):
-                begun, result = waiting.pop(0)
-                arrays = result.result() if isinstance(result, Future) else result
-                with atomic_file(places[begun]) as partial, partial.open("wb") as stream:
-                    np.savez(stream, **arrays)
-                if progress is not None:
-                    progress(min(CHUNK, len(rows) - begun))
-    finally:
-        if pool is not None:
-            pool.shutdown(cancel_futures=True)
+    for start, encoded in results_in_order(_encode, chunks, workers, partial(_take, data.task)):
+        with atomic_file(places[start]) as partial_file, partial_file.open("wb") as stream:
+            np.savez(stream, **encoded)
+        if progress is not None:
+            progress(min(CHUNK, len(rows) - start))
     for start in starts:
         with np.load(places[start]) as arrays:
             bad = zip(arrays["errors.rows"].tolist(), arrays["errors.reasons"].tolist(), strict=True)

@@ -90,7 +90,7 @@ class PackedData(TaskData):
 
 
 class _Changed(Sequence[Example]):
-    """Packed rows with what the task changes anew in each epoch."""
+    """Packed rows with what the task changes again in each epoch."""
 
     def __init__(self, task: Task, rows: Sequence[Example], epoch: int | None):
         self.task, self.rows, self.epoch = task, rows, epoch
