@@ -149,7 +149,7 @@ def _looked_at(name: str, key: str, unit: str, cells: tuple[str, ...], missing: 
 
 
 def _without_missing(cells: Sequence[str]) -> tuple[str, ...]:
-    """The cells that no word for "missing" fills. `-` is a label beside `+`."""
+    """The cells that no word for "missing" fills. `-` is a label if `+` is another one."""
     from mammal.tasks.tables.cells import is_missing_label
 
     signs = "+" in cells

@@ -50,9 +50,9 @@ def check_seeds_alone(folders: Sequence[Path]) -> None:
                 where=str(folder),
                 hint="a mean over seeds needs equal settings; same_config=false combines the runs anyway",
             )
-        twin = seen.setdefault(config.get(SEED), folder)
-        if twin != folder:
-            what = f"has the seed of {twin}, {config.get(SEED)}, and would count twice"
+        first = seen.setdefault(config.get(SEED), folder)
+        if first != folder:
+            what = f"has the seed of {first}, {config.get(SEED)}, and would count twice"
             raise ConfigError(what, where=str(folder), hint="leave one out, or same_config=false")
 
 

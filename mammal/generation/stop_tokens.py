@@ -34,13 +34,13 @@ def stop_ids(
         ConfigError: a text is not a token, is not possible in an answer, or would leave an answer incomplete.
     """
     texts = [stop] if isinstance(stop, str) or not isinstance(stop, Iterable) else stop
-    spelt = _spelt(tokenizer)
+    ids_of = _token_ids(tokenizer)
     half_said = {token_id for name in _HALF_SAID for token_id in _alphabet(tokenizer, name)} if whole else set()
     found: list[int] = []
     for text in map(str, texts):
-        if text not in spelt:
-            raise ConfigError(f"stop is {text!r}, which is not a token", hint=did_you_mean(text, spelt, noun="token"))
-        ids = [token_id for token_id in spelt[text] if open_V is None or token_id in open_V]
+        if text not in ids_of:
+            raise ConfigError(f"stop is {text!r}, which is not a token", hint=did_you_mean(text, ids_of, noun="token"))
+        ids = [token_id for token_id in ids_of[text] if open_V is None or token_id in open_V]
         if not ids:
             raise ConfigError(f"stop is {text!r}, which does not occur in answers of this task")
         if half_said & set(ids):
@@ -50,13 +50,13 @@ def stop_ids(
     return tuple(found)
 
 
-def _spelt(tokenizer: Tokenizer) -> dict[str, list[int]]:
+def _token_ids(tokenizer: Tokenizer) -> dict[str, list[int]]:
     """Returns the ids of each text of a token."""
-    spelt = {token: [token_id] for token, token_id in tokenizer.specials.items()}
+    ids_of = {token: [token_id] for token, token_id in tokenizer.specials.items()}
     for alphabet in tokenizer.alphabets:
         for token_id in _alphabet(tokenizer, alphabet):
-            spelt.setdefault(tokenizer.token(token_id), []).append(token_id)
-    return spelt
+            ids_of.setdefault(tokenizer.token(token_id), []).append(token_id)
+    return ids_of
 
 
 def _alphabet(tokenizer: Tokenizer, name: str) -> list[int]:

@@ -58,7 +58,7 @@ def load_checkpoint(
         config = _read_config(path.parent) if (path.parent / CONFIG_FILE).is_file() else checkpoint.config
         if not isinstance(config, dict):
             hint = "put the model's config.json into its folder; a config pickled into the .ckpt is not read"
-            raise BundleError(f"no {CONFIG_FILE} beside {path.name}", where=str(path.parent), hint=hint)
+            raise BundleError(f"no {CONFIG_FILE} next to {path.name}", where=str(path.parent), hint=hint)
     else:
         config = _read_config(path)
         source = SafetensorsSource(_weights_file(path))

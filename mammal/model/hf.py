@@ -44,26 +44,26 @@ def to_transformers(model: MammalModel) -> T5ForConditionalGeneration:
     if model.config.cross_attention_num_buckets:
         raise ConfigError("transformers has no T5 with position biases in attention to the encoder")
     with torch.device("meta"):
-        twin = T5ForConditionalGeneration(_t5_config(model.config))
+        theirs = T5ForConditionalGeneration(_t5_config(model.config))
     parameters = model.t5_model.state_dict(keep_vars=True)
     copies = {id(parameter): parameter.detach().clone() for parameter in parameters.values()}
-    twin.load_state_dict({name: copies[id(parameter)] for name, parameter in parameters.items()}, assign=True)
-    for stack in (twin.encoder, twin.decoder):
-        stack.embed_tokens.weight = twin.shared.weight
+    theirs.load_state_dict({name: copies[id(parameter)] for name, parameter in parameters.items()}, assign=True)
+    for stack in (theirs.encoder, theirs.decoder):
+        stack.embed_tokens.weight = theirs.shared.weight
     if model.config.tie_word_embeddings:
-        twin.lm_head.weight = twin.shared.weight
+        theirs.lm_head.weight = theirs.shared.weight
     else:
-        _mark_untied(twin)
+        _mark_untied(theirs)
     # transformers 5 sizes the cache of generate by the number of encoder layers
-    twin.generation_config.use_cache = model.config.num_decoder_layers <= model.config.num_layers
-    return twin.eval()
+    theirs.generation_config.use_cache = model.config.num_decoder_layers <= model.config.num_layers
+    return theirs.eval()
 
 
-def _mark_untied(twin: T5ForConditionalGeneration) -> None:
+def _mark_untied(theirs: T5ForConditionalGeneration) -> None:
     """Prevents transformers 5 from tying this head later: it ties every T5 head, regardless of the config."""
-    twin.config.tie_word_embeddings = False
-    twin.all_tied_weights_keys.pop(_HEAD, None)
-    twin._tied_weights_keys = {name: source for name, source in twin._tied_weights_keys.items() if name != _HEAD}
+    theirs.config.tie_word_embeddings = False
+    theirs.all_tied_weights_keys.pop(_HEAD, None)
+    theirs._tied_weights_keys = {name: source for name, source in theirs._tied_weights_keys.items() if name != _HEAD}
 
 
 def _t5_config(config: ModelConfig) -> T5Config:

@@ -1,6 +1,6 @@
 """Rows that are longer than a limit, so that the model reads a part of them only: how answers are marked, and reported.
 
-Rows that differ only in the part that is not read get the same answer, so that nobody should take it for theirs unseen.
+Rows that differ only in the part that is not read get the same answer, so a user has to know which rows these are.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def rows_cut(answers: Sequence[Answer]) -> list[int]:
 
 
 def cut_name(taken: Collection[str], prefix: str = "") -> str:
-    """What the column is called beside these: `cut`, or with another ending if there is a column of that name."""
+    """What the column is called next to these: `cut`, or with another ending if there is a column of that name."""
     names = (f"{prefix}{CUT}{'_' * count}" for count in range(len(taken) + 1))
     return next(name for name in names if name not in taken)
 

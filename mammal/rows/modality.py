@@ -24,7 +24,7 @@ LOOKED_AT = 100
 """Values of a column that are looked at."""
 LETTERS = 8
 """Letters that the values of a column have in all, at least, for their letters alone to count: of eight residues of
-natural proteins less than one in 10,000 times all are A, C, G or T, or all can stand in a chain of atoms."""
+natural proteins less than one in 10,000 times all are A, C, G or T, or all can be in a chain of atoms."""
 CARBONS = 0.4
 """Share of C in text that could be a peptide, from which on it is taken for a molecule; cysteine is rarer."""
 

@@ -153,7 +153,7 @@ class Descriptors(Feature):
         quantiles = {name: row for name, row in state.items() if name != _UNPREDICTED}
         if tuple(quantiles) != NAMES:
             what = f"the stored {len(quantiles)} descriptors are not the {len(NAMES)} of this version"
-            raise TaskError(what, hint="use the version that trained the bundle, or train it anew")
+            raise TaskError(what, hint="use the version that trained the bundle, or train it again")
         self.quantiles_FK = np.array([list(map(float, row)) for row in quantiles.values()])
         left_out = state.get(_UNPREDICTED)
         self.predicted_F = None if left_out is None else np.array([name not in left_out for name in NAMES])

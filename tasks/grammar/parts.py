@@ -165,9 +165,9 @@ class Codes(Part):
     def __init__(self, codes: Iterable[Sequence[int]], width: int):
         self._cache = MaskCache(width)
         self._left: dict[tuple[int, ...], int] = {}
-        spelt = [tuple(code) for code in codes]
-        self.columns = frozenset(column for code in spelt for column in code)
-        for code in spelt:
+        written = [tuple(code) for code in codes]
+        self.columns = frozenset(column for code in written for column in code)
+        for code in written:
             for said in range(len(code) + 1):
                 head, left = code[:said], len(code) - said
                 self._left[head] = min(self._left.get(head, left), left)

@@ -335,6 +335,6 @@ METRICS: dict[str, Metric] = {
         sums=vector_metrics.squares,
         of_sums=vector_metrics.explained_of_sums,
     ),
-    # Thousands of bits, each ranked anew in every sample, would take an hour.
+    # Thousands of bits, each ranked again in every sample, would take an hour.
     "bit_average_precision": Metric(vector_metrics.bit_average_precision, "bits", resamples=False),
 }

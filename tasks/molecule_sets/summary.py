@@ -178,7 +178,7 @@ def _load(file: Path) -> Summary | None:
     except FileNotFoundError:
         return None
     except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile):
-        logger.warning("%s is damaged and is made anew", file)
+        logger.warning("%s is damaged and is made again", file)
         return None
 
 

@@ -49,7 +49,7 @@ def normalised(canonical: str) -> str:
             molecule = first.normalize(Chem.MolFromSmiles(canonical))
             Chem.Kekulize(molecule, clearAromaticFlags=True)  # [s+] of a thiophene oxide is an atom of the rules, too
             written = Chem.MolToSmiles(second.normalize(molecule))
-            again = Chem.MolFromSmiles(written)  # aromaticity is perceived anew
+            again = Chem.MolFromSmiles(written)  # aromaticity is perceived again
         except (ValueError, RuntimeError):
             return canonical
         return canonical if again is None else str(Chem.MolToSmiles(again))

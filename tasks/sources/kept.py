@@ -56,5 +56,5 @@ def kept(name: str, version: int, files: Iterable[Path], make: Callable[[], pd.D
         frame.to_parquet(partial)
         partial.replace(held)
     except OSError as error:
-        logger.info("%s is computed anew each time: can't keep it in %s (%s)", name, held.parent, error)
+        logger.info("%s is computed again each time: can't keep it in %s (%s)", name, held.parent, error)
     return frame

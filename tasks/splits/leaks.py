@@ -83,8 +83,8 @@ def without_leaks(keys: Keys, split: Split, *, ordered: bool = True) -> Split:
     if not keys:
         return split
     whole = whole_inputs(keys, ordered=ordered)
-    shared = {row: twin for part in HELD_OUT for row, twin in _shared(whole, split, part).items()}
-    reasons = {row: f"leak: the inputs of training row {twin + 1}" for row, twin in shared.items()}
+    shared = {row: known for part in HELD_OUT for row, known in _shared(whole, split, part).items()}
+    reasons = {row: f"leak: the inputs of training row {known + 1}" for row, known in shared.items()}
     return split.without(reasons, f"{split.how}, {len(reasons)} leaking rows left out") if reasons else split
 
 
@@ -123,12 +123,12 @@ def count_repeats(keys: Keys, labels: Keys, split: Split, *, ordered: bool = Tru
     inputs = whole_inputs(keys, ordered=ordered)
     homes = {row: part for part, rows in split.parts.items() for row in rows.tolist()}
     counts = Counter(inputs[row] for row in homes)
-    twins: dict[Hashable, list[int]] = {}
+    same_inputs: dict[Hashable, list[int]] = {}
     for row in homes:
         if counts[inputs[row]] > 1:
-            twins.setdefault(inputs[row], []).append(row)
-    repeated = sum(len(rows) - len({_labels(labels, row) for row in rows}) for rows in twins.values())
-    conflicting = [rows for rows in twins.values() if _disagree(labels, rows)]
+            same_inputs.setdefault(inputs[row], []).append(row)
+    repeated = sum(len(rows) - len({_labels(labels, row) for row in rows}) for rows in same_inputs.values())
+    conflicting = [rows for rows in same_inputs.values() if _disagree(labels, rows)]
     across = sum(len({homes[row] for row in rows}) > 1 for rows in conflicting)
     return {"repeated": repeated, "conflicting": len(conflicting), "conflicting_across_parts": across}
 

@@ -186,7 +186,7 @@ def _annotations(store: Any) -> pd.DataFrame:
 
     observed = store["obs"]
     if not hasattr(observed, "keys"):
-        hint = "write the file anew with anndata 0.8 or later"
+        hint = "write the file again with anndata 0.8 or later"
         raise DataError("obs is stored in an old form", where=str(store.filename), hint=hint)
     columns = {name: observed[name] for name in observed.attrs["column-order"] if name in observed}
     nodes = {"cell": observed[observed.attrs["_index"]], **columns}

@@ -49,7 +49,7 @@ _NEGATIONS = ("non", "not", "no", "in", "im", "ir", "un")
 
 
 def known_positive(labels: Sequence[str]) -> str | None:
-    """The label that is positive by the meaning of the words, such as `active` beside `inactive`.
+    """The label that is positive by the meaning of the words, such as `active` of `active` and `inactive`.
 
     Args:
         labels: the two labels of a task, in any order.

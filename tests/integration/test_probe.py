@@ -77,8 +77,8 @@ def probed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small_bundle):
 
 def test_a_probe_predicts_numbers_and_the_bundle_explains_it(probed, tmp_path, capsys):
     result = train(probed("task=probed_number"))
-    told = capsys.readouterr().err
-    assert "probed_number: " in told and "rmse" in told and "folds of 43 training rows" in told
+    printed = capsys.readouterr().err
+    assert "probed_number: " in printed and "rmse" in printed and "folds of 43 training rows" in printed
     assert result.steps == 0 and result.best_loss is None and result.valid["valid/probed_number/rmse"] < 4
     ours = next(c for c in result.results[0].contenders)
     assert ours.estimates["r2"].value > 0.6
@@ -167,8 +167,8 @@ def test_jobs_and_evaluation_read_the_bundle(probed, tmp_path, capsys):
         main(["evaluate", f"bundle={bundle}", f"output={tmp_path / 'judged'}", "trees=3", f"paths.data={tmp_path}"])
         == 0
     )
-    told = capsys.readouterr()
-    assert "forest_morgan" in told.out + told.err or "random forest" in told.out + told.err
+    printed = capsys.readouterr()
+    assert "forest_morgan" in printed.out + printed.err or "random forest" in printed.out + printed.err
     assert main(["info", str(bundle)]) == 0
     assert "adapted     probe" in capsys.readouterr().out
 
@@ -243,9 +243,9 @@ def test_fine_tuning_starts_from_a_fitted_head_and_keeps_it_if_training_makes_it
     init = small_bundle(scalars_prediction_head={"layers": [8]})
     words = ("task=probed_number", f"adapt={method}", "adapt.start=probe", f"init={init}", "test=false")
     result = train(probed(*words, "optim.lr=10.0", "schedule=constant", "trainer.max_steps=3"))
-    told = capsys.readouterr().err
-    assert "scalar head from ridge regression on 43 labels" in told
-    assert "the weights before the first step are the best ones: valid/loss" in told
+    printed = capsys.readouterr().err
+    assert "scalar head from ridge regression on 43 labels" in printed
+    assert "the weights before the first step are the best ones: valid/loss" in printed
     assert result.best_loss < 0.9 and result.valid["valid/probed_number/r2"] > 0.1
     model = mammal.load(result.bundle, device="cpu").model
     assert model.t5_model.shared.weight.equal(read_bundle(init).model.t5_model.shared.weight)
@@ -267,10 +267,10 @@ def test_weights_before_the_first_step_win_only_with_a_better_figure():
 
 def test_a_fitted_head_needs_a_model_and_numbers(probed):
     words = ("task=probed_number", "adapt=full", "adapt.start=probe")
-    for more, told in (
+    for more, printed in (
         (("init=null",), "random weights"),
         (("task=probed_classes",), "no task of this run is a regression"),
         (("adapt.start=prob",), "probe"),
     ):
-        with pytest.raises(ConfigError, match=told):
+        with pytest.raises(ConfigError, match=printed):
             train(probed(*words, *more))

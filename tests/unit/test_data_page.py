@@ -1,6 +1,6 @@
 """docs/data.md: its table of tasks is that of the YAML files, its layout that of the sources, its example a task.
 
-Run as a script, it writes the table anew.
+Run as a script, it updates the table.
 """
 
 from __future__ import annotations

@@ -25,12 +25,13 @@ def test_tables_are_aligned(capsys):
 def test_without_a_terminal_progress_is_plain_lines(capsys, monkeypatch):
     monkeypatch.setattr(console, "PLAIN_LINE_SECONDS", 0.0)
     with console.Progress("predict", total=100, unit="rows") as progress:
-        progress.advance(40, rows=40, tokens=400, status="2 set aside")
+        progress.advance(40, rows=40, tokens=400, status="2 without an answer")
         assert progress.fraction() == 0.4
         progress.advance(60, rows=60, tokens=600)
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 3 and "\x1b" not in "".join(lines)
-    assert lines[0].startswith("predict: 40/100 rows · ") and "tokens/s" in lines[0] and "2 set aside" in lines[0]
+    assert lines[0].startswith("predict: 40/100 rows · ") and "tokens/s" in lines[0]
+    assert "2 without an answer" in lines[0]
     assert lines[-1].startswith("predict: 100 rows") and "in 0:00" in lines[-1]
 
 
@@ -73,9 +74,9 @@ def test_a_line_fits_into_eighty_columns(capsys, monkeypatch):
     monkeypatch.setattr(console, "PLAIN_LINE_SECONDS", 0.0)
     progress = console.Progress("properties", total=123_456_789)
     now[0] = 10_000.0
-    progress.advance(23_456_789, rows=23_456_789, tokens=2_345_678_901, status="1,234,567 set aside")
+    progress.advance(23_456_789, rows=23_456_789, tokens=2_345_678_901, status="1,234,567 left out")
     (line,) = capsys.readouterr().err.splitlines()
-    assert len(line) <= 80 and "23.5M/123.5M rows" in line and "1,234,567 set aside" in line and line.endswith("left")
+    assert len(line) <= 80 and "23.5M/123.5M rows" in line and "1,234,567 left out" in line and line.endswith("left")
     facts = progress.facts(80 - len("properties") - console.BAR - 2)
     assert len("properties") + console.BAR + 2 + len(facts) <= 80 and facts.endswith("left")
     assert "123,456,789 rows" in progress.facts() and "tokens/s" in progress.facts()

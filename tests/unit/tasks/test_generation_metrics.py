@@ -148,7 +148,7 @@ def test_summaries_are_kept_and_read_again(tmp_path: Path, monkeypatch: pytest.M
     )
     monkeypatch.undo()
     file.write_bytes(file.read_bytes()[:100])
-    assert len(summary_of(DRUGS, with_chemnet=False, cache=tmp_path)) == len(DRUGS), "a damaged file is made anew"
+    assert len(summary_of(DRUGS, with_chemnet=False, cache=tmp_path)) == len(DRUGS), "a damaged file is made again"
     summary_of(DRUGS[:5], with_chemnet=False, cache=tmp_path)
     assert len(list(tmp_path.iterdir())) == 2, "other molecules are another set"
 

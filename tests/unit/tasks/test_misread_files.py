@@ -1,4 +1,4 @@
-"""Files that are easily misread: every record is answered as it is meant, or set aside with its reason."""
+"""Files that are easily misread: every record is answered as it is meant, or left out with its reason."""
 
 from __future__ import annotations
 
