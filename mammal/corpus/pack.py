@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -147,7 +147,7 @@ def _encode_part(
     errors: list[tuple[str, int, str]] = []
     for start, encoded in results_in_order(_encode, chunks, workers, partial(_take, data.task)):
         with atomic_file(places[start]) as partial_file, partial_file.open("wb") as stream:
-            np.savez(stream, **encoded)
+            np.savez(stream, **cast(Any, encoded))
         if progress is not None:
             progress(min(CHUNK, len(rows) - start))
     for start in starts:
