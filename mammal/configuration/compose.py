@@ -11,6 +11,7 @@ import re
 import shlex
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from importlib.resources import files
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -39,11 +40,9 @@ TEXT_KEYS = (
 """Keys whose value is a path, a hub id or a prompt. It is used as typed, although Hydra interprets `(`, `=` and `[`."""
 
 _OPEN = re.compile(
-    r"(task\.(views?|unit|computed|class_weights|example|data\.columns|data\.files)|conditions|generation)[.=]"
-    r"|(columns|model)\."
+    r"(task\.(views?|unit|computed|class_weights|example|data\.columns|data\.files)|conditions|generation)[.=]|columns\."
 )
-"""Keys below these are columns of the data, keys of tasks and settings of models. Hydra must not require a `+` before
-them, because no file lists all of them. `mammal.configuration.check` refuses those that do not exist."""
+"""Keys below these are columns of the data and keys of tasks. Hydra must not require a `+` before them."""
 
 
 TASK_FILE = ("train", "pack")
@@ -81,7 +80,7 @@ def parse_arguments(verb: str, argv: Sequence[str], *, sweeps: bool = False) -> 
         elif name == "task":
             overrides.append(f"task={_known_task(value, dirs)}")
         elif "=" in word or word.startswith("~"):
-            overrides.append(f"++{word}" if _OPEN.match(word) else word)
+            overrides.append(f"++{word}" if _OPEN.match(word) or _is_unlisted_of_model(name) else word)
         else:
             meant = _meant(verb, argv, options)
             hint = f"{meant}; " if meant else ""
@@ -90,6 +89,18 @@ def parse_arguments(verb: str, argv: Sequence[str], *, sweeps: bool = False) -> 
     multirun = bool(seen & {"-m", "--multirun"})
     overrides = [word if multirun else quoted(word) for word in overrides]
     return Arguments(overrides, task, dirs, "--cfg" in seen, multirun)
+
+
+def _is_unlisted_of_model(key: str) -> bool:
+    """Whether a key is below `model`, and the files of sizes do not list it, so that Hydra would require a `+`.
+
+    `mammal.configuration.check` refuses those that are not settings of `mammal.model.config.ModelConfig`.
+    """
+    section, _, setting = key.partition(".")
+    if section != "model" or not setting:
+        return False
+    listed = (files("mammal.configs") / "model" / "debug.yaml").read_text(encoding="utf-8")
+    return re.search(rf"(?m)^{re.escape(setting.partition('.')[0])}:", listed) is None
 
 
 def _known_task(name: str, dirs: Sequence[Path]) -> str:
