@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING
 from mammal.tokenization.entities import ENTITIES
 from mammal.tokenization.errors import PromptError, did_you_mean
 from mammal.tokenization.prompt import (
-    EMBEDDINGS_FROM_DICT,
     Prompt,
     Slot,
     check_value,
@@ -277,9 +276,9 @@ def _wire(nodes: Iterable[Node], written: Mapping[str, str], absent: Collection[
             run.append(node)
         elif node.kind == "scalar" and node.column in absent:
             run.append(MASK)
-        elif (numbers := _number_segment(node)) is not None:
+        elif node.number_segment is not None:
             pieces += [segment(TAG_ALPHABET, ""), *run] if run else []
-            pieces += [segment(numbers, ""), node]
+            pieces += [segment(node.number_segment, ""), node]
             run, open_for_tags = [], False
         else:
             head, tags = _sequence_opening(node, written.get(node.column))
@@ -287,13 +286,6 @@ def _wire(nodes: Iterable[Node], written: Mapping[str, str], absent: Collection[
             run, open_for_tags = [], True
     pieces += [] if open_for_tags else [segment(TAG_ALPHABET, "")]
     return _joined([*pieces, *run, EOS])
-
-
-def _number_segment(slot: TemplateSlot) -> str | None:
-    """Alphabet of a segment that holds numbers and no tags; None if the slot is not written in one."""
-    if slot.kind == "feature":
-        return EMBEDDINGS_FROM_DICT
-    return None if slot.value is None else slot.value.segment
 
 
 def _sequence_opening(slot: TemplateSlot, written_as: str | None) -> tuple[str, str]:

@@ -16,7 +16,7 @@ from typing import Literal
 
 from mammal.tokenization.entities import ENTITIES
 from mammal.tokenization.errors import did_you_mean
-from mammal.tokenization.prompt import find_tags
+from mammal.tokenization.prompt import EMBEDDINGS_FROM_DICT, find_tags
 from mammal.tokenization.value_slots import VALUES, SlotKind, ValueSlot
 
 Part = Literal["input", "target"]
@@ -78,6 +78,13 @@ class TemplateSlot:
     def is_answer(self) -> bool:
         """Whether it is one value: in a target, one answer, without which a row can be."""
         return self.value is not None and self.value.is_answer
+
+    @property
+    def number_segment(self) -> str | None:
+        """Alphabet of the segment of numbers, without tags, in which it is written; None: it is not written so."""
+        if self.kind == "feature":
+            return EMBEDDINGS_FROM_DICT
+        return None if self.value is None else self.value.segment
 
     @property
     def as_tags(self) -> bool:
