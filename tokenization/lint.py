@@ -102,12 +102,12 @@ def _slots(nodes: Nodes, part: Part | None = None) -> list[TemplateSlot]:
 def _roles(nodes: Nodes) -> Iterator[Problem]:
     """Slots on a side of the template (input or target) where they are not allowed."""
     for slot in _slots(nodes, "input"):
-        if slot.kind in ("label", "labels"):
+        if slot.value is not None and not slot.value.in_input:
             what = f"column '{slot.column}' is a label, which the model must not read"
             yield Problem("input", slot.position, what, "labels belong to the target")
-    answers = {slot.column for slot in _slots(nodes, "target") if slot.value is not None}
+    answers = {slot.column for slot in _slots(nodes, "target") if slot.is_answer}
     for slot in _slots(nodes, "input"):
-        if slot.column in answers and (slot.kind == "text" or slot.value is not None):
+        if slot.column in answers and (slot.kind == "text" or (slot.value is not None and slot.value.in_input)):
             what = f"column '{slot.column}' is in the input and also in the target"
             yield Problem("input", slot.position, what)
     for slot in _slots(nodes, "target"):
@@ -233,8 +233,6 @@ def _alphabet_hint(alphabet: str, names: Sequence[str]) -> str | None:
 def _unfit_slot(slot: TemplateSlot, tokenizer: Tokenizer) -> Iterator[Problem]:
     """An alphabet or tag that a slot would write and the tokenizer lacks."""
     tags = _FEATURE_TAGS if slot.kind == "feature" else () if slot.value is None else slot.value.tags
-    if slot.value is not None and slot.value.masked is not None:
-        tags = (*tags, "<MASK>")
     alphabets = [slot.name] if slot.kind == "alphabet" else []
     if slot.kind == "entity":
         alphabets, tags = [ENTITIES[way].alphabet for way in ENTITIES[slot.name].ways], ENTITIES[slot.name].tags
@@ -263,7 +261,7 @@ def _unpaired_masks(nodes: Nodes) -> Iterator[Problem]:
     """In encoder mode the n-th answer is read at the n-th `<MASK>`, so their numbers must be equal."""
     texts = (node.text for node in nodes["input"] if isinstance(node, Text))
     masks = sum(text.count("<MASK>") for text in texts)
-    answers = [slot for slot in _slots(nodes, "target") if slot.value is not None and slot.kind != "labels"]
+    answers = [slot for slot in _slots(nodes, "target") if slot.is_answer]
     if answers and masks != len(answers):
         what = f"the encoder answers {len(answers)} slots at {masks} <MASK> tags of the input"
         yield Problem("target", answers[0].position, what, "write one <MASK> in the input for each")

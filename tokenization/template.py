@@ -18,12 +18,10 @@ from typing import TYPE_CHECKING
 from mammal.tokenization.entities import ENTITIES
 from mammal.tokenization.errors import PromptError, did_you_mean
 from mammal.tokenization.prompt import (
-    EMBEDDINGS_FROM_DICT,
     Prompt,
     Slot,
     check_value,
     segment,
-    tag,
 )
 from mammal.tokenization.template_syntax import Node, Part, Problem, TemplateSlot, Text, Words, scan
 
@@ -211,7 +209,7 @@ class Template:
 
     @cached_property
     def _optional(self) -> tuple[TemplateSlot, ...]:
-        return tuple(slot for slot in self.slots if slot.part == "target" and slot.may_be_missing)
+        return tuple(slot for slot in self.slots if slot.part == "target" and slot.is_answer)
 
     def _wired(
         self, nodes: Iterable[Node], written: Mapping[str, str] | None = None, absent: Collection[str] = ()
@@ -247,7 +245,7 @@ def _without(nodes: tuple[Node, ...], missing: set[str]) -> list[Node]:
     for node in nodes:
         run.append(node)
         if isinstance(node, TemplateSlot):
-            if not node.may_be_missing or node.column not in missing:
+            if not node.is_answer or node.column not in missing:
                 kept += run
                 found = True
             run = []
@@ -278,9 +276,9 @@ def _wire(nodes: Iterable[Node], written: Mapping[str, str], absent: Collection[
             run.append(node)
         elif node.kind == "scalar" and node.column in absent:
             run.append(MASK)
-        elif (numbers := _number_segment(node)) is not None:
+        elif node.number_segment is not None:
             pieces += [segment(TAG_ALPHABET, ""), *run] if run else []
-            pieces += [segment(numbers, ""), node]
+            pieces += [segment(node.number_segment, ""), node]
             run, open_for_tags = [], False
         else:
             head, tags = _sequence_opening(node, written.get(node.column))
@@ -288,13 +286,6 @@ def _wire(nodes: Iterable[Node], written: Mapping[str, str], absent: Collection[
             run, open_for_tags = [], True
     pieces += [] if open_for_tags else [segment(TAG_ALPHABET, "")]
     return _joined([*pieces, *run, EOS])
-
-
-def _number_segment(slot: TemplateSlot) -> str | None:
-    """Alphabet of a segment that holds numbers and no tags; None if the slot is not written in one."""
-    if slot.kind == "feature":
-        return EMBEDDINGS_FROM_DICT
-    return None if slot.value is None else slot.value.segment
 
 
 def _sequence_opening(slot: TemplateSlot, written_as: str | None) -> tuple[str, str]:
@@ -341,9 +332,7 @@ def _value_text(slot: TemplateSlot, values: Mapping[str, str | None]) -> str:
         return _sequence_text(slot, value)
     if re.fullmatch(slot.value.form, value) is None:
         raise PromptError(f"{value!r} is not {slot.value.wanted}", where=_where(slot))
-    if not slot.as_tags:
-        return value
-    return "".join(MASK if character == slot.value.masked else tag(character) for character in value)
+    return "".join(map(slot.value.tag, value)) if slot.as_tags else value
 
 
 def _sequence_text(slot: TemplateSlot, value: str) -> str:

@@ -16,7 +16,7 @@ from typing import Literal
 
 from mammal.tokenization.entities import ENTITIES
 from mammal.tokenization.errors import did_you_mean
-from mammal.tokenization.prompt import find_tags
+from mammal.tokenization.prompt import EMBEDDINGS_FROM_DICT, find_tags
 from mammal.tokenization.value_slots import VALUES, SlotKind, ValueSlot
 
 Part = Literal["input", "target"]
@@ -25,8 +25,10 @@ READ_BY_FEATURE = {"descriptors": "SMILES", "morgan": "SMILES", "esm2": "AA"}
 """Alphabet of the sequences from which a feature is computed: molecules, or protein sequences for ESM-2."""
 
 VALUE_SLOTS: dict[str, SlotKind] = {**{kind: kind for kind in VALUES}, **dict.fromkeys(READ_BY_FEATURE, "feature")}
-"""Slot names that are not entities. A feature is a vector computed from the column (`mammal.tasks.features`)."""
+"""Slot names that are not entities. `labels`: one label for each token of a sequence. A feature is a vector computed
+from the column (`mammal.tasks.features`)."""
 
+RAW_SLOTS = {name: kind for name, kind in VALUE_SLOTS.items() if kind in VALUES and VALUES[kind].is_answer}
 COMMON_ALPHABETS = tuple(dict.fromkeys(entity.alphabet for entity in ENTITIES.values()))
 """Alphabets that hints suggest; the tokenizer determines which alphabets exist."""
 
@@ -73,9 +75,16 @@ class TemplateSlot:
         return VALUES.get(self.kind)
 
     @property
-    def may_be_missing(self) -> bool:
-        """Whether a target may lack the value: a label or a number, not the labels of tokens."""
-        return self.value is not None and self.value.masked is None
+    def is_answer(self) -> bool:
+        """Whether it is one value: in a target, one answer, without which a row can be."""
+        return self.value is not None and self.value.is_answer
+
+    @property
+    def number_segment(self) -> str | None:
+        """Alphabet of the segment of numbers, without tags, in which it is written; None: it is not written so."""
+        if self.kind == "feature":
+            return EMBEDDINGS_FROM_DICT
+        return None if self.value is None else self.value.segment
 
     @property
     def as_tags(self) -> bool:
@@ -206,8 +215,8 @@ def _slot(body: str, part: Part, position: int) -> TemplateSlot | Problem:
 def _raw_slot(body: str, part: Part, position: int) -> TemplateSlot | Problem:
     """`column`, or a column and the name of a value, such as `column:label`."""
     column, _, suffix = body.rpartition(":")
-    if column and suffix in VALUES:
-        return TemplateSlot(column, VALUE_SLOTS[suffix], suffix, part, position)
+    if column and suffix in RAW_SLOTS:
+        return TemplateSlot(column, RAW_SLOTS[suffix], suffix, part, position)
     if not body.strip():
         return Problem(part, position, "a hole without a column", "write {column}")
     if column and _kind(suffix):

@@ -6,15 +6,12 @@ Templates, their checks and the grammars of answers read this table, so a new sl
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from mammal.tokenization.prompt import SCALARS_LITERALS
 
 SlotKind = Literal["entity", "alphabet", "scalar", "digits", "label", "labels", "feature", "text"]
-
-UNLABELLED = "."
-"""Code of a token without a label."""
 
 
 @dataclass(frozen=True)
@@ -28,8 +25,10 @@ class ValueSlot:
         segment: alphabet of the segment of its own in which a value is written. None: each character of the value is
             written as a tag, such as `<7>`.
         is_number: whether the cells of its column are numbers.
+        in_input: whether inputs can have it.
+        is_answer: whether it is one value: in a target, one answer, which can be missing in a row.
+        exceptions: character -> the tag that is written for it, if that is not the character in `<>`.
         sample: a value of this form, for prompts that are written without a row.
-        masked: character that is written as `<MASK>`; None: there is none.
     """
 
     form: str
@@ -37,14 +36,27 @@ class ValueSlot:
     tags: tuple[str, ...]
     segment: str | None = None
     is_number: bool = False
+    in_input: bool = True
+    is_answer: bool = True
+    exceptions: Mapping[str, str] = field(default_factory=dict)
     sample: str = "0"
-    masked: str | None = None
 
     @property
     def as_tags(self) -> bool:
         """Whether each character of a value is written as a tag."""
         return self.segment is None
 
+    def tag(self, character: str) -> str:
+        """Returns the tag that is written for a character of a value.
+
+        Args:
+            character: the character.
+        """
+        return self.exceptions.get(character) or f"<{character}>"
+
+
+UNLABELLED = "."
+"""Code of a token without a label."""
 
 _DIGITS = tuple(f"<{digit}>" for digit in range(10))
 
@@ -59,10 +71,17 @@ VALUES: Mapping[SlotKind, ValueSlot] = {
     "digits": ValueSlot(
         r"[+-]?[0-9]+(?:\.[0-9]+)?", "a plain decimal number", (*_DIGITS, "<.>", "<->", "<+>"), is_number=True
     ),
-    "label": ValueSlot("[0-9]+", "the index of a label", _DIGITS),
-    "labels": ValueSlot("[0-9.]+", "one digit or dot for each token", _DIGITS, masked=UNLABELLED),
+    "label": ValueSlot("[0-9]+", "the index of a label", _DIGITS, in_input=False),
+    "labels": ValueSlot(
+        "[0-9.]+",
+        "one digit or dot for each token",
+        (*_DIGITS, "<MASK>"),
+        in_input=False,
+        is_answer=False,
+        exceptions={UNLABELLED: "<MASK>"},
+    ),
 }
 """Name of a slot -> how its values are written."""
 
-CHARACTERS = {tag: tag[1:-1] for slot in VALUES.values() if slot.as_tags for tag in slot.tags}
-"""Tag -> the character for which it is written."""
+CHARACTERS = {tag: tag[1:-1] for slot in VALUES.values() if slot.as_tags and slot.is_answer for tag in slot.tags}
+"""Tag of an answer -> the character for which it is written."""
