@@ -45,7 +45,7 @@ OF_BUNDLE = (
 """Keys that are arguments of `mammal.evaluate`."""
 
 OF_SAMPLES = (
-    *("train", "test", "column", "reference_column", "asked", "limit", "reference_limit"),
+    *("train", "test", "column", "reference_column", "asked", "encoding", "limit", "reference_limit"),
     *("seed", "workers", "device"),
 )
 """Keys that are arguments of `evaluate_samples`."""
@@ -65,8 +65,8 @@ def _work(options: Mapping[str, Any], config_dirs: Sequence[Path]) -> int:
     if options["input"] is not None and options["bundle"] is None:
         what = "input is a table of labelled rows for a bundle, and no bundle is given"
         raise ConfigError(what, where="mammal evaluate", hint="bundle=FOLDER")
-    if options["encoding"] is not None and options["input"] is None:
-        what = "encoding is that of input, and no input is given"
+    if options["encoding"] is not None and options["input"] is None and options["samples"] is None:
+        what = "encoding is that of input or of samples, and neither is given"
         raise ConfigError(what, where="mammal evaluate", hint="leave it out")
     if options["samples"] is not None:
         return _samples(options)

@@ -247,6 +247,17 @@ def test_a_series_keeps_its_index(model: mammal.Mammal, shuffled: pd.DataFrame):
         assert list(model.predict(named).index) == frame["smiles"].tolist()
 
 
+def test_a_dict_of_series_keeps_their_index(model: mammal.Mammal, shuffled: pd.DataFrame):
+    columns = {"smiles": shuffled["smiles"], "keep": shuffled["keep"]}
+    answered = model.predict(columns)
+    pd.testing.assert_frame_equal(answered, model.predict(shuffled))
+    assert list(model.embed({"smiles": shuffled["smiles"]}, as_frame=True).index) == list(shuffled.index)
+    assert list(model.predict({"smiles": shuffled["smiles"], "n": [1, 2, 3, 4]}).index) == list(shuffled.index)
+    columns["keep"] = shuffled["keep"].sort_index()
+    with pytest.raises(DataError, match="'smiles' and 'keep' have different indexes"):
+        model.predict(columns)
+
+
 def test_every_method_keeps_the_index_of_a_series(tiny_bundle: Path, shuffled: pd.DataFrame):
     model = mammal.load(tiny_bundle, task="bbbp")
     series = shuffled["smiles"]
