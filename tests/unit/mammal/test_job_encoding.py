@@ -228,4 +228,4 @@ def test_sets_of_molecules_are_read_in_their_encoding(tmp_path: Path, capsys: py
     assert main(["evaluate", *words, "encoding=latn-1"]) == 1 and "did you mean" in capsys.readouterr().err
     (tmp_path / "judged" / "molecules_s.csv").unlink()
     (one,) = evaluate_samples(tmp_path / "s.csv", encoding="latin-1", workers=0)
-    assert one.measures["validity"] == 1
+    assert one.samples == one.valid == 2

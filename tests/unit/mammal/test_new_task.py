@@ -300,7 +300,7 @@ def test_a_target_that_is_named_is_predicted_whatever_its_column_looks_like(tmp_
     for target in ("rank_num", "fold_change"):
         guess = guess_task(file, target)
         assert [column.name for column in guess.targets] == [target] and guess.targets[0].holds == "numbers"
-    assert guess_task(file, "rank_num").split.get("split_column") == "fold_change"
+    assert guess_task(file, "rank_num").split["split_column"] == '"fold_change"'
 
 
 def test_a_column_that_shares_its_name_with_a_unit_gets_a_number_behind_it(tmp_path: Path):
