@@ -323,17 +323,18 @@ class MammalModel(nn.Module):
         if mode == "decoder":
             return self.t5_model.token_logits(states_MW, candidates_V)
         if self.encoder_head is None:
-            raise ConfigError("this model has no token head on its encoder", hint=_ADDED)
+            raise ConfigError("this model has no token head on its encoder", hint=f"encoder_head_layers {_ADDED}")
         return self.encoder_head(states_MW, candidates_V)
 
     def scalar_head(self, mode: str) -> MLPHead:
         head = self.scalars_prediction_head if mode == "encoder" else self.decoder_scalars_head
         if head is None:
-            raise ConfigError(f"this model has no scalar head on its {mode}", hint=_ADDED)
+            key = "scalars_prediction_head" if mode == "encoder" else "decoder_scalars"
+            raise ConfigError(f"this model has no scalar head on its {mode}", hint=f"{key} {_ADDED}")
         return head
 
 
-_ADDED = "training with this model as init= adds the heads that the task needs"
+_ADDED = "in its config; training a task that needs it, with this model as init=, adds it"
 
 
 def _scalar_head(width: int, config: ScalarHeadConfig) -> MLPHead:
