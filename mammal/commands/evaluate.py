@@ -200,6 +200,7 @@ def default_output(bundle: str) -> Path:
 def _finish(found: Evaluation, earlier: Sequence[TaskResult], output: Path) -> None:
     """Prints the figures and saves them. Earlier results of other tasks and parts in the folder are kept."""
     from mammal.evaluation.bar import verdict
+    from mammal.evaluation.results import undefined_figures
     from mammal.evaluation.save import save_evaluation
     from mammal.evaluation.tables import contenders_table, title
 
@@ -207,7 +208,7 @@ def _finish(found: Evaluation, earlier: Sequence[TaskResult], output: Path) -> N
         console.out(title(result))
         header, rows = contenders_table(result)
         console.table(rows, header)
-        if words := verdict(result):
+        for words in filter(None, (verdict(result), undefined_figures(result))):
             console.out(words)
         console.out()
     new = {(result.task, result.part) for result in found.results}

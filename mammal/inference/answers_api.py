@@ -210,8 +210,9 @@ class Answering:
             progress: function that is called with the number of rows that were just finished.
 
         Returns:
-            Your rows with the columns `score` (natural logarithm, summed over the tokens of the target) and `error`
-                (why a row has no score, else missing).
+            Your rows with the columns `log_likelihood` (natural logarithm, summed over the tokens of the target),
+                `cut` (if any row was longer than the model reads: true of those rows) and `error` (why a row has no
+                log-likelihood, else missing).
 
         Raises:
             DataError: a column is missing, or `targets` has not one target for each row.
