@@ -10,6 +10,7 @@ import numpy as np
 
 from mammal.errors import ConfigError
 from mammal.inference.from_names import predict_question
+from mammal.inference.other_arguments import explained
 from mammal.inference.questions import Embed, Score
 from mammal.rows.answer_columns import ERROR
 from mammal.rows.bare_prompts import PROMPT, TARGET, is_prompt
@@ -46,6 +47,7 @@ class Answering:
             view: str | Mapping[str, str] | None = None,
         ) -> Task: ...
 
+    @explained
     def predict(
         self,
         data: Any,
@@ -117,6 +119,7 @@ class Answering:
         question.reading = question.reading.with_mapping(chosen, columns)
         return self._frame(question, row_table(data, question.reading, encoding), prefix, progress)
 
+    @explained
     def embed(
         self,
         data: Any,
@@ -182,6 +185,7 @@ class Answering:
 
         return pd.DataFrame(stacked, index=given.left.index)
 
+    @explained
     def score(
         self,
         data: Any,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from mammal.errors import MammalError, TaskError
+from mammal.inference.other_arguments import explained
 
 if TYPE_CHECKING:
     import numpy as np
@@ -130,6 +131,7 @@ class Familiar:
         }
         return {key: value for key, value in facts.items() if value not in ("", [], None)}
 
+    @explained
     def predict_proba(
         self,
         data: Any,

@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from mammal.inference.other_arguments import explained
 from mammal.rows.tables import read_data, row_table
 from mammal.tasks.tables.lines import DAMAGED
 
@@ -37,6 +38,7 @@ class VariantScoring:
             self, question: Question, given: RowTable, prefix: str, progress: Progress | None
         ) -> pd.DataFrame: ...
 
+    @explained
     def score_variants(
         self,
         data: Any,

@@ -129,11 +129,14 @@ def _free_name(name: str, tags: Iterable[str]) -> str:
 
 
 def _smiles(lines: Iterable[str], reading: Reading) -> Iterator[tuple[dict[str, Any], str | None]]:
-    count = 0
+    count = left_out = 0
     for number, line in enumerate(lines, start=1):
         if not line.strip():
+            left_out = left_out or number
             continue
-        count += 1
+        if left_out and count:
+            reading.notices.add_blank(left_out)
+        count, left_out = count + 1, 0
         reason = undecodable(line, reading.encoding)
         reading.require(reason, number)
         if reason is not None:

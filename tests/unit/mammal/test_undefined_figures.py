@@ -1,4 +1,4 @@
-"""Figures without a value, such as the correlation of a constant baseline, are called undefined wherever they appear."""
+"""Figures without a value, such as the correlation of a constant baseline, are called undefined everywhere."""
 
 from __future__ import annotations
 

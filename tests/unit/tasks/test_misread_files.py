@@ -260,3 +260,25 @@ def test_one_odd_byte_in_a_description_of_a_variant_file_refuses_nothing(tmp_pat
     file = written(tmp_path / "v.vcf", text.encode("latin-1"))
     found = read_table(file, keep_damaged=True)
     assert found["pos"].tolist() == ["10", ""] and [bool(reason) for reason in found[DAMAGED]] == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "line"),
+    [
+        ("a.csv", "\nsmiles,y\nCCO,1\n\n\nCCN,2\n\n", 4),
+        ("b.csv", "smiles\nCCO\n \nCCN\n", 3),
+        ("c.smi", "\nCCO a\n\nCCN b\n\n", 3),
+        ("d.csv", "smiles\nCCO\nCCN\n\n\n", None),
+        ("e.csv", "\n\nsmiles\nCCO\nCCN\n", None),
+    ],
+)
+def test_blank_lines_between_records_are_reported(
+    name: str, text: str, line: int | None, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = written(tmp_path / name, text)
+    assert read_table(file)["smiles"].tolist() == ["CCO", "CCN"]
+    assert caplog.text.count("blank lines are not rows") == (line is not None)
+    assert line is None or f"the first is line {line}" in caplog.text
+    caplog.clear()
+    assert sum(shard.rows for shard in open_input(file).shards(1)) == 2
+    assert caplog.text.count("blank lines are not rows") == (line is not None)
