@@ -199,7 +199,7 @@ def _text(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.3g}"
     if is_estimate(value):
-        return estimate_text(*value, shown=_text)
+        return estimate_text(value, _text)
     if isinstance(value, Mapping):
         return "; ".join(f"{name} {_text(item)}" for name, item in value.items())
     if isinstance(value, Sequence) and not isinstance(value, str):

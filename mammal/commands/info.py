@@ -129,7 +129,7 @@ def _figures(node: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, str]]
 
 def _text(value: Any) -> str:
     if is_estimate(value):
-        return estimate_text(*value, shown=lambda number: f"{number:.4g}")  # value and 95 % interval
+        return estimate_text(value, lambda number: f"{number:.4g}")  # value and 95 % interval
     if isinstance(value, list):
         return ", ".join(map(_text, value))
     return f"{value:.4g}" if isinstance(value, float) else str(value)

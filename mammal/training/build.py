@@ -185,7 +185,7 @@ def _add_missing(model: MammalModel, tasks: Mapping[str, Task]) -> None:
 
     added: list[tuple[str, str]] = []
     for name, task in tasks.items():
-        wanted = (task.mode, *task.wants)
+        wanted = task.wants
         numbers = "values" in wanted
         if numbers and task.mode == "decoder":
             if not model.config.decoder_scalars:

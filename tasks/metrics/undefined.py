@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 UNDEFINED = "undefined"
@@ -44,15 +44,14 @@ def undefined_note(metrics: Iterable[str]) -> str:
     return f"{UNDEFINED.capitalize()}: {'; '.join(parts)}." if parts else ""
 
 
-def estimate_text(value: Any, low: Any, high: Any, shown: Callable[[Any], str]) -> str:
+def estimate_text(figure: Sequence[Any], shown: Callable[[Any], str]) -> str:
     """A figure with its interval, as files hold them: None where there is no number.
 
     Args:
-        value: the figure.
-        low: lower bound of its interval.
-        high: upper bound of its interval.
+        figure: value, lower and upper bound of its interval.
         shown: writes one number.
     """
+    value, low, high = figure
     if value is None:
         return UNDEFINED
     return shown(value) if low is None or high is None else f"{shown(value)} ({shown(low)} to {shown(high)})"

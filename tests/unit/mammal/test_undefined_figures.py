@@ -51,7 +51,7 @@ def test_a_figure_in_a_card(figure: list[float | None], text: str):
     assert f"| mean | {text} |" in card and "None" not in card
     assert ("Undefined: r2: needs true values that differ between rows." in card) == (figure[0] is None)
     assert with_figures(card, metrics) == card
-    assert estimate_text(*figure, shown=str) == text and is_estimate(figure)
+    assert estimate_text(figure, str) == text and is_estimate(figure)
 
 
 def test_words_and_lists_are_not_figures():
