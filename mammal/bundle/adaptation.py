@@ -132,6 +132,12 @@ def load_model(
         model.keep_vector_heads(shape.vector_heads)
         if shape.decoder_scalars:
             model.add_decoder_scalars()
+        if shape.support_input_scalars:
+            model.add_input_scalars()
+        if shape.scalars_prediction_head is not None:
+            model.add_encoder_scalars(shape.scalars_prediction_head)
+        if shape.encoder_head_layers is not None:
+            model.add_encoder_head(shape.encoder_head_layers, shape.encoder_head_dropout)
         alpha = float(adaptation.settings.get("alpha", model.config.lora_alpha))
         apply_delta(model, SafetensorsSource(source.folder / DELTA), alpha, config["mammal"].get(LEARNED))
     except BundleError as error:

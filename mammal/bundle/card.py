@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from mammal.tasks.metrics.undefined import UNDEFINED, estimate_text, is_estimate, undefined_note
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -185,18 +187,23 @@ def _measured(title: str, facts: Mapping[str, Any]) -> str:
     ]
     for contender, figures in contenders.items():
         lines.append(f"| {contender} | " + " | ".join(_text(figures.get(name, "")) for name in names) + " |")
-    return "\n".join(line for line in lines if line) + "\n"
+    undefined = [
+        name for figures in contenders.values() for name, value in figures.items() if _text(value) == UNDEFINED
+    ]
+    note = undefined_note(undefined)
+    return "\n".join(line for line in lines if line) + "\n" + (f"\n{note}\n" if note else "")
 
 
 def _text(value: Any) -> str:
-    """Returns a figure as readable text. Three numbers are a value with its interval."""
+    """Returns a figure as readable text. Three numbers are a value with its interval; one without a value is named."""
     if isinstance(value, float):
         return f"{value:.3g}"
+    if is_estimate(value):
+        return estimate_text(value, _text)
     if isinstance(value, Mapping):
         return "; ".join(f"{name} {_text(item)}" for name, item in value.items())
     if isinstance(value, Sequence) and not isinstance(value, str):
-        items = [_text(item) for item in value]
-        return f"{items[0]} ({items[1]} to {items[2]})" if len(items) == 3 else ", ".join(items)
+        return ", ".join(_text(item) for item in value)
     return str(value).replace("|", "\\|")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from mammal.errors import BundleError, MammalError, TaskError
 if TYPE_CHECKING:
     import numpy as np
 
+    from mammal.tasks.declaration.schema import TaskConfig
     from mammal.tasks.task import Task
     from mammal.tokenization import Tokenizer
 
@@ -80,14 +82,37 @@ def read_tasks(file: Path, tokenizer: Tokenizer) -> LazyTasks:
     Raises:
         BundleError: the file is not a task file of a bundle.
     """
+    stored = _stored(file)
+    return LazyTasks({name: partial(_build, file, name, *entry, tokenizer) for name, entry in stored.items()})
+
+
+def stored_configs(file: Path) -> dict[str, TaskConfig]:
+    """Reads the declarations in the task file of a bundle. Those that are not valid are left out.
+
+    Args:
+        file: `task.yaml` of the bundle; it need not exist.
+
+    Raises:
+        BundleError: the file is not a task file of a bundle.
+    """
+    from mammal.tasks.declaration.registry import load_task
+
+    found = {}
+    for name, (config, _) in _stored(file).items():
+        with suppress(MammalError):
+            found[name] = load_task(config)
+    return found
+
+
+def _stored(file: Path) -> dict[str, tuple[Mapping[str, Any], Mapping[str, Any]]]:
+    """Declaration and state of each task, as they are written."""
     if not file.is_file():
-        return LazyTasks()
+        return {}
     try:
         content = yaml.load(file.read_text(encoding="utf-8"), Loader=_LOADER)
-        stored = {name: (entry["config"], entry["state"]) for name, entry in content["tasks"].items()}
+        return {name: (entry["config"], entry["state"]) for name, entry in content["tasks"].items()}
     except (yaml.YAMLError, TypeError, KeyError, AttributeError) as error:
         raise BundleError("is not a task file of a bundle", where=str(file)) from error
-    return LazyTasks({name: partial(_build, file, name, *entry, tokenizer) for name, entry in stored.items()})
 
 
 def _build(file: Path, name: str, config: Mapping[str, Any], state: Mapping[str, Any], tokenizer: Tokenizer) -> Task:

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,12 +28,13 @@ from typing import TYPE_CHECKING, Any
 from mammal import console
 from mammal.configuration.compose import run_verb
 from mammal.configuration.plain import plain
-from mammal.errors import ConfigError
+from mammal.errors import ConfigError, MammalError
 
 if TYPE_CHECKING:
     from mammal.evaluation.api import Evaluation
     from mammal.evaluation.results import TaskResult
     from mammal.evaluation.set_results import SetResult
+    from mammal.tasks.declaration.schema import TaskConfig
 
 DEPTH = ("baselines", "trees", "seeds", "sensitivity", "neighbours", "draws", "seed")
 """Keys that decide what is done in addition to the evaluation of the model's answers."""
@@ -45,7 +47,7 @@ OF_BUNDLE = (
 """Keys that are arguments of `mammal.evaluate`."""
 
 OF_SAMPLES = (
-    *("train", "test", "column", "reference_column", "asked", "limit", "reference_limit"),
+    *("train", "test", "column", "reference_column", "asked", "encoding", "limit", "reference_limit"),
     *("seed", "workers", "device"),
 )
 """Keys that are arguments of `evaluate_samples`."""
@@ -65,8 +67,8 @@ def _work(options: Mapping[str, Any], config_dirs: Sequence[Path]) -> int:
     if options["input"] is not None and options["bundle"] is None:
         what = "input is a table of labelled rows for a bundle, and no bundle is given"
         raise ConfigError(what, where="mammal evaluate", hint="bundle=FOLDER")
-    if options["encoding"] is not None and options["input"] is None:
-        what = "encoding is that of input, and no input is given"
+    if options["encoding"] is not None and options["input"] is None and options["samples"] is None:
+        what = "encoding is that of input or of samples, and neither is given"
         raise ConfigError(what, where="mammal evaluate", hint="leave it out")
     if options["samples"] is not None:
         return _evaluate_samples(options)
@@ -83,7 +85,8 @@ def _bundle(options: Mapping[str, Any], config_dirs: Sequence[Path]) -> int:
     from mammal.evaluation.results import earlier_results
 
     output = Path(options["output"] or default_output(options["bundle"]))
-    check_output_folder(output, {} if options["input"] is None else {"input": options["input"]})
+    own = {} if options["input"] is None else {"input": options["input"]}
+    check_output_folder(output, {**own, **_data_files([options["bundle"]], options, config_dirs)})
     earlier = earlier_results(output)
     among = _among(options, OF_BUNDLE)
     found = evaluate(options["bundle"], data=options["input"], config_dirs=config_dirs, **among)
@@ -91,6 +94,25 @@ def _bundle(options: Mapping[str, Any], config_dirs: Sequence[Path]) -> int:
     if options["input"] is None and options["limit"] is None and not options["generation"]:
         _add_to_card(options["bundle"], found.figures)
     return 0
+
+
+def _data_files(
+    bundles: Sequence[str | Path], options: Mapping[str, Any], config_dirs: Sequence[Path]
+) -> dict[str, Path]:
+    """The user's files that the evaluated tasks read, by what they are."""
+    from mammal.bundle.lazy_tasks import stored_configs
+    from mammal.bundle.locate import TASKS, locate
+    from mammal.evaluation.input_files import input_files
+    from mammal.tasks.declaration.registry import load_task
+
+    configs: dict[str, TaskConfig] = {}
+    for bundle in bundles:
+        with suppress(MammalError):  # opening the model reports it; a run need not have a bundle
+            configs |= stored_configs(locate(bundle).folder / TASKS)
+    if options["task"] is not None and options["task"] not in configs:
+        with suppress(MammalError):
+            configs["of task="] = load_task(options["task"], config_dirs=config_dirs)
+    return input_files(configs, options["paths"])
 
 
 def _add_to_card(bundle: str, figures: Mapping[str, Any]) -> None:
@@ -117,7 +139,8 @@ def _runs(options: Mapping[str, Any], config_dirs: Sequence[Path]) -> int:
 
     folders = run_folders(options["runs"])
     output = Path(options["output"] or folders[0].parent / "seeds")
-    check_output_folder(output, {f"evaluation of {run}": file for run in folders for file in run.glob(f"**/{FILE}")})
+    theirs = {f"evaluation of {run}": file for run in folders for file in run.glob(f"**/{FILE}")}
+    check_output_folder(output, {**theirs, **_data_files(folders, options, config_dirs)})
     earlier = earlier_results(output)
     copies = {"data": options["paths"]["data"]} if options["paths"]["data"] else None
     results = evaluate_runs(
@@ -177,6 +200,7 @@ def default_output(bundle: str) -> Path:
 def _finish(found: Evaluation, earlier: Sequence[TaskResult], output: Path) -> None:
     """Prints the figures and saves them. Earlier results of other tasks and parts in the folder are kept."""
     from mammal.evaluation.bar import verdict
+    from mammal.evaluation.results import undefined_figures
     from mammal.evaluation.save import save_evaluation
     from mammal.evaluation.tables import contenders_table, result_title
 
@@ -184,7 +208,7 @@ def _finish(found: Evaluation, earlier: Sequence[TaskResult], output: Path) -> N
         console.out(result_title(result))
         header, rows = contenders_table(result)
         console.table(rows, header)
-        if words := verdict(result):
+        for words in filter(None, (verdict(result), undefined_figures(result))):
             console.out(words)
         console.out()
     new = {(result.task, result.part) for result in found.results}

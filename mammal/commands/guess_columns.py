@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -79,11 +79,13 @@ class TableColumn:
         return cell if len(cell) <= 40 else f"{cell[:40]}…"
 
 
-def look_at(frame: pd.DataFrame) -> list[TableColumn]:
+def look_at(frame: pd.DataFrame, targets: Collection[str] = ()) -> list[TableColumn]:
     """Returns the columns of a table, in order, with unique keys.
 
     Args:
         frame: rows of the table.
+        targets: columns that the user names as targets: they hold labels or numbers, even if they look like a fold or
+            like numbers of rows.
     """
     from mammal.tasks.tables.cells import as_text, is_missing
 
@@ -93,7 +95,8 @@ def look_at(frame: pd.DataFrame) -> list[TableColumn]:
         plain, unit = name_and_unit(name)
         key = _key(plain if unit else name, {column.key for column in looked})
         missing = len(frame) - len(cells)
-        looked.append(_looked_at(name, key, unit, cells, missing))
+        is_target = name in targets or key in targets
+        looked.append(_looked_at(name, key, unit, cells, missing, is_target=is_target))
     return looked
 
 
@@ -112,17 +115,15 @@ def name_and_unit(name: str) -> tuple[str, str]:
     return found["name"], (found["round"] or found["square"] or found["slash"]).strip()
 
 
-def _looked_at(name: str, key: str, unit: str, cells: tuple[str, ...], missing: int) -> TableColumn:
+def _looked_at(
+    name: str, key: str, unit: str, cells: tuple[str, ...], missing: int, *, is_target: bool = False
+) -> TableColumn:
     if not cells:
         return TableColumn(name, key, "other", cells, missing=missing)
-    if {cell.lower() for cell in cells} <= _SPLIT_NAMES:
-        return TableColumn(name, key, "split", cells, missing=missing)
-    if _FOLD.search(name) and len(set(cells)) <= MOST_FOLDS:
-        return TableColumn(name, key, "fold", cells, missing=missing)
+    if not is_target and (found := _no_target(name, cells)):
+        return TableColumn(name, key, found, cells, missing=missing)
     if entity := _entity(name, cells):
         return TableColumn(name, key, "entity", cells, entity=entity, missing=missing)
-    if _counts_rows(name, cells):
-        return TableColumn(name, key, "other", cells, missing=missing)
     known = _without_missing(cells)
     missing += len(cells) - len(known)
     if labels := _labels(known):
@@ -146,6 +147,15 @@ def _looked_at(name: str, key: str, unit: str, cells: tuple[str, ...], missing: 
         unreadable=unreadable,
         logarithmic=wide,
     )
+
+
+def _no_target(name: str, cells: tuple[str, ...]) -> str:
+    """What a column holds that says something about rows and is hardly ever predicted; empty for others."""
+    if {cell.lower() for cell in cells} <= _SPLIT_NAMES:
+        return "split"
+    if _FOLD.search(name) and len(set(cells)) <= MOST_FOLDS:
+        return "fold"
+    return "other" if _counts_rows(name, cells) else ""
 
 
 def _without_missing(cells: Sequence[str]) -> tuple[str, ...]:
@@ -213,9 +223,9 @@ def _counts_rows(name: str, cells: Sequence[str]) -> bool:
 def _key(name: str, taken: set[str]) -> str:
     key = name if _IDENTIFIER.fullmatch(name) else re.sub(r"[^A-Za-z0-9]+", "_", name).strip("_").lower() or "column"
     key = f"c_{key}" if key[0].isdigit() else key
-    number = 2
+    stem, number = key, 2
     while key in taken:
-        key, number = f"{key.rstrip('0123456789')}{number}", number + 1
+        key, number = f"{stem}_{number}", number + 1
     return key
 
 

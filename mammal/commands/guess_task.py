@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -35,7 +35,8 @@ class Guess:
         targets: columns that are predicted: either all labels or all numbers.
         split: settings of `data` about the split.
         decisions: one line for each decision.
-        options: `target` and `name` of the command, if they were given.
+        options: `target`, `name` and `encoding` of the command, if they were given.
+        path: of the table, as the task file has it. Default: `file`.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Guess:
     split: dict[str, str]
     decisions: list[str] = field(default_factory=list)
     options: Mapping[str, str] = field(default_factory=dict)
+    path: Path | None = None
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -61,7 +63,8 @@ class Guess:
         """Returns the text of the task file."""
         inputs = " ".join(f"{{{column.key}:{column.entity}}}" for column in self.inputs)
         start, target = _classes(self.targets) if self.labels else _numbers(self.targets)
-        data = {"source": "file", "path": str(self.file), **self.split}
+        encoding = {"encoding": self.options["encoding"]} if "encoding" in self.options else {}
+        data = {"source": "file", "path": str(self.path or self.file), **encoding, **self.split}
         aliases = {c.key: c.name for c in [*self.inputs, *self.targets] if c.key != c.name}
         about = f"{', '.join(c.name for c in self.targets)} from {self.file.name}"
         lines = [
@@ -70,7 +73,7 @@ class Guess:
             f"name: {self.name}",
             f"about: {_quoted(about)}",
             "data:",
-            *(f"  {key}: {_quoted(value) if key == 'path' else value}" for key, value in data.items()),
+            *(f"  {key}: {_quoted(value) if key in ('path', 'encoding') else value}" for key, value in data.items()),
             *(["  columns:", *(f"    {key}: {_quoted(name)}" for key, name in aliases.items())] if aliases else []),
             "prompt:",
             f"  input: {_quoted(f'{start} {inputs}'.strip())}",
@@ -90,7 +93,7 @@ class Guess:
         return [f"unit: {unit}", *(["scale: {log: true}", f"metrics: [{LOG_METRICS}]"] if logarithm else [])]
 
 
-def guess_task(file: Path, target: str | None = None, name: str | None = None) -> Guess:
+def guess_task(file: Path, target: str | None = None, name: str | None = None, encoding: str | None = None) -> Guess:
     """Guesses a task from the first 2,000 rows of a table.
 
     Args:
@@ -98,18 +101,23 @@ def guess_task(file: Path, target: str | None = None, name: str | None = None) -
         target: columns to predict, separated by commas. None: the last column with labels or numbers, and all other
             columns of the same kind.
         name: name of the task. None: name of the file.
+        encoding: encoding of a text file, such as `latin-1`. None: UTF-8, or UTF-16 with a byte order mark.
 
     Raises:
         DataError: the table can't be read, no column can be an input or a target, or more than three columns can be
             targets and none is named.
     """
+    from mammal.tasks.tables.encodings import checked_encoding
+    from mammal.tasks.tables.lines import UTF_8
     from mammal.tasks.tables.readers import FASTA, file_format, read_table
 
     if file_format(file) in FASTA:
         what = "a FASTA file has sequences and no labels, so there is nothing to learn from it"
         hint = "put sequences and labels into a table (sequence,label), or: mammal predict bundle=BUNDLE input=FASTA"
         raise DataError(what, where=str(file), hint=hint)
-    columns = look_at(read_table(file, limit=ROWS_READ))
+    codec = checked_encoding(encoding, file_format(file), file) or UTF_8
+    frame = read_table(file, limit=ROWS_READ, encoding=codec)
+    columns = look_at(frame, _named(target, frame.columns))
     asked = _asked(columns, target, file) if target else []
     inputs = [column for column in columns if column.holds == "entity" and column not in asked]
     if not inputs:
@@ -135,8 +143,16 @@ def guess_task(file: Path, target: str | None = None, name: str | None = None) -
     if "valid_share" in split:
         decisions.append(f"  no validation rows: {VALID_SHARE:.0%} of the training rows are taken (valid_share)")
     decisions += _left_alone(columns, [*inputs, *targets], split)
-    options = {key: value for key, value in (("target", target), ("name", name)) if value}
+    given = (("target", target), ("name", name), ("encoding", encoding))
+    options = {key: value for key, value in given if value}
     return Guess(name or name_from(file.name.split(".")[0]), file, inputs, targets, split, decisions, options)
+
+
+def _named(target: str | None, columns: Iterable[object]) -> list[str]:
+    """The names in `target`: one column of the table, or several that are separated by commas."""
+    if not target:
+        return []
+    return [target] if target in map(str, columns) else [name.strip() for name in target.split(",")]
 
 
 def _asked(columns: Sequence[TableColumn], target: str, file: Path) -> list[TableColumn]:
@@ -146,7 +162,7 @@ def _asked(columns: Sequence[TableColumn], target: str, file: Path) -> list[Tabl
         DataError: a column does not exist or has neither labels nor numbers, or the columns are of different kinds.
     """
     by_name = {column.key: column for column in columns} | {column.name: column for column in columns}
-    names = [target] if target in by_name else [name.strip() for name in target.split(",")]
+    names = _named(target, by_name)
     for name in names:
         if name not in by_name:
             hint = did_you_mean(name, [column.name for column in columns], noun="column")

@@ -14,6 +14,7 @@ from mammal import console
 from mammal.bundle.locate import CARD, CONFIG, DELTA, METRICS, TASKS, TOKENIZER, WEIGHTS
 from mammal.errors import BundleError, ConfigError
 from mammal.files import read_json
+from mammal.tasks.metrics.undefined import UNDEFINED, estimate_text, is_estimate, what_it_needs
 
 if TYPE_CHECKING:
     from mammal.bundle.locate import ModelSource
@@ -122,12 +123,13 @@ def _figures(node: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, str]]
         for key, child in node.items():
             yield from _figures(child, (*path, str(key)))
     elif node not in (None, ""):
-        yield " · ".join(path), _text(node)
+        text = _text(node)
+        yield " · ".join(path), f"{text} (needs {what_it_needs(path[-1])})" if text == UNDEFINED else text
 
 
 def _text(value: Any) -> str:
-    if isinstance(value, list) and len(value) == 3 and all(isinstance(part, int | float) for part in value):
-        return f"{value[0]:.4g} ({value[1]:.4g} to {value[2]:.4g})"  # value and 95 % interval
+    if is_estimate(value):
+        return estimate_text(value, lambda number: f"{number:.4g}")  # value and 95 % interval
     if isinstance(value, list):
         return ", ".join(map(_text, value))
     return f"{value:.4g}" if isinstance(value, float) else str(value)

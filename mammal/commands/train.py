@@ -55,11 +55,22 @@ def run(argv: Sequence[str]) -> int:
             console.out(OmegaConf.to_yaml(config).rstrip())
             return 0
         check_complete("train", config)
+        if not sweeps:
+            _check_folder(config, arguments)
     if sweeps:
         _sweep(arguments)
         return 0
     _run_once(arguments)
     return 0
+
+
+def _check_folder(config: DictConfig, arguments: Arguments) -> None:
+    """Checks the folder of the run before Hydra writes into it."""
+    from mammal.training.build import task_configs
+    from mammal.training.run_folder import check_run_folder
+
+    if os.path.isdir(str(config.output)):  # noqa: PTH112 - most runs have a new folder
+        check_run_folder(config, task_configs(config, arguments.config_dirs))
 
 
 def _run_once(arguments: Arguments) -> None:

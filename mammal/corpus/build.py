@@ -14,6 +14,7 @@ import json
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from functools import partial
 from itertools import islice
@@ -24,8 +25,9 @@ from mammal.corpus.cleaning import clean
 from mammal.corpus.held_out import HeldOut, chosen_tasks, collect_held_out, overlaps
 from mammal.corpus.in_order import results_in_order
 from mammal.corpus.recipe import CorpusFile, CorpusRecipe, CorpusSet
-from mammal.errors import ConfigError, DataError, did_you_mean
+from mammal.errors import ConfigError, DataError, MammalError, did_you_mean
 from mammal.files import file_hash
+from mammal.overwriting import refuse_overwriting
 from mammal.tasks.tables.atomic import atomic_file
 from mammal.version import __version__
 
@@ -70,6 +72,7 @@ def build_corpus(
     """
     from mammal.tasks.declaration.registry import list_tasks, load_task
 
+    _check_output(output, recipe, paths)
     output.mkdir(parents=True, exist_ok=True)
     parts = output / _PARTS
     _claim(parts, output, recipe)
@@ -102,6 +105,19 @@ def build_corpus(
         partial_file.write_text(text, encoding="utf-8")
     shutil.rmtree(parts)
     return json.loads(text)
+
+
+def _check_output(output: Path, recipe: CorpusRecipe, paths: Mapping[str, object] | None) -> None:
+    """Refuses a folder in which a table would replace a file that the recipe reads."""
+    from mammal.tasks.sources.local import data_root, find_file
+
+    read = {}
+    for one in recipe.sets:
+        for file in one.files:
+            with suppress(MammalError):  # whoever reads the file reports what is wrong
+                if file.path:
+                    read[f"file {file.name} of the recipe"] = find_file(str(file.path), data_root(paths))
+    refuse_overwriting({f"table of {one.name}": output / f"{one.name}.parquet" for one in recipe.sets}, read)
 
 
 def _claim(parts: Path, output: Path, recipe: CorpusRecipe) -> None:

@@ -19,6 +19,7 @@ from mammal.evaluation import results as files
 from mammal.evaluation.evaluate_bundle import EvaluatedRows, evaluate_bundle
 from mammal.evaluation.evaluate_task import SAMPLED, Depth
 from mammal.evaluation.generated import SetOptions
+from mammal.evaluation.input_files import input_files
 from mammal.evaluation.output_folder import PAGE, check_output_folder
 from mammal.evaluation.save import save_evaluation
 from mammal.evaluation.tables import figures_frame, markdown
@@ -191,6 +192,8 @@ def evaluate(
         files.earlier_results(place)  # damaged ones are reported before the work
     model = _opened(bundle, tokenizer=tokenizer, device=device, dtype=dtype, config_dirs=config_dirs)
     tasks = _tasks(model, task)
+    if output is not None:
+        check_output_folder(place, input_files({one.name: one.config for one in tasks}, copies))
     judge = _judge(judge_of(model, rerank, rerank_bundle, rerank_weight), tasks)
     found = Evaluation(*evaluate_bundle(model, tasks, rows=rows, depth=replace(depth, judge=judge), sets=sets))
     if output is not None:

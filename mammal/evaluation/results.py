@@ -13,6 +13,7 @@ from mammal.errors import DataError
 from mammal.evaluation.readable_names import ONLY, readable_name
 from mammal.evaluation.reliability import Reliability
 from mammal.tasks.metrics.registry import metric_named
+from mammal.tasks.metrics.undefined import UNDEFINED, undefined_note
 from mammal.tasks.tables.atomic import atomic_file
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class Estimate:
 
     def __str__(self) -> str:
         if isnan(self.value):
-            return "–"
+            return UNDEFINED
         decimals = len(short(self.value).partition(".")[2])
         spread = "" if isnan(self.sd) else f" ± {self.sd:.{decimals}f}"
         bounds = "" if isnan(self.low) or isnan(self.high) else f" ({short(self.low)} to {short(self.high)})"
@@ -249,6 +250,12 @@ def load_results(folder: Path) -> list[TaskResult]:
         raise DataError(f"not an evaluation: {error}", where=str(folder / FILE)) from error
 
 
+def undefined_figures(result: TaskResult) -> str:
+    """A sentence about the figures of a result that have no value, and why; empty if all have one."""
+    estimates = [(name, e) for c in result.contenders for name, e in c.estimates.items()]
+    return undefined_note(name for name, e in estimates if isnan(e.value) and name in result.metrics)
+
+
 def as_metrics(results: Sequence[TaskResult]) -> dict[str, Any]:
     """The figures in the form of a bundle's `metrics.json`: task -> part -> split and the estimates of each model."""
     figures: dict[str, Any] = {}
@@ -271,6 +278,8 @@ def as_metrics(results: Sequence[TaskResult]) -> dict[str, Any]:
 
 def short(value: float) -> str:
     """Formats a number with three significant digits; from 1,000 to a million as a whole number, without exponent."""
+    if isnan(value):
+        return UNDEFINED
     value = 0.0 if abs(value) < ROUNDING else value
     return f"{value:.0f}" if 1000 <= abs(value) < 1e6 else f"{value:#.3g}".rstrip(".")
 

@@ -44,6 +44,7 @@ def evaluate_samples(
     column: str | None = None,
     reference_column: str | None = None,
     asked: str | Sequence[str] | None = None,
+    encoding: str | None = None,
     limit: int | None = None,
     reference_limit: int | None = None,
     seed: int = 0,
@@ -61,6 +62,8 @@ def evaluate_samples(
         reference_column: column of the molecules in `train` and `test`; None: `smiles`, `text`, the only column, or
             `column`.
         asked: columns of `samples` with requested properties; None: the conditions that the samples were made with.
+        encoding: encoding of all files that are text, such as "latin-1"; None: UTF-8, or UTF-16 with a byte order mark.
+            What `mammal generate` wrote is always read as UTF-8.
         limit: read only this many sequences from the start of each file; None: all.
         reference_limit: at most this many molecules of each reference set, sampled; None: all.
         seed: random seed of the sampling from the reference sets.
@@ -74,15 +77,18 @@ def evaluate_samples(
 
     Raises:
         ConfigError: no file is given, or the device does not exist.
-        DataError: a file or column is missing, or a file contains no sample.
+        DataError: a file or column is missing, or a file contains no sample; or there is no such encoding, or none of
+            the files has one to choose.
     """
     from mammal.evaluation.judge_sets import judge_sets
     from mammal.model.runtime import pick_device
+    from mammal.tasks.tables.lines import UTF_8
 
     columns = [asked] if isinstance(asked, str) else asked
     how: dict[str, Any] = {"column": column, "asked": columns, "limit": limit}
-    read = _read_all(samples, how)
-    sets = _against(train, test, reference_column, column)
+    name = UTF_8 if encoding is None else _codec(encoding, samples, train, test)
+    read = _read_all(samples, how, name)
+    sets = _against(train, test, reference_column, column, name)
     against = replace(sets, reference_limit=reference_limit, seed=seed, cache=summaries_folder(cache))
     molecules = sum(len(one.smiles) for one in read) + sum(len(smiles) for _, smiles in sets.references.values())
     with molecule_workers(workers, molecules) as each_of:
@@ -121,26 +127,43 @@ def summaries_folder(cache: Path | None) -> Path | None:
     return None if cache is None else cache.expanduser() / "molecule_sets"
 
 
-def _read_all(samples: Files, how: Mapping[str, Any]) -> list[Samples]:
+def _codec(encoding: str, samples: Files, train: str | os.PathLike[str] | None, test: Files | None) -> str:
+    """Python's name of the encoding of those files that are text.
+
+    Raises:
+        DataError: there is no such encoding, or none of the files has one to choose.
+    """
+    from mammal.tasks.tables.encodings import WITHOUT_ENCODING, checked_encoding
+    from mammal.tasks.tables.readers import file_format
+
+    given = (("samples", samples), ("train", train), ("test", test))
+    forms = {file_format(file): file for key, one in given if one is not None for file in _files(one, key)}
+    form = next((form for form in forms if form not in WITHOUT_ENCODING), next(iter(forms)))
+    return str(checked_encoding(encoding, form, forms[form]))
+
+
+def _read_all(samples: Files, how: Mapping[str, Any], encoding: str) -> list[Samples]:
     from mammal.evaluation.samples import read_samples
 
-    return [read_samples(file, name, **how) for name, file in _named(_files(samples, "samples")).items()]
+    files = _named(_files(samples, "samples")).items()
+    return [read_samples(file, name, encoding=encoding, **how) for name, file in files]
 
 
 def _against(
-    train: str | os.PathLike[str] | None, test: Files | None, column: str | None, or_else: str | None
+    train: str | os.PathLike[str] | None, test: Files | None, column: str | None, or_else: str | None, encoding: str
 ) -> Against:
     """The training set and the reference sets; `or_else` is used if `column` is None and no column can be chosen."""
     from mammal.evaluation.judge_sets import Against
     from mammal.tasks.molecule_sets.files import molecule_parts, molecules_of
     from mammal.tasks.tables.readers import existing_file
 
+    how: dict[str, Any] = {"or_else": or_else, "encoding": encoding}
     known = None if train is None else existing_file(Path(train))
     tests = _named(_files(test, "test")) if test is not None else {}
     return Against(
-        training=None if known is None else partial(molecule_parts, known, column, or_else=or_else),
+        training=None if known is None else partial(molecule_parts, known, column, **how),
         training_source=str(train or ""),
-        references={name: (str(file), molecules_of(file, column, or_else=or_else)) for name, file in tests.items()},
+        references={name: (str(file), molecules_of(file, column, **how)) for name, file in tests.items()},
     )
 
 

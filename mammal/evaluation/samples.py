@@ -16,6 +16,7 @@ from mammal.tasks.declaration.generation_settings import SETTINGS
 from mammal.tasks.molecule_sets.files import cells_as_text, molecule_column
 from mammal.tasks.molecules.properties import PROPERTIES
 from mammal.tasks.tables.cells import missing_column
+from mammal.tasks.tables.lines import UTF_8
 from mammal.tasks.tables.readers import existing_file, read_table
 
 if TYPE_CHECKING:
@@ -50,7 +51,13 @@ class Samples:
 
 
 def read_samples(
-    file: Path, name: str, *, column: str | None = None, asked: Sequence[str] | None = None, limit: int | None = None
+    file: Path,
+    name: str,
+    *,
+    column: str | None = None,
+    asked: Sequence[str] | None = None,
+    limit: int | None = None,
+    encoding: str = UTF_8,
 ) -> Samples:
     """Reads the samples of a file.
 
@@ -63,6 +70,7 @@ def read_samples(
         asked: columns with requested values, each named like a property; None: the conditions of the job that wrote
             the file.
         limit: read only this many sequences from the start, including those in the error file; None: all.
+        encoding: encoding of a text file. An output of a job is always read as UTF-8.
 
     Returns:
         The samples, with the failed sequences at the end.
@@ -79,7 +87,9 @@ def read_samples(
     per_row = _per_row(manifest)
     failures = _failures(file, per_row, prefix)
     failed = sum(failures.values()) if limit is None else _among_first(limit, failures, per_row)
-    rows = answered_rows(read_table(existing_file(file)), file) if failures else read_table(file, limit=limit)
+    most = None if failures else limit
+    rows = read_table(existing_file(file), limit=most, encoding=encoding if manifest is None else UTF_8)
+    rows = answered_rows(rows, file) if failures else rows
     rows = rows if limit is None else rows.head(limit - failed)
     if not len(rows) and not failed:
         raise DataError("holds no samples", where=str(file))

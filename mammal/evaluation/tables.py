@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mammal.evaluation.bar import notes_of, standing_of, verdict
-from mammal.evaluation.results import OURS, TaskResult, readable_name, short
+from mammal.evaluation.results import OURS, TaskResult, readable_name, short, undefined_figures
 from mammal.tasks.tables.atomic import atomic_file
 from mammal.tokenization.lazy import old_names
 
@@ -63,6 +63,7 @@ def markdown(results: Sequence[TaskResult]) -> str:
             else "95 % bootstrap intervals over rows"
         )
         facts = f"Split hash {result.split_hash[:12]}; {over}. {verdict(result)}".rstrip()
+        facts = " ".join(filter(None, [facts, undefined_figures(result)]))
         parts += [f"## {result_title(result)}", "", _line(header), _line(["---"] * len(header)), *lines, "", facts, ""]
     return "\n".join(parts)
 

@@ -22,6 +22,7 @@ from mammal import console
 from mammal.errors import DataError, TrainingError
 from mammal.evaluation.coverage import check_classes, check_rows
 from mammal.rows.input_data import input_data
+from mammal.rows.read_columns import ReadColumns
 from mammal.tasks.batches.example import Example
 from mammal.tasks.batches.token_batches import encode_rows
 from mammal.tasks.splits import PARTS, Split, SplitRecord
@@ -204,7 +205,7 @@ def load_own_rows(
     from mammal.tasks.data import divide, load_data, named_config, with_task_columns
     from mammal.tasks.declaration.registry import load_task
 
-    own = with_task_columns(_table(given, encoding), task.config)
+    own = with_task_columns(_with_meant_columns(_table(given, encoding), task), task.config)
     own = own.iloc[evenly_spread(np.arange(len(own), dtype=np.int64), limit)]
     whole = load_data(task.config, paths) if with_train else None
     train = own.iloc[:0] if whole is None else whole.part("train")
@@ -245,6 +246,17 @@ def _table(given: Any, encoding: str | None) -> pd.DataFrame:
     if not len(frame):
         raise DataError("the table has no rows", where=str(given) if from_file else "data")
     return frame.rename(columns=str).reset_index(drop=True)
+
+
+def _with_meant_columns(frame: pd.DataFrame, task: Task) -> pd.DataFrame:
+    """The table with the task's name for each input column that was found by a similar or usual name.
+
+    Raises:
+        DataError: a column is missing, or several can be meant.
+    """
+    sources = ReadColumns.of_task(task).check(list(frame.columns))
+    declared = task.config.data.columns
+    return frame.rename(columns={theirs: name for name, theirs in sources.items() if declared.get(name) != theirs})
 
 
 def _records(frame: Any, numbers: np.ndarray) -> list[dict[str, Any]]:

@@ -11,6 +11,7 @@ import numpy as np
 from mammal.errors import ConfigError
 from mammal.inference.from_names import predict_question
 from mammal.inference.open_model import OpenModel
+from mammal.inference.other_arguments import explained
 from mammal.inference.questions import Embed, Score
 from mammal.rows.answer_columns import ERROR
 from mammal.rows.bare_prompts import PROMPT, TARGET, is_prompt
@@ -30,6 +31,7 @@ logger = logging.getLogger(__name__)
 class Answering(OpenModel):
     """Answers rows with a model, its tokenizer and its tasks: predictions, vectors and likelihoods."""
 
+    @explained
     def predict(
         self,
         data: Any,
@@ -101,6 +103,7 @@ class Answering(OpenModel):
         question.reading = question.reading.with_mapping(chosen, columns)
         return answer_frame(question, row_table(data, question.reading, encoding), prefix, progress)
 
+    @explained
     def embed(
         self,
         data: Any,
@@ -166,6 +169,7 @@ class Answering(OpenModel):
 
         return pd.DataFrame(stacked, index=given.left.index)
 
+    @explained
     def score(
         self,
         data: Any,
@@ -194,8 +198,9 @@ class Answering(OpenModel):
             progress: function that is called with the number of rows that were just finished.
 
         Returns:
-            Your rows with the columns `score` (natural logarithm, summed over the tokens of the target) and `error`
-                (why a row has no score, else missing).
+            Your rows with the columns `log_likelihood` (natural logarithm, summed over the tokens of the target),
+                `cut` (if any row was longer than the model reads: true of those rows) and `error` (why a row has no
+                log-likelihood, else missing).
 
         Raises:
             DataError: a column is missing, or `targets` has not one target for each row.

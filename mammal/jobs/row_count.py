@@ -9,7 +9,7 @@ from itertools import chain
 from pathlib import Path
 
 from mammal.tasks.tables.lines import ESCAPED, UTF_8, open_text
-from mammal.tasks.tables.readers import file_format
+from mammal.tasks.tables.readers import FASTA, file_format
 
 _DELIMITERS = {"csv": ",", "tsv": "\t", "tab": "\t"}
 _BLANK = ("\n", "\r", "\r\n")
@@ -33,7 +33,7 @@ def count_rows(file: Path, encoding: str = UTF_8) -> int | None:
                 return max(0, _records(lines, _DELIMITERS[form]) - 1)
             if form in ("smi", "smiles"):
                 return sum(1 for line in lines if line.strip())
-            if form in ("fasta", "fa", "faa"):
+            if form in FASTA:
                 return sum(line.lstrip().startswith(">") for line in lines)
             if form == "vcf":
                 return sum(not line.startswith("#") and line not in _BLANK for line in lines)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -10,15 +11,22 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from mammal.errors import ConfigError
+from mammal.errors import ConfigError, DataError
 from mammal.jobs.inputs import JobInput, open_input
 from mammal.jobs.workers import Workers
+from mammal.rows.column_match import guessed_column
 from mammal.tasks.tables.cells import as_text, is_missing, missing_column
+
+logger = logging.getLogger(__name__)
 
 CHEMICALS = "chemicals"
 """Name that is given instead of a file, for the compounds of the package `chemicals`."""
 PUBCHEM_NAME = "pubchem_name"
 """New name of its column `iupac`, because `mammal names` adds a column of that name."""
+
+
+SMILES = "smiles"
+"""Default column of the structures."""
 
 
 @dataclass(frozen=True)
@@ -82,16 +90,25 @@ def structure_column(asked: str | None, columns: Sequence[str]) -> str:
     """Returns the column of the structures.
 
     Args:
-        asked: name of the column. None: the column called `smiles` in upper or lower case.
+        asked: name of the column. None: the column `smiles`, else the only one with a name that differs in case or is a
+            usual name for SMILES, which is logged.
         columns: columns of the table.
 
     Raises:
-        DataError: the table has no such column.
+        DataError: the table has no such column, or several that can be meant.
     """
     if asked is not None:
         return existing(asked, columns)
-    same = [column for column in columns if column.lower() == "smiles"]
-    return same[0] if same else existing("smiles", columns)
+    if SMILES in columns:
+        return SMILES
+    found = guessed_column([SMILES], "SMILES", columns, ())
+    if len(found) > 1:
+        hint = f"smiles={found[0]}, or another of {', '.join(found[1:])}"
+        raise DataError(f"no column {SMILES!r}, and several that can be meant", hint=hint)
+    if not found:
+        return existing(SMILES, columns)
+    logger.info("column %r is read as %r", found[0], SMILES)
+    return found[0]
 
 
 def existing(column: str, columns: Sequence[str]) -> str:

@@ -33,6 +33,7 @@ def windows_job(
     sample: str | None = None,
     region: str | None = None,
     neighbours: bool = False,
+    encoding: str | None = None,
     prefix: str = "",
     shard_rows: int = SHARD_ROWS,
     keep_rows: bool | None = None,
@@ -53,6 +54,8 @@ def windows_job(
         sample: as for `mammal.tasks.dna.rendering.Renderer`.
         region: read only the records of this region of an indexed VCF file, such as chr1:1000-2000.
         neighbours: as for `mammal.tasks.dna.rendering.Renderer`.
+        encoding: encoding of a table or a manifest, such as `latin-1`. Default: UTF-8, or UTF-16 with a byte order
+            mark.
         prefix: text before the names of the added columns.
         shard_rows: rows that are written together.
         keep_rows: rows without an answer stay in the output, in their place, with empty answers and the reason in a
@@ -68,7 +71,7 @@ def windows_job(
             written.
         MammalError: the input, the genome or an option is wrong.
     """
-    source = variant_file(input)
+    source = variant_file(input, encoding)
     if region is not None and source.form != "vcf":
         raise ConfigError("a region is looked up in the index of a VCF file", where=str(source.path))
     renderer = Renderer(
@@ -138,7 +141,7 @@ class _VariantInput(JobInput):
 
 def _opened(source: VariantFile, region: str | None) -> JobInput:
     if source.is_table:
-        return open_input(source.path)
+        return open_input(source.path, source.encoding)
     schema = pa.schema([(name, pa.string()) for name in source.columns])
     fingerprint = file_hash(source.path)
-    return _VariantInput(schema, fingerprint, source.path, source=source, region=region)
+    return _VariantInput(schema, fingerprint, source.path, encoding=source.encoding, source=source, region=region)

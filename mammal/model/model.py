@@ -8,7 +8,7 @@ N packed encoder tokens, M packed reads.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -126,15 +126,47 @@ class MammalModel(nn.Module):
 
     def add_decoder_scalars(self) -> None:
         """Adds new weights for numbers from the decoder, and for numbers as input, if the model has none."""
-        reads, gives = self.config.support_input_scalars, self.config.decoder_scalars
-        self.config = replace(self.config, decoder_scalars=True, support_input_scalars=True)
+        gives = self.config.decoder_scalars
+        self.config = replace(self.config, decoder_scalars=True)
         if not gives:
-            head = _scalar_head(self.config.d_model, self.config.decoder_scalars_head or ScalarHeadConfig())
-            initialise_head(head, gives_logits=False)
-            self.decoder_scalars_head = head.to(self.device, self.dtype)
-        if not reads:
-            self.project_input_scalars = Linear(1, self.config.d_model).to(self.device, self.dtype)
-            initialise_projection(self.project_input_scalars, tied=self.config.tie_word_embeddings)
+            shape = self.config.decoder_scalars_head or ScalarHeadConfig()
+            self.decoder_scalars_head = self._new_head(_scalar_head(self.config.d_model, shape))
+        self.add_input_scalars()
+
+    def add_input_scalars(self) -> None:
+        """Adds new weights for numbers as input, if the model has none."""
+        if self.config.support_input_scalars:
+            return
+        self.config = replace(self.config, support_input_scalars=True)
+        self.project_input_scalars = Linear(1, self.config.d_model).to(self.device, self.dtype)
+        initialise_projection(self.project_input_scalars, tied=self.config.tie_word_embeddings)
+
+    def add_encoder_scalars(self, shape: ScalarHeadConfig | None = None) -> None:
+        """Adds a new head for numbers from the encoder, if the model has none.
+
+        Args:
+            shape: layers of the head. Default: one linear layer.
+        """
+        if self.scalars_prediction_head is None:
+            shape = shape or ScalarHeadConfig()
+            self.config = replace(self.config, scalars_prediction_head=shape)
+            self.scalars_prediction_head = self._new_head(_scalar_head(self.config.d_model, shape))
+
+    def add_encoder_head(self, layers: Sequence[int] = (), dropout: float = 0.0) -> None:
+        """Adds a new token head of the encoder, if the model has none.
+
+        Args:
+            layers: widths of its hidden layers. Default: one linear layer.
+            dropout: dropout rate before each layer except the first, in training.
+        """
+        if self.encoder_head is None:
+            self.config = replace(self.config, encoder_head_layers=tuple(layers), encoder_head_dropout=dropout)
+            head = MLPHead(self.config.d_model, layers, self.config.vocab_size, dropout)
+            self.encoder_head = self._new_head(head, gives_logits=True)
+
+    def _new_head(self, head: MLPHead, *, gives_logits: bool = False) -> MLPHead:
+        initialise_head(head, gives_logits=gives_logits)
+        return head.to(self.device, self.dtype)
 
     def forget_copies(self) -> None:
         """Deletes the copies of weights that inference made (`products`). Call it after changing weights by `.data`."""
@@ -291,18 +323,18 @@ class MammalModel(nn.Module):
         if mode == "decoder":
             return self.t5_model.token_logits(states_MW, candidates_V)
         if self.encoder_head is None:
-            raise ConfigError("this model has no token head on its encoder", hint="encoder_head_layers in its config")
+            raise ConfigError("this model has no token head on its encoder", hint=f"encoder_head_layers {_ADDED}")
         return self.encoder_head(states_MW, candidates_V)
 
     def scalar_head(self, mode: str) -> MLPHead:
         head = self.scalars_prediction_head if mode == "encoder" else self.decoder_scalars_head
         if head is None:
-            hints = {
-                "encoder": "scalars_prediction_head in its config",
-                "decoder": "decoder_scalars in its config; training on a task whose target holds numbers adds it",
-            }
-            raise ConfigError(f"this model has no scalar head on its {mode}", hint=hints[mode])
+            key = "scalars_prediction_head" if mode == "encoder" else "decoder_scalars"
+            raise ConfigError(f"this model has no scalar head on its {mode}", hint=f"{key} {_ADDED}")
         return head
+
+
+_ADDED = "in its config; training a task that needs it, with this model as init=, adds it"
 
 
 def _scalar_head(width: int, config: ScalarHeadConfig) -> MLPHead:

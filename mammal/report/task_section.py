@@ -6,13 +6,14 @@ from math import isnan
 from typing import TYPE_CHECKING
 
 from mammal.evaluation.bar import verdict
-from mammal.evaluation.results import ONLY, OURS, Estimate, Shift, TaskResult, readable_name, short
+from mammal.evaluation.results import ONLY, OURS, Estimate, Shift, TaskResult, readable_name, short, undefined_figures
 from mammal.evaluation.tables import contenders_table
 from mammal.report.page import Cell, Section, figures, heading, html_table, joined, paragraph, with_detail
 from mammal.report.sections import ONLY_READABLE, frame_table, shown_of
 from mammal.report.task_figures import by_similarity, task_figures
 from mammal.report.words import meanings, metric_name, positive_class
 from mammal.report.worst_rows import worst_section
+from mammal.tasks.metrics.undefined import UNDEFINED
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -77,15 +78,17 @@ def _contenders(result: TaskResult) -> Markup:
 
 
 def _estimate(estimate: Estimate | None) -> Cell:
-    if estimate is None or isnan(estimate.value):
+    if estimate is None:
         return "–"
+    if isnan(estimate.value):
+        return UNDEFINED
     value, _, rest = str(estimate).partition(" ")
     return with_detail(value, rest)
 
 
 def _reading(result: TaskResult) -> list[str]:
     """Returns notes on how to read the table. What the brackets mean is explained once, at the top of the page."""
-    words = [verdict(result), meanings(result.metrics)]
+    words = [verdict(result), undefined_figures(result), meanings(result.metrics)]
     if "validity" in result.metrics:
         words.append(ONLY_READABLE)
     if result.intervals == "seeds":

@@ -40,6 +40,7 @@ class ReadColumns:
         steered: whether conditions are also requested outside of the rows, the same for all of them.
         guided: whether guidance is used, which needs at least one condition.
         mapped: for a column, the column of the user's table that the call names. The table must have it.
+        also_named: the same for targets that are not read. A table without them is no error, a misspelled one is.
         alphabets: for a column, the alphabet it is written in, by which a column of another name is found.
     """
 
@@ -52,6 +53,7 @@ class ReadColumns:
     steered: bool = False
     guided: bool = False
     mapped: Mapping[str, str] = field(default_factory=dict)
+    also_named: Mapping[str, str] = field(default_factory=dict)
     alphabets: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
@@ -89,7 +91,8 @@ class ReadColumns:
             return self
         unread = set(task.target_columns) - {*self.names, *self.beside}
         given = given_columns(task, columns)
-        return replace(self, mapped={name: theirs for name, theirs in given.items() if name not in unread})
+        mapped = {name: theirs for name, theirs in given.items() if name not in unread}
+        return replace(self, mapped=mapped, also_named={name: given[name] for name in unread & given.keys()})
 
     def check(self, columns: Sequence[str]) -> dict[str, str]:
         """Checks that a table has the required columns. Logs a warning if the task has conditions and the table none.
@@ -109,6 +112,10 @@ class ReadColumns:
             if columns and theirs not in columns:
                 hint = did_you_mean(theirs, columns, noun="column")
                 raise DataError(f"columns: {name} is read from {theirs!r}, which the table lacks", hint=hint)
+        for name, theirs in self.also_named.items():
+            if theirs not in columns and (close := get_close_matches(theirs, columns, n=1, cutoff=_ALIKE)):
+                what = f"columns: {name} is {theirs!r}, which the table lacks (it is not read here)"
+                raise DataError(what, hint=f"did you mean {close[0]}? Or leave it out")
         sources = {name: theirs for name, theirs in self.aliases.items() if theirs in columns and theirs != name}
         missing = [name for name in self.names if not self._is_there(name, columns)]
         sources |= {name: self._guessed(name, columns, sources) for name in missing}

@@ -16,7 +16,7 @@ from mammal.rows.answer_columns import ERROR, AnswerColumn, Record
 from mammal.rows.batched import Refused
 from mammal.rows.column_match import named_rows
 from mammal.rows.cut_rows import cut_name, rows_cut
-from mammal.rows.input_data import input_data, is_path, plain_row
+from mammal.rows.input_data import input_data, is_molecule, is_path, plain_cell, plain_row
 from mammal.tasks.tables.lines import DAMAGED, UTF_8, check_distinct
 
 if TYPE_CHECKING:
@@ -177,6 +177,7 @@ def row_table(data: Any, reading: ReadColumns, encoding: str | None = None) -> R
         read = {*reading.among(names), *sources.values()}
         check_distinct(name if name in read else "" for name in names)
         rows = reading.rows(partial(_records, data), names, sources)
+        data = data if index is None or data.index is index else data.set_axis(index)
         return RowTable(rows, data, damaged, index=index, sources=sources)
     if isinstance(data, str | Mapping) or not isinstance(data, Iterable):
         data = [data]
@@ -211,9 +212,29 @@ def read_data(data: Any, encoding: str | None = None) -> Any:
 
 
 def own_index(data: Any) -> Any:
-    """The index that values come with, as those of a pandas Series do; None for a list or an array."""
+    """The index that values come with, as those of a pandas Series do; None for a list or an array.
+
+    Args:
+        data: as for `row_table`. A dict of columns has the index of its Series.
+
+    Raises:
+        DataError: two Series of a dict have different indexes.
+    """
+    if isinstance(data, Mapping):
+        return _common_index(data)
     index = getattr(data, "index", None)
     return None if callable(index) else index
+
+
+def _common_index(columns: Mapping[Any, Any]) -> Any:
+    """The index of the Series in a dict of columns, None if it holds none."""
+    indexes = {str(name): index for name, values in columns.items() if (index := own_index(values)) is not None}
+    first = next(iter(indexes), "")
+    for name, index in indexes.items():
+        if list(index) != list(indexes[first]):
+            hint = "bring both in the same order, or pass lists if they are"
+            raise DataError(f"the columns {first!r} and {name!r} have different indexes", hint=hint)
+    return indexes.get(first)
 
 
 def with_targets(inputs: RowTable, targets: Any, columns: Sequence[str]) -> RowTable:
@@ -231,7 +252,8 @@ def with_targets(inputs: RowTable, targets: Any, columns: Sequence[str]) -> RowT
     if len(columns) != 1:
         raise DataError(f"the task has {len(columns)} target columns: put the targets in the rows", where="targets")
     theirs, index = inputs.index, own_index(targets)
-    targets = [targets] if isinstance(targets, str) else list(targets)
+    alone = isinstance(targets, str) or is_molecule(targets)
+    targets = [plain_cell(target) for target in ([targets] if alone else targets)]
     if len(targets) != len(inputs.rows):
         raise DataError(f"{len(targets)} targets for {len(inputs.rows)} rows", where="targets")
     if index is not None and theirs is not None and list(index) != list(theirs):

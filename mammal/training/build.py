@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mammal import console
 from mammal.configuration.plain import plain
 from mammal.errors import ConfigError, MammalError, did_you_mean
 
@@ -139,8 +140,9 @@ def build_tasks(configs: Mapping[str, TaskConfig], tokenizer: Tokenizer) -> dict
 def build_model(config: DictConfig, tokenizer: Tokenizer, tasks: Mapping[str, Task]) -> MammalModel:
     """Builds a model with random weights and the sizes of `model=…`, or loads the model at `init`.
 
-    The model gets weights for the features of the tasks, vector heads for those that they predict, and a scalar head on
-    its decoder if a task needs one. Vector heads of a model at `init` stay, also if no task uses them.
+    The model gets weights for the features of the tasks, vector heads for those that they predict, and the other heads
+    and projections that a task needs; those that a model at `init` lacks are reported. Vector heads of a model at
+    `init` stay, also if no task uses them.
 
     Args:
         config: configuration of the run.
@@ -166,14 +168,46 @@ def build_model(config: DictConfig, tokenizer: Tokenizer, tasks: Mapping[str, Ta
             raise ConfigError(what, where=str(config.init), hint="use the tokenizer that belongs to it")
         model.add_external_embeddings(feature_widths(tasks))
         model.add_vector_heads(vector_widths(tasks))
-        if asks_decoder_for_numbers(tasks):
-            model.add_decoder_scalars()
+        _add_missing(model, tasks)
         return model.train()
     shape = model_config(config.model, tokenizer)
     shape = replace(shape, external_embeddings=feature_widths(tasks), vector_heads=vector_widths(tasks))
     if asks_decoder_for_numbers(tasks):
         shape = replace(shape, decoder_scalars=True, support_input_scalars=True)
-    return MammalModel(shape).train()
+    model = MammalModel(shape)
+    _add_missing(model, tasks)
+    return model.train()
+
+
+def _add_missing(model: MammalModel, tasks: Mapping[str, Task]) -> None:
+    """Adds the heads and projections that tasks need and the model lacks, with random weights, and reports each."""
+    from mammal.training.processes import is_first
+
+    added: list[tuple[str, str]] = []
+    for name, task in tasks.items():
+        wanted = task.wants
+        numbers = "values" in wanted
+        if numbers and task.mode == "decoder":
+            if not model.config.decoder_scalars:
+                added.append((name, "scalar head of the decoder"))
+            model.add_decoder_scalars()
+        if numbers and task.mode == "encoder" and model.scalars_prediction_head is None:
+            added.append((name, "scalar head of the encoder"))
+            model.add_encoder_scalars()
+        if "logits" in wanted and task.mode == "encoder" and model.encoder_head is None:
+            added.append((name, "token head of the encoder"))
+            model.add_encoder_head()
+        if _reads_numbers(task) and not model.config.support_input_scalars:
+            added.append((name, "projection of numbers in prompts"))
+            model.add_input_scalars()
+    for name, part in added if is_first() else ():
+        console.note(f"{name}: the model has no {part}; a new one is trained")
+
+
+def _reads_numbers(task: Task) -> bool:
+    """Whether the input of a task has numbers, which a model without their projection would ignore."""
+    written = "<@TOKENIZER-TYPE=SCALARS_LITERALS>" in task.template.input
+    return written or any(slot.part == "input" and slot.kind == "scalar" for slot in task.template.slots)
 
 
 def asks_decoder_for_numbers(tasks: Mapping[str, Task]) -> bool:

@@ -72,6 +72,7 @@ def train(config: DictConfig, config_dirs: Sequence[Path] = ()) -> TrainingResul
     from mammal.training.probe import check_probe
     from mammal.training.processes import is_first
     from mammal.training.record import record_of
+    from mammal.training.run_folder import check_run_folder
     from mammal.training.start import FirstWeights, check_start, fit_heads
     from mammal.training.trainer import quieten
 
@@ -79,10 +80,11 @@ def train(config: DictConfig, config_dirs: Sequence[Path] = ()) -> TrainingResul
     quieten()
     lightning.seed_everything(config.seed, workers=True, verbose=False)
     output = Path(config.output)
+    declared = build.task_configs(config, config_dirs)
+    check_run_folder(config, declared)
     output.mkdir(parents=True, exist_ok=True)
     adapt.check_saving(config)
     adapt.warn_of_random_weights(config)
-    declared = build.task_configs(config, config_dirs)
     tokenizer = build.build_tokenizer(config, declared)
     tasks = build.build_tasks(declared, tokenizer)
     if config.adapt.method == "probe":

@@ -30,7 +30,7 @@ SOURCES = {
     "b3db": False,
 }
 """Sources -> whether they read `data.path`; for the others the paths of the files are fixed."""
-READ_ENCODING = ("file", "hub")
+READ_ENCODING = ("file", "hub", "variants")
 """Sources whose files can have any encoding."""
 LEAKAGE = ("report", "refuse", "drop")
 HELD_OUT = ("bbbp",)

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 from mammal.tasks.dna.genome import Genome
 from mammal.tasks.dna.site import Site
 from mammal.tasks.errors import DataError
-from mammal.tasks.tables.lines import ESCAPED, open_text, undecodable, with_reasons
+from mammal.tasks.tables.lines import ESCAPED, UTF_8, open_text, undecodable, with_reasons
 from mammal.tokenization.errors import PromptError
 from mammal.tokenization.strands import reverse_complement
 from mammal.tokenization.variants import Variant, parse_variants
@@ -83,24 +83,25 @@ class Locus:
         return f"locus {self.name} ({self.chrom or 'unmapped'}:{self.pos})"
 
 
-def is_manifest(file: Path) -> bool:
+def is_manifest(file: Path, encoding: str = UTF_8) -> bool:
     """Whether a CSV file has the sections of a manifest."""
     if not any(file.name.lower().endswith(end) for end in (".csv", ".csv.gz")):
         return False
     try:
-        with open_text(file, errors=ESCAPED) as lines:
+        with open_text(file, encoding=encoding, errors=ESCAPED) as lines:
             return any(line.strip().rstrip(",") in ("[Heading]", ASSAY) for line in islice(lines, 5))
     except (OSError, UnicodeDecodeError):
         return False
 
 
-def iter_manifest(file: Path, chunk: int, keep_damaged: bool = False) -> Iterator[pd.DataFrame]:
+def iter_manifest(file: Path, chunk: int, keep_damaged: bool = False, encoding: str = UTF_8) -> Iterator[pd.DataFrame]:
     """Reads the rows of `[Assay]` as tables of text, in the order of the file.
 
     Args:
         file: the manifest.
         chunk: number of rows of each table.
         keep_damaged: as for `mammal.tasks.tables.readers.iter_tables`.
+        encoding: encoding of the file.
 
     Raises:
         DataError: the file has no such section or lacks a column, or (without `keep_damaged`) a row has another number
@@ -108,14 +109,14 @@ def iter_manifest(file: Path, chunk: int, keep_damaged: bool = False) -> Iterato
     """
     import pandas as pd
 
-    with open_text(file, newline="", errors=ESCAPED) as stream:
+    with open_text(file, newline="", encoding=encoding, errors=ESCAPED) as stream:
         records = enumerate(csv.reader(stream), start=1)
         if not any(fields and fields[0] == ASSAY for _, fields in records):
             raise DataError(f"a manifest has a section {ASSAY}", where=str(file))
         _, columns = next(records, (0, []))
         if missing := [name for name in NEEDED if name not in columns]:
             raise DataError(f"the manifest has no column {missing[0]!r}", where=str(file))
-        rows = _rows(records, len(columns), file, keep_damaged)
+        rows = _rows(records, len(columns), file, keep_damaged, encoding)
         empty = True
         while (taken := list(islice(rows, chunk))) or empty:
             frame = pd.DataFrame([cells for cells, _ in taken], columns=columns, dtype=str)
@@ -196,14 +197,14 @@ def _hits(locus: Locus, genome: Genome, chrom: str, flank: int) -> Iterator[Site
 
 
 def _rows(
-    records: Iterable[tuple[int, list[str]]], width: int, file: Path, keep_damaged: bool
+    records: Iterable[tuple[int, list[str]]], width: int, file: Path, keep_damaged: bool, encoding: str
 ) -> Iterator[tuple[list[str], str | None]]:
     for line, fields in records:
         if fields and fields[0].startswith("[") and fields[0].endswith("]"):
             return
         if not fields:
             continue
-        reason = undecodable("".join(fields))
+        reason = undecodable("".join(fields), encoding)
         if reason is None and len(fields) != width:
             reason = f"{len(fields)} fields where the header has {width}"
         if reason is not None and not keep_damaged:

@@ -25,7 +25,8 @@ from mammal.tasks.dna.site import Site
 from mammal.tasks.dna.vcf import HGVS, has_coordinates, site_of
 from mammal.tasks.dna.windows import HAPLOTYPES, IN_PLACE, RENDERINGS, Window, render
 from mammal.tasks.errors import DataError, TaskError
-from mammal.tasks.tables.lines import DAMAGED
+from mammal.tasks.tables.encodings import checked_encoding
+from mammal.tasks.tables.lines import DAMAGED, UTF_8
 from mammal.tasks.tables.readers import CHUNK, existing_file, file_format, iter_tables
 from mammal.tasks.tables.variant_files import FIXED, iter_variants, read_header
 from mammal.tasks.views.dna import cropped
@@ -65,11 +66,13 @@ class VariantFile:
         path: the file.
         form: vcf, sites, manifest or flanks.
         columns: columns of its table.
+        encoding: encoding of a text file, Python's name of it. None: UTF-8, or UTF-16 with a byte order mark.
     """
 
     path: Path
     form: str
     columns: tuple[str, ...]
+    encoding: str | None = None
 
     @property
     def is_table(self) -> bool:
@@ -86,32 +89,41 @@ class VariantFile:
             keep_damaged: return damaged rows with a reason, instead of raising an error.
             region: only records of this region; the file must be an indexed VCF file.
         """
-        if is_manifest(self.path):
-            return iter_manifest(self.path, chunk, keep_damaged)
+        encoding = self.encoding or UTF_8
+        if is_manifest(self.path, encoding):
+            return iter_manifest(self.path, chunk, keep_damaged, encoding)
         if self.form == "vcf":
             return iter_variants(self.path, chunk, keep_damaged, region)
-        return iter_tables(self.path, chunk, keep_damaged=keep_damaged)
+        return iter_tables(self.path, chunk, keep_damaged=keep_damaged, encoding=encoding)
 
 
-def variant_file(path: str | os.PathLike[str]) -> VariantFile:
+def variant_file(path: str | os.PathLike[str], encoding: str | None = None) -> VariantFile:
     """Determines the form and the columns of a file with variants.
 
+    Args:
+        path: the file.
+        encoding: encoding of a table or a manifest. None: UTF-8, or UTF-16 with a byte order mark.
+
     Raises:
-        DataError: the file does not exist, or has no columns with variants.
+        DataError: the file does not exist, or has no columns with variants; or there is no such encoding, or the format
+            of the file has none to choose.
     """
     file = existing_file(Path(path).expanduser())
-    if is_manifest(file):
-        return VariantFile(file, "manifest", tuple(map(str, next(iter_manifest(file, 1)).columns)))
+    encoding = checked_encoding(encoding, file_format(file), file)
+    name = encoding or UTF_8
+    if is_manifest(file, name):
+        columns = next(iter_manifest(file, 1, keep_damaged=True, encoding=name)).columns.drop(DAMAGED)
+        return VariantFile(file, "manifest", tuple(map(str, columns)), encoding)
     if file_format(file) in ("vcf", "bcf"):
         return VariantFile(file, "vcf", read_header(file).columns)
-    first = next(iter_tables(file, 1, keep_damaged=True), None)
+    first = next(iter_tables(file, 1, keep_damaged=True, encoding=name), None)
     columns = () if first is None else tuple(map(str, first.columns.drop(DAMAGED, errors="ignore")))
     if has_coordinates(columns) or HGVS in columns:
-        return VariantFile(file, "sites", columns)
+        return VariantFile(file, "sites", columns, encoding)
     if set(NEEDED) <= set(columns):
-        return VariantFile(file, "manifest", columns)
+        return VariantFile(file, "manifest", columns, encoding)
     if flank_columns(columns):
-        return VariantFile(file, "flanks", columns)
+        return VariantFile(file, "flanks", columns, encoding)
     hint = "chrom, pos, ref and alt; or hgvs; or ACGT[A/G]TTC in a column sequence; or left, alleles and right"
     raise DataError("no columns of variants", where=str(file), hint=hint)
 

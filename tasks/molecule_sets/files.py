@@ -9,25 +9,29 @@ import numpy as np
 
 from mammal.tasks.errors import DataError
 from mammal.tasks.tables.cells import as_text, is_missing, missing_column
+from mammal.tasks.tables.lines import UTF_8
 from mammal.tasks.tables.readers import existing_file, iter_tables, without_damaged
 
 NAMES = ("smiles", "canonical_smiles", "text", "molecule")
 """Usual names of columns of molecules, in any case."""
 
 
-def molecule_parts(path: str | Path, column: str | None = None, *, or_else: str | None = None) -> Iterator[list[str]]:
+def molecule_parts(
+    path: str | Path, column: str | None = None, *, or_else: str | None = None, encoding: str = UTF_8
+) -> Iterator[list[str]]:
     """Reads the strings of a column in parts, as they are written; "" for an empty cell or an unreadable record.
 
     Args:
         path: the file.
         column: name of the column. Default: the first one with a name of `NAMES`, or the only one.
         or_else: the column to use if there is no default.
+        encoding: encoding of a text file.
 
     Raises:
         DataError: the file or the column does not exist, or the column can't be determined.
     """
     rows = 0
-    for kept in iter_tables(existing_file(path), keep_damaged=True):
+    for kept in iter_tables(existing_file(path), keep_damaged=True, encoding=encoding):
         frame = without_damaged(kept, path, rows)
         rows += len(frame)
         column = molecule_column(frame.columns, column, path, or_else=or_else)
@@ -68,11 +72,16 @@ def cells_as_text(cells: Iterable[object]) -> list[str]:
 
 
 def molecules_of(
-    path: str | Path, column: str | None = None, limit: int | None = None, *, or_else: str | None = None
+    path: str | Path,
+    column: str | None = None,
+    limit: int | None = None,
+    *,
+    or_else: str | None = None,
+    encoding: str = UTF_8,
 ) -> list[str]:
     """Returns the strings of a column, at most `limit` of them; other arguments as for `molecule_parts`."""
     found: list[str] = []
-    for part in molecule_parts(path, column, or_else=or_else):
+    for part in molecule_parts(path, column, or_else=or_else, encoding=encoding):
         found += part
         if limit is not None and len(found) >= limit:
             return found[:limit]

@@ -46,7 +46,7 @@ def load(data: DataConfig, root: Path | None) -> pd.DataFrame:
 
     if not data.path:
         raise TaskError("source variants needs a path", hint="data.path=calls.vcf.gz data.reference=genome.fa")
-    source = variant_file(find_file(data.path, root))
+    source = variant_file(find_file(data.path, root), data.encoding)
     if data.region is not None and source.form != "vcf":
         raise TaskError("data.region is looked up in the index of a VCF file", where=str(source.path))
     renderer = Renderer(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from itertools import chain, islice
 from typing import IO, TYPE_CHECKING
@@ -46,7 +46,7 @@ def delimited(delimiter: str) -> Reader:
         if chosen != delimiter:
             reading.notices.add("the header has no comma, so the file is read with the delimiter ';'")
         with reading.open(newline="") as stream:
-            records = _fields(stream, chosen, reading.file)
+            records = _fields(stream, chosen, reading.file, reading.notices.add_blank)
             header = next(records, None)
             if header is None:
                 raise DataError("the file is empty", where=str(reading.file))
@@ -115,9 +115,11 @@ def _kept_fields(reading: Reading, delimiter: str, width: int) -> slice:
     return slice(1, None)
 
 
-def _fields(stream: IO[str], delimiter: str, file: Path) -> Generator[tuple[int, list[str]], None, None]:
+def _fields(
+    stream: IO[str], delimiter: str, file: Path, blank: Callable[[int], None] | None = None
+) -> Generator[tuple[int, list[str]], None, None]:
     """Fields of each record, with the number of its first line; a quoted cell may span several lines. Blank lines are
-    left out.
+    left out; `blank` is called with the number of the first one between two records.
 
     Raises:
         DataError: a quote is never closed.
@@ -131,6 +133,7 @@ def _fields(stream: IO[str], delimiter: str, file: Path) -> Generator[tuple[int,
         ended = True
 
     reader = csv.reader(lines(), delimiter=delimiter)
+    header, left_out = True, 0
     while True:
         begun = reader.line_num + 1
         try:
@@ -141,8 +144,13 @@ def _fields(stream: IO[str], delimiter: str, file: Path) -> Generator[tuple[int,
             raise DataError(str(error), where=f"{file}:{begun}") from error
         if ended:
             raise DataError("a quote that is opened here is never closed", where=f"{file}:{begun}")
-        if fields and not (len(fields) == 1 and fields[0].isspace()):
-            yield begun, fields
+        if not fields or (len(fields) == 1 and fields[0].isspace()):
+            left_out = left_out or begun
+            continue
+        if left_out and blank is not None and not header:
+            blank(left_out)
+        header, left_out = False, 0
+        yield begun, fields
 
 
 def _rows(records: _Numbered, width: int, kept: slice, reading: Reading) -> Iterator[tuple[list[str], str | None]]:

@@ -77,7 +77,8 @@ def _molecule(record: list[str], reading: Reading, number: int) -> tuple[dict[st
     row: dict[str, Any] = {"smiles": "", "name": record[0].strip() if record else ""}
     tags, reason = _tags(record[end:])
     row |= {_free_name(name, tags): value for name, value in tags.items()}
-    reason = undecodable("".join(record), reading.encoding) or reason
+    if damage := undecodable("".join(record), reading.encoding):
+        return _decoded(row, reading.encoding), damage
     if reason is not None:
         return row, reason
     if not any(text.strip() for text in record):
@@ -88,6 +89,12 @@ def _molecule(record: list[str], reading: Reading, number: int) -> tuple[dict[st
         if has_open_stereo(molecule):
             reading.notices.add_row(number, OPEN_STEREO)
     return row, reason
+
+
+def _decoded(row: dict[str, Any], encoding: str) -> dict[str, Any]:
+    """The row with empty cells in place of those that are not text, and without columns whose name is not."""
+    cells = {name: "" if undecodable(value, encoding) else value for name, value in row.items()}
+    return {name: value for name, value in cells.items() if not undecodable(name, encoding)}
 
 
 def _tags(lines: list[str]) -> tuple[dict[str, str], str | None]:
@@ -122,11 +129,14 @@ def _free_name(name: str, tags: Iterable[str]) -> str:
 
 
 def _smiles(lines: Iterable[str], reading: Reading) -> Iterator[tuple[dict[str, Any], str | None]]:
-    count = 0
+    count = left_out = 0
     for number, line in enumerate(lines, start=1):
         if not line.strip():
+            left_out = left_out or number
             continue
-        count += 1
+        if left_out and count:
+            reading.notices.add_blank(left_out)
+        count, left_out = count + 1, 0
         reason = undecodable(line, reading.encoding)
         reading.require(reason, number)
         if reason is not None:

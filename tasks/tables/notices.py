@@ -17,11 +17,22 @@ class FileNotices:
 
     def __init__(self) -> None:
         self._of_file: dict[str, None] = {}
+        self._first_blank: int | None = None
         self._of_rows: dict[str, tuple[int, list[int]]] = {}
 
     def add(self, what: str) -> None:
         """Notes something about the whole file."""
         self._of_file[what] = None
+
+    def add_blank(self, line: int) -> None:
+        """Notes a blank line between two records: rows have no number for it, so rows and lines are apart.
+
+        Args:
+            line: its number, from 1.
+        """
+        if self._first_blank is None:
+            self._first_blank = line
+            self.add(f"blank lines are not rows, and rows are counted without them; the first is line {line}")
 
     def add_row(self, number: int, what: str) -> None:
         """Notes something about a row.

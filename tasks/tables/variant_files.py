@@ -195,13 +195,13 @@ def parse_header(lines: Iterable[str], file: Path) -> tuple[Header, int]:
     meta: list[str] = []
     for number, line in enumerate(lines, start=1):
         text = line.rstrip("\r\n")
-        if reason := undecodable(text):
-            raise DataError(reason, where=f"{file}:{number}", hint="save the file as UTF-8")
-        if text.startswith("##"):
-            meta.append(text)
+        if text.startswith("##"):  # a byte that is not UTF-8 in a description changes no record
+            meta.append(text.encode(errors=ESCAPED).decode(errors="replace"))
             if text.startswith(_FORMAT_LINE) and not text.startswith(f"{_FORMAT_LINE}VCFv4"):
                 raise DataError(f"{text[2:]}: only VCF 4 is read", where=f"{file}:{number}")
             continue
+        if reason := undecodable(text):
+            raise DataError(reason, where=f"{file}:{number}", hint="save the file as UTF-8")
         if not text.startswith(_HEADING):
             hint = "it names the columns, with a tab between each two: #CHROM POS ID REF ALT QUAL FILTER INFO …"
             raise DataError("not a VCF file: the line #CHROM is missing", where=f"{file}:{number}", hint=hint)

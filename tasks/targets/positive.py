@@ -41,6 +41,11 @@ _PAIRS = {
     ("susceptible", "resistant"),
     ("background", "hit"),
     ("miss", "hit"),
+    ("wildtype", "mutant"),
+    ("wild type", "mutant"),
+    ("wild-type", "mutant"),
+    ("wt", "mut"),
+    ("wt", "mutant"),
 }
 """Negative and positive word."""
 
@@ -73,6 +78,8 @@ def positive_last(labels: Sequence[str]) -> tuple[str, ...]:
 
 def _is_pair(negative: str, positive: str) -> bool:
     if (negative, positive) in _PAIRS:
+        return True
+    if negative[:-1] == positive[:-1] and (negative[-1:], positive[-1:]) == ("-", "+"):  # BBB- and BBB+
         return True
     bare = _bare(positive)
     return len(bare) > 1 and _bare(negative) in {f"{negation}{bare}" for negation in _NEGATIONS}

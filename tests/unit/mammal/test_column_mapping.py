@@ -123,6 +123,18 @@ def test_one_name_does_not_do_for_two_columns(small_bundle: Callable[..., Path])
         model.predict([("MKV", "MKL")], columns="seq")
 
 
+def test_a_slip_in_the_column_of_a_target_that_is_not_read_is_refused(small_bundle: Callable[..., Path]):
+    model = mammal.load(small_bundle("forward_reaction"))
+    (target,) = model.task.target_columns
+    (column,) = model.task.columns
+    rows = pd.DataFrame({column: ["CCN.CCBr"], "my_product": ["CCNCC"]})
+    how = {"max_new_tokens": 8, "constraint": "alphabet"}
+    with pytest.raises(DataError, match=r"lacks \(it is not read here\).*did you mean my_product\?"):
+        model.generate(rows, columns={target: "my_prodct"}, **how)
+    for said in ("my_product", "measured elsewhere"):  # of a table that is used for training, too
+        assert len(model.generate(rows, columns={target: said}, **how)) == 1
+
+
 def test_columns_can_change_places(small_bundle: Callable[..., Path]):
     scaled = ("davis", {"scale": {"mean": 0.0, "std": 1.0}})
     model = mammal.load(small_bundle(scaled, scalars_prediction_head={"layers": []}))
@@ -245,6 +257,17 @@ def test_a_series_keeps_its_index(model: mammal.Mammal, shuffled: pd.DataFrame):
             assert value == pytest.approx(right[number], nan_ok=True)
         named = frame.set_index("smiles", drop=False)["smiles"]
         assert list(model.predict(named).index) == frame["smiles"].tolist()
+
+
+def test_a_dict_of_series_keeps_their_index(model: mammal.Mammal, shuffled: pd.DataFrame):
+    columns = {"smiles": shuffled["smiles"], "keep": shuffled["keep"]}
+    answered = model.predict(columns)
+    pd.testing.assert_frame_equal(answered, model.predict(shuffled))
+    assert list(model.embed({"smiles": shuffled["smiles"]}, as_frame=True).index) == list(shuffled.index)
+    assert list(model.predict({"smiles": shuffled["smiles"], "n": [1, 2, 3, 4]}).index) == list(shuffled.index)
+    columns["keep"] = shuffled["keep"].sort_index()
+    with pytest.raises(DataError, match="'smiles' and 'keep' have different indexes"):
+        model.predict(columns)
 
 
 def test_every_method_keeps_the_index_of_a_series(tiny_bundle: Path, shuffled: pd.DataFrame):

@@ -224,3 +224,16 @@ def test_answers_to_held_out_rows_have_the_numbers_of_the_table(bundle: Path):
     answers = mammal.evaluate(bundle, "atoms", device="cpu", **QUICK)["atoms"].answers
     assert answers["smiles"].tolist() == table["smiles"].iloc[answers["row"] - 1].tolist()
     assert answers["truth"].tolist() == table["size"].iloc[answers["row"] - 1].tolist()
+
+
+def test_own_rows_are_read_from_the_only_column_that_can_be_meant(
+    bundle: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    own = own_rows()
+    right = mammal.evaluate(bundle, "atoms", data=own, **QUICK).figures
+    with caplog.at_level("INFO", "mammal"):
+        renamed = mammal.evaluate(bundle, "atoms", data=own.rename(columns={"smiles": "SMILES"}), **QUICK).figures
+    assert renamed["atoms"]["own"]["MAMMAL"] == right["atoms"]["own"]["MAMMAL"]
+    assert "column 'SMILES' is read as 'smiles'" in caplog.text
+    with pytest.raises(DataError, match="no column 'smiles'"):
+        mammal.evaluate(bundle, "atoms", data=own.rename(columns={"smiles": "compound"}), **QUICK)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import shutil
 from collections.abc import Callable
@@ -184,3 +185,22 @@ def test_settings_of_a_job_without_normalize_stay_as_they_were(tiny_bundle: Path
     with caplog.at_level(logging.INFO):
         report = run_job("embed", *files, task="bbbp", options={"normalize": False})
     assert report.ok == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("batch_size", "batch_tokens"),
+        ("max_length", "max_len"),
+        ("device", "model.to"),
+        ("normalize_embeddings", "use normalize="),
+        ("colums", "did you mean columns"),
+        ("xyz", ""),
+    ],
+)
+def test_arguments_of_other_libraries_are_answered_with_ours(model: mammal.Mammal, name: str, hint: str):
+    for method in (model.predict, model.embed, model.score, model.predict_proba, model.score_variants):
+        with pytest.raises(ConfigError, match=f"{method.__name__} has no argument '{name}'") as refused:
+            method(["CCO"], **{name: 8})
+        assert hint in (refused.value.hint or "")
+    assert "columns" in inspect.signature(model.predict).parameters

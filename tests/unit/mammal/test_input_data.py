@@ -17,7 +17,7 @@ from mammal.errors import DataError
 from mammal.jobs import run_job
 from mammal.rows.input_data import input_data, is_path
 from mammal.rows.read_columns import ReadColumns
-from mammal.rows.tables import row_table
+from mammal.rows.tables import row_table, with_targets
 from mammal.tasks import build_task, load_task
 from mammal.tokenization import Tokenizer
 
@@ -44,6 +44,17 @@ def test_molecules_of_rdkit_are_smiles_with_their_stereo(model: mammal.Mammal) -
     given = model.predict([alanine, None])
     assert given.prediction[0] == model.predict([expected]).prediction[0]
     assert given.smiles[0] == expected and "empty" in given.error[1]
+
+
+def test_molecules_of_rdkit_are_targets_too() -> None:
+    from rdkit import Chem
+
+    ethanol = Chem.MolFromSmiles("OCC")
+    inputs = row_table({"name": ["ethanol", "methane"]}, ReadColumns(("name",)))
+    for targets in ([ethanol, "C"], pd.Series([ethanol, "C"])):
+        assert [row["smiles"] for row in with_targets(inputs, targets, ("smiles",)).rows] == ["CCO", "C"]
+    alone = row_table("ethanol", ReadColumns(("name",)))
+    assert with_targets(alone, ethanol, ("smiles",)).rows[0]["smiles"] == "CCO"
 
 
 def test_a_racemate_is_reported(caplog: pytest.LogCaptureFixture) -> None:

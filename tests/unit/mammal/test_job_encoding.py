@@ -12,11 +12,14 @@ import pytest
 import mammal
 from mammal.cli import main
 from mammal.errors import ConfigError, DataError, JobError, TaskError
+from mammal.evaluation.sample_files import evaluate_samples
 from mammal.jobs import run_job
 from mammal.jobs.names_job import names_job
 from mammal.jobs.properties_job import properties_job
+from mammal.jobs.windows_job import windows_job
 from mammal.tasks.data import load_data
 from mammal.tasks.declaration.registry import load_task
+from mammal.tasks.sources import variants
 from mammal.tasks.tables.encodings import codec_name
 
 NOTES = ["5 µg/ml", "naïve", "plain"]
@@ -169,3 +172,60 @@ def test_a_declared_encoding_is_checked_with_the_declaration(latin: Path) -> Non
 @pytest.mark.parametrize(("given", "name"), [("latin1", "iso8859-1"), ("UTF8", "utf-8"), ("cp1252", "cp1252")])
 def test_names_of_encodings(given: str, name: str) -> None:
     assert codec_name(given) == name
+
+
+SITES = "chrom,pos,ref,alt,note\nchr1,5,A,C,5 µg\nchr1,9,A,G,plain\n"
+
+
+@pytest.mark.parametrize("manifest", [False, True])
+def test_windows_read_a_table_in_its_encoding(manifest: bool, tmp_path: Path) -> None:
+    text, how = SITES, ["reference=g.fa"]
+    if manifest:
+        text = "[Heading]\n[Assay]\nName,SourceSeq,SNP,Chr,MapInfo,note\n"
+        text, how = text + "a,ACGT[A/C]TTGC,[A/C],1,5,5 µg\nb,ACGA[A/G]TTGA,[A/G],1,9,plain\n", []
+    (tmp_path / "in.csv").write_text(text, encoding="latin-1")
+    (tmp_path / "g.fa").write_text(">chr1\nAAAAAAAAAAAAAAAAAAAAAAAA\n")
+    for name, encoding, code in (("without", "null", 3), ("with", "latin1", 0)):
+        words = [
+            f"input={tmp_path / 'in.csv'}",
+            f"output={tmp_path / name}.parquet",
+            f"encoding={encoding}",
+            "window=8",
+        ]
+        assert main(["windows", *words, *(word.replace("g.fa", str(tmp_path / "g.fa")) for word in how)]) == code
+    assert pd.read_parquet(tmp_path / "with.parquet")["note"].tolist() == ["5 µg", "plain"]
+    assert pd.read_parquet(tmp_path / "without.parquet")["note"].tolist() == ["plain"]
+    assert reported(tmp_path / "with.parquet")["encoding"] == "iso8859-1"
+
+
+def test_windows_of_a_variant_file_have_no_encoding(tmp_path: Path) -> None:
+    (tmp_path / "v.vcf").write_text("##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n")
+    with pytest.raises(DataError, match="none to choose"):
+        windows_job(tmp_path / "v.vcf", tmp_path / "out.csv", encoding="latin-1")
+
+
+def test_a_task_reads_variants_in_their_encoding(tmp_path: Path) -> None:
+    (tmp_path / "in.csv").write_text("sequence,y,note\nACGT[A/C]TTGC,1,5 µg\nACGA[A/G]TTGA,0,plain\n", "latin-1")
+    declared = {
+        "name": "v",
+        "kind": "classification",
+        "labels": ["0", "1"],
+        "prompt": {"input": "<SENTINEL_ID_0> {sequence:dna}", "target": "<SENTINEL_ID_0> {y:label}"},
+        "data": {"source": "variants", "path": str(tmp_path / "in.csv"), "encoding": "latin-1", "split": "random"},
+    }
+    assert variants.load(load_task(declared).data, None)["note"].tolist() == ["5 µg", "plain"]
+
+
+def test_sets_of_molecules_are_read_in_their_encoding(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "s.csv").write_text("smiles,note\nCCO,5 µg\nCCN,plain\n", encoding="latin-1")
+    (tmp_path / "t.csv").write_text("smiles,note\nCCO,µ\nCCC,plain\n", encoding="latin-1")
+    words = [f"samples={tmp_path / 's.csv'}", f"train={tmp_path / 't.csv'}", f"test={tmp_path / 't.csv'}"]
+    words += [f"output={tmp_path / 'judged'}", "workers=0"]
+    assert main(["evaluate", *words, "encoding=latin-1"]) == 0
+    held = pd.read_csv(tmp_path / "judged" / "molecules_s.csv")
+    assert held.iloc[:, 0].size == 2 and "CCO" in held.to_string()
+    assert json.loads((tmp_path / "judged" / "samples.json").read_text())
+    assert main(["evaluate", *words, "encoding=latn-1"]) == 1 and "did you mean" in capsys.readouterr().err
+    (tmp_path / "judged" / "molecules_s.csv").unlink()
+    (one,) = evaluate_samples(tmp_path / "s.csv", encoding="latin-1", workers=0)
+    assert one.samples == one.valid == 2

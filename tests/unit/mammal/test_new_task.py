@@ -13,6 +13,7 @@ from mammal.cli import main
 from mammal.commands.guess_columns import name_and_unit
 from mammal.commands.guess_task import Guess, guess_task
 from mammal.errors import DataError
+from mammal.tasks.data import load_data
 from mammal.tasks.declaration.registry import load_task
 
 CHAINS = ["C" * n + tail for n in range(1, 31) for tail in ("O", "N")]
@@ -247,3 +248,62 @@ def test_a_published_split_without_validation_rows_gives_some_of_train(valid: bo
 def test_numbers_over_orders_of_magnitude_are_judged_on_their_logarithms_too(tmp_path: Path):
     guess = guess_task(table(tmp_path, {"smiles": CHAINS, "ic50": [10 ** (i % 6) * 1.5 for i in range(60)]}))
     assert {"rmse", "rmse_log10", "r2_log10"} <= set(yaml.safe_load(guess.yaml())["metrics"])
+
+
+def printed_command(out: str) -> list[str]:
+    return shlex.split(out.partition("then: ")[2].splitlines()[0])
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_the_printed_command_works_in_another_folder_if_the_task_is_written_elsewhere(
+    whole: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    for folder in ("here", "there", "else"):
+        (tmp_path / folder).mkdir()
+    file = table(tmp_path / "here", {"smiles": CHAINS, "y": [n * 1.5 for n in range(60)]})
+    monkeypatch.chdir(tmp_path / "here")
+    given = str(file) if whole else file.name
+    assert main(["new-task", given, f"output={tmp_path / 'there' / 'task' / 'mine.yaml'}"]) == 0
+    out = capsys.readouterr().out
+    assert ("the whole path" in out) is not whole
+    monkeypatch.chdir(tmp_path / "else")
+    words = ["model=debug", "trainer.max_steps=1", "test=false", "output=run"]
+    assert main([*printed_command(out)[1:], *words]) == 0
+
+
+def test_a_relative_path_stays_if_the_task_is_written_here(tmp_path: Path, monkeypatch, capsys):
+    file = table(tmp_path, {"smiles": CHAINS, "y": [n * 1.5 for n in range(60)]})
+    monkeypatch.chdir(tmp_path)
+    assert main(["new-task", file.name]) == 0
+    assert yaml.safe_load(Path("task/my_data.yaml").read_text())["data"]["path"] == file.name
+    assert printed_command(capsys.readouterr().out)[2:4] == ["--config-dir", "."]
+    assert main(["new-task", str(file), "overwrite=true"]) == 0
+    assert printed_command(capsys.readouterr().out)[2:4] == ["--config-dir", str(tmp_path)]
+
+
+def test_a_table_in_another_encoding(tmp_path: Path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    lines = [f"{smiles},{n * 1.5}" for n, smiles in enumerate(CHAINS)]
+    Path("t.csv").write_text("\n".join(["smiles,temp (°C)", *lines]) + "\n", encoding="latin-1")
+    assert main(["new-task", "t.csv"]) == 1 and "encoding, such as latin-1" in capsys.readouterr().err
+    assert main(["new-task", "t.csv", "encoding=latn-1"]) == 1 and "did you mean" in capsys.readouterr().err
+    assert main(["new-task", "t.csv", "encoding=latin-1"]) == 0
+    config = load_task("task/t.yaml")
+    assert config.data.encoding == "latin-1" and config.unit == "°C"
+    assert "encoding=latin-1" in Path("task/t.yaml").read_text().splitlines()[0]
+    assert load_data(config).frame["temp"].tolist()[:2] == ["0.0", "1.5"]
+
+
+def test_a_target_that_is_named_is_predicted_whatever_its_column_looks_like(tmp_path: Path):
+    columns = {"smiles": CHAINS, "rank_num": list(range(60)), "fold_change": [n % 5 * 1.5 for n in range(60)]}
+    file = table(tmp_path, columns)
+    for target in ("rank_num", "fold_change"):
+        guess = guess_task(file, target)
+        assert [column.name for column in guess.targets] == [target] and guess.targets[0].holds == "numbers"
+    assert guess_task(file, "rank_num").split["split_column"] == '"fold_change"'
+
+
+def test_a_column_that_shares_its_name_with_a_unit_gets_a_number_behind_it(tmp_path: Path):
+    columns = {"smiles": CHAINS, "IC50": [n * 1.25 for n in range(60)], "IC50 (nM)": [n * 1.5 for n in range(60)]}
+    declared = yaml.safe_load(guess_task(table(tmp_path, columns), "IC50 (nM)").yaml())
+    assert declared["data"]["columns"] == {"IC50_2": "IC50 (nM)"}

@@ -10,7 +10,8 @@ import pytest
 from mammal import cli
 from mammal.jobs import tables
 from mammal.jobs.properties_job import properties_job
-from mammal.tasks.errors import TaskError
+from mammal.jobs.structures import structure_column
+from mammal.tasks.errors import DataError, TaskError
 from mammal.tasks.molecules.properties import compute
 
 
@@ -51,3 +52,22 @@ def test_one_more_format_of_tables_is_one_class(library: Path, monkeypatch: pyte
     report = properties_job(library, library.with_name("a.psv"), workers=0, shard_rows=2)
     assert pd.read_csv(report.output, sep="|").mw.notna().all() and report.errors == library.with_name("a.errors.psv")
     assert len(pd.read_csv(report.errors, sep="|")) == report.bad
+
+
+@pytest.mark.parametrize("verb", ["properties", "names"])
+def test_the_column_of_molecules_is_found_by_a_usual_name(verb: str, library: Path, caplog: pytest.LogCaptureFixture):
+    pd.DataFrame({"id": [1], "canonical_smiles": ["CCO"]}).to_csv(library, index=False)
+    words = [verb, f"input={library}", f"output={library.with_name('out.csv')}", "workers=0"]
+    words += ["keep=all"] if verb == "names" else []
+    with caplog.at_level("INFO", "mammal"):
+        assert cli.main(words) == 0
+    assert "column 'canonical_smiles' is read as 'smiles'" in caplog.text
+    assert cli.main([*words, "smiles=smiles", "resume=false"]) == 1  # what is named has to be there
+
+
+def test_of_several_columns_of_molecules_none_is_taken():
+    assert structure_column(None, ["Smiles", "smiles"]) == "smiles"
+    with pytest.raises(DataError, match=r"smiles=SMILES, or another of canonical_smiles"):
+        structure_column(None, ["SMILES", "canonical_smiles"])
+    with pytest.raises(DataError, match="did you mean smile"):
+        structure_column(None, ["id", "smile"])

@@ -220,15 +220,65 @@ def test_stereo_that_a_smiles_cant_say_is_reported(tmp_path: Path, caplog: pytes
     assert caplog.text.count("stereoisomers") == 1
 
 
-def test_an_undecodable_header_of_a_vcf_is_an_error(tmp_path: Path) -> None:
+def test_undecodable_names_of_columns_of_a_vcf_are_an_error(tmp_path: Path) -> None:
     heading = "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
     body = b"1\t5\ta\tA\tG\t.\t.\t.\n1\t6\t\xe9\tA\tG\t.\t.\t.\n"
     file = written(tmp_path / "t.vcf", b"##fileformat=VCFv4.2\n" + heading.encode() + body)
     assert [reason is None for reason in reasons(file)] == [True, False]
+    named = heading.encode().replace(b"\n", b"\tFORMAT\tJos\xe9\n")
     with pytest.raises(DataError, match=":2: not UTF-8"):
-        read_table(written(tmp_path / "u.vcf", b"##fileformat=VCFv4.2\n##x=\xe9\n" + heading.encode()))
+        read_table(written(tmp_path / "u.vcf", b"##fileformat=VCFv4.2\n" + named))
 
 
 def test_json_values_stay_what_they_are(tmp_path: Path) -> None:
     file = written(tmp_path / "t.jsonl", json.dumps({"a": {"b": [1, 2]}, "c": "\ud83d\ude00"}) + "\n")
     assert read_table(file).to_dict("records") == [{"a": {"b": [1, 2]}, "c": "\U0001f600"}]
+
+
+# A byte that is not text
+
+
+def test_one_odd_byte_in_a_tag_sets_its_molecule_aside_alone(tmp_path: Path) -> None:
+    atoms = "\n  RDKit          2D\n\n  1  0  0  0  0  0  0  0  0  0999 V2000\n"
+    atoms += "    0.0000    0.0000    0.0000 {}   0  0  0  0  0  0  0  0  0  0  0  0\nM  END\n"
+    parts = [f"{name}{atoms.format(atom)}>  <id>\n{name}\n\n" for name, atom in (("a", "C"), ("b", "N"), ("c", "O"))]
+    parts[1] += ">  <t \xb0C>\n5\n\n>  <note>\n25 \xb0C\n\n"
+    file = written(tmp_path / "m.sdf", "".join(f"{part}$$$$\n" for part in parts).encode("latin-1"))
+    frame = read_table(file, keep_damaged=True)
+    assert frame["smiles"].tolist() == ["C", "", "O"] and frame["id"].tolist() == ["a", "b", "c"]
+    assert frame["name"][1] == "b" and frame["note"][1] == "" and not any("t " in name for name in frame.columns)
+    assert [bool(reason) for reason in frame[DAMAGED]] == [False, True, False] and "0xb0" in frame[DAMAGED][1]
+    shard = next(open_input(file).shards(10))
+    assert list(shard.damaged) == [1]
+    latin = read_table(file, encoding="latin-1")
+    assert latin["smiles"].tolist() == ["C", "N", "O"] and latin["note"][1] == "25 \xb0C"
+
+
+def test_one_odd_byte_in_a_description_of_a_variant_file_refuses_nothing(tmp_path: Path) -> None:
+    head = "##fileformat=VCFv4.2\n##source=25 \xb0C\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
+    text = f"{head}chr1\t10\t.\tA\tC\t.\t.\t.\nchr1\t11\t\xb0\tA\tC\t.\t.\t.\n"
+    file = written(tmp_path / "v.vcf", text.encode("latin-1"))
+    found = read_table(file, keep_damaged=True)
+    assert found["pos"].tolist() == ["10", ""] and [bool(reason) for reason in found[DAMAGED]] == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "line"),
+    [
+        ("a.csv", "\nsmiles,y\nCCO,1\n\n\nCCN,2\n\n", 4),
+        ("b.csv", "smiles\nCCO\n \nCCN\n", 3),
+        ("c.smi", "\nCCO a\n\nCCN b\n\n", 3),
+        ("d.csv", "smiles\nCCO\nCCN\n\n\n", None),
+        ("e.csv", "\n\nsmiles\nCCO\nCCN\n", None),
+    ],
+)
+def test_blank_lines_between_records_are_reported(
+    name: str, text: str, line: int | None, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = written(tmp_path / name, text)
+    assert read_table(file)["smiles"].tolist() == ["CCO", "CCN"]
+    assert caplog.text.count("blank lines are not rows") == (line is not None)
+    assert line is None or f"the first is line {line}" in caplog.text
+    caplog.clear()
+    assert sum(shard.rows for shard in open_input(file).shards(1)) == 2
+    assert caplog.text.count("blank lines are not rows") == (line is not None)

@@ -78,3 +78,10 @@ def test_words_for_missing_are_no_measurement():
     assert math.isnan(numbers_K[0])
     numbers_NK, _ = Measurements(task, [column]).table([{column: "n/a"}, {column: "2.5"}, {column: "warm"}])
     np.testing.assert_array_equal(numbers_NK[:, 0], [np.nan, 2.5, np.nan])
+
+
+@pytest.mark.parametrize("positive", ["BBB+", "+", "mutant", "Mutant"])
+def test_signs_and_mutants(positive: str) -> None:
+    negative = {"BBB+": "BBB-", "+": "-", "mutant": "wild type", "Mutant": "wildtype"}[positive]
+    assert known_positive([positive, negative]) == known_positive([negative, positive]) == positive
+    assert known_positive(["A+", "B-"]) is None and known_positive(["x-", "x*"]) is None
