@@ -21,7 +21,7 @@ STRUCTURE = ("smiles", "name")
 """Columns of each molecule. A tag with one of these names gets the column `NAME_tag`."""
 
 OPEN_STEREO = (
-    "name several stereoisomers (racemic or relative centres) and are read as the one that is drawn, as absolute"
+    "with several stereoisomers (racemic or relative centres), read as the one that is drawn, as absolute"
 )
 
 _END = "$$$$"

@@ -247,3 +247,9 @@ def test_a_published_split_without_validation_rows_gives_some_of_train(valid: bo
 def test_numbers_over_orders_of_magnitude_are_judged_on_their_logarithms_too(tmp_path: Path):
     guess = guess_task(table(tmp_path, {"smiles": CHAINS, "ic50": [10 ** (i % 6) * 1.5 for i in range(60)]}))
     assert {"rmse", "rmse_log10", "r2_log10"} <= set(yaml.safe_load(guess.yaml())["metrics"])
+
+
+def test_shares_with_a_few_small_values_are_no_logarithms(tmp_path: Path):
+    shares = [0.0005, *(i / 60 for i in range(1, 60))]
+    guess = yaml.safe_load(guess_task(table(tmp_path, {"smiles": CHAINS, "share": shares})).yaml())
+    assert "scale" not in guess and "rmse_log10" not in guess.get("metrics", [])
