@@ -44,8 +44,8 @@ TEXT_KEYS = (
     "task.data.path",
     "task.data.split_column",
 )
-"""Keys whose value is a path, a hub id, a prompt or a column. It is used as typed, although Hydra interprets `(`, `=` and
-`[`."""
+"""Keys whose value is a path, a hub id, a prompt or a column. It is used as typed, although Hydra interprets signs
+such as `(`, `=` and `[`."""
 
 _COLUMN = re.compile(r"(task\.data\.)?columns\.")
 """Keys below these have the name of a column as their value, too."""

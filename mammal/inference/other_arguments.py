@@ -1,4 +1,4 @@
-"""Arguments of other libraries, for methods of `Mammal`: taken for ours if they mean the same, else refused with ours."""
+"""Arguments of other libraries, for methods of `Mammal`: used as ours if they mean the same, else refused with ours."""
 
 from __future__ import annotations
 
