@@ -48,7 +48,7 @@ def with_hints(
         def with_known_arguments(*args: P.args, **given: P.kwargs) -> R:
             if given.keys() <= set(valid):
                 return function(*args, **given)
-            return function(*args, **_ours(given, same or {}, valid))  # type: ignore[arg-type]
+            return function(*args, **_ours(given, same or {}, valid))
 
         return with_known_arguments
 
