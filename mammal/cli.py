@@ -90,6 +90,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _dispatch(arguments: list[str]) -> int:
     first = arguments[0] if arguments else "--help"
+    if first in ("-h", "--help", "help") and len(arguments) > 1 and arguments[1] in VERBS:
+        return _dispatch([arguments[1], "--help"])
     if first in ("-h", "--help", "help"):
         sys.stdout.write(USAGE.format(version=__version__, verbs=_verb_lines()))
         return DONE if arguments else WRONG_USE

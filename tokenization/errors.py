@@ -110,7 +110,7 @@ def meant_name(name: str, valid: Iterable[str]) -> str | None:
 
 
 def _plain(name: str) -> str:
-    return re.sub(r"[\s_-]+", "_", name.strip().casefold())
+    return re.sub(r"[\s_-]+", "", name.casefold())
 
 
 def _rebuild(kind: type[MammalError], what: str, where: str | None, hint: str | None) -> MammalError:

@@ -82,7 +82,8 @@ def _checked(folder: Path) -> ModelSource:
     if not missing:
         return ModelSource(folder, folder)
     checkpoints = sorted(path.name for path in folder.glob("*.ckpt"))
-    inner = sorted(path.parent.name for path in folder.glob(f"*/{CONFIG}"))
+    found = (path for depth in ("*", "*/*") for path in islice(folder.glob(f"{depth}/{CONFIG}"), 100))
+    inner = sorted(path.parent.relative_to(folder).as_posix() for path in found)
     if checkpoints and CONFIG not in missing:
         hint = f"it contains {', '.join(checkpoints)}: give the path of one of them"
     elif inner:

@@ -57,7 +57,7 @@ class TableColumn:
         missing: number of empty cells; of labels and numbers also cells with a word such as NA.
         bounded: number of cells that are bounds, such as `>10`.
         unreadable: number of filled cells of a column of numbers that are neither a number nor a bound.
-        logarithmic: whether the numbers are positive and cover at least three orders of magnitude.
+        logarithmic: whether the numbers are positive and cover orders of magnitude (`_is_logarithmic`).
     """
 
     name: str
@@ -135,7 +135,6 @@ def _looked_at(
     unreadable = len(cells) - len(numbers) - bounded
     if not numbers or unreadable > (1 - MOSTLY) * len(cells):
         return TableColumn(name, key, "other", cells, missing=missing)
-    wide = min(numbers) > 0 and max(numbers) / min(numbers) >= 1000
     return TableColumn(
         name,
         key,
@@ -145,7 +144,7 @@ def _looked_at(
         missing=missing,
         bounded=bounded,
         unreadable=unreadable,
-        logarithmic=wide,
+        logarithmic=_is_logarithmic(numbers),
     )
 
 
@@ -187,6 +186,15 @@ def _entity(name: str, cells: Sequence[str]) -> str:
         if words & set(names):
             return entity
     return "peptide" if median <= SHORT_PROTEIN else "protein"
+
+
+def _is_logarithmic(numbers: Sequence[float]) -> bool:
+    """Whether numbers are positive, over at least three orders of magnitude, and most of them over more than one and a
+    half: shares between 0 and 1 have a few very small values, too."""
+    if min(numbers) <= 0 or max(numbers) / min(numbers) < 1000:
+        return False
+    middle = sorted(numbers)[len(numbers) // 10 : len(numbers) - len(numbers) // 10]
+    return middle[-1] / middle[0] >= 30
 
 
 def _labels(cells: Sequence[str]) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import field, is_dataclass, make_dataclass
 from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 
@@ -65,7 +66,8 @@ def check_config(verb: str, config: DictConfig, arguments: Arguments) -> None:
     if verb == "train":
         _check_shadows(verb, arguments)
     used = set(_referred(config))
-    for fault in _train_faults(config, arguments) if verb == "train" else _verb_faults(verb, config):
+    found = _train_faults(config, arguments) if verb == "train" else _verb_faults(verb, config)
+    for fault in chain(found, _range_faults(config)):
         if fault.path not in used:
             raise ConfigError(fault.what, where=place_of(fault.path, verb, arguments), hint=fault.hint)
 
@@ -182,6 +184,21 @@ def _trainer_faults(section: DictConfig) -> Iterator[Fault]:
         duration(section.get("max_time"))
     except ConfigError as error:
         yield Fault(("trainer", "max_time"), error.what, error.hint)
+
+
+def _range_faults(config: DictConfig) -> Iterator[Fault]:
+    """Finds numbers that are too small for their key."""
+    from omegaconf import OmegaConf
+
+    for key, least in chain(known_keys.LEAST.items(), ((key, None) for key in known_keys.ABOVE_ZERO)):
+        value = OmegaConf.select(config, key, throw_on_missing=False)
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            continue
+        if least is None and not value > 0:
+            yield Fault(tuple(key.split(".")), f"{key} must be greater than 0, not {value}")
+        elif least is not None and not value >= least:
+            hint = "-1 means no limit" if least < 0 else None
+            yield Fault(tuple(key.split(".")), f"{key} must be {least} or more, not {value}", hint)
 
 
 def _made_faults(node: Any, path: KeyPath, given: int = 0) -> Iterator[Fault]:

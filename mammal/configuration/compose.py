@@ -26,18 +26,29 @@ if TYPE_CHECKING:
 
 TEXT_KEYS = (
     "bundle",
+    "column",
     "init",
     "input",
+    "names",
     "output",
+    "paths.data",
     "prompt",
     "reference",
+    "reference_column",
     "resume",
+    "run",
     "sample",
     "scaffold",
     "starts_with",
     "target",
+    "task.data.path",
+    "task.data.split_column",
 )
-"""Keys whose value is a path, a hub id or a prompt. It is used as typed, although Hydra interprets `(`, `=` and `[`."""
+"""Keys whose value is a path, a hub id, a prompt or a column. It is used as typed, although Hydra interprets signs
+such as `(`, `=` and `[`."""
+
+_COLUMN = re.compile(r"(task\.data\.)?columns\.")
+"""Keys below these have the name of a column as their value, too."""
 
 _OPEN = re.compile(
     r"(task\.(views?|unit|computed|class_weights|example|data\.columns|data\.files)|conditions|generation)[.=]|columns\."
@@ -241,10 +252,15 @@ def check_complete(verb: str, config: DictConfig) -> None:
 
 
 def quoted(override: str) -> str:
-    """Quotes the value of a key that takes plain text (`TEXT_KEYS`), so that Hydra does not interpret its signs."""
+    """Quotes the value of a key that takes plain text (paths, columns), so that Hydra does not interpret its signs."""
     key, _, value = override.partition("=")
-    plain = key.lstrip("+") in TEXT_KEYS and value not in ("", "null", "???") and value[:1] not in "'\""
+    plain = _is_text(key) and value not in ("", "null", "???") and value[:1] not in "'\""
     return text_override(key, value) if plain else override
+
+
+def _is_text(key: str) -> bool:
+    name = key.lstrip("+")
+    return name in TEXT_KEYS or _COLUMN.match(name) is not None
 
 
 def command_line(verb: str, arguments: Arguments, here: Path | None = None) -> str:
@@ -265,7 +281,7 @@ def command_line(verb: str, arguments: Arguments, here: Path | None = None) -> s
 def _as_typed(override: str) -> str:
     """The override without the quotes that `quoted` adds."""
     key, _, value = override.partition("=")
-    if key.lstrip("+") not in TEXT_KEYS or value[:1] != "'":
+    if not _is_text(key) or value[:1] != "'":
         return override
     from hydra.core.override_parser.overrides_parser import OverridesParser
 
@@ -275,11 +291,15 @@ def _as_typed(override: str) -> str:
 
 def text_override(key: str, value: str) -> str:
     """Returns the override that sets a key to a text, which may contain any signs."""
-    if re.fullmatch(r"[\w./:-]+", value):
+    if re.fullmatch(r"[^\W\d][\w./:-]*", value) and value.casefold() not in _WORDS_OF_HYDRA:
         return f"{key}={value}"
     escaped = re.sub(r"(\\*)'", r"\1\1\\'", value)
     trailing = len(escaped) - len(escaped.rstrip("\\"))
     return f"{key}='{escaped}{chr(92) * trailing}'"
+
+
+_WORDS_OF_HYDRA = ("true", "false", "null", "nan", "inf")
+"""Words that Hydra does not read as text."""
 
 
 @contextmanager

@@ -25,6 +25,30 @@ EXTRAS = {
 """For each Hydra plugin that a config names, the extra of `pyproject.toml` that installs it."""
 
 
+_RATE, _EPOCHS, _STEPS = ("optim.lr",), ("trainer.max_epochs",), ("trainer.max_steps",)
+_BATCH, _SEED = ("data.tokens_per_batch", "batch_tokens"), ("seed",)
+_DEVICES, _PRECISION = ("trainer.devices", "device"), ("trainer.precision", "dtype")
+_MODEL, _ROWS, _OUTPUT = ("init", "bundle"), ("input", "paths.data"), ("output",)
+_WAIT, _SUM = ("callbacks.early_stopping.patience",), ("trainer.accumulate_grad_batches",)
+ELSEWHERE: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(("learning_rate", "base_lr", "peak_lr"), _RATE),
+    **dict.fromkeys(("epochs", "num_epochs", "n_epochs", "num_train_epochs"), _EPOCHS),
+    **dict.fromkeys(("steps", "num_steps", "n_steps", "iterations"), _STEPS),
+    **dict.fromkeys(("batch_size", "bs", "per_device_train_batch_size", "max_tokens"), _BATCH),
+    **dict.fromkeys(("random_seed", "random_state", "manual_seed"), _SEED),
+    **dict.fromkeys(("gpu", "gpus", "num_gpus", "n_gpus", "accelerator"), _DEVICES),
+    **dict.fromkeys(("precision", "fp16", "bf16", "torch_dtype"), _PRECISION),
+    **dict.fromkeys(("checkpoint", "ckpt", "ckpt_path", "pretrained", "model_path", "weights", "model"), _MODEL),
+    **dict.fromkeys(("resume_from_checkpoint",), ("resume",)),
+    **dict.fromkeys(("data_path", "data_dir", "dataset_path", "file", "data", "csv"), _ROWS),
+    **dict.fromkeys(("out", "output_dir", "out_dir", "save_dir", "output_path", "log_dir"), _OUTPUT),
+    **dict.fromkeys(("gradient_accumulation_steps", "accumulate", "grad_accum"), _SUM),
+    **dict.fromkeys(("patience", "early_stopping_patience"), _WAIT),
+    **dict.fromkeys(("num_return_sequences", "num_samples", "num_sequences", "n_samples"), ("n",)),
+}
+"""Keys of other tools -> our keys of the same meaning. The first one that the verb has is suggested."""
+
+
 def explain(error: Exception, verb: str, arguments: Arguments) -> MammalError:
     """Returns a `ConfigError` that explains an error to the user.
 
@@ -42,7 +66,8 @@ def explain(error: Exception, verb: str, arguments: Arguments) -> MammalError:
             return cause
     if isinstance(error, OverrideParseException):
         hint = "quote a value that contains blanks, commas or brackets: 'key=\"value\"'"
-        return ConfigError(f"can't read {error.override!r}", where=where, hint=hint)
+        typed = str(error.override).lstrip("+")
+        return ConfigError(f"can't read {typed!r}", where=where, hint=hint)
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         return _missing_option(error.missing_cfg_file, error.options or (), where)
     text = str(error)
@@ -100,6 +125,8 @@ def _nearest_key(name: str, verb: str, arguments: Arguments) -> str:
     """Returns a hint with valid keys similar to `name`: those of its section, else of the whole configuration."""
     groups = _groups(arguments) if verb == "train" else ()
     valid = sorted({*_keys(verb, arguments), *groups})
+    if meant := next((key for key in ELSEWHERE.get(name.rpartition(".")[2], ()) if key in valid), None):
+        return f"did you mean {meant}?"
     section, _, last = name.rpartition(".")
     beside = {key[len(section) + 1 :] for key in valid if key.startswith(f"{section}.")} if section else set()
     if beside:

@@ -162,6 +162,20 @@ VERB_TYPES: dict[str, Types] = {
 """Verb -> types of its keys that hold numbers or true and false. Other values are checked where they are read."""
 
 
+LEAST: dict[str, float] = {
+    **dict.fromkeys(("data.tokens_per_batch", "data.max_rows", "data.window", "data.limit", "data.valid_limit"), 1),
+    **dict.fromkeys(("trainer.accumulate_grad_batches", "adapt.rank"), 1),
+    **dict.fromkeys(("data.num_workers", "optim.weight_decay", "trainer.gradient_clip_val", "model.dropout_rate"), 0),
+    **dict.fromkeys(("trainer.max_epochs", "trainer.max_steps"), -1),
+    **dict.fromkeys(("n", "limit", "shard_rows", "batch_tokens", "window", "views", "seeds", "trees"), 1),
+    **dict.fromkeys(("workers", "flank", "sensitivity"), 0),
+}
+"""Keys of numbers -> the least that they can be, -1 where it means that there is no limit."""
+
+ABOVE_ZERO = ("optim.lr", "optim.adamw_lr", "optim.layer_decay", "mixture.temperature")
+"""Keys of numbers that must be greater than zero."""
+
+
 def keys_of(schema: type) -> dict[str, Any]:
     """Returns the fields of a dataclass with their types."""
     return get_type_hints(schema)

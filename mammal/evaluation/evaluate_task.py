@@ -151,7 +151,13 @@ def evaluate_task(
         coverage=_coverage(task, ours, rows),
         shifts=sensitivity(model, task, rows, ours, depth.sensitivity),
         molecules=[column for column in task.columns if column in task.molecules],
+        generated=_generated_molecules(task),
     )
+
+
+def _generated_molecules(task: Task) -> list[str]:
+    """The target columns whose text is SMILES."""
+    return [column for column in task.target_columns if task.family == "generation" and column in task.molecules]
 
 
 def _reranked(judge: Judge, task: Task, rows: Sequence[Row], ours: Sequence[Prediction]) -> Contender:

@@ -140,6 +140,7 @@ class TaskResult:
             from 0.
         leakage: number of rows of test and valid that are also in train (`mammal.tasks.splits.leakage`).
         molecules: columns of `answers` that the prompt reads and that hold SMILES.
+        generated: target columns whose generated text is SMILES.
     """
 
     task: str
@@ -161,6 +162,7 @@ class TaskResult:
     intervals: str = "rows"
     leakage: Mapping[str, int] = field(default_factory=dict)
     molecules: Sequence[str] = ()
+    generated: Sequence[str] = ()
     row_numbers: str = ""
 
     @property

@@ -11,7 +11,7 @@ import numpy as np
 from mammal.errors import ConfigError
 from mammal.inference.from_names import predict_question
 from mammal.inference.open_model import OpenModel
-from mammal.inference.other_arguments import explained
+from mammal.inference.other_arguments import with_hints
 from mammal.inference.questions import Embed, Score
 from mammal.rows.answer_columns import ERROR
 from mammal.rows.bare_prompts import PROMPT, TARGET, is_prompt
@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 class Answering(OpenModel):
     """Answers rows with a model, its tokenizer and its tasks: predictions, vectors and likelihoods."""
 
-    @explained
+    @with_hints()
     def predict(
         self,
         data: Any,
@@ -103,7 +103,7 @@ class Answering(OpenModel):
         question.reading = question.reading.with_mapping(chosen, columns)
         return answer_frame(question, row_table(data, question.reading, encoding), prefix, progress)
 
-    @explained
+    @with_hints()
     def embed(
         self,
         data: Any,
@@ -169,7 +169,7 @@ class Answering(OpenModel):
 
         return pd.DataFrame(stacked, index=given.left.index)
 
-    @explained
+    @with_hints()
     def score(
         self,
         data: Any,

@@ -18,6 +18,7 @@ from mammal.inference.answers_api import Answering
 from mammal.inference.familiar import Familiar
 from mammal.inference.generate_api import Generation
 from mammal.inference.infill_api import Infilling
+from mammal.inference.other_arguments import OF_TRANSFORMERS, with_hints
 from mammal.inference.variants_api import VariantScoring
 from mammal.rows.batched import Pace
 from mammal.rows.column_match import given_columns
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from mammal.tokenization import Tokenizer
 
 
+@with_hints(OF_TRANSFORMERS)
 def load(
     source: str | os.PathLike[str],
     *,
@@ -141,6 +143,7 @@ class Mammal(Answering, Generation, Infilling, VariantScoring, Familiar):
         return cls(bundle.model, bundle.tokenizer, bundle.tasks, folder=bundle.source.folder, **how)
 
     @classmethod
+    @with_hints(OF_TRANSFORMERS)
     def from_pretrained(
         cls,
         source: str | os.PathLike[str],

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from mammal.errors import MammalError, TaskError
 from mammal.inference.open_model import OpenModel
-from mammal.inference.other_arguments import explained
+from mammal.inference.other_arguments import with_hints
 
 if TYPE_CHECKING:
     import numpy as np
@@ -101,7 +101,7 @@ class Familiar(OpenModel):
         }
         return {key: value for key, value in facts.items() if value not in ("", [], None)}
 
-    @explained
+    @with_hints()
     def predict_proba(
         self,
         data: Any,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from mammal.inference.answers_api import answer_frame
 from mammal.inference.open_model import OpenModel
-from mammal.inference.other_arguments import explained
+from mammal.inference.other_arguments import with_hints
 from mammal.rows.tables import read_data, row_table
 from mammal.tasks.tables.lines import DAMAGED
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class VariantScoring(OpenModel):
     """Scores variants with a model, its tokenizer and its tasks."""
 
-    @explained
+    @with_hints()
     def score_variants(
         self,
         data: Any,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,7 +35,7 @@ HYDRA = "config/hydra.yaml"
 """Where Hydra keeps the words, the config folders and the working folder of a run."""
 PAGE_BEGINS = (b"<!doctype html", b"<html")
 TEXT = "text"
-"""Column with the sequences in a file of `mammal generate`."""
+"""Column with the sequences in a file of `mammal generate`; `TARGET_text` if a task has several targets."""
 
 
 def report(
@@ -130,10 +130,22 @@ def _facts(run: Path) -> dict[str, str]:
 
 def _section_of_samples(file: Path) -> Section:
     frame = _answered(file)
-    if TEXT not in frame:
+    columns = [TEXT] if TEXT in frame else [name for name in frame.columns if _is_generated(str(name), frame.columns)]
+    if not columns:
         raise DataError(f"has no column {TEXT!r}", where=str(file), hint="give a file that `mammal generate` wrote")
-    smiles = [str(text) for text in frame[TEXT].fillna("")]
-    return samples_section(smiles, f"{len(smiles)} strings as the model wrote them, without any selection.")
+    texts = frame[columns].fillna("").astype(str)
+    smiles = [text for row in texts.itertuples(index=False) for text in row]
+    several = len(columns) > 1
+    captions = [
+        f"row {row}, {name.removesuffix(TEXT).strip('_')}" for row in range(1, len(frame) + 1) for name in columns
+    ]
+    how = f"{len(smiles)} strings as the model wrote them, without any selection."
+    return samples_section(smiles, how, captions if several else None)
+
+
+def _is_generated(name: str, columns: Iterable[object]) -> bool:
+    """Whether a column has the text of one of several targets: text and its likelihood have the same beginning."""
+    return name.endswith(f"_{TEXT}") and f"{name.removesuffix(TEXT)}score" in columns
 
 
 def _commands(run: Path) -> list[Section]:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from rdkit.Chem import Mol
 
 WIDTH, HEIGHT = 240, 180
+COMPONENTS = 6
+"""Maximum number of components of a molecule that are drawn one by one; a molecule of more is one drawing."""
 
 
 def count(smiles: Sequence[str]) -> tuple[int, int]:
@@ -32,7 +34,7 @@ def count(smiles: Sequence[str]) -> tuple[int, int]:
 
 
 def grid(smiles: Sequence[str], captions: Sequence[str] | None = None) -> Markup:
-    """Returns a grid of cards: the drawing, whether RDKit can read the string, and the string itself.
+    """Returns a grid of cards: the drawing of each component, whether RDKit can read the string, and the string itself.
 
     Args:
         smiles: strings, valid or not.
@@ -42,17 +44,31 @@ def grid(smiles: Sequence[str], captions: Sequence[str] | None = None) -> Markup
 
 
 def answer_cards(pairs: Sequence[tuple[str, Sequence[str]]]) -> Markup:
-    """Returns a grid of molecules that a model has read, without a mark of validity.
+    """Returns a grid of molecules that a model has read or written, without a mark of validity.
 
     Args:
-        pairs: the SMILES of each molecule, and the lines of text below its drawing.
+        pairs: the SMILES of each molecule, and the lines of text below the drawings of its components.
     """
     return cards_of(replace(_card(smiles, ""), lines=tuple(lines)) for smiles, lines in pairs)
 
 
 def _card(smiles: str, caption: str) -> MoleculeCard:
+    return MoleculeCard(smiles, [draw_molecule(one) for one in _components(smiles)], caption)
+
+
+def _components(smiles: str) -> list[Mol]:
+    """The components of a string, such as the reactants of a reaction, as molecules; none if RDKit can't read it.
+
+    Ions stay one drawing with the ions next to them, because a salt is one substance.
+    """
+    from rdkit import Chem
+
     molecule = _molecule(smiles)
-    return MoleculeCard(smiles, None if molecule is None else draw_molecule(molecule), caption)
+    if molecule is None:
+        return []
+    parts = Chem.GetMolFrags(molecule, asMols=True)
+    whole = any(Chem.GetFormalCharge(part) for part in parts) or len(parts) > COMPONENTS
+    return [molecule] if whole else list(parts)
 
 
 def draw_molecule(molecule: Mol) -> Markup:

@@ -121,13 +121,13 @@ class MoleculeCard:
 
     Attributes:
         smiles: the string.
-        picture: the SVG of the molecule; None if the string is not a molecule.
+        pictures: the SVG of each component of the molecule; none if the string is not a molecule.
         caption: text next to the mark that says whether the string is valid.
-        lines: lines of text below the drawing, instead of that mark: the string is an input of the model.
+        lines: lines of text below the drawing, instead of that mark.
     """
 
     smiles: str
-    picture: Markup | None
+    pictures: Sequence[Markup]
     caption: str = ""
     lines: Sequence[str] = ()
 

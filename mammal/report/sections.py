@@ -73,12 +73,13 @@ def predictions_section(answered: Mapping[str, pd.DataFrame], set_aside: Mapping
     return Section("Predictions", joined(parts))
 
 
-def samples_section(smiles: Sequence[str], how: str) -> Section:
+def samples_section(smiles: Sequence[str], how: str, captions: Sequence[str] | None = None) -> Section:
     """Returns a section with generated molecules, each with a mark that shows whether RDKit can read it.
 
     Args:
         smiles: generated strings.
         how: sentence about their origin.
+        captions: a text for each string. Default: none.
     """
     valid, distinct = molecules.count(smiles)
     shown = smiles[:MOLECULES_SHOWN]
@@ -86,7 +87,8 @@ def samples_section(smiles: Sequence[str], how: str) -> Section:
         f"{how} RDKit reads {valid} of {len(smiles)} as molecules, {distinct} different ones. "
         f"{shown_of(len(shown), len(smiles), 'strings')}, in the order of generation. {ONLY_READABLE}"
     )
-    return Section("Generated strings", paragraph(words) + molecules.grid(shown))
+    captions = captions and captions[:MOLECULES_SHOWN]
+    return Section("Generated strings", paragraph(words) + molecules.grid(shown, captions))
 
 
 def commands_section(lines: Sequence[str], folder: str = "") -> Section:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from markupsafe import Markup
 
 ROWS, DRAWN = 8, 12
-"""Maximum numbers of rows in the table and of molecules that are drawn."""
+"""Maximum numbers of rows in the table and of molecules that are drawn (more for the last row that is drawn)."""
 FLOAT_NOISE = 1e-9
 CASES = 24
 """Maximum number of characters of a text in the caption of a molecule."""
@@ -187,16 +187,30 @@ def column_name(result: TaskResult, column: str) -> str:
 def _drawings(result: TaskResult, wrong: pd.DataFrame) -> list[Markup]:
     """Draws the molecules that the worst rows contain, with the truth and the answer."""
     columns = [column for column in result.molecules if column in wrong]
-    if not columns:
+    rows: list[list[tuple[str, Sequence[str]]]] = []
+    for row in wrong.head(ROWS).to_dict("records"):
+        if rows and sum(map(len, rows)) + len(columns) > DRAWN:
+            break
+        inputs: list[tuple[str, Sequence[str]]] = [
+            (str(row[column]), _caption(result, row, column if len(columns) > 1 else ""))
+            for column in columns
+            if row[column] == row[column]  # an empty cell is NaN
+        ]
+        rows.append([*inputs, *_answer_drawings(result, row)])
+    if result.generated:  # inputs, truth and answer of a row are read together
+        return [answer_cards(pairs) for pairs in rows if pairs]
+    together = [pair for pairs in rows for pair in pairs]
+    return [answer_cards(together)] if together else []
+
+
+def _answer_drawings(result: TaskResult, row: Mapping[str, object]) -> list[tuple[str, Sequence[str]]]:
+    """The molecules of the true text and of the generated one, if the target of this row is written as SMILES."""
+    target = str(row[TARGET]) if TARGET in row else next(iter(result.generated), "")
+    if target not in result.generated:
         return []
-    rows = wrong.head(max(1, min(ROWS, DRAWN // len(columns)))).to_dict("records")
-    pairs = [
-        (str(row[column]), _caption(result, row, column if len(columns) > 1 else ""))
-        for row in rows
-        for column in columns
-        if row[column] == row[column]  # an empty cell is NaN
-    ]
-    return [answer_cards(pairs[:DRAWN])]
+    place = ", ".join(filter(None, [f"row {row['row']}", target]))
+    said = [(TRUTH, "true molecule"), (OURS, f"answer of {OURS}")]
+    return [(_text(row[name]), [f"{place}: {words}"]) for name, words in said]
 
 
 def _caption(result: TaskResult, row: Mapping[str, object], column: str) -> Sequence[str]:
@@ -217,9 +231,15 @@ def _caption(result: TaskResult, row: Mapping[str, object], column: str) -> Sequ
             f"predicted {_cut(label)}",
             f"probability of {of}: {short(float(str(row[OURS])))}",
         ]
+    if result.generated:  # its truth and its answer are drawn, too
+        return [f"row {row['row']}: {column or 'input'}"]
     return [place, f"true: {_cut(row[TRUTH])}", f"answer: {_cut(row[OURS])}"]
 
 
+def _text(value: object) -> str:
+    return "" if value is None or value != value else str(value)
+
+
 def _cut(value: object) -> str:
-    words = "(nothing)" if value is None or value != value or value == "" else str(value)
+    words = _text(value) or "(nothing)"
     return words if len(words) <= CASES else f"{words[: CASES - 1]}…"

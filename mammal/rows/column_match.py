@@ -28,7 +28,7 @@ COMMON_NAMES = {
             "standardisedsmiles",
         ),
         *("rdkitsmiles", "cleanedsmiles", "curatedsmiles", "molsmiles", "moleculesmiles", "drugsmiles", "ligandsmiles"),
-        *("compoundsmiles", "smilesstring", "molecule", "mol"),
+        *("compoundsmiles", "smilesstring", "molecule", "mol", "romol", "rdmol", "structure", "isosmiles"),
     ),
     "AA": (
         *("sequence", "seq", "protein", "proteinsequence", "proteinseq", "peptide", "peptidesequence", "aasequence"),

@@ -10,15 +10,12 @@ Neither RDKit nor polars is imported: only who has them can hand over their obje
 
 from __future__ import annotations
 
-import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from mammal.errors import DataError
-
-logger = logging.getLogger(__name__)
 
 TABLE_ENDINGS = (".txt", ".dat", ".xlsx", ".xls", ".ods", ".docx", ".pdf", ".json", ".zip", ".xz", ".bz2", ".zst")
 """Endings of files that hold tables or text in a format that is not read."""
@@ -65,7 +62,7 @@ def input_data(data: Any) -> Any:
     if isinstance(data, Mapping):
         return _of_columns(data)
     if is_molecule(data):
-        return plain_cell(data)
+        return plain_rows([{"molecule": data}])[0]["molecule"]
     return data
 
 
@@ -78,18 +75,27 @@ def plain_cell(value: Any) -> Any:
     """A value of a row; an RDKit molecule as canonical SMILES with its stereo centres."""
     if not is_molecule(value):
         return value
-    from mammal.tasks.molecules.chemistry import as_smiles, has_open_stereo
+    from mammal.tasks.molecules.chemistry import as_smiles
 
-    if has_open_stereo(value):
-        logger.warning("an RDKit molecule has racemic or relative centres, which are read as absolute")
     return as_smiles(value)
 
 
-def plain_row(row: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A row whose molecules are SMILES."""
-    if not any(map(is_molecule, row.values())):
-        return row
-    return {name: plain_cell(value) for name, value in row.items()}
+def plain_rows(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Rows whose molecules are SMILES. A warning names the rows with racemic or relative centres."""
+    held = [number for number, row in enumerate(rows) if any(map(is_molecule, row.values()))]
+    if not held:
+        return list(rows)
+    from mammal.tasks.molecules.chemistry import has_open_stereo
+    from mammal.tasks.tables.molecule_files import OPEN_STEREO
+    from mammal.tasks.tables.notices import FileNotices
+
+    plain, notices = list(rows), FileNotices()
+    for number in held:
+        if any(is_molecule(value) and has_open_stereo(value) for value in rows[number].values()):
+            notices.add_row(number + 1, OPEN_STEREO)
+        plain[number] = {name: plain_cell(value) for name, value in rows[number].items()}
+    notices.log("RDKit molecules")
+    return plain
 
 
 def _is_arrow(data: Any) -> bool:

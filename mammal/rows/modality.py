@@ -1,14 +1,16 @@
 """Warns of a column that holds another kind of sequence than the task reads: SMILES where proteins belong, and so on.
 
 The model would answer, because many SMILES and all DNA can be written in the letters of proteins. A warning needs that
-every value looks like the other kind, and that values of the right kind hardly ever do.
+every value looks like the other kind, and that values of the right kind hardly ever do. A few values that are neither
+(a SMILES with a slip) do not count.
 """
 
 from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +30,12 @@ natural proteins less than one in 10,000 times all are A, C, G or T, or all can 
 CARBONS = 0.4
 """Share of C in text that could be a peptide, from which on it is taken for a molecule; cysteine is rarer."""
 
+MOSTLY = 0.7
+"""Least share of the values that are of one of the two kinds."""
+
+_ANY_RESIDUES = re.compile(r"[A-Za-z*_-]+")
+_ANY_BASES = re.compile(r"[ACGTUNRYSWKMBDHVacgtunryswkmbdhv.:/\[\]0-9_-]+")
+"""Text that can be a protein or DNA, with marks of gaps, hidden stretches and variants."""
 _MOLECULE = re.compile(r"(?:Br|Cl|\[[^\[\]]+\]|[BCNOPSFIbcnops]|[-=#$:/\\.~%()0-9+@*])+")
 _RESIDUES = re.compile(r"[ACDEFGHIKLMNPQRSTVWY]+")
 _ATOMS = re.compile(r"[CNOPSFIB]+")
@@ -49,15 +57,27 @@ def other_kind(values: Sequence[str], alphabet: str) -> str | None:
     Returns:
         `SMILES`, `AA`, `DNA`, or None if the values can be what they should be.
     """
-    if not values:
-        return None
-    if alphabet != "DNA" and _are_bases(values):
-        return "DNA"
-    if alphabet != "SMILES" and _are_molecules(values):
-        return "SMILES"
-    if alphabet != "AA" and _are_proteins(values, _NO_ATOM if alphabet == "SMILES" else _NO_CODE_OF_BASES):
-        return "AA"
+    telling = _NO_ATOM if alphabet == "SMILES" else _NO_CODE_OF_BASES
+    looks: dict[str, Callable[[Sequence[str]], bool]] = {
+        "DNA": _are_bases,
+        "SMILES": _are_molecules,
+        "AA": partial(_are_proteins, telling=telling),
+    }
+    for kind, are in looks.items():
+        if kind == alphabet:
+            continue
+        readable = [value for value in values if _can_be(value, kind) or _can_be(value, alphabet)]
+        if readable and len(readable) >= MOSTLY * len(values) and are(readable):
+            return kind
     return None
+
+
+def _can_be(value: str, alphabet: str) -> bool:
+    if alphabet == "SMILES":
+        from mammal.tasks.molecules.chemistry import canonical_or_none
+
+        return _MOLECULE.fullmatch(value) is not None and canonical_or_none(value) is not None
+    return (_ANY_BASES if alphabet == "DNA" else _ANY_RESIDUES).fullmatch(value) is not None
 
 
 def warn_of_other_kinds(task: Task | None, rows: Sequence[Mapping[str, Any]], shown: Mapping[str, str]) -> None:

@@ -16,7 +16,7 @@ from mammal.rows.answer_columns import ERROR, AnswerColumn, Record
 from mammal.rows.batched import Refused
 from mammal.rows.column_match import named_rows
 from mammal.rows.cut_rows import cut_name, rows_cut
-from mammal.rows.input_data import input_data, is_molecule, is_path, plain_cell, plain_row
+from mammal.rows.input_data import input_data, is_molecule, is_path, plain_cell, plain_rows
 from mammal.tasks.tables.lines import DAMAGED, UTF_8, check_distinct
 
 if TYPE_CHECKING:
@@ -182,7 +182,7 @@ def row_table(data: Any, reading: ReadColumns, encoding: str | None = None) -> R
     if isinstance(data, str | Mapping) or not isinstance(data, Iterable):
         data = [data]
     items = data.tolist() if hasattr(data, "tolist") else list(data)
-    rows = [plain_row(_row(item, number, reading.names)) for number, item in enumerate(items, start=1)]
+    rows = plain_rows([_row(item, number, reading.names) for number, item in enumerate(items, start=1)])
     if items and isinstance(items[0], Mapping):
         sources = reading.check(sorted({str(name) for row in rows for name in row}))
         return RowTable(named_rows(rows, sources), index=index, shown=rows, sources=sources)
@@ -268,7 +268,7 @@ def _with_cells(rows: Sequence[Mapping[str, Any]], column: str, cells: Sequence[
 
 
 def _records(frame: pd.DataFrame, names: Sequence[Any]) -> list[Mapping[str, Any]]:
-    return list(map(plain_row, frame[names].to_dict("records"))) if names else [{} for _ in range(len(frame))]
+    return plain_rows(frame[names].to_dict("records")) if names else [{} for _ in range(len(frame))]
 
 
 def _without_reasons(frame: pd.DataFrame) -> tuple[pd.DataFrame, dict[int, str]]:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from mammal.tasks.errors import DataError
-from mammal.tasks.names.metals import OF_SALTS
+from mammal.tasks.names.doubts import doubts_about
 
 MAX_LENGTH = 1_000
 """Maximum number of characters of a name; for deeply nested names OPSIN's time grows without bound."""
@@ -38,9 +38,7 @@ _ATOM_LABELS = re.compile(r"\$_AV:[^$]*\$")
 _RACEMIC = re.compile(r"(?:^|,)(?:r(?=,|$)|&\d+:)")
 _RELATIVE = re.compile(r"(?:^|,)o\d+:")
 """Groups of enhanced stereochemistry in CXSMILES (the same in RDKit and ChemAxon)."""
-_NEUTRAL_METALS = frozenset(f"[{metal}]" for metal in OF_SALTS)
-"""Neutral metal atoms in SMILES. OPSIN 2.9 reads `phenol sodium salt` as phenol and a sodium atom, because it removes
-protons only from stronger acids."""
+_BREAK = re.compile(r"[\t\n\v\f\r\x1c-\x1e\x85\u2028\u2029]")
 _LANGUAGE_TAG = re.compile(r"\s*[\[(](?:german|french|spanish|italian|dutch|polish|czech|russian|japanese)[\])]$", re.I)
 """Language at the end of many names in registries. OPSIN reads `[german]` as germane, a separate component."""
 
@@ -54,7 +52,7 @@ class OpsinAnswer:
         reason: the reason why there is no SMILES.
         warning: the reason why the structure may differ from the meaning of the name: OPSIN reports the name as
             ambiguous or ignores a part of it; the name is of a racemate or of relative configuration, while the SMILES
-            is of one enantiomer; or there is a neutral metal atom next to the molecule. None: no doubt.
+            is of one enantiomer; or the structure is one that such a name rarely means (`doubts.py`). None: no doubt.
     """
 
     smiles: str | None
@@ -91,9 +89,9 @@ def read_names(names: Sequence[str], *, ignore_stereo: bool = False, allow_radic
     found = [reading for reading in readings if reading is not None]
     for number, (name, text, read) in enumerate(zip(names, whole, texts, strict=True)):
         if read != text:
-            found[number] = _doubted(found[number], f"left out {text.removeprefix(read).strip()}")
-        if "." in (found[number].smiles or "") and len(name.strip().splitlines()) > 1:
-            found[number] = _doubted(found[number], "a line break within the name: several names?")
+            found[number] = doubted(found[number], f"left out {text.removeprefix(read).strip()}")
+        if "." in (found[number].smiles or "") and _BREAK.search(name.strip()):
+            found[number] = doubted(found[number], "a line break or tab within the name: several names?")
     return found
 
 
@@ -175,17 +173,17 @@ def _readings(output: bytes) -> tuple[list[OpsinAnswer], list[str]]:
     readings: list[OpsinAnswer] = []
     messages: list[str] = []
     for line in output.decode(errors="replace").split("\n")[:-1]:
-        extended, tab, _ = line.partition("\t")
+        extended, tab, name = line.partition("\t")
         if not tab:
             messages.append(line.strip())
             continue
-        readings.append(_reading(extended, [said for said in messages if not said.startswith(_PROMPT)]))
+        readings.append(_reading(name, extended, [said for said in messages if not said.startswith(_PROMPT)]))
         messages = []
     return readings, messages
 
 
-def _reading(extended: str, messages: Sequence[str]) -> OpsinAnswer:
-    """The result of one name, from its extended SMILES and OPSIN's messages before it."""
+def _reading(name: str, extended: str, messages: Sequence[str]) -> OpsinAnswer:
+    """The result of a name, from its extended SMILES and OPSIN's messages before it."""
     if not extended:
         return OpsinAnswer(None, " ".join(messages) or "OPSIN can't read it")
     smiles = _EXTENDED.sub("", extended)
@@ -196,22 +194,17 @@ def _reading(extended: str, messages: Sequence[str]) -> OpsinAnswer:
         doubts.append("the name means a racemate, the SMILES one enantiomer")
     if _RELATIVE.search(groups):
         doubts.append("the name gives relative configuration, the SMILES absolute")
-    if metal := _neutral_metal(smiles):
-        doubts.append(f"{metal} as a neutral atom: the salt of a weak acid?")
-    reading = OpsinAnswer(smiles)
-    for doubt in doubts:
-        reading = _doubted(reading, doubt)
-    return reading
+    return doubted(OpsinAnswer(smiles), *doubts, *doubts_about(name, smiles))
 
 
-def _neutral_metal(smiles: str) -> str | None:
-    """A metal atom without charge and bonds next to other components: `[Na].Oc1ccccc1`."""
-    parts = smiles.split(".")
-    return next((part for part in parts if len(parts) > 1 and part in _NEUTRAL_METALS), None)
+def doubted(reading: OpsinAnswer, *doubts: str) -> OpsinAnswer:
+    """Returns the result with more doubts, each once; unchanged if it has no structure.
 
-
-def _doubted(reading: OpsinAnswer, doubt: str) -> OpsinAnswer:
-    """The result with one more doubt; unchanged if it has no structure."""
+    Args:
+        reading: OPSIN's result.
+        doubts: reasons why the structure may differ from the meaning of the name.
+    """
     if reading.smiles is None:
         return reading
-    return replace(reading, warning="; ".join(filter(None, (reading.warning, doubt))))
+    known = (reading.warning or "").split("; ")
+    return replace(reading, warning="; ".join(dict.fromkeys(filter(None, (*known, *doubts)))) or None)

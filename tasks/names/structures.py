@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from mammal.tasks.molecules.chemistry import canonical_or_none, parse_smiles
 from mammal.tasks.names.case import components, restored
-from mammal.tasks.names.opsin import OpsinAnswer, read_names
+from mammal.tasks.names.doubts import doubts_about
+from mammal.tasks.names.opsin import OpsinAnswer, doubted, read_names
 
 
 def structure_of(
@@ -94,7 +95,8 @@ def _best(
         if len(several) > 1 and len(pieces) == len(several):
             apart = ".".join(piece.smiles or "" for piece in pieces)
             if whole is None or _is_neutral(apart):
-                return ";".join(several), OpsinAnswer(apart, warning=_doubts_of_parts(pieces))
+                reading = OpsinAnswer(apart, warning=_doubts_of_parts(pieces))
+                return ";".join(several), doubted(reading, *doubts_about(name, apart))
             break
     return (name, known[name]) if whole is None else (whole, known[whole])
 

@@ -20,9 +20,7 @@ if TYPE_CHECKING:
 STRUCTURE = ("smiles", "name")
 """Columns of each molecule. A tag with one of these names gets the column `NAME_tag`."""
 
-OPEN_STEREO = (
-    "name several stereoisomers (racemic or relative centres) and are read as the one that is drawn, as absolute"
-)
+OPEN_STEREO = "with several stereoisomers (racemic or relative centres), read as the one that is drawn, as absolute"
 
 _END = "$$$$"
 _TAG = re.compile(r">.*?<(?P<name>[^<>]*)>")

@@ -197,6 +197,9 @@ def test_paths_of_the_training_machine_stay_out_of_the_bundle(tiny_bundle: Path,
 
 
 def test_places_that_hold_no_model(tiny_bundle: Path, tmp_path: Path) -> None:
+    shutil.copytree(tiny_bundle, tmp_path / "runs" / "mine" / "bundle")
+    with pytest.raises(BundleError, match="it contains these bundles: mine/bundle"):
+        mammal.load(tmp_path / "runs")
     with pytest.raises(BundleError, match="it contains these bundles: tiny"):
         mammal.load(tiny_bundle.parent)
     with pytest.raises(BundleError, match="no such folder"):

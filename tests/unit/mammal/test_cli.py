@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
+import yaml
 
 import mammal
 from mammal import cli
@@ -214,6 +215,66 @@ def test_columns_are_renamed_from_the_command_line(capsys, words):
     code, out, err = reported(capsys, *words, "--cfg")
     assert code == 0, err
     assert "smiles: SMILES" in out
+
+
+@pytest.mark.parametrize("name", ["IC50 (nM)", "a, b", "2024", "null?", "x=y", "true", "[1]"])
+def test_names_of_columns_and_files_are_taken_as_typed(capsys, name):
+    for words in (
+        ["predict", "bundle=b", "input=a.csv", f"columns.smiles={name}"],
+        ["train", "task=bbbp", f"task.data.columns.smiles={name}"],
+        ["predict", "bundle=b", f"input={name}", f"names={name}"],
+        ["train", "task=bbbp", f"task.data.path={name}", f"task.data.split_column={name}"],
+    ):
+        code, out, err = reported(capsys, *words, "--cfg")
+        assert code == 0, err
+        read = yaml.safe_load(out)
+        values = [read.get("input"), read.get("names"), (read.get("columns") or {}).get("smiles")]
+        data = read["task"]["data"] if words[0] == "train" else {}
+        values += [data.get("path"), data.get("split_column"), (data.get("columns") or {}).get("smiles")]
+        assert values.count(name) == len([word for word in words if word.endswith(f"={name}")]), values
+
+
+def test_a_word_that_cant_be_read_is_shown_as_typed(capsys):
+    code, _, err = reported(capsys, "train", "task=bbbp", "task.unit=mg (dry)")
+    assert code == 2 and "can't read 'task.unit=mg (dry)'" in err
+
+
+@pytest.mark.parametrize(
+    ("words", "ours"),
+    [
+        (["train", "task=bbbp", "learning_rate=1"], "optim.lr"),
+        (["train", "task=bbbp", "batch_size=8"], "data.tokens_per_batch"),
+        (["train", "task=bbbp", "epochs=8"], "trainer.max_epochs"),
+        (["train", "task=bbbp", "output_dir=x"], "output"),
+        (["predict", "bundle=b", "input=a.csv", "batch_size=8"], "batch_tokens"),
+        (["predict", "model=b", "input=a.csv"], "bundle"),
+        (["predict", "bundle=b", "data=a.csv"], "input"),
+        (["embed", "bundle=b", "input=a.csv", "gpu=0"], "device"),
+    ],
+)
+def test_keys_of_other_tools_are_answered_with_ours(capsys, words, ours):
+    code, _, err = reported(capsys, *words)
+    assert code == 2 and f"did you mean {ours}?" in err
+
+
+@pytest.mark.parametrize(
+    ("words", "what"),
+    [
+        (["train", "task=bbbp", "optim.lr=-1"], "optim.lr must be greater than 0, not -1"),
+        (["train", "task=bbbp", "optim.lr=nan"], "optim.lr must be greater than 0"),
+        (["train", "task=bbbp", "data.tokens_per_batch=0"], "data.tokens_per_batch must be 1 or more, not 0"),
+        (["train", "task=bbbp", "trainer.max_epochs=-3"], "trainer.max_epochs must be -1 or more, not -3"),
+        (["predict", "bundle=b", "input=a.csv", "workers=-1"], "workers must be 0 or more, not -1"),
+        (["generate", "bundle=b", "n=0"], "n must be 1 or more, not 0"),
+    ],
+)
+def test_numbers_out_of_range_are_refused_before_anything_is_read(capsys, words, what):
+    code, _, err = reported(capsys, *words)
+    assert code == 2 and what in err
+
+
+def test_the_help_of_a_verb_may_be_asked_for_in_front(capsys):
+    assert reported(capsys, "help", "predict")[1] == reported(capsys, "predict", "--help")[1]
 
 
 def test_benchmarks_are_listed_without_what_they_share(capsys):

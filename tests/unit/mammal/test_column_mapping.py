@@ -198,7 +198,9 @@ def test_new_task_learns_the_target_that_is_named(order: list[str], tmp_path: Pa
         Path("t.yaml").unlink()
 
 
-@pytest.mark.parametrize("name", ["SMILES", "Smiles", "canonical_smiles", "Canonical SMILES", "smi"])
+@pytest.mark.parametrize(
+    "name", ["SMILES", "Smiles", "canonical_smiles", "Canonical SMILES", "smi", "Structure", "ROMol"]
+)
 def test_the_only_column_that_can_be_meant_is_read(
     model: mammal.Mammal, name: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ):

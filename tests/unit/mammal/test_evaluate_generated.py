@@ -64,6 +64,7 @@ def test_answers_follow_the_conditions_of_their_rows_and_the_seed(steered: Path)
     assert answers != others and first.molecules["smiles"].tolist() != other.molecules["smiles"].tolist()
     (result,) = load_results(Path("first"))
     assert np.isfinite(result.ours.estimates["condition_mae"].value), "what rows ask for is still held against answers"
+    assert result.generated == ["smiles"], "the report draws them"
 
 
 def test_sets_are_left_out_where_nobody_wants_them(steered: Path):

@@ -26,7 +26,7 @@ def model(tiny_bundle: Path) -> mammal.Mammal:
     return mammal.load(tiny_bundle)
 
 
-@pytest.mark.parametrize("name", ["Melting Point", "melting-point", "MELTING_POINT", " melting point "])
+@pytest.mark.parametrize("name", ["Melting Point", "melting-point", "MELTING_POINT", " melting point ", "MeltingPoint"])
 def test_a_tasks_name_may_be_written_otherwise(model: mammal.Mammal, name: str):
     assert model.find_task(name) is model.tasks["melting_point"]
     assert load_task(name).name == "melting_point"
@@ -84,6 +84,33 @@ def test_a_model_is_opened_and_saved_as_with_transformers(tiny_bundle: Path, tmp
     saved = model.save_pretrained(tmp_path / "copy")
     again = mammal.Mammal.from_pretrained(saved, task="bbbp")
     assert again.predict(["CCO"])["probability"][0] == pytest.approx(model.predict(["CCO"])["probability"][0])
+
+
+def test_arguments_of_transformers_are_ours_where_they_mean_the_same(tiny_bundle: Path):
+    how = {"torch_dtype": torch.bfloat16, "device_map": "cpu"}
+    assert mammal.Mammal.from_pretrained(tiny_bundle, **how).model.dtype == torch.bfloat16
+    assert mammal.load(tiny_bundle, **how).model.dtype == torch.bfloat16
+    with pytest.raises(ConfigError, match="dtype is given twice, also as torch_dtype"):
+        mammal.load(tiny_bundle, dtype="float32", torch_dtype="bfloat16")
+    with pytest.raises(ConfigError, match="'trust_remote_code'"):
+        mammal.load(tiny_bundle, trust_remote_code=True)
+
+
+@pytest.mark.parametrize(
+    ("method", "name", "ours"),
+    [
+        ("predict", "batch_size", "model.pace"),
+        ("embed", "batch_size", "model.pace"),
+        ("score", "device", "mammal.load"),
+        ("embed", "normalize_embeddings", "normalize="),
+        ("predict", "colums", "columns"),
+        ("predict_proba", "n_jobs", "not needed"),
+    ],
+)
+def test_arguments_of_other_libraries_are_refused_with_ours(model: mammal.Mammal, method: str, name: str, ours: str):
+    with pytest.raises(ConfigError, match=f"no argument '{name}'") as refused:
+        getattr(model, method)(["CCO"], task="bbbp", **{name: 8})
+    assert ours in (refused.value.hint or "")
 
 
 def test_a_model_describes_itself(model: mammal.Mammal):
@@ -167,7 +194,7 @@ def test_a_temperature_of_zero_is_greedy_search(model: mammal.Mammal, tiny_bundl
 
 
 @pytest.mark.parametrize(
-    ("name", "ours"), [("max_length", "max_new_tokens"), ("batch_size", "batch_tokens"), ("random_state", "seed")]
+    ("name", "ours"), [("max_length", "max_new_tokens"), ("batch_size", "model.pace"), ("random_state", "seed")]
 )
 def test_other_meanings_are_refused_with_our_name(
     name: str, ours: str, model: mammal.Mammal, tiny_bundle: Path, capsys: pytest.CaptureFixture[str]
@@ -190,7 +217,7 @@ def test_settings_of_a_job_without_normalize_stay_as_they_were(tiny_bundle: Path
 @pytest.mark.parametrize(
     ("name", "hint"),
     [
-        ("batch_size", "batch_tokens"),
+        ("batch_size", "model.pace"),
         ("max_length", "max_len"),
         ("device", "model.to"),
         ("normalize_embeddings", "use normalize="),

@@ -60,7 +60,11 @@ def test_molecules_of_rdkit_are_targets_too() -> None:
 def test_a_racemate_is_reported(caplog: pytest.LogCaptureFixture) -> None:
     from rdkit import Chem
 
-    assert smiles_of(Chem.MolFromSmiles("C[C@H](O)CC |&1:1|")) and "racemic" in caplog.text
+    racemate = Chem.MolFromSmiles("C[C@H](O)CC |&1:1|")
+    assert smiles_of(racemate) and "1 row with several stereoisomers" in caplog.text
+    caplog.clear()
+    assert smiles_of([racemate, Chem.MolFromSmiles("C[C@H](O)CC"), racemate])
+    assert caplog.text.count("racemic") == 1 and "rows 1, 3" in caplog.text
 
 
 class Exported:

@@ -30,6 +30,10 @@ DNA = ["ACGTTGCA", "TTGACCAGTA"]
         (["acgtacgt"], "AA", "DNA"),
         (PROTEINS, "SMILES", "AA"),
         (PROTEINS, "DNA", "AA"),
+        ([*MOLECULES, "C1CC"], "AA", "SMILES"),  # a SMILES with a slip
+        ([*MOLECULES, "n/a?"], "DNA", "SMILES"),
+        ([*PROTEINS, "(unknown)"], "SMILES", "AA"),
+        ([*DNA, *DNA, "ACGT??"], "AA", "DNA"),
     ],
 )
 def test_another_kind_is_seen(values: list[str], alphabet: str, kind: str):
@@ -45,6 +49,7 @@ def test_another_kind_is_seen(values: list[str], alphabet: str, kind: str):
         (DNA, "DNA"),
         (["CCO", "MKV"], "AA"),  # one bad row among others
         (["CCN"], "AA"),  # a peptide, too
+        (["CCO", "c1ccccc1", "(1)", "(2)", "?"], "AA"),  # most values are of no kind
         (["FPPSN", "SINFPS"], "AA"),
         (["PPPPPPPPPP"], "AA"),  # polyproline, and a chain of phosphorus
         (["IINPSFCN"], "AA"),

@@ -307,3 +307,9 @@ def test_a_column_that_shares_its_name_with_a_unit_gets_a_number_behind_it(tmp_p
     columns = {"smiles": CHAINS, "IC50": [n * 1.25 for n in range(60)], "IC50 (nM)": [n * 1.5 for n in range(60)]}
     declared = yaml.safe_load(guess_task(table(tmp_path, columns), "IC50 (nM)").yaml())
     assert declared["data"]["columns"] == {"IC50_2": "IC50 (nM)"}
+
+
+def test_shares_with_a_few_small_values_are_no_logarithms(tmp_path: Path):
+    shares = [0.0005, *(i / 60 for i in range(1, 60))]
+    guess = yaml.safe_load(guess_task(table(tmp_path, {"smiles": CHAINS, "share": shares})).yaml())
+    assert "scale" not in guess and "rmse_log10" not in guess.get("metrics", [])

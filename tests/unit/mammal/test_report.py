@@ -432,6 +432,53 @@ def test_the_worst_molecules_are_drawn_with_their_values():
     assert "<svg" not in task_section(regression()).body.split("largest errors")[1], "no molecules are known"
 
 
+def drawn_cards(body: str) -> list[tuple[int, str]]:
+    """The number of drawings and the words of each card below the rows with wrong answers."""
+    worst = body[body.index("Rows with wrong answers") :]
+    cards = re.findall(r'<figure(?: class="several")?>(?!<img)(.*?)</figure>', worst, flags=re.DOTALL)
+    words = [" ".join(re.sub(r"<svg.*?</svg>|<[^>]+>", " ", card, flags=re.DOTALL).split()) for card in cards]
+    return [(card.count("<svg"), text) for card, text in zip(cards, words, strict=True)]
+
+
+def test_each_component_of_a_generated_answer_is_drawn():
+    result = generation(["CCO.CC(=O)Cl"], {"molecule_match": [0.0]})
+    reaction = replace(result, generated=["reactants"], answers=result.answers.assign(truth="CCO.CC(=O)O.O"))
+    assert drawn_cards(task_section(reaction).body) == [
+        (1, "row 0: input CCO"),
+        (3, "row 0, reactants: true molecule CCO.CC(=O)O.O"),
+        (2, "row 0, reactants: answer of MAMMAL CCO.CC(=O)Cl"),
+    ]
+    salt = replace(reaction, answers=reaction.answers.assign(truth="CC(=O)[O-].[Na+]", **{OURS: "C1CC"}))
+    assert [count for count, _ in drawn_cards(task_section(salt).body)] == [1, 1, 0], "a salt is one substance"
+    assert [words for _, words in drawn_cards(task_section(replace(reaction, generated=[])).body)] == [
+        "row 0 true: CCO.CC(=O)O.O answer: CCO.CC(=O)Cl CCO"
+    ]
+
+
+def test_both_molecules_of_a_generated_pair_are_drawn():
+    result = generation(["CCN", "OCC"], {"molecule_match": [0.0, 0.0]})
+    answers = result.answers.assign(row=7, target_column=["a", "b"], truth=["C", "O"])
+    pair = replace(result, answers=answers, generated=["a", "b"])
+    assert [words for _, words in drawn_cards(task_section(pair).body)] == [
+        "row 7: input CCO",
+        "row 7, a: true molecule C",
+        "row 7, a: answer of MAMMAL CCN",
+        "row 7: input CCO",
+        "row 7, b: true molecule O",
+        "row 7, b: answer of MAMMAL OCC",
+    ]
+    assert len(drawn_cards(task_section(replace(pair, generated=["b"])).body)) == 4, "`a` is a number or another text"
+
+
+def test_samples_of_several_targets_are_drawn(tmp_path: Path):
+    (tmp_path / "pairs.csv").write_text("a_text,a_score,b_text,b_score,c_text\nCCO,-1,CCN.O,-2,x\nC1CC,-1,C,-2,y\n")
+    body = report(tmp_path, samples=tmp_path / "pairs.csv")
+    assert body.count("<svg") == 4, "CCO, both components of CCN.O, C"
+    for words in ("row 1, a", "row 1, b", "row 2, a", "row 2, b", "4 strings"):
+        assert words in body
+    assert ", c" not in body
+
+
 def test_units_and_plain_words_stand_by_each_figure():
     body = task_section(regression()).body
     for words in ("mean absolute error / K ↓", "true value / K", "predicted value / K", "absolute error of MAMMAL / K"):

@@ -210,10 +210,10 @@ def test_stereo_that_a_smiles_cant_say_is_reported(tmp_path: Path, caplog: pytes
     sdf = written(tmp_path / "t.sdf", "".join(f"{text}$$$$\n" for text in blocks))
     smi = written(tmp_path / "t.smi", "".join(f"{smiles} x\n" for smiles in written_as) + "CC(O)C |r| z\nCC race&1:\n")
     assert len(read_table(sdf)) == 4
-    assert "2 rows name several stereoisomers" in caplog.text and "rows 2, 4" in caplog.text
+    assert "2 rows with several stereoisomers" in caplog.text and "rows 2, 4" in caplog.text
     caplog.clear()
     assert len(read_table(smi)) == 6
-    assert "3 rows name several stereoisomers" in caplog.text and "rows 2, 4, 5" in caplog.text
+    assert "3 rows with several stereoisomers" in caplog.text and "rows 2, 4, 5" in caplog.text
     caplog.clear()
     with caplog.at_level(logging.WARNING):
         list(open_input(sdf).shards(2))
