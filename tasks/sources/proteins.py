@@ -10,7 +10,7 @@
     fluorescence     sequence fluorescence               TAPE's validation part alone (Sarkisyan et al. 2016)
     flip_gb1         sequence domain fitness …           FLIP; one column for each of its splits (Wu et al. 2016)
     secondary_structure  sequence structure split        FLIP: helix, strand or coil of each residue (NetSurfP-2.0)
-    disorder         sequence disorder split             TAPE: is a residue ordered (1) or not (0); see below
+    disorder         sequence disorder split             TAPE: ordered (O) or disordered (D) residues; see below
     deeploc          sequence location membrane split    published validation part as train; published test
     deeploc_hard     the same                            tested on setHARD (Stärk et al. 2021)
 
@@ -195,6 +195,10 @@ def _records(fasta: str) -> dict[str, tuple[str, str]]:
     return found
 
 
+_ORDER = {"1": "O", "0": "D"}
+"""Published label of a residue -> ordered or disordered."""
+
+
 def _disorder(name: str, root: Path | None) -> pd.DataFrame:
     """The published validation part as train, and the published test part."""
     import pandas as pd
@@ -203,7 +207,8 @@ def _disorder(name: str, root: Path | None) -> pd.DataFrame:
     for part, file in (("train", "valid"), ("test", "test")):
         path = f"protein_benchmarks_proteinbert/disorder_secondary_structure.{file}.csv.gz"
         rows = read_table(local_copy(path, root, PROTEINBERT)).rename(columns={"seq": "sequence", "label": "disorder"})
-        frames.append(rows.assign(**{SPLIT_COLUMN: part}))
+        letters = rows["disorder"].str.translate(str.maketrans(_ORDER))
+        frames.append(rows.assign(disorder=letters, **{SPLIT_COLUMN: part}))
     return pd.concat(frames, ignore_index=True)
 
 
