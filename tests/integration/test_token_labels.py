@@ -46,6 +46,6 @@ def test_labels_of_atoms_from_training_to_prediction(toy, tmp_path):
     assert names == ["MAMMAL", "mean", "linear_window"] and (page / "report.html").exists()
     assert evaluated.answers["truth"].astype(str).str.len().max() == 4
 
-    again = train(toy("task=toy_tokens", *QUICK, f"init={result.bundle}", "optim.lr=0", f"output={tmp_path / 'b'}"))
+    again = train(toy("task=toy_tokens", *QUICK, f"init={result.bundle}", "optim.lr=1e-12", f"output={tmp_path / 'b'}"))
     tuned = mammal.load(again.bundle, device="cpu").model.vector_heads["labels_toy_tokens"]
     assert torch.equal(tuned.weight, model.model.vector_heads["labels_toy_tokens"].weight)

@@ -194,7 +194,7 @@ def test_a_temperature_of_zero_is_greedy_search(model: mammal.Mammal, tiny_bundl
 
 
 @pytest.mark.parametrize(
-    ("name", "ours"), [("max_length", "max_new_tokens"), ("batch_size", "model.pace"), ("random_state", "seed")]
+    ("name", "ours"), [("max_length", "max_new_tokens"), ("batch_size", "batch_tokens"), ("random_state", "seed")]
 )
 def test_other_meanings_are_refused_with_our_name(
     name: str, ours: str, model: mammal.Mammal, tiny_bundle: Path, capsys: pytest.CaptureFixture[str]

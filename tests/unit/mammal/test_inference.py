@@ -150,12 +150,12 @@ def test_many_ways_to_hand_over_rows(fresh: mammal.Mammal, tmp_path: Path) -> No
 
 
 def test_columns_under_another_name(fresh: mammal.Mammal) -> None:
-    frame = pd.DataFrame({"structure": ["CCO"], "id": [7]})
+    frame = pd.DataFrame({"written": ["CCO"], "id": [7]})
     with pytest.raises(DataError, match="smiles"):
         fresh.predict(frame)
-    answered = fresh.predict(frame, columns={"smiles": "structure"})
+    answered = fresh.predict(frame, columns={"smiles": "written"})
     assert answered.prediction[0] == fresh.predict(["CCO"]).prediction[0]
-    assert list(answered.columns) == ["structure", "id", "prediction", "error"]
+    assert list(answered.columns) == ["written", "id", "prediction", "error"]
 
 
 def test_a_column_of_the_result_never_overwrites_the_users(fresh: mammal.Mammal) -> None:
