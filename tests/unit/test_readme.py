@@ -64,7 +64,8 @@ def test_commands_run(words: list[str], checkout: Path):
 @pytest.mark.slow
 @pytest.mark.parametrize("block", blocks("python") + blocks("python", EVALUATION))
 def test_python_blocks_run(block: str, checkout: Path):
-    block = block.replace('baselines="quick", trees=50', "baselines=False")  # descriptors of 9,000 molecules take a minute
+    # Baselines have tests of their own, and the descriptors of 9,000 molecules take a minute.
+    block = block.replace('baselines="quick", trees=50', "baselines=False")
     done = subprocess.run([sys.executable, "-c", block], cwd=checkout, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
