@@ -2,8 +2,9 @@
 
     python benchmarks/grammar_states.py 200000 1       number of masks, seed
 
-Walks prefer tokens of molecules, of ring systems, or none; they include side chains of scaffolds, atoms that are spelled
-in brackets, and states with few and with many tokens left. Prints the number of masks that differ, which must be 0.
+Walks prefer tokens of molecules, of ring systems, or none. They include side chains of scaffolds, atoms that are
+spelled in brackets, and states with few and with many tokens left. Prints the number of masks that differ, which must
+be 0.
 """
 
 from __future__ import annotations
