@@ -14,8 +14,8 @@ import time
 
 import numpy as np
 
-from mammal.tasks.grammar.smiles.native import NativeSmilesPart, is_built, side_chain_root
-from mammal.tasks.grammar.smiles.part import SmilesPart, Written
+from mammal.tasks.grammar.smiles.native import NativeSmilesPart, is_built
+from mammal.tasks.grammar.smiles.part import SmilesPart
 from mammal.tokenization import Tokenizer
 
 BARRED = (1, 2)
@@ -29,8 +29,7 @@ def parts(tokens: dict[str, int], bond: str | None) -> tuple[SmilesPart, SmilesP
     width = len(tokens)
     if bond is None:
         return SmilesPart(tokens, width), NativeSmilesPart(tokens, width)
-    begun = Written(side_chain_root(bond))
-    reference = SmilesPart(tokens, width, begun, BARRED, dots=False)
+    reference = SmilesPart(tokens, width, bond, BARRED, dots=False)
     return reference, NativeSmilesPart(tokens, width, bond, BARRED, dots=False)
 
 

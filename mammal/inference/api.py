@@ -333,7 +333,8 @@ class Mammal(Answering, Generation, Infilling, VariantScoring, Familiar):
         chosen = {} if self._chosen is None else {self._chosen.name: self._chosen}
         tasks = list({**self.tasks, **chosen}.values())
         kept = self.metrics if metrics is None else metrics
-        how: dict[str, Any] = {"adaptation": moved(self.config, self.folder, Path(folder)), "losses": None}
-        if self.folder is not None:
-            how["losses"] = read_losses(self.folder)
+        how: dict[str, Any] = {
+            "adaptation": moved(self.config, self.folder, Path(folder)),
+            "losses": None if self.folder is None else read_losses(self.folder),
+        }
         return save_bundle(folder, self.model, self.tokenizer, tasks, kept, card, dtype=dtype, **how)

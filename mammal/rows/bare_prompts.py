@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mammal.errors import DataError, MammalError
-from mammal.rows.batched import Encoded, Encoder, Row
+from mammal.errors import DataError
+from mammal.rows.batched import Encoded, Encoder, Row, encode_each
 from mammal.tokenization.prompt import find_tags
 
 if TYPE_CHECKING:
@@ -45,14 +45,7 @@ class BarePromptEncoder(Encoder):
         return str(row.get(PROMPT)), str(row.get(TARGET)) if self.target else None
 
     def encode(self, rows: Sequence[Row], row_ids: Sequence[int]) -> Encoded:
-        examples: list[Example] = []
-        errors: list[tuple[object, str]] = []
-        for row, row_id in zip(rows, row_ids, strict=True):
-            try:
-                examples.append(self._example(row, row_id))
-            except MammalError as error:
-                errors.append((row_id, str(error)))
-        return examples, errors
+        return encode_each(self._example, rows, row_ids)
 
     def collate(self, examples: Sequence[Example]) -> Batch:
         from mammal.tasks.batches.collate import collate

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from mammal.errors import MammalError
+
 if TYPE_CHECKING:
     from mammal.tasks.batches.batch import Batch
     from mammal.tasks.batches.example import Example
@@ -86,6 +88,24 @@ class Encoder(ABC):
         """
         for window in windows:
             yield self.encode([rows[number] for number in window], window)
+
+
+def encode_each(make: Callable[[Any, int], Example], values: Iterable[Any], row_ids: Sequence[int]) -> Encoded:
+    """Encodes rows one after the other; a row that can't be encoded gets the reason.
+
+    Args:
+        make: makes the example of a value and the id of its row, or raises a `MammalError`.
+        values: what is encoded, one for each row.
+        row_ids: id of each row.
+    """
+    examples: list[Example] = []
+    errors: list[tuple[object, str]] = []
+    for value, row_id in zip(values, row_ids, strict=True):
+        try:
+            examples.append(make(value, row_id))
+        except MammalError as error:
+            errors.append((row_id, str(error)))
+    return examples, errors
 
 
 @dataclass(frozen=True)

@@ -21,8 +21,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mammal.errors import DataError, MammalError
-from mammal.rows.batched import Encoded, Encoder, Pace, Refused, Row
+from mammal.errors import DataError
+from mammal.rows.batched import Encoded, Encoder, Pace, Refused, Row, encode_each
 from mammal.rows.run_model import run
 from mammal.tasks.batches.example import Example
 from mammal.tokenization.encoding import Encoding
@@ -165,14 +165,7 @@ class AllAlleles(Encoder):
         return row[SITE]
 
     def encode(self, rows: Sequence[Row], row_ids: Sequence[int]) -> Encoded:
-        examples: list[Example] = []
-        errors: list[tuple[object, str]] = []
-        for row, row_id in zip(rows, row_ids, strict=True):
-            try:
-                examples.append(self._example(row[SITE], row_id))
-            except MammalError as error:
-                errors.append((row_id, str(error)))
-        return examples, errors
+        return encode_each(self._example, [row[SITE] for row in rows], row_ids)
 
     def collate(self, examples: Sequence[Example]) -> Batch:
         from mammal.tasks.batches.collate import collate

@@ -35,8 +35,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from mammal.errors import DataError, MammalError
-from mammal.rows.batched import Encoded, Encoder, Pace, Refused, Row
+from mammal.errors import DataError
+from mammal.rows.batched import Encoded, Encoder, Pace, Refused, Row, encode_each
 from mammal.rows.run_model import run
 from mammal.variants.prompt import DnaPrompt
 
@@ -151,14 +151,7 @@ class HiddenSite(Encoder):
         return row[CONTEXT]
 
     def encode(self, rows: Sequence[Row], row_ids: Sequence[int]) -> Encoded:
-        examples: list[Example] = []
-        errors: list[tuple[object, str]] = []
-        for row, row_id in zip(rows, row_ids, strict=True):
-            try:
-                examples.append(self._example(row[CONTEXT], row_id))
-            except MammalError as error:
-                errors.append((row_id, str(error)))
-        return examples, errors
+        return encode_each(self._example, [row[CONTEXT] for row in rows], row_ids)
 
     def collate(self, examples: Sequence[Example]) -> Batch:
         return self.task.collate(examples)

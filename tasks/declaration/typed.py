@@ -7,7 +7,6 @@ needs neither.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from copy import deepcopy
 from dataclasses import fields, is_dataclass
 from functools import cache
 from types import NoneType, UnionType
@@ -88,7 +87,7 @@ def _plain(value: Any) -> Any:
         return [_plain(item) for item in value]
     elif not isinstance(value, bool | int | float | NoneType):
         raise NotTyped(value)
-    return deepcopy(value)
+    return value
 
 
 def _key(key: Any) -> Any:

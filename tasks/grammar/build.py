@@ -15,7 +15,7 @@ from mammal.tasks.errors import TaskError
 from mammal.tasks.grammar.dna import DnaPart
 from mammal.tasks.grammar.parts import AMPLE, Begun, Codes, Literal, Number, Part, Run
 from mammal.tasks.grammar.scaffold import keeps_scaffold, read_scaffold
-from mammal.tasks.grammar.smiles.native import smiles_part
+from mammal.tasks.grammar.smiles.native import smiles_part_class
 from mammal.tasks.grammar.target import TargetGrammar
 from mammal.tasks.grammar.text import TextPart
 from mammal.tasks.molecules.chemistry import canonical_or_none
@@ -174,7 +174,7 @@ class TargetBuilder:
             return TextPart({self._column_of[id]: self.tokenizer.token_bytes(id) for id in ids}, width)
         tokens = self._tokens(alphabet)
         if alphabet == SMILES:
-            return smiles_part(tokens, width)
+            return smiles_part_class()(tokens, width)
         if alphabet == _BASES:
             return DnaPart(tokens, width)
         if alphabet == _RESIDUES:
@@ -212,7 +212,7 @@ class TargetBuilder:
                 parts.append(self._literal(piece.text, SMILES))
             if piece.bond is not None:
                 tokens = self._tokens(SMILES)
-                parts.append(smiles_part(tokens, len(self.ids_V), piece.bond, piece.open_rings, dots=False))
+                parts.append(smiles_part_class()(tokens, len(self.ids_V), piece.bond, piece.open_rings, dots=False))
         return parts
 
 

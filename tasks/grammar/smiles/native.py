@@ -7,7 +7,6 @@ Shapes: V columns.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from functools import cache
 from importlib.util import find_spec
 from types import ModuleType
@@ -16,12 +15,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mammal.tasks.grammar.parts import MaskCache
-from mammal.tasks.grammar.smiles.atoms import BondingSite
 from mammal.tasks.grammar.smiles.automaton import BONDS
 from mammal.tasks.grammar.smiles.brackets import SITES, Bracket, following, outcomes
 from mammal.tasks.grammar.smiles.closing import FILLERS
-from mammal.tasks.grammar.smiles.part import SmilesPart, Written
-from mammal.tasks.grammar.smiles.state import BRANCH, Partial
+from mammal.tasks.grammar.smiles.part import SmilesPart
 from mammal.tasks.grammar.smiles.steps import ORDER
 from mammal.tasks.grammar.smiles.valence import DOUBLE, SINGLE, WRONG
 
@@ -34,35 +31,9 @@ def is_built() -> bool:
     return find_spec(_ENGINE) is not None
 
 
-def smiles_part(
-    tokens: dict[str, int],
-    width: int,
-    side_chain: str | None = None,
-    barred: Iterable[int] = (),
-    *,
-    dots: bool = True,
-) -> SmilesPart:
-    """A molecule or a side chain as a part of a target.
-
-    Args:
-        tokens: text of a token of the alphabet -> its column.
-        width: number of columns, V.
-        side_chain: symbol of the bond by which a side chain starts; None: a whole molecule.
-        barred: ring numbers that may not be used.
-        dots: whether there may be several molecules, separated by dots.
-
-    Raises:
-        TaskError: a token of the alphabet has several atoms.
-    """
-    if is_built():
-        return NativeSmilesPart(tokens, width, side_chain, barred, dots=dots)
-    begun = None if side_chain is None else Written(side_chain_root(side_chain))
-    return SmilesPart(tokens, width, begun, barred, dots=dots)
-
-
-def side_chain_root(bond: str) -> Partial:
-    """The partial molecule before a side chain that starts by a bond."""
-    return Partial(BRANCH, bond, (BondingSite(ORDER[bond]),), gaps=(False,))
+def smiles_part_class() -> type[SmilesPart]:
+    """The faster of the two classes that is installed."""
+    return NativeSmilesPart if is_built() else SmilesPart
 
 
 class NativeWritten(NamedTuple):
@@ -78,46 +49,22 @@ class NativeWritten(NamedTuple):
 
 
 class NativeSmilesPart(SmilesPart):
-    """As `SmilesPart`, with partial molecules in C++. Bracket atoms written by characters are followed in Python.
+    """As `SmilesPart`, with partial molecules in C++. Bracket atoms written by characters are followed in Python."""
 
-    Args:
-        tokens: text of a token of the alphabet -> its column.
-        width: number of columns, V.
-        side_chain: symbol of the bond by which a side chain starts; None: a whole molecule.
-        barred: ring numbers that may not be used.
-        dots: whether there may be several molecules, separated by dots.
-
-    Raises:
-        TaskError: a token of the alphabet has several atoms.
-    """
-
-    def __init__(
-        self,
-        tokens: dict[str, int],
-        width: int,
-        side_chain: str | None = None,
-        barred: Iterable[int] = (),
-        *,
-        dots: bool = True,
-    ):
-        super().__init__(tokens, width, None, barred, dots=dots)
+    def _set_up(self, width: int) -> None:
         native = _module()
         self._engine = native.Engine(*_tables(), sorted(self._labels))
-        root = (
-            native.Partial()
-            if side_chain is None
-            else native.Partial.side_chain(list(ORDER).index(side_chain), ORDER[side_chain])
-        )
+        bond = self._side_chain
+        root = native.Partial() if bond is None else native.Partial.side_chain(list(ORDER).index(bond), ORDER[bond])
         self._native_start = NativeWritten(root)
-        self._class_V = self._classes(width)
         self._sites = {site: index for index, site in enumerate(SITES)}
+        self._class_V = self._classes(width)
         self._by_classes: dict[bytes, np.ndarray] = {}
-        self._width = width
 
     def _classes(self, width: int) -> np.ndarray:
         """The class of each column, -1 for none."""
         engine = self._engine
-        numbers: dict[Any, int] = {site: index for index, site in enumerate(SITES)}
+        numbers: dict[Any, int] = dict(self._sites)
         numbers |= {bond: engine.class_of_bond(list(ORDER).index(bond)) for bond in BONDS}
         numbers |= {"(": engine.open_branch, ")": engine.close_branch, ".": engine.dot}
         class_V = np.full(width, -1)

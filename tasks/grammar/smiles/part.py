@@ -13,12 +13,12 @@ import numpy as np
 
 from mammal.tasks.errors import TaskError
 from mammal.tasks.grammar.parts import MaskCache, Part
-from mammal.tasks.grammar.smiles.atoms import read_atom
+from mammal.tasks.grammar.smiles.atoms import BondingSite, read_atom
 from mammal.tasks.grammar.smiles.automaton import BONDS, OPEN, Step, Steps, steps
 from mammal.tasks.grammar.smiles.brackets import Bracket, following, outcomes
 from mammal.tasks.grammar.smiles.closing import least
-from mammal.tasks.grammar.smiles.state import Partial
-from mammal.tasks.grammar.smiles.steps import is_complete
+from mammal.tasks.grammar.smiles.state import BRANCH, Partial
+from mammal.tasks.grammar.smiles.steps import ORDER, is_complete
 
 _RING = re.compile(r"[0-9]|%[1-9][0-9]")
 _MARKS = frozenset({*BONDS, "(", ")", "."})
@@ -44,7 +44,7 @@ class SmilesPart(Part):
     Args:
         tokens: text of a token of the alphabet -> its column.
         width: number of columns, V.
-        start: the text before, if any.
+        side_chain: symbol of the bond by which a side chain starts; None: a whole molecule.
         barred: ring numbers that may not be used.
         dots: whether there may be several molecules, separated by dots.
 
@@ -56,12 +56,12 @@ class SmilesPart(Part):
         self,
         tokens: dict[str, int],
         width: int,
-        start: Written | None = None,
+        side_chain: str | None = None,
         barred: Iterable[int] = (),
         *,
         dots: bool = True,
     ):
-        self._begin = start or Written(Partial())
+        self._side_chain = side_chain
         self._characters = {token: column for token, column in tokens.items() if len(token) == 1}
         self._labels: dict[int, int] = {}
         self._columns: dict[Step, list[int]] = {}
@@ -77,6 +77,10 @@ class SmilesPart(Part):
         spelling = [self._characters["["]] if self._spells else []
         going_on = {column for column, step in self._steps.items() if step != ")"}  # which ends a branch alone
         self.columns = frozenset([*going_on, *self._label_at, *spelling])
+        self._set_up(width)
+
+    def _set_up(self, width: int) -> None:
+        """Prepares what a subclass needs in addition; called at the end of the construction."""
 
     def _read(self, token: str, column: int, dots: bool) -> None:
         step = _step(token)
@@ -96,7 +100,10 @@ class SmilesPart(Part):
         return self._spelled(steps(state.molecule).left, state.bracket)
 
     def start(self) -> Written:
-        return self._begin
+        bond = self._side_chain
+        if bond is None:
+            return Written(Partial())
+        return Written(Partial(BRANCH, bond, (BondingSite(ORDER[bond]),), gaps=(False,)))
 
     def ends(self, state: Written) -> bool:
         return state.bracket is None and is_complete(state.molecule)

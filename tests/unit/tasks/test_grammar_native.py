@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from mammal.tasks.grammar.smiles import native
-from mammal.tasks.grammar.smiles.native import NativeSmilesPart, is_built, side_chain_root, smiles_part
-from mammal.tasks.grammar.smiles.part import SmilesPart, Written
+from mammal.tasks.grammar.smiles.native import NativeSmilesPart, is_built, smiles_part_class
+from mammal.tasks.grammar.smiles.part import SmilesPart
 from mammal.tokenization import Tokenizer
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -34,8 +34,7 @@ def both(tokens: dict[str, int], side_chain: str | None) -> tuple[SmilesPart, Sm
     width = len(tokens)
     if side_chain is None:
         return SmilesPart(tokens, width), NativeSmilesPart(tokens, width)
-    begun = Written(side_chain_root(side_chain))
-    reference = SmilesPart(tokens, width, begun, BARRED, dots=False)
+    reference = SmilesPart(tokens, width, side_chain, BARRED, dots=False)
     return reference, NativeSmilesPart(tokens, width, side_chain, BARRED, dots=False)
 
 
@@ -93,7 +92,7 @@ def test_equal_masks_are_one_array(tokens: dict[str, int]) -> None:
 
 def test_without_the_module_the_one_in_python_is_used(tokens: dict[str, int], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(native, "is_built", lambda: False)
-    part = smiles_part(tokens, len(tokens), "=", BARRED, dots=False)
+    part = smiles_part_class()(tokens, len(tokens), "=", BARRED, dots=False)
     assert type(part) is SmilesPart
     assert part.mask(part.start(), 20)[tokens["C"]] and not part.mask(part.start(), 20)[tokens["F"]]
 
