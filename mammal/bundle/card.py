@@ -119,12 +119,27 @@ def _front_matter(card: Card) -> str:
 
 
 def _usage(folder: str, tasks: Sequence[Task]) -> str:
-    lines = ["import mammal", f'model = mammal.load("{folder}")']
-    if tasks:
-        lines.append(
-            'frame = model.predict("my_molecules.csv")' + ("" if len(tasks) == 1 else f'  # task="{tasks[0].name}"')
-        )
-    return "\n## Use\n\n```python\n" + "\n".join(lines) + "\n```\n"
+    code = ["import mammal", f'model = mammal.load("{folder}")']
+    entity = _entity_of_base(tasks)
+    if entity is not None:
+        code.append(f'vectors = model.embed("my_table.csv", entity="{entity}")')
+    elif tasks:
+        named = "" if len(tasks) == 1 else f'  # task="{tasks[0].name}"'
+        code.append(f'frame = model.predict("my_molecules.csv"){named}')
+    parts = ["\n## Use\n", "```python", *code, "```"]
+    if entity is not None:
+        about = "Models for your own tasks can start from this encoder, also with few labels:"
+        parts += ["", about, "", "```bash", f"mammal train init={folder} task=my_task adapt=probe output=my_run", "```"]
+    return "\n".join(parts) + "\n"
+
+
+def _entity_of_base(tasks: Sequence[Task]) -> str | None:
+    """The first entity that a base model reads. None: the model isn't one; it has tasks with measured labels."""
+    kinds = {task.family for task in tasks}
+    if not kinds & {"denoising", "features"} or kinds - {"denoising", "features", "generation"}:
+        return None
+    slots = (slot for task in tasks for slot in task.template.slots)
+    return next((slot.name for slot in slots if slot.kind == "entity"), None)
 
 
 def _tasks(tasks: Sequence[Task]) -> str:

@@ -45,7 +45,7 @@ from mammal.bundle.locate import (
 from mammal.errors import BundleError
 from mammal.files import read_json
 from mammal.tasks.declaration.schema import stored_config
-from mammal.tasks.tables.atomic import atomic_folder
+from mammal.tasks.tables.atomic import atomic_file, atomic_folder
 from mammal.version import __version__
 
 if TYPE_CHECKING:
@@ -228,7 +228,8 @@ def _store_bfloat16(file: Path) -> None:
     with safe_open(file, framework="pt") as stored:
         metadata = stored.metadata()
         tensors = {name: stored.get_tensor(name).to(torch.bfloat16) for name in stored.keys()}  # noqa: SIM118
-    save_file(tensors, file, metadata=metadata)
+    with atomic_file(file) as partial:
+        save_file(tensors, partial, metadata=metadata)
 
 
 def _write_probes(file: Path, tasks: Sequence[Task]) -> None:

@@ -32,6 +32,8 @@ from mammal.tasks.task import Task
 if TYPE_CHECKING:
     import pandas as pd
 
+    from mammal.tasks.data import SplitData
+
 logger = logging.getLogger(__name__)
 
 OWN = "own"
@@ -202,12 +204,12 @@ def load_own_rows(
     """
     import pandas as pd
 
-    from mammal.tasks.data import divide, load_data, named_config, with_task_columns
+    from mammal.tasks.data import divide, named_config, with_task_columns
     from mammal.tasks.declaration.registry import load_task
 
     own = with_task_columns(_with_meant_columns(_table(given, encoding), task), task.config)
     own = own.iloc[evenly_spread(np.arange(len(own), dtype=np.int64), limit)]
-    whole = load_data(task.config, paths) if with_train else None
+    whole = _with_training_rows(task, paths) if with_train else None
     train = own.iloc[:0] if whole is None else whole.part("train")
     train = train.drop(
         columns=[target for target in task.target_columns if target not in own], errors="ignore"
@@ -227,6 +229,22 @@ def load_own_rows(
         logger.warning("%s: %d of your own rows have the inputs of a training row", task.name, leaking)
     split = replace(loaded.split, how="none: rows of your own")
     return TaskData(task, rows, numbers, replace(loaded.record, split=split, leakage=leakage))
+
+
+def _with_training_rows(task: Task, paths: Mapping[str, object] | None) -> SplitData:
+    """The task's own rows.
+
+    Raises:
+        DataError: they can't be loaded; the hint says how to evaluate without them.
+    """
+    from mammal.tasks.data import load_data
+
+    try:
+        return load_data(task.config, paths)
+    except DataError as error:
+        without = "baselines=false neighbours=false evaluate your rows without training rows"
+        hint = f"{error.hint}; {without}" if error.hint else without
+        raise DataError(error.what, where=error.where, hint=hint) from error
 
 
 def _table(given: Any, encoding: str | None) -> pd.DataFrame:

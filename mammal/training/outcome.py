@@ -91,7 +91,7 @@ def save_trained(
         },
         command=_command(),
     )
-    splits = {name: {"test": _split_of(d)} for name, d in data.items()}
+    splits = {name: {"test": _split_of(d)} for name, d in data.items() if len(d.rows["test"])}
     metrics = finite({**splits, **as_metrics(results), "seed": config.seed})
     if trained is not None:
         metrics[TRAINING] = trained.facts

@@ -57,6 +57,8 @@ def test_bfloat16_storage_halves_the_file_and_hardly_moves_answers(tiny_bundle: 
     small = exact.save(tmp_path / "small", dtype="bfloat16")
     sizes = [(folder / "model.safetensors").stat().st_size for folder in (tiny_bundle, small)]
     assert sizes[1] < 0.6 * sizes[0]
+    modes = [(folder / "model.safetensors").stat().st_mode for folder in (tiny_bundle, small)]
+    assert modes[0] == modes[1] == (small / "config.json").stat().st_mode
     given = [model.predict(MOLECULES, task="bbbp").probability for model in (exact, mammal.load(small))]
     np.testing.assert_allclose(given[0], given[1], atol=0.02)
 

@@ -237,3 +237,11 @@ def test_own_rows_are_read_from_the_only_column_that_can_be_meant(
     assert "column 'SMILES' is read as 'smiles'" in caplog.text
     with pytest.raises(DataError, match="no column 'smiles'"):
         mammal.evaluate(bundle, "atoms", data=own.rename(columns={"smiles": "compound"}), **QUICK)
+
+
+def test_own_rows_without_the_training_rows_say_how_to_go_on(bundle: Path) -> None:
+    Path("rows.csv").unlink()
+    with pytest.raises(DataError) as raised:
+        mammal.evaluate(bundle, "acid", data=own_rows(), baselines=False)
+    assert "rows.csv" in str(raised.value) and "baselines=false neighbours=false" in str(raised.value.hint)
+    assert len(mammal.evaluate(bundle, "acid", data=own_rows(), **QUICK).results) == 1

@@ -1,0 +1,84 @@
+"""The pretrained model that is installed with the package: found by its name, described, and better than chance."""
+
+from __future__ import annotations
+
+import random
+
+import pandas as pd
+import pytest
+
+import mammal
+from mammal.bundle.folder import read_losses
+from mammal.errors import BundleError
+from mammal.inference.api import Mammal
+
+NAME = "mammal-tiny"
+MOLECULES = [
+    "CC(=O)Oc1ccccc1C(=O)O",
+    "Cn1cnc2c1c(=O)n(C)c(=O)n2C",
+    "CCOC(=O)C1=C(C)NC(C)=C(C(=O)OC)C1c1cccc([N+](=O)[O-])c1",
+    "CC(C)Cc1ccc(cc1)C(C)C(=O)O",
+    "OC[C@H]1O[C@@H](O)[C@H](O)[C@@H](O)[C@@H]1O",
+    "Clc1ccc(cc1)C(c1ccccc1)N1CCN(CC1)CCOCCO",
+]
+"""Aspirin, caffeine, nitrendipine, ibuprofen, glucose, hydroxyzine."""
+
+HEAVY_CHAIN = (
+    "EVQLVESGGGLVQPGGSLRLSCAASGFNIKDTYIHWVRQAPGKGLEWVARIYPTNGYTRY"
+    "ADSVKGRFTISADTSKNTAYLQMNSLRAEDTAVYYCSRWGGDGFYAMDYWGQGTLVTVSS"
+)
+"""Variable domain of trastuzumab's heavy chain."""
+
+
+@pytest.fixture(scope="module")
+def model() -> Mammal:
+    return mammal.load(NAME)
+
+
+def test_it_is_small_and_says_what_it_is(model: Mammal) -> None:
+    files = [file for file in model.folder.rglob("*") if file.is_file()]
+    assert sum(file.stat().st_size for file in files) <= 25_000_000
+    card = (model.folder / "README.md").read_text(encoding="utf-8")
+    assert all(text in card for text in ("license: cc-by-sa-4.0", "experiment=pretrain", "adapt=probe"))
+    assert all(f"## {title}" in card for title in ("Use", "Figures", "Training", "Data", "Intended use", "Limits"))
+    assert all(source in card for source in ("ChEMBL", "ZINC", "MOSES", "PubChem", "UniProt", "SAbDab", "ClinVar"))
+    losses = read_losses(model.folder)
+    assert losses is not None and set(losses) == {"step", *model.tasks} and losses["step"].is_monotonic_increasing
+    assert (losses.iloc[-1] < losses.iloc[0]).all()
+
+
+def test_embeddings_follow_the_molecule_and_not_its_spelling(model: Mammal) -> None:
+    other = ["OC(=O)c1ccccc1OC(C)=O", "O=c1n(C)c(=O)c2c(ncn2C)n1C"]
+    both = model.embed(MOLECULES[:2] + other, task="pretrain_features", normalize=True)  # it keeps the spelling
+    same, different = (both[0] @ both[2], both[1] @ both[3]), (both[0] @ both[1], both[0] @ both[3])
+    assert min(same) > max(different)
+
+
+def test_it_has_learned_descriptors(model: Mammal) -> None:
+    rows = pd.DataFrame({"smiles": MOLECULES})
+    found = mammal.evaluate(model, "pretrain_features", data=rows, baselines=False, neighbours=False, sensitivity=0)
+    assert found.results[0].contenders[0].estimates["explained_variance"].value > 0.5
+
+
+def test_a_name_belongs_to_its_structure(model: Mammal) -> None:
+    isomers = ["CC(=O)Oc1ccccc1C(=O)O", "CC(=O)Oc1ccc(C(=O)O)cc1", "CC(=O)Oc1cccc(C(=O)O)c1"]
+    rows = [{"iupac": "2-acetyloxybenzoic acid", "smiles": smiles} for smiles in isomers]
+    assert model.score(rows, task="pretrain_iupac_to_smiles")["log_likelihood"].idxmax() == 0
+
+
+def test_an_antibody_is_more_likely_than_its_residues_in_another_order(model: Mammal) -> None:
+    shuffled = ["".join(random.Random(seed).sample(HEAVY_CHAIN, len(HEAVY_CHAIN))) for seed in range(3)]
+    rows = [{"sequence": sequence} for sequence in [HEAVY_CHAIN, *shuffled]]
+    likelihoods = model.score(rows, task="pretrain_antibodies")["log_likelihood"]
+    assert likelihoods[0] > likelihoods[1:].max() + 10
+
+
+def test_free_samples_are_molecules(model: Mammal) -> None:
+    samples = model.generate(n=8, task="pretrain_properties", seed=1)
+    assert samples["text"].nunique() == 8 and samples["error"].isna().all()
+
+
+def test_a_wrong_name_is_answered_with_this_one() -> None:
+    with pytest.raises(BundleError) as raised:
+        mammal.load("mamal-tiny")
+    assert f"did you mean {NAME}?" in str(raised.value)
