@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from mammal.errors import ConfigError
+from mammal.model.runtime import has_bf16_matrix_units
 from mammal.training.optim import factors_of, trainable, weight_groups
 
 _COEFFICIENTS = (3.4445, -4.7750, 2.0315)
@@ -27,8 +28,9 @@ _RMS = 0.2
 class Muon(torch.optim.Optimizer):
     """Muon for groups with `matrices: True`, fused AdamW for the others; schedules and resuming see one optimiser.
 
-    Matrices of one shape are orthogonalised together, in float32 on a CPU and bfloat16 on a GPU, which costs a fraction
-    of one matrix after another.
+    Matrices of one shape are orthogonalised together, which costs a fraction of one matrix after another. The iteration
+    runs in bfloat16 on GPUs and on CPUs that multiply bfloat16 matrices in hardware, as Jordan et al. do, else in
+    float32. Momentum and updates have the number format of the weights.
 
     Args:
         groups: parameter groups, each with `params`, `lr`, `weight_decay` and `matrices`.
@@ -105,17 +107,20 @@ def orthogonal(matrices_NRC: Tensor) -> Tensor:
         matrices_NRC: N matrices of one shape [R, C], any floating-point type.
 
     Returns:
-        [N, R, C], float32 on a CPU, bfloat16 elsewhere.
+        [N, R, C], bfloat16 on GPUs and on CPUs that multiply it in hardware, else float32.
     """
     a, b, c = _COEFFICIENTS
     wide = matrices_NRC.shape[1] <= matrices_NRC.shape[2]
-    x = matrices_NRC.to(torch.float32 if matrices_NRC.device.type == "cpu" else torch.bfloat16)
-    x = x if wide else x.mT
-    x = x / x.norm(dim=(1, 2), keepdim=True).clamp(min=1e-7)
+    x = matrices_NRC if wide else matrices_NRC.mT
+    x = (x / x.norm(dim=(1, 2), keepdim=True).clamp(min=1e-7)).to(_format(matrices_NRC.device))
     for _ in range(_STEPS):
-        gram = x @ x.mT
-        x = a * x + torch.baddbmm(b * gram, gram, gram, alpha=c) @ x
+        gram = torch.bmm(x, x.mT)
+        x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
     return x if wide else x.mT
+
+
+def _format(device: torch.device) -> torch.dtype:
+    return torch.float32 if device.type == "cpu" and not has_bf16_matrix_units() else torch.bfloat16
 
 
 def muon(
