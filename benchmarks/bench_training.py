@@ -1,7 +1,8 @@
 """One training step: tokens per second, and what the optimiser costs in it, with AdamW, Muon and torch's own Muon.
 
 A step is forward, backward and update of one batch of at most 2,048 tokens of SMILES with hidden spans, in bfloat16
-with float32 weights. Loading of rows, logging and validation are not part of it. The optimisers take turns on one model.
+with float32 weights. Loading of rows, logging and validation are not part of it. The optimisers take turns on one
+model.
 """
 
 from __future__ import annotations
