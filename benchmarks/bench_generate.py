@@ -47,9 +47,10 @@ class OurLoop:
         *,
         grammar: Grammar | None = None,
         guidance: float = 1.0,
+        shortest: int = 0,
     ):
         self.model, self.batch, self.grammar = model, batch, grammar
-        least = new_tokens - 1 if grammar is not None else 0  # a grammar may end sequences early, which would save work
+        least = new_tokens - 1 if grammar is not None else shortest  # ending sequences early would save work
         self.config = GenerationConfig(new_tokens, min_new_tokens=least, allowed_ids=allowed, guidance=guidance)
         self.ids: list[list[int]] = []
         self(0)
@@ -107,7 +108,7 @@ def measure(chosen: Options) -> list[Row]:
     tokenizer = mammal.tokenizer
     molecules = list(dict.fromkeys(load_inputs(chosen)["loop"]))[:PROMPTS]
     ids = [tokenizer.encode(PROMPT.format(smiles)).ids_L.tolist() for smiles in molecules]
-    batch = _batch(ids, tokenizer.pad_id)
+    batch = batch_of(ids, tokenizer.pad_id)
     alphabet = np.append(tokenizer.alphabet_ids("SMILES"), tokenizer.eos_id)
     sides: dict[str, Any] = {
         "ours": OurLoop(mammal.model, batch, new_tokens),
@@ -190,7 +191,7 @@ def _grammar(tokenizer: Tokenizer) -> Grammar | None:
         return None
 
 
-def _batch(ids: list[list[int]], pad: int) -> Batch:
+def batch_of(ids: list[list[int]], pad: int) -> Batch:
     longest = max(map(len, ids))
     ids_BL = torch.tensor([row + [pad] * (longest - len(row)) for row in ids])
     mask_BL = torch.arange(longest) < torch.tensor([[len(row)] for row in ids])

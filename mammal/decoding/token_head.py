@@ -28,7 +28,7 @@ class TokenHead:
             with torch.inference_mode(False), torch.no_grad():
                 self._slice = Linear(model.config.d_model, len(allowed_V), bias=False)
                 self._slice.weight.data = self.t5.lm_head.weight.index_select(0, allowed_V.clone())
-            self._product = Product()
+            self._product = Product(int8=self.t5.int8)
 
     def __call__(self, states_DW: Tensor) -> Tensor:
         """Log-probabilities of the allowed ids, float32 [D, V]."""

@@ -56,8 +56,9 @@ def load(
         task: default task of the model: the name of a task of the bundle, the name of a known task, a YAML file or a
             declaration. Published checkpoints contain no task, so pass one, such as `task="dti_bindingdb_pkd"`.
         device: `"auto"` (a CUDA device if there is one, else the CPU), `"cpu"`, `"cuda"`, `"cuda:1"`, ….
-        dtype: number format of the weights. `"auto"` is bfloat16 on CUDA and float32 elsewhere. Otherwise `"bfloat16"`
-            or `"float32"`.
+        dtype: number format of the weights. `"auto"` is bfloat16 on CUDA and float32 elsewhere. Otherwise `"bfloat16"`,
+            `"float32"`, or on CPUs `"int8"`: the decoder computes with 8-bit copies of its weights, and the rest with
+            float32.
         tokenizer: tokenizer, or its folder, for a model folder that contains none. Default: the one of the model.
         base: folder of the base model of an adapter bundle, if it was moved. Default: the path that the bundle records.
         config_dirs: folders of your own with `task/*.yaml`, where tasks are found by name. The folders in
@@ -78,7 +79,11 @@ def load(
     tune_allocator()
     bound_kernel_caches()
     place = pick_device(device)
-    bundle = read_bundle(source, device=place, dtype=pick_dtype(dtype, place), tokenizer=tokenizer, base=base)
+    int8 = dtype == "int8"
+    stored = pick_dtype("float32" if int8 else dtype, place)
+    bundle = read_bundle(source, device=place, dtype=stored, tokenizer=tokenizer, base=base)
+    if int8:
+        bundle.model.use_int8()
     model = Mammal.of_bundle(bundle, config_dirs)
     if task is not None:
         model.use(task)
@@ -176,7 +181,7 @@ class Mammal(Answering, Generation, Infilling, VariantScoring, Familiar):
 
     def __repr__(self) -> str:
         parameters = sum(weight.numel() for weight in self.model.parameters()) / 1e6
-        dtype = str(self.model.dtype).removeprefix("torch.")
+        dtype = self.model.number_format
         tasks = ", ".join(self.tasks) or "none"
         return f"Mammal({parameters:,.1f} M parameters, {dtype} on {self.device}, tasks: {tasks})"
 

@@ -49,7 +49,9 @@ def open_model(
 
 def model_options(model: Mammal) -> dict[str, Any]:
     """Returns batch size, kind of device and dtype of the model, for the manifest of a job."""
-    return {"batch_tokens": model.pace.tokens, "device": model.device.type, "dtype": str(model.model.dtype)}
+    network = model.model
+    dtype = "int8" if network.number_format == "int8" else str(network.dtype)
+    return {"batch_tokens": model.pace.tokens, "device": model.device.type, "dtype": dtype}
 
 
 def task_identity(task: Task | None) -> str:

@@ -21,6 +21,7 @@ from mammal.model.chain import chained_numbers
 from mammal.model.config import ModelConfig, ScalarHeadConfig
 from mammal.model.heads import MLPHead
 from mammal.model.initial import initialise, initialise_head, initialise_projection
+from mammal.model.int8 import require_int8
 from mammal.model.layers import Linear
 from mammal.model.lora import LowRank
 from mammal.model.packing import Packing
@@ -74,6 +75,20 @@ class MammalModel(nn.Module):
     @property
     def dtype(self) -> torch.dtype:
         return self.t5_model.shared.weight.dtype
+
+    @property
+    def number_format(self) -> str:
+        """Number format in which the decoder computes: `float32`, `bfloat16`, `float16` or `int8`."""
+        return "int8" if self.t5_model.int8 else str(self.dtype).removeprefix("torch.")
+
+    def use_int8(self) -> None:
+        """Decoder and token head compute with 8-bit copies of their weights from now on, except for gradients.
+
+        Raises:
+            ConfigError: the model is not on a CPU, or torch has no kernels for this CPU.
+        """
+        require_int8(self.device)
+        self.t5_model.use_int8()
 
     def add_external_embeddings(self, widths: Mapping[str, int]) -> None:
         """Adds new weights for external embeddings that the model could not read so far.

@@ -18,6 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mammal.model.int8 import LEAST_WEIGHTS, Int8Weights
 from mammal.model.layers import Linear
 
 TOKENS_TO_REPAY = 512
@@ -49,15 +50,17 @@ class Product:
 
     Args:
         activation: name in `ACTIVATIONS` that is applied to the outputs; None: no activation.
+        int8: the copy is made of 8-bit integers, and used from the first call on, so that results don't depend on how
+            often the layers were used.
     """
 
-    def __init__(self, activation: str | None = None) -> None:
-        self.activation = activation
+    def __init__(self, activation: str | None = None, int8: bool = False) -> None:
+        self.activation, self.int8 = activation, int8
         self.forget()
 
     def forget(self) -> None:
         """Deletes the copy."""
-        self._copy: Tensor | None = None
+        self._copy: Tensor | Int8Weights | None = None
         self._stamp: tuple[tuple[int, int], ...] = ()
         self._credit = 0.0
 
@@ -67,7 +70,9 @@ class Product:
         if copy_OW is None:
             return tuple(self._activate(linear(x_NW)) for linear in linears)
         bias = linears[0].bias if len(linears) == 1 else None
-        if x_NW.device.type == "cpu":
+        if isinstance(copy_OW, Int8Weights):
+            joined_NO = self._activate(copy_OW(x_NW, bias))
+        elif x_NW.device.type == "cpu":
             inside = _INSIDE.get(self.activation, ("none", ""))
             joined_NO = torch.ops.mkldnn._linear_pointwise(x_NW, copy_OW, bias, inside[0], [], inside[1])
             joined_NO = joined_NO if self.activation in _INSIDE else self._activate(joined_NO)
@@ -79,29 +84,34 @@ class Product:
         return x_NO if self.activation is None else ACTIVATIONS[self.activation](x_NO)
 
     def __deepcopy__(self, memo: object) -> Product:
-        return Product(self.activation)
+        return Product(self.activation, self.int8)
 
-    def __reduce__(self) -> tuple[type[Product], tuple[str | None]]:
-        return Product, (self.activation,)
+    def __reduce__(self) -> tuple[type[Product], tuple[str | None, bool]]:
+        return Product, (self.activation, self.int8)
 
-    def _prepared(self, x_NW: Tensor, linears: tuple[Linear, ...]) -> Tensor | None:
+    def _prepared(self, x_NW: Tensor, linears: tuple[Linear, ...]) -> Tensor | Int8Weights | None:
         """The copy of the current weights, if it exists or is worth making, and can be used for `x_NW`; else None."""
         if torch.is_grad_enabled():
             self.forget()
             return None
-        if not _suitable(x_NW, linears) or not _pays(x_NW, linears):
+        pays = _pays_in_int8(x_NW, linears) if self.int8 else _pays(x_NW, linears)
+        if not pays or not _suitable(x_NW, linears):
             return None
         stamp = tuple((linear.weight.data_ptr(), linear.weight._version) for linear in linears)
         if stamp != self._stamp:
             self.forget()
             self._stamp = stamp
         self._credit += max(len(x_NW) / TOKENS_TO_REPAY, 1 / CALLS_TO_REPAY)
-        if self._copy is None and self._credit > 1:
+        if self._copy is None and (self.int8 or self._credit > 1):
             weights = [linear.weight.detach() for linear in linears]
-            weight_OW = weights[0] if len(weights) == 1 else torch.cat(weights)
-            on_cpu = weight_OW.device.type == "cpu"
-            self._copy = torch.ops.mkldnn._reorder_linear_weight(weight_OW, len(x_NW)) if on_cpu else weight_OW
+            self._copy = self._copied(weights[0] if len(weights) == 1 else torch.cat(weights), len(x_NW))
         return self._copy
+
+    def _copied(self, weight_OW: Tensor, rows: int) -> Tensor | Int8Weights:
+        if self.int8:
+            return Int8Weights(weight_OW)
+        on_cpu = weight_OW.device.type == "cpu"
+        return torch.ops.mkldnn._reorder_linear_weight(weight_OW, rows) if on_cpu else weight_OW
 
 
 def _suitable(x_NW: Tensor, linears: tuple[Linear, ...]) -> bool:
@@ -122,6 +132,12 @@ def _pays(x_NW: Tensor, linears: tuple[Linear, ...]) -> bool:
         return True
     weights = sum(linear.weight.numel() for linear in linears)
     return any(len(x_NW) >= rows and weights >= least for rows, least in PAYS_FROM)
+
+
+def _pays_in_int8(x_NW: Tensor, linears: tuple[Linear, ...]) -> bool:
+    """As `_pays`, whatever the number of rows, because 8 bits give slightly different results."""
+    right = x_NW.device.type == "cpu" and x_NW.dtype == torch.float32
+    return right and sum(linear.weight.numel() for linear in linears) >= LEAST_WEIGHTS
 
 
 def _packs(x_NW: Tensor) -> bool:

@@ -59,7 +59,7 @@ def pick_dtype(dtype: str | torch.dtype = "auto", device: torch.device | None = 
         return torch.bfloat16 if on_cuda and torch.cuda.is_bf16_supported() else torch.float32
     name = _SHORT.get(dtype, dtype)
     if name not in _DTYPES:
-        raise ConfigError(f"no number format is called {dtype!r}", hint=did_you_mean(name, _DTYPES))
+        raise ConfigError(f"no number format is called {dtype!r}", hint=did_you_mean(name, [*_DTYPES, "int8"]))
     return _DTYPES[name]
 
 

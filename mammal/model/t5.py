@@ -213,8 +213,17 @@ class T5(nn.Module):
         self.lm_head = Linear(config.d_model, config.vocab_size, bias=False)
         self._product_head = Product()
         self.config = config
+        self.int8 = False
         if config.tie_word_embeddings:
             self.lm_head.weight = self.shared.weight
+
+    def use_int8(self) -> None:
+        """Decoder and token head compute with 8-bit copies of their weights from now on, except for gradients."""
+        self.int8 = True
+        products = (value for module in self.decoder.modules() for value in vars(module).values())
+        for product in [self._product_head, *(one for one in products if isinstance(one, Product))]:
+            product.int8 = True
+            product.forget()
 
     def token_logits(self, states_MW: Tensor, candidates_V: Tensor | None = None) -> Tensor:
         """Token scores [M, V] of decoder states; only those of `candidates_V`, int64 [V], if it is given."""
