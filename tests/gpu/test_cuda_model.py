@@ -120,7 +120,9 @@ def test_outputs_equal_those_of_the_cpu(case: tuple[MammalModel, Batch], device:
     assert {name: error for name in half if (error := apart(half[name], expected[name])) > 0.05} == {}
 
 
-def gradients(model: MammalModel, batch: Batch, precision: torch.dtype | None = None) -> tuple[float, dict[str, Tensor]]:
+def gradients(
+    model: MammalModel, batch: Batch, precision: torch.dtype | None = None
+) -> tuple[float, dict[str, Tensor]]:
     model.zero_grad()
     with torch.autocast(model.device.type, torch.bfloat16, enabled=precision is not None):
         loss = loss_of(model(batch.to(model.device)))
