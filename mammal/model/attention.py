@@ -28,6 +28,8 @@ products on a CPU."""
 WASTE = 4
 """Rows are also computed one by one if padding rows of unequal length would multiply the work by this factor."""
 
+_ALIGNED = 8
+
 _KERNELS = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
 """Kernels of attention on CUDA. cuDNN, which torch prefers on some GPUs, is left out: it builds an execution plan for
 each new shape, which takes tens of milliseconds, and almost every batch has another shape."""
@@ -108,6 +110,16 @@ def attend_fused(q_BHQD: Tensor, k_BHKD: Tensor, v_BHKD: Tensor, bias: Tensor | 
         return F.scaled_dot_product_attention(q_BHQD, k_BHKD, v_BHKD, attn_mask=bias, dropout_p=rate, scale=1.0)
 
 
+def aligned(bias_BHQK: Tensor) -> Tensor:
+    """Returns the same biases in memory whose rows begin at multiples of `_ALIGNED` numbers.
+
+    The fused kernels on CUDA need this. They would otherwise make such a copy in every layer and keep it for the
+    backward pass.
+    """
+    keys = bias_BHQK.shape[-1]
+    return F.pad(bias_BHQK, (0, -keys % _ALIGNED))[..., :keys]
+
+
 class PackedAttention:
     """Attention of packed queries to packed keys, prepared once for all layers of a stack.
 
@@ -135,6 +147,7 @@ class PackedAttention:
         self.fused = queries.length > 1 and keys.tokens >= FUSED_KERNEL_LENGTH * keys.rows
         self.by_row = self._suits_rows()
         self._padded_bias: Tensor | None = None
+        self._for_cuda = False
 
     def __call__(self, q_MI: Tensor, k_NI: Tensor, v_NI: Tensor, rate: float = 0.0) -> Tensor:
         """Computes attention for packed queries [M, I], keys and values [N, I]; returns packed outputs [M, I]."""
@@ -161,12 +174,14 @@ class PackedAttention:
         return self._padded_bias
 
     def _bias_for(self, q_MI: Tensor) -> Tensor | None:
-        """The bias of a product. On CUDA it is converted once for all layers: in mixed precision, the float32 bias
-        [B, H, Q, K] of a large batch would otherwise be converted, and its gradient too, in each layer."""
-        bias = self.bias(q_MI.dtype)
-        if bias is not None and q_MI.is_cuda:
-            bias = self._padded_bias = bias.to(q_MI.dtype)
-        return bias
+        """The bias of a product. On CUDA it is prepared once for all layers: for a large batch, converting the bias
+        [B, H, Q, K] and its gradient in each layer would take longer than the product."""
+        if not q_MI.is_cuda:
+            return self.bias(q_MI.dtype)
+        if not self._for_cuda and (bias := self.bias(q_MI.dtype)) is not None:
+            self._padded_bias = aligned(bias.to(q_MI.dtype))
+        self._for_cuda = True
+        return self._padded_bias
 
     def _position_bias(self) -> Tensor | None:
         """Position biases, [B, H, Q, K], or [1, H, Q, K] if they are the same for all rows."""

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from mammal.errors import ConfigError
-from mammal.model.attention import FUSED_KERNEL_LENGTH
+from mammal.model.attention import FUSED_KERNEL_LENGTH, aligned
 from mammal.model.config import ModelConfig
 from mammal.model.hf import to_transformers
 from mammal.model.model import MammalModel
@@ -191,6 +191,15 @@ def test_mixed_precision_trains_and_infers(longest: int) -> None:
     assert all(torch.isfinite(parameter.grad).all() for parameter in model.t5_model.parameters())
     for output in (mixed, inferred):
         assert (output.float() - exact).abs().max() < 0.05 * exact.abs().max()
+
+
+@pytest.mark.parametrize("keys", [1, 8, 13])
+def test_biases_in_aligned_memory_are_the_same(keys: int) -> None:
+    bias = torch.randn(2, 3, 5, keys, requires_grad=True)
+    found = aligned(bias)
+    assert torch.equal(found, bias) and all(stride % 8 == 0 for stride in found.stride()[:-1])
+    found.square().sum().backward()
+    assert torch.allclose(bias.grad, 2 * bias.detach())
 
 
 def test_vectors_of_other_models_are_read_in_mixed_precision() -> None:
