@@ -170,7 +170,7 @@ def _run_part(part: str, report: Report) -> int:
 
 def _run_tests(report: Report) -> int:
     """Runs the tests that need a GPU, several at once if pytest-xdist is there; they use little of the GPU."""
-    command = [sys.executable, "-m", "pytest", "-q", "-rfE", "--tb=short", "-p", "no:cacheprovider", "tests/gpu"]
+    command = [sys.executable, "-m", "pytest", "-rfE", "--tb=short", "-p", "no:cacheprovider", "tests/gpu"]
     if importlib.util.find_spec("xdist") is not None:
         command += ["-n", "2" if report.smoke else "6"]
     if report.smoke:

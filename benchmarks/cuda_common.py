@@ -1,4 +1,4 @@
-"""Shared by the parts of the benchmark on a GPU: timing, operations of a batch, the peak, made-up molecules and proteins.
+"""Shared by the parts of the benchmark on a GPU: timing, operations of a batch, the peak, made-up sequences.
 
 Shapes: as in `mammal.tasks.batches.batch`.
 """

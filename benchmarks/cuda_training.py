@@ -144,21 +144,15 @@ def measure_pretraining(report: Report) -> None:
         os.environ["MAMMAL_CONFIGS"] = str(_write_tasks(Path(folder), 200 if report.smoke else 16_000))
         from mammal.cli import main
 
-        assert main(["pack", "mixture=bench", f"output={folder}/packs", "workers=0"]) == 0, "the packs were not made"
-        runs: list[tuple[str, int, int, tuple[str, ...]]] = [
-            ("the shape of the experiment", 2_048, 0, ()),
-            ("the shape of the experiment", 32_768, 0, ()),
-            ("the shape of the experiment", 32_768, 6, ()),
-            ("model=small", 65_536, 6, ("model=small", "model.d_model=512", "model.d_ff=2048", "model.d_kv=64",
-             "model.num_heads=8", "model.num_layers=8", "model.num_decoder_layers=4")),
-        ]  # fmt: skip
-        for number, (name, tokens, workers, words) in enumerate(runs[:1] if report.smoke else runs):
-            what = f"experiment=pretrain, {name}, {tokens:,} tokens, {workers} workers"
-            output = f"output={folder}/run{number}"
-            own = (output, f"data.packed={folder}/packs", f"data.tokens_per_batch={tokens}", *words)
-            report.attempt(
-                what, lambda w=what, o=own, n=workers: _measure_run(report, w, (*o, f"data.num_workers={n}"))
-            )
+        assert main(["pack", "mixture=bench", f"output={folder}/packs", f"workers={0 if report.smoke else 6}"]) == 0, (
+            "the packs were not made"
+        )
+        runs = [("pretrain", 2_048, 0), ("pretrain", 32_768, 0), ("pretrain", 32_768, 6), ("pretrain_gpu", 65_536, 6)]
+        for number, (name, tokens, workers) in enumerate(runs[:1] if report.smoke else runs):
+            what = f"experiment={name}, {tokens:,} tokens, {workers} workers"
+            size = (f"data.tokens_per_batch={tokens}", "data.max_rows=4096", f"data.num_workers={workers}")
+            words = (f"experiment={name}", *size, f"output={folder}/run{number}", f"data.packed={folder}/packs")
+            report.attempt(what, lambda w=what, o=words: _measure_run(report, w, o))
 
 
 def _measure_run(report: Report, what: str, words: tuple[str, ...]) -> None:
@@ -167,8 +161,8 @@ def _measure_run(report: Report, what: str, words: tuple[str, ...]) -> None:
     accelerator = "cpu" if report.device == "cpu" else "gpu"
     steps = 8 if report.smoke else 120
     ends = (f"trainer.max_steps={steps}", "trainer.limit_val_batches=2", "trainer.val_check_interval=null")
-    config = compose("train", parse_arguments("train", ["experiment=pretrain", "mixture=bench", *ends, "test=false",
-                     f"trainer.accelerator={accelerator}", "trainer.max_time=00:00:15", *words]))  # fmt: skip
+    config = compose("train", parse_arguments("train", [*words, "mixture=bench", *ends, "test=false",
+                     f"trainer.accelerator={accelerator}", "trainer.max_time=00:00:15"]))  # fmt: skip
     clock = _Clock()
     with clock:
         train(config)
