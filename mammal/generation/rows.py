@@ -61,7 +61,7 @@ def generate_rows(
         firsts: for each row the key of the random numbers of its first sequence. Further sequences of the row have the
             same key with a higher `copy`. Default: from `config.seed` and the position of the row, so that equal rows
             get different sequences.
-        pace: how many rows are processed together. Default: that of a CPU.
+        pace: how many rows are processed together. Default: that of the model's device.
         progress: function that is called with the number of rows that were just answered.
         cut: gets the positions of rows that are longer than a limit (`mammal.rows.batched.walk`).
 
@@ -70,7 +70,8 @@ def generate_rows(
     """
     config = replace(config, shares=rules.faithful)
     firsts = firsts or _by_position(config.seed, len(rows))
-    work = _Work(model, encoder, rows, config, rules, pace or Pace(), firsts, set() if cut is None else cut)
+    pace = pace or Pace.of_device(model.device.type)
+    work = _Work(model, encoder, rows, config, rules, pace, firsts, set() if cut is None else cut)
     found = work.sample(progress) if config.do_sample else work.search(progress)
     if config.do_sample and rules.invalid_reason is not None and rules.max_draws > 1:
         valid_at_once = sum(sample.problem is None for _, _, sample in _each_sample(found))

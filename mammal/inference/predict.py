@@ -47,7 +47,7 @@ def predict_rows(
         task: task that writes the prompt and reads the answer.
         rows: one mapping from columns to values per row.
         encoder: converts rows to batches. Default: that of the task.
-        pace: how many rows are processed together. Default: that of a CPU.
+        pace: how many rows are processed together. Default: that of the model's device.
         progress: function that is called with the number of rows that were just answered.
         ranks: generation by beam search: number of answers for each row. The best one is the prediction, the others
             are its `runners_up`.
@@ -101,7 +101,7 @@ def embed_rows(
         pooling: how the states of the tokens become one vector. "mean" and "max" leave out `tags`, unless the row has
             no other tokens. "first" is the state of the first token. "none" returns the states of all tokens.
         tags: ids of tokens that describe a sequence (special tokens) and are not part of its content.
-        pace: how many rows are processed together. Default: that of a CPU.
+        pace: how many rows are processed together. Default: that of the model's device.
         progress: function that is called with the number of rows that were just answered.
         cut: as for `predict_rows`.
 
@@ -116,7 +116,8 @@ def embed_rows(
         assert hidden_BLW is not None, "the batch wants hidden states"
         hidden_BLW = hidden_BLW.float()
         if pooling == "none":
-            return [h[m].cpu().numpy() for h, m in zip(hidden_BLW, batch.mask_BL, strict=True)]
+            states_BLW, real_BL = hidden_BLW.cpu().numpy(), batch.mask_BL.cpu().numpy()
+            return [states_LW[real_L] for states_LW, real_L in zip(states_BLW, real_BL, strict=True)]
         return list(_pooled(hidden_BLW, batch, pooling, tags_T).cpu().numpy())
 
     return run(model, rows, encoder, answer, pace, progress, cut=cut)
@@ -137,7 +138,7 @@ def score_rows(
         model: the model.
         encoder: converts rows to batches, with their targets.
         rows: one mapping from columns to values per row.
-        pace: how many rows are processed together. Default: that of a CPU.
+        pace: how many rows are processed together. Default: that of the model's device.
         progress: function that is called with the number of rows that were just answered.
         cut: as for `predict_rows`.
 

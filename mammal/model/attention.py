@@ -10,10 +10,12 @@ D width of one head.
 from __future__ import annotations
 
 import math
+from contextlib import nullcontext
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from mammal.model.layers import Embedding, Linear, dropout
 from mammal.model.packing import Packing
@@ -25,6 +27,12 @@ products on a CPU."""
 
 WASTE = 4
 """Rows are also computed one by one if padding rows of unequal length would multiply the work by this factor."""
+
+_ALIGNED = 8
+
+_KERNELS = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
+"""Kernels of attention on CUDA. cuDNN, which torch prefers on some GPUs, is left out: it builds an execution plan for
+each new shape, which takes tens of milliseconds, and almost every batch has another shape."""
 
 
 def relative_buckets(
@@ -46,19 +54,27 @@ def relative_buckets(
     Returns:
         Number of the bucket, int64 [Q, K].
     """
-    query_Q1 = torch.arange(queries, device=device).unsqueeze(1)
-    distance_QK = torch.arange(keys, device=device).unsqueeze(0) - query_Q1
+    # The logarithms of some distances lie at the edge of a bucket, where rounding decides. A GPU rounds differently, so
+    # the bucket of each distance is always computed on the CPU.
+    distance_X = torch.arange(min(1 - queries, keys), keys, device="cpu")
+    bucket_X = _bucket(distance_X, bidirectional, buckets, max_distance).to(device or "cpu")
+    last_Q1 = torch.arange(queries - 1, -1, -1, device=device).unsqueeze(1)
+    return bucket_X[last_Q1 + torch.arange(keys, device=device)]
+
+
+def _bucket(distance_X: Tensor, bidirectional: bool, buckets: int, max_distance: int) -> Tensor:
+    """Bucket of each distance (key minus query), int64 [X]; the arguments are those of `relative_buckets`."""
     if bidirectional:
         buckets //= 2
-        offset_QK = (distance_QK > 0).long() * buckets
-        distance_QK = distance_QK.abs()
+        offset_X = (distance_X > 0).long() * buckets
+        distance_X = distance_X.abs()
     else:
-        offset_QK = torch.zeros_like(distance_QK)
-        distance_QK = (-distance_QK).clamp(min=0)
+        offset_X = torch.zeros_like(distance_X)
+        distance_X = (-distance_X).clamp(min=0)
     exact = buckets // 2
-    growth = torch.log(distance_QK.clamp(min=1).float() / exact) / math.log(max_distance / exact) * (buckets - exact)
-    far_QK = (exact + growth.long()).clamp(max=buckets - 1)
-    return offset_QK + torch.where(distance_QK < exact, distance_QK, far_QK)
+    growth_X = torch.log(distance_X.clamp(min=1).float() / exact) / math.log(max_distance / exact) * (buckets - exact)
+    far_X = (exact + growth_X.long()).clamp(max=buckets - 1)
+    return offset_X + torch.where(distance_X < exact, distance_X, far_X)
 
 
 def blocked(dtype: torch.dtype) -> float:
@@ -89,7 +105,19 @@ def attend(q_BHQD: Tensor, k_BHKD: Tensor, v_BHKD: Tensor, bias: Tensor | None, 
 def attend_fused(q_BHQD: Tensor, k_BHKD: Tensor, v_BHKD: Tensor, bias: Tensor | None, rate: float = 0.0) -> Tensor:
     """The same as `attend` in a fused kernel that never stores all scores, for long rows."""
     bias = None if bias is None else bias.to(q_BHQD.dtype)
-    return F.scaled_dot_product_attention(q_BHQD, k_BHKD, v_BHKD, attn_mask=bias, dropout_p=rate, scale=1.0)
+    kernels = sdpa_kernel(_KERNELS) if q_BHQD.is_cuda else nullcontext()
+    with kernels:
+        return F.scaled_dot_product_attention(q_BHQD, k_BHKD, v_BHKD, attn_mask=bias, dropout_p=rate, scale=1.0)
+
+
+def aligned(bias_BHQK: Tensor) -> Tensor:
+    """Returns the same biases in memory whose rows begin at multiples of `_ALIGNED` numbers.
+
+    The fused kernels on CUDA need this. They would otherwise make such a copy in every layer and keep it for the
+    backward pass.
+    """
+    keys = bias_BHQK.shape[-1]
+    return F.pad(bias_BHQK, (0, -keys % _ALIGNED))[..., :keys]
 
 
 class PackedAttention:
@@ -119,6 +147,7 @@ class PackedAttention:
         self.fused = queries.length > 1 and keys.tokens >= FUSED_KERNEL_LENGTH * keys.rows
         self.by_row = self._suits_rows()
         self._padded_bias: Tensor | None = None
+        self._for_cuda = False
 
     def __call__(self, q_MI: Tensor, k_NI: Tensor, v_NI: Tensor, rate: float = 0.0) -> Tensor:
         """Computes attention for packed queries [M, I], keys and values [N, I]; returns packed outputs [M, I]."""
@@ -126,7 +155,7 @@ class PackedAttention:
             return self._row_by_row(q_MI, k_NI, v_NI, rate)
         q_BHQD, k_BHKD, v_BHKD = self._split(self.queries.pad(q_MI)), self.pad_keys(k_NI), self.pad_keys(v_NI)
         product = attend_fused if self.fused or q_MI.is_cuda else attend
-        out_BHQD = product(q_BHQD, k_BHKD, v_BHKD, self.bias(q_MI.dtype), rate)
+        out_BHQD = product(q_BHQD, k_BHKD, v_BHKD, self._bias_for(q_MI), rate)
         return self.queries.pack(out_BHQD.transpose(1, 2).flatten(2))
 
     def pad_keys(self, k_NI: Tensor) -> Tensor:
@@ -142,6 +171,16 @@ class PackedAttention:
                 bias = torch.zeros((), dtype=dtype, device=padding_B11K.device) if bias is None else bias
                 bias = bias.masked_fill(padding_B11K, blocked(dtype))
             self._padded_bias = bias
+        return self._padded_bias
+
+    def _bias_for(self, q_MI: Tensor) -> Tensor | None:
+        """The bias of a product. On CUDA it is prepared once for all layers: for a large batch, converting the bias
+        [B, H, Q, K] and its gradient in each layer would take longer than the product."""
+        if not q_MI.is_cuda:
+            return self.bias(q_MI.dtype)
+        if not self._for_cuda and (bias := self.bias(q_MI.dtype)) is not None:
+            self._padded_bias = aligned(bias.to(q_MI.dtype))
+        self._for_cuda = True
         return self._padded_bias
 
     def _position_bias(self) -> Tensor | None:

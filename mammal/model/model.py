@@ -319,7 +319,7 @@ class MammalModel(nn.Module):
             named = [(row, start, vectors_XW) for row, start, n, vectors_XW in batch.embeddings if n == name]
             places = [packing.tokens_BL[row, start : start + len(vectors_XW)] for row, start, vectors_XW in named]
             vectors_XW = self._projected(name, torch.cat([vectors_XW for _, _, vectors_XW in named]).to(x_NW))
-            x_NW = x_NW.index_add(0, torch.cat(places), vectors_XW)
+            x_NW = x_NW.index_add(0, torch.cat(places), vectors_XW.to(x_NW.dtype))  # autocast projects in bfloat16
         return x_NW
 
     def _projected(self, name: str, vectors_XW: Tensor) -> Tensor:

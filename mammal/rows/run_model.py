@@ -29,7 +29,7 @@ def run(
         rows: as for `walk`.
         encoder: as for `walk`.
         answer: as for `walk`.
-        pace: as for `walk`.
+        pace: as for `walk`. Default: that of the model's device.
         progress: as for `walk`.
         merge: as for `walk`.
     """
@@ -38,6 +38,7 @@ def run(
         model.eval()
     try:
         with torch.inference_mode():
+            pace = pace or Pace.of_device(model.device.type)
             return walk(rows, encoder, answer, merge=merge, pace=pace, progress=progress, cut=cut)
     finally:
         if was_training:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import WeightAveraging
 from torch import Tensor
 
@@ -31,6 +32,15 @@ class MovingAverage(WeightAveraging):
             raise ConfigError(f"decay is {decay}; it must be at least 0 and below 1", where="callbacks.ema")
         self.decay = decay
         super().__init__(multi_avg_fn=self._blend)
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Moves the average to the device of the model.
+
+        Lightning creates it before the model is on its device. An average in the memory of the CPU would need a copy of
+        all weights from the GPU after every step.
+        """
+        assert self._average_model is not None, "Lightning has created it in setup"
+        self._average_model.to(pl_module.device)
 
     @torch.no_grad()
     def _blend(self, average: Any, current: Any, averaged: Tensor | int) -> None:

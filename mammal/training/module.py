@@ -85,6 +85,10 @@ class TrainingModule(lightning.LightningModule):
             self.tokens_seen += batch.tokens
         return batch
 
+    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
+        """Copies asynchronously, which Lightning does only for tensors; batches for a GPU are in page-locked memory."""
+        return batch.to(device, non_blocking=True)
+
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         loss = self.tasks[batch.task].loss(self.model(batch), batch)
         self._require_finite(loss, f"training batch {batch_idx} of task {batch.task}")

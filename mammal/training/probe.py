@@ -89,9 +89,9 @@ def fit_probes(model: MammalModel, data: Mapping[str, TaskData], config: DictCon
         TaskError: a column has too few labelled rows, or too many for the requested model.
         TrainingError: no training row can be read.
     """
-    from mammal.model.runtime import pick_device
+    from mammal.training.trainer import device_before_fit
 
-    model.to(pick_device("cpu" if config.trainer.accelerator == "cpu" else "auto"))
+    model.to(device_before_fit(config))
     for d in data.values():
         _fit_task(model, d, str(config.adapt.probe), list(config.adapt.features))
 

@@ -49,7 +49,7 @@ def record_of(trainer: lightning.Trainer, config: DictConfig) -> Trained:
         "seconds": round(module.seconds_before + module.seconds_now()),
         "tokens_per_batch": config.data.tokens_per_batch,
         "precision": str(trainer.precision),
-        "hardware": f"{trainer.world_size} x {_device(module.device)}",
+        "hardware": f"{trainer.world_size} x {_device(trainer.strategy.root_device)}",
     }
     return Trained(facts, validation_losses(Path(config.output) / METRICS))
 

@@ -74,7 +74,7 @@ def train(config: DictConfig, config_dirs: Sequence[Path] = ()) -> TrainingResul
     from mammal.training.record import record_of
     from mammal.training.run_folder import check_run_folder
     from mammal.training.start import FirstWeights, check_start, fit_heads
-    from mammal.training.trainer import quieten
+    from mammal.training.trainer import device_before_fit, quieten
 
     begun = time.monotonic()
     quieten()
@@ -95,7 +95,8 @@ def train(config: DictConfig, config_dirs: Sequence[Path] = ()) -> TrainingResul
         return _probe(output, tokenizer, data, config, begun)
     model = build.build_model(config, tokenizer, tasks)
     if config.adapt.get("start") == "probe":
-        fit_heads(model, data, tokenizer, config.init)
+        fit_heads(model.to(device_before_fit(config)), data, tokenizer, config.init)
+        model.cpu()
     adapt.adapt(model, config.adapt)
     first = FirstWeights.of(model) if config.adapt.get("start") == "probe" else None
     if is_first():
@@ -109,6 +110,7 @@ def train(config: DictConfig, config_dirs: Sequence[Path] = ()) -> TrainingResul
     if not trainer.is_global_zero:
         return TrainingResult(output / "bundle", best_loss, trainer.global_step, time.monotonic() - begun)
     adapt.fold_adapters(model)
+    model.to(trainer.strategy.root_device)  # Lightning has moved it to the CPU
     results, valid = evaluate_tasks(model.eval(), data, test=config.test)
     bundle = save_trained(output, model, tokenizer, data, results, config, record_of(trainer, config))
     seconds = time.monotonic() - begun

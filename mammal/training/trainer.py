@@ -23,11 +23,12 @@ from mammal.training.checkpoint_io import WholeCheckpoints
 from mammal.training.monitor import choose_monitor_mode
 
 if TYPE_CHECKING:
+    import torch
     from omegaconf import DictConfig
 
 LAST = "last.ckpt"
 _SAID_BY_US = (
-    r"You have overridden `on_before_batch_transfer`.*",
+    r"You have overridden `(on_before_batch_transfer|transfer_batch_to_device)`.*",
     r".*does not have many workers.*",
     r".*smaller than the logging interval.*",
     r".*Checkpoint directory .* exists and is not empty.*",
@@ -153,6 +154,17 @@ def planned_steps(arguments: dict[str, Any], batches_per_epoch: int) -> int | No
     epochs = -1 if epochs is None else epochs
     ends = [end for end in (most, epochs * steps) if end >= 0]
     return min(ends) if ends else None
+
+
+def device_before_fit(config: DictConfig) -> torch.device:
+    """The device for work before or in place of fitting, when Lightning has not moved the model yet.
+
+    Args:
+        config: configuration of the run.
+    """
+    from mammal.model.runtime import pick_device
+
+    return pick_device("cpu" if config.trainer.accelerator == "cpu" else "auto")
 
 
 def pick_precision(precision: Any, accelerator: str) -> Any:

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from mammal.errors import ConfigError
-from mammal.model.attention import FUSED_KERNEL_LENGTH
+from mammal.model.attention import FUSED_KERNEL_LENGTH, aligned
 from mammal.model.config import ModelConfig
 from mammal.model.hf import to_transformers
 from mammal.model.model import MammalModel
@@ -193,18 +193,24 @@ def test_mixed_precision_trains_and_infers(longest: int) -> None:
         assert (output.float() - exact).abs().max() < 0.05 * exact.abs().max()
 
 
-@pytest.mark.gpu
-@torch.inference_mode()
-def test_cuda_equals_cpu() -> None:
-    if not torch.cuda.is_available():
-        pytest.skip("no CUDA device")
-    model = tiny_model().eval()
-    batch = decoder_batch([170, 120, 3], [5, 2, 4])
-    on_cpu = model(batch).logits_DRV
-    on_cuda = model.to("cuda")(batch.to("cuda")).logits_DRV
-    assert torch.allclose(on_cpu, on_cuda.cpu(), atol=1e-4)
-    halved = model.to(torch.bfloat16)(batch.to("cuda")).logits_DRV
-    assert (halved.float().cpu() - on_cpu).abs().max() < 0.05 * on_cpu.abs().max()
+@pytest.mark.parametrize("keys", [1, 8, 13])
+def test_biases_in_aligned_memory_are_the_same(keys: int) -> None:
+    bias = torch.randn(2, 3, 5, keys, requires_grad=True)
+    found = aligned(bias)
+    assert torch.equal(found, bias) and all(stride % 8 == 0 for stride in found.stride()[:-1])
+    found.square().sum().backward()
+    assert torch.allclose(bias.grad, 2 * bias.detach())
+
+
+def test_vectors_of_other_models_are_read_in_mixed_precision() -> None:
+    model = tiny_model(external_embeddings={"other": 5})
+    batch = replace(decoder_batch([8, 5], [3, 2]), embeddings=((1, 2, "other", torch.ones(2, 5)),))
+    exact = model(batch).logits_DRV
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        mixed = model(batch).logits_DRV
+    assert (mixed.float() - exact).abs().max() < 0.05 * exact.abs().max()
+    mixed.float().square().mean().backward()
+    assert model.project_external_embeddings["other"].weight.grad.abs().max() > 0
 
 
 def rows_of(batch: Batch, rows: list[int]) -> Batch:
