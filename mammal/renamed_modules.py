@@ -137,7 +137,7 @@ RENAMED = {
 class RenamedModules:
     """Imports the module with the new name if the old name is imported.
 
-    It does not inherit from the classes of `importlib.abc`, whose import takes longer than that of the rest of `mammal`.
+    It does not inherit from the classes of `importlib.abc`, whose import takes longer than that of all of `mammal`.
     """
 
     def find_spec(
