@@ -63,15 +63,15 @@ def qed(molecule: Any) -> float:
 def _properties(molecule: Any) -> Any:
     """As `QED.properties` of RDKit, from the molecule itself."""
     from rdkit.Chem import QED, Crippen, DeleteSubstructs, GetSSSR, Mol, MolSurf
-    from rdkit.Chem import rdMolDescriptors as descriptors
+    from rdkit.Chem.rdMolDescriptors import CalcNumHBD, CalcNumRotatableBonds, NumRotatableBondsOptions, _CalcMolWt
 
     return QED.QEDproperties(
-        MW=descriptors._CalcMolWt(molecule),
+        MW=_CalcMolWt(molecule),
         ALOGP=Crippen.MolLogP(molecule),
         HBA=sum(len(molecule.GetSubstructMatches(pattern)) for pattern in QED.Acceptors),
-        HBD=descriptors.CalcNumHBD(molecule),
+        HBD=CalcNumHBD(molecule),
         PSA=MolSurf.TPSA(molecule),
-        ROTB=descriptors.CalcNumRotatableBonds(molecule, descriptors.NumRotatableBondsOptions.Strict),
+        ROTB=CalcNumRotatableBonds(molecule, NumRotatableBondsOptions.Strict),
         AROM=len(GetSSSR(DeleteSubstructs(Mol(molecule), QED.AliphaticRings))),
         ALERTS=sum(molecule.HasSubstructMatch(alert) for alert in QED.StructuralAlerts),
     )
