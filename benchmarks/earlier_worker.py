@@ -7,17 +7,24 @@ Prints one JSON object: processor seconds and the results.
 
 from __future__ import annotations
 
+import csv
 import json
+import os
 import random
 import resource
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 MODELS = {"mini": (128, 256, 32, 4, 3, 1), "tiny": (256, 1024, 64, 4, 4, 2)}
 """d_model, d_ff, d_kv, num_heads, num_layers, num_decoder_layers."""
+
+FRAGMENTS = ("C", "CC", "c1ccccc1", "C(=O)N", "N1CCNCC1", "C(C(F)(F)F)", "OC", "c1ccncc1", "S(=O)(=O)", "Cl")
+TASKS = ("bbbp", "bace", "hiv", "clintox", "tox21", "sider", "amp", "tcr_epitope_bind", "promoter")
 
 
 def timed(work: Callable[[], Any]) -> tuple[float, Any]:
@@ -81,6 +88,126 @@ def catalogue(_: str) -> dict[str, Any]:
     return {"seconds": seconds, "lines": len(done.stdout.splitlines())}
 
 
+def bundle(folder: str, *, shape: str) -> dict[str, Any]:
+    """Writes a bundle of nine tasks with random weights, which both versions can read."""
+    from mammal.tasks import build_task, load_task
+
+    try:
+        from mammal.bundle.folder import save_bundle
+    except ImportError:  # where it was earlier
+        from mammal.bundle import save_bundle
+
+    model, tokenizer = random_model(shape)
+    save_bundle(folder, model, tokenizer, [build_task(load_task(name), tokenizer) for name in TASKS])
+    return {"folder": folder}
+
+
+def predict_job(bundle: str, *, rows: int) -> dict[str, Any]:
+    """`run_job("predict")` on different molecules, loading included; also the seconds of the model alone on the same
+    batches, encoded in advance, and the peak memory of the job in MB. Results are the probabilities."""
+    from mammal.jobs import run_job
+
+    with tempfile.TemporaryDirectory() as folder:
+        few, many = (molecules_file(Path(folder) / f"{count}.csv", count) for count in (10, rows))
+        run_job("predict", bundle, few, Path(folder) / "few.csv", task="bbbp", device="cpu")
+        output = Path(folder) / "many.csv"
+        seconds, _ = timed(lambda: run_job("predict", bundle, many, output, task="bbbp", device="cpu"))
+        with output.open(newline="") as lines:
+            answers = [line["probability"] for line in csv.DictReader(lines)]
+        with many.open(newline="") as lines:
+            alone = model_alone(bundle, [line["smiles"] for line in csv.DictReader(lines)])
+    return {"seconds": seconds, "answers": answers, "alone": alone}
+
+
+def model_alone(bundle: str, smiles: list[str]) -> float:
+    """Seconds of the model on the batches of a job, which are encoded before."""
+    import torch
+
+    import mammal
+
+    try:
+        from mammal.rows.batched import Pace
+        from mammal.tasks.batches.token_batches import encode_rows, token_batches
+    except ImportError:  # where it was earlier
+        from mammal.tasks.batching import encode_rows, token_batches
+        from mammal.walk import Pace
+
+    loaded = mammal.load(bundle, device="cpu")
+    task, pace = loaded.tasks["bbbp"], Pace()
+    examples, _ = encode_rows(task, [{"smiles": text} for text in smiles])
+    lengths = [example.tokens for example in examples]
+    chosen = token_batches(lengths, pace.tokens, max_rows=pace.rows, window=pace.window)
+    batches = [task.collate([examples[i] for i in rows]) for rows in chosen]
+    with torch.inference_mode():
+        for batch in batches[: len(batches) // 4]:
+            loaded.model(batch)  # products switch to a copy of their weights, as the job does before its first row
+        seconds, _ = timed(lambda: [loaded.model(batch) for batch in batches])
+    return seconds
+
+
+def predict_memory(bundle: str, *, rows: int) -> dict[str, Any]:
+    """Peak memory of `mammal predict` in a process of its own, in GB, as `seconds`; results are the bytes written."""
+    with tempfile.TemporaryDirectory() as folder:
+        given, output = molecules_file(Path(folder) / "given.csv", rows), Path(folder) / "output.csv"
+        words = ["predict", f"bundle={bundle}", "task=bbbp", f"input={given}", f"output={output}", "device=cpu"]
+        used = usage_of(words)
+        return {"seconds": used.ru_maxrss / 1e6, "lines": len(output.read_text().splitlines())}
+
+
+def one_row(bundle: str) -> dict[str, Any]:
+    """`mammal predict` of one row in a process of its own; the result is the number of lines."""
+    with tempfile.TemporaryDirectory() as folder:
+        given, output = molecules_file(Path(folder) / "given.csv", 1), Path(folder) / "output.csv"
+        used = usage_of(
+            ["predict", f"bundle={bundle}", "task=bbbp", f"input={given}", f"output={output}", "device=cpu"]
+        )
+        return {"seconds": used.ru_utime + used.ru_stime, "lines": len(output.read_text().splitlines())}
+
+
+def second_load(bundle: str) -> dict[str, Any]:
+    """`mammal.load` for the second time in a process; the result is the number of tasks."""
+    import mammal
+
+    mammal.load(bundle, device="cpu")
+    seconds, model = timed(lambda: mammal.load(bundle, device="cpu"))
+    return {"seconds": seconds, "tasks": len(model.tasks)}
+
+
+def describe(_: str, *, count: int) -> dict[str, Any]:
+    """Descriptors of molecules that no cache holds, seconds for each; results are their values."""
+    os.environ["MAMMAL_DESCRIPTOR_CACHE"] = "off"
+    from mammal.tasks.features.descriptors import descriptors
+
+    smiles = molecules(count)
+    for text in smiles[:5]:
+        descriptors(text)
+    seconds, found = timed(lambda: [descriptors(text) for text in smiles[5:]])
+    return {"seconds": seconds / (count - 5), "values": [repr(values) for values in found]}
+
+
+def molecules(count: int) -> list[str]:
+    """Different SMILES of the size of drugs."""
+    draw, found = random.Random(0), dict[str, None]()
+    while len(found) < count:
+        found["C" + "".join(draw.choices(FRAGMENTS[:-1], k=draw.randint(4, 12))) + draw.choice(FRAGMENTS)] = None
+    return list(found)
+
+
+def molecules_file(file: Path, count: int) -> Path:
+    file.write_text("\n".join(["smiles", *molecules(count)]) + "\n", encoding="utf-8")
+    return file
+
+
+def usage_of(words: list[str]) -> Any:
+    """Runs `mammal WORDS`; returns what this process used, its children not counted."""
+    process = subprocess.Popen([sys.executable, "-m", "mammal.cli", *words], stdout=subprocess.DEVNULL)
+    _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, process.args)
+    return used
+
+
 def random_model(shape: str) -> tuple[Any, Any]:
     import torch
 
@@ -112,6 +239,12 @@ JOBS: dict[str, Callable[..., dict[str, Any]]] = {
     "step": step,
     "variants": variants,
     "catalogue": catalogue,
+    "bundle": bundle,
+    "predict_job": predict_job,
+    "predict_memory": predict_memory,
+    "one_row": one_row,
+    "second_load": second_load,
+    "describe": describe,
 }
 
 

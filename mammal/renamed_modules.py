@@ -9,7 +9,6 @@ import sys
 import warnings
 from collections.abc import Sequence
 from importlib import import_module
-from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
@@ -135,8 +134,11 @@ RENAMED = {
 """For each old name, the new name."""
 
 
-class RenamedModules(MetaPathFinder, Loader):
-    """Imports the module with the new name if the old name is imported."""
+class RenamedModules:
+    """Imports the module with the new name if the old name is imported.
+
+    It does not inherit from the classes of `importlib.abc`, whose import takes longer than that of all of `mammal`.
+    """
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import cached_property
 
 import numpy as np
 
@@ -19,7 +20,7 @@ class Specials:
     If several special tokens start at the same character, the longest one is used, and reading continues after it (the
     leftmost-longest rule of the `tokenizers` library). Nearly all have the form `<…>`, for which one fixed expression
     is enough. If a text contains a special token of another form, or a tag that is not a special token, an expression
-    that lists all special tokens is used.
+    that lists all special tokens is used. It is compiled on first use, which takes longer than reading the tokenizer.
 
     Args:
         ids: special tokens with their ids.
@@ -27,11 +28,17 @@ class Specials:
 
     def __init__(self, ids: Mapping[str, int]):
         self.ids = dict(ids)
-        self._any = _one_of(list(ids))
-        self._any_run = re.compile(f"((?:{self._any.pattern})+)")
         irregular = [token for token in ids if not _TAG.fullmatch(token)]
         self._find_irregular = _one_of(irregular).search if irregular else None
         self._runs: Cache[str, np.ndarray | None] = Cache(self._read_run, max_items=4096)
+
+    @cached_property
+    def _any(self) -> re.Pattern[str]:
+        return _one_of(list(self.ids))
+
+    @cached_property
+    def _any_run(self) -> re.Pattern[str]:
+        return re.compile(f"((?:{_alternatives(list(self.ids))})+)")
 
     def cut(self, text: str) -> list[str]:
         """Splits text into plain, run, plain, run, …, plain. A run only contains special tokens; plain may be empty."""
@@ -57,7 +64,8 @@ class Specials:
         return [match.span() for match in self._any.finditer(run)]
 
     def _read_run(self, run: str) -> np.ndarray | None:
-        tokens = self._any.findall(run)
+        irregular = self._find_irregular is not None and self._find_irregular(run)
+        tokens = self._any.findall(run) if irregular else [tag for tag in _TAG.findall(run) if tag in self.ids]
         if sum(map(len, tokens)) != len(run):
             return None
         return np.array([self.ids[token] for token in tokens], dtype=np.int32)
@@ -65,4 +73,8 @@ class Specials:
 
 def _one_of(tokens: list[str]) -> re.Pattern[str]:
     """An expression that matches the longest of the tokens that start at a character."""
-    return re.compile("|".join(sorted(map(re.escape, tokens), key=len, reverse=True)) or "(?!)")
+    return re.compile(_alternatives(tokens))
+
+
+def _alternatives(tokens: list[str]) -> str:
+    return "|".join(sorted(map(re.escape, tokens), key=len, reverse=True)) or "(?!)"

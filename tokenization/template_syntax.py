@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Literal
 
 from mammal.tokenization.entities import ENTITIES
@@ -131,6 +132,7 @@ Node = TemplateSlot | Text | Words
 Scan = tuple[tuple[Node, ...], tuple[Problem, ...]]
 
 
+@lru_cache(maxsize=1 << 12)
 def scan(text: str, part: Part, *, raw: bool) -> Scan:
     """Reads one side of a template.
 

@@ -72,22 +72,28 @@ def _checked(file: Path, task: TaskConfig) -> TaskConfig:
 
 
 def _fits(task: TaskConfig, wanted: Mapping[str, str]) -> bool:
-    facts = {"modality": catalogue.modality(task), "kind": task.kind}
-    return all(facts[key] == value for key, value in wanted.items())
+    found = ((catalogue.modality(task) if key == "modality" else task.kind, value) for key, value in wanted.items())
+    return all(fact == value for fact, value in found)
 
 
 def _rows(tasks: Sequence[TaskConfig]) -> list[Sequence[str]]:
     rows: list[Sequence[str]] = []
-    for name in catalogue.MODALITIES:
-        of_it = [task for task in tasks if catalogue.modality(task) == name]
-        if of_it:
-            rows.append((f"{name} ({len(of_it)})",))
+    for name, of_it in _by_modality(tasks).items():
+        rows.append((f"{name} ({len(of_it)})",))
         for task in of_it:
             origin = task.data.source if task.data.name == task.name else catalogue.source(task)
             cells = [f"  {task.name}", catalogue.what_is_predicted(task), origin, task.data.split]
             cells += [catalogue.measure(task), catalogue.published(task), _in_short(task.licence)]
             rows.append([_cut(cell, width) for cell, width in zip(cells, WIDTHS, strict=True)])
     return [[*row, *[""] * (len(HEADER) - len(row))] for row in rows]
+
+
+def _by_modality(tasks: Sequence[TaskConfig]) -> dict[str, list[TaskConfig]]:
+    """The tasks of each modality that has some, in the order of `catalogue.MODALITIES`."""
+    groups: dict[str, list[TaskConfig]] = {name: [] for name in catalogue.MODALITIES}
+    for task in tasks:
+        groups[catalogue.modality(task)].append(task)
+    return {name: of_it for name, of_it in groups.items() if of_it}
 
 
 def tasks_markdown(tasks: Sequence[TaskConfig]) -> list[str]:
@@ -97,10 +103,7 @@ def tasks_markdown(tasks: Sequence[TaskConfig]) -> list[str]:
         tasks: the tasks.
     """
     lines: list[str] = []
-    for name in catalogue.MODALITIES:
-        of_it = [task for task in tasks if catalogue.modality(task) == name]
-        if not of_it:
-            continue
+    for name, of_it in _by_modality(tasks).items():
         lines += [f"### {name}", "", "| task | what | data | split | metric | published | licence; citation |"]
         lines += ["|" + "---|" * 7]
         lines += [_markdown_row(task) for task in of_it] + [""]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +29,9 @@ class Arguments:
 
 def package_folder() -> Path:
     """The folder of the configs that ship."""
-    return Path(str(files("mammal.configs")))
+    import mammal.configs
+
+    return Path(mammal.configs.__file__).parent
 
 
 def search_path(arguments: Arguments) -> list[str]:

@@ -11,13 +11,12 @@ import re
 import shlex
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from importlib.resources import files
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mammal import console
-from mammal.configuration.arguments import Arguments, search_path
+from mammal.configuration.arguments import Arguments, package_folder, search_path
 from mammal.configuration.habits import right_line, without_hydra_parts
 from mammal.errors import ConfigError, MammalError, did_you_mean
 
@@ -110,7 +109,7 @@ def _is_unlisted_of_model(key: str) -> bool:
     section, _, setting = key.partition(".")
     if section != "model" or not setting:
         return False
-    listed = (files("mammal.configs") / "model" / "debug.yaml").read_text(encoding="utf-8")
+    listed = (package_folder() / "model" / "debug.yaml").read_text(encoding="utf-8")
     return re.search(rf"(?m)^{re.escape(setting.partition('.')[0])}:", listed) is None
 
 

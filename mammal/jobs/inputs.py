@@ -5,19 +5,21 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-import pyarrow.parquet
 
 from mammal.errors import ConfigError, DataError
 from mammal.files import file_hash
+from mammal.jobs.arrow_arrays import array_of, rows_of
 from mammal.jobs.row_count import count_rows
+from mammal.tasks.tables.delimited import DELIMITERS, TextRows
 from mammal.tasks.tables.encodings import checked_encoding
 from mammal.tasks.tables.lines import DAMAGED, UTF_8, check_distinct
 from mammal.tasks.tables.notices import FileNotices
-from mammal.tasks.tables.readers import existing_file, file_format, iter_tables
+from mammal.tasks.tables.readers import existing_file, file_format, iter_tables, iter_text_rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,7 +53,7 @@ class Shard:
 
     def pick(self, rows: Sequence[int]) -> pa.Table:
         """Returns the rows at these positions of the shard, with all columns."""
-        return self.table.take(pa.array(rows, pa.int64())) if self.table.num_columns else self.table
+        return rows_of(self.table, rows) if self.table.num_columns else self.table
 
 
 @dataclass(frozen=True)
@@ -87,11 +89,17 @@ class JobInput:
         )
 
     def _tables(self, file: Path, size: int) -> Iterator[pa.Table]:
-        if file_format(file) == "parquet":
-            for batch in pa.parquet.ParquetFile(file).iter_batches(batch_size=size):
+        form, how = file_format(file), {"keep_damaged": True, "encoding": self.encoding or UTF_8}
+        if form == "parquet":
+            from pyarrow import parquet
+
+            for batch in parquet.ParquetFile(file).iter_batches(batch_size=size):
                 yield pa.Table.from_batches([batch]).replace_schema_metadata(None)
+        elif form in DELIMITERS:
+            for rows in iter_text_rows(file, size, **how):
+                yield _table_of_text(rows)
         else:
-            for frame in iter_tables(file, size, keep_damaged=True, encoding=self.encoding or UTF_8):
+            for frame in iter_tables(file, size, **how):
                 yield as_table(frame, self.schema)
 
     def _empty_rows(self, size: int) -> Iterator[tuple[int, pa.Table]]:
@@ -117,8 +125,10 @@ def open_input(path: str | os.PathLike[str], encoding: str | None = None) -> Job
     form = file_format(file)
     encoding = checked_encoding(encoding, form, file)
     if form == "parquet":
+        from pyarrow import parquet
+
         try:
-            stored = pa.parquet.ParquetFile(file)
+            stored = parquet.ParquetFile(file)
         except pa.ArrowInvalid as error:
             raise DataError(f"not a Parquet file: {error}", where=str(file)) from error
         check_distinct(stored.schema_arrow.names, str(file))
@@ -127,7 +137,7 @@ def open_input(path: str | os.PathLike[str], encoding: str | None = None) -> Job
         schema, rows = _scan(file, encoding or UTF_8)
     else:
         how: dict[str, Any] = {"keep_damaged": True, "encoding": encoding or UTF_8, "notices": FileNotices()}
-        schema, rows = _text_schema(next(iter_tables(file, 1, **how), None)), None
+        schema, rows = _text_schema(_first_names(file, form, how)), None
     return JobInput(schema, file_hash(file), file, rows, encoding)
 
 
@@ -169,9 +179,22 @@ def as_table(frame: pd.DataFrame, schema: pa.Schema) -> pa.Table:
     return table if reasons is None else table.append_column(DAMAGED, pa.array(reasons, pa.string()))
 
 
-def _text_schema(frame: pd.DataFrame | None) -> pa.Schema:
-    names = [] if frame is None else frame.columns
-    return pa.schema([(str(name), pa.string()) for name in names if name != DAMAGED])
+def _first_names(file: Path, form: str, how: Mapping[str, Any]) -> list[str]:
+    """Names of the columns of a text file."""
+    if form in DELIMITERS:
+        return [name for rows in islice(iter_text_rows(file, 1, **how), 1) for name in rows.names]
+    return [str(name) for frame in islice(iter_tables(file, 1, **how), 1) for name in frame.columns]
+
+
+def _text_schema(names: Sequence[str]) -> pa.Schema:
+    return pa.schema([(name, pa.string()) for name in names if name != DAMAGED])
+
+
+def _table_of_text(rows: TextRows) -> pa.Table:
+    """The cells as text; the reasons of damaged lines are the last column."""
+    columns = zip(*rows.cells, strict=True) if rows.cells else [()] * len(rows.names)
+    arrays = [array_of(column, pa.string()) for column in (*columns, rows.reasons)]
+    return pa.Table.from_arrays(arrays, schema=_text_schema(rows.names).append(pa.field(DAMAGED, pa.string())))
 
 
 def _scan(file: Path, encoding: str) -> tuple[pa.Schema, int]:

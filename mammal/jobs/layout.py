@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
+from mammal.jobs.arrow_arrays import array_of
 from mammal.jobs.inputs import Shard
 from mammal.rows.answer_columns import ERROR, AnswerColumn, Record
 from mammal.rows.batched import Refused
@@ -94,11 +95,11 @@ class Layout:
         ]
         passed = shard.pick([i for i, _, _ in lines])
         values = [
-            pa.array([record[place] if place < len(record) else None for _, record, _ in lines], _TYPES[column.holds])
+            array_of([record[place] if place < len(record) else None for _, record, _ in lines], _TYPES[column.holds])
             for place, column in enumerate(self.ours)
         ]
         if self.keep_rows:
-            values.append(pa.array([reason for _, _, reason in lines], pa.string()))
+            values.append(array_of([reason for _, _, reason in lines], pa.string()))
         answered = pa.Table.from_arrays([*passed.columns, *values], schema=self.schema)
         if not (cut := set(rows_cut(answers))):
             return answered
@@ -110,9 +111,11 @@ class Layout:
         bad = [(i, reason) for i, reason in reasons_of if reason]
         row, error = self._error_names
         passed = shard.pick([i for i, _ in bad])
-        numbers = pa.array([shard.first + i + 1 for i, _ in bad], pa.int64())
-        reasons = pa.array([reason for _, reason in bad], pa.string())
         schema = pa.schema([(row, pa.int64()), *self.theirs, (error, pa.string())])
+        if not bad:
+            return pa.Table.from_batches([], schema)
+        numbers = pa.array([shard.first + i + 1 for i, _ in bad], pa.int64())
+        reasons = array_of([reason for _, reason in bad], pa.string())
         return pa.Table.from_arrays([numbers, *passed.columns, reasons], schema=schema)
 
 

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
 
+from mammal.tasks.tables.delimited import DELIMITERS
 from mammal.tasks.tables.lines import ESCAPED, UTF_8, open_text
 from mammal.tasks.tables.readers import FASTA, file_format
 
-_DELIMITERS = {"csv": ",", "tsv": "\t", "tab": "\t"}
 _BLANK = ("\n", "\r", "\r\n")
 
 
@@ -29,8 +29,8 @@ def count_rows(file: Path, encoding: str = UTF_8) -> int | None:
     form = file_format(file)
     try:
         with open_text(file, newline="", encoding=encoding, errors=ESCAPED) as lines:
-            if form in _DELIMITERS:
-                return max(0, _records(lines, _DELIMITERS[form]) - 1)
+            if form in DELIMITERS:
+                return max(0, _records(lines, DELIMITERS[form]) - 1)
             if form in ("smi", "smiles"):
                 return sum(1 for line in lines if line.strip())
             if form in FASTA:

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, Protocol, TextIO
 
 import pyarrow as pa
-import pyarrow.parquet
 
 from mammal.errors import JobError
 
@@ -108,15 +107,21 @@ class Parquet(TableFormat):
     suffix = ".parquet"
 
     def write(self, table: pa.Table, path: Path) -> None:
-        pa.parquet.write_table(table, path)
+        from pyarrow import parquet
+
+        parquet.write_table(table, path)
 
     def join(self, parts: Sequence[Path], path: Path, schema: pa.Schema) -> None:
-        with pa.parquet.ParquetWriter(path, schema) as writer:
+        from pyarrow import parquet
+
+        with parquet.ParquetWriter(path, schema) as writer:
             for part in parts:
-                writer.write_table(pa.parquet.read_table(part))
+                writer.write_table(parquet.read_table(part))
 
     def add_false(self, part: Path, padded: Path, column: str) -> None:
-        table = pa.parquet.read_table(part)
+        from pyarrow import parquet
+
+        table = parquet.read_table(part)
         self.write(table.append_column(column, pa.array([False] * len(table), pa.bool_())), padded)
 
 
@@ -183,10 +188,12 @@ def join_as(parts: Sequence[Path], path: Path, suffix: str) -> None:
         path: file to write.
         suffix: suffix that names the format.
     """
-    form, schema = TABLES[suffix], pa.parquet.read_schema(parts[0])
+    from pyarrow import parquet
+
+    form, schema = TABLES[suffix], parquet.read_schema(parts[0])
     if form is not PARQUET:
         for part in parts:
-            form.write(pa.parquet.read_table(part), part.with_suffix(suffix))
+            form.write(parquet.read_table(part), part.with_suffix(suffix))
     form.join([part.with_suffix(suffix) for part in parts], path, schema)
 
 

@@ -186,7 +186,8 @@ def _answer_all(
     from mammal.tasks.batches.token_batches import token_batches
 
     lengths = [example.tokens for example in examples]
-    for chosen in token_batches(lengths, pace.tokens, max_rows=pace.rows, window=pace.window):
+    # The longest rows first, so that later batches fit into the memory that earlier ones have used.
+    for chosen in reversed(token_batches(lengths, pace.tokens, max_rows=pace.rows, window=pace.window)):
         batch = encoder.collate([examples[i] for i in chosen])
         for i, given in zip(chosen, answer(batch), strict=True):
             yield examples[i].row_id, given

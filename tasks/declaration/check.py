@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import is_dataclass
 from math import inf
@@ -166,7 +167,7 @@ def _check_labels(config: TaskConfig, where: str | None) -> None:
     if len(config.labels) < 2:
         raise TaskError(f"task {config.name} needs at least two labels", where=where, hint='labels: ["0", "1"]')
     for name, values in (("labels", config.labels), ("codes", config.codes)):
-        repeated = sorted({value for value in values if values.count(value) > 1})
+        repeated = sorted(value for value, count in Counter(values).items() if count > 1)
         if repeated:
             raise TaskError(f"{name} repeats {', '.join(repeated)}", where=where)
     if config.codes and len(config.codes) != len(config.labels):

@@ -141,10 +141,11 @@ def _parse(file: Path, _changed: int) -> Any:
 
 
 def _read(file: Path) -> dict[str, Any]:
+    """The content of a task file. Its inner values are those of the cache: `task_config` copies what it keeps."""
     declared = _parse(file, file.stat().st_mtime_ns)
     if not isinstance(declared, Mapping):
         raise TaskError("a task file holds a mapping", where=str(file))
-    return deepcopy(dict(declared))
+    return dict(declared)
 
 
 def _check_file(declared: Mapping[str, Any], file: Path) -> None:

@@ -26,6 +26,7 @@ from mammal.tasks.errors import DataError, TaskError
 from mammal.tasks.features.descriptor_cache import DescriptorCache, Values, cache_file
 from mammal.tasks.features.feature import Feature, Progress
 from mammal.tasks.features.rdkit_names import NAMES
+from mammal.tasks.features.shared_parts import qed, with_estate_indices
 from mammal.tasks.molecules.chemistry import parse_smiles
 
 logger = logging.getLogger(__name__)
@@ -273,6 +274,7 @@ def _computed(smiles: str) -> Values:
     if molecule is None or molecule.GetNumAtoms() > LARGEST_MOLECULE:
         return (float("nan"),) * len(NAMES)
     with rdBase.BlockLogs():
+        with_estate_indices(molecule)
         return tuple(_value(function, molecule) for function in _functions())
 
 
@@ -281,7 +283,7 @@ def _functions() -> tuple[Callable[[Any], float], ...]:
     """The function of each descriptor. Those of the electrotopological state share one computation of its indices."""
     from rdkit.Chem.Descriptors import descList
 
-    known = dict(descList)
+    known = dict(descList) | {"qed": qed}
     return tuple(partial(known[name], force=False) if name in _OF_ONE_INDEX else known[name] for name in NAMES)
 
 

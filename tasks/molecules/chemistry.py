@@ -11,12 +11,13 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from mammal.tasks.errors import DataError
 from mammal.tasks.molecules.normalisation import normalised
+
+if TYPE_CHECKING:
+    import numpy as np
 
 _MARKS = re.compile(r"[@/\\]|\[\d")
 """Signs of stereo (`@`, `/`, `\\`) and isotopes (`[13C]`) in a canonical SMILES."""
@@ -150,6 +151,7 @@ def morgan_counts(smiles: Sequence[str], radius: int = 2, bits: int = 2048) -> n
         radius: maximum radius of environments, in bonds.
         bits: number of entries to which the counts are folded.
     """
+    import numpy as np
     from rdkit.Chem import rdFingerprintGenerator
 
     generator = rdFingerprintGenerator.GetMorganGenerator(radius=radius, fpSize=bits)

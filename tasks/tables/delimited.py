@@ -6,7 +6,7 @@ import csv
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from itertools import chain, islice
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, NamedTuple
 
 from mammal.tasks.errors import DataError
 from mammal.tasks.tables.lines import Reader, Reading, check_distinct, column_names, undecodable, with_reasons
@@ -31,37 +31,66 @@ _Numbered = Iterator[tuple[int, list[str]]]
 _ALL = slice(None)
 
 
+DELIMITERS = {"csv": ",", "tsv": "\t", "tab": "\t"}
+"""Suffix -> the character between two cells."""
+
+
+class TextRows(NamedTuple):
+    """Rows of a delimited file.
+
+    Attributes:
+        names: names of the columns.
+        cells: cells of each row, as many as there are columns.
+        reasons: for each row the reason if its line is damaged, else None.
+    """
+
+    names: list[str]
+    cells: list[list[str]]
+    reasons: list[str | None]
+
+
 def delimited(delimiter: str) -> Reader:
     """Returns a reader of tables with a header; cells are text, as written in the file.
 
     Args:
-        delimiter: the character between two cells, such as `,` or a tab. With `,`, files with `;` are recognised and
-            read, too, as European spreadsheets write them.
+        delimiter: as for `text_rows`.
     """
 
     def read(reading: Reading) -> Iterator[pd.DataFrame]:
         import pandas as pd
 
-        chosen = ";" if delimiter == "," and _has_semicolons(reading) else delimiter
-        if chosen != delimiter:
-            reading.notices.add("the header has no comma, so the file is read with the delimiter ';'")
-        with reading.open(newline="") as stream:
-            records = _fields(stream, chosen, reading.file, reading.notices.add_blank)
-            header = next(records, None)
-            if header is None:
-                raise DataError("the file is empty", where=str(reading.file))
-            names = _names(*header, reading)
-            second = list(islice(records, 1))
-            wide = len(second) > 0 and len(second[0][1]) == len(names) + 1
-            kept = _kept_fields(reading, chosen, len(names)) if wide else _ALL
-            rows = _rows(chain(second, records), len(names), kept, reading)
-            empty = True
-            while (taken := list(islice(rows, reading.chunk))) or empty:
-                empty = False
-                frame = pd.DataFrame([cells for cells, _ in taken], columns=names, dtype=str)
-                yield with_reasons(frame, [reason for _, reason in taken], reading.keep_damaged)
+        for rows in text_rows(reading, delimiter):
+            frame = pd.DataFrame(rows.cells, columns=rows.names, dtype=str)
+            yield with_reasons(frame, rows.reasons, reading.keep_damaged)
 
     return read
+
+
+def text_rows(reading: Reading, delimiter: str) -> Iterator[TextRows]:
+    """Reads a table with a header in chunks. A table without rows gives one chunk without rows.
+
+    Args:
+        reading: the file.
+        delimiter: the character between two cells, such as `,` or a tab. With `,`, files with `;` are recognised and
+            read, too, as European spreadsheets write them.
+    """
+    chosen = ";" if delimiter == "," and _has_semicolons(reading) else delimiter
+    if chosen != delimiter:
+        reading.notices.add("the header has no comma, so the file is read with the delimiter ';'")
+    with reading.open(newline="") as stream:
+        records = _fields(stream, chosen, reading.file, reading.notices.add_blank)
+        header = next(records, None)
+        if header is None:
+            raise DataError("the file is empty", where=str(reading.file))
+        names = _names(*header, reading)
+        second = list(islice(records, 1))
+        wide = len(second) > 0 and len(second[0][1]) == len(names) + 1
+        kept = _kept_fields(reading, chosen, len(names)) if wide else _ALL
+        rows = _rows(chain(second, records), len(names), kept, reading)
+        empty = True
+        while (taken := list(islice(rows, reading.chunk))) or empty:
+            empty = False
+            yield TextRows(names, [cells for cells, _ in taken], [reason for _, reason in taken])
 
 
 def _names(line: int, header: list[str], reading: Reading) -> list[str]:

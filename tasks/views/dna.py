@@ -15,7 +15,6 @@ Random choices depend only on the text and a seed: both give the same result in 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from hashlib import blake2b
 from typing import TYPE_CHECKING
 
 from mammal.tasks.errors import DataError
@@ -128,6 +127,8 @@ def random_site(text: str, seed: int = 0) -> str | None:
 
 def drawn(text: str, count: int, seed: int = 0) -> int:
     """Returns a uniformly distributed number from 0 to `count` - 1 that depends only on the text and the seed."""
+    from hashlib import blake2b  # its import takes longer than that of this module
+
     return int.from_bytes(blake2b(f"{seed}\n{text}".encode(), digest_size=8).digest(), "big") % count
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-import numpy as np
+from typing import TYPE_CHECKING
 
 from mammal.tasks.molecules.chemistry import parse_smiles
+
+if TYPE_CHECKING:
+    import numpy as np
 
 _SEEDS = 2**31 - 1
 """Upper limit of seeds: RDKit takes a positive C int."""

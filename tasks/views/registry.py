@@ -11,15 +11,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from zlib import crc32
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from mammal.tasks.errors import TaskError
 from mammal.tasks.views import dna, molecules
 from mammal.tokenization import strands, variants
 from mammal.tokenization.entities import ENTITIES
 from mammal.tokenization.errors import did_you_mean
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 @dataclass(frozen=True)
@@ -57,8 +58,16 @@ class View:
             rng: random state, for a random view; default: seeded by the text.
         """
         if self.draw is not None:
-            return self.draw(text, rng or np.random.default_rng(crc32(text.encode())))
+            return self.draw(text, rng or _seeded_by(text))
         return self.write(text) if self.write is not None else text
+
+
+def _seeded_by(text: str) -> np.random.Generator:
+    from zlib import crc32
+
+    import numpy as np
+
+    return np.random.default_rng(crc32(text.encode()))
 
 
 _VIEWS = (

@@ -14,14 +14,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
-
 from mammal.tasks.errors import DataError, TaskError
 from mammal.tasks.views.registry import View, find_view, views_of
 from mammal.tokenization.entities import ENTITIES
 from mammal.tokenization.errors import did_you_mean
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from mammal.tasks.declaration.schema import TaskConfig
     from mammal.tokenization.template import Template
     from mammal.tokenization.template_syntax import TemplateSlot
@@ -108,6 +108,8 @@ class SlotViews:
         Raises:
             DataError: the row has no value for any of the views.
         """
+        import numpy as np  # not needed for lists of tasks
+
         shares = np.array(self.weights) / sum(self.weights)
         order = rng.choice(len(self.views), size=len(self.views), replace=False, p=shares)
         return self._first([self.views[i] for i in order], read, rng)

@@ -62,3 +62,9 @@ def test_help_pulls_no_heavy_library(arguments: list[str]):
 def test_a_configuration_is_shown_without_lightning(words: list[str], heavy: set[str]):
     statement = f"from mammal.cli import main\nassert main(['train', '--cfg', *{words!r}]) == 0"
     assert modules_after(statement) & {"torch", "lightning", "pandas", "rdkit"} == heavy
+
+
+def test_the_list_of_tasks_needs_nothing_heavier_than_yaml():
+    statement = "from mammal.cli import main\nassert main(['tasks']) == 0"
+    not_needed = HEAVY | {"numpy", "hydra", "omegaconf", "hashlib", "tempfile", "asyncio", "rich"}
+    assert modules_after(statement) & not_needed == set()

@@ -87,7 +87,7 @@ def test_the_indices_of_the_electrotopological_state_are_computed_once(
 
     monkeypatch.setattr(EState, "EStateIndices", counted)
     descriptors("CCOCCOC")
-    assert calls.count(True) == 1 and len(calls) >= 4
+    assert not any(calls) and len(calls) >= 4  # `with_estate_indices` has stored them
 
 
 def test_another_rdkit_or_another_list_has_values_of_its_own(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
