@@ -45,7 +45,9 @@ class Choices:
 
     def allowed(self, ages: Ages) -> Tensor | None:
         """The columns that may be the next token of sequences of these ages, bool [D, V] or [1, V]; None: all."""
-        allowed_DV = self._by_grammar(self._limits.max_new_tokens - ages.counts_D) if self._grammar is not None else None
+        allowed_DV = (
+            self._by_grammar(self._limits.max_new_tokens - ages.counts_D) if self._grammar is not None else None
+        )
         early_D = ages.counts_D < self._limits.min_new_tokens
         if not early_D.any():
             return allowed_DV

@@ -120,7 +120,9 @@ class BeamSearch:
         fields = [tensor.cpu().numpy() for tensor in vars(best).values()]
         for place, *of_prompt in zip(done.tolist(), *fields, strict=True):
             found = (beam for beam in zip(*of_prompt, strict=True) if beam[-1])
-            for number, (ids_T, values_T, score, likelihood, length, _) in enumerate(islice(found, self._rules.returns)):
+            for number, (ids_T, values_T, score, likelihood, length, _) in enumerate(
+                islice(found, self._rules.returns)
+            ):
                 values = values_T[:length].copy() if self._steps.gives_values else None
                 sequence = Finished(
                     self._names[place], number, ids_T[:length].copy(), float(score), float(likelihood), values

@@ -28,9 +28,7 @@ class Repeats:
         device: where the tokens are stored.
     """
 
-    def __init__(
-        self, penalty: float, ngram: int, head: TokenHead, start_id: int, ages: Ages, device: torch.device
-    ):
+    def __init__(self, penalty: float, ngram: int, head: TokenHead, start_id: int, ages: Ages, device: torch.device):
         self.penalty, self.ngram = penalty, ngram
         self._no_column = head.columns  # fills the places after a sequence, and the first if no column is its token
         start, rows = head.column(start_id), len(ages.counts_D)

@@ -69,12 +69,11 @@ class Waiting:
         self._batch: _Encoded | None = None
 
     def take(self, fits: Fits) -> Entering | None:
-        """Removes prompts from the queue, in order, as long as they fit; None: none waits or the next one is too long.
-        """
+        """Removes prompts from the queue, in order, as long as they fit; None: none waits or the next one is too long."""
         parts: list[Entering] = []
         count = 0
         while (batch := self._current()) is not None:
-            part = batch.take(lambda already, tokens: fits(count + already, tokens))
+            part = batch.take(count, fits)
             if part is None:
                 break
             parts.append(part)
@@ -117,9 +116,10 @@ class _Encoded:
     def next_tokens(self) -> int:
         return int(self._lengths[self._next])
 
-    def take(self, fits: Fits) -> Entering | None:
+    def take(self, already: int, fits: Fits) -> Entering | None:
+        """Removes prompts as long as they fit; `already` others enter before them."""
         first, stop = self._next, self._next
-        while stop < len(self._lengths) and fits(stop - first, int(self._lengths[stop])):
+        while stop < len(self._lengths) and fits(already + stop - first, int(self._lengths[stop])):
             stop += 1
         if stop == first:
             return None
