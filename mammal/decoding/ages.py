@@ -44,6 +44,17 @@ class Ages:
             self._tensors = rows_D, torch.from_numpy(self.counts_D).to(self._device)
         return self._tensors
 
+    def write(self, table_DT: Tensor, next_D: Tensor) -> None:
+        """Writes the next token of each sequence, or what belongs to it, into a table of all steps."""
+        if self.same is not None:
+            table_DT[:, self.same] = next_D
+        else:
+            table_DT[self.places] = next_D
+
+    def read(self, table_DT: Tensor) -> Tensor:
+        """What a table of all steps has for the next token of each sequence, [D]."""
+        return table_DT[:, self.same] if self.same is not None else table_DT[self.places]
+
     def advance(self) -> None:
         """One more token for each sequence. Sequences that have ended stay in their place, so the number is limited."""
         if self.same is not None:

@@ -96,10 +96,9 @@ class BeamSearch:
         while self._names:
             moves = _move(self._groups, self._steps, self._rules)
             done = self._done()
-            entering = None
+            entering = self._next(len(done))
             if len(done):
                 self._pass_on(done)
-                entering = self._waiting.take(lambda already, tokens: already < len(done) and self._fits(tokens))
             replaced = done[: 0 if entering is None else len(entering.names)]
             leaving = done[len(replaced) :]
             if len(leaving) == len(self._names):
@@ -107,6 +106,12 @@ class BeamSearch:
             _go_on(self._groups, self._steps, moves, self._without(leaving) if len(leaving) else None)
             if entering is not None:
                 self._enter(replaced - np.searchsorted(leaving, replaced), entering)
+
+    def _next(self, places: int) -> Entering | None:
+        """Waiting prompts for so many places."""
+        if places == 0:
+            return None
+        return self._waiting.take(lambda already, tokens: already < places and self._fits(tokens))
 
     def _done(self) -> np.ndarray:
         """Prompts (indices) whose search stops."""

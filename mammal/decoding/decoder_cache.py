@@ -11,6 +11,7 @@ I = H * K, W model width.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -20,6 +21,7 @@ from mammal.decoding.ages import Ages
 from mammal.decoding.prompt_keys import PromptKeys
 from mammal.model.attention import Attention, attend, blocked, relative_buckets
 from mammal.model.model import MammalModel
+from mammal.model.t5 import Block, FeedForward, RMSNorm
 
 
 @dataclass
@@ -28,6 +30,29 @@ class LayerCache:
 
     keys: Tensor
     values: Tensor
+
+
+class _Block(NamedTuple):
+    """The parts of a decoder block. They are looked up once, because that takes time at each step of a small model."""
+
+    own: Attention
+    own_norm: RMSNorm
+    cross: Attention
+    cross_norm: RMSNorm
+    feed_forward: FeedForward
+    feed_forward_norm: RMSNorm
+
+    @classmethod
+    def of(cls, block: Block) -> _Block:
+        own, cross, last = block.own, block.cross, block.feed_forward
+        return cls(
+            own.SelfAttention,
+            own.layer_norm,
+            cross.EncDecAttention,
+            cross.layer_norm,
+            last.DenseReluDense,
+            last.layer_norm,
+        )
 
 
 class DecodingState:
@@ -45,6 +70,7 @@ class DecodingState:
         self.groups = prompts.prompts
         self._heads = model.config.num_heads
         self._decoder = model.t5_model.decoder
+        self._blocks = [_Block.of(block) for block in self._decoder.blocks]
         self._layers = [self._empty_layer(keys) for keys, _ in prompts.layers]
         dtype = prompts.layers[0][0].dtype
         self._bias_HT = self._bias_by_distance(dtype)
@@ -67,23 +93,24 @@ class DecodingState:
         """
         x_DW = self._embed(ids_D, values_D, has_value_D)
         bias, memory_bias = self._past_bias(), self._memory_bias()
-        for block, cache, memory in zip(self._decoder.blocks, self._layers, self.prompts.layers, strict=True):
-            own, cross = block.own, block.cross
-            x_DW = x_DW + self._attend_past(own.SelfAttention, own.layer_norm(x_DW), cache, bias)
-            x_DW = x_DW + self._attend_memory(cross.EncDecAttention, cross.layer_norm(x_DW), memory, memory_bias)
-            x_DW = block.feed_forward(x_DW)
+        for block, cache, memory in zip(self._blocks, self._layers, self.prompts.layers, strict=True):
+            x_DW = x_DW + self._attend_past(block.own, block.own_norm(x_DW), cache, bias)
+            x_DW = x_DW + self._attend_memory(block.cross, block.cross_norm(x_DW), memory, memory_bias)
+            x_DW = x_DW + block.feed_forward(block.feed_forward_norm(x_DW))
         return self._decoder.final_layer_norm(x_DW)
 
-    def reorder(self, rows_D: Tensor, past: int) -> None:
-        """Row i continues row `rows_D[i]`, which must belong to the same encoder row.
-
-        Args:
-            rows_D: indices of rows, int64 [D].
-            past: number of tokens of the longest row.
-        """
-        for cache in self._layers:
-            cache.keys[:, :, :past] = cache.keys[:, :, :past].index_select(0, rows_D)
-            cache.values[:, :, :past] = cache.values[:, :, :past].index_select(0, rows_D)
+    def reorder(self, rows_D: Tensor) -> None:
+        """Row i continues row `rows_D[i]`, which must belong to the same encoder row (int64 [D])."""
+        places_D, ages_D = self.ages.places
+        moved_D = rows_D != places_D
+        half = self.ages.longest // 2
+        short_D = ages_D < half  # if rows differ in age, most of the copied places would be empty
+        for past, now_D in ((half, moved_D & short_D), (self.ages.longest + 1, moved_D & ~short_D)):
+            to_X = now_D.nonzero().squeeze(1)
+            from_X = rows_D[to_X]
+            for cache in self._layers:
+                cache.keys[to_X, :, :past] = cache.keys[from_X, :, :past]
+                cache.values[to_X, :, :past] = cache.values[from_X, :, :past]
 
     def enter(self, groups: Tensor, prompts: PromptKeys) -> None:
         """Other prompts take the place of these encoder rows (indices)."""

@@ -73,10 +73,9 @@ class _Found:
         self._likelihoods_D += chosen_D  # that of a row without a sequence is set to 0 when one starts
         ids_D = steps.head.ids(columns_D).masked_fill(~self._open_D, limits.pad_id)
         values_D = steps.values(taken.states_DW, ids_D)
-        places = steps.ages.places
-        self._ids_DT[places] = ids_D
+        steps.ages.write(self._ids_DT, ids_D)
         if self._values_DT is not None and values_D is not None:
-            self._values_DT[places] = values_D
+            steps.ages.write(self._values_DT, values_D)
         steps.feed(ids_D, values_D)
         ends_D = limits.ends(ids_D).cpu().numpy() | (steps.ages.counts_D + 1 == limits.max_new_tokens)
         self._lengths = steps.ages.counts_D + 1
@@ -90,7 +89,7 @@ class _Found:
         sampling = self._sampling
         if sampling is None or self._uniforms_DT is None:
             return taken.open_DV.argmax(dim=1)
-        columns_D = sample_columns(taken.open_DV, self._uniforms_DT[self._steps.ages.places], sampling)
+        columns_D = sample_columns(taken.open_DV, self._steps.ages.read(self._uniforms_DT), sampling)
         if sampling.shares and taken.open_DV is not taken.free_DV:
             self._shares_D += share_of_free(taken.free_DV, taken.open_DV, columns_D, sampling)
         return columns_D

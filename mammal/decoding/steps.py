@@ -135,7 +135,7 @@ class DecodingSteps:
             self._repeats.follow(columns_D, open_D, parents_D)
         if parents_D is not None:
             for cache in self._caches:
-                cache.reorder(parents_D, self.ages.longest + 1)
+                cache.reorder(parents_D)
         self.ages.advance()
 
     def enter(self, groups: np.ndarray, prompts: Sequence[PromptKeys], starts: Sequence[State]) -> None:

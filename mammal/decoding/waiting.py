@@ -69,7 +69,7 @@ class Waiting:
         self._batch: _Encoded | None = None
 
     def take(self, fits: Fits) -> Entering | None:
-        """Removes prompts from the queue, in order, as long as they fit; None: none waits or the next one is too long."""
+        """Removes prompts from the queue, in order, as long as they fit; None: none waits, or the next doesn't fit."""
         parts: list[Entering] = []
         count = 0
         while (batch := self._current()) is not None:
