@@ -5,10 +5,13 @@ Shapes: D sequences, V columns of the token head.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor
 
+from mammal.decoding.ages import Ages
 from mammal.decoding.limits import LengthLimits
 from mammal.decoding.token_head import TokenHead
 from mammal.tasks.grammar.grammar import Grammar, State
@@ -40,15 +43,22 @@ class Choices:
         self._anything_V = np.ones(head.columns, dtype=bool)
         self._not_the_end_V = torch.arange(head.columns, device=device) != head.column(limits.eos_id)
 
-    def allowed(self, step: int) -> Tensor | None:
-        """The allowed columns at a step (from 0), bool [D, V] or [1, V]; None: all columns."""
-        allowed_DV = self._by_grammar(self._limits.max_new_tokens - step) if self._grammar is not None else None
-        if step >= self._limits.min_new_tokens:
+    def allowed(self, ages: Ages) -> Tensor | None:
+        """The columns that may be the next token of sequences of these ages, bool [D, V] or [1, V]; None: all."""
+        allowed_DV = (
+            self._by_grammar(self._limits.max_new_tokens - ages.counts_D) if self._grammar is not None else None
+        )
+        early_D = ages.counts_D < self._limits.min_new_tokens
+        if not early_D.any():
             return allowed_DV
         if allowed_DV is None:
-            return self._not_the_end_V.unsqueeze(0)
-        others_DV = allowed_DV & self._not_the_end_V
-        return torch.where(others_DV.any(dim=1, keepdim=True), others_DV, allowed_DV)
+            others_DV, allowed_DV = self._not_the_end_V.unsqueeze(0), torch.ones_like(self._not_the_end_V).unsqueeze(0)
+        else:
+            others_DV = allowed_DV & self._not_the_end_V
+            others_DV = torch.where(others_DV.any(dim=1, keepdim=True), others_DV, allowed_DV)
+        if early_D.all():
+            return others_DV
+        return torch.where(torch.from_numpy(early_D).to(self._device).unsqueeze(1), others_DV, allowed_DV)
 
     def follow(self, columns_D: Tensor, open_D: Tensor, parents_D: Tensor | None = None) -> None:
         """Extends each sequence by one token.
@@ -68,16 +78,25 @@ class Choices:
             for state, column, is_open in zip(before, columns_D.tolist(), open_D.tolist(), strict=True)
         ]
 
-    def keep(self, rows_D: Tensor) -> None:
+    def enter(self, rows: np.ndarray, states: Sequence[State]) -> None:
+        """Other sequences, with these states of the grammar, take these places (indices)."""
+        if self._grammar is not None:
+            for row, state in zip(rows.tolist(), states, strict=True):
+                self._states[row] = state
+
+    def keep(self, rows: np.ndarray) -> None:
         """Keeps only these sequences (indices)."""
         if self._grammar is not None:
-            self._states = [self._states[row] for row in rows_D.tolist()]
+            self._states = [self._states[row] for row in rows.tolist()]
 
-    def _by_grammar(self, left: int) -> Tensor:
+    def _by_grammar(self, left_D: np.ndarray) -> Tensor:
         """The mask of each sequence. Sequences share few different masks, so each one is copied to the device once."""
         assert self._grammar is not None, "called only with a grammar"
         mask = self._grammar.mask
-        masks = [self._anything_V if state is _CLOSED else mask(state, left) for state in self._states]
+        masks = [
+            self._anything_V if state is _CLOSED else mask(state, left)
+            for state, left in zip(self._states, left_D.tolist(), strict=True)
+        ]
         different = {id(mask_V): mask_V for mask_V in masks}
         assert all(mask_V.any() for mask_V in different.values()), (
             "a grammar always allows a next token unless the sequence is closed"

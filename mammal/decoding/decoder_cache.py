@@ -1,7 +1,8 @@
 """Runs the decoder one token at a time and caches the keys and values of past tokens and of the encoder.
 
 Each encoder row has the same number of decoder rows (beams or samples), which share its keys and values. If decoder
-rows end one by one, the others get keys and values of their own.
+rows end one by one, the others get keys and values of their own. Decoder rows can have different numbers of tokens:
+the key of token t of a row is always at place t, and a bias hides the places that a row has not reached.
 
 Shapes: B encoder rows, C decoder rows of each, D = B * C, H heads, T steps, L encoder tokens, K = one head's width,
 I = H * K, W model width.
@@ -10,24 +11,48 @@ I = H * K, W model width.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mammal.decoding.ages import Ages
+from mammal.decoding.prompt_keys import PromptKeys
 from mammal.model.attention import Attention, attend, blocked, relative_buckets
 from mammal.model.model import MammalModel
-from mammal.model.states import Memory
+from mammal.model.t5 import Block, FeedForward, RMSNorm
 
 
 @dataclass
 class LayerCache:
-    """Keys and values of one decoder block: past tokens [D, H, T, K] (preallocated), encoder tokens [B, H, L, K]."""
+    """Keys and values of past tokens of one decoder block, [D, H, T, K] (preallocated)."""
 
     keys: Tensor
     values: Tensor
-    memory_keys: Tensor
-    memory_values: Tensor
+
+
+class _Block(NamedTuple):
+    """The parts of a decoder block. They are looked up once, because that takes time at each step of a small model."""
+
+    own: Attention
+    own_norm: RMSNorm
+    cross: Attention
+    cross_norm: RMSNorm
+    feed_forward: FeedForward
+    feed_forward_norm: RMSNorm
+
+    @classmethod
+    def of(cls, block: Block) -> _Block:
+        own, cross, last = block.own, block.cross, block.feed_forward
+        return cls(
+            own.SelfAttention,
+            own.layer_norm,
+            cross.EncDecAttention,
+            cross.layer_norm,
+            last.DenseReluDense,
+            last.layer_norm,
+        )
 
 
 class DecodingState:
@@ -35,26 +60,21 @@ class DecodingState:
 
     Args:
         model: the model.
-        memory: result of `model.encode`.
+        prompts: keys and values of the encoder rows.
         copies: C, number of decoder rows for each encoder row.
-        max_steps: maximal number of tokens that will be fed.
+        ages: number of tokens of each decoder row. The caller advances it after each step.
     """
 
-    def __init__(self, model: MammalModel, memory: Memory, copies: int, max_steps: int):
-        self.model, self.copies, self.max_steps = model, copies, max_steps
-        self.groups = memory.packing.rows
-        self.step_count = 0
+    def __init__(self, model: MammalModel, prompts: PromptKeys, copies: int, ages: Ages):
+        self.model, self.prompts, self.copies, self.ages = model, prompts, copies, ages
+        self.groups = prompts.prompts
         self._heads = model.config.num_heads
         self._decoder = model.t5_model.decoder
-        self._layers = [self._empty_layer(block.cross.EncDecAttention, memory) for block in self._decoder.blocks]
-        self._bias_HT = self._bias_by_distance(memory.states_NW.dtype)
-        self._cross_bias_HTL = self._decoder.cross_bias(max_steps, memory.packing.length, memory.states_NW.dtype)
-        self._memory_bias_B11L: Tensor | None = None
-        if not memory.packing.full:
-            hidden = ~memory.packing.mask_BL[:, None, None, :]
-            self._memory_bias_B11L = torch.zeros_like(hidden, dtype=memory.states_NW.dtype).masked_fill(
-                hidden, blocked(memory.states_NW.dtype)
-            )
+        self._blocks = [_Block.of(block) for block in self._decoder.blocks]
+        self._layers = [self._empty_layer(keys) for keys, _ in prompts.layers]
+        dtype = prompts.layers[0][0].dtype
+        self._bias_HT = self._bias_by_distance(dtype)
+        self._cross_bias_HTL = self._decoder.cross_bias(ages.most, prompts.length, dtype)
 
     @property
     def rows(self) -> int:
@@ -72,96 +92,123 @@ class DecodingState:
             States of the decoder after this token, [D, W].
         """
         x_DW = self._embed(ids_D, values_D, has_value_D)
-        for block, cache in zip(self._decoder.blocks, self._layers, strict=True):
-            own, cross = block.own, block.cross
-            x_DW = x_DW + self._attend_past(own.SelfAttention, own.layer_norm(x_DW), cache)
-            x_DW = x_DW + self._attend_memory(cross.EncDecAttention, cross.layer_norm(x_DW), cache)
-            x_DW = block.feed_forward(x_DW)
-        self.step_count += 1
+        bias, memory_bias = self._past_bias(), self._memory_bias()
+        for block, cache, memory in zip(self._blocks, self._layers, self.prompts.layers, strict=True):
+            x_DW = x_DW + self._attend_past(block.own, block.own_norm(x_DW), cache, bias)
+            x_DW = x_DW + self._attend_memory(block.cross, block.cross_norm(x_DW), memory, memory_bias)
+            x_DW = x_DW + block.feed_forward(block.feed_forward_norm(x_DW))
         return self._decoder.final_layer_norm(x_DW)
 
     def reorder(self, rows_D: Tensor) -> None:
-        """Row i continues row `rows_D[i]`, which must belong to the same encoder row."""
-        past = self.step_count
-        for cache in self._layers:
-            cache.keys[:, :, :past] = cache.keys[:, :, :past].index_select(0, rows_D)
-            cache.values[:, :, :past] = cache.values[:, :, :past].index_select(0, rows_D)
+        """Row i continues row `rows_D[i]`, which must belong to the same encoder row (int64 [D])."""
+        places_D, ages_D = self.ages.places
+        moved_D = rows_D != places_D
+        half = self.ages.longest // 2
+        short_D = ages_D < half  # if rows differ in age, most of the copied places would be empty
+        for past, now_D in ((half, moved_D & short_D), (self.ages.longest + 1, moved_D & ~short_D)):
+            to_X = now_D.nonzero().squeeze(1)
+            from_X = rows_D[to_X]
+            for cache in self._layers:
+                cache.keys[to_X, :, :past] = cache.keys[from_X, :, :past]
+                cache.values[to_X, :, :past] = cache.values[from_X, :, :past]
+
+    def enter(self, groups: Tensor, prompts: PromptKeys) -> None:
+        """Other prompts take the place of these encoder rows (indices)."""
+        self.prompts = self.prompts.put(groups, prompts)
+        if self._cross_bias_HTL is not None and self._cross_bias_HTL.shape[2] < self.prompts.length:
+            dtype = self._cross_bias_HTL.dtype
+            self._cross_bias_HTL = self._decoder.cross_bias(self.ages.most, self.prompts.length, dtype)
 
     def keep(self, groups: Tensor) -> None:
         """Keeps only these encoder rows (sorted indices) and their decoder rows."""
         offsets = torch.arange(self.copies, device=groups.device)
-        rows_D = (groups.unsqueeze(1) * self.copies + offsets).reshape(-1)
-        for cache in self._layers:
-            cache.keys, cache.values = cache.keys[rows_D], cache.values[rows_D]
-            cache.memory_keys, cache.memory_values = cache.memory_keys[groups], cache.memory_values[groups]
-        if self._memory_bias_B11L is not None:
-            self._memory_bias_B11L = self._memory_bias_B11L[groups]
+        self._keep_past((groups.unsqueeze(1) * self.copies + offsets).reshape(-1))
+        self.prompts = self.prompts.pick(groups)
         self.groups = len(groups)
 
     def keep_rows(self, rows_D: Tensor) -> None:
         """Keeps only these decoder rows (sorted indices), which may be of any encoder rows."""
-        for cache in self._layers:
-            cache.keys, cache.values = cache.keys[rows_D], cache.values[rows_D]
+        self._keep_past(rows_D)
         if self.groups == 1:
             self.copies = len(rows_D)
             return
-        groups_D = rows_D // self.copies
-        for cache in self._layers:
-            cache.memory_keys, cache.memory_values = cache.memory_keys[groups_D], cache.memory_values[groups_D]
-        if self._memory_bias_B11L is not None:
-            self._memory_bias_B11L = self._memory_bias_B11L[groups_D]
+        self.prompts = self.prompts.pick(rows_D // self.copies)
         self.groups, self.copies = len(rows_D), 1
+
+    def _keep_past(self, rows_D: Tensor) -> None:
+        for cache in self._layers:
+            cache.keys, cache.values = cache.keys[rows_D], cache.values[rows_D]
 
     def _embed(self, ids_D: Tensor, values_D: Tensor | None, has_value_D: Tensor | None) -> Tensor:
         x_DW = self.model.t5_model.shared(ids_D)
         return x_DW if values_D is None or has_value_D is None else self.model.add_values(x_DW, values_D, has_value_D)
 
-    def _attend_past(self, attention: Attention, x_DW: Tensor, cache: LayerCache) -> Tensor:
+    def _attend_past(self, attention: Attention, x_DW: Tensor, cache: LayerCache, bias: Tensor) -> Tensor:
         q_DI, k_DI, v_DI = attention.project(x_DW)
-        now = self.step_count
-        cache.keys[:, :, now] = self._split(k_DI)
-        cache.values[:, :, now] = self._split(v_DI)
-        bias_H1T = self._bias_HT[:, : now + 1].flip(1).unsqueeze(1)
-        past = slice(now + 1)
-        out = attend(self._split(q_DI).unsqueeze(2), cache.keys[:, :, past], cache.values[:, :, past], bias_H1T)
+        if (now := self.ages.same) is not None:
+            cache.keys[:, :, now] = self._split(k_DI)
+            cache.values[:, :, now] = self._split(v_DI)
+        else:
+            rows_D, ages_D = self.ages.places
+            cache.keys[rows_D, :, ages_D] = self._split(k_DI)
+            cache.values[rows_D, :, ages_D] = self._split(v_DI)
+        past = slice(self.ages.longest + 1)
+        out = attend(self._split(q_DI).unsqueeze(2), cache.keys[:, :, past], cache.values[:, :, past], bias)
         return attention.project_out(out.flatten(1))
 
-    def _attend_memory(self, attention: Attention, x_DW: Tensor, cache: LayerCache) -> Tensor:
+    def _attend_memory(
+        self, attention: Attention, x_DW: Tensor, memory: tuple[Tensor, Tensor], bias: Tensor | None
+    ) -> Tensor:
         q_DI = attention.project_query(x_DW)
         q_BHCK = q_DI.view(self.groups, self.copies, self._heads, -1).transpose(1, 2)
-        out_BHCK = attend(q_BHCK, cache.memory_keys, cache.memory_values, self._memory_bias())
+        out_BHCK = attend(q_BHCK, *memory, bias)
         return attention.project_out(out_BHCK.transpose(1, 2).reshape(self.rows, -1))
+
+    def _past_bias(self) -> Tensor:
+        """Bias of attention to past tokens by their distance, [H, 1, T] or, if rows differ in age, [D, H, 1, T]."""
+        heads, most = self._bias_HT.shape[0], self.ages.most
+        if (now := self.ages.same) is not None:
+            return self._bias_HT[:, most - 1 - now : most].unsqueeze(1)
+        _, ages_D = self.ages.places
+        by_age_THT = self._bias_HT.as_strided((most, heads, self.ages.longest + 1), (1, self._bias_HT.stride(0), 1))
+        return by_age_THT.index_select(0, most - 1 - ages_D).unsqueeze(2)
 
     def _memory_bias(self) -> Tensor | None:
         """Bias of attention to the encoder; it broadcasts to [B, H, C, L]."""
+        hidden_B11L = self.prompts.bias_B11L
         if self._cross_bias_HTL is None:
-            return self._memory_bias_B11L
-        now_H1L = self._cross_bias_HTL[:, self.step_count].unsqueeze(1)
-        return now_H1L if self._memory_bias_B11L is None else now_H1L + self._memory_bias_B11L
+            return hidden_B11L
+        if (now := self.ages.same) is not None:
+            bias = self._cross_bias_HTL[:, now, : self.prompts.length].unsqueeze(1)
+        else:
+            _, ages_D = self.ages.places
+            bias_HDL = self._cross_bias_HTL[:, :, : self.prompts.length].index_select(1, ages_D)
+            bias = bias_HDL.unflatten(1, (self.groups, self.copies)).transpose(0, 1)
+        return bias if hidden_B11L is None else bias + hidden_B11L
 
     def _split(self, x_DI: Tensor) -> Tensor:
         return x_DI.unflatten(1, (self._heads, -1))
 
-    def _empty_layer(self, cross: Attention, memory: Memory) -> LayerCache:
-        head_width = self.model.config.d_kv
-        past = memory.states_NW.new_empty(2, self.rows, self._heads, self.max_steps, head_width)
-        packing = memory.packing
-        memory_keys, memory_values = (
-            packing.pad(x_NI).unflatten(2, (self._heads, -1)).transpose(1, 2).contiguous()
-            for x_NI in cross.project_memory(memory.states_NW)
-        )
-        return LayerCache(past[0], past[1], memory_keys, memory_values)
+    def _empty_layer(self, like: Tensor) -> LayerCache:
+        """Keys and values of no token. They are 0, because places that a bias hides must hold numbers, too."""
+        past = like.new_zeros(2, self.rows, self._heads, self.ages.most, self.model.config.d_kv)
+        return LayerCache(past[0], past[1])
 
     def _bias_by_distance(self, dtype: torch.dtype) -> Tensor:
-        """Bias of a key by its distance in steps, [H, T]."""
-        config = self.model.config
+        """Bias of keys by their distance in steps, the highest first, and after them `blocked` for later places.
+
+        Returns:
+            [H, 2 T - 1]; the row of a sequence of age t starts at T - 1 - t.
+        """
+        config, most = self.model.config, self.ages.most
         table = self._decoder.position_table
         buckets_T = relative_buckets(
-            self.max_steps,
+            most,
             1,
             bidirectional=False,
             buckets=config.relative_attention_num_buckets,
             max_distance=config.relative_attention_max_distance,
             device=table.device,
         ).squeeze(1)
-        return F.embedding(buckets_T, table).T.to(dtype).contiguous()
+        bias_HT = F.embedding(buckets_T, table).T.to(dtype).flip(1)
+        return F.pad(bias_HT, (0, most - 1), value=blocked(dtype)).contiguous()

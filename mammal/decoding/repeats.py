@@ -11,6 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from mammal.decoding.ages import Ages
 from mammal.decoding.token_head import TokenHead
 
 
@@ -23,19 +24,18 @@ class Repeats:
         ngram: length of the n-grams that must not occur twice; 0: no such rule.
         head: the token head; tokens are stored as its columns.
         start_id: id of the start token of the decoder. It counts as a token, whether it may be produced or not.
-        rows: D, number of sequences.
-        most: maximal number of tokens of a sequence, without the start token.
+        ages: number of tokens of each sequence.
         device: where the tokens are stored.
     """
 
-    def __init__(
-        self, penalty: float, ngram: int, head: TokenHead, start_id: int, rows: int, most: int, device: torch.device
-    ):
+    def __init__(self, penalty: float, ngram: int, head: TokenHead, start_id: int, ages: Ages, device: torch.device):
         self.penalty, self.ngram = penalty, ngram
-        self._no_column = head.columns  # stands for the start token if it can't be produced
-        start = head.column(start_id)
-        self._past_DL = torch.full((rows, most + 1), start if start >= 0 else self._no_column, device=device)
-        self._length = 1
+        self._no_column = head.columns  # fills the places after a sequence, and the first if no column is its token
+        start, rows = head.column(start_id), len(ages.counts_D)
+        self._start = start if start >= 0 else self._no_column
+        self._past_DL = torch.full((rows, ages.most + 1), self._no_column, device=device)
+        self._past_DL[:, 0] = self._start
+        self._ages = ages
         self._lifted_D = torch.zeros(rows, dtype=torch.bool, device=device)
         self._any_lifted = torch.zeros((), dtype=torch.bool, device=device)
 
@@ -48,7 +48,7 @@ class Repeats:
         """The scores, reduced for tokens that the sequence already contains, float32 [D, V]."""
         if self.penalty == 1:
             return scores_DV
-        seen_DV = self._columns(self._past_DL[:, : self._length])
+        seen_DV = self._columns(self._past_DL[:, : self._ages.longest + 1])
         lowered_DV = torch.where(scores_DV < 0, scores_DV * self.penalty, scores_DV / self.penalty)
         return torch.where(seen_DV, lowered_DV, scores_DV)
 
@@ -72,25 +72,32 @@ class Repeats:
 
     def _banned(self) -> Tensor | None:
         """Tokens that would complete an n-gram for the second time, bool [D, V]; None: no token would."""
-        before, length = self.ngram - 1, self._length
-        runs = length - before  # n-grams of the sequence so far, each of `before` tokens and the one after them
+        before, length = self.ngram - 1, self._ages.longest + 1
+        runs = length - before  # n-grams of the longest sequence, each of `before` tokens and the one after them
         if self.ngram == 0 or runs < 1:
             return None
         past_DL = self._past_DL[:, :length]
         after_DR = past_DL[:, before:]
         recurs_DR = torch.ones_like(after_DR, dtype=torch.bool)
+        first_D1 = self._ages.places[1].unsqueeze(1) + 1 - before  # of the last `before` tokens of each sequence
         for place in range(before):
-            now_D1 = past_DL[:, runs + place].unsqueeze(1)
+            now_D1 = past_DL.gather(1, (first_D1 + place).clamp(min=0))
             recurs_DR &= past_DL[:, place : place + runs] == now_D1
         return self._columns(after_DR.masked_fill(~recurs_DR, self._no_column))
 
     def follow(self, columns_D: Tensor, open_D: Tensor, parents_D: Tensor | None = None) -> None:
-        """Extends each sequence by one token, as `Choices.follow` does."""
+        """Extends each sequence by one token, as `Choices.follow` does; `ages` are those before this token."""
         if parents_D is not None:
             self._past_DL, self._lifted_D = self._past_DL[parents_D], self._lifted_D[parents_D]
         self._any_lifted |= (self._lifted_D & open_D).any()
-        self._past_DL[:, self._length] = columns_D
-        self._length += 1
+        places_D, ages_D = self._ages.places
+        self._past_DL[places_D, ages_D + 1] = columns_D
+
+    def enter(self, rows_D: Tensor) -> None:
+        """Other sequences, which have no token yet, take these places (indices)."""
+        self._past_DL[rows_D] = self._no_column
+        self._past_DL[rows_D, 0] = self._start
+        self._lifted_D[rows_D] = False
 
     def keep(self, rows_D: Tensor) -> None:
         """Keeps only these sequences (indices)."""

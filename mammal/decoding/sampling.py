@@ -1,6 +1,6 @@
 """Samples tokens: modifies the probabilities, and selects a token with one uniform random number in [0, 1).
 
-Shapes: X sequences, D all sequences, T steps, V allowed ids.
+Shapes: X sequences, V allowed ids.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ class Sampling:
     The temperature is applied first, then `top_k`, `top_p` and `min_p` in this order, as in `transformers`.
 
     Attributes:
-        uniforms_DT: a uniform random number in [0, 1) for each sequence and step, float64 [D, T].
         temperature: scores are divided by it.
         top_k: sample only from this number of most likely tokens; None: from all.
         top_p: sample only from the most likely tokens with this total probability (nucleus); None: from all.
@@ -27,7 +26,6 @@ class Sampling:
         shares: whether `share_of_free` is computed.
     """
 
-    uniforms_DT: Tensor
     temperature: float = 1.0
     top_k: int | None = None
     top_p: float | None = None

@@ -1,17 +1,19 @@
-"""Greedy search and sampling, one token at a time; sequences that are finished are no longer computed.
+"""Greedy search and sampling, one token at a time; sequences that wait take the place of those that are finished.
 
-Shapes: B encoder rows, C sequences of each, D = B * C, T steps, V allowed ids, X sequences that are still computed.
+When none waits any more, finished sequences are no longer computed.
+
+Shapes: D sequences that are computed, T steps, V allowed ids.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+import numpy as np
 import torch
 from torch import Tensor
 
 from mammal.decoding.sampling import Sampling, sample_columns, share_of_free
-from mammal.decoding.steps import DecodingSteps
+from mammal.decoding.slots import Finish, Finished, Slots
+from mammal.decoding.steps import DecodingSteps, Taken
 
 _KEEP_ABOVE = 0.75
 """Finished sequences are dropped when at most this share of the computed ones is unfinished."""
@@ -20,74 +22,129 @@ _KEEP_ABOVE_COPIED = 0.5
 """The same for sequences of several rows, which then need a copy each of the keys and values of their row."""
 
 
-@dataclass(frozen=True)
-class Sequences:
-    """Generated sequences, for each encoder row the best first.
-
-    Attributes:
-        ids_BCT: token ids, filled with the pad id after the end.
-        values_BCT: values of the tokens; NaN for tokens without a value.
-        likelihoods_BC: sums of log-probabilities.
-        scores_BC: scores that rank the sequences.
-        found_BC: False where a row has no further sequence.
-        shares_BC: for sampling, if requested: sum over steps of `share_of_free`, see `Generated.log_shares`.
-    """
-
-    ids_BCT: Tensor
-    values_BCT: Tensor
-    likelihoods_BC: Tensor
-    scores_BC: Tensor
-    found_BC: Tensor
-    shares_BC: Tensor | None = None
-
-
-def search(steps: DecodingSteps, sampling: Sampling | None) -> Sequences:
+def search(steps: DecodingSteps, slots: Slots, sampling: Sampling | None, finish: Finish) -> None:
     """Generates sequences with the best token at each step, or with sampled tokens.
 
     Args:
         steps: the decoder and the state of all sequences.
+        slots: which sequence is in which row, and the sequences that wait.
         sampling: how tokens are sampled; None: greedy search.
-
-    Returns:
-        The sequences of each encoder row.
+        finish: gets each sequence when it ends.
     """
-    device, groups, copies, limits = steps.device, steps.groups, steps.copies, steps.limits
-    rows = groups * copies
-    ids_DT = torch.full((rows, limits.max_new_tokens), limits.pad_id, device=device)
-    values_DT = torch.full((rows, limits.max_new_tokens), torch.nan, device=device)
-    likelihoods_D, shares_D = torch.zeros(2, rows, device=device)
-    rows_X = torch.arange(rows, device=device)  # sequences that are still computed
-    open_X = torch.ones(rows, dtype=torch.bool, device=device)  # those of them that have not ended
-    keep_above = _KEEP_ABOVE_COPIED if min(groups, copies) > 1 else _KEEP_ABOVE
-    for step in range(limits.max_new_tokens):
-        log_probs_XV, free_XV, open_XV, states_XW = steps.take()
-        if sampling is None:
-            columns_X = open_XV.argmax(dim=1)
-        else:
-            columns_X = sample_columns(open_XV, sampling.uniforms_DT[rows_X, step], sampling)
-        if sampling is not None and sampling.shares and open_XV is not free_XV:
-            share_X = share_of_free(free_XV, open_XV, columns_X, sampling)
-            shares_D[rows_X] += share_X.masked_fill(~open_X, 0.0)
-        chosen_X = log_probs_XV.gather(1, columns_X.unsqueeze(1)).squeeze(1)
-        likelihoods_D[rows_X] += chosen_X.masked_fill(~open_X, 0.0)
-        ids_X = steps.head.ids(columns_X).masked_fill(~open_X, limits.pad_id)
-        values_X = steps.values(states_XW, ids_X)
-        ids_DT[rows_X, step], values_DT[rows_X, step] = ids_X, values_X
-        steps.feed(ids_X, values_X)
-        open_X = open_X & ~limits.ends(ids_X)
-        left = int(open_X.sum())
-        if left == 0:
-            break
-        steps.follow(columns_X, open_X)
-        if left <= keep_above * len(rows_X):
-            kept_X = open_X.nonzero().squeeze(1)
-            steps.keep_rows(kept_X)
-            rows_X, open_X = rows_X[kept_X], open_X[kept_X]
-            keep_above = _KEEP_ABOVE
-    shape = (groups, copies)
-    likelihoods_BC = likelihoods_D.unflatten(0, shape)
-    found_BC = torch.ones_like(likelihoods_BC, dtype=torch.bool)
-    shares_BC = shares_D.unflatten(0, shape) if sampling is not None and sampling.shares else None
-    return Sequences(
-        ids_DT.unflatten(0, shape), values_DT.unflatten(0, shape), likelihoods_BC, likelihoods_BC, found_BC, shares_BC
-    )
+    found = _Found(steps, slots, sampling)
+    several = min(steps.groups, steps.copies) > 1
+    while True:
+        ended = found.extend()
+        if len(ended):
+            found.start(slots.end(ended, found.sequences(ended), finish))
+            left = int(found.open.sum())
+            if left == 0:
+                return
+            if left <= (_KEEP_ABOVE_COPIED if several else _KEEP_ABOVE) * slots.rows and slots.exhausted:
+                found.keep()
+                several = False
+
+
+class _Found:
+    """What is known of each sequence in the batch.
+
+    Attributes:
+        open: rows with a sequence that has not ended, bool [D].
+    """
+
+    def __init__(self, steps: DecodingSteps, slots: Slots, sampling: Sampling | None):
+        self._steps, self._slots, self._sampling = steps, slots, sampling
+        rows, most, device = slots.rows, steps.limits.max_new_tokens, steps.device
+        self._ids_DT = torch.full((rows, most), steps.limits.pad_id, device=device)
+        self._values_DT = torch.full((rows, most), torch.nan, device=device) if steps.gives_values else None
+        self._likelihoods_D, self._shares_D = torch.zeros(2, rows, device=device)
+        self._uniforms_DT: Tensor | None = None
+        if sampling is not None:
+            self._uniforms_DT = torch.zeros((rows, most), dtype=torch.float64, device=device)
+        self.open = slots.open_D()
+        self.start(np.flatnonzero(self.open))
+
+    def extend(self) -> np.ndarray:
+        """Extends each sequence by one token; returns the rows whose sequence ends with it."""
+        steps, limits = self._steps, self._steps.limits
+        taken = steps.take()
+        columns_D = self._columns(taken)
+        chosen_D = taken.log_probs_DV.gather(1, columns_D.unsqueeze(1)).squeeze(1)
+        self._likelihoods_D += chosen_D  # that of a row without a sequence is set to 0 when one starts
+        ids_D = steps.head.ids(columns_D).masked_fill(~self._open_D, limits.pad_id)
+        values_D = steps.values(taken.states_DW, ids_D)
+        steps.ages.write(self._ids_DT, ids_D)
+        if self._values_DT is not None and values_D is not None:
+            steps.ages.write(self._values_DT, values_D)
+        steps.feed(ids_D, values_D)
+        ends_D = limits.ends(ids_D).cpu().numpy() | (steps.ages.counts_D + 1 == limits.max_new_tokens)
+        self._lengths = steps.ages.counts_D + 1
+        ended = np.flatnonzero(ends_D & self.open)
+        if len(ended):
+            self._set_open(self.open & ~ends_D)
+        steps.follow(columns_D, self._open_D)
+        return ended
+
+    def _columns(self, taken: Taken) -> Tensor:
+        sampling = self._sampling
+        if sampling is None or self._uniforms_DT is None:
+            return taken.open_DV.argmax(dim=1)
+        columns_D = sample_columns(taken.open_DV, self._steps.ages.read(self._uniforms_DT), sampling)
+        if sampling.shares and taken.open_DV is not taken.free_DV:
+            self._shares_D += share_of_free(taken.free_DV, taken.open_DV, columns_D, sampling)
+        return columns_D
+
+    def sequences(self, rows: np.ndarray) -> list[Finished]:
+        """The sequences of rows that have just ended, without name and number."""
+        rows_D = torch.from_numpy(rows).to(self._steps.device)
+        ids_DT = self._ids_DT[rows_D].cpu().numpy()
+        values_DT = None if self._values_DT is None else self._values_DT[rows_D].cpu().numpy()
+        likelihoods_D = self._likelihoods_D[rows_D].tolist()
+        shares = self._sampling is not None and self._sampling.shares
+        shares_D = self._shares_D[rows_D].tolist() if shares else [None] * len(rows)
+        return [
+            Finished(
+                None,
+                0,
+                ids_DT[place, :length].copy(),
+                likelihood,
+                likelihood,
+                None if values_DT is None else values_DT[place, :length].copy(),
+                share,
+            )
+            for place, (length, likelihood, share) in enumerate(
+                zip(self._lengths[rows].tolist(), likelihoods_D, shares_D, strict=True)
+            )
+        ]
+
+    def start(self, rows: np.ndarray) -> None:
+        """New sequences start in these rows."""
+        if len(rows) == 0:
+            return
+        rows_D = torch.from_numpy(rows).to(self._steps.device)
+        self._likelihoods_D[rows_D], self._shares_D[rows_D] = 0.0, 0.0
+        if self._uniforms_DT is not None:
+            most = self._steps.limits.max_new_tokens
+            uniforms_DT = np.stack([draw.uniforms(most) for draw in self._slots.draws(rows)])
+            self._uniforms_DT[rows_D] = torch.from_numpy(uniforms_DT).to(self._steps.device)
+        opened = self.open.copy()
+        opened[rows] = True
+        self._set_open(opened)
+
+    def keep(self) -> None:
+        """Drops rows without a sequence."""
+        rows = np.flatnonzero(self.open)
+        self._slots.keep_rows(rows)
+        rows_D = torch.from_numpy(rows).to(self._steps.device)
+        self._ids_DT, self._likelihoods_D, self._shares_D = (
+            tensor[rows_D] for tensor in (self._ids_DT, self._likelihoods_D, self._shares_D)
+        )
+        if self._values_DT is not None:
+            self._values_DT = self._values_DT[rows_D]
+        if self._uniforms_DT is not None:
+            self._uniforms_DT = self._uniforms_DT[rows_D]
+        self._set_open(self.open[rows])
+
+    def _set_open(self, opened: np.ndarray) -> None:
+        self.open = opened
+        self._open_D = torch.from_numpy(opened).to(self._steps.device)

@@ -13,16 +13,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from mammal.decoding.ages import Ages
 from mammal.decoding.allowed_tokens import Choices
 from mammal.decoding.decoder_cache import DecodingState
 from mammal.decoding.limits import LengthLimits
+from mammal.decoding.prompt_keys import PromptKeys
 from mammal.decoding.repeats import Repeats
 from mammal.decoding.token_head import TokenHead
 from mammal.model.model import MammalModel
-from mammal.model.states import Memory
+from mammal.tasks.grammar.grammar import State
 
 
 class Taken(NamedTuple):
@@ -47,12 +50,13 @@ class DecodingSteps:
 
     Args:
         model: the model.
-        memories: encoder states of the prompts; with guidance also those of the prompts without their conditions.
+        prompts: keys and values of the prompts; with guidance also those of the prompts without their conditions.
         head: the token head.
         limits: where sequences end.
+        ages: number of tokens of each sequence so far, which these steps count.
         copies: C, number of sequences for each encoder row.
         choices: the tokens that may follow.
-        guidance: strength of the guidance, see above; only read if there are two memories.
+        guidance: strength of the guidance, see above; only read if prompts without their conditions are given.
         repeats: rules against repetition; None: no rules.
         by_logits: True: `repetition_penalty` changes the logits, as in greedy search and sampling of `transformers`.
             False: it changes the log-probabilities, as in beam search of `transformers`. With guidance it always
@@ -62,9 +66,10 @@ class DecodingSteps:
     def __init__(
         self,
         model: MammalModel,
-        memories: Sequence[Memory],
+        prompts: Sequence[PromptKeys],
         head: TokenHead,
         limits: LengthLimits,
+        ages: Ages,
         copies: int,
         choices: Choices,
         *,
@@ -73,14 +78,13 @@ class DecodingSteps:
         by_logits: bool = True,
     ):
         self.model, self.head, self.limits, self.guidance = model, head, limits, guidance
-        self.device = model.device
-        self.groups, self.copies = memories[0].packing.rows, copies
-        self.step_count = 0
-        self._caches = [DecodingState(model, memory, copies, limits.max_new_tokens) for memory in memories]
+        self.device, self.ages = model.device, ages
+        self.groups, self.copies = prompts[0].prompts, copies
+        self._caches = [DecodingState(model, keys, copies, ages) for keys in prompts]
         rows = self.groups * copies
         self._ids_D = torch.full((rows,), model.config.decoder_start_token_id, device=self.device)
-        self._values_D = torch.full((rows,), torch.nan, device=self.device)
-        self._gives_values = limits.scalar_id is not None and model.decoder_scalars_head is not None
+        self.gives_values = limits.scalar_id is not None and model.decoder_scalars_head is not None
+        self._values_D = torch.full((rows,), torch.nan, device=self.device) if self.gives_values else None
         self._choices, self._repeats, self._by_logits = choices, repeats, by_logits
 
     @property
@@ -91,7 +95,7 @@ class DecodingSteps:
     def take(self, ruled_out: float = -torch.inf) -> Taken:
         """Feeds the last token of each row; returns the scores of the next one, `ruled_out` for excluded tokens."""
         log_probs_DV, scores_DV, states_DW = self._scores()
-        allowed_DV = self._choices.allowed(self.step_count - 1)
+        allowed_DV = self._choices.allowed(self.ages)
         if self._repeats is None:
             return Taken(log_probs_DV, scores_DV, _masked(scores_DV, allowed_DV, ruled_out), states_DW)
         scores_DV = self._repeats.penalised(scores_DV)
@@ -100,10 +104,8 @@ class DecodingSteps:
 
     def _scores(self) -> tuple[Tensor, Tensor, Tensor]:
         """Log-probabilities [D, V] of the next token, scores [D, V] for the rules against repetition, states [D, W]."""
-        has_value_D = ~self._values_D.isnan()
-        fed = (self._values_D.nan_to_num(), has_value_D) if self._gives_values else (None, None)
+        fed = () if self._values_D is None else (self._values_D.nan_to_num(), ~self._values_D.isnan())
         states_DW, *others = (cache.step(self._ids_D, *fed) for cache in self._caches)
-        self.step_count += 1
         logits_DV = self.head.logits(states_DW)
         with_DV = torch.log_softmax(logits_DV, dim=-1)
         if not others:
@@ -112,45 +114,84 @@ class DecodingSteps:
         guided_DV = torch.log_softmax(without_DV + self.guidance * (with_DV - without_DV), dim=1)
         return guided_DV, guided_DV, states_DW
 
-    def values(self, states_XW: Tensor, ids_X: Tensor) -> Tensor:
-        """The value of each produced token, float32 [X]; NaN for tokens without a value."""
-        if not self._gives_values:
-            return torch.full(ids_X.shape, torch.nan, device=self.device)
+    def values(self, states_XW: Tensor, ids_X: Tensor) -> Tensor | None:
+        """The value of each produced token, float32 [X]; NaN for tokens without a value. None: no token has one."""
+        if not self.gives_values:
+            return None
         values_X = self.model.scalar_head("decoder")(states_XW)[:, 0].float()
         return values_X.masked_fill(ids_X != self.limits.scalar_id, torch.nan)
 
-    def feed(self, ids_D: Tensor, values_D: Tensor) -> None:
-        """Sets the token and the value that are fed next, one for each row."""
+    def feed(self, ids_D: Tensor, values_D: Tensor | None) -> None:
+        """Sets the token and the value that are fed next, one for each row; None: no values."""
         self._ids_D, self._values_D = ids_D, values_D
 
     def follow(self, columns_D: Tensor, open_D: Tensor, parents_D: Tensor | None = None) -> None:
-        """Extends each row by one token, as `Choices.follow` does; a parent belongs to the same encoder row."""
+        """Extends each row by one token, as `Choices.follow` does; a parent belongs to the same encoder row.
+
+        It is called after each `take` except the last.
+        """
         self._choices.follow(columns_D, open_D, parents_D)
         if self._repeats is not None:
             self._repeats.follow(columns_D, open_D, parents_D)
         if parents_D is not None:
             for cache in self._caches:
                 cache.reorder(parents_D)
+        self.ages.advance()
 
-    def keep(self, groups: Tensor) -> None:
+    def enter(self, groups: np.ndarray, prompts: Sequence[PromptKeys], starts: Sequence[State]) -> None:
+        """Other prompts take the places of these encoder rows (indices), and new sequences those of their sequences.
+
+        Args:
+            groups: the encoder rows.
+            prompts: keys and values as for the constructor, of one prompt for each of them.
+            starts: state of the grammar before the first token, for each prompt; not read without a grammar.
+        """
+        groups_G = self._indices(groups)
+        for cache, keys in zip(self._caches, prompts, strict=True):
+            cache.enter(groups_G, keys)
+        rows = (groups[:, None] * self.copies + np.arange(self.copies)).reshape(-1)
+        self.restart(rows, [start for start in starts for _ in range(self.copies)])
+
+    def restart(self, rows: np.ndarray, starts: Sequence[State]) -> None:
+        """New sequences of the same encoder rows take these places (indices)."""
+        rows_D = self._indices(rows)
+        self.ages.restart(rows)
+        self._choices.enter(rows, starts)
+        if self._repeats is not None:
+            self._repeats.enter(rows_D)
+        self._ids_D[rows_D] = self.model.config.decoder_start_token_id
+        if self._values_D is not None:
+            self._values_D[rows_D] = torch.nan
+
+    def keep(self, groups: np.ndarray) -> None:
         """Keeps only these encoder rows (sorted indices) and their sequences."""
-        rows_D = (groups.unsqueeze(1) * self.copies + torch.arange(self.copies, device=self.device)).reshape(-1)
         for cache in self._caches:
-            cache.keep(groups)
-        self._keep(rows_D)
+            cache.keep(self._indices(groups))
+        self._keep((groups[:, None] * self.copies + np.arange(self.copies)).reshape(-1))
         self.groups = len(groups)
 
-    def keep_rows(self, rows_D: Tensor) -> None:
-        """Keeps only these sequences (sorted indices). `keep` and a search with parents are not possible afterwards."""
-        for cache in self._caches:
-            cache.keep_rows(rows_D)
-        self._keep(rows_D)
+    def keep_rows(self, rows: np.ndarray) -> None:
+        """Keeps only these sequences (sorted indices).
 
-    def _keep(self, rows_D: Tensor) -> None:
-        self._choices.keep(rows_D)
+        `keep` and a search with parents are not possible afterwards.
+        """
+        for cache in self._caches:
+            cache.keep_rows(self._indices(rows))
+        self._keep(rows)
+        self.groups, self.copies = self._caches[0].groups, self._caches[0].copies
+
+    def _keep(self, rows: np.ndarray) -> None:
+        rows_D = self._indices(rows)
+        self.ages.keep(rows)
+        self._choices.keep(rows)
         if self._repeats is not None:
             self._repeats.keep(rows_D)
-        self._ids_D, self._values_D = self._ids_D[rows_D], self._values_D[rows_D]
+        self._ids_D = self._ids_D[rows_D]
+        if self._values_D is not None:
+            self._values_D = self._values_D[rows_D]
+
+    def _indices(self, numbers: np.ndarray) -> Tensor:
+        return torch.from_numpy(numbers).to(self.device)
 
 
 def _masked(scores_DV: Tensor, allowed_DV: Tensor | None, ruled_out: float) -> Tensor:

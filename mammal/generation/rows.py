@@ -1,32 +1,43 @@
 """Generates sequences for any number of rows. Invalid sequences are sampled again.
 
-The sequences of a row do not depend on the rows that are in the same batch. Shapes: as in
-`mammal.tasks.batches.batch`.
+Rows and their sequences enter the batch of the decoder when others have ended. The sequences of a row do not depend on
+the others. Shapes: as in `mammal.tasks.batches.batch`.
 """
 
 from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import cast
+from functools import partial
+from itertools import chain
+from operator import itemgetter
+from typing import Any, cast
 
-from mammal.decoding.generate_batch import Generated, GenerationConfig, generate
+from mammal.decoding.config import GenerationConfig
+from mammal.decoding.generate_stream import Room, generate_each
 from mammal.decoding.random_numbers import Draw
+from mammal.decoding.slots import Finished
+from mammal.decoding.waiting import Prompts
 from mammal.generation.samples import NO_RULES, Rules, Sample
 from mammal.model.model import MammalModel
-from mammal.rows.batched import Encoder, Pace, Progress, Refused, Row
-from mammal.rows.run_model import run
+from mammal.rows.batched import Encoder, NumberedBatch, Pace, Progress, Refused, Row, walk_through
+from mammal.rows.run_model import evaluating
 from mammal.tasks.batches.batch import Batch
 
 logger = logging.getLogger(__name__)
 
-_ROUND, _LARGEST_ROUND = 64, 256
-"""Sequences that are sampled for one row at once: at least the first number, and up to the second if they need no more
-than `_ROUND_BYTES`."""
+_ROUND = 64
+"""Sequences that are in the batch at once even if they need more memory than `_CACHE_BYTES`; and sequences that are
+sampled for a row before it is decided whether it needs more different ones."""
 
-_ROUND_BYTES = 256 << 20
+_CACHE_BYTES = {"cpu": 256 << 20}
+"""By kind of device: memory for the keys and values of the sequences in the batch."""
+
+_LARGE_CACHE_BYTES = 4 << 30
+"""The same for other kinds of device."""
 
 _IDLE = 256
 """Sequences in a row without a new one after which no more different ones are looked for; at least as many as are
@@ -73,10 +84,8 @@ def generate_rows(
     pace = pace or Pace.of_device(model.device.type)
     work = _Work(model, encoder, rows, config, rules, pace, firsts, set() if cut is None else cut)
     found = work.sample(progress) if config.do_sample else work.search(progress)
-    if config.do_sample and rules.invalid_reason is not None and rules.max_draws > 1:
-        valid_at_once = sum(sample.problem is None for _, _, sample in _each_sample(found))
-        work.draw_again(found)
-        _tell(found, valid_at_once)
+    if work.redraws:
+        _tell(found, work.valid_at_once)
     if rules.identity is not None:
         if config.do_sample:
             work.draw_more(found)
@@ -89,12 +98,16 @@ def _by_position(seed: int, count: int) -> list[Draw]:
     return [Draw(seed, position) for position in range(count)]
 
 
-def _round_size(model: MammalModel, config: GenerationConfig) -> int:
-    """Number of sequences that are sampled for one row at once, by the size of the decoder's cached keys and values."""
+def _room(model: MammalModel, config: GenerationConfig, pace: Pace) -> Room:
+    """How much is computed at once, by the size of the decoder's cached keys and values.
+
+    A step computes one token of each sequence, so that more of them than rows of a batch are faster.
+    """
     shape = model.config
     numbers = 2 * shape.num_decoder_layers * config.max_new_tokens * shape.num_heads * shape.d_kv
     each = numbers * model.dtype.itemsize * (1 if config.guidance == 1 else 2)
-    return max(_ROUND, min(_LARGEST_ROUND, _ROUND_BYTES // each))
+    fitting = max(_ROUND, _CACHE_BYTES.get(model.device.type, _LARGE_CACHE_BYTES) // each)
+    return Room(sequences=min(2 * pace.rows, fitting), tokens=pace.tokens)
 
 
 @dataclass
@@ -111,31 +124,28 @@ class _Work:
     cut: set[int]
     _wanted: int = field(init=False)
     _lifted: bool = False
+    valid_at_once: int = field(default=0, init=False)
+    """Number of sequences that were valid when they were sampled for the first time."""
 
     def __post_init__(self) -> None:
         self._wanted = self.config.num_return_sequences
+
+    @property
+    def redraws(self) -> bool:
+        """Whether sequences can be sampled more than once."""
+        return self.config.do_sample and self.rules.invalid_reason is not None and self.rules.max_draws > 1
 
     def search(self, progress: Progress | None) -> list[list[Sample] | Refused]:
         """Greedy and beam search. If sequences are checked, all beams are, and the valid ones are preferred."""
         checked = self.rules.invalid_reason is not None or self.rules.identity is not None
         config = replace(self.config, num_return_sequences=self.config.num_beams if checked else self._wanted)
-        found = self._run(self.rows, config, None, progress, self.cut)
+        found = self._run(range(len(self.rows)), config, None, progress, self.cut)
         most = None if self.rules.identity is not None else self._wanted
         return [given if isinstance(given, Refused) else _valid_first(given)[:most] for given in found]
 
     def sample(self, progress: Progress | None) -> list[list[Sample] | Refused]:
-        """Samples every sequence once. This is done in rounds, so that any number of sequences fits in memory."""
-        found: list[list[Sample] | Refused] = [[] for _ in self.rows]
-        size = _round_size(self.model, self.config)
-        for start in range(0, self._wanted, size):
-            count = min(size, self._wanted - start)
-            config = replace(self.config, num_return_sequences=count)
-            draws = [[replace(first, copy=first.copy + start + i) for i in range(count)] for first in self.firsts]
-            last = progress if start + count == self._wanted else None
-            made = self._run(self.rows, config, draws, last, self.cut)
-            for i, (held, given) in enumerate(zip(found, made, strict=True)):
-                found[i] = given if isinstance(given, Refused) or isinstance(held, Refused) else held + given
-        return found
+        """Samples every sequence. Those that are not valid are sampled again."""
+        return self._run(range(len(self.rows)), self.config, self._draw, progress, self.cut)
 
     def draw_more(self, found: list[list[Sample] | Refused]) -> None:
         """Adds samples to rows with too few different ones, until they have enough or nothing new comes.
@@ -146,14 +156,11 @@ class _Work:
         config = replace(self.config, num_return_sequences=count)
         while open_rows := [row for row in range(len(found)) if self._lacks(found[row], self.rows[row])]:
             starts = {row: len(cast("list[Sample]", found[row])) for row in open_rows}
-            draws = [[self._draw(row, starts[row] + i, 0) for i in range(count)] for row in open_rows]
-            made = self._run([self.rows[row] for row in open_rows], config, draws, None)
+            made = self._run(open_rows, config, partial(self._draw, starts=starts), None)
             for row, given in zip(open_rows, made, strict=True):
                 held = found[row]
                 assert not isinstance(held, Refused) and not isinstance(given, Refused), "read once, read again"
                 held += given
-            if self.rules.invalid_reason is not None and self.rules.max_draws > 1:
-                self.draw_again(found, starts)
 
     def _lacks(self, given: list[Sample] | Refused, row: Row) -> bool:
         """Whether more different samples are to be looked for."""
@@ -190,36 +197,6 @@ class _Work:
             logger.warning(what, len(fewer), len(counts), self._wanted, min(fewer))
         return kept
 
-    def draw_again(self, found: list[list[Sample] | Refused], starts: Mapping[int, int] | None = None) -> None:
-        """Samples sequences again until they are kept, or were sampled `max_draws` times.
-
-        If a sequence was valid at least once but never kept, the result is one of the valid ones.
-
-        Args:
-            starts: for some rows the first of their samples to look at. None: all samples of all rows.
-        """
-        config = replace(self.config, num_return_sequences=1)
-        open_places = [
-            (row, i)
-            for row, i, sample in _each_sample(found)
-            if (starts is None or (row in starts and i >= starts[row]))
-            and not self._keeps(sample, self._draw(row, i, 0))
-        ]
-        for attempt in range(1, self.rules.max_draws):
-            if not open_places:
-                return
-            draws = [[self._draw(row, i, attempt)] for row, i in open_places]
-            made = self._run([self.rows[row] for row, _ in open_places], config, draws, None)
-            still_open = []
-            for (row, i), (draw,), given in zip(open_places, draws, made, strict=True):
-                samples = found[row]
-                assert not isinstance(samples, Refused) and not isinstance(given, Refused), "read once, read again"
-                best = samples[i] if samples[i].problem is None and given[0].problem is not None else given[0]
-                samples[i] = replace(best, draws=attempt + 1)
-                if not self._keeps(given[0], draw):
-                    still_open.append((row, i))
-            open_places = still_open
-
     def report_lifted(self) -> None:
         """Logs a message if some sequences have repeats that `no_repeat_ngram_size` forbids."""
         if self._lifted:
@@ -227,44 +204,55 @@ class _Work:
             run = f"a run of {size} tokens" if size > 1 else "1 token"
             logger.info("some sequences repeat %s: no_repeat_ngram_size left no allowed token there", run)
 
-    def _draw(self, row: int, i: int, attempt: int) -> Draw:
-        return replace(self.firsts[row], copy=self.firsts[row].copy + i, attempt=attempt)
+    def _draw(self, row: int, i: int, starts: Mapping[int, int] | None = None) -> Draw:
+        """The random numbers of a sequence of a row, counted from 0 or from the start of the row."""
+        start = 0 if starts is None else starts[row]
+        return replace(self.firsts[row], copy=self.firsts[row].copy + start + i)
 
-    def _keeps(self, sample: Sample, draw: Draw) -> bool:
+    def keeps(self, sample: Sample, draw: Draw) -> bool:
+        """Whether a sampled sequence is a result."""
         if sample.problem is not None:
             return False
         return not self.rules.faithful or draw.chance() < math.exp(sample.log_share)
 
     def _run(
         self,
-        rows: Sequence[Row],
+        numbers: Sequence[int],
         config: GenerationConfig,
-        draws: Sequence[Sequence[Draw]] | None,
+        draw: Callable[[int, int], Draw] | None,
         progress: Progress | None,
         cut: set[int] | None = None,
     ) -> list[list[Sample] | Refused]:
-        """Generates sequences for these rows. With `draws` they are sampled, and equal rows are not merged."""
-        several = max(config.num_return_sequences, config.num_beams) * (2 if config.guidance != 1 else 1)
-        narrow = replace(self.pace, rows=max(1, self.pace.rows // several))
+        """Generates sequences for these rows. With `draw` they are sampled, and equal rows are not merged."""
+        rows = [self.rows[number] for number in numbers]
 
-        def answer(batch: Batch) -> Sequence[list[Sample]]:
-            numbers = cast("tuple[int, ...]", batch.row_ids)  # `walk` uses positions of rows as their ids
-            made = generate(
+        def work(batches: Iterator[NumberedBatch], put: Callable[[Mapping[int, list[Sample]]], None]) -> None:
+            first = next(batches, None)
+            if first is None:
+                return
+            collected = _Collected(self, rows, config, put)
+            prompts = (self._prompts(rows, *collected.expect(*batch)) for batch in chain([first], batches))
+            self._lifted |= generate_each(
                 self.model,
-                batch.to(self.model.device),
-                replace(config, allowed_ids=batch.candidates_V),
+                prompts,
+                replace(config, allowed_ids=first[1].candidates_V),
+                collected,
                 grammar=self.rules.grammar,
-                starts=None if self.rules.start is None else [self.rules.start(rows[number]) for number in numbers],
-                without=self._without(rows, numbers) if config.guidance != 1 else None,
-                draws=None if draws is None else [draw for number in numbers for draw in draws[number]],
+                draw=None if draw is None else lambda place, i: draw(numbers[cast(int, place)], i),
+                room=_room(self.model, config, self.pace),
+                count=len(rows),
             )
-            self._lifted |= made.lifted
-            return [
-                self._samples(made, place, rows[number], ranked=config.num_beams > 1)
-                for place, number in enumerate(numbers)
-            ]
+            collected.put_rest()
 
-        return run(self.model, rows, self.encoder, answer, narrow, progress, merge=draws is None, cut=cut)
+        with evaluating(self.model):
+            how: dict[str, Any] = {"merge": draw is None, "pace": self.pace, "progress": progress, "cut": cut}
+            return walk_through(rows, self.encoder, work, **how)
+
+    def _prompts(self, rows: Sequence[Row], places: list[int], batch: Batch) -> Prompts:
+        start = self.rules.start
+        starts = None if start is None else [start(rows[place]) for place in places]
+        without = self._without(rows, places) if self.config.guidance != 1 else None
+        return Prompts(batch.to(self.model.device), places, starts, without)
 
     def _without(self, rows: Sequence[Row], numbers: Sequence[int]) -> Batch | None:
         """Returns the batch of the same rows without their conditions."""
@@ -274,17 +262,75 @@ class _Work:
         assert not refused, "a row that can be read can be read without its conditions"
         return self.rules.without.collate(examples).to(self.model.device)
 
-    def _samples(self, made: Generated, place: int, row: Row, *, ranked: bool) -> list[Sample]:
-        samples = []
-        for i, ids_T in enumerate(made.ids_list[place]):
-            ids = tuple(ids_T.tolist())
-            values = None if made.values_list is None else tuple(made.values_list[place][i].tolist())
-            problem = None if self.rules.invalid_reason is None else self.rules.invalid_reason(ids, row)
-            normalised = made.scores[place][i] if ranked else None
-            share = 0.0 if made.log_shares is None else made.log_shares[place][i]
-            score = made.log_likelihoods[place][i]
-            samples.append(Sample(ids, score, values, normalised, problem=problem, log_share=share))
-        return samples
+
+class _Collected:
+    """Collects the sequences of each row, and decides which ones are sampled again.
+
+    Args:
+        work: the call of `generate_rows`.
+        rows: the rows; names of prompts are positions in it.
+        config: settings of decoding.
+        put: gets the sequences of each row when it has all of them.
+    """
+
+    def __init__(
+        self,
+        work: _Work,
+        rows: Sequence[Row],
+        config: GenerationConfig,
+        put: Callable[[Mapping[int, list[Sample]]], None],
+    ):
+        self._work, self._rows, self._put = work, rows, put
+        self._wanted, self._ranked = config.num_return_sequences, config.num_beams > 1
+        self._found: dict[int, dict[int, Sample]] = {}
+        self._complete: Counter[int] = Counter()
+
+    def expect(self, places: list[int], batch: Batch) -> tuple[list[int], Batch]:
+        """Notes that these rows are to get sequences; returns its arguments."""
+        self._found.update((place, {}) for place in places)
+        return places, batch
+
+    def __call__(self, sequence: Finished) -> Draw | None:
+        """Keeps a sequence; returns other random numbers if it is to be sampled again.
+
+        If a sequence was valid at least once but never kept, the result is one of the valid ones.
+        """
+        work, place, number = self._work, cast(int, sequence.name), sequence.number
+        sample = self._sample(sequence, self._rows[place])
+        found = self._found[place]
+        if work.redraws:
+            draw = cast(Draw, sequence.draw)
+            work.valid_at_once += draw.attempt == 0 and sample.problem is None
+            best = found[number] if number in found and sample.problem is not None else sample
+            found[number] = replace(best if best.problem is None else sample, draws=draw.attempt + 1)
+            if draw.attempt + 1 < work.rules.max_draws and not work.keeps(sample, draw):
+                return draw.again()
+        else:
+            found[number] = sample
+        self._complete[place] += 1
+        if self._complete[place] == self._wanted:
+            self._put_row(place)
+        return None
+
+    def put_rest(self) -> None:
+        """Passes on rows for which beam search found fewer sequences than requested."""
+        for place in list(self._found):
+            self._put_row(place)
+
+    def _put_row(self, place: int) -> None:
+        del self._complete[place]
+        self._put({place: [sample for _, sample in sorted(self._found.pop(place).items(), key=itemgetter(0))]})
+
+    def _sample(self, sequence: Finished, row: Row) -> Sample:
+        ids, reason = tuple(sequence.ids.tolist()), self._work.rules.invalid_reason
+        return Sample(
+            ids,
+            sequence.log_likelihood,
+            None if sequence.values is None else tuple(sequence.values.tolist()),
+            sequence.score if self._ranked else None,
+            problem=None if reason is None else reason(ids, row),
+            log_share=sequence.log_share or 0.0,
+        )
 
 
 def _each_sample(found: Sequence[list[Sample] | Refused]) -> Iterator[tuple[int, int, Sample]]:

@@ -10,6 +10,8 @@ Shapes: N rows, W input width, O output width.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
@@ -85,12 +87,12 @@ def _levels() -> int:
     return 127 if torch.cpu._is_vnni_supported() else 63
 
 
-class _engine:
+@contextmanager
+def _engine() -> Iterator[None]:
     """Within the block, torch packs matrices for FBGEMM."""
-
-    def __enter__(self) -> None:
-        self._former = torch.backends.quantized.engine
-        torch.backends.quantized.engine = _ENGINE
-
-    def __exit__(self, *_: object) -> None:
-        torch.backends.quantized.engine = self._former
+    former = torch.backends.quantized.engine
+    torch.backends.quantized.engine = _ENGINE
+    try:
+        yield
+    finally:
+        torch.backends.quantized.engine = former

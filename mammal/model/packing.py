@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -74,6 +75,14 @@ class Packing:
     def lengths(self) -> list[int]:
         """Number of tokens in each row."""
         return self.mask_BL.sum(dim=1).tolist()
+
+    @cached_property
+    def last_places(self) -> np.ndarray:
+        """Number of positions of each row up to its last token, gaps included, int64 [B]."""
+        if self.full:
+            return np.full(self.rows, self.length)
+        places_L = torch.arange(1, self.length + 1, device=self.mask_BL.device)
+        return (self.mask_BL * places_L).amax(dim=1).cpu().numpy()
 
     @cached_property
     def splittable(self) -> bool:

@@ -130,8 +130,8 @@ def _pays(x_NW: Tensor, linears: tuple[Linear, ...]) -> bool:
     """Whether the copy is faster than the layers, one after the other."""
     if x_NW.device.type != "cpu":
         return True
-    weights = sum(linear.weight.numel() for linear in linears)
-    return any(len(x_NW) >= rows and weights >= least for rows, least in PAYS_FROM)
+    tokens, weights = x_NW.shape[0], sum(linear.in_features * linear.out_features for linear in linears)
+    return any(tokens >= rows and weights >= least for rows, least in PAYS_FROM)
 
 
 def _pays_in_int8(x_NW: Tensor, linears: tuple[Linear, ...]) -> bool:

@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from mammal.errors import MammalError
 
@@ -57,6 +57,10 @@ class Pace:
 
 Encoded = tuple[list["Example"], list[tuple[object, str]]]
 """Examples of the rows that can be encoded, and (row id, reason) for each of the other rows."""
+
+
+NumberedBatch = tuple[list[int], "Batch"]
+"""The positions of rows, and the batch of these rows."""
 
 
 class Encoder(ABC):
@@ -154,11 +158,41 @@ def walk(
         answer: runs the model on a batch and returns one answer for each of its rows, in order.
         merge: compute rows with equal keys once.
         pace: how many rows are processed together. Default: that of a CPU.
-        progress: function that is called after each window, with the number of its rows.
+        progress: function that is called after each batch, with the number of rows that have an answer since then.
         cut: gets the positions of rows of which the model reads a part only, because they are longer than a limit.
 
     Returns:
         For each row its answer, or the reason why it has none.
+    """
+
+    def work(batches: Iterator[NumberedBatch], put: Callable[[Mapping[int, T]], None]) -> None:
+        for numbers, batch in batches:
+            put(dict(zip(numbers, answer(batch), strict=True)))
+
+    return walk_through(rows, encoder, work, merge=merge, pace=pace, progress=progress, cut=cut)
+
+
+def walk_through(
+    rows: Sequence[Row],
+    encoder: Encoder,
+    work: Callable[[Iterator[NumberedBatch], Callable[[Mapping[int, T]], None]], None],
+    *,
+    merge: bool = True,
+    pace: Pace | None = None,
+    progress: Progress | None = None,
+    cut: set[int] | None = None,
+) -> list[T | Refused]:
+    """Answers every row as `walk` does, with a function that reads the batches when it needs them.
+
+    Args:
+        rows: as for `walk`.
+        encoder: as for `walk`.
+        work: gets the batches one by one, each with the positions of its rows, and a function that takes answers by
+            position of the row. Each row of each batch needs one answer, at any time.
+        merge: as for `walk`.
+        pace: as for `walk`.
+        progress: as for `walk`.
+        cut: as for `walk`.
     """
     pace = pace or Pace()
     first: dict[Hashable, int] = {}
@@ -167,12 +201,19 @@ def walk(
     windows = list(_windows(iter(first.values()), pace.window))
     answers: dict[object, T | Refused] = {}
     shortened: set[object] = set()
-    for window, (examples, errors) in zip(windows, encoder.encode_windows(rows, windows), strict=True):
-        answers.update((row_id, Refused(reason)) for row_id, reason in errors)
-        shortened.update(example.row_id for example in examples if example.is_cut)
-        answers.update(_answer_all(examples, encoder, answer, pace))
-        if progress is not None:
-            progress(len(window))
+
+    def put(given: Mapping[int, T | Refused]) -> None:
+        answers.update(given)
+        if progress is not None and given:
+            progress(len(given))
+
+    def batches() -> Iterator[NumberedBatch]:
+        for examples, errors in encoder.encode_windows(rows, windows):
+            put({cast(int, row_id): Refused(reason) for row_id, reason in errors})
+            shortened.update(example.row_id for example in examples if example.is_cut)
+            yield from _batches(examples, encoder, pace)
+
+    work(batches(), put)
     if progress is not None and len(first) < len(rows):
         progress(len(rows) - len(first))
     if cut is not None and shortened:
@@ -180,17 +221,14 @@ def walk(
     return [answers[leader] for leader in leaders]
 
 
-def _answer_all(
-    examples: Sequence[Example], encoder: Encoder, answer: Callable[[Batch], Sequence[T]], pace: Pace
-) -> Iterator[tuple[object, T]]:
+def _batches(examples: Sequence[Example], encoder: Encoder, pace: Pace) -> Iterator[NumberedBatch]:
     from mammal.tasks.batches.token_batches import token_batches
 
     lengths = [example.tokens for example in examples]
     # The longest rows first, so that later batches fit into the memory that earlier ones have used.
     for chosen in reversed(token_batches(lengths, pace.tokens, max_rows=pace.rows, window=pace.window)):
         batch = encoder.collate([examples[i] for i in chosen])
-        for i, given in zip(chosen, answer(batch), strict=True):
-            yield examples[i].row_id, given
+        yield [cast(int, examples[i].row_id) for i in chosen], batch
 
 
 def _windows(numbers: Iterator[int], size: int) -> Iterator[list[int]]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 
@@ -33,13 +34,24 @@ def run(
         progress: as for `walk`.
         merge: as for `walk`.
     """
+    pace = pace or Pace.of_device(model.device.type)
+    with evaluating(model):
+        return walk(rows, encoder, answer, merge=merge, pace=pace, progress=progress, cut=cut)
+
+
+@contextmanager
+def evaluating(model: MammalModel) -> Iterator[None]:
+    """Sets a model to evaluation mode and computes without gradients; restores its mode afterwards.
+
+    Args:
+        model: the model.
+    """
     was_training = model.training
     if was_training:
         model.eval()
     try:
         with torch.inference_mode():
-            pace = pace or Pace.of_device(model.device.type)
-            return walk(rows, encoder, answer, merge=merge, pace=pace, progress=progress, cut=cut)
+            yield
     finally:
         if was_training:
             model.train()

@@ -181,7 +181,7 @@ def test_min_p_keeps_what_is_likely_enough_beside_the_likeliest() -> None:
     log_probs = torch.tensor([[0.5, 0.3, 0.15, 0.05]]).log().repeat(2000, 1)
     uniforms = torch.linspace(0, 1 - 1e-9, 2000, dtype=torch.float64)
     for min_p, kept in ((0.05, {0, 1, 2, 3}), (0.25, {0, 1, 2}), (0.5, {0, 1}), (1.0, {0})):
-        drawn = sample_columns(log_probs, uniforms, Sampling(uniforms, min_p=min_p))
+        drawn = sample_columns(log_probs, uniforms, Sampling(min_p=min_p))
         assert set(drawn.tolist()) == kept
         if min_p == 0.5:
             assert (drawn == 0).double().mean().item() == pytest.approx(0.5 / 0.8, abs=0.01)
@@ -190,7 +190,7 @@ def test_min_p_keeps_what_is_likely_enough_beside_the_likeliest() -> None:
 def test_what_is_ruled_out_is_never_drawn() -> None:
     scores = torch.tensor([[-torch.inf, 0.0, -torch.inf, -1.0, -torch.inf]]).repeat(3, 1)
     edges = torch.tensor([0.0, 0.5, 1 - 2**-53], dtype=torch.float64)
-    assert sample_columns(scores, edges, Sampling(edges)).tolist() == [1, 1, 3]
+    assert sample_columns(scores, edges, Sampling()).tolist() == [1, 1, 3]
 
 
 def test_draws_name_the_random_numbers(lively_model: MakeModel, prompts: MakeBatch) -> None:
