@@ -90,3 +90,14 @@ def test_assets_of_the_wheel_work(installed: Path):
     names = {path.stem for path in (ROOT / "configs" / "task").glob("*.yaml")}
     tasks = {name for name in names if name != "schema" and not name.startswith("_")}
     assert int(run_installed(installed, code).splitlines()[-1]) == len(tasks)
+
+
+def test_the_pretrained_model_opens_from_the_wheel(installed: Path):
+    code = (
+        "import mammal\n"
+        "model = mammal.load('mammal-tiny')\n"
+        "print(model.folder)\n"
+        "print(model.embed(['CCO', 'c1ccccc1'], entity='smiles').shape)"
+    )
+    folder, shape = run_installed(installed, code).splitlines()[-2:]
+    assert Path(folder).is_relative_to(installed) and shape == "(2, 192)"
