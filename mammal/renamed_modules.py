@@ -144,7 +144,7 @@ class RenamedModules:
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         """Returns a spec for an old name, and None for other names."""
-        return ModuleSpec(fullname, self) if fullname in RENAMED else None
+        return ModuleSpec(fullname, self) if fullname in RENAMED else None  # type: ignore[arg-type]
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
         """Imports the module under its new name, and warns."""

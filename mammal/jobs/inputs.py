@@ -89,7 +89,8 @@ class JobInput:
         )
 
     def _tables(self, file: Path, size: int) -> Iterator[pa.Table]:
-        form, how = file_format(file), {"keep_damaged": True, "encoding": self.encoding or UTF_8}
+        form = file_format(file)
+        how: dict[str, Any] = {"keep_damaged": True, "encoding": self.encoding or UTF_8}
         if form == "parquet":
             from pyarrow import parquet
 
