@@ -13,6 +13,8 @@ from functools import partial
 from itertools import chain
 from typing import Any, cast
 
+import torch
+
 from mammal.decoding.config import GenerationConfig
 from mammal.decoding.generate_stream import Room, generate_each
 from mammal.decoding.random_numbers import Draw
@@ -30,11 +32,11 @@ _ROUND = 64
 """Sequences that are in the batch at once even if they need more memory than `_CACHE_BYTES`; and sequences that are
 sampled for a row before it is decided whether it needs more different ones."""
 
-_CACHE_BYTES = {"cpu": 256 << 20}
-"""By kind of device: memory for the keys and values of the sequences in the batch."""
+_CACHE_BYTES = 256 << 20
+"""Memory for the keys and values of the sequences in the batch, if the model is not on a GPU."""
 
-_LARGE_CACHE_BYTES = 4 << 30
-"""The same for other kinds of device."""
+_CACHE_SHARE = 1 / 8
+"""The same on a GPU, as a share of its memory."""
 
 _IDLE = 256
 """Sequences in a row without a new one after which no more different ones are looked for; at least as many as are
@@ -103,8 +105,14 @@ def _room(model: MammalModel, config: GenerationConfig, pace: Pace) -> Room:
     shape = model.config
     numbers = 2 * shape.num_decoder_layers * config.max_new_tokens * shape.num_heads * shape.d_kv
     each = numbers * model.dtype.itemsize * (1 if config.guidance == 1 else 2)
-    fitting = max(_ROUND, _CACHE_BYTES.get(model.device.type, _LARGE_CACHE_BYTES) // each)
+    fitting = max(_ROUND, _cache_bytes(model.device) // each)
     return Room(sequences=min(2 * pace.rows, fitting), tokens=pace.tokens)
+
+
+def _cache_bytes(device: torch.device) -> int:
+    if device.type != "cuda":
+        return _CACHE_BYTES
+    return int(torch.cuda.get_device_properties(device).total_memory * _CACHE_SHARE)
 
 
 @dataclass
