@@ -7,20 +7,19 @@ the others. Shapes: as in `mammal.tasks.batches.batch`.
 from __future__ import annotations
 
 import logging
-import math
-from collections import Counter
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain
-from operator import itemgetter
 from typing import Any, cast
+
+import torch
 
 from mammal.decoding.config import GenerationConfig
 from mammal.decoding.generate_stream import Room, generate_each
 from mammal.decoding.random_numbers import Draw
-from mammal.decoding.slots import Finished
 from mammal.decoding.waiting import Prompts
+from mammal.generation.collected import Collected
 from mammal.generation.samples import NO_RULES, Rules, Sample
 from mammal.model.model import MammalModel
 from mammal.rows.batched import Encoder, NumberedBatch, Pace, Progress, Refused, Row, walk_through
@@ -33,11 +32,11 @@ _ROUND = 64
 """Sequences that are in the batch at once even if they need more memory than `_CACHE_BYTES`; and sequences that are
 sampled for a row before it is decided whether it needs more different ones."""
 
-_CACHE_BYTES = {"cpu": 256 << 20}
-"""By kind of device: memory for the keys and values of the sequences in the batch."""
+_CACHE_BYTES = 256 << 20
+"""Memory for the keys and values of the sequences in the batch, if the model is not on a GPU."""
 
-_LARGE_CACHE_BYTES = 4 << 30
-"""The same for other kinds of device."""
+_CACHE_SHARE = 1 / 8
+"""The same on a GPU, as a share of its memory."""
 
 _IDLE = 256
 """Sequences in a row without a new one after which no more different ones are looked for; at least as many as are
@@ -84,7 +83,7 @@ def generate_rows(
     pace = pace or Pace.of_device(model.device.type)
     work = _Work(model, encoder, rows, config, rules, pace, firsts, set() if cut is None else cut)
     found = work.sample(progress) if config.do_sample else work.search(progress)
-    if work.redraws:
+    if config.do_sample and rules.redraws:
         _tell(found, work.valid_at_once)
     if rules.identity is not None:
         if config.do_sample:
@@ -106,8 +105,14 @@ def _room(model: MammalModel, config: GenerationConfig, pace: Pace) -> Room:
     shape = model.config
     numbers = 2 * shape.num_decoder_layers * config.max_new_tokens * shape.num_heads * shape.d_kv
     each = numbers * model.dtype.itemsize * (1 if config.guidance == 1 else 2)
-    fitting = max(_ROUND, _CACHE_BYTES.get(model.device.type, _LARGE_CACHE_BYTES) // each)
+    fitting = max(_ROUND, _cache_bytes(model.device) // each)
     return Room(sequences=min(2 * pace.rows, fitting), tokens=pace.tokens)
+
+
+def _cache_bytes(device: torch.device) -> int:
+    if device.type != "cuda":
+        return _CACHE_BYTES
+    return int(torch.cuda.get_device_properties(device).total_memory * _CACHE_SHARE)
 
 
 @dataclass
@@ -125,15 +130,10 @@ class _Work:
     _wanted: int = field(init=False)
     _lifted: bool = False
     valid_at_once: int = field(default=0, init=False)
-    """Number of sequences that were valid when they were sampled for the first time."""
+    """Number of sequences that were valid when they were first sampled."""
 
     def __post_init__(self) -> None:
         self._wanted = self.config.num_return_sequences
-
-    @property
-    def redraws(self) -> bool:
-        """Whether sequences can be sampled more than once."""
-        return self.config.do_sample and self.rules.invalid_reason is not None and self.rules.max_draws > 1
 
     def search(self, progress: Progress | None) -> list[list[Sample] | Refused]:
         """Greedy and beam search. If sequences are checked, all beams are, and the valid ones are preferred."""
@@ -209,12 +209,6 @@ class _Work:
         start = 0 if starts is None else starts[row]
         return replace(self.firsts[row], copy=self.firsts[row].copy + start + i)
 
-    def keeps(self, sample: Sample, draw: Draw) -> bool:
-        """Whether a sampled sequence is a result."""
-        if sample.problem is not None:
-            return False
-        return not self.rules.faithful or draw.chance() < math.exp(sample.log_share)
-
     def _run(
         self,
         numbers: Sequence[int],
@@ -230,7 +224,7 @@ class _Work:
             first = next(batches, None)
             if first is None:
                 return
-            collected = _Collected(self, rows, config, put)
+            collected = Collected(rows, config, self.rules, put)
             prompts = (self._prompts(rows, *collected.expect(*batch)) for batch in chain([first], batches))
             self._lifted |= generate_each(
                 self.model,
@@ -243,6 +237,7 @@ class _Work:
                 count=len(rows),
             )
             collected.put_rest()
+            self.valid_at_once += collected.valid_at_once
 
         with evaluating(self.model):
             how: dict[str, Any] = {"merge": draw is None, "pace": self.pace, "progress": progress, "cut": cut}
@@ -261,76 +256,6 @@ class _Work:
         examples, refused = self.rules.without.encode([rows[number] for number in numbers], numbers)
         assert not refused, "a row that can be read can be read without its conditions"
         return self.rules.without.collate(examples).to(self.model.device)
-
-
-class _Collected:
-    """Collects the sequences of each row, and decides which ones are sampled again.
-
-    Args:
-        work: the call of `generate_rows`.
-        rows: the rows; names of prompts are positions in it.
-        config: settings of decoding.
-        put: gets the sequences of each row when it has all of them.
-    """
-
-    def __init__(
-        self,
-        work: _Work,
-        rows: Sequence[Row],
-        config: GenerationConfig,
-        put: Callable[[Mapping[int, list[Sample]]], None],
-    ):
-        self._work, self._rows, self._put = work, rows, put
-        self._wanted, self._ranked = config.num_return_sequences, config.num_beams > 1
-        self._found: dict[int, dict[int, Sample]] = {}
-        self._complete: Counter[int] = Counter()
-
-    def expect(self, places: list[int], batch: Batch) -> tuple[list[int], Batch]:
-        """Notes that these rows are to get sequences; returns its arguments."""
-        self._found.update((place, {}) for place in places)
-        return places, batch
-
-    def __call__(self, sequence: Finished) -> Draw | None:
-        """Keeps a sequence; returns other random numbers if it is to be sampled again.
-
-        If a sequence was valid at least once but never kept, the result is one of the valid ones.
-        """
-        work, place, number = self._work, cast(int, sequence.name), sequence.number
-        sample = self._sample(sequence, self._rows[place])
-        found = self._found[place]
-        if work.redraws:
-            draw = cast(Draw, sequence.draw)
-            work.valid_at_once += draw.attempt == 0 and sample.problem is None
-            best = found[number] if number in found and sample.problem is not None else sample
-            found[number] = replace(best if best.problem is None else sample, draws=draw.attempt + 1)
-            if draw.attempt + 1 < work.rules.max_draws and not work.keeps(sample, draw):
-                return draw.again()
-        else:
-            found[number] = sample
-        self._complete[place] += 1
-        if self._complete[place] == self._wanted:
-            self._put_row(place)
-        return None
-
-    def put_rest(self) -> None:
-        """Passes on rows for which beam search found fewer sequences than requested."""
-        for place in list(self._found):
-            self._put_row(place)
-
-    def _put_row(self, place: int) -> None:
-        del self._complete[place]
-        self._put({place: [sample for _, sample in sorted(self._found.pop(place).items(), key=itemgetter(0))]})
-
-    def _sample(self, sequence: Finished, row: Row) -> Sample:
-        ids, reason = tuple(sequence.ids.tolist()), self._work.rules.invalid_reason
-        return Sample(
-            ids,
-            sequence.log_likelihood,
-            None if sequence.values is None else tuple(sequence.values.tolist()),
-            sequence.score if self._ranked else None,
-            problem=None if reason is None else reason(ids, row),
-            log_share=sequence.log_share or 0.0,
-        )
 
 
 def _each_sample(found: Sequence[list[Sample] | Refused]) -> Iterator[tuple[int, int, Sample]]:

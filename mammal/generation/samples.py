@@ -43,6 +43,11 @@ class Rules:
     faithful: bool = False
     identity: Callable[[Sample, Row], Hashable | None] | None = None
 
+    @property
+    def redraws(self) -> bool:
+        """Whether a sequence can be sampled more than once."""
+        return self.invalid_reason is not None and self.max_draws > 1
+
 
 NO_RULES = Rules()
 

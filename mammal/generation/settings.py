@@ -90,7 +90,7 @@ class ResolvedSettings:
 
     @property
     def redraws(self) -> bool:
-        return self.config.do_sample and self.rules.invalid_reason is not None and self.rules.max_draws > 1
+        return self.config.do_sample and self.rules.redraws
 
 
 def resolve(task: GenerationTask | None, tokenizer: Tokenizer, n: int, settings: Mapping[str, Any]) -> ResolvedSettings:
