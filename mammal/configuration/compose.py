@@ -55,6 +55,9 @@ _OPEN = re.compile(
 """Keys below these are columns of the data and keys of tasks. Hydra must not require a `+` before them."""
 
 
+WITHOUT_SCHEMA = ("predict", "embed", "score")
+"""Verbs whose config files refer to neither tasks nor settings of generation, whose schemas then need not be made."""
+
 TASK_FILE = ("train", "pack")
 """Verbs whose key `task` chooses a file of the group `task`; for others it is a name."""
 
@@ -196,7 +199,8 @@ def compose(verb: str, arguments: Arguments, *, keep_hydra: bool = False) -> Dic
     from mammal.tasks.declaration.schema import register_schema
 
     GlobalHydra.instance().clear()
-    register_schema()
+    if verb not in WITHOUT_SCHEMA:
+        register_schema()
     mode = RunMode.MULTIRUN if arguments.multirun else RunMode.RUN
     with config_loader(arguments) as loader, hydra_errors(verb, arguments):
         try:

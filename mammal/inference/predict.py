@@ -75,10 +75,7 @@ def predict_rows(
         return task.decode(model(batch), batch)
 
     answers = run(model, rows, encoder, answer, pace, progress, cut=cut)
-    return [
-        Prediction(row_id, error=given.reason) if isinstance(given, Refused) else replace(given, row_id=row_id)
-        for row_id, given in enumerate(answers)
-    ]
+    return [_of_row(row_id, given) for row_id, given in enumerate(answers)]
 
 
 def embed_rows(
@@ -155,6 +152,13 @@ def score_rows(
         return scores_D.cpu().tolist()
 
     return run(model, rows, encoder, answer, pace, progress, cut=cut)
+
+
+def _of_row(row_id: int, given: Prediction | Refused) -> Prediction:
+    """The answer with the position of its row. Rows with equal values have the answer of the first of them."""
+    if isinstance(given, Refused):
+        return Prediction(row_id, error=given.reason)
+    return given if given.row_id == row_id else replace(given, row_id=row_id)
 
 
 def _ranked(task: GenerationTask, row_id: int, samples: Sequence[Sample], row: Row) -> Prediction:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -127,9 +128,13 @@ class TaskEncoder(Encoder):
     absent: bool = False
 
     def key(self, row: Row) -> Hashable:
-        aliases = self.task.aliases
+        return tuple([_plain(row.get(column, row.get(alias, ...))) for column, alias in self._read])
+
+    @cached_property
+    def _read(self) -> list[tuple[str, str | None]]:
+        """Each column that is read, with its other name."""
         columns = [*self.task.columns, *self.task.beside, *(self.task.target_columns if self.target else ())]
-        return tuple(_plain(row.get(column, row.get(aliases.get(column), ...))) for column in columns)
+        return [(column, self.task.aliases.get(column)) for column in columns]
 
     def encode(self, rows: Sequence[Row], row_ids: Sequence[int]) -> Encoded:
         from mammal.tasks.batches.token_batches import encode_rows

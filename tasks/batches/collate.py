@@ -5,8 +5,8 @@ Shapes: as in `mammal.tasks.batches.batch`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -14,6 +14,8 @@ from torch import Tensor
 
 from mammal.tasks.batches.batch import IGNORE, Batch
 from mammal.tasks.batches.example import Example, Target
+
+T = TypeVar("T")
 
 
 def collate(
@@ -94,8 +96,8 @@ def _decoder_parts(examples: Sequence[Example], pad_id: int, start_id: int) -> d
     start = Target(np.array([pad_id]), np.array([0]))
     rows = [(row, target) for row, e in enumerate(examples) for target in (e.targets or (start,))]
     targets = [target for _, target in rows]
-    ids_DT, mask_DT = _pad_ids([np.concatenate(([start_id], t.ids_T[:-1])) for t in targets], pad_id)
-    values_DT, has_value_DT = _pad_values([_shifted_values(t) for t in targets])
+    ids_DT, mask_DT = _pad_ids(_of_each(targets, lambda t: np.concatenate(([start_id], t.ids_T[:-1]))), pad_id)
+    values_DT, has_value_DT = _pad_values(_of_each(targets, _shifted_values))
     known = all(t.labels_R is not None for t in targets)
     shared = [row for row, _ in rows]
     reads = [t.read_R for t in targets]
@@ -112,6 +114,12 @@ def _decoder_parts(examples: Sequence[Example], pad_id: int, start_id: int) -> d
         "label_bounds_DR": _pad_sparse([t.bounds_R for t in targets], reads, 0, torch.int8),
         "label_weights_DR": _pad_sparse([t.weights_R for t in targets], reads, 1, torch.float32),
     }
+
+
+def _of_each(targets: Sequence[Target], make: Callable[[Target], T]) -> list[T]:
+    """What `make` returns for each target. Rows that are not labelled often share one object, which is made once."""
+    made = {key: make(target) for key, target in {id(target): target for target in targets}.items()}
+    return [made[id(target)] for target in targets]
 
 
 def _shifted_values(target: Target) -> tuple[np.ndarray, np.ndarray]:

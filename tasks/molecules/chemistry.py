@@ -8,8 +8,7 @@ from __future__ import annotations
 import io
 import logging
 import re
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +17,8 @@ from mammal.tasks.molecules.normalisation import normalised
 
 if TYPE_CHECKING:
     import numpy as np
+
+_BLANK = re.compile(r"\s")
 
 _MARKS = re.compile(r"[@/\\]|\[\d")
 """Signs of stereo (`@`, `/`, `\\`) and isotopes (`[13C]`) in a canonical SMILES."""
@@ -81,21 +82,21 @@ def parse_smiles(smiles: str) -> Any | None:
 
     Text with a blank inside is not valid here: RDKit would read the text after the blank as the molecule's name.
     """
-    from rdkit import Chem
+    from rdkit import Chem, rdBase
 
-    if any(c.isspace() for c in smiles):
+    if _BLANK.search(smiles):
         return None
-    with _silence():
+    with rdBase.BlockLogs():
         return Chem.MolFromSmiles(smiles)
 
 
 def why_invalid(smiles: str) -> str:
     """Returns RDKit's reason why a SMILES is not valid, in one line."""
-    from rdkit import Chem
+    from rdkit import Chem, rdBase
 
-    if any(c.isspace() for c in smiles):
+    if _BLANK.search(smiles):
         return "it holds a blank"
-    with _silence():
+    with rdBase.BlockLogs():
         molecule = Chem.MolFromSmiles(smiles, sanitize=False)
         problems = [] if molecule is None else [p.Message() for p in Chem.DetectChemistryProblems(molecule)]
     return "; ".join(problems) if problems else _syntax_error(smiles)
@@ -103,9 +104,9 @@ def why_invalid(smiles: str) -> str:
 
 def parse_block(block: str) -> tuple[Any | None, str | None]:
     """The RDKit molecule of a mol block (V2000 or V3000), or None and RDKit's reason, in one line."""
-    from rdkit import Chem
+    from rdkit import Chem, rdBase
 
-    with _silence():
+    with rdBase.BlockLogs():
         molecule = Chem.MolFromMolBlock(block)
     if molecule is not None:
         return molecule, None
@@ -199,14 +200,3 @@ def _log_of(work: Callable[[Any], object]) -> str:
 
 def _shortened(text: str, limit: int = 80) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
-
-
-@contextmanager
-def _silence() -> Iterator[None]:
-    from rdkit import rdBase
-
-    block = rdBase.BlockLogs()
-    try:
-        yield
-    finally:
-        del block
