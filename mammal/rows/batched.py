@@ -204,7 +204,7 @@ def walk_through(
     keys = (encoder.key(row) if merge else number for number, row in enumerate(rows))
     leaders = [first.setdefault(key, number) for number, key in enumerate(keys)]
     windows = list(_windows(iter(first.values()), pace.window))
-    answers: dict[object, T | Refused] = {}
+    answers: dict[int, T | Refused] = {}
     shortened: set[object] = set()
 
     def put(given: Mapping[int, T | Refused]) -> None:
