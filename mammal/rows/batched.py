@@ -131,7 +131,7 @@ class TaskEncoder(Encoder):
         return tuple([_plain(row.get(column, row.get(alias, ...))) for column, alias in self._read])
 
     @cached_property
-    def _read(self) -> list[tuple[str, str | None]]:
+    def _read(self) -> list[tuple[str, Any]]:
         """Each column that is read, with its other name."""
         columns = [*self.task.columns, *self.task.beside, *(self.task.target_columns if self.target else ())]
         return [(column, self.task.aliases.get(column)) for column in columns]
