@@ -4,7 +4,9 @@
     MAMMAL_BENCH_EARLIER=EARLIER/.venv/bin/python python benchmarks/bench_earlier.py
 
 Both versions run the same jobs (`earlier_worker.py`) alternately, each in its own process on one thread, and count
-processor time. Sampling uses the weights of the demo, which the earlier version trains once.
+processor time. Sampling uses the weights of the demo, which the earlier version trains once. Predictions use random
+weights in a bundle of nine tasks, which the earlier version writes. Jobs of whole processes run once before they are
+timed, so that the byte code of both versions is written.
 """
 
 from __future__ import annotations
@@ -16,11 +18,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from common import Options, Row, Turns, at_least, progress, run_as_script
+from common import Options, Row, Turns, at_least, at_most, progress, run_as_script
 
 EARLIER_VARIABLE = "MAMMAL_BENCH_EARLIER"
 SOURCE = "earlier version, side by side, processor time"
 WORKER = Path(__file__).with_name("earlier_worker.py")
+WHOLE_PROCESSES = ("catalogue", "one_row", "predict_memory")
 
 
 def measure(chosen: Options) -> list[Row]:
@@ -41,7 +44,73 @@ def measure(chosen: Options) -> list[Row]:
         about = f"variants, three alternates at {sites} sites, {' and '.join(what)}, mini"
         rows.append(compared(chosen, pythons, about, target, "variants", "mini", {"sites": sites, "what": what}))
     rows.append(compared(chosen, pythons, "mammal tasks", 10, "catalogue", "", {}))
+    mini, tiny = (str(random_bundle(chosen, earlier, shape)) for shape in ("mini", "tiny"))
+    rows += [predicting(chosen, pythons, mini, "mini", 0.84), predicting(chosen, pythons, tiny, "tiny", 0.96)]
+    count = 200 if chosen.smoke else 20_000
+    what = f"peak memory of `mammal predict`, {count:,} molecules, mini"
+    rows.append(bounded(chosen, pythons, what, 0.7, "GB", "predict_memory", mini, {"rows": count}))
+    rows.append(described(chosen, pythons, 10 if chosen.smoke else 200))
+    rows.append(share_of_time(chosen, pythons, "mammal predict, one row, whole process", 0.75, "one_row", mini))
+    what = "mammal.load for the second time, nine tasks"
+    rows.append(bounded(chosen, pythons, what, 0.4, "s", "second_load", mini, {}))
     return rows
+
+
+def random_bundle(chosen: Options, python: str, shape: str) -> Path:
+    """A bundle of nine tasks with random weights; written once, by the earlier version."""
+    folder = chosen.cache / f"random-{shape}"
+    if not (folder / "config.json").is_file():
+        command = [python, str(WORKER), "bundle", str(folder), json.dumps({"shape": shape})]
+        subprocess.run(command, capture_output=True, check=True, cwd=chosen.cache, env=environment(chosen))
+    return folder
+
+
+def predicting(chosen: Options, pythons: dict[str, str], bundle: str, shape: str, target: float) -> Row:
+    """The rate of a job that predicts, as a share of that of the model alone on the same batches, encoded before."""
+    count = 200 if chosen.smoke else {"mini": 8_000, "tiny": 2_000}[shape]
+    took, answers = turns(chosen, pythons, "predict_job", bundle, {"rows": count})
+    shares = {side: answers[side]["alone"] / answers[side]["seconds"] for side in pythons}
+    apart = max(abs(float(a) - float(b)) for a, b in zip(*(answers[side]["answers"] for side in pythons), strict=True))
+    return Row(
+        f"predict {count:,} molecules, {shape}, share of the rate of the model alone",
+        f"{shares['ours']:.2f}",
+        f"≥ {target}",
+        shares["ours"] >= target,
+        ours=f"{count / took.median('ours'):.0f} per s",
+        theirs=f"{count / took.median('earlier'):.0f} per s, share {shares['earlier']:.2f}",
+        equal=f"{apart:.1g} apart",
+        source=SOURCE,
+    )
+
+
+def bounded(
+    chosen: Options,
+    pythons: dict[str, str],
+    what: str,
+    target: float,
+    unit: str,
+    job: str,
+    subject: str,
+    how: dict[str, Any],
+) -> Row:
+    took, _ = turns(chosen, pythons, job, subject, how)
+    ours, theirs = took.median("ours"), took.median("earlier")
+    return Row(what, **at_most(ours, target, unit), ours="", theirs=f"{theirs:.2f} {unit}", source=SOURCE)
+
+
+def described(chosen: Options, pythons: dict[str, str], count: int) -> Row:
+    took, answers = turns(chosen, pythons, "describe", "", {"count": count})
+    ours, theirs = took.median("ours") * 1e3, took.median("earlier") * 1e3
+    equal = "the same bits" if answers["ours"]["values"] == answers["earlier"]["values"] else "different"
+    what = f"descriptors of {count} molecules, each"
+    return Row(what, **at_most(ours, 8, "ms"), theirs=f"{theirs:.1f} ms", equal=equal, source=SOURCE)
+
+
+def share_of_time(chosen: Options, pythons: dict[str, str], what: str, target: float, job: str, subject: str) -> Row:
+    took, _ = turns(chosen, pythons, job, subject, {})
+    ours, theirs = took.median("ours"), took.median("earlier")
+    measured = at_most(ours / theirs, target, "× the time")
+    return Row(what, **measured, ours=f"{ours:.2f} s", theirs=f"{theirs:.2f} s", source=SOURCE)
 
 
 def demo_bundle(chosen: Options, python: str) -> Path:
@@ -50,7 +119,7 @@ def demo_bundle(chosen: Options, python: str) -> Path:
     if not (folder / "bundle" / "config.json").is_file():
         short = ["trainer.max_steps=20"] if chosen.smoke else []
         words = ["train", "experiment=demo", f"output={folder}", "test=false", *short]
-        subprocess.run([python, "-m", "mammal.cli", *words], check=True, cwd=chosen.cache, env=one_thread())
+        subprocess.run([python, "-m", "mammal.cli", *words], check=True, cwd=chosen.cache, env=environment(chosen))
     return folder / "bundle"
 
 
@@ -98,20 +167,24 @@ def turns(
 ) -> tuple[Turns, dict[str, Any]]:
     """Runs a job by each version in turn; returns the seconds, and the last results of each."""
     took, answers = Turns({name: [] for name in pythons}), {}
-    for _ in range(1 if chosen.smoke else chosen.rounds):
+    rounds = 1 if chosen.smoke else chosen.rounds
+    for number in range(-1 if job in WHOLE_PROCESSES else 0, rounds):
         for name, python in pythons.items():
             command = [python, str(WORKER), job, subject, json.dumps(how)]
             done = subprocess.run(
-                command, capture_output=True, text=True, check=True, cwd=chosen.cache, env=one_thread()
+                command, capture_output=True, text=True, check=True, cwd=chosen.cache, env=environment(chosen)
             )
             answers[name] = json.loads(done.stdout.splitlines()[-1])
-            took.seconds[name].append(answers[name]["seconds"])
+            if number >= 0:
+                took.seconds[name].append(answers[name]["seconds"])
         progress(f"{job} {subject} {how}: " + ", ".join(f"{name} {took.median(name):.2f} s" for name in pythons))
     return took, answers
 
 
-def one_thread() -> dict[str, str]:
-    return os.environ | {"OMP_NUM_THREADS": "1"}
+def environment(chosen: Options) -> dict[str, str]:
+    """One thread, and a folder of byte code that both versions can write."""
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return kept | {"OMP_NUM_THREADS": "1", "PYTHONPYCACHEPREFIX": str(chosen.cache / "bytecode")}
 
 
 if __name__ == "__main__":
