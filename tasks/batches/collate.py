@@ -152,7 +152,7 @@ def _pad_ids(rows: Sequence[np.ndarray], pad_id: int) -> tuple[Tensor, Tensor]:
 
 
 def _pad_values(rows: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[Tensor | None, Tensor | None]:
-    if not any(has_value.any() for _, has_value in rows):
+    if not np.concatenate([has_value for _, has_value in rows]).any():
         return None, None
     values = _pad([np.where(has, value, 0) for value, has in rows], 0, torch.float32)
     return values, _pad([has for _, has in rows], False, torch.bool)
