@@ -111,7 +111,7 @@ class BeamSearch:
         """Waiting prompts for so many places."""
         if places == 0:
             return None
-        return self._waiting.take(lambda already, tokens: already < places and self._fits(tokens))
+        return self._waiting.take(lambda already, tokens, _: already < places and self._fits(tokens))
 
     def _done(self) -> np.ndarray:
         """Prompts (indices) whose search stops."""

@@ -101,16 +101,22 @@ class DecodingState:
 
     def reorder(self, rows_D: Tensor) -> None:
         """Row i continues row `rows_D[i]`, which must belong to the same encoder row (int64 [D])."""
+        if (now := self.ages.same) is not None:
+            past = slice(now + 1)
+            for cache in self._layers:
+                cache.keys[:, :, past] = cache.keys[:, :, past].index_select(0, rows_D)
+                cache.values[:, :, past] = cache.values[:, :, past].index_select(0, rows_D)
+            return
         places_D, ages_D = self.ages.places
         moved_D = rows_D != places_D
         half = self.ages.longest // 2
         short_D = ages_D < half  # if rows differ in age, most of the copied places would be empty
-        for past, now_D in ((half, moved_D & short_D), (self.ages.longest + 1, moved_D & ~short_D)):
-            to_X = now_D.nonzero().squeeze(1)
+        for length, these_D in ((half, moved_D & short_D), (self.ages.longest + 1, moved_D & ~short_D)):
+            to_X = these_D.nonzero().squeeze(1)
             from_X = rows_D[to_X]
             for cache in self._layers:
-                cache.keys[to_X, :, :past] = cache.keys[from_X, :, :past]
-                cache.values[to_X, :, :past] = cache.values[from_X, :, :past]
+                cache.keys[to_X, :, :length] = cache.keys[from_X, :, :length]
+                cache.values[to_X, :, :length] = cache.values[from_X, :, :length]
 
     def enter(self, groups: Tensor, prompts: PromptKeys) -> None:
         """Other prompts take the place of these encoder rows (indices)."""

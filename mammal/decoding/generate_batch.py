@@ -102,7 +102,7 @@ def generate(
 
     room = Room(sequences=len(batch) * max(copies, config.num_beams), tokens=batch.ids_BL.numel())
     prompts = [Prompts(batch, places, starts, without)]
-    lifted = generate_each(model, prompts, config, keep, grammar=grammar, draw=draw, room=room, count=len(batch))
+    lifted = generate_each(model, prompts, config, keep, grammar=grammar, draw=draw, room=room)
     return _collected([[of_row[number] for number in sorted(of_row)] for of_row in found], lifted)
 
 

@@ -7,7 +7,6 @@ Shapes: B prompts, C rows of each, D = B * C, V allowed ids.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -32,10 +31,6 @@ from mammal.errors import ConfigError
 from mammal.model.model import MammalModel
 from mammal.tasks.grammar.grammar import Grammar
 
-_IN_TURN = 4
-"""Sequences of a prompt that share a row, one after the other, if many prompts wait. Fewer rows of each prompt then end
-together, but the rows of a prompt share its keys and values."""
-
 
 @dataclass(frozen=True)
 class Room:
@@ -43,16 +38,16 @@ class Room:
 
     Attributes:
         sequences: maximal number of sequences in the batch, at least one prompt's beams.
-        tokens: number of tokens of the prompts in the batch, padding counted. Up to twice as many are accepted if
-            longer prompts take the place of others.
+        tokens: number of tokens of the first prompts in the batch. Up to twice as many, padding counted, are accepted
+            if longer prompts take the place of others.
     """
 
     sequences: int = 256
     tokens: int = 8_192
 
-    def first(self, copies: int, already: int, tokens: int) -> bool:
-        """Whether a prompt fits into a new batch with rows for `copies` sequences of each prompt."""
-        return already == 0 or ((already + 1) * copies <= self.sequences and (already + 1) * tokens <= self.tokens)
+    def first(self, copies: int, already: int, total: int) -> bool:
+        """Whether a prompt fits into a new batch with rows for `copies` sequences of each prompt; `total` tokens."""
+        return already == 0 or ((already + 1) * copies <= self.sequences and total <= self.tokens)
 
     def later(self, copies: int, prompts: int, tokens: int) -> bool:
         """Whether a prompt can take the place of another in a batch of so many prompts.
@@ -73,7 +68,6 @@ def generate_each(
     grammar: Grammar | None = None,
     draw: Callable[[object, int], Draw] | None = None,
     room: Room | None = None,
-    count: int | None = None,
 ) -> bool:
     """Generates sequences for prompts. Nothing is kept of a sequence after `finish` returned.
 
@@ -85,7 +79,6 @@ def generate_each(
         grammar: rules of which ids may follow; replaces `config.allowed_ids`. None: no rules.
         draw: for sampling: returns the random numbers of a sequence, for the name of its prompt and its number.
         room: how much is computed at once. Default: 256 sequences and 8,192 tokens.
-        count: number of prompts. None: many.
 
     Returns:
         Whether `no_repeat_ngram_size` was ignored at some step, because it left no allowed token.
@@ -95,15 +88,16 @@ def generate_each(
     """
     room = room or Room()
     waiting = Waiting(model, prompts, guided=config.guidance != 1)
-    copies = config.num_beams if config.num_beams > 1 else _copies(config.num_return_sequences, room, count)
+    copies = config.num_beams if config.num_beams > 1 else min(config.num_return_sequences, room.sequences)
+    enter = _prompts_enter(model, copies)
     work = _Work(model, config, grammar, copies)
     lifted = False
-    while (first := waiting.take(lambda already, tokens: room.first(copies, already, tokens))) is not None:
+    while (first := waiting.take(lambda already, _, total: room.first(copies, already, total))) is not None:
         steps = work.steps(first)
         rows = len(first.names)
 
         def fits(tokens: int, rows: int = rows) -> bool:
-            return room.later(copies, rows, tokens)
+            return enter and room.later(copies, rows, tokens)
 
         if config.num_beams > 1:
             BeamSearch(steps, work.beam_rules, first, work.start, waiting, fits, finish).run()
@@ -114,10 +108,13 @@ def generate_each(
     return lifted
 
 
-def _copies(n: int, room: Room, prompts: int | None) -> int:
-    """Rows of each prompt, for n sequences of each."""
-    each = 1 if prompts is None else room.sequences // max(1, prompts)
-    return max(1, min(n, room.sequences, max(each, math.ceil(n / _IN_TURN))))
+def _prompts_enter(model: MammalModel, copies: int) -> bool:
+    """Whether prompts take the places of others, and not only of a whole batch.
+
+    On a CPU they do so one sequence at a time. With several sequences or beams of each prompt, attention of sequences
+    that differ in length takes longer than the steps that are saved. On a GPU the number of steps decides.
+    """
+    return copies == 1 or model.device.type != "cpu"
 
 
 class _Work:

@@ -178,7 +178,7 @@ class Slots:
         groups = self._free_groups()
         if not groups:
             return []
-        entering = self._waiting.take(lambda already, tokens: already < len(groups) and self._fits(tokens))
+        entering = self._waiting.take(lambda already, tokens, _: already < len(groups) and self._fits(tokens))
         if entering is None:
             return []
         taken, listed = groups[: len(entering.names)], self._listed(entering)

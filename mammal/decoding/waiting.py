@@ -42,17 +42,18 @@ class Entering:
         names: identifies each prompt.
         keys: their keys and values; with guidance also those of the prompts without their conditions.
         starts: state of the grammar before the first token, for each prompt; None: they are not given.
-        longest: tokens of the longest prompt.
+        tokens: number of tokens of all prompts.
     """
 
     names: list[object]
     keys: list[PromptKeys]
     starts: list[State] | None
-    longest: int
+    tokens: int
 
 
-Fits = Callable[[int, int], bool]
-"""Whether a prompt can still enter: by the number of prompts that enter before it, and its number of tokens."""
+Fits = Callable[[int, int, int], bool]
+"""Whether a prompt can still enter: by the number of prompts that enter before it, its number of tokens, and the number
+of tokens of all of them."""
 
 
 class Waiting:
@@ -71,13 +72,13 @@ class Waiting:
     def take(self, fits: Fits) -> Entering | None:
         """Removes prompts from the queue, in order, as long as they fit; None: none waits, or the next doesn't fit."""
         parts: list[Entering] = []
-        count = 0
+        count = total = 0
         while (batch := self._current()) is not None:
-            part = batch.take(count, fits)
+            part = batch.take(count, total, fits)
             if part is None:
                 break
             parts.append(part)
-            count += len(part.names)
+            count, total = count + len(part.names), total + part.tokens
         return _joined(parts) if parts else None
 
     def next_tokens(self) -> int | None:
@@ -116,11 +117,14 @@ class _Encoded:
     def next_tokens(self) -> int:
         return int(self._lengths[self._next])
 
-    def take(self, already: int, fits: Fits) -> Entering | None:
-        """Removes prompts as long as they fit; `already` others enter before them."""
+    def take(self, already: int, total: int, fits: Fits) -> Entering | None:
+        """Removes prompts as long as they fit; `already` others, with `total` tokens, enter before them."""
         first, stop = self._next, self._next
-        while stop < len(self._lengths) and fits(already + stop - first, int(self._lengths[stop])):
-            stop += 1
+        while stop < len(self._lengths):
+            tokens = int(self._lengths[stop])
+            if not fits(already + stop - first, tokens, total + tokens):
+                break
+            stop, total = stop + 1, total + tokens
         if stop == first:
             return None
         self._next = stop
@@ -131,7 +135,7 @@ class _Encoded:
             list(prompts.names[first:stop]),
             [PromptKeys.of(self._model, memory) for memory in memories],
             None if prompts.starts is None else list(prompts.starts[first:stop]),
-            int(self._lengths[first:stop].max()),
+            int(self._lengths[first:stop].sum()),
         )
 
 
@@ -142,7 +146,7 @@ def _joined(parts: list[Entering]) -> Entering:
         [name for part in parts for name in part.names],
         [PromptKeys.joined(keys) for keys in zip(*(part.keys for part in parts), strict=True)],
         None if parts[0].starts is None else [start for part in parts for start in part.starts or ()],
-        max(part.longest for part in parts),
+        sum(part.tokens for part in parts),
     )
 
 

@@ -234,7 +234,6 @@ class _Work:
                 grammar=self.rules.grammar,
                 draw=None if draw is None else lambda place, i: draw(numbers[cast(int, place)], i),
                 room=_room(self.model, config, self.pace),
-                count=len(rows),
             )
             collected.put_rest()
             self.valid_at_once += collected.valid_at_once

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 import mammal
+from mammal.decoding import generate_stream
 from mammal.decoding.config import GenerationConfig
 from mammal.decoding.decoder_cache import DecodingState
 from mammal.decoding.generate_batch import generate
@@ -40,6 +41,12 @@ WAYS: list[dict[str, Any]] = [
     {"num_beams": 2, "early_stopping": True, "length_penalty": 0.5, "no_repeat_ngram_size": 2},
     {"num_beams": 4, "num_beam_groups": 2, "diversity_penalty": 0.7, "num_return_sequences": 4, "guidance": 1.5},
 ]
+
+
+@pytest.fixture(autouse=True)
+def prompts_enter(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also beams and several samples of a prompt enter one prompt at a time, as on a GPU."""
+    monkeypatch.setattr(generate_stream, "_prompts_enter", lambda model, copies: True)
 
 
 class InTurn:
@@ -173,7 +180,7 @@ def test_the_batch_stays_full_and_never_grows(
 ) -> None:
     model, batch = lively_model(), prompts((4,))
     config = GenerationConfig(30, do_sample=True, num_return_sequences=200, allowed_ids=[EOS, 7, 8, 9])
-    (found,) = stream(model, batch, config, room=Room(16, 100), count=1).values()
+    (found,) = stream(model, batch, config, room=Room(16, 100)).values()
     rows = [rows for rows, _ in widths]
     tokens = sum(len(sequence.ids) for sequence in found)
     assert len(found) == 200 and max(rows) == 16
