@@ -165,7 +165,7 @@ def load_inputs(chosen: Options) -> dict[str, list[Any]]:
     if chosen.inputs is not None:
         return json.loads(chosen.inputs.read_text(encoding="utf-8"))
     draw = random.Random(0)
-    molecules = ["".join(draw.choices(_FRAGMENTS, k=draw.randint(4, 14))) for _ in range(400)]
+    molecules = ["".join(draw.choices(FRAGMENTS, k=draw.randint(4, 14))) for _ in range(400)]
     proteins = ["".join(draw.choices("ACDEFGHIKLMNPQRSTVWY", k=draw.randint(330, 400))) for _ in range(200)]
     pairs = [[protein, draw.choice(molecules)] for protein in proteins]
     return {"dti": pairs, "bbbp": molecules, "loop": molecules[:200]}
@@ -190,7 +190,7 @@ def progress(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-_FRAGMENTS = (
+FRAGMENTS = (
     "C",
     "CC",
     "c1ccccc1",

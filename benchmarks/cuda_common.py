@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from common import FRAGMENTS
 
 from mammal.model.config import ModelConfig
 from mammal.tasks.batches.batch import Batch
@@ -18,7 +19,6 @@ from mammal.tasks.batches.batch import Batch
 NOMINAL = {"H200": 989.0, "H100": 989.0, "A100": 312.0}
 """Dense bfloat16 TFLOP/s of the data sheet; other devices are compared with their own measured rate."""
 MFU_TARGET = 0.4
-_FRAGMENTS = ("C", "CC", "c1ccccc1", "C(=O)N", "N1CCNCC1", "C(F)(F)F", "OC", "c1ccncc1", "S(=O)(=O)", "C#N")
 
 
 def wait(device: str) -> None:
@@ -81,7 +81,7 @@ def forward_tflop(config: ModelConfig, batch: Batch) -> float:
 def molecules(count: int, seed: int = 0) -> list[str]:
     """Returns made-up molecules of 4 to 14 fragments."""
     source = random.Random(seed)
-    return ["C" + "".join(source.choices(_FRAGMENTS, k=source.randint(4, 14))) for _ in range(count)]
+    return ["C" + "".join(source.choices(FRAGMENTS, k=source.randint(4, 14))) for _ in range(count)]
 
 
 def proteins(count: int, shortest: int, longest: int, seed: int = 0) -> list[str]:
