@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from cuda_common import forward_tflop, matrix_tflops, molecules, peak_tflops, proteins, seconds_of, wait
-from models import shape_of
+from models import randomise, shape_of
 
+from mammal.decoding.ages import Ages
 from mammal.decoding.decoder_cache import DecodingState
 from mammal.decoding.generate_batch import GenerationConfig, generate
+from mammal.decoding.prompt_keys import PromptKeys
 from mammal.inference.api import Mammal
 from mammal.model.model import MammalModel
 from mammal.tasks import build_task, load_task
@@ -36,9 +38,9 @@ class Jobs:
     def __init__(self, device: str, smoke: bool):
         self.device, self.smoke = device, smoke
         tokenizer = Tokenizer.load(None)
-        with torch.device(device):
-            model = MammalModel(shape_of("smoke" if smoke else "458M"), init=False).to(torch.bfloat16)
-        _randomise(model)
+        model = MammalModel(shape_of("smoke" if smoke else "458M"), init=False)
+        randomise(model)
+        model = model.to(device, torch.bfloat16)
         affinity = build_task(load_task("dti_bindingdb_pkd", {"standardise": "off"}), tokenizer)
         self.sampling = build_task(load_task("molecules"), tokenizer)
         self.mammal = Mammal(model.eval(), tokenizer, [affinity, self.sampling])
@@ -60,20 +62,6 @@ class Jobs:
         examples, errors = encode_rows(self.sampling, [{}] * rows)
         assert not errors, errors[0]
         return self.sampling.collate(examples).to(self.device)
-
-
-@torch.no_grad()
-def _randomise(model: MammalModel) -> None:
-    """Random weights on the device, with states of order one; queries are smaller in place of T5's missing scale."""
-    torch.manual_seed(0)
-    for name, weight in model.named_parameters():
-        if name.endswith("norm.weight"):
-            weight.fill_(1.0)
-        elif name.endswith("shared.weight"):
-            weight.normal_()
-        else:
-            std = 0.1 if weight.dim() < 2 or "relative_attention_bias" in name else weight.shape[1] ** -0.5
-            weight.normal_(0.0, std / 8 if ".q." in name else std)
 
 
 def measure_inference(report: Report) -> None:
@@ -143,11 +131,14 @@ def _sampled(report: Report, jobs: Jobs) -> None:
 def _decoder_steps(report: Report, jobs: Jobs) -> None:
     """One step in the middle of a sequence, from Python, and replayed from a CUDA graph."""
     for rows in (2,) if jobs.smoke else (8, 256):
-        state = DecodingState(jobs.model, jobs.model.encode(jobs.prompts(rows)), 1, NEW_TOKENS)
+        ages = Ages(rows, NEW_TOKENS, jobs.model.device)
+        for _ in range(NEW_TOKENS // 2):
+            ages.advance()
+        keys = PromptKeys.of(jobs.model, jobs.model.encode(jobs.prompts(rows)))
+        state = DecodingState(jobs.model, keys, 1, ages)
         ids = torch.full((rows,), 5, device=jobs.device)
 
         def step(state: DecodingState = state, ids: torch.Tensor = ids) -> torch.Tensor:
-            state.step_count = NEW_TOKENS // 2
             return jobs.model.t5_model.token_logits(state.step(ids))
 
         plain = seconds_of(step, jobs.device, warm=40)
