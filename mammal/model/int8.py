@@ -46,21 +46,14 @@ class Int8Weights:
         """The products of rows with the matrix, float32 [N, O].
 
         Args:
-            x_NW: rows, float32.
+            x_NW: rows, at least one, float32.
             bias_O: is added to the products; None: nothing is.
         """
-        if len(x_NW) == 0:
-            return x_NW @ x_NW.new_zeros(x_NW.shape[1], self._outputs)
         largest_N1 = x_NW.abs().amax(dim=1, keepdim=True).clamp(min=torch.finfo(torch.float32).tiny)
         levels = _levels()
         multiply = torch.ops.quantized.linear_with_input_q_dq_qweight_dq_output_fp32
         out_NO = multiply(x_NW / largest_N1, 1.0 / levels, levels + 1, self._packed).mul_(largest_N1)
         return out_NO if bias_O is None else out_NO.add_(bias_O)
-
-    @property
-    def _outputs(self) -> int:
-        weight, _ = torch.ops.quantized.linear_unpack(self._packed)
-        return len(weight)
 
 
 def require_int8(device: torch.device) -> None:

@@ -130,14 +130,17 @@ def _pays(x_NW: Tensor, linears: tuple[Linear, ...]) -> bool:
     """Whether the copy is faster than the layers, one after the other."""
     if x_NW.device.type != "cpu":
         return True
-    tokens, weights = x_NW.shape[0], sum(linear.in_features * linear.out_features for linear in linears)
+    tokens, weights = x_NW.shape[0], _weights(linears)
     return any(tokens >= rows and weights >= least for rows, least in PAYS_FROM)
 
 
 def _pays_in_int8(x_NW: Tensor, linears: tuple[Linear, ...]) -> bool:
     """As `_pays`, whatever the number of rows, because 8 bits give slightly different results."""
-    right = x_NW.device.type == "cpu" and x_NW.dtype == torch.float32
-    return right and sum(linear.weight.numel() for linear in linears) >= LEAST_WEIGHTS
+    return x_NW.device.type == "cpu" and x_NW.dtype == torch.float32 and _weights(linears) >= LEAST_WEIGHTS
+
+
+def _weights(linears: tuple[Linear, ...]) -> int:
+    return sum(linear.in_features * linear.out_features for linear in linears)
 
 
 def _packs(x_NW: Tensor) -> bool:
