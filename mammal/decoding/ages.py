@@ -18,7 +18,7 @@ class Ages:
     Args:
         rows: D, number of sequences; all start with no token.
         most: maximal number of tokens of a sequence.
-        device: where `rows_D` and `numbers_D` are put.
+        device: where `places` are put.
 
     Attributes:
         counts_D: number of tokens of each sequence, int64 [D].

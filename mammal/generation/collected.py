@@ -13,7 +13,6 @@ from mammal.decoding.random_numbers import Draw
 from mammal.decoding.slots import Finished
 from mammal.generation.samples import Rules, Sample
 from mammal.rows.batched import Row
-from mammal.tasks.batches.batch import Batch
 
 
 class Collected:
@@ -43,18 +42,9 @@ class Collected:
         self._complete: Counter[int] = Counter()
         self.valid_at_once = 0
 
-    def expect(self, places: list[int], batch: Batch) -> tuple[list[int], Batch]:
-        """Notes that these rows are to get sequences.
-
-        Args:
-            places: positions of the rows.
-            batch: their batch.
-
-        Returns:
-            Both arguments.
-        """
+    def expect(self, places: Sequence[int]) -> None:
+        """Notes that the rows at these positions are to get sequences."""
         self._found.update((place, {}) for place in places)
-        return places, batch
 
     def __call__(self, sequence: Finished) -> Draw | None:
         """Keeps a sequence.

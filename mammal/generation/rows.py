@@ -225,10 +225,15 @@ class _Work:
             if first is None:
                 return
             collected = Collected(rows, config, self.rules, put)
-            prompts = (self._prompts(rows, *collected.expect(*batch)) for batch in chain([first], batches))
+
+            def prompts() -> Iterator[Prompts]:
+                for places, batch in chain([first], batches):
+                    collected.expect(places)
+                    yield self._prompts(rows, places, batch)
+
             self._lifted |= generate_each(
                 self.model,
-                prompts,
+                prompts(),
                 replace(config, allowed_ids=first[1].candidates_V),
                 collected,
                 grammar=self.rules.grammar,
