@@ -26,11 +26,8 @@ RINGS = COMMON | {"c": 400, "1": 100, "2": 100}
 
 def parts(tokens: dict[str, int], bond: str | None) -> tuple[SmilesPart, SmilesPart]:
     """The reference and the one in C++: for a whole molecule, or for a side chain that starts by a bond."""
-    width = len(tokens)
-    if bond is None:
-        return SmilesPart(tokens, width), NativeSmilesPart(tokens, width)
-    reference = SmilesPart(tokens, width, bond, BARRED, dots=False)
-    return reference, NativeSmilesPart(tokens, width, bond, BARRED, dots=False)
+    how = {} if bond is None else {"side_chain": bond, "barred": BARRED, "dots": False}
+    return SmilesPart(tokens, len(tokens), **how), NativeSmilesPart(tokens, len(tokens), **how)
 
 
 def main(masks: int, seed: int) -> int:

@@ -31,11 +31,8 @@ def tokens() -> dict[str, int]:
 
 
 def both(tokens: dict[str, int], side_chain: str | None) -> tuple[SmilesPart, SmilesPart]:
-    width = len(tokens)
-    if side_chain is None:
-        return SmilesPart(tokens, width), NativeSmilesPart(tokens, width)
-    reference = SmilesPart(tokens, width, side_chain, BARRED, dots=False)
-    return reference, NativeSmilesPart(tokens, width, side_chain, BARRED, dots=False)
+    how = {} if side_chain is None else {"side_chain": side_chain, "barred": BARRED, "dots": False}
+    return SmilesPart(tokens, len(tokens), **how), NativeSmilesPart(tokens, len(tokens), **how)
 
 
 @needs_engine
