@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -44,3 +44,52 @@ def small_bundle(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path
         return save_bundle(tmp_path_factory.mktemp("bundles") / "small", model, tokenizer, built)
 
     return make
+
+
+TOY_TASKS = {
+    "toy_regression": """
+defaults: [schema, _regression, _self_]
+name: toy_regression
+prompt: {input: "<MELTING_POINT><MASK> {smiles:smiles}", target: "{number:scalar}"}
+metrics: [pearson]
+""",
+    "toy_classification": """
+defaults: [schema, _classification, _self_]
+name: toy_classification
+prompt: {input: "<BBBP><SENTINEL_ID_0> {smiles:smiles}", target: "<SENTINEL_ID_0> {label:label}"}
+labels: ["no", "yes"]
+metrics: [accuracy]
+""",
+    "toy_generation": """
+defaults: [schema, _generation, _self_]
+name: toy_generation
+prompt: {input: "<SENTINEL_ID_0> {smiles:smiles}", target: "<SENTINEL_ID_0> {other:smiles}"}
+metrics: [exact_match]
+""",
+    "toy_denoising": """
+defaults: [schema, _denoising, _self_]
+name: toy_denoising
+prompt: {input: "{smiles:smiles}"}
+""",
+}
+"""Tasks that read a table with the columns smiles, number, label and other."""
+
+
+@pytest.fixture
+def toy_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Callable[..., Any]]:
+    """Writes `TOY_TASKS` and their table; returns a function that composes runs: `run("task=toy_regression", …)`."""
+    from mammal.configuration.compose import compose, parse_arguments
+
+    def write(lines: Iterable[str], *always: str) -> Callable[..., Any]:
+        data = tmp_path / "toy.csv"
+        data.write_text("\n".join(["smiles,number,label,other", *lines]) + "\n")
+        folder = tmp_path / "configs" / "task"
+        folder.mkdir(parents=True)
+        source = f"data: {{source: file, path: {data}, split: random, fractions: [0.75, 0.125, 0.125]}}\n"
+        for name, text in TOY_TASKS.items():
+            (folder / f"{name}.yaml").write_text(text.lstrip() + source)
+        monkeypatch.setenv("MAMMAL_CONFIGS", str(folder.parent))
+        first = ("model=debug", f"output={tmp_path / 'run'}", *always)
+        return lambda *words: compose("train", parse_arguments("train", [*first, *words]))
+
+    return write

@@ -9,8 +9,7 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Callable
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -45,51 +44,8 @@ def _molecules() -> Callable[..., list[str]]:
     return molecules
 
 
-TASKS = {
-    "toy_regression": """
-defaults: [schema, _regression, _self_]
-name: toy_regression
-prompt: {input: "<MELTING_POINT><MASK> {smiles:smiles}", target: "{number:scalar}"}
-metrics: [pearson]
-""",
-    "toy_classification": """
-defaults: [schema, _classification, _self_]
-name: toy_classification
-prompt: {input: "<BBBP><SENTINEL_ID_0> {smiles:smiles}", target: "<SENTINEL_ID_0> {label:label}"}
-labels: ["no", "yes"]
-metrics: [accuracy]
-""",
-    "toy_generation": """
-defaults: [schema, _generation, _self_]
-name: toy_generation
-prompt: {input: "<SENTINEL_ID_0> {smiles:smiles}", target: "<SENTINEL_ID_0> {smiles:smiles}"}
-metrics: [exact_match]
-""",
-    "toy_denoising": """
-defaults: [schema, _denoising, _self_]
-name: toy_denoising
-prompt: {input: "{smiles:smiles}"}
-""",
-}
-
-
 @pytest.fixture
-def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, device: str) -> Callable[..., DictConfig]:
+def toy(toy_runs: Callable[..., Callable[..., DictConfig]], device: str) -> Callable[..., DictConfig]:
     """Composes runs over 64 molecules on the device: `toy("task=toy_regression", "model=debug", …)`."""
-    from mammal.configuration.compose import compose, parse_arguments
-
-    rows = [f"{smiles},{len(smiles) / 10},{'yes' if 'N' in smiles else 'no'}" for smiles in molecules(64)]
-    data = tmp_path / "toy.csv"
-    data.write_text("\n".join(["smiles,number,label", *rows]) + "\n")
-    folder = tmp_path / "configs" / "task"
-    folder.mkdir(parents=True)
-    source = f"data: {{source: file, path: {data}, split: random, fractions: [0.75, 0.125, 0.125]}}\n"
-    for name, text in TASKS.items():
-        (folder / f"{name}.yaml").write_text(text.lstrip() + source)
-    monkeypatch.setenv("MAMMAL_CONFIGS", str(folder.parent))
-    where = "trainer.accelerator=" + ("cpu" if device == "cpu" else "gpu")
-
-    def configuration(*words: str) -> Any:
-        return compose("train", parse_arguments("train", ["model=debug", f"output={tmp_path / 'run'}", where, *words]))
-
-    return configuration
+    lines = [f"{text},{len(text) / 10},{'yes' if 'N' in text else 'no'},{text}" for text in molecules(64)]
+    return toy_runs(lines, "trainer.accelerator=" + ("cpu" if device == "cpu" else "gpu"))
