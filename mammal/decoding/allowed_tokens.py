@@ -41,7 +41,20 @@ class Choices:
     ):
         self._grammar, self._states, self._limits, self._device = grammar, states, limits, device
         self._anything_V = np.ones(head.columns, dtype=bool)
-        self._not_the_end_V = torch.arange(head.columns, device=device) != head.column(limits.eos_id)
+        self._end = head.column(limits.eos_id)
+        self._not_the_end_V = torch.arange(head.columns, device=device) != self._end
+
+    def limited(self, scores_DV: Tensor, ages: Ages, ruled_out: float) -> Tensor:
+        """The scores of the next token of sequences of these ages, `ruled_out` for columns that are not allowed."""
+        if self._grammar is None and len(self._not_the_end_V) > 1:
+            early_D = ages.counts_D < self._limits.min_new_tokens
+            if self._end < 0 or not early_D.any():
+                return scores_DV
+            limited_DV = scores_DV.clone()  # a mask of a whole vocabulary takes longer than a decoder step of few rows
+            limited_DV[torch.from_numpy(early_D).to(self._device), self._end] = ruled_out
+            return limited_DV
+        allowed_DV = self.allowed(ages)
+        return scores_DV if allowed_DV is None else scores_DV.masked_fill(~allowed_DV, ruled_out)
 
     def allowed(self, ages: Ages) -> Tensor | None:
         """The columns that may be the next token of sequences of these ages, bool [D, V] or [1, V]; None: all."""

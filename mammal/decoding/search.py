@@ -88,7 +88,7 @@ class _Found:
     def _columns(self, taken: Taken) -> Tensor:
         sampling = self._sampling
         if sampling is None or self._uniforms_DT is None:
-            return taken.open_DV.argmax(dim=1)
+            return _best_columns(taken.open_DV)
         columns_D = sample_columns(taken.open_DV, self._steps.ages.read(self._uniforms_DT), sampling)
         if sampling.shares and taken.open_DV is not taken.free_DV:
             self._shares_D += share_of_free(taken.free_DV, taken.open_DV, columns_D, sampling)
@@ -148,3 +148,13 @@ class _Found:
     def _set_open(self, opened: np.ndarray) -> None:
         self.open = opened
         self._open_D = torch.from_numpy(opened).to(self._steps.device)
+
+
+def _best_columns(scores_DV: Tensor) -> Tensor:
+    """The column with the highest score of each row, the first of equal ones, int64 [D].
+
+    On a CPU it is found by NumPy, which takes a tenth of the time of torch.
+    """
+    if scores_DV.device.type != "cpu":
+        return scores_DV.argmax(dim=1)
+    return torch.from_numpy(scores_DV.numpy().argmax(axis=1))

@@ -95,11 +95,12 @@ class DecodingSteps:
     def take(self, ruled_out: float = -torch.inf) -> Taken:
         """Feeds the last token of each row; returns the scores of the next one, `ruled_out` for excluded tokens."""
         log_probs_DV, scores_DV, states_DW = self._scores()
-        allowed_DV = self._choices.allowed(self.ages)
         if self._repeats is None:
-            return Taken(log_probs_DV, scores_DV, _masked(scores_DV, allowed_DV, ruled_out), states_DW)
+            return Taken(log_probs_DV, scores_DV, self._choices.limited(scores_DV, self.ages, ruled_out), states_DW)
         scores_DV = self._repeats.penalised(scores_DV)
-        free_DV, open_DV = (_masked(scores_DV, left_DV, ruled_out) for left_DV in self._repeats.limit(allowed_DV))
+        free_DV, open_DV = (
+            _masked(scores_DV, left_DV, ruled_out) for left_DV in self._repeats.limit(self._choices.allowed(self.ages))
+        )
         return Taken(log_probs_DV, free_DV, open_DV, states_DW)
 
     def _scores(self) -> tuple[Tensor, Tensor, Tensor]:
