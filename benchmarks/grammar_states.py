@@ -4,7 +4,7 @@
 
 Walks prefer tokens of molecules, of ring systems, or none. They include side chains of scaffolds, atoms that are
 spelled in brackets, and states with few and with many tokens left. Prints the number of masks that differ, which must
-be 0.
+be 0, and the number of walks that end in a molecule without a way to finish it.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def main(masks: int, seed: int) -> int:
     for weights, preferred in zip(liked, (COMMON, RINGS, {}), strict=True):
         for token, weight in preferred.items():
             weights[tokens[token]] = weight
-    compared = different = spelled = 0
+    compared = different = spelled = dead_ends = 0
     seconds = {"reference": 0.0, "C++": 0.0}
     while compared < masks:
         reference, native = pairs[rng.integers(len(pairs))]
@@ -61,13 +61,17 @@ def main(masks: int, seed: int) -> int:
                 state
             )
             chances_V = weights * reference.mask(expected, left)
-            if not chances_V.any() or (reference.ends(expected) and rng.random() < 0.05):
+            if not chances_V.any():
+                dead_ends += not reference.ends(expected)
+                break
+            if reference.ends(expected) and rng.random() < 0.05:
                 break
             column = int(rng.choice(len(chances_V), p=chances_V / chances_V.sum()))
             expected, state, left = reference.advance(expected, column), native.advance(state, column), left - 1
     each = ", ".join(f"{name} {took / compared * 1e6:.0f} µs" for name, took in seconds.items())
     print(f"{compared:,} masks, {spelled:,} of them in brackets: {different} differ. Processor time of a mask: {each}")
-    return int(different > 0)
+    print(f"{dead_ends} walks came to a molecule that can neither go on nor end")
+    return int(different + dead_ends > 0)
 
 
 if __name__ == "__main__":

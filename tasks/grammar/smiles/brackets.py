@@ -79,17 +79,17 @@ def outcomes(bracket: Bracket) -> dict[BondingSite, int]:
     if bracket.mapped >= 0:
         site = bracket._replace(mapped=1).site
         return {} if site is None else {site: 1 if bracket.mapped else 2}
-    return _outcomes(bracket.symbol, bracket.hydrogens, bracket.charge)
+    return _outcomes(bracket.symbol, bool(bracket.turn), bracket.hydrogens, bracket.charge)
 
 
 @lru_cache(maxsize=1 << 16)
-def _outcomes(symbol: str, hydrogens: str, charge: str) -> dict[BondingSite, int]:
-    """As `outcomes`; isotope, chirality and atom class don't matter, because they only make the text longer."""
-    bracket = Bracket(_MOST_DIGITS, symbol, "", hydrogens, charge)
+def _outcomes(symbol: str, turned: bool, hydrogens: str, charge: str) -> dict[BondingSite, int]:
+    """As `outcomes`. Isotope, a further `@` and atom class don't matter, because they only make the text longer."""
+    bracket = Bracket(_MOST_DIGITS, symbol, "@@" if turned else "", hydrogens, charge)
     found: dict[BondingSite, int] = {} if bracket.site is None else {bracket.site: 1}
     nexts = {(after.symbol, after.hydrogens, after.charge) for after in following(bracket).values()}
-    for after in nexts - {(symbol, hydrogens, charge)}:
-        for site, characters in _outcomes(*after).items():
+    for after_symbol, *others in nexts - {(symbol, hydrogens, charge)}:
+        for site, characters in _outcomes(after_symbol, turned, *others).items():
             found[site] = min(found.get(site, characters + 1), characters + 1)
     return found
 

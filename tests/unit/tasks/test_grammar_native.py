@@ -57,6 +57,7 @@ def test_masks_are_those_of_the_reference(
             compared, brackets = compared + 1, brackets + (state.bracket is not None)
             chances = weights * reference.mask(expected, left)
             if not chances.any():
+                assert reference.ends(expected), "the molecule can neither go on nor end"
                 break
             column = int(rng.choice(len(chances), p=chances / chances.sum()))
             expected, state = reference.advance(expected, column), engine.advance(state, column)

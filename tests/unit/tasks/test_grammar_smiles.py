@@ -14,6 +14,7 @@ from rdkit import Chem, RDLogger
 
 from mammal.tasks.errors import TaskError
 from mammal.tasks.grammar.smiles.atoms import read_atom
+from mammal.tasks.grammar.smiles.brackets import Bracket, outcomes
 from mammal.tasks.grammar.smiles.closing import least
 from mammal.tasks.grammar.smiles.part import SmilesPart
 from mammal.tasks.grammar.smiles.state import Partial
@@ -196,3 +197,12 @@ def test_druglike_molecules_are_accepted_however_they_are_written(
         molecules = [Chem.MolFromSmiles(row["SMILES"]) for row in islice(csv.DictReader(lines), 0, 2000, 100)]
     written = [Chem.MolToSmiles(molecule, doRandom=random) for molecule in molecules for random in (False, True)]
     assert [text for text in written if refused(part, tokens, text) is not None] == []
+
+
+def test_the_symbol_of_a_bracket_is_complete_before_its_chirality() -> None:
+    """`[K` can become krypton, which needs no bond, but `[K@` can't."""
+    krypton = Bracket(symbol="Kr").site
+    assert krypton is not None and krypton != Bracket(symbol="K").site
+    assert krypton in outcomes(Bracket(symbol="K"))
+    assert krypton not in outcomes(Bracket(symbol="K", turn="@"))
+    assert outcomes(Bracket(symbol="K", turn="@")) == outcomes(Bracket(symbol="K", turn="@@"))
