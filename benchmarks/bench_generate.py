@@ -117,7 +117,7 @@ def measure(chosen: Options) -> list[Row]:
         "bf16": OurLoop(load(folder, dtype="bfloat16").model, batch, new_tokens, alphabet),
         "transformers": TransformersLoop(mammal.model, batch, new_tokens),
     }
-    if (grammar := _grammar(tokenizer)) is not None:
+    if (grammar := molecule_grammar(tokenizer)) is not None:
         sides["grammar"] = OurLoop(mammal.model, batch, new_tokens, grammar=grammar)
 
     def theirs(peer: Peer) -> dict[str, Any]:
@@ -183,7 +183,7 @@ def _cost(turns: Turns, sides: dict[str, Any], tokens: int, dear: str, what: str
     )
 
 
-def _grammar(tokenizer: Tokenizer) -> Grammar | None:
+def molecule_grammar(tokenizer: Tokenizer) -> Grammar | None:
     """Returns None for the published vocabulary, because some of its tokens contain several parts of a SMILES."""
     try:
         return build_task(load_task("molecules"), tokenizer).grammar()
