@@ -142,7 +142,7 @@ class BeamSearch:
 
     def _enter(self, places: np.ndarray, entering: Entering) -> None:
         """Lets prompts take the places of others."""
-        self._steps.enter(places, entering.keys, entering.starts or [self._start] * len(places))
+        self._steps.enter(places, entering.keys, entering.starts or [self._start] * len(places), entering.ids)
         for place, name in zip(places.tolist(), entering.names, strict=True):
             self._names[place] = name
         for group in self._groups:

@@ -64,6 +64,9 @@ class GenerationConfig(DecodingSettings):
             "greedy generation gives one sequence a row; set do_sample or num_beams": (
                 self.num_return_sequences > 1 and self.num_beams == 1 and not self.do_sample
             ),
+            f"drafts must be null, true, false or a whole number, not {self.drafts!r}": (
+                self.drafts is not None and type(self.drafts) not in (bool, int)
+            ),
             "no id is allowed": self.allowed_ids is not None and len(self.allowed_ids) == 0,
         }.items():
             if wrong:

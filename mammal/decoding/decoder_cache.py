@@ -1,11 +1,13 @@
-"""Runs the decoder one token at a time and caches the keys and values of past tokens and of the encoder.
+"""Runs the decoder and caches the keys and values of past tokens and of the encoder.
+
+A step feeds one token to each row, or several tokens whose successors are guessed (`mammal.decoding.drafts`).
 
 Each encoder row has the same number of decoder rows (beams or samples), which share its keys and values. If decoder
 rows end one by one, the others get keys and values of their own. Decoder rows can have different numbers of tokens:
 the key of token t of a row is always at place t, and a bias hides the places that a row has not reached.
 
-Shapes: B encoder rows, C decoder rows of each, D = B * C, H heads, T steps, L encoder tokens, K = one head's width,
-I = H * K, W model width.
+Shapes: B encoder rows, C decoder rows of each, D = B * C, Q tokens that a step feeds to each row, N = D * Q, H heads,
+T steps, L encoder tokens, K = one head's width, I = H * K, W model width.
 """
 
 from __future__ import annotations
@@ -91,13 +93,37 @@ class DecodingState:
         Returns:
             States of the decoder after this token, [D, W].
         """
-        x_DW = self._embed(ids_D, values_D, has_value_D)
-        bias, memory_bias = self._past_bias(), self._memory_bias()
+        return self._run(self._embed(ids_D, values_D, has_value_D), 1)
+
+    def step_ahead(self, ids_DQ: Tensor, values_D: Tensor | None = None, has_value_D: Tensor | None = None) -> Tensor:
+        """Feeds several tokens to each row, which must have the same number of tokens and room for Q more.
+
+        Keys and values of all of them are cached. Those of tokens that the caller doesn't accept are overwritten by
+        later steps: a row reads only the places up to its number of tokens, which the caller advances by the number of
+        accepted tokens.
+
+        Args:
+            ids_DQ: token ids, int64 [D, Q].
+            values_D: values that the first token of each row carries, float32 [D]; None: no values.
+            has_value_D: which of the first tokens carry a value, bool [D].
+
+        Returns:
+            States of the decoder after each token, [D, Q, W].
+        """
+        rows, tokens = ids_DQ.shape
+        x_DQW = self.model.t5_model.shared(ids_DQ)
+        if values_D is not None:
+            x_DQW[:, 0] = self._embed(ids_DQ[:, 0], values_D, has_value_D)
+        return self._run(x_DQW.flatten(0, 1), tokens).unflatten(0, (rows, tokens))
+
+    def _run(self, x_NW: Tensor, tokens: int) -> Tensor:
+        """The blocks of the decoder for embeddings of so many tokens of each row; returns states, [N, W]."""
+        bias, memory_bias = self._past_bias(tokens), self._memory_bias(tokens)
         for block, cache, memory in zip(self._blocks, self._layers, self.prompts.layers, strict=True):
-            x_DW = x_DW + self._attend_past(block.own, block.own_norm(x_DW), cache, bias)
-            x_DW = x_DW + self._attend_memory(block.cross, block.cross_norm(x_DW), memory, memory_bias)
-            x_DW = x_DW + block.feed_forward(block.feed_forward_norm(x_DW))
-        return self._decoder.final_layer_norm(x_DW)
+            x_NW = x_NW + self._attend_past(block.own, block.own_norm(x_NW), cache, bias)
+            x_NW = x_NW + self._attend_memory(block.cross, block.cross_norm(x_NW), memory, memory_bias)
+            x_NW = x_NW + block.feed_forward(block.feed_forward_norm(x_NW))
+        return self._decoder.final_layer_norm(x_NW)
 
     def reorder(self, rows_D: Tensor) -> None:
         """Row i continues row `rows_D[i]`, which must belong to the same encoder row (int64 [D])."""
@@ -149,51 +175,61 @@ class DecodingState:
         x_DW = self.model.t5_model.shared(ids_D)
         return x_DW if values_D is None or has_value_D is None else self.model.add_values(x_DW, values_D, has_value_D)
 
-    def _attend_past(self, attention: Attention, x_DW: Tensor, cache: LayerCache, bias: Tensor) -> Tensor:
-        q_DI, k_DI, v_DI = attention.project(x_DW)
+    def _attend_past(self, attention: Attention, x_NW: Tensor, cache: LayerCache, bias: Tensor) -> Tensor:
+        q_DHQK, k_DHQK, v_DHQK = (self._split(x_NI) for x_NI in attention.project(x_NW))
+        tokens = q_DHQK.shape[2]
         if (now := self.ages.same) is not None:
-            cache.keys[:, :, now] = self._split(k_DI)
-            cache.values[:, :, now] = self._split(v_DI)
+            cache.keys[:, :, now : now + tokens] = k_DHQK
+            cache.values[:, :, now : now + tokens] = v_DHQK
         else:
             rows_D, ages_D = self.ages.places
-            cache.keys[rows_D, :, ages_D] = self._split(k_DI)
-            cache.values[rows_D, :, ages_D] = self._split(v_DI)
-        past = slice(self.ages.longest + 1)
-        out = attend(self._split(q_DI).unsqueeze(2), cache.keys[:, :, past], cache.values[:, :, past], bias)
-        return attention.project_out(out.flatten(1))
+            cache.keys[rows_D, :, ages_D] = k_DHQK.squeeze(2)
+            cache.values[rows_D, :, ages_D] = v_DHQK.squeeze(2)
+        past = slice(self.ages.longest + tokens)
+        out_DHQK = attend(q_DHQK, cache.keys[:, :, past], cache.values[:, :, past], bias)
+        return attention.project_out(out_DHQK.transpose(1, 2).reshape(len(x_NW), -1))
 
     def _attend_memory(
-        self, attention: Attention, x_DW: Tensor, memory: tuple[Tensor, Tensor], bias: Tensor | None
+        self, attention: Attention, x_NW: Tensor, memory: tuple[Tensor, Tensor], bias: Tensor | None
     ) -> Tensor:
-        q_DI = attention.project_query(x_DW)
-        q_BHCK = q_DI.view(self.groups, self.copies, self._heads, -1).transpose(1, 2)
-        out_BHCK = attend(q_BHCK, *memory, bias)
-        return attention.project_out(out_BHCK.transpose(1, 2).reshape(self.rows, -1))
+        q_NI = attention.project_query(x_NW)
+        queries = len(x_NW) // self.groups
+        q_BHXK = q_NI.view(self.groups, queries, self._heads, -1).transpose(1, 2)  # X = C * Q queries of a prompt
+        out_BHXK = attend(q_BHXK, *memory, bias)
+        return attention.project_out(out_BHXK.transpose(1, 2).reshape(len(x_NW), -1))
 
-    def _past_bias(self) -> Tensor:
-        """Bias of attention to past tokens by their distance, [H, 1, T] or, if rows differ in age, [D, H, 1, T]."""
+    def _past_bias(self, tokens: int) -> Tensor:
+        """Bias of attention to past tokens by their distance, [H, Q, T] or, if rows differ in age, [D, H, 1, T]."""
         heads, most = self._bias_HT.shape[0], self.ages.most
-        if (now := self.ages.same) is not None:
+        now = self.ages.same
+        if now is not None and tokens == 1:
             return self._bias_HT[:, most - 1 - now : most].unsqueeze(1)
+        length = self.ages.longest + tokens
+        by_age_THT = self._bias_HT.as_strided((most, heads, length), (1, self._bias_HT.stride(0), 1))
+        if now is not None:
+            return by_age_THT[most - now - tokens : most - now].flip(0).transpose(0, 1)
+        assert tokens == 1, "rows of different ages are fed one token each"
         _, ages_D = self.ages.places
-        by_age_THT = self._bias_HT.as_strided((most, heads, self.ages.longest + 1), (1, self._bias_HT.stride(0), 1))
         return by_age_THT.index_select(0, most - 1 - ages_D).unsqueeze(2)
 
-    def _memory_bias(self) -> Tensor | None:
-        """Bias of attention to the encoder; it broadcasts to [B, H, C, L]."""
+    def _memory_bias(self, tokens: int) -> Tensor | None:
+        """Bias of attention to the encoder; it broadcasts to [B, H, C * Q, L]."""
         hidden_B11L = self.prompts.bias_B11L
         if self._cross_bias_HTL is None:
             return hidden_B11L
         if (now := self.ages.same) is not None:
-            bias = self._cross_bias_HTL[:, now, : self.prompts.length].unsqueeze(1)
+            bias = self._cross_bias_HTL[:, now : now + tokens, : self.prompts.length]
+            if tokens > 1 and self.copies > 1:
+                bias = bias.repeat(1, self.copies, 1)
         else:
             _, ages_D = self.ages.places
             bias_HDL = self._cross_bias_HTL[:, :, : self.prompts.length].index_select(1, ages_D)
             bias = bias_HDL.unflatten(1, (self.groups, self.copies)).transpose(0, 1)
         return bias if hidden_B11L is None else bias + hidden_B11L
 
-    def _split(self, x_DI: Tensor) -> Tensor:
-        return x_DI.unflatten(1, (self._heads, -1))
+    def _split(self, x_NI: Tensor) -> Tensor:
+        """By rows and heads, [D, H, Q, K]."""
+        return x_NI.view(self.rows, -1, self._heads, self.model.config.d_kv).transpose(1, 2)
 
     def _empty_layer(self, like: Tensor) -> LayerCache:
         """Keys and values of no token. They are 0, because places that a bias hides must hold numbers, too."""

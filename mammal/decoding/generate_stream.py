@@ -18,6 +18,7 @@ from mammal.decoding.ages import Ages
 from mammal.decoding.allowed_tokens import Choices
 from mammal.decoding.beam_search import BeamRules, BeamSearch
 from mammal.decoding.config import GenerationConfig
+from mammal.decoding.drafts import LONGEST, ON_CPU, ON_GPU, Drafts
 from mammal.decoding.limits import LengthLimits
 from mammal.decoding.random_numbers import Draw
 from mammal.decoding.repeats import Repeats
@@ -163,7 +164,19 @@ class _Work:
             guidance=config.guidance,
             repeats=self._repeats(ages),
             by_logits=config.num_beams == 1,
+            drafts=self._drafts(first),
         )
+
+    def _drafts(self, first: Entering) -> Drafts | None:
+        """Drafts for a batch of one sequence, if they are not switched off."""
+        longest = LONGEST if self._config.drafts in (None, True) else int(self._config.drafts or 0)
+        if longest == 0 or len(first.names) * self._copies > 1:
+            return None
+        allowed_V = None if self._head.allowed_V is None else self._head.allowed_V.cpu().numpy()
+        cost = ON_CPU if self._model.device.type == "cpu" else ON_GPU
+        drafts = Drafts(self._limits, allowed_V, longest, cost)
+        drafts.enter(first.ids[0])
+        return drafts
 
     def _repeats(self, ages: Ages) -> Repeats | None:
         config, model = self._config, self._model

@@ -184,7 +184,7 @@ class Slots:
         taken, listed = groups[: len(entering.names)], self._listed(entering)
         for group, prompt in zip(taken, listed, strict=True):
             self._prompts[group] = prompt
-        self._steps.enter(np.array(taken), entering.keys, [prompt.start for prompt in listed])
+        self._steps.enter(np.array(taken), entering.keys, [prompt.start for prompt in listed], entering.ids)
         return self._next_copies()
 
     def _free_groups(self) -> list[int]:

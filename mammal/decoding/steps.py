@@ -5,7 +5,10 @@ conditions (classifier-free guidance: Ho & Salimans 2022; in language models San
 
     log p = log_softmax(log p_without + guidance * (log p_with - log p_without))
 
-Shapes: B encoder rows, C sequences of each, D = B * C, W model width, V columns of the token head.
+With drafts (`mammal.decoding.drafts`) a pass of the decoder feeds several tokens, and the next steps use its results as
+long as the chosen tokens are those that were fed.
+
+Shapes: B encoder rows, C sequences of each, D = B * C, W model width, V columns of the token head, Q fed tokens.
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ from torch import Tensor
 from mammal.decoding.ages import Ages
 from mammal.decoding.allowed_tokens import Choices
 from mammal.decoding.decoder_cache import DecodingState
+from mammal.decoding.drafts import Drafts
 from mammal.decoding.limits import LengthLimits
 from mammal.decoding.prompt_keys import PromptKeys
 from mammal.decoding.repeats import Repeats
@@ -45,6 +49,22 @@ class Taken(NamedTuple):
     states_DW: Tensor
 
 
+class _Scores(NamedTuple):
+    """Log-probabilities of next tokens [N, V], scores [N, V] for the rules against repetition, and states [N, W]."""
+
+    log_probs_NV: Tensor
+    scores_NV: Tensor
+    states_NW: Tensor
+
+    @classmethod
+    def none(cls) -> _Scores:
+        return cls(*[torch.zeros(0, 0)] * 3)
+
+    def at(self, place: int) -> _Scores:
+        """Those at one place, N = 1."""
+        return _Scores(*(tensor[place : place + 1] for tensor in self))
+
+
 class DecodingSteps:
     """The state of all sequences: decoder caches, last tokens, and allowed next tokens.
 
@@ -61,6 +81,7 @@ class DecodingSteps:
         by_logits: True: `repetition_penalty` changes the logits, as in greedy search and sampling of `transformers`.
             False: it changes the log-probabilities, as in beam search of `transformers`. With guidance it always
             changes the log-probabilities.
+        drafts: guesses of the next tokens, for a single sequence at a time (D = 1); None: a pass feeds one token.
     """
 
     def __init__(
@@ -76,6 +97,7 @@ class DecodingSteps:
         guidance: float = 1.0,
         repeats: Repeats | None = None,
         by_logits: bool = True,
+        drafts: Drafts | None = None,
     ):
         self.model, self.head, self.limits, self.guidance = model, head, limits, guidance
         self.device, self.ages = model.device, ages
@@ -86,6 +108,8 @@ class DecodingSteps:
         self.gives_values = limits.scalar_id is not None and model.decoder_scalars_head is not None
         self._values_D = torch.full((rows,), torch.nan, device=self.device) if self.gives_values else None
         self._choices, self._repeats, self._by_logits = choices, repeats, by_logits
+        assert drafts is None or rows == 1, "drafts are of one sequence"
+        self._drafts, self._ahead = drafts, _Scores.none()
 
     @property
     def lifted(self) -> bool:
@@ -103,17 +127,29 @@ class DecodingSteps:
         )
         return Taken(log_probs_DV, free_DV, open_DV, states_DW)
 
-    def _scores(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Log-probabilities [D, V] of the next token, scores [D, V] for the rules against repetition, states [D, W]."""
+    def _scores(self) -> _Scores:
+        """The scores after the last token of each row."""
         fed = () if self._values_D is None else (self._values_D.nan_to_num(), ~self._values_D.isnan())
-        states_DW, *others = (cache.step(self._ids_D, *fed) for cache in self._caches)
-        logits_DV = self.head.logits(states_DW)
-        with_DV = torch.log_softmax(logits_DV, dim=-1)
+        if self._drafts is not None:
+            if self._drafts.check(int(self._ids_D)):
+                return self._ahead.at(self._drafts.accepted)
+            draft_Q = self._drafts.draft(self.limits.max_new_tokens - 1 - self.ages.longest)
+            if len(draft_Q):
+                ids_1Q = torch.cat((self._ids_D, self._indices(draft_Q))).unsqueeze(0)
+                self._ahead = self._of_states([cache.step_ahead(ids_1Q, *fed).squeeze(0) for cache in self._caches])
+                return self._ahead.at(0)
+        return self._of_states([cache.step(self._ids_D, *fed) for cache in self._caches])
+
+    def _of_states(self, states: list[Tensor]) -> _Scores:
+        """The scores from the states of each cache, [N, W]."""
+        states_NW, *others = states
+        logits_NV = self.head.logits(states_NW)
+        with_NV = torch.log_softmax(logits_NV, dim=-1)
         if not others:
-            return with_DV, logits_DV if self._repeats is not None and self._by_logits else with_DV, states_DW
-        without_DV = self.head(others[0])
-        guided_DV = torch.log_softmax(without_DV + self.guidance * (with_DV - without_DV), dim=1)
-        return guided_DV, guided_DV, states_DW
+            return _Scores(with_NV, logits_NV if self._repeats is not None and self._by_logits else with_NV, states_NW)
+        without_NV = self.head(others[0])
+        guided_NV = torch.log_softmax(without_NV + self.guidance * (with_NV - without_NV), dim=1)
+        return _Scores(guided_NV, guided_NV, states_NW)
 
     def values(self, states_XW: Tensor, ids_X: Tensor) -> Tensor | None:
         """The value of each produced token, float32 [X]; NaN for tokens without a value. None: no token has one."""
@@ -139,17 +175,26 @@ class DecodingSteps:
                 cache.reorder(parents_D)
         self.ages.advance()
 
-    def enter(self, groups: np.ndarray, prompts: Sequence[PromptKeys], starts: Sequence[State]) -> None:
+    def enter(
+        self,
+        groups: np.ndarray,
+        prompts: Sequence[PromptKeys],
+        starts: Sequence[State],
+        ids: Sequence[np.ndarray],
+    ) -> None:
         """Other prompts take the places of these encoder rows (indices), and new sequences those of their sequences.
 
         Args:
             groups: the encoder rows.
             prompts: keys and values as for the constructor, of one prompt for each of them.
             starts: state of the grammar before the first token, for each prompt; not read without a grammar.
+            ids: token ids of each prompt, of which drafts are made.
         """
         groups_G = self._indices(groups)
         for cache, keys in zip(self._caches, prompts, strict=True):
             cache.enter(groups_G, keys)
+        if self._drafts is not None:
+            self._drafts.enter(ids[0])
         rows = (groups[:, None] * self.copies + np.arange(self.copies)).reshape(-1)
         self.restart(rows, [start for start in starts for _ in range(self.copies)])
 
@@ -158,6 +203,8 @@ class DecodingSteps:
         rows_D = self._indices(rows)
         self.ages.restart(rows)
         self._choices.enter(rows, starts)
+        if self._drafts is not None:
+            self._drafts.restart()
         if self._repeats is not None:
             self._repeats.enter(rows_D)
         self._ids_D[rows_D] = self.model.config.decoder_start_token_id

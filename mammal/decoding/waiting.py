@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from mammal.decoding.prompt_keys import PromptKeys
 from mammal.errors import ConfigError
 from mammal.model.model import MammalModel
@@ -43,12 +45,14 @@ class Entering:
         keys: their keys and values; with guidance also those of the prompts without their conditions.
         starts: state of the grammar before the first token, for each prompt; None: they are not given.
         tokens: number of tokens of all prompts.
+        ids: token ids of each prompt, int64.
     """
 
     names: list[object]
     keys: list[PromptKeys]
     starts: list[State] | None
     tokens: int
+    ids: list[np.ndarray]
 
 
 Fits = Callable[[int, int, int], bool]
@@ -108,6 +112,8 @@ class _Encoded:
                 raise ConfigError("guidance needs the same rows without their conditions")
             self._memories.append(model.encode(prompts.without))
         self._lengths = self._memories[0].packing.last_places
+        ids_BL, mask_BL = prompts.batch.ids_BL.cpu().numpy(), prompts.batch.mask_BL.cpu().numpy()
+        self._ids = [ids_L[mask_L] for ids_L, mask_L in zip(ids_BL, mask_BL, strict=True)]
 
     @property
     def used_up(self) -> bool:
@@ -136,6 +142,7 @@ class _Encoded:
             [PromptKeys.of(self._model, memory) for memory in memories],
             None if prompts.starts is None else list(prompts.starts[first:stop]),
             int(self._lengths[first:stop].sum()),
+            self._ids[first:stop],
         )
 
 
@@ -147,6 +154,7 @@ def _joined(parts: list[Entering]) -> Entering:
         [PromptKeys.joined(keys) for keys in zip(*(part.keys for part in parts), strict=True)],
         None if parts[0].starts is None else [start for part in parts for start in part.starts or ()],
         sum(part.tokens for part in parts),
+        [ids for part in parts for ids in part.ids],
     )
 
 

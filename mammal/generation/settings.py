@@ -54,6 +54,7 @@ class Settings(TypedDict, total=False):
     diversity_penalty: float | None
     length_penalty: float | None
     early_stopping: bool | None
+    drafts: bool | int | None
     starts_with: str | None
     scaffold: str | None
     distinct: bool | None

@@ -135,6 +135,13 @@ class DecodingSettings:
         False, "stop once there are as many sequences as beams", of="beams", off=False, later=True
     )
 
+    drafts: bool | int | None = setting(
+        None,
+        "guess tokens from the prompt: the most at once; null: where it saves time; false: never",
+        range=NOT_NEGATIVE,
+        later=True,
+    )
+
 
 @dataclass
 class AnswerSettings:
