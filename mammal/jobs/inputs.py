@@ -17,8 +17,9 @@ from mammal.jobs.arrow_arrays import array_of, rows_of
 from mammal.jobs.row_count import count_rows
 from mammal.tasks.tables.delimited import DELIMITERS, TextRows
 from mammal.tasks.tables.encodings import checked_encoding
-from mammal.tasks.tables.lines import DAMAGED, UTF_8, check_distinct
+from mammal.tasks.tables.lines import DAMAGED, UTF_8
 from mammal.tasks.tables.notices import FileNotices
+from mammal.tasks.tables.parquet_files import open_parquet, parquet_tables
 from mammal.tasks.tables.readers import existing_file, file_format, iter_tables, iter_text_rows
 
 if TYPE_CHECKING:
@@ -92,10 +93,8 @@ class JobInput:
         form = file_format(file)
         how: dict[str, Any] = {"keep_damaged": True, "encoding": self.encoding or UTF_8}
         if form == "parquet":
-            from pyarrow import parquet
-
-            for batch in parquet.ParquetFile(file).iter_batches(batch_size=size):
-                yield pa.Table.from_batches([batch]).replace_schema_metadata(None)
+            for table, reasons in parquet_tables(file, size):
+                yield table.replace_schema_metadata(None).append_column(DAMAGED, array_of(reasons, pa.string()))
         elif form in DELIMITERS:
             for rows in iter_text_rows(file, size, **how):
                 yield _table_of_text(rows)
@@ -126,14 +125,8 @@ def open_input(path: str | os.PathLike[str], encoding: str | None = None) -> Job
     form = file_format(file)
     encoding = checked_encoding(encoding, form, file)
     if form == "parquet":
-        from pyarrow import parquet
-
-        try:
-            stored = parquet.ParquetFile(file)
-        except pa.ArrowInvalid as error:
-            raise DataError(f"not a Parquet file: {error}", where=str(file)) from error
-        check_distinct(stored.schema_arrow.names, str(file))
-        schema, rows = stored.schema_arrow.remove_metadata(), stored.metadata.num_rows
+        with open_parquet(file) as stored:
+            schema, rows = stored.schema_arrow.remove_metadata(), stored.metadata.num_rows
     elif form in _RAGGED:
         schema, rows = _scan(file, encoding or UTF_8)
     else:
@@ -213,7 +206,7 @@ def _scan(file: Path, encoding: str) -> tuple[pa.Schema, int]:
 def _type_of(column: pd.Series) -> pa.DataType:
     try:
         return pa.array(column, from_pandas=True).type
-    except pa.ArrowException:
+    except (pa.ArrowException, OverflowError):  # OverflowError: an integer of more than 64 bits
         return pa.string()
 
 
@@ -246,7 +239,7 @@ def _typed(frame: pd.DataFrame, schema: pa.Schema) -> pa.Table:
 def _array(column: pd.Series, kind: pa.DataType) -> pa.Array:
     try:
         return pa.array(column, type=kind, from_pandas=True)
-    except pa.ArrowException:
+    except (pa.ArrowException, OverflowError):
         return pa.array([_as_text(value) for value in column], type=kind)
 
 

@@ -9,7 +9,7 @@ from itertools import chain
 from pathlib import Path
 
 from mammal.tasks.tables.delimited import DELIMITERS
-from mammal.tasks.tables.lines import ESCAPED, UTF_8, open_text
+from mammal.tasks.tables.lines import ESCAPED, UTF_8, bounded_lines, open_text
 from mammal.tasks.tables.readers import FASTA, file_format
 
 _BLANK = ("\n", "\r", "\r\n")
@@ -28,7 +28,8 @@ def count_rows(file: Path, encoding: str = UTF_8) -> int | None:
     """
     form = file_format(file)
     try:
-        with open_text(file, newline="", encoding=encoding, errors=ESCAPED) as lines:
+        with open_text(file, newline="", encoding=encoding, errors=ESCAPED) as stream:
+            lines = bounded_lines(stream)
             if form in DELIMITERS:
                 return max(0, _records(lines, DELIMITERS[form]) - 1)
             if form in ("smi", "smiles"):

@@ -100,6 +100,10 @@ def draw_molecule(molecule: Mol) -> Markup:
 def _molecule(smiles: str) -> Mol | None:
     from rdkit import Chem, rdBase
 
+    from mammal.tasks.limits import LONGEST_SMILES
+
+    if len(smiles) > LONGEST_SMILES:
+        return None
     with rdBase.BlockLogs():
         molecule = Chem.MolFromSmiles(smiles)
     return molecule if molecule is not None and molecule.GetNumAtoms() else None

@@ -17,7 +17,7 @@ from typing import Any
 
 from mammal.errors import DataError
 
-TABLE_ENDINGS = (".txt", ".dat", ".xlsx", ".xls", ".ods", ".docx", ".pdf", ".json", ".zip", ".xz", ".bz2", ".zst")
+TABLE_ENDINGS = (".txt", ".dat", ".xlsx", ".xls", ".ods", ".docx", ".pdf", ".json", ".zip", ".xz", ".lz4")
 """Endings of files that hold tables or text in a format that is not read."""
 STRUCTURE_ENDINGS = (".mol", ".mol2", ".mae", ".pdb", ".cif", ".mmcif", ".ent", ".xyz")
 SEQUENCE_ENDINGS = (".fastq", ".fq", ".gb", ".gbk", ".embl", ".gff", ".gff3", ".gtf", ".bed", ".sam", ".bam", ".cram")
@@ -32,9 +32,10 @@ def is_path(data: Any) -> bool:
         return True
     if not isinstance(data, str) or "\n" in data:
         return False
+    from mammal.tasks.tables.compression import bare_name
     from mammal.tasks.tables.readers import FORMATS
 
-    name = data.lower().removesuffix(".gz").removesuffix(".bgz")
+    name = bare_name(data)
     if name.endswith(tuple(f".{ending}" for ending in FORMATS)):
         return True
     one_word = not any(letter.isspace() for letter in data)  # a text may end with the name of a file

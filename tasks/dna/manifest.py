@@ -24,7 +24,9 @@ from typing import TYPE_CHECKING, Any
 from mammal.tasks.dna.genome import Genome
 from mammal.tasks.dna.site import Site
 from mammal.tasks.errors import DataError
-from mammal.tasks.tables.lines import ESCAPED, UTF_8, open_text, undecodable, with_reasons
+from mammal.tasks.limits import long_cell
+from mammal.tasks.tables.compression import bare_name
+from mammal.tasks.tables.lines import ESCAPED, UTF_8, bounded_lines, open_text, unreadable, with_reasons
 from mammal.tokenization.errors import PromptError
 from mammal.tokenization.strands import reverse_complement
 from mammal.tokenization.variants import Variant, parse_variants
@@ -85,11 +87,11 @@ class Locus:
 
 def is_manifest(file: Path, encoding: str = UTF_8) -> bool:
     """Whether a CSV file has the sections of a manifest."""
-    if not any(file.name.lower().endswith(end) for end in (".csv", ".csv.gz")):
+    if not bare_name(file).endswith(".csv"):
         return False
     try:
         with open_text(file, encoding=encoding, errors=ESCAPED) as lines:
-            return any(line.strip().rstrip(",") in ("[Heading]", ASSAY) for line in islice(lines, 5))
+            return any(line.strip().rstrip(",") in ("[Heading]", ASSAY) for line in islice(bounded_lines(lines), 5))
     except (OSError, UnicodeDecodeError):
         return False
 
@@ -110,13 +112,13 @@ def iter_manifest(file: Path, chunk: int, keep_damaged: bool = False, encoding: 
     import pandas as pd
 
     with open_text(file, newline="", encoding=encoding, errors=ESCAPED) as stream:
-        records = enumerate(csv.reader(stream), start=1)
+        records = enumerate(csv.reader(bounded_lines(stream)), start=1)
         if not any(fields and fields[0] == ASSAY for _, fields in records):
             raise DataError(f"a manifest has a section {ASSAY}", where=str(file))
         _, columns = next(records, (0, []))
         if missing := [name for name in NEEDED if name not in columns]:
             raise DataError(f"the manifest has no column {missing[0]!r}", where=str(file))
-        rows = _rows(records, len(columns), file, keep_damaged, encoding)
+        rows = _rows(records, columns, file, keep_damaged, encoding)
         empty = True
         while (taken := list(islice(rows, chunk))) or empty:
             frame = pd.DataFrame([cells for cells, _ in taken], columns=columns, dtype=str)
@@ -197,19 +199,20 @@ def _hits(locus: Locus, genome: Genome, chrom: str, flank: int) -> Iterator[Site
 
 
 def _rows(
-    records: Iterable[tuple[int, list[str]]], width: int, file: Path, keep_damaged: bool, encoding: str
+    records: Iterable[tuple[int, list[str]]], columns: list[str], file: Path, keep_damaged: bool, encoding: str
 ) -> Iterator[tuple[list[str], str | None]]:
     for line, fields in records:
         if fields and fields[0].startswith("[") and fields[0].endswith("]"):
             return
         if not fields:
             continue
-        reason = undecodable("".join(fields), encoding)
-        if reason is None and len(fields) != width:
-            reason = f"{len(fields)} fields where the header has {width}"
+        text = "".join(fields)
+        reason = unreadable(text, encoding) or long_cell(columns, fields, len(text))
+        if reason is None and len(fields) != len(columns):
+            reason = f"{len(fields)} fields where the header has {len(columns)}"
         if reason is not None and not keep_damaged:
             raise DataError(reason, where=f"{file}:{line}")
-        yield (fields, None) if reason is None else ([""] * width, f"line {line}: {reason}")
+        yield (fields, None) if reason is None else ([""] * len(columns), f"line {line}: {reason}")
 
 
 def _sequence(text: str, name: str) -> tuple[str, Variant, str]:

@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from mammal.tasks.errors import DataError
+from mammal.tasks.limits import LONGEST_SMILES, too_long
 from mammal.tasks.molecules.normalisation import normalised
 
 if TYPE_CHECKING:
@@ -80,11 +81,12 @@ def inchikey_or_none(smiles: str) -> str | None:
 def parse_smiles(smiles: str) -> Any | None:
     """Returns the RDKit molecule, None if the SMILES can't be parsed. Writes nothing to the terminal.
 
-    Text with a blank inside is not valid here: RDKit would read the text after the blank as the molecule's name.
+    Text with a blank inside is not valid here: RDKit would read the text after the blank as the molecule's name. Text
+    longer than `LONGEST_SMILES` is not given to RDKit, which can end the process.
     """
     from rdkit import Chem, rdBase
 
-    if _BLANK.search(smiles):
+    if len(smiles) > LONGEST_SMILES or _BLANK.search(smiles):
         return None
     with rdBase.BlockLogs():
         return Chem.MolFromSmiles(smiles)
@@ -94,6 +96,8 @@ def why_invalid(smiles: str) -> str:
     """Returns RDKit's reason why a SMILES is not valid, in one line."""
     from rdkit import Chem, rdBase
 
+    if reason := too_long("it", len(smiles), LONGEST_SMILES):
+        return reason
     if _BLANK.search(smiles):
         return "it holds a blank"
     with rdBase.BlockLogs():

@@ -9,15 +9,21 @@ from itertools import chain, islice
 from typing import IO, TYPE_CHECKING, NamedTuple
 
 from mammal.tasks.errors import DataError
-from mammal.tasks.tables.lines import Reader, Reading, check_distinct, column_names, undecodable, with_reasons
+from mammal.tasks.limits import LONGEST_LINE, long_cell
+from mammal.tasks.tables.lines import (
+    Reader,
+    Reading,
+    bounded_lines,
+    check_distinct,
+    column_names,
+    unreadable,
+    with_reasons,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     import pandas as pd
-
-LARGEST_CELL = 1 << 28
-"""Maximum number of characters of a cell: an unclosed quote must not read the whole file into one cell."""
 
 LOOKED_AT = 20
 """Number of records that are checked to decide whether a file is delimited by semicolons."""
@@ -86,7 +92,7 @@ def text_rows(reading: Reading, delimiter: str) -> Iterator[TextRows]:
         second = list(islice(records, 1))
         wide = len(second) > 0 and len(second[0][1]) == len(names) + 1
         kept = _kept_fields(reading, chosen, len(names)) if wide else _ALL
-        rows = _rows(chain(second, records), len(names), kept, reading)
+        rows = _rows(chain(second, records), names, kept, reading)
         empty = True
         while (taken := list(islice(rows, reading.chunk))) or empty:
             empty = False
@@ -96,7 +102,7 @@ def text_rows(reading: Reading, delimiter: str) -> Iterator[TextRows]:
 def _names(line: int, header: list[str], reading: Reading) -> list[str]:
     """Names of the columns; columns without a name get a number."""
     where = f"{reading.file}:{line}"
-    if reason := undecodable("".join(header), reading.encoding):
+    if reason := unreadable("".join(header), reading.encoding):
         raise DataError(reason, where=where, hint="give its encoding, such as latin-1, or save the file as UTF-8")
     check_distinct(header, where)
     return column_names(header)
@@ -151,14 +157,14 @@ def _fields(
     left out; `blank` is called with the number of the first one between two records.
 
     Raises:
-        DataError: a quote is never closed.
+        DataError: a quote is never closed, or not within `LONGEST_LINE` characters.
     """
-    csv.field_size_limit(LARGEST_CELL)  # holds for the whole process; the default is too small for a gene's sequence
+    csv.field_size_limit(LONGEST_LINE)  # holds for the whole process; the default is too small for a gene's sequence
     ended = False
 
     def lines() -> Iterator[str]:
         nonlocal ended
-        yield from stream
+        yield from bounded_lines(stream)
         ended = True
 
     reader = csv.reader(lines(), delimiter=delimiter)
@@ -169,8 +175,9 @@ def _fields(
             fields = next(reader)
         except StopIteration:
             return
-        except csv.Error as error:
-            raise DataError(str(error), where=f"{file}:{begun}") from error
+        except csv.Error as error:  # a single line is never longer, so a quote spans lines
+            what = f"a quote that is opened here is not closed within {LONGEST_LINE:,} characters"
+            raise DataError(what, where=f"{file}:{begun}", hint="close it, or write two quotes") from error
         if ended:
             raise DataError("a quote that is opened here is never closed", where=f"{file}:{begun}")
         if not fields or (len(fields) == 1 and fields[0].isspace()):
@@ -182,12 +189,18 @@ def _fields(
         yield begun, fields
 
 
-def _rows(records: _Numbered, width: int, kept: slice, reading: Reading) -> Iterator[tuple[list[str], str | None]]:
+def _rows(
+    records: _Numbered, names: list[str], kept: slice, reading: Reading
+) -> Iterator[tuple[list[str], str | None]]:
     """Cells of each row, as many as the header has, and the reason if the line is damaged."""
+    width = len(names)
     for line, fields in records:
         cells = fields[kept]
-        reason = undecodable("".join(cells), reading.encoding)
+        text = "".join(cells)
+        reason = unreadable(text, reading.encoding)
         hint = "give the file's encoding, such as latin-1"
+        if reason is None and (reason := long_cell(names, cells, len(text))):
+            hint = "shorten the cell, or remove the row"
         if reason is None and len(cells) > width:
             reason = f"{len(cells)} fields where the header has {width}"
             hint = "quote cells that hold the delimiter"

@@ -9,15 +9,17 @@ gives the reason; so the table has a row for every record of the file.
 from __future__ import annotations
 
 import codecs
-import gzip
+import io
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator
-from itertools import islice
+from itertools import islice, takewhile
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from mammal.tasks.errors import DataError
+from mammal.tasks.limits import LONGEST_CELL, LONGEST_LINE, too_long
+from mammal.tasks.tables.compression import open_bytes
 from mammal.tasks.tables.encodings import codec_name
 from mammal.tasks.tables.notices import FileNotices
 
@@ -27,14 +29,13 @@ if TYPE_CHECKING:
 DAMAGED = "\0damaged"
 """Column with the reason why a line is damaged, None for sound lines. No column of a file can have this name."""
 
-GZIPPED = (".gz", ".bgz")
-"""Suffixes of gzipped files; bgzip is gzip in blocks."""
-
 UTF_8 = "utf-8"
 ESCAPED = "surrogateescape"
 """Error handler of decoding that turns each undecodable byte into one character, which `undecodable` finds."""
 
 _ESCAPES = re.compile("[\udc80-\udcff]")
+_OVERLONG = "\0overlong line of "
+"""Stands for the text of a line that is longer than `LONGEST_LINE`; the number of its characters follows."""
 _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
@@ -78,7 +79,7 @@ Reader = Callable[[Reading], Iterator["pd.DataFrame"]]
 
 
 def open_text(file: Path, newline: str | None = None, *, encoding: str = UTF_8, errors: str = "strict") -> IO[str]:
-    """Opens a text file, gzipped or not. A byte order mark is not part of the text.
+    """Opens a text file, compressed or not. A byte order mark is not part of the text.
 
     Args:
         file: the file.
@@ -93,14 +94,41 @@ def open_text(file: Path, newline: str | None = None, *, encoding: str = UTF_8, 
     if name in (UTF_8, "utf-8-sig"):
         with open_bytes(file) as stream:
             name = "utf-16" if stream.read(2) in _UTF_16 else "utf-8-sig"
-    if file.suffix in GZIPPED:
-        return gzip.open(file, "rt", encoding=name, newline=newline, errors=errors)
-    return file.open(encoding=name, newline=newline, errors=errors)
+    return io.TextIOWrapper(open_bytes(file), encoding=name, newline=newline, errors=errors)
 
 
-def open_bytes(file: Path) -> IO[bytes] | gzip.GzipFile:
-    """Opens a file, gzipped or not."""
-    return gzip.open(file, "rb") if file.suffix in GZIPPED else file.open("rb")
+def bounded_lines(stream: IO[str]) -> Iterator[str]:
+    """Yields the lines of a stream. Text that replaces a longer line than `LONGEST_LINE` is found by `overlong`.
+
+    The replacement has the quotes that a reader of delimited text needs to find the end of a quoted cell.
+    """
+    while line := stream.readline(LONGEST_LINE + 1):
+        if len(line) <= LONGEST_LINE or line.endswith("\n"):
+            yield line
+            continue
+        length, quotes = len(line), line.count('"')
+        while not line.endswith("\n") and (line := stream.readline(LONGEST_LINE)):
+            length, quotes = length + len(line), quotes + line.count('"')
+        yield f"{chr(34) * (quotes % 2)}{_OVERLONG}{length}\n"
+
+
+def overlong(text: str) -> str | None:
+    """Returns the reason if text has a replaced line of `bounded_lines`, else None."""
+    if _OVERLONG not in text:
+        return None
+    length = text.partition(_OVERLONG)[2].partition("\n")[0]
+    digits = "".join(takewhile(str.isdigit, length))
+    return too_long("the line", int(digits or LONGEST_LINE + 1), LONGEST_LINE)
+
+
+def unreadable(text: str, encoding: str = UTF_8) -> str | None:
+    """Returns the reason why text of `bounded_lines` can't be read: it is too long, or not valid in the encoding.
+
+    Args:
+        text: one or more lines, or cells of them.
+        encoding: encoding of the file.
+    """
+    return overlong(text) or undecodable(text, encoding)
 
 
 def undecodable(text: str, encoding: str = UTF_8) -> str | None:
@@ -146,10 +174,10 @@ def check_distinct(names: Iterable[object], where: str | None = None) -> None:
 
 
 def _objects(stream: IO[str], reading: Reading) -> Iterator[tuple[dict[str, Any], str | None]]:
-    for number, line in enumerate(stream, start=1):
+    for number, line in enumerate(bounded_lines(stream), start=1):
         if not line.strip():
             continue
-        reason = undecodable(line, reading.encoding)
+        reason = unreadable(line, reading.encoding)
         record, reason = _object(line) if reason is None else ({}, reason)
         reading.require(reason, number)
         yield record, None if reason is None else f"line {number}: {reason}"
@@ -174,7 +202,19 @@ def _object(line: str) -> tuple[dict[str, Any], str | None]:
         return {}, f"not JSON: {error.msg} at character {error.pos + 1}"
     except _RepeatedKeyError as error:
         return {}, f"the key {str(error)!r} occurs twice"
-    return (record, None) if isinstance(record, dict) else ({}, "a line holds one JSON object")
+    except RecursionError:
+        return {}, "its lists or objects are nested too deeply"
+    except ValueError as error:  # an integer of thousands of digits
+        return {}, f"not JSON: {error}"
+    if not isinstance(record, dict):
+        return {}, "a line holds one JSON object"
+    reason = _long_value(record) if len(line) > LONGEST_CELL else None
+    return (record, None) if reason is None else ({}, reason)
+
+
+def _long_value(record: dict[str, Any]) -> str | None:
+    texts = ((key, value) for key, value in record.items() if isinstance(value, str))
+    return next((why for key, text in texts if (why := too_long(f"column {key!r}", len(text), LONGEST_CELL))), None)
 
 
 def with_reasons(frame: pd.DataFrame, reasons: list[str | None], keep_damaged: bool) -> pd.DataFrame:

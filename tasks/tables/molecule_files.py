@@ -12,7 +12,8 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from mammal.tasks.molecules.chemistry import as_smiles, has_open_stereo, parse_block
-from mammal.tasks.tables.lines import Reading, undecodable
+from mammal.tasks.limits import LONGEST_CELL, LONGEST_LINE, MOST_ATOMS, too_long
+from mammal.tasks.tables.lines import Reading, bounded_lines, unreadable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,35 +37,40 @@ def sdf(reading: Reading) -> Iterator[pd.DataFrame]:
     Records end at lines `$$$$`. A record that RDKit can't read keeps its name and tags; its `smiles` is "".
     """
     with reading.open() as stream:
-        yield from reading.frames(_molecules(stream, reading))
+        yield from reading.frames(_molecules(bounded_lines(stream), reading))
 
 
 def smi(reading: Reading) -> Iterator[pd.DataFrame]:
     """Reads lines of SMILES: column `smiles` is a line up to the first blank, `name` is the rest."""
     with reading.open() as stream:
-        yield from reading.frames(_smiles(stream, reading))
+        yield from reading.frames(_smiles(bounded_lines(stream), reading))
 
 
 def _molecules(lines: Iterable[str], reading: Reading) -> Iterator[tuple[dict[str, Any], str | None]]:
-    for number, (line, record) in enumerate(_records(lines), start=1):
+    for number, (line, record, length) in enumerate(_records(lines), start=1):
         row, reason = _molecule(record, reading, number)
+        reason = too_long("the record", length, LONGEST_LINE) or reason
         yield row, None if reason is None else f"line {line}: {reason}"
 
 
-def _records(lines: Iterable[str]) -> Iterator[tuple[int, list[str]]]:
-    """For each record, the number of its first line, from 1, and its lines; blank lines after the last `$$$$` are
-    skipped."""
+def _records(lines: Iterable[str]) -> Iterator[tuple[int, list[str], int]]:
+    """For each record, the number of its first line, from 1, its lines and its number of characters; blank lines after
+    the last `$$$$` are skipped. Of a record that is too long, only the first line is kept."""
     record: list[str] = []
-    begun = 1
+    begun, length = 1, 0
     for number, line in enumerate(lines, start=1):
         text = line.rstrip("\r\n")
         if text.startswith(_END):
-            yield begun, record
-            record, begun = [], number + 1
-        else:
+            yield begun, record, length
+            record, begun, length = [], number + 1, 0
+            continue
+        length += len(line)
+        if length <= LONGEST_LINE:
             record.append(text)
+        else:
+            del record[1:]
     if any(text.strip() for text in record):
-        yield begun, record
+        yield begun, record, length
 
 
 def _molecule(record: list[str], reading: Reading, number: int) -> tuple[dict[str, Any], str | None]:
@@ -75,13 +81,17 @@ def _molecule(record: list[str], reading: Reading, number: int) -> tuple[dict[st
     row: dict[str, Any] = {"smiles": "", "name": record[0].strip() if record else ""}
     tags, reason = _tags(record[end:])
     row |= {_free_name(name, tags): value for name, value in tags.items()}
-    if damage := undecodable("".join(record), reading.encoding):
+    if damage := unreadable("".join(record), reading.encoding):
         return _decoded(row, reading.encoding), damage
+    if damage := _too_large(record[:end], row):
+        return {name: text if len(text) <= LONGEST_CELL else "" for name, text in row.items()}, damage
     if reason is not None:
         return row, reason
     if not any(text.strip() for text in record):
         return row, "the record is empty"
     molecule, reason = parse_block("\n".join(record[:end]) + "\n")
+    if molecule is not None and (reason := too_long("the molecule", molecule.GetNumAtoms(), MOST_ATOMS, "atoms")):
+        return row, reason
     if molecule is not None:
         row["smiles"] = as_smiles(molecule)
         if has_open_stereo(molecule):
@@ -89,10 +99,17 @@ def _molecule(record: list[str], reading: Reading, number: int) -> tuple[dict[st
     return row, reason
 
 
+def _too_large(block: list[str], row: dict[str, Any]) -> str | None:
+    """The reason if a mol block or the value of a tag is too long to be read."""
+    reason = too_long("the mol block", sum(map(len, block)), LONGEST_CELL)
+    long = (too_long(f"the tag {name!r}", len(value), LONGEST_CELL) for name, value in row.items())
+    return reason or next(filter(None, long), None)
+
+
 def _decoded(row: dict[str, Any], encoding: str) -> dict[str, Any]:
     """The row with empty cells in place of those that are not text, and without columns whose name is not."""
-    cells = {name: "" if undecodable(value, encoding) else value for name, value in row.items()}
-    return {name: value for name, value in cells.items() if not undecodable(name, encoding)}
+    cells = {name: "" if unreadable(value, encoding) else value for name, value in row.items()}
+    return {name: value for name, value in cells.items() if not unreadable(name, encoding)}
 
 
 def _tags(lines: list[str]) -> tuple[dict[str, str], str | None]:
@@ -135,7 +152,7 @@ def _smiles(lines: Iterable[str], reading: Reading) -> Iterator[tuple[dict[str, 
         if left_out and count:
             reading.notices.add_blank(left_out)
         count, left_out = count + 1, 0
-        reason = undecodable(line, reading.encoding)
+        reason = unreadable(line, reading.encoding) or too_long("the line", len(line), LONGEST_CELL)
         reading.require(reason, number)
         if reason is not None:
             yield dict.fromkeys(STRUCTURE, ""), f"line {number}: {reason}"

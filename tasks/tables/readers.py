@@ -5,15 +5,13 @@
     h5ad          cells with genes ranked by expression (`mammal.tasks.tables.h5ad`)
     vcf bcf       variants, every cell as text (`mammal.tasks.tables.variant_files`)
 
-Text formats may be gzipped (`.csv.gz`). Cells of delimited files stay text exactly as written, because `NA` can be a
+Each may be compressed (`.csv.gz`, `.csv.bgz`, `.csv.zst`, `.csv.bz2`), except BCF. Cells of delimited files stay text exactly as written, because `NA` can be a
 peptide and `007` an identifier; an empty cell is "". Rows are counted from 1, without the header and blank lines.
 """
 
 from __future__ import annotations
 
-import gzip
 import logging
-import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import islice
@@ -21,8 +19,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mammal.tasks.errors import DataError
+from mammal.tasks.limits import LONGEST_CELL, too_long
+from mammal.tasks.tables.compression import bare_name, compression_of, damage_as_data_errors, uncompressed
 from mammal.tasks.tables.delimited import DELIMITERS, TextRows, delimited, text_rows
-from mammal.tasks.tables.lines import DAMAGED, UTF_8, Reader, Reading, check_distinct, json_lines, undecodable
+from mammal.tasks.tables.lines import (
+    DAMAGED,
+    UTF_8,
+    Reader,
+    Reading,
+    bounded_lines,
+    check_distinct,
+    json_lines,
+    unreadable,
+    with_reasons,
+)
 from mammal.tasks.tables.molecule_files import sdf, smi
 from mammal.tasks.tables.notices import FileNotices
 from mammal.tokenization.errors import likely_names
@@ -45,7 +55,7 @@ def read_table(
     the number of such records, and the first one with its reason. If no record can be read, an error is raised.
 
     Args:
-        path: the file: csv, tsv, parquet, jsonl, sdf, smi, fasta, h5ad or vcf; text formats also gzipped.
+        path: the file: csv, tsv, parquet, jsonl, sdf, smi, fasta, h5ad or vcf; also compressed.
         limit: maximum number of rows. Default: all.
         encoding: encoding of text formats. Files in UTF-8 or UTF-16 with a byte order mark are recognised. Default:
             UTF-8.
@@ -132,13 +142,12 @@ def _reading(
     """Converts errors of reading, and logs notices that nobody collects when the whole file has been read."""
     noted = FileNotices() if notices is None else notices
     try:
-        yield Reading(file, chunk, keep_damaged, encoding, noted)
+        with damage_as_data_errors(file):
+            yield Reading(file, chunk, keep_damaged, encoding, noted)
     except UnicodeDecodeError as error:
         raise DataError(f"not {error.encoding} text: {error.reason} at byte {error.start}", where=str(file)) from error
     except UnicodeError as error:
         raise DataError(f"not {encoding} text: {error}", where=str(file)) from error
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise DataError(f"damaged gzip file: {error}", where=str(file)) from error
     if notices is None:
         noted.log(file)
 
@@ -174,15 +183,20 @@ def iter_rows(path: str | Path, chunk: int = CHUNK) -> Iterator[dict[str, Any]]:
 
 
 def file_format(path: str | Path) -> str:
-    """Returns the format of a file by the suffix of its name, without `.gz` or `.bgz`.
+    """Returns the format of a file by the suffix of its name, without that of a compression.
 
     Raises:
-        DataError: the suffix is not one of a known format.
+        DataError: the suffix is not one of a known format, or a BCF file is compressed once more.
     """
-    name = Path(path).name.lower().removesuffix(".gz").removesuffix(".bgz")
+    name = bare_name(path)
     suffix = name.rpartition(".")[2] if "." in name else ""
+    if suffix == "bcf" and compression_of(path):
+        raise DataError("a BCF file is compressed already", where=str(path), hint="decompress it to .bcf")
     if suffix not in _READERS:
-        raise DataError(f"can't tell the format of {Path(path).name!r}", hint=f"known endings: {', '.join(FORMATS)}")
+        raise DataError(
+            f"can't tell the format of {Path(path).name!r}",
+            hint=f"known endings: {', '.join(FORMATS)}, also with .gz, .bgz, .zst or .bz2",
+        )
     return suffix
 
 
@@ -209,48 +223,47 @@ _OF_JOBS = (".manifest.json", ".errors.parquet")
 
 
 def _parquet(reading: Reading) -> Iterator[pd.DataFrame]:
-    import pyarrow as pa
-    import pyarrow.parquet
+    from mammal.tasks.tables.parquet_files import parquet_tables
 
-    try:
-        table = pa.parquet.ParquetFile(reading.file)
-        check_distinct(table.schema_arrow.names, str(reading.file))
-        empty = True
-        for batch in table.iter_batches(batch_size=reading.chunk):
-            empty = False
-            yield batch.to_pandas()
-        if empty:
-            yield table.schema_arrow.empty_table().to_pandas()
-    except pa.ArrowInvalid as error:
-        raise DataError(f"not a Parquet file: {error}", where=str(reading.file)) from error
+    for table, reasons in parquet_tables(reading.file, reading.chunk):
+        reason = next(filter(None, reasons), None)
+        if reason is not None and not reading.keep_damaged:
+            raise DataError(reason, where=str(reading.file))
+        yield with_reasons(table.to_pandas(), reasons, reading.keep_damaged)
 
 
 def _fasta(reading: Reading) -> Iterator[pd.DataFrame]:
     with reading.open() as lines:
-        yield from reading.frames(_sequences(lines, reading))
+        yield from reading.frames(_sequences(bounded_lines(lines), reading))
 
 
 def _sequences(lines: Iterable[str], reading: Reading) -> Iterator[tuple[dict[str, Any], str | None]]:
-    begun, header = 0, ""
+    begun, header, length = 0, "", 0
     parts: list[str] = []
     for number, line in enumerate(lines, start=1):
         text = line.strip()
         if text.startswith(">"):
             if begun:
-                yield _fasta_record(begun, header, parts, reading)
-            begun, header, parts = number, text[1:], []
+                yield _fasta_record(begun, header, parts, length, reading)
+            begun, header, parts, length = number, text[1:], [], 0
         elif text and not begun:
             raise DataError("a FASTA file begins with '>'", where=f"{reading.file}:{number}")
         elif text:
-            parts.append(text)
+            length += len(text)
+            if length <= LONGEST_CELL:
+                parts.append(text)
     if begun:
-        yield _fasta_record(begun, header, parts, reading)
+        yield _fasta_record(begun, header, parts, length, reading)
 
 
-def _fasta_record(line: int, header: str, parts: list[str], reading: Reading) -> tuple[dict[str, Any], str | None]:
+def _fasta_record(
+    line: int, header: str, parts: list[str], length: int, reading: Reading
+) -> tuple[dict[str, Any], str | None]:
+    """The row of a record; `length`: characters of its sequence, of which `parts` has those within the limit."""
     name, _, description = header.partition(" ")
     sequence = "".join(parts)
-    reason = undecodable(header + sequence, reading.encoding)
+    reason = unreadable(header + sequence, reading.encoding) or too_long("the sequence", length, LONGEST_CELL)
+    reason = reason or too_long("the header", len(header), LONGEST_CELL)
     reading.require(reason, line)
     if reason is not None:
         return {"id": "", "description": "", "sequence": ""}, f"line {line}: {reason}"
@@ -260,7 +273,8 @@ def _fasta_record(line: int, header: str, parts: list[str], reading: Reading) ->
 def _h5ad(reading: Reading) -> Iterator[pd.DataFrame]:
     from mammal.tasks.tables.h5ad import iter_cells
 
-    yield from iter_cells(reading.file, reading.chunk)
+    with uncompressed(reading.file) as file:
+        yield from iter_cells(file, reading.chunk)
 
 
 def _variants(reading: Reading) -> Iterator[pd.DataFrame]:
@@ -285,4 +299,4 @@ _READERS: dict[str, Reader] = {
     "h5ad": _h5ad,
 }
 FORMATS = tuple(sorted(_READERS))
-"""Suffixes of the files that can be read, without `.gz`."""
+"""Suffixes of the files that can be read, without that of a compression."""

@@ -1,4 +1,4 @@
-"""Reading of variant files as tables: VCF (plain, gzipped, bgzipped) and BCF. Every cell is the text of the file.
+"""Reading of variant files as tables: VCF (plain or compressed) and BCF. Every cell is the text of the file.
 
 Columns: chrom, pos, id, ref, alt, qual, filter, info; for files with genotypes also format and one column per sample.
 Cells are not interpreted, so a record can be written back unchanged. VCF 4.3, sections 1.2 and 1.5.
@@ -15,7 +15,17 @@ from typing import TYPE_CHECKING, Any
 
 from mammal.tasks.dna.contigs import synonyms
 from mammal.tasks.errors import DataError
-from mammal.tasks.tables.lines import ESCAPED, GZIPPED, column_names, open_text, undecodable, with_reasons
+from mammal.tasks.limits import long_cell
+from mammal.tasks.tables.compression import GZIPPED
+from mammal.tasks.tables.lines import (
+    ESCAPED,
+    bounded_lines,
+    column_names,
+    open_text,
+    undecodable,
+    unreadable,
+    with_reasons,
+)
 from mammal.tasks.tables.pysam_import import import_pysam
 from mammal.tokenization.errors import did_you_mean
 
@@ -118,7 +128,7 @@ def iter_variants(
 
     with _Records(file, region) as records:
         columns = list(records.header.columns)
-        rows = _cells(records, len(columns), file, keep_damaged)
+        rows = _cells(records, columns, file, keep_damaged)
         empty = True
         while (taken := list(islice(rows, chunk))) or empty:
             frame = pd.DataFrame([cells for cells, _ in taken], columns=columns, dtype=str)
@@ -137,13 +147,14 @@ class _Records:
             self._numbered = self._binary(None if region is None else parse_region(region))
             return
         self._opened = open_text(file, newline="\n", errors=ESCAPED)
+        lines = bounded_lines(self._opened)
         try:
-            self.header, number = parse_header(self._opened, file)
+            self.header, number = parse_header(lines, file)
         except BaseException:
             self._opened.close()
             raise
         if region is None:
-            self._numbered = ((f"line {n}", line) for n, line in enumerate(self._opened, start=number + 1))
+            self._numbered = ((f"line {n}", line) for n, line in enumerate(lines, start=number + 1))
         else:
             self._opened.close()
             self._opened = open_indexed(file)
@@ -266,7 +277,7 @@ def _open_binary(file: Path) -> pysam.VariantFile:
 
 
 def _cells(
-    records: Iterable[tuple[str, str]], width: int, file: Path, keep_damaged: bool
+    records: Iterable[tuple[str, str]], columns: list[str], file: Path, keep_damaged: bool
 ) -> Iterator[tuple[list[str], str | None]]:
     """The cells of each record; for a damaged record, empty cells and the reason."""
     for place, line in records:
@@ -274,10 +285,10 @@ def _cells(
         if not text:
             continue
         cells = text.split("\t")
-        reason = undecodable(text) or _damage(cells, width)
+        reason = unreadable(text) or _damage(cells, len(columns)) or long_cell(columns, cells, len(text))
         if reason is not None and not keep_damaged:
             raise DataError(reason, where=f"{file}, {place}")
-        yield (cells, None) if reason is None else ([""] * width, f"{place}: {reason}")
+        yield (cells, None) if reason is None else ([""] * len(columns), f"{place}: {reason}")
 
 
 def _damage(cells: Sequence[str], width: int) -> str | None:

@@ -1,0 +1,172 @@
+"""Rows beyond a limit are set aside with a reason, and compressed files give the same rows as plain ones."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet
+import pytest
+
+from mammal.tasks import limits
+from mammal.tasks.errors import DataError
+from mammal.tasks.molecules.chemistry import standardise
+from mammal.tasks.tables import delimited, lines, molecule_files, parquet_files, readers
+from mammal.tasks.tables.lines import DAMAGED
+from mammal.tasks.tables.readers import read_table
+
+PACK: dict[str, Callable[[bytes], bytes]] = {
+    "": bytes,
+    ".gz": gzip.compress,
+    ".bgz": gzip.compress,
+    ".bz2": bz2.compress,
+    ".zst": lambda text: pa.compress(text, "zstd", asbytes=True),
+}
+VCF = "##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n1\t7\t.\tA\tG\t.\t.\tDP=1\n"
+
+
+def sdf_of(*smiles: str) -> str:
+    from rdkit import Chem
+
+    return "".join(f"{Chem.MolToMolBlock(Chem.MolFromSmiles(one))}>  <y>\n1\n\n$$$$\n" for one in smiles)
+
+
+def plain_files(folder: Path) -> dict[str, bytes]:
+    frame = pd.DataFrame({"smiles": ["CCO", "c1ccccc1"], "id": ["007", "é"]})
+    frame.to_parquet(folder / "plain.parquet", index=False)
+    return {
+        "csv": frame.to_csv(index=False).encode(),
+        "tsv": frame.to_csv(index=False, sep="\t").encode(),
+        "jsonl": frame.to_json(orient="records", lines=True).encode(),
+        "smi": b"CCO ethanol\nC methane\n",
+        "sdf": sdf_of("CCO", "CC").encode(),
+        "fasta": b">a one\nMKT\n>b\nGG\n",
+        "vcf": VCF.encode(),
+        "parquet": (folder / "plain.parquet").read_bytes(),
+    }
+
+
+@pytest.mark.parametrize("suffix", [suffix for suffix in PACK if suffix])
+@pytest.mark.parametrize("form", ["csv", "tsv", "jsonl", "smi", "sdf", "fasta", "vcf", "parquet"])
+def test_a_compressed_file_has_the_rows_of_the_plain_one(tmp_path: Path, form: str, suffix: str) -> None:
+    content = plain_files(tmp_path)[form]
+    plain, packed = tmp_path / f"t.{form}", tmp_path / f"t.{form}{suffix}"
+    plain.write_bytes(content)
+    packed.write_bytes(PACK[suffix](content))
+    assert len(read_table(plain)) > 0
+    pd.testing.assert_frame_equal(read_table(packed), read_table(plain))
+
+
+def test_several_compressed_members_are_one_file(tmp_path: Path) -> None:
+    for suffix in (".gz", ".bz2", ".zst"):
+        file = tmp_path / f"t.csv{suffix}"
+        file.write_bytes(PACK[suffix](b"smiles\nCCO\n") + PACK[suffix](b"CC\n"))
+        assert read_table(file)["smiles"].tolist() == ["CCO", "CC"]
+
+
+@pytest.mark.parametrize("suffix", [".gz", ".bz2", ".zst"])
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+def test_damaged_compression_names_the_file_and_the_remedy(tmp_path: Path, form: str, suffix: str) -> None:
+    whole = PACK[suffix](plain_files(tmp_path)[form] * 50)
+    for content in (b"this is not compressed", whole[: len(whole) // 2]):
+        file = tmp_path / f"t.{form}{suffix}"
+        file.write_bytes(content)
+        with pytest.raises(DataError, match=rf"t\.{form}\{suffix}.*damaged {suffix[1:].replace('gz', 'gzip')} file"):
+            read_table(file)
+
+
+def test_no_copy_of_a_compressed_parquet_file_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "t.parquet.zst"
+    file.write_bytes(PACK[".zst"](plain_files(tmp_path)["parquet"]))
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    before = sorted(tmp_path.iterdir())
+    read_table(file)
+    assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.fixture
+def small_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A line of 200 characters, a cell of 50."""
+    for module in (limits, lines, delimited, molecule_files, readers, parquet_files):
+        for name, value in (("LONGEST_LINE", 200), ("LONGEST_CELL", 50)):
+            if hasattr(module, name):
+                monkeypatch.setattr(module, name, value)
+
+
+LONG, VERY = "C" * 60, "C" * 900
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "reasons"),
+    [
+        ("t.csv", f"s,y\nC,1\n{LONG},2\nC,3\n", [None, "line 3: column 's' has 60 characters, and the limit is 50", None]),
+        ("t.csv", f"s,y\nC,1\n{VERY},2\nC,3\n", [None, "line 3: the line has 903 characters, and the limit is 200", None]),
+        ("t.csv", f'y,s\n1,"C\n{VERY}"\n2,C\n', ["line 2: the line has 902 characters, and the limit is 200", None]),
+        ("t.csv", f'y,s\n1,"{VERY}\nC"\n2,C\n', ["line 2: the line has 904 characters, and the limit is 200", None]),
+        ("t.tsv", f"s\ty\nC\t{LONG}\nC\t3\n", ["line 2: column 'y' has 60 characters, and the limit is 50", None]),
+        ("t.smi", f"C a\n{LONG}\nCC b", [None, "line 2: the line has 61 characters, and the limit is 50", None]),
+        ("t.jsonl", f'{{"s": "{LONG}"}}\n{{"s": "C"}}\n', ["line 1: column 's' has 60 characters, and the limit is 50", None]),
+        ("t.jsonl", f'{{"s": "{VERY}"}}\n{{"s": "C"}}\n', ["line 1: the line has 910 characters, and the limit is 200", None]),
+        ("t.fasta", ">a\nMK\n>b\n" + "MK\n" * 40 + ">c\nG\n", [None, "line 3: the sequence has 80 characters, and the limit is 50", None]),
+        ("t.vcf", f"{VCF}1\t9\t{LONG}\tA\tG\t.\t.\t.\n", [None, "line 4: column 'id' has 60 characters, and the limit is 50"]),
+    ],
+)  # fmt: skip
+def test_a_row_beyond_a_limit_is_set_aside_alone(
+    tmp_path: Path, small_limits: None, name: str, text: str, reasons: list[str | None]
+) -> None:
+    (tmp_path / name).write_text(text)
+    assert read_table(tmp_path / name, keep_damaged=True)[DAMAGED].tolist() == reasons
+
+
+def test_an_sdf_record_beyond_a_limit_is_set_aside_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(molecule_files, "LONGEST_LINE", 2000)
+    monkeypatch.setattr(molecule_files, "LONGEST_CELL", 1000)
+    monkeypatch.setattr(molecule_files, "MOST_ATOMS", 5)
+    tag = ">  <note>\n" + "x" * 1500 + "\n\n$$$$\n"
+    records = [sdf_of("C"), sdf_of("C" * 6), sdf_of("C" * 15), sdf_of("C").replace("$$$$\n", tag), sdf_of("C" * 90)]
+    (tmp_path / "t.sdf").write_text("".join([*records, sdf_of("CC")]))
+    frame = read_table(tmp_path / "t.sdf", keep_damaged=True)
+    assert frame["smiles"].tolist() == ["C", "", "", "", "", "CC"]
+    found = [None if reason is None else reason.partition(": ")[2] for reason in frame[DAMAGED]]
+    assert found[0] is None and found[-1] is None
+    assert found[1] == "the molecule has 6 atoms, and the limit is 5"
+    assert found[2].startswith("the mol block has") and found[3].startswith("the tag 'note' has 1,500 characters")
+    assert found[4].startswith("the record has") and found[4].endswith("the limit is 2,000")
+
+
+def test_a_long_cell_of_a_parquet_file_is_set_aside(tmp_path: Path, small_limits: None) -> None:
+    for kind in (pa.string(), pa.large_string(), pa.binary()):
+        cells = pa.array([b"C", b"x" * 60, None, b"CC"], pa.binary()).cast(kind)
+        pa.parquet.write_table(pa.table({"s": cells, "n": [1, 2, 3, 4]}), tmp_path / "t.parquet")
+        for chunk in (2, 10):
+            frame = pd.concat(readers.iter_tables(tmp_path / "t.parquet", chunk, keep_damaged=True))
+            assert frame["n"].tolist() == [1, 2, 3, 4] and frame["s"].isna().tolist() == [False, True, True, False]
+            reason = "row 2: column 's' has 60 bytes, and the limit is 50"
+            assert frame[DAMAGED].tolist() == [None, reason, None, None]
+        with pytest.raises(DataError, match=r"t\.parquet.*row 2"):
+            next(readers.iter_tables(tmp_path / "t.parquet"))
+
+
+def test_a_quote_that_never_closes_does_not_read_the_whole_file(tmp_path: Path, small_limits: None) -> None:
+    (tmp_path / "t.csv").write_text('s,y\nC,"1\n' + "CC,2\n" * 1000)
+    with pytest.raises(DataError, match=r"t\.csv:2.*not closed within 200 characters"):
+        read_table(tmp_path / "t.csv")
+
+
+def test_a_record_that_json_can_not_parse_is_set_aside(tmp_path: Path) -> None:
+    rows = ['{"s": "C"}', '{"s": ' + "[" * 100_000 + "]" * 100_000 + "}", '{"s": ' + "1" * 5000 + "}", '{"s": "CC"}']
+    (tmp_path / "t.jsonl").write_text("\n".join(rows))
+    frame = read_table(tmp_path / "t.jsonl", keep_damaged=True)
+    assert "nested too deeply" in frame[DAMAGED][1] and "line 3: not JSON" in frame[DAMAGED][2]
+    assert frame["s"].tolist()[::3] == ["C", "CC"] and json.loads(rows[0]) == {"s": "C"}
+
+
+def test_rdkit_never_reads_a_smiles_beyond_the_limit() -> None:
+    chain = "C" * (limits.LONGEST_SMILES + 1)
+    with pytest.raises(DataError, match=r"it has 10,001 characters, and the limit is 10,000"):
+        standardise(chain, "canonical")
