@@ -68,6 +68,7 @@ SHARED = (
     "columns",
     "view",
     "encoding",
+    "file_column",
     "prefix",
     "tokenizer",
     "device",
@@ -189,6 +190,13 @@ def print_frame(frame: pd.DataFrame, prefix: str) -> int:
     return BAD_ROWS if bad else DONE
 
 
+def _read_input(shared: Mapping[str, Any]) -> Any:
+    """The path of a local file, which is never a value; other inputs as one table."""
+    from mammal.jobs.inputs import whole_input
+
+    return whole_input(shared["input"], shared["encoding"], shared["file_column"])
+
+
 def _ask(
     verb: str, model: Mammal, shared: dict[str, Any], prompt: dict[str, Any], options: dict[str, Any]
 ) -> pd.DataFrame:
@@ -197,7 +205,9 @@ def _ask(
     how: dict[str, Any] = {"columns": shared["columns"] or None} | {
         name: shared[name] for name in ("view", "encoding", "prefix")
     }
-    data: Any = None if shared["input"] is None else Path(shared["input"]).expanduser()  # never a value
+    data: Any = None if shared["input"] is None else _read_input(shared)
+    if data is not None and not isinstance(data, Path):
+        how["encoding"] = None
     if prompt.get("prompt") is not None:
         parse_prompt(prompt["prompt"])  # raises an error for other text, which would be taken for a value of the task
         data = [prompt["prompt"]]

@@ -17,7 +17,7 @@ ASKED = ("what", "strands", "window", "flank")
 KEYS = ("variants", "reference", *ASKED)
 """Keys of configs/score.yaml that are only about variants."""
 
-_VARIANT_FILES = (".vcf", ".vcf.gz", ".vcf.bgz", ".bcf")
+_VARIANT_FILES = (".vcf", ".bcf")
 _WHERE = "mammal score"
 
 
@@ -31,12 +31,14 @@ def is_meant(shared: dict[str, Any], asked: dict[str, Any]) -> bool:
     Raises:
         ConfigError: `variants` is neither true, false nor null; or a key about variants is set, but none are scored.
     """
+    from mammal.tasks.tables.compression import bare_name
     from mammal.variants.scoring import VariantScoreOptions
 
     said = asked["variants"]
     if said is not None and not isinstance(said, bool):
         raise ConfigError(f"variants must be true, false or null, not {said!r}", where=_WHERE)
-    names = [str(shared[name]).lower() for name in ("input", "output") if shared[name] is not None]
+    given = shared["input"] if isinstance(shared["input"], list) else [shared["input"]]
+    names = [bare_name(str(name)) for name in (*given, shared["output"]) if name is not None]
     meant = asked["reference"] is not None or any(name.endswith(_VARIANT_FILES) for name in names)
     if said or (said is None and meant):
         return True
@@ -87,10 +89,12 @@ def _to_file(shared: dict[str, Any], reference: str | None, asked: VariantScoreO
 def _to_terminal(
     shared: dict[str, Any], reference: str | None, asked: VariantScoreOptions, config_dirs: Sequence[Path]
 ) -> int:
+    from mammal.jobs.inputs import whole_input
     from mammal.jobs.loaded_model import open_model
 
     model = open_model(shared["bundle"], config_dirs=config_dirs, **{name: shared[name] for name in OPENED})
+    data = whole_input(shared["input"], shared["encoding"], shared["file_column"])
     how = {name: shared[name] for name in ("task", "columns", "encoding", "prefix")}
-    return print_frame(
-        model.score_variants(Path(shared["input"]), reference=reference, **vars(asked), **how), shared["prefix"]
-    )
+    if not isinstance(data, Path):
+        how["encoding"] = None
+    return print_frame(model.score_variants(data, reference=reference, **vars(asked), **how), shared["prefix"])

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from mammal import console
 from mammal.configuration.arguments import Arguments, package_folder, search_path
+from mammal.configuration.file_lists import quoted_list
 from mammal.configuration.habits import right_line, without_hydra_parts
 from mammal.errors import ConfigError, MammalError, did_you_mean
 
@@ -100,7 +101,7 @@ def parse_arguments(verb: str, argv: Sequence[str], *, sweeps: bool = False) -> 
             hint += f"see `mammal {verb} --help`"
             raise ConfigError(f"{word!r} is not a key=value", where=f"mammal {verb}", hint=hint)
     multirun = bool(seen & {"-m", "--multirun"})
-    overrides = [word if multirun else quoted(word) for word in overrides]
+    overrides = [word if multirun else quoted_list(verb, word, text_override) or quoted(word) for word in overrides]
     return Arguments(overrides, task, dirs, "--cfg" in seen, multirun)
 
 

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mammal.errors import JobError
-from mammal.jobs.inputs import Shard
 from mammal.jobs.plan import JobPlan
+from mammal.jobs.shard import Shard
 from mammal.jobs.store import ShardCounts, find_errors
 from mammal.rows.batched import Refused
 from mammal.rows.cut_rows import FIRST, rows_cut

@@ -1,155 +1,109 @@
-"""Tables that a job reads. They are read shard by shard, and each column has the same type in every shard."""
+"""Opening the input of a job: one file, several, or empty rows."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from mammal.errors import ConfigError, DataError
-from mammal.files import file_hash
-from mammal.jobs.arrow_arrays import array_of, rows_of
-from mammal.jobs.row_count import count_rows
-from mammal.tasks.tables.delimited import DELIMITERS, TextRows
+from mammal.errors import ConfigError
+from mammal.jobs.file_input import JobInput, as_table, open_file
+from mammal.jobs.input_files import Given, input_files, is_one_file, named_files
+from mammal.jobs.several_files import joined_inputs
 from mammal.tasks.tables.encodings import checked_encoding
-from mammal.tasks.tables.lines import DAMAGED, UTF_8
-from mammal.tasks.tables.notices import FileNotices
-from mammal.tasks.tables.parquet_files import open_parquet, parquet_tables
-from mammal.tasks.tables.readers import existing_file, file_format, iter_tables, iter_text_rows
+from mammal.tasks.tables.lines import DAMAGED
+from mammal.tasks.tables.readers import CHUNK as ROWS_AT_ONCE
+from mammal.tasks.tables.readers import file_format
+from mammal.tasks.tables.remote import is_remote, remote_name
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_RAGGED = ("jsonl", "sdf")
-"""Formats in which a later row can have a new column, or a value of another type."""
+__all__ = [
+    "Given",
+    "JobInput",
+    "as_table",
+    "check_encoding",
+    "no_input",
+    "open_input",
+    "rows_of_nothing",
+    "whole_input",
+]
 
 
-@dataclass(frozen=True)
-class Shard:
-    """A fixed range of rows.
-
-    Attributes:
-        number: number of the shard, counted from 0.
-        first: position of its first row in the input, counted from 0.
-        rows: number of its rows.
-        table: columns of the rows. It has no column if the rows are empty.
-        damaged: for each line that could not be read, its position in the shard and the reason. The cells of such a
-            row are empty.
-    """
-
-    number: int
-    first: int
-    rows: int
-    table: pa.Table
-    damaged: Mapping[int, str] = field(default_factory=dict)
-
-    def records(self, names: Sequence[str]) -> list[dict[str, Any]]:
-        """Returns one dictionary per row, with the columns `names`."""
-        return self.table.select(names).to_pylist() if names else [{} for _ in range(self.rows)]
-
-    def pick(self, rows: Sequence[int]) -> pa.Table:
-        """Returns the rows at these positions of the shard, with all columns."""
-        return rows_of(self.table, rows) if self.table.num_columns else self.table
-
-
-@dataclass(frozen=True)
-class JobInput:
-    """The input of a job: rows of a file, or empty rows.
-
-    Attributes:
-        schema: columns with their types.
-        fingerprint: text that differs for different contents.
-        path: the file. None: the input is `rows` empty rows.
-        rows: number of rows. None: unknown until the file has been read.
-        encoding: encoding that the caller gives for the file. None: none is given.
-    """
-
-    schema: pa.Schema
-    fingerprint: str
-    path: Path | None = None
-    rows: int | None = None
-    encoding: str | None = None
-
-    def shards(self, size: int) -> Iterator[Shard]:
-        """Yields the rows in shards of `size` rows. The last shard can be shorter."""
-        tables = self._empty_rows(size) if self.path is None else _cut(self._tables(self.path, size), size)
-        first = 0
-        for number, (rows, table) in enumerate(tables):
-            yield Shard(number, first, rows, *_without_reasons(table))
-            first += rows
-
-    def count(self) -> int | None:
-        """How many rows there are, for the progress of a job; text files are counted without reading their cells."""
-        return (
-            self.rows if self.rows is not None or self.path is None else count_rows(self.path, self.encoding or UTF_8)
-        )
-
-    def _tables(self, file: Path, size: int) -> Iterator[pa.Table]:
-        form = file_format(file)
-        how: dict[str, Any] = {"keep_damaged": True, "encoding": self.encoding or UTF_8}
-        if form == "parquet":
-            for table, reasons in parquet_tables(file, size):
-                yield table.replace_schema_metadata(None).append_column(DAMAGED, array_of(reasons, pa.string()))
-        elif form in DELIMITERS:
-            for rows in iter_text_rows(file, size, **how):
-                yield _table_of_text(rows)
-        else:
-            for frame in iter_tables(file, size, **how):
-                yield as_table(frame, self.schema)
-
-    def _empty_rows(self, size: int) -> Iterator[tuple[int, pa.Table]]:
-        total = self.rows or 0
-        for start in range(0, total, size):
-            yield min(size, total - start), self.schema.empty_table()
-
-
-def open_input(path: str | os.PathLike[str], encoding: str | None = None) -> JobInput:
-    """Opens a file as the input of a job and finds its columns.
+def open_input(given: Given, encoding: str | None = None, *, file_column: str | None = None) -> JobInput:
+    """Opens a file, or several, as the input of a job and finds the columns.
 
     JSON Lines and SDF files are read completely for that, because a later row can have a new column.
 
     Args:
-        path: file with the rows.
-        encoding: encoding of a text file. Default: UTF-8, or UTF-16 with a byte order mark.
+        given: file with the rows, a list of files, a pattern or a folder (`mammal.jobs.input_files`).
+        encoding: encoding of text files. Default: UTF-8, or UTF-16 with a byte order mark.
+        file_column: name of a column with the name of the file that a row comes from. None: there is no such column.
 
     Raises:
-        DataError: the file does not exist, or can't be read; or there is no such encoding, or the format of the file
-            has none to choose.
+        DataError: a file does not exist, or can't be read; or there is no such encoding, or the format of a file
+            has none to choose; or several files have different columns.
+        ConfigError: the input already has a column `file_column`.
     """
-    file = existing_file(Path(path).expanduser())
-    form = file_format(file)
-    encoding = checked_encoding(encoding, form, file)
-    if form == "parquet":
-        with open_parquet(file) as stored:
-            schema, rows = stored.schema_arrow.remove_metadata(), stored.metadata.num_rows
-    elif form in _RAGGED:
-        schema, rows = _scan(file, encoding or UTF_8)
-    else:
-        how: dict[str, Any] = {"keep_damaged": True, "encoding": encoding or UTF_8, "notices": FileNotices()}
-        schema, rows = _text_schema(_first_names(file, form, how)), None
-    return JobInput(schema, file_hash(file), file, rows, encoding)
+    files = input_files(given)
+    parts = []
+    for file in files:
+        with file.named_in_errors():
+            parts.append(open_file(file, encoding))
+    if is_one_file(given) and file_column is None:
+        return parts[0]
+    return joined_inputs(parts, file_column)
 
 
-def check_encoding(encoding: str | None, path: str | os.PathLike[str] | None) -> None:
+def whole_input(given: Given, encoding: str | None = None, file_column: str | None = None) -> Path | pd.DataFrame:
+    """Returns the path of a local file, and the rows of any other input as one table.
+
+    Args:
+        given: as for `open_input`.
+        encoding: as for `open_input`.
+        file_column: as for `open_input`.
+
+    Returns:
+        The path; or a table, whose column `DAMAGED` has the reasons of damaged lines.
+
+    Raises:
+        DataError: as for `open_input`.
+        ConfigError: as for `open_input`.
+    """
+    if file_column is None and is_one_file(given) and not is_remote(given):
+        assert isinstance(given, str | os.PathLike), "a list is more than one file"
+        return Path(given).expanduser()
+    import pandas as pd
+
+    opened = open_input(given, encoding, file_column=file_column)
+    frames = []
+    for shard in opened.shards(ROWS_AT_ONCE):
+        reasons = [shard.damaged.get(place) for place in range(shard.rows)]
+        frames.append(shard.table.to_pandas().assign(**{DAMAGED: pd.Series(reasons, dtype=object)}))
+    return pd.concat(frames, ignore_index=True) if frames else opened.schema.empty_table().to_pandas()
+
+
+def check_encoding(encoding: str | None, given: Given | None) -> None:
     """Checks the encoding of an input, before a model is opened for it.
 
     Args:
         encoding: encoding of a text file; None: none is given.
-        path: file with the rows; None: there is none.
+        given: file with the rows, or several; None: there is none.
 
     Raises:
         ConfigError: there is no file.
         DataError: there is no such encoding, or the format of the file has none to choose.
     """
-    if encoding is not None and path is None:
+    if encoding is not None and given is None:
         raise ConfigError("encoding is for an input file, and there is none", hint="leave it out")
-    if encoding is not None and path is not None:
-        checked_encoding(encoding, file_format(Path(path)), Path(path))
+    if encoding is not None and given is not None:
+        for place in named_files(given):
+            name = remote_name(str(place)) if is_remote(place) else os.fspath(place)
+            if not Path(name).is_dir() and not name.endswith("*"):  # the files of a folder are checked when opened
+                checked_encoding(encoding, file_format(name), name)
 
 
 _NOTHING = "rows without columns"
@@ -164,97 +118,3 @@ def rows_of_nothing(fingerprint: str) -> int | None:
     """Returns the number of rows for a fingerprint that `no_input` made, and None for the fingerprint of a file."""
     rows, _, rest = fingerprint.partition(" ")
     return int(rows) if rest == _NOTHING else None
-
-
-def as_table(frame: pd.DataFrame, schema: pa.Schema) -> pa.Table:
-    """Converts a frame to the types of a schema. If it has reasons of damaged lines, they become the last column."""
-    reasons = frame.pop(DAMAGED) if DAMAGED in frame else None
-    table = _typed(frame, schema)
-    return table if reasons is None else table.append_column(DAMAGED, pa.array(reasons, pa.string()))
-
-
-def _first_names(file: Path, form: str, how: Mapping[str, Any]) -> list[str]:
-    """Names of the columns of a text file."""
-    if form in DELIMITERS:
-        return [name for rows in islice(iter_text_rows(file, 1, **how), 1) for name in rows.names]
-    return [str(name) for frame in islice(iter_tables(file, 1, **how), 1) for name in frame.columns]
-
-
-def _text_schema(names: Sequence[str]) -> pa.Schema:
-    return pa.schema([(name, pa.string()) for name in names if name != DAMAGED])
-
-
-def _table_of_text(rows: TextRows) -> pa.Table:
-    """The cells as text; the reasons of damaged lines are the last column."""
-    columns = zip(*rows.cells, strict=True) if rows.cells else [()] * len(rows.names)
-    arrays = [array_of(column, pa.string()) for column in (*columns, rows.reasons)]
-    return pa.Table.from_arrays(arrays, schema=_text_schema(rows.names).append(pa.field(DAMAGED, pa.string())))
-
-
-def _scan(file: Path, encoding: str) -> tuple[pa.Schema, int]:
-    types: dict[str, pa.DataType] = {}
-    rows = 0
-    for frame in iter_tables(file, keep_damaged=True, encoding=encoding, notices=FileNotices()):
-        rows += len(frame)
-        for name in frame.columns.drop(DAMAGED, errors="ignore"):
-            found = _type_of(frame[name])
-            types[str(name)] = _common(types.get(str(name), pa.null()), found)
-    fixed = {name: pa.string() if pa.types.is_null(found) else found for name, found in types.items()}
-    return pa.schema(list(fixed.items())), rows
-
-
-def _type_of(column: pd.Series) -> pa.DataType:
-    try:
-        return pa.array(column, from_pandas=True).type
-    except (pa.ArrowException, OverflowError):  # OverflowError: an integer of more than 64 bits
-        return pa.string()
-
-
-def _common(first: pa.DataType, second: pa.DataType) -> pa.DataType:
-    """Returns a type that holds values of both: a wider number, a record with all fields, and otherwise text."""
-    pair = [pa.schema([("value", kind)]) for kind in (first, second)]
-    try:
-        return pa.unify_schemas(pair, promote_options="permissive").field(0).type
-    except pa.ArrowException:
-        return pa.string()
-
-
-def _without_reasons(table: pa.Table) -> tuple[pa.Table, dict[int, str]]:
-    """Returns the user's columns, and the reason for each damaged line by its position."""
-    if DAMAGED not in table.column_names:
-        return table, {}
-    reasons = enumerate(table.column(DAMAGED).to_pylist())
-    return table.drop_columns([DAMAGED]), {i: reason for i, reason in reasons if reason is not None}
-
-
-def _typed(frame: pd.DataFrame, schema: pa.Schema) -> pa.Table:
-    columns = {str(name): frame[name] for name in frame.columns}
-    arrays = [
-        _array(columns[field.name], field.type) if field.name in columns else pa.nulls(len(frame), field.type)
-        for field in schema
-    ]
-    return pa.Table.from_arrays(arrays, schema=schema)
-
-
-def _array(column: pd.Series, kind: pa.DataType) -> pa.Array:
-    try:
-        return pa.array(column, type=kind, from_pandas=True)
-    except (pa.ArrowException, OverflowError):
-        return pa.array([_as_text(value) for value in column], type=kind)
-
-
-def _as_text(value: Any) -> str | None:
-    return None if value is None or value != value else str(value)  # NaN differs from itself
-
-
-def _cut(tables: Iterator[pa.Table], size: int) -> Iterator[tuple[int, pa.Table]]:
-    """Yields the rows of tables of any length as tables of exactly `size` rows; the last one can be shorter."""
-    waiting: list[pa.Table] = []
-    for table in tables:
-        waiting.append(table)
-        while sum(len(held) for held in waiting) >= size:
-            joined = pa.concat_tables(waiting)
-            yield size, joined.slice(0, size)
-            waiting = [joined.slice(size)]
-    if left := sum(len(held) for held in waiting):
-        yield left, pa.concat_tables(waiting)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 from mammal.jobs.arrow_arrays import array_of
-from mammal.jobs.inputs import Shard
+from mammal.jobs.shard import Shard
 from mammal.rows.answer_columns import ERROR, AnswerColumn, Record
 from mammal.rows.batched import Refused
 from mammal.rows.cut_rows import cut_name, rows_cut
@@ -16,6 +16,9 @@ from mammal.rows.tables import Failed, check_names
 
 ROW = "row"
 """Column of the errors file: number of the row in the input, counted from 1."""
+
+FROM_FILE, ROW_IN_FILE = "from_file", "row_in_file"
+"""Columns of the errors file, for an input of several files: name of the file, and number of the row in it."""
 
 _TYPES = {
     "text": pa.string(),
@@ -37,6 +40,7 @@ class Layout:
         keep_rows: rows without an answer stay in the output, with empty answers and the reason in a column `error`.
         meanings: column of the answers -> what its values are, for the metadata of a Parquet file.
         units: column of the answers -> unit of its numbers, for the same place.
+        has_origins: the input has several files, and the errors file names that of each row.
 
     Raises:
         DataError: the input already has a column that is to be added.
@@ -48,9 +52,11 @@ class Layout:
     keep_rows: bool = False
     meanings: Mapping[str, str] = field(default_factory=dict)
     units: Mapping[str, str] = field(default_factory=dict)
+    has_origins: bool = False
 
     def __post_init__(self) -> None:
-        check_names(self.theirs.names, [*(column.name for column in self.ours), *self._error_names])
+        added = [*self._error_names, *self._origin_schema.names]
+        check_names(self.theirs.names, [*(column.name for column in self.ours), *added])
 
     @property
     def schema(self) -> pa.Schema:
@@ -80,6 +86,12 @@ class Layout:
     @property
     def _error_names(self) -> tuple[str, str]:
         return f"{self.prefix}{ROW}", f"{self.prefix}{ERROR}"
+
+    @property
+    def _origin_schema(self) -> pa.Schema:
+        """Columns of the errors file that say where a row comes from, if there are several files."""
+        columns = {FROM_FILE: pa.string(), ROW_IN_FILE: pa.int64()} if self.has_origins else {}
+        return pa.schema([(f"{self.prefix}{name}", kind) for name, kind in columns.items()])
 
     def answered(self, shard: Shard, answers: Sequence[list[Record] | Refused]) -> pa.Table:
         """Returns the rows with an answer. A row is repeated for each of its records that did not fail.
@@ -111,12 +123,13 @@ class Layout:
         bad = [(i, reason) for i, reason in reasons_of if reason]
         row, error = self._error_names
         passed = shard.pick([i for i, _ in bad])
-        schema = pa.schema([(row, pa.int64()), *self.theirs, (error, pa.string())])
+        schema = pa.schema([(row, pa.int64()), *self._origin_schema, *self.theirs, (error, pa.string())])
         if not bad:
             return pa.Table.from_batches([], schema)
         numbers = pa.array([shard.first + i + 1 for i, _ in bad], pa.int64())
+        origins = shard.pick_origins([i for i, _ in bad]).columns if self.has_origins else []
         reasons = array_of([reason for _, reason in bad], pa.string())
-        return pa.Table.from_arrays([numbers, *passed.columns, reasons], schema=schema)
+        return pa.Table.from_arrays([numbers, *origins, *passed.columns, reasons], schema=schema)
 
 
 def _records(given: list[Record] | Refused) -> list[tuple[Record, str | None]]:

@@ -25,13 +25,14 @@ class Manifest:
 
     Attributes:
         verb: kind of job, such as `predict`, `embed`, `generate` or `score`.
-        input: content hash of the input file. For a job without a file: the number of its rows.
+        input: content hash of the input file, or of all of them. For a job without a file: the number of its rows.
         bundle: content hash of weights, config, tokenizer and tasks.
         options: rows of a shard, task, batch size, kind of device, dtype and the options of the verb.
         versions: versions of this package and of the packages that answers depend on, such as torch.
         complete: whether the output has been written completely.
         counts: numbers `rows`, `ok` and `bad` of a complete job. None before.
         meanings: added column -> what its values are, if its name does not say it. Not compared. None: nothing to say.
+        files: for an input of several files, name of each -> its content hash. None: there is one.
     """
 
     verb: str
@@ -42,6 +43,7 @@ class Manifest:
     complete: bool = False
     counts: Mapping[str, Any] | None = None
     meanings: Mapping[str, str] | None = None
+    files: Mapping[str, str] | None = None
 
     def write(self, path: Path, scratch: Path | None = None) -> None:
         with atomic_file(path, scratch) as partial:
@@ -74,10 +76,28 @@ class Manifest:
 def _differences(former: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
     for key in ("verb", "input", "bundle"):
         if former[key] != now[key]:
-            yield f"{key} was {former[key]}, is {now[key]}" if key == "verb" else f"the {key} has another content"
+            if key == "verb":
+                yield f"{key} was {former[key]}, is {now[key]}"
+            elif key == "input" and former["files"] and now["files"]:
+                yield from _changed_files(former["files"], now["files"])
+            else:
+                yield f"the {key} has another content"
     for group in ("options", "versions"):
         before, after = former[group], json.loads(json.dumps(now[group]))
         for key in sorted({*before, *after}):
             was, now_is = (found.get(key, _ABSENT.get(key)) for found in (before, after))
             if was != now_is:
                 yield f"{key} was {was}, is {now_is}"
+
+
+def _changed_files(former: Mapping[str, str], now: Mapping[str, str]) -> Iterator[str]:
+    """How the files of an input differ."""
+    for name in dict.fromkeys([*former, *now]):
+        if name not in now:
+            yield f"the input file {name} is missing"
+        elif name not in former:
+            yield f"the input file {name} is new"
+        elif former[name] != now[name]:
+            yield f"the input file {name} has another content"
+    if dict(former) == dict(now):
+        yield "the input files are in another order"

@@ -19,7 +19,7 @@ from mammal.inference.questions import Embed, Score
 from mammal.inference.reranking import Reranked
 from mammal.inference.reranking_task import judge_of
 from mammal.jobs.engine import Follow, JobReport, run_plan
-from mammal.jobs.inputs import JobInput, check_encoding, no_input, open_input
+from mammal.jobs.inputs import Given, JobInput, check_encoding, no_input, open_input
 from mammal.jobs.loaded_model import (
     bundle_hash,
     model_options,
@@ -50,7 +50,7 @@ VERBS = {
 def run_job(
     verb: str,
     source: str | os.PathLike[str],
-    input: str | os.PathLike[str] | None,
+    input: Given | None,
     output: str | os.PathLike[str],
     *,
     task: TaskLike | None = None,
@@ -58,6 +58,7 @@ def run_job(
     view: str | Mapping[str, str] | None = None,
     options: Mapping[str, Any] | None = None,
     encoding: str | None = None,
+    file_column: str | None = None,
     prefix: str = "",
     shard_rows: int | None = None,
     keep_rows: bool | None = None,
@@ -84,7 +85,9 @@ def run_job(
     Args:
         verb: `"predict"`, `"embed"`, `"score"` or `"generate"`.
         source: the model, as for `mammal.load`.
-        input: file with the rows. None: for `generate`, with a task that reads nothing.
+        input: file with the rows; or a list of files, a pattern such as `lib/*.csv.gz`, or a folder, whose rows are
+            read in the order of the files (`mammal.jobs.input_files`). Files can be remote (`s3://`, `gs://`,
+            `https://`). None: for `generate`, with a task that reads nothing.
         output: file to write: `.parquet`, `.csv`, `.tsv` or `.jsonl`.
         task: as for `Mammal.predict`. If none is given, a file with a column `prompt` is read as prompts.
         columns: names of your columns, as `{column of the task: column of your table}`, or one name if the task reads
@@ -93,6 +96,7 @@ def run_job(
         options: further arguments of the method of `Mammal` with the name of the verb, such as `{"n": 5}`.
         encoding: encoding of the input, such as `latin-1`, if it is a text file. Default: UTF-8, or UTF-16 with a byte
             order mark.
+        file_column: name of an added column with the name of the input file that a row comes from. Default: none.
         prefix: text before the names of the added columns.
         shard_rows: rows that are written together. Default: as many as give 10,000 output rows.
         keep_rows: rows without an answer stay in the output, in their place, with empty answers and the reason in a
@@ -125,9 +129,11 @@ def run_job(
         del settings["normalize"]  # as jobs of earlier versions recorded it
     _check_options(verb, settings, input)
     check_encoding(encoding, input)
+    if file_column is not None and input is None:
+        raise ConfigError("file_column is for an input file, and there is none", hint="leave it out")
     opened: dict[str, Any] = {"device": device, "dtype": dtype, "tokenizer": tokenizer, "config_dirs": config_dirs}
     model = open_model(source, batch_tokens=batch_tokens, **opened)
-    given = no_input(1) if input is None else open_input(input, encoding)
+    given = no_input(1) if input is None else open_input(input, encoding, file_column=file_column)
     chosen = _task(verb, model, task, columns, view, settings, given)
     question = _question(verb, model, chosen, settings, prefix)
     question.reading = question.reading.with_mapping(chosen, columns)

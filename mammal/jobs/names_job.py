@@ -10,6 +10,7 @@ from typing import get_args
 
 from mammal.errors import ConfigError, DataError, did_you_mean
 from mammal.jobs.engine import Follow, JobReport, run_plan
+from mammal.jobs.inputs import Given
 from mammal.jobs.plan import JobPlan
 from mammal.jobs.structures import existing, open_structures, structure_text
 from mammal.jobs.workers import Workers
@@ -60,11 +61,12 @@ class NameRows(Computed):
 
 
 def names_job(
-    input: str | os.PathLike[str],
+    input: Given,
     output: str | os.PathLike[str],
     *,
     smiles: str | None = None,
     encoding: str | None = None,
+    file_column: str | None = None,
     names: str | None = None,
     keep: str = "exact",
     workers: int | None = None,
@@ -80,11 +82,13 @@ def names_job(
     Without Java no name can be checked, and `keep` must be `unverified` or `all`.
 
     Args:
-        input: a table; or `chemicals` for the compounds of that package, with PubChem's names in lower case.
+        input: a table, or several, as for `mammal.jobs.run_job`; or `chemicals` for the compounds of that package, with
+            PubChem's names in lower case.
         output: file to write: `.parquet`, `.csv`, `.tsv` or `.jsonl`.
         smiles: column of the structures. Default: the column called `smiles` in upper or lower case.
         encoding: encoding of the input, such as `latin-1`, if it is a text file. Default: UTF-8, or UTF-16 with a byte
             order mark.
+        file_column: name of an added column with the name of the input file that a row comes from. Default: none.
         names: column of names that are checked. For `chemicals`: `pubchem_name`. Default: names are made from the
             structures.
         keep: `exact`: a row whose name does not lead back goes to the errors file with outcome and reason;
@@ -116,7 +120,7 @@ def names_job(
             raise DataError(f"names can't be read back, so none would be kept: {lacking.what}", hint=hint)
     elif lacking is not None:
         raise lacking
-    with open_structures(input, smiles=smiles, encoding=encoding, workers=workers) as found:
+    with open_structures(input, smiles=smiles, encoding=encoding, file_column=file_column, workers=workers) as found:
         if names is not None:
             existing(names, found.given.schema.names)
         verify = lacking is None

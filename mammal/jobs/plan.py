@@ -79,7 +79,8 @@ class JobPlan:
         Raises:
             DataError: the input already has a column that is to be added.
         """
-        return Layout(self.given.schema, self.question.columns, self.prefix, self.keeps_rows, self.meanings, self.units)
+        shown = (self.meanings, self.units, self.given.has_origins)
+        return Layout(self.given.schema, self.question.columns, self.prefix, self.keeps_rows, *shown)
 
     @property
     def keeps_rows(self) -> bool:
@@ -110,7 +111,9 @@ class JobPlan:
 
     @property
     def _read(self) -> dict[str, str | os.PathLike[str]]:
-        given = {} if self.given.path is None else {"input": self.given.path, **indexes(self.given.path)}
+        given: dict[str, str | os.PathLike[str]] = {}
+        for what, file in self.given.local_files.items():
+            given |= {what: file, **indexes(file)}
         return {**given, **self.reads}
 
     @cached_property
@@ -141,7 +144,8 @@ class JobPlan:
         }
         bundle = "" if self.bundle is None else self.bundle()
         versions = {"mammal": __version__, **self.versions}
-        return Manifest(self.verb, self.given.fingerprint, bundle, options, versions, meanings=self.meanings or None)
+        more = {"meanings": self.meanings or None, "files": self.given.hashes}
+        return Manifest(self.verb, self.given.fingerprint, bundle, options, versions, **more)
 
 
 def indexes(file: Path) -> dict[str, Path]:

@@ -9,6 +9,7 @@ from importlib.metadata import version
 
 from mammal.errors import ConfigError, MammalError
 from mammal.jobs.engine import Follow, JobReport, run_plan
+from mammal.jobs.inputs import Given
 from mammal.jobs.plan import JobPlan
 from mammal.jobs.structures import open_structures, structure_text
 from mammal.jobs.workers import Workers
@@ -46,12 +47,13 @@ class PropertyRows(Computed):
 
 
 def properties_job(
-    input: str | os.PathLike[str],
+    input: Given,
     output: str | os.PathLike[str],
     *,
     properties: Sequence[str] = PROPERTIES,
     smiles: str | None = None,
     encoding: str | None = None,
+    file_column: str | None = None,
     workers: int | None = None,
     prefix: str = "",
     shard_rows: int = SHARD_ROWS,
@@ -62,12 +64,14 @@ def properties_job(
     """Adds a column for each property. The job can be stopped and continued like `mammal.jobs.run_job`.
 
     Args:
-        input: a table with structures; or `chemicals` for the compounds of that package.
+        input: a table with structures, or several, as for `mammal.jobs.run_job`; or `chemicals` for the compounds of
+            that package.
         output: file to write: `.parquet`, `.csv`, `.tsv` or `.jsonl`.
         properties: names of `mammal.tasks.molecules.properties.PROPERTIES`. Default: mw, logp, qed, tpsa.
         smiles: column of the structures. Default: the column called `smiles` in upper or lower case.
         encoding: encoding of the input, such as `latin-1`, if it is a text file. Default: UTF-8, or UTF-16 with a byte
             order mark.
+        file_column: name of an added column with the name of the input file that a row comes from. Default: none.
         workers: processes that compute. Default: one per core. 0: only the current process.
         prefix: text before the names of the added columns.
         shard_rows: rows that are written together. Default: 20,000.
@@ -89,7 +93,7 @@ def properties_job(
         raise ConfigError("the list of properties is empty", hint=f"properties=[{','.join(PROPERTIES)}]")
     for name in properties:
         property_of(name)
-    with open_structures(input, smiles=smiles, encoding=encoding, workers=workers) as found:
+    with open_structures(input, smiles=smiles, encoding=encoding, file_column=file_column, workers=workers) as found:
         question = PropertyRows(found.column, properties, workers=found.workers, prefix=prefix)
         versions = {"rdkit": version("rdkit")}
         plan = JobPlan(

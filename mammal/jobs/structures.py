@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from mammal.errors import ConfigError, DataError
-from mammal.jobs.inputs import JobInput, open_input
+from mammal.jobs.inputs import Given, JobInput, open_input
 from mammal.jobs.workers import Workers
 from mammal.rows.column_match import guessed_column
 from mammal.tasks.tables.cells import as_text, is_missing, missing_column
@@ -46,18 +46,20 @@ class Structures:
 
 @contextmanager
 def open_structures(
-    input: str | os.PathLike[str],
+    input: Given,
     *,
     smiles: str | None = None,
     encoding: str | None = None,
+    file_column: str | None = None,
     workers: int | None = None,
 ) -> Iterator[Structures]:
     """Opens a file of molecules, with processes that work on them. The processes end with the `with` block.
 
     Args:
-        input: a table; or `chemicals` for the compounds of that package.
+        input: a table, or several, as for `mammal.jobs.run_job`; or `chemicals` for the compounds of that package.
         smiles: column of the structures. None: the column called `smiles` in upper or lower case.
         encoding: encoding of a text file. None: UTF-8, or UTF-16 with a byte order mark.
+        file_column: as for `mammal.jobs.inputs.open_input`.
         workers: number of processes. None: one per core. 0: only the current process.
 
     Raises:
@@ -65,15 +67,17 @@ def open_structures(
         DataError: there is no such file, column or encoding.
     """
     count = worker_count(workers)
-    with _rows_of(input, encoding) as given, Workers(count) as processes:
+    with _rows_of(input, encoding, file_column) as given, Workers(count) as processes:
         yield Structures(given, structure_column(smiles, given.schema.names), processes)
 
 
 @contextmanager
-def _rows_of(input: str | os.PathLike[str], encoding: str | None) -> Iterator[JobInput]:
-    if input != CHEMICALS or Path(input).exists():
-        yield open_input(input, encoding)
+def _rows_of(input: Given, encoding: str | None, file_column: str | None) -> Iterator[JobInput]:
+    if input != CHEMICALS or Path(CHEMICALS).exists():
+        yield open_input(input, encoding, file_column=file_column)
         return
+    if file_column is not None:
+        raise ConfigError(f"file_column is for files, and the input is the package {CHEMICALS}", hint="leave it out")
     if encoding is not None:
         raise ConfigError(f"encoding is for a file, and the input is the package {CHEMICALS}", hint="leave it out")
     from mammal.tasks.declaration.schema import DataConfig

@@ -12,7 +12,7 @@ from typing import Any
 from mammal.errors import ConfigError
 from mammal.files import file_hash
 from mammal.jobs.engine import Follow, JobReport, run_plan
-from mammal.jobs.inputs import JobInput, check_encoding, open_input
+from mammal.jobs.inputs import Given, JobInput, check_encoding, open_input
 from mammal.jobs.loaded_model import (
     bundle_hash,
     model_options,
@@ -44,7 +44,7 @@ _TYPES = {"number": "Float", "integer": "Integer", "text": "String"}
 
 def score_variants_job(
     source: str | os.PathLike[str],
-    input: str | os.PathLike[str],
+    input: Given,
     output: str | os.PathLike[str],
     *,
     reference: str | os.PathLike[str] | None = None,
@@ -52,6 +52,7 @@ def score_variants_job(
     task: TaskLike | None = None,
     columns: Mapping[str, str] | None = None,
     encoding: str | None = None,
+    file_column: str | None = None,
     prefix: str = "",
     shard_rows: int = SHARD_ROWS,
     keep_rows: bool | None = None,
@@ -70,7 +71,8 @@ def score_variants_job(
 
     Args:
         source: the model, as for `mammal.load`.
-        input: a variant file, or a table with columns that `mammal.variants.source` reads.
+        input: a variant file, or a table with columns that `mammal.variants.source` reads; or several, as for
+            `mammal.jobs.run_job`.
         output: file to write: `.vcf` or `.vcf.gz` (for variant files), or a table.
         reference: FASTA file of the genome. Not needed for variants that are written inside their sequence.
         asked: window, scores and strands. Default: those of `VariantScoreOptions`.
@@ -78,6 +80,7 @@ def score_variants_job(
         columns: names of your columns, as `{name here: column of your table}`.
         encoding: encoding of the input, such as `latin-1`, if it is a text file. Default: UTF-8, or UTF-16 with a byte
             order mark.
+        file_column: name of an added column with the name of the input file that a row comes from. Default: none.
         prefix: text before the names of the added columns or INFO fields. Default: `MAMMAL_` for INFO fields, none for
             columns.
         shard_rows: rows that are written together.
@@ -103,7 +106,7 @@ def score_variants_job(
     check_encoding(encoding, input)
     opened: dict[str, Any] = {"device": device, "dtype": dtype, "tokenizer": tokenizer, "config_dirs": config_dirs}
     model = open_model(source, batch_tokens=batch_tokens, **opened)
-    given = open_input(input, encoding)
+    given = open_input(input, encoding, file_column=file_column)
     variants = allele_source(given.schema.names, reference, asked.window, columns)
     chosen = None if task is None else model.find_task(task)
     scorer = Scorer(model.model, model.tokenizer, model.tasks, asked, model.pace, chosen=chosen)
@@ -147,7 +150,7 @@ def _written(
         what = f"{target.suffixes[0]} can be written only if the input is a variant file"
         raise ConfigError(what, where=str(target), hint="one of " + ", ".join(FORMATS))
     fields = info_fields(scores, prefix)
-    form = VcfFormat(read_header(given.path), fields, where=str(given.path), zipped=target.suffix == ".gz")
+    form = VcfFormat(read_header(given.path), fields, where=given.name, zipped=target.suffix == ".gz")
     return InfoQuestion(scores, fields, f"{prefix or PREFIX}INFO"), form
 
 

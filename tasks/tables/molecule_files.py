@@ -11,8 +11,8 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from mammal.tasks.molecules.chemistry import as_smiles, has_open_stereo, parse_block
 from mammal.tasks.limits import LONGEST_CELL, LONGEST_LINE, MOST_ATOMS, too_long
+from mammal.tasks.molecules.chemistry import as_smiles, has_open_stereo, parse_block
 from mammal.tasks.tables.lines import Reading, bounded_lines, unreadable
 
 if TYPE_CHECKING:

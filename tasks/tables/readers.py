@@ -5,8 +5,9 @@
     h5ad          cells with genes ranked by expression (`mammal.tasks.tables.h5ad`)
     vcf bcf       variants, every cell as text (`mammal.tasks.tables.variant_files`)
 
-Each may be compressed (`.csv.gz`, `.csv.bgz`, `.csv.zst`, `.csv.bz2`), except BCF. Cells of delimited files stay text exactly as written, because `NA` can be a
-peptide and `007` an identifier; an empty cell is "". Rows are counted from 1, without the header and blank lines.
+Each may be compressed (`.csv.gz`, `.csv.bgz`, `.csv.zst`, `.csv.bz2`), except BCF. Cells of delimited files stay text
+exactly as written, because `NA` can be a peptide and `007` an identifier; an empty cell is "". Rows are counted from 1,
+without the header and blank lines. Rows beyond the limits of `mammal.tasks.limits` are damaged records.
 """
 
 from __future__ import annotations
@@ -28,7 +29,6 @@ from mammal.tasks.tables.lines import (
     Reader,
     Reading,
     bounded_lines,
-    check_distinct,
     json_lines,
     unreadable,
     with_reasons,

@@ -98,24 +98,28 @@ def small_limits(monkeypatch: pytest.MonkeyPatch) -> None:
                 monkeypatch.setattr(module, name, value)
 
 
+def over(what: str, length: int, limit: int) -> str:
+    return f"{what} has {length} characters, and the limit is {limit}"
+
+
 LONG, VERY = "C" * 60, "C" * 900
 
 
 @pytest.mark.parametrize(
     ("name", "text", "reasons"),
     [
-        ("t.csv", f"s,y\nC,1\n{LONG},2\nC,3\n", [None, "line 3: column 's' has 60 characters, and the limit is 50", None]),
-        ("t.csv", f"s,y\nC,1\n{VERY},2\nC,3\n", [None, "line 3: the line has 903 characters, and the limit is 200", None]),
-        ("t.csv", f'y,s\n1,"C\n{VERY}"\n2,C\n', ["line 2: the line has 902 characters, and the limit is 200", None]),
-        ("t.csv", f'y,s\n1,"{VERY}\nC"\n2,C\n', ["line 2: the line has 904 characters, and the limit is 200", None]),
-        ("t.tsv", f"s\ty\nC\t{LONG}\nC\t3\n", ["line 2: column 'y' has 60 characters, and the limit is 50", None]),
-        ("t.smi", f"C a\n{LONG}\nCC b", [None, "line 2: the line has 61 characters, and the limit is 50", None]),
-        ("t.jsonl", f'{{"s": "{LONG}"}}\n{{"s": "C"}}\n', ["line 1: column 's' has 60 characters, and the limit is 50", None]),
-        ("t.jsonl", f'{{"s": "{VERY}"}}\n{{"s": "C"}}\n', ["line 1: the line has 910 characters, and the limit is 200", None]),
-        ("t.fasta", ">a\nMK\n>b\n" + "MK\n" * 40 + ">c\nG\n", [None, "line 3: the sequence has 80 characters, and the limit is 50", None]),
-        ("t.vcf", f"{VCF}1\t9\t{LONG}\tA\tG\t.\t.\t.\n", [None, "line 4: column 'id' has 60 characters, and the limit is 50"]),
+        ("t.csv", f"s,y\nC,1\n{LONG},2\nC,3\n", [None, over("line 3: column 's'", 60, 50), None]),
+        ("t.csv", f"s,y\nC,1\n{VERY},2\nC,3\n", [None, over("line 3: the line", 903, 200), None]),
+        ("t.csv", f'y,s\n1,"C\n{VERY}"\n2,C\n', [over("line 2: the line", 902, 200), None]),
+        ("t.csv", f'y,s\n1,"{VERY}\nC"\n2,C\n', [over("line 2: the line", 904, 200), None]),
+        ("t.tsv", f"s\ty\nC\t{LONG}\nC\t3\n", [over("line 2: column 'y'", 60, 50), None]),
+        ("t.smi", f"C a\n{LONG}\nCC b", [None, over("line 2: the line", 61, 50), None]),
+        ("t.jsonl", f'{{"s": "{LONG}"}}\n{{"s": "C"}}\n', [over("line 1: column 's'", 60, 50), None]),
+        ("t.jsonl", f'{{"s": "{VERY}"}}\n{{"s": "C"}}\n', [over("line 1: the line", 910, 200), None]),
+        ("t.fasta", ">a\nMK\n>b\n" + "MK\n" * 40 + ">c\nG\n", [None, over("line 3: the sequence", 80, 50), None]),
+        ("t.vcf", f"{VCF}1\t9\t{LONG}\tA\tG\t.\t.\t.\n", [None, over("line 4: column 'id'", 60, 50)]),
     ],
-)  # fmt: skip
+)
 def test_a_row_beyond_a_limit_is_set_aside_alone(
     tmp_path: Path, small_limits: None, name: str, text: str, reasons: list[str | None]
 ) -> None:
