@@ -16,7 +16,7 @@ from pathlib import Path
 from mammal.errors import JobError
 from mammal.jobs.plan import JobPlan
 from mammal.jobs.shard import Shard
-from mammal.jobs.store import ShardCounts, find_errors
+from mammal.jobs.store import ShardCounts
 from mammal.rows.batched import Refused
 from mammal.rows.cut_rows import FIRST, rows_cut
 
@@ -26,7 +26,8 @@ class JobReport:
     """The result of a job.
 
     Attributes:
-        output: file with every row that has an answer, or with every row (`keeps_rows`).
+        output: file or folder with every row that has an answer, or with every row (`keeps_rows`). A remote output is
+            a text, its URL.
         errors: file with every row that has no answer. None if there is none.
         rows: number of rows of the input.
         ok: number of rows with an answer.
@@ -41,8 +42,8 @@ class JobReport:
         meanings: added column -> what its values are, where its name does not say it: a unit, or the positive class.
     """
 
-    output: Path
-    errors: Path | None
+    output: Path | str
+    errors: Path | str | None
     rows: int
     ok: int
     bad: int
@@ -168,8 +169,8 @@ def _answer(plan: JobPlan, shard: Shard, advance: Callable[[int], None] | None) 
 
 
 def _report(plan: JobPlan, total: ShardCounts, resumed: int, seconds: float = 0.0) -> JobReport:
-    output = plan.store.output
-    errors = find_errors(output) if total.bad else None
+    output = plan.store.shown_output
+    errors = plan.store.shown_errors if total.bad else None
     cut = (total.cut, tuple(total.first_cut), plan.layout.cut_name if total.cut else None)
     counts = (total.rows, total.ok, total.bad, resumed)
     return JobReport(output, errors, *counts, seconds, plan.keeps_rows, *cut, meanings=plan.meanings)

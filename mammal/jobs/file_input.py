@@ -41,6 +41,7 @@ class JobInput:
         rows: number of rows. None: unknown until the file has been read.
         encoding: encoding that the caller gives for the file. None: none is given.
         file: the file with its name. None: it has no other name than `path`.
+        keep_blocks: whether there is a column with the mol blocks of an SDF file.
         has_origins: whether shards have origins, because there can be several files.
     """
 
@@ -50,6 +51,7 @@ class JobInput:
     rows: int | None = None
     encoding: str | None = None
     file: InputFile | None = None
+    keep_blocks: bool = False
 
     has_origins: ClassVar[bool] = False
 
@@ -110,7 +112,7 @@ class JobInput:
             for rows in iter_text_rows(file, size, **how):
                 yield _table_of_text(rows)
         else:
-            for frame in iter_tables(file, size, **how):
+            for frame in iter_tables(file, size, **how, keep_blocks=self.keep_blocks):
                 yield as_table(frame, self.schema)
 
     def _empty_rows(self, size: int) -> Iterator[tuple[int, pa.Table]]:
@@ -119,12 +121,13 @@ class JobInput:
             yield min(size, total - start), self.schema.empty_table()
 
 
-def open_file(given: InputFile, encoding: str | None = None) -> JobInput:
+def open_file(given: InputFile, encoding: str | None = None, *, keep_blocks: bool = False) -> JobInput:
     """Opens one file as the input of a job and finds its columns.
 
     Args:
         given: the file.
         encoding: encoding of a text file. Default: UTF-8, or UTF-16 with a byte order mark.
+        keep_blocks: for an SDF file, add the column `BLOCK` with the mol blocks.
 
     Raises:
         DataError: the file can't be read; or there is no such encoding, or the format of the file has none to choose.
@@ -136,11 +139,11 @@ def open_file(given: InputFile, encoding: str | None = None) -> JobInput:
         with open_parquet(file) as stored:
             schema, rows = stored.schema_arrow.remove_metadata(), stored.metadata.num_rows
     elif form in RAGGED:
-        schema, rows = _scan(file, encoding or UTF_8)
+        schema, rows = _scan(file, encoding or UTF_8, keep_blocks)
     else:
         how: dict[str, Any] = {"keep_damaged": True, "encoding": encoding or UTF_8, "notices": FileNotices()}
         schema, rows = _text_schema(_first_names(file, form, how)), None
-    return JobInput(schema, file_hash(file), file, rows, encoding, given)
+    return JobInput(schema, file_hash(file), file, rows, encoding, given, keep_blocks)
 
 
 def as_table(frame: pd.DataFrame, schema: pa.Schema) -> pa.Table:
@@ -168,10 +171,12 @@ def _table_of_text(rows: TextRows) -> pa.Table:
     return pa.Table.from_arrays(arrays, schema=_text_schema(rows.names).append(pa.field(DAMAGED, pa.string())))
 
 
-def _scan(file: Path, encoding: str) -> tuple[pa.Schema, int]:
+def _scan(file: Path, encoding: str, keep_blocks: bool) -> tuple[pa.Schema, int]:
     types: dict[str, pa.DataType] = {}
     rows = 0
-    for frame in iter_tables(file, keep_damaged=True, encoding=encoding, notices=FileNotices()):
+    for frame in iter_tables(
+        file, keep_damaged=True, encoding=encoding, notices=FileNotices(), keep_blocks=keep_blocks
+    ):
         rows += len(frame)
         for name in frame.columns.drop(DAMAGED, errors="ignore"):
             found = _type_of(frame[name])

@@ -33,7 +33,9 @@ __all__ = [
 ]
 
 
-def open_input(given: Given, encoding: str | None = None, *, file_column: str | None = None) -> JobInput:
+def open_input(
+    given: Given, encoding: str | None = None, *, file_column: str | None = None, output: object = None
+) -> JobInput:
     """Opens a file, or several, as the input of a job and finds the columns.
 
     JSON Lines and SDF files are read completely for that, because a later row can have a new column.
@@ -42,6 +44,8 @@ def open_input(given: Given, encoding: str | None = None, *, file_column: str | 
         given: file with the rows, a list of files, a pattern or a folder (`mammal.jobs.input_files`).
         encoding: encoding of text files. Default: UTF-8, or UTF-16 with a byte order mark.
         file_column: name of a column with the name of the file that a row comes from. None: there is no such column.
+        output: the output of the job. If it is an SDF file, so that records keep their mol blocks, an SDF input has the
+            hidden column `mammal.tasks.tables.molecule_files.BLOCK`.
 
     Raises:
         DataError: a file does not exist, or can't be read; or there is no such encoding, or the format of a file
@@ -52,7 +56,7 @@ def open_input(given: Given, encoding: str | None = None, *, file_column: str | 
     parts = []
     for file in files:
         with file.named_in_errors():
-            parts.append(open_file(file, encoding))
+            parts.append(open_file(file, encoding, keep_blocks=str(output).endswith(".sdf")))
     if is_one_file(given) and file_column is None:
         return parts[0]
     return joined_inputs(parts, file_column)

@@ -13,6 +13,7 @@ from mammal.rows.answer_columns import ERROR, AnswerColumn, Record
 from mammal.rows.batched import Refused
 from mammal.rows.cut_rows import cut_name, rows_cut
 from mammal.rows.tables import Failed, check_names
+from mammal.tasks.tables.molecule_files import BLOCK
 
 ROW = "row"
 """Column of the errors file: number of the row in the input, counted from 1."""
@@ -123,13 +124,15 @@ class Layout:
         bad = [(i, reason) for i, reason in reasons_of if reason]
         row, error = self._error_names
         passed = shard.pick([i for i, _ in bad])
-        schema = pa.schema([(row, pa.int64()), *self._origin_schema, *self.theirs, (error, pa.string())])
+        shown = [field for field in self.theirs if field.name != BLOCK]
+        schema = pa.schema([(row, pa.int64()), *self._origin_schema, *shown, (error, pa.string())])
         if not bad:
             return pa.Table.from_batches([], schema)
         numbers = pa.array([shard.first + i + 1 for i, _ in bad], pa.int64())
         origins = shard.pick_origins([i for i, _ in bad]).columns if self.has_origins else []
         reasons = array_of([reason for _, reason in bad], pa.string())
-        return pa.Table.from_arrays([numbers, *origins, *passed.columns, reasons], schema=schema)
+        copied = [passed.column(field.name) for field in shown]
+        return pa.Table.from_arrays([numbers, *origins, *copied, reasons], schema=schema)
 
 
 def _records(given: list[Record] | Refused) -> list[tuple[Record, str | None]]:

@@ -53,12 +53,19 @@ class Manifest:
     def read(cls, path: Path) -> Manifest | None:
         """Reads a manifest. Returns None if the file does not exist or holds no manifest of this format."""
         try:
-            content = json.loads(path.read_text())
-            return cls(**content) if content.pop("format") == FORMAT else None
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return cls.of_json(json.loads(path.read_text()))
+        except (OSError, ValueError):
             return None
 
-    def require_same(self, former: Manifest, output: Path) -> None:
+    @classmethod
+    def of_json(cls, content: Any) -> Manifest | None:
+        """Returns the manifest that JSON holds; None if it holds no manifest of this format."""
+        try:
+            return cls(**content) if content.pop("format") == FORMAT else None
+        except (KeyError, TypeError, AttributeError):
+            return None
+
+    def require_same(self, former: Manifest, output: Path | str) -> None:
         """Compares this manifest with that of the earlier run that began `output`.
 
         Raises:

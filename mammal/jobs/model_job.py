@@ -29,6 +29,9 @@ from mammal.jobs.loaded_model import (
     torch_version,
 )
 from mammal.jobs.plan import SHARD_ROWS, Hash, JobPlan
+from mammal.jobs.sdf_format import SUFFIX as SDF
+from mammal.jobs.structures import sdf_format
+from mammal.jobs.tables import FORMATS, OutputFormat
 from mammal.rows.answer_columns import column_meanings, column_units
 from mammal.rows.bare_prompts import PROMPT
 from mammal.rows.question import TaskQuestion, Wrapped
@@ -88,7 +91,8 @@ def run_job(
         input: file with the rows; or a list of files, a pattern such as `lib/*.csv.gz`, or a folder, whose rows are
             read in the order of the files (`mammal.jobs.input_files`). Files can be remote (`s3://`, `gs://`,
             `https://`). None: for `generate`, with a task that reads nothing.
-        output: file to write: `.parquet`, `.csv`, `.tsv` or `.jsonl`.
+        output: file to write: `.parquet`, `.csv`, `.tsv`, `.jsonl`, or `.sdf` for molecules; a path that ends with `/`:
+            a folder of Parquet parts, one for each shard. It can be a URL (`s3://`, `gs://`).
         task: as for `Mammal.predict`. If none is given, a file with a column `prompt` is read as prompts.
         columns: names of your columns, as `{column of the task: column of your table}`, or one name if the task reads
             one column.
@@ -133,7 +137,7 @@ def run_job(
         raise ConfigError("file_column is for an input file, and there is none", hint="leave it out")
     opened: dict[str, Any] = {"device": device, "dtype": dtype, "tokenizer": tokenizer, "config_dirs": config_dirs}
     model = open_model(source, batch_tokens=batch_tokens, **opened)
-    given = no_input(1) if input is None else open_input(input, encoding, file_column=file_column)
+    given = no_input(1) if input is None else open_input(input, encoding, file_column=file_column, output=output)
     chosen = _task(verb, model, task, columns, view, settings, given)
     question = _question(verb, model, chosen, settings, prefix)
     question.reading = question.reading.with_mapping(chosen, columns)
@@ -154,10 +158,25 @@ def run_job(
         meanings={} if predicted is None else column_meanings(predicted, prefix),
         units={} if predicted is None else column_units(predicted, prefix),
         workers=partial(_prepared_by, question, _workers(workers, model)),
+        form=_form(verb, output, given, question),
         keep_rows=keep_rows,
         reads=read_by_model(bundle=source, rerank_bundle=settings.get("rerank_bundle"), tokenizer=tokenizer),
     )
     return run_plan(plan, resume=resume, progress=progress)
+
+
+def _form(verb: str, output: object, given: JobInput, question: TaskQuestion) -> OutputFormat | None:
+    """Returns the format of an SDF output. None: a table."""
+    if not str(output).endswith(SDF):
+        return None
+    if verb == "generate":
+        raise ConfigError("generate writes no SDF file", where=str(output), hint=f"write {', '.join(FORMATS)}")
+    reading = question.reading
+    column = next((name for name, alphabet in reading.alphabets.items() if alphabet == "SMILES"), None)
+    if column is not None:
+        column = reading.check(given.schema.names).get(column, reading.mapped.get(column, column))
+        column = column if column in given.schema.names else None
+    return sdf_format(output, given, column)
 
 
 def _check_options(verb: str, settings: Mapping[str, Any], input: object) -> None:

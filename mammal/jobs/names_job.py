@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib.metadata import version
-from typing import get_args
+from pathlib import Path
+from typing import Any, get_args
 
 from mammal.errors import ConfigError, DataError, did_you_mean
 from mammal.jobs.engine import Follow, JobReport, run_plan
-from mammal.jobs.inputs import Given
+from mammal.jobs.inputs import Given, open_input
 from mammal.jobs.plan import JobPlan
-from mammal.jobs.structures import existing, open_structures, structure_text
+from mammal.jobs.structures import existing, open_structures, sdf_format, structure_text
 from mammal.jobs.workers import Workers
 from mammal.rows.answer_columns import ERROR, AnswerColumn, Record
 from mammal.rows.batched import Refused, Row
@@ -20,7 +21,6 @@ from mammal.rows.question import Computed
 from mammal.rows.read_columns import ReadColumns
 from mammal.tasks.names import make_pairs, naming, opsin
 from mammal.tasks.names.roundtrip import Outcome, Pair
-from mammal.tasks.tables.readers import iter_tables
 
 SHARD_ROWS = 5_000
 KEEP = ("exact", "unverified", "all")
@@ -84,7 +84,7 @@ def names_job(
     Args:
         input: a table, or several, as for `mammal.jobs.run_job`; or `chemicals` for the compounds of that package, with
             PubChem's names in lower case.
-        output: file to write: `.parquet`, `.csv`, `.tsv` or `.jsonl`.
+        output: file or folder to write, as for `mammal.jobs.run_job`.
         smiles: column of the structures. Default: the column called `smiles` in upper or lower case.
         encoding: encoding of the input, such as `latin-1`, if it is a text file. Default: UTF-8, or UTF-16 with a byte
             order mark.
@@ -120,7 +120,9 @@ def names_job(
             raise DataError(f"names can't be read back, so none would be kept: {lacking.what}", hint=hint)
     elif lacking is not None:
         raise lacking
-    with open_structures(input, smiles=smiles, encoding=encoding, file_column=file_column, workers=workers) as found:
+    with open_structures(
+        input, smiles=smiles, encoding=encoding, file_column=file_column, output=output, workers=workers
+    ) as found:
         if names is not None:
             existing(names, found.given.schema.names)
         verify = lacking is None
@@ -134,6 +136,7 @@ def names_job(
             prefix=prefix,
             shard_rows=shard_rows,
             versions=versions,
+            form=sdf_format(output, found.given, found.column),
             keep_rows=keep_rows,
         )
         return run_plan(plan, resume=resume, progress=progress)
@@ -147,14 +150,21 @@ def count_outcomes(report: JobReport, prefix: str = "") -> Counter[str]:
         prefix: the prefix with which the job was run.
     """
     counts: Counter[str] = Counter()
-    for table in iter_tables(report.output):
-        counts.update(outcome for outcome in table[f"{prefix}outcome"] if isinstance(outcome, str) and outcome)
+    for outcomes in _cells(report.output, f"{prefix}outcome"):
+        counts.update(outcome for outcome in outcomes if isinstance(outcome, str) and outcome)
     if report.errors is not None:
         known = get_args(Outcome)
-        for table in iter_tables(report.errors):
-            words = (str(reason).partition(":")[0] for reason in table[f"{prefix}{ERROR}"])
+        for reasons in _cells(report.errors, f"{prefix}{ERROR}"):
+            words = (str(reason).partition(":")[0] for reason in reasons)
             counts.update(word if word in known else "invalid" for word in words)
     return counts
+
+
+def _cells(output: Path | str, column: str) -> Iterator[list[Any]]:
+    """The cells of a column of an output, shard by shard."""
+    opened = open_input(output)
+    if column in opened.schema.names:  # an SDF file without records has no columns
+        yield from (shard.table.column(column).to_pylist() for shard in opened.shards(SHARD_ROWS))
 
 
 def _versions(makes: bool, verifies: bool) -> dict[str, str]:

@@ -14,6 +14,7 @@ from mammal.errors import ConfigError
 from mammal.jobs.inputs import JobInput
 from mammal.jobs.layout import Layout
 from mammal.jobs.manifest import Manifest
+from mammal.jobs.remote_store import output_store
 from mammal.jobs.store import INDEXES, Store
 from mammal.jobs.tables import FORMATS, TEXT_TABLES, OutputFormat
 from mammal.overwriting import refuse_overwriting
@@ -36,7 +37,7 @@ class JobPlan:
         question: answers the rows of a shard. Its `reading` lists the columns of the input that it reads, its `columns`
             the columns that the output gains, its `recorded_options` the options that the manifest records, and its
             `uses` the models that are warmed up.
-        output: the file that the job writes.
+        output: the file that the job writes; a path that ends with `/`: a folder of Parquet parts; or a URL.
         prefix: text before the names of the two columns that the errors file adds. The columns of the question already
             have it.
         shard_rows: rows that are written together.
@@ -99,6 +100,9 @@ class JobPlan:
             JobError: the format of the output is unknown, or can't hold the answers.
         """
         refuse_overwriting(self.store.written, self._read)
+        if (url := self.store.written_url) is not None and url in self.given.urls:
+            what = f"the output {url} would replace the input"
+            raise ConfigError(what, where=url, hint="choose another output; nothing was changed")
         _ = self.sources  # refuses an input that lacks a column
         if self.keep_rows not in (None, True, False):
             raise ConfigError(f"keep_rows must be true, false or null, not {self.keep_rows!r}")
@@ -128,7 +132,7 @@ class JobPlan:
     @cached_property
     def store(self) -> Store:
         """The files of the output."""
-        return Store(Path(self.output).expanduser(), self.form)
+        return output_store(self.output, self.form)
 
     @cached_property
     def manifest(self) -> Manifest:

@@ -11,7 +11,7 @@ from mammal.errors import ConfigError, MammalError
 from mammal.jobs.engine import Follow, JobReport, run_plan
 from mammal.jobs.inputs import Given
 from mammal.jobs.plan import JobPlan
-from mammal.jobs.structures import open_structures, structure_text
+from mammal.jobs.structures import open_structures, sdf_format, structure_text
 from mammal.jobs.workers import Workers
 from mammal.rows.answer_columns import AnswerColumn, Record
 from mammal.rows.batched import Refused, Row
@@ -66,7 +66,7 @@ def properties_job(
     Args:
         input: a table with structures, or several, as for `mammal.jobs.run_job`; or `chemicals` for the compounds of
             that package.
-        output: file to write: `.parquet`, `.csv`, `.tsv` or `.jsonl`.
+        output: file or folder to write, as for `mammal.jobs.run_job`.
         properties: names of `mammal.tasks.molecules.properties.PROPERTIES`. Default: mw, logp, qed, tpsa.
         smiles: column of the structures. Default: the column called `smiles` in upper or lower case.
         encoding: encoding of the input, such as `latin-1`, if it is a text file. Default: UTF-8, or UTF-16 with a byte
@@ -93,7 +93,9 @@ def properties_job(
         raise ConfigError("the list of properties is empty", hint=f"properties=[{','.join(PROPERTIES)}]")
     for name in properties:
         property_of(name)
-    with open_structures(input, smiles=smiles, encoding=encoding, file_column=file_column, workers=workers) as found:
+    with open_structures(
+        input, smiles=smiles, encoding=encoding, file_column=file_column, output=output, workers=workers
+    ) as found:
         question = PropertyRows(found.column, properties, workers=found.workers, prefix=prefix)
         versions = {"rdkit": version("rdkit")}
         plan = JobPlan(
@@ -104,6 +106,7 @@ def properties_job(
             prefix=prefix,
             shard_rows=shard_rows,
             versions=versions,
+            form=sdf_format(output, found.given, found.column),
             keep_rows=keep_rows,
         )
         return run_plan(plan, resume=resume, progress=progress)

@@ -89,6 +89,21 @@ class Store:
         of_output = {f"index ({suffix})": self.output.with_name(self.output.name + suffix) for suffix in indexes}
         return {**places, **of_output, "folder of shards": self.parts}
 
+    @property
+    def shown_output(self) -> Path | str:
+        """Path or URL of the output, for reports."""
+        return self.output
+
+    @property
+    def shown_errors(self) -> Path | str | None:
+        """Path or URL of the rows without an answer of a finished job that has some, for reports."""
+        return find_errors(self.output)
+
+    @property
+    def written_url(self) -> str | None:
+        """URL of a remote output; None: it is on this machine."""
+        return None
+
     def begin(self, manifest: Manifest, *, resume: bool) -> Manifest:
         """Prepares the folder of the shards and writes the manifest.
 
@@ -102,8 +117,7 @@ class Store:
         Raises:
             JobError: the output exists and was not written by a job, or was written with other settings.
         """
-        if self.output.is_dir():
-            raise JobError("is a folder, not a file", where=str(self.output), hint="choose another output")
+        self._check_place()
         former = Manifest.read(self.parts / _MANIFEST) or Manifest.read(self.manifest_path)
         if not resume:
             self._remove_shards()
@@ -121,6 +135,12 @@ class Store:
         self.parts.mkdir(parents=True, exist_ok=True)
         manifest.write(self.parts / _MANIFEST, scratch=self.parts)
         return manifest
+
+    def _check_place(self) -> None:
+        """Refuses an output that can't be replaced."""
+        if self.output.is_dir():
+            hint = "choose another output, or end it with / for a folder of Parquet parts"
+            raise JobError("is a folder, not a file", where=str(self.output), hint=hint)
 
     def _standing(self) -> Path | None:
         """What would be replaced: a file, or the folder of shards if it holds some."""
@@ -154,7 +174,7 @@ class Store:
             total: counts of all of them.
             schema: columns of the output; if rows were cut, the last one marks them.
         """
-        bad = [part for shard in range(shards) if (part := self._part(shard, ".errors.parquet")).exists()]
+        bad = self._bad_parts(shards)
         with atomic_file(self.output, scratch=self.parts) as partial:
             self.form.join([self._whole_part(shard, total, schema) for shard in range(shards)], partial, schema)
             if bad:
@@ -188,6 +208,10 @@ class Store:
         padded = self._part(shard, f".padded{self.form.suffix}")
         self.form.add_false(part, padded, schema.names[-1])
         return padded
+
+    def _bad_parts(self, shards: int) -> list[Path]:
+        """Files of the rows without an answer, of the shards that have some."""
+        return [part for shard in range(shards) if (part := self._part(shard, ".errors.parquet")).exists()]
 
     def _part(self, shard: int, suffix: str) -> Path:
         return self.parts / f"{shard:06d}{suffix}"

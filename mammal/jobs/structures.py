@@ -13,9 +13,12 @@ from typing import Any
 
 from mammal.errors import ConfigError, DataError
 from mammal.jobs.inputs import Given, JobInput, open_input
+from mammal.jobs.sdf_format import SUFFIX as SDF
+from mammal.jobs.sdf_format import SdfFormat
 from mammal.jobs.workers import Workers
 from mammal.rows.column_match import guessed_column
 from mammal.tasks.tables.cells import as_text, is_missing, missing_column
+from mammal.tasks.tables.molecule_files import BLOCK
 
 logger = logging.getLogger(__name__)
 
@@ -51,6 +54,7 @@ def open_structures(
     smiles: str | None = None,
     encoding: str | None = None,
     file_column: str | None = None,
+    output: object = None,
     workers: int | None = None,
 ) -> Iterator[Structures]:
     """Opens a file of molecules, with processes that work on them. The processes end with the `with` block.
@@ -60,6 +64,7 @@ def open_structures(
         smiles: column of the structures. None: the column called `smiles` in upper or lower case.
         encoding: encoding of a text file. None: UTF-8, or UTF-16 with a byte order mark.
         file_column: as for `mammal.jobs.inputs.open_input`.
+        output: as for `mammal.jobs.inputs.open_input`.
         workers: number of processes. None: one per core. 0: only the current process.
 
     Raises:
@@ -67,14 +72,14 @@ def open_structures(
         DataError: there is no such file, column or encoding.
     """
     count = worker_count(workers)
-    with _rows_of(input, encoding, file_column) as given, Workers(count) as processes:
+    with _rows_of(input, encoding, file_column, output) as given, Workers(count) as processes:
         yield Structures(given, structure_column(smiles, given.schema.names), processes)
 
 
 @contextmanager
-def _rows_of(input: Given, encoding: str | None, file_column: str | None) -> Iterator[JobInput]:
+def _rows_of(input: Given, encoding: str | None, file_column: str | None, output: object) -> Iterator[JobInput]:
     if input != CHEMICALS or Path(CHEMICALS).exists():
-        yield open_input(input, encoding, file_column=file_column)
+        yield open_input(input, encoding, file_column=file_column, output=output)
         return
     if file_column is not None:
         raise ConfigError(f"file_column is for files, and the input is the package {CHEMICALS}", hint="leave it out")
@@ -88,6 +93,25 @@ def _rows_of(input: Given, encoding: str | None, file_column: str | None) -> Ite
         file = Path(folder) / "chemicals.parquet"
         compounds.rename(columns={"iupac": PUBCHEM_NAME}).to_parquet(file, index=False)
         yield open_input(file)
+
+
+def sdf_format(output: object, given: JobInput, column: str | None) -> SdfFormat | None:
+    """Returns the format of an SDF output; None if the output has another format.
+
+    Args:
+        output: path or URL of the output.
+        given: the input of the job.
+        column: column of the structures, from which the records are made if the input is not an SDF file. None: the
+            column that `structure_column` finds.
+
+    Raises:
+        DataError: the input has no column of structures.
+    """
+    if not str(output).endswith(SDF):
+        return None
+    if BLOCK in given.schema.names:
+        return SdfFormat(None)
+    return SdfFormat(column or structure_column(None, given.schema.names))
 
 
 def structure_column(asked: str | None, columns: Sequence[str]) -> str:

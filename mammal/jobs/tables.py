@@ -65,7 +65,7 @@ class TableFormat(ABC):
             JobError: the suffix is unknown, or its format can't hold one of the columns.
         """
         if path.suffix not in TABLES:
-            hint = "one of " + ", ".join(FORMATS)
+            hint = f"one of {', '.join(FORMATS)}; .sdf for molecules; FOLDER/ for Parquet parts"
             raise JobError("the suffix of the output names no known format", where=str(path), hint=hint)
         nested = [column.name for column in schema if pa.types.is_nested(column.type)]
         if nested and not self.holds_lists:

@@ -19,6 +19,9 @@ from mammal.tasks.molecules.normalisation import normalised
 if TYPE_CHECKING:
     import numpy as np
 
+LAID_OUT = 500
+"""Largest number of atoms of a molecule that gets a layout."""
+
 _BLANK = re.compile(r"\s")
 
 _MARKS = re.compile(r"[@/\\]|\[\d")
@@ -116,6 +119,27 @@ def parse_block(block: str) -> tuple[Any | None, str | None]:
         return molecule, None
     lines = [line for line in _log_of(lambda chem: chem.MolFromMolBlock(block)).splitlines() if line.startswith("[")]
     return None, re.sub(r"^\[[\d:]+\] ", "", lines[-1]) if lines else "RDKit can't parse it"
+
+
+def mol_block(smiles: str, name: str = "") -> str | None:
+    """Returns the mol block of a molecule with a layout in two dimensions; None if RDKit can't parse the SMILES.
+
+    Args:
+        smiles: the molecule. If it has more than `LAID_OUT` atoms, all coordinates are zero, because a layout would
+            take minutes.
+        name: the first line of the block.
+    """
+    from rdkit import Chem, rdBase
+    from rdkit.Chem.rdDepictor import Compute2DCoords
+
+    molecule = parse_smiles(smiles)
+    if molecule is None:
+        return None
+    if molecule.GetNumAtoms() <= LAID_OUT:
+        Compute2DCoords(molecule)
+    molecule.SetProp("_Name", name)
+    with rdBase.BlockLogs():
+        return str(Chem.MolToMolBlock(molecule))
 
 
 def as_smiles(molecule: Any) -> str:

@@ -48,6 +48,7 @@ class Reading(NamedTuple):
         keep_damaged: whether damaged records are kept as rows, with a column `DAMAGED`; otherwise they are errors.
         encoding: encoding of text formats.
         notices: collects notices about readable rows.
+        keep_blocks: whether records of an SDF file have a column with their mol block.
     """
 
     file: Path
@@ -55,6 +56,7 @@ class Reading(NamedTuple):
     keep_damaged: bool
     encoding: str
     notices: FileNotices
+    keep_blocks: bool = False
 
     def open(self, newline: str | None = None) -> IO[str]:
         """Opens the file as text; undecodable bytes become characters that `undecodable` finds."""

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 STRUCTURE = ("smiles", "name")
 """Columns of each molecule. A tag with one of these names gets the column `NAME_tag`."""
 
+BLOCK = "\0block"
+"""Column with the mol block of each record, if a caller wants it. No column of a file can have this name."""
+
 OPEN_STEREO = "with several stereoisomers (racemic or relative centres), read as the one that is drawn, as absolute"
 
 _END = "$$$$"
@@ -34,7 +37,7 @@ _OPEN_GROUP = re.compile(r"\|(?:[^|]*,)?(?:[&o]\d+:|r[:,|])[^|]*")
 def sdf(reading: Reading) -> Iterator[pd.DataFrame]:
     """Reads an SDF file: columns `smiles` (canonical), `name`, and the tags as text.
 
-    Records end at lines `$$$$`. A record that RDKit can't read keeps its name and tags; its `smiles` is "".
+    With `Reading.keep_blocks` the column `BLOCK` has the mol blocks as they are. Records end at lines `$$$$`. A record that RDKit can't read keeps its name and tags; its `smiles` is "".
     """
     with reading.open() as stream:
         yield from reading.frames(_molecules(bounded_lines(stream), reading))
@@ -81,6 +84,8 @@ def _molecule(record: list[str], reading: Reading, number: int) -> tuple[dict[st
     row: dict[str, Any] = {"smiles": "", "name": record[0].strip() if record else ""}
     tags, reason = _tags(record[end:])
     row |= {_free_name(name, tags): value for name, value in tags.items()}
+    if reading.keep_blocks:
+        row[BLOCK] = "\n".join(record[:end])
     if damage := unreadable("".join(record), reading.encoding):
         return _decoded(row, reading.encoding), damage
     if damage := _too_large(record[:end], row):

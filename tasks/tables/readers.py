@@ -87,6 +87,7 @@ def iter_tables(
     keep_damaged: bool = False,
     encoding: str = UTF_8,
     notices: FileNotices | None = None,
+    keep_blocks: bool = False,
 ) -> Iterator[pd.DataFrame]:
     """Reads a file as data frames, in the order of the file.
 
@@ -99,6 +100,7 @@ def iter_tables(
             Otherwise they are errors (in SDF files: rows with an empty `smiles`).
         encoding: encoding of text formats, see `read_table`.
         notices: collects notices about readable rows. Default: they are logged when the whole file has been read.
+        keep_blocks: for SDF files, add the column `mammal.tasks.tables.molecule_files.BLOCK` with the mol blocks.
 
     Raises:
         DataError: the file does not exist, the format is unknown, or the contents can't be read.
@@ -106,7 +108,7 @@ def iter_tables(
     file = existing_file(path)
     read = _READERS[file_format(file)]
     with _reading(file, chunk, keep_damaged, encoding, notices) as reading:
-        yield from read(reading)
+        yield from read(reading._replace(keep_blocks=keep_blocks))
 
 
 def iter_text_rows(
