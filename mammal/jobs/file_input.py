@@ -174,9 +174,8 @@ def _table_of_text(rows: TextRows) -> pa.Table:
 def _scan(file: Path, encoding: str, keep_blocks: bool) -> tuple[pa.Schema, int]:
     types: dict[str, pa.DataType] = {}
     rows = 0
-    for frame in iter_tables(
-        file, keep_damaged=True, encoding=encoding, notices=FileNotices(), keep_blocks=keep_blocks
-    ):
+    how: dict[str, Any] = {"encoding": encoding, "notices": FileNotices(), "keep_blocks": keep_blocks}
+    for frame in iter_tables(file, keep_damaged=True, **how):
         rows += len(frame)
         for name in frame.columns.drop(DAMAGED, errors="ignore"):
             found = _type_of(frame[name])

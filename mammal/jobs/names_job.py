@@ -120,9 +120,8 @@ def names_job(
             raise DataError(f"names can't be read back, so none would be kept: {lacking.what}", hint=hint)
     elif lacking is not None:
         raise lacking
-    with open_structures(
-        input, smiles=smiles, encoding=encoding, file_column=file_column, output=output, workers=workers
-    ) as found:
+    how: dict[str, Any] = {"encoding": encoding, "file_column": file_column, "output": output, "workers": workers}
+    with open_structures(input, smiles=smiles, **how) as found:
         if names is not None:
             existing(names, found.given.schema.names)
         verify = lacking is None

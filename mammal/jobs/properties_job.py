@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from functools import partial
 from importlib.metadata import version
+from typing import Any
 
 from mammal.errors import ConfigError, MammalError
 from mammal.jobs.engine import Follow, JobReport, run_plan
@@ -93,9 +94,8 @@ def properties_job(
         raise ConfigError("the list of properties is empty", hint=f"properties=[{','.join(PROPERTIES)}]")
     for name in properties:
         property_of(name)
-    with open_structures(
-        input, smiles=smiles, encoding=encoding, file_column=file_column, output=output, workers=workers
-    ) as found:
+    how: dict[str, Any] = {"encoding": encoding, "file_column": file_column, "output": output, "workers": workers}
+    with open_structures(input, smiles=smiles, **how) as found:
         question = PropertyRows(found.column, properties, workers=found.workers, prefix=prefix)
         versions = {"rdkit": version("rdkit")}
         plan = JobPlan(

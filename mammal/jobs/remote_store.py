@@ -10,6 +10,8 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -75,12 +77,20 @@ class _Remote(Store):
     def written_url(self) -> str | None:
         return self.url
 
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        with super().locked():
+            yield
+        with suppress(OSError):  # shards of an unfinished job are in it
+            self.output.parent.rmdir()
+
     def begin(self, manifest: Manifest, *, resume: bool) -> Manifest:
         uploaded = _manifest_at(self.manifest_url)
         if resume and uploaded is not None and uploaded.complete:
             manifest.require_same(uploaded, self.url)
             return uploaded
-        if resume and uploaded is None and not self.parts.is_dir() and exists_remote(self.url):
+        begun_here = any(Manifest.read(place) for place in (self.parts / "manifest.json", self.manifest_path))
+        if resume and uploaded is None and not begun_here and exists_remote(self.url):
             what = "the output exists already, and was not written by a job"
             raise JobError(what, where=self.url, hint="choose another output, or replace it with resume=false")
         begun = super().begin(manifest, resume=resume)

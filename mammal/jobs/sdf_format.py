@@ -26,6 +26,7 @@ logger = logging.getLogger(__name__)
 SUFFIX = ".sdf"
 
 _END = b"$$$$"
+_NOT_IN_NAMES = re.compile(r"[<>\s]")
 _NO_ATOMS = "{}\n     mammal\n\n  0  0  0  0  0  0  0  0  0  0999 V2000\nM  END\n"
 """Record of a row whose structure RDKit can't read: its fields are kept."""
 
@@ -90,7 +91,7 @@ def _field(name: str, value: Any) -> str:
         return ""
     text = json.dumps(value) if isinstance(value, list | dict) else str(value)
     lines = [f" {line}" if line.startswith((">", "$$$$")) else line for line in text.splitlines() if line.strip()]
-    return f">  <{re.sub(r'[<>\s]', '_', name)}>\n" + "".join(f"{line}\n" for line in lines) + "\n"
+    return f">  <{_NOT_IN_NAMES.sub('_', name)}>\n" + "".join(f"{line}\n" for line in lines) + "\n"
 
 
 def _line(text: Any) -> str:

@@ -37,7 +37,8 @@ _OPEN_GROUP = re.compile(r"\|(?:[^|]*,)?(?:[&o]\d+:|r[:,|])[^|]*")
 def sdf(reading: Reading) -> Iterator[pd.DataFrame]:
     """Reads an SDF file: columns `smiles` (canonical), `name`, and the tags as text.
 
-    With `Reading.keep_blocks` the column `BLOCK` has the mol blocks as they are. Records end at lines `$$$$`. A record that RDKit can't read keeps its name and tags; its `smiles` is "".
+    With `Reading.keep_blocks` the column `BLOCK` has the mol blocks as they are. Records end at lines `$$$$`. A record
+    that RDKit can't read keeps its name and tags; its `smiles` is "".
     """
     with reading.open() as stream:
         yield from reading.frames(_molecules(bounded_lines(stream), reading))
