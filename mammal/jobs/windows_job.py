@@ -21,6 +21,7 @@ from mammal.rows.batched import Refused, Row
 from mammal.rows.question import Computed
 from mammal.rows.read_columns import ReadColumns
 from mammal.tasks.dna.rendering import COLUMNS, WINDOW, Renderer, VariantFile, variant_file
+from mammal.tasks.tables.remote import is_remote
 
 
 def windows_job(
@@ -71,7 +72,7 @@ def windows_job(
             written.
         MammalError: the input, the genome or an option is wrong.
     """
-    source = variant_file(input, encoding)
+    source = variant_file(_one_file(input), encoding)
     if region is not None and source.form != "vcf":
         raise ConfigError("a region is looked up in the index of a VCF file", where=str(source.path))
     renderer = Renderer(
@@ -137,6 +138,15 @@ class _VariantInput(JobInput):
         assert self.source is not None, "made with one"
         for frame in self.source.tables(size, keep_damaged=True, region=self.region):
             yield as_table(frame, self.schema)
+
+
+def _one_file(given: object) -> str | os.PathLike[str]:
+    """Refuses several files and remote ones: their indexes and neighbours are looked up on this machine."""
+    if not isinstance(given, str | os.PathLike):
+        raise ConfigError("windows reads one file", where=str(given), hint="run the command for each file")
+    if is_remote(given):
+        raise ConfigError("windows reads no remote files", where=str(given), hint="copy the file to this machine")
+    return given
 
 
 def _opened(source: VariantFile, region: str | None) -> JobInput:

@@ -27,14 +27,17 @@ OTHER_ENDINGS = (*TABLE_ENDINGS, *STRUCTURE_ENDINGS, *SEQUENCE_ENDINGS, *BINARY_
 
 
 def is_path(data: Any) -> bool:
-    """A Path, or a string that ends like a file or names one that exists; any other string is a value."""
+    """A Path, or a string that is a URL, ends like a file or names one that exists; any other string is a value."""
     if isinstance(data, os.PathLike):
         return True
     if not isinstance(data, str) or "\n" in data:
         return False
     from mammal.tasks.tables.compression import bare_name
     from mammal.tasks.tables.readers import FORMATS
+    from mammal.tasks.tables.remote import is_remote
 
+    if is_remote(data):
+        return True
     name = bare_name(data)
     if name.endswith(tuple(f".{ending}" for ending in FORMATS)):
         return True

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from mammal.errors import ConfigError, DataError
@@ -159,7 +160,7 @@ def row_table(data: Any, reading: ReadColumns, encoding: str | None = None) -> R
     Args:
         data: one value or a list of values (if one column is read), a list of tuples (in the order of
             `reading.names`), a mapping, a list of mappings, a dict of columns, a DataFrame, an arrow table or a polars
-            frame, or the path of a file. RDKit molecules are read as SMILES.
+            frame, or the path or URL of a file. RDKit molecules are read as SMILES.
         reading: columns that are read.
         encoding: encoding of a text file. None: UTF-8, or UTF-16 with a byte order mark.
 
@@ -204,11 +205,20 @@ def read_data(data: Any, encoding: str | None = None) -> Any:
         if encoding is not None:
             raise ConfigError("encoding is for a file, and the data are not a file", hint="leave it out")
         return input_data(data)
+    from mammal.tasks.tables.remote import fetch, is_remote
+
+    if not is_remote(data):
+        return _read_file(Path(data), encoding)
+    with TemporaryDirectory(prefix="mammal-") as folder:
+        return _read_file(fetch(data, Path(folder)), encoding)
+
+
+def _read_file(file: Path, encoding: str | None) -> Any:
     from mammal.tasks.tables.encodings import checked_encoding
     from mammal.tasks.tables.readers import file_format, read_table
 
-    name = checked_encoding(encoding, file_format(data), data)
-    return input_data(read_table(Path(data), keep_damaged=True, encoding=name or UTF_8))
+    name = checked_encoding(encoding, file_format(file), file)
+    return input_data(read_table(file, keep_damaged=True, encoding=name or UTF_8))
 
 
 def own_index(data: Any) -> Any:

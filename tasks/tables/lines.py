@@ -104,12 +104,13 @@ def bounded_lines(stream: IO[str]) -> Iterator[str]:
 
     The replacement has the quotes that a reader of delimited text needs to find the end of a quoted cell.
     """
-    while line := stream.readline(LONGEST_LINE + 1):
+    readline, most = stream.readline, LONGEST_LINE + 1
+    while line := readline(most):
         if len(line) <= LONGEST_LINE or line.endswith("\n"):
             yield line
             continue
         length, quotes = len(line), line.count('"')
-        while not line.endswith("\n") and (line := stream.readline(LONGEST_LINE)):
+        while not line.endswith("\n") and (line := readline(most)):
             length, quotes = length + len(line), quotes + line.count('"')
         yield f"{chr(34) * (quotes % 2)}{_OVERLONG}{length}\n"
 
