@@ -2,7 +2,12 @@
 
     mammal predict bundle=demo/bundle task=melting_point input=library.csv output=predicted.csv
     mammal predict bundle=demo/bundle input=few.csv          print the predictions
+    mammal predict bundle=demo/bundle 'input=lib/*.csv.gz' file_column=source output=scores/
+    mammal predict bundle=demo/bundle input=s3://bucket/lib.sdf output=predicted.sdf
 
+The input is one file, a list [a.csv,b.csv], a pattern or a folder, also compressed (.gz, .zst, .bz2), also at s3://, gs://
+or https://. An output that ends with / is a folder of Parquet parts, .sdf writes the molecules with their predictions,
+and s3:// or gs:// uploads the complete output (docs/jobs.md).
 Rows that can't be read stay in a csv or tsv output without an answer, and the column `error` says why. They are also
 listed in an errors file next to the output (predicted.errors.csv), and the exit code is 3. keep_rows=false leaves them
 out of the output, keep_rows=true keeps them in other formats. To continue a job that was interrupted, run the same

@@ -1,6 +1,7 @@
 """Add properties of the molecules of a file as columns: molecular weight, logP, QED, TPSA and others, by RDKit.
 
     mammal properties input=library.smi output=library.parquet
+    mammal properties 'input=lib/*.smi.gz' output=library.sdf
     mammal properties input=chemicals output=compounds.parquet properties=[mw,logp,rings]
 
 A task can use such columns as conditions (configs/task/moses.yaml). The properties are mw (g/mol), logp, tpsa (Å²),

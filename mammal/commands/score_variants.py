@@ -37,8 +37,8 @@ def is_meant(shared: dict[str, Any], asked: dict[str, Any]) -> bool:
     said = asked["variants"]
     if said is not None and not isinstance(said, bool):
         raise ConfigError(f"variants must be true, false or null, not {said!r}", where=_WHERE)
-    given = shared["input"] if isinstance(shared["input"], list) else [shared["input"]]
-    names = [bare_name(str(name)) for name in (*given, shared["output"]) if name is not None]
+    inputs = shared["input"] if isinstance(shared["input"], list) else [shared["input"]]
+    names = [bare_name(str(name)) for name in (*inputs, shared["output"]) if name is not None]
     meant = asked["reference"] is not None or any(name.endswith(_VARIANT_FILES) for name in names)
     if said or (said is None and meant):
         return True

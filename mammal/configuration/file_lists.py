@@ -28,4 +28,6 @@ def quoted_list(verb: str, override: str, text_override: Callable[[str, str], st
     if "'" in value or '"' in value:
         return override  # the user quotes the files
     items = [item.strip() for item in value[1:-1].split(",")]
-    return f"{key}=[{','.join(text_override('', item).removeprefix('=') for item in items if item)}]"
+    if not all(set(item) & set("./*") for item in items):
+        return None  # a name in brackets
+    return f"{key}=[{','.join(text_override('', item).removeprefix('=') for item in items)}]"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -148,8 +148,8 @@ class JobPlan:
         }
         bundle = "" if self.bundle is None else self.bundle()
         versions = {"mammal": __version__, **self.versions}
-        more = {"meanings": self.meanings or None, "files": self.given.hashes}
-        return Manifest(self.verb, self.given.fingerprint, bundle, options, versions, **more)
+        made = Manifest(self.verb, self.given.fingerprint, bundle, options, versions)
+        return replace(made, meanings=self.meanings or None, files=self.given.hashes)
 
 
 def indexes(file: Path) -> dict[str, Path]:
