@@ -16,6 +16,7 @@ import re
 import shutil
 import tempfile
 import weakref
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -117,7 +118,8 @@ def input_files(given: Given) -> list[InputFile]:
     copies = Copies()
     names = [name for entry in named_files(given) for name in _expanded(entry)]
     keys = [name if is_remote(name) else os.path.realpath(name) for name in names]
-    if twice := next((name for name, key in zip(names, keys, strict=True) if keys.count(key) > 1), None):
+    counts = Counter(keys)
+    if twice := next((name for name, key in zip(names, keys, strict=True) if counts[key] > 1), None):
         raise DataError("the file is named twice", where=twice, hint="leave one of them out")
     return [
         InputFile(name, copies.fetch(name), copies) if is_remote(name) else InputFile(name, existing_file(name))

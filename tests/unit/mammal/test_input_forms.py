@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import io
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pyarrow as pa
 import pytest
 
 import mammal
+from mammal.cli import main
 from mammal.jobs import run_job
 from mammal.jobs.inputs import open_input
 
@@ -85,3 +87,17 @@ def test_a_row_beyond_a_limit_is_in_the_errors_file(bundle: Path, tmp_path: Path
     assert (report.rows, report.ok) == (4, 2) and errors["row"].tolist() == [2, 3]
     assert "10,001 characters, and the limit is 10,000" in errors["error"][0]
     assert errors["error"][1] == "line 4: column 'id' has 1,100,000 characters, and the limit is 1,000,000"
+
+
+def test_several_files_are_answered_on_the_terminal(
+    bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.csv").write_text("smiles\nCCO\n")
+    (tmp_path / "b.csv.gz").write_bytes(gzip.compress(b"smiles\nCC\nCCN,x\n"))
+    given = f"[{tmp_path}/a.csv,{tmp_path}/b.csv.gz]"
+    assert main(["predict", f"bundle={bundle}", "task=bbbp", f"input={given}", "file_column=source"]) == 3
+    shown = pd.read_csv(io.StringIO(capsys.readouterr().out), keep_default_na=False)
+    assert (
+        shown["smiles"].tolist() == ["CCO", "CC", ""] and [Path(one).name for one in shown["source"]][1] == "b.csv.gz"
+    )
+    assert "line 3: 2 fields where the header has 1" in shown["error"][2]

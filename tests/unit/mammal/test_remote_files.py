@@ -22,6 +22,7 @@ from mammal.jobs import remote_store
 from mammal.jobs.names_job import _cells
 from mammal.jobs.properties_job import properties_job
 from mammal.jobs.store import Store
+from mammal.rows.tables import read_data
 from mammal.tasks.tables import remote
 
 LIBRARY = "smiles,id\nCCO,1\nC1CC,2\nCC,3\n"
@@ -262,6 +263,12 @@ def test_files_of_a_web_server(web: str, tmp_path: Path, name: str) -> None:
     _Server.failures = 2
     assert main(["properties", f"input={web}/{name}", f"output={tmp_path}/out.csv", "workers=0"]) == 3
     assert pd.read_csv(tmp_path / "out.csv")["id"].tolist() == [1, 2, 3]
+
+
+def test_python_reads_a_url(web: str) -> None:
+    assert read_data(f"{web}/lib.csv.gz")["id"].tolist() == ["1", "2", "3"]
+    with pytest.raises(DataError, match="404"):
+        read_data(f"{web}/none.smi")
 
 
 @pytest.mark.parametrize(
