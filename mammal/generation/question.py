@@ -101,9 +101,21 @@ class Generate(TaskQuestion):
     def ask(
         self, rows: Sequence[Row], *, first: int = 0, progress: Progress | None = None
     ) -> list[list[Record] | Refused]:
+        return self.ask_at(rows, range(first, first + len(rows)), progress=progress)
+
+    def ask_at(
+        self, rows: Sequence[Row], positions: Sequence[int], *, progress: Progress | None = None
+    ) -> list[list[Record] | Refused]:
+        """Answers rows as `ask` does, each as the row of its table that is at a given position.
+
+        Args:
+            rows: the rows.
+            positions: position of each row in its table, from 0. Sampling depends on it.
+            progress: function that is called with the number of rows that were just answered.
+        """
         from mammal.generation.rows import generate_rows
 
-        draws = [self._draw(row, first + place) for place, row in enumerate(rows)]
+        draws = [self._draw(row, position) for row, position in zip(rows, positions, strict=True)]
         answers: dict[int, list[Record] | Refused] = {}
         answers.update((i, given) for i, given in enumerate(draws) if isinstance(given, Refused))
         asked = [i for i in range(len(rows)) if i not in answers]

@@ -110,21 +110,11 @@ def names_job(
             written.
         MammalError: an option or the input is wrong, a package is missing, or `names` is given and Java is missing.
     """
-    if keep not in KEEP:
-        raise ConfigError(f"keep can't be {keep!r}", hint=did_you_mean(keep, KEEP, noun="value"))
-    lacking = opsin.why_missing()
-    if names is None:
-        naming.check_installed()
-        if lacking is not None and keep == "exact":
-            hint = f"{lacking.hint}; or keep=unverified, which keeps names that were not checked"
-            raise DataError(f"names can't be read back, so none would be kept: {lacking.what}", hint=hint)
-    elif lacking is not None:
-        raise lacking
+    verify = check_names_options(names, keep)
     how: dict[str, Any] = {"encoding": encoding, "file_column": file_column, "output": output, "workers": workers}
     with open_structures(input, smiles=smiles, **how) as found:
         if names is not None:
             existing(names, found.given.schema.names)
-        verify = lacking is None
         question = NameRows(found.column, names, keep=keep, verify=verify, workers=found.workers, prefix=prefix)
         versions = _versions(names is None, verify)
         plan = JobPlan(
@@ -139,6 +129,33 @@ def names_job(
             keep_rows=keep_rows,
         )
         return run_plan(plan, resume=resume, progress=progress)
+
+
+def check_names_options(names: str | None, keep: str) -> bool:
+    """Checks that names can be made or verified as requested.
+
+    Args:
+        names: column of names that are checked. None: names are made from the structures.
+        keep: as for `names_job`.
+
+    Returns:
+        Whether names can be read back, which needs Java.
+
+    Raises:
+        ConfigError: there is no such value of `keep`.
+        MammalError: a package is missing, or Java is missing and needed.
+    """
+    if keep not in KEEP:
+        raise ConfigError(f"keep can't be {keep!r}", hint=did_you_mean(keep, KEEP, noun="value"))
+    lacking = opsin.why_missing()
+    if names is None:
+        naming.check_installed()
+        if lacking is not None and keep == "exact":
+            hint = f"{lacking.hint}; or keep=unverified, which keeps names that were not checked"
+            raise DataError(f"names can't be read back, so none would be kept: {lacking.what}", hint=hint)
+    elif lacking is not None:
+        raise lacking
+    return lacking is None
 
 
 def count_outcomes(report: JobReport, prefix: str = "") -> Counter[str]:

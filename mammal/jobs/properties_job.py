@@ -90,10 +90,7 @@ def properties_job(
             written.
         MammalError: an option or the input is wrong.
     """
-    if not properties:
-        raise ConfigError("the list of properties is empty", hint=f"properties=[{','.join(PROPERTIES)}]")
-    for name in properties:
-        property_of(name)
+    check_properties(properties)
     how: dict[str, Any] = {"encoding": encoding, "file_column": file_column, "output": output, "workers": workers}
     with open_structures(input, smiles=smiles, **how) as found:
         question = PropertyRows(found.column, properties, workers=found.workers, prefix=prefix)
@@ -110,6 +107,22 @@ def properties_job(
             keep_rows=keep_rows,
         )
         return run_plan(plan, resume=resume, progress=progress)
+
+
+def check_properties(names: Sequence[str]) -> None:
+    """Checks that all properties exist.
+
+    Args:
+        names: names of properties.
+
+    Raises:
+        ConfigError: there is no name.
+        TaskError: there is no such property.
+    """
+    if not names:
+        raise ConfigError("the list of properties is empty", hint=f"properties=[{','.join(PROPERTIES)}]")
+    for name in names:
+        property_of(name)
 
 
 def _properties(names: tuple[str, ...], smiles: str) -> tuple[float, ...] | str:

@@ -115,13 +115,7 @@ class RowTable:
         import pandas as pd
 
         answers = self.answered(answers)
-        lines = [
-            (number, *record, *(None,) * (len(columns) - len(record)), reason)
-            for number, given in enumerate(answers)
-            for record, reason in (
-                [((), given.reason)] if isinstance(given, Refused) else [(record, _reason(record)) for record in given]
-            )
-        ]
+        lines = _lines(answers, len(columns))
         names = [*(column.name for column in columns), error]
         left = self.left
         check_names([str(name) for name in left.columns], names)
@@ -131,6 +125,41 @@ class RowTable:
             right.insert(len(names) - 1, self.cut_name(names), [number in cut for number in numbers])
         theirs = left.iloc[numbers]
         return pd.concat([theirs, right.set_index(theirs.index)], axis=1)
+
+    def records(
+        self, columns: Sequence[AnswerColumn], answers: Sequence[list[Record] | Refused], error: str
+    ) -> list[dict[str, Any]]:
+        """Returns the rows of `frame` as mappings, without making a data frame of the answers.
+
+        Args:
+            columns: as for `frame`.
+            answers: as for `frame`.
+            error: as for `frame`.
+        """
+        answers = self.answered(answers)
+        names = [*(column.name for column in columns), error]
+        left = self.shown or self.rows if self.original is None else self.original.to_dict("records")
+        theirs = self.names
+        cut = set(rows_cut(answers))
+        marked = self.cut_name(names)
+        found = []
+        for number, *values, reason in _lines(answers, len(columns)):
+            row = {name: left[number].get(name) for name in theirs}
+            row |= dict(zip(names, values, strict=False))
+            row |= {marked: number in cut} if cut else {}
+            found.append({**row, error: reason})
+        return found
+
+
+def _lines(answers: Sequence[list[Record] | Refused], width: int) -> list[tuple[Any, ...]]:
+    """For each record: the position of its row, the values of its columns, and why there are none."""
+    return [
+        (number, *record, *(None,) * (width - len(record)), reason)
+        for number, given in enumerate(answers)
+        for record, reason in (
+            [((), given.reason)] if isinstance(given, Refused) else [(record, _reason(record)) for record in given]
+        )
+    ]
 
 
 def _reason(record: Record) -> str | None:
