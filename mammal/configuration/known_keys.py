@@ -146,6 +146,12 @@ VERB_TYPES: dict[str, Types] = {
     "generate": _MODEL_JOB | {"n": int, "rerank_weight": float | None},
     "properties": _RUN | {"shard_rows": int},
     "names": _RUN | {"shard_rows": int},
+    "serve": {
+        **dict.fromkeys(("port", "max_rows", "max_characters", "max_new_tokens", "max_requests", "max_waiting"), int),
+        **dict.fromkeys(("timeout", "wait", "grace"), float),
+        "batch_tokens": int | None,
+        "allow_open": bool,
+    },
     "corpus": {"workers": int},
     "pack": {"views": int, "workers": int, "limit": int | None, "valid_limit": int | None},
     "windows": {"window": int, "neighbours": bool, "shard_rows": int, "keep_rows": bool | None, "resume": bool},
@@ -168,11 +174,12 @@ LEAST: dict[str, float] = {
     **dict.fromkeys(("data.num_workers", "optim.weight_decay", "trainer.gradient_clip_val", "model.dropout_rate"), 0),
     **dict.fromkeys(("trainer.max_epochs", "trainer.max_steps"), -1),
     **dict.fromkeys(("n", "limit", "shard_rows", "batch_tokens", "window", "views", "seeds", "trees"), 1),
-    **dict.fromkeys(("workers", "flank", "sensitivity"), 0),
+    **dict.fromkeys(("workers", "flank", "sensitivity", "port", "wait", "grace"), 0),
+    **dict.fromkeys(("max_rows", "max_characters", "max_requests", "max_waiting"), 1),
 }
 """Keys of numbers -> the least that they can be, -1 where it means that there is no limit."""
 
-ABOVE_ZERO = ("optim.lr", "optim.adamw_lr", "optim.layer_decay", "mixture.temperature")
+ABOVE_ZERO = ("optim.lr", "optim.adamw_lr", "optim.layer_decay", "mixture.temperature", "timeout")
 """Keys of numbers that must be greater than zero."""
 
 

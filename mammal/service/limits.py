@@ -79,7 +79,7 @@ class BusyError(RefusedRequestError):
 class TimedOutError(RefusedRequestError):
     """A request took longer than the time limit."""
 
-    status = 408
+    status = 504
 
 
 class NotReadyError(RefusedRequestError):

@@ -1,0 +1,116 @@
+"""The tasks of the service: what each reads and answers, which verbs it can do, and an example of a row."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from mammal.errors import MammalError
+from mammal.rows.answer_columns import column_meanings
+from mammal.rows.column_match import column_alphabets
+from mammal.service.asking import Questions
+from mammal.service.requests import OF_MODEL
+from mammal.tasks.declaration.schema import unit_text
+
+if TYPE_CHECKING:
+    from mammal.inference.api import Mammal
+    from mammal.tasks.task import Task
+
+EXAMPLES = {
+    "SMILES": ("CC(=O)Oc1ccccc1C(=O)O", "CCO"),
+    "AA": ("GIGKFLHSAKKFGKAFVGEIMNS", "MKTAYIAKQRQISFVKSHFSRQLEERLGLIEVQAPILSRVGDGTQDNLSGAEKAVQ"),
+    "DNA": ("ACGTTGCATGCCGATAGCTTACGATCGGATCTAAGCT",),
+}
+"""Alphabet -> values: aspirin and ethanol, magainin 2 and the start of a protein, a stretch of DNA."""
+_OTHER = ("2-acetyloxybenzoic acid", 1.0)
+"""Values of columns that are not written in one of these alphabets: a name, and a number."""
+
+
+@dataclass(frozen=True)
+class ServedTask:
+    """One task, as `GET /tasks` lists it.
+
+    Attributes:
+        name: its name.
+        kind: its kind.
+        about: one line about it.
+        columns: columns that a row needs, each with what it is written in.
+        optional: columns that a row may have.
+        answers: columns that `predict` adds.
+        units: what the values of these columns are.
+        labels: labels of a classification.
+        verbs: what it can do.
+        example: a row that it answers. None: there is none.
+    """
+
+    name: str
+    kind: str
+    about: str
+    columns: Mapping[str, str]
+    optional: list[str]
+    answers: list[str]
+    units: Mapping[str, str]
+    labels: list[str]
+    verbs: list[str]
+    example: Mapping[str, Any] | None = None
+    unit: str = field(default="")
+
+    @property
+    def listed(self) -> dict[str, Any]:
+        """The task as plain values."""
+        return asdict(self)
+
+
+def served_task(model: Mammal, questions: Questions, name: str) -> ServedTask:
+    """Describes a task.
+
+    Args:
+        model: the model.
+        questions: makes the questions of each verb.
+        name: name of the task.
+    """
+    task = model.find_task(name)
+    alphabets = column_alphabets(task)
+    needed = [group[0] for group in task.needed]
+    verbs = [verb for verb in OF_MODEL if _can(questions, verb, name)]
+    answers = [one.name for one in questions.make("predict", {"task": name}).columns] if "predict" in verbs else []
+    return ServedTask(
+        name,
+        task.kind,
+        task.config.about or "",
+        {column: alphabets.get(column, "") for column in needed},
+        [column for column in dict.fromkeys([*task.columns, *task.beside]) if column not in needed],
+        answers,
+        column_meanings(task),
+        [str(label) for label in task.config.labels or ()],
+        verbs,
+        example_row(task),
+        unit_text(task.config.unit) if task.config.unit else "",
+    )
+
+
+def _can(questions: Questions, verb: str, name: str) -> bool:
+    try:
+        questions.make(verb, {"task": name})
+    except MammalError:
+        return False
+    return True
+
+
+def example_row(task: Task) -> dict[str, Any] | None:
+    """Returns a row that the task can read.
+
+    Args:
+        task: the task.
+    """
+    alphabets = column_alphabets(task)
+    needed = [group[0] for group in task.needed]
+    for other in _OTHER:
+        row = {name: EXAMPLES[alphabets[name]][0] if name in alphabets else other for name in needed}
+        try:
+            task.encode(row)
+        except MammalError:
+            continue
+        return row
+    return None
