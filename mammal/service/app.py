@@ -94,7 +94,7 @@ def make_app(service: Service, access: Access | None = None) -> FastAPI:
         Gate,
         api_key=access.api_key,
         hosts=access.hosts,
-        max_body=service.limits.max_body,  # type: ignore[arg-type]
+        max_body=service.limits.max_body,
     )
     if access.cors:
         names = ["Authorization", "X-API-Key", "Content-Type", "Accept", "Mcp-Session-Id", "Mcp-Protocol-Version"]

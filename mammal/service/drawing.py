@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 MOST = 100
@@ -11,7 +12,9 @@ CHARACTERS, ATOMS = 400, 120
 
 
 def drawings(smiles: Sequence[str]) -> list[str | None]:
-    """Returns the drawing of each molecule as SVG, in the text colour of the page. None: it is no molecule, or a large one.
+    """Returns the drawing of each molecule as SVG, in the text colour of the page.
+
+    The drawing is None if there is no molecule, or a large one.
 
     Args:
         smiles: SMILES, valid or not.
@@ -29,6 +32,16 @@ def _drawing(smiles: str) -> str | None:
     if molecule is None or not 0 < molecule.GetNumAtoms() <= ATOMS:
         return None
     try:
-        return str(draw_molecule(molecule))
+        return _without_styles(draw_molecule(molecule))
     except (RuntimeError, ValueError):  # RDKit finds no coordinates
         return None
+
+
+def _without_styles(svg: str) -> str:
+    """The drawing with attributes in place of styles, which the content security policy of the page forbids."""
+
+    def attributes(style: re.Match[str]) -> str:
+        pairs = (one.partition(":") for one in style[1].split(";") if one)
+        return " ".join(f"{name}='{value}'" for name, _, value in pairs)
+
+    return re.sub(r"style='([^']*)'", attributes, svg).replace("var(--ink)", "currentColor")

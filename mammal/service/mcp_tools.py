@@ -66,7 +66,7 @@ def _tool(service: Service, verb: str, fields: type[Rows]) -> Any:
             request = fields(**given).model_dump()
         except ValidationError as error:
             found = error.errors(include_url=False, include_context=False, include_input=False)
-            raise ToolError(str(field_error(found, list(fields.model_fields)))) from None  # type: ignore[arg-type]
+            raise ToolError(str(field_error(found, list(fields.model_fields)))) from None
         await _ready(service)
         try:
             answered = await service.answer(verb, request)
@@ -85,7 +85,7 @@ def _signature(fields: type[Rows]) -> Signature:
     parameters = []
     for name, one in fields.model_fields.items():
         default = one.get_default(call_default_factory=True)
-        kind = Annotated[one.annotation, one]  # type: ignore[name-defined]
+        kind = Annotated[one.annotation, one]
         empty = Parameter.empty if default is PydanticUndefined else plain(default)
         parameters.append(Parameter(name, Parameter.KEYWORD_ONLY, default=empty, annotation=kind))
     return Signature(parameters, return_annotation=dict[str, Any])

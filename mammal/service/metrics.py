@@ -18,20 +18,19 @@ class Metrics:
     """
 
     def __init__(self, waiting: Callable[[], int]):
-        self.registry = CollectorRegistry()
-        own = {"registry": self.registry}
-        self.requests = Counter("mammal_requests", "Requests by verb and outcome", ["verb", "outcome"], **own)
-        self.rows = Counter("mammal_rows", "Rows by verb, with and without an answer", ["verb", "outcome"], **own)
-        self.seconds = Histogram(
-            "mammal_request_seconds", "Seconds from request to answer", ["verb"], buckets=_SECONDS, **own
-        )
-        self.batch_rows = Histogram(
-            "mammal_batch_rows", "Rows that the model answered together", buckets=_COUNTS, **own
-        )
-        self.batch_requests = Histogram("mammal_batch_requests", "Requests in a batch", buckets=_COUNTS, **own)
-        self.model_seconds = Counter("mammal_model_seconds", "Seconds in which the model worked", **own)
-        self.ready = Gauge("mammal_ready", "1 if the model is loaded and warm", **own)
-        Gauge("mammal_requests_waiting", "Requests that are accepted and not answered", **own).set_function(waiting)
+        own = self.registry = CollectorRegistry()
+        labels = ["verb", "outcome"]
+        self.requests = Counter("mammal_requests", "Requests by verb and outcome", labels, registry=own)
+        self.rows = Counter("mammal_rows", "Rows by verb, with and without an answer", labels, registry=own)
+        about = "Seconds from request to answer"
+        self.seconds = Histogram("mammal_request_seconds", about, ["verb"], buckets=_SECONDS, registry=own)
+        about = "Rows that the model answered together"
+        self.batch_rows = Histogram("mammal_batch_rows", about, buckets=_COUNTS, registry=own)
+        self.batch_requests = Histogram("mammal_batch_requests", "Requests in a batch", buckets=_COUNTS, registry=own)
+        self.model_seconds = Counter("mammal_model_seconds", "Seconds in which the model worked", registry=own)
+        self.ready = Gauge("mammal_ready", "1 if the model is loaded and warm", registry=own)
+        about = "Requests that are accepted and not answered"
+        Gauge("mammal_requests_waiting", about, registry=own).set_function(waiting)
 
     def batch(self, requests: int, rows: int, seconds: float) -> None:
         """Counts a batch.

@@ -24,6 +24,7 @@ _ERRORS = {
     "503": "The model is being loaded.",
     "504": "The request took longer than the time limit.",
 }
+_TEXT = {"type": "string"}
 _ERROR_FORM = {
     "type": "object",
     "properties": {

@@ -42,6 +42,8 @@ class ServedTask:
         labels: labels of a classification.
         verbs: what it can do.
         example: a row that it answers. None: there is none.
+        drawn: columns of an answer that hold molecules.
+        unit: the unit of its numbers.
     """
 
     name: str
@@ -54,7 +56,8 @@ class ServedTask:
     labels: list[str]
     verbs: list[str]
     example: Mapping[str, Any] | None = None
-    unit: str = field(default="")
+    drawn: list[str] = field(default_factory=list)
+    unit: str = ""
 
     @property
     def listed(self) -> dict[str, Any]:
@@ -86,8 +89,14 @@ def served_task(model: Mammal, questions: Questions, name: str) -> ServedTask:
         [str(label) for label in task.config.labels or ()],
         verbs,
         example_row(task),
+        _drawn(task, needed, answers),
         unit_text(task.config.unit) if task.config.unit else "",
     )
+
+
+def _drawn(task: Task, needed: list[str], answers: list[str]) -> list[str]:
+    written = ["text"] if "text" in answers and task.molecules & {*task.target_columns} else []
+    return [*written, *(column for column in needed if column in task.molecules)]
 
 
 def _can(questions: Questions, verb: str, name: str) -> bool:
