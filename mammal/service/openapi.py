@@ -92,8 +92,9 @@ def request_examples(service: Service, verb: str) -> dict[str, Any]:
 
 
 def _request(verb: str, task: ServedTask) -> dict[str, Any]:
-    rows = {"data": [task.example]} if task.example else {}
-    more: dict[str, Any] = {"n": 2} if verb == "generate" else {}
+    row = dict(task.example or {})
     if verb == "score":
-        more = {"targets": [task.labels[-1] if task.labels else EXAMPLES["SMILES"][1]]}
-    return {**rows, "task": task.name, **more}
+        value = task.labels[-1] if task.labels else EXAMPLES["SMILES"][1]
+        row |= dict.fromkeys(task.targets, value)
+    more: dict[str, Any] = {"n": 2} if verb == "generate" else {}
+    return {**({"data": [row]} if row else {}), "task": task.name, **more}

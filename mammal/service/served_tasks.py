@@ -37,6 +37,7 @@ class ServedTask:
         about: one line about it.
         columns: columns that a row needs, each with what it is written in.
         optional: columns that a row may have.
+        targets: columns of what it predicts, which `score` reads.
         answers: columns that `predict` adds.
         units: what the values of these columns are.
         labels: labels of a classification.
@@ -51,6 +52,7 @@ class ServedTask:
     about: str
     columns: Mapping[str, str]
     optional: list[str]
+    targets: list[str]
     answers: list[str]
     units: Mapping[str, str]
     labels: list[str]
@@ -84,6 +86,7 @@ def served_task(model: Mammal, questions: Questions, name: str) -> ServedTask:
         task.config.about or "",
         {column: alphabets.get(column, "") for column in needed},
         [column for column in dict.fromkeys([*task.columns, *task.beside]) if column not in needed],
+        list(task.target_columns),
         answers,
         column_meanings(task),
         [str(label) for label in task.config.labels or ()],

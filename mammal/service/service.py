@@ -11,7 +11,7 @@ import math
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from mammal.errors import MammalError
@@ -61,6 +61,7 @@ class Service:
         self.tasks: dict[str, ServedTask] = {}
         self.examples: dict[str, dict[str, Any]] = {}
         self.failure: BaseException | None = None
+        self._hooks = ExitStack()
         self._open, self._on_ready = open_model, on_ready
         self._characters = 0
         self._speed = 5_000.0  # characters that are answered in a second, measured as the service works
@@ -122,14 +123,14 @@ class Service:
     def stop(self) -> None:
         """Answers the accepted requests, and ends the threads."""
         self._model.stop()
+        self._hooks.close()
         self._threads.shutdown()
         self._molecules.shutdown()
 
     def _load(self) -> None:
         model = self._open()
         questions = Questions(model, self.limits)
-        hooks = interruptible(model.model, self._model.stop_if_abandoned)
-        hooks.__enter__()  # for as long as the model lives
+        self._hooks.enter_context(interruptible(model.model, self._model.stop_if_abandoned))
         for name in model.tasks:
             self.tasks[name] = served_task(model, questions, name)
         self._warm_up(questions)

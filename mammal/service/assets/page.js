@@ -10,6 +10,7 @@ const EXAMPLE_NAMES = ["2-acetyloxybenzoic acid", "1,3,7-trimethylpurine-2,6-dio
 const MORE = {
   SMILES: ["CC(=O)Oc1ccccc1C(=O)O", "Cn1cnc2c1c(=O)n(C)c(=O)n2C", "C1CC"],
 };
+const SHORT_UNIT = 12; // a unit of fewer characters goes into the head of its column
 let tasks = [];
 let shown = null;
 
@@ -61,7 +62,7 @@ function adapt() {
   const task = chosen();
   const needed = Object.keys(task.columns);
   const alphabets = Object.values(task.columns);
-  byId("task-about").textContent = task.about || "";
+  byId("task-about").textContent = (task.about || "").replaceAll("`", "");
   byId("values-label").textContent = WRITTEN_IN[alphabets[0]] || needed[0] || "Values";
   const choices = Object.fromEntries([...document.querySelectorAll("input[name=kind]")].map((one) => [one.value, one]));
   choices.values.disabled = needed.length !== 1;
@@ -136,7 +137,9 @@ function show(answer, task) {
   const rows = answer.rows.length;
   const good = rows - answer.rows.filter((row) => errorOf(row)).length;
   byId("summary").textContent = `${good} of ${rows} row${rows === 1 ? "" : "s"} answered`;
-  byId("notes").replaceChildren(...answer.notes.map((note) => element("li", note)));
+  const meanings = Object.entries(answer.meanings).filter(([, text]) => text.length >= SHORT_UNIT);
+  const notes = [...meanings.map(([name, text]) => (text.startsWith(name) ? text : `${name}: ${text}`)), ...answer.notes];
+  byId("notes").replaceChildren(...notes.map((note) => element("li", note)));
   byId("download").hidden = !rows;
   byId("table").replaceChildren(...(rows ? [tableOf(answer, task)] : []));
   byId("results").hidden = false;
@@ -187,7 +190,7 @@ function tableOf(answer, task) {
 
 function titleOf(name, answer) {
   const unit = name === "prediction" && answer.meanings[name];
-  return unit && unit.length < 12 ? `${name} (${unit})` : name;
+  return unit && unit.length < SHORT_UNIT ? `${name} (${unit})` : name;
 }
 
 function cellOf(name, row, answer, given, interval) {
@@ -271,8 +274,10 @@ function download() {
 async function openFile(event) {
   const [file] = event.target.files;
   if (!file) return;
-  byId("rows").value = await file.text();
-  if (/\.(csv|tsv)$/i.test(file.name)) document.querySelector("input[name=kind][value=csv]").checked = true;
+  const text = await file.text();
+  const tabs = /\.tsv$/i.test(file.name);
+  byId("rows").value = tabs ? text.trimEnd().split(/\r?\n/).map((line) => csvLine(line.split("\t"))).join("\n") : text;
+  if (tabs || /\.csv$/i.test(file.name)) document.querySelector("input[name=kind][value=csv]").checked = true;
   describeRows();
 }
 

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -88,3 +94,63 @@ def prompts() -> Callable[..., Batch]:
         return replace(Batch("decoder", (), ids, mask, torch.zeros(len(lengths), 1, dtype=torch.long)), **changes)
 
     return make
+
+
+class ServiceProcess:
+    """`mammal serve` in a process of its own."""
+
+    def __init__(self, bundle: Path, log: Path, *words: str, env: dict[str, str] | None = None):
+        self.log = log
+        command = [sys.executable, "-m", "mammal.cli", "serve", f"bundle={bundle}", "port=0", *words]
+        with log.open("w") as stream:
+            self.process = subprocess.Popen(command, stderr=stream, stdout=stream, env={**os.environ, **(env or {})})
+        self.key = (env or {}).get("MAMMAL_API_KEY")
+        self.url = self._wait_for(r"listening on (http://\S+?)(?:,|\n)")
+
+    def until_ready(self) -> None:
+        self._wait_for(r"(ready)\n")
+
+    def output(self) -> str:
+        return self.log.read_text()
+
+    def post(self, path: str, body: object, **headers: str) -> tuple[int, Any]:
+        """Status and body of a request."""
+        import httpx
+
+        own = {"Authorization": f"Bearer {self.key}"} if self.key else {}
+        answer = httpx.post(self.url + path, json=body, headers={**own, **headers}, timeout=60)
+        is_json = answer.headers["content-type"] == "application/json"
+        return answer.status_code, answer.json() if is_json else answer.text
+
+    def stop(self) -> int:
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(60)
+
+    def _wait_for(self, pattern: str) -> str:
+        end = time.monotonic() + 60
+        while time.monotonic() < end:
+            if found := re.search(pattern, self.output()):
+                return found[1]
+            assert self.process.poll() is None, self.output()
+            time.sleep(0.05)
+        raise AssertionError(self.output())
+
+
+@pytest.fixture(scope="module")
+def service_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., ServiceProcess]]:
+    """Starts `mammal serve`. The same arguments give the same process, which ends with the tests of a file."""
+    pytest.importorskip("uvicorn")
+    started: dict[str, ServiceProcess] = {}
+
+    def start(bundle: Path, *words: str, env: dict[str, str] | None = None) -> ServiceProcess:
+        key = repr((bundle, words, env))
+        if key not in started or started[key].process.poll() is not None:
+            log = tmp_path_factory.mktemp("service") / "log"
+            started[key] = ServiceProcess(bundle, log, *words, env=env)
+        return started[key]
+
+    yield start
+    for service in started.values():
+        if service.process.poll() is None:
+            service.process.kill()
+            service.process.wait()
