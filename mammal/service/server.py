@@ -152,7 +152,9 @@ def _run_http(options: Mapping[str, Any], service: Service) -> int:
 def _socket(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host.strip("[]"), port), family=family, backlog=256)
+        sock = socket.create_server((host.strip("[]"), port), family=family, backlog=256)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # or the body waits 40 ms behind its headers
+        return sock
     except OSError as error:
         hint = f"another program uses it? port={port + 1}, or port=0 for any free port"
         raise ConfigError(f"can't listen: {error.strerror or error}", where=f"{host}:{port}", hint=hint) from error

@@ -53,6 +53,12 @@ BOUNDS = {
         "onnxruntime": ("1.22.0", "1.21.1", None),
         "onnxscript": ("0.5.0", "0.4.0", None),
     },
+    "serve": {
+        "fastapi": ("0.132.0", "0.131.0", None),  # the first that refuses JSON of another content type
+        "uvicorn": ("0.35.0", "0.34.3", None),
+        "mcp": ("2.0.0", "1.27.0", None),  # MCPServer
+        "prometheus-client": ("0.21.0", "0.20.0", None),
+    },
     "docs": {
         "mkdocs": ("1.6.0", "1.5.3", "2.0.0"),  # mkdocs-material 9 is a theme of mkdocs 1
         "mkdocs-material": ("9.6.0", "9.5.50", None),
@@ -85,6 +91,10 @@ IMPORTED = {
     "sacrebleu": ("sacrebleu", "from sacrebleu.metrics"),
     "rouge-score": ("rouge_score", "from rouge_score"),
     "rapidfuzz": ("rapidfuzz", "from rapidfuzz"),
+    "fastapi": ("fastapi", "from fastapi import"),
+    "uvicorn": ("uvicorn", "import uvicorn"),
+    "mcp": ("mcp", "from mcp.server import"),
+    "prometheus-client": ("prometheus_client", "from prometheus_client import"),
     "mkdocs": ("mkdocs", "from mkdocs"),
     "nbformat": ("nbformat", "import nbformat"),
     "nbclient": ("nbclient", "from nbclient"),

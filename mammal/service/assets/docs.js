@@ -12,12 +12,10 @@ async function start() {
 }
 
 function show(api) {
-  byId("about").textContent = api.info.description;
-  const parts = [];
-  for (const [path, methods] of Object.entries(api.paths)) {
-    for (const [method, one] of Object.entries(methods)) parts.push(route(api, path, method, one));
-  }
-  byId("paths").replaceChildren(...parts);
+  byId("about").textContent = api.info.description.replaceAll("`", "");
+  const routes = Object.entries(api.paths).flatMap(([path, methods]) => Object.entries(methods).map((one) => [path, ...one]));
+  const ordered = [...routes.filter((one) => one[1] === "post"), ...routes.filter((one) => one[1] !== "post")];
+  byId("paths").replaceChildren(...ordered.map((one) => route(api, ...one)));
   const first = byId("paths").querySelector("details");
   if (first) first.open = true;
 }
