@@ -1,9 +1,10 @@
 """The service under load: 16 clients that each wait for an answer before they send the next row, compared with one.
 
-`mammal serve` runs in a process of its own with a model of the shape of `model=tiny` and random weights. The clients run
-in this process, on the same cores. Each request has one molecule: for the task `bbbp`, which takes one pass of the model,
-or for `smiles_to_iupac`, which generates 24 tokens one after the other. `MAMMAL_BENCH_SECONDS` is the time of each load
-(60), and `MAMMAL_BENCH_CLIENTS` the number of clients (16). Probabilities are compared with those of `Mammal.predict`.
+`mammal serve` runs in a process of its own with a model of the shape of `model=tiny` and random weights. The clients
+run in this process, on the same cores. Each request has one molecule: for the task `bbbp`, which takes one pass of the
+model, or for `smiles_to_iupac`, which generates 24 tokens one after the other. `MAMMAL_BENCH_SECONDS` is the time of
+each load (60), and `MAMMAL_BENCH_CLIENTS` the number of clients (16). Probabilities are compared with those of
+`Mammal.predict`.
 """
 
 from __future__ import annotations
@@ -27,9 +28,16 @@ from dna_bundle import TINY
 
 TASKS = ("bbbp", "smiles_to_iupac")
 TASK = TASKS[0]
+TOKENS = 24
 REQUESTS: dict[str, dict[str, Any]] = {
     "predict": {"task": TASK},
-    "generate": {"task": TASKS[1], "constraint": "none", "min_new_tokens": 24, "max_new_tokens": 24},
+    "generate": {
+        "task": TASKS[1],
+        "constraint": "alphabet",
+        "num_beams": 1,
+        "min_new_tokens": TOKENS - 1,
+        "max_new_tokens": TOKENS,
+    },
 }
 """Verb -> fields of a request in addition to its row."""
 GAIN = 4.0
@@ -55,6 +63,7 @@ class Load:
 
     @property
     def rate(self) -> float:
+        """Returns the answers per second."""
         return len(self.seconds) / self.wall
 
     def quantile(self, share: float) -> float:
@@ -64,6 +73,9 @@ class Load:
 
     @property
     def latencies(self) -> str:
+        """Returns the latencies as text."""
+        if not self.seconds:
+            return "no answer"
         return f"median {1_000 * statistics.median(self.seconds):.1f} ms, 99 % within {self.quantile(0.99):.1f} ms"
 
 

@@ -31,7 +31,7 @@ from mammal.rows.batched import Refused
 from mammal.rows.cut_rows import FIRST, Answer, cut_message, rows_cut
 from mammal.rows.question import Question
 from mammal.rows.read_columns import ReadColumns
-from mammal.rows.tables import RowTable, check_names, row_table, with_targets
+from mammal.rows.tables import Failed, RowTable, check_names, row_table, with_targets
 from mammal.rows.task_choice import entity_task
 from mammal.service.known_names import remember_names
 from mammal.service.limits import Limits, TooLargeError
@@ -87,8 +87,16 @@ class Answered:
 
     @property
     def refused(self) -> int:
-        """Number of rows without an answer."""
-        return sum(isinstance(one, Refused) for one in self.asked.given.answered(self.answers))
+        """Number of rows of the result that have an error."""
+        answers = self.asked.given.answered(self.answers)
+        return sum(
+            1 if isinstance(one, Refused) else sum(isinstance(record, Failed) for record in one) for one in answers
+        )
+
+    @property
+    def rows(self) -> int:
+        """Number of rows of the result."""
+        return sum(1 if isinstance(one, Refused) else len(one) for one in self.asked.given.answered(self.answers))
 
     @property
     def notes(self) -> list[str]:

@@ -260,7 +260,7 @@ class Service:
     def _count_rows(self, verb: str, answered: Answered) -> None:
         refused = answered.refused
         self.metrics.rows.labels(verb, "refused").inc(refused)
-        self.metrics.rows.labels(verb, "answered").inc(len(answered.answers) - refused)
+        self.metrics.rows.labels(verb, "answered").inc(answered.rows - refused)
 
 
 _OUTCOMES = {BusyError: "busy", TimedOutError: "timeout", TooLargeError: "too large", NotReadyError: "not ready"}
