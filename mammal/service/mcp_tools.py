@@ -85,7 +85,7 @@ def _signature(fields: type[Rows]) -> Signature:
     parameters = []
     for name, one in fields.model_fields.items():
         default = one.get_default(call_default_factory=True)
-        kind = Annotated[one.annotation, one]
+        kind = Annotated[one.annotation, one]  # type: ignore[name-defined]
         empty = Parameter.empty if default is PydanticUndefined else plain(default)
         parameters.append(Parameter(name, Parameter.KEYWORD_ONLY, default=empty, annotation=kind))
     return Signature(parameters, return_annotation=dict[str, Any])
