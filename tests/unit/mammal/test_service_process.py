@@ -20,6 +20,7 @@ from mammal.cli import main
 from mammal.service import server
 
 
+@pytest.mark.slow
 def test_sigterm_finishes_every_accepted_request(service_process: Callable[..., Any], tiny_bundle: Path):
     service = service_process(tiny_bundle, "wait=20")
     service.until_ready()
@@ -52,6 +53,7 @@ def test_sigterm_finishes_every_accepted_request(service_process: Callable[..., 
     assert set(answers) == {200}
 
 
+@pytest.mark.slow
 def test_the_log_contains_nothing_of_a_request(service_process: Callable[..., Any], tiny_bundle: Path):
     service = service_process(tiny_bundle)
     service.until_ready()
@@ -70,6 +72,7 @@ def test_the_log_contains_nothing_of_a_request(service_process: Callable[..., An
     assert "SECRET" not in service.output()
 
 
+@pytest.mark.slow
 def test_mcp_on_standard_input_and_output(tiny_bundle: Path):
     from mcp import Client, StdioServerParameters
 
