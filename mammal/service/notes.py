@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import Any
 
 _collected: ContextVar[list[str] | None] = ContextVar("notes of the request", default=None)
 
@@ -25,13 +27,19 @@ def collected_notes() -> Iterator[list[str]]:
         _collected.reset(token)
 
 
+def _collect(message: str) -> bool:
+    """Adds a message to the notes of the request, if there is one. False: there is none."""
+    notes = _collected.get()
+    if notes is not None and message not in notes:
+        notes.append(message)
+    return notes is not None
+
+
 class _ToRequest(logging.Handler):
     """Collects the messages of a request."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        notes = _collected.get()
-        if notes is not None and (message := record.getMessage()) not in notes:
-            notes.append(message)
+        _collect(record.getMessage())
 
 
 def _not_of_a_request(_: logging.LogRecord) -> bool:
@@ -39,7 +47,14 @@ def _not_of_a_request(_: logging.LogRecord) -> bool:
 
 
 def keep_requests_out_of_the_log() -> None:
-    """Makes the handlers of this package's log leave out the messages that `collected_notes` collects."""
+    """Makes the log of this package and Python's warnings leave out the messages that `collected_notes` collects."""
+    shown = warnings.showwarning
+
+    def show(message: Warning | str, *place: Any, **more: Any) -> None:
+        if not _collect(str(message)):
+            shown(message, *place, **more)
+
+    warnings.showwarning = show
     logger = logging.getLogger("mammal")
     for handler in logger.handlers:
         if _not_of_a_request not in handler.filters:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import logging
 import threading
 import time
+import warnings
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -31,6 +33,7 @@ from mammal.service.app import Access, make_app
 from mammal.service.batching import ModelThread
 from mammal.service.limits import Limits
 from mammal.service.mcp_tools import mcp_server
+from mammal.service.notes import collected_notes, keep_requests_out_of_the_log
 from mammal.service.security import check_exposure
 from mammal.service.service import Service
 
@@ -325,6 +328,19 @@ def test_one_request_cannot_spoil_the_batch_of_another(model: Mammal, monkeypatc
     assert good.status_code == 200 and bad.status_code == 500
     assert "CCN" not in bad.text
     service.stop()
+
+
+def test_messages_about_rows_go_to_their_request_only(monkeypatch: Any):
+    shown: list[str] = []
+    monkeypatch.setattr(warnings, "showwarning", lambda message, *_, **__: shown.append(str(message)))
+    logger = logging.getLogger("mammal")
+    monkeypatch.setattr(logger, "handlers", [])
+    keep_requests_out_of_the_log()
+    with collected_notes() as notes:
+        warnings.showwarning(UserWarning("about a row"), UserWarning, "file", 1)
+        logger.warning("of %s", "a row")
+    warnings.showwarning(UserWarning("about the service"), UserWarning, "file", 1)
+    assert (notes, shown) == (["about a row", "of a row"], ["about the service"])
 
 
 @pytest.mark.parametrize(
