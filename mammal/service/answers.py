@@ -13,7 +13,7 @@ from fastapi import Request
 from fastapi.responses import Response
 
 from mammal.errors import BundleError, ConfigError, MammalError, did_you_mean
-from mammal.service.asking import Answered
+from mammal.service.answered import Answered
 from mammal.service.limits import ClientGoneError, RefusedRequestError
 from mammal.service.security import error_body, error_headers
 from mammal.service.service import described

@@ -10,20 +10,16 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from threading import Condition, Thread
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mammal.generation.question import Generate
 from mammal.rows.batched import Row
 from mammal.rows.cut_rows import Answer
 from mammal.rows.question import Question, Wrapped
 from mammal.service.notes import collected_notes
-
-if TYPE_CHECKING:
-    from mammal.model.model import MammalModel
 
 PROMPT_CHARACTERS = 24
 """Characters that count for each row in addition to its cells, for the tags of its prompt."""
@@ -284,20 +280,3 @@ class ModelThread:
                 positions = [place for part in parts for place in range(part.start, part.end)]
                 return question.ask_at(rows, positions, **how)
             return question.ask(rows, first=parts[0].start, **how)
-
-
-@contextmanager
-def interruptible(model: MammalModel, check: Callable[[], None]) -> Iterator[None]:
-    """Calls a function in each step of the encoder and of the decoder, which can raise an error to end the work.
-
-    Args:
-        model: the network.
-        check: the function.
-    """
-    stacks = (model.t5_model.encoder, model.t5_model.decoder)
-    hooks = [stack.final_layer_norm.register_forward_pre_hook(lambda *_: check()) for stack in stacks]
-    try:
-        yield
-    finally:
-        for hook in hooks:
-            hook.remove()

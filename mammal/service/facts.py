@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from mammal.service.asking import plain
+from mammal.service.answered import plain
 from mammal.service.service import Service
 from mammal.version import __version__
 

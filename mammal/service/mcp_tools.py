@@ -12,8 +12,8 @@ from pydantic import ValidationError
 from pydantic_core import PydanticUndefined
 
 from mammal.errors import MammalError
+from mammal.service.answered import plain
 from mammal.service.answers import field_error
-from mammal.service.asking import plain
 from mammal.service.facts import bundle_facts
 from mammal.service.requests import REQUESTS, Rows
 from mammal.service.service import Service, described

@@ -19,8 +19,10 @@ from mammal.inference.from_names import FromNames
 from mammal.rows.batched import Row
 from mammal.rows.cut_rows import Answer
 from mammal.rows.question import Computed, Question
-from mammal.service.asking import Answered, Asked, Questions, size_of
-from mammal.service.batching import PROMPT_CHARACTERS, ModelThread, interruptible
+from mammal.service.answered import Answered, Asked
+from mammal.service.asking import Questions, size_of
+from mammal.service.batching import PROMPT_CHARACTERS, ModelThread
+from mammal.service.interruptible import interruptible
 from mammal.service.known_names import read_ahead
 from mammal.service.limits import BusyError, Limits, NotReadyError, RefusedRequestError, TimedOutError, TooLargeError
 from mammal.service.metrics import Metrics
