@@ -124,6 +124,14 @@ class Task(RowExamples, TaskMetrics):
             rows: validation rows.
         """
 
+    def placed(self, prediction: Prediction) -> Prediction:
+        """Returns a prediction whose `similarity` was set, with what depends on it: intervals of regressions.
+
+        Args:
+            prediction: the prediction.
+        """
+        return prediction
+
     def state(self) -> dict[str, Any]:
         """Returns what was fitted, as plain values for `task.yaml` of a bundle; without the arrays of probes."""
         return self.fitted() | ({"probes": self.probes.state()} if self.probes is not None else {})

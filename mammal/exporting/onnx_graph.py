@@ -16,6 +16,7 @@ from mammal.exporting.parts import reads_values
 from mammal.model.padded import PaddedEncoder
 from mammal.tasks.kinds import ClassificationTask, RegressionTask
 from mammal.tasks.targets.calibration import ClassCalibration
+from mammal.tasks.targets.probability_curves import KEPT, ProbabilityCurve
 from mammal.tasks.targets.scaling import LARGEST_EXPONENT, Scale
 
 if TYPE_CHECKING:
@@ -220,7 +221,24 @@ def _calibrated(logp_BC: Tensor, calibration: ClassCalibration | None) -> Tensor
         return torch.softmax(calibration.slope * logp_BC, dim=1)
     p_B = logp_BC[:, 1].exp().clamp(_TINY, 1 - _TINY)
     positive_B = torch.sigmoid(calibration.slope * (p_B.log() - (1 - p_B).log()) + calibration.shift)
+    if calibration.curve is not None:
+        positive_B = _on_curve(positive_B, calibration.curve)
     return torch.stack((1 - positive_B, positive_B), dim=1)
+
+
+def _on_curve(probability_B: Tensor, curve: ProbabilityCurve) -> Tensor:
+    """`ProbabilityCurve` for a batch, as operations of a graph."""
+    points_K = torch.tensor(curve.points, dtype=torch.float64)
+    values_K = torch.tensor(curve.values, dtype=torch.float64)
+    last = len(curve.points) - 1
+    from_B = ((probability_B.unsqueeze(1) >= points_K).long().sum(1) - 1).clamp(0, last)
+    found_B = values_K[from_B]
+    if curve.method == "isotonic":
+        to_B = (from_B + 1).clamp(max=last)
+        length_B = (points_K[to_B] - points_K[from_B]).clamp(min=_TINY)
+        share_B = ((probability_B - points_K[from_B]) / length_B).clamp(0, 1)
+        found_B = found_B + share_B * (values_K[to_B] - found_B)
+    return (1 - KEPT) * found_B + KEPT * probability_B
 
 
 def _in_unit(scaled_B: Tensor, scale: Scale) -> Tensor:

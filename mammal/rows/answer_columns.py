@@ -4,6 +4,7 @@
                      low, high     limits of the conformal interval, if the bundle contains one
     classification   prediction    the label as written in the training file
                      probability   of the last of two labels; of the predicted label if there are more than two
+                     label_set     the labels among which the true one is, with a given probability, separated by `;`
     token_classification
                      prediction    the labels of the tokens, written as in the training file
                      labelled      number of tokens that have a label: fewer than the sequence has if it was cut
@@ -169,6 +170,8 @@ def _fields(task: Task, target: str, every_label: bool) -> dict[str, tuple[Holds
         return fields
     if task.family == "classification":
         fields = {"prediction": ("text", lambda p: p.label), "probability": ("number", lambda p: p.probability)}
+        if target in task.state().get("label_sets", {}):
+            fields["label_set"] = "text", lambda p: None if p.label_set is None else ";".join(p.label_set)
         every = enumerate(task.config.labels) if every_label else ()
         return fields | {f"probability_{label}": ("number", _of_label(i)) for i, label in every}
     if task.family == "token_classification":

@@ -83,7 +83,7 @@ def changed_task(task: AnyTask, changes: Mapping[str, Any], *, calibrated: bool 
 
     changed = build_task(load_task(task.config, changes), task.tokenizer)
     state = task.state()
-    changed.load_state(state if calibrated else {**state, "calibration": {}})
+    changed.load_state(state if calibrated else {**state, "calibration": {}, "label_sets": {}})
     changed.probes = task.probes
     return cast("AnyTask", changed)  # of the same kind, which settings can't change
 

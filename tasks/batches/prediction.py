@@ -23,6 +23,11 @@ class Prediction:
         probability: of the last of two labels, or of `label` if there are more; calibrated if the bundle contains a
             calibration.
         probabilities: of every label, in the order of the task: with more than two labels, or among all tokens.
+        label_set: classification: the labels among which the true one is, with the coverage of the bundle. It can be
+            empty.
+        spread: regression by several members: standard deviation of their predictions, on the scale of the interval
+            (decimal logarithms with `scale.log`).
+        similarity: similarity to the nearest training row, 0 to 1.
         interval: regression: (low, high) with the conformal coverage of the bundle, in the unit of the training file.
         text: generation: the generated text, without tags.
         score: generation: log-likelihood of `text` (natural logarithm).
@@ -44,6 +49,9 @@ class Prediction:
     label: str | None = None
     probability: float | None = None
     probabilities: tuple[float, ...] | None = None
+    label_set: tuple[str, ...] | None = None
+    spread: float | None = None
+    similarity: float | None = None
     interval: tuple[float, float] | None = None
     text: str | None = None
     score: float | None = None

@@ -29,8 +29,9 @@ from mammal.tasks.errors import DataError, TaskError
 from mammal.tasks.metrics.answers import Answers
 from mammal.tasks.probes.task_probes import ProbeTarget
 from mammal.tasks.tables.cells import Row, cell
-from mammal.tasks.targets.calibration import ClassCalibration
+from mammal.tasks.targets.calibration import MINIMUM_ROWS, ClassCalibration
 from mammal.tasks.targets.class_paths import branches_alone, class_log_probabilities
+from mammal.tasks.targets.conformal import LabelSets
 from mammal.tasks.targets.imbalance import ClassWeights
 from mammal.tasks.targets.labels import CodeBook, LabelSet
 from mammal.tasks.targets.losses import token_loss
@@ -53,6 +54,7 @@ class ClassificationTask(Task):
         self.codes = config.codes or [label_code(i, len(self.labels)) for i in range(len(self.labels))]
         self.books = self._code_books()
         self.calibrations: dict[str, ClassCalibration] = {}
+        self.label_sets: dict[str, LabelSets] = {}
         self.class_weights = ClassWeights(config.class_weights, self.target_columns)
         if self.mode == "encoder" and self.books[0].width > 1:
             raise TaskError("encoder mode reads classes of one token", hint="mode: decoder")
@@ -127,7 +129,7 @@ class ClassificationTask(Task):
             TaskError: a column has fewer than two classes.
         """
         super().fit(rows)
-        self.calibrations = {}
+        self.calibrations, self.label_sets = {}, {}
         indices_NK = self.truths(rows)
         for k, column in enumerate(self.target_columns):
             present = np.unique(indices_NK[indices_NK[:, k] >= 0, k])
@@ -137,9 +139,10 @@ class ClassificationTask(Task):
             self.class_weights.fit(column, indices_NK[:, k], len(self.labels))
 
     def calibrate(self, predictions: Sequence[Prediction], rows: Sequence[Row]) -> None:
-        """Fits Platt scaling and a decision threshold (two classes) or a temperature (more) on validation rows.
+        """Fits a calibration, a decision threshold (two classes) and sets of labels on validation rows.
 
-        With more than two classes, the effect of class weights on the probabilities is removed first.
+        `ClassCalibration` and `LabelSets` describe them. With more than two classes, the effect of class weights on the
+        probabilities is removed first.
 
         Raises:
             TaskError: the task is calibrated already, so the predictions are, too.
@@ -150,12 +153,17 @@ class ClassificationTask(Task):
             fitted = ClassCalibration.fit(answers, self.class_weights.of(column))
             if fitted is not None:
                 self.calibrations[column] = fitted
+            if len(answers) >= MINIMUM_ROWS and answers.probability_NC is not None:
+                sets = LabelSets.fit(answers.truth_N, _after(fitted, answers.probability_NC))
+                self.label_sets |= {} if sets is None else {column: sets}
 
     def state(self) -> dict[str, Any]:
         calibrations = {column: c.state() for column, c in self.calibrations.items()}
         stored: dict[str, Any] = {"labels": list(self.labels.labels), "calibration": calibrations}
         if self.labels.positive is not None:
             stored["positive"] = self.labels.positive
+        if self.label_sets:
+            stored["label_sets"] = {column: sets.state() for column, sets in self.label_sets.items()}
         weights = self.class_weights.state()
         return super().state() | stored | ({"class_weights": weights} if weights else {})
 
@@ -168,6 +176,7 @@ class ClassificationTask(Task):
             self.class_weights.load_state(state["class_weights"])
         stored = state.get("calibration", {})
         self.calibrations = {column: ClassCalibration.from_state(c) for column, c in stored.items()}
+        self.label_sets = {column: LabelSets.from_state(s) for column, s in state.get("label_sets", {}).items()}
 
     def answers(self, predictions: Sequence[Prediction], rows: Sequence[Row]) -> dict[str, Answers]:
         truth_NK, found = self.truths(rows), {}
@@ -257,10 +266,12 @@ class ClassificationTask(Task):
         return indices_K
 
     def _prediction(self, row_id: object, logp_KC: np.ndarray) -> Prediction:
-        answers = {
-            column: self.answer(row_id, logp_C, self.calibrations.get(column))
-            for column, logp_C in zip(self.target_columns, logp_KC, strict=True)
-        }
+        answers = {}
+        for column, logp_C in zip(self.target_columns, logp_KC, strict=True):
+            answer, sets = self.answer(row_id, logp_C, self.calibrations.get(column)), self.label_sets.get(column)
+            if sets is not None:
+                answer = replace(answer, label_set=tuple(self.labels.labels[i] for i in sets.of(_every(answer))))
+            answers[column] = answer
         return answers[self.target_columns[0]] if len(answers) == 1 else Prediction(row_id, by_target=answers)
 
     def answer(self, row_id: object, logp_C: np.ndarray, calibration: ClassCalibration | None = None) -> Prediction:
@@ -289,8 +300,23 @@ class ClassificationTask(Task):
     def _probabilities(self, said: Sequence[Prediction]) -> np.ndarray:
         if len(self.labels) > 2:
             return np.array([p.probabilities for p in said], dtype=np.float64).reshape(len(said), -1)
-        positive_N = np.array([p.probability for p in said], dtype=np.float64)
-        return np.stack([1 - positive_N, positive_N], axis=1)
+        return np.array([_every(p) for p in said], dtype=np.float64).reshape(len(said), 2)
+
+
+def _every(answer: Prediction) -> tuple[float, ...]:
+    """Probabilities of the labels; those of two labels sum to 1."""
+    if answer.probabilities is not None and len(answer.probabilities) > 2:
+        return answer.probabilities
+    assert answer.probability is not None, "a classification gives a probability"
+    return 1 - answer.probability, answer.probability
+
+
+def _after(calibration: ClassCalibration | None, probability_NC: np.ndarray) -> np.ndarray:
+    """Probabilities as new rows get them, float [N, C]."""
+    if calibration is None:
+        return probability_NC
+    with np.errstate(divide="ignore"):
+        return np.array([calibration.apply(np.log(probability_C)) for probability_C in probability_NC])
 
 
 def _target(book: CodeBook, index: int, labels_W: np.ndarray | None) -> Target:

@@ -24,8 +24,8 @@ from mammal.tasks.errors import DataError, TaskError
 from mammal.tasks.metrics.answers import Answers
 from mammal.tasks.probes.task_probes import ProbeTarget
 from mammal.tasks.tables.cells import Row
-from mammal.tasks.targets.calibration import ConformalInterval
 from mammal.tasks.targets.censored import EXACT
+from mammal.tasks.targets.conformal import ConformalInterval
 from mammal.tasks.targets.losses import value_loss
 from mammal.tasks.targets.measurements import Measurements
 from mammal.tasks.targets.scaling import Scales
@@ -105,15 +105,36 @@ class RegressionTask(Task):
     def calibrate(self, predictions: Sequence[Prediction], rows: Sequence[Row]) -> None:
         """Fits split-conformal intervals on validation rows; with `scale.log`, they have equal width in logarithms.
 
-        With `scale.log`, rows with a number of 0 or less are left out.
+        If the predictions have a `similarity` or a `spread`, the width can depend on them. With `scale.log`, rows with
+        a number of 0 or less are left out.
         """
         self.conformal = {}
         for column, every in self.answers(predictions, rows).items():
             answers = every.take(np.flatnonzero(every.truth_N > 0)) if self.scales[column].log else every
+            if not len(answers):
+                continue
             line = np.vectorize(self.scales[column].line, otypes=[np.float64])
-            fitted = ConformalInterval.fit(line(answers.truth_N), line(answers.answer_N)) if len(answers) else None
+            said = [predictions[i] for i in answers.numbers_N.tolist()]
+            fitted = ConformalInterval.fit(
+                line(answers.truth_N),
+                line(answers.answer_N),
+                similarity_N=_known([one.similarity for one in said]),
+                spread_N=_known([one.for_target(column).spread for one in said]),
+            )
             if fitted is not None:
                 self.conformal[column] = fitted
+
+    def placed(self, prediction: Prediction) -> Prediction:
+        """Returns a prediction with the interval that belongs to its similarity to the training rows."""
+        if prediction.error is not None or not self.conformal:
+            return prediction
+        if prediction.by_target is None:
+            return replace(prediction, interval=self._interval(self.target_columns[0], prediction, prediction))
+        answers = {
+            column: replace(one, interval=self._interval(column, one, prediction))
+            for column, one in prediction.by_target.items()
+        }
+        return replace(prediction, by_target=answers)
 
     def state(self) -> dict[str, Any]:
         conformal = {c: i.state() for c, i in self.conformal.items()}
@@ -160,19 +181,29 @@ class RegressionTask(Task):
     def _prediction(self, row_id: object, values_K: np.ndarray) -> Prediction:
         answers = {}
         for column, scaled in zip(self.target_columns, values_K, strict=True):
-            scale, conformal = self.scales[column], self.conformal.get(column)
-            value, interval = scale.invert(float(scaled)), None
-            if conformal is not None:
-                low, high = conformal.around(scale.line(value, column))
-                interval = scale.back(low), scale.back(high)
-            answers[column] = Prediction(row_id, value=value, interval=interval)
-        return answers[self.target_columns[0]] if len(answers) == 1 else Prediction(row_id, by_target=answers)
+            answers[column] = Prediction(row_id, value=self.scales[column].invert(float(scaled)))
+        if len(answers) == 1:
+            return self.placed(answers[self.target_columns[0]])
+        return self.placed(Prediction(row_id, by_target=answers))
+
+    def _interval(self, column: str, answer: Prediction, row: Prediction) -> tuple[float, float] | None:
+        """The interval of an answer; `row` has the similarity of its row."""
+        conformal, scale = self.conformal.get(column), self.scales[column]
+        if conformal is None or answer.value is None:
+            return None
+        low, high = conformal.around(scale.line(answer.value, column), row.similarity, answer.spread)
+        return scale.back(low), scale.back(high)
 
     def _target_frame(self) -> Encoding:
         """The encoded target with zeros as numbers; only its values differ between rows."""
         dummies = dict.fromkeys(self.template.columns(), "0")
         prompt = self.template.render(dummies, target=True)
         return self.tokenizer.encode(str(prompt.target))
+
+
+def _known(numbers: Sequence[float | None]) -> np.ndarray | None:
+    """The numbers, float [N]; None if one of them is not known."""
+    return None if any(number is None for number in numbers) else np.array(numbers, dtype=np.float64)
 
 
 def _check_target(task: RegressionTask) -> None:

@@ -1,4 +1,4 @@
-"""Calibration of predictions: Platt scaling, temperature, decision threshold, split-conformal intervals.
+"""Calibration of class probabilities: Platt scaling, isotonic regression, Venn-Abers, temperature, threshold.
 
 All are fitted on validation rows, on which the model was not trained.
 Shapes: N rows, C classes.
@@ -7,10 +7,12 @@ Shapes: N rows, C classes.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from mammal.tasks.targets.probability_curves import ProbabilityCurve, choose_curve
 
 if TYPE_CHECKING:
     from mammal.tasks.metrics.answers import Answers
@@ -18,7 +20,6 @@ if TYPE_CHECKING:
 MINIMUM_ROWS = 20
 """Minimum number of validation rows; with fewer, no calibration is fitted."""
 
-COVERAGE = 0.9
 _TINY = 1e-12
 
 
@@ -26,8 +27,10 @@ _TINY = 1e-12
 class ClassCalibration:
     """Calibration of class probabilities.
 
-    With two classes, calibrated log-odds = slope * log-odds + shift (Platt 1999). With more classes, all
-    log-probabilities are multiplied by `slope`, the inverse temperature (Guo et al. 2017), and normalised again.
+    With two classes, calibrated log-odds = slope * log-odds + shift (Platt 1999). If there are enough rows, isotonic
+    regression (Zadrozny & Elkan 2002) or a Venn-Abers predictor (Vovk & Petej 2014) replaces these probabilities if it
+    has a lower log loss in cross-validation. With more classes, all log-probabilities are multiplied by `slope`, the
+    inverse temperature (Guo et al. 2017), and normalised again.
 
     Attributes:
         slope: factor of the log-odds, or inverse temperature.
@@ -37,12 +40,14 @@ class ClassCalibration:
         class_weights: more than two classes: the weight of each class in the loss, if it was weighted. The
             probabilities of a model trained with weights are multiplied by them, so they are divided by them before
             calibration (Elkan 2001). With two classes, `shift` corrects for the weights.
+        curve: two classes: the calibrated probability as a function of that by slope and shift; None: it is the same.
     """
 
     slope: float
     shift: float = 0.0
     threshold: float = 0.5
     class_weights: tuple[float, ...] = ()
+    curve: ProbabilityCurve | None = None
 
     @classmethod
     def fit(cls, answers: Answers, weights_C: np.ndarray | None = None) -> ClassCalibration | None:
@@ -68,66 +73,32 @@ class ClassCalibration:
         if slope <= 0:
             return None
         calibrated_N = _sigmoid(slope * _log_odds(probability_NC[:, 1]) + shift)
-        return cls(slope, shift, best_threshold(truth_N, calibrated_N))
+        curve = choose_curve(calibrated_N, truth_N)
+        if curve is not None:
+            calibrated_N = curve(calibrated_N)
+        return cls(slope, shift, best_threshold(truth_N, calibrated_N), curve=curve)
 
     def apply(self, logp_C: np.ndarray) -> np.ndarray:
         """Returns calibrated probabilities [C] for log-probabilities [C]."""
         if len(logp_C) > 2:
             return _softmax(self.slope * _unweighted(logp_C, self.class_weights))
         positive = _sigmoid(self.slope * _log_odds(np.exp(logp_C[1])) + self.shift)
+        if self.curve is not None:
+            positive = self.curve(positive)
         return np.array([1 - positive, positive])
 
     def state(self) -> dict[str, Any]:
-        """Returns the calibration as plain values; class weights only if there are any."""
+        """Returns the calibration as plain values; class weights and curve only if there are any."""
         weights = {"class_weights": list(self.class_weights)} if self.class_weights else {}
-        return {"slope": self.slope, "shift": self.shift, "threshold": self.threshold} | weights
+        curve = {} if self.curve is None else {"curve": self.curve.state()}
+        return {"slope": self.slope, "shift": self.shift, "threshold": self.threshold} | weights | curve
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> ClassCalibration:
         weights = tuple(float(weight) for weight in state.get("class_weights", ()))
-        return cls(float(state["slope"]), float(state["shift"]), float(state["threshold"]), weights)
-
-
-@dataclass(frozen=True)
-class ConformalInterval:
-    """Interval value ± half_width, from split conformal prediction (Lei et al. 2018).
-
-    It contains the truth with probability `coverage`, if new rows are distributed like the validation rows.
-
-    Attributes:
-        half_width: in the unit of the values.
-        coverage: probability, between 0 and 1.
-    """
-
-    half_width: float
-    coverage: float = COVERAGE
-
-    @classmethod
-    def fit(cls, truth_N: np.ndarray, answer_N: np.ndarray, coverage: float = COVERAGE) -> ConformalInterval | None:
-        """Fits the interval: half_width is the ceil((n + 1) * coverage)-th smallest absolute error.
-
-        Args:
-            truth_N: measured values of n validation rows, float [N].
-            answer_N: predicted values, float [N].
-            coverage: probability, between 0 and 1.
-
-        Returns:
-            The interval; None if there are too few rows for this coverage.
-        """
-        rank = int(np.ceil((len(truth_N) + 1) * coverage))
-        if len(truth_N) < MINIMUM_ROWS or rank > len(truth_N):
-            return None
-        return cls(float(np.sort(np.abs(truth_N - answer_N))[rank - 1]), coverage)
-
-    def around(self, value: float) -> tuple[float, float]:
-        return value - self.half_width, value + self.half_width
-
-    def state(self) -> dict[str, float]:
-        return asdict(self)
-
-    @classmethod
-    def from_state(cls, state: dict[str, Any]) -> ConformalInterval:
-        return cls(float(state["half_width"]), float(state["coverage"]))
+        stored = state.get("curve")
+        curve = None if stored is None else ProbabilityCurve.from_state(stored)
+        return cls(float(state["slope"]), float(state["shift"]), float(state["threshold"]), weights, curve)
 
 
 def best_threshold(truth_N: np.ndarray, positive_N: np.ndarray) -> float:
