@@ -19,6 +19,7 @@ from mammal.evaluation.answer_table import answer_table
 from mammal.evaluation.reliability import Reliability, reliability
 from mammal.evaluation.results import NUMBERS, OURS, Contender, Estimate, TaskResult
 from mammal.evaluation.sensitivity import sensitivity
+from mammal.evaluation.trust import trust_figures
 from mammal.tasks.declaration.schema import unit_text
 
 if TYPE_CHECKING:
@@ -131,6 +132,7 @@ def evaluate_task(
         judged, said = judge_baselines(data, part, depth)
         contenders += judged
         answered |= said
+    intervals, sets = trust_figures(task, ours, rows)
     return TaskResult(
         task=task.name,
         about=task.config.about,
@@ -148,7 +150,9 @@ def evaluate_task(
         unit=unit_text(task.config.unit),
         labels=list(task.config.labels),
         reliability=_reliability(task, ours, rows),
-        coverage=_coverage(task, ours, rows),
+        coverage={target: found.coverage for target, found in intervals.items()},
+        interval_figures=intervals,
+        set_figures=sets,
         shifts=sensitivity(model, task, rows, ours, depth.sensitivity),
         molecules=[column for column in task.columns if column in task.molecules],
         generated=_generated_molecules(task),
@@ -316,16 +320,3 @@ def _reliability(task: Task, ours: Sequence[Prediction], rows: Sequence[Row]) ->
         return {}
     found = {target: reliability(answers) for target, answers in task.answers(ours, rows).items()}
     return {target: one for target, one in found.items() if one is not None}
-
-
-def _coverage(task: Task, ours: Sequence[Prediction], rows: Sequence[Row]) -> dict[str, float]:
-    """Share of the measured values within the predicted intervals, by target column; empty without intervals."""
-    if task.family != "regression" or not len(rows):
-        return {}
-    found = {}
-    for target, answers in task.answers(ours, rows).items():
-        truths = zip(answers.numbers_N.tolist(), answers.truth_N.tolist(), strict=True)
-        pairs = [(bounds, truth) for row, truth in truths if (bounds := ours[row].for_target(target).interval)]
-        if pairs:
-            found[target] = float(np.mean([low <= truth <= high for (low, high), truth in pairs]))
-    return found

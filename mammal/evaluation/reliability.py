@@ -1,4 +1,4 @@
-"""How reliable predicted probabilities are: reliability curve, expected calibration error, Brier score.
+"""How reliable predicted probabilities are: reliability curve, expected calibration error, Brier score, log loss.
 
 Bins contain equal numbers of rows, so that each point of the curve is based on the same amount of data (Nixon et al.
 2019). The expected calibration error is the mean over bins of |mean predicted - observed|, weighted by rows (Naeini et
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mammal.tasks.metrics.registry import Answers
 
 BINS = 10
+_TINY = 1e-12
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class Reliability:
         ece: expected calibration error, 0 to 1.
         brier: mean squared error of the probabilities (Brier 1950); summed over classes if there are more than two.
         chance: Brier score of a prediction that always gives the share of each class among the same rows.
+        log_loss: mean negative log-likelihood of the true class (natural logarithm); NaN in earlier evaluations.
     """
 
     predicted: Sequence[float]
@@ -39,6 +41,7 @@ class Reliability:
     ece: float
     brier: float
     chance: float
+    log_loss: float = float("nan")
 
 
 def reliability(answers: Answers, bins: int = BINS) -> Reliability | None:
@@ -69,6 +72,7 @@ def reliability(answers: Answers, bins: int = BINS) -> Reliability | None:
         ece=float((counts * np.abs(predicted - observed)).sum() / counts.sum()),
         brier=_squared(probability_NC, happened_NC) / halves,
         chance=_squared(happened_NC.mean(axis=0, keepdims=True), happened_NC) / halves,
+        log_loss=float(-np.log(np.clip(probability_NC[np.arange(len(truth_N)), truth_N], _TINY, None)).mean()),
     )
 
 

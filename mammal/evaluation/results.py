@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from mammal.errors import DataError
 from mammal.evaluation.readable_names import ONLY, readable_name
 from mammal.evaluation.reliability import Reliability
+from mammal.evaluation.trust import IntervalFigures, SetFigures
 from mammal.tasks.metrics.registry import metric_named
 from mammal.tasks.metrics.undefined import UNDEFINED, undefined_note
 from mammal.tasks.tables.atomic import atomic_file
@@ -134,6 +135,8 @@ class TaskResult:
         not_answered: rows without an answer, as pairs of row number and reason.
         reliability: classification: how reliable the model's probabilities are, by target column.
         coverage: regression: share of the true values within the model's prediction intervals, by target column.
+        interval_figures: regression: coverage, width and calibration of these intervals, by target column.
+        set_figures: classification: coverage and size of the sets of labels, by target column.
         shifts: how far the model's predictions move under changes that should not affect them.
         intervals: how the intervals were computed: over `rows` (bootstrap) or over `seeds` (Student's t).
         row_numbers: how rows are numbered: `NUMBERS`; "" in files of earlier versions, which count the rows of the part
@@ -158,6 +161,8 @@ class TaskResult:
     labels: Sequence[str] = ()
     reliability: Mapping[str, Reliability] = field(default_factory=dict)
     coverage: Mapping[str, float] = field(default_factory=dict)
+    interval_figures: Mapping[str, IntervalFigures] = field(default_factory=dict)
+    set_figures: Mapping[str, SetFigures] = field(default_factory=dict)
     shifts: Sequence[Shift] = ()
     intervals: str = "rows"
     leakage: Mapping[str, int] = field(default_factory=dict)
@@ -306,7 +311,8 @@ def _plain(result: TaskResult) -> dict[str, Any]:
     kept = vars(result) | {"answers": result.answers_file}
     kept["contenders"] = [asdict(contender) for contender in result.contenders]
     kept["shifts"] = [asdict(shift) for shift in result.shifts]
-    kept["reliability"] = {target: asdict(found) for target, found in result.reliability.items()}
+    for name in ("reliability", "interval_figures", "set_figures"):
+        kept[name] = {target: asdict(found) for target, found in kept[name].items()}
     return _without_nan(kept)
 
 
@@ -334,13 +340,14 @@ def _from_plain(declared: Mapping[str, Any], folder: Path) -> TaskResult:
     ]
     not_answered = [(row, reason) for row, reason in rest.pop("not_answered")]
     shifts = [Shift(**_with_nan(shift)) for shift in rest.pop("shifts", [])]
-    reliability = {target: Reliability(**_with_nan(r)) for target, r in rest.pop("reliability", {}).items()}
+    kinds = {"reliability": Reliability, "interval_figures": IntervalFigures, "set_figures": SetFigures}
+    for name, kind in kinds.items():
+        rest[name] = {target: kind(**_with_nan(figures)) for target, figures in rest.get(name, {}).items()}
     return TaskResult(
         **rest,
         contenders=contenders,
         not_answered=not_answered,
         shifts=shifts,
-        reliability=reliability,
         answers=_read_answers(answers),
     )
 

@@ -121,6 +121,23 @@ def calibration(truth_N: np.ndarray, probability_N: np.ndarray, bins: int = 10, 
     return drawing.svg
 
 
+def coverages(expected_T: np.ndarray, observed_T: np.ndarray, rows: int) -> Markup:
+    """Draws the share of true values inside intervals against the expected share, with 95 % Wilson intervals.
+
+    Args:
+        expected_T: float [T]: coverage of the intervals.
+        observed_T: float [T]: share of the true values inside them.
+        rows: number of rows.
+    """
+    low, high = _wilson(observed_T, np.full(len(observed_T), rows))
+    with _figure("Coverage of intervals") as (drawing, axes):
+        axes.plot([0, 1], [0, 1], color=INK, linestyle="--", linewidth=1, alpha=0.5)
+        axes.vlines(expected_T, low, high, color=SERIES[0], alpha=0.35, linewidth=4)
+        axes.plot(expected_T, observed_T, color=SERIES[0], marker="o", markersize=4, linewidth=1.2)
+        _unit_square(axes, "expected share of true values inside the interval", "observed share")
+    return drawing.svg
+
+
 MOST_POINTS, MOST_BARS = 4000, 120
 """Maximum number of points of a scatter plot, and of intervals in it. They are picked evenly; more would overlap."""
 

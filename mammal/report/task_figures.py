@@ -15,6 +15,7 @@ from mammal.report import plots
 from mammal.report.page import figure
 from mammal.report.words import metric_name, positive_class, with_unit
 from mammal.report.worst_rows import row_metrics
+from mammal.tasks.targets.conformal import LEVELS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -156,6 +157,11 @@ def _regression_figures(result: TaskResult, answers: pd.DataFrame) -> list[Marku
         bars = f" Bars: its 90 % prediction intervals, for {drawn_of:,} of {len(answers):,} rows."
     line = "On the dashed line, the prediction is right."
     drawn = [figure(plots.parity(truth_N, ours_N, result.unit, intervals), f"{OURS}. {line}{bars}")]
+    for found in result.interval_figures.values():
+        if found.observed:
+            equal = "On the dashed line, intervals contain the true value as often as they should."
+            picture = plots.coverages(np.array(LEVELS), np.array(found.observed), len(answers))
+            drawn.append(figure(picture, f"{OURS}. {equal} Bars: 95 % confidence intervals (Wilson)."))
     errors = {c.name: float((answers[c.name] - answers[TRUTH]).abs().mean()) for c in _with_answers(result)[1:]}
     if errors:
         bar = result.bar

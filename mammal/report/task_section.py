@@ -11,12 +11,14 @@ from mammal.evaluation.tables import contenders_table
 from mammal.report.page import Cell, Section, figures, heading, html_table, joined, paragraph, with_detail
 from mammal.report.sections import ONLY_READABLE, frame_table, shown_of
 from mammal.report.task_figures import by_similarity, task_figures
-from mammal.report.words import meanings, metric_name, positive_class
+from mammal.report.words import meanings, metric_name, positive_class, with_unit
 from mammal.report.worst_rows import worst_section
 from mammal.tasks.metrics.undefined import UNDEFINED
 
 if TYPE_CHECKING:
     from markupsafe import Markup
+
+    from mammal.evaluation.trust import IntervalFigures
 
 SET_ASIDE_SHOWN = 50
 FLOAT_NOISE = 1e-5
@@ -120,25 +122,63 @@ def _trust(result: TaskResult) -> list[Markup]:
     """Returns a table with the calibration of probabilities, or with the coverage of intervals."""
     if result.reliability:
         rows = [
-            [target, short(r.ece), with_detail(short(r.brier), f"({short(r.chance)})"), f"{sum(r.counts):,}"]
+            [
+                target,
+                short(r.ece),
+                with_detail(short(r.brier), f"({short(r.chance)})"),
+                short(r.log_loss),
+                f"{sum(r.counts):,}",
+            ]
             for target, r in result.reliability.items()
         ]
-        header = ["target column", "calibration error ↓", "Brier score ↓ (class shares alone)", "rows"]
+        header = ["target column", "calibration error ↓", "Brier score ↓ (class shares alone)", "log loss ↓", "rows"]
         note = (
             "Calibration error: mean distance between predicted probability and observed share over bins of equal "
             "count; 0 is best. Brier score: mean squared error of the probabilities; in brackets that of the class "
-            "shares alone."
+            "shares alone. Log loss: mean negative logarithm of the probability of the true class."
         )
-        shown = html_table(header, rows, kinds=["mono", "number", "number", "number"])
+        shown = html_table(header, rows, kinds=["mono", "number", "number", "number", "number"])
     elif result.coverage:
-        rows = [[target, f"{share:.1%}"] for target, share in result.coverage.items()]
-        note = "Share of the held-out values that are inside the prediction intervals, which should contain 90 %."
-        shown = html_table(["target column", "true values inside the interval"], rows, kinds=["mono", "number"])
+        figures = result.interval_figures
+        rows = [
+            [target, f"{share:.1%}", *(_width_and_area(figures[target]) if target in figures else [UNDEFINED] * 2)]
+            for target, share in result.coverage.items()
+        ]
+        note = (
+            "Share of the held-out values that are inside the prediction intervals, which should contain 90 %. "
+            "Miscalibration: mean distance between this share and the expected one, for intervals of 5 % to 95 %."
+        )
+        width = with_unit("mean width ↓", result.unit)
+        header = ["target column", "true values inside the interval", width, "miscalibration ↓"]
+        shown = html_table(header, rows, kinds=["mono", "number", "number", "number"])
     else:
         return []
     return [
+        *_sets(result),
         heading("How far to trust the probabilities" if result.reliability else "How far to trust the intervals"),
         shown,
+        paragraph(note, note=True),
+    ]
+
+
+def _width_and_area(figures: IntervalFigures) -> list[str]:
+    return [short(figures.width), short(figures.miscalibration)]
+
+
+def _sets(result: TaskResult) -> list[Markup]:
+    """Returns a table with the sets of labels."""
+    if not result.set_figures:
+        return []
+    rows = [
+        [target, label, f"{share:.1%}", short(sets.size), f"{sets.single:.0%}", f"{sets.empty:.0%}"]
+        for target, sets in result.set_figures.items()
+        for label, share in sets.coverage.items()
+    ]
+    header = ["target column", "true label", "in the set", "mean labels of a set ↓", "sets of one label", "empty sets"]
+    note = "The set of labels of a row should contain its true label for 90 % of the rows of each label."
+    return [
+        heading("Sets of labels"),
+        html_table(header, rows, kinds=["mono", "mono", *["number"] * 4]),
         paragraph(note, note=True),
     ]
 

@@ -5,6 +5,7 @@ Shapes: N rows, K points of a curve.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -93,7 +94,9 @@ def fit_venn_abers(probability_N: np.ndarray, truth_N: np.ndarray) -> Probabilit
     """Fits an inductive Venn-Abers predictor, whose answers are constant between the validation rows."""
     from venn_abers import VennAbers
 
-    fitted = VennAbers().fit(np.stack([1 - probability_N, probability_N], axis=1), truth_N)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="All-NaN slice", category=RuntimeWarning)
+        fitted = VennAbers().fit(np.stack([1 - probability_N, probability_N], axis=1), truth_N)
     points_K = np.unique(np.append(0.0, probability_N))
     between_K = (points_K + np.append(points_K[1:], 1.0)) / 2
     combined_K2, _ = fitted.predict_proba(np.stack([1 - between_K, between_K], axis=1))

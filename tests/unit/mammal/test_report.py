@@ -147,7 +147,7 @@ def test_every_text_of_a_task_is_shown_as_it_was_written():
         answers=answers,
         not_answered=[(7, HOSTILE)],
         leakage={"test": 1, f"test/{HOSTILE}": 1},
-        reliability={HOSTILE: Reliability([0.1], [0.2], [60], 0.1, 0.2, 0.3)},
+        reliability={HOSTILE: Reliability([0.1], [0.2], [60], 0.1, 0.2, 0.3, 0.4)},
         shifts=[Shift(HOSTILE, 9, 9, 9, 0.1, 0.2, 0.1, 1)],
     )
     html = page(HOSTILE, HOSTILE, [overview([result]), task_section(result)], HOSTILE)
