@@ -56,8 +56,11 @@ if TYPE_CHECKING:
     from mammal.tasks.task import Task
     from mammal.tokenization import Tokenizer
 
-FORMAT = 2
+FORMAT = 3
 """Version of the bundle format. Bundles with a higher version are refused."""
+
+_WITHOUT_ENSEMBLES = 2
+"""Version that is written for probes of one member, so that earlier versions of this package can read the bundle."""
 
 _WITHOUT_PROBES = 1
 """Version that is written if no task has a probe, so that earlier versions of this package can read the bundle.
@@ -128,7 +131,8 @@ def save_bundle(
     _check_replaceable(folder)
     if dtype not in ("float32", "bfloat16"):
         raise BundleError(f"weights are stored as float32 or bfloat16, not {dtype}")
-    format_ = FORMAT if any(task.probes is not None for task in tasks) else _WITHOUT_PROBES
+    members = max((task.probes.members for task in tasks if task.probes is not None), default=0)
+    format_ = FORMAT if members > 1 else _WITHOUT_ENSEMBLES if members else _WITHOUT_PROBES
     about = {"format": format_, "version": __version__, "tokenizer_hash": tokenizer.hash, "dtype": dtype}
     if adaptation is not None:
         about["adaptation"] = asdict(adaptation)

@@ -104,6 +104,7 @@ class ProbeConfig(AdaptConfig):
 
     probe: str = "auto"
     features: list[str] = field(default_factory=list)
+    ensemble: int = 1
 
 
 @dataclass

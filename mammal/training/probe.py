@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 KINDS = ("auto", "linear", "svm", "gp")
+MOST_MEMBERS = 50
 
 
 def check_probe(config: DictConfig, tasks: Mapping[str, Task]) -> None:
@@ -43,6 +44,9 @@ def check_probe(config: DictConfig, tasks: Mapping[str, Task]) -> None:
     from mammal.tasks.probes.reader import RowReader
 
     section = config.adapt
+    if not 1 <= section.ensemble <= MOST_MEMBERS:
+        hint = "5 is usual; 1 is a single probe"
+        raise ConfigError(f"must be 1 to {MOST_MEMBERS}, not {section.ensemble}", where="adapt.ensemble", hint=hint)
     if not config.init:
         what = "a probe of random weights would learn from noise"
         raise ConfigError(what, where="adapt=probe", hint="init=BUNDLE gives the encoder; adapt=full trains a new one")
@@ -93,10 +97,10 @@ def fit_probes(model: MammalModel, data: Mapping[str, TaskData], config: DictCon
 
     model.to(device_before_fit(config))
     for d in data.values():
-        _fit_task(model, d, str(config.adapt.probe), list(config.adapt.features))
+        _fit_task(model, d, str(config.adapt.probe), list(config.adapt.features), int(config.adapt.ensemble))
 
 
-def _fit_task(model: MammalModel, data: TaskData, kind: str, features: Sequence[str]) -> None:
+def _fit_task(model: MammalModel, data: TaskData, kind: str, features: Sequence[str], members: int) -> None:
     from mammal.tasks.probes.task_probes import TaskProbes
 
     task = data.task
@@ -107,7 +111,7 @@ def _fit_task(model: MammalModel, data: TaskData, kind: str, features: Sequence[
     (train, train_NF), (valid, valid_NF) = found
     if not train:
         raise TrainingError("no training row can be read", where=f"task {task.name}")
-    probes.fit(train_NF, valid_NF, task.probe_columns([*train, *valid]), kind)
+    probes.fit(train_NF, valid_NF, task.probe_columns([*train, *valid]), kind, members)
     for column, sentence in probes.summary().items():
         where = task.name if len(task.target_columns) == 1 else f"{task.name}, {column}"
         console.note(f"{where}: {sentence}")

@@ -87,11 +87,13 @@ class RegressionTask(Task):
 
     def decode(self, output: ModelOutput, batch: Batch) -> list[Prediction]:
         if self.probes is not None:
-            values_BK = self.probes.values(output, batch)
+            values_BK, spreads_BK = self.probes.values(output, batch)
         else:
             assert output.values_DR is not None, "regression wants values"
             values_BK = output.values_DR.detach().float().cpu().double().numpy()
-        return [self._prediction(row_id, values_K) for row_id, values_K in zip(batch.row_ids, values_BK, strict=True)]
+            spreads_BK = np.full(values_BK.shape, np.nan)
+        rows = zip(batch.row_ids, values_BK, spreads_BK, strict=True)
+        return [self._prediction(row_id, values_K, spreads_K) for row_id, values_K, spreads_K in rows]
 
     def fit(self, rows: Sequence[Row]) -> None:
         """Fits mean and standard deviation of each target on the measured numbers of training rows, unless declared.
@@ -178,10 +180,12 @@ class RegressionTask(Task):
             raise DataError("empty cell", where=f"column {', '.join(self.target_columns)}")
         return self.scales.apply(numbers_K), bounds_K if bounds_K.any() else None
 
-    def _prediction(self, row_id: object, values_K: np.ndarray) -> Prediction:
+    def _prediction(self, row_id: object, values_K: np.ndarray, spreads_K: np.ndarray) -> Prediction:
         answers = {}
-        for column, scaled in zip(self.target_columns, values_K, strict=True):
-            answers[column] = Prediction(row_id, value=self.scales[column].invert(float(scaled)))
+        for column, scaled, spread in zip(self.target_columns, values_K, spreads_K.tolist(), strict=True):
+            scale = self.scales[column]
+            on_line = None if np.isnan(spread) else spread * scale.std
+            answers[column] = Prediction(row_id, value=scale.invert(float(scaled)), spread=on_line)
         if len(answers) == 1:
             return self.placed(answers[self.target_columns[0]])
         return self.placed(Prediction(row_id, by_target=answers))

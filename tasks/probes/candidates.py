@@ -45,7 +45,7 @@ GP_TUNING_ROWS = 500
 
 @dataclass(frozen=True)
 class Candidate:
-    """A model with its hyper-parameters."""
+    """A model with its hyper-parameters; those of a Gaussian process are estimated if it has none."""
 
     model: str
     settings: Mapping[str, float] = field(default_factory=dict)
@@ -202,10 +202,13 @@ def _process(candidate: Candidate, rows: Rows) -> Probe:
     from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
 
     centre = float(rows.truth_N.mean())
-    picked = np.linspace(0, len(rows) - 1, min(len(rows), GP_TUNING_ROWS)).astype(np.int64)
-    start = ConstantKernel(1.0, (1e-2, 1e2)) * RBF(1.0, (0.1, 100.0)) + WhiteKernel(0.3, (1e-3, 3.0))
-    tuned = GaussianProcessRegressor(start).fit(rows.exact_NF[picked], rows.truth_N[picked] - centre)
-    model = GaussianProcessRegressor(tuned.kernel_, optimizer=None).fit(rows.exact_NF, rows.truth_N - centre)
+    if known := candidate.settings:
+        kernel = ConstantKernel(known["variance"]) * RBF(known["length"]) + WhiteKernel(known["noise"])
+    else:
+        picked = np.linspace(0, len(rows) - 1, min(len(rows), GP_TUNING_ROWS)).astype(np.int64)
+        start = ConstantKernel(1.0, (1e-2, 1e2)) * RBF(1.0, (0.1, 100.0)) + WhiteKernel(0.3, (1e-3, 3.0))
+        kernel = GaussianProcessRegressor(start).fit(rows.exact_NF[picked], rows.truth_N[picked] - centre).kernel_
+    model = GaussianProcessRegressor(kernel, optimizer=None).fit(rows.exact_NF, rows.truth_N - centre)
     return from_process(model, candidate, centre)
 
 

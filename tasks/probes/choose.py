@@ -21,6 +21,7 @@ import numpy as np
 from mammal.tasks.metrics.answers import Answers
 from mammal.tasks.metrics.registry import Metric
 from mammal.tasks.probes.candidates import Candidate, Rows, fitted
+from mammal.tasks.probes.ensembles import bagged
 from mammal.tasks.probes.probe import Choice, Probe
 from mammal.tokenization.lazy import old_names
 
@@ -43,6 +44,7 @@ def chosen(
     *,
     classes: int = 0,
     back: Callable[[float], float] = float,
+    members: int = 1,
 ) -> tuple[Probe, Choice]:
     """Compares candidates and fits the best one on all training rows.
 
@@ -53,6 +55,7 @@ def chosen(
         metric: name and metric that decides.
         classes: number of classes of the task; 0 for regression.
         back: regression: function from a scaled number to the unit of the file, in which the metric is computed.
+        members: number of members of an ensemble of the best candidate; 1: a single probe.
 
     Returns:
         The probe, whose support points are positions in `train`, and how it was chosen.
@@ -75,6 +78,8 @@ def chosen(
         scores = {title: _loss(truth_N, said, classes) for title, said in outputs.items()}
     best = max(options, key=lambda option: sign * scores[option.title])  # the first one of equals
     probe = fitted(best, train)
+    if members > 1:
+        probe = bagged(Candidate(probe.model, probe.settings), train, members)
     if _is_machine(best, train):
         assert folds is not None
         probe = _as_probabilities(probe, _out_of_fold(best, train, folds, classes, raw=True), train)
@@ -173,7 +178,8 @@ def _as_probabilities(probe: Probe, distances_NC: np.ndarray, rows: Rows) -> Pro
     truth_N = np.array([place[int(c)] for c in rows.truth_N[usable_N]])
     weights_N = None if rows.weights_N is None else rows.weights_N[usable_N]
     slope, offset_C = log_odds_of_distances(known_NC[usable_N], truth_N, weights_N)
-    return replace(probe, coefficients=slope * probe.coefficients, intercept_C=slope * probe.intercept_C + offset_C)
+    intercept_C = slope * probe.intercept_C + np.tile(offset_C, probe.members)
+    return replace(probe, coefficients=slope * probe.coefficients, intercept_C=intercept_C)
 
 
 def log_odds_of_distances(

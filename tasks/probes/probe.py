@@ -6,7 +6,7 @@ processes with the kernel exp(-gamma |z - support|²). So the fitted models of s
 prediction needs NumPy only.
 
 Shapes: N rows, F entries of a row's vector, P stored points, M support points of one probe, C outputs (1 for
-regression, else one for each class that occurs in the training rows).
+regression, else one for each class that occurs in the training rows), E members of an ensemble.
 """
 
 from __future__ import annotations
@@ -73,11 +73,13 @@ class Probe:
     Attributes:
         model: `ridge`, `logistic`, `svm` or `gp`.
         settings: hyper-parameters by name.
-        coefficients: float64 [F, C] without a kernel, else [M, C].
-        intercept_C: float64 [C].
+        coefficients: float64 [F, C] without a kernel, else [M, C]; for an ensemble [.., E * C], member after member.
+        intercept_C: float64 [C]; for an ensemble [E * C].
         gamma: of the kernel exp(-gamma |z - support|²); None: K(z) = z.
         support_M: positions of the support points among the stored points, int64; None without a kernel.
         classes: classification: the class of each output. Empty for regression.
+        members: E, number of probes of an ensemble (`mammal.tasks.probes.ensembles`), which share their support points;
+            1 if it is none.
     """
 
     model: str
@@ -87,9 +89,19 @@ class Probe:
     gamma: float | None = None
     support_M: np.ndarray | None = None
     classes: tuple[int, ...] = ()
+    members: int = 1
 
     def scores(self, z_NF: np.ndarray, points_PF: np.ndarray) -> np.ndarray:
-        """Computes the outputs for standardised vectors, float64 [N, C].
+        """Computes the outputs for standardised vectors, float64 [N, C]; those of the only or first member.
+
+        Args:
+            z_NF: vectors after `Standard.apply`.
+            points_PF: the stored points.
+        """
+        return self.member_scores(z_NF, points_PF)[:, 0]
+
+    def member_scores(self, z_NF: np.ndarray, points_PF: np.ndarray) -> np.ndarray:
+        """Computes the outputs of every member of an ensemble, float64 [N, E, C].
 
         Args:
             z_NF: vectors after `Standard.apply`.
@@ -98,12 +110,13 @@ class Probe:
         exact_NF = z_NF.astype(np.float64)
         if self.gamma is not None and self.support_M is not None:
             exact_NF = rbf(exact_NF, points_PF[self.support_M].astype(np.float64), self.gamma)
-        return exact_NF @ self.coefficients + self.intercept_C
+        return (exact_NF @ self.coefficients + self.intercept_C).reshape(len(z_NF), self.members, -1)
 
     @property
     def title(self) -> str:
         """Model and hyper-parameters in words."""
-        return probe_title(self.model, self.settings)
+        several = f"ensemble of {self.members}, " if self.members > 1 else ""
+        return several + probe_title(self.model, self.settings)
 
 
 @dataclass(frozen=True)

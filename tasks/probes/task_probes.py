@@ -85,7 +85,14 @@ class TaskProbes:
 
     # Fitting
 
-    def fit(self, train_NF: np.ndarray, valid_NF: np.ndarray, columns: Mapping[str, ProbeTarget], kind: str) -> None:
+    def fit(
+        self,
+        train_NF: np.ndarray,
+        valid_NF: np.ndarray,
+        columns: Mapping[str, ProbeTarget],
+        kind: str,
+        members: int = 1,
+    ) -> None:
         """Chooses and fits a probe for each target column, in one thread, so that results don't depend on the machine.
 
         Args:
@@ -93,6 +100,7 @@ class TaskProbes:
             valid_NF: vectors of the validation rows.
             columns: what is learned, by target column, for training rows followed by validation rows.
             kind: which candidates are compared (`mammal.tasks.probes.candidates.candidates`).
+            members: number of members of an ensemble of the best candidate; 1: a single probe.
 
         Raises:
             TaskError: a column has fewer than `FEWEST_ROWS` labelled training rows, or too many for this kind.
@@ -109,7 +117,7 @@ class TaskProbes:
                 options = candidates(kind, len(train), column.classes)
                 metric = column.metric, metric_named(column.metric)
                 probe, self.choices[name] = chosen(
-                    options, train, valid, metric, classes=column.classes, back=column.back
+                    options, train, valid, metric, classes=column.classes, back=column.back, members=members
                 )
                 self.probes[name] = _of_all_rows(probe, column, number)
         self._keep_points(z_NF)
@@ -126,14 +134,20 @@ class TaskProbes:
 
     # Predicting
 
-    def values(self, output: ModelOutput, batch: Batch) -> np.ndarray:
-        """Returns the scaled numbers of each row, as the scalar head would, float64 [B, K].
+    def values(self, output: ModelOutput, batch: Batch) -> tuple[np.ndarray, np.ndarray]:
+        """Returns the scaled numbers of each row, as the scalar head would, float64 [B, K], and their spread.
 
         Args:
             output: output of the model for the batch.
             batch: the batch.
+
+        Returns:
+            The mean of the members of an ensemble, and their standard deviation, float64 [B, K]; NaN for a single
+            probe.
         """
-        return np.concatenate(list(self._scores(output, batch).values()), axis=1)
+        by_member = [scores_BEC[..., 0] for scores_BEC in self._scores(output, batch).values()]
+        means, spreads = zip(*((s_BE.mean(axis=1), _spread(s_BE)) for s_BE in by_member), strict=True)
+        return np.stack(means, axis=1), np.stack(spreads, axis=1)
 
     def log_probabilities(self, output: ModelOutput, batch: Batch, classes: int) -> np.ndarray:
         """Returns the log-probabilities of the classes, float64 [B, K, C].
@@ -143,14 +157,19 @@ class TaskProbes:
             batch: the batch.
             classes: number of classes of the task.
         """
-        scores = self._scores(output, batch).items()
-        return np.stack([log_probabilities(s_BC, self.probes[name].classes, classes) for name, s_BC in scores], axis=1)
+        found = []
+        for name, s_BEC in self._scores(output, batch).items():
+            members = [
+                log_probabilities(s_BEC[:, e], self.probes[name].classes, classes) for e in range(s_BEC.shape[1])
+            ]
+            found.append(np.logaddexp.reduce(members, axis=0) - np.log(len(members)))
+        return np.stack(found, axis=1)
 
     def _scores(self, output: ModelOutput, batch: Batch) -> dict[str, np.ndarray]:
         if self._standard is None or not self.probes:
             raise TaskError(f"the probe of {self.task.name} is not fitted", hint="load the task from its bundle")
         z_BF = self._standard.apply(self.reader.vectors(output, batch))
-        return {name: self.probes[name].scores(z_BF, self._points_PF) for name in self.task.target_columns}
+        return {name: self.probes[name].member_scores(z_BF, self._points_PF) for name in self.task.target_columns}
 
     # In a bundle
 
@@ -163,6 +182,7 @@ class TaskProbes:
                 "gamma": probe.gamma,
                 "classes": list(probe.classes),
                 "choice": self.choices[name].state(),
+                **({"members": probe.members} if probe.members > 1 else {}),
             }
             for name, probe in self.probes.items()
         }
@@ -181,6 +201,11 @@ class TaskProbes:
             if probe.support_M is not None:
                 found[f"{number}.support"] = probe.support_M
         return {name: np.ascontiguousarray(array) for name, array in found.items()}
+
+    @property
+    def members(self) -> int:
+        """Number of members of the ensemble; 1 if it is none."""
+        return max((probe.members for probe in self.probes.values()), default=1)
 
     @classmethod
     def from_state(cls, task: RowPrompts, state: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> TaskProbes:
@@ -207,12 +232,18 @@ class TaskProbes:
                 stored["gamma"],
                 arrays.get(f"{number}.support"),
                 tuple(stored["classes"]),
+                int(stored.get("members", 1)),
             )
         return made
 
     def summary(self) -> dict[str, str]:
         """Returns one sentence about each target column: the model, its figure, and the best figures of the others."""
         return {name: _sentence(probe, self.choices[name]) for name, probe in self.probes.items()}
+
+
+def _spread(members_BE: np.ndarray) -> np.ndarray:
+    """Standard deviation over members, float64 [B]; NaN for one member."""
+    return members_BE.std(axis=1, ddof=1) if members_BE.shape[1] > 1 else np.full(len(members_BE), np.nan)
 
 
 def _sentence(probe: Probe, choice: Choice) -> str:

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 import mammal
-from mammal.bundle.folder import read_bundle
+from mammal.bundle.folder import FORMAT, read_bundle
 from mammal.errors import BundleError, ConfigError, MammalError, TaskError
 from mammal.training.run import train
 
@@ -122,6 +122,26 @@ def test_only_the_probe_is_saved_with_a_reference_to_the_encoder(probed, tmp_pat
     assert answers[0].equals(answers[1])
 
 
+def test_the_spread_of_an_ensemble_is_part_of_every_answer(probed, tmp_path):
+    bundle = train(probed("task=probed_number", "adapt.ensemble=4", "adapt.probe=gp")).bundle
+    assert json.loads((bundle / "config.json").read_text())["mammal"]["format"] == FORMAT
+    model, rows = mammal.load(bundle, device="cpu"), records()[::5]
+    task = model.find_task(None)
+    assert task.probes.members == 4 and "ensemble of 4, Gaussian process" in (bundle / "README.md").read_text()
+    said = model.predict(rows)
+    assert said.equals(mammal.load(model.save(tmp_path / "again"), device="cpu").predict(rows))
+    one = mammal.load(train(probed("task=probed_number", f"output={tmp_path / 'one'}")).bundle, device="cpu")
+    assert one.find_task(None).probes.members == 1
+    assert np.corrcoef(said["prediction"], one.predict(rows)["prediction"])[0, 1] > 0.9
+
+
+def test_classes_by_an_ensemble(probed):
+    result = train(probed("task=probed_classes", "adapt.ensemble=3", "adapt.probe=svm"))
+    said = mammal.load(result.bundle, device="cpu").predict(records()[:9], every_label=True)
+    every = said[["probability_N", "probability_O", "probability_F"]].to_numpy()
+    assert np.allclose(every.sum(axis=1), 1) and result.results[0].contenders[0].estimates["accuracy"].value > 0.6
+
+
 @pytest.mark.parametrize("kind", ["linear", "svm"])
 def test_three_classes(probed, kind):
     result = train(probed("task=probed_classes", f"adapt.probe={kind}"))
@@ -202,6 +222,7 @@ def test_probes_that_cannot_work_are_refused_with_a_remedy(probed):
     assert "adapt=probe reads it" in refused(ConfigError, "task=probed_number", "adapt=full", "+adapt.probe=svm")
     assert "adapters" in refused(ConfigError, "task=probed_number", "adapt.save=published")
     assert "10" in refused(TaskError, "task=probed_number", "data.limit=9")
+    assert "must be 1 to 50" in refused(ConfigError, "task=probed_number", "adapt.ensemble=0")
 
 
 def test_damaged_and_newer_bundles_are_refused(probed, tmp_path):
@@ -212,7 +233,7 @@ def test_damaged_and_newer_bundles_are_refused(probed, tmp_path):
         mammal.load(lost, device="cpu").predict(["CCO"])
     newer = Path(shutil.copytree(bundle, tmp_path / "newer"))
     config = json.loads((newer / "config.json").read_text())
-    config["mammal"]["format"] += 1
+    config["mammal"]["format"] = FORMAT + 1
     (newer / "config.json").write_text(json.dumps(config))
     with pytest.raises(BundleError, match="newer version"):
         mammal.load(newer)

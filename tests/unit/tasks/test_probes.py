@@ -18,6 +18,7 @@ from mammal.tasks.probes.candidates import (
     from_process,
 )
 from mammal.tasks.probes.choose import FEWEST_VALID, chosen, folds_of, log_odds_of_distances, log_probabilities
+from mammal.tasks.probes.ensembles import bagged
 from mammal.tasks.probes.probe import Probe, Standard
 
 ROWS, WIDTH = 60, 6
@@ -185,3 +186,45 @@ def test_standardisation_leaves_out_constants_and_gives_blocks_equal_shares() ->
     assert squares_F[:4].sum() == pytest.approx(0.5, abs=0.01) == squares_F[4:].sum()
     far = Standard.fit(rows_NF, [4, 40]).apply(rows_NF + 1e6)
     assert np.isfinite(far).all() and np.abs(far).max() < 5
+
+
+@pytest.mark.parametrize(
+    "candidate",
+    [
+        Candidate("ridge", {"penalty": 0.3}),
+        Candidate("svm", {"cost": 3.0, "gamma": 0.7}),
+        Candidate("gp", {"variance": 2.0, "length": 0.8, "noise": 0.1}),
+    ],
+    ids=lambda candidate: candidate.model,
+)
+def test_members_of_an_ensemble_are_probes_of_bootstrap_samples(candidate: Candidate) -> None:
+    z_NF = vectors()
+    rows = Rows(z_NF, numbers(z_NF))
+    ensemble = bagged(candidate, rows, 3)
+    said = ensemble.member_scores(vectors(15, seed=1), z_NF)
+    assert said.shape == (15, 3, 1)
+    generator = np.random.default_rng(0)
+    for member in range(3):
+        sample = rows.take(generator.integers(ROWS, size=ROWS))
+        assert close(said[:, member], scores(fitted(candidate, sample), sample.z_NF))
+    assert (said.std(axis=1) > 0).all() and close(said, bagged(candidate, rows, 3).member_scores(vectors(15, 1), z_NF))
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_an_ensemble_of_classes_has_every_class_in_each_member(count: int) -> None:
+    z_NF = vectors()
+    truth_N = classes(z_NF, count)
+    truth_N[truth_N == 1] = 0
+    truth_N[:2] = 1  # a rare class
+    train = Rows(z_NF, truth_N)
+    probe, _ = chosen(
+        [Candidate("svm", {"cost": 3.0, "gamma": 0.7})],
+        train,
+        Rows(z_NF[:0], truth_N[:0]),
+        ("accuracy", metric_named("accuracy")),
+        classes=count,
+        members=4,
+    )
+    said = probe.member_scores(vectors(15, seed=1), z_NF)
+    assert said.shape == (15, 4, count) and probe.classes == tuple(range(count)) and probe.members == 4
+    assert "ensemble of 4, support vector machine" in probe.title

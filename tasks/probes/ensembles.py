@@ -1,0 +1,61 @@
+"""Ensembles of probes on one encoder: the same model, fitted on bootstrap samples of the training rows (Breiman 1996).
+
+The members share their support points, so that one kernel matrix serves all of them.
+
+Shapes: N rows, M support points, C outputs, E members.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mammal.tasks.probes.candidates import Candidate, Rows, fitted
+from mammal.tasks.probes.probe import Probe
+
+
+def bagged(candidate: Candidate, rows: Rows, members: int) -> Probe:
+    """Fits an ensemble. It is deterministic.
+
+    Args:
+        candidate: the model of every member, with all its hyper-parameters.
+        rows: training rows. Of each class, as many are sampled as there are.
+        members: E, number of members.
+    """
+    generator = np.random.default_rng(0)
+    samples = [_sample(rows, generator) for _ in range(members)]
+    probes = [fitted(candidate, rows.take(sample_N)) for sample_N in samples]
+    coefficients = [probe.coefficients for probe in probes]
+    support_M = None
+    if probes[0].support_M is not None:
+        points = [sample_N[probe.support_M] for sample_N, probe in zip(samples, probes, strict=True)]
+        support_M = np.unique(np.concatenate(points))
+        coefficients = [
+            _at(np.searchsorted(support_M, own_M), coefficients_MC, len(support_M))
+            for own_M, coefficients_MC in zip(points, coefficients, strict=True)
+        ]
+    first = probes[0]
+    return Probe(
+        first.model,
+        first.settings,
+        np.concatenate(coefficients, axis=1),
+        np.concatenate([probe.intercept_C for probe in probes]),
+        first.gamma,
+        support_M,
+        first.classes,
+        members,
+    )
+
+
+def _sample(rows: Rows, generator: np.random.Generator) -> np.ndarray:
+    """Positions of rows, sampled with replacement: as many of each class as there are, int64 [N]."""
+    if not rows.is_classes:
+        return generator.integers(len(rows), size=len(rows))
+    of_class = [np.flatnonzero(rows.truth_N == one) for one in np.unique(rows.truth_N)]
+    return np.concatenate([generator.choice(places, size=len(places)) for places in of_class])
+
+
+def _at(places_M: np.ndarray, coefficients_MC: np.ndarray, points: int) -> np.ndarray:
+    """Coefficients of all points; those of a row that was sampled several times are added."""
+    found = np.zeros((points, coefficients_MC.shape[1]))
+    np.add.at(found, places_M, coefficients_MC)
+    return found
