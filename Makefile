@@ -12,7 +12,7 @@ PREDICT   := $(MAMMAL) predict bundle=$(DEMO)/bundle
 NEEDS     := import sys; sys.exit(sys.version_info < (3, 11) and f"Python >= 3.11 is needed and this is {sys.version.split()[0]}: make PYTHON=python3.11 ...")
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check extras bench docs notebook clean typecheck-tree
+.PHONY: help demo test check audit extras bench docs notebook clean typecheck-tree
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,12 +40,16 @@ test: export OMP_NUM_THREADS = 1
 test: $(INSTALLED) ## run every test, two at a time (under 10 minutes on 2 cores)
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
-check: $(INSTALLED) typecheck-tree ## lint, format, types, import direction, contents of the wheel
+check: $(INSTALLED) typecheck-tree ## lint, format, types, import direction, contents of the wheel, known faults
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	cd .typecheck && $(abspath $(BIN))/mypy --config-file ../pyproject.toml -p mammal
 	cd .typecheck && $(abspath $(BIN))/lint-imports --config ../pyproject.toml --no-cache --no-logo
 	$(BIN)/python -m pytest tests/unit/test_packaging.py
+	$(BIN)/python tests/audit_packages.py
+
+audit: $(INSTALLED) ## look up known faults of the pinned packages (says so if no index can be reached)
+	$(BIN)/python tests/audit_packages.py
 
 extras: $(INSTALLED) ## resolve every extra at its lowest and highest versions, without installing them
 	$(BIN)/python -m pip install --disable-pip-version-check 'uv>=0.9'
