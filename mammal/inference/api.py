@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from mammal import upper_layers
 from mammal.bundle.lazy_tasks import LazyTasks
 from mammal.inference.answers_api import Answering
+from mammal.inference.explain_api import Explaining
 from mammal.inference.familiar import Familiar
 from mammal.inference.generate_api import Generation
 from mammal.inference.infill_api import Infilling
@@ -90,7 +91,7 @@ def load(
     return model
 
 
-class Mammal(Answering, Generation, Infilling, VariantScoring, Familiar):
+class Mammal(Answering, Explaining, Generation, Infilling, VariantScoring, Familiar):
     """A model with its tokenizer and its tasks. `mammal.load` makes one.
 
     Attributes:

@@ -190,11 +190,12 @@ class MammalModel(nn.Module):
                 if isinstance(product, Product):
                     product.forget()
 
-    def forward(self, batch: Batch) -> ModelOutput:
+    def forward(self, batch: Batch, inputs_BLW: Tensor | None = None) -> ModelOutput:
         """Computes the outputs that `batch.wants` requests, at the positions `batch.read_DR`.
 
         Args:
             batch: encoded prompts, on the device of the model.
+            inputs_BLW: as for `encode`.
 
         Returns:
             The requested outputs; the others are None.
@@ -202,7 +203,7 @@ class MammalModel(nn.Module):
         Raises:
             ConfigError: the model lacks a head that the batch needs.
         """
-        memory = self.encode(batch)
+        memory = self.encode(batch, inputs_BLW)
         wants = set(batch.wants)
         hidden_BLW = memory.hidden(batch.ids_BL.shape[1]) if "hidden" in wants else None
         if not wants & {"logits", "values", "vectors", "token_labels", "pooled"}:
@@ -228,12 +229,30 @@ class MammalModel(nn.Module):
             return chained_numbers(batch, partial(self.reads, memory=memory), self.scalar_head(batch.mode))
         return reads.scatter(self.scalar_head(batch.mode)(reads.states_MW).float())
 
-    def encode(self, batch: Batch) -> Memory:
-        """Runs the encoder; returns its states of every real token."""
+    def encode(self, batch: Batch, inputs_BLW: Tensor | None = None) -> Memory:
+        """Runs the encoder; returns its states of every real token.
+
+        Args:
+            batch: encoded prompts, on the device of the model.
+            inputs_BLW: embeddings that are read in place of those of the batch's tokens and values, float [B, L, W].
+        """
         packing = Packing.of_mask(batch.mask_BL)
-        x_NW = self.embed(batch.ids_BL, packing, batch.values_BL, batch.has_value_BL)
-        x_NW = self._add_external(x_NW, packing, batch)
+        x_NW = self._input_embeddings(batch, packing) if inputs_BLW is None else packing.pack(inputs_BLW)
         return Memory(self.t5_model.encoder(x_NW, packing), packing)
+
+    def input_embeddings(self, batch: Batch) -> Tensor:
+        """Computes what the encoder reads: embeddings of tokens, values and external embeddings, float [B, L, W].
+
+        Args:
+            batch: encoded prompts, on the device of the model.
+        """
+        packing = Packing.of_mask(batch.mask_BL)
+        padded_BLW = packing.pad(self._input_embeddings(batch, packing))
+        return nn.functional.pad(padded_BLW, (0, 0, 0, batch.ids_BL.shape[1] - packing.length))
+
+    def _input_embeddings(self, batch: Batch, packing: Packing) -> Tensor:
+        x_NW = self.embed(batch.ids_BL, packing, batch.values_BL, batch.has_value_BL)
+        return self._add_external(x_NW, packing, batch)
 
     def decode(self, batch: Batch, memory: Memory) -> tuple[Tensor, Packing]:
         """Runs the decoder over given decoder inputs (teacher forcing).

@@ -105,22 +105,23 @@ class ClassificationTask(Task):
         if self.probes is not None:
             logp_BKC = self.probes.log_probabilities(output, batch, len(self.labels))
         else:
-            logp_BKC = self._log_probabilities(output, batch)
+            assert output.logits_DRV is not None, "classification wants logits"
+            logp_BKC = self.log_probabilities(output.logits_DRV.detach(), len(batch)).double().cpu().numpy()
+            assert logp_BKC.shape[1] == len(self.books), "the batch was encoded for its loss alone"
         return [self._prediction(row_id, logp_KC) for row_id, logp_KC in zip(batch.row_ids, logp_BKC, strict=True)]
 
-    def _log_probabilities(self, output: ModelOutput, batch: Batch) -> np.ndarray:
-        """Log-probabilities of the classes by the token head, float64 [B, K, C]."""
-        assert output.logits_DRV is not None, "classification wants logits"
+    def log_probabilities(self, logits_DRV: Tensor, rows: int) -> Tensor:
+        """Returns the log-probabilities of the classes by the token head, float [B, K, C]; they have gradients.
+
+        Args:
+            logits_DRV: scores of the tokens, at the reads of inference.
+            rows: B, number of encoder rows. If `logits_DRV` are of some of the target columns, K is their number.
+        """
         book = self.books[0]
-        rows = 1 if self.mode == "encoder" else len(self.books) * len(book.prefixes_P)
-        assert len(output.logits_DRV) == len(batch) * rows, "the batch was encoded for its loss alone"
-        logits_BKPWV = (
-            output.logits_DRV.detach()
-            .float()
-            .reshape(len(batch), len(self.books), len(book.prefixes_P), book.width, -1)
-        )
-        vocabulary = self.config.probability == "vocabulary"
-        return class_log_probabilities(logits_BKPWV, book, vocabulary=vocabulary).double().cpu().numpy()
+        reads = len(book.prefixes_P) * book.width
+        assert logits_DRV[..., 0].numel() % (rows * reads) == 0, "the batch was encoded for its loss alone"
+        logits_BKPWV = logits_DRV.float().reshape(rows, -1, len(book.prefixes_P), book.width, logits_DRV.shape[-1])
+        return class_log_probabilities(logits_BKPWV, book, vocabulary=self.config.probability == "vocabulary")
 
     def fit(self, rows: Sequence[Row]) -> None:
         """Computes balanced class weights, and checks that training rows have at least two classes in every column.

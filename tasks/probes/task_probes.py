@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from mammal.tasks.batches.batch import Batch, ModelOutput
 from mammal.tasks.errors import TaskError
@@ -166,10 +168,45 @@ class TaskProbes:
         return np.stack(found, axis=1)
 
     def _scores(self, output: ModelOutput, batch: Batch) -> dict[str, np.ndarray]:
+        z_BF = self._fitted.apply(self.reader.vectors(output, batch))
+        return {name: self.probes[name].member_scores(z_BF, self._points_PF) for name in self.task.target_columns}
+
+    @property
+    def _fitted(self) -> Standard:
         if self._standard is None or not self.probes:
             raise TaskError(f"the probe of {self.task.name} is not fitted", hint="load the task from its bundle")
-        z_BF = self._standard.apply(self.reader.vectors(output, batch))
-        return {name: self.probes[name].member_scores(z_BF, self._points_PF) for name in self.task.target_columns}
+        return self._standard
+
+    def tensor_scores(self, output: ModelOutput, column: str) -> Tensor:
+        """Computes the outputs of the probe of one target column on the device of the model, with gradients.
+
+        Args:
+            output: output of the model for a batch.
+            column: the target column.
+
+        Returns:
+            Float64 [B, E, C], of each member of an ensemble: the scaled number, or a score of each class in
+                `probes[column].classes`, whose softmax are the probabilities of the member.
+
+        Raises:
+            TaskError: the probes are not fitted, or read features in addition to states of the model.
+        """
+        if self.reader.features:
+            what = f"the probe of {self.task.name} also reads {', '.join(self.reader.features)} of the whole molecule"
+            raise TaskError(what, hint="train it with adapt.features=[]")
+        standard, probe = self._fitted, self.probes[column]
+        assert output.pooled_B2W is not None, "a batch for probes wants pooled states"
+        states_BF = output.pooled_B2W.flatten(1).double()
+        mean_F, std_F, weight_F, coefficients, intercept_C = (
+            torch.as_tensor(array, dtype=torch.float64, device=states_BF.device)
+            for array in (standard.mean_F, standard.std_F, standard.weight_F, probe.coefficients, probe.intercept_C)
+        )
+        z_BF = ((states_BF - mean_F) / std_F).clamp(-standard.clip, standard.clip) * weight_F
+        if probe.gamma is not None and probe.support_M is not None:
+            support_MF = torch.as_tensor(self._points_PF[probe.support_M], dtype=torch.float64, device=z_BF.device)
+            squares_BM = (z_BF.unsqueeze(1) - support_MF.unsqueeze(0)).square().sum(-1)
+            z_BF = torch.exp(-probe.gamma * squares_BM)
+        return (z_BF @ coefficients + intercept_C).unflatten(1, (probe.members, -1))
 
     # In a bundle
 

@@ -1,0 +1,190 @@
+"""Explains the predictions for the rows of a table.
+
+Shapes: as in `mammal.explanation.embedded`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from copy import deepcopy
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from mammal.errors import ConfigError, did_you_mean
+from mammal.explanation.content import ContentEncoder, Value
+from mammal.explanation.embedded import BASELINES, EmbeddedRows
+from mammal.explanation.fragments import DIVISIONS
+from mammal.explanation.gradients import STEPS, TOLERANCE, Integrated, integrated_gradients, require_captum
+from mammal.explanation.occlusion import Fragment, occluded
+from mammal.explanation.outputs import explained_output
+from mammal.explanation.records import ExplainedValue, Explanation, Layout
+from mammal.rows.answer_columns import Record
+from mammal.rows.batched import Pace, Progress, Refused, Row, walk
+from mammal.rows.cut_rows import mark_cut
+from mammal.rows.question import TaskQuestion
+from mammal.rows.read_columns import ReadColumns
+from mammal.rows.task_choice import require_numbers
+
+if TYPE_CHECKING:
+    from mammal.model.model import MammalModel
+    from mammal.tasks.batches.batch import Batch
+    from mammal.tasks.task import Task
+
+METHODS = ("integrated_gradients", "occlusion")
+
+SHARE = 8
+"""Gradients keep the states of every layer, so this many times fewer tokens are computed together than otherwise."""
+
+
+class Explain(TaskQuestion):
+    """Explains predictions: how much each part of the values of a row contributes to the output of the task.
+
+    Args:
+        model: the model. If its weights are not float32, a copy in float32 computes.
+        task: a classification or a regression.
+        pace: how many rows are processed together.
+        method: one of `METHODS`.
+        target: as for `mammal.explanation.outputs.explained_output`.
+        label: as for `mammal.explanation.outputs.explained_output`.
+        baseline: a key of `BASELINES`.
+        steps: as for `mammal.explanation.gradients.integrated_gradients`.
+        tolerance: as for `mammal.explanation.gradients.integrated_gradients`.
+        fragments: as for `mammal.explanation.occlusion.occluded`.
+        window: as for `mammal.explanation.occlusion.occluded`.
+        every_token: attributions of tokens, not of atoms, residues and bases.
+        long: one record for each part, not for each row.
+        prefix: text before the names of the added columns.
+
+    Raises:
+        TaskError: as for `explained_output`.
+        ConfigError: an option is wrong, or captum is not installed.
+    """
+
+    task: Task
+    encoder: ContentEncoder
+
+    def __init__(
+        self,
+        model: MammalModel,
+        task: Task,
+        pace: Pace,
+        *,
+        method: str = "integrated_gradients",
+        target: str | None = None,
+        label: str | None = None,
+        baseline: str = "mask",
+        steps: int = STEPS,
+        tolerance: float = TOLERANCE,
+        fragments: str = "groups",
+        window: int | None = None,
+        every_token: bool = False,
+        long: bool = False,
+        prefix: str = "",
+    ):
+        _check("method", method, METHODS)
+        _check("baseline", baseline, BASELINES)
+        _check("fragments", fragments, DIVISIONS)
+        if steps < 1 or not tolerance > 0 or (window is not None and window < 1):
+            raise ConfigError("steps, tolerance and window must be greater than 0")
+        if method == "integrated_gradients":
+            require_captum()
+        self.explained = explained_output(task, target, label)
+        require_numbers(model, task)
+        self.model = model if model.dtype == torch.float32 else deepcopy(model).float()
+        self.task, self.pace, self.method = task, pace, method
+        self.encoder = ContentEncoder(task, every_token=every_token)
+        self.reading = replace(ReadColumns.of_task(task), molecules=task.molecules)
+        self._blank = task.tokenizer.special_id(BASELINES[baseline])
+        self._gradient_options: dict[str, Any] = {"steps": steps, "tolerance": tolerance}
+        self._occlusion_options: dict[str, Any] = {"fragments": fragments, "window": window}
+        read = [column for column in task.template.columns("input") if column not in _features(task)]
+        self._layout = Layout(read, occludes=method == "occlusion", long=long, prefix=prefix)
+        self.columns = self._layout.columns
+        chosen = self._occlusion_options if method == "occlusion" else self._gradient_options
+        shared = {"target": self.explained.target, "label": label, "every_token": every_token, "long": long}
+        self.recorded_options = {"method": method, "baseline": baseline, **shared, **chosen}
+
+    def ask(
+        self, rows: Sequence[Row], *, first: int = 0, progress: Progress | None = None
+    ) -> list[list[Record] | Refused]:
+        cut: set[int] = set()
+        explanations = self.explain(rows, progress=progress, cut=cut)
+        return [
+            given
+            if isinstance(given, Refused)
+            else mark_cut(self._layout.records(first + place, given), cut=place in cut)
+            for place, given in enumerate(explanations)
+        ]
+
+    def explain(
+        self, rows: Sequence[Row], *, progress: Progress | None = None, cut: set[int] | None = None
+    ) -> list[Explanation | Refused]:
+        """Explains rows.
+
+        Args:
+            rows: one mapping from columns to values for each row.
+            progress: function that is called with the number of rows that were just explained.
+            cut: gets the positions of rows that are longer than a limit (`mammal.rows.batched.walk`).
+
+        Returns:
+            For each row its explanation, or the reason why it has none.
+        """
+        was_training = self.model.training
+        self.model.eval()
+        try:
+            pace = replace(self.pace, tokens=self._tokens)
+            return walk(rows, self.encoder, self._answer, pace=pace, progress=progress, cut=cut)
+        finally:
+            self.model.train(was_training)
+
+    @property
+    def _tokens(self) -> int:
+        """Tokens that are computed together."""
+        return max(1, self.pace.tokens // (SHARE if self.method == "integrated_gradients" else 1))
+
+    def _answer(self, batch: Batch) -> list[Explanation]:
+        values = [self.encoder.take(row_id) for row_id in batch.row_ids]
+        embedded = EmbeddedRows(self.model, batch.to(self.model.device), values, self.explained, self._blank)
+        if self.method == "occlusion":
+            found = occluded(embedded, values, tokens=self._tokens, **self._occlusion_options)
+            return [self._of_fragments(embedded, row, *pair) for row, pair in enumerate(zip(values, found, strict=True))]
+        integrated = integrated_gradients(embedded, tokens=self._tokens, **self._gradient_options)
+        return [self._of_tokens(embedded, row, *pair) for row, pair in enumerate(zip(values, integrated, strict=True))]
+
+    def _of_tokens(self, rows: EmbeddedRows, row: int, values: Sequence[Value], found: Integrated) -> Explanation:
+        factor, offset = self.explained.factor, self.explained.offset
+        return Explanation(
+            self.explained.name(int(rows.choices_B[row])),
+            float(rows.outputs_B[row]) * factor + offset,
+            [ExplainedValue(value, value.attributions(found.tokens_L) * factor) for value in values],
+            found.baseline * factor + offset,
+            found.difference * factor,
+            found.steps,
+        )
+
+    def _of_fragments(
+        self, rows: EmbeddedRows, row: int, values: Sequence[Value], found: Sequence[Fragment]
+    ) -> Explanation:
+        factor, explained = self.explained.factor, []
+        for number, value in enumerate(values):
+            own = [replace(one, effect=one.effect * factor) for one in found if one.value == number]
+            effects_P = np.full(len(value.parts), np.nan)
+            for one in own:
+                effects_P[list(one.parts)] = one.effect
+            explained.append(ExplainedValue(value, effects_P, own))
+        number = float(rows.outputs_B[row]) * factor + self.explained.offset
+        return Explanation(self.explained.name(int(rows.choices_B[row])), number, explained)
+
+
+def _features(task: Task) -> set[str]:
+    """Columns of the template that only computed vectors are shown of, which have no parts."""
+    shown = {slot.column for slot in task.template.slots if slot.part == "input" and slot.kind != "feature"}
+    return set(task.template.columns("input")) - shown
+
+
+def _check(name: str, value: str, known: Any) -> None:
+    if value not in known:
+        raise ConfigError(f"there is no {name} {value!r}", hint=did_you_mean(str(value), list(known), noun=name))
