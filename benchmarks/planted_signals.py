@@ -23,8 +23,8 @@ from mammal.model.model import MammalModel
 from mammal.tasks import build_task, load_task
 from mammal.tokenization import Tokenizer
 
-MOTIF = "WHKC"
-PLACE = 11
+MOTIF = "HHHHHH"
+PLACE = 3
 """Position of the base that is the label, from 0."""
 
 RINGS = ("c1ccccc1", "c1ccncc1", "C1CCCCC1", "C1CCNCC1", "c1ccoc1", "c1ccsc1", "c1ccc2ccccc2c1")
@@ -71,12 +71,9 @@ def molecule(rng: random.Random, signal: bool) -> str:
 
 def protein(rng: random.Random, signal: bool) -> str:
     residues = [rng.choice("ACDEFGHIKLMNPQRSTVWY") for _ in range(rng.randint(24, 40))]
-    at = rng.randint(2, len(residues) - 6)
+    at = rng.randint(2, len(residues) - len(MOTIF) - 2)
     if signal:
-        residues[at : at + 4] = MOTIF
-    else:
-        for place, letter in zip(rng.sample(range(1, len(residues)), 4), MOTIF, strict=True):
-            residues[place] = letter
+        residues[at : at + len(MOTIF)] = MOTIF
     text = "".join(residues)
     return text if (MOTIF in text) == signal else protein(rng, signal)
 
