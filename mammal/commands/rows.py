@@ -1,4 +1,4 @@
-"""Shared code of the verbs predict, embed, generate and score: they answer the rows of a file."""
+"""Shared code of the verbs predict, embed, generate, score and explain: they answer the rows of a file."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def run(verb: str, argv: Sequence[str]) -> int:
     """Composes the configuration of a verb and answers the rows.
 
     Args:
-        verb: predict, embed, generate or score.
+        verb: predict, embed, generate, score or explain.
         argv: words after the verb.
 
     Returns:
@@ -37,7 +37,7 @@ def answer_rows(verb: str, options: dict[str, Any], config_dirs: Sequence[Path] 
     """Answers rows with a composed configuration.
 
     Args:
-        verb: predict, embed, generate or score.
+        verb: predict, embed, generate, score or explain.
         options: the configuration.
         config_dirs: folders of the user with `task/*.yaml`.
 
@@ -213,6 +213,8 @@ def _ask(
         data = [prompt["prompt"]]
     if verb == "predict":
         return model.predict(data, shared["task"], **how, **options)
+    if verb == "explain":
+        return model.explain(data, shared["task"], **how, **options)
     if verb == "generate":
         return model.generate(data, shared["task"], **how, **options)
     if data is None:

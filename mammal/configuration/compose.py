@@ -29,8 +29,10 @@ TEXT_KEYS = (
     "column",
     "init",
     "input",
+    "label",
     "names",
     "output",
+    "page",
     "paths.data",
     "prompt",
     "reference",
@@ -56,7 +58,7 @@ _OPEN = re.compile(
 """Keys below these are columns of the data and keys of tasks. Hydra must not require a `+` before them."""
 
 
-WITHOUT_SCHEMA = ("predict", "embed", "score")
+WITHOUT_SCHEMA = ("predict", "embed", "score", "explain")
 """Verbs whose config files refer to neither tasks nor settings of generation, whose schemas then need not be made."""
 
 TASK_FILE = ("train", "pack")

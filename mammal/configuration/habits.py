@@ -15,7 +15,7 @@ from mammal.configuration.arguments import package_folder
 
 _ROWS = ("bundle", "input", "output")
 _POSITIONS = {
-    **dict.fromkeys(("predict", "embed", "generate", "score"), _ROWS),
+    **dict.fromkeys(("predict", "embed", "generate", "score", "explain"), _ROWS),
     "evaluate": ("bundle", "output"),
 }
 """Verb -> the keys that words without a key are meant for, in their order. Default: the keys without a default."""

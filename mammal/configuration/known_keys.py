@@ -144,6 +144,9 @@ VERB_TYPES: dict[str, Types] = {
     "predict": _MODEL_JOB | {"every_label": bool, "vocabulary": bool, "name_warning": bool},
     "embed": _MODEL_JOB | {"normalize": bool},
     "score": _MODEL_JOB | {"variants": bool | None, "window": int, "flank": int},
+    "explain": _MODEL_JOB
+    | {"steps": int, "tolerance": float, "window": int | None, "page_rows": int}
+    | {"every_token": bool, "long": bool | None},
     "generate": _MODEL_JOB | {"n": int, "rerank_weight": float | None},
     "properties": _RUN | {"shard_rows": int},
     "names": _RUN | {"shard_rows": int},
@@ -174,13 +177,13 @@ LEAST: dict[str, float] = {
     **dict.fromkeys(("trainer.accumulate_grad_batches", "adapt.rank"), 1),
     **dict.fromkeys(("data.num_workers", "optim.weight_decay", "trainer.gradient_clip_val", "model.dropout_rate"), 0),
     **dict.fromkeys(("trainer.max_epochs", "trainer.max_steps"), -1),
-    **dict.fromkeys(("n", "limit", "shard_rows", "batch_tokens", "window", "views", "seeds", "trees"), 1),
+    **dict.fromkeys(("n", "limit", "shard_rows", "batch_tokens", "window", "steps", "page_rows", "views", "seeds", "trees"), 1),
     **dict.fromkeys(("workers", "flank", "sensitivity", "port", "wait", "grace"), 0),
     **dict.fromkeys(("max_rows", "max_characters", "max_requests", "max_waiting"), 1),
 }
 """Keys of numbers -> the least that they can be, -1 where it means that there is no limit."""
 
-ABOVE_ZERO = ("optim.lr", "optim.adamw_lr", "optim.layer_decay", "mixture.temperature", "timeout")
+ABOVE_ZERO = ("tolerance", "optim.lr", "optim.adamw_lr", "optim.layer_decay", "mixture.temperature", "timeout")
 """Keys of numbers that must be greater than zero."""
 
 

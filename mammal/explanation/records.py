@@ -8,6 +8,7 @@
         steps           steps of the integral (integrated gradients)
         read            the value as the model reads it; atoms, residues and bases are numbered in this text
         part            what the numbers of `attribution` belong to: atom, residue, base, number or token
+        parts           JSON: the text of each part
         attribution     one number for each part, in the unit of `output`; NaN for a part that was cut off
         fragments       JSON: text, positions from 1 and effect of each fragment (occlusion)
     one record for each part
@@ -80,7 +81,7 @@ Columns = Sequence[tuple[str, Holds]]
 
 _OUTPUT: Columns = (("output", "text"), ("value", "number"))
 _GRADIENTS: Columns = (("baseline", "number"), ("difference", "number"), ("steps", "integer"))
-_VALUE: Columns = (("read", "text"), ("part", "text"), ("attribution", "vector"))
+_VALUE: Columns = (("read", "text"), ("part", "text"), ("parts", "text"), ("attribution", "vector"))
 _OF_PART: Columns = (
     ("column", "text"),
     ("read", "text"),
@@ -132,7 +133,8 @@ class Layout:
         if explained is None:  # the row lacks a value that it may lack
             return [None] * (len(_VALUE) + self._occludes)
         value = explained.value
-        cells = [value.text, value.parts.kind, explained.attribution_P.astype(np.float32)]
+        texts = json.dumps([part.text for part in value.parts.parts], ensure_ascii=False)
+        cells = [value.text, value.parts.kind, texts, explained.attribution_P.astype(np.float32)]
         return [*cells, _fragments_json(explained)] if self._occludes else cells
 
     def _lines(self, explained: ExplainedValue) -> list[list[object]]:

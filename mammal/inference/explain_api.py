@@ -77,8 +77,8 @@ class Explaining(OpenModel):
 
         Returns:
             Your rows with the columns that `mammal.explanation.records` lists: `output` (what is explained), `value`,
-                `baseline`, `difference` and `steps`; `read`, `part` and `attribution` (float32, one number for each
-                part) of each column that the task reads; `fragments` with occlusion; `cut` if any row was cut; and
+                `baseline`, `difference` and `steps`; `read`, `part`, `parts` and `attribution` (float32, one number for
+                each part) of each column that the task reads; `fragments` with occlusion; `cut` if any row was cut; and
                 `error`. With `long` one line for each part, with `row`, `column`, `position` and `text`.
 
         Raises:

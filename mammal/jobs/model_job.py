@@ -1,4 +1,4 @@
-"""The job that answers every row of a file with a model: predict, embed, score or generate."""
+"""The job that answers every row of a file with a model: predict, embed, score, generate or explain."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +32,7 @@ from mammal.jobs.loaded_model import (
 from mammal.jobs.plan import SHARD_ROWS, Hash, JobPlan
 from mammal.jobs.sdf_format import SUFFIX as SDF
 from mammal.jobs.structures import sdf_format
-from mammal.jobs.tables import FORMATS, OutputFormat
+from mammal.jobs.tables import FORMATS, TEXT_TABLES, OutputFormat
 from mammal.rows.answer_columns import column_meanings, column_units
 from mammal.rows.bare_prompts import PROMPT
 from mammal.rows.question import TaskQuestion, Wrapped
@@ -45,9 +46,16 @@ VERBS = {
     "predict": ("vocabulary", "every_label", "names", "names_by", "name_warning"),
     "embed": ("entity", "pooling", "normalize"),
     "score": (),
+    "explain": (
+        *("method", "target", "label", "baseline", "steps", "tolerance"),
+        *("fragments", "window", "every_token", "long"),
+    ),
     "generate": ("n", "conditions", "rerank", "rerank_bundle", "rerank_weight", *SETTINGS),
 }
 """For each verb, the options that it takes. They are arguments of the method of `Mammal` with the same name."""
+
+EXPLAINED_ROWS = 200
+"""Rows of a shard of `explain`, which is much slower than the other verbs, so that little is lost if it is stopped."""
 
 
 def run_job(
@@ -86,7 +94,7 @@ def run_job(
         run_job("predict", "demo/bundle", "molecules.csv", "predicted.csv", task="melting_point")
 
     Args:
-        verb: `"predict"`, `"embed"`, `"score"` or `"generate"`.
+        verb: `"predict"`, `"embed"`, `"score"`, `"generate"` or `"explain"`.
         source: the model, as for `mammal.load`.
         input: file with the rows; or a list of files, a pattern such as `lib/*.csv.gz`, or a folder, whose rows are
             read in the order of the files (`mammal.jobs.input_files`). Files can be remote (`s3://`, `gs://`,
@@ -97,12 +105,13 @@ def run_job(
         columns: names of your columns, as `{column of the task: column of your table}`, or one name if the task reads
             one column.
         view: which form of a value the prompt shows if the task has several. Default: the first form that a row has.
-        options: further arguments of the method of `Mammal` with the name of the verb, such as `{"n": 5}`.
+        options: further arguments of the method of `Mammal` with the name of the verb, such as `{"n": 5}`. The default
+            of `long` of `explain` is True for .csv and .tsv, which can't hold lists.
         encoding: encoding of the input, such as `latin-1`, if it is a text file. Default: UTF-8, or UTF-16 with a byte
             order mark.
         file_column: name of an added column with the name of the input file that a row comes from. Default: none.
         prefix: text before the names of the added columns.
-        shard_rows: rows that are written together. Default: as many as give 10,000 output rows.
+        shard_rows: rows that are written together. Default: as many as give 10,000 output rows; 200 for `explain`.
         keep_rows: rows without an answer stay in the output, in their place, with empty answers and the reason in a
             column `error`. False: they are only in the errors file. Default: True for .csv and .tsv, else False.
         resume: continue an earlier job of the same output. False: start again; a finished output is replaced once the
@@ -110,7 +119,8 @@ def run_job(
         device: as for `mammal.load`.
         dtype: as for `mammal.load`.
         batch_tokens: tokens of a batch, padding not counted. Default: 8,192 on a CPU, 131,072 on a GPU.
-        workers: processes that prepare rows for the model. Default: none on a CPU, up to eight for a GPU.
+        workers: processes that prepare rows for the model. Default: none on a CPU, up to eight for a GPU. `explain`
+            uses none.
         tokenizer: as for `mammal.load`.
         config_dirs: as for `mammal.load`.
         progress: function that is called with a `JobProgress` after each batch.
@@ -132,6 +142,8 @@ def run_job(
     if settings.get("normalize") is False:
         del settings["normalize"]  # as jobs of earlier versions recorded it
     _check_options(verb, settings, input)
+    if verb == "explain":
+        settings.setdefault("long", Path(output).suffix in TEXT_TABLES)
     check_encoding(encoding, input)
     if file_column is not None and input is None:
         raise ConfigError("file_column is for an input file, and there is none", hint="leave it out")
@@ -150,14 +162,14 @@ def run_job(
         question,
         output,
         prefix=prefix,
-        shard_rows=SHARD_ROWS // _records_of_a_row(question) or 1 if shard_rows is None else shard_rows,
+        shard_rows=_shard_rows(verb, question) if shard_rows is None else shard_rows,
         options={**settings, **model_options(model), "task": task_identity(question.task)},
         hashes=_hashes_of_options(settings),
         bundle=partial(bundle_hash, source),
-        versions=torch_version(),
+        versions=torch_version() | _captum_version(question),
         meanings={} if predicted is None else column_meanings(predicted, prefix),
         units={} if predicted is None else column_units(predicted, prefix),
-        workers=partial(_prepared_by, question, _workers(workers, model)),
+        workers=partial(_prepared_by, question, 0 if verb == "explain" else _workers(workers, model)),
         form=_form(verb, output, given, question),
         keep_rows=keep_rows,
         reads=read_by_model(bundle=source, rerank_bundle=settings.get("rerank_bundle"), tokenizer=tokenizer),
@@ -206,6 +218,16 @@ def _drawn_apart(question: TaskQuestion, given: JobInput) -> tuple[TaskQuestion,
     return question.one_by_one(), no_input(question.config.num_return_sequences)
 
 
+def _shard_rows(verb: str, question: TaskQuestion) -> int:
+    return EXPLAINED_ROWS if verb == "explain" else SHARD_ROWS // _records_of_a_row(question) or 1
+
+
+def _captum_version(question: TaskQuestion) -> dict[str, str]:
+    """The version of captum, if it computes the answers."""
+    uses = question.recorded_options.get("method") == "integrated_gradients"
+    return {"captum": version("captum")} if uses else {}
+
+
 def _records_of_a_row(question: TaskQuestion) -> int:
     asked = question.inner if isinstance(question, Wrapped) else question
     return asked.config.num_return_sequences if isinstance(asked, Generate) else 1
@@ -244,6 +266,10 @@ def _question(verb: str, model: Mammal, task: Task | None, settings: Mapping[str
     if verb == "embed":
         how = {name: settings[name] for name in ("pooling", "normalize") if name in settings}
         return Embed(model.model, task, model.pace, prefix=prefix, **how)
+    if verb == "explain":
+        from mammal.explanation.question import Explain  # needs torch
+
+        return Explain(model.model, task, model.pace, prefix=prefix, **settings)
     return predict_question(model.model, model.tasks, task, model.pace, prefix=prefix, **settings)
 
 
