@@ -1,8 +1,8 @@
 """Tasks whose label is one known part of each row, and models that learn them from scratch in seconds.
 
-    sulfonamide   molecules with S(=O)(=O)N, or with a sulfone, an amide, an amine or none of them
-    motif         proteins with the motif WHKC, or with the same four residues in other orders and places
-    base          DNA whose base 12 is G, or another base
+    sulfonamide   molecules with S(=O)(=O)N, or with a sulfone, a sulfoxide, an amide, an amine or an acid in its place
+    motif         proteins with a run of six histidines at any place, or without
+    base          DNA whose base 4 is G, or another base
 
 `Planted.marks` says which parts of a row are the signal, so that attributions can be compared with it.
 """
@@ -108,12 +108,12 @@ def base_of_label(sequence: str) -> np.ndarray:
 
 PLANTED = (
     Planted("sulfonamide", "<BBBP><SENTINEL_ID_0> {smiles:smiles}", "smiles", molecule, sulfonamide_atoms, epochs=6),
-    Planted("motif", "<BBBP><SENTINEL_ID_0> {protein:protein}", "protein", protein, motif_residues, epochs=16),
-    Planted("base", "<BBBP><SENTINEL_ID_0> {sequence:dna}", "sequence", dna, base_of_label, epochs=10),
+    Planted("motif", "<BBBP><SENTINEL_ID_0> {protein:protein}", "protein", protein, motif_residues, epochs=6),
+    Planted("base", "<BBBP><SENTINEL_ID_0> {sequence:dna}", "sequence", dna, base_of_label, epochs=14),
 )
 
 
-def trained(planted: Planted, rows: Sequence[dict[str, Any]], *, batch: int = 64, rate: float = 3e-3) -> Mammal:
+def trained(planted: Planted, rows: Sequence[dict[str, Any]], *, batch: int = 32, rate: float = 1e-3) -> Mammal:
     """Trains a model of the size `debug` on rows of a planted task.
 
     Args:

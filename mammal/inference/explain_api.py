@@ -95,4 +95,5 @@ class Explaining(OpenModel):
         how |= {"every_token": every_token, "long": long, "prefix": prefix}
         question = Explain(self.model, chosen, self.pace, **how)
         question.reading = question.reading.with_mapping(chosen, columns)
-        return answer_frame(question, row_table(data, question.reading, encoding), prefix, progress)
+        frame = answer_frame(question, row_table(data, question.reading, encoding), prefix, progress)
+        return frame.astype({column.name: "Int64" for column in question.columns if column.holds == "integer"})

@@ -141,7 +141,7 @@ def _value_markup(value: DrawnValue, largest: float, unit: str) -> Markup:
     if value.kind == "base":
         kinds = [VARIANT if part.startswith("[") else "base" for part in value.parts]
         parts.append(figure(variant_svg(value.parts, kinds, value.attribution_P, **how), value.column))
-    return joined([*parts, _fragments(value)])
+    return joined(parts)
 
 
 def _fragments(value: DrawnValue) -> Markup:
