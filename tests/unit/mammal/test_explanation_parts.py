@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pytest
-from rdkit import Chem, rdBase
+from rdkit import Chem
 
 from mammal.explanation.content import values_of
 from mammal.explanation.drawings import largest_of, molecule_svg, sequence_html, variant_svg
@@ -124,29 +122,24 @@ def test_two_columns_keep_their_own_parts(tokenizer: Tokenizer):
     ("smiles", "how", "expected"),
     [
         ("CCc1ccccc1S(N)(=O)=O", "groups", ["CC", "c1ccccc1", "NS(=O)=O"]),
-        ("O=C(Nc1ccncc1)c1ccccc1", "groups", ["N.C=O", "c1ccncc1", "c1ccccc1"]),
-        ("CCc1ccccc1S(N)(=O)=O", "atom", None),
-        ("CCOC(=O)c1ccccc1", "brics", None),
+        ("O=C(Nc1ccncc1)c1ccccc1", "groups", ["O=CN", "c1ccncc1", "c1ccccc1"]),
         ("c1ccc(-c2ccccc2)cc1", "groups", ["c1ccccc1", "c1ccccc1"]),
+        ("CCC1CC1C=O", "groups", ["CC", "C1CC1", "C=O"]),
+        ("CCOC(=O)c1ccccc1", "brics", ["CC", "O", "C=O", "c1ccccc1"]),
+        ("CCO", "atom", ["C", "C", "O"]),
     ],
 )
-def test_fragments_divide_the_atoms(tokenizer: Tokenizer, smiles: str, how: str, expected: list[str] | None):
+def test_fragments_divide_the_atoms(tokenizer: Tokenizer, smiles: str, how: str, expected: list[str]):
     (value,) = values(tokenizer, "bbbp", {"smiles": smiles})
     found = fragments_of(value, how)
     assert sorted(atom for fragment in found for atom in fragment) == list(range(len(value.parts)))
     texts = [fragment_text(value, fragment) for fragment in found]
-    if how == "groups" and expected is not None:
-        same = {Chem.CanonSmiles(text) for text in expected if "." not in text}
-        assert same <= {_canonical(text) for text in texts}
-        assert len(texts) == len(expected) or "." in "".join(expected)
-    else:
-        assert len(found) > 1
+    assert sorted(map(_formula, texts)) == sorted(map(_formula, expected))
 
 
-def _canonical(text: str) -> str:
-    with rdBase.BlockLogs():
-        molecule = Chem.MolFromSmiles(text)
-    return text if molecule is None else Chem.MolToSmiles(molecule)
+def _formula(fragment: str) -> tuple[str, ...]:
+    """The atoms of a fragment, sorted: its SMILES depends on the order of the molecule's."""
+    return tuple(sorted(fragment[start:end] for start, end in smiles_atoms(fragment).spans))
 
 
 def test_windows_have_the_requested_length(tokenizer: Tokenizer):
@@ -164,4 +157,3 @@ def test_drawings_show_numbers_and_no_markup_of_the_data():
     track = variant_svg(["A", "[A/G]", "T"], ["base", "variant", "base"], [0.1, float("nan"), -2.0])
     assert "[A/G] at 2" in track and track.count("<title>") == 2
     assert largest_of([[0.0], [float("nan")]]) == 1.0 and largest_of([[1.0, -3.0]]) == 3.0
-    assert json.dumps(str(svg))
