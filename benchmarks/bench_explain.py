@@ -2,7 +2,7 @@
 
 For each task a model of the size `debug` is trained from scratch on 2,000 rows. Of 200 other rows, 100 have the signal:
 their attributions are compared with it as scores of atoms, residues or bases (AUROC of each row, and their mean).
-"Completeness" is the largest share of value - baseline that the attributions of a row miss.
+"Completeness" is the largest share of output - baseline that the attributions of a row miss.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def _row(planted: Planted, name: str, model: Any, rows: list[Any], accuracy: flo
     found = found_signal(planted, explained)
     details = f"{seconds / len(rows):.2f} s a row"
     if "difference" in explained:
-        share = explained["difference"].abs() / (explained["value"] - explained["baseline"]).abs().clip(lower=0.1)
+        share = explained["difference"].abs() / (explained["output"] - explained["baseline"]).abs().clip(lower=0.1)
         steps = explained["steps"].astype(int)
         details += f", {int(steps.median())} steps (at most {steps.max()}), completeness {share.max():.4f}"
     what = f"{planted.name}: {name}, {len(rows)} rows; accuracy of the model {accuracy:.3f}"

@@ -1,19 +1,19 @@
 """Explanations as columns of a table: one record for each row, or one for each part of a row (long form).
 
     one record for a row
-        output          what is explained: the target with its unit, or the log-odds of a label
-        value           its value for the row
+        explained       what is explained: the target with its unit, or the log-odds of a label
+        output          its value for the row
         baseline        its value for the baseline (integrated gradients)
-        difference      value - baseline - sum of the attributions (integrated gradients)
+        difference      output - baseline - sum of the attributions (integrated gradients)
         steps           steps of the integral (integrated gradients)
         read            the value as the model reads it; atoms, residues and bases are numbered in this text
         part            what the numbers of `attribution` belong to: atom, residue, base, number or token
         parts           JSON: the text of each part
-        attribution     one number for each part, in the unit of `output`; NaN for a part that was cut off
+        attribution     one number for each part, in the unit of `explained`; NaN for a part that was cut off
         fragments       JSON: text, positions from 1 and effect of each fragment (occlusion)
     one record for each part
         row             number of the row in the input, from 1
-        output … steps  as above
+        explained … steps   as above
         column          column of the value
         read            as above
         part            kind of the part: also `variant`, for DNA
@@ -79,7 +79,7 @@ class Explanation:
 
 Columns = Sequence[tuple[str, Holds]]
 
-_OUTPUT: Columns = (("output", "text"), ("value", "number"))
+_OUTPUT: Columns = (("explained", "text"), ("output", "number"))
 _GRADIENTS: Columns = (("baseline", "number"), ("difference", "number"), ("steps", "integer"))
 _VALUE: Columns = (("read", "text"), ("part", "text"), ("parts", "text"), ("attribution", "vector"))
 _OF_PART: Columns = (

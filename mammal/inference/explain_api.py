@@ -52,8 +52,8 @@ class Explaining(OpenModel):
         Args:
             data: as for `predict`.
             task: a classification or a regression. Default: the default task.
-            method: `"integrated_gradients"`: attributions that sum to `value` minus `baseline` (needs the extra
-                `explain`). `"occlusion"`: how much `value` falls if a substructure or a window of a sequence is masked.
+            method: `"integrated_gradients"`: attributions that sum to `output` minus `baseline` (needs the extra
+                `explain`). `"occlusion"`: how much `output` falls if a substructure or a window of a sequence is masked.
             target: target column that is explained, of a task with several. Default: the only one.
             label: label whose log-odds are explained. Default: the positive one of two labels, the predicted one of
                 more.
@@ -61,7 +61,7 @@ class Explaining(OpenModel):
                 masked: `"mask"` (`<MASK>`) or `"pad"` (`<PAD>`). Numbers lose their value instead.
             steps: steps of the integral at first. It is computed again with twice as many, up to 1,024, for rows
                 whose error is above `tolerance`.
-            tolerance: largest difference between the sum of the attributions and `value` minus `baseline`, as a share
+            tolerance: largest difference between the sum of the attributions and `output` minus `baseline`, as a share
                 of the latter (at least 0.1 in log-odds or standard deviations of the target).
             fragments: occlusion of molecules: `"groups"` (ring systems, functional groups and chains), `"brics"` or
                 `"atom"`.
@@ -76,7 +76,7 @@ class Explaining(OpenModel):
             progress: function that is called with the number of rows that were just explained.
 
         Returns:
-            Your rows with the columns that `mammal.explanation.records` lists: `output` (what is explained), `value`,
+            Your rows with the columns that `mammal.explanation.records` lists: `explained` (what it is), `output`,
                 `baseline`, `difference` and `steps`; `read`, `part`, `parts` and `attribution` (float32, one number for
                 each part) of each column that the task reads; `fragments` with occlusion; `cut` if any row was cut; and
                 `error`. With `long` one line for each part, with `row`, `column`, `position` and `text`.

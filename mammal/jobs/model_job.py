@@ -163,7 +163,7 @@ def run_job(
         output,
         prefix=prefix,
         shard_rows=_shard_rows(verb, question) if shard_rows is None else shard_rows,
-        options={**settings, **model_options(model), "task": task_identity(question.task)},
+        options={**_recorded(verb, settings), **model_options(model), "task": task_identity(question.task)},
         hashes=_hashes_of_options(settings),
         bundle=partial(bundle_hash, source),
         versions=torch_version() | _captum_version(question),
@@ -220,6 +220,11 @@ def _drawn_apart(question: TaskQuestion, given: JobInput) -> tuple[TaskQuestion,
 
 def _shard_rows(verb: str, question: TaskQuestion) -> int:
     return EXPLAINED_ROWS if verb == "explain" else SHARD_ROWS // _records_of_a_row(question) or 1
+
+
+def _recorded(verb: str, settings: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The options that the manifest records. `explain` records those that it uses, with their defaults, itself."""
+    return {} if verb == "explain" else settings
 
 
 def _captum_version(question: TaskQuestion) -> dict[str, str]:

@@ -59,7 +59,7 @@ class DrawnRow:
     Attributes:
         number: number of the row among those of the file, from 1; in the long form that of the input.
         output: what is explained.
-        numbers: value, and baseline and difference if they are known.
+        numbers: output, and baseline and difference if they are known.
         values: its values.
     """
 
@@ -98,7 +98,7 @@ def explained_rows(file: Path, prefix: str = "") -> Iterator[DrawnRow]:
     """
     given = open_input(file)
     names = given.schema.names
-    if f"{prefix}output" not in names or not any(name.endswith("attribution") for name in names):
+    if f"{prefix}explained" not in names or not any(name.endswith("attribution") for name in names):
         raise DataError("has no explanations", where=str(file), hint="give an output of `mammal explain`")
     ours = [name for name in names if name.startswith(prefix)]
     lines = (
@@ -107,16 +107,16 @@ def explained_rows(file: Path, prefix: str = "") -> Iterator[DrawnRow]:
         for line in shard.records(ours)
     )
     if f"{prefix}position" in names:
-        known = (line for line in lines if line["output"])
+        known = (line for line in lines if line["explained"])
         for number, group in groupby(known, key=lambda line: int(line["row"])):
             yield _of_lines(number, list(group))
         return
     starts = [name.removesuffix("attribution") for name in (n.removeprefix(prefix) for n in ours)]
     starts = [start for start, name in zip(starts, ours, strict=True) if name.endswith("attribution")]
     for number, line in enumerate(lines, start=1):
-        if line["output"]:
+        if line["explained"]:
             values = [_of_cells(line, start) for start in starts if line[f"{start}read"]]
-            yield DrawnRow(number, line["output"], _numbers(line), values)
+            yield DrawnRow(number, line["explained"], _numbers(line), values)
 
 
 def row_markup(row: DrawnRow) -> Markup:
@@ -153,7 +153,7 @@ def _fragments(value: DrawnValue) -> Markup:
 
 
 def _numbers(line: Mapping[str, Any]) -> dict[str, float]:
-    found = {name: line.get(name) for name in ("value", "baseline", "difference")}
+    found = {name: line.get(name) for name in ("output", "baseline", "difference")}
     return {name: float(cell) for name, cell in found.items() if cell not in (None, "")}
 
 
@@ -181,7 +181,7 @@ def _of_lines(number: int, lines: Sequence[Mapping[str, Any]]) -> DrawnRow:
         kind = "base" if first["part"] == VARIANT else first["part"]
         texts = [line["text"] for line in of_value]
         values.append(DrawnValue(column, first["read"], kind, texts, attribution_P, list(fragments)))
-    return DrawnRow(number, lines[0]["output"], _numbers(lines[0]), values)
+    return DrawnRow(number, lines[0]["explained"], _numbers(lines[0]), values)
 
 
 def _floats(cells: Sequence[Any]) -> np.ndarray:

@@ -96,11 +96,13 @@ def model() -> Mammal:
     network = MammalModel(ModelConfig(tokenizer.vocab_rows, **sizes, **heads, decoder_scalars=True, support_input_scalars=True))
     with torch.no_grad():
         for parameter in network.parameters():
-            parameter.mul_(3.0 if parameter.ndim > 1 else 1.0)
+            parameter.mul_(1.3 if parameter.ndim > 1 else 1.0)
     tasks = [build_task(load_task({"name": name, **declared}), tokenizer) for name, declared in TASKS.items()]
     for task in tasks:
         if task.family == "regression":
-            task.load_state({"scales": {c: {"mean": 300.0, "std": 50.0, "log": task.config.scale.log} for c in "yz"}})
+            log = task.config.scale.log
+            scale = {"mean": 2.5, "std": 0.4, "log": True} if log else {"mean": 300.0, "std": 50.0}
+            task.load_state({"scales": dict.fromkeys("yz", scale)})
     made = Mammal(network.eval(), tokenizer, tasks)
     for name, kind in (("probed", "linear"), ("probed_label", "svm")):
         fit_probe(made, name, kind)
@@ -128,9 +130,9 @@ def test_attributions_sum_to_the_output_less_that_of_the_baseline(model: Mammal,
     assert found["error"].isna().all()
     columns = [column for column in found if column.endswith("attribution")]
     sums = sum(found[column].map(lambda a: float(np.nansum(a, dtype=np.float64))) for column in columns)
-    change = found["value"] - found["baseline"]
+    change = found["output"] - found["baseline"]
     assert np.allclose(sums + found["difference"], change, rtol=1e-4, atol=1e-4 * change.abs().max())
-    factor = 50.0 if model.tasks[name].family == "regression" else 1.0
+    factor = {"logarithm": 0.4}.get(name, 50.0 if model.tasks[name].family == "regression" else 1.0)
     small = gradients.SMALL * factor
     assert (found["difference"].abs() <= 1.001 * gradients.TOLERANCE * change.abs().clip(lower=small)).all()
     assert change.abs().max() > 1e-3 * factor, "the model must depend on its input, else nothing is tested"
@@ -144,20 +146,20 @@ def test_the_output_that_is_explained_is_the_prediction(model: Mammal, name: str
     if model.tasks[name].family == "regression":
         numbers = said[f"{start}prediction"].astype(float)
         expected = np.log10(numbers) if name == "logarithm" else numbers
-        assert found["output"][0] == {"logarithm": "decimal logarithm of y (K)", "chained": "z (K)"}.get(name, "y (K)")
+        assert found["explained"][0] == {"logarithm": "decimal logarithm of y (K)", "chained": "z (K)"}.get(name, "y (K)")
     else:
         probability = said[f"{start}probability"]
         expected = np.log(probability / (1 - probability))
         label = said["prediction"] if name == "twelve" else pd.Series(["yes"] * 4)
-        assert list(found["output"]) == [("z: " if asked(name) else "") + f"log-odds of {one}" for one in label]
-    assert np.allclose(found["value"], expected, rtol=1e-4, atol=1e-4)
+        assert list(found["explained"]) == [("z: " if asked(name) else "") + f"log-odds of {one}" for one in label]
+    assert np.allclose(found["output"], expected, rtol=1e-4, atol=1e-4)
 
 
 def test_a_requested_label_is_explained(model: Mammal):
     found = model.explain(SMILES, "twelve", label="class 3", method="occlusion")
     said = model.predict(SMILES, "twelve", every_label=True)["probability_class 3"]
-    assert np.allclose(found["value"], np.log(said / (1 - said)), atol=1e-4)
-    no, yes = (model.explain(SMILES, "label", label=label)["value"] for label in ("no", "yes"))
+    assert np.allclose(found["output"], np.log(said / (1 - said)), atol=1e-4)
+    no, yes = (model.explain(SMILES, "label", label=label)["output"] for label in ("no", "yes"))
     assert np.allclose(no, -yes, atol=1e-5)
 
 
@@ -197,7 +199,7 @@ def test_masking_everything_at_once_is_the_baseline(model: Mammal):
     masked = model.explain(rows, "short", method="occlusion", window=100)
     effects = [json.loads(fragments) for fragments in masked["fragments"]]
     assert all(len(found) == 1 for found in effects)
-    expected = gradient["value"] - gradient["baseline"]
+    expected = gradient["output"] - gradient["baseline"]
     assert np.allclose([found[0]["effect"] for found in effects], expected, rtol=1e-4, atol=1e-5)
 
 
@@ -273,8 +275,8 @@ def test_a_model_in_bfloat16_is_explained_in_float32_and_stays_as_it_is(model: M
     coarse = Mammal(copy.deepcopy(model.model).bfloat16(), model.tokenizer, [model.tasks["label"]])
     found = coarse.explain(SMILES, "label")
     assert coarse.model.dtype == torch.bfloat16
-    assert (found["difference"].abs() <= 0.0101 * (found["value"] - found["baseline"]).abs().clip(lower=0.1)).all()
-    assert np.allclose(found["value"], model.explain(SMILES, "label")["value"], rtol=0.2, atol=0.2)
+    assert (found["difference"].abs() <= 0.0101 * (found["output"] - found["baseline"]).abs().clip(lower=0.1)).all()
+    assert np.allclose(found["output"], model.explain(SMILES, "label")["output"], rtol=0.2, atol=0.2)
 
 
 def test_explaining_leaves_the_model_as_it_was(model: Mammal):
@@ -317,7 +319,7 @@ def test_a_job_writes_every_form_and_a_page(tiny_bundle: Path, tmp_path: Path, f
     assert html.count("<svg") == 3 and "Row 3" in html and "Row 4" not in html and html == explanations_page(output, rows=3)
     assert main(["explain", *words, "shard_rows=2"]) == 3, "a complete job does nothing"
     other = {"method": method, "baseline": "pad"}
-    with pytest.raises(JobError, match="another job"):
+    with pytest.raises(JobError, match="baseline was mask, is pad [(]"):
         run_job("explain", tiny_bundle, table, output, task="melting_point", options=other, shard_rows=2)
 
 
@@ -352,7 +354,7 @@ def test_the_command_prints_lines_and_refuses_pages_it_cannot_make(
     words = ["explain", f"bundle={tiny_bundle}", "task=bbbp", f"input={table}"]
     assert main([*words, "method=occlusion", "label=0"]) == 0
     printed = capsys.readouterr().out.splitlines()
-    assert printed[0].startswith("smiles,row,output,value,column") and len(printed) == 4
+    assert printed[0].startswith("smiles,row,explained,output,column") and len(printed) == 4
     assert main([*words, "page=page.html"]) == 2 and "made from an output" in capsys.readouterr().err
     assert main([*words, f"page={table}", "output=x.csv"]) == 2 and table.read_text().startswith("smiles")
     with pytest.raises(MammalError, match="has no explanations"):
