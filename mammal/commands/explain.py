@@ -46,7 +46,9 @@ def _work(config: DictConfig, config_dirs: Sequence[Path]) -> int:
         from mammal.report.explain_page import explanations_page
         from mammal.report.gather import write_report
 
-        write_report(explanations_page(Path(output).expanduser(), rows=page_rows, prefix=prefix), Path(page).expanduser())
+        write_report(
+            explanations_page(Path(output).expanduser(), rows=page_rows, prefix=prefix), Path(page).expanduser()
+        )
         console.note(f"drawings of the first rows in {page}")
     return code
 

@@ -177,7 +177,9 @@ LEAST: dict[str, float] = {
     **dict.fromkeys(("trainer.accumulate_grad_batches", "adapt.rank"), 1),
     **dict.fromkeys(("data.num_workers", "optim.weight_decay", "trainer.gradient_clip_val", "model.dropout_rate"), 0),
     **dict.fromkeys(("trainer.max_epochs", "trainer.max_steps"), -1),
-    **dict.fromkeys(("n", "limit", "shard_rows", "batch_tokens", "window", "steps", "page_rows", "views", "seeds", "trees"), 1),
+    **dict.fromkeys(
+        ("n", "limit", "shard_rows", "batch_tokens", "window", "steps", "page_rows", "views", "seeds", "trees"), 1
+    ),
     **dict.fromkeys(("workers", "flank", "sensitivity", "port", "wait", "grace"), 0),
     **dict.fromkeys(("max_rows", "max_characters", "max_requests", "max_waiting"), 1),
 }

@@ -219,7 +219,9 @@ def _legend(largest: float, unit: str, width: int) -> str:
         value = (2 * (step + 0.5) / steps - 1) * largest
         red, green, blue, alpha = _colour(value, largest)
         fill = f'fill="rgb({red * 255:.0f}, {green * 255:.0f}, {blue * 255:.0f})" fill-opacity="{alpha:.2f}"'
-        boxes.append(f'<rect x="{left + step * bar / steps:.1f}" y="6" width="{bar / steps + 0.2:.1f}" height="9" {fill}/>')
+        boxes.append(
+            f'<rect x="{left + step * bar / steps:.1f}" y="6" width="{bar / steps + 0.2:.1f}" height="9" {fill}/>'
+        )
     numbers = [
         _text(left, 27, _number(-largest), 10, anchor="middle"),
         _text(left + bar / 2, 27, "0", 10, anchor="middle"),

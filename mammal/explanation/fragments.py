@@ -1,9 +1,9 @@
 """Fragments of values: parts that are masked together. Each part is in one fragment.
 
-    groups   molecules: ring systems, functional groups, and the chains of carbon between them
-    brics    molecules: what is left if the BRICS bonds (Degen et al. 2008, doi 10.1002/cmdc.200800178) are cut
-    atom     molecules: each atom alone
-    windows  residues, bases and tokens: a number of consecutive ones; a variant of DNA is always alone
+groups   molecules: ring systems, functional groups, and the chains of carbon between them
+brics    molecules: what is left if the BRICS bonds (Degen et al. 2008, doi 10.1002/cmdc.200800178) are cut
+atom     molecules: each atom alone
+windows  residues, bases and tokens: a number of consecutive ones; a variant of DNA is always alone
 """
 
 from __future__ import annotations

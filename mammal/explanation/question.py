@@ -6,12 +6,10 @@ Shapes: as in `mammal.explanation.embedded`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from copy import deepcopy
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
 from mammal.errors import ConfigError, did_you_mean
 from mammal.explanation.content import ContentEncoder, Value
@@ -43,7 +41,7 @@ class Explain(TaskQuestion):
     """Explains predictions: how much each part of the values of a row contributes to the output of the task.
 
     Args:
-        model: the model. If its weights are not float32, a copy in float32 computes.
+        model: the model. If it does not compute in float32, a copy does.
         task: a classification or a regression.
         pace: how many rows are processed together.
         method: one of `METHODS`.
@@ -93,7 +91,7 @@ class Explain(TaskQuestion):
             require_captum()
         self.explained = explained_output(task, target, label)
         require_numbers(model, task)
-        self.model = model if model.dtype == torch.float32 else deepcopy(model).float()
+        self.model = model.in_float32()
         self.task, self.pace, self.method = task, pace, method
         self.encoder = ContentEncoder(task, every_token=every_token)
         self.reading = replace(ReadColumns.of_task(task), molecules=task.molecules)
@@ -150,7 +148,9 @@ class Explain(TaskQuestion):
         embedded = EmbeddedRows(self.model, batch.to(self.model.device), values, self.explained, self._blank)
         if self.method == "occlusion":
             found = occluded(embedded, values, tokens=self._tokens, **self._occlusion_options)
-            return [self._of_fragments(embedded, row, *pair) for row, pair in enumerate(zip(values, found, strict=True))]
+            return [
+                self._of_fragments(embedded, row, *pair) for row, pair in enumerate(zip(values, found, strict=True))
+            ]
         integrated = integrated_gradients(embedded, tokens=self._tokens, **self._gradient_options)
         return [self._of_tokens(embedded, row, *pair) for row, pair in enumerate(zip(values, integrated, strict=True))]
 

@@ -53,7 +53,8 @@ class Explaining(OpenModel):
             data: as for `predict`.
             task: a classification or a regression. Default: the default task.
             method: `"integrated_gradients"`: attributions that sum to `output` minus `baseline` (needs the extra
-                `explain`). `"occlusion"`: how much `output` falls if a substructure or a window of a sequence is masked.
+                `explain`). `"occlusion"`: how much `output` falls if a substructure or a window of a sequence is
+                masked.
             target: target column that is explained, of a task with several. Default: the only one.
             label: label whose log-odds are explained. Default: the positive one of two labels, the predicted one of
                 more.

@@ -181,8 +181,8 @@ def _form(verb: str, output: object, given: JobInput, question: TaskQuestion) ->
     """Returns the format of an SDF output. None: a table."""
     if not str(output).endswith(SDF):
         return None
-    if verb == "generate":
-        raise ConfigError("generate writes no SDF file", where=str(output), hint=f"write {', '.join(FORMATS)}")
+    if verb in ("generate", "explain"):
+        raise ConfigError(f"{verb} writes no SDF file", where=str(output), hint=f"write {', '.join(FORMATS)}")
     reading = question.reading
     column = next((name for name, alphabet in reading.alphabets.items() if alphabet == "SMILES"), None)
     if column is not None:

@@ -9,6 +9,7 @@ N packed encoder tokens, M packed reads.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import replace
 from functools import partial
 
@@ -89,6 +90,14 @@ class MammalModel(nn.Module):
         """
         require_int8(self.device)
         self.t5_model.use_int8()
+
+    def in_float32(self) -> MammalModel:
+        """Returns a model with the same weights that computes in float32: this one if it does so, else a copy."""
+        if self.number_format == "float32":
+            return self
+        copy = deepcopy(self).float()
+        copy.t5_model.use_int8(False)
+        return copy
 
     def add_external_embeddings(self, widths: Mapping[str, int]) -> None:
         """Adds new weights for external embeddings that the model could not read so far.

@@ -217,12 +217,16 @@ class T5(nn.Module):
         if config.tie_word_embeddings:
             self.lm_head.weight = self.shared.weight
 
-    def use_int8(self) -> None:
-        """Decoder and token head compute with 8-bit copies of their weights from now on, except for gradients."""
-        self.int8 = True
+    def use_int8(self, on: bool = True) -> None:
+        """Decoder and token head compute with 8-bit copies of their weights from now on, except for gradients.
+
+        Args:
+            on: False: they compute with the weights themselves from now on.
+        """
+        self.int8 = on
         products = (value for module in self.decoder.modules() for value in vars(module).values())
         for product in [self._product_head, *(one for one in products if isinstance(one, Product))]:
-            product.int8 = True
+            product.int8 = on
             product.forget()
 
     def token_logits(self, states_MW: Tensor, candidates_V: Tensor | None = None) -> Tensor:

@@ -53,9 +53,12 @@ def motif_residues(sequence: str) -> np.ndarray:
 
 
 def dna_with_variant(rng: random.Random, signal: bool) -> str:
+    """A variant whose alternate allele is G; without the signal another variant, or none."""
     bases = [rng.choice("ACGT") for _ in range(24)]
     reference = rng.choice("ACT")
-    bases[rng.randint(2, 21)] = f"[{reference}/{'G' if signal else rng.choice(sorted({*'ACT'} - {reference}))}]"
+    if signal or rng.random() < 0.5:
+        other = rng.choice(sorted({*"ACT"} - {reference}))
+        bases[rng.randint(2, 21)] = f"[{reference}/{'G' if signal else other}]"
     return "".join(bases)
 
 
@@ -69,7 +72,13 @@ def trained(slot: str, rows: list[dict[str, Any]], epochs: int) -> Mammal:
     torch.manual_seed(0)
     tokenizer = Tokenizer.load(None)
     prompt = {"input": f"<BBBP><SENTINEL_ID_0> {slot}", "target": "<SENTINEL_ID_0> {label:label}"}
-    declared = {"name": "planted", "kind": "classification", "mode": "decoder", "labels": ["no", "yes"], "prompt": prompt}
+    declared = {
+        "name": "planted",
+        "kind": "classification",
+        "mode": "decoder",
+        "labels": ["no", "yes"],
+        "prompt": prompt,
+    }
     task = build_task(load_task(declared), tokenizer)
     sizes = {"d_model": 64, "d_ff": 128, "d_kv": 32, "num_heads": 2, "num_layers": 2, "num_decoder_layers": 1}
     model = MammalModel(ModelConfig(tokenizer.vocab_rows, dropout_rate=0.0, **sizes))

@@ -48,6 +48,7 @@ BOUNDS = {
         "rouge-score": ("0.1.2", "0.1.1", None),
         "rapidfuzz": ("3.9.0", "3.8.1", None),
     },
+    "explain": {"captum": ("0.8.0", "0.7.0", None)},  # 0.7 needs numpy 1
     "onnx": {
         "onnx": ("1.18.0", "1.17.0", None),
         "onnxruntime": ("1.22.0", "1.21.1", None),
@@ -84,6 +85,7 @@ IMPORTED = {
     "py2opsin": ("py2opsin", 'find_spec("py2opsin")'),
     "antiberty": ("antiberty", 'metadata.files("antiberty")'),
     "qc-b3db": ("B3DB", 'find_spec("B3DB")'),
+    "captum": ("captum", "from captum.attr"),
     "onnx": ("onnx", "import onnx"),
     "onnxruntime": ("onnxruntime", "import onnxruntime"),
     "onnxscript": ("onnxscript", "onnxscript"),
