@@ -169,8 +169,8 @@ class Explain(TaskQuestion):
         self, rows: EmbeddedRows, row: int, values: Sequence[Value], found: Sequence[Fragment]
     ) -> Explanation:
         factor, explained = self.explained.factor, []
-        for number, value in enumerate(values):
-            own = [replace(one, effect=one.effect * factor) for one in found if one.value == number]
+        for place, value in enumerate(values):
+            own = [replace(one, effect=one.effect * factor) for one in found if one.value == place]
             effects_P = np.full(len(value.parts), np.nan)
             for one in own:
                 effects_P[list(one.parts)] = one.effect

@@ -134,11 +134,12 @@ class Layout:
             return [None] * (len(_VALUE) + self._occludes)
         value = explained.value
         texts = json.dumps([part.text for part in value.parts.parts], ensure_ascii=False)
-        cells = [value.text, value.parts.kind, texts, explained.attribution_P.astype(np.float32)]
+        cells: list[object] = [value.text, value.parts.kind, texts, explained.attribution_P.astype(np.float32)]
         return [*cells, _fragments_json(explained)] if self._occludes else cells
 
     def _lines(self, explained: ExplainedValue) -> list[list[object]]:
-        value, named = explained.value, {}
+        value = explained.value
+        named: dict[int, str] = {}
         for fragment in explained.fragments or ():
             named |= dict.fromkeys(fragment.parts, fragment_text(value, fragment.parts))
         lines: list[list[object]] = []
