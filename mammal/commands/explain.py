@@ -46,9 +46,8 @@ def _work(config: DictConfig, config_dirs: Sequence[Path]) -> int:
         from mammal.report.explain_page import explanations_page
         from mammal.report.gather import write_report
 
-        write_report(
-            explanations_page(Path(output).expanduser(), rows=page_rows, prefix=prefix), Path(page).expanduser()
-        )
+        html = explanations_page(output, rows=page_rows, prefix=prefix)
+        write_report(html, Path(page).expanduser())
         console.note(f"drawings of the first rows in {page}")
     return code
 
@@ -60,6 +59,6 @@ def _check_page(page: str, options: dict[str, Any]) -> None:
 
     if options["output"] is None:
         raise ConfigError("a page is made from an output", where="page", hint="output=explained.parquet")
-    read = {name: options[name] for name in ("input", "output") if options[name] is not None}
+    read = {name: options[name] for name in ("input", "output") if isinstance(options[name], str)}
     refuse_overwriting({"page": Path(page).expanduser()}, read)
     check_page(Path(page).expanduser())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby, islice
@@ -69,7 +70,9 @@ class DrawnRow:
     values: Sequence[DrawnValue]
 
 
-def explanations_page(file: Path, *, rows: int = 50, prefix: str = "", title: str = "Explanations") -> str:
+def explanations_page(
+    file: str | os.PathLike[str], *, rows: int = 50, prefix: str = "", title: str = "Explanations"
+) -> str:
     """Returns a page with drawings of the first explained rows of a file, as HTML that needs no other files.
 
     Args:
@@ -83,10 +86,10 @@ def explanations_page(file: Path, *, rows: int = 50, prefix: str = "", title: st
     """
     drawn = list(islice(explained_rows(file, prefix), rows))
     sections = [Section(f"Row {row.number}", row_markup(row)) for row in drawn]
-    return page(title, LEAD, sections, f"{file.name}, MAMMAL {__version__}")
+    return page(title, LEAD, sections, f"{Path(file).name}, MAMMAL {__version__}")
 
 
-def explained_rows(file: Path, prefix: str = "") -> Iterator[DrawnRow]:
+def explained_rows(file: str | os.PathLike[str], prefix: str = "") -> Iterator[DrawnRow]:
     """Yields the explained rows of a file that `mammal explain` wrote. Rows without an explanation are left out.
 
     Args:
