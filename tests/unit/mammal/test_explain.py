@@ -107,23 +107,23 @@ def model() -> Mammal:
             scale = {"mean": 2.5, "std": 0.4, "log": True} if log else {"mean": 300.0, "std": 50.0}
             task.load_state({"scales": dict.fromkeys("yz", scale)})
     made = Mammal(network.eval(), tokenizer, tasks)
-    for name, kind in (("probed", "linear"), ("probed_label", "svm")):
-        fit_probe(made, name, kind)
+    for name, kind, members in (("probed", "linear", 1), ("probed_label", "svm", 3)):
+        fit_probe(made, name, kind, members)
     return made
 
 
-def fit_probe(model: Mammal, name: str, kind: str, features: Sequence[str] = ()) -> None:
+def fit_probe(model: Mammal, name: str, kind: str, members: int) -> None:
     task = model.tasks[name]
     rows = [
         {"smiles": "C" * n + end, "y": str(n) if name == "probed" else ("no", "yes")[n > 8]}
         for n in range(1, 17)
         for end in "NO"
     ]
-    task.probes = TaskProbes(task, features)
+    task.probes = TaskProbes(task)
     batch = task.collate([task.encode(row) for row in rows])
     with torch.no_grad():
         vectors_NF = task.probes.reader.vectors(model.model(batch), batch)
-    task.probes.fit(vectors_NF, vectors_NF[:0], task.probe_columns(rows), kind)
+    task.probes.fit(vectors_NF, vectors_NF[:0], task.probe_columns(rows), kind, members)
 
 
 def asked(name: str) -> dict[str, Any]:
