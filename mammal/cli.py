@@ -1,6 +1,7 @@
 """Runs `mammal VERB key=value …`. Only the module of the verb is imported, so that the command line starts fast.
 
-Exit codes: 0 done, 1 failed, 2 wrong use, 3 done but some rows have no answer, 130 interrupted.
+Exit codes: 0 done, 1 failed, 2 wrong use, 3 done but some rows have no answer, 4 ended early because more rows than
+max_errors have no answer, 130 interrupted (Ctrl-C), 143 terminated (SIGTERM).
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from importlib import import_module
 from mammal.errors import ConfigError, MammalError, did_you_mean
 from mammal.version import __version__
 
-DONE, FAILED, WRONG_USE, BAD_ROWS, INTERRUPTED = 0, 1, 2, 3, 130
+DONE, FAILED, WRONG_USE, BAD_ROWS, INTERRUPTED, TERMINATED = 0, 1, 2, 3, 130, 143
 
 VERBS = {
     "train": "train or fine-tune on a task or a mixture of tasks, evaluate, save a bundle",

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from mammal import console
-from mammal.cli import BAD_ROWS, DONE
+from mammal.cli import BAD_ROWS, DONE, TERMINATED
 from mammal.configuration.compose import run_verb
 from mammal.configuration.plain import plain
 from mammal.errors import ConfigError
@@ -56,6 +59,9 @@ def answer_rows(verb: str, options: dict[str, Any], config_dirs: Sequence[Path] 
                 raise ConfigError(f"both {name} and prompt are given", where=f"mammal {verb}", hint=hint)
     check_input_encoding(shared)
     if shared["output"] is None:
+        for name in ("part", "max_errors"):
+            if shared[name] is not None:
+                raise ConfigError(f"{name} is for jobs that write a file", where=f"mammal {verb}", hint="output=FILE")
         return _to_terminal(verb, shared, prompt, options, config_dirs)
     return _to_file(verb, shared, options, config_dirs)
 
@@ -78,6 +84,8 @@ SHARED = (
     "workers",
     "keep_rows",
     "resume",
+    "part",
+    "max_errors",
 )
 """Keys about the job. The other keys are about the question."""
 
@@ -119,8 +127,12 @@ def follow_job(verb: str, job: Callable[..., JobReport]) -> int:
     Returns:
         The exit code.
     """
-    with console.Progress(verb) as progress:
+    with console.Progress(verb) as progress, ended_by_sigterm():
         report = job(progress=_Follower(progress))
+    if not report.complete:
+        console.note(f"{report.rows:,} rows of part {report.part} answered, {report.bad:,} of them without an answer")
+        console.note(f"{report.output} is written when the other parts are done, by the last of them")
+        return report.exit_code
     kept = f", {report.resumed:,} of them from an earlier run" if report.resumed else ""
     console.note(f"{report.rows if report.keeps_rows else report.ok:,} rows in {report.output}{kept}")
     _note_meanings(report.meanings)
@@ -132,6 +144,24 @@ def follow_job(verb: str, job: Callable[..., JobReport]) -> int:
         stay = "; they are in the output, too" if report.keeps_rows else ""
         console.note(f"{report.bad:,} rows without an answer, with the reasons, in {report.errors}{stay}")
     return report.exit_code
+
+
+@contextmanager
+def ended_by_sigterm() -> Iterator[None]:
+    """Ends the process with exit code 143 when it gets SIGTERM, after the shard that is being written."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def end(number: int, frame: object) -> NoReturn:
+        console.note("terminated: finished shards are kept; the same command continues")
+        raise SystemExit(TERMINATED)
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _note_meanings(meanings: Mapping[str, str]) -> None:

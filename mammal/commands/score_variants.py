@@ -66,7 +66,7 @@ def answer_variants(shared: dict[str, Any], options: dict[str, Any], config_dirs
 
     if shared["input"] is None:
         raise ConfigError("no variants", where=_WHERE, hint="input=calls.vcf.gz, or a table")
-    for name in ("prompt", "target", "view", "workers"):
+    for name in ("prompt", "target", "view", "workers", "part", "max_errors"):
         if shared.pop(name, None) not in (None, 0):
             raise ConfigError(f"{name} can't be used when variants are scored", where=_WHERE, hint="leave it out")
     check_input_encoding(shared)

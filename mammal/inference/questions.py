@@ -15,7 +15,7 @@ from mammal.rows.answer_columns import AnswerColumn, Record, answer_columns, inv
 from mammal.rows.bare_prompts import PROMPT, TARGET, BarePromptEncoder
 from mammal.rows.batched import Pace, Progress, Refused, Row, TaskEncoder
 from mammal.rows.cut_rows import mark_cut
-from mammal.rows.question import TaskQuestion, UsedModel
+from mammal.rows.question import EncodedAsGiven, UsedModel
 from mammal.rows.read_columns import ReadColumns
 from mammal.rows.task_choice import changed_task, require_numbers
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from mammal.tokenization import Tokenizer
 
 
-class Predict(TaskQuestion):
+class Predict(EncodedAsGiven):
     """Predicts the label, the number or the text that is the target of the task.
 
     Args:
@@ -96,7 +96,7 @@ def _problem(said: Prediction) -> str | None:
     return said.error if said.problem is None else invalid_message(said.problem, said.draws)
 
 
-class Embed(TaskQuestion):
+class Embed(EncodedAsGiven):
     """Computes vectors of the encoder.
 
     Args:
@@ -164,7 +164,7 @@ def _as_is(vectors: np.ndarray) -> np.ndarray:
     return vectors
 
 
-class Score(TaskQuestion):
+class Score(EncodedAsGiven):
     """Computes the log-likelihood of the target given the input (natural logarithm, summed over tokens of the target).
 
     Args:

@@ -8,17 +8,26 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
+from typing import Any, NamedTuple
 
-from mammal.errors import JobError
+from mammal.errors import ConfigError, JobError
+from mammal.jobs.background import InOrder, read_ahead
+from mammal.jobs.error_limit import ErrorLimit
+from mammal.jobs.inputs import JobInput
+from mammal.jobs.parts import Part
 from mammal.jobs.plan import JobPlan
 from mammal.jobs.shard import Shard
-from mammal.jobs.store import ShardCounts
-from mammal.rows.batched import Refused
-from mammal.rows.cut_rows import FIRST, rows_cut
+from mammal.jobs.shard_answer import Rows, answer_shard, rows_of_shard, write_answer
+from mammal.jobs.store import OutputLockedError, ShardCounts
+from mammal.tasks.molecules.chemistry import forget_molecules
+
+PATIENCE = 60.0
+"""Seconds that the last part waits for other parts to end before it joins the shards."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +49,9 @@ class JobReport:
         first_cut: numbers of the first of these rows in the input, counted from 1.
         cut_column: column of the output that marks these rows, `cut` unless the input has one. None if there are none.
         meanings: added column -> what its values are, where its name does not say it: a unit, or the positive class.
+        part: the share of the shards that this run answered, such as `3/8`; the numbers of rows are those of the share.
+            None: all shards.
+        complete: whether the output has been written. False: other parts have not answered their shards yet.
     """
 
     output: Path | str
@@ -54,6 +66,8 @@ class JobReport:
     first_cut: tuple[int, ...] = ()
     cut_column: str | None = None
     meanings: Mapping[str, str] = field(default_factory=dict)
+    part: str | None = None
+    complete: bool = True
 
     @property
     def exit_code(self) -> int:
@@ -81,7 +95,14 @@ class JobProgress:
 Follow = Callable[[JobProgress], None]
 
 
-def run_plan(plan: JobPlan, *, resume: bool = True, progress: Follow | None = None) -> JobReport:
+def run_plan(
+    plan: JobPlan,
+    *,
+    resume: bool = True,
+    progress: Follow | None = None,
+    part: str | Part | None = None,
+    max_errors: float | None = None,
+) -> JobReport:
     """Answers every shard that no earlier run has answered, then joins all shards into the output.
 
     Args:
@@ -89,29 +110,67 @@ def run_plan(plan: JobPlan, *, resume: bool = True, progress: Follow | None = No
         resume: continue an earlier run of the same job. False: start again. A finished output is replaced when
             the new one is complete.
         progress: function that is called with a `JobProgress` after each batch of answers and after each shard.
+        part: answer only this share of the shards, such as `"3/8"`. The last part that ends joins the shards.
+        max_errors: end when more rows than this have no answer. A number from 0 to 1 (exclusive) is a share of the rows
+            answered so far, a whole number is a number of rows. It is compared after each shard. None: no limit.
 
     Returns:
         Number of rows with and without an answer, and the files that were written.
 
     Raises:
         DataError: the input lacks a column that is read, or already has a column that is to be added.
-        ConfigError: `shard_rows` of the plan is less than 1, `keep_rows` can't be used, or the output would replace a
-            file that is read.
+        ConfigError: `shard_rows` of the plan is less than 1, `keep_rows`, `part` or `max_errors` can't be used, or the
+            output would replace a file that is read.
         JobError: the output exists and belongs to another job, is being written by another process, or can't be
-            written.
+            written; or the input changed while it was read.
+        TooManyErrorsError: more rows than `max_errors` have no answer. Finished shards are kept.
     """
+    share, limit = Part.parse(part), ErrorLimit.parse(max_errors)
     plan.check()
+    if share is not None and not resume:
+        hint = "run it once without part, or remove the output, its manifest and the folder of shards"
+        raise ConfigError("resume=false would delete the shards of the other parts", hint=hint)
+    if share is not None and plan.store.written_url is not None:
+        hint = "write to a folder that all machines can access"
+        raise ConfigError("part can't be used with an output in a remote store", where=plan.store.written_url, hint=hint)
     store, manifest = plan.store, plan.manifest
-    with _as_job_errors(store.output), store.locked():
-        former = store.begin(manifest, resume=resume)
-        if former.complete and former.counts is not None:
-            return _report(plan, ShardCounts(**former.counts), former.counts["rows"])
-        with plan.workers():
-            _warm_up(plan)
-            start = time.monotonic()
-            total, resumed, shards = _answer_shards(plan, progress)
-        store.finish(manifest, shards, total, plan.layout.final_schema(cut=total.cut > 0))
-    return _report(plan, total, resumed, time.monotonic() - start)
+    with _as_job_errors(store.output):
+        with store.locked(share):
+            former = store.begin(manifest, resume=resume)
+            if former.complete and former.counts is not None:
+                return _report(plan, _Done(ShardCounts(**former.counts), former.counts["rows"]))
+            with plan.workers():
+                _warm_up(plan)
+                done = _answer_shards(plan, share, limit, progress)
+            if share is None:
+                store.finish(manifest, done.shards, done.total, plan.layout.final_schema(cut=done.total.cut > 0))
+                return _report(plan, done)
+        return _report(plan, done, share, joined=_join_parts(plan, done.shards))
+
+
+@dataclass(frozen=True)
+class _Done:
+    """What a run has done.
+
+    Attributes:
+        total: counts of the shards that this run and earlier ones answered; with a part, of its shards.
+        resumed: number of rows that earlier runs answered.
+        shards: number of shards of the input.
+        start: when it began, by the monotonic clock. None: it found a complete output.
+    """
+
+    total: ShardCounts
+    resumed: int
+    shards: int = 0
+    start: float | None = None
+
+
+class _Next(NamedTuple):
+    """A shard, its rows if it is to be answered, and its counts if it is finished."""
+
+    shard: Shard
+    rows: Rows | None
+    counts: ShardCounts | None
 
 
 def _warm_up(plan: JobPlan) -> None:
@@ -123,23 +182,98 @@ def _warm_up(plan: JobPlan) -> None:
             warm_up(one)
 
 
-def _answer_shards(plan: JobPlan, progress: Follow | None) -> tuple[ShardCounts, int, int]:
-    """Returns the counts of all shards, the number of rows that an earlier run finished, and the number of shards."""
+def _answer_shards(plan: JobPlan, part: Part | None, limit: ErrorLimit | None, progress: Follow | None) -> _Done:
+    """Answers the shards that are not finished. The next one is read, and the last one written, meanwhile."""
+    start = time.monotonic()
     total, resumed, shards = ShardCounts(0, 0, 0), 0, 0
-    rows = None if progress is None else plan.given.count()
+    rows = None if progress is None else _row_count(plan, part)
+    unchanged = _watch(plan.given)
+    found = _shards(plan, part)
+    with InOrder(_behind(plan)) as writer, closing(_read(plan, found)) as ready:
+        for shard, own_rows, counts in ready:
+            shards += 1
+            if part is not None and not part.owns(shard.number):
+                continue
+            if counts is None:
+                advance = progress and _advanced(progress, JobProgress(total.rows, rows, total.bad, resumed))
+                answer = answer_shard(plan, shard, own_rows, advance)
+                unchanged()
+                writer.submit(partial(write_answer, plan, answer))
+                counts = answer.counts
+                forget_molecules()
+            else:
+                resumed += counts.rows
+            total = total + counts
+            if progress is not None:
+                progress(JobProgress(total.rows, rows, total.bad, resumed))
+            if limit is not None:
+                limit.check(total, str(plan.store.output))
+    return _Done(total, resumed, shards, start)
+
+
+def _shards(plan: JobPlan, part: Part | None) -> Generator[_Next, None, None]:
+    """Reads the shards, and announces rows to the processes that encode them."""
     for shard in plan.given.shards(plan.shard_rows):
-        counts = plan.store.counts(shard.number)
-        if counts is None:
-            advance = (
-                None if progress is None else _advanced(progress, JobProgress(total.rows, rows, total.bad, resumed))
-            )
-            counts = _answer(plan, shard, advance)
-        else:
-            resumed += counts.rows
-        total, shards = total + counts, shards + 1
-        if progress is not None:
-            progress(JobProgress(total.rows, rows, total.bad, resumed))
-    return total, resumed, shards
+        own = part is None or part.owns(shard.number)
+        counts = plan.store.counts(shard.number) if own else None
+        rows = rows_of_shard(plan, shard) if own and counts is None else None
+        if rows is not None:
+            plan.question.prepare(rows)
+        yield _Next(shard, rows, counts)
+
+
+def _read(plan: JobPlan, shards: Generator[_Next, None, None]) -> Generator[_Next, None, None]:
+    """Reads one shard ahead. An SDF file is read between two shards: RDKit's log, which has the reasons of damaged
+    molecules, is one for all threads."""
+    names = [*map(str, plan.given.local_files.values()), *plan.given.urls]
+    return shards if any(".sdf" in name.lower() for name in names) else read_ahead(shards)
+
+
+def _row_count(plan: JobPlan, part: Part | None) -> int | None:
+    total = plan.given.count()
+    return total if total is None or part is None else part.rows(total, plan.shard_rows)
+
+
+def _behind(plan: JobPlan) -> int:
+    """Shards that may wait to be written. None if one of them can take much memory, or is written with RDKit."""
+    large = any(column.holds == "matrix" for column in plan.question.columns)
+    return 0 if large or plan.store.form.suffix == ".sdf" else 1
+
+
+def _watch(given: JobInput) -> Callable[[], None]:
+    """Returns a function that compares the files of an input with their state now.
+
+    It is called after a shard was read and before it is written, so that no shard with rows of a changed file is kept.
+    """
+    before = {file: _state(file) for file in given.local_files.values()}
+
+    def check() -> None:
+        for file, state in before.items():
+            if _state(file) != state:
+                hint = "finished shards are of the earlier file; run the same command with resume=false"
+                raise JobError("the input was changed while it was read", where=str(file), hint=hint)
+
+    return check
+
+
+def _state(file: Path) -> tuple[int, int, int]:
+    found = file.stat()
+    return found.st_size, found.st_mtime_ns, found.st_ino
+
+
+def _join_parts(plan: JobPlan, shards: int) -> bool:
+    """Joins the shards if all parts have answered theirs. Returns whether the output is complete."""
+    if plan.store.total(shards) is None:
+        return False
+    try:
+        with plan.store.locked(patience=PATIENCE):
+            former = plan.store.begin(plan.manifest, resume=True)
+            total = plan.store.total(shards)
+            if not former.complete and total is not None:
+                plan.store.finish(plan.manifest, shards, total, plan.layout.final_schema(cut=total.cut > 0))
+            return former.complete or total is not None
+    except OutputLockedError:
+        return False
 
 
 def _advanced(progress: Follow, before: JobProgress) -> Callable[[int], None]:
@@ -154,26 +288,15 @@ def _advanced(progress: Follow, before: JobProgress) -> Callable[[int], None]:
     return advance
 
 
-def _answer(plan: JobPlan, shard: Shard, advance: Callable[[int], None] | None) -> ShardCounts:
-    rows = plan.question.reading.rows(shard.records, plan.given.schema.names, plan.sources)
-    if shard.number == 0:
-        plan.question.look_at(rows, plan.sources)
-    answers = plan.question.ask(rows, first=shard.first, progress=advance)
-    for position, reason in shard.damaged.items():
-        answers[position] = Refused(reason)
-    refused = plan.layout.refused(shard, answers)
-    cut = [shard.first + place + 1 for place in rows_cut(answers)]
-    counts = ShardCounts(shard.rows, shard.rows - len(refused), len(refused), len(cut), cut[:FIRST])
-    plan.store.write(shard.number, plan.layout.answered(shard, answers), refused, counts)
-    return counts
-
-
-def _report(plan: JobPlan, total: ShardCounts, resumed: int, seconds: float = 0.0) -> JobReport:
-    output = plan.store.shown_output
-    errors = plan.store.shown_errors if total.bad else None
+def _report(plan: JobPlan, done: _Done, part: Part | None = None, *, joined: bool = True) -> JobReport:
+    output, total = plan.store.shown_output, done.total
+    errors = plan.store.shown_errors if joined and total.bad else None
     cut = (total.cut, tuple(total.first_cut), plan.layout.cut_name if total.cut else None)
-    counts = (total.rows, total.ok, total.bad, resumed)
-    return JobReport(output, errors, *counts, seconds, plan.keeps_rows, *cut, meanings=plan.meanings)
+    counts = (total.rows, total.ok, total.bad, done.resumed)
+    share = None if part is None else str(part)
+    how: dict[str, Any] = {"meanings": plan.meanings, "part": share, "complete": joined}
+    seconds = 0.0 if done.start is None else time.monotonic() - done.start
+    return JobReport(output, errors, *counts, seconds, plan.keeps_rows, *cut, **how)
 
 
 @contextmanager

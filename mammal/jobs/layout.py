@@ -118,10 +118,15 @@ class Layout:
             return answered
         return answered.append_column(self.cut_name, pa.array([i in cut for i, _, _ in lines], pa.bool_()))
 
+    @staticmethod
+    def reasons(answers: Sequence[list[Record] | Refused]) -> list[tuple[int, str]]:
+        """Returns the positions of the rows that have no answer or a failed record, each with the reason."""
+        reasons_of = ((i, _reasons(given)) for i, given in enumerate(answers))
+        return [(i, reason) for i, reason in reasons_of if reason]
+
     def refused(self, shard: Shard, answers: Sequence[list[Record] | Refused]) -> pa.Table:
         """Returns the rows that have no answer or a failed record: row number, input columns and the reason."""
-        reasons_of = [(i, _reasons(given)) for i, given in enumerate(answers)]
-        bad = [(i, reason) for i, reason in reasons_of if reason]
+        bad = self.reasons(answers)
         row, error = self._error_names
         passed = shard.pick([i for i, _ in bad])
         shown = [field for field in self.theirs if field.name != BLOCK]

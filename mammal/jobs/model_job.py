@@ -81,6 +81,8 @@ def run_job(
     tokenizer: str | os.PathLike[str] | None = None,
     config_dirs: Sequence[str | Path] = (),
     progress: Follow | None = None,
+    part: str | None = None,
+    max_errors: float | None = None,
 ) -> JobReport:
     """Answers every row of a file, in constant memory. A job that was stopped continues where it stopped.
 
@@ -124,13 +126,18 @@ def run_job(
         tokenizer: as for `mammal.load`.
         config_dirs: as for `mammal.load`.
         progress: function that is called with a `JobProgress` after each batch.
+        part: answer only a share of the shards, such as `"3/8"`, so that several processes or machines with a common
+            folder answer one file at the same time. The last part that ends writes the output.
+        max_errors: end when more rows than this have no answer. A number between 0 and 1 is a share of the rows
+            answered so far, a whole number is a number of rows. It is compared after each shard. None: no limit.
 
     Returns:
         Number of rows with and without an answer, and the files that were written.
 
     Raises:
         JobError: the output exists and belongs to another job, is being written by another process, or can't be
-            written.
+            written; or the input was changed while it was read.
+        TooManyErrorsError: more rows than `max_errors` have no answer. Finished shards are kept.
         ConfigError: there is no such verb or option; or the output, its errors file, manifest or folder of shards would
             replace the input or a file of the bundle.
         BundleError: there is no such model.
@@ -174,7 +181,7 @@ def run_job(
         keep_rows=keep_rows,
         reads=read_by_model(bundle=source, rerank_bundle=settings.get("rerank_bundle"), tokenizer=tokenizer),
     )
-    return run_plan(plan, resume=resume, progress=progress)
+    return run_plan(plan, resume=resume, progress=progress, part=part, max_errors=max_errors)
 
 
 def _form(verb: str, output: object, given: JobInput, question: TaskQuestion) -> OutputFormat | None:

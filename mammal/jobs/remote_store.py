@@ -19,6 +19,7 @@ import pyarrow as pa
 
 from mammal.errors import ConfigError, JobError
 from mammal.jobs.manifest import Manifest
+from mammal.jobs.parts import Part
 from mammal.jobs.parts_store import PartsStore
 from mammal.jobs.store import ShardCounts, Store
 from mammal.jobs.tables import OutputFormat
@@ -78,8 +79,8 @@ class _Remote(Store):
         return self.url
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
-        with super().locked():
+    def locked(self, part: Part | None = None, *, patience: float = 0.0) -> Iterator[None]:
+        with super().locked(part, patience=patience):
             yield
         with suppress(OSError):  # shards of an unfinished job are in it
             self.output.parent.rmdir()

@@ -7,7 +7,10 @@ An earlier output, its errors file and its manifest are replaced when all shards
     scores.csv.parts/manifest.json            what the unfinished job is made of
     scores.csv.parts/000003.csv               rows with an answer, or all rows
     scores.csv.parts/000003.errors.parquet    rows without one
-    scores.csv.parts/000003.json              the marker: {"rows": …, "ok": …, "bad": …}
+    scores.csv.parts/000003.json              the marker: {"rows": …, "ok": …, "bad": …, "sizes": …}
+
+A run locks the folder. Runs that answer a part of the shards each (`mammal.jobs.parts`) share the lock, so that they
+can work at the same time, but neither with a run that answers all shards nor while the shards are joined.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -23,6 +27,7 @@ from typing import TYPE_CHECKING
 
 from mammal.errors import JobError
 from mammal.jobs.manifest import Manifest
+from mammal.jobs.parts import Part
 from mammal.jobs.tables import PARQUET, TABLES, OutputFormat, join_as
 from mammal.rows.cut_rows import FIRST
 from mammal.tasks.tables.atomic import atomic_file
@@ -34,8 +39,15 @@ INDEXES = (".tbi", ".csi")
 """Suffixes of the index of a zipped variant file."""
 
 _LOCK, _MANIFEST = "lock", "manifest.json"
-_OURS = re.compile(r"\d{6}(\.\w+)+|lock|manifest\.json|\..+\.partial")
+ERRORS_OF_SHARD = ".errors.parquet"
+_POLL = 0.2
+"""Seconds between two attempts to get a lock."""
+_OURS = re.compile(r"\d{6}(\.\w+)+|lock|part-\d+-of-\d+\.lock|manifest\.json|\..+\.partial")
 """Names of files in the folder of shards that a job wrote; others there are left alone."""
+
+
+class OutputLockedError(JobError):
+    """Another run is writing the output."""
 
 
 @dataclass(frozen=True)
@@ -150,20 +162,50 @@ class Store:
         return next((path for path in places if path.exists()), None)
 
     def counts(self, shard: int) -> ShardCounts | None:
-        """Returns the counts of a finished shard, and None for an unfinished shard."""
+        """Returns the counts of a finished shard, and None for an unfinished shard.
+
+        A shard counts as finished if its marker can be read and its files have the sizes that the marker records.
+        """
         try:
-            return ShardCounts(**json.loads(self._part(shard, ".json").read_text()))
-        except FileNotFoundError:
+            marker = json.loads(self._part(shard, ".json").read_text())
+            sizes = marker.pop("sizes", {})
+            whole = all(self._part(shard, suffix).stat().st_size == size for suffix, size in sizes.items())
+            return ShardCounts(**marker) if whole and self._part(shard, self.form.suffix).exists() else None
+        except (FileNotFoundError, ValueError, TypeError, AttributeError):
             return None
 
     def write(self, shard: int, answered: pa.Table, refused: pa.Table, counts: ShardCounts) -> None:
-        with atomic_file(self._part(shard, self.form.suffix)) as partial:
-            self.form.write(answered, partial)
-        if counts.bad:
-            with atomic_file(self._part(shard, ".errors.parquet")) as partial:
-                PARQUET.write(refused, partial)
+        """Writes the files of a shard, its marker last.
+
+        Args:
+            shard: number of the shard.
+            answered: rows of the output.
+            refused: rows of the errors file.
+            counts: counts of the shard.
+        """
+        sizes: dict[str, int] = {}
+        tables = [(self.form.suffix, self.form, answered)]
+        tables += [(ERRORS_OF_SHARD, PARQUET, refused)] if counts.bad else []
+        for suffix, form, table in tables:
+            with atomic_file(self._part(shard, suffix)) as partial:
+                form.write(table, partial)
+                sizes[suffix] = partial.stat().st_size
         with atomic_file(self._part(shard, ".json")) as partial:
-            partial.write_text(json.dumps(counts.as_dict))
+            partial.write_text(json.dumps({**counts.as_dict, "sizes": sizes}))
+
+    def total(self, shards: int) -> ShardCounts | None:
+        """Returns the counts of all shards together, and None if one of them is not finished.
+
+        Args:
+            shards: number of shards of the input.
+        """
+        total = ShardCounts(0, 0, 0)
+        for shard in range(shards):
+            counts = self.counts(shard)
+            if counts is None:
+                return None
+            total = total + counts
+        return total
 
     def finish(self, manifest: Manifest, shards: int, total: ShardCounts, schema: pa.Schema) -> None:
         """Joins the shards into the output, marks the job complete and deletes the shards.
@@ -188,17 +230,49 @@ class Store:
         self._remove_parts()
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Prevents a second run from writing this output. The lock ends with the process, even if that is killed."""
-        self.parts.mkdir(parents=True, exist_ok=True)
-        with (self.parts / _LOCK).open("w") as handle:
-            if not _lock(handle.fileno()):
-                raise JobError("another run is writing this output", where=str(self.output))
+    def locked(self, part: Part | None = None, *, patience: float = 0.0) -> Iterator[None]:
+        """Prevents a second run from writing this output. The lock ends with the process, even if that is killed.
+
+        Args:
+            part: the share of the shards that this run answers. Runs with other shares may write at the same time.
+            patience: seconds to wait for other runs to end.
+
+        Raises:
+            JobError: another run has the lock.
+        """
+        with self._lock_of(_LOCK, shared=part is not None, patience=patience) as handle:
             try:
-                yield
+                if part is None:
+                    yield
+                else:
+                    with self._lock_of(f"part-{part.number}-of-{part.of}.lock", patience=patience):
+                        yield
             finally:
-                if self.parts.is_dir() and [path.name for path in self.parts.iterdir()] == [_LOCK]:
-                    self._remove_parts()
+                if part is None or _lock(handle):  # nobody else works in the folder
+                    self._remove_if_empty()
+
+    @contextmanager
+    def _lock_of(self, name: str, *, shared: bool = False, patience: float = 0.0) -> Iterator[int]:
+        path, end = self.parts / name, time.monotonic() + patience
+        while True:
+            self.parts.mkdir(parents=True, exist_ok=True)
+            with path.open("a") as stream:
+                if _lock(stream.fileno(), shared=shared):
+                    if not _is_at(stream.fileno(), path):  # another run has removed the folder meanwhile
+                        continue
+                    yield stream.fileno()
+                    return
+            if time.monotonic() >= end:
+                what = "another run is writing this output"
+                raise OutputLockedError(
+                    what if name == _LOCK else f"{what}, with the same part", where=str(self.output)
+                )
+            time.sleep(_POLL)
+
+    def _remove_if_empty(self) -> None:
+        """Removes the folder of the shards if only locks are in it."""
+        if self.parts.is_dir() and all(path.name.endswith(_LOCK) for path in self.parts.iterdir()):
+            self._remove_parts()
 
     def _whole_part(self, shard: int, total: ShardCounts, schema: pa.Schema) -> Path:
         """A shard's part with every column of the output: one in which no row was cut gets a column that says so."""
@@ -211,7 +285,7 @@ class Store:
 
     def _bad_parts(self, shards: int) -> list[Path]:
         """Files of the rows without an answer, of the shards that have some."""
-        return [part for shard in range(shards) if (part := self._part(shard, ".errors.parquet")).exists()]
+        return [part for shard in range(shards) if (part := self._part(shard, ERRORS_OF_SHARD)).exists()]
 
     def _part(self, shard: int, suffix: str) -> Path:
         return self.parts / f"{shard:06d}{suffix}"
@@ -221,7 +295,7 @@ class Store:
         (self.parts / _MANIFEST).unlink(missing_ok=True)
         for path in self.parts.glob("*"):
             if path.name != _LOCK and _OURS.fullmatch(path.name):
-                path.unlink()
+                path.unlink(missing_ok=True)
 
     def _remove_parts(self) -> None:
         self._remove_shards()
@@ -257,13 +331,21 @@ def find_errors(output: Path) -> Path | None:
     return earlier if earlier.is_file() else None
 
 
-def _lock(handle: int) -> bool:
+def _is_at(handle: int, path: Path) -> bool:
+    """Whether an open file is still the one at a path."""
+    try:
+        return os.path.samestat(os.fstat(handle), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _lock(handle: int, *, shared: bool = False) -> bool:
     if os.name != "posix":
         return True
     import fcntl
 
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(handle, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except OSError:
         return False
     return True

@@ -84,6 +84,14 @@ class Encoder(ABC):
     def collate(self, examples: Sequence[Example]) -> Batch:
         """Returns one batch with these examples."""
 
+    def prepare(self, rows: Sequence[Row], window: int) -> None:  # noqa: B027 - one process encodes when it must
+        """Announces the rows of the next call of `encode_windows`, so that other processes can begin with them.
+
+        Args:
+            rows: the rows; the same object is given to `encode_windows`.
+            window: rows that are encoded together.
+        """
+
     def encode_windows(self, rows: Sequence[Row], windows: Iterable[Sequence[int]]) -> Iterator[Encoded]:
         """Encodes parts of the rows, one after the other.
 
@@ -234,6 +242,25 @@ def _batches(examples: Sequence[Example], encoder: Encoder, pace: Pace) -> Itera
     for chosen in reversed(token_batches(lengths, pace.tokens, max_rows=pace.rows, window=pace.window)):
         batch = encoder.collate([examples[i] for i in chosen])
         yield [cast(int, examples[i].row_id) for i in chosen], batch
+
+
+def first_window(rows: Sequence[Row], encoder: Encoder, size: int) -> list[int]:
+    """Returns the positions of the rows that `walk` encodes first: those with different keys.
+
+    Args:
+        rows: the rows.
+        encoder: gives the keys.
+        size: rows that are encoded together.
+    """
+    seen: set[Hashable] = set()
+    window: list[int] = []
+    for number, row in enumerate(rows):
+        if (key := encoder.key(row)) not in seen:
+            seen.add(key)
+            window.append(number)
+            if len(window) == size:
+                break
+    return window
 
 
 def _windows(numbers: Iterator[int], size: int) -> Iterator[list[int]]:

@@ -6,6 +6,7 @@ makes data frames of the answers, batch jobs write them to files.
     Question        base class: columns that are read, columns of the answers, `ask`
     Computed        answers without a model, all rows of a call at once
     TaskQuestion    answers with a model and the prompt of a task: predict, embed, score, generate
+    EncodedAsGiven  a `TaskQuestion` whose rows can be encoded before `ask` is called: predict, embed, score
     Wrapped         processes the answers of another `TaskQuestion` further
 """
 
@@ -18,7 +19,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mammal.rows.answer_columns import AnswerColumn, Record
-from mammal.rows.batched import Encoder, Progress, Refused, Row
+from mammal.rows.batched import Encoder, Pace, Progress, Refused, Row
 from mammal.rows.modality import warn_of_other_kinds
 
 if TYPE_CHECKING:
@@ -94,6 +95,13 @@ class Question(ABC):
             sources: column that is read -> what the user's table calls it, where that differs.
         """
 
+    def prepare(self, rows: Sequence[Row]) -> None:  # noqa: B027 - only processes that encode rows can begin early
+        """Begins to encode rows for which `ask` is called next, if other processes can do it meanwhile.
+
+        Args:
+            rows: the rows; `ask` must be called with the same object. It may be called from another thread than `ask`.
+        """
+
     @abstractmethod
     def ask(
         self, rows: Sequence[Row], *, first: int = 0, progress: Progress | None = None
@@ -147,6 +155,19 @@ class TaskQuestion(Question):
     @property
     def uses(self) -> Sequence[UsedModel]:
         return [UsedModel.for_task(self.model, self.task), *(used for helper in self.helpers for used in helper.uses)]
+
+
+class EncodedAsGiven(TaskQuestion):
+    """A question that encodes the rows as they are given, so that other processes can begin before `ask` is called.
+
+    Attributes:
+        pace: how many rows are processed together.
+    """
+
+    pace: Pace
+
+    def prepare(self, rows: Sequence[Row]) -> None:
+        self.encoder.prepare(rows, self.pace.window)
 
 
 class Wrapped(TaskQuestion):

@@ -200,6 +200,12 @@ def _canonical(smiles: str) -> str | None:
     return None if molecule is None else Chem.MolToSmiles(molecule)
 
 
+def forget_molecules() -> None:
+    """Empties the memory of molecules that were read, so that a process that reads any number of them stays small."""
+    _canonical.cache_clear()
+    normalised.cache_clear()
+
+
 def _syntax_error(smiles: str) -> str:
     """The parser's message and position for a SMILES with a syntax error."""
     heard = _log_of(lambda chem: chem.MolFromSmiles(smiles))

@@ -6,6 +6,7 @@ A reader sees the complete new file or the former one, never a partial one.
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,7 +26,7 @@ def atomic_file(path: Path, scratch: Path | None = None) -> Iterator[Path]:
             `path`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = (scratch or path.parent) / f".{path.name}.{os.getpid()}.partial"
+    partial = (scratch or path.parent) / f".{path.name}.{os.getpid()}-{secrets.token_hex(2)}.partial"  # of any machine
     partial.touch()
     mode = partial.stat().st_mode
     try:
