@@ -27,7 +27,7 @@ def read_ahead(items: Iterator[T]) -> Generator[T, None, None]:
 
 
 class InOrder(AbstractContextManager["InOrder"]):
-    """Runs tasks in a thread, in order. The next task waits until the earlier ones are done, up to `behind` of them.
+    """Runs tasks in a thread, in order. If one fails, no later one is begun.
 
     The `with` block ends when all tasks are done, also after an error.
 
@@ -59,7 +59,7 @@ class InOrder(AbstractContextManager["InOrder"]):
         Raises:
             BaseException: what an earlier task raised.
         """
-        self._wait(self._behind)
+        self._wait(max(0, self._behind - 1))
         self._waiting.append(self._thread.submit(work))
         self._wait(self._behind)
 

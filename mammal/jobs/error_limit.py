@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 from typing import Self
 
 from mammal.errors import ConfigError, JobError
@@ -41,7 +42,7 @@ class ErrorLimit:
         """
         if value is None:
             return None
-        if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < inf:
             raise ConfigError(f"max_errors can't be {value!r}", hint=_HINT)
         if 0 < value < 1:
             return cls(value, True)

@@ -9,6 +9,7 @@ import io
 import logging
 import re
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -225,7 +226,8 @@ def _log_of(work: Callable[[Any], object]) -> str:
     logger.handlers, logger.propagate = [listener], False
     rdBase.LogToPythonLogger()
     try:
-        work(Chem)
+        with suppress(SystemError, UnicodeDecodeError):  # a message that cites a part of a character is lost
+            work(Chem)
     finally:
         logger.handlers, logger.propagate = before, propagate
         rdBase.LogToCppStreams()
