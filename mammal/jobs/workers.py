@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
-from threading import Thread
+from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
 from types import TracebackType
 from typing import Any, Self
 
-from mammal.errors import JobError
-from mammal.rows.parallel_encoder import end_with_parent
+from mammal.rows.worker_pool import WorkerPool
 
 CHUNK = 16
 """Items that are sent to a process at once. Few, because one slow molecule delays the others of its chunk."""
@@ -28,14 +24,14 @@ class Workers:
 
     def __init__(self, workers: int):
         self._workers = workers
-        self._pool: ProcessPoolExecutor | None = None
+        self._pool: WorkerPool | None = None
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if self._pool is not None:
-            self._pool.shutdown(wait=error is None, cancel_futures=True)
+            self._pool.close(wait=False)
 
     def each_of(self, work: Callable[[Any], Any], items: Sequence[Any]) -> Iterable[Any]:
         """Returns the result of `work` for each item, in order.
@@ -46,22 +42,16 @@ class Workers:
             items: the items.
 
         Raises:
-            JobError: a process died.
+            JobError: processes died with the same items.
         """
         if not self._workers:
             return map(work, items)
         if self._pool is None:
-            context = get_context("spawn")  # a forked child would inherit the locks of this one's threads
-            self._pool = ProcessPoolExecutor(self._workers, mp_context=context, initializer=_begin)
-        return _or_job_error(self._pool.map(work, items, chunksize=CHUNK))
+            self._pool = WorkerPool(self._workers)
+        chunks = [items[start : start + CHUNK] for start in range(0, len(items), CHUNK)]
+        waiting = [self._pool.submit(_each, work, chunk) for chunk in chunks]
+        return chain.from_iterable(future.result() for future in waiting)
 
 
-def _or_job_error(results: Iterator[Any]) -> Iterator[Any]:
-    try:
-        yield from results
-    except BrokenProcessPool as error:
-        raise JobError("a process that worked on molecules died", hint="too little memory? try workers=0") from error
-
-
-def _begin() -> None:
-    Thread(target=end_with_parent, daemon=True).start()
+def _each(work: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
+    return [work(item) for item in items]

@@ -6,18 +6,13 @@ have to wait for it.
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Hashable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
-from multiprocessing import get_context, parent_process
-from threading import Thread
+from concurrent.futures import Future
 from typing import TYPE_CHECKING, NamedTuple
 
-from mammal.errors import JobError
 from mammal.rows.batched import Encoded, Encoder, Row, first_window
+from mammal.rows.worker_pool import WorkerPool
 from mammal.tasks.molecules.chemistry import forget_molecules
 
 if TYPE_CHECKING:
@@ -36,7 +31,7 @@ _PIECES = 4
 class ParallelEncoder(Encoder):
     """Encodes rows in worker processes. Batches are made in the current process.
 
-    The examples are the same, and in the same order, as without workers.
+    The examples are the same, and in the same order, as without workers. A worker that dies is replaced.
 
     Args:
         encoder: encodes the rows, in each worker.
@@ -45,18 +40,15 @@ class ParallelEncoder(Encoder):
 
     def __init__(self, encoder: Encoder, workers: int):
         self._encoder, self._workers = encoder, workers
-        context = get_context("spawn")  # a forked child would inherit the locks of torch's threads
-        self._pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_take, initargs=(encoder,))
+        self._pool = WorkerPool(workers, _take, (encoder,))
         self._announced: _Begun | None = None
         self._begun: _Begun | None = None
-        for _ in range(workers):  # the processes start now, while the model is warmed up
-            self._pool.submit(int)
 
     def __enter__(self) -> ParallelEncoder:
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._pool.shutdown(wait=error is None, cancel_futures=True)
+        self._pool.close(wait=False)
 
     def key(self, row: Row) -> Hashable:
         return self._encoder.key(row)
@@ -89,8 +81,7 @@ class ParallelEncoder(Encoder):
     def _submit(self, rows: Sequence[Row], window: Sequence[int]) -> list[Future[Encoded]]:
         size = -(-len(window) // (self._workers * _PIECES))
         pieces = [window[start : start + size] for start in range(0, len(window), size)]
-        with _as_job_error():
-            return [self._pool.submit(_encode, [rows[number] for number in piece], piece) for piece in pieces]
+        return [self._pool.submit(_encode, [rows[number] for number in piece], piece) for piece in pieces]
 
 
 class _Begun(NamedTuple):
@@ -105,20 +96,10 @@ def _gather(pieces: Sequence[Future[Encoded]]) -> Encoded:
     examples: list[Example] = []
     errors: list[tuple[object, str]] = []
     for piece in pieces:
-        with _as_job_error():
-            found, refused = piece.result()
+        found, refused = piece.result()
         examples += found
         errors += refused
     return examples, errors
-
-
-@contextmanager
-def _as_job_error() -> Iterator[None]:
-    try:
-        yield
-    except BrokenProcessPool as error:
-        hint = "too little memory? Run the same command again, which continues, with fewer workers or workers=0"
-        raise JobError("a process that prepared rows died", hint=hint) from error
 
 
 _taken: list[Encoder] = []
@@ -138,15 +119,6 @@ def _take(encoder: Encoder) -> None:
 
     torch.set_num_threads(1)
     _taken[:] = [encoder]
-    Thread(target=end_with_parent, daemon=True).start()
-
-
-def end_with_parent() -> None:
-    """Ends this process when its parent process has ended. A parent that is killed can't stop its workers."""
-    parent = parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
 
 
 def _encode(rows: Sequence[Row], row_ids: Sequence[int]) -> Encoded:

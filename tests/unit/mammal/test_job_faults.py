@@ -8,6 +8,7 @@ import os
 import random
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -28,6 +29,7 @@ from mammal.rows.answer_columns import AnswerColumn, Record
 from mammal.rows.batched import Pace, Refused, Row
 from mammal.rows.question import Computed
 from mammal.rows.read_columns import ReadColumns
+from mammal.rows.worker_pool import WorkerPool
 
 ROWS, SHARD = 47, 5
 
@@ -247,7 +249,7 @@ def test_parts_at_the_same_time(table: Path, tmp_path: Path, monkeypatch: pytest
 def test_a_part_that_is_running_and_a_whole_run_exclude_each_other(table: Path, tmp_path: Path) -> None:
     output = tmp_path / "out.csv"
     with Store(output).locked(Part(1, 2)):
-        with pytest.raises(JobError, match="another run is writing this output$"):
+        with pytest.raises(JobError, match=r"another run is writing this output$"):
             run(table, output)
         with pytest.raises(JobError, match="with the same part"):
             run(table, output, part="1/2")
@@ -311,22 +313,42 @@ def test_sigterm_ends_the_command_with_143_and_keeps_shards(
     assert run(table, tmp_path / "out.csv").resumed == 3 * SHARD
 
 
-def test_a_worker_that_is_killed_is_noticed(tiny_bundle: Path, table: Path, tmp_path: Path) -> None:
+def test_a_worker_that_is_killed_is_replaced(tiny_bundle: Path, table: Path, tmp_path: Path) -> None:
     lines = pd.DataFrame({"smiles": ["C" * (1 + i % 40) for i in range(200)], "id": range(200)})
     lines.to_csv(table, index=False)
+    killed: list[int] = []
 
     def kill_one(_: object) -> None:
         import multiprocessing
 
-        for child in multiprocessing.active_children():
+        for child in multiprocessing.active_children() if not killed else []:
+            killed.append(child.pid or 0)
             os.kill(child.pid or 0, signal.SIGKILL)
 
     how: dict[str, Any] = {"task": "bbbp", "shard_rows": 20}
-    with pytest.raises(JobError, match="a process that prepared rows died"):
-        run_job("predict", tiny_bundle, table, tmp_path / "out.csv", workers=1, progress=kill_one, **how)
     straight = run_job("predict", tiny_bundle, table, tmp_path / "straight.csv", **how)
-    report = run_job("predict", tiny_bundle, table, tmp_path / "out.csv", **how)
-    assert report.output.read_bytes() == straight.output.read_bytes()
+    report = run_job("predict", tiny_bundle, table, tmp_path / "out.csv", workers=1, progress=kill_one, **how)
+    assert killed and report.output.read_bytes() == straight.output.read_bytes()
+
+
+def test_rows_that_kill_each_worker_are_reported() -> None:
+    pool = WorkerPool(1)
+    with pytest.raises(JobError, match="2 worker processes died with the same rows") as raised:
+        pool.submit(os._exit, 3).result(60)
+    assert "workers=0" in str(raised.value.hint)
+    assert pool.submit(len, "abc").result(60) == 3, "the next task has a new process"
+    with pytest.raises(ZeroDivisionError):
+        pool.submit(divmod, 1, 0).result(60)
+    pool.close()
+
+
+def test_a_pool_that_is_closed_drops_its_tasks_at_once() -> None:
+    pool = WorkerPool(1)
+    waiting = [pool.submit(time.sleep, 60) for _ in range(3)]
+    begun = time.monotonic()
+    pool.close(wait=False)
+    assert time.monotonic() - begun < 30
+    assert all(future.cancelled() or future.exception() is not None for future in waiting)
 
 
 def test_items_are_read_ahead_in_order_and_errors_arrive() -> None:
@@ -397,7 +419,22 @@ def mutated(text: bytes, random_state: random.Random) -> bytes:
     return bytes(content)
 
 
-PIECES = [b",", b'"', b"\n", b"\r\n", b"\t", b"\0", b"{", b"}", b"[", b"null", b">", b"\xff", b"\xef\xbb\xbf", b"$$$$\n"]
+PIECES = [
+    b",",
+    b'"',
+    b"\n",
+    b"\r\n",
+    b"\t",
+    b"\0",
+    b"{",
+    b"}",
+    b"[",
+    b"null",
+    b">",
+    b"\xff",
+    b"\xef\xbb\xbf",
+    b"$$$$\n",
+]
 PIECES += [b"M  END\n", b"C1CC", b"[Na+]", b"%", b"1e999", b"NaN", "é漢".encode(), b"\\u", b"\x1a", b"smiles", b"  "]
 MOLECULES = ["CCO", "c1ccccc1", "CC(=O)N", "C1CC", "", "[NH4+].[Cl-]", "F/C=C/F"]
 
