@@ -32,6 +32,8 @@ from mammal.rows.read_columns import ReadColumns
 from mammal.rows.worker_pool import WorkerPool
 
 ROWS, SHARD = 47, 5
+NOISY_FILES = int(os.environ.get("MAMMAL_SOAK_FILES", "12"))
+"""Files of each format with noise, of about 35 rows each. `benchmarks/soak_jobs.py` sets more."""
 
 
 class Lengths(Computed):
@@ -403,7 +405,7 @@ def test_rows_of_equal_values_are_computed_once_per_shard(
 def mutated(text: bytes, random_state: random.Random) -> bytes:
     """A file with noise: bytes that are changed, left out or doubled, and pieces of its structure out of place."""
     content = bytearray(text)
-    for _ in range(random_state.randint(1, 6)):
+    for _ in range(random_state.randint(4, 24)):
         place = random_state.randrange(len(content) or 1)
         match random_state.randrange(5):
             case 0:
@@ -436,7 +438,7 @@ PIECES = [
     b"$$$$\n",
 ]
 PIECES += [b"M  END\n", b"C1CC", b"[Na+]", b"%", b"1e999", b"NaN", "é漢".encode(), b"\\u", b"\x1a", b"smiles", b"  "]
-MOLECULES = ["CCO", "c1ccccc1", "CC(=O)N", "C1CC", "", "[NH4+].[Cl-]", "F/C=C/F"]
+MOLECULES = ["CCO", "c1ccccc1", "CC(=O)N", "C1CC", "", "[NH4+].[Cl-]", "F/C=C/F"] * 5
 
 
 def sdf(smiles: Sequence[str]) -> str:
@@ -458,7 +460,7 @@ WRITERS: dict[str, Callable[[], str]] = {
 @pytest.mark.parametrize("form", WRITERS)
 def test_files_with_noise_never_stop_a_job_without_a_reason(tiny_bundle: Path, tmp_path: Path, form: str) -> None:
     """Each row is in the output or in the errors file with a reason, or the file as a whole is refused."""
-    check_noise(tiny_bundle, tmp_path, form, files=60, seed=1)
+    check_noise(tiny_bundle, tmp_path, form, files=NOISY_FILES, seed=1)
 
 
 def check_noise(bundle: Path, folder: Path, form: str, *, files: int, seed: int) -> int:
@@ -475,7 +477,7 @@ def check_noise(bundle: Path, folder: Path, form: str, *, files: int, seed: int)
         file, output = folder / f"in_{number}.{form}", folder / f"out_{number}.jsonl"
         file.write_bytes(content := mutated(text, random_state))
         try:
-            report = run_plan(JobPlan("predict", open_input(file), question, output, shard_rows=4))
+            report = run_plan(JobPlan("predict", open_input(file), question, output, shard_rows=16))
         except MammalError as error:
             assert str(error).strip() and "Traceback" not in str(error), content
             assert not output.exists(), content
