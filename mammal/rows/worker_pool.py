@@ -44,9 +44,9 @@ class WorkerPool:
     """
 
     def __init__(self, workers: int, begin: Callable[..., object] | None = None, arguments: Sequence[Any] = ()):
-        self._begin, self._ending = (begin, arguments), False
+        self._begin, self._ending = pickle.dumps((begin or _nothing, arguments)), False
         self._tasks: SimpleQueue[_Task | None] = SimpleQueue()
-        self._processes = [_Process(*self._begin) for _ in range(workers)]
+        self._processes = [_Process(self._begin) for _ in range(workers)]
         self._threads = [Thread(target=self._serve, args=(place,), daemon=True) for place in range(workers)]
         for thread in self._threads:
             thread.start()
@@ -87,6 +87,8 @@ class WorkerPool:
 
     def _serve(self, place: int) -> None:
         """Gives tasks to one process, one after the other."""
+        with suppress(OSError):
+            self._processes[place].begin()
         while (task := self._tasks.get()) is not None:
             if task.future.set_running_or_notify_cancel():
                 try:
@@ -102,7 +104,7 @@ class WorkerPool:
                 self._processes[place].end()
                 if self._ending:
                     break
-                self._processes[place] = _Process(*self._begin)
+                self._processes[place] = _Process(self._begin)
                 continue
             if fine:
                 return result
@@ -112,16 +114,28 @@ class WorkerPool:
 
 
 class _Process:
-    """A process and the pipe to it."""
+    """A process and the pipe to it.
 
-    def __init__(self, begin: Callable[..., object] | None, arguments: Sequence[Any]):
+    Args:
+        begin: the function that it calls first with its arguments, pickled. It goes through the pipe as well: `start`
+            would wait forever for a process that is killed before it has read them.
+    """
+
+    def __init__(self, begin: bytes):
         context = get_context("spawn")  # a forked child would inherit the locks of this one's threads
         self._pipe, theirs = context.Pipe()
-        self._process = context.Process(target=_work, args=(theirs, begin, arguments), daemon=True)
+        self._process = context.Process(target=_work, args=(theirs,), daemon=True)
         self._process.start()
         theirs.close()  # so that the pipe ends with the process
+        self._begin: bytes | None = begin
+
+    def begin(self) -> None:
+        if self._begin is not None:
+            self._pipe.send_bytes(self._begin)
+            self._begin = None
 
     def call(self, call: bytes) -> tuple[bool, Any]:
+        self.begin()
         self._pipe.send_bytes(call)
         return self._pipe.recv()
 
@@ -131,12 +145,16 @@ class _Process:
             self._process.join()
 
 
-def _work(pipe: Connection, begin: Callable[..., object] | None, arguments: Sequence[Any]) -> None:
+def _nothing() -> None:
+    pass
+
+
+def _work(pipe: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all processes; the parent ends this one
     Thread(target=end_with_parent, daemon=True).start()
-    if begin is not None:
-        begin(*arguments)
     with suppress(EOFError, OSError):
+        begin, arguments = pickle.loads(pipe.recv_bytes())
+        begin(*arguments)
         while True:
             call = pipe.recv_bytes()
             try:
