@@ -132,7 +132,9 @@ def run_plan(
         raise ConfigError("resume=false would delete the shards of the other parts", hint=hint)
     if share is not None and plan.store.written_url is not None:
         hint = "write to a folder that all machines can access"
-        raise ConfigError("part can't be used with an output in a remote store", where=plan.store.written_url, hint=hint)
+        raise ConfigError(
+            "part can't be used with an output in a remote store", where=plan.store.written_url, hint=hint
+        )
     store, manifest = plan.store, plan.manifest
     with _as_job_errors(store.output):
         with store.locked(share):
