@@ -6,7 +6,8 @@ Each measurement runs in its own process (`jobs_worker.py`) with random weights.
 `model=debug` must not depend on the number of rows. Rows per second are those of a job that reads, standardises and
 encodes a csv file with one worker process and writes the answers, divided by those of the model alone on batches that
 were encoded before. The model has OMP_NUM_THREADS threads on both sides; leave one core to the worker. Both sides run
-alternately.
+alternately. On a busy machine, MAMMAL_BENCH_CLOCK=cpu counts the processor time of the process with the model on both
+sides, which is the wall-clock time if the worker has a core of its own.
 """
 
 from __future__ import annotations

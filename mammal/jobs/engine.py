@@ -19,12 +19,12 @@ from mammal.errors import ConfigError, JobError
 from mammal.jobs.background import InOrder, read_ahead
 from mammal.jobs.error_limit import ErrorLimit
 from mammal.jobs.inputs import JobInput
+from mammal.jobs.memory import release_memory
 from mammal.jobs.parts import Part
 from mammal.jobs.plan import JobPlan
 from mammal.jobs.shard import Shard
 from mammal.jobs.shard_answer import Rows, answer_shard, rows_of_shard, write_answer
 from mammal.jobs.store import OutputLockedError, ShardCounts
-from mammal.tasks.molecules.chemistry import forget_molecules
 
 PATIENCE = 60.0
 """Seconds that the last part waits for other parts to end before it joins the shards."""
@@ -202,7 +202,7 @@ def _answer_shards(plan: JobPlan, part: Part | None, limit: ErrorLimit | None, p
                 unchanged()
                 writer.submit(partial(write_answer, plan, answer))
                 counts = answer.counts
-                forget_molecules()
+                release_memory()
             else:
                 resumed += counts.rows
             total = total + counts

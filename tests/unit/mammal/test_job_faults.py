@@ -294,6 +294,23 @@ def test_rows_of_parts_add_up(total: int, of: int) -> None:
         assert part.rows(total, 4) == sum(rows for shard, rows in enumerate(shards) if part.owns(shard))
 
 
+# Memory
+
+
+def test_molecules_are_forgotten_after_each_shard(tiny_bundle: Path, tmp_path: Path) -> None:
+    from mammal.tasks.molecules.chemistry import _canonical
+
+    pd.DataFrame({"smiles": ["C" * (1 + i) for i in range(40)]}).to_csv(tmp_path / "in.csv", index=False)
+    sizes: list[int] = []
+
+    def look(now: engine.JobProgress) -> None:
+        sizes.append(_canonical.cache_info().currsize)
+
+    how: dict[str, Any] = {"task": "bbbp", "shard_rows": 10}
+    run_job("predict", tiny_bundle, tmp_path / "in.csv", tmp_path / "out.csv", progress=look, **how)
+    assert max(sizes) <= 10 and sizes[-1] == 0
+
+
 # Processes and threads
 
 
