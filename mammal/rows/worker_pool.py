@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 from mammal.errors import JobError
 
-TRIES = 2
+TRIES = 3
 """Processes that try a task. If all of them die, the task is taken to be the reason."""
 
 

@@ -352,7 +352,7 @@ def test_a_worker_that_is_killed_is_replaced(tiny_bundle: Path, table: Path, tmp
 
 def test_rows_that_kill_each_worker_are_reported() -> None:
     pool = WorkerPool(1)
-    with pytest.raises(JobError, match="2 worker processes died with the same rows") as raised:
+    with pytest.raises(JobError, match="3 worker processes died with the same rows") as raised:
         pool.submit(os._exit, 3).result(60)
     assert "workers=0" in str(raised.value.hint)
     assert pool.submit(len, "abc").result(60) == 3, "the next task has a new process"
