@@ -10,7 +10,7 @@ decoded. Everything that is specific to generated answers (grammar, validity, in
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -47,6 +47,8 @@ class Task(RowExamples, TaskMetrics):
         sequences: columns with residues or bases.
         conditions: columns of the input that can be missing, and that steer generation.
         probes: classical models that answer in place of the heads (`mammal.tasks.probes`); None: the heads answer.
+        training_rows: what is kept of the training rows, with which rows are compared (`mammal.tasks.applicability`);
+            None: nothing.
         epoch: number of the epoch of training. It changes what is random from epoch to epoch (views, hidden spans).
 
     Raises:
@@ -58,6 +60,11 @@ class Task(RowExamples, TaskMetrics):
     """Whether classical models can answer in place of the heads (`mammal.tasks.probes`)."""
     ranks = 1
     """Number of answers of each row that the task's metrics use; more than one only for generated answers."""
+
+    @property
+    def uses_similarity(self) -> bool:
+        """Whether answers depend on `Prediction.similarity`, which is then computed even if no column shows it."""
+        return False
 
     @property
     def varies(self) -> bool:
@@ -133,8 +140,10 @@ class Task(RowExamples, TaskMetrics):
         return prediction
 
     def state(self) -> dict[str, Any]:
-        """Returns what was fitted, as plain values for `task.yaml` of a bundle; without the arrays of probes."""
-        return self.fitted() | ({"probes": self.probes.state()} if self.probes is not None else {})
+        """Returns what was fitted, as plain values for `task.yaml` of a bundle; without arrays."""
+        probes = {} if self.probes is None else {"probes": self.probes.state()}
+        kept = {} if self.training_rows is None else {"training_rows": self.training_rows.state()}
+        return self.fitted() | probes | kept
 
     def load_state(self, state: Mapping[str, Any]) -> None:
         """Restores what `state` returned, but not probes. The scale of a feature that the prompt lacks is ignored.
@@ -155,6 +164,19 @@ class Task(RowExamples, TaskMetrics):
 
         if "probes" in state:
             self.probes = TaskProbes.from_state(self, state["probes"], arrays)
+
+    def load_training_rows(self, state: Mapping[str, Any], arrays: Callable[[], Mapping[str, np.ndarray]]) -> None:
+        """Restores what is kept of the training rows of a stored task; does nothing if that is nothing.
+
+        Args:
+            state: what `state` returned.
+            arrays: function that reads what `TrainingRows.arrays` returned. It is called on first use.
+        """
+        from mammal.tasks.applicability.training_rows import TrainingRows
+
+        if "training_rows" in state:
+            tags = sorted(self.tokenizer.specials.values())
+            self.training_rows = TrainingRows.from_state(state["training_rows"], arrays, tags)
 
     def probe_columns(self, rows: Sequence[Row]) -> dict[str, ProbeTarget]:
         """Returns what probes learn for each target column; for kinds that `has_probes`.

@@ -32,6 +32,9 @@ _AFTER_FIGURES = ("## Training\n", "## Data\n", "## Intended use\n", "## Limits\
 TRAINING = "training"
 """Entry of `metrics.json` that says how the weights were trained. All other mappings belong to tasks."""
 
+DISTANCE = "distance"
+"""Entry of a part in `metrics.json`: errors by similarity to the training rows. The card leaves it out."""
+
 _SHOWN_LOSSES = 10
 
 
@@ -87,7 +90,7 @@ def render_card(
         _tasks(tasks),
         _figures(metrics),
         _training(card, metrics, losses),
-        _data(card),
+        _data(card, tasks),
         f"## Intended use\n\n{card.intended_use}\n\n## Limits\n\n{card.limits}\n",
         f"## Made by\n\n```\n{card.command}\n```\n" if card.command else "",
     ]
@@ -192,7 +195,8 @@ def _figures(metrics: Mapping[str, Any]) -> str:
 
 def _measured(title: str, facts: Mapping[str, Any]) -> str:
     contenders = {name: value for name, value in facts.items() if isinstance(value, Mapping)}
-    known = [f"{name} {_text(v)}" for name, v in facts.items() if name not in contenders and v not in (None, "")]
+    others = {name: value for name, value in facts.items() if name not in contenders and name != DISTANCE}
+    known = [f"{name} {_text(value)}" for name, value in others.items() if value not in (None, "")]
     names = list(dict.fromkeys(metric for figures in contenders.values() for metric in figures))
     lines = [
         f"### {title}\n",
@@ -244,7 +248,16 @@ def _losses(losses: pd.DataFrame) -> str:
     return "Loss on the validation rows:\n\n" + "\n".join(lines)
 
 
-def _data(card: Card) -> str:
-    if not card.data:
+def _data(card: Card, tasks: Sequence[Task]) -> str:
+    """The data sets, and what the bundle contains of their training rows."""
+    listed = "\n".join(f"* **{name}**: {note}" for name, note in card.data.items())
+    parts = [part for part in (listed, _training_rows(tasks)) if part]
+    return "\n\n".join(["## Data", *parts]) + "\n" if parts else ""
+
+
+def _training_rows(tasks: Sequence[Task]) -> str:
+    kept = [(task.name, task.training_rows.kept.sentence) for task in tasks if task.training_rows is not None]
+    if not kept:
         return ""
-    return "## Data\n\n" + "\n".join(f"* **{name}**: {note}" for name, note in card.data.items()) + "\n"
+    about = "The bundle contains data of training rows (`training_rows.safetensors`), with which new rows are compared:"
+    return "\n".join([about, "", *(f"* {name}: {sentence}." for name, sentence in kept)])

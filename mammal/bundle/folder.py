@@ -5,6 +5,8 @@
     tokenizer/          in the published format
     task.yaml           declarations of its tasks and their fitted values: label scale, calibration, threshold
     probes.safetensors  arrays of the probes of its tasks, if there are any (`mammal train adapt=probe`)
+    training_rows.safetensors
+                        what is kept of the training rows of its tasks, if anything (`mammal.tasks.applicability`)
     metrics.json        every figure with split, seed and interval; length and hardware of the training
     losses.csv          validation losses by step, if there were any
     README.md           the model card
@@ -38,6 +40,7 @@ from mammal.bundle.locate import (
     PROBES,
     TASKS,
     TOKENIZER,
+    TRAINING_ROWS,
     WEIGHTS,
     ModelSource,
     locate,
@@ -53,6 +56,8 @@ if TYPE_CHECKING:
     import torch
 
     from mammal.model.model import MammalModel
+    from mammal.tasks.applicability.training_rows import TrainingRows
+    from mammal.tasks.probes.task_probes import TaskProbes
     from mammal.tasks.task import Task
     from mammal.tokenization import Tokenizer
 
@@ -145,7 +150,8 @@ def save_bundle(
                 _store_bfloat16(partial / (DELTA if delta else WEIGHTS))
             tokenizer.save(partial / TOKENIZER)
             _write_tasks(partial / TASKS, tasks, format_)
-            _write_probes(partial / PROBES, tasks)
+            _write_arrays(partial / PROBES, {task.name: task.probes for task in tasks})
+            _write_arrays(partial / TRAINING_ROWS, {task.name: task.training_rows for task in tasks})
             (partial / METRICS).write_text(json.dumps(dict(metrics or {}), indent=2) + "\n", encoding="utf-8")
             parameters = sum(weight.numel() for weight in model.parameters())
             text = render_card(
@@ -236,15 +242,15 @@ def _store_bfloat16(file: Path) -> None:
         save_file(tensors, partial, metadata=metadata)
 
 
-def _write_probes(file: Path, tasks: Sequence[Task]) -> None:
-    """Writes the arrays of probes in one file, each as `TASK/ARRAY`."""
+def _write_arrays(file: Path, of_tasks: Mapping[str, TaskProbes | TrainingRows | None]) -> None:
+    """Writes the arrays of tasks in one file, each as `TASK/ARRAY`. No file is written if there are none."""
     from safetensors.numpy import save
 
     arrays = {
-        f"{task.name}/{name}": array
-        for task in tasks
-        if task.probes is not None
-        for name, array in task.probes.arrays().items()
+        f"{task}/{name}": array
+        for task, fitted in of_tasks.items()
+        if fitted is not None
+        for name, array in fitted.arrays().items()
     }
     if arrays:
         file.write_bytes(save(arrays))  # `save_file` lets only the owner read the file

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from mammal.bundle.locate import PROBES
+from mammal.bundle.locate import PROBES, TRAINING_ROWS
 from mammal.errors import BundleError, MammalError, TaskError
 
 if TYPE_CHECKING:
@@ -123,7 +123,8 @@ def _build(file: Path, name: str, config: Mapping[str, Any], state: Mapping[str,
         task = build_task(load_task(config), tokenizer)
         task.load_state(state)
         if "probes" in state:
-            task.load_probes(state, _arrays(file.parent / PROBES, name))
+            task.load_probes(state, _arrays(file.parent / PROBES, name, "the probe"))
+        task.load_training_rows(state, partial(_arrays, file.parent / TRAINING_ROWS, name, "training rows", _WITHOUT))
     except MammalError as error:
         raise TaskError(f"the task {name} can't be used: {error}", where=str(file), hint=_HINT) from error
     except (AttributeError, KeyError, TypeError, ValueError) as error:
@@ -132,8 +133,8 @@ def _build(file: Path, name: str, config: Mapping[str, Any], state: Mapping[str,
     return task
 
 
-def _arrays(file: Path, task: str) -> dict[str, np.ndarray]:
-    """The arrays of a task's probes."""
+def _arrays(file: Path, task: str, what_for: str, hint: str | None = None) -> dict[str, np.ndarray]:
+    """The arrays of a task in a file that holds those of several, each as `TASK/ARRAY`."""
     from safetensors import SafetensorError, safe_open
 
     start = f"{task}/"
@@ -143,7 +144,8 @@ def _arrays(file: Path, task: str) -> dict[str, np.ndarray]:
             return {name.removeprefix(start): stored.get_tensor(name) for name in names}
     except (OSError, SafetensorError) as error:
         what = "is missing" if not file.is_file() else "is damaged"
-        raise BundleError(f"{file.name} {what}, which holds the probe", where=str(file.parent)) from error
+        raise BundleError(f"{file.name} {what}, which holds {what_for}", where=str(file.parent), hint=hint) from error
 
 
+_WITHOUT = "restore the file, or leave its columns out: applicability=false"
 _HINT = "restore the files that came with the bundle; its other tasks can still be used"

@@ -30,6 +30,7 @@ class RunConfig:
     monitor: str = "valid/loss"
     monitor_mode: str = "auto"
     test: bool = True
+    applicability: str = "full"
     task: Any = None
     mixture: Any = None
     model: Any = None
@@ -141,7 +142,8 @@ Types = dict[str, Any]
 _RUN: Types = {"workers": int | None, "keep_rows": bool | None, "resume": bool}
 _MODEL_JOB: Types = _RUN | {"batch_tokens": int | None, "shard_rows": int | None}
 VERB_TYPES: dict[str, Types] = {
-    "predict": _MODEL_JOB | {"every_label": bool, "vocabulary": bool, "name_warning": bool},
+    "predict": _MODEL_JOB
+    | {"nearest": int, **dict.fromkeys(("every_label", "vocabulary", "name_warning", "applicability"), bool)},
     "embed": _MODEL_JOB | {"normalize": bool},
     "score": _MODEL_JOB | {"variants": bool | None, "window": int, "flank": int},
     "explain": _MODEL_JOB
@@ -180,7 +182,7 @@ LEAST: dict[str, float] = {
     **dict.fromkeys(
         ("n", "limit", "shard_rows", "batch_tokens", "window", "steps", "page_rows", "views", "seeds", "trees"), 1
     ),
-    **dict.fromkeys(("workers", "flank", "sensitivity", "port", "wait", "grace"), 0),
+    **dict.fromkeys(("workers", "flank", "sensitivity", "nearest", "port", "wait", "grace"), 0),
     **dict.fromkeys(("max_rows", "max_characters", "max_requests", "max_waiting"), 1),
 }
 """Keys of numbers -> the least that they can be, -1 where it means that there is no limit."""

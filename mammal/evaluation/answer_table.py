@@ -67,7 +67,8 @@ def answer_table(
             ours = prediction.for_target(target)
             if task.family == "classification":
                 line[LABEL] = ours.label
-            lines.append(line | ({} if ours.interval is None else {"low": ours.interval[0], "high": ours.interval[1]}))
+            line |= {} if ours.interval is None else {"low": ours.interval[0], "high": ours.interval[1]}
+            lines.append(line | ({} if ours.outside is None else {"outside": int(ours.outside)}))
     frame = pd.DataFrame(lines)
     if similarity_N is not None and len(frame):
         frame["similarity"] = similarity_N[places]
@@ -92,7 +93,7 @@ def naming_columns(task: Task, rows: Sequence[Row], *, taken: Collection[str] = 
     """
     aliases = task.aliases
     read = {*task.columns, *task.target_columns, *aliases.values(), *task.beside}
-    ours = {"row", TARGET, "truth", "label", "low", "high", "similarity", *taken, *task.config.metrics}
+    ours = {"row", TARGET, "truth", "label", "low", "high", "similarity", "outside", *taken, *task.config.metrics}
     found: dict[str, str] = {}
     for name in rows[0] if rows else ():
         text = str(name)

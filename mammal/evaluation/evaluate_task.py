@@ -16,6 +16,7 @@ import numpy as np
 from mammal import console
 from mammal.errors import ConfigError
 from mammal.evaluation.answer_table import answer_table
+from mammal.evaluation.distance import bundle_similarity, by_distance
 from mammal.evaluation.reliability import Reliability, reliability
 from mammal.evaluation.results import NUMBERS, OURS, Contender, Estimate, TaskResult
 from mammal.evaluation.sensitivity import sensitivity
@@ -51,7 +52,8 @@ class Depth:
         seeds: baselines are fitted with the seeds 0 to `seeds` - 1.
         sensitivity: number of rows that are also predicted with changed inputs, where the change should not affect the
             prediction; 0: none.
-        neighbours: compute the similarity of each row to its nearest training row.
+        neighbours: compute the similarity of each row to its nearest training row, if the bundle keeps no training rows
+            that predictions are compared with.
         draws: number of sequences that are sampled for a generation task whose prompt reads only conditions, at
             least 1.
         seed: random seed of everything that is sampled.
@@ -133,6 +135,10 @@ def evaluate_task(
         contenders += judged
         answered |= said
     intervals, sets = trust_figures(task, ours, rows)
+    similarity_N = bundle_similarity(ours)
+    if similarity_N is None and depth.neighbours:
+        similarity_N = _similarity(data, rows)
+    measured_by = task.training_rows if bundle_similarity(ours) is not None else None
     return TaskResult(
         task=task.name,
         about=task.config.about,
@@ -144,7 +150,7 @@ def evaluate_task(
         rows={name: len(data.rows[name]) for name in data.rows},
         metrics=task.metric_names,
         contenders=contenders,
-        answers=answer_table(task, answered, rows, _similarity(data, rows) if depth.neighbours else None, numbers),
+        answers=answer_table(task, answered, rows, similarity_N, numbers),
         not_answered=[(number, p.error) for number, p in zip(numbers, ours, strict=False) if p.error is not None],
         row_numbers=NUMBERS,
         unit=unit_text(task.config.unit),
@@ -154,6 +160,8 @@ def evaluate_task(
         interval_figures=intervals,
         set_figures=sets,
         shifts=sensitivity(model, task, rows, ours, depth.sensitivity),
+        distance=[] if similarity_N is None else by_distance(task, ours, rows, similarity_N),
+        similarity="" if measured_by is None else measured_by.kept.measure,
         molecules=[column for column in task.columns if column in task.molecules],
         generated=_generated_molecules(task),
     )

@@ -9,7 +9,9 @@ from math import isnan, nan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mammal.bundle.card import DISTANCE
 from mammal.errors import DataError
+from mammal.evaluation.distance import SimilarityGroup, plain_groups
 from mammal.evaluation.readable_names import ONLY, readable_name
 from mammal.evaluation.reliability import Reliability
 from mammal.evaluation.trust import IntervalFigures, SetFigures
@@ -137,6 +139,9 @@ class TaskResult:
         coverage: regression: share of the true values within the model's prediction intervals, by target column.
         interval_figures: regression: coverage, width and calibration of these intervals, by target column.
         set_figures: classification: coverage and size of the sets of labels, by target column.
+        distance: errors and coverage of groups of rows by their similarity to the training rows.
+        similarity: what a similarity to the training rows is, in words; "" if the bundle keeps no training rows, so
+            that `mammal.tasks.baselines.similarity` computes it.
         shifts: how far the model's predictions move under changes that should not affect them.
         intervals: how the intervals were computed: over `rows` (bootstrap) or over `seeds` (Student's t).
         row_numbers: how rows are numbered: `NUMBERS`; "" in files of earlier versions, which count the rows of the part
@@ -169,6 +174,8 @@ class TaskResult:
     molecules: Sequence[str] = ()
     generated: Sequence[str] = ()
     row_numbers: str = ""
+    distance: Sequence[SimilarityGroup] = ()
+    similarity: str = ""
 
     @property
     def answers_file(self) -> str:
@@ -274,6 +281,7 @@ def as_metrics(results: Sequence[TaskResult]) -> dict[str, Any]:
             "unit": result.unit or None,
             "leaking_rows": result.leakage.get(result.part),
             "best_baseline_on_valid": result.bar.name if result.bar else None,
+            **({DISTANCE: plain_groups(result.distance)} if result.distance else {}),
             "baseline_settings": "; ".join(f"{c.name}: {c.note}" for c in result.contenders if c.note) or None,
             **{
                 contender.name: {name: [e.value, e.low, e.high] for name, e in contender.estimates.items()}
@@ -310,6 +318,7 @@ def _plain(result: TaskResult) -> dict[str, Any]:
     """The result for JSON, which has no NaN: null replaces it."""
     kept = vars(result) | {"answers": result.answers_file}
     kept["contenders"] = [asdict(contender) for contender in result.contenders]
+    kept["distance"] = [asdict(group) for group in result.distance]
     kept["shifts"] = [asdict(shift) for shift in result.shifts]
     for name in ("reliability", "interval_figures", "set_figures"):
         kept[name] = {target: asdict(found) for target, found in kept[name].items()}
@@ -339,6 +348,7 @@ def _from_plain(declared: Mapping[str, Any], folder: Path) -> TaskResult:
         for c in rest.pop("contenders")
     ]
     not_answered = [(row, reason) for row, reason in rest.pop("not_answered")]
+    distance = [SimilarityGroup(**_with_nan(group)) for group in rest.pop("distance", [])]
     shifts = [Shift(**_with_nan(shift)) for shift in rest.pop("shifts", [])]
     kinds = {"reliability": Reliability, "interval_figures": IntervalFigures, "set_figures": SetFigures}
     for name, kind in kinds.items():
@@ -348,6 +358,7 @@ def _from_plain(declared: Mapping[str, Any], folder: Path) -> TaskResult:
         contenders=contenders,
         not_answered=not_answered,
         shifts=shifts,
+        distance=distance,
         answers=_read_answers(answers),
     )
 

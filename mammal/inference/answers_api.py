@@ -45,6 +45,8 @@ class Answering(OpenModel):
         name_warning: bool = False,
         vocabulary: bool = False,
         every_label: bool = False,
+        applicability: bool = True,
+        nearest: int = 0,
         prefix: str = "",
         progress: Progress | None = None,
     ) -> pd.DataFrame:
@@ -71,6 +73,9 @@ class Answering(OpenModel):
             vocabulary: classification: return probabilities among all tokens instead of among the labels. This is the
                 raw, uncalibrated score of the published code.
             every_label: classification: also return the probability of each label.
+            applicability: also return how near each row is to the training rows, if the bundle keeps any of the task
+                (docs/trust.md).
+            nearest: number of the nearest training rows in a column `nearest`. Default: 0, no such column.
             prefix: text before the names of the added columns.
             progress: function that is called with the number of rows that were just finished.
 
@@ -81,6 +86,8 @@ class Answering(OpenModel):
                 - `low` and `high`: regression, if the bundle contains a conformal interval;
                 - `probability`: classification: of the last of two labels, or of the predicted one of more labels;
                 - `text` and `score`: generation: the generated text and its log-likelihood;
+                - `similarity`, `percentile`, `outside` and `nearest`: how near the row is to the training rows, if the
+                  bundle keeps any;
                 - `cut`: if any row was longer than the model reads: true of those rows;
                 - `error`: why a row has no prediction, else missing.
 
@@ -89,7 +96,7 @@ class Answering(OpenModel):
         Raises:
             DataError: a column that the task reads is missing, or a file can't be read.
             TaskError: there is no such task.
-            ConfigError: an option does not fit the task.
+            ConfigError: an option does not fit the task or the bundle.
         """
         chosen = self.find_task(task, columns, view)
         how: dict[str, Any] = {
@@ -98,6 +105,8 @@ class Answering(OpenModel):
             "name_warning": name_warning,
             "vocabulary": vocabulary,
             "every_label": every_label,
+            "applicability": applicability,
+            "nearest": nearest,
         }
         question = predict_question(self.model, self.tasks, chosen, self.pace, prefix=prefix, **how)
         question.reading = question.reading.with_mapping(chosen, columns)

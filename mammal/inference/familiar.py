@@ -140,6 +140,7 @@ class Familiar(OpenModel):
             raise TaskError(f"{chosen.name} has several target columns", hint="use predict(..., every_label=True)")
         prefix = "proba_of_mammal_"  # no column of the user's has it
         how: dict[str, Any] = {"columns": columns, "encoding": encoding, "progress": progress, "prefix": prefix}
+        how["applicability"] = False
         answered = self.predict(data, chosen, every_label=True, **how)
         names = [f"{prefix}probability_{label}" for label in chosen.config.labels]
         return answered[names].to_numpy(dtype=float, na_value=float("nan"))

@@ -39,6 +39,8 @@ def predict_rows(
     ranks: int = 1,
     seed: int = 0,
     cut: set[int] | None = None,
+    near: bool = True,
+    nearest: int = 0,
 ) -> list[Prediction]:
     """Predicts the target of every row.
 
@@ -46,19 +48,22 @@ def predict_rows(
         model: the model.
         task: task that writes the prompt and reads the answer.
         rows: one mapping from columns to values per row.
-        encoder: converts rows to batches. Default: that of the task.
+        encoder: converts rows to batches. Default: that of the task. With `near`, it must be a `TaskEncoder` with
+            `near`, or must wrap one.
         pace: how many rows are processed together. Default: that of the model's device.
         progress: function that is called with the number of rows that were just answered.
         ranks: generation by beam search: number of answers for each row. The best one is the prediction, the others
             are its `runners_up`.
         seed: seed of sampling.
         cut: gets the positions of rows that are longer than a limit (`mammal.rows.batched.walk`).
+        near: compare rows with the training rows, if the task keeps any and is not a generation task.
+        nearest: with `near`: number of training rows that each prediction names; 0: none.
 
     Returns:
         One prediction for each row, in order. Its `row_id` is the position of the row. A row that can't be read has an
             `error`, and a generated answer that is not valid has a `problem`.
     """
-    encoder = encoder or TaskEncoder(task)
+    encoder = encoder or TaskEncoder(task, near=near)
     if isinstance(task, GenerationTask):
         how = replace(declared_generation(task), num_return_sequences=ranks, seed=seed)
         rules = declared_rules(task)
@@ -70,9 +75,15 @@ def predict_rows(
             for row_id, given in enumerate(generated)
         ]
 
+    kept = task.training_rows if near else None
+
     def answer(batch: Batch) -> Sequence[Prediction]:
         batch = batch.to(model.device)
-        return task.decode(model(batch), batch)
+        if kept is None:
+            return task.decode(model(batch), batch)
+        batch = kept.wanting(batch)
+        output = model(batch)
+        return [task.placed(said) for said in kept.placed(task.decode(output, batch), output, batch, nearest)]
 
     answers = run(model, rows, encoder, answer, pace, progress, cut=cut)
     return [_of_row(row_id, given) for row_id, given in enumerate(answers)]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from mammal.errors import ConfigError, TaskError, did_you_mean
 from mammal.rows.answer_columns import AnswerColumn, Record, answer_columns, invalid_message
+from mammal.rows.applicability_columns import applicability_columns, check_nearest
 from mammal.rows.bare_prompts import PROMPT, TARGET, BarePromptEncoder
 from mammal.rows.batched import Pace, Progress, Refused, Row, TaskEncoder
 from mammal.rows.cut_rows import mark_cut
@@ -37,10 +38,13 @@ class Predict(EncodedAsGiven):
         pace: how many rows are processed together.
         vocabulary: classification: return uncalibrated probabilities among all tokens, as the published code does.
         every_label: classification: also return the probability of each label.
+        applicability: also return how near each row is to the training rows, if the bundle keeps any of the task.
+        nearest: number of the nearest training rows to return; 0: none.
         prefix: text before the names of the added columns.
 
     Raises:
-        ConfigError: the target is a number, and the decoder of the model can't predict numbers.
+        ConfigError: the target is a number, and the decoder of the model can't predict numbers; or `nearest` is not
+            possible with this bundle.
     """
 
     task: Task
@@ -53,15 +57,20 @@ class Predict(EncodedAsGiven):
         *,
         vocabulary: bool = False,
         every_label: bool = False,
+        applicability: bool = True,
+        nearest: int = 0,
         prefix: str = "",
     ):
         require_numbers(model, task)
+        check_nearest(task, nearest, applicability=applicability)
         if vocabulary:
             task = changed_task(task, {"probability": "vocabulary"}, calibrated=False)
         self.model, self.task, self.pace = model, task, pace
-        self.encoder = _read_for_answers(task)
+        self.near, self.nearest = applicability or task.uses_similarity, nearest
+        self.encoder = _read_for_answers(task, near=self.near)
         self.reading = replace(ReadColumns.of_task(task), molecules=task.molecules)
-        self._fields = answer_columns(task, prefix=prefix, every_label=every_label)
+        shown = applicability_columns(task, prefix=prefix, nearest=nearest) if applicability else {}
+        self._fields = answer_columns(task, prefix=prefix, every_label=every_label) | shown
         self.columns = list(self._fields)
 
     def ask(
@@ -71,6 +80,7 @@ class Predict(EncodedAsGiven):
 
         cut: set[int] = set()
         how: dict[str, Any] = {"encoder": self.encoder, "pace": self.pace, "progress": progress, "cut": cut}
+        how |= {"near": self.near, "nearest": self.nearest}
         predictions = predict_rows(self.model, self.task, rows, **how)
         reads = self._fields.values()
         problems = [_problem(said) for said in predictions]
@@ -80,14 +90,14 @@ class Predict(EncodedAsGiven):
         ]
 
 
-def _read_for_answers(task: Task) -> TaskEncoder:
+def _read_for_answers(task: Task, *, near: bool) -> TaskEncoder:
     """Returns the encoder of a task. If the task fills in hidden parts, rows without a hidden part get an error."""
     from mammal.generation.fill_encoder import answer_encoder
     from mammal.generation.settings import declared_rules
     from mammal.tasks.kinds.generation import fills_in
 
     if not fills_in(task):
-        return TaskEncoder(task)
+        return TaskEncoder(task, near=near)
     return answer_encoder(task, declared_rules(task).grammar, task.config.generation.max_new_tokens)
 
 

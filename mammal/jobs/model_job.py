@@ -34,6 +34,7 @@ from mammal.jobs.sdf_format import SUFFIX as SDF
 from mammal.jobs.structures import sdf_format
 from mammal.jobs.tables import FORMATS, TEXT_TABLES, OutputFormat
 from mammal.rows.answer_columns import column_meanings, column_units
+from mammal.rows.applicability_columns import applicability_meanings
 from mammal.rows.bare_prompts import PROMPT
 from mammal.rows.question import TaskQuestion, Wrapped
 from mammal.rows.task_choice import TaskLike, entity_task
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
     from mammal.tasks.task import Task
 
 VERBS = {
-    "predict": ("vocabulary", "every_label", "names", "names_by", "name_warning"),
+    "predict": ("vocabulary", "every_label", "names", "names_by", "name_warning", "applicability", "nearest"),
     "embed": ("entity", "pooling", "normalize"),
     "score": (),
     "explain": (
@@ -148,6 +149,9 @@ def run_job(
     settings = {name: _plain(value) for name, value in given_options.items() if value is not None}
     if settings.get("normalize") is False:
         del settings["normalize"]  # as jobs of earlier versions recorded it
+    for name, usual in (("applicability", True), ("nearest", 0)):
+        if settings.get(name) == usual:
+            del settings[name]
     _check_options(verb, settings, input)
     if verb == "explain":
         settings.setdefault("long", Path(output).suffix in TEXT_TABLES)
@@ -174,7 +178,7 @@ def run_job(
         hashes=_hashes_of_options(settings),
         bundle=partial(bundle_hash, source),
         versions=torch_version() | _captum_version(question),
-        meanings={} if predicted is None else column_meanings(predicted, prefix),
+        meanings={} if predicted is None else _meanings(predicted, settings, prefix),
         units={} if predicted is None else column_units(predicted, prefix),
         workers=partial(_prepared_by, question, 0 if verb == "explain" else _workers(workers, model)),
         form=_form(verb, output, given, question),
@@ -196,6 +200,12 @@ def _form(verb: str, output: object, given: JobInput, question: TaskQuestion) ->
         column = reading.check(given.schema.names).get(column, reading.mapped.get(column, column))
         column = column if column in given.schema.names else None
     return sdf_format(output, given, column)
+
+
+def _meanings(task: Task, settings: Mapping[str, Any], prefix: str) -> dict[str, str]:
+    """What the values of the added columns are."""
+    near = applicability_meanings(task, prefix) if settings.get("applicability", True) else {}
+    return column_meanings(task, prefix) | near
 
 
 def _check_options(verb: str, settings: Mapping[str, Any], input: object) -> None:

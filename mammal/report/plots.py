@@ -201,6 +201,31 @@ def forest(title: str, models: Mapping[str, tuple[float, float, float]], label: 
     return drawing.svg
 
 
+def by_distance(groups: Sequence[str], errors: Sequence[float], coverage: Sequence[float], label: str) -> Markup:
+    """Draws the error of groups of rows as bars, and the coverage of their intervals as a line.
+
+    Args:
+        groups: name of each group: its range of similarities.
+        errors: mean error of each group.
+        coverage: share of true values inside the intervals of each group; NaN if there are no intervals.
+        label: label of the vertical axis: the error with its unit.
+    """
+    places = np.arange(len(groups))
+    with _figure("Error by similarity to the training rows") as (drawing, axes):
+        axes.bar(places, errors, color=SERIES[0], alpha=0.45)
+        axes.set_xticks(places, list(groups), rotation=45, ha="right")
+        axes.set_xlabel("similarity to the nearest training row")
+        axes.set_ylabel(label)
+        axes.grid(False, axis="x")
+        if not np.isnan(coverage).any():
+            other = axes.twinx()
+            other.plot(places, 100 * np.asarray(coverage), color=SERIES[1], marker="o", markersize=4)
+            other.set_ylim(0, 105)
+            other.set_ylabel("% of true values inside the interval")
+            other.grid(False)
+    return drawing.svg
+
+
 def learning_curves(title: str, curves: Mapping[str, tuple[Sequence[float], Sequence[float]]], label: str) -> Markup:
     """Draws series over optimiser steps. The first has the accent colour.
 

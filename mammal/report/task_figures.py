@@ -6,15 +6,17 @@ Shapes: N held-out rows with a truth and an answer.
 from __future__ import annotations
 
 from math import isnan
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mammal.evaluation.distance import FEWEST_ROWS, INSIDE, OUTSIDE, SimilarityGroup
 from mammal.evaluation.results import OURS, TARGET, TRUTH, Contender, TaskResult, readable_name
 from mammal.report import plots
 from mammal.report.page import figure
 from mammal.report.words import metric_name, positive_class, with_unit
 from mammal.report.worst_rows import row_metrics
+from mammal.tasks.applicability.training_rows import OUTSIDE as LIMIT
 from mammal.tasks.targets.conformal import LEVELS
 
 if TYPE_CHECKING:
@@ -23,8 +25,6 @@ if TYPE_CHECKING:
 
 MOST_CURVES = 4
 """Maximum number of baselines in one figure. More could not be distinguished."""
-FEWEST_ROWS = 20
-"""With fewer rows, differences between quarters of the rows would be due to chance."""
 SIMILARITY = "similarity"
 
 
@@ -42,11 +42,16 @@ def task_figures(result: TaskResult) -> list[Markup]:
 
 
 def by_similarity(result: TaskResult) -> pd.DataFrame:
-    """Returns the mean error of the model in each quarter of the rows, sorted by similarity to the training rows.
+    """Returns the mean error of the model in groups of rows, sorted by similarity to the training rows.
 
-    For generated text, it is the mean of the first metric. The result is empty if errors or similarities are unknown.
+    The groups are those of `mammal.evaluation.distance`. For generated text and for results of earlier versions, they
+    are quarters; for generated text, the column has the mean of the first metric. The result is empty if errors or
+    similarities are unknown.
     """
     import pandas as pd
+
+    if result.distance:
+        return pd.DataFrame([_group_line(result, group) for group in result.distance]).dropna(axis=1, how="all")
 
     by_row = row_metrics(result)
     answers = result.answers if by_row else _judged(result, several=True)
@@ -54,11 +59,7 @@ def by_similarity(result: TaskResult) -> pd.DataFrame:
     if len(known) < FEWEST_ROWS:
         return pd.DataFrame()
     ordered = known.sort_values(SIMILARITY)
-    measure = "mean error of the probability"
-    if result.kind == "regression":
-        measure = with_unit("mean absolute error", result.unit)
-    elif by_row:
-        measure = metric_name(by_row[0])
+    measure = metric_name(by_row[0]) if by_row else _measure(result)
     lines = []
     for places in np.array_split(np.arange(len(ordered)), 4):
         quarter = ordered.iloc[places]
@@ -72,6 +73,38 @@ def by_similarity(result: TaskResult) -> pd.DataFrame:
             }
         )
     return pd.DataFrame(lines)
+
+
+def _group_line(result: TaskResult, group: SimilarityGroup) -> dict[str, Any]:
+    flagged = {OUTSIDE: f"outside: percentile below {LIMIT:g}", INSIDE: "the other rows"}
+    return {
+        "rows by similarity": flagged.get(group.name, group.name),
+        "similarity to the nearest training row": f"{group.low:.2f} to {group.high:.2f}",
+        "rows": group.rows,
+        _measure(result): group.error,
+        "true values inside the interval": None if isnan(group.coverage) else f"{group.coverage:.0%}",
+    }
+
+
+def _measure(result: TaskResult) -> str:
+    if result.kind == "regression":
+        return with_unit("mean absolute error", result.unit)
+    return "share of wrong labels" if result.kind == "token_classification" else "mean error of the probability"
+
+
+def distance_figure(result: TaskResult) -> list[Markup]:
+    """Returns the figure of errors by similarity to the training rows; none if groups are unknown."""
+    groups = [group for group in result.distance if group.name not in (OUTSIDE, INSIDE)]
+    if not groups:
+        return []
+    drawn = plots.by_distance(
+        [f"{group.low:.2f} to {group.high:.2f}" for group in groups],
+        [group.error for group in groups],
+        [group.coverage for group in groups],
+        _measure(result),
+    )
+    covered = "" if isnan(groups[0].coverage) else " Line: share of the true values inside the intervals."
+    return [figure(drawn, f"{OURS}. Each bar has the same number of rows, the farthest ones first.{covered}")]
 
 
 def row_errors(answers: pd.DataFrame) -> pd.Series:

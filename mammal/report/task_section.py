@@ -10,7 +10,7 @@ from mammal.evaluation.results import ONLY, OURS, Estimate, Shift, TaskResult, r
 from mammal.evaluation.tables import contenders_table
 from mammal.report.page import Cell, Section, figures, heading, html_table, joined, paragraph, with_detail
 from mammal.report.sections import ONLY_READABLE, frame_table, shown_of
-from mammal.report.task_figures import by_similarity, task_figures
+from mammal.report.task_figures import by_similarity, distance_figure, task_figures
 from mammal.report.words import meanings, metric_name, positive_class, with_unit
 from mammal.report.worst_rows import worst_section
 from mammal.tasks.metrics.undefined import UNDEFINED
@@ -220,8 +220,9 @@ def _distance(result: TaskResult) -> list[Markup]:
     found = by_similarity(result)
     if not len(found):
         return []
-    note = (
-        "Error in each quarter of the rows, by similarity to the nearest training row (1: the same). Tanimoto "
-        "of Morgan fingerprints for molecules, Jaccard of k-mers for sequences, the lower one for pairs."
+    measure = result.similarity or (
+        "Tanimoto of Morgan fingerprints for molecules, Jaccard of k-mers for sequences, the lower one for pairs"
     )
-    return [heading("Far from the training data"), frame_table(found), paragraph(note, note=True)]
+    note = f"Error of groups of rows, by similarity to the nearest training row (1: the same). Similarity: {measure}."
+    shown = [figures(distance_figure(result)), frame_table(found), paragraph(note, note=True)]
+    return [heading("Far from the training data"), *shown]

@@ -129,11 +129,13 @@ class TaskEncoder(Encoder):
         task: the task.
         target: also read the target (for scoring).
         absent: leave all conditions out of the prompt. Guidance compares with such a prompt.
+        near: also compute what is compared with training rows, if the task keeps any: fingerprints of molecules.
     """
 
     task: Any
     target: bool = False
     absent: bool = False
+    near: bool = False
 
     def key(self, row: Row) -> Hashable:
         return tuple([_plain(row.get(column, row.get(alias, ...))) for column, alias in self._read])
@@ -147,7 +149,15 @@ class TaskEncoder(Encoder):
     def encode(self, rows: Sequence[Row], row_ids: Sequence[int]) -> Encoded:
         from mammal.tasks.batches.token_batches import encode_rows
 
-        return encode_rows(self.task, rows, row_ids, target=self.target, withheld=self.absent)
+        kept, how = self.task.training_rows, {"target": self.target, "withheld": self.absent}
+        if not self.near or kept is None or kept.kept.column is None:
+            return encode_rows(self.task, rows, row_ids, **how)
+        from mammal.tasks.applicability.fingerprints import row_fingerprint, with_fingerprints
+
+        column = kept.kept.column  # before prompts are written, so that molecules are parsed once
+        bits = {row_id: row_fingerprint(self.task, row, column) for row_id, row in zip(row_ids, rows, strict=True)}
+        examples, errors = encode_rows(self.task, rows, row_ids, **how)
+        return with_fingerprints(examples, bits), errors
 
     def collate(self, examples: Sequence[Example]) -> Batch:
         return self.task.collate(examples)

@@ -84,7 +84,7 @@ def changed_task(task: AnyTask, changes: Mapping[str, Any], *, calibrated: bool 
     changed = build_task(load_task(task.config, changes), task.tokenizer)
     state = task.state()
     changed.load_state(state if calibrated else {**state, "calibration": {}, "label_sets": {}})
-    changed.probes = task.probes
+    changed.probes, changed.training_rows = task.probes, task.training_rows
     return cast("AnyTask", changed)  # of the same kind, which settings can't change
 
 

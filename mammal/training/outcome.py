@@ -20,25 +20,33 @@ if TYPE_CHECKING:
 
 
 def evaluate_tasks(
-    model: MammalModel, data: Mapping[str, TaskData], *, test: bool
+    model: MammalModel, data: Mapping[str, TaskData], *, test: bool, applicability: str = "off"
 ) -> tuple[list[TaskResult], dict[str, float]]:
     """Evaluates and calibrates each task on its validation rows, then evaluates it on its test rows.
+
+    What is kept of the training rows is set first, so the calibration sees how near validation rows are to them.
 
     Args:
         model: the trained model.
         data: rows by task.
         test: whether test rows are evaluated.
+        applicability: what is kept of the training rows (`mammal.training.applicability`).
 
     Returns:
         Results on the test rows, and the figures on the validation rows as `valid/TASK/METRIC`.
     """
     from mammal.evaluation.evaluate_task import answers_of, evaluate_task
+    from mammal.training.applicability import keep_training_rows
     from mammal.training.module import READ_FAMILIES
 
     results, valid = [], {}
     for d in data.values():
+        if applicability != "off" and d.task.family in READ_FAMILIES:
+            keep_training_rows(model, d, applicability)
         if d.task.family in READ_FAMILIES and len(d.rows["valid"]):
             answers = answers_of(model, d.task, d.rows["valid"])
+            if d.task.training_rows is not None:
+                answers = d.task.training_rows.compare_with(answers)
             figures = d.task.metrics(answers, d.rows["valid"])
             valid.update({f"valid/{d.task.name}/{name}": value for name, value in figures.items()})
             d.task.calibrate(answers, d.rows["valid"])

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mammal import console
+from mammal.training.applicability import stored_rows
 from mammal.training.fit import fit_model, take_best
 from mammal.training.outcome import evaluate_tasks, save_trained
 from mammal.training.run_data import load_run_data
@@ -84,6 +85,7 @@ def train(config: DictConfig, config_dirs: Sequence[Path] = ()) -> TrainingResul
     check_run_folder(config, declared)
     output.mkdir(parents=True, exist_ok=True)
     adapt.check_saving(config)
+    applicability = stored_rows(config)
     adapt.warn_of_random_weights(config)
     tokenizer = build.build_tokenizer(config, declared)
     tasks = build.build_tasks(declared, tokenizer)
@@ -111,7 +113,7 @@ def train(config: DictConfig, config_dirs: Sequence[Path] = ()) -> TrainingResul
         return TrainingResult(output / "bundle", best_loss, trainer.global_step, time.monotonic() - begun)
     adapt.fold_adapters(model)
     model.to(trainer.strategy.root_device)  # Lightning has moved it to the CPU
-    results, valid = evaluate_tasks(model.eval(), data, test=config.test)
+    results, valid = evaluate_tasks(model.eval(), data, test=config.test, applicability=applicability)
     bundle = save_trained(output, model, tokenizer, data, results, config, record_of(trainer, config))
     seconds = time.monotonic() - begun
     console.note(f"done in {console.clock(seconds)}: {bundle}")
@@ -134,7 +136,7 @@ def _probe(
     _tell_positive_classes(tasks)
     put_aside(output, None)
     fit_probes(model.eval(), data, config)
-    results, valid = evaluate_tasks(model, data, test=config.test)
+    results, valid = evaluate_tasks(model, data, test=config.test, applicability=stored_rows(config))
     bundle = save_trained(output, model, tokenizer, data, results, config)
     seconds = time.monotonic() - begun
     console.note(f"done in {console.clock(seconds)}: {bundle}")

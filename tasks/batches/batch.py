@@ -53,6 +53,8 @@ class Batch:
         content_BL: bool [B, L], tokens over which vector heads and pooled states average (`content_mask`). None: all
             real tokens.
         given_BX: float32 [B, X], features of the rows that a probe reads in addition to pooled states. None: none.
+        fingerprints_BX: uint8 [B, X], packed fingerprints of the molecules, which are compared with training molecules;
+            zeros if a row has none. None: no row has one.
         row_ids: name that the caller gave each encoder row.
         task: name of the task.
     """
@@ -80,6 +82,7 @@ class Batch:
     label_vectors: Mapping[str, Tensor] = field(default_factory=dict)
     content_BL: Tensor | None = None
     given_BX: Tensor | None = None
+    fingerprints_BX: Tensor | None = None
     row_ids: tuple[object, ...] = ()
     task: str = ""
 

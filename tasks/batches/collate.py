@@ -58,6 +58,7 @@ def collate(
         candidates_V=None if candidates_V is None else torch.as_tensor(candidates_V, dtype=torch.int64),
         label_vectors=_label_vectors(examples),
         given_BX=_given(examples),
+        fingerprints_BX=_fingerprints(examples),
         row_ids=tuple(e.row_id for e in examples),
         task=task,
         **parts,
@@ -68,6 +69,15 @@ def _given(examples: Sequence[Example]) -> Tensor | None:
     """Features that probes read, float32 [B, X]; None if a row has none."""
     given = [e.given_X for e in examples if e.given_X is not None]
     return torch.from_numpy(np.stack(given).astype(np.float32)) if len(given) == len(examples) else None
+
+
+def _fingerprints(examples: Sequence[Example]) -> Tensor | None:
+    """Packed fingerprints, uint8 [B, X], zeros for a row without one; None if no row has one."""
+    given = [e.fingerprint_X for e in examples]
+    first = next((bits_X for bits_X in given if bits_X is not None), None)
+    if first is None:
+        return None
+    return torch.from_numpy(np.stack([np.zeros_like(first) if bits_X is None else bits_X for bits_X in given]))
 
 
 def _label_vectors(examples: Sequence[Example]) -> dict[str, Tensor]:

@@ -58,6 +58,8 @@ class Example:
         label_vectors: name of a vector head -> float32 [F], expected vector, NaN where an entry is unknown. None at
             inference, and for tasks without vectors.
         given_X: float32 [X], features of the row that a probe reads in addition to states of the encoder. None: none.
+        fingerprint_X: uint8 [X], packed fingerprint of the row's molecule, which is compared with training molecules.
+            None: it is not compared.
         targets: decoder mode: one target for each decoder row.
         target_is_cut: the text of the target was longer than its limit, and lost tokens.
     """
@@ -71,6 +73,7 @@ class Example:
     label_weights_R: np.ndarray | None = None
     label_vectors: Mapping[str, np.ndarray] | None = None
     given_X: np.ndarray | None = None
+    fingerprint_X: np.ndarray | None = None
     targets: tuple[Target, ...] = ()
     target_is_cut: bool = False
 

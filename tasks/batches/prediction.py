@@ -4,10 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     import numpy as np
+
+
+class NearRow(NamedTuple):
+    """A training row that is near to a row.
+
+    Attributes:
+        similarity: how near it is, 0 to 1.
+        inputs: column -> what its prompt shows, standardised.
+        labels: target column -> its cell.
+    """
+
+    similarity: float
+    inputs: Mapping[str, str]
+    labels: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -27,7 +41,6 @@ class Prediction:
             empty.
         spread: regression by several members: standard deviation of their predictions, on the scale of the interval
             (decimal logarithms with `scale.log`).
-        similarity: similarity to the nearest training row, 0 to 1.
         interval: regression: (low, high) with the conformal coverage of the bundle, in the unit of the training file.
         text: generation: the generated text, without tags.
         score: generation: log-likelihood of `text` (natural logarithm).
@@ -41,6 +54,13 @@ class Prediction:
         problem: generation: why `text` is not a valid answer. None if it is valid, or if the task has no check.
         token_probabilities: token classification: probability of every label at each token, float32 [R, C], in the
             order of the task. A sequence that was cut has fewer tokens than its text.
+        similarity: similarity of the row to the nearest training row, 0 to 1 (`mammal.tasks.applicability`). This field
+            and the next three are also in each answer of `by_target`. They are None if the bundle keeps no training
+            rows of the task, or if the row has no molecule.
+        percentile: share of the validation rows that are as far from the training rows or farther, in percent; None
+            with few validation rows.
+        outside: whether `percentile` is below 10.
+        nearest: the nearest training rows, nearest first, if they were requested and the bundle contains their texts.
         error: why this row has no answer. All other fields except `row_id` are then None.
     """
 
@@ -51,7 +71,6 @@ class Prediction:
     probabilities: tuple[float, ...] | None = None
     label_set: tuple[str, ...] | None = None
     spread: float | None = None
-    similarity: float | None = None
     interval: tuple[float, float] | None = None
     text: str | None = None
     score: float | None = None
@@ -63,6 +82,10 @@ class Prediction:
     problem: str | None = None
     error: str | None = None
     token_probabilities: np.ndarray | None = None
+    similarity: float | None = None
+    percentile: float | None = None
+    outside: bool | None = None
+    nearest: tuple[NearRow, ...] | None = None
 
     def for_target(self, column: str) -> Prediction:
         """Returns the answer for one target column.

@@ -22,6 +22,7 @@ from mammal.tasks.tables.cells import Row
 from mammal.tokenization.encoding import Encoding
 
 if TYPE_CHECKING:
+    from mammal.tasks.applicability.training_rows import TrainingRows
     from mammal.tasks.probes.task_probes import TaskProbes
     from mammal.tokenization.prompt import Prompt
     from mammal.tokenization.tokenizer import Tokenizer
@@ -32,6 +33,8 @@ class RowExamples(RowPrompts, ABC):
 
     Attributes:
         probes: classical models that answer in place of the heads (`mammal.tasks.probes`); None: the heads answer.
+        training_rows: what is kept of the training rows, with which rows are compared (`mammal.tasks.applicability`);
+            None: nothing.
 
     Further attributes: see `RowPrompts`.
     """
@@ -44,6 +47,7 @@ class RowExamples(RowPrompts, ABC):
     def __init__(self, config: TaskConfig, tokenizer: Tokenizer):
         super().__init__(config, tokenizer)
         self.probes: TaskProbes | None = None
+        self.training_rows: TrainingRows | None = None
 
     def render_for_encoding(
         self, row: Row, *, target: bool = False, drawn_for: object | None = None, withheld: bool = False

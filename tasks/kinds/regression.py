@@ -126,6 +126,10 @@ class RegressionTask(Task):
             if fitted is not None:
                 self.conformal[column] = fitted
 
+    @property
+    def uses_similarity(self) -> bool:
+        return any(one.difficulty is not None and one.difficulty.distance > 0 for one in self.conformal.values())
+
     def placed(self, prediction: Prediction) -> Prediction:
         """Returns a prediction with the interval that belongs to its similarity to the training rows."""
         if prediction.error is not None or not self.conformal:

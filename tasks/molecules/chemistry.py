@@ -193,11 +193,27 @@ def morgan_counts(smiles: Sequence[str], radius: int = 2, bits: int = 2048) -> n
     return counts
 
 
+def molecule_just_read(smiles: str) -> Any | None:
+    """Returns the RDKit molecule as `parse_smiles`, without parsing it again if its canonical form was computed last.
+
+    Args:
+        smiles: the SMILES.
+    """
+    text, molecule = _last[0]
+    return molecule if text == smiles else parse_smiles(smiles)
+
+
+_last: list[tuple[str | None, Any]] = [(None, None)]
+"""The SMILES of which `_canonical` computed the canonical form last, and its molecule. More molecules are not kept: one
+takes about ten thousand bytes."""
+
+
 @lru_cache(maxsize=1 << 17)
 def _canonical(smiles: str) -> str | None:
     from rdkit import Chem
 
     molecule = parse_smiles(smiles)
+    _last[0] = (smiles, molecule)
     return None if molecule is None else Chem.MolToSmiles(molecule)
 
 
