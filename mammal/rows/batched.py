@@ -155,7 +155,9 @@ class TaskEncoder(Encoder):
         from mammal.tasks.applicability.fingerprints import row_fingerprint, with_fingerprints
 
         column = kept.kept.column  # before prompts are written, so that molecules are parsed once
-        bits = {row_id: row_fingerprint(self.task, row, column) for row_id, row in zip(row_ids, rows, strict=True)}
+        bits: dict[object, Any] = {
+            row_id: row_fingerprint(self.task, row, column) for row_id, row in zip(row_ids, rows, strict=True)
+        }
         examples, errors = encode_rows(self.task, rows, row_ids, **how)
         return with_fingerprints(examples, bits), errors
 

@@ -172,4 +172,4 @@ def distance_unit(vectors_MD: np.ndarray) -> float:
 
 def _largest(values_M: np.ndarray, k: int) -> np.ndarray:
     """Positions of the k largest values, largest first; of equal values the first ones."""
-    return values_M.argmax()[None] if k == 1 else np.argsort(-values_M, kind="stable")[:k]
+    return np.array([values_M.argmax()]) if k == 1 else np.argsort(-values_M, kind="stable")[:k]
