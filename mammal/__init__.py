@@ -21,15 +21,28 @@ _HOMES = {
     "MammalError": "mammal.errors",
     "Prediction": "mammal.tasks.batches.prediction",
     "Tokenizer": "mammal.tokenization",
+    "check_data": "mammal.data_check.api",
     "evaluate": "mammal.evaluation.api",
     "export": "mammal.exporting.api",
     "finetune": "mammal.training.finetune",
     "load": "mammal.inference.api",
 }
 
-__all__ = ["Mammal", "MammalError", "Prediction", "Tokenizer", "__version__", "evaluate", "export", "finetune", "load"]
+__all__ = [
+    "Mammal",
+    "MammalError",
+    "Prediction",
+    "Tokenizer",
+    "__version__",
+    "check_data",
+    "evaluate",
+    "export",
+    "finetune",
+    "load",
+]
 
 if TYPE_CHECKING:
+    from mammal.data_check.api import check_data
     from mammal.errors import MammalError
     from mammal.evaluation.api import evaluate
     from mammal.exporting.api import export

@@ -34,6 +34,7 @@ VERBS = {
     "report": "write one HTML page about a run: results, curves, predictions, samples",
     "tasks": "list the tasks, or show one row of a task at every step",
     "new-task": "write a task file from the columns of a data file",
+    "check-data": "look for faults in the data of a task before training: labels, repeats, units, leaks, lengths",
     "info": "show what a bundle contains",
     "bench": "run the benchmarks (needs a checkout of the repository)",
 }
@@ -50,6 +51,7 @@ OTHER_NAMES = {
     **dict.fromkeys(("list", "ls", "datasets"), "tasks"),
     **dict.fromkeys(("show", "inspect", "describe"), "info"),
     **dict.fromkeys(("init", "create", "new"), "new-task"),
+    **dict.fromkeys(("check", "lint", "check_data", "data-check", "validate-data"), "check-data"),
 }
 """What other tools call our verbs."""
 

@@ -61,6 +61,9 @@ _OPEN = re.compile(
 WITHOUT_SCHEMA = ("predict", "embed", "score", "explain")
 """Verbs whose config files refer to neither tasks nor settings of generation, whose schemas then need not be made."""
 
+FILE_WORDS = {"check-data": "input"}
+"""Verbs of which a word without a key is a file -> the key that the file is given to."""
+
 TASK_FILE = ("train", "pack")
 """Verbs whose key `task` chooses a file of the group `task`; for others it is a name."""
 
@@ -97,6 +100,8 @@ def parse_arguments(verb: str, argv: Sequence[str], *, sweeps: bool = False) -> 
             overrides.append(f"task={_known_task(value, dirs)}")
         elif "=" in word or word.startswith("~"):
             overrides.append(f"++{word}" if _OPEN.match(word) or _is_unlisted_of_model(name) else word)
+        elif verb in FILE_WORDS and not any(given.startswith(f"{FILE_WORDS[verb]}=") for given in overrides):
+            overrides.append(f"{FILE_WORDS[verb]}={word}")
         else:
             meant = _meant(verb, argv, options)
             hint = f"{meant}; " if meant else ""

@@ -245,7 +245,9 @@ def learning_curves(title: str, curves: Mapping[str, tuple[Sequence[float], Sequ
     return drawing.svg
 
 
-def histogram(title: str, edges: Sequence[float], shares: Mapping[str, Sequence[float]], label: str) -> Markup:
+def histogram(
+    title: str, edges: Sequence[float], shares: Mapping[str, Sequence[float]], label: str, of: str = "molecules"
+) -> Markup:
     """Draws the distributions of several sets, in percent of each set. The first is filled, in the accent colour.
 
     Args:
@@ -253,6 +255,7 @@ def histogram(title: str, edges: Sequence[float], shares: Mapping[str, Sequence[
         edges: edges of the bins, one more than there are bins.
         shares: for each set, the share of its members in each bin (0 to 1).
         label: label of the horizontal axis, with its unit.
+        of: what the members of the sets are, for the vertical axis.
     """
     with _figure(title, height=2.9) as (drawing, axes):
         for number, (colour, (name, share)) in enumerate(_coloured(shares)):
@@ -262,9 +265,32 @@ def histogram(title: str, edges: Sequence[float], shares: Mapping[str, Sequence[
             dashed = "--" if number > 1 else "-"
             axes.stairs(percent, edges, color=colour, label=name, linewidth=1.5, linestyle=dashed)
         axes.set_xlabel(label)
-        axes.set_ylabel("% of molecules")
+        axes.set_ylabel(f"% of {of}")
         axes.set_ylim(bottom=0)
         axes.legend(loc="best")
+    return drawing.svg
+
+
+def class_counts(title: str, classes: Sequence[str], counts: Mapping[str, Sequence[int]]) -> Markup:
+    """Draws the number of rows of each class, as horizontal bars next to each other for several sets.
+
+    Args:
+        title: title of the figure.
+        classes: names of the classes, from top to bottom.
+        counts: for each set, the number of rows of each class.
+    """
+    height = 0.8 / max(len(counts), 1)
+    with _figure(title, height=1.2 + 0.34 * len(classes)) as (drawing, axes):
+        places = np.arange(len(classes))
+        for number, (colour, (name, count)) in enumerate(_coloured(counts)):
+            axes.barh(places + number * height, count, height, color=colour, label=name, alpha=0.7)
+        names = [name if len(name) <= CLASS_LETTERS else f"{name[: CLASS_LETTERS - 1]}…" for name in classes]
+        axes.set_yticks(places + 0.4 - height / 2, names)
+        axes.invert_yaxis()
+        axes.grid(False, axis="y")
+        axes.set_xlabel("rows")
+        if len(counts) > 1:
+            axes.legend(loc="best")
     return drawing.svg
 
 

@@ -108,14 +108,33 @@ def nearest(asked_NF: np.ndarray, bits_MF: np.ndarray) -> np.ndarray:
     """
     if not len(bits_MF) or not len(asked_NF):
         return np.full(len(asked_NF), np.nan)
-    b_MF = np.unpackbits(bits_MF, axis=1).astype(np.float32)
+    b_MF = unpacked(bits_MF)
     parts = []
     for start in range(0, len(asked_NF), CHUNK):
-        a_NF = np.unpackbits(asked_NF[start : start + CHUNK], axis=1).astype(np.float32)
-        shared_NM = a_NF @ b_MF.T
-        either_NM = a_NF.sum(axis=1, keepdims=True) + b_MF.sum(axis=1)[None] - shared_NM
-        parts.append((shared_NM / np.maximum(either_NM, 1)).max(axis=1).astype(np.float64))
+        similarity_NM = tanimoto(unpacked(asked_NF[start : start + CHUNK]), b_MF)
+        parts.append(similarity_NM.max(axis=1).astype(np.float64))
     return np.where(asked_NF.any(axis=1), np.concatenate(parts), np.nan)
+
+
+def unpacked(bits_NF: np.ndarray) -> np.ndarray:
+    """Returns packed fingerprints as numbers 0 and 1 for `tanimoto`, float32 [N, F].
+
+    Args:
+        bits_NF: packed fingerprints, uint8 [N, F / 8].
+    """
+    return np.unpackbits(bits_NF, axis=1).astype(np.float32)
+
+
+def tanimoto(a_NF: np.ndarray, b_MF: np.ndarray) -> np.ndarray:
+    """Returns the Tanimoto similarity of each pair of fingerprints, |a and b| / |a or b|, float32 [N, M].
+
+    Args:
+        a_NF: fingerprints as numbers 0 and 1, float32 [N, F].
+        b_MF: fingerprints as numbers 0 and 1, float32 [M, F].
+    """
+    shared_NM = a_NF @ b_MF.T
+    either_NM = a_NF.sum(axis=1, keepdims=True) + b_MF.sum(axis=1)[None] - shared_NM
+    return shared_NM / np.maximum(either_NM, 1)
 
 
 def morgan_bits(smiles: str) -> list[int]:

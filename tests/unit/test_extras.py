@@ -49,6 +49,7 @@ BOUNDS = {
         "rapidfuzz": ("3.9.0", "3.8.1", None),
     },
     "explain": {"captum": ("0.8.0", "0.7.0", None)},  # 0.7 needs numpy 1
+    "data-check": {"cleanlab": ("2.9.0", "2.7.1", None)},  # 2.7 has the AGPL
     "onnx": {
         "onnx": ("1.18.0", "1.17.0", None),
         "onnxruntime": ("1.22.0", "1.21.1", None),
@@ -86,6 +87,7 @@ IMPORTED = {
     "antiberty": ("antiberty", 'metadata.files("antiberty")'),
     "qc-b3db": ("B3DB", 'find_spec("B3DB")'),
     "captum": ("captum", "from captum.attr"),
+    "cleanlab": ("cleanlab", "from cleanlab"),
     "onnx": ("onnx", "import onnx"),
     "onnxruntime": ("onnxruntime", "import onnxruntime"),
     "onnxscript": ("onnxscript", "onnxscript"),

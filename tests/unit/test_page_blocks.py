@@ -17,7 +17,7 @@ import pytest
 import mammal
 from mammal.cli import VERBS, main
 from mammal.commands import new_task, tasks
-from mammal.configuration.compose import TEXT_KEYS, compose, parse_arguments, split_words
+from mammal.configuration.compose import FILE_WORDS, TEXT_KEYS, compose, parse_arguments, split_words
 from mammal.errors import MammalError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -177,6 +177,8 @@ def together(lines: Sequence[Line]) -> Iterator[tuple[str, list[Line], list[str]
         given: dict[str, str | None] = {}
         for word in first_values(words):
             key, equals, value = word.partition("=")
+            if not equals and verb in FILE_WORDS:
+                key, equals, value = FILE_WORDS[verb], "=", word
             given[key] = value if equals else None
         if verb == "train":
             sections = {key.partition(".")[0] for key in given if "." in key}
