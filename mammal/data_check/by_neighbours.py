@@ -177,7 +177,7 @@ def class_outliers(data: CheckedData, labels: Labels, k: int, near: Neighbours) 
             compared += int(index_N[row] >= 0)
             if index_N[row] >= 0 and len(classes) == 1 and index_N[row] not in classes:
                 theirs = labels.classes[int(min(classes))]
-                detail = f"{labels.classes[index_N[row]]}, all {len(neighbours)} similar rows {theirs}"
+                detail = f"{labels.classes[int(index_N[row])]}, all {len(neighbours)} similar rows {theirs}"
                 nearest = near.entities.rows[neighbours[0]][0]
                 rows.append(FlaggedRow(row, detail, data.shown(row), nearest, float(len(neighbours))))
     if rows:
