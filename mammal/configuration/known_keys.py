@@ -30,7 +30,7 @@ class RunConfig:
     monitor: str = "valid/loss"
     monitor_mode: str = "auto"
     test: bool = True
-    applicability: str = "full"
+    applicability: str = "distances"
     task: Any = None
     mixture: Any = None
     model: Any = None

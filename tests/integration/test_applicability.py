@@ -64,7 +64,7 @@ COLUMNS = ["similarity", "percentile", "outside"]
 
 
 def test_predictions_of_molecules_say_how_near_they_are(near, tmp_path):
-    bundle = near("near_molecules", "adapt=probe")
+    bundle = near("near_molecules", "adapt=probe", "applicability=full")
     card = (bundle / "README.md").read_text()
     assert "with the inputs and labels of these rows as text" in card and "training_rows.safetensors" in card
     metrics = json.loads((bundle / "metrics.json").read_text())["near_molecules"]["test"]
@@ -93,7 +93,7 @@ def test_predictions_of_molecules_say_how_near_they_are(near, tmp_path):
 def test_columns_can_be_left_out_in_python_and_in_jobs(near, tmp_path):
     from mammal.jobs import run_job
 
-    bundle = near("near_molecules", "adapt=probe", "test=false")
+    bundle = near("near_molecules", "adapt=probe", "test=false", "applicability=full")
     model, rows = mammal.load(bundle, device="cpu"), pd.DataFrame(records())[["smiles"]]
     without = model.predict(rows, applicability=False, prefix="p_")
     assert list(without.columns) == ["smiles", "p_prediction", "p_low", "p_high", "p_error"]
@@ -113,7 +113,7 @@ def test_columns_can_be_left_out_in_python_and_in_jobs(near, tmp_path):
 
 
 def test_rows_of_proteins_are_compared_by_states_and_each_target_has_the_similarity(near):
-    bundle = near("near_proteins", "adapt=head", "trainer.max_steps=2", "test=false")
+    bundle = near("near_proteins", "adapt=head", "trainer.max_steps=2", "test=false", "applicability=full")
     model = mammal.load(bundle, device="cpu")
     rows = [record["protein"] for record in records()]
     said = model.predict(rows, nearest=1)
@@ -138,7 +138,7 @@ def test_adapters_keep_training_rows_too_and_a_copy_has_the_same_file(near, tmp_
 
 
 def test_distances_alone_hold_no_texts_and_off_holds_nothing(near):
-    bundle = near("near_molecules", "adapt=probe", "applicability=distances", "test=false")
+    bundle = near("near_molecules", "adapt=probe", "test=false")
     model = mammal.load(bundle, device="cpu")
     assert {*COLUMNS} < {*model.predict(["CCN"]).columns}
     assert set(model.tasks["near_molecules"].training_rows.arrays()) == {"bits", "reference"}
