@@ -29,9 +29,13 @@ RUN_BY = {
     "tasks.md": "tasks/test_tasks_page.py",
     "prompt-language.md": "tokenization/test_prompt_language_page.py",
     **dict.fromkeys(("finetuning.md", "memory.md", "sharing.md", "generation.md", "names.md"), "test_page_blocks.py"),
+    "explanations.md": "test_page_blocks.py",
 }
 """Page with Python -> the test file that runs it."""
-NOT_RUN = {"results.md": "its data are not included"}
+NOT_RUN = {
+    "results.md": "its data are not included",
+    "trust.md": "data of its bundle are not included; tests/integration/test_applicability.py makes the same calls",
+}
 """Page with Python that no test runs, and why."""
 
 
@@ -369,3 +373,16 @@ def test_names_run(small_bundle: Callable[..., Path]):
     frame = pd.DataFrame({"iupac_name": ["ethanol"]})
     heads = {"encoder_head_layers": (), "scalars_prediction_head": {"layers": []}}
     exec(second, {"model": mammal.load(small_bundle("bbbp", **heads)), "frame": frame})
+
+
+def test_explanations_run(small_bundle: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    pytest.importorskip("captum", reason="captum is not installed (extra explain)")
+    heads = {"encoder_head_layers": (), "scalars_prediction_head": {"layers": []}}
+    bundle = small_bundle(("melting_point", {"scale": {"mean": 400.0, "std": 90.0}}), **heads)
+    (tmp_path / "demo").mkdir()
+    (tmp_path / "demo/bundle").symlink_to(bundle)
+    monkeypatch.chdir(tmp_path)
+    (block,) = blocks("explanations.md", "python")
+    names: dict[str, Any] = {"mammal": mammal}
+    exec(block, names)
+    assert len(names["explained"]["attribution"][1]) == 7, "phenol has seven atoms"
