@@ -2,6 +2,7 @@
 
     mammal evaluate bundle=demo/bundle output=demo/evaluation
     mammal evaluate bundle=demo/bundle task=amp part=valid baselines=false
+    mammal evaluate bundle=demo/bundle task=[amp,bbbp]
     mammal evaluate bundle=runs/reactions/bundle task=retrosynthesis rerank=forward_reaction
     mammal evaluate bundle=runs/cdr/bundle generation.fill_length=marked
     mammal evaluate bundle=demo/bundle task=amp input=measured.csv
@@ -109,10 +110,17 @@ def _data_files(
     for bundle in bundles:
         with suppress(MammalError):  # opening the model reports it; a run need not have a bundle
             configs |= stored_configs(locate(bundle).folder / TASKS)
-    if options["task"] is not None and options["task"] not in configs:
-        with suppress(MammalError):
-            configs["of task="] = load_task(options["task"], config_dirs=config_dirs)
+    for name in filter(None, _tasks(options)):
+        if name not in configs:
+            with suppress(MammalError):
+                configs[f"of task={name}"] = load_task(name, config_dirs=config_dirs)
     return input_files(configs, options["paths"])
+
+
+def _tasks(options: Mapping[str, Any]) -> list[str | None]:
+    """The tasks of `task=`; one None if all are evaluated."""
+    named = options["task"]
+    return list(named) if isinstance(named, list) else [named]
 
 
 def _add_to_card(bundle: str, figures: Mapping[str, Any]) -> None:
@@ -143,13 +151,13 @@ def _runs(options: Mapping[str, Any], config_dirs: Sequence[Path]) -> int:
     check_output_folder(output, {**theirs, **_data_files(folders, options, config_dirs)})
     earlier = earlier_results(output)
     copies = {"data": options["paths"]["data"]} if options["paths"]["data"] else None
-    results = evaluate_runs(
-        folders,
-        **_among(options, ("task", "same_config")),
-        rows=EvaluatedRows(paths=copies, **_among(options, ("part", "limit", "generation"))),
-        depth=Depth(**_among(options, DEPTH)),
-        open_model=partial(load, config_dirs=config_dirs, **_among(options, ("device", "dtype", "tokenizer"))),
-    )
+    how: dict[str, Any] = {
+        "same_config": options["same_config"],
+        "rows": EvaluatedRows(paths=copies, **_among(options, ("part", "limit", "generation"))),
+        "depth": Depth(**_among(options, DEPTH)),
+        "open_model": partial(load, config_dirs=config_dirs, **_among(options, ("device", "dtype", "tokenizer"))),
+    }
+    results = [result for task in _tasks(options) for result in evaluate_runs(folders, task=task, **how)]
     _finish(Evaluation(results), earlier, output)
     return 0
 

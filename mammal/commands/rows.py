@@ -197,10 +197,18 @@ def _to_terminal(
     model = open_model(shared["bundle"], config_dirs=config_dirs, **{name: shared[name] for name in OPENED})
     code = print_frame(_ask(verb, model, shared, prompt, options), shared["prefix"])
     if verb == "predict":
-        from mammal.rows.answer_columns import column_meanings
-
-        _note_meanings(column_meanings(model.find_task(shared["task"]), shared["prefix"]))
+        _note_meanings(_meanings(model, shared["task"], shared["prefix"]))
     return code
+
+
+def _meanings(model: Mammal, task: Any, prefix: str) -> dict[str, str]:
+    """Added column -> what its values are, where its name does not say it."""
+    from mammal.inference.several_tasks import several_tasks, task_prefix
+    from mammal.rows.answer_columns import column_meanings
+
+    several = several_tasks(model, task)
+    described = [(model.find_task(task), prefix)] if several is None else [(t, task_prefix(t, prefix)) for t in several]
+    return {name: text for one, start in described for name, text in column_meanings(one, start).items()}
 
 
 def print_frame(frame: pd.DataFrame, prefix: str) -> int:

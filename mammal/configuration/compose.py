@@ -68,6 +68,10 @@ TASK_FILE = ("train", "pack")
 """Verbs whose key `task` chooses a file of the group `task`; for others it is a name."""
 
 
+SEVERAL_TASKS = ("predict", "evaluate")
+"""Verbs whose key `task` can be a list of names, `[a,b]`."""
+
+
 def parse_arguments(verb: str, argv: Sequence[str], *, sweeps: bool = False) -> Arguments:
     """Parses the words after the verb.
 
@@ -122,6 +126,13 @@ def _is_unlisted_of_model(key: str) -> bool:
         return False
     listed = (package_folder() / "model" / "debug.yaml").read_text(encoding="utf-8")
     return re.search(rf"(?m)^{re.escape(setting.partition('.')[0])}:", listed) is None
+
+
+def _named_tasks(text: str) -> str | list[str]:
+    """The names of a list `[a,b]`; other text as it is."""
+    if not (text.startswith("[") and text.endswith("]")):
+        return text
+    return [name.strip(" \t'\"") for name in text[1:-1].split(",") if name.strip()]
 
 
 def _known_task(name: str, dirs: Sequence[Path]) -> str:
@@ -223,7 +234,7 @@ def compose(verb: str, arguments: Arguments, *, keep_hydra: bool = False) -> Dic
             with open_dict(config):
                 config.pop("hydra")
         if arguments.task is not None:
-            config.task = arguments.task
+            config.task = _named_tasks(arguments.task) if verb in SEVERAL_TASKS else arguments.task
         return config
 
 

@@ -13,6 +13,7 @@ from mammal.inference.from_names import predict_question
 from mammal.inference.open_model import OpenModel
 from mammal.inference.other_arguments import with_hints
 from mammal.inference.questions import Embed, Score
+from mammal.inference.several_tasks import one_task, several_question, several_tasks
 from mammal.rows.answer_columns import ERROR
 from mammal.rows.bare_prompts import PROMPT, TARGET, is_prompt
 from mammal.rows.batched import Progress, Refused
@@ -35,7 +36,7 @@ class Answering(OpenModel):
     def predict(
         self,
         data: Any,
-        task: TaskLike | None = None,
+        task: TaskLike | Sequence[TaskLike] | None = None,
         *,
         columns: Mapping[str, str] | str | None = None,
         view: str | Mapping[str, str] | None = None,
@@ -55,8 +56,8 @@ class Answering(OpenModel):
         Args:
             data: a list of values (if the task reads one column), of tuples or of mappings; a dict of columns; a data
                 frame of pandas or polars, or an arrow table; the path of a file. RDKit molecules are read as SMILES.
-            task: name of a task of the bundle or of a known task, a YAML file or a declaration. Default: the default
-                task.
+            task: name of a task of the bundle or of a known task, a YAML file or a declaration; a list of them; or
+                `"all"` for every task of the bundle except those that generate text. Default: the default task.
             columns: names of your columns, as `{column of the task: column of your table}`, or one name if the task
                 reads one column. Default: the names of the task, else the only column of a similar or usual name.
             view: which form of a value the prompt shows if the task has several, such as `"iupac"`, or a mapping from
@@ -91,14 +92,15 @@ class Answering(OpenModel):
                 - `cut`: if any row was longer than the model reads: true of those rows;
                 - `error`: why a row has no prediction, else missing.
 
-            With several target columns, the names start with the name of the target (`TARGET_prediction`).
+            With several target columns, the names start with the name of the target (`TARGET_prediction`). With a list
+            of tasks or `"all"`, they start with the name of the task (`TASK_prediction`), and `TASK_error` says why a
+            row has no answer of that task; `error` is then the reason of rows that no task can answer.
 
         Raises:
             DataError: a column that the task reads is missing, or a file can't be read.
             TaskError: there is no such task.
-            ConfigError: an option does not fit the task or the bundle.
+            ConfigError: an option does not fit the task or the bundle, or a task is named twice.
         """
-        chosen = self.find_task(task, columns, view)
         how: dict[str, Any] = {
             "names": names,
             "names_by": names_by,
@@ -108,8 +110,14 @@ class Answering(OpenModel):
             "applicability": applicability,
             "nearest": nearest,
         }
-        question = predict_question(self.model, self.tasks, chosen, self.pace, prefix=prefix, **how)
-        question.reading = question.reading.with_mapping(chosen, columns)
+        opened = (self.model, self.tasks)
+        if (several := several_tasks(self, task, columns, view)) is None:
+            chosen = self.find_task(one_task(task), columns, view)
+            question = predict_question(*opened, chosen, self.pace, prefix=prefix, **how)
+            question.reading = question.reading.with_mapping(chosen, columns)
+        else:
+            question = several_question(*opened, several, self.pace, prefix=prefix, **how)
+            question.reading = question.reading.with_mapping(None, columns)
         return answer_frame(question, row_table(data, question.reading, encoding), prefix, progress)
 
     @with_hints()

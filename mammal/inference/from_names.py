@@ -145,9 +145,7 @@ class FromNames(Wrapped):
         assert inner.task is not None, "prompts hold no molecules by name"
         self.model, self.inner, self.task, self.names, self.reader = inner.model, inner, inner.task, names, reader
         self.column = _molecule_column(inner.task)
-        reading = inner.reading
-        columns = list(dict.fromkeys(names if name == self.column else name for name in reading.names))
-        self.reading = replace(reading, names=columns, beside=[*reading.beside, self.column])
+        self.reading = inner.reading.from_names(self.column, names)
         self.name_warning = name_warning
         own = [SMILES_READ, *([NAME_WARNING] if name_warning else [])]
         self.columns = [*(AnswerColumn(f"{prefix}{name}", "text") for name in own), *inner.columns]

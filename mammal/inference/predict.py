@@ -18,6 +18,7 @@ from mammal.generation.rows import generate_rows
 from mammal.generation.samples import Sample, sample_prediction
 from mammal.generation.settings import declared_generation, declared_rules
 from mammal.model.model import MammalModel
+from mammal.model.states import Memory
 from mammal.rows.batched import Encoder, Pace, Progress, Refused, Row, TaskEncoder
 from mammal.rows.run_model import run
 from mammal.tasks.batches.batch import Batch, content_mask, mean_state
@@ -75,18 +76,33 @@ def predict_rows(
             for row_id, given in enumerate(generated)
         ]
 
-    kept = task.training_rows if near else None
-
     def answer(batch: Batch) -> Sequence[Prediction]:
         batch = batch.to(model.device)
-        if kept is None:
-            return task.decode(model(batch), batch)
-        batch = kept.wanting(batch)
-        output = model(batch)
-        return [task.placed(said) for said in kept.placed(task.decode(output, batch), output, batch, nearest)]
+        return batch_predictions(model, task, batch, model.encode(batch), near=near, nearest=nearest)
 
     answers = run(model, rows, encoder, answer, pace, progress, cut=cut)
-    return [_of_row(row_id, given) for row_id, given in enumerate(answers)]
+    return [prediction_of_row(row_id, given) for row_id, given in enumerate(answers)]
+
+
+def batch_predictions(
+    model: MammalModel, task: Task, batch: Batch, memory: Memory, *, near: bool = True, nearest: int = 0
+) -> list[Prediction]:
+    """Predicts the targets of a batch from states of the encoder, for tasks whose answers are not generated.
+
+    Args:
+        model: the model.
+        task: the task.
+        batch: a batch of the task, on the device of the model.
+        memory: states of the encoder for these inputs.
+        near: as for `predict_rows`.
+        nearest: as for `predict_rows`.
+    """
+    kept = task.training_rows if near else None
+    if kept is None:
+        return task.decode(model.outputs(batch, memory), batch)
+    batch = kept.wanting(batch)
+    output = model.outputs(batch, memory)
+    return [task.placed(said) for said in kept.placed(task.decode(output, batch), output, batch, nearest)]
 
 
 def embed_rows(
@@ -165,7 +181,7 @@ def score_rows(
     return run(model, rows, encoder, answer, pace, progress, cut=cut)
 
 
-def _of_row(row_id: int, given: Prediction | Refused) -> Prediction:
+def prediction_of_row(row_id: int, given: Prediction | Refused) -> Prediction:
     """The answer with the position of its row. Rows with equal values have the answer of the first of them."""
     if isinstance(given, Refused):
         return Prediction(row_id, error=given.reason)

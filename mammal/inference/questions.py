@@ -6,7 +6,7 @@ of the answers, batch jobs write them to files.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -81,7 +81,15 @@ class Predict(EncodedAsGiven):
         cut: set[int] = set()
         how: dict[str, Any] = {"encoder": self.encoder, "pace": self.pace, "progress": progress, "cut": cut}
         how |= {"near": self.near, "nearest": self.nearest}
-        predictions = predict_rows(self.model, self.task, rows, **how)
+        return self.records(predict_rows(self.model, self.task, rows, **how), cut)
+
+    def records(self, predictions: Sequence[Prediction], cut: Collection[int]) -> list[list[Record] | Refused]:
+        """Returns the answer to each row as values of the columns.
+
+        Args:
+            predictions: one for each row.
+            cut: positions of rows of which the model has read a part only.
+        """
         reads = self._fields.values()
         problems = [_problem(said) for said in predictions]
         return [

@@ -19,6 +19,7 @@ from mammal.inference.from_names import predict_question
 from mammal.inference.questions import Embed, Score
 from mammal.inference.reranking import Reranked
 from mammal.inference.reranking_task import judge_of
+from mammal.inference.several_tasks import several_question, several_tasks, task_prefix
 from mammal.jobs.engine import Follow, JobReport, run_plan
 from mammal.jobs.inputs import Given, JobInput, check_encoding, no_input, open_input
 from mammal.jobs.loaded_model import (
@@ -65,7 +66,7 @@ def run_job(
     input: Given | None,
     output: str | os.PathLike[str],
     *,
-    task: TaskLike | None = None,
+    task: TaskLike | Sequence[TaskLike] | None = None,
     columns: Mapping[str, str] | str | None = None,
     view: str | Mapping[str, str] | None = None,
     options: Mapping[str, Any] | None = None,
@@ -104,7 +105,8 @@ def run_job(
             `https://`). None: for `generate`, with a task that reads nothing.
         output: file to write: `.parquet`, `.csv`, `.tsv`, `.jsonl`, or `.sdf` for molecules; a path that ends with `/`:
             a folder of Parquet parts, one for each shard. It can be a URL (`s3://`, `gs://`).
-        task: as for `Mammal.predict`. If none is given, a file with a column `prompt` is read as prompts.
+        task: as for `Mammal.predict`. If none is given, a file with a column `prompt` is read as prompts. Several tasks
+            and `"all"` are for `predict`.
         columns: names of your columns, as `{column of the task: column of your table}`, or one name if the task reads
             one column.
         view: which form of a value the prompt shows if the task has several. Default: the first form that a row has.
@@ -161,12 +163,18 @@ def run_job(
     opened: dict[str, Any] = {"device": device, "dtype": dtype, "tokenizer": tokenizer, "config_dirs": config_dirs}
     model = open_model(source, batch_tokens=batch_tokens, **opened)
     given = no_input(1) if input is None else open_input(input, encoding, file_column=file_column, output=output)
-    chosen = _task(verb, model, task, columns, view, settings, given)
-    question = _question(verb, model, chosen, settings, prefix)
+    several = several_tasks(model, task, columns, view) if verb == "predict" else None
+    if several is None:
+        chosen = _task(verb, model, _one_task(verb, task), columns, view, settings, given)
+        question = _question(verb, model, chosen, settings, prefix)
+    else:
+        chosen = None
+        question = several_question(model.model, model.tasks, several, model.pace, prefix=prefix, **settings)
     question.reading = question.reading.with_mapping(chosen, columns)
     if input is None:
         question, given = _drawn_apart(question, given)
-    predicted = question.task if verb == "predict" else None
+    identity = task_identity(question.task) if several is None else [task_identity(one) for one in several]
+    described = _described(verb, question, several, prefix)
     plan = JobPlan(
         verb,
         given,
@@ -174,12 +182,12 @@ def run_job(
         output,
         prefix=prefix,
         shard_rows=_shard_rows(verb, question) if shard_rows is None else shard_rows,
-        options={**_recorded(verb, settings), **model_options(model), "task": task_identity(question.task)},
+        options={**_recorded(verb, settings), **model_options(model), "task": identity},
         hashes=_hashes_of_options(settings),
         bundle=partial(bundle_hash, source),
         versions=torch_version() | _captum_version(question),
-        meanings={} if predicted is None else _meanings(predicted, settings, prefix),
-        units={} if predicted is None else column_units(predicted, prefix),
+        meanings={name: text for task, at in described for name, text in _meanings(task, settings, at).items()},
+        units={name: unit for task, at in described for name, unit in column_units(task, at).items()},
         workers=partial(_prepared_by, question, 0 if verb == "explain" else _workers(workers, model)),
         form=_form(verb, output, given, question),
         keep_rows=keep_rows,
@@ -223,6 +231,26 @@ def _plain(option: Any) -> Any:
     if isinstance(option, Mapping):
         return {name: plain_value(value) for name, value in option.items()}
     return plain_value(option)
+
+
+def _one_task(verb: str, task: TaskLike | Sequence[TaskLike] | None) -> TaskLike | None:
+    """What a caller names as the only task.
+
+    Raises:
+        ConfigError: a list of tasks.
+    """
+    if task is None or isinstance(task, str) or not isinstance(task, Sequence):
+        return task
+    raise ConfigError(f"{verb} takes one task, not a list", where="task", hint="one run for each task")
+
+
+def _described(
+    verb: str, question: TaskQuestion, several: Sequence[Task] | None, prefix: str
+) -> list[tuple[Task, str]]:
+    """The tasks whose columns have meanings, each with the text before its columns."""
+    if several is not None:
+        return [(task, task_prefix(task, prefix)) for task in several]
+    return [(question.task, prefix)] if verb == "predict" and question.task is not None else []
 
 
 def _drawn_apart(question: TaskQuestion, given: JobInput) -> tuple[TaskQuestion, JobInput]:
@@ -315,8 +343,8 @@ def _prepared_by(question: TaskQuestion, workers: int) -> Iterator[None]:
     if not workers:
         yield
         return
-    from mammal.rows.parallel_encoder import ParallelEncoder
+    from mammal.rows.parallel_encoder import parallel_encoders
 
-    with ParallelEncoder(question.encoder, workers) as encoder:
-        question.encoder = encoder
+    with parallel_encoders(question.encoders, workers) as encoders:
+        question.encoders = encoders
         yield

@@ -212,7 +212,21 @@ class MammalModel(nn.Module):
         Raises:
             ConfigError: the model lacks a head that the batch needs.
         """
-        memory = self.encode(batch, inputs_BLW)
+        return self.outputs(batch, self.encode(batch, inputs_BLW))
+
+    def outputs(self, batch: Batch, memory: Memory) -> ModelOutput:
+        """Computes the outputs of `forward` from states of the encoder. Batches with equal inputs can share the states.
+
+        Args:
+            batch: as for `forward`.
+            memory: result of `encode` for this batch, or for one with the same tokens, values and embeddings.
+
+        Returns:
+            As for `forward`.
+
+        Raises:
+            ConfigError: as for `forward`.
+        """
         wants = set(batch.wants)
         hidden_BLW = memory.hidden(batch.ids_BL.shape[1]) if "hidden" in wants else None
         if not wants & {"logits", "values", "vectors", "token_labels", "pooled"}:

@@ -18,6 +18,7 @@ from mammal.errors import MammalError
 if TYPE_CHECKING:
     from mammal.tasks.batches.batch import Batch
     from mammal.tasks.batches.example import Example
+    from mammal.tasks.batches.row_examples import KnownInputs
 
 Row = Mapping[str, Any]
 T = TypeVar("T")
@@ -138,18 +139,25 @@ class TaskEncoder(Encoder):
     near: bool = False
 
     def key(self, row: Row) -> Hashable:
-        return tuple([_plain(row.get(column, row.get(alias, ...))) for column, alias in self._read])
+        return tuple([_plain(row.get(column, row.get(alias, ...))) for column, alias in self.read])
 
     @cached_property
-    def _read(self) -> list[tuple[str, Any]]:
+    def read(self) -> list[tuple[str, Any]]:
         """Each column that is read, with its other name."""
         columns = [*self.task.columns, *self.task.beside, *(self.task.target_columns if self.target else ())]
         return [(column, self.task.aliases.get(column)) for column in columns]
 
-    def encode(self, rows: Sequence[Row], row_ids: Sequence[int]) -> Encoded:
+    def encode(self, rows: Sequence[Row], row_ids: Sequence[int], inputs: KnownInputs | None = None) -> Encoded:
+        """Encodes rows.
+
+        Args:
+            rows: the rows.
+            row_ids: id of each row, which its example or its error gets.
+            inputs: prompts that encoders of other tasks have encoded, as for `Task.encode_prepared`.
+        """
         from mammal.tasks.batches.token_batches import encode_rows
 
-        kept, how = self.task.training_rows, {"target": self.target, "withheld": self.absent}
+        kept, how = self.task.training_rows, {"target": self.target, "withheld": self.absent, "inputs": inputs}
         if not self.near or kept is None or kept.kept.column is None:
             return encode_rows(self.task, rows, row_ids, **how)
         from mammal.tasks.applicability.fingerprints import row_fingerprint, with_fingerprints

@@ -108,6 +108,28 @@ def given_columns(task: Task, columns: Mapping[str, str] | str | None) -> dict[s
     return dict(columns)
 
 
+def columns_of_each(
+    tasks: Sequence[Task], columns: Mapping[str, str] | str | None
+) -> list[Mapping[str, str] | str | None]:
+    """Divides what a caller says about columns among several tasks: each gets the columns that it has.
+
+    Args:
+        tasks: that read the columns.
+        columns: as for `given_columns`.
+
+    Raises:
+        ConfigError: a column is one of no task.
+    """
+    if not isinstance(columns, Mapping):
+        return [columns] * len(tasks)
+    known = [_known(task) for task in tasks]
+    for name in columns:
+        if not any(name in of_task for of_task in known):
+            hint = did_you_mean(str(name), set().union(*known), noun="column of a task")
+            raise ConfigError(f"columns: no task has a column {name!r}", hint=hint)
+    return [{name: theirs for name, theirs in columns.items() if name in of_task} for of_task in known]
+
+
 def _known(task: Task) -> set[str]:
     """What `columns=` may name: every column that the task reads or predicts, and the columns of its slots."""
     groups = (column for group in task.needed for column in group)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from mammal.rows.batched import Encoded, Encoder, Row, first_window
@@ -36,11 +37,13 @@ class ParallelEncoder(Encoder):
     Args:
         encoder: encodes the rows, in each worker.
         workers: number of processes.
+        shared: processes that were started with several encoders, and which of them this one is. None: processes of
+            its own.
     """
 
-    def __init__(self, encoder: Encoder, workers: int):
+    def __init__(self, encoder: Encoder, workers: int, shared: tuple[WorkerPool, int] | None = None):
         self._encoder, self._workers = encoder, workers
-        self._pool = WorkerPool(workers, _take, (encoder,))
+        self._pool, self._place = shared or (WorkerPool(workers, _take, ((encoder,),)), 0)
         self._announced: _Begun | None = None
         self._begun: _Begun | None = None
 
@@ -81,7 +84,22 @@ class ParallelEncoder(Encoder):
     def _submit(self, rows: Sequence[Row], window: Sequence[int]) -> list[Future[Encoded]]:
         size = -(-len(window) // (self._workers * _PIECES))
         pieces = [window[start : start + size] for start in range(0, len(window), size)]
-        return [self._pool.submit(_encode, [rows[number] for number in piece], piece) for piece in pieces]
+        return [self._pool.submit(_encode, self._place, [rows[number] for number in piece], piece) for piece in pieces]
+
+
+@contextmanager
+def parallel_encoders(encoders: Sequence[Encoder], workers: int) -> Iterator[list[ParallelEncoder]]:
+    """Makes encoders that share worker processes.
+
+    Args:
+        encoders: what encodes rows, in each worker.
+        workers: number of processes.
+    """
+    pool = WorkerPool(workers, _take, (tuple(encoders),))
+    try:
+        yield [ParallelEncoder(encoder, workers, (pool, place)) for place, encoder in enumerate(encoders)]
+    finally:
+        pool.close(wait=False)
 
 
 class _Begun(NamedTuple):
@@ -103,10 +121,10 @@ def _gather(pieces: Sequence[Future[Encoded]]) -> Encoded:
 
 
 _taken: list[Encoder] = []
-"""In a worker process: the encoder that the process was started with. Empty in every other process.
+"""In a worker process: the encoders that the process was started with. Empty in every other process.
 
 A global is needed because the functions that a process pool calls can't get the arguments of the initializer in another
-way. Otherwise the encoder would have to be sent with every piece of a window.
+way. Otherwise the encoders would have to be sent with every piece of a window.
 """
 
 
@@ -114,17 +132,17 @@ _remembered = 0
 """In a worker process: number of rows since molecules were last forgotten."""
 
 
-def _take(encoder: Encoder) -> None:
+def _take(encoders: Sequence[Encoder]) -> None:
     import torch
 
     torch.set_num_threads(1)
-    _taken[:] = [encoder]
+    _taken[:] = encoders
 
 
-def _encode(rows: Sequence[Row], row_ids: Sequence[int]) -> Encoded:
+def _encode(place: int, rows: Sequence[Row], row_ids: Sequence[int]) -> Encoded:
     global _remembered
     _remembered += len(rows)
     if _remembered > REMEMBERED:
         _remembered = len(rows)
         forget_molecules()
-    return _taken[0].encode(rows, row_ids)
+    return _taken[place].encode(rows, row_ids)

@@ -149,6 +149,15 @@ class TaskQuestion(Question):
     task: Task | None
     encoder: Encoder
 
+    @property
+    def encoders(self) -> Sequence[Encoder]:
+        """What converts rows to batches. A job replaces it by encoders that work in other processes."""
+        return [self.encoder]
+
+    @encoders.setter
+    def encoders(self, encoders: Sequence[Encoder]) -> None:
+        (self.encoder,) = encoders
+
     def look_at(self, rows: Sequence[Row], sources: Mapping[str, str]) -> None:
         warn_of_other_kinds(self.task, rows, sources)
 
@@ -186,3 +195,11 @@ class Wrapped(TaskQuestion):
     @encoder.setter
     def encoder(self, encoder: Encoder) -> None:
         self.inner.encoder = encoder
+
+    @property
+    def encoders(self) -> Sequence[Encoder]:
+        return self.inner.encoders
+
+    @encoders.setter
+    def encoders(self, encoders: Sequence[Encoder]) -> None:
+        self.inner.encoders = encoders

@@ -94,6 +94,16 @@ class ReadColumns:
         mapped = {name: theirs for name, theirs in given.items() if name not in unread}
         return replace(self, mapped=mapped, also_named={name: given[name] for name in unread & given.keys()})
 
+    def from_names(self, column: str, names: str) -> ReadColumns:
+        """Returns the same columns, with a column of IUPAC names in place of a required column of molecules.
+
+        Args:
+            column: the column of molecules, which is still read if a table has it.
+            names: the column of names.
+        """
+        columns = list(dict.fromkeys(names if name == column else name for name in self.names))
+        return replace(self, names=columns, beside=[*self.beside, column])
+
     def check(self, columns: Sequence[str]) -> dict[str, str]:
         """Checks that a table has the required columns. Logs a warning if the task has conditions and the table none.
 

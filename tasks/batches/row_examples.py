@@ -6,9 +6,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import MutableMapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from mammal.tasks.probes.task_probes import TaskProbes
     from mammal.tokenization.prompt import Prompt
     from mammal.tokenization.tokenizer import Tokenizer
+
+KnownInputs: TypeAlias = "MutableMapping[tuple[object, ...], Encoding]"
+"""Encoded prompts of the encoder by their text and by what the encoding depends on."""
 
 
 class RowExamples(RowPrompts, ABC):
@@ -72,7 +75,12 @@ class RowExamples(RowPrompts, ABC):
         return self.encode_prepared(rendered, target=target, judged=judged)[0]
 
     def encode_prepared(
-        self, rendered: Sequence[tuple[object, Row, Prompt]], *, target: bool, judged: bool = False
+        self,
+        rendered: Sequence[tuple[object, Row, Prompt]],
+        *,
+        target: bool,
+        judged: bool = False,
+        inputs: KnownInputs | None = None,
     ) -> list[Example]:
         """Encodes rows with their prompts together, which is faster than `encode` for each row.
 
@@ -80,11 +88,13 @@ class RowExamples(RowPrompts, ABC):
             rendered: name, columns and prompt of each row.
             target: as for `encode`.
             judged: as for `encode`.
+            inputs: encoded prompts that are used again, and to which those of these rows are added, so that several
+                tasks with the same prompt encode it once. None: none.
         """
         limits = self.config.max_len
         how: dict[str, Any] = {"on_unknown": self.config.on_unknown}
         prompts = [prompt for _, _, prompt in rendered]
-        encodings = self.tokenizer.encode_batch(prompts, max_len=limits.input, **how)
+        encodings = self._encoded_inputs(prompts, inputs)
         targets: Sequence[Encoding | None] = [None] * len(prompts)
         if target and self.target_is_text and self.template.target is not None:
             targets = self.tokenizer.encode_batch([str(p.target) for p in prompts], max_len=limits.target, **how)
@@ -102,6 +112,17 @@ class RowExamples(RowPrompts, ABC):
             replace(example, target_is_cut=True) if text is not None and text.is_cut else example
             for example, text in zip(examples, targets, strict=True)
         ]
+
+    def _encoded_inputs(self, prompts: Sequence[Prompt], known: KnownInputs | None) -> list[Encoding]:
+        """The encoded inputs of prompts. Prompts with arrays are always encoded, because their text is not all."""
+        limit, unknown = self.config.max_len.input, self.config.on_unknown
+        if known is None or any(prompt.sample for prompt in prompts):
+            return self.tokenizer.encode_batch(prompts, max_len=limit, on_unknown=unknown)
+        keys = [(id(self.tokenizer), limit, unknown, prompt.input) for prompt in prompts]
+        new = {key: prompt for key, prompt in zip(keys, prompts, strict=True) if key not in known}
+        encoded = self.tokenizer.encode_batch(new.values(), max_len=limit, on_unknown=unknown)
+        known.update(zip(new, encoded, strict=True))
+        return [known[key] for key in keys]
 
     @abstractmethod
     def example(

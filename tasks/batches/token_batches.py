@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from mammal.tasks.batches.example import Example
+from mammal.tasks.batches.row_examples import KnownInputs
 from mammal.tasks.tables.cells import Row
 from mammal.tasks.task import Task
 from mammal.tokenization.errors import MammalError
@@ -24,6 +26,7 @@ def encode_rows(
     judged: bool = False,
     drawn: bool = False,
     withheld: bool = False,
+    inputs: KnownInputs | None = None,
 ) -> tuple[list[Example], list[RowError]]:
     """Encodes rows. Each row is either in the examples or in the errors; both are in the order of the rows.
 
@@ -35,6 +38,7 @@ def encode_rows(
         judged: with `target`: keep everything that `Task.decode` reads.
         drawn: show what this epoch of training samples for each row (views, wordings, conditions).
         withheld: write no condition (`mammal.tasks.prompts.conditions`).
+        inputs: encoded prompts of other tasks, as for `Task.encode_prepared`.
 
     Returns:
         The examples, and (row id, reason) for each row that can't be encoded.
@@ -48,13 +52,14 @@ def encode_rows(
             rendered.append((position, (row_id, row, prompt)))
         except MammalError as error:
             errors[position] = str(error)
+    how: dict[str, Any] = {"target": target, "judged": judged, "inputs": inputs}
     try:
-        examples = task.encode_prepared([item for _, item in rendered], target=target, judged=judged)
+        examples = task.encode_prepared([item for _, item in rendered], **how)
     except MammalError:
         examples = []
         for position, item in rendered:
             try:
-                examples += task.encode_prepared([item], target=target, judged=judged)
+                examples += task.encode_prepared([item], **how)
             except MammalError as error:
                 errors[position] = str(error)
     return examples, [(ids[position], errors[position]) for position in sorted(errors)]
