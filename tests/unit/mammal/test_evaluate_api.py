@@ -17,6 +17,7 @@ from mammal.evaluation.evaluate_bundle import EvaluatedRows
 from mammal.evaluation.results import FILE, OURS, as_metrics, load_results
 from mammal.evaluation.runs import evaluate_runs
 from mammal.evaluation.tables import CSV
+from mammal.rows.task_choice import changed_task
 
 SMILES = [f"C{'C' * (n % 9)}{tail}" for n in range(24) for tail in ("O", "N", "C(=O)O", "c1ccccc1")]
 HOW: dict[str, Any] = {"trees": 5, "seeds": 2, "sensitivity": 4}
@@ -97,6 +98,42 @@ def test_one_task_of_another_part_and_fewer_rows(bundle: Path):
     (result,) = found.results
     assert result.part == "valid" and result.rows["valid"] == 3 and len(result.answers) == 3
     assert [contender.name for contender in result.contenders] == [OURS] and not result.shifts
+
+
+def test_several_tasks_on_the_command_line(bundle: Path):
+    words = [f"bundle={bundle}", "device=cpu", "baselines=false", "sensitivity=0", "neighbours=false"]
+    assert main(["evaluate", *words, "task=[atoms, acid]", "output=both"]) == 0
+    assert [result.task for result in load_results(Path("both"))] == ["atoms", "acid"]
+    assert main(["evaluate", *words, "task=[acid]", "output=one"]) == 0
+    assert [result.task for result in load_results(Path("one"))] == ["acid"]
+    assert main(["evaluate", *words, "task=[acid,acids]", "output=none"]) == 2 and not Path("none").exists()
+
+
+def test_features_of_the_evaluated_rows_alone_are_computed(
+    small_bundle: Callable[..., Path], bundle: Path, monkeypatch: pytest.MonkeyPatch
+):
+    from mammal.tasks.features.morgan import Morgan
+
+    model = mammal.load(small_bundle(), device="cpu")
+    task = model.find_task("molecule_features")
+    changed = {"data": {"source": "file", "path": "rows.csv", "split": "random"}}
+    task = model.tasks["feats"] = changed_task(task, {**changed, "name": "feats"})
+    task.fit([{"smiles": smiles} for smiles in dict.fromkeys(SMILES)])
+    model.model.add_vector_heads(task.head_widths)
+    model = mammal.load(model.save("feats"), device="cpu")  # without the features that fitting has computed
+    seen: set[str] = set()
+    values = Morgan.values
+
+    def counted(self: Morgan, text: str) -> np.ndarray:
+        seen.add(text)
+        return values(self, text)
+
+    monkeypatch.setattr(Morgan, "values", counted)
+    found = mammal.evaluate(model, "feats", limit=4)
+    assert len(seen) == 4 and found["feats"].rows["train"] > 40
+    seen.clear()
+    mammal.evaluate(model, "feats", data=own_rows())
+    assert len(seen) == len(own_rows())
 
 
 def test_an_output_folder_holds_what_the_command_writes_and_a_page(bundle: Path):
@@ -192,6 +229,9 @@ def test_runs_are_combined_from_python(bundle: Path):
     for seed in "ab":
         mammal.load(bundle, device="cpu").save(Path("runs") / seed / "bundle", metrics={})
     rows = EvaluatedRows(part="valid")
+    words = ["runs=runs/*", "part=valid", "baselines=false", "sensitivity=0", "neighbours=false", "output=combined"]
+    assert main(["evaluate", *words, "task=[acid,atoms]"]) == 0
+    assert [result.task for result in load_results(Path("combined"))] == ["acid", "atoms"]
     (found,) = evaluate_runs("runs/*", task="acid", rows=rows)
     assert found.intervals == "seeds" and set(found.ours.by_seed) == {"runs/a", "runs/b"}
     alone = mammal.evaluate(bundle, "acid", part="valid", **QUICK)["acid"].ours.estimates["auroc"].value
