@@ -78,31 +78,30 @@ def predict_rows(
 
     def answer(batch: Batch) -> Sequence[Prediction]:
         batch = batch.to(model.device)
-        return batch_predictions(model, task, batch, model.encode(batch), near=near, nearest=nearest)
+        return batch_predictions(model, task, batch, near=near, nearest=nearest)
 
     answers = run(model, rows, encoder, answer, pace, progress, cut=cut)
     return [prediction_of_row(row_id, given) for row_id, given in enumerate(answers)]
 
 
 def batch_predictions(
-    model: MammalModel, task: Task, batch: Batch, memory: Memory, *, near: bool = True, nearest: int = 0
+    model: MammalModel, task: Task, batch: Batch, memory: Memory | None = None, *, near: bool = True, nearest: int = 0
 ) -> list[Prediction]:
-    """Predicts the targets of a batch from states of the encoder, for tasks whose answers are not generated.
+    """Predicts the targets of a batch, for tasks whose answers are not generated.
 
     Args:
         model: the model.
         task: the task.
         batch: a batch of the task, on the device of the model.
-        memory: states of the encoder for these inputs.
+        memory: states of the encoder for the inputs of the batch. None: they are computed.
         near: as for `predict_rows`.
         nearest: as for `predict_rows`.
     """
     kept = task.training_rows if near else None
-    if kept is None:
-        return task.decode(model.outputs(batch, memory), batch)
-    batch = kept.wanting(batch)
-    output = model.outputs(batch, memory)
-    return [task.placed(said) for said in kept.placed(task.decode(output, batch), output, batch, nearest)]
+    batch = batch if kept is None else kept.wanting(batch)
+    output = model(batch) if memory is None else model.outputs(batch, memory)
+    said = task.decode(output, batch)
+    return said if kept is None else [task.placed(one) for one in kept.placed(said, output, batch, nearest)]
 
 
 def embed_rows(

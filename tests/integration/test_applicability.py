@@ -13,6 +13,7 @@ import pytest
 import mammal
 from mammal.bundle.folder import read_bundle
 from mammal.errors import BundleError, ConfigError
+from mammal.rows.task_choice import changed_task
 from mammal.training.run import train
 
 TASKS = {
@@ -110,6 +111,21 @@ def test_columns_can_be_left_out_in_python_and_in_jobs(near, tmp_path):
     assert not {*COLUMNS} & {*pd.read_csv(report.output).columns}
     manifest = json.loads((tmp_path / "off.csv.manifest.json").read_text())
     assert manifest["options"]["applicability"] is False and "similarity" not in (manifest["meanings"] or {})
+
+
+@pytest.mark.parametrize("name, more", [("near_molecules", "adapt=probe"), ("near_proteins", "adapt=head")])
+def test_tasks_that_are_predicted_together_have_the_columns_of_their_own(near, name: str, more: str):
+    bundle = near(name, more, "trainer.max_steps=2", "test=false", "applicability=full")
+    model = mammal.load(bundle, device="cpu")
+    model.tasks["copy"] = changed_task(model.tasks[name], {"name": "copy"})
+    model.tasks["copy"].training_rows = None
+    rows = [record["smiles" if name == "near_molecules" else "protein"] for record in records()]
+    alone, together = model.predict(rows, name), model.predict(rows, [name, "copy"])
+    for column in alone.columns[1:-1]:
+        assert together[f"{name}_{column}"].equals(alone[column])
+    assert together["copy_error"].isna().all() and "copy_similarity" not in together
+    with pytest.raises(ConfigError, match="nearest"):
+        model.predict(rows, [name, "copy"], nearest=1)
 
 
 def test_rows_of_proteins_are_compared_by_states_and_each_target_has_the_similarity(near):
