@@ -75,7 +75,7 @@ def one_task(task: TaskLike | Sequence[TaskLike] | None) -> TaskLike | None:
     Args:
         task: as for `Mammal.predict`.
     """
-    assert not _is_list(task), "a list names several tasks"
+    assert task is None or isinstance(task, str) or not isinstance(task, Sequence), "a list names several tasks"
     return task
 
 

@@ -89,7 +89,7 @@ class SharedEncoder(Encoder):
         known: KnownInputs = {}
         found: list[dict[object, Example | str]] = []
         for encoder in self.each:
-            examples, errors = encoder.encode(rows, row_ids, known)
+            examples, errors = encoder.encode_with(rows, row_ids, known)
             found.append({**dict(errors), **{example.row_id: example for example in examples}})
         shared: list[Example] = []
         refused: list[tuple[object, str]] = []

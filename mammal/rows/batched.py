@@ -147,17 +147,21 @@ class TaskEncoder(Encoder):
         columns = [*self.task.columns, *self.task.beside, *(self.task.target_columns if self.target else ())]
         return [(column, self.task.aliases.get(column)) for column in columns]
 
-    def encode(self, rows: Sequence[Row], row_ids: Sequence[int], inputs: KnownInputs | None = None) -> Encoded:
-        """Encodes rows.
+    def encode(self, rows: Sequence[Row], row_ids: Sequence[int]) -> Encoded:
+        return self.encode_with(rows, row_ids, None)
+
+    def encode_with(self, rows: Sequence[Row], row_ids: Sequence[int], inputs: KnownInputs | None) -> Encoded:
+        """Encodes rows as `encode` does, and uses prompts that are encoded already.
 
         Args:
             rows: the rows.
             row_ids: id of each row, which its example or its error gets.
-            inputs: prompts that encoders of other tasks have encoded, as for `Task.encode_prepared`.
+            inputs: prompts that encoders of other tasks have encoded, as for `Task.encode_prepared`. None: none.
         """
         from mammal.tasks.batches.token_batches import encode_rows
 
-        kept, how = self.task.training_rows, {"target": self.target, "withheld": self.absent, "inputs": inputs}
+        kept = self.task.training_rows
+        how: dict[str, Any] = {"target": self.target, "withheld": self.absent, "inputs": inputs}
         if not self.near or kept is None or kept.kept.column is None:
             return encode_rows(self.task, rows, row_ids, **how)
         from mammal.tasks.applicability.fingerprints import row_fingerprint, with_fingerprints

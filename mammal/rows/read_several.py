@@ -60,7 +60,8 @@ class ReadSeveral(ReadColumns):
             ConfigError: a column is one of no task.
         """
         given = columns_of_each(self.tasks, columns)
-        mapped = [reading.with_mapping(*own) for reading, *own in zip(self.each, self.tasks, given, strict=True)]
+        every = zip(self.each, self.tasks, given, strict=True)
+        mapped = [reading.with_mapping(own, its_columns) for reading, own, its_columns in every]
         return self.of(mapped, self.tasks)
 
     def from_names(self, column: str, names: str) -> ReadColumns:

@@ -115,12 +115,12 @@ class RowExamples(RowPrompts, ABC):
 
     def _encoded_inputs(self, prompts: Sequence[Prompt], known: KnownInputs | None) -> list[Encoding]:
         """The encoded inputs of prompts. Prompts with arrays are always encoded, because their text is not all."""
-        limit, unknown = self.config.max_len.input, self.config.on_unknown
+        how: dict[str, Any] = {"max_len": self.config.max_len.input, "on_unknown": self.config.on_unknown}
         if known is None or any(prompt.sample for prompt in prompts):
-            return self.tokenizer.encode_batch(prompts, max_len=limit, on_unknown=unknown)
-        keys = [(id(self.tokenizer), limit, unknown, prompt.input) for prompt in prompts]
+            return self.tokenizer.encode_batch(prompts, **how)
+        keys = [(id(self.tokenizer), *how.values(), prompt.input) for prompt in prompts]
         new = {key: prompt for key, prompt in zip(keys, prompts, strict=True) if key not in known}
-        encoded = self.tokenizer.encode_batch(new.values(), max_len=limit, on_unknown=unknown)
+        encoded = self.tokenizer.encode_batch(new.values(), **how)
         known.update(zip(new, encoded, strict=True))
         return [known[key] for key in keys]
 
