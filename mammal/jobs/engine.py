@@ -1,7 +1,8 @@
-"""The local engine: answers the input of a job shard by shard, and writes each shard as soon as it is answered.
+"""The engine of jobs: has the input answered shard by shard, and writes each shard as soon as it is answered.
 
-Every job runs through `run_plan`. It checks input and output, finds the shards that an earlier run has finished, warms
-up the models, answers the remaining shards and joins all of them (see `mammal.jobs.run_job` for what is guaranteed).
+Every job runs through `run_plan`. It checks input and output, finds the shards that an earlier run has finished, has
+the remaining shards answered (`mammal.jobs.answering`: in this process, or by Ray) and joins all of them (see
+`mammal.jobs.run_job` for what is guaranteed).
 """
 
 from __future__ import annotations
@@ -13,17 +14,17 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from mammal.errors import ConfigError, JobError
+from mammal.jobs.answering import Answering, Here, ReadShard
 from mammal.jobs.background import InOrder, read_ahead
 from mammal.jobs.error_limit import ErrorLimit
 from mammal.jobs.inputs import JobInput
 from mammal.jobs.memory import release_memory
 from mammal.jobs.parts import Part
 from mammal.jobs.plan import JobPlan
-from mammal.jobs.shard import Shard
-from mammal.jobs.shard_answer import Rows, answer_shard, rows_of_shard, write_answer
+from mammal.jobs.shard_answer import write_answer
 from mammal.jobs.store import OutputLockedError, ShardCounts
 
 PATIENCE = 60.0
@@ -102,6 +103,7 @@ def run_plan(
     progress: Follow | None = None,
     part: str | Part | None = None,
     max_errors: float | None = None,
+    answering: Answering | None = None,
 ) -> JobReport:
     """Answers every shard that no earlier run has answered, then joins all shards into the output.
 
@@ -113,6 +115,8 @@ def run_plan(
         part: answer only this share of the shards, such as `"3/8"`. The last part that ends joins the shards.
         max_errors: end when more rows than this have no answer. A number from 0 to 1 (exclusive) is a share of the rows
             answered so far, a whole number is a number of rows. It is compared after each shard. None: no limit.
+        answering: where the answers are computed. Default: in this process. The bytes of the output do not depend on
+            it.
 
     Returns:
         Number of rows with and without an answer, and the files that were written.
@@ -126,6 +130,7 @@ def run_plan(
         TooManyErrorsError: more rows than `max_errors` have no answer. Finished shards are kept.
     """
     share, limit = Part.parse(part), ErrorLimit.parse(max_errors)
+    answering = answering or Here()
     plan.check()
     if share is not None and not resume:
         hint = "run it once without part, or remove the output, its manifest and the folder of shards"
@@ -141,9 +146,8 @@ def run_plan(
             former = store.begin(manifest, resume=resume)
             if former.complete and former.counts is not None:
                 return _report(plan, _Done(ShardCounts(**former.counts), former.counts["rows"]))
-            with plan.workers():
-                _warm_up(plan)
-                done = _answer_shards(plan, share, limit, progress)
+            with answering.running(plan):
+                done = _answer_shards(plan, answering, share, limit, progress)
             if share is None:
                 store.finish(manifest, done.shards, done.total, plan.layout.final_schema(cut=done.total.cut > 0))
                 return _report(plan, done)
@@ -167,64 +171,51 @@ class _Done:
     start: float | None = None
 
 
-class _Next(NamedTuple):
-    """A shard, its rows if it is to be answered, and its counts if it is finished."""
-
-    shard: Shard
-    rows: Rows | None
-    counts: ShardCounts | None
-
-
-def _warm_up(plan: JobPlan) -> None:
-    used = plan.question.uses
-    if used:
-        from mammal.jobs.warm_up import warm_up  # needs torch, which jobs without a model do not
-
-        for one in used:
-            warm_up(one)
-
-
-def _answer_shards(plan: JobPlan, part: Part | None, limit: ErrorLimit | None, progress: Follow | None) -> _Done:
-    """Answers the shards that are not finished. The next one is read, and the last one written, meanwhile."""
+def _answer_shards(
+    plan: JobPlan, answering: Answering, part: Part | None, limit: ErrorLimit | None, progress: Follow | None
+) -> _Done:
+    """Has the shards answered that are not finished. The next one is read, and the last one written, meanwhile."""
     start = time.monotonic()
     total, resumed, shards = ShardCounts(0, 0, 0), 0, 0
-    rows = None if progress is None else _row_count(plan, part)
+    follow = None if progress is None else _Followed(progress, _row_count(plan, part))
     unchanged = _watch(plan.given)
-    found = _shards(plan, part)
-    with InOrder(_behind(plan)) as writer, closing(_read(plan, found)) as ready:
-        for shard, own_rows, counts in ready:
+    found = _shards(plan, answering, part)
+    with (
+        InOrder(_behind(plan)) as writer,
+        closing(_read(plan, found)) as ready,
+        closing(answering.answers(plan, ready, follow and follow.advance)) as answered,
+    ):
+        for read, answer in answered:
             shards += 1
-            if part is not None and not part.owns(shard.number):
+            if not read.owned:
                 continue
-            if counts is None:
-                advance = progress and _advanced(progress, JobProgress(total.rows, rows, total.bad, resumed))
-                answer = answer_shard(plan, shard, own_rows, advance)
+            counts = read.counts
+            if answer is not None:
                 unchanged()
                 writer.submit(partial(write_answer, plan, answer))
                 counts = answer.counts
                 release_memory()
-            else:
+            elif counts is not None:
                 resumed += counts.rows
+            assert counts is not None, "an open shard has an answer, another one its counts"
             total = total + counts
-            if progress is not None:
-                progress(JobProgress(total.rows, rows, total.bad, resumed))
+            if follow is not None:
+                follow.finished(total, resumed)
             if limit is not None:
                 limit.check(total, str(plan.store.output))
     return _Done(total, resumed, shards, start)
 
 
-def _shards(plan: JobPlan, part: Part | None) -> Generator[_Next, None, None]:
-    """Reads the shards, and announces rows to the processes that encode them."""
+def _shards(plan: JobPlan, answering: Answering, part: Part | None) -> Generator[ReadShard, None, None]:
+    """Reads the shards, and finds out which of them are to be answered."""
     for shard in plan.given.shards(plan.shard_rows):
-        own = part is None or part.owns(shard.number)
-        counts = plan.store.counts(shard.number) if own else None
-        rows = rows_of_shard(plan, shard) if own and counts is None else None
-        if rows is not None:
-            plan.question.prepare(rows)
-        yield _Next(shard, rows, counts)
+        owned = part is None or part.owns(shard.number)
+        counts = plan.store.counts(shard.number) if owned else None
+        rows = answering.rows(plan, shard) if owned and counts is None else None
+        yield ReadShard(shard, owned, counts, rows)
 
 
-def _read(plan: JobPlan, shards: Generator[_Next, None, None]) -> Generator[_Next, None, None]:
+def _read(plan: JobPlan, shards: Generator[ReadShard, None, None]) -> Generator[ReadShard, None, None]:
     """Reads one shard ahead. An SDF file is read between two shards: RDKit's log, which has the reasons of damaged
     molecules, is one for all threads."""
     names = [*map(str, plan.given.local_files.values()), *plan.given.urls]
@@ -278,16 +269,25 @@ def _join_parts(plan: JobPlan, shards: int) -> bool:
         return False
 
 
-def _advanced(progress: Follow, before: JobProgress) -> Callable[[int], None]:
-    """Reports rows of a shard as they are answered."""
-    done = before.done
+class _Followed:
+    """Reports finished shards, and the rows of the next ones as they are answered.
 
-    def advance(rows: int) -> None:
-        nonlocal done
-        done += rows
-        progress(replace(before, done=done))
+    Args:
+        report: function that is called.
+        rows: number of rows of the input. None: unknown.
+    """
 
-    return advance
+    def __init__(self, report: Follow, rows: int | None):
+        self._report = report
+        self._now = JobProgress(0, rows, 0)
+
+    def advance(self, rows: int) -> None:
+        self._now = replace(self._now, done=self._now.done + rows)
+        self._report(self._now)
+
+    def finished(self, total: ShardCounts, resumed: int) -> None:
+        self._now = JobProgress(total.rows, self._now.rows, total.bad, resumed)
+        self._report(self._now)
 
 
 def _report(plan: JobPlan, done: _Done, part: Part | None = None, *, joined: bool = True) -> JobReport:

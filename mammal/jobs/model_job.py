@@ -31,6 +31,7 @@ from mammal.jobs.loaded_model import (
     torch_version,
 )
 from mammal.jobs.plan import SHARD_ROWS, Hash, JobPlan
+from mammal.jobs.ray_settings import ray_settings_of
 from mammal.jobs.sdf_format import SUFFIX as SDF
 from mammal.jobs.structures import sdf_format
 from mammal.jobs.tables import FORMATS, TEXT_TABLES, OutputFormat
@@ -85,6 +86,8 @@ def run_job(
     progress: Follow | None = None,
     part: str | None = None,
     max_errors: float | None = None,
+    engine: str = "local",
+    ray: Mapping[str, Any] | None = None,
 ) -> JobReport:
     """Answers every row of a file, in constant memory. A job that was stopped continues where it stopped.
 
@@ -133,6 +136,9 @@ def run_job(
             folder answer one file at the same time. The last part that ends writes the output.
         max_errors: end when more rows than this have no answer. A number between 0 and 1 is a share of the rows
             answered so far, a whole number is a number of rows. It is compared after each shard. None: no limit.
+        engine: `"local"`: this process answers. `"ray"`: actors of Ray answer, each with its own copy of the model, and
+            this process reads and writes. The output has the same bytes.
+        ray: settings of `engine="ray"`: `address`, `actors`, `gpus` and `cpus` (`mammal.jobs.ray_settings`).
 
     Returns:
         Number of rows with and without an answer, and the files that were written.
@@ -141,12 +147,13 @@ def run_job(
         JobError: the output exists and belongs to another job, is being written by another process, or can't be
             written; or the input was changed while it was read.
         TooManyErrorsError: more rows than `max_errors` have no answer. Finished shards are kept.
-        ConfigError: there is no such verb or option; or the output, its errors file, manifest or folder of shards would
+        ConfigError: there is no such verb, option or engine, or Ray is not installed; or the output, its errors file, manifest or folder of shards would
             replace the input or a file of the bundle.
         BundleError: there is no such model.
         TaskError: there is no such task.
         DataError: the input can't be read, or lacks a column; or there is no such encoding.
     """
+    ray_settings = ray_settings_of(engine, ray)
     given_options = our_names(options or {}) if verb == "generate" else options or {}
     settings = {name: _plain(value) for name, value in given_options.items() if value is not None}
     if settings.get("normalize") is False:
@@ -160,9 +167,62 @@ def run_job(
     check_encoding(encoding, input)
     if file_column is not None and input is None:
         raise ConfigError("file_column is for an input file, and there is none", hint="leave it out")
+    given = None if input is None else open_input(input, encoding, file_column=file_column, output=output)
     opened: dict[str, Any] = {"device": device, "dtype": dtype, "tokenizer": tokenizer, "config_dirs": config_dirs}
-    model = open_model(source, batch_tokens=batch_tokens, **opened)
-    given = no_input(1) if input is None else open_input(input, encoding, file_column=file_column, output=output)
+    opened |= {"batch_tokens": batch_tokens, "workers": workers}
+    how: dict[str, Any] = {"task": task, "columns": columns, "view": view, "prefix": prefix}
+    how |= {"shard_rows": shard_rows, "keep_rows": keep_rows}
+    run = partial(run_plan, resume=resume, progress=progress, part=part, max_errors=max_errors)
+    if ray_settings is None:
+        return run(model_plan(verb, source, given, output, settings, **how, **opened))
+    from mammal.jobs.ray_job import ray_answering
+
+    with ray_answering(ray_settings, verb, source, given, output, settings, how, opened) as (plan, answering):
+        return run(plan, answering=answering)
+
+
+def model_plan(
+    verb: str,
+    source: str | os.PathLike[str],
+    given: JobInput | None,
+    output: str | os.PathLike[str],
+    settings: Mapping[str, Any],
+    *,
+    task: TaskLike | None = None,
+    columns: Mapping[str, str] | str | None = None,
+    view: str | Mapping[str, str] | None = None,
+    prefix: str = "",
+    shard_rows: int | None = None,
+    keep_rows: bool | None = None,
+    workers: int | None = None,
+    batch_tokens: int | None = None,
+    tokenizer: str | os.PathLike[str] | None = None,
+    **opened: Any,
+) -> JobPlan:
+    """Opens the model and returns the plan of a job.
+
+    Args:
+        verb: as for `run_job`.
+        source: as for `run_job`.
+        given: the input. None: the job reads nothing.
+        output: as for `run_job`.
+        settings: the options of the verb, checked, as plain values.
+        task: as for `run_job`.
+        columns: as for `run_job`.
+        view: as for `run_job`.
+        prefix: as for `run_job`.
+        shard_rows: as for `run_job`.
+        keep_rows: as for `run_job`.
+        workers: as for `run_job`.
+        batch_tokens: as for `run_job`.
+        tokenizer: as for `run_job`.
+        **opened: `device`, `dtype` and `config_dirs`, as for `mammal.load`.
+
+    Raises:
+        MammalError: as for `run_job`.
+    """
+    model = open_model(source, batch_tokens=batch_tokens, tokenizer=tokenizer, **opened)
+    reads_nothing, given = given is None, no_input(1) if given is None else given
     several = several_tasks(model, task, columns, view) if verb == "predict" else None
     if several is None:
         chosen = _task(verb, model, _one_task(verb, task), columns, view, settings, given)
@@ -171,11 +231,11 @@ def run_job(
         chosen = None
         question = several_question(model.model, model.tasks, several, model.pace, prefix=prefix, **settings)
     question.reading = question.reading.with_mapping(chosen, columns)
-    if input is None:
+    if reads_nothing:
         question, given = _drawn_apart(question, given)
     identity = task_identity(question.task) if several is None else [task_identity(one) for one in several]
     described = _described(verb, question, several, prefix)
-    plan = JobPlan(
+    return JobPlan(
         verb,
         given,
         question,
@@ -193,7 +253,6 @@ def run_job(
         keep_rows=keep_rows,
         reads=read_by_model(bundle=source, rerank_bundle=settings.get("rerank_bundle"), tokenizer=tokenizer),
     )
-    return run_plan(plan, resume=resume, progress=progress, part=part, max_errors=max_errors)
 
 
 def _form(verb: str, output: object, given: JobInput, question: TaskQuestion) -> OutputFormat | None:

@@ -41,6 +41,18 @@ def rows_of_shard(plan: JobPlan, shard: Shard) -> Rows:
     return plan.question.reading.rows(shard.records, plan.given.schema.names, plan.sources)
 
 
+def look_at_first(plan: JobPlan, shard: Shard, rows: Rows) -> None:
+    """Logs what is strange about the rows of the first shard; does nothing for other shards.
+
+    Args:
+        plan: the job.
+        shard: the shard.
+        rows: its rows.
+    """
+    if shard.number == 0:
+        plan.question.look_at(rows, plan.sources)
+
+
 def answer_shard(
     plan: JobPlan, shard: Shard, rows: Rows | None = None, advance: Callable[[int], None] | None = None
 ) -> ShardAnswer:
@@ -53,8 +65,6 @@ def answer_shard(
         advance: function that is called with the number of rows that were just answered.
     """
     rows = rows_of_shard(plan, shard) if rows is None else rows
-    if shard.number == 0:
-        plan.question.look_at(rows, plan.sources)
     answers = plan.question.ask(rows, first=shard.first, progress=advance)
     for position, reason in shard.damaged.items():
         answers[position] = Refused(reason)
