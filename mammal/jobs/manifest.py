@@ -71,13 +71,17 @@ class Manifest:
         Raises:
             JobError: they differ. The message names each difference.
         """
-        changed = list(_differences(asdict(former), asdict(self)))
+        changed = self.differences(former)
         if changed:
             raise JobError(
                 "an earlier run began this output with other settings: " + "; ".join(changed),
                 where=str(output),
                 hint="use the earlier settings, choose another output, or start again with resume=false",
             )
+
+    def differences(self, former: Manifest) -> list[str]:
+        """Returns how this manifest differs from another one, in words; an empty list if it does not."""
+        return list(_differences(asdict(former), asdict(self)))
 
 
 def _differences(former: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:

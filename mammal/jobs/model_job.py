@@ -168,16 +168,16 @@ def run_job(
     if file_column is not None and input is None:
         raise ConfigError("file_column is for an input file, and there is none", hint="leave it out")
     given = None if input is None else open_input(input, encoding, file_column=file_column, output=output)
-    opened: dict[str, Any] = {"device": device, "dtype": dtype, "tokenizer": tokenizer, "config_dirs": config_dirs}
-    opened |= {"batch_tokens": batch_tokens, "workers": workers}
-    how: dict[str, Any] = {"task": task, "columns": columns, "view": view, "prefix": prefix}
-    how |= {"shard_rows": shard_rows, "keep_rows": keep_rows}
+    made: dict[str, Any] = {"verb": verb, "source": source, "output": output, "settings": settings, "task": task}
+    made |= {"columns": columns, "view": view, "prefix": prefix, "shard_rows": shard_rows, "keep_rows": keep_rows}
+    made |= {"device": device, "dtype": dtype, "tokenizer": tokenizer, "config_dirs": config_dirs}
+    made |= {"batch_tokens": batch_tokens, "workers": workers}
     run = partial(run_plan, resume=resume, progress=progress, part=part, max_errors=max_errors)
     if ray_settings is None:
-        return run(model_plan(verb, source, given, output, settings, **how, **opened))
-    from mammal.jobs.ray_job import ray_answering
+        return run(model_plan(given=given, **made))
+    from mammal.jobs.ray_model import answered_by_ray
 
-    with ray_answering(ray_settings, verb, source, given, output, settings, how, opened) as (plan, answering):
+    with answered_by_ray(ray_settings, model_plan, given, made) as (plan, answering):
         return run(plan, answering=answering)
 
 
