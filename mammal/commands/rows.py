@@ -62,6 +62,9 @@ def answer_rows(verb: str, options: dict[str, Any], config_dirs: Sequence[Path] 
         for name in ("part", "max_errors"):
             if shared[name] is not None:
                 raise ConfigError(f"{name} is for jobs that write a file", where=f"mammal {verb}", hint="output=FILE")
+        if shared["engine"] != "local":
+            what = f"engine={shared['engine']} is for jobs that write a file"
+            raise ConfigError(what, where=f"mammal {verb}", hint="output=FILE")
         return _to_terminal(verb, shared, prompt, options, config_dirs)
     return _to_file(verb, shared, options, config_dirs)
 
@@ -86,6 +89,8 @@ SHARED = (
     "resume",
     "part",
     "max_errors",
+    "engine",
+    "ray",
 )
 """Keys about the job. The other keys are about the question."""
 

@@ -69,6 +69,9 @@ def answer_variants(shared: dict[str, Any], options: dict[str, Any], config_dirs
     for name in ("prompt", "target", "view", "workers", "part", "max_errors"):
         if shared.pop(name, None) not in (None, 0):
             raise ConfigError(f"{name} can't be used when variants are scored", where=_WHERE, hint="leave it out")
+    if (engine := shared.pop("engine", "local")) != "local":
+        raise ConfigError(f"engine={engine} can't be used when variants are scored", where=_WHERE, hint="leave it out")
+    shared.pop("ray", None)
     check_input_encoding(shared)
     asked = VariantScoreOptions(**{name: options[name] for name in ASKED})
     shared["columns"] = shared["columns"] or None

@@ -42,6 +42,8 @@ class RaySettings:
             ConfigError: there is no such setting, or a value is wrong.
         """
         known = [each.name for each in fields(cls)]
+        if not isinstance(given, Mapping):
+            raise ConfigError(f"must be a section, not {given!r}", where="ray", hint=f"ray.address={given}")
         for name in given:
             if name not in known:
                 raise ConfigError(f"there is no setting ray.{name}", hint=did_you_mean(name, known, noun="setting"))
@@ -51,6 +53,9 @@ class RaySettings:
         gpus = given.get("gpus")
         if gpus is not None and (isinstance(gpus, bool) or not isinstance(gpus, int | float) or gpus < 0):
             raise ConfigError(f"must be a number of at least 0, not {gpus!r}", where="ray.gpus", hint="1, or 0.5")
+        address = given.get("address")
+        if address is not None and not isinstance(address, str):
+            raise ConfigError(f"must be a text, not {address!r}", where="ray.address", hint="auto, or HOST:6379")
         return cls(**given)
 
 
