@@ -30,6 +30,18 @@ class Node(NamedTuple):
     gpus: int
 
 
+class Joined(NamedTuple):
+    """A cluster that this process has joined.
+
+    Attributes:
+        nodes: its machines.
+        stays: whether this process had joined it before the job, and stays in it.
+    """
+
+    nodes: Sequence[Node]
+    stays: bool
+
+
 @dataclass(frozen=True)
 class ActorPlan:
     """Actors of a job, and what Ray reserves for each of them.
@@ -46,7 +58,7 @@ class ActorPlan:
 
 
 @contextmanager
-def joined(settings: RaySettings) -> Iterator[list[Node]]:
+def joined(settings: RaySettings) -> Iterator[Joined]:
     """Joins a cluster, or starts Ray on this machine; leaves or ends it with the block.
 
     If this process has already called `ray.init`, that connection is used and stays.
@@ -55,7 +67,7 @@ def joined(settings: RaySettings) -> Iterator[list[Node]]:
         settings: settings of the job.
 
     Yields:
-        The machines of the cluster.
+        The cluster.
 
     Raises:
         JobError: there is no cluster at this address.
@@ -68,7 +80,8 @@ def joined(settings: RaySettings) -> Iterator[list[Node]]:
             _start(settings.address)
     try:
         alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-        yield [Node(int(each.get("CPU", 0)), int(each.get("GPU", 0))) for each in alive]
+        nodes = [Node(int(each.get("CPU", 0)), int(each.get("GPU", 0))) for each in alive]
+        yield Joined(nodes, stays=given)
     finally:
         if not given:
             ray.shutdown()

@@ -40,10 +40,11 @@ class ByRay:
     Args:
         make: returns the plan of an actor. It is sent to the actors.
         actors: how many actors there are, and what Ray reserves for each.
+        keeps_ray: whether this process stays connected to Ray after the job.
     """
 
-    def __init__(self, make: Callable[[], JobPlan], actors: ActorPlan):
-        self._make, self._actors = make, actors
+    def __init__(self, make: Callable[[], JobPlan], actors: ActorPlan, *, keeps_ray: bool = True):
+        self._make, self._actors, self._keeps_ray = make, actors, keeps_ray
         self._starting: dict[Any, Any] = {}  # answer of `open` -> actor
         self._unfinished: dict[Any, set[Any]] = {}  # actor that has opened the model -> calls that it has not answered
 
@@ -60,8 +61,9 @@ class ByRay:
             yield
         finally:
             self._starting, self._unfinished = {}, {}
-            for actor in actors:
-                ray.kill(actor)
+            if self._keeps_ray:  # else they end with the connection
+                for actor in actors:
+                    ray.kill(actor)
 
     def rows(self, plan: JobPlan, shard: Shard) -> Rows | None:
         """Logs what is strange about the first rows. Returns None: the actors read the rows from the shard."""

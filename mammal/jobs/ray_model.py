@@ -39,7 +39,7 @@ def answered_by_ray(
     Raises:
         MammalError: there is no such cluster, it has too few resources, or the plan can't be made.
     """
-    with joined(settings) as nodes:
+    with joined(settings) as (nodes, stays):
         on_gpu = uses_gpu(options["device"], settings, nodes)
         actors = plan_actors(settings, nodes, on_gpu=on_gpu)
         check_room(actors, settings, nodes)
@@ -47,7 +47,8 @@ def answered_by_ray(
         there = {**_found_everywhere(options), **_fixed(options, device, actors.cpus)}
         here = make(given=given, **{**options, **_fixed(options, device, 1), "device": "cpu", "workers": 0})
         plan = replace(here, options={**here.options, "device": device})
-        yield plan, ByRay(partial(make, given=None if given is None else _without_files(given), **there), actors)
+        rows = None if given is None else _without_files(given)
+        yield plan, ByRay(partial(make, given=rows, **there), actors, keeps_ray=stays)
 
 
 def _fixed(options: Mapping[str, Any], device: str, cpus: int) -> dict[str, Any]:

@@ -49,7 +49,9 @@ class RaySettings:
                 raise ConfigError(f"there is no setting ray.{name}", hint=did_you_mean(name, known, noun="setting"))
         for name, least in (("actors", 1), ("cpus", 1)):
             if given.get(name) is not None and not _is_whole(given[name], least):
-                raise ConfigError(f"must be a whole number of at least {least}, not {given[name]!r}", where=f"ray.{name}")
+                raise ConfigError(
+                    f"must be a whole number of at least {least}, not {given[name]!r}", where=f"ray.{name}"
+                )
         gpus = given.get("gpus")
         if gpus is not None and (isinstance(gpus, bool) or not isinstance(gpus, int | float) or gpus < 0):
             raise ConfigError(f"must be a number of at least 0, not {gpus!r}", where="ray.gpus", hint="1, or 0.5")
