@@ -147,8 +147,8 @@ def run_job(
         JobError: the output exists and belongs to another job, is being written by another process, or can't be
             written; or the input was changed while it was read.
         TooManyErrorsError: more rows than `max_errors` have no answer. Finished shards are kept.
-        ConfigError: there is no such verb, option or engine, or Ray is not installed; or the output, its errors file, manifest or folder of shards would
-            replace the input or a file of the bundle.
+        ConfigError: there is no such verb, option or engine, or Ray is not installed; or the output, its errors file,
+            manifest or folder of shards would replace the input or a file of the bundle.
         BundleError: there is no such model.
         TaskError: there is no such task.
         DataError: the input can't be read, or lacks a column; or there is no such encoding.

@@ -125,6 +125,28 @@ def test_same_bytes_as_local_with_progress(bundle: Path, table: Path, straight: 
 
 
 @pytest.mark.usefixtures("two_cores")
+def test_generate_without_input_and_several_files(
+    small_bundle: Callable[..., Path], table: Path, tmp_path: Path
+) -> None:
+    lines = table.read_text().splitlines(keepends=True)
+    for name, part in (("a.csv", lines[:100]), ("b.csv", lines[:1] + lines[100:])):
+        (tmp_path / name).write_text("".join(part))
+    files = [tmp_path / "a.csv", tmp_path / "b.csv"]
+    bundle = small_bundle("molecules")
+    sampled = {"n": 6, "do_sample": True, "max_new_tokens": 8}
+    for engine, how in (("local", {}), ("ray", {"ray": {"actors": 1, "cpus": 1}})):
+        made: dict[str, Any] = {"engine": engine, **how}
+        run_job("generate", bundle, None, tmp_path / f"{engine}.jsonl", options=sampled, shard_rows=2, **made)
+        asked: dict[str, Any] = {"options": {"entity": "smiles"}, "columns": {"value": "smiles"}}
+        run_job("embed", bundle, files, f"{tmp_path / engine}/", file_column="source", shard_rows=50, **asked, **made)
+    assert (tmp_path / "ray.jsonl").read_bytes() == (tmp_path / "local.jsonl").read_bytes()
+    names = sorted(path.name for path in (tmp_path / "local").iterdir())
+    assert "part-00004.parquet" in names
+    for name in names:
+        assert (tmp_path / "ray" / name).read_bytes() == (tmp_path / "local" / name).read_bytes()
+
+
+@pytest.mark.usefixtures("two_cores")
 def test_a_killed_actor_is_replaced_and_its_shard_done_again(
     bundle: Path, table: Path, straight: Path, tmp_path: Path
 ) -> None:
@@ -184,20 +206,21 @@ def test_the_command_is_killed_terminated_and_continued(
     for number, code in ((signal.SIGKILL, -signal.SIGKILL), (signal.SIGTERM, 143)):
         before = shards_done(output)
         process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-        wait_until(lambda before=before: shards_done(output) > before or process.poll() is not None)
+        while shards_done(output) <= before and process.poll() is None:
+            time.sleep(0.01)
         actors = actors_below(process.pid)
         process.send_signal(number)
         assert process.wait(60) == code, process.stderr and process.stderr.read()
         assert actors
-        wait_until(lambda actors=actors: not any(Path(f"/proc/{actor}").exists() for actor in actors))
+        wait_for_end(actors)
     assert 2 <= shards_done(output) < ROWS // SHARD
     assert subprocess.run([*command[:-3], "engine=local"]).returncode == 3  # either engine continues
     for suffix in (".csv", ".errors.csv"):
         assert output.with_suffix(suffix).read_bytes() == straight.with_suffix(suffix).read_bytes()
 
 
-def wait_until(true: Callable[[], bool]) -> None:
+def wait_for_end(processes: list[int]) -> None:
     limit = time.monotonic() + 60
-    while not true():
-        assert time.monotonic() < limit, "waited in vain"
-        time.sleep(0.01)
+    while any(Path(f"/proc/{process}").exists() for process in processes):
+        assert time.monotonic() < limit, "actors outlive their job"
+        time.sleep(0.05)

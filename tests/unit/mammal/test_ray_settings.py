@@ -77,7 +77,7 @@ def test_device(device: str, settings: dict[str, Any], nodes: list[Node], expect
 
 @pytest.mark.parametrize(("device", "settings"), [("cuda:1", {}), ("cpu", {"gpus": 1})])
 def test_device_that_contradicts_ray(device: str, settings: dict[str, Any]) -> None:
-    with pytest.raises(ConfigError, match="Ray chooses the GPU|uses no GPU"):
+    with pytest.raises(ConfigError, match=r"Ray chooses the GPU|uses no GPU"):
         uses_gpu(device, RaySettings.parse(settings), [Node(8, 1)])
 
 
