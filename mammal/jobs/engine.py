@@ -183,7 +183,7 @@ def _answer_shards(
     with (
         InOrder(_behind(plan)) as writer,
         closing(_read(plan, found)) as ready,
-        closing(answering.answers(plan, ready, follow and follow.advance)) as answered,
+        closing(answering.answers(plan, ready, None if follow is None else follow.advance)) as answered,
     ):
         for read, answer in answered:
             shards += 1

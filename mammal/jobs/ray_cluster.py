@@ -9,7 +9,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from mammal.errors import ConfigError, JobError
 from mammal.jobs.ray_settings import RaySettings
@@ -91,7 +91,7 @@ def _start(address: str | None) -> None:
     import ray
 
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    local = {"include_dashboard": False} if address is None else {}
+    local: dict[str, Any] = {"include_dashboard": False} if address is None else {}
     try:
         ray.init(address=address or "local", logging_level=logging.WARNING, **local)
     except (ConnectionError, TimeoutError, ValueError) as error:

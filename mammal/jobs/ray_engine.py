@@ -52,9 +52,9 @@ class ByRay:
     def running(self, plan: JobPlan) -> Iterator[None]:
         import ray
 
-        how = {"num_cpus": self._actors.cpus, "num_gpus": self._actors.gpus}
-        again = {"max_restarts": -1, "max_task_retries": TRIES - 1}
-        remote = ray.remote(**how, **again)(ShardActor)
+        how: dict[str, Any] = {"num_cpus": self._actors.cpus, "num_gpus": self._actors.gpus}
+        again: dict[str, Any] = {"max_restarts": -1, "max_task_retries": TRIES - 1}
+        remote: Any = ray.remote(**how, **again)(ShardActor)
         actors = [remote.remote(self._make, plan.manifest) for _ in range(self._actors.actors)]
         self._starting = {actor.open.remote(): actor for actor in actors}
         try:
