@@ -305,11 +305,11 @@ class ClassificationTask(Task):
 
 
 def _every(answer: Prediction) -> tuple[float, ...]:
-    """Probabilities of the labels; those of two labels sum to 1."""
+    """Probabilities of the labels; those of two labels sum to 1. NaN if the answer is a label alone."""
     if answer.probabilities is not None and len(answer.probabilities) > 2:
         return answer.probabilities
-    assert answer.probability is not None, "a classification gives a probability"
-    return 1 - answer.probability, answer.probability
+    positive = float("nan") if answer.probability is None else answer.probability
+    return 1 - positive, positive
 
 
 def _after(calibration: ClassCalibration | None, probability_NC: np.ndarray) -> np.ndarray:

@@ -38,7 +38,7 @@ def test_a_pretrained_encoder_explains_held_out_molecules_and_is_fine_tuned(tmp_
     pretrained = mammal.load(result.bundle)
     assert pretrained.model.config.vector_heads == {"descriptors": 215, "morgan": 2048}
     frame = pretrained.predict(["OCCCCN", "CC("])
-    assert list(frame.columns) == ["smiles", "descriptors", "morgan", "error"]
+    assert list(frame.columns) == ["smiles", "descriptors", "morgan", "similarity", "error"]
     values = np.asarray(frame.descriptors[0])
     assert values.shape == (215,) and 60 < values[NAMES.index("MolWt")] < 160 and "invalid" in frame.error[1]
     assert np.min(frame.morgan[0]) >= 0 and np.max(frame.morgan[0]) <= 1

@@ -128,7 +128,9 @@ def test_a_site_is_read_once_for_all_its_alternates(model: Mammal, monkeypatch: 
     rows: list[int] = []
     network = type(model.model)
     original = network.encode
-    monkeypatch.setattr(network, "encode", lambda self, batch: (rows.append(len(batch)), original(self, batch))[1])
+    monkeypatch.setattr(
+        network, "encode", lambda self, batch, *rest: (rows.append(len(batch)), original(self, batch, *rest))[1]
+    )
     of_one_site = [AllelePair(SNV.before, "A", alt, SNV.after) for alt in "CGT"]
     values(scorer(model, what="likelihood"), of_one_site)
     assert sum(rows) == 1
