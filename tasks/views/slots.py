@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mammal.tasks.errors import DataError, TaskError
+from mammal.tasks.molecules.chemistry import standardise
 from mammal.tasks.views.registry import View, find_view, views_of
 from mammal.tokenization.entities import ENTITIES
 from mammal.tokenization.errors import did_you_mean
@@ -124,6 +125,9 @@ class SlotViews:
             if (shown := view.text(text, rng)) is not None:
                 return Shown(view, shown)
         if seen:
+            for text in [read(self.source(view)) for view in views if view.written_as == "smiles"]:
+                if text is not None:
+                    standardise(text, "check", self.column)  # why a molecule is not valid says more than the rest
             raise DataError(f"there is nothing to show as {' or '.join(seen)}", where=f"column {self.column}")
         read_here = {self.source(view) for view in views}
         columns = [column for column in self.sources.values() if column in read_here]

@@ -157,3 +157,9 @@ def test_splits_and_leaks_look_at_structures_and_at_names_without_one(make, tmp_
     frame.to_csv(file, index=False)
     with pytest.raises(DataError, match="no column 'smiles' or 'iupac'"):
         load_data(make(data=data).config)
+
+
+def test_a_molecule_that_is_not_valid_is_named_and_not_the_view(make):
+    task = make(views={"mol": ["random_smiles"]}, standardise="off")
+    with pytest.raises(DataError, match="invalid SMILES 'C1CC': unclosed ring"):
+        task.show({"smiles": "C1CC", "y": "1"})
