@@ -143,7 +143,7 @@ def test_hydra_composes_what_the_light_loader_reads():
 
     register_schema()
     with initialize_config_module("mammal.configs", version_base="1.3"):
-        for name in list_tasks()[::4]:  # Hydra takes a tenth of a second for each
+        for name in list(list_tasks())[::4]:  # Hydra takes a tenth of a second for each
             composed = compose(overrides=[f"+task={name}"])
             assert load_task(OmegaConf.to_container(composed.task, resolve=True)) == load_task(name), name
 
