@@ -3,7 +3,7 @@
     python benchmarks/bench_coverage.py output=runs/coverage                           hours on one core
     python benchmarks/bench_coverage.py output=runs/coverage task=esol seeds=3         some of it
 
-Each seed splits the rows anew at random; `own` is the split of the task, of which there is one. Intervals of 90 % are
+Each seed splits the rows at random; `own` is the split of the task, of which there is one. Intervals of 90 % are
 asked for: 88 to 92 % is the target of the mean over seeds. A run that is there already is not repeated.
 """
 

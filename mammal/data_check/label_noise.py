@@ -31,7 +31,7 @@ FEWEST_ROWS, FEWEST_OF_CLASS = 100, 20
 LEAST_SKILL = 0.75
 """Least area under the ROC curve of the probabilities. A model that can't tell the classes can't find wrong labels."""
 LEAST_SHARE = 0.01
-"""Least estimated share of wrong labels that is reported. A smaller one can't be told from mistakes of the model."""
+"""Least estimated share of wrong labels that is reported. A smaller one could be mistakes of the model."""
 LEAST_DOUBT = 0.8
 """Least probability of another class for a row to be reported."""
 

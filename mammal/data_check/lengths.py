@@ -170,14 +170,14 @@ def _cut(data: CheckedData, column: str, several: Sequence[CutValue], checked: i
         FlaggedRow(one.row, f"{one.tokens:,} tokens, {one.limit:,} are read", data.shown(one.row), None, one.tokens)
         for one in sorted(several, key=lambda one: (-one.tokens, one.row))
     ]
-    fate = "Training leaves these rows out (`too_long: refuse`)." if refused else "The model reads their first part."
+    outcome = "Training leaves these rows out (`too_long: refuse`)." if refused else "The model reads their first part."
     return Finding(
         "too_long",
         (ERROR if share > 0.5 else WARNING) if share >= MANY_CUT else NOTE,
         len(several),
         f"{counted(len(several), 'row')} ({percent(share)}) with a {column} of more than {limit:,} tokens (longest "
         f"{longest:,}; of such a row {percent(float(lost))} is lost in the median)",
-        f"{fate} Rows that differ only behind the limit look equal.",
+        f"{outcome} Rows that differ only behind the limit look equal.",
         f"a higher limit in the prompt (`{{{column}:ENTITY@N}}`, `max_len`), or shorter values",
         column,
         rows,

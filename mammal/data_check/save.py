@@ -34,10 +34,10 @@ def check_output(folder: Path, data: Any = None) -> None:
     """
     if isinstance(data, str | os.PathLike):
         refuse_overwriting({f"file of the check {name}": folder / name for name in (FILE, ROWS, PAGE)}, {"data": data})
-    strangers = [name for name in (ROWS, PAGE) if (folder / name).exists() and not (folder / FILE).exists()]
-    if strangers:
+    others = [name for name in (ROWS, PAGE) if (folder / name).exists() and not (folder / FILE).exists()]
+    if others:
         what = "the file exists already, and was not written by a check"
-        raise ConfigError(what, where=str(folder / strangers[0]), hint="choose another output; nothing was changed")
+        raise ConfigError(what, where=str(folder / others[0]), hint="choose another output; nothing was changed")
 
 
 def save_check(found: CheckResult, folder: Path) -> Path:

@@ -46,15 +46,14 @@ class Choices:
 
     def limited(self, scores_DV: Tensor, ages: Ages, ruled_out: float) -> Tensor:
         """The scores of the next token of sequences of these ages, `ruled_out` for columns that are not allowed."""
-        if self._grammar is None and len(self._not_the_end_V) > 1:
+        if self._grammar is None:
             early_D = ages.counts_D < self._limits.min_new_tokens
             if self._end < 0 or not early_D.any():
                 return scores_DV
             limited_DV = scores_DV.clone()  # a mask of a whole vocabulary takes longer than a decoder step of few rows
             limited_DV[torch.from_numpy(early_D).to(self._device), self._end] = ruled_out
             return limited_DV
-        allowed_DV = self.allowed(ages)
-        return scores_DV if allowed_DV is None else scores_DV.masked_fill(~allowed_DV, ruled_out)
+        return masked(scores_DV, self.allowed(ages), ruled_out)
 
     def allowed(self, ages: Ages) -> Tensor | None:
         """The columns that may be the next token of sequences of these ages, bool [D, V] or [1, V]; None: all."""
@@ -118,3 +117,8 @@ class Choices:
         stacked = torch.from_numpy(np.stack(list(different.values()))).to(self._device)
         chosen_D = torch.tensor([places[id(mask_V)] for mask_V in masks], device=self._device)
         return stacked.index_select(0, chosen_D)
+
+
+def masked(scores_DV: Tensor, allowed_DV: Tensor | None, ruled_out: float) -> Tensor:
+    """The scores, `ruled_out` for columns that are not allowed; None: all are."""
+    return scores_DV if allowed_DV is None else scores_DV.masked_fill(~allowed_DV, ruled_out)

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from mammal.decoding.ages import Ages
-from mammal.decoding.allowed_tokens import Choices
+from mammal.decoding.allowed_tokens import Choices, masked
 from mammal.decoding.decoder_cache import DecodingState
 from mammal.decoding.drafts import Drafts
 from mammal.decoding.limits import LengthLimits
@@ -123,7 +123,7 @@ class DecodingSteps:
             return Taken(log_probs_DV, scores_DV, self._choices.limited(scores_DV, self.ages, ruled_out), states_DW)
         scores_DV = self._repeats.penalised(scores_DV)
         free_DV, open_DV = (
-            _masked(scores_DV, left_DV, ruled_out) for left_DV in self._repeats.limit(self._choices.allowed(self.ages))
+            masked(scores_DV, left_DV, ruled_out) for left_DV in self._repeats.limit(self._choices.allowed(self.ages))
         )
         return Taken(log_probs_DV, free_DV, open_DV, states_DW)
 
@@ -240,7 +240,3 @@ class DecodingSteps:
 
     def _indices(self, numbers: np.ndarray) -> Tensor:
         return torch.from_numpy(numbers).to(self.device)
-
-
-def _masked(scores_DV: Tensor, allowed_DV: Tensor | None, ruled_out: float) -> Tensor:
-    return scores_DV if allowed_DV is None else scores_DV.masked_fill(~allowed_DV, ruled_out)

@@ -70,20 +70,14 @@ def trust_figures(
     from mammal.tasks.kinds.classification import ClassificationTask
     from mammal.tasks.kinds.regression import RegressionTask
 
-    intervals = interval_figures(task, predictions, rows) if isinstance(task, RegressionTask) else {}
-    return intervals, set_figures(task, predictions, rows) if isinstance(task, ClassificationTask) else {}
+    intervals = _interval_figures(task, predictions, rows) if isinstance(task, RegressionTask) else {}
+    return intervals, _set_figures(task, predictions, rows) if isinstance(task, ClassificationTask) else {}
 
 
-def interval_figures(
+def _interval_figures(
     task: RegressionTask, predictions: Sequence[Prediction], rows: Sequence[Row]
 ) -> dict[str, IntervalFigures]:
-    """Returns the figures of the intervals by target column; columns without intervals have none.
-
-    Args:
-        task: the task.
-        predictions: one for each row.
-        rows: held-out rows.
-    """
+    """The figures of the intervals by target column; columns without intervals have none."""
     found = {}
     for target, answers in task.answers(predictions, rows).items():
         pairs = zip(answers.numbers_N.tolist(), answers.truth_N.tolist(), strict=True)
@@ -115,16 +109,10 @@ def _at_levels(task: RegressionTask, target: str, judged: list[tuple[Prediction,
     return np.mean(inside, axis=0).tolist() if inside else []
 
 
-def set_figures(
+def _set_figures(
     task: ClassificationTask, predictions: Sequence[Prediction], rows: Sequence[Row]
 ) -> dict[str, SetFigures]:
-    """Returns the figures of the sets of labels by target column; columns without sets have none.
-
-    Args:
-        task: the task.
-        predictions: one for each row.
-        rows: held-out rows.
-    """
+    """The figures of the sets of labels by target column; columns without sets have none."""
     found = {}
     for target, answers in task.answers(predictions, rows).items():
         sets = [predictions[row].for_target(target).label_set for row in answers.numbers_N.tolist()]

@@ -76,8 +76,8 @@ def unexpected(error: BaseException, where: str) -> Response:
     last = traceback.extract_tb(error.__traceback__)[-1:]
     place = f"{last[0].filename}:{last[0].lineno}" if last else "an unknown place"
     logger.error("%s failed with %s at %s", where, type(error).__name__, place)
-    told = ConfigError("the service failed", hint="the log of the service has the place of the error")
-    return Response(error_body(told, where), 500, media_type="application/json")
+    failure = ConfigError("the service failed", hint="the log of the service has the place of the error")
+    return Response(error_body(failure, where), 500, media_type="application/json")
 
 
 def field_error(errors: Sequence[Mapping[str, Any]], known: Sequence[str]) -> MammalError:

@@ -194,8 +194,8 @@ def _add_errors(app: FastAPI) -> None:
     @app.exception_handler(RequestValidationError)
     async def wrong_field(request: Request, error: RequestValidationError) -> Response:
         fields = REQUESTS.get(request.url.path.strip("/"), DrawRequest)
-        told = field_error(error.errors(), list(fields.model_fields))
-        response = error_response(told, f"{request.method} {request.url.path}")
+        failure = field_error(error.errors(), list(fields.model_fields))
+        response = error_response(failure, f"{request.method} {request.url.path}")
         response.status_code = 422
         return response
 
@@ -204,8 +204,8 @@ def _add_errors(app: FastAPI) -> None:
         paths = [str(route.path) for route in app.routes if hasattr(route, "path")]
         close = get_close_matches(request.url.path, paths, n=1)
         hint = f"did you mean {close[0]}?" if close and error.status_code == 404 else "GET /docs lists the paths"
-        told = ConfigError(str(error.detail).lower(), hint=hint)
-        response = error_response(told, f"{request.method} {request.url.path}")
+        failure = ConfigError(str(error.detail).lower(), hint=hint)
+        response = error_response(failure, f"{request.method} {request.url.path}")
         response.status_code = error.status_code
         response.headers.update(error.headers or {})
         return response

@@ -66,7 +66,7 @@ class Work:
         """Number of rows that were not taken yet."""
         return len(self.rows) - self.taken
 
-    def settle(self, error: BaseException | None = None) -> None:
+    def finish(self, error: BaseException | None = None) -> None:
         """Hands over the answers, or an error."""
 
         def hand_over() -> None:
@@ -258,7 +258,7 @@ class ModelThread:
             answers = self._asked(parts)
         except Exception as error:  # the thread goes on, whatever a batch does
             if len(parts) == 1:
-                parts[0].work.settle(error)
+                parts[0].work.finish(error)
                 return
             for part in parts:  # one request must not spoil another
                 self._answer([part])
@@ -269,7 +269,7 @@ class ModelThread:
             part.work.answers += answers[place : place + count]
             place += count
             if len(part.work.answers) == len(part.work.rows):
-                part.work.settle()
+                part.work.finish()
 
     def _asked(self, parts: Sequence[Part]) -> list[Answer]:
         question = parts[0].work.question

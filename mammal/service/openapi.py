@@ -68,10 +68,10 @@ def _describe(service: Service, verb: str, method: dict[str, Any]) -> None:
     examples = request_examples(service, verb)
     if examples:
         method["requestBody"]["content"]["application/json"]["examples"] = examples
-    told: dict[str, Any] = {"description": "One row for each row of the request, and for each sequence."}
+    answered: dict[str, Any] = {"description": "One row for each row of the request, and for each sequence."}
     answers = {name: {"value": answer} for name, answer in service.examples.items()} if verb == "predict" else {}
     content: dict[str, Any] = {"schema": {"type": "object"}, **({"examples": answers} if answers else {})}
-    method["responses"]["200"] = {**told, "content": {"application/json": content}}
+    method["responses"]["200"] = {**answered, "content": {"application/json": content}}
 
 
 def request_examples(service: Service, verb: str) -> dict[str, Any]:

@@ -101,10 +101,10 @@ class ConformalInterval:
         error_N = np.abs(truth_N - answer_N)
         if len(error_N) < MINIMUM_ROWS or (half_width := smallest_bound(error_N, coverage)) is None:
             return None
-        factors = _factors(error_N, similarity_N, spread_N)
-        if factors is None:
+        fitted = _factors(error_N, similarity_N, spread_N)
+        if fitted is None:
             return cls(half_width, coverage, None, _at_levels(error_N))
-        difficulty_N = _combined(factors, len(error_N), similarity_N, spread_N)
+        factors, difficulty_N = fitted
         scaled_N = error_N / difficulty_N
         scaled = smallest_bound(scaled_N, coverage)
         assert scaled is not None, "as many rows as for the constant width"
@@ -229,8 +229,11 @@ def _at_levels(scores_N: np.ndarray) -> tuple[float, ...]:
 
 def _factors(
     error_N: np.ndarray, similarity_N: np.ndarray | None, spread_N: np.ndarray | None
-) -> tuple[float, float, float] | None:
-    """Constant and factors of distance and spread, whose sum has the mean 1; None if the errors depend on neither."""
+) -> tuple[tuple[float, float, float], np.ndarray] | None:
+    """Constant and factors of distance and spread, and the difficulty of each row [N], whose mean is 1.
+
+    None if the errors depend on neither.
+    """
     if len(error_N) < MINIMUM_ROWS_SCALED or (similarity_N is None and spread_N is None) or not error_N.mean():
         return None
     from scipy.optimize import nnls
@@ -243,20 +246,8 @@ def _factors(
         return None
     found[0] = max(found[0], LEAST_CONSTANT * error_N.mean())
     found /= (columns_N3 @ found).mean()
-    return float(found[0]), float(found[1]), float(found[2])
+    return (float(found[0]), float(found[1]), float(found[2])), columns_N3 @ found
 
 
 LEAST_CONSTANT = 0.25
 """At least this share of the mean error is the same for all rows, so that no interval becomes a point."""
-
-
-def _combined(
-    factors: tuple[float, float, float], rows: int, similarity_N: np.ndarray | None, spread_N: np.ndarray | None
-) -> np.ndarray:
-    constant, distance, spread = factors
-    combined_N = np.full(rows, constant)
-    if similarity_N is not None:
-        combined_N += distance * (1 - similarity_N)
-    if spread_N is not None:
-        combined_N += spread * spread_N
-    return combined_N
