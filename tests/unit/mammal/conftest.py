@@ -154,3 +154,22 @@ def service_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callab
         if service.process.poll() is None:
             service.process.kill()
             service.process.wait()
+
+
+@pytest.fixture
+def interrupted() -> Callable[..., None]:
+    """Makes the writing of a shard fail after so many were written: `interrupted(patch, 2, OSError(…))`."""
+    from mammal.jobs.store import Store
+
+    def interrupt(patch: pytest.MonkeyPatch, after: int, error: BaseException | None = None) -> None:
+        write, written = Store.write, []
+
+        def failing(self: Store, shard: int, *rest: Any) -> None:
+            if len(written) == after:
+                raise error or KeyboardInterrupt
+            written.append(shard)
+            write(self, shard, *rest)
+
+        patch.setattr(Store, "write", failing)
+
+    return interrupt

@@ -16,7 +16,7 @@ from mammal.errors import ConfigError, JobError
 from mammal.evaluation.samples import read_samples
 from mammal.jobs import JobPlan, JobProgress, run_job
 from mammal.jobs.properties_job import properties_job
-from mammal.jobs.store import Store, earlier_errors_path, find_errors
+from mammal.jobs.store import earlier_errors_path, find_errors
 from mammal.jobs.windows_job import windows_job
 from mammal.report.gather import report as page_of
 
@@ -33,18 +33,6 @@ def library(tmp_path: Path) -> Path:
 
 def contents(folder: Path) -> dict[str, bytes | None]:
     return {str(path): path.read_bytes() if path.is_file() else None for path in sorted(folder.rglob("*"))}
-
-
-def interrupted(monkeypatch: pytest.MonkeyPatch, after: int) -> None:
-    write, written = Store.write, []
-
-    def failing(self: Store, shard: int, *rest: Any) -> None:
-        if len(written) == after:
-            raise KeyboardInterrupt
-        written.append(shard)
-        write(self, shard, *rest)
-
-    monkeypatch.setattr(Store, "write", failing)
 
 
 def linked(make: Callable[[Path, Path], None]) -> Callable[[Path], tuple[Path, Path]]:
@@ -142,7 +130,9 @@ def test_files_of_the_bundle_and_the_genome_are_inputs_too(tiny_bundle: Path, li
     assert genome.read_text() == ">chr1\nACGTACGT\n"
 
 
-def test_an_earlier_output_stands_until_the_new_one_is_whole(library: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_earlier_output_stands_until_the_new_one_is_whole(
+    library: Path, monkeypatch: pytest.MonkeyPatch, interrupted: Callable[..., None]
+) -> None:
     output = library.with_name("out.csv")
     properties_job(library, output, workers=0, shard_rows=2)
     former = contents(library.parent)
@@ -177,7 +167,9 @@ def test_the_folder_of_shards_keeps_what_no_job_wrote(library: Path) -> None:
         assert [path.name for path in mine.parent.iterdir()] == ["notes.txt"] and mine.read_text() == "mine"
 
 
-def test_shards_without_a_manifest_are_not_taken_over(library: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_shards_without_a_manifest_are_not_taken_over(
+    library: Path, monkeypatch: pytest.MonkeyPatch, interrupted: Callable[..., None]
+) -> None:
     output = library.with_name("out.csv")
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         interrupted(patch, 2)
@@ -253,7 +245,9 @@ def test_a_variant_file_keeps_no_rows(dna_bundle: Path, tmp_path: Path) -> None:
     assert calls.read_text().startswith("##fileformat")
 
 
-def test_jobs_that_an_earlier_version_began(library: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_jobs_that_an_earlier_version_began(
+    library: Path, monkeypatch: pytest.MonkeyPatch, interrupted: Callable[..., None]
+) -> None:
     """Its manifest was beside the output, and had no word of `keep_rows`: one goes on, the other is refused."""
     for name in ("out.parquet", "out.csv"):
         output = library.with_name(name)
@@ -298,7 +292,9 @@ def test_samples_and_reports_count_kept_rows_once(library: Path, tmp_path: Path)
         assert "4 rows read, 3 answered, 1" in html and "3 of 3" in html
 
 
-def test_the_total_and_the_rows_of_an_earlier_run_are_reported(library: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_total_and_the_rows_of_an_earlier_run_are_reported(
+    library: Path, monkeypatch: pytest.MonkeyPatch, interrupted: Callable[..., None]
+) -> None:
     output = library.with_name("out.csv")
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         interrupted(patch, 2)

@@ -52,19 +52,6 @@ def predict(tiny_bundle: Path, table: Path) -> Job:
     return job
 
 
-def interrupted(monkeypatch: pytest.MonkeyPatch, after: int, error: BaseException) -> None:
-    """Makes the writing of a shard fail after so many were written."""
-    write, written = Store.write, []
-
-    def failing(self: Store, shard: int, *rest: Any) -> None:
-        if len(written) == after:
-            raise error
-        written.append(shard)
-        write(self, shard, *rest)
-
-    monkeypatch.setattr(Store, "write", failing)
-
-
 def test_a_table_of_text_has_a_total_from_the_first_batch_on(predict: Job, table: Path, tmp_path: Path) -> None:
     seen: list[JobProgress] = []
     predict(tmp_path / "out.csv", progress=seen.append)
@@ -154,7 +141,7 @@ def test_an_empty_table_gives_an_empty_table(predict: Job, tmp_path: Path) -> No
 
 @pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
 def test_resumed_it_ends_with_the_same_bytes(
-    predict: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
+    predict: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str, interrupted: Callable[..., None]
 ) -> None:
     straight = predict(tmp_path / f"straight.{suffix}")
     target = tmp_path / f"cut.{suffix}"
@@ -220,7 +207,9 @@ def test_two_runs_on_one_output(predict: Job, tmp_path: Path) -> None:
         predict(target)
 
 
-def test_a_full_disk_is_reported_and_survived(predict: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_reported_and_survived(
+    predict: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, interrupted: Callable[..., None]
+) -> None:
     target = tmp_path / "out.csv"
     with monkeypatch.context() as patch, pytest.raises(JobError, match="No space left"):
         interrupted(patch, 1, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
@@ -299,7 +288,7 @@ def test_molecules_from_nothing_differ_and_repeat(tiny_bundle: Path, tmp_path: P
 
 
 def test_bytes_do_not_depend_on_where_a_job_began(
-    small_bundle: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    small_bundle: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, interrupted: Callable[..., None]
 ) -> None:
     """In a model of this size, matrix products change to packed weights while it works."""
     sizes = {"d_model": 256, "d_ff": 512, "d_kv": 64, "num_heads": 4, "num_layers": 2}

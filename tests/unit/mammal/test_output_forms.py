@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,6 @@ import pytest
 from mammal.errors import ConfigError, DataError, JobError
 from mammal.jobs import run_job
 from mammal.jobs.properties_job import properties_job
-from mammal.jobs.store import Store
 from mammal.tasks.tables.readers import read_table
 
 SMILES = ["CCO", "C1CC", "c1ccccc1", "", "CC(=O)O", "CCN"]
@@ -110,17 +110,9 @@ def test_each_shard_is_a_part_of_a_folder(library: Path, tmp_path: Path) -> None
 
 
 def test_a_stopped_job_of_parts_goes_on_and_shows_no_folder(
-    library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, interrupted: Callable[..., None]
 ) -> None:
-    write, written = Store.write, []
-
-    def failing(self: Store, shard: int, *rest: Any) -> None:
-        if len(written) == 2:
-            raise KeyboardInterrupt
-        written.append(shard)
-        write(self, shard, *rest)
-
-    monkeypatch.setattr(Store, "write", failing)
+    interrupted(monkeypatch, 2)
     with pytest.raises(KeyboardInterrupt):
         run(library, f"{tmp_path}/out/")
     assert not (tmp_path / "out").exists()

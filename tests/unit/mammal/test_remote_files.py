@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from importlib.util import find_spec
@@ -21,7 +21,6 @@ from mammal.errors import ConfigError, DataError, JobError
 from mammal.jobs import remote_store
 from mammal.jobs.names_job import _cells
 from mammal.jobs.properties_job import properties_job
-from mammal.jobs.store import Store
 from mammal.rows.tables import read_data
 from mammal.tasks.tables import remote
 
@@ -74,17 +73,6 @@ def names(url: str) -> list[str]:
 
 def run(given: Any, output: Any, **how: Any) -> Any:
     return properties_job(given, output, properties=["heavy_atoms"], workers=0, **{"shard_rows": 2, **how})
-
-
-def interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
-    write = Store.write
-
-    def failing(self: Store, shard: int, *rest: Any) -> None:
-        if shard:
-            raise KeyboardInterrupt
-        write(self, shard, *rest)
-
-    monkeypatch.setattr(Store, "write", failing)
 
 
 def test_a_remote_file_is_read_as_a_local_one(bucket: str, tmp_path: Path) -> None:
@@ -153,11 +141,11 @@ def test_a_remote_output_appears_whole_with_its_manifest_last(
 
 
 def test_an_unfinished_remote_job_shows_nothing_and_goes_on(
-    bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, interrupted: Callable[..., None]
 ) -> None:
     (tmp_path / "lib.csv").write_text(LIBRARY)
     with monkeypatch.context() as patch:
-        interrupted(patch)
+        interrupted(patch, 1)
         with pytest.raises(KeyboardInterrupt):
             run(tmp_path / "lib.csv", f"{bucket}/out.csv")
     assert names(bucket) == []
@@ -165,7 +153,9 @@ def test_an_unfinished_remote_job_shows_nothing_and_goes_on(
     assert report.resumed == 2 and "out.csv" in names(bucket)
 
 
-def test_an_upload_that_fails_is_repeated_alone(bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_upload_that_fails_is_repeated_alone(
+    bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, interrupted: Callable[..., None]
+) -> None:
     (tmp_path / "lib.csv").write_text(LIBRARY)
 
     def failing(*_: object) -> None:
@@ -177,7 +167,7 @@ def test_an_upload_that_fails_is_repeated_alone(bucket: str, tmp_path: Path, mon
             run(tmp_path / "lib.csv", f"{bucket}/out.csv")
     assert names(bucket) == []
     with monkeypatch.context() as patch:
-        interrupted(patch)  # no shard is computed again
+        interrupted(patch, 0)  # no shard is computed again
         report = run(tmp_path / "lib.csv", f"{bucket}/out.csv")
     assert report.rows == 3 and "out.csv.manifest.json" in names(bucket)
 

@@ -14,7 +14,6 @@ import mammal
 from mammal.cli import main
 from mammal.errors import ConfigError, DataError, JobError, TaskError
 from mammal.jobs.engine import JobReport
-from mammal.jobs.store import Store
 from mammal.jobs.variants_job import score_variants_job
 from mammal.variants.scores import SCORES, ScoreColumn, VariantScore, VariantScoreOptions, embedding_task
 
@@ -199,18 +198,10 @@ def test_unsorted_files_are_not_indexed(score: Job, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["out.vcf", "out.vcf.gz", "out.parquet"])
 def test_a_job_that_goes_on_ends_with_the_same_bytes(
-    score: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+    score: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, interrupted: Callable[..., None]
 ) -> None:
     straight = score(tmp_path / "straight" / name).output
-    write, written = Store.write, []
-
-    def failing(self: Store, shard: int, *rest: Any) -> None:
-        if len(written) == 2:
-            raise KeyboardInterrupt
-        written.append(shard)
-        write(self, shard, *rest)
-
-    monkeypatch.setattr(Store, "write", failing)
+    interrupted(monkeypatch, 2)
     with pytest.raises(KeyboardInterrupt):
         score(tmp_path / name)
     monkeypatch.undo()
