@@ -3,10 +3,12 @@
 import re
 import shlex
 import subprocess
-import sys
+from contextlib import chdir
 from pathlib import Path
 
 import pytest
+
+from mammal.cli import main
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [
@@ -36,13 +38,9 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("checkout")
     (folder / "docs").symlink_to(ROOT / "docs")
     cut = ["model=debug", "trainer.max_steps=3", "data.limit=64", "data.valid_limit=32", "test=false"]
-    done = mammal(folder, ["train", "experiment=demo", "output=demo", *cut])
-    assert done.returncode == 0, done.stderr
+    with chdir(folder):
+        assert main(["train", "experiment=demo", "output=demo", *cut]) == 0
     return folder
-
-
-def mammal(folder: Path, words: list[str]) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "mammal.cli", *words], cwd=folder, capture_output=True, text=True)
 
 
 def test_make_targets_exist():
@@ -54,20 +52,19 @@ def test_make_targets_exist():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("words", [w for w in commands() if w[0] != "make"], ids=lambda words: " ".join(words[:3]))
-def test_commands_run(words: list[str], checkout: Path):
+def test_commands_run(words: list[str], checkout: Path, monkeypatch: pytest.MonkeyPatch):
     assert words[0] == "mammal"
-    done = mammal(checkout, words[1:])
-    expected = 3 if "input=docs/examples/molecules.csv" in words else 0
-    assert done.returncode == expected, done.stderr
+    monkeypatch.chdir(checkout)
+    assert main(words[1:]) == (3 if "input=docs/examples/molecules.csv" in words else 0)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("block", blocks("python") + blocks("python", EVALUATION))
-def test_python_blocks_run(block: str, checkout: Path):
+def test_python_blocks_run(block: str, checkout: Path, monkeypatch: pytest.MonkeyPatch):
     # Baselines have tests of their own, and the descriptors of 9,000 molecules take a minute.
     block = block.replace('baselines="quick", trees=50', "baselines=False")
-    done = subprocess.run([sys.executable, "-c", block], cwd=checkout, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    monkeypatch.chdir(checkout)
+    exec(compile(block, "block", "exec"), {"__name__": "__main__"})
 
 
 @pytest.mark.parametrize("block", blocks("yaml"))
