@@ -2,6 +2,7 @@
 
     python benchmarks/bench_calibration.py output=runs/calibration                         about 40 minutes on one core
     python benchmarks/bench_calibration.py output=runs/calibration task=bace,amp seeds=2   some of it
+    python benchmarks/bench_calibration.py output=runs/calibration ensemble=5              ensembles of five members
 
 Each model answers the test rows twice: with the calibration that was fitted on the validation rows, and without it.
 The table has expected calibration error (ten bins of equally many rows), Brier score and log loss, means over the
@@ -20,7 +21,7 @@ SEEDS = 5
 METRICS = ("ece", "brier", "log_loss")
 
 
-def trained(task: str, output: Path, split: str, seed: int, adapt: str) -> Path:
+def trained(task: str, output: Path, split: str, seed: int, adapt: str, members: int) -> Path:
     """Returns the bundle of a trained model; trains it unless that is done.
 
     Args:
@@ -29,14 +30,16 @@ def trained(task: str, output: Path, split: str, seed: int, adapt: str) -> Path:
         split: `random`, or `own`: that of the task.
         seed: of the split.
         adapt: method of adaptation, such as `probe`.
+        members: number of members of an ensemble.
     """
     from mammal.configuration.arguments import Arguments
     from mammal.configuration.compose import compose
     from mammal.training.run import train
 
-    folder = output / f"{task}-{split}-{seed}-{adapt}"
+    folder = output / f"{task}-{split}-{seed}-{adapt}-{members}"
     if not (folder / "bundle" / "metrics.json").is_file():
         words = [f"task={task}", "init=mammal-tiny", f"adapt={adapt}", f"output={folder}", "trainer.accelerator=cpu"]
+        words += [f"adapt.ensemble={members}"] if members > 1 else []
         words += ["optim.lr=5.0e-4", "trainer.max_epochs=10"] if adapt != "probe" else []
         words += [] if split == "own" else ["task.data.split=random", f"task.data.split_seed={seed}"]
         train(compose("train", Arguments(overrides=words)))
@@ -44,7 +47,7 @@ def trained(task: str, output: Path, split: str, seed: int, adapt: str) -> Path:
 
 
 def before_and_after(bundle: Path, name: str) -> np.ndarray:
-    """Returns the metrics without and with calibration, float [2, M], means over the target columns of the task.
+    """Returns the metrics and AUROC without and with calibration, float [2, M + 1], means over the target columns.
 
     Args:
         bundle: the trained model.
@@ -54,6 +57,7 @@ def before_and_after(bundle: Path, name: str) -> np.ndarray:
     from mammal.evaluation.evaluate_task import answers_of
     from mammal.evaluation.reliability import reliability
     from mammal.evaluation.task_data import load_task_data
+    from mammal.tasks.metrics.registry import compute_metrics
 
     model = mammal.load(bundle)
     task = model.tasks[name]
@@ -65,33 +69,35 @@ def before_and_after(bundle: Path, name: str) -> np.ndarray:
         answers = task.answers(answers_of(model.model, task, rows), rows)
         task.calibrations = kept
         figures = [figure for one in answers.values() if (figure := reliability(one)) is not None]
-        found.append([np.mean([getattr(figure, metric) for figure in figures]) for metric in METRICS])
+        figure_M = [np.mean([getattr(figure, metric) for figure in figures]) for metric in METRICS]
+        found.append([*figure_M, compute_metrics(["auroc"], answers)["auroc"]])
     return np.array(found)
 
 
-def line(task: str, output: Path, split: str, seeds: int, adapt: str) -> str:
+def line(task: str, output: Path, split: str, seeds: int, adapt: str, members: int) -> str:
     """Returns a line of the table: means over the seeds."""
     numbers = range(1, seeds + 1) if split == "random" else (1,)
-    runs = [before_and_after(trained(task, output, split, seed, adapt), task) for seed in numbers]
+    runs = [before_and_after(trained(task, output, split, seed, adapt, members), task) for seed in numbers]
     before_M, after_M = np.mean(runs, axis=0)
     better = sum(run[1, 0] < run[0, 0] for run in runs)
     cells = [f"`{task}`", f"random, {seeds}" if split == "random" else "of the task"]
-    cells += [f"{before:.3f} → {after:.3f}" for before, after in zip(before_M, after_M, strict=True)]
-    return f"| {' | '.join(cells)} | {better} of {len(runs)} |"
+    cells += [f"{before:.3f} → {after:.3f}" for before, after in zip(before_M[:-1], after_M[:-1], strict=True)]
+    return f"| {' | '.join(cells)} | {better} of {len(runs)} | {after_M[-1]:.3f} |"
 
 
 def main(words: list[str]) -> None:
     """Prints the table.
 
     Args:
-        words: `output=FOLDER`, and if wanted `task=NAME,NAME`, `seeds=N` and `adapt=METHOD`.
+        words: `output=FOLDER`, and if wanted `task=NAME,NAME`, `seeds=N`, `adapt=METHOD` and `ensemble=N`.
     """
     given = dict(word.split("=", 1) for word in words)
     output, adapt = Path(given.get("output", "runs/calibration")), given.get("adapt", "probe")
-    print("| task | split, seeds | ECE | Brier score | log loss | ECE lower |\n|---|---|---|---|---|---|")
+    seeds, members = int(given.get("seeds", SEEDS)), int(given.get("ensemble", 1))
+    print("| task | split, seeds | ECE | Brier score | log loss | ECE lower | AUROC |\n|---|---|---|---|---|---|---|")
     for task in given["task"].split(",") if "task" in given else TASKS:
         for split in ("random", "own"):
-            print(line(task, output, split, int(given.get("seeds", SEEDS)), adapt), flush=True)
+            print(line(task, output, split, seeds, adapt, members), flush=True)
 
 
 if __name__ == "__main__":
