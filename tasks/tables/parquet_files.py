@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from pyarrow import parquet
 
+DAMAGED_FILE = "damaged Parquet file"
+COPY_AGAIN = "copy or write the file again"
+
 _OFFSETS = {"string": "int32", "binary": "int32", "large_string": "int64", "large_binary": "int64"}
 """Types of text -> type of the offsets of their values."""
 
@@ -25,25 +28,24 @@ def open_parquet(file: Path) -> Iterator[parquet.ParquetFile]:
     """Opens a Parquet file, compressed as a whole or not.
 
     Raises:
-        DataError: it is not a Parquet file, or two columns have the same name.
+        DataError: it is not a Parquet file, it is damaged, or two columns have the same name.
     """
-    import pyarrow as pa
     from pyarrow import parquet
 
     with uncompressed(file) as plain:
-        try:
+        with _damage_as_data_errors(file, "not a Parquet file"):
             opened = parquet.ParquetFile(plain)
-        except pa.ArrowInvalid as error:
-            raise DataError(f"not a Parquet file: {error}", where=str(file)) from error
         with opened:
-            check_distinct(opened.schema_arrow.names, str(file))
+            with _damage_as_data_errors(file, DAMAGED_FILE):
+                names = opened.schema_arrow.names
+            check_distinct(names, str(file))
             yield opened
 
 
 def parquet_tables(file: Path, size: int) -> Iterator[tuple[pa.Table, list[str | None]]]:
     """Reads a Parquet file in tables of at most `size` rows; a file without rows gives one table without rows.
 
-    Cells that are longer than `LONGEST_CELL` are replaced by null.
+    Cells that are longer than `LONGEST_CELL`, and cells whose text is not UTF-8, are replaced by null.
 
     Args:
         file: the file.
@@ -60,21 +62,66 @@ def parquet_tables(file: Path, size: int) -> Iterator[tuple[pa.Table, list[str |
     with open_parquet(file) as opened:
         first = 0
         for batch in _batches(opened, size, file):
-            yield _without_long_cells(pa.Table.from_batches([batch]), first)
+            with _damage_as_data_errors(file, DAMAGED_FILE):
+                table, reasons = _decodable(pa.Table.from_batches([batch]), first)
+            table, long = _without_long_cells(table, first)
+            yield table, [reason or other for reason, other in zip(reasons, long, strict=True)]
             first += len(batch)
+        if first != opened.metadata.num_rows:
+            what = f"{DAMAGED_FILE}: it has {first:,} rows, and {opened.metadata.num_rows:,} by its footer"
+            raise DataError(what, where=str(file), hint=COPY_AGAIN)
         if not first:
             yield opened.schema_arrow.empty_table(), []
 
 
-def _batches(opened: parquet.ParquetFile, size: int, file: Path) -> Iterator[pa.RecordBatch]:
+@contextmanager
+def _damage_as_data_errors(file: Path, what: str) -> Iterator[None]:
+    """Converts what pyarrow raises for damaged files to DataErrors that name the file.
+
+    Most are Arrow errors. Metadata that can't be decoded are an OSError without a number, texts that are not UTF-8 a
+    ValueError, and a length far beyond the file a MemoryError.
+    """
     import pyarrow as pa
 
     try:
-        yield from opened.iter_batches(batch_size=size)
-    except (pa.ArrowInvalid, OSError) as error:
-        if isinstance(error, OSError) and error.errno is not None:
+        yield
+    except (pa.ArrowException, OSError, ValueError, MemoryError) as error:
+        if isinstance(error, OSError) and error.errno is not None:  # a disk that fails
             raise
-        raise DataError(f"damaged Parquet file: {error}", where=str(file)) from error
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise DataError(f"{what}: {reason}", where=str(file), hint=COPY_AGAIN) from error
+
+
+def _batches(opened: parquet.ParquetFile, size: int, file: Path) -> Iterator[pa.RecordBatch]:
+    with _damage_as_data_errors(file, DAMAGED_FILE):
+        yield from opened.iter_batches(batch_size=size)
+
+
+def _decodable(table: pa.Table, first: int) -> tuple[pa.Table, list[str | None]]:
+    """The table with null in place of values whose text is not UTF-8, and for each row the reason."""
+    import pyarrow as pa
+
+    reasons: list[str | None] = [None] * len(table)
+    for place, field in enumerate(table.schema):
+        try:
+            table.column(place).validate(full=True)
+        except pa.ArrowInvalid:
+            values = []
+            for row, scalar in enumerate(table.column(place)):
+                value, reason = _value(scalar)
+                values.append(value)
+                if reason is not None:
+                    reasons[row] = reasons[row] or f"row {first + row + 1}: column {field.name!r} is {reason}"
+            table = table.set_column(place, field, pa.array(values, field.type))
+    return table, reasons
+
+
+def _value(scalar: pa.Scalar) -> tuple[Any, str | None]:
+    """The value of a cell, or None and the reason."""
+    try:
+        return scalar.as_py(), None
+    except UnicodeDecodeError as error:
+        return None, f"not UTF-8 text: byte 0x{error.object[error.start]:02x}"
 
 
 def _without_long_cells(table: pa.Table, first: int) -> tuple[pa.Table, list[str | None]]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-import random
 import signal
 import threading
 import time
@@ -26,14 +25,12 @@ from mammal.jobs.inputs import open_input
 from mammal.jobs.parts import Part
 from mammal.jobs.store import Store
 from mammal.rows.answer_columns import AnswerColumn, Record
-from mammal.rows.batched import Pace, Refused, Row
+from mammal.rows.batched import Refused, Row
 from mammal.rows.question import Computed
 from mammal.rows.read_columns import ReadColumns
 from mammal.rows.worker_pool import WorkerPool
 
 ROWS, SHARD = 47, 5
-NOISY_FILES = int(os.environ.get("MAMMAL_SOAK_FILES", "12"))
-"""Files of each format with noise, of about 35 rows each. `benchmarks/soak_jobs.py` sets more."""
 
 
 class Lengths(Computed):
@@ -417,97 +414,3 @@ def test_rows_of_equal_values_are_computed_once_per_shard(
     assert encoded == [2, 2, 2] and report.ok == 30
     made = pd.read_csv(report.output)
     assert made[made.smiles == "CCO"].probability.nunique() == 1
-
-
-def mutated(text: bytes, random_state: random.Random) -> bytes:
-    """A file with noise: bytes that are changed, left out or doubled, and pieces of its structure out of place."""
-    content = bytearray(text)
-    for _ in range(random_state.randint(4, 24)):
-        place = random_state.randrange(len(content) or 1)
-        match random_state.randrange(5):
-            case 0:
-                content[place : place + 1] = bytes([random_state.randrange(256)])
-            case 1:
-                del content[place : place + random_state.randint(1, 9)]
-            case 2:
-                content[place:place] = content[place : place + random_state.randint(1, 30)]
-            case 3:
-                content[place:place] = random_state.choice(PIECES)
-            case _:
-                content[place:place] = random_state.choice(PIECES) * 3
-    return bytes(content)
-
-
-PIECES = [
-    b",",
-    b'"',
-    b"\n",
-    b"\r\n",
-    b"\t",
-    b"\0",
-    b"{",
-    b"}",
-    b"[",
-    b"null",
-    b">",
-    b"\xff",
-    b"\xef\xbb\xbf",
-    b"$$$$\n",
-]
-PIECES += [b"M  END\n", b"C1CC", b"[Na+]", b"%", b"1e999", b"NaN", "é漢".encode(), b"\\u", b"\x1a", b"smiles", b"  "]
-MOLECULES = ["CCO", "c1ccccc1", "CC(=O)N", "C1CC", "", "[NH4+].[Cl-]", "F/C=C/F"] * 5
-
-
-def sdf(smiles: Sequence[str]) -> str:
-    from rdkit import Chem
-
-    known = [Chem.MolFromSmiles(text) for text in smiles if text not in ("C1CC", "")]
-    return "".join(f"{Chem.MolToMolBlock(mol)}> <id>\n{i}\n\n$$$$\n" for i, mol in enumerate(known))
-
-
-WRITERS: dict[str, Callable[[], str]] = {
-    "csv": lambda: "smiles,id\n" + "".join(f"{smiles},{i}\n" for i, smiles in enumerate(MOLECULES)),
-    "tsv": lambda: "smiles\tid\n" + "".join(f"{smiles}\t{i}\n" for i, smiles in enumerate(MOLECULES)),
-    "jsonl": lambda: "".join(json.dumps({"smiles": s, "id": i}) + "\n" for i, s in enumerate(MOLECULES)),
-    "smi": lambda: "".join(f"{smiles} molecule {i}\n" for i, smiles in enumerate(MOLECULES) if smiles),
-    "sdf": lambda: sdf(MOLECULES),
-}
-
-
-@pytest.mark.parametrize("form", WRITERS)
-def test_files_with_noise_never_stop_a_job_without_a_reason(tiny_bundle: Path, tmp_path: Path, form: str) -> None:
-    """Each row is in the output or in the errors file with a reason, or the file as a whole is refused."""
-    check_noise(tiny_bundle, tmp_path, form, files=NOISY_FILES, seed=1)
-
-
-def check_noise(bundle: Path, folder: Path, form: str, *, files: int, seed: int) -> int:
-    """Predicts files with noise, and returns the number of rows."""
-    from mammal.errors import MammalError
-    from mammal.inference.questions import Predict
-    from mammal.jobs.loaded_model import open_model
-
-    model = open_model(bundle)
-    question = Predict(model.model, model.find_task("bbbp"), Pace())
-    random_state, text, rows = random.Random(seed), WRITERS[form]().encode(), 0
-    refused = 0
-    for number in range(files):
-        file, output = folder / f"in_{number}.{form}", folder / f"out_{number}.jsonl"
-        file.write_bytes(content := mutated(text, random_state))
-        try:
-            report = run_plan(JobPlan("predict", open_input(file), question, output, shard_rows=16))
-        except MammalError as error:
-            assert str(error).strip() and "Traceback" not in str(error), content
-            assert not output.exists(), content
-            refused += 1
-            continue
-        answered = output.read_text(encoding="utf-8").splitlines()
-        reasons = [] if report.errors is None else [json.loads(line) for line in report.errors.read_text().splitlines()]
-        assert len(answered) == report.ok and len(reasons) == report.bad, content
-        assert report.rows == report.ok + report.bad, content
-        assert len({line["row"] for line in reasons}) == report.bad, content
-        assert all(line["error"] and "\n" not in line["error"] for line in reasons), content
-        rows += report.rows
-        for path in folder.glob(f"*_{number}.*"):
-            path.unlink()
-    assert refused < files, "most files can be read"
-    return rows
