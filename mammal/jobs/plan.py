@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from mammal.errors import ConfigError
+from mammal.errors import ConfigError, DataError
 from mammal.jobs.inputs import JobInput
 from mammal.jobs.layout import Layout
 from mammal.jobs.manifest import Manifest
@@ -81,7 +81,8 @@ class JobPlan:
             DataError: the input already has a column that is to be added.
         """
         shown = (self.meanings, self.units, self.given.has_origins)
-        return Layout(self.given.schema, self.question.columns, self.prefix, self.keeps_rows, *shown)
+        with _named_in_errors(self.given):
+            return Layout(self.given.schema, self.question.columns, self.prefix, self.keeps_rows, *shown)
 
     @property
     def keeps_rows(self) -> bool:
@@ -127,7 +128,8 @@ class JobPlan:
         Raises:
             DataError: the input lacks a column that is read.
         """
-        return self.question.reading.check(self.given.schema.names)
+        with _named_in_errors(self.given):
+            return self.question.reading.check(self.given.schema.names)
 
     @cached_property
     def store(self) -> Store:
@@ -150,6 +152,17 @@ class JobPlan:
         versions = {"mammal": __version__, **self.versions}
         made = Manifest(self.verb, self.given.fingerprint, bundle, options, versions)
         return replace(made, meanings=self.meanings or None, files=self.given.hashes)
+
+
+@contextmanager
+def _named_in_errors(given: JobInput) -> Iterator[None]:
+    """Adds the name of the file to errors about the columns of one file."""
+    try:
+        yield
+    except DataError as error:
+        if error.where is not None or len([*given.local_files, *given.urls]) != 1:
+            raise
+        raise type(error)(error.what, where=given.name, hint=error.hint) from error
 
 
 def indexes(file: Path) -> dict[str, Path]:

@@ -45,7 +45,8 @@ def open_parquet(file: Path) -> Iterator[parquet.ParquetFile]:
 def parquet_tables(file: Path, size: int) -> Iterator[tuple[pa.Table, list[str | None]]]:
     """Reads a Parquet file in tables of at most `size` rows; a file without rows gives one table without rows.
 
-    Cells that are longer than `LONGEST_CELL`, and cells whose text is not UTF-8, are replaced by null.
+    Cells that are longer than `LONGEST_CELL`, texts that are not UTF-8, and times that Python can't hold, are replaced
+    by null.
 
     Args:
         file: the file.
@@ -98,14 +99,16 @@ def _batches(opened: parquet.ParquetFile, size: int, file: Path) -> Iterator[pa.
 
 
 def _decodable(table: pa.Table, first: int) -> tuple[pa.Table, list[str | None]]:
-    """The table with null in place of values whose text is not UTF-8, and for each row the reason."""
+    """The table with null in place of values that can't be Python values, and for each row the reason."""
     import pyarrow as pa
 
     reasons: list[str | None] = [None] * len(table)
     for place, field in enumerate(table.schema):
         try:
             table.column(place).validate(full=True)
-        except pa.ArrowInvalid:
+            if _has_times(field.type):
+                table.column(place).to_pylist()
+        except (pa.ArrowInvalid, OverflowError, ValueError):
             values = []
             for row, scalar in enumerate(table.column(place)):
                 value, reason = _value(scalar)
@@ -122,6 +125,16 @@ def _value(scalar: pa.Scalar) -> tuple[Any, str | None]:
         return scalar.as_py(), None
     except UnicodeDecodeError as error:
         return None, f"not UTF-8 text: byte 0x{error.object[error.start]:02x}"
+    except (OverflowError, ValueError):
+        return None, "a time outside the years 1 to 9999"
+
+
+def _has_times(kind: pa.DataType) -> bool:
+    """Whether values of a type are, or contain, times or dates."""
+    import pyarrow as pa
+
+    inner = [kind.field(place).type for place in range(kind.num_fields)]
+    return pa.types.is_temporal(kind) or any(map(_has_times, inner))
 
 
 def _without_long_cells(table: pa.Table, first: int) -> tuple[pa.Table, list[str | None]]:
