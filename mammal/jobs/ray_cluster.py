@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from mammal.errors import ConfigError, JobError
+from mammal.jobs.ray_address import check_address
 from mammal.jobs.ray_settings import RaySettings
 
 MOST_CPUS = 9
@@ -70,7 +71,7 @@ def joined(settings: RaySettings) -> Iterator[Joined]:
         The cluster.
 
     Raises:
-        JobError: there is no cluster at this address.
+        JobError: there is no cluster at this address, or nothing answers there within a few seconds.
     """
     with _sigterm_kept():
         import ray
@@ -88,6 +89,7 @@ def joined(settings: RaySettings) -> Iterator[Joined]:
 
 
 def _start(address: str | None) -> None:
+    check_address(address)
     import ray
 
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")

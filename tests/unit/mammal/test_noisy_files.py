@@ -12,6 +12,7 @@ import json
 import os
 import random
 import shutil
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
@@ -234,7 +235,7 @@ def test_files_with_noise_never_stop_a_job_without_a_reason(
         file.write_bytes(WRITERS[form](random_state))
         counts += answered(ask, form, file)
         shutil.rmtree(folder)
-    print(f"\n{form}: {', '.join(f'{count:,} {name}' for name, count in sorted(counts.items()))}")
+    sys.stdout.write(f"\n{form}: {', '.join(f'{count:,} {name}' for name, count in sorted(counts.items()))}\n")
     assert form == "damaged.parquet" or counts["files refused"] < FILES, "most files can be read"
 
 

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from mammal.errors import ConfigError
-from mammal.jobs import ray_settings, run_job
-from mammal.jobs.ray_cluster import ActorPlan, Node, check_room, plan_actors, uses_gpu
+from mammal.errors import ConfigError, JobError
+from mammal.jobs import ray_address, ray_settings, run_job
+from mammal.jobs.ray_address import check_address
+from mammal.jobs.ray_cluster import ActorPlan, Node, _start, check_room, plan_actors, uses_gpu
 from mammal.jobs.ray_settings import RaySettings, ray_settings_of
 
 
@@ -87,3 +93,94 @@ def test_an_actor_that_this_machine_has_no_room_for_is_refused() -> None:
     with pytest.raises(ConfigError, match="an actor needs 16 cores and 0 GPUs, and this machine has 2 cores"):
         check_room(plan, settings, nodes)
     check_room(plan, RaySettings.parse({"cpus": 16, "address": "auto"}), nodes)  # a cluster can grow
+
+
+# Addresses
+
+
+@contextmanager
+def server(answer: bytes | None) -> Iterator[str]:
+    """Address of a server that sends these bytes to one client. None: it is silent."""
+    with ExitStack() as held:
+        listening = held.enter_context(socket.create_server(("127.0.0.1", 0)))
+
+        def serve() -> None:
+            connection = held.enter_context(listening.accept()[0])
+            connection.recv(100)
+            if answer is not None:
+                connection.sendall(answer)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield f"127.0.0.1:{listening.getsockname()[1]}"
+        thread.join(5)
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        return int(listening.getsockname()[1])
+
+
+@pytest.mark.parametrize("scheme", ["", "ray://"])
+def test_an_address_without_a_server_is_refused_at_once(scheme: str) -> None:
+    address, begun = f"{scheme}127.0.0.1:{free_port()}", time.monotonic()
+    with pytest.raises(JobError, match=rf"ray.address={address}: there is no Ray cluster: 127.0.0.1 port \d+ can't"):
+        _start(address)  # before Ray is imported
+    assert time.monotonic() - begun < 2
+
+
+@pytest.mark.parametrize("answer", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"-ERR unknown command"])
+def test_another_kind_of_server_is_refused(answer: bytes) -> None:
+    with server(answer) as address, pytest.raises(JobError, match=r"is not a server of Ray.*HOST:6379"):
+        check_address(address)
+
+
+def test_a_server_that_is_silent_is_refused_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ray_address, "TIMEOUT", 0.2)
+    with server(None) as address, pytest.raises(JobError, match=r"does not answer within 0\.2 seconds"):
+        check_address(address)
+
+
+def test_a_name_that_is_looked_up_forever_is_refused_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended = threading.Event()
+    monkeypatch.setattr(ray_address, "TIMEOUT", 0.1)
+    monkeypatch.setattr(ray_address, "_attempt", lambda place: ended.wait(10))
+    with pytest.raises(JobError, match="head port 6379 does not answer"):
+        check_address("head:6379")
+    ended.set()
+
+
+@pytest.mark.parametrize(
+    ("address", "place"),
+    [
+        ("head:6379", ("head", 6379)),
+        ("ray://head.example.org", ("head.example.org", 10001)),
+        ("ray://10.0.0.1:10002/", ("10.0.0.1", 10002)),
+        ("[::1]:6379", ("::1", 6379)),
+    ],
+)
+def test_forms_of_addresses(address: str, place: tuple[str, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[Any] = []
+    monkeypatch.setattr(ray_address, "_attempt", tried.append)
+    check_address(address)
+    monkeypatch.setenv("RAY_ADDRESS", address)
+    check_address("auto")
+    assert tried == [place, place]
+
+
+@pytest.mark.parametrize("address", ["head", "head:", "head:0", "head:70000", "two words:6379", "ray://"])
+def test_what_is_not_an_address(address: str) -> None:
+    with pytest.raises(JobError, match=r"is not an address of Ray \(ray\.address=HOST:6379"):
+        check_address(address)
+
+
+def test_addresses_that_ray_looks_up_are_not_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setattr(ray_address, "_attempt", lambda place: pytest.fail(f"{place} was tried"))
+    for address in (None, "", "auto", "local", "anyscale://cluster"):
+        check_address(address)
+
+
+def test_a_server_of_ray_is_accepted() -> None:
+    with server(bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])) as address:
+        check_address(address)
