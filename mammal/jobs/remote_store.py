@@ -1,8 +1,9 @@
 """An output in a remote store: the job writes it on this machine, and uploads it when it is complete.
 
 The shards of an unfinished job are in the folder `outputs` of the cache (`MAMMAL_CACHE`, by default `~/.cache/mammal`),
-under a name that depends on the URL. The same command on the same machine continues there. The manifest is uploaded
-last: an output without a manifest is not complete.
+under a name that depends on the URL. The same command on the same machine continues there. Before the first row is
+answered, the job checks that the place can be written. The manifest is uploaded last: an output without a manifest is
+not complete.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from mammal.errors import ConfigError, JobError
+from mammal.errors import ConfigError, DataError, JobError
 from mammal.jobs.manifest import Manifest
 from mammal.jobs.parts import Part
 from mammal.jobs.parts_store import PartsStore
@@ -26,6 +27,7 @@ from mammal.jobs.tables import OutputFormat
 from mammal.tasks.sources.kept import cache_folder
 from mammal.tasks.tables.remote import (
     WEB,
+    check_writable,
     checked_scheme,
     delete_remote,
     exists_remote,
@@ -80,10 +82,12 @@ class _Remote(Store):
 
     @contextmanager
     def locked(self, part: Part | None = None, *, patience: float = 0.0) -> Iterator[None]:
-        with super().locked(part, patience=patience):
-            yield
-        with suppress(OSError):  # shards of an unfinished job are in it
-            self.output.parent.rmdir()
+        try:
+            with super().locked(part, patience=patience):
+                yield
+        finally:
+            with suppress(OSError):  # shards of an unfinished job are in it
+                self.output.parent.rmdir()
 
     def begin(self, manifest: Manifest, *, resume: bool) -> Manifest:
         uploaded = _manifest_at(self.manifest_url)
@@ -94,10 +98,18 @@ class _Remote(Store):
         if resume and uploaded is None and not begun_here and exists_remote(self.url):
             what = "the output exists already, and was not written by a job"
             raise JobError(what, where=self.url, hint="choose another output, or replace it with resume=false")
+        self._check_writable()
         begun = super().begin(manifest, resume=resume)
         if begun.complete:  # an earlier run could not upload it
             self._upload()
         return begun
+
+    def _check_writable(self) -> None:
+        """Refuses a place that can't be written, so that no hours of work wait for an upload that fails."""
+        try:
+            check_writable(folder_of(self.manifest_url))
+        except DataError as error:
+            raise JobError(error.what, where=self.url, hint=error.hint) from error
 
     def finish(self, manifest: Manifest, shards: int, total: ShardCounts, schema: pa.Schema) -> None:
         super().finish(manifest, shards, total, schema)

@@ -8,6 +8,7 @@ their credentials as their command line tools do. `AWS_ENDPOINT_URL` names anoth
 
 from __future__ import annotations
 
+import logging
 import re
 import shutil
 import time
@@ -26,6 +27,8 @@ from mammal.tokenization.errors import did_you_mean
 if TYPE_CHECKING:
     from pyarrow import fs
 
+logger = logging.getLogger(__name__)
+
 STORES = ("s3", "gs", "gcs")
 """Schemes of stores that can be listed and written."""
 
@@ -34,6 +37,9 @@ SCHEMES = (*STORES, *WEB)
 
 ATTEMPTS = 3
 """How often a download from the web is tried."""
+
+MARKER = ".mammal-write-check"
+"""Name of the empty file by which `check_writable` finds out whether a folder can be written."""
 
 TIMEOUT_SECONDS = 60.0
 _BLOCK = 1 << 20
@@ -159,6 +165,45 @@ def upload(file: Path, url: str) -> None:
         if written != file.stat().st_size:
             store.delete_file(path)
             raise DataError(f"only {written:,} of {file.stat().st_size:,} bytes were written", where=url)
+
+
+def check_writable(url: str) -> None:
+    """Checks that files can be written to a folder of a store: writes an empty file there and deletes it.
+
+    A store that lets files be written and not deleted keeps the file `MARKER`, which readers of folders leave out.
+
+    Args:
+        url: the folder. It need not exist; its bucket must.
+
+    Raises:
+        DataError: there is no such bucket, or the folder can't be written.
+    """
+    with _store(url) as (store, folder):
+        path = f"{folder.rstrip('/')}/{MARKER}"
+        bucket = path.partition("/")[0]
+        try:
+            with store.open_output_stream(path):
+                pass
+        except OSError as error:
+            if _has_no_bucket(store, bucket):
+                what, hint = f"there is no bucket {bucket!r}", "create it, or choose another output"
+            else:
+                what = f"the folder can't be written: {_first_sentence(error)}"
+                hint = "check the credentials and their right to write"
+            raise DataError(what, where=url, hint=hint) from error
+        try:
+            store.delete_file(path)
+        except OSError as error:
+            logger.info("%s: the file %s can't be deleted: %s", url, MARKER, _first_sentence(error))
+
+
+def _has_no_bucket(store: fs.FileSystem, bucket: str) -> bool:
+    from pyarrow import fs
+
+    try:
+        return bool(store.get_file_info(bucket).type == fs.FileType.NotFound)
+    except OSError:  # it may not be listed
+        return False
 
 
 def delete_remote(url: str) -> None:

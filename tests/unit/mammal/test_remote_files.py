@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import threading
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -151,6 +152,50 @@ def test_an_unfinished_remote_job_shows_nothing_and_goes_on(
     assert names(bucket) == []
     report = run(tmp_path / "lib.csv", f"{bucket}/out.csv")
     assert report.resumed == 2 and "out.csv" in names(bucket)
+
+
+@pytest.mark.parametrize("name", ["out.csv", "deep/out.csv", "scores/"])
+def test_a_missing_bucket_is_reported_before_any_row(
+    bucket: str, tmp_path: Path, interrupted: Callable[..., None], monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    (tmp_path / "lib.csv").write_text(LIBRARY)
+    interrupted(monkeypatch, 0)
+    with pytest.raises(JobError, match=rf"{bucket}x/{name}: there is no bucket '{bucket[5:]}x' \(create it"):
+        run(tmp_path / "lib.csv", f"{bucket}x/{name}")
+    assert not list((tmp_path / "kept" / "outputs").iterdir()), "nothing stays on this machine"
+
+
+def test_a_bucket_that_may_not_be_written_is_reported_before_any_row(
+    bucket: str, s3_endpoint: str, tmp_path: Path, interrupted: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import boto3
+
+    (tmp_path / "lib.csv").write_text(LIBRARY)
+    resource = f"arn:aws:s3:::{bucket[5:]}/*"
+    denied = {"Effect": "Deny", "Principal": "*", "Action": "s3:PutObject", "Resource": resource}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [denied]})
+    boto3.client("s3", endpoint_url=s3_endpoint).put_bucket_policy(Bucket=bucket[5:], Policy=policy)
+    interrupted(monkeypatch, 0)
+    with pytest.raises(JobError, match=rf"{bucket}/deep/out.csv: the folder can't be written: .*right to write"):
+        run(tmp_path / "lib.csv", f"{bucket}/deep/out.csv")
+
+
+def test_the_check_leaves_no_file_and_needs_no_right_to_delete(bucket: str, s3_endpoint: str) -> None:
+    import boto3
+
+    client = boto3.client("s3", endpoint_url=s3_endpoint)
+    remote.check_writable(f"{bucket}/a/b")
+    remote.check_writable(bucket)
+    assert remote.list_remote(f"{bucket}/", deep=True) == []
+    denied = {
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "s3:DeleteObject",
+        "Resource": f"arn:aws:s3:::{bucket[5:]}/*",
+    }
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [denied]})
+    client.put_bucket_policy(Bucket=bucket[5:], Policy=policy)
+    remote.check_writable(f"{bucket}/a")
 
 
 def test_an_upload_that_fails_is_repeated_alone(
