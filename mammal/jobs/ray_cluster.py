@@ -97,7 +97,8 @@ def _start(address: str | None) -> None:
     try:
         ray.init(address=address or "local", logging_level=logging.WARNING, **local)
     except (ConnectionError, TimeoutError, ValueError) as error:
-        hint = "start one with ray start --head, or leave ray.address out to use this machine only"
+        hint = "start one with ray start --head, or leave ray.address out to use this machine only; "
+        hint += "a cluster with token authentication needs the same token here"
         what = str(error).strip().splitlines()[0]
         raise JobError(f"there is no Ray cluster: {what}", where=f"ray.address={address}", hint=hint) from error
 
