@@ -10,7 +10,8 @@ iupac, smiles_by_name (the molecule with its atoms in the order in which the nam
 doubtful, stereo, isotope, tautomer, charge, other, unread, unnamed or unverified.
 Rows that are not exact are listed with the reason in an errors file next to the output (pairs.errors.parquet), and the
 exit code is 3. In a csv or tsv output they also stay in their place, without a name (keep_rows=false leaves them out).
-To continue a job that was interrupted, run the same command again.
+To continue a job that was interrupted, run the same command again. engine=ray computes on several machines
+(docs/cluster.md).
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ A task can use such columns as conditions (configs/task/moses.yaml). The propert
 qed, hbd, hba, rotatable_bonds, rings, aromatic_rings, heavy_atoms and fsp3. Rows without a molecule are listed
 with the reason in an errors file next to the output (library.errors.parquet), and the exit code is 3. In a csv or tsv
 output they also stay in their place, without properties (keep_rows=false leaves them out). To continue a job that was
-interrupted, run the same command again.
+interrupted, run the same command again. engine=ray computes on several machines (docs/cluster.md).
 """
 
 from __future__ import annotations

@@ -93,6 +93,10 @@ class JobInput:
         with nullcontext() if self.file is None else self.file.named_in_errors():
             yield from self._tables(self.path, size)
 
+    def without_files(self) -> JobInput:
+        """Returns the columns of the input, for processes that get its rows."""
+        return JobInput(self.schema, self.fingerprint, rows=0, encoding=self.encoding)
+
     def _cut_tables(self, size: int) -> Iterator[tuple[int, pa.Table]]:
         return self._empty_rows(size) if self.path is None else cut_tables(self.tables(size), size)
 

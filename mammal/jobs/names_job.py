@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, get_args
 
 from mammal.errors import ConfigError, DataError, did_you_mean
-from mammal.jobs.engine import Follow, JobReport, run_plan
-from mammal.jobs.inputs import Given, open_input
+from mammal.jobs.engine import Follow, JobReport
+from mammal.jobs.inputs import Given, JobInput, open_input
 from mammal.jobs.plan import JobPlan
+from mammal.jobs.ray_settings import ray_settings_of
 from mammal.jobs.structures import existing, open_structures, sdf_format, structure_text
+from mammal.jobs.structures_run import StructuresRun
 from mammal.jobs.workers import Workers
 from mammal.rows.answer_columns import ERROR, AnswerColumn, Record
 from mammal.rows.batched import Refused, Row
@@ -75,6 +77,8 @@ def names_job(
     keep_rows: bool | None = None,
     resume: bool = True,
     progress: Follow | None = None,
+    engine: str = "local",
+    ray: Mapping[str, Any] | None = None,
 ) -> JobReport:
     """Names the molecules of a file and keeps the names that lead back to the same molecule.
 
@@ -94,13 +98,18 @@ def names_job(
         keep: `exact`: a row whose name does not lead back goes to the errors file with outcome and reason;
             `unverified`: names that could not be read back because Java is missing are kept, too; `all`: every row that
             holds a molecule is kept, with its outcome.
-        workers: processes that make and compare names. Default: one per core. 0: only the current process.
+        workers: processes that make and compare names; with `engine="ray"`, processes of each actor. Default: one per
+            core. 0: only the current process, or the actor.
         prefix: text before the names of the added columns: canonical, iupac, smiles_by_name, outcome.
         shard_rows: rows that are written together. Default: 5,000.
         keep_rows: rows without an answer stay in the output, in their place, with empty answers and the reason in a
             column `error`. False: they are only in the errors file. Default: True for .csv and .tsv, else False.
         resume: continue an earlier job of the same output. False: start again.
         progress: function that is called with a `JobProgress` after each shard.
+        engine: `"local"`: processes of this machine name and compare. `"ray"`: actors of Ray do, each machine with the
+            same packages and, if this one has Java, with Java. This process reads and writes. The output has the same
+            bytes.
+        ray: settings of `engine="ray"`: `address`, `actors` and `cpus` (`mammal.jobs.ray_settings`).
 
     Returns:
         Number of rows that were kept and that were not, and the files that were written.
@@ -110,25 +119,44 @@ def names_job(
             written.
         MammalError: an option or the input is wrong, a package is missing, or `names` is given and Java is missing.
     """
-    verify = check_names_options(names, keep)
-    how: dict[str, Any] = {"encoding": encoding, "file_column": file_column, "output": output, "workers": workers}
-    with open_structures(input, smiles=smiles, **how) as found:
+    check_names_options(names, keep)
+    run = StructuresRun(ray_settings_of(engine, ray), workers, resume, progress)
+    opened: dict[str, Any] = {"encoding": encoding, "file_column": file_column, "output": output}
+    with open_structures(input, smiles=smiles, **opened) as found:
         if names is not None:
             existing(names, found.given.schema.names)
-        question = NameRows(found.column, names, keep=keep, verify=verify, workers=found.workers, prefix=prefix)
-        versions = _versions(names is None, verify)
-        plan = JobPlan(
-            "names",
-            found.given,
-            question,
-            output,
-            prefix=prefix,
-            shard_rows=shard_rows,
-            versions=versions,
-            form=sdf_format(output, found.given, found.column),
-            keep_rows=keep_rows,
-        )
-        return run_plan(plan, resume=resume, progress=progress)
+        options: dict[str, Any] = {"column": found.column, "names": names, "keep": keep, "prefix": prefix}
+        options |= {"output": output, "shard_rows": shard_rows, "keep_rows": keep_rows}
+        return run(names_plan, found.given, options)
+
+
+def names_plan(
+    given: JobInput,
+    output: str | os.PathLike[str],
+    column: str,
+    names: str | None,
+    keep: str,
+    workers: int,
+    **how: Any,
+) -> JobPlan:
+    """Returns the plan of a job that makes or checks names. It depends on whether this machine has Java.
+
+    Args:
+        given: the input.
+        output: as for `names_job`.
+        column: column of the structures.
+        names: as for `names_job`.
+        keep: as for `names_job`.
+        workers: number of processes that make and compare names. 0: the current one.
+        **how: `prefix`, `shard_rows` and `keep_rows`, as for `names_job`.
+
+    Raises:
+        MammalError: a package is missing, or Java is missing and needed.
+    """
+    verify, processes = check_names_options(names, keep), Workers(workers)
+    question = NameRows(column, names, keep=keep, verify=verify, workers=processes, prefix=how["prefix"])
+    versions, form = _versions(names is None, verify), sdf_format(output, given, column)
+    return JobPlan("names", given, question, output, versions=versions, form=form, workers=lambda: processes, **how)
 
 
 def check_names_options(names: str | None, keep: str) -> bool:

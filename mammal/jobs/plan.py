@@ -69,7 +69,7 @@ class JobPlan:
     meanings: Mapping[str, str] = field(default_factory=dict)
     units: Mapping[str, str] = field(default_factory=dict)
     form: OutputFormat | None = None
-    workers: Callable[[], AbstractContextManager[None]] = nullcontext
+    workers: Callable[[], AbstractContextManager[object]] = nullcontext
     keep_rows: bool | None = None
     reads: Mapping[str, str | os.PathLike[str]] = field(default_factory=dict)
 

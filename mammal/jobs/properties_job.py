@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from importlib.metadata import version
 from typing import Any
 
 from mammal.errors import ConfigError, MammalError
-from mammal.jobs.engine import Follow, JobReport, run_plan
-from mammal.jobs.inputs import Given
+from mammal.jobs.engine import Follow, JobReport
+from mammal.jobs.inputs import Given, JobInput
 from mammal.jobs.plan import JobPlan
+from mammal.jobs.ray_settings import ray_settings_of
 from mammal.jobs.structures import open_structures, sdf_format, structure_text
+from mammal.jobs.structures_run import StructuresRun
 from mammal.jobs.workers import Workers
 from mammal.rows.answer_columns import AnswerColumn, Record
 from mammal.rows.batched import Refused, Row
@@ -61,6 +63,8 @@ def properties_job(
     keep_rows: bool | None = None,
     resume: bool = True,
     progress: Follow | None = None,
+    engine: str = "local",
+    ray: Mapping[str, Any] | None = None,
 ) -> JobReport:
     """Adds a column for each property. The job can be stopped and continued like `mammal.jobs.run_job`.
 
@@ -73,13 +77,17 @@ def properties_job(
         encoding: encoding of the input, such as `latin-1`, if it is a text file. Default: UTF-8, or UTF-16 with a byte
             order mark.
         file_column: name of an added column with the name of the input file that a row comes from. Default: none.
-        workers: processes that compute. Default: one per core. 0: only the current process.
+        workers: processes that compute; with `engine="ray"`, processes of each actor. Default: one per core. 0: only
+            the current process, or the actor.
         prefix: text before the names of the added columns.
         shard_rows: rows that are written together. Default: 20,000.
         keep_rows: rows without an answer stay in the output, in their place, with empty answers and the reason in a
             column `error`. False: they are only in the errors file. Default: True for .csv and .tsv, else False.
         resume: continue an earlier job of the same output. False: start again.
         progress: function that is called with a `JobProgress` after each shard.
+        engine: `"local"`: processes of this machine compute. `"ray"`: actors of Ray do, and this process reads and
+            writes. The output has the same bytes.
+        ray: settings of `engine="ray"`: `address`, `actors` and `cpus` (`mammal.jobs.ray_settings`).
 
     Returns:
         Number of rows with and without properties, and the files that were written.
@@ -91,22 +99,33 @@ def properties_job(
         MammalError: an option or the input is wrong.
     """
     check_properties(properties)
-    how: dict[str, Any] = {"encoding": encoding, "file_column": file_column, "output": output, "workers": workers}
-    with open_structures(input, smiles=smiles, **how) as found:
-        question = PropertyRows(found.column, properties, workers=found.workers, prefix=prefix)
-        versions = {"rdkit": version("rdkit")}
-        plan = JobPlan(
-            "properties",
-            found.given,
-            question,
-            output,
-            prefix=prefix,
-            shard_rows=shard_rows,
-            versions=versions,
-            form=sdf_format(output, found.given, found.column),
-            keep_rows=keep_rows,
-        )
-        return run_plan(plan, resume=resume, progress=progress)
+    run = StructuresRun(ray_settings_of(engine, ray), workers, resume, progress)
+    opened: dict[str, Any] = {"encoding": encoding, "file_column": file_column, "output": output}
+    with open_structures(input, smiles=smiles, **opened) as found:
+        options: dict[str, Any] = {"column": found.column, "properties": list(properties), "prefix": prefix}
+        options |= {"output": output, "shard_rows": shard_rows, "keep_rows": keep_rows}
+        return run(properties_plan, found.given, options)
+
+
+def properties_plan(
+    given: JobInput, output: str | os.PathLike[str], column: str, properties: Sequence[str], workers: int, **how: Any
+) -> JobPlan:
+    """Returns the plan of a job that adds properties.
+
+    Args:
+        given: the input.
+        output: as for `properties_job`.
+        column: column of the structures.
+        properties: as for `properties_job`.
+        workers: number of processes that compute. 0: the current one.
+        **how: `prefix`, `shard_rows` and `keep_rows`, as for `properties_job`.
+    """
+    processes = Workers(workers)
+    question = PropertyRows(column, properties, workers=processes, prefix=how["prefix"])
+    versions, form = {"rdkit": version("rdkit")}, sdf_format(output, given, column)
+    return JobPlan(
+        "properties", given, question, output, versions=versions, form=form, workers=lambda: processes, **how
+    )
 
 
 def check_properties(names: Sequence[str]) -> None:

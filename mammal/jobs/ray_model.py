@@ -47,7 +47,7 @@ def answered_by_ray(
         there = {**_found_everywhere(options), **_fixed(options, device, actors.cpus)}
         here = make(given=given, **{**options, **_fixed(options, device, 1), "device": "cpu", "workers": 0})
         plan = replace(here, options={**here.options, "device": device})
-        rows = None if given is None else _without_files(given)
+        rows = None if given is None else given.without_files()
         yield plan, ByRay(partial(make, given=rows, **there), actors, keeps_ray=stays)
 
 
@@ -58,11 +58,6 @@ def _fixed(options: Mapping[str, Any], device: str, cpus: int) -> dict[str, Any]
     tokens = Pace.of_device(device).tokens if options["batch_tokens"] is None else options["batch_tokens"]
     workers = (cpus - 1 if on_gpu else 0) if options["workers"] is None else options["workers"]
     return {"device": device, "dtype": dtype, "batch_tokens": tokens, "workers": workers}
-
-
-def _without_files(given: JobInput) -> JobInput:
-    """The columns of an input, for processes that get its rows."""
-    return JobInput(given.schema, given.fingerprint, rows=0, encoding=given.encoding)
 
 
 def _found_everywhere(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,7 +15,6 @@ from mammal.errors import ConfigError, DataError
 from mammal.jobs.inputs import Given, JobInput, open_input
 from mammal.jobs.sdf_format import SUFFIX as SDF
 from mammal.jobs.sdf_format import SdfFormat
-from mammal.jobs.workers import Workers
 from mammal.rows.column_match import guessed_column
 from mammal.tasks.tables.cells import as_text, is_missing, missing_column
 from mammal.tasks.tables.molecule_files import BLOCK
@@ -39,12 +38,10 @@ class Structures:
     Attributes:
         given: its rows.
         column: column of the structures.
-        workers: the processes that work on the molecules.
     """
 
     given: JobInput
     column: str
-    workers: Workers
 
 
 @contextmanager
@@ -55,9 +52,8 @@ def open_structures(
     encoding: str | None = None,
     file_column: str | None = None,
     output: object = None,
-    workers: int | None = None,
 ) -> Iterator[Structures]:
-    """Opens a file of molecules, with processes that work on them. The processes end with the `with` block.
+    """Opens a file of molecules. It can be read until the end of the `with` block.
 
     Args:
         input: a table, or several, as for `mammal.jobs.run_job`; or `chemicals` for the compounds of that package.
@@ -65,15 +61,13 @@ def open_structures(
         encoding: encoding of a text file. None: UTF-8, or UTF-16 with a byte order mark.
         file_column: as for `mammal.jobs.inputs.open_input`.
         output: as for `mammal.jobs.inputs.open_input`.
-        workers: number of processes. None: one per core. 0: only the current process.
 
     Raises:
-        ConfigError: `workers` is negative, or an encoding is given for `chemicals`.
+        ConfigError: an encoding or a column of file names is requested for `chemicals`.
         DataError: there is no such file, column or encoding.
     """
-    count = worker_count(workers)
-    with _rows_of(input, encoding, file_column, output) as given, Workers(count) as processes:
-        yield Structures(given, structure_column(smiles, given.schema.names), processes)
+    with _rows_of(input, encoding, file_column, output) as given:
+        yield Structures(given, structure_column(smiles, given.schema.names))
 
 
 @contextmanager

@@ -21,6 +21,8 @@ from mammal.jobs import JobProgress, ray_engine, run_job, run_plan
 from mammal.jobs.error_limit import TooManyErrorsError
 from mammal.jobs.inputs import open_input
 from mammal.jobs.model_job import model_plan
+from mammal.jobs.names_job import names_job
+from mammal.jobs.properties_job import properties_job
 from mammal.jobs.ray_cluster import ActorPlan
 from mammal.jobs.ray_engine import ByRay
 
@@ -144,6 +146,27 @@ def test_generate_without_input_and_several_files(
     assert "part-00004.parquet" in names
     for name in names:
         assert (tmp_path / "ray" / name).read_bytes() == (tmp_path / "local" / name).read_bytes()
+
+
+@pytest.mark.usefixtures("two_cores")
+@pytest.mark.parametrize("form", ["csv", "sdf"])
+def test_properties_have_the_bytes_of_the_local_engine(table: Path, tmp_path: Path, form: str) -> None:
+    for engine, ray in (("local", None), ("ray", ACTORS)):
+        report = properties_job(table, tmp_path / f"{engine}.{form}", shard_rows=50, engine=engine, ray=ray, workers=0)
+        assert (report.rows, report.bad) == (ROWS, ROWS // 5)
+    for end in (f".{form}", f".{form}.manifest.json", ".errors.csv" if form == "csv" else ".errors.tsv"):
+        assert (tmp_path / f"ray{end}").read_bytes() == (tmp_path / f"local{end}").read_bytes()
+
+
+@pytest.mark.usefixtures("two_cores")
+@pytest.mark.skipif(find_spec("openclatura") is None, reason="openclatura is not installed")
+def test_names_have_the_bytes_of_the_local_engine(table: Path, tmp_path: Path) -> None:
+    few = tmp_path / "few.csv"
+    few.write_text("".join(table.read_text().splitlines(keepends=True)[:13]))
+    for engine, ray, workers in (("local", None, 0), ("ray", {"actors": 1, "cpus": 2}, None)):  # two processes
+        how: dict[str, Any] = {"keep": "all", "shard_rows": 6, "engine": engine, "ray": ray, "workers": workers}
+        assert names_job(few, tmp_path / f"{engine}.jsonl", **how).rows == 12
+    assert (tmp_path / "ray.jsonl").read_bytes() == (tmp_path / "local.jsonl").read_bytes()
 
 
 @pytest.mark.usefixtures("two_cores")

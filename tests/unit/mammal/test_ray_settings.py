@@ -6,17 +6,23 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from mammal.errors import ConfigError, JobError
-from mammal.jobs import ray_address, ray_settings, run_job
+from mammal.jobs import ray_address, ray_settings, ray_structures, run_job
+from mammal.jobs.inputs import open_input
+from mammal.jobs.names_job import names_job
+from mammal.jobs.properties_job import properties_job, properties_plan
+from mammal.jobs.ray_actor import ShardActor
 from mammal.jobs.ray_address import check_address
-from mammal.jobs.ray_cluster import ActorPlan, Node, _start, check_room, plan_actors, uses_gpu
+from mammal.jobs.ray_cluster import ActorPlan, Joined, Node, _start, check_room, plan_actors, uses_gpu
 from mammal.jobs.ray_settings import RaySettings, ray_settings_of
+from mammal.jobs.ray_structures import structures_by_ray
 
 
 @pytest.mark.parametrize(
@@ -93,6 +99,48 @@ def test_an_actor_that_this_machine_has_no_room_for_is_refused() -> None:
     with pytest.raises(ConfigError, match="an actor needs 16 cores and 0 GPUs, and this machine has 2 cores"):
         check_room(plan, settings, nodes)
     check_room(plan, RaySettings.parse({"cpus": 16, "address": "auto"}), nodes)  # a cluster can grow
+
+
+# Molecules
+
+
+@pytest.fixture
+def two_machines(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cluster of two machines, in place of Ray."""
+    monkeypatch.setattr(ray_structures, "joined", lambda settings: nullcontext(Joined([Node(4, 0), Node(2, 1)], True)))
+
+
+@pytest.mark.usefixtures("two_machines")
+@pytest.mark.parametrize(("workers", "of_actor"), [(None, 2), (0, 0)])
+def test_an_actor_computes_properties_as_this_process_would(tmp_path: Path, workers: int | None, of_actor: int) -> None:
+    (tmp_path / "in.csv").write_text("smiles,id\nCCO,1\nC1CC,2\n")
+    given = open_input(tmp_path / "in.csv")
+    options = {"column": "smiles", "properties": ["rings"], "output": tmp_path / "out.csv", "workers": workers}
+    options |= {"prefix": "", "shard_rows": 10, "keep_rows": None}
+    with structures_by_ray(RaySettings(), properties_plan, given, options) as (plan, answering):
+        assert answering._actors == ActorPlan(2, 2, 0)
+        assert answering._make.keywords["workers"] == of_actor  # type: ignore[attr-defined]
+        actor = ShardActor(partial(answering._make, workers=0), plan.manifest)  # type: ignore[call-arg]
+        answers, counts = actor.answer(next(plan.given.shards(10)))
+    assert answers[0] == [(0.0,)] and "C1CC" in answers[1].reason  # type: ignore[union-attr]
+    assert (counts.ok, counts.bad) == (1, 1)
+
+
+@pytest.mark.usefixtures("two_machines")
+@pytest.mark.parametrize("job", [properties_job, names_job])
+def test_jobs_on_molecules_refuse_gpus_and_settings_of_the_other_engine(
+    job: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "in.csv").write_text("smiles\nCCO\n")
+    monkeypatch.setattr(ray_settings, "find_spec", lambda name: True)
+    given = {"input": tmp_path / "in.csv", "output": tmp_path / "out.csv"}
+    given |= {"keep": "unverified"} if job is names_job else {}
+    with pytest.raises(ConfigError, match=r"ray\.gpus: molecules are computed on CPUs"):
+        job(**given, engine="ray", ray={"gpus": 1})
+    with pytest.raises(ConfigError, match="need engine=ray"):
+        job(**given, ray={"actors": 2})
+    with pytest.raises(ConfigError, match="no engine 'rya'"):
+        job(**given, engine="rya")
 
 
 # Addresses
