@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
@@ -118,7 +118,7 @@ def test_an_actor_computes_properties_as_this_process_would(tmp_path: Path, work
     options = {"column": "smiles", "properties": ["rings"], "output": tmp_path / "out.csv", "workers": workers}
     options |= {"prefix": "", "shard_rows": 10, "keep_rows": None}
     with structures_by_ray(RaySettings(), properties_plan, given, options) as (plan, answering):
-        assert answering._actors == ActorPlan(2, 2, 0)
+        assert answering._actors == ActorPlan(3, 2, 0)
         assert answering._make.keywords["workers"] == of_actor  # type: ignore[attr-defined]
         actor = ShardActor(partial(answering._make, workers=0), plan.manifest)  # type: ignore[call-arg]
         answers, counts = actor.answer(next(plan.given.shards(10)))
