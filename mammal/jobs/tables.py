@@ -16,6 +16,8 @@ import pyarrow as pa
 
 from mammal.errors import JobError
 
+_LINE_END = "\r\n"
+
 
 class OutputFormat(Protocol):
     """Format of the output of a job. Shards are written one by one and joined at the end."""
@@ -150,7 +152,21 @@ class Delimited(TableFormat):
 
     def _writer(self, stream: TextIO) -> Any:
         """Returns a writer that quotes only cells that need it; pyarrow's writer quotes every text."""
-        return csv.writer(stream, delimiter=self._delimiter, lineterminator="\n")
+        return csv.writer(_UnixLines(stream), delimiter=self._delimiter, lineterminator=_LINE_END)
+
+
+class _UnixLines:
+    """Ends the lines of `csv.writer` with a line feed alone.
+
+    The writer quotes cells with a character of its line end only. A cell with a carriage return needs quotes, too,
+    because readers see the end of a line in it.
+    """
+
+    def __init__(self, stream: TextIO):
+        self._stream = stream
+
+    def write(self, line: str) -> None:
+        self._stream.write(f"{line.removesuffix(_LINE_END)}\n")
 
 
 class JsonLines(TableFormat):

@@ -19,6 +19,7 @@ from mammal.jobs.properties_job import properties_job
 from mammal.jobs.store import earlier_errors_path, find_errors
 from mammal.jobs.windows_job import windows_job
 from mammal.report.gather import report as page_of
+from mammal.tasks.tables.readers import read_table
 
 SMILES = ["CCO", "C1CC", "c1ccccc1", "", "CC(=O)O", "CCN"]
 BAD = [1, 3]
@@ -328,6 +329,17 @@ def test_rows_of_text_files_are_counted_as_they_are_read(tmp_path: Path, name: s
     for file in (tmp_path / name, tmp_path / f"{name}.gz"):
         given = open_input(file)
         assert given.count() == rows == sum(shard.rows for shard in given.shards(2))
+
+
+@pytest.mark.parametrize("suffix", ["csv", "tsv"])
+def test_a_carriage_return_in_a_cell_is_no_end_of_a_line(tmp_path: Path, suffix: str) -> None:
+    notes = ["a\rb", "c\r\nd", "e\nf", "plain"]
+    lines = [json.dumps({"smiles": "C" if place % 2 else "nonsense", "note": note}) for place, note in enumerate(notes)]
+    (tmp_path / "in.jsonl").write_text("\n".join(lines))
+    report = properties_job(tmp_path / "in.jsonl", tmp_path / f"out.{suffix}", workers=0, keep_rows=False)
+    for file, kept in ((report.output, notes[1::2]), (report.errors, notes[::2])):
+        assert read_table(file)["note"].tolist() == kept
+        assert b"\r\n" not in Path(file).read_bytes().replace(b"c\r\nd", b""), "lines end with a line feed alone"
 
 
 def test_keep_rows_of_a_plan_goes_by_the_output(library: Path) -> None:

@@ -99,7 +99,7 @@ def test_cheap_mistakes_are_reported_before_files_are_hashed(plan: JobPlan, tabl
     with pytest.raises(ConfigError, match="shard_rows"):
         run_plan(replace(dear, shard_rows=0))
     for columns, what in (
-        (["id", "txt"], "no column 'text'"),
+        (["id", "txt"], r"in\.csv: no column 'text'"),
         (["length", "text"], "already has a column 'length'"),
     ):
         pd.DataFrame([[1, "a"]], columns=columns).to_csv(table, index=False)

@@ -156,6 +156,47 @@ def test_a_long_cell_of_a_parquet_file_is_set_aside(tmp_path: Path, small_limits
             next(readers.iter_tables(tmp_path / "t.parquet"))
 
 
+def test_cells_of_a_parquet_file_that_can_not_be_read_are_set_aside(tmp_path: Path) -> None:
+    texts = pa.array([b"C", b"C\xff", None, b"CC"], pa.binary())
+    nested = pa.StructArray.from_arrays([_unchecked(texts)], ["inside"])
+    times = pa.array([0, 1, 2**62, None], pa.int64()).cast(pa.timestamp("us"))
+    for column, bad, reason in [
+        (_unchecked(texts), 1, "row 2: column 's' is not UTF-8 text: byte 0xff"),
+        (nested, 1, "row 2: column 's' is not UTF-8 text: byte 0xff"),
+        (times, 2, "row 3: column 's' is a time outside the years 1 to 9999"),
+    ]:
+        pa.parquet.write_table(pa.table({"s": column, "n": [1, 2, 3, 4]}), tmp_path / "t.parquet")
+        for chunk in (2, 10):
+            frame = pd.concat(readers.iter_tables(tmp_path / "t.parquet", chunk, keep_damaged=True), ignore_index=True)
+            assert frame["n"].tolist() == [1, 2, 3, 4]
+            assert frame[DAMAGED].tolist() == [reason if row == bad else None for row in range(4)]
+
+
+def _unchecked(values: pa.Array) -> pa.Array:
+    """The bytes as texts, without a check that they are."""
+    return pa.Array.from_buffers(pa.string(), len(values), values.buffers(), values.null_count)
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        (lambda content: content[:-20], "not a Parquet file"),  # a copy that was cut
+        (lambda content: content[:-40] + b"\xff" * 32 + content[-8:], "Parquet file"),  # metadata that are no metadata
+        (lambda content: content.replace(b"smiles", b"smile\xff"), "not a Parquet file: 'utf-8' codec"),
+        (lambda content: content.replace(b"\x16\x06\x19", b"\x16\x08\x19"), "it has 3 rows, and 4 by its footer"),
+    ],
+    ids=["cut", "metadata", "name", "rows"],
+)
+def test_a_damaged_parquet_file_is_refused_by_name(
+    tmp_path: Path, damage: Callable[[bytes], bytes], reason: str
+) -> None:
+    file = tmp_path / "t.parquet"
+    pa.parquet.write_table(pa.table({"smiles": ["C", "CC", "CO"]}), file, store_schema=False)
+    file.write_bytes(damage(file.read_bytes()))
+    with pytest.raises(DataError, match=rf"t\.parquet: .*{reason}.*\(copy or write the file again\)"):
+        read_table(file)
+
+
 def test_a_quote_that_never_closes_does_not_read_the_whole_file(tmp_path: Path, small_limits: None) -> None:
     (tmp_path / "t.csv").write_text('s,y\nC,"1\n' + "CC,2\n" * 1000)
     with pytest.raises(DataError, match=r"t\.csv:2.*not closed within 200 characters"):
