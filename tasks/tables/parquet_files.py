@@ -79,8 +79,9 @@ def parquet_tables(file: Path, size: int) -> Iterator[tuple[pa.Table, list[str |
 def _damage_as_data_errors(file: Path, what: str) -> Iterator[None]:
     """Converts what pyarrow raises for damaged files to DataErrors that name the file.
 
-    Most are Arrow errors. Metadata that can't be decoded are an OSError without a number, texts that are not UTF-8 a
-    ValueError, and a length far beyond the file a MemoryError.
+    Most are Arrow errors. Metadata that can't be decoded are an OSError without a number, and names that are not UTF-8
+    a ValueError. A length far beyond the file is a MemoryError, and an unknown type in damaged metadata looks like one
+    that pyarrow doesn't support.
     """
     import pyarrow as pa
 
@@ -89,6 +90,10 @@ def _damage_as_data_errors(file: Path, what: str) -> Iterator[None]:
     except (pa.ArrowException, OSError, ValueError, MemoryError) as error:
         if isinstance(error, OSError) and error.errno is not None:  # a disk that fails
             raise
+        if isinstance(error, pa.ArrowNotImplementedError):
+            what = "damaged, or a kind of Parquet that pyarrow can't read"
+        elif isinstance(error, MemoryError):
+            what = f"{DAMAGED_FILE}, or the memory is too small"
         reason = " ".join(str(error).split()) or type(error).__name__
         raise DataError(f"{what}: {reason}", where=str(file), hint=COPY_AGAIN) from error
 

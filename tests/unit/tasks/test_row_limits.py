@@ -5,7 +5,7 @@ from __future__ import annotations
 import bz2
 import gzip
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -195,6 +195,31 @@ def test_a_damaged_parquet_file_is_refused_by_name(
     file.write_bytes(damage(file.read_bytes()))
     with pytest.raises(DataError, match=rf"t\.parquet: .*{reason}.*\(copy or write the file again\)"):
         read_table(file)
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (
+            pa.ArrowNotImplementedError("half floats"),
+            "damaged, or a kind of Parquet that pyarrow can't read: half floats",
+        ),
+        (pa.ArrowMemoryError("malloc failed"), "damaged Parquet file, or the memory is too small: malloc failed"),
+        (OSError("Couldn't deserialize\n thrift"), "damaged Parquet file: Couldn't deserialize thrift"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_what_pyarrow_raises_in_the_middle_of_a_file_is_reported_with_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, reason: str
+) -> None:
+    def failing(*_: object, **__: object) -> Iterator[pa.RecordBatch]:
+        yield pa.record_batch({"s": ["C"]})
+        raise error
+
+    pa.parquet.write_table(pa.table({"s": ["C", "CC"]}), tmp_path / "t.parquet")
+    monkeypatch.setattr(pa.parquet.ParquetFile, "iter_batches", failing)
+    with pytest.raises(DataError, match=rf"t\.parquet: {reason}"):
+        read_table(tmp_path / "t.parquet")
 
 
 def test_a_quote_that_never_closes_does_not_read_the_whole_file(tmp_path: Path, small_limits: None) -> None:
