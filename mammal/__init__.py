@@ -26,6 +26,7 @@ _HOMES = {
     "export": "mammal.exporting.api",
     "finetune": "mammal.training.finetune",
     "load": "mammal.inference.api",
+    "push_to_hub": "mammal.bundle.push",
 }
 
 __all__ = [
@@ -39,6 +40,7 @@ __all__ = [
     "export",
     "finetune",
     "load",
+    "push_to_hub",
 ]
 
 if TYPE_CHECKING:
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
     from mammal.errors import MammalError
     from mammal.evaluation.api import evaluate
     from mammal.exporting.api import export
+    from mammal.bundle.push import push_to_hub
     from mammal.inference.api import Mammal, load
     from mammal.tasks.batches.prediction import Prediction
     from mammal.tokenization import Tokenizer

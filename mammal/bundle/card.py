@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -36,6 +37,9 @@ DISTANCE = "distance"
 """Entry of a part in `metrics.json`: errors by similarity to the training rows. The card leaves it out."""
 
 _SHOWN_LOSSES = 10
+
+_LOADED = re.compile(r'mammal\.load\("([^"]+)"\)')
+"""Line of the example that opens the model."""
 
 
 @dataclass(frozen=True)
@@ -112,6 +116,20 @@ def with_figures(card: str, metrics: Mapping[str, Any]) -> str:
     at = after.find("\n## ")
     rest = after[at:] if at >= 0 else ""
     return f"{before}{_figures(metrics)}{rest}"
+
+
+def with_address(card: str, address: str) -> str:
+    """A written model card whose examples open the model at another address.
+
+    Args:
+        card: Markdown of the card.
+        address: what `mammal.load` and `init=` get instead of the name of the folder.
+    """
+    named = _LOADED.search(card)
+    if named is None:
+        return card
+    new = card.replace(named[0], f'mammal.load("{address}")')
+    return new.replace(f" init={named[1]} ", f" init={address} ")
 
 
 def _front_matter(card: Card) -> str:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import re
 from dataclasses import dataclass
 from importlib import resources
 from itertools import islice
 from pathlib import Path
 
+from mammal.bundle.hub import HUB_ID
 from mammal.errors import BundleError, did_you_mean
 from mammal.tokenization.errors import likely_names
 
@@ -20,8 +20,7 @@ BUNDLE = "bundle"  # folder of a training run that holds what was trained
 TASKS, METRICS, CARD = "task.yaml", "metrics.json", "README.md"
 LOSSES = "losses.csv"  # validation losses by step
 
-_HUB_ID = re.compile(r"[\w][\w.-]*/[\w][\w.-]*")
-_HUB_FILES = [
+HUB_FILES = (
     CONFIG,
     WEIGHTS,
     DELTA,
@@ -32,7 +31,11 @@ _HUB_FILES = [
     METRICS,
     LOSSES,
     CARD,
-]  # not last.ckpt, a file of 4.6 GB in repositories of fine-tuned models
+    "LICENSE*",
+    "NOTICE*",
+)
+"""Patterns of the files that are uploaded and downloaded. Not last.ckpt, a file of 4.6 GB in repositories of fine-tuned
+models."""
 
 
 @dataclass(frozen=True)
@@ -71,9 +74,9 @@ def locate(source: str | os.PathLike[str]) -> ModelSource:
         raise BundleError(
             "is a file, not a bundle", where=str(source), hint="give the folder that holds config.json, or a .ckpt file"
         )
-    if (folder := _shipped().get(str(source))) is not None:
+    if (folder := shipped().get(str(source))) is not None:
         return _checked(folder)
-    if _HUB_ID.fullmatch(str(source)):
+    if HUB_ID.fullmatch(str(source)):
         return _checked(_from_hub(str(source)))
     raise BundleError("there is no such folder, file or shipped bundle", where=str(source), hint=_nearest(str(source)))
 
@@ -95,25 +98,25 @@ def _checked(folder: Path) -> ModelSource:
     raise BundleError(f"is not a bundle: it lacks {' and '.join(missing)}", where=str(folder), hint=hint)
 
 
-def _shipped() -> dict[str, Path]:
-    """Bundles in the package `mammal.checkpoints`, by name."""
+def shipped() -> dict[str, Path]:
+    """Returns the folders of the bundles in the package `mammal.checkpoints`, by name."""
     root = Path(str(resources.files("mammal.checkpoints")))
     return {path.parent.name: path.parent for path in root.glob(f"*/{CONFIG}")}
 
 
 def ships(folder: Path) -> bool:
     """Whether a bundle is one of the package's own, whose files are not to be changed."""
-    return folder.resolve() in {own.resolve() for own in _shipped().values()}
+    return folder.resolve() in {own.resolve() for own in shipped().values()}
 
 
 def _nearest(name: str) -> str | None:
     if len(Path(name).parts) > 1 or Path(name).suffix == ".ckpt":
         return _likely(name)
-    shipped = _shipped()
-    if (likely := _likely(name)) is not None and not likely_names(name, shipped):
+    known = shipped()
+    if (likely := _likely(name)) is not None and not likely_names(name, known):
         return likely
-    known = did_you_mean(name, shipped, noun="shipped bundle") if shipped else "no bundle ships with this installation"
-    return f"{known}; a hub id has the form owner/name"
+    near = did_you_mean(name, known, noun="shipped bundle") if known else "no bundle ships with this installation"
+    return f"{near}; a hub id has the form owner/name"
 
 
 def _likely(name: str) -> str | None:
@@ -131,7 +134,7 @@ def _from_hub(repo_id: str) -> Path:
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
 
     try:
-        return Path(snapshot_download(repo_id, allow_patterns=_HUB_FILES))
+        return Path(snapshot_download(repo_id, allow_patterns=list(HUB_FILES)))
     except RepositoryNotFoundError as error:
         hint = "check the spelling; a private model needs `hf auth login`"
         raise BundleError(

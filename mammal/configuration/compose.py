@@ -25,11 +25,13 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
 TEXT_KEYS = (
+    "base",
     "bundle",
     "column",
     "init",
     "input",
     "label",
+    "message",
     "names",
     "output",
     "page",
@@ -37,7 +39,9 @@ TEXT_KEYS = (
     "prompt",
     "reference",
     "reference_column",
+    "repo",
     "resume",
+    "revision",
     "run",
     "sample",
     "scaffold",

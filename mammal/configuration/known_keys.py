@@ -159,6 +159,7 @@ VERB_TYPES: dict[str, Types] = {
         "allow_open": bool,
     },
     "check-data": {"limit": int | None, "neighbours": int, "label_noise": bool | None},
+    "push": {"private": bool | None, "rows": bool},
     "corpus": {"workers": int},
     "pack": {"views": int, "workers": int, "limit": int | None, "valid_limit": int | None},
     "windows": {"window": int, "neighbours": bool, "shard_rows": int, "keep_rows": bool | None, "resume": bool},

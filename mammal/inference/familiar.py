@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from mammal.errors import MammalError, TaskError
+from mammal.errors import BundleError, MammalError, TaskError
 from mammal.inference.open_model import OpenModel
 from mammal.inference.other_arguments import with_hints
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import torch
 
     from mammal.bundle.card import Card
+    from mammal.bundle.push import Pushed
     from mammal.rows.batched import Progress
     from mammal.rows.task_choice import TaskLike
 
@@ -43,6 +44,43 @@ class Familiar(OpenModel):
             BundleError: the folder contains something that is not a bundle, or can't be written.
         """
         return self.save(folder, metrics=metrics, card=card, dtype=dtype)
+
+    def push_to_hub(
+        self,
+        repo: str,
+        *,
+        private: bool | None = None,
+        revision: str | None = None,
+        message: str | None = None,
+        base: str | None = None,
+        rows: bool = False,
+        token: str | None = None,
+    ) -> Pushed:
+        """Uploads the bundle that this model was read from to the Hugging Face hub. The same as `mammal.push_to_hub`.
+
+        The files of the folder are uploaded as they are. Save a model that was made or changed in memory first, and
+        open what was saved.
+
+        Args:
+            repo: repository, `owner/name`. It is made if it does not exist.
+            private: as for `mammal.push_to_hub`.
+            revision: as for `mammal.push_to_hub`.
+            message: as for `mammal.push_to_hub`.
+            base: as for `mammal.push_to_hub`.
+            rows: as for `mammal.push_to_hub`.
+            token: as for `mammal.push_to_hub`.
+
+        Raises:
+            ConfigError: as for `mammal.push_to_hub`.
+            BundleError: the model was not read from a folder; or as for `mammal.push_to_hub`.
+        """
+        from mammal.bundle.push import push_to_hub
+
+        if self.folder is None:
+            hint = 'model.save(FOLDER), then mammal.push_to_hub(FOLDER, "owner/name")'
+            raise BundleError("the model was not read from a folder, so it has no card and figures to push", hint=hint)
+        how: dict[str, Any] = {"private": private, "revision": revision, "message": message, "base": base}
+        return push_to_hub(self.folder, repo, rows=rows, token=token, **how)
 
     def to(self, device: str | torch.device) -> Self:
         """Moves the model to a device, and sets the batch size to the default for it.

@@ -41,6 +41,10 @@ STORED = (FULL, DISTANCES, OFF)
 """What a run can store: `full`: fingerprints or vectors with texts and labels; `distances`: without them; `off`."""
 
 
+TEXTS = "rows"
+"""Name of the array with the texts and labels of training rows, which only `full` stores."""
+
+
 class TrainingRow(NamedTuple):
     """The texts and labels of a training row.
 
@@ -237,7 +241,7 @@ class TrainingRows:
 
     @cached_property
     def _rows(self) -> Sequence[TrainingRow]:
-        return _unpacked(self._arrays["rows"])
+        return _unpacked(self._arrays[TEXTS])
 
     # In a bundle
 
@@ -307,7 +311,7 @@ def _packed(rows: Sequence[TrainingRow] | None) -> dict[str, np.ndarray]:
         return {}
     columns = {"inputs": _columns([row.inputs for row in rows]), "labels": _columns([row.labels for row in rows])}
     text = json.dumps(columns, ensure_ascii=False, separators=(",", ":"))
-    return {"rows": np.frombuffer(lzma.compress(text.encode()), dtype=np.uint8)}
+    return {TEXTS: np.frombuffer(lzma.compress(text.encode()), dtype=np.uint8)}
 
 
 def _columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
