@@ -44,11 +44,11 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
+    from mammal.bundle.push import push_to_hub
     from mammal.data_check.api import check_data
     from mammal.errors import MammalError
     from mammal.evaluation.api import evaluate
     from mammal.exporting.api import export
-    from mammal.bundle.push import push_to_hub
     from mammal.inference.api import Mammal, load
     from mammal.tasks.batches.prediction import Prediction
     from mammal.tokenization import Tokenizer

@@ -27,6 +27,7 @@ class OpenModel(Protocol):
     tasks: MutableMapping[str, Task]
     pace: Pace
     config_dirs: Sequence[str | Path]
+    folder: Path | None
     _chosen: Task | None
 
     @property
