@@ -72,11 +72,10 @@ def hub_errors(repo: str, endpoint: str) -> Iterator[None]:
         hint = "check the network and HF_ENDPOINT, then run the same line again: a bundle is uploaded in one commit"
         what = f"the hub at {endpoint} can't be reached: {_one_line(error)}"
         raise BundleError(what, where=repo, hint=hint) from error
-    except (
-        KeyError,
-        RuntimeError,
-        ValueError,
-    ) as error:  # answers that no hub gives, one file, front matter of the card
+    except KeyError as error:
+        what = f"the server at {endpoint} does not answer as a hub does (no {error} in an answer)"
+        raise BundleError(what, where=repo, hint="check HF_ENDPOINT; nothing was committed") from error
+    except (RuntimeError, ValueError) as error:  # the upload of one file, or the front matter of the card
         what = f"the upload failed: {_one_line(error.__cause__ or error)}"
         hint = "nothing was committed; run the same line again, or correct the front matter of README.md"
         raise BundleError(what, where=repo, hint=hint) from error
