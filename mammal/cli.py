@@ -37,6 +37,7 @@ VERBS = {
     "new-task": "write a task file from the columns of a data file",
     "check-data": "look for faults in the data of a task before training: labels, repeats, units, leaks, lengths",
     "info": "show what a bundle contains",
+    "skill": "print or install the description of this package for agents",
     "bench": "run the benchmarks (needs a checkout of the repository)",
 }
 

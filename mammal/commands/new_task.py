@@ -24,7 +24,7 @@ from tempfile import TemporaryDirectory
 
 from mammal import console
 from mammal.commands.task_names import check_name
-from mammal.configuration.compose import split_words
+from mammal.configuration.compose import split_words, true_or_false
 from mammal.errors import ConfigError
 
 OPTIONS = ("target", "name", "output", "overwrite", "encoding")
@@ -49,7 +49,7 @@ def _write(file: Path, options: dict[str, str]) -> int:
     path = _path_for(guess.file, output)
     if output.suffix != ".yaml":
         raise ConfigError("a task file ends in .yaml", where=str(output), hint=f"output={output}.yaml")
-    if output.exists() and not _overwrites(options):
+    if output.exists() and not true_or_false("new-task", options, "overwrite"):
         raise ConfigError("exists already", where=str(output), hint="overwrite=true, or output=ANOTHER.yaml")
     check_name(output.stem, "output")
     text = replace(guess, path=path).yaml()
@@ -64,13 +64,6 @@ def _write(file: Path, options: dict[str, str]) -> int:
     if output.stem in list_tasks():
         console.note(f"mammal also has a task {output.stem}; with this --config-dir, yours is used instead of it")
     return 0
-
-
-def _overwrites(options: dict[str, str]) -> bool:
-    value = options.get("overwrite", "false").lower()
-    if value not in ("true", "false"):
-        raise ConfigError(f"overwrite is {value!r}", where="mammal new-task", hint="overwrite=true or overwrite=false")
-    return value == "true"
 
 
 def _path_for(file: Path, output: Path) -> Path:

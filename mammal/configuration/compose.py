@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
@@ -174,6 +174,23 @@ def split_words(verb: str, words: Sequence[str], known: Sequence[str]) -> tuple[
             hint = did_you_mean(key, known, noun="key")
             raise ConfigError(f"there is no key {key!r}", where=f"mammal {verb}", hint=hint)
     return plain, options
+
+
+def true_or_false(verb: str, options: Mapping[str, str], key: str) -> bool:
+    """Returns an option of a verb without a Hydra configuration that is true or false. Default: false.
+
+    Args:
+        verb: the verb.
+        options: the options of the command line.
+        key: name of the option.
+
+    Raises:
+        ConfigError: the option has another value.
+    """
+    value = options.get(key, "false").lower()
+    if value not in ("true", "false"):
+        raise ConfigError(f"{key} is {value!r}", where=f"mammal {verb}", hint=f"{key}=true or {key}=false")
+    return value == "true"
 
 
 def find_config_dirs(argv: Sequence[str]) -> tuple[list[str], list[Path]]:

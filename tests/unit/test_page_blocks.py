@@ -16,12 +16,13 @@ import pytest
 
 import mammal
 from mammal.cli import VERBS, main
-from mammal.commands import new_task, tasks
+from mammal.commands import new_task, skill, tasks
 from mammal.configuration.compose import FILE_WORDS, TEXT_KEYS, compose, parse_arguments, split_words
 from mammal.errors import MammalError
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = ["README.md", "ARCHITECTURE.md", *sorted(page.name for page in (ROOT / "docs").glob("*.md"))]
+SKILL = "mammal/skill/SKILL.md"
+PAGES = ["README.md", "ARCHITECTURE.md", SKILL, *sorted(page.name for page in (ROOT / "docs").glob("*.md"))]
 RUN_BY = {
     **dict.fromkeys(("README.md", "evaluation.md"), "test_readme.py"),
     "export.md": "mammal/test_export.py",
@@ -30,6 +31,7 @@ RUN_BY = {
     "prompt-language.md": "tokenization/test_prompt_language_page.py",
     **dict.fromkeys(("finetuning.md", "memory.md", "sharing.md", "generation.md", "names.md"), "test_page_blocks.py"),
     "explanations.md": "test_page_blocks.py",
+    SKILL: "mammal/test_skill.py",
 }
 """Page with Python -> the test file that runs it."""
 NOT_RUN = {
@@ -208,7 +210,13 @@ def contradict(one: Mapping[str, str | None], other: Mapping[str, str | None]) -
     return any(b.startswith(f"{a}.") or a.startswith(f"{b}.") for a in one for b in other if a not in GROUPS)
 
 
-WITHOUT_CONFIG = {"tasks": (*tasks.WALK, *tasks.LIST), "new-task": new_task.OPTIONS, "info": (), "bench": ()}
+WITHOUT_CONFIG = {
+    "tasks": (*tasks.WALK, *tasks.LIST),
+    "new-task": new_task.OPTIONS,
+    "skill": skill.OPTIONS,
+    "info": (),
+    "bench": (),
+}
 """Verbs that have no Hydra configuration, with their keys."""
 
 
