@@ -5,8 +5,8 @@
     mammal skill install folder=~/.claude/skills    writes mammal/SKILL.md into another folder of skills
     mammal skill install overwrite=true             replaces a file that differs
 
-Agents that follow the format of agent skills (agentskills.io) find skills in .agents/skills of a project, or in a folder
-of their own such as .claude/skills. A file that differs from the one of this version is only replaced with
+Agents that follow the format of agent skills (agentskills.io) find skills in .agents/skills of a project, or in a
+folder of their own such as .claude/skills. A file that differs from the one of this version is only replaced with
 overwrite=true, because you may have changed it.
 """
 

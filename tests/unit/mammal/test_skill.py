@@ -138,7 +138,3 @@ def test_it_is_installed_where_agents_look(tmp_path: Path, monkeypatch: pytest.M
 def test_wrong_words_are_answered(words: list[str], hint: str, capsys: pytest.CaptureFixture[str]):
     assert main(["skill", *words]) == 2
     assert hint in capsys.readouterr().err
-
-
-def test_the_version_of_the_package_holds_it():
-    assert (Path(mammal.__file__).parent / "skill/SKILL.md").is_file()
