@@ -107,6 +107,7 @@ def save_bundle(
     adaptation: Adaptation | None = None,
     delta: bool = False,
     losses: pd.DataFrame | None = None,
+    data: Mapping[str, Any] | None = None,
 ) -> Path:
     """Writes a bundle. A bundle that exists in the folder is replaced after the new one is complete.
 
@@ -122,6 +123,8 @@ def save_bundle(
         delta: write only the weights that were trained, as an adapter bundle. This needs `adaptation`, which names the
             base model.
         losses: validation losses of the training: `step`, and a column for each task. Default: none.
+        data: for each task, which rows it was trained on: `rows` of each part, `split`, `split_hash`, and `content`, a
+            hash of the cells that the prompt reads. Default: not recorded.
 
     Returns:
         The folder of the bundle.
@@ -138,10 +141,17 @@ def save_bundle(
         raise BundleError(f"weights are stored as float32 or bfloat16, not {dtype}")
     members = max((task.probes.members for task in tasks if task.probes is not None), default=0)
     format_ = FORMAT if members > 1 else _WITHOUT_ENSEMBLES if members else _WITHOUT_PROBES
-    about = {"format": format_, "version": __version__, "tokenizer_hash": tokenizer.hash, "dtype": dtype}
+    about: dict[str, Any] = {
+        "format": format_,
+        "version": __version__,
+        "tokenizer_hash": tokenizer.hash,
+        "dtype": dtype,
+    }
     if adaptation is not None:
         about["adaptation"] = asdict(adaptation)
-    elif delta:
+    if data:
+        about["data"] = dict(data)
+    if delta and adaptation is None:
         raise BundleError("an adapter bundle must name its base", where=str(folder))
     try:
         with atomic_folder(folder) as partial:

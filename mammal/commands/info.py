@@ -1,4 +1,6 @@
-"""Show what a bundle contains: size, tasks, results and tokenizer. Weights are not read.
+"""Show what a bundle contains, and what it was made from: size, tokenizer, base model, tasks, data, results.
+
+Weights are not read. Two bundles whose hashes of a split and of the rows are equal had the same data.
 
 mammal info demo/bundle
 mammal info ibm/biomed.omics.bl.sm.ma-ted-458m
@@ -18,6 +20,10 @@ from mammal.tasks.metrics.undefined import UNDEFINED, estimate_text, is_estimate
 
 if TYPE_CHECKING:
     from mammal.bundle.locate import ModelSource
+
+
+_SHOWN_DIGITS = 16
+"""Digits of a hash that are shown."""
 
 
 def run(argv: Sequence[str]) -> int:
@@ -47,8 +53,8 @@ def _describe(source: ModelSource) -> Iterator[str]:
     written = f"by mammal {own['version']}" if "version" in own else "in the published layout, without tasks"
     yield f"written     {written}"
     yield from _adaptation(own.get("adaptation"), weights)
-    yield from _tasks(source.folder / TASKS)
     metrics = read_json(source.folder / METRICS) if (source.folder / METRICS).is_file() else {}
+    yield from _tasks(source.folder / TASKS, own.get("data") or {}, metrics)
     figures = list(_figures(metrics))
     if figures:
         yield "figures"
@@ -65,8 +71,8 @@ def _adaptation(made: Mapping[str, Any] | None, weights: Path) -> Iterator[str]:
     if made:
         settings = ", ".join(f"{name} {_text(value)}" for name, value in made["settings"].items())
         yield f"adapted     {made['method']}{f' ({settings})' if settings else ''} from {made['base']}"
-        if weights.name == DELTA:
-            yield f"base        not included; its weights have hash {made['base_hash']}"
+        where = "not included; " if weights.name == DELTA else ""
+        yield f"base        {where}its weights have hash {made['base_hash']}"
 
 
 def _heads(config: Mapping[str, Any], own: Mapping[str, Any]) -> Iterator[str]:
@@ -92,12 +98,12 @@ def _tokenizer(folder: Path, shape: Mapping[str, Any], own: Mapping[str, Any]) -
     tokenizer = Tokenizer.load(folder)
     belongs = own.get("tokenizer_hash") in (None, tokenizer.hash)
     yield (
-        f"tokenizer   {', '.join(tokenizer.alphabets)}; {shape.get('vocab_size'):,} rows; hash {tokenizer.hash[:16]}"
-        + ("" if belongs else "; NOT the one the model was trained with")
+        f"tokenizer   {', '.join(tokenizer.alphabets)}; {shape.get('vocab_size'):,} rows; "
+        f"hash {tokenizer.hash[:_SHOWN_DIGITS]}" + ("" if belongs else "; NOT the one the model was trained with")
     )
 
 
-def _tasks(file: Path) -> Iterator[str]:
+def _tasks(file: Path, recorded: Mapping[str, Any], metrics: Mapping[str, Any]) -> Iterator[str]:
     if not file.is_file():
         return
     import yaml
@@ -116,6 +122,31 @@ def _tasks(file: Path) -> Iterator[str]:
         unit = f"unit {unit_text(declared['unit'])}" if declared.get("unit") else ""
         if labels or unit:
             yield f"  answers   {labels or unit}"
+        yield from _data(declared, recorded.get(name) or _of_figures(metrics.get(name)))
+
+
+def _data(declared: Mapping[str, Any], record: Mapping[str, Any]) -> Iterator[str]:
+    """Which rows a task was trained on. Bundles of earlier versions have the split in their figures only."""
+    if not record:
+        return
+    data, rows = declared.get("data") or {}, record.get("rows") or {}
+    sizes = ", ".join(f"{rows[part]:,} {part}" for part in ("train", "valid", "test") if rows.get(part))
+    facts = (
+        data.get("path") or " ".join(filter(None, (data.get("source"), data.get("name")))),
+        f"{sizes} rows" if sizes else "",
+        f"split {record.get('split')}",
+        f"task version {declared.get('version')}",
+    )
+    yield f"  data      {'; '.join(filter(None, facts))}"
+    known = {"split": record.get("split_hash"), "rows": record.get("content")}
+    if hashes := [f"{what} {value[:_SHOWN_DIGITS]}" for what, value in known.items() if value]:
+        yield f"  hashes    {', '.join(hashes)}"
+
+
+def _of_figures(parts: Any) -> Mapping[str, Any]:
+    """Split and hash as the figures of a task record them; empty if there are none."""
+    found = (part for part in parts.values() if isinstance(part, Mapping)) if isinstance(parts, Mapping) else ()
+    return next(({key: part.get(key) for key in ("split", "split_hash")} for part in found if "split" in part), {})
 
 
 def _figures(node: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, str]]:

@@ -319,7 +319,7 @@ class Mammal(Answering, Explaining, Generation, Infilling, VariantScoring, Famil
     ) -> Path:
         """Writes a bundle with this model, its tokenizer and its tasks.
 
-        The record of fine-tuning and the validation losses of a bundle that was read are kept.
+        If the model was read from a bundle, its record of fine-tuning, training rows and validation losses is kept.
 
         Args:
             folder: folder of the bundle. A bundle that exists there is replaced after the new one is complete.
@@ -342,5 +342,6 @@ class Mammal(Answering, Explaining, Generation, Infilling, VariantScoring, Famil
         how: dict[str, Any] = {
             "adaptation": moved(self.config, self.folder, Path(folder)),
             "losses": None if self.folder is None else read_losses(self.folder),
+            "data": (self.config.get("mammal") or {}).get("data"),
         }
         return save_bundle(folder, self.model, self.tokenizer, tasks, kept, card, dtype=dtype, **how)

@@ -109,6 +109,7 @@ def save_trained(
     adaptation = adapt.record(model, config, folder)
     delta = config.adapt.save == "adapters"
     how: dict[str, Any] = {"adaptation": adaptation, "delta": delta, "losses": losses}
+    how["data"] = {name: _data_record(d) for name, d in data.items()}
     return save_bundle(folder, model, tokenizer, tasks, metrics, card, **how)
 
 
@@ -117,6 +118,13 @@ def _split_of(data: TaskData) -> dict[str, Any]:
     record = data.record
     facts = {"split": record.split.how, "split_hash": record.split.hash, "rows": len(data.rows["test"])}
     return facts | {"leaking_rows": record.leakage.get("test")}
+
+
+def _data_record(data: TaskData) -> dict[str, Any]:
+    """Which rows a task was trained on, for the bundle: a copy of the same rows has the same hashes."""
+    split = data.record.split
+    rows = {part: len(rows) for part, rows in data.rows.items()}
+    return {"rows": rows, "split": split.how, "split_hash": split.hash, "content": data.record.content}
 
 
 def _command() -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 import shutil
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import mammal
 from mammal.bundle.adaptation import adapted_from
 from mammal.bundle.card import Card
 from mammal.bundle.folder import read_bundle, save_bundle
+from mammal.cli import main
 from mammal.errors import BundleError, TaskError
 from mammal.tasks import Task, TaskConfig, build_task
 from mammal.tokenization import Tokenizer
@@ -187,6 +189,37 @@ def test_the_card_says_what_people_need(tiny_bundle: Path, tmp_path: Path) -> No
         assert expected in text
     for heading in ("## Use", "## Tasks", "## Figures", "## Data", "## Intended use", "## Limits"):
         assert heading in text
+
+
+def test_info_shows_where_a_bundle_comes_from(
+    tiny_bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bundle = read_bundle(tiny_bundle)
+    rows = {"train": 1200, "valid": 40, "test": 0}
+    data = {"bbbp": {"rows": rows, "split": "scaffold", "split_hash": "ab" * 32, "content": "cd" * 32}}
+    made = adapted_from(tiny_bundle, tmp_path / "tuned", "full")
+    tasks = [bundle.tasks["bbbp"]]
+    save_bundle(tmp_path / "tuned", bundle.model, bundle.tokenizer, tasks, adaptation=made, data=data)
+    again = mammal.load(mammal.load(tmp_path / "tuned").save(tmp_path / "again"))
+    assert again.config["mammal"]["data"] == data
+    for folder in ("tuned", "again"):
+        assert main(["info", str(tmp_path / folder)]) == 0
+        shown = capsys.readouterr().out
+        assert "data      moleculenet bbbp; 1,200 train, 40 valid rows; split scaffold; task version 2\n" in shown
+        assert "hashes    split abababababababab, rows cdcdcdcdcdcdcdcd\n" in shown
+        assert f"base        its weights have hash {made.base_hash}\n" in shown
+        assert re.search(r"^adapted     full from (\.\./)+.*tiny$", shown, flags=re.MULTILINE)
+
+
+def test_info_of_an_earlier_bundle_shows_the_split_of_its_figures(
+    copy: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    figures = {"bbbp": {"test": {"split": "scaffold", "split_hash": "ef" * 32, "MAMMAL": {"auroc": 0.7}}}, "seed": 1}
+    (copy / "metrics.json").write_text(json.dumps(figures))
+    assert main(["info", str(copy)]) == 0
+    shown = capsys.readouterr().out
+    assert "data      moleculenet bbbp; split scaffold; task version 2\n  hashes    split efefefefefefefef\n" in shown
+    assert shown.count("  data ") == 1, "the other tasks have no record"
 
 
 def test_paths_of_the_training_machine_stay_out_of_the_bundle(tiny_bundle: Path, tmp_path: Path) -> None:

@@ -15,7 +15,6 @@ from typing import Any
 import pytest
 import yaml
 
-import mammal
 from mammal import cli
 from mammal.cli import VERBS, main
 from mammal.commands import new_task, skill, tasks
