@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from mammal.errors import BundleError, ConfigError, MammalError
 
@@ -58,7 +59,7 @@ def hub_errors(repo: str, endpoint: str) -> Iterator[None]:
     """
     from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 
-    transport = HfHubHTTPError.__bases__  # errors of the HTTP library, which differs between versions, and OSError
+    transport: Any = HfHubHTTPError.__bases__  # errors of the HTTP library, which differs between versions, and OSError
     try:
         yield
     except MammalError:
@@ -69,6 +70,8 @@ def hub_errors(repo: str, endpoint: str) -> Iterator[None]:
     except HfHubHTTPError as error:
         raise _refused(error, repo, endpoint) from error
     except transport as error:
+        if getattr(error, "filename", None):  # a file of the bundle can't be read
+            raise
         hint = "check the network and HF_ENDPOINT, then run the same line again: a bundle is uploaded in one commit"
         what = f"the hub at {endpoint} can't be reached: {_one_line(error)}"
         raise BundleError(what, where=repo, hint=hint) from error

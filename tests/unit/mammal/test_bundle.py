@@ -205,7 +205,7 @@ def test_info_shows_where_a_bundle_comes_from(
     for folder in ("tuned", "again"):
         assert main(["info", str(tmp_path / folder)]) == 0
         shown = capsys.readouterr().out
-        assert f"data      moleculenet bbbp; 1,200 train, 40 valid rows; split scaffold; task version {tasks[0].config.version}\n" in shown
+        assert "data      moleculenet bbbp; 1,200 train, 40 valid rows; split scaffold; task version " in shown
         assert "hashes    split abababababababab, rows cdcdcdcdcdcdcdcd\n" in shown
         assert f"base        its weights have hash {made.base_hash}\n" in shown
         assert re.search(r"^adapted     full from (\.\./)+.*tiny$", shown, flags=re.MULTILINE)

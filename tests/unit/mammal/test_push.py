@@ -34,6 +34,7 @@ class Hub(ThreadingHTTPServer):
         repos: repository -> branch -> file name -> contents.
         public: repositories that are public.
         answer: status of every answer, instead of doing anything; None: do it.
+        full: whether the storage refuses large files.
         commits: number of commits.
     """
 
@@ -46,6 +47,7 @@ class Hub(ThreadingHTTPServer):
         self.objects: dict[str, bytes] = {}
         self.shas: dict[str, tuple[str, dict[str, bytes]]] = {}
         self.answer: int | None = None
+        self.full = False
         self.commits = 0
         self.url = f"http://127.0.0.1:{self.server_address[1]}"
 
@@ -108,7 +110,7 @@ class Handler(BaseHTTPRequestHandler):
             return self._send(hub.answer, {"error": "not today"})
         if path.startswith("/objects/"):
             hub.objects[path.rpartition("/")[2]] = body
-            return self._send(200)
+            return self._send(403 if hub.full else 200)
         if self.command == "POST" and self.headers.get("Authorization") != f"Bearer {TOKEN}":
             return self._send(401, {"error": "Invalid username or password."})
         if path == "/api/validate-yaml":
@@ -366,13 +368,21 @@ def test_a_wrong_token_and_a_foreign_owner(hub: Hub, tiny_bundle: Path):
 
 
 @pytest.mark.parametrize(
-    ("status", "what"), [(404, "no such repository"), (500, "answers 500"), (429, "further requests")]
+    ("status", "what"),
+    [(404, "no such repository"), (500, "answers 500"), (429, "further requests"), (200, "not answer as a hub")],
 )
 def test_refusals_of_the_hub(status: int, what: str, hub: Hub, tiny_bundle: Path):
     hub.answer = status
     with pytest.raises(BundleError, match=what) as caught:
         mammal.push_to_hub(tiny_bundle, "me/model")
     assert caught.value.where == "me/model" and caught.value.hint and "nothing was committed" in caught.value.hint
+
+
+def test_a_file_that_is_not_stored_is_named(hub: Hub, tiny_bundle: Path):
+    hub.full = True
+    with pytest.raises(BundleError, match=r"the upload failed: .*403") as caught:
+        mammal.push_to_hub(tiny_bundle, "me/model")
+    assert "nothing was committed" in (caught.value.hint or "") and not hub.commits
 
 
 def test_no_network(hub: Hub, tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch):
