@@ -69,7 +69,7 @@ def _stored(folder: Path) -> Path:
 
 def _adaptation(made: Mapping[str, Any] | None, weights: Path) -> Iterator[str]:
     if made:
-        settings = ", ".join(f"{name} {_text(value)}" for name, value in made["settings"].items())
+        settings = ", ".join(f"{name} {_text(value)}" for name, value in made["settings"].items() if value != [])
         yield f"adapted     {made['method']}{f' ({settings})' if settings else ''} from {made['base']}"
         where = "not included; " if weights.name == DELTA else ""
         yield f"base        {where}its weights have hash {made['base_hash']}"
