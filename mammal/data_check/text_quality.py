@@ -17,6 +17,7 @@ from mammal.data_check.checked_data import cell_or_none
 from mammal.data_check.duplicates import robust_sd
 from mammal.data_check.findings import NOTE, WARNING, Finding, FlaggedRow, counted, largest_first, percent
 from mammal.errors import DataError
+from mammal.tasks.molecules.policy import normalises
 from mammal.tasks.tables.cells import as_number, as_text
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ def _molecules(data: CheckedData, column: str) -> Iterator[Finding]:
             found[kind].append(FlaggedRow(row, detail, data.shown(row)))
     for kind, rows in found.items():
         what, meaning, remedy = _MOLECULES[kind]
-        if kind == "rewritten" and data.task.config.standardise == "normalised":
+        if kind == "rewritten" and normalises(data.task.config.standardise):
             meaning, remedy = "The task writes one spelling of them.", "nothing"
         share = percent(len(rows) / len(data))
         details = Counter(row.detail for row in rows).most_common(5)

@@ -25,6 +25,7 @@ from mammal.tasks.declaration.schema import (
 )
 from mammal.tasks.declaration.typed import NotTyped, hints_of, typed
 from mammal.tasks.errors import TaskError
+from mammal.tasks.molecules.policy import POLICY_VALUES
 from mammal.tasks.views.declared import check_views
 from mammal.tokenization.errors import did_you_mean
 
@@ -47,6 +48,7 @@ def task_config(declared: Mapping[str, Any], *, where: str | None = None) -> Tas
         config = _converted(declared, where)
     assert isinstance(config, TaskConfig)
     _write_features(config, where)
+    _write_policy(config, where)
     check_values(config, where=where)
     return config
 
@@ -76,6 +78,26 @@ def _write_features(config: TaskConfig, where: str | None) -> None:
             raise TaskError(f"features has {feature!r}", where=where, hint=hint)
     slots = [f"{{{feature}}}" for feature in config.features]
     config.prompt.input = " ".join([config.prompt.input, *(slot for slot in slots if slot not in config.prompt.input)])
+
+
+def _write_policy(config: TaskConfig, where: str | None) -> None:
+    """Checks `standardise`, and adds the keys of a policy that are not declared, so that bundles store all of them."""
+    declared = config.standardise
+    if not isinstance(declared, Mapping):
+        if declared not in STANDARDISE:
+            hint = did_you_mean(str(declared), STANDARDISE, noun="standardise")
+            if declared is False:
+                hint = 'write "off" with quotes, because YAML reads off as false'
+            raise TaskError(f"standardise is {declared!r}", where=where, hint=hint)
+        return
+    for key, value in declared.items():
+        if key not in POLICY_VALUES:
+            hint = did_you_mean(str(key), POLICY_VALUES, noun="key of standardise")
+            raise TaskError(f"unknown key 'standardise.{key}'", where=where, hint=hint)
+        if value not in POLICY_VALUES[key]:
+            hint = did_you_mean(str(value), POLICY_VALUES[key], noun=f"standardise.{key}")
+            raise TaskError(f"standardise.{key} is {value!r}", where=where, hint=hint)
+    config.standardise = {key: declared.get(key, values[0]) for key, values in POLICY_VALUES.items()}
 
 
 def check_keys(declared: Mapping[str, Any], *, where: str | None = None) -> None:
@@ -119,7 +141,6 @@ def check_values(config: TaskConfig, *, where: str | None = None) -> None:
         ("kind", config.kind, KINDS),
         ("mode", config.mode, MODES),
         ("data.source", config.data.source, SOURCES),
-        ("standardise", config.standardise, STANDARDISE),
         ("probability", config.probability, PROBABILITIES),
         ("loss", config.loss, LOSSES),
         ("on_unknown", config.on_unknown, UNKNOWNS),

@@ -175,7 +175,8 @@ class TaskConfig:
             (10) or `refuse` (the row is left out).
         standardise: for `molecules`: `off`, `check` (RDKit must be able to read it), `canonical` (RDKit's canonical
             SMILES) or `normalised` (the same, with one spelling for sulfoxides, phosphine oxides, azides and other
-            groups that can be written with separated charges).
+            groups that can be written with separated charges); or a mapping with steps on top of the last one, such
+            as `{salts: parent, charges: neutral}` (`mammal.tasks.molecules.policy`).
         molecules: columns with SMILES. Default: those that the template writes in the SMILES alphabet.
         max_len: overall limits of tokens of input and target. Default: only the limits of the segments.
         features: slots to add to the end of the input, such as `smiles:descriptors`.
@@ -222,7 +223,7 @@ class TaskConfig:
     number_weight: float = 1.0
     computed: dict[str, str] = field(default_factory=dict)
     censored: str = "one_sided"
-    standardise: str = "normalised"
+    standardise: Any = "normalised"
     molecules: list[str] | None = None
     max_len: LengthConfig = field(default_factory=LengthConfig)
     features: list[str] = field(default_factory=list)

@@ -118,6 +118,15 @@ class FillsIn(Task):
         hiding = self.filling.text(row, column, self.aliases)
         return super()._text(row, column) if hiding is None else hiding
 
+    def changes(self, row: Row, column: str) -> str:
+        """As that of every task; nothing is changed in a cell with hidden stretches.
+
+        Args:
+            row: columns of the user.
+            column: column of the molecule.
+        """
+        return super().changes(row, column) if self.filling.text(row, column, self.aliases) is None else ""
+
 
 def _is_whole(smiles: str) -> bool:
     return canonical_or_none(smiles) is not None

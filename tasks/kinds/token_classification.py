@@ -24,6 +24,7 @@ from mammal.tasks.batches.prediction import Prediction
 from mammal.tasks.declaration.schema import TaskConfig
 from mammal.tasks.errors import DataError, TaskError
 from mammal.tasks.metrics.answers import Answers
+from mammal.tasks.molecules.policy import policy_words
 from mammal.tasks.prompts.labelled_sequence import LabelledSequence
 from mammal.tasks.tables.cells import Row, cell
 from mammal.tasks.targets.imbalance import ClassWeights
@@ -257,5 +258,5 @@ class TokenClassificationTask(Task):
         if self.labelled in self.dna and self.config.data.window is not None:
             raise TaskError("data.window cuts the sequence that has the labels", where=self.name, hint="leave it out")
         if self.labelled in self.molecules and self.config.standardise not in _KEEPS_ATOMS:
-            what = f"standardise: {self.config.standardise} changes the order of the atoms, to which the labels belong"
+            what = f"standardise: {policy_words(self.config.standardise)} changes the order of the atoms, to which the labels belong"
             raise TaskError(what, where=self.name, hint="standardise: check")

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from mammal.tasks.errors import DataError
 from mammal.tasks.limits import LONGEST_SMILES, too_long
 from mammal.tasks.molecules.normalisation import normalised
+from mammal.tasks.molecules.policy import NORMALISED, Policy, Standard, Standardised, standard_form
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,14 +30,15 @@ _MARKS = re.compile(r"[@/\\]|\[\d")
 """Signs of stereo (`@`, `/`, `\\`) and isotopes (`[13C]`) in a canonical SMILES."""
 
 
-def standardise(smiles: str, how: str, column: str = "smiles") -> str:
+def standardise(smiles: str, how: Standard, column: str = "smiles") -> str:
     """Returns a SMILES in the form that the model reads.
 
     Args:
         smiles: the SMILES.
         how: `off` returns it unchanged; `check` returns it unchanged if RDKit can parse it; `canonical` returns RDKit's
             canonical isomeric SMILES; `normalised` returns that of the form without separated charges
-            (`mammal.tasks.molecules.normalisation`). Salts, acids, bases and tautomers are not changed.
+            (`mammal.tasks.molecules.normalisation`). These four do not change salts, acids, bases and tautomers. A
+            `Policy` names the steps that do.
         column: name of the column, for the error message.
 
     Raises:
@@ -49,7 +51,29 @@ def standardise(smiles: str, how: str, column: str = "smiles") -> str:
         raise DataError(f"invalid SMILES {_shortened(smiles)!r}: {why_invalid(smiles)}", where=f"column {column}")
     if how == "normalised":
         return normalised(canonical)
+    if isinstance(how, Policy):
+        return standard_form(canonical, how).text
     return canonical if how == "canonical" else smiles
+
+
+def standardised(smiles: str, how: Standard, column: str = "smiles") -> Standardised:
+    """Returns a SMILES in the form that the model reads, and what of the molecule differs from the given one.
+
+    Args:
+        smiles: the SMILES.
+        how: as for `standardise`.
+        column: name of the column, for the error message.
+
+    Raises:
+        DataError: as for `standardise`.
+    """
+    text = standardise(smiles, how, column)
+    canonical = _canonical(smiles) if how == "normalised" or isinstance(how, Policy) else None
+    if canonical is None:
+        return Standardised(text)
+    if isinstance(how, Policy):
+        return standard_form(canonical, how)
+    return Standardised(text, NORMALISED if text != canonical else "")
 
 
 def canonical_or_none(smiles: str) -> str | None:
@@ -221,6 +245,7 @@ def forget_molecules() -> None:
     """Empties the memory of molecules that were read, so that a process that reads any number of them stays small."""
     _canonical.cache_clear()
     normalised.cache_clear()
+    standard_form.cache_clear()
 
 
 def _syntax_error(smiles: str) -> str:

@@ -17,7 +17,8 @@ import numpy as np
 from mammal.tasks.declaration.schema import TaskConfig
 from mammal.tasks.errors import DataError, unfitted
 from mammal.tasks.features import build_features
-from mammal.tasks.molecules.chemistry import standardise
+from mammal.tasks.molecules.chemistry import standardise, standardised
+from mammal.tasks.molecules.policy import Standardised, standard_of
 from mammal.tasks.prompts.columns import prompt_columns
 from mammal.tasks.prompts.conditions import Conditions
 from mammal.tasks.sequences.residues import protein_columns, upper_case_residues
@@ -53,6 +54,7 @@ class RowPrompts:
         views: views of the slots that have several (`mammal.tasks.views`), by the column that the template names.
         target_columns: columns that are predicted.
         molecules: columns that hold SMILES.
+        standard: how molecules are standardised.
         sequences: columns that hold residues or bases.
         dna: columns that hold bases.
         proteins: columns that hold residues.
@@ -84,6 +86,7 @@ class RowPrompts:
         self.views, self.fallbacks = columns.views, columns.fallbacks
         self._slots = self.template.columns("input")
         self.molecules, self.sequences = frozenset(columns.molecules), frozenset(columns.sequences)
+        self.standard = standard_of(config.standardise)
         self.dna = frozenset(dna_columns(self.template))
         self.proteins = frozenset(protein_columns(self.template))
         self._folded: set[str] = set()
@@ -166,6 +169,47 @@ class RowPrompts:
             else:
                 found[column] = slot.fixed(partial(self.text_if_any, row)).text
         return found
+
+    @property
+    def molecule_slots(self) -> list[str]:
+        """The columns of the input that the template writes as molecules, in the order of the template."""
+        written = [column for column in self._slots if column not in self.numbers]
+        identity_of = {column: slot.identity for column, slot in self.views.items()}
+        return [column for column in written if identity_of.get(column, column) in self.molecules]
+
+    def molecules_read(self, row: Row) -> dict[str, Standardised | None]:
+        """Returns what the prompt of a row shows of its molecules, and how that differs from the row.
+
+        Args:
+            row: columns of the user.
+
+        Returns:
+            For each of `molecule_slots` the text and the changes; None for a condition that the row lacks. A form that
+            is not computed from a SMILES (a name) has no changes.
+
+        Raises:
+            DataError: as for `prepare`.
+        """
+        texts, shown = self.prepare(row), self.show(row)
+        found: dict[str, Standardised | None] = {}
+        for slot in self.molecule_slots:
+            view = shown[slot].view if slot in shown else None
+            column = slot if view is None else self.views[slot].source(view)
+            changes = self.changes(row, column) if slot in texts and column in self.molecules else ""
+            found[slot] = Standardised(texts[slot], changes) if slot in texts else None
+        return found
+
+    def changes(self, row: Row, column: str) -> str:
+        """Returns how the molecule that prompts show differs from that of a row; empty if nothing does.
+
+        Args:
+            row: columns of the user.
+            column: column of the molecule.
+
+        Raises:
+            DataError: the cell is empty, or RDKit can't parse it.
+        """
+        return standardised(as_required_text(row, column, self.aliases), self.standard, column).changes
 
     def _values(
         self, row: Row, shown: Mapping[str, Shown], given: Mapping[str, str], *, target: bool
@@ -256,7 +300,7 @@ class RowPrompts:
         """A cell as slots write it: molecules are standardised, DNA is cropped to its window, numbers are checked."""
         text = as_required_text(row, column, self.aliases)
         if column in self.molecules:
-            return standardise(text, self.config.standardise, column)
+            return standardise(text, self.standard, column)
         if column in self.dna and self.config.data.window is not None:
             return cropped(text, self.config.data.window, self.config.data.window_shift)
         if column in self.numbers:
