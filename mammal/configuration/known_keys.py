@@ -143,7 +143,8 @@ _RUN: Types = {"workers": int | None, "keep_rows": bool | None, "resume": bool}
 _MODEL_JOB: Types = _RUN | {"batch_tokens": int | None, "shard_rows": int | None}
 VERB_TYPES: dict[str, Types] = {
     "predict": _MODEL_JOB
-    | {"nearest": int, **dict.fromkeys(("every_label", "vocabulary", "name_warning", "applicability"), bool)},
+    | {"nearest": int}
+    | dict.fromkeys(("every_label", "vocabulary", "name_warning", "applicability", "standardised"), bool),
     "embed": _MODEL_JOB | {"normalize": bool},
     "score": _MODEL_JOB | {"variants": bool | None, "window": int, "flank": int},
     "explain": _MODEL_JOB

@@ -48,6 +48,7 @@ class Answering(OpenModel):
         every_label: bool = False,
         applicability: bool = True,
         nearest: int = 0,
+        standardised: bool = False,
         prefix: str = "",
         progress: Progress | None = None,
     ) -> pd.DataFrame:
@@ -77,6 +78,8 @@ class Answering(OpenModel):
             applicability: also return how near each row is to the training rows, if the bundle keeps any of the task
                 (docs/trust.md).
             nearest: number of the nearest training rows in a column `nearest`. Default: 0, no such column.
+            standardised: also return the text that the model read of each molecule, and what standardisation changed
+                (docs/tasks.md). Default: no such columns.
             prefix: text before the names of the added columns.
             progress: function that is called with the number of rows that were just finished.
 
@@ -89,6 +92,9 @@ class Answering(OpenModel):
                 - `text` and `score`: generation: the generated text and its log-likelihood;
                 - `similarity`, `percentile`, `outside` and `nearest`: how near the row is to the training rows, if the
                   bundle keeps any;
+                - `standardised` and `changes`, on request: the molecule as the model read it, and what differs from
+                  yours, such as `salt removed; charge neutralised`. With several molecules, the names start with the
+                  name of the slot (`SLOT_standardised`);
                 - `cut`: if any row was longer than the model reads: true of those rows;
                 - `error`: why a row has no prediction, else missing.
 
@@ -109,6 +115,7 @@ class Answering(OpenModel):
             "every_label": every_label,
             "applicability": applicability,
             "nearest": nearest,
+            "standardised": standardised,
         }
         opened = (self.model, self.tasks)
         if (several := several_tasks(self, task, columns, view)) is None:

@@ -18,6 +18,7 @@ from mammal.rows.batched import Pace, Progress, Refused, Row, TaskEncoder
 from mammal.rows.cut_rows import mark_cut
 from mammal.rows.question import EncodedAsGiven, UsedModel
 from mammal.rows.read_columns import ReadColumns
+from mammal.rows.standardised_columns import check_standardised, standardised_cells, standardised_columns
 from mammal.rows.task_choice import changed_task, require_numbers
 
 if TYPE_CHECKING:
@@ -40,11 +41,12 @@ class Predict(EncodedAsGiven):
         every_label: classification: also return the probability of each label.
         applicability: also return how near each row is to the training rows, if the bundle keeps any of the task.
         nearest: number of the nearest training rows to return; 0: none.
+        standardised: also return the text that the model reads of each molecule, and what standardisation changed.
         prefix: text before the names of the added columns.
 
     Raises:
         ConfigError: the target is a number, and the decoder of the model can't predict numbers; or `nearest` is not
-            possible with this bundle.
+            possible with this bundle; or `standardised` is requested of a task without molecules.
     """
 
     task: Task
@@ -59,10 +61,13 @@ class Predict(EncodedAsGiven):
         every_label: bool = False,
         applicability: bool = True,
         nearest: int = 0,
+        standardised: bool = False,
         prefix: str = "",
     ):
         require_numbers(model, task)
         check_nearest(task, nearest, applicability=applicability)
+        if standardised:
+            check_standardised(task)
         if vocabulary:
             task = changed_task(task, {"probability": "vocabulary"}, calibrated=False)
         self.model, self.task, self.pace = model, task, pace
@@ -71,7 +76,8 @@ class Predict(EncodedAsGiven):
         self.reading = replace(ReadColumns.of_task(task), molecules=task.molecules)
         shown = applicability_columns(task, prefix=prefix, nearest=nearest) if applicability else {}
         self._fields = answer_columns(task, prefix=prefix, every_label=every_label) | shown
-        self.columns = list(self._fields)
+        self.columns = [*self._fields, *(standardised_columns(task, prefix) if standardised else ())]
+        self._standardised = standardised
 
     def ask(
         self, rows: Sequence[Row], *, first: int = 0, progress: Progress | None = None
@@ -81,21 +87,27 @@ class Predict(EncodedAsGiven):
         cut: set[int] = set()
         how: dict[str, Any] = {"encoder": self.encoder, "pace": self.pace, "progress": progress, "cut": cut}
         how |= {"near": self.near, "nearest": self.nearest}
-        return self.records(predict_rows(self.model, self.task, rows, **how), cut)
+        return self.records(predict_rows(self.model, self.task, rows, **how), cut, rows)
 
-    def records(self, predictions: Sequence[Prediction], cut: Collection[int]) -> list[list[Record] | Refused]:
+    def records(
+        self, predictions: Sequence[Prediction], cut: Collection[int], rows: Sequence[Row]
+    ) -> list[list[Record] | Refused]:
         """Returns the answer to each row as values of the columns.
 
         Args:
             predictions: one for each row.
             cut: positions of rows of which the model has read a part only.
+            rows: the rows.
         """
-        reads = self._fields.values()
         problems = [_problem(said) for said in predictions]
         return [
-            mark_cut([tuple(read(said) for read in reads)], cut=place in cut) if problem is None else Refused(problem)
+            mark_cut([self._record(said, rows[place])], cut=place in cut) if problem is None else Refused(problem)
             for place, (said, problem) in enumerate(zip(predictions, problems, strict=True))
         ]
+
+    def _record(self, said: Prediction, row: Row) -> Record:
+        own = tuple(read(said) for read in self._fields.values())
+        return own + standardised_cells(self.task, row) if self._standardised else own
 
 
 def _read_for_answers(task: Task, *, near: bool) -> TaskEncoder:

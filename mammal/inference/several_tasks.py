@@ -27,6 +27,7 @@ from mammal.rows.column_match import columns_of_each
 from mammal.rows.cut_rows import CutRecords, mark_cut
 from mammal.rows.question import TaskQuestion, UsedModel
 from mammal.rows.read_several import ReadSeveral
+from mammal.rows.standardised_columns import check_standardised
 from mammal.tokenization.errors import meant_name
 
 if TYPE_CHECKING:
@@ -232,7 +233,11 @@ def several_question(
         TaskError: as for `predict_question`.
         DataError: as for `predict_question`.
     """
-    each = [predict_question(model, own, task, pace, prefix=task_prefix(task, prefix), **how) for task in tasks]
+    shows = _showing_molecules(tasks) if how.pop("standardised", False) else ()
+    each = [
+        predict_question(model, own, task, pace, prefix=task_prefix(task, prefix), standardised=task in shows, **how)
+        for task in tasks
+    ]
     if plain := [one for one in each if isinstance(one, Predict)]:
         if len(plain) == len(each):
             return PredictSeveral(plain, prefix)
@@ -247,6 +252,18 @@ def several_question(
     inner = PredictSeveral([one.inner for one in named if isinstance(one.inner, Predict)], prefix)
     read = named[0]
     return FromNames(inner, read.names, read.reader, prefix, name_warning=read.name_warning)
+
+
+def _showing_molecules(tasks: Sequence[Task]) -> list[Task]:
+    """The tasks that read a molecule, of which columns can say what was read.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    found = [task for task in tasks if task.molecule_slots]
+    if not found:
+        check_standardised(tasks[0])
+    return found
 
 
 def _all_reasons(tasks: Sequence[str], reasons: Sequence[str]) -> str:
@@ -306,4 +323,4 @@ def _answers(
 
     cut: set[int] = set()
     said = predict_together(group, encoder, rows, progress=progress, cut=cut)
-    return [one.records(predictions, cut) for one, predictions in zip(group, said, strict=True)]
+    return [one.records(predictions, cut, rows) for one, predictions in zip(group, said, strict=True)]

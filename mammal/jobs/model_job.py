@@ -39,6 +39,7 @@ from mammal.rows.answer_columns import column_meanings, column_units
 from mammal.rows.applicability_columns import applicability_meanings
 from mammal.rows.bare_prompts import PROMPT
 from mammal.rows.question import TaskQuestion, Wrapped
+from mammal.rows.standardised_columns import standardised_meanings
 from mammal.rows.task_choice import TaskLike, entity_task
 from mammal.tasks.declaration.generation_settings import SETTINGS
 
@@ -46,7 +47,10 @@ if TYPE_CHECKING:
     from mammal.tasks.task import Task
 
 VERBS = {
-    "predict": ("vocabulary", "every_label", "names", "names_by", "name_warning", "applicability", "nearest"),
+    "predict": (
+        *("vocabulary", "every_label", "names", "names_by", "name_warning"),
+        *("applicability", "nearest", "standardised"),
+    ),
     "embed": ("entity", "pooling", "normalize"),
     "score": (),
     "explain": (
@@ -158,7 +162,7 @@ def run_job(
     settings = {name: _plain(value) for name, value in given_options.items() if value is not None}
     if settings.get("normalize") is False:
         del settings["normalize"]  # as jobs of earlier versions recorded it
-    for name, usual in (("applicability", True), ("nearest", 0)):
+    for name, usual in (("applicability", True), ("nearest", 0), ("standardised", False)):
         if settings.get(name) == usual:
             del settings[name]
     _check_options(verb, settings, input)
@@ -272,7 +276,8 @@ def _form(verb: str, output: object, given: JobInput, question: TaskQuestion) ->
 def _meanings(task: Task, settings: Mapping[str, Any], prefix: str) -> dict[str, str]:
     """What the values of the added columns are."""
     near = applicability_meanings(task, prefix) if settings.get("applicability", True) else {}
-    return column_meanings(task, prefix) | near
+    read = standardised_meanings(task, prefix) if settings.get("standardised") else {}
+    return column_meanings(task, prefix) | near | read
 
 
 def _check_options(verb: str, settings: Mapping[str, Any], input: object) -> None:

@@ -52,6 +52,7 @@ class PredictRequest(TaskRows):
     names_by: Annotated[Literal["auto", "opsin", "model"], Field(description="what reads the names")] = "auto"
     name_warning: Annotated[bool, Field(description="also answer names that OPSIN is not sure about")] = False
     every_label: Annotated[bool, Field(description="classification: a probability for each label")] = False
+    standardised: Annotated[bool, Field(description="add each molecule as the model read it, and its changes")] = False
     vocabulary: Annotated[bool, Field(description="classification: probability over all tokens")] = False
     prefix: Prefix = ""
 

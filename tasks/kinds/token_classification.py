@@ -258,5 +258,6 @@ class TokenClassificationTask(Task):
         if self.labelled in self.dna and self.config.data.window is not None:
             raise TaskError("data.window cuts the sequence that has the labels", where=self.name, hint="leave it out")
         if self.labelled in self.molecules and self.config.standardise not in _KEEPS_ATOMS:
-            what = f"standardise: {policy_words(self.config.standardise)} changes the order of the atoms, to which the labels belong"
+            how = policy_words(self.config.standardise)
+            what = f"standardise: {how} changes the order of the atoms, to which the labels belong"
             raise TaskError(what, where=self.name, hint="standardise: check")

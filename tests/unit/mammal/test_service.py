@@ -101,7 +101,7 @@ def test_answers_are_those_of_predict(service: Service, model: Mammal):
         answer = posted(service, "/predict", {"data": SMILES, "task": task}).json()
         same(answer["rows"], model.predict(SMILES, task))
         assert answer["refused"] == 2 and answer["task"] == task
-    options = {"every_label": True, "prefix": "my_", "columns": {"smiles": "structure"}}
+    options = {"every_label": True, "standardised": True, "prefix": "my_", "columns": {"smiles": "structure"}}
     rows = [{"id": i, "structure": smiles} for i, smiles in enumerate(SMILES)]
     answer = posted(service, "/predict", {"data": rows, "task": "bbbp", **options}).json()
     same(answer["rows"], model.predict(rows, "bbbp", **options))
