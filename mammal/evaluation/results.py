@@ -98,6 +98,7 @@ class Shift:
         furthest: largest such change.
         flipped: classification: share of labels that changed.
         refused: number of changed rows without an answer.
+        p95: 95th percentile of such changes.
     """
 
     change: str
@@ -108,6 +109,7 @@ class Shift:
     furthest: float = nan
     flipped: float = nan
     refused: int = 0
+    p95: float = nan
 
 
 NUMBERS = "rows of the table, from 1"

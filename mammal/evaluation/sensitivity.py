@@ -82,24 +82,29 @@ def _shift(
     reader: Task,
     change: Perturbation,
 ) -> Shift:
-    """Compares the answers to rows with the answers of `reader` to the changed rows."""
+    """Compares the answers to rows with the answers of `reader` to the changed rows.
+
+    A changed row with an equal prompt has an equal answer, so it is not predicted again.
+    """
     from mammal.inference.predict import predict_rows
 
     pairs = [(row, new, answer) for row, answer in zip(rows, answers, strict=True) if (new := change(row)) is not None]
-    new_answers = predict_rows(model, reader, [new for _, new, _ in pairs])
-    differs = sum(_prepared(task, row) != _prepared(reader, new) for row, new, _ in pairs)
-    both = [(old, new) for (_, _, old), new in zip(pairs, new_answers, strict=True) if new.error is None]
+    differs = [_prepared(task, row) != _prepared(reader, new) for row, new, _ in pairs]
+    read = iter(predict_rows(model, reader, [new for (_, new, _), other in zip(pairs, differs, strict=True) if other]))
+    answered = [(old, next(read) if other else old) for (_, _, old), other in zip(pairs, differs, strict=True)]
+    both = [(old, new) for old, new in answered if new.error is None]
     distances = np.array([distance(task, old, new) for old, new in both])
     flips = [_flipped(task, old, new) for old, new in both] if task.family == "classification" else []
     return Shift(
         name,
         rows=len(rows),
         changed=len(pairs),
-        read_differently=differs,
+        read_differently=sum(differs),
         moved=float(distances.mean()) if len(both) else float("nan"),
         furthest=float(distances.max()) if len(both) else float("nan"),
         flipped=float(np.mean(flips)) if flips else float("nan"),
         refused=len(pairs) - len(both),
+        p95=float(np.quantile(distances, 0.95)) if len(both) else float("nan"),
     )
 
 

@@ -193,6 +193,7 @@ def _sensitivity(result: TaskResult) -> list[Markup]:
         "rows changed",
         "read differently",
         f"mean shift{of}{unit}",
+        f"95th percentile{unit}",
         f"largest shift{unit}",
         "classes flipped",
     ]
@@ -209,11 +210,13 @@ def _sensitivity(result: TaskResult) -> list[Markup]:
 
 def _shift(shift: Shift) -> list[Cell]:
     flipped = "" if isnan(shift.flipped) else f"{shift.flipped:.1%}"
-    moved, furthest = ("" if isnan(v) else "0" if v < FLOAT_NOISE else short(v) for v in (shift.moved, shift.furthest))
+    moved, p95, furthest = (
+        "" if isnan(v) else "0" if v < FLOAT_NOISE else short(v) for v in (shift.moved, shift.p95, shift.furthest)
+    )
     changed: Cell = f"{shift.changed:,} of {shift.rows:,}"
     if shift.refused:
         changed = with_detail(changed, f"({shift.refused} refused)")
-    return [shift.change, changed, f"{shift.read_differently:,}", moved, furthest, flipped]
+    return [shift.change, changed, f"{shift.read_differently:,}", moved, p95, furthest, flipped]
 
 
 def _distance(result: TaskResult) -> list[Markup]:

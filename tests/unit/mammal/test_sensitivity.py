@@ -49,7 +49,15 @@ def test_changes_keep_or_make_the_molecule_they_name():
     assert changes.largest_fragment("CCCN.Cl") == "CCCN" and changes.largest_fragment("CCCN") is None
     assert changes.neutral("CC(=O)[O-]") == "CC(=O)O" and changes.neutral("C[N+](=O)[O-]") is None
     assert changes.canonical_tautomer("Oc1ccccn1") == "O=c1cccc[nH]1"
-    assert all(change("C1CC") is None for change in (changes.another_order, changes.canonical_tautomer))
+    assert changes.deprotonated("NCCC(=O)O") == "NCCC(=O)[O-]" and changes.deprotonated("CCO") is None
+    assert changes.protonated("CN(C)CCC") == "CCC[NH+](C)C" and changes.protonated("CC(N)=O") is None
+    assert changes.protonated("NC(N)=NCC") == "CC[NH+]=C(N)N", "the nitrogen with the double bond"
+    assert changes.another_tautomer("Oc1ccccn1") == "O=c1cccc[nH]1" and changes.another_tautomer("CCO") is None
+    assert changes.another_tautomer("O=c1cccc[nH]1") == "Oc1ccccn1"
+    assert changes.with_carbon_13("CCO") == "[13CH3]CO" and changes.with_carbon_13("O") is None
+    assert changes.without_isotopes("[13CH3]CO") == "CCO" and changes.without_isotopes("CCO") is None
+    assert changes.without_stereo("C[C@H](N)O") == "CC(N)O" and changes.without_stereo("CC(N)O") is None
+    assert all(change("C1CC") is None for change in changes._CHANGES.values())
 
 
 def test_shifts_are_measured_over_the_rows_that_changed(make, monkeypatch: pytest.MonkeyPatch):
@@ -63,6 +71,25 @@ def test_shifts_are_measured_over_the_rows_that_changed(make, monkeypatch: pytes
     order = found["smiles order"]
     assert order.changed >= 2 and order.read_differently == 0 and order.moved == 0, "the task reads canonical SMILES"
     assert np.isnan(found["neutral"].moved) and found["neutral"].changed == 0
+    assert found["carbon-13"].changed == 3 and found["carbon-13"].moved == len("[13H3]")
+
+
+def test_only_rows_that_the_model_reads_differently_are_predicted_again(make, monkeypatch: pytest.MonkeyPatch):
+    asked: list[str] = []
+
+    def answer(cells: dict) -> Prediction:
+        asked.append(cells["s"])
+        return Prediction(0, value=float(len(cells["s"])))
+
+    policy = {"salts": "parent", "charges": "neutral", "isotopes": "remove", "tautomers": "canonical"}
+    task = make("regression", "<MASK> {s:smiles}", "{y:scalar}", standardise=policy)
+    answering(monkeypatch, answer)
+    rows = [{"s": ASPIRIN}, {"s": "NCCC(=O)O"}, {"s": "Oc1ccccn1"}, {"s": "C[C@H](O)CC"}]
+    ours = [Prediction(i, value=float(len(task.prepare(row)["s"]))) for i, row in enumerate(rows)]
+    found = {shift.change: shift for shift in sensitivity(None, task, rows, ours, limit=10)}
+    undone = ("counter-ion", "deprotonated", "protonated", "tautomer", "another tautomer", "carbon-13", "smiles order")
+    assert all(found[name].changed and found[name].moved == found[name].p95 == 0 for name in undone)
+    assert found["stereo removed"].read_differently == 1 and asked == ["CCC(C)O"]
 
 
 def test_flipped_labels_and_swapped_sides(make, monkeypatch: pytest.MonkeyPatch):
@@ -86,6 +113,7 @@ def test_the_other_strand_is_tried_of_every_dna_task(make, monkeypatch: pytest.M
     (shift,) = sensitivity(None, task, rows, [Prediction(0, value=5.0), Prediction(1, value=2.0)], limit=10)
     assert (shift.change, shift.rows, shift.changed) == ("reverse complement", 2, 2)
     assert shift.read_differently == 2 and shift.moved == 1.5 and shift.furthest == 3
+    assert shift.p95 == pytest.approx(0.95 * 3)
 
 
 def test_a_task_without_molecules_or_equal_sides_has_nothing_to_change(make):

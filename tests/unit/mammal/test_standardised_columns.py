@@ -107,17 +107,3 @@ def test_a_job_has_the_columns_and_its_manifest_the_policy(bundle: Path, tmp_pat
     assert "standardised" not in Path(f"{usual.output}.manifest.json").read_text()
     assert main(["predict", f"bundle={bundle}", f"input={table}", "task=bbbp", "standardised=true"]) == 3
     assert "salt removed; charge neutralised" in capsys.readouterr().out
-
-
-def test_a_filled_in_molecule_is_shown_as_it_was_given(small_bundle: Callable[..., Path]):
-    task = {
-        "name": "fill",
-        "kind": "generation",
-        "mode": "decoder",
-        "infill": True,
-        "standardise": POLICY,
-        "prompt": {"input": "{s:smiles}", "target": ""},
-    }
-    filled = mammal.load(small_bundle("molecules", task), device="cpu").tasks["fill"]
-    row = {"s": "CC[MASK:1]O"}
-    assert filled.molecules_read(row)["s"] is not None and filled.changes(row, "s") == ""

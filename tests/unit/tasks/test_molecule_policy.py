@@ -142,3 +142,10 @@ def test_what_is_read_of_each_molecule_slot_of_a_prompt(make):
     read = task.molecules_read(rows)
     assert read["mol"] == ("ethanol", "") and read["other"] == ("CO", "")
     assert make("<MASK> {p:protein}").molecule_slots == []
+
+
+def test_a_molecule_with_hidden_stretches_is_shown_as_it_was_given():
+    declared = {"name": "t", "kind": "denoising", "mode": "decoder", "prompt": {"input": "{s:smiles}"}}
+    task = build_task(load_task({**declared, "standardise": {"salts": "parent"}}), Tokenizer.load(None))
+    assert task.molecules_read({"s": "OC____CO.Cl"})["s"] == ("OC____CO.Cl", "")
+    assert task.molecules_read({"s": "OCCO.Cl"})["s"] == ("OCCO", "salt removed")
