@@ -6,7 +6,7 @@
     charges      neutral     charges removed by adding or removing protons, where possible (`Uncharger`)
     isotopes     remove      no isotopes (`IsotopeParent`)
     stereo       remove      neither stereocentres nor configurations of double bonds (`StereoParent`)
-    tautomers    canonical   the tautomer with RDKit's highest score (`TautomerEnumerator`); `stereo` stays as it is
+    tautomers    canonical   the tautomer with RDKit's highest score (`TautomerEnumerator`)
 
 A step that is `keep`, the default, is left out. The steps are done in this order, that of RDKit's `SuperParent`. All of
 them begin with the normalised form (`mammal.tasks.molecules.normalisation`), which is the result if all are `keep`.
