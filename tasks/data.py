@@ -13,6 +13,7 @@ import numpy as np
 from mammal.tasks.declaration.data_config import SOURCES
 from mammal.tasks.declaration.schema import DataConfig, TaskConfig
 from mammal.tasks.errors import DataError, TaskError
+from mammal.tasks.molecules.policy import Standard, standard_of
 from mammal.tasks.prompts.columns import PromptColumns, equal_sides, prompt_columns
 from mammal.tasks.sources.local import data_root, find_file
 from mammal.tasks.splits import Split, SplitRecord, load_split, split_frame
@@ -214,23 +215,25 @@ def divide(frame: pd.DataFrame, config: TaskConfig, paths: Mapping[str, object] 
     frame = with_task_columns(frame, config)
     labelled = _labelled(frame, columns, config)
     inputs = [column for column in columns.inputs if column in frame.columns]
-    keys = _input_keys(frame, columns)
+    standard = standard_of(config.standardise)
+    keys = _input_keys(frame, columns, standard)
     ordered = equal_sides(_template(config)) is None
     texts = label_texts if config.family in ("classification", "regression") else column_texts
     labels = {column: texts(frame, column) for column in labelled}
     inputs_N = whole_inputs(keys, ordered=ordered)
     repeats = repeated_rows(inputs_N, labels) if config.data.deduplicate and keys else {}
-    split = _split_without(frame, repeats, config.data, columns, inputs_N, paths)
+    split = _split_without(frame, repeats, config.data, columns, inputs_N, paths, standard)
     if config.data.held_out and not config.data.split_file:
         molecules = [column_texts(frame, column) for column in columns.molecules if column in frame.columns]
         split = without_held_out(split, config.data.held_out, molecules)
     split = _handle_leaks(split, keys, config, ordered=ordered)
+    answers = _answered_molecules(frame, columns, standard)
     record = SplitRecord(
         split,
         len(frame),
         inputs,
         content_digest(frame, inputs),
-        leakage=count_leaks(keys, split, ordered=ordered) | count_known(_answered_molecules(frame, columns), split),
+        leakage=count_leaks(keys, split, ordered=ordered) | count_known(answers, split),
         repeats=count_repeats(keys, labels, split, ordered=ordered),
     )
     return SplitData(frame, record)
@@ -252,12 +255,14 @@ def _split_without(
     columns: PromptColumns,
     inputs: Sequence[Hashable],
     paths: Mapping[str, object] | None,
+    standard: Standard,
 ) -> Split:
     """The split of the rows that repeat no earlier one; row numbers are those of the whole table."""
     if not repeats or data.split_file:
-        return _split(frame, data, columns, inputs, paths)
+        return _split(frame, data, columns, inputs, paths, standard)
     kept_N = np.array([row for row in range(len(frame)) if row not in repeats], dtype=np.int64)
-    made = _split(frame.iloc[kept_N].reset_index(drop=True), data, columns, [inputs[row] for row in kept_N], paths)
+    kept, kept_inputs = frame.iloc[kept_N].reset_index(drop=True), [inputs[row] for row in kept_N]
+    made = _split(kept, data, columns, kept_inputs, paths, standard)
     left_out = [(int(kept_N[row]), reason) for row, reason in made.left_out]
     left_out += [(row, f"repeats row {first + 1}") for row, first in repeats.items()]
     parts = {part: kept_N[rows] for part, rows in made.parts.items()}
@@ -270,30 +275,33 @@ def _split(
     columns: PromptColumns,
     inputs: Sequence[Hashable],
     paths: Mapping[str, object] | None,
+    standard: Standard,
 ) -> Split:
     if data.split_file:
         return load_split(find_file(data.split_file, data_root(paths)), frame)
     on = columns.sequences if data.split == "cluster" else columns.molecules
     if data.split == "cold":
         on = [column for column in columns.inputs if column in {*columns.molecules, *columns.sequences}]
-    return split_frame(frame, data, on, molecules=columns.molecules, targets=columns.targets, inputs=inputs)
+    of_task: dict[str, Any] = {"molecules": columns.molecules, "targets": columns.targets, "inputs": inputs}
+    return split_frame(frame, data, on, **of_task, standard=standard)
 
 
-def _input_keys(frame: pd.DataFrame, columns: PromptColumns) -> dict[str, list[str]]:
+def _input_keys(frame: pd.DataFrame, columns: PromptColumns, standard: Standard) -> dict[str, list[str]]:
     """Texts by which rows are compared: for each group of columns that a prompt reads, the first cell that is not
     empty."""
     found = {}
     for group in columns.groups:
-        keys = input_keys(frame, [column for column in group if column in frame.columns], columns.molecules)
+        present = [column for column in group if column in frame.columns]
+        keys = input_keys(frame, present, columns.molecules, standard)
         if keys:
             found[next(iter(keys))] = [next(filter(None, cells), "") for cells in zip(*keys.values(), strict=True)]
     return found
 
 
-def _answered_molecules(frame: pd.DataFrame, columns: PromptColumns) -> Keys:
+def _answered_molecules(frame: pd.DataFrame, columns: PromptColumns, standard: Standard) -> Keys:
     """Target molecules in the form in which they are compared; none for a task without inputs, which only samples."""
     asked = [column for column in columns.targets if column in columns.molecules and column not in columns.inputs]
-    return input_keys(frame, asked if columns.groups else [], columns.molecules)
+    return input_keys(frame, asked if columns.groups else [], columns.molecules, standard)
 
 
 def _handle_leaks(split: Split, keys: Keys, config: TaskConfig, *, ordered: bool) -> Split:

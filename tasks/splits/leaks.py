@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from mammal.tasks.molecules.policy import Standard
 from mammal.tasks.splits.split import Split
 from mammal.tasks.splits.table import column_texts, molecule_keys
 
@@ -22,16 +23,19 @@ Keys = Mapping[str, Sequence[str]]
 """Column -> for each row, the text by which its cell is compared."""
 
 
-def input_keys(frame: pd.DataFrame, columns: Sequence[str], molecules: Sequence[str]) -> dict[str, list[str]]:
+def input_keys(
+    frame: pd.DataFrame, columns: Sequence[str], molecules: Sequence[str], standard: Standard = "normalised"
+) -> dict[str, list[str]]:
     """Returns the texts by which the cells of input columns are compared.
 
     Args:
         frame: the table.
         columns: the input columns.
         molecules: columns with SMILES, which are compared in normalised form.
+        standard: how the task standardises molecules. With a policy, they are compared as the model reads them.
     """
     texts = {column: column_texts(frame, column) for column in columns}
-    return {c: molecule_keys(found) if c in molecules else found for c, found in texts.items()}
+    return {c: molecule_keys(found, standard) if c in molecules else found for c, found in texts.items()}
 
 
 def leakage(frame: pd.DataFrame, split: Split, columns: Sequence[str], molecules: Sequence[str]) -> dict[str, int]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Hashable, Sequence
 from typing import TYPE_CHECKING
 
 from mammal.tasks.errors import TaskError
+from mammal.tasks.molecules.policy import Standard
 from mammal.tasks.splits import assigned, grouped
 from mammal.tasks.splits.by_deepchem import PREFIX, by_deepchem
 from mammal.tasks.splits.cold import cold
@@ -39,6 +40,7 @@ def split_frame(
     molecules: Sequence[str] = (),
     targets: Sequence[str] = (),
     inputs: Sequence[Hashable] = (),
+    standard: Standard = "normalised",
 ) -> Split:
     """Splits a table into train, valid and test.
 
@@ -51,6 +53,7 @@ def split_frame(
         targets: columns with labels, for `data.stratify`.
         inputs: the inputs of each row that the prompt reads, for `data.valid_share`: rows with equal inputs stay
             together.
+        standard: how the task standardises molecules. With a policy, splits use the molecules that the model reads.
 
     Raises:
         TaskError: the kind of split is unknown, or the column that it needs is not named.
@@ -60,4 +63,4 @@ def split_frame(
     if way is None:
         raise TaskError(f"data.split is {data.split!r}", hint=did_you_mean(data.split, WAYS, noun="split"))
     columns = [on] if isinstance(on, str) else list(on or ())
-    return way(Table(frame, data, columns, molecules, targets, inputs))
+    return way(Table(frame, data, columns, molecules, targets, inputs, standard))

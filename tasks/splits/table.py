@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mammal.tasks.errors import TaskError
+from mammal.tasks.molecules.policy import Policy, Standard, standard_form
 from mammal.tasks.tables.cells import as_text, is_missing, is_missing_label, missing_column
 from mammal.tasks.targets.labels import label_key
 
@@ -28,6 +29,7 @@ class Table:
         targets: columns that hold labels.
         inputs: the inputs of each row that the prompt reads, in the form in which leaks compare them; empty: all rows
             count as different.
+        standard: how the task standardises molecules. With a policy, splits use the molecules that the model reads.
     """
 
     frame: pd.DataFrame
@@ -36,6 +38,7 @@ class Table:
     molecules: Sequence[str] = ()
     targets: Sequence[str] = ()
     inputs: Sequence[Hashable] = ()
+    standard: Standard = "normalised"
 
     def __len__(self) -> int:
         return len(self.frame)
@@ -53,14 +56,17 @@ class Table:
         return columns
 
     def texts(self, column: str) -> list[str]:
-        """Returns the cells of a column as text, "" for empty cells.
+        """Returns the cells of a column as text, "" for empty cells; molecules after the steps of a policy.
 
         Raises:
             DataError: the table has no such column.
         """
         if column not in self.frame.columns:
             raise missing_column(column, [str(name) for name in self.frame.columns])
-        return column_texts(self.frame, column)
+        texts = column_texts(self.frame, column)
+        if isinstance(self.standard, Policy) and column in self.molecules:
+            return _standard_forms(texts, self.standard)
+        return texts
 
     def keys(self, column: str) -> list[str]:
         """Returns the cells of a column as text, with molecules as normalised SMILES."""
@@ -79,8 +85,26 @@ def label_texts(frame: pd.DataFrame, column: str) -> list[str]:
     return ["" if is_missing_label(value) else label_key(as_text(value)) for value in cells]
 
 
-def molecule_keys(texts: Sequence[str]) -> list[str]:
-    """Returns what molecules are compared by: the normalised SMILES; a text that RDKit can't parse stays as it is."""
+def molecule_keys(texts: Sequence[str], standard: Standard = "normalised") -> list[str]:
+    """Returns what molecules are compared by; a text that RDKit can't parse stays as it is.
+
+    Args:
+        texts: the molecules.
+        standard: how the task standardises molecules. With a policy they are compared as the model reads them, because
+            a salt and its parent can be the same for it; otherwise by the normalised SMILES.
+    """
     from mammal.tasks.molecules.chemistry import normalised_or_none
 
+    if isinstance(standard, Policy):
+        return _standard_forms(texts, standard)
     return [(normalised_or_none(text) or text) if text else "" for text in texts]
+
+
+def _standard_forms(texts: Sequence[str], policy: Policy) -> list[str]:
+    from mammal.tasks.molecules.chemistry import canonical_or_none
+
+    canonical = [canonical_or_none(text) if text else None for text in texts]
+    return [
+        text if found is None else standard_form(found, policy).text
+        for text, found in zip(texts, canonical, strict=True)
+    ]

@@ -196,3 +196,17 @@ def test_intervals_are_over_distinct_inputs():
     ]
     assert task.metric_intervals(said * 20, many, samples=200) == once
     assert first_of_equal_inputs(task, [*rows, {"smiles": "C1CC"}, {"smiles": "OCC"}]).tolist() == [0, 1, 2, 3, 4, 0]
+
+
+@pytest.mark.parametrize("split", ["given", "scaffold", "molecule"])
+def test_molecules_that_a_policy_makes_equal_are_one_input(tmp_path: Path, split: str):
+    bases = [f"C1CCCCC1{'C' * n}N" for n in range(1, 5)] + [f"c1ccncc1{'C' * n}" for n in range(1, 5)]
+    rows = [(smiles, "0", "train") for smiles in bases] + [(f"{smiles}.Cl", "0", "test") for smiles in bases]
+    pd.DataFrame(rows, columns=["smiles", "y", "split"]).to_csv(tmp_path / "salts.csv", index=False)
+
+    def leaks(**declared: object) -> int:
+        data = {"path": str(tmp_path / "salts.csv"), "split": split, "fractions": [0.5, 0.0, 0.5]}
+        return load_data(load_task({**TASK, "data": data, **declared})).leakage["test"]
+
+    assert leaks(standardise={"salts": "parent"}) == (len(bases) if split == "given" else 0)
+    assert leaks() == leaks(standardise={"stereo": "remove"}) == 0
