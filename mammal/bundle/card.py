@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from mammal.tasks.metrics.undefined import UNDEFINED, estimate_text, is_estimate, undefined_note
+from mammal.tasks.molecules.policy import policy_words
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -171,7 +172,14 @@ def _tasks(tasks: Sequence[Task]) -> str:
         columns = ", ".join(" or ".join(f"`{column}`" for column in group) for group in task.needed)
         prompt = task.template.input.replace("|", "\\|")
         lines.append(f"| {task.name} | {task.kind} | {columns} | `{prompt}` |")
-    return "\n".join([*lines, *_positives(tasks), *_probes(tasks)]) + "\n"
+    return "\n".join([*lines, *_positives(tasks), *_policies(tasks), *_probes(tasks)]) + "\n"
+
+
+def _policies(tasks: Sequence[Task]) -> list[str]:
+    """How tasks change molecules, for those that declare steps."""
+    own = {task.name: task.config.standardise for task in tasks if not isinstance(task.config.standardise, str)}
+    lines = [f"* {name}: molecules are standardised: `{policy_words(how)}`" for name, how in own.items()]
+    return ["", *lines] if lines else []
 
 
 def _positives(tasks: Sequence[Task]) -> list[str]:

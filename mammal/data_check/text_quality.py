@@ -17,7 +17,7 @@ from mammal.data_check.checked_data import cell_or_none
 from mammal.data_check.duplicates import robust_sd
 from mammal.data_check.findings import NOTE, WARNING, Finding, FlaggedRow, counted, largest_first, percent
 from mammal.errors import DataError
-from mammal.tasks.molecules.policy import normalises
+from mammal.tasks.molecules.policy import KEEP, normalises
 from mammal.tasks.tables.cells import as_number, as_text
 
 if TYPE_CHECKING:
@@ -39,17 +39,17 @@ _MOLECULES = {
     "mixture": (
         "with several components (salts or mixtures)",
         "The model reads all components. The same drug as a salt and as a free base are two molecules for it.",
-        "remove counter-ions if the label is that of the parent molecule",
+        "`standardise: {salts: parent}` in the task, if the label is that of the parent molecule",
     ),
     "charged": (
         "with a net charge",
         "Charged and neutral forms of one molecule are different molecules for the model.",
-        "write all molecules in the same state of protonation, usually neutral",
+        "`standardise: {charges: neutral}` in the task writes the neutral form where there is one",
     ),
     "isotope": (
         "with marks of isotopes",
         "Isotopes are rare tokens, and rarely change a label.",
-        "remove the marks if they have no meaning for the label",
+        "`standardise: {isotopes: remove}` in the task, if they have no meaning for the label",
     ),
     "rewritten": (
         "with groups that RDKit's Normalizer rewrites (separated charges of sulfoxides, azides, phosphine oxides …)",
@@ -103,7 +103,10 @@ def _molecules(data: CheckedData, column: str) -> Iterator[Finding]:
             found[kind].append(FlaggedRow(row, detail, data.shown(row)))
     for kind, rows in found.items():
         what, meaning, remedy = _MOLECULES[kind]
-        if kind == "rewritten" and normalises(data.task.config.standardise):
+        declared = data.task.config.standardise
+        if kind in _UNDONE and not isinstance(declared, str) and declared[_UNDONE[kind]] != KEEP:
+            meaning, remedy = "`standardise` of the task undoes it where possible.", "nothing"
+        if kind == "rewritten" and normalises(declared):
             meaning, remedy = "The task writes one spelling of them.", "nothing"
         share = percent(len(rows) / len(data))
         details = Counter(row.detail for row in rows).most_common(5)
@@ -112,6 +115,9 @@ def _molecules(data: CheckedData, column: str) -> Iterator[Finding]:
             kind, NOTE, len(rows), f"{counted(len(rows), 'row')} ({share}) {what}{words}", meaning, remedy, column, rows
         )
 
+
+_UNDONE = {"mixture": "salts", "charged": "charges", "isotope": "isotopes"}
+"""What is found -> the key of `standardise` that can undo it."""
 
 _WITH_DETAILS = ("unusual_element", "isotope")
 

@@ -59,6 +59,12 @@ def test_each_row_says_what_was_read_and_what_was_changed(model: mammal.Mammal):
     assert acid == salt, "the policy of the bundle is that of its answers"
 
 
+def test_the_model_card_has_the_policy(bundle: Path):
+    card = (bundle / "README.md").read_text()
+    assert "* bbbp: molecules are standardised: `normalised, salts: parent, charges: neutral`" in card
+    assert "plain: molecules" not in card
+
+
 def test_it_costs_nothing_when_it_is_off(model: mammal.Mammal, monkeypatch: pytest.MonkeyPatch):
     def fail(*arguments: object) -> None:
         raise AssertionError("computed without a request")
