@@ -47,13 +47,18 @@ class Integrated:
     steps: int
 
 
+def has_captum() -> bool:
+    """Whether captum is installed."""
+    return find_spec("captum") is not None
+
+
 def require_captum() -> None:
     """Checks that captum is installed.
 
     Raises:
         ConfigError: it is not.
     """
-    if find_spec("captum") is None:
+    if not has_captum():
         hint = "pip install 'mammal[explain]', or method=occlusion, which needs no package"
         raise ConfigError("integrated gradients need the package captum", where="method", hint=hint)
 

@@ -5,8 +5,9 @@ Shapes: as in `mammal.explanation.embedded`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from mammal.errors import ConfigError, did_you_mean
 from mammal.explanation.content import ContentEncoder, Value
 from mammal.explanation.embedded import BASELINES, EmbeddedRows
 from mammal.explanation.fragments import DIVISIONS
-from mammal.explanation.gradients import STEPS, TOLERANCE, Integrated, integrated_gradients, require_captum
+from mammal.explanation.gradients import STEPS, TOLERANCE, Integrated, has_captum, integrated_gradients, require_captum
 from mammal.explanation.occlusion import Fragment, occluded
 from mammal.explanation.outputs import explained_output
 from mammal.explanation.records import ExplainedValue, Explanation, Layout
@@ -32,6 +33,12 @@ if TYPE_CHECKING:
     from mammal.tasks.task import Task
 
 METHODS = ("integrated_gradients", "occlusion")
+
+
+def available_methods() -> list[str]:
+    """Returns the methods whose packages are installed. The first one is the default, if captum is installed."""
+    return [method for method in METHODS if method != "integrated_gradients" or has_captum()]
+
 
 SHARE = 8
 """Gradients keep the states of every layer, so this many times fewer tokens are computed together than otherwise."""
@@ -55,6 +62,8 @@ class Explain(TaskQuestion):
         every_token: attributions of tokens, not of atoms, residues and bases.
         long: one record for each part, not for each row.
         prefix: text before the names of the added columns.
+        in_float32: returns the model in float32, and is called when the first rows are explained. Default:
+            `model.in_float32`. Several questions about one model can share a copy this way.
 
     Raises:
         TaskError: as for `explained_output`.
@@ -81,6 +90,7 @@ class Explain(TaskQuestion):
         every_token: bool = False,
         long: bool = False,
         prefix: str = "",
+        in_float32: Callable[[], MammalModel] | None = None,
     ):
         _check("method", method, METHODS)
         _check("baseline", baseline, BASELINES)
@@ -91,7 +101,7 @@ class Explain(TaskQuestion):
             require_captum()
         self.explained = explained_output(task, target, label)
         require_numbers(model, task)
-        self.model = model.in_float32()
+        self._in_float32 = in_float32 or model.in_float32
         self.task, self.pace, self.method = task, pace, method
         self.encoder = ContentEncoder(task, every_token=every_token)
         self.reading = replace(ReadColumns.of_task(task), molecules=task.molecules)
@@ -105,16 +115,33 @@ class Explain(TaskQuestion):
         shared = {"target": self.explained.target, "label": label, "every_token": every_token, "long": long}
         self.recorded_options = {"method": method, "baseline": baseline, **shared, **chosen}
 
+    @cached_property
+    def model(self) -> MammalModel:  # type: ignore[override]
+        """The model that computes gradients, in float32."""
+        return self._in_float32()
+
     def ask(
         self, rows: Sequence[Row], *, first: int = 0, progress: Progress | None = None
     ) -> list[list[Record] | Refused]:
+        return self.ask_at(rows, range(first, first + len(rows)), progress=progress)
+
+    def ask_at(
+        self, rows: Sequence[Row], positions: Sequence[int], *, progress: Progress | None = None
+    ) -> list[list[Record] | Refused]:
+        """Explains rows as `ask` does.
+
+        Args:
+            rows: one mapping from columns to values for each row.
+            positions: position of each row in its table, from 0. The long form has it in the column `row`.
+            progress: function that is called with the number of rows that were just explained.
+        """
         cut: set[int] = set()
         explanations = self.explain(rows, progress=progress, cut=cut)
         return [
             given
             if isinstance(given, Refused)
-            else mark_cut(self._layout.records(first + place, given), cut=place in cut)
-            for place, given in enumerate(explanations)
+            else mark_cut(self._layout.records(position, given), cut=place in cut)
+            for place, (position, given) in enumerate(zip(positions, explanations, strict=True))
         ]
 
     def explain(

@@ -12,7 +12,6 @@ from typing import Annotated, Any
 from fastapi import Body, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, Response
-from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.staticfiles import StaticFiles
@@ -27,12 +26,12 @@ from mammal.service.answers import (
     or_disconnected,
     unexpected,
 )
-from mammal.service.drawing import MOST, drawings
+from mammal.service.drawing import drawings, explained_drawings
 from mammal.service.facts import bundle_facts
 from mammal.service.limits import NotReadyError
 from mammal.service.mcp_tools import mcp_server
 from mammal.service.openapi import openapi_of
-from mammal.service.requests import REQUESTS, Rows
+from mammal.service.requests import REQUESTS, DrawRequest, Rows
 from mammal.service.security import Gate
 from mammal.service.service import Service
 from mammal.version import __version__
@@ -58,11 +57,6 @@ class Access:
     hosts: Sequence[str] | None = None
 
 
-class DrawRequest(BaseModel):
-    """Draw molecules as SVG."""
-
-    model_config = ConfigDict(extra="forbid")
-    smiles: Annotated[list[str], Field(description="SMILES", max_length=MOST)]
 
 
 def make_app(service: Service, access: Access | None = None) -> FastAPI:
@@ -120,7 +114,7 @@ def _add_verb(app: FastAPI, service: Service, verb: str, fields: type[Rows]) -> 
     async def endpoint(request: Request, body: Any) -> Response:
         csv = CSV in request.headers.get("accept", "")
         try:
-            answered = await or_disconnected(request, service.answer(verb, body.model_dump()))
+            answered = await or_disconnected(request, service.answer(verb, body.fields(csv=csv)))
             if len(answered.answers) <= FEW and not csv:
                 text = answer_body(answered, csv=False)
             else:
@@ -138,7 +132,10 @@ def _add_verb(app: FastAPI, service: Service, verb: str, fields: type[Rows]) -> 
 
 def _add_drawing(app: FastAPI, service: Service) -> None:
     async def draw(body: DrawRequest) -> Response:
-        return json_response({"svg": await service.in_thread(drawings, body.smiles)})
+        if body.attribution is None:
+            return json_response({"svg": await service.in_thread(drawings, body.smiles)})
+        how = body.attribution, body.largest, body.unit
+        return json_response({"svg": await service.in_thread(explained_drawings, body.smiles, *how)})
 
     draw.__annotations__ = {"body": DrawRequest, "return": Response}
     draw.__doc__ = DrawRequest.__doc__

@@ -14,6 +14,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from mammal.errors import DataError, MammalError, TaskError, did_you_mean
+from mammal.explanation.question import Explain
 from mammal.generation.question import Generate
 from mammal.inference.from_names import FromNames, predict_question
 from mammal.inference.questions import Embed, Score
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from mammal.inference.api import Mammal
+    from mammal.model.model import MammalModel
     from mammal.tasks.task import Task
 
 KEPT_QUESTIONS = 64
@@ -58,6 +60,13 @@ class Questions:
         self.model, self.limits = model, limits
         self._kept: OrderedDict[str, Question] = OrderedDict()
         self._lock = Lock()
+        self._float32: MammalModel | None = None
+
+    def in_float32(self) -> MammalModel:
+        """Returns the model in float32, which all explanations share. Only the thread of the model calls it."""
+        if self._float32 is None:
+            self._float32 = self.model.model.in_float32()
+        return self._float32
 
     def ask(self, verb: str, fields: Mapping[str, Any]) -> Asked:
         """Returns the question of a request with its rows.
@@ -75,7 +84,7 @@ class Questions:
         with collected_notes() as notes:
             prompts = is_prompt(fields.get("data")) and verb in ("generate", "score")
             data = _table(fields)
-            self._check_size(data, fields)
+            self._check_size(verb, data, fields)
             question = self._question(verb, options, prompts, data)
             table = self._rows(question, fields, data, options, prompts)
             prefix = str(options.get("prefix", ""))
@@ -151,6 +160,8 @@ class Questions:
         if verb == "embed":
             how.pop("entity", None)
             return Embed(model.model, task, model.pace, **how)
+        if verb == "explain":
+            return Explain(model.model, task, model.pace, in_float32=self.in_float32, **how)
         question = predict_question(model.model, model.tasks, task, model.pace, **how)
         if isinstance(question, FromNames):
             remember_names(question)
@@ -165,8 +176,11 @@ class Questions:
         asked = Generate(*own, n=n, settings=how, conditions=conditions, prefix=prefix)
         return asked if judge is None else Reranked(asked, judge, prefix)
 
-    def _check_size(self, data: Any, fields: Mapping[str, Any]) -> None:
+    def _check_size(self, verb: str, data: Any, fields: Mapping[str, Any]) -> None:
         limits, rows = self.limits, 1 if data is None else len(data)
+        if verb == "explain" and rows > limits.max_explained:
+            hint = f"at most {limits.max_explained:,} in one request; `mammal explain` answers files of any length"
+            raise TooLargeError(f"the request has {rows:,} rows to explain", hint=hint)
         each = max(fields.get("n") or 1, fields.get("num_beams") or 1)
         if rows * each > limits.max_rows:
             what = f"{rows:,} rows" if each == 1 else f"{rows:,} rows with {each:,} sequences each"

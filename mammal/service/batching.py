@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from threading import Condition, Thread
 from typing import Any
 
+from mammal.explanation.question import Explain
 from mammal.generation.question import Generate
 from mammal.rows.batched import Row
 from mammal.rows.cut_rows import Answer
@@ -23,6 +24,8 @@ from mammal.service.notes import collected_notes
 
 PROMPT_CHARACTERS = 24
 """Characters that count for each row in addition to its cells, for the tags of its prompt."""
+EXPLAINED = 64
+"""How many times the characters of a row count if it is explained: 32 passes, each with a backward pass."""
 
 
 @dataclass(eq=False)
@@ -82,7 +85,7 @@ class Work:
 
 def _free(question: Question) -> bool:
     """Whether rows can be answered in any company: their answers don't depend on their position in one call."""
-    if isinstance(question, Generate):
+    if isinstance(question, Generate | Explain):
         return True  # positions are given one by one
     if isinstance(question, Wrapped):
         return not isinstance(question.inner, Generate) and _free(question.inner)
@@ -276,7 +279,7 @@ class ModelThread:
         rows = [row for part in parts for row in part.work.rows[part.start : part.end]]
         how: dict[str, Any] = {"progress": lambda _: self.stop_if_abandoned()}
         with collected_notes():
-            if isinstance(question, Generate):
+            if isinstance(question, Generate | Explain):
                 positions = [place for part in parts for place in range(part.start, part.end)]
                 return question.ask_at(rows, positions, **how)
             return question.ask(rows, first=parts[0].start, **how)

@@ -1,9 +1,10 @@
-"""Drawings of the molecules in a request."""
+"""Drawings of molecules, without and with attributions of their atoms."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 MOST = 100
 """Molecules that are drawn for one request."""
@@ -22,6 +23,31 @@ def drawings(smiles: Sequence[str]) -> list[str | None]:
     return [_drawing(one) for one in smiles]
 
 
+def explained_drawings(
+    smiles: Sequence[str], attribution: Sequence[Sequence[float | None]], largest: float | None = None, unit: str = ""
+) -> list[str | None]:
+    """Returns the drawing of each molecule with coloured atoms and a legend, as SVG, in the text colour of the page.
+
+    The drawing is None if there is no molecule, or a large one, or if it has another number of atoms.
+
+    Args:
+        smiles: SMILES as the model read them (column `read` of an explanation).
+        attribution: one number for each atom of each molecule, in the order of its text; None is not coloured.
+        largest: absolute attribution with the strongest colour. Default: the largest one of each molecule.
+        unit: what the numbers are, for the legend.
+    """
+    return [_explained(one, numbers, largest, unit) for one, numbers in zip(smiles, attribution, strict=True)]
+
+
+def _explained(smiles: str, numbers: Sequence[float | None], largest: float | None, unit: str) -> str | None:
+    from mammal.explanation.drawings import molecule_svg
+
+    if len(smiles) > CHARACTERS or not 0 < len(numbers) <= ATOMS:
+        return None
+    attribution = [float("nan") if number is None else number for number in numbers]
+    return _drawn(molecule_svg, smiles, attribution, largest=largest, unit=unit)
+
+
 def _drawing(smiles: str) -> str | None:
     from mammal.report.molecules import draw_molecule
     from mammal.tasks.molecules.chemistry import parse_smiles
@@ -31,10 +57,15 @@ def _drawing(smiles: str) -> str | None:
     molecule = parse_smiles(smiles)
     if molecule is None or not 0 < molecule.GetNumAtoms() <= ATOMS:
         return None
+    return _drawn(draw_molecule, molecule)
+
+
+def _drawn(draw: Callable[..., str | None], *given: Any, **how: Any) -> str | None:
     try:
-        return _without_styles(draw_molecule(molecule))
+        svg = draw(*given, **how)
     except (RuntimeError, ValueError):  # RDKit finds no coordinates
         return None
+    return None if svg is None else _without_styles(svg)
 
 
 def _without_styles(svg: str) -> str:
@@ -44,4 +75,4 @@ def _without_styles(svg: str) -> str:
         pairs = (one.partition(":") for one in style[1].split(";") if one)
         return " ".join(f"{name}='{value}'" for name, _, value in pairs)
 
-    return re.sub(r"style='([^']*)'", attributes, svg).replace("var(--ink)", "currentColor")
+    return re.sub(r"var\(--\w+[^)]*\)", "currentColor", re.sub(r"style='([^']*)'", attributes, str(svg)))

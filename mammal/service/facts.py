@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
+from mammal.explanation.question import available_methods
 from mammal.service.answered import plain
 from mammal.service.service import Service
 from mammal.version import __version__
@@ -25,6 +26,7 @@ def bundle_facts(service: Service) -> dict[str, Any]:
         "dtype": model.model.number_format,
         "alphabets": list(model.tokenizer.alphabets),
         "tasks": list(service.tasks),
+        "explain": available_methods(),
         "metrics": _plain(model.metrics),
         "limits": asdict(service.limits),
     }

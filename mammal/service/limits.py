@@ -13,6 +13,7 @@ class Limits:
 
     Attributes:
         max_rows: rows of a request; for `generate`, sequences: rows times `n` or `num_beams`.
+        max_explained: rows of a request of `explain`, each of which takes at least 32 passes with gradients.
         max_characters: characters of all cells of a request.
         max_new_tokens: highest `max_new_tokens` that a request may set.
         timeout: seconds until a request is given up.
@@ -23,6 +24,7 @@ class Limits:
     """
 
     max_rows: int = 1_000
+    max_explained: int = 20
     max_characters: int = 500_000
     max_new_tokens: int = 512
     timeout: float = 60.0

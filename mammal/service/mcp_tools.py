@@ -63,7 +63,7 @@ def _tool(service: Service, verb: str, fields: type[Rows]) -> Any:
 
     async def tool(**given: Any) -> dict[str, Any]:
         try:
-            request = fields(**given).model_dump()
+            request = fields(**given).fields()
         except ValidationError as error:
             found = error.errors(include_url=False, include_context=False, include_input=False)
             raise ToolError(str(field_error(found, list(fields.model_fields)))) from None

@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from mammal.service.requests import OF_MODEL
-from mammal.service.served_tasks import EXAMPLES, ServedTask
+from mammal.service.served_tasks import EXAMPLES, ServedTask, explain_options
 from mammal.service.service import Service
 
 ABOUT = (
@@ -96,5 +96,5 @@ def _request(verb: str, task: ServedTask) -> dict[str, Any]:
     if verb == "score":
         value = task.labels[-1] if task.labels else EXAMPLES["SMILES"][1]
         row |= dict.fromkeys(task.targets, value)
-    more: dict[str, Any] = {"n": 2} if verb == "generate" else {}
+    more: dict[str, Any] = {"n": 2} if verb == "generate" else explain_options(task.targets, verb)
     return {**({"data": [row]} if row else {}), "task": task.name, **more}

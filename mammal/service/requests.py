@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, create_model, model_validator
 
+from mammal.explanation.gradients import MOST_STEPS, STEPS, TOLERANCE
 from mammal.generation.settings import Settings
 from mammal.jobs.names_job import KEEP
 from mammal.jobs.properties_job import PROPERTIES
+from mammal.service.drawing import MOST
 from mammal.tasks.declaration.generation_settings import SETTINGS
 
 Cell = str | int | float | bool | None
@@ -35,6 +37,14 @@ class Rows(BaseModel):
 
     data: Data = None
     csv: Csv = None
+
+    def fields(self, *, csv: bool = False) -> dict[str, Any]:
+        """Returns the fields with their defaults.
+
+        Args:
+            csv: the answer is written as CSV.
+        """
+        return self.model_dump()
 
 
 class TaskRows(Rows):
@@ -97,6 +107,36 @@ GenerateRequest = create_model(
 )
 
 
+class ExplainRequest(TaskRows):
+    """Compute how much each atom, residue, base or token of a row contributes to its prediction."""
+
+    method: Annotated[
+        Literal["integrated_gradients", "occlusion"],
+        Field(description="integrated_gradients: parts sum to output minus baseline; occlusion: parts are masked"),
+    ] = "integrated_gradients"
+    target: Annotated[str | None, Field(description="target column of a task with several")] = None
+    label: Annotated[
+        str | None, Field(description="label that is explained; default: the positive one of two, else the predicted")
+    ] = None
+    baseline: Annotated[Literal["mask", "pad"], Field(description="token that replaces the values of the row")] = "mask"
+    steps: Annotated[int, Field(description="steps of the integral at first", ge=1, le=MOST_STEPS)] = STEPS
+    tolerance: Annotated[float, Field(description="largest error of the sum of a row's parts", gt=0, le=1)] = TOLERANCE
+    fragments: Annotated[
+        Literal["groups", "brics", "atom"], Field(description="occlusion of molecules: what is masked together")
+    ] = "groups"
+    window: Annotated[
+        int | None, Field(description="occlusion of sequences: residues, bases or tokens masked together", ge=1)
+    ] = None
+    every_token: Annotated[bool, Field(description="parts are tokens, not atoms, residues and bases")] = False
+    long: Annotated[
+        bool | None, Field(description="one row for each part; default: only if the answer is CSV")
+    ] = None
+    prefix: Prefix = ""
+
+    def fields(self, *, csv: bool = False) -> dict[str, Any]:
+        return self.model_dump() | {"long": csv if self.long is None else self.long}
+
+
 class PropertiesRequest(Rows):
     """Compute molecular weight, logP, QED and other properties of molecules with RDKit."""
 
@@ -119,10 +159,32 @@ REQUESTS: dict[str, type[Rows]] = {
     "generate": GenerateRequest,
     "embed": EmbedRequest,
     "score": ScoreRequest,
+    "explain": ExplainRequest,
     "properties": PropertiesRequest,
     "names": NamesRequest,
 }
 """Verb -> the fields of its requests."""
 
-OF_MODEL = ("predict", "generate", "embed", "score")
+OF_MODEL = ("predict", "generate", "embed", "score", "explain")
 """Verbs that the model answers. RDKit and the package of names answer the others."""
+
+
+class DrawRequest(BaseModel):
+    """Draw molecules as SVG, with coloured atoms if the request has the attributions of an explanation."""
+
+    model_config = ConfigDict(extra="forbid")
+    smiles: Annotated[list[str], Field(description="SMILES", max_length=MOST)]
+    attribution: Annotated[
+        list[list[FiniteFloat | None]] | None,
+        Field(description="for each molecule one number for each atom, in the order of the SMILES"),
+    ] = None
+    largest: Annotated[
+        FiniteFloat | None, Field(description="number with the strongest colour; default: of each molecule", gt=0)
+    ] = None
+    unit: Annotated[str, Field(description="what the numbers are, for the legend", max_length=200)] = ""
+
+    @model_validator(mode="after")
+    def _one_for_each(self) -> DrawRequest:
+        if self.attribution is not None and len(self.attribution) != len(self.smiles):
+            raise ValueError(f"attribution has {len(self.attribution)} lists for {len(self.smiles)} molecules")
+        return self

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from mammal.errors import MammalError
+from mammal.explanation.question import METHODS, available_methods
 from mammal.rows.answer_columns import column_meanings
 from mammal.rows.column_match import column_alphabets
 from mammal.service.asking import Questions
@@ -78,7 +79,7 @@ def served_task(model: Mammal, questions: Questions, name: str) -> ServedTask:
     task = model.find_task(name)
     alphabets = column_alphabets(task)
     needed = [group[0] for group in task.needed]
-    verbs = [verb for verb in OF_MODEL if _can(questions, verb, name)]
+    verbs = [verb for verb in OF_MODEL if _can(questions, verb, task)]
     answers = [one.name for one in questions.make("predict", {"task": name}).columns] if "predict" in verbs else []
     return ServedTask(
         name,
@@ -102,12 +103,26 @@ def _drawn(task: Task, needed: list[str], answers: list[str]) -> list[str]:
     return [*written, *(column for column in needed if column in task.molecules)]
 
 
-def _can(questions: Questions, verb: str, name: str) -> bool:
+def _can(questions: Questions, verb: str, task: Task) -> bool:
     try:
-        questions.make(verb, {"task": name})
+        questions.make(verb, {"task": task.name, **explain_options(task.target_columns, verb)})
     except MammalError:
         return False
     return True
+
+
+def explain_options(targets: Sequence[str], verb: str = "explain") -> dict[str, Any]:
+    """Returns what a request of `explain` needs in addition to its rows and its task: nothing for other verbs.
+
+    Args:
+        targets: columns of what the task predicts.
+        verb: the verb of the request.
+    """
+    if verb != "explain":
+        return {}
+    methods = available_methods()
+    method = {} if METHODS[0] in methods else {"method": methods[0]}
+    return {**method, **({"target": targets[0]} if len(targets) > 1 else {})}
 
 
 def example_row(task: Task) -> dict[str, Any] | None:

@@ -15,13 +15,14 @@ from contextlib import ExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from mammal.errors import MammalError
+from mammal.explanation.question import Explain
 from mammal.inference.from_names import FromNames
 from mammal.rows.batched import Row
 from mammal.rows.cut_rows import Answer
 from mammal.rows.question import Computed, Question
 from mammal.service.answered import Answered, Asked
 from mammal.service.asking import Questions, size_of
-from mammal.service.batching import PROMPT_CHARACTERS, ModelThread
+from mammal.service.batching import EXPLAINED, PROMPT_CHARACTERS, ModelThread
 from mammal.service.interruptible import interruptible
 from mammal.service.known_names import read_ahead
 from mammal.service.limits import BusyError, Limits, NotReadyError, RefusedRequestError, TimedOutError, TooLargeError
@@ -174,7 +175,7 @@ class Service:
         try:
             questions = self.questions
             size = size_of(fields)
-            async with self._accepted(size):
+            async with self._accepted(size * (EXPLAINED if verb == "explain" else 1)):
                 answered = await self._answer(questions, verb, fields, size)
             outcome = "answered"
             self._count_rows(verb, answered)
@@ -269,9 +270,12 @@ _OUTCOMES = {BusyError: "busy", TimedOutError: "timeout", TooLargeError: "too la
 
 
 def _costs(question: Question, rows: Sequence[Row]) -> list[int]:
-    """Characters of each row, with those of its prompt, for each sequence that is generated from it."""
+    """Characters of each row, with those of its prompt, for each sequence that is generated from it.
+
+    Those of rows that are explained count `EXPLAINED` times.
+    """
     config = getattr(question, "config", None)
-    each = getattr(config, "num_return_sequences", 1)
+    each = EXPLAINED if isinstance(question, Explain) else getattr(config, "num_return_sequences", 1)
     return [each * (PROMPT_CHARACTERS + sum(len(str(cell)) for cell in row.values())) for row in rows]
 
 
