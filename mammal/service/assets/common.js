@@ -10,6 +10,14 @@ function element(name, text, className) {
   return made;
 }
 
+// A drawing of the service as an element of the page.
+function importedSvg(text, label) {
+  const svg = new DOMParser().parseFromString(text, "image/svg+xml").documentElement;
+  svg.setAttribute("role", "img");
+  svg.setAttribute("aria-label", label);
+  return document.importNode(svg, true);
+}
+
 class Refused extends Error {
   constructor(status, error) {
     super(error.what);
@@ -19,12 +27,12 @@ class Refused extends Error {
   }
 }
 
-async function request(path, body) {
+async function request(path, body, signal) {
   const headers = {};
   const key = sessionStorage.getItem("mammal-key");
   if (key) headers.Authorization = `Bearer ${key}`;
   if (body !== undefined) headers["Content-Type"] = "application/json";
-  const options = { headers, method: body === undefined ? "GET" : "POST" };
+  const options = { headers, method: body === undefined ? "GET" : "POST", signal };
   if (body !== undefined) options.body = JSON.stringify(body);
   const answer = await fetch(path, options);
   const text = await answer.text();

@@ -39,6 +39,7 @@ async function start() {
 function fill(listed, info) {
   const size = info.parameters >= 1e6 ? `${(info.parameters / 1e6).toFixed(1)} M` : info.parameters.toLocaleString("en");
   byId("about").textContent = `${info.bundle || "A model"}: ${size} parameters on ${info.device.toUpperCase()}`;
+  methods = info.explain;
   tasks = listed
     .filter((task) => task.verbs.includes("predict") || task.verbs.includes("generate"))
     .map((task) => ({ ...task, verb: task.verbs.includes("generate") ? "generate" : "predict" }));
@@ -116,6 +117,7 @@ async function run(event) {
     await start();
     return;
   }
+  stopExplaining();
   const button = byId("run");
   const title = button.textContent;
   button.disabled = true;
@@ -154,11 +156,13 @@ function tableOf(answer, task) {
   const interval = answer.columns.includes("low") && answer.columns.includes("high");
   const hidden = new Set(["error", ...(interval ? ["low", "high"] : [])]);
   const columns = answer.columns.filter((name) => !hidden.has(name));
+  const explains = canExplain(task) && task.verb === "predict";
   const given = new Set([...Object.keys(task.columns), "name"]);
   const table = element("table", null, "cards");
   const head = element("tr");
   if (drawn) head.append(element("th", "Structure"));
   for (const name of columns) head.append(element("th", titleOf(name, answer)));
+  if (explains) head.append(element("th"));
   const thead = element("thead");
   thead.append(head);
   const bodyOf = element("tbody");
@@ -174,10 +178,11 @@ function tableOf(answer, task) {
       if (failed && (row[name] === null || row[name] === undefined)) continue;
       line.append(cellOf(name, row, answer, given, interval));
     }
+    if (explains && !failed) line.append(explainCell(answer, task, place));
     if (failed) {
       const reason = element("td", failed, "reason");
       reason.dataset.label = "No answer";
-      reason.colSpan = Math.max(1, columns.length + (drawn ? 1 : 0) - line.children.length);
+      reason.colSpan = Math.max(1, columns.length + (drawn ? 1 : 0) + (explains ? 1 : 0) - line.children.length);
       line.append(reason);
     }
     bodyOf.append(line);
@@ -227,10 +232,7 @@ async function draw(answer, task) {
     const found = await request("/draw", { smiles });
     part.forEach((cell, place) => {
       if (!found.svg[place]) return;
-      const svg = new DOMParser().parseFromString(found.svg[place], "image/svg+xml").documentElement;
-      svg.setAttribute("role", "img");
-      svg.setAttribute("aria-label", `Structure of ${smiles[place]}`);
-      cell.replaceChildren(document.importNode(svg, true));
+      cell.replaceChildren(importedSvg(found.svg[place], `Structure of ${smiles[place]}`));
     });
   }
 }

@@ -397,7 +397,7 @@ def test_tasks_info_and_states(service: Service):
 
     found = asked(service, states)
     tasks = {task["name"]: task for task in found["/tasks"]["tasks"]}
-    assert tasks["bbbp"]["verbs"] == ["predict", "embed", "score"] and tasks["bbbp"]["columns"] == {"smiles": "SMILES"}
+    assert tasks["bbbp"]["verbs"] == ["predict", "embed", "score", "explain"] and tasks["bbbp"]["columns"] == {"smiles": "SMILES"}
     assert tasks["molecules"]["verbs"] == ["predict", "generate", "embed", "score"]
     assert tasks["melting_point"]["unit"] == "K" and tasks["melting_point"]["answers"] == ["prediction"]
     assert found["/info"]["parameters"] > 1000 and found["/info"]["limits"]["max_rows"] == 1000
@@ -486,7 +486,7 @@ def test_other_machines_need_a_key():
 
 def test_examples_of_the_description_are_what_the_service_answers(service: Service):
     api = asked(service, lambda client: client.get("/openapi.json")).json()
-    for verb in ("predict", "generate", "embed", "score", "properties", "draw"):
+    for verb in ("predict", "generate", "embed", "score", "explain", "properties", "draw"):
         method = api["paths"][f"/{verb}"]["post"]
         examples = method["requestBody"]["content"]["application/json"]["examples"]
         assert examples
@@ -518,7 +518,7 @@ def test_mcp_tools_answer_as_http_does(service: Service):
 
     listed, good, bad, tasks = asyncio.run(talk())
     tools = {tool.name: tool for tool in listed.tools}
-    assert {"predict", "generate", "embed", "score", "properties", "names", "tasks", "info"} == set(tools)
+    assert {"predict", "generate", "embed", "score", "explain", "properties", "names", "tasks", "info"} == set(tools)
     schema = tools["predict"].input_schema["properties"]
     assert schema["names"]["description"] == "column of IUPAC names, for rows without a SMILES"
     over_http = posted(service, "/predict", {"data": ["CCO", "C1CC"], "task": "bbbp"}).json()

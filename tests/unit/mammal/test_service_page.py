@@ -213,12 +213,94 @@ def test_tables_samples_and_downloads(
     assert browser.problems() == []
 
 
-def test_the_page_asks_for_the_key(
+EXPLAINED = {
+    "name": "words",
+    "kind": "classification",
+    "mode": "decoder",
+    "labels": ["no", "<b>yes</b>"],
+    "prompt": {
+        "input": "<BBBP><SENTINEL_ID_0> {note:text} {protein:protein}",
+        "target": "<SENTINEL_ID_0> {y:label} <SENTINEL_ID_1> {z:label}",
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def guarded(service_process: Callable[..., Any], small_bundle: Callable[..., Path]) -> Any:
+    """A service that needs a key, for `EXPLAINED` and `bbbp`."""
+    service = service_process(small_bundle("bbbp", EXPLAINED), env={"MAMMAL_API_KEY": KEY})
+    service.until_ready()
+    return service
+
+
+def explain(browser: Browser, row: int) -> None:
+    """Opens the explanation of a row with the keyboard alone, and waits for it."""
+    browser.run(f"document.querySelectorAll('td.explain button')[{row}].focus()")
+    browser.press("Enter", 13)
+    browser.send("Input.dispatchKeyEvent", type="char", text="\r", key="Enter")
+    browser.wait("document.querySelector('.explanation figure') !== null")
+
+
+def test_a_row_is_explained_with_coloured_atoms(
     browser: Browser, service_process: Callable[..., Any], tiny_bundle: Path, pictures: Path
 ):
-    service = service_process(tiny_bundle, env={"MAMMAL_API_KEY": KEY})
+    pytest.importorskip("captum")
+    service = service_process(tiny_bundle)
     service.until_ready()
+    browser.messages.clear()
     browser.open(service.url + "/")
+    choose(browser, "melting point")
+    submit(browser, "CC(=O)Oc1ccccc1C(=O)O\nC1CC\nCCO")
+    assert browser.run("document.querySelectorAll('td.explain button').length") == 2, "one for each answered row"
+    explain(browser, 0)
+    drawing = "document.querySelector('.explanation figure svg')"
+    assert browser.run(f"{drawing}.querySelectorAll('ellipse').length") > 3
+    answer = service.post("/explain", {"data": ["CC(=O)Oc1ccccc1C(=O)O"], "task": "melting_point"})[1]["rows"][0]
+    text = browser.run("document.querySelector('.explanation').innerText")
+    assert f"tm (K): {answer['output']:.4g}"[:12] in text and answer["read"] in text
+    largest = max(answer["attribution"], key=abs)
+    assert f"{float(f'{largest:.4g}'):g}" in text.replace("+", ""), "the strongest atoms are listed as text"
+    browser.screenshot(pictures / "explained.png")
+    browser.run("document.querySelector('.explanation select[name=method]').value = 'occlusion'")
+    browser.run("document.querySelector('.explanation select[name=method]').dispatchEvent(new Event('change'))")
+    browser.wait("document.querySelector('.explanation figure + .hint')?.innerText.includes('c1ccccc1')")
+    browser.open(service.url + "/", width=390, height=844)
+    choose(browser, "bbbp")
+    submit(browser, "CC(=O)Oc1ccccc1C(=O)O")
+    explain(browser, 0)
+    assert browser.run("document.documentElement.scrollWidth") <= 390
+    browser.screenshot(pictures / "explained_phone.png")
+    browser.run("document.querySelector('td.explain button').click()")
+    assert browser.run("document.querySelector('.explanation') === null"), "the same button hides it"
+    assert browser.problems() == []
+
+
+def test_explained_text_never_becomes_markup(browser: Browser, guarded: Any, pictures: Path):
+    browser.open(guarded.url + "/docs")
+    browser.run(f"sessionStorage.setItem('mammal-key', {json.dumps(KEY)})")
+    browser.messages.clear()
+    browser.open(guarded.url + "/", width=390, height=844)
+    choose(browser, "words")
+    protein = "MKTAYIAKQRQISFVKSHFSRQLEERLGLIEVQAPILSRVGDGTQDNLSGAEKAVQ"
+    submit(browser, f"id,note,protein\n<i>1</i>,a <b bold</b word,{protein}\n2,<b>bold</b>,GIGKF\n")
+    assert "holds the tag '<b>'" in browser.run("document.querySelector('td.reason').textContent")
+    explain(browser, 0)
+    parts = "[...document.querySelectorAll('.explanation .parts')]"
+    assert browser.run(f"{parts}[0].textContent") == "a <b bold</b word"
+    assert "log-odds of <b>yes</b>" in browser.run("document.querySelector('.explanation').textContent")
+    assert browser.run(f"{parts}[1].querySelectorAll('.block').length") == 6, "blocks of ten residues"
+    assert browser.run("document.querySelectorAll('#results b, #results i').length") == 0
+    colours = browser.run(f"{parts}[1].querySelectorAll('span[style*=\"rgb(var(--\"]').length")
+    assert colours > 10 and "z" in browser.run("document.querySelector('.explanation select[name=target]').innerText")
+    assert browser.run("document.documentElement.scrollWidth") <= 390
+    browser.screenshot(pictures / "explained_text.png")
+    assert browser.problems() == []
+
+
+def test_the_page_asks_for_the_key(browser: Browser, guarded: Any, pictures: Path):
+    browser.open(guarded.url + "/docs")
+    browser.run("sessionStorage.clear()")
+    browser.open(guarded.url + "/")
     browser.wait("!document.getElementById('key-field').hidden")
     browser.run("document.getElementById('key').focus()")
     browser.write(KEY)
@@ -226,7 +308,7 @@ def test_the_page_asks_for_the_key(
     choose(browser, "bbbp")
     submit(browser, "CCO")
     assert browser.run("document.getElementById('summary').textContent") == "1 of 1 row answered"
-    browser.open(service.url + "/docs")
+    browser.open(guarded.url + "/docs")
     browser.wait("document.querySelectorAll('details').length > 8")
     assert "POST /predict" in browser.run("document.body.innerText")
     browser.screenshot(pictures / "docs.png")
