@@ -2,6 +2,7 @@
 
 mammal report run=demo
 mammal report run=demo 'predictions=[demo/molecules.csv]' samples=demo/samples.csv output=page.html
+mammal report run=demo explain=3 'explanations=[demo/explained.csv]'
 """
 
 from __future__ import annotations
@@ -28,12 +29,15 @@ def _work(config: DictConfig, _: object) -> int:
 
     output = Path(config.output).expanduser()
     given = {f"file of predictions {file}": file for file in config.predictions}
+    given |= {f"file of explanations {file}": file for file in config.explanations}
     refuse_overwriting({"page": output}, given | ({"file of samples": config.samples} if config.samples else {}))
     check_page(output)
     html = report(
         Path(config.run),
         predictions=[Path(file) for file in config.predictions],
         samples=Path(config.samples) if config.samples else None,
+        explanations=[Path(file) for file in config.explanations],
+        explain=config.explain,
         title=config.title,
     )
     write_report(html, output)

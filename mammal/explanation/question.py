@@ -138,9 +138,7 @@ class Explain(TaskQuestion):
         cut: set[int] = set()
         explanations = self.explain(rows, progress=progress, cut=cut)
         return [
-            given
-            if isinstance(given, Refused)
-            else mark_cut(self._layout.records(position, given), cut=place in cut)
+            given if isinstance(given, Refused) else mark_cut(self._layout.records(position, given), cut=place in cut)
             for place, (position, given) in enumerate(zip(positions, explanations, strict=True))
         ]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby, islice
 from pathlib import Path
@@ -114,8 +114,17 @@ def explained_rows(file: str | os.PathLike[str], prefix: str = "") -> Iterator[D
         for number, group in groupby(known, key=lambda line: int(line["row"])):
             yield _of_lines(number, list(group))
         return
-    starts = [name.removesuffix("attribution") for name in (n.removeprefix(prefix) for n in ours)]
-    starts = [start for start, name in zip(starts, ours, strict=True) if name.endswith("attribution")]
+    yield from drawn_rows(lines, [name.removeprefix(prefix) for name in ours])
+
+
+def drawn_rows(lines: Iterable[Mapping[str, Any]], names: Sequence[str]) -> Iterator[DrawnRow]:
+    """Yields the explained rows of a table with one line for each row. Rows without an explanation are left out.
+
+    Args:
+        lines: the lines, such as those of `Mammal.explain`, as mappings.
+        names: the columns, without a prefix.
+    """
+    starts = [name.removesuffix("attribution") for name in names if name.endswith("attribution")]
     for number, line in enumerate(lines, start=1):
         if line["explained"]:
             values = [_of_cells(line, start) for start in starts if line[f"{start}read"]]
@@ -134,10 +143,31 @@ def row_markup(row: DrawnRow) -> Markup:
     return joined([paragraph(row.output), facts(numbers), *drawn])
 
 
+def row_drawings(rows: Iterable[tuple[DrawnRow, str]]) -> Markup:
+    """Returns the drawings of several rows: molecules next to each other, then the rows with other values.
+
+    Args:
+        rows: each row with the text below or above its drawing.
+    """
+    small, wide = [], []
+    for row, caption in rows:
+        molecule = _molecule(row.values[0], row.output) if len(row.values) == 1 else None
+        if molecule is not None:
+            small.append(figure(molecule, f"{caption}; {row.values[0].read}"))
+            continue
+        largest = largest_of([value.attribution_P for value in row.values])
+        wide += [paragraph(caption), *(_value_markup(value, largest, row.output) for value in row.values)]
+    return joined([*([figures(small)] if small else []), *wide])
+
+
+def _molecule(value: DrawnValue, unit: str, largest: float | None = None) -> Markup | None:
+    return molecule_svg(value.read, value.attribution_P, largest=largest, unit=unit) if value.kind == "atom" else None
+
+
 def _value_markup(value: DrawnValue, largest: float, unit: str) -> Markup:
     how: dict[str, Any] = {"largest": largest, "unit": unit}
     name = f"{value.column}: {value.read}" if value.column else value.read
-    molecule = molecule_svg(value.read, value.attribution_P, **how) if value.kind == "atom" else None
+    molecule = _molecule(value, unit, largest)
     if molecule is not None:
         return joined([figures([figure(molecule, name)]), _fragments(value)])
     parts = [figure(sequence_html(value.parts, value.attribution_P, **how), value.column)]

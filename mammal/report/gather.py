@@ -14,6 +14,7 @@ from mammal.configuration.compose import command_line
 from mammal.errors import ConfigError, DataError
 from mammal.evaluation import results, set_results
 from mammal.report.curves import read_learning_curves, steps_taken
+from mammal.report.explanations_section import check_examples, examples_section, explanations_section
 from mammal.report.page import Section, page
 from mammal.report.sections import (
     commands_section,
@@ -30,6 +31,8 @@ from mammal.version import __version__
 if TYPE_CHECKING:
     import pandas as pd
 
+    from mammal.evaluation.results import TaskResult
+
 EVALUATION, BUNDLE = "evaluation", "bundle"
 HYDRA = "config/hydra.yaml"
 """Where Hydra keeps the words, the config folders and the working folder of a run."""
@@ -43,6 +46,8 @@ def report(
     *,
     predictions: Sequence[Path] = (),
     samples: Path | None = None,
+    explanations: Sequence[Path] = (),
+    explain: int = 0,
     title: str = "MAMMAL",
 ) -> str:
     """Returns the page as HTML that needs no other files.
@@ -51,17 +56,26 @@ def report(
         run: folder of a training run, of an evaluation, or of both.
         predictions: files that `mammal predict` wrote. The errors file of each is read, too.
         samples: file of SMILES that `mammal generate` wrote. Default: no section with samples.
+        explanations: files that `mammal explain` wrote. The first rows of each are drawn.
+        explain: number of evaluated rows of each task that the model in the folder `bundle` of the run explains, from
+            the smallest to the largest error, at most 6. Default: 0, and the model is not opened.
         title: title of the page.
 
     Raises:
-        DataError: a file is missing, or the folder contains nothing to show.
+        DataError: a file is missing, or the folder contains nothing to show, or no model or evaluated rows to explain.
+        ConfigError: `explain` is not between 0 and 6.
     """
-    judged, generated = _evaluation(run), _sets(run)
-    sections = [*judged, *generated, *_training(run)]
+    check_examples(explain)
+    evaluated, generated = _evaluation(run), _sets(run)
+    examples = [_examples(run, evaluated, explain)] if explain else []
+    explained = [explanations_section(explanations)] if explanations else []
+    judged = [overview(evaluated), *map(task_section, evaluated)] if evaluated else []
+    sections = [*judged, *examples, *generated, *_training(run)]
     if predictions:
         answered = {file.name: _answered(file) for file in predictions}
         set_aside = {file.name: errors for file in predictions if (errors := _errors(file)) is not None}
         sections.append(predictions_section(answered, set_aside))
+    sections += explained
     if samples is not None:
         sections.append(_section_of_samples(samples))
     if not sections:
@@ -99,12 +113,22 @@ def check_page(file: Path) -> None:
         raise ConfigError("the file exists already, and is not an HTML page", where=str(file), hint=hint)
 
 
-def _evaluation(run: Path) -> list[Section]:
+def _evaluation(run: Path) -> list[TaskResult]:
     folder = next((f for f in (run / EVALUATION, run) if (f / results.FILE).is_file()), None)
-    if folder is None:
-        return []
-    judged = results.load_results(folder)
-    return [overview(judged), *map(task_section, judged)]
+    return [] if folder is None else results.load_results(folder)
+
+
+def _examples(run: Path, evaluated: Sequence[TaskResult], count: int) -> Section:
+    """Explanations of evaluated rows by the model of the run."""
+    other = "explain=0; explanations=[FILE] shows a file of `mammal explain`"
+    if not evaluated:
+        hint = f"mammal evaluate bundle={run / BUNDLE} output={run / EVALUATION} chooses them; or {other}"
+        raise DataError("contains no evaluated rows to explain", where=str(run), hint=hint)
+    if not (run / BUNDLE).is_dir():
+        raise DataError("contains no model to explain rows with", where=str(run / BUNDLE), hint=other)
+    from mammal.inference.api import load
+
+    return examples_section(evaluated, load(run / BUNDLE, dtype="float32"), count)
 
 
 def _sets(run: Path) -> list[Section]:

@@ -57,8 +57,6 @@ class Access:
     hosts: Sequence[str] | None = None
 
 
-
-
 def make_app(service: Service, access: Access | None = None) -> FastAPI:
     """Returns the application. Its lifespan starts and stops the service.
 

@@ -128,9 +128,7 @@ class ExplainRequest(TaskRows):
         int | None, Field(description="occlusion of sequences: residues, bases or tokens masked together", ge=1)
     ] = None
     every_token: Annotated[bool, Field(description="parts are tokens, not atoms, residues and bases")] = False
-    long: Annotated[
-        bool | None, Field(description="one row for each part; default: only if the answer is CSV")
-    ] = None
+    long: Annotated[bool | None, Field(description="one row for each part; default: only if the answer is CSV")] = None
     prefix: Prefix = ""
 
     def fields(self, *, csv: bool = False) -> dict[str, Any]:

@@ -397,7 +397,9 @@ def test_tasks_info_and_states(service: Service):
 
     found = asked(service, states)
     tasks = {task["name"]: task for task in found["/tasks"]["tasks"]}
-    assert tasks["bbbp"]["verbs"] == ["predict", "embed", "score", "explain"] and tasks["bbbp"]["columns"] == {"smiles": "SMILES"}
+    assert tasks["bbbp"]["verbs"] == ["predict", "embed", "score", "explain"] and tasks["bbbp"]["columns"] == {
+        "smiles": "SMILES"
+    }
     assert tasks["molecules"]["verbs"] == ["predict", "generate", "embed", "score"]
     assert tasks["melting_point"]["unit"] == "K" and tasks["melting_point"]["answers"] == ["prediction"]
     assert found["/info"]["parameters"] > 1000 and found["/info"]["limits"]["max_rows"] == 1000
