@@ -34,7 +34,7 @@ demo: $(INSTALLED) ## train on real data, judge, predict, sample, report (at mos
 	$(PREDICT) task=melting_point input=$(EXAMPLES)/molecules.csv output=$(DEMO)/molecules.csv || test $$? -eq 3
 	$(PREDICT) task=amp input=$(EXAMPLES)/peptides.csv output=$(DEMO)/peptides.csv || test $$? -eq 3
 	$(MAMMAL) generate bundle=$(DEMO)/bundle task=molecules n=10 output=$(DEMO)/samples.csv
-	$(MAMMAL) report run=$(DEMO) 'predictions=[$(DEMO)/molecules.csv,$(DEMO)/peptides.csv]' samples=$(DEMO)/samples.csv title='MAMMAL demo'
+	$(MAMMAL) report run=$(DEMO) explain=3 'predictions=[$(DEMO)/molecules.csv,$(DEMO)/peptides.csv]' samples=$(DEMO)/samples.csv title='MAMMAL demo'
 
 test: export OMP_NUM_THREADS = 1
 test: $(INSTALLED) ## run every test, two at a time (under 10 minutes on 2 cores)

@@ -23,6 +23,8 @@ RAISES, LOWERS = (0.85, 0.37, 0.01), (0.10, 0.44, 0.76)
 _INK, _SOFT = "var(--ink, #1c2430)", "var(--soft, #5c6675)"
 _FONT = "system-ui, sans-serif"
 _MONO = "ui-monospace, SFMono-Regular, Menlo, Consolas, 'DejaVu Sans Mono', monospace"
+_NEEDLESS = r"<!--.*?-->| class='[^']*'|;fill-rule:evenodd|;stroke-linecap:butt|;stroke-linejoin:miter|;stroke-opacity:1(?=[';])"
+"""What RDKit writes for each atom and bond without an effect: comments, classes, and styles that are the default."""
 BLOCK, LINE = 10, 60
 """Residues or bases of a block, and of a line."""
 
@@ -97,7 +99,7 @@ def _drawn(molecule: object, attribution: Sequence[float] | np.ndarray, largest:
     )
     canvas.FinishDrawing()
     svg = canvas.GetDrawingText().replace("#000000", _INK)
-    svg = re.sub(r"<!--.*?-->", "", svg, flags=re.DOTALL)
+    svg = re.sub(_NEEDLESS, "", svg, flags=re.DOTALL)
     return svg[svg.index(">", svg.index("<svg")) + 1 : svg.rindex("</svg>")]  # RDKit draws letters as paths: no text
 
 
@@ -213,7 +215,7 @@ def _flag(x: float, y: float, text: str, position: int, width: int) -> str:
 def _legend(largest: float, unit: str, width: int) -> str:
     """A scale of colours from -largest to +largest with numbers, and the unit, in 34 pixels of height."""
     bar, left = 120, 44
-    steps = 24
+    steps = 12
     boxes = []
     for step in range(steps):
         value = (2 * (step + 0.5) / steps - 1) * largest

@@ -65,7 +65,7 @@ def explanations_section(files: Sequence[Path]) -> Section:
 def _numbers(row: DrawnRow) -> str:
     """The output of a row in words, for log-odds also as a probability."""
     output = row.numbers["output"]
-    words = f"{row.output} {short(output)}"
+    words = f"{row.output}: {short(output)}"
     if _LOG_ODDS in row.output:
         words += f" (probability {short(1 / (1 + math.exp(-output)) if output > -700 else 0.0)} before calibration)"
     if "baseline" in row.numbers:
@@ -173,4 +173,4 @@ def _caption(result: TaskResult, line: Mapping[str, object]) -> str:
         unit = f" {result.unit}" if result.unit else ""
         return f"{row} ({place}): predicted {number}{unit}, true {short(float(str(line[TRUTH])))}{unit}"
     of = result.labels[1] if len(result.labels) == 2 else line.get(LABEL)
-    return f"{row} ({place}): probability of {of} {number}, true class {line[TRUTH]}"
+    return f"{row} ({place}): probability of {of}: {number}, true class {line[TRUTH]}"
