@@ -1,4 +1,4 @@
-"""Answer requests over HTTP and MCP: predict, generate, embed, score, properties and names.
+"""Answer requests over HTTP and MCP: predict, generate, embed, score, explain, properties and names.
 
     mammal serve bundle=demo/bundle                          http://127.0.0.1:8000 has a page for the browser
     mammal serve bundle=demo/bundle transport=stdio          tools of MCP on standard input and output

@@ -108,18 +108,18 @@ def test_each_target_is_explained_and_what_cannot_be_is_said(model: Mammal):
 
 
 def test_files_of_explanations_are_drawn(
-    run: Path, tiny_bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tiny_bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
     table, output, page = tmp_path / "in.csv", tmp_path / "explained.csv", tmp_path / "page.html"
     pd.DataFrame({"smiles": [*SMILES, *SMILES]}).to_csv(table, index=False)
     words = [f"bundle={tiny_bundle}", "task=bbbp", "method=occlusion"]
     assert main(["explain", *words, f"input={table}", f"output={output}"]) == 0
-    assert main(["report", f"run={run}", f"explanations=[{output}]", f"output={page}"]) == 0
+    assert main(["report", f"run={tmp_path}", f"explanations=[{output}]", f"output={page}"]) == 0
     shown = section(page.read_text(), "Explanations")
     assert shown.count("<figure>") == 12 and "The first 12 explained rows." in shown
     said = mammal.load(tiny_bundle).predict([SMILES[0]], "bbbp")["probability"][0]
     assert f"(probability {said:#.3g} before calibration)" in shown
-    assert main(["report", f"run={run}", f"explanations=[{output}]", f"output={output}"]) == 2
+    assert main(["report", f"run={tmp_path}", f"explanations=[{output}]", f"output={output}"]) == 2
     assert "replace" in capsys.readouterr().err and output.read_text().startswith("smiles")
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 pytest.importorskip("fastapi")
-pytest.importorskip("captum")
+pytest.importorskip("captum.attr")
 
 import httpx
 import numpy as np
@@ -39,7 +39,9 @@ SMILES = ["CCO", "C1CC", "CC(=O)Oc1ccccc1C(=O)O", "c1ccccc1"]
 def serving(model: Mammal, **limits: Any) -> Iterator[Service]:
     service = Service(lambda: model, Limits(**limits))
     service.start()
-    asyncio.run(service.until_ready())
+    while not service.ready:
+        assert service.failure is None, service.failure
+        time.sleep(0.01)
     yield service
     service.stop()
 
