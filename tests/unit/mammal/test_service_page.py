@@ -67,11 +67,14 @@ class Browser:
                 return message["result"]
             self.messages.append(message)
 
-    def open(self, url: str, width: int = 1200, height: int = 900) -> None:
+    def open(self, url: str, width: int = 1200, height: int = 900, *, first: str = "") -> None:
+        """Opens a page. `first` is a script that runs before those of the page."""
+        added = self.send("Page.addScriptToEvaluateOnNewDocument", source=first)["identifier"]
         metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 700}
         self.send("Emulation.setDeviceMetricsOverride", **metrics)
         self.send("Page.navigate", url=url)
         self.wait(f"location.href === {json.dumps(url)} && document.readyState === 'complete'")
+        self.send("Page.removeScriptToEvaluateOnNewDocument", identifier=added)
 
     def run(self, script: str) -> Any:
         """The value of an expression in the page."""
@@ -276,10 +279,8 @@ def test_a_row_is_explained_with_coloured_atoms(
 
 
 def test_explained_text_never_becomes_markup(browser: Browser, guarded: Any, pictures: Path):
-    browser.open(guarded.url + "/assets/icon.svg")  # asks for nothing else
-    browser.run(f"sessionStorage.setItem('mammal-key', {json.dumps(KEY)})")
     browser.messages.clear()
-    browser.open(guarded.url + "/", width=390, height=844)
+    browser.open(guarded.url + "/", 390, 844, first=f"sessionStorage.setItem('mammal-key', {json.dumps(KEY)})")
     choose(browser, "words")
     protein = "MKTAYIAKQRQISFVKSHFSRQLEERLGLIEVQAPILSRVGDGTQDNLSGAEKAVQ"
     submit(browser, f"id,note,protein\n<i>1</i>,a <b bold</b word,{protein}\n2,<b>bold</b>,GIGKF\n")
@@ -298,9 +299,7 @@ def test_explained_text_never_becomes_markup(browser: Browser, guarded: Any, pic
 
 
 def test_the_page_asks_for_the_key(browser: Browser, guarded: Any, pictures: Path):
-    browser.open(guarded.url + "/assets/icon.svg")  # asks for nothing else
-    browser.run("sessionStorage.clear()")
-    browser.open(guarded.url + "/")
+    browser.open(guarded.url + "/", first="sessionStorage.clear()")
     browser.wait("!document.getElementById('key-field').hidden")
     browser.run("document.getElementById('key').focus()")
     browser.write(KEY)
