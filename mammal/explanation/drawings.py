@@ -23,7 +23,7 @@ RAISES, LOWERS = (0.85, 0.37, 0.01), (0.10, 0.44, 0.76)
 _INK, _SOFT = "var(--ink, #1c2430)", "var(--soft, #5c6675)"
 _FONT = "system-ui, sans-serif"
 _MONO = "ui-monospace, SFMono-Regular, Menlo, Consolas, 'DejaVu Sans Mono', monospace"
-_NEEDLESS = r"<!--.*?-->| class='[^']*'|;fill-rule:evenodd|;stroke-linecap:butt|;stroke-linejoin:miter|;stroke-opacity:1(?=[';])"
+_NEEDLESS = r"<!--.*?-->| class='[^']*'|;fill-rule:evenodd|;stroke-(?:linecap:butt|linejoin:miter|opacity:1(?=[';]))"
 """What RDKit writes for each atom and bond without an effect: comments, classes, and styles that are the default."""
 BLOCK, LINE = 10, 60
 """Residues or bases of a block, and of a line."""

@@ -107,9 +107,7 @@ def test_each_target_is_explained_and_what_cannot_be_is_said(model: Mammal):
         assert "Not explained" in said and why in said
 
 
-def test_files_of_explanations_are_drawn(
-    tiny_bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-):
+def test_files_of_explanations_are_drawn(tiny_bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     table, output, page = tmp_path / "in.csv", tmp_path / "explained.csv", tmp_path / "page.html"
     pd.DataFrame({"smiles": [*SMILES, *SMILES]}).to_csv(table, index=False)
     words = [f"bundle={tiny_bundle}", "task=bbbp", "method=occlusion"]
