@@ -28,18 +28,24 @@ def _work(config: DictConfig, _: object) -> int:
     from mammal.report.gather import check_page, report, write_report
 
     output = Path(config.output).expanduser()
-    given = {f"file of predictions {file}": file for file in config.predictions}
-    given |= {f"file of explanations {file}": file for file in config.explanations}
+    predictions, explanations = _files(config.predictions), _files(config.explanations)
+    given = {f"file of predictions {file}": file for file in predictions}
+    given |= {f"file of explanations {file}": file for file in explanations}
     refuse_overwriting({"page": output}, given | ({"file of samples": config.samples} if config.samples else {}))
     check_page(output)
     html = report(
         Path(config.run),
-        predictions=[Path(file) for file in config.predictions],
+        predictions=[Path(file) for file in predictions],
         samples=Path(config.samples) if config.samples else None,
-        explanations=[Path(file) for file in config.explanations],
+        explanations=[Path(file) for file in explanations],
         explain=config.explain,
         title=config.title,
     )
     write_report(html, output)
     console.out(str(output))
     return 0
+
+
+def _files(value: str | Sequence[str]) -> list[str]:
+    """The files of a key, which can also be one file."""
+    return [value] if isinstance(value, str) else list(value)

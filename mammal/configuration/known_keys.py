@@ -154,11 +154,13 @@ VERB_TYPES: dict[str, Types] = {
     "properties": _RUN | {"shard_rows": int},
     "names": _RUN | {"shard_rows": int},
     "serve": {
-        **dict.fromkeys(("port", "max_rows", "max_characters", "max_new_tokens", "max_requests", "max_waiting"), int),
+        **dict.fromkeys(("port", "max_rows", "max_explained", "max_characters", "max_new_tokens"), int),
+        **dict.fromkeys(("max_requests", "max_waiting"), int),
         **dict.fromkeys(("timeout", "wait", "grace"), float),
         "batch_tokens": int | None,
         "allow_open": bool,
     },
+    "report": {"explain": int},
     "check-data": {"limit": int | None, "neighbours": int, "label_noise": bool | None},
     "push": {"private": bool | None, "rows": bool},
     "corpus": {"workers": int},
@@ -185,8 +187,8 @@ LEAST: dict[str, float] = {
     **dict.fromkeys(
         ("n", "limit", "shard_rows", "batch_tokens", "window", "steps", "page_rows", "views", "seeds", "trees"), 1
     ),
-    **dict.fromkeys(("workers", "flank", "sensitivity", "nearest", "port", "wait", "grace"), 0),
-    **dict.fromkeys(("max_rows", "max_characters", "max_requests", "max_waiting"), 1),
+    **dict.fromkeys(("workers", "flank", "sensitivity", "nearest", "port", "wait", "grace", "explain"), 0),
+    **dict.fromkeys(("max_rows", "max_explained", "max_characters", "max_requests", "max_waiting"), 1),
 }
 """Keys of numbers -> the least that they can be, -1 where it means that there is no limit."""
 

@@ -112,7 +112,7 @@ def test_files_of_explanations_are_drawn(tiny_bundle: Path, tmp_path: Path, caps
     pd.DataFrame({"smiles": [*SMILES, *SMILES]}).to_csv(table, index=False)
     words = [f"bundle={tiny_bundle}", "task=bbbp", "method=occlusion"]
     assert main(["explain", *words, f"input={table}", f"output={output}"]) == 0
-    assert main(["report", f"run={tmp_path}", f"explanations=[{output}]", f"output={page}"]) == 0
+    assert main(["report", f"run={tmp_path}", f"explanations={output}", f"output={page}"]) == 0
     shown = section(page.read_text(), "Explanations")
     assert shown.count("<figure>") == 12 and "The first 12 explained rows." in shown
     said = mammal.load(tiny_bundle).predict([SMILES[0]], "bbbp")["probability"][0]
