@@ -186,6 +186,17 @@ class Task(RowExamples, TaskMetrics):
         """
         raise NotImplementedError
 
+    def check_averages(self) -> None:
+        """Checks that the answers of several models can be averaged.
+
+        Raises:
+            TaskError: the kind predicts neither classes nor numbers.
+        """
+        if self.has_probes:
+            return
+        what = f"{self.name} is a {self.kind} task, and an ensemble predicts classes and numbers"
+        raise TaskError(what, where="adapt.ensemble", hint="adapt.ensemble=1")
+
     def check_probes(self) -> None:
         """Checks that classical models can answer this kind of task.
 

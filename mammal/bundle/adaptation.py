@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mammal.bundle.locate import CONFIG, DELTA, WEIGHTS, ModelSource, locate
+from mammal.bundle.locate import CONFIG, DELTA, MEMBERS, WEIGHTS, ModelSource, locate
 from mammal.errors import BundleError
 from mammal.files import file_hash, read_json
 
@@ -94,7 +94,9 @@ def load_model(
     device: torch.device | str = "cpu",
     dtype: torch.dtype | None = None,
 ) -> tuple[MammalModel, dict[str, Any]]:
-    """Loads a model and its `config.json`. For an adapter bundle, its weights are applied to those of its base.
+    """Loads a model and its `config.json`, with the members of an ensemble.
+
+    For an adapter bundle, its weights are applied to those of its base.
 
     Args:
         source: where the model is.
@@ -115,7 +117,9 @@ def load_model(
 
     dtype = dtype or torch.float32
     if not is_delta(source):
-        return load_checkpoint(source.weights, device=device, dtype=dtype, allow_extra=True)
+        model, config = load_checkpoint(source.weights, device=device, dtype=dtype, allow_extra=True)
+        _add_members(model, config, source.folder)
+        return model, config
     from mammal.model.config import ModelConfig
     from mammal.model.delta import LEARNED, apply_delta
     from mammal.model.weights import SafetensorsSource
@@ -140,10 +144,73 @@ def load_model(
             model.add_encoder_head(shape.encoder_head_layers, shape.encoder_head_dropout)
         alpha = float(adaptation.settings.get("alpha", model.config.lora_alpha))
         apply_delta(model, SafetensorsSource(source.folder / DELTA), alpha, config["mammal"].get(LEARNED))
+        _add_members(model, config, source.folder)
     except BundleError as error:
         error.where = error.where or str(source.folder)
         raise
     return model.eval(), config
+
+
+def save_members(model: MammalModel, folder: Path) -> None:
+    """Writes `members.safetensors`: what each member of an ensemble does not share, as `NUMBER/TENSOR` from 0 on.
+
+    Args:
+        model: a model with members.
+        folder: an existing folder.
+    """
+    from safetensors.torch import save
+
+    from mammal.model.members import member_tensors
+
+    tensors = {
+        f"{number}/{name}": tensor
+        for number, member in enumerate(model.members)
+        for name, tensor in member_tensors(member).items()
+    }
+    (folder / MEMBERS).write_bytes(save(tensors))  # `save_file` lets only the owner read the file
+
+
+def members_record(model: MammalModel) -> dict[str, Any]:
+    """Returns the entry `members` of the block `mammal` in `config.json`; empty for a single model.
+
+    Args:
+        model: the model.
+    """
+    from mammal.model.members import member_tensors, members_alpha
+
+    if not model.members:
+        return {}
+    tensors = [len(member_tensors(member)) for member in model.members]
+    return {"members": {"count": len(model.members), "alpha": members_alpha(model), "tensors": sum(tensors)}}
+
+
+def _add_members(model: MammalModel, config: Mapping[str, Any], folder: Path) -> None:
+    """Gives a model the members that its `config.json` names."""
+    from mammal.model.members import add_members
+    from mammal.model.weights import SafetensorsSource
+
+    recorded = (config.get("mammal") or {}).get("members")
+    if not recorded:
+        return
+    hint = "copy the bundle again, whole"
+    if not (folder / MEMBERS).is_file():
+        what = f"{MEMBERS} is missing, which holds the members of the ensemble"
+        raise BundleError(what, where=str(folder), hint=hint)
+    stored = SafetensorsSource(folder / MEMBERS)
+    every: list[dict[str, torch.Tensor]] = [{} for _ in range(int(recorded["count"]))]
+    names = list(stored.shapes())
+    for name in names:
+        number, _, tensor = name.partition("/")
+        if number.isdecimal() and int(number) < len(every):
+            every[int(number)][tensor] = stored.tensor(name)
+    if sum(map(len, every)) != recorded["tensors"] or len(names) != recorded["tensors"]:
+        what = f"{MEMBERS} has {len(names)} tensors, and config.json names {recorded['tensors']}"
+        raise BundleError(what, where=str(folder), hint=hint)
+    try:
+        add_members(model, every, float(recorded["alpha"]))
+    except BundleError as error:
+        error.where = error.where or str(folder / MEMBERS)
+        raise
 
 
 def _recorded(config: Mapping[str, Any], folder: Path) -> Adaptation:

@@ -76,6 +76,7 @@ def render_card(
     metrics: Mapping[str, Any],
     parameters: int,
     losses: pd.DataFrame | None = None,
+    members: int = 0,
 ) -> str:
     """Returns the model card as Markdown, with the front matter that the hub reads.
 
@@ -86,6 +87,7 @@ def render_card(
         metrics: contents of `metrics.json`.
         parameters: number of weights.
         losses: validation losses of the training: `step`, and a column for each task. Default: none.
+        members: number of members of an ensemble of fine-tuned models. Default: 0, it is a single model.
     """
     parts = [
         _front_matter(card),
@@ -93,6 +95,7 @@ def render_card(
         card.about or f"A MAMMAL model with {parameters / 1e6:,.1f} million parameters.",
         _usage(folder, tasks),
         _tasks(tasks),
+        _ensemble(members),
         _figures(metrics),
         _training(card, metrics, losses),
         _data(card, tasks),
@@ -180,6 +183,15 @@ def _policies(tasks: Sequence[Task]) -> list[str]:
     own = {task.name: task.config.standardise for task in tasks if not isinstance(task.config.standardise, str)}
     lines = [f"* {name}: molecules are standardised: `{policy_words(how)}`" for name, how in own.items()]
     return ["", *lines] if lines else []
+
+
+def _ensemble(members: int) -> str:
+    if not members:
+        return ""
+    return (
+        f"An ensemble of {members} fine-tuned members on one model answers these tasks. A prediction is the mean of "
+        "the members: of their numbers, or of their probabilities.\n"
+    )
 
 
 def _positives(tasks: Sequence[Task]) -> list[str]:

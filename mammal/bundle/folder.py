@@ -5,6 +5,8 @@
     tokenizer/          in the published format
     task.yaml           declarations of its tasks and their fitted values: label scale, calibration, threshold
     probes.safetensors  arrays of the probes of its tasks, if there are any (`mammal train adapt=probe`)
+    members.safetensors what members of an ensemble of fine-tuned models don't share, if there are any
+                        (`mammal train adapt=lora adapt.ensemble=5`)
     training_rows.safetensors
                         what is kept of the training rows of its tasks, if anything (`mammal.tasks.applicability`)
     metrics.json        every figure with split, seed and interval; length and hardware of the training
@@ -28,7 +30,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from mammal.bundle.adaptation import Adaptation, load_model
+from mammal.bundle.adaptation import Adaptation, load_model, members_record, save_members
 from mammal.bundle.card import Card, render_card
 from mammal.bundle.lazy_tasks import LazyTasks, read_tasks
 from mammal.bundle.locate import (
@@ -36,6 +38,7 @@ from mammal.bundle.locate import (
     CONFIG,
     DELTA,
     LOSSES,
+    MEMBERS,
     METRICS,
     PROBES,
     TASKS,
@@ -61,8 +64,14 @@ if TYPE_CHECKING:
     from mammal.tasks.task import Task
     from mammal.tokenization import Tokenizer
 
-FORMAT = 3
+FORMAT = 4
 """Version of the bundle format. Bundles with a higher version are refused."""
+
+_WITHOUT_MEMBERS = 3
+"""Version that is written for ensembles of probes, so that earlier versions of this package can read the bundle.
+
+They would answer a task of fine-tuned members by the heads of the model that the members share.
+"""
 
 _WITHOUT_ENSEMBLES = 2
 """Version that is written for probes of one member, so that earlier versions of this package can read the bundle."""
@@ -139,13 +148,12 @@ def save_bundle(
     _check_replaceable(folder)
     if dtype not in ("float32", "bfloat16"):
         raise BundleError(f"weights are stored as float32 or bfloat16, not {dtype}")
-    members = max((task.probes.members for task in tasks if task.probes is not None), default=0)
-    format_ = FORMAT if members > 1 else _WITHOUT_ENSEMBLES if members else _WITHOUT_PROBES
     about: dict[str, Any] = {
-        "format": format_,
+        "format": _format(model, tasks),
         "version": __version__,
         "tokenizer_hash": tokenizer.hash,
         "dtype": dtype,
+        **members_record(model),
     }
     if adaptation is not None:
         about["adaptation"] = asdict(adaptation)
@@ -158,6 +166,10 @@ def save_bundle(
             (save_delta if delta else save_checkpoint)(model, partial, extra={"mammal": about})
             if dtype == "bfloat16":
                 _store_bfloat16(partial / (DELTA if delta else WEIGHTS))
+            if model.members:
+                save_members(model, partial)
+                if dtype == "bfloat16":
+                    _store_bfloat16(partial / MEMBERS)
             tokenizer.save(partial / TOKENIZER)
             _write_tasks(partial / TASKS, tasks, format_)
             _write_arrays(partial / PROBES, {task.name: task.probes for task in tasks})
@@ -171,6 +183,7 @@ def save_bundle(
                 metrics=metrics or {},
                 parameters=parameters,
                 losses=losses,
+                members=len(model.members),
             )
             if losses is not None:
                 losses.to_csv(partial / LOSSES, index=False, float_format="%.5g")
@@ -229,6 +242,14 @@ def read_losses(folder: Path) -> pd.DataFrame | None:
 
     file = folder / LOSSES
     return pd.read_csv(file) if file.is_file() else None
+
+
+def _format(model: MammalModel, tasks: Sequence[Task]) -> int:
+    """The lowest version of the format that has everything that answers depend on."""
+    if model.members:
+        return FORMAT
+    members = max((task.probes.members for task in tasks if task.probes is not None), default=0)
+    return _WITHOUT_MEMBERS if members > 1 else _WITHOUT_ENSEMBLES if members else _WITHOUT_PROBES
 
 
 def _check_replaceable(folder: Path) -> None:

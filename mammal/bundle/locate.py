@@ -15,6 +15,7 @@ from mammal.tokenization.errors import likely_names
 CONFIG, WEIGHTS, TOKENIZER = "config.json", "model.safetensors", "tokenizer"
 DELTA = "adapters.safetensors"  # in an adapter bundle, instead of WEIGHTS
 PROBES = "probes.safetensors"  # arrays of the probes that answer in place of heads, if there are any
+MEMBERS = "members.safetensors"  # what members of an ensemble of fine-tuned models don't share, if there are any
 TRAINING_ROWS = "training_rows.safetensors"  # what is kept of training rows, if anything
 BUNDLE = "bundle"  # folder of a training run that holds what was trained
 TASKS, METRICS, CARD = "task.yaml", "metrics.json", "README.md"
@@ -25,6 +26,7 @@ HUB_FILES = (
     WEIGHTS,
     DELTA,
     PROBES,
+    MEMBERS,
     TRAINING_ROWS,
     f"{TOKENIZER}/*",
     TASKS,

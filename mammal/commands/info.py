@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mammal import console
-from mammal.bundle.locate import CARD, CONFIG, DELTA, METRICS, TASKS, TOKENIZER, WEIGHTS
+from mammal.bundle.locate import CARD, CONFIG, DELTA, MEMBERS, METRICS, TASKS, TOKENIZER, WEIGHTS
 from mammal.errors import BundleError, ConfigError
 from mammal.files import read_json
 from mammal.tasks.metrics.undefined import UNDEFINED, estimate_text, is_estimate, what_it_needs
@@ -45,6 +45,7 @@ def _describe(source: ModelSource) -> Iterator[str]:
     yield f"bundle      {source.folder}"
     size = f"{weights.stat().st_size / 1e6:,.1f} MB"
     yield f"weights     {weights.name}, {size}" + (f", {parameters / 1e6:,.2f} M parameters" if parameters else "")
+    yield from _members(own.get("members"), source.folder / MEMBERS)
     layers = f"{shape.get('num_layers')} + {shape.get('num_decoder_layers') or shape.get('num_layers')} layers"
     widths = f"d_model {shape.get('d_model')}, {shape.get('num_heads')} heads, d_ff {shape.get('d_ff')}"
     yield f"model       {layers}, {widths}"
@@ -65,6 +66,12 @@ def _describe(source: ModelSource) -> Iterator[str]:
 
 def _stored(folder: Path) -> Path:
     return folder / (DELTA if (folder / DELTA).is_file() else WEIGHTS)
+
+
+def _members(made: Mapping[str, Any] | None, file: Path) -> Iterator[str]:
+    if made:
+        size = f", {file.stat().st_size / 1e6:,.1f} MB" if file.is_file() else ", which is missing"
+        yield f"members     {made['count']} of an ensemble, each with weights of its own in {file.name}{size}"
 
 
 def _adaptation(made: Mapping[str, Any] | None, weights: Path) -> Iterator[str]:

@@ -94,9 +94,16 @@ class AdaptConfig:
 
 @dataclass
 class TrainedConfig(AdaptConfig):
-    """The group `adapt`, for the methods `full` and `head`."""
+    """The group `adapt`, for the method `full`."""
 
     start: str = "random"
+
+
+@dataclass
+class HeadConfig(TrainedConfig):
+    """The group `adapt`, for the method `head`."""
+
+    ensemble: int = 1
 
 
 @dataclass
@@ -109,7 +116,7 @@ class ProbeConfig(AdaptConfig):
 
 
 @dataclass
-class LowRankConfig(TrainedConfig):
+class LowRankConfig(HeadConfig):
     """The group `adapt`, for the method `lora`."""
 
     rank: int = 8
@@ -118,7 +125,7 @@ class LowRankConfig(TrainedConfig):
     targets: list[str] = field(default_factory=list)
 
 
-ADAPT: dict[str, type] = {"full": TrainedConfig, "head": TrainedConfig, "lora": LowRankConfig, "probe": ProbeConfig}
+ADAPT: dict[str, type] = {"full": TrainedConfig, "head": HeadConfig, "lora": LowRankConfig, "probe": ProbeConfig}
 """Keys of the group `adapt` by its method."""
 
 SECTIONS: dict[str, type] = {"data": LoadingConfig, "mixture": MixtureConfig, "paths": PathsConfig}

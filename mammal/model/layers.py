@@ -18,6 +18,30 @@ class Linear(nn.Linear):
         """Draws nothing."""
 
 
+class AdaptedLinear(Linear):
+    """A linear layer with a low-rank adapter that is not merged: `x W^T + scale * (x A^T) B^T`.
+
+    Args:
+        base: the layer; its weight and bias are shared.
+        a_RW: first matrix of the adapter, float [R, in_features].
+        b_OR: second matrix of the adapter, float [out_features, R].
+        scale: factor of the low-rank product.
+    """
+
+    a_RW: Tensor
+    b_OR: Tensor
+
+    def __init__(self, base: Linear, a_RW: Tensor, b_OR: Tensor, scale: float):
+        super().__init__(base.in_features, base.out_features, bias=False, device="meta")
+        self.weight, self.bias = base.weight, base.bias
+        self.register_buffer("a_RW", a_RW)
+        self.register_buffer("b_OR", b_OR)
+        self.scale = scale
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) + self.scale * F.linear(F.linear(x, self.a_RW), self.b_OR)
+
+
 class Embedding(nn.Embedding):
     """An embedding whose weights are uninitialised memory."""
 

@@ -8,7 +8,7 @@ N packed encoder tokens, M packed reads.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import replace
 from functools import partial
@@ -32,6 +32,9 @@ from mammal.model.t5 import T5
 from mammal.model.vector_heads import added_head, empty_heads, pooled_states, read_token_labels, read_vectors
 from mammal.tasks.batches.batch import Batch, ModelOutput
 
+OF_MEMBERS = frozenset(("logits", "values"))
+"""Outputs that the members of an ensemble give."""
+
 
 class MammalModel(nn.Module):
     """The network. Parameters are named as in the published checkpoints (`t5_model`, `encoder_head`, …).
@@ -42,12 +45,18 @@ class MammalModel(nn.Module):
 
     Attributes:
         adapters: low-rank adapters that were merged into the weights, by name of the weight; kept for saving.
+        members: members of an ensemble of fine-tuned models (`mammal.model.members`). They share the weights of this
+            model except their `own`, and give token scores and numbers in place of its heads. Other outputs are those
+            of this model.
+        own: of a member: names of the weights that it does not share, and of those to which it adds an adapter.
     """
 
     def __init__(self, config: ModelConfig, *, init: bool = True):
         super().__init__()
         self.config = config
         self.adapters: dict[str, LowRank] = {}
+        self.members: tuple[MammalModel, ...] = ()
+        self.own: frozenset[str] = frozenset()
         self.t5_model = T5(config)
         self.encoder_head: MLPHead | None = None
         self.scalars_prediction_head: MLPHead | None = None
@@ -198,6 +207,15 @@ class MammalModel(nn.Module):
             for product in vars(module).values():
                 if isinstance(product, Product):
                     product.forget()
+        for member in self.members:
+            member.forget_copies()
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> MammalModel:
+        """Moves or converts the weights, and those that members don't share; they are not among the parameters."""
+        super()._apply(fn, recurse)
+        for member in self.members:
+            member._apply(fn, recurse)
+        return self
 
     def forward(self, batch: Batch, inputs_BLW: Tensor | None = None) -> ModelOutput:
         """Computes the outputs that `batch.wants` requests, at the positions `batch.read_DR`.
@@ -212,6 +230,8 @@ class MammalModel(nn.Module):
         Raises:
             ConfigError: the model lacks a head that the batch needs.
         """
+        if self.members and not OF_MEMBERS.isdisjoint(batch.wants):
+            return self._with_members(batch, None, inputs_BLW)
         return self.outputs(batch, self.encode(batch, inputs_BLW))
 
     def outputs(self, batch: Batch, memory: Memory) -> ModelOutput:
@@ -227,11 +247,17 @@ class MammalModel(nn.Module):
         Raises:
             ConfigError: as for `forward`.
         """
+        if self.members and not OF_MEMBERS.isdisjoint(batch.wants):
+            return self._with_members(batch, memory)
+        return self._outputs(batch, memory)
+
+    def _outputs(self, batch: Batch, memory: Memory, reads: Reads | None = None) -> ModelOutput:
+        """The outputs of this model without its members. If `reads` is None, it is computed."""
         wants = set(batch.wants)
         hidden_BLW = memory.hidden(batch.ids_BL.shape[1]) if "hidden" in wants else None
         if not wants & {"logits", "values", "vectors", "token_labels", "pooled"}:
             return ModelOutput(hidden_BLW=hidden_BLW)
-        reads = self.reads(batch, memory)
+        reads = self.reads(batch, memory) if reads is None else reads
         vectors = read_vectors(self.vector_heads, batch.vectors, batch, memory, reads) if "vectors" in wants else {}
         pooled_B2W = pooled_states(batch, memory, reads) if "pooled" in wants else None
         logits_DRV = values_DR = spreads_DR = None
@@ -245,6 +271,48 @@ class MammalModel(nn.Module):
             values_DR = numbers_DRC[..., 0]
             spreads_DR = numbers_DRC[..., head.num_classes] if head.predict_error else None
         return ModelOutput(logits_DRV, values_DR, spreads_DR, hidden_BLW, vectors, pooled_B2W)
+
+    def _with_members(self, batch: Batch, memory: Memory | None, inputs_BLW: Tensor | None = None) -> ModelOutput:
+        """Token scores and numbers of every member, and the other outputs of this model.
+
+        Members with the same encoder and decoder share one pass.
+        """
+        theirs = replace(batch, wants=tuple(name for name in batch.wants if name in OF_MEMBERS))
+        rest = replace(batch, wants=tuple(name for name in batch.wants if name not in OF_MEMBERS))
+        if memory is None and (rest.wants or not all(member._encodes_alone(batch) for member in self.members)):
+            memory = self.encode(batch, inputs_BLW)
+        states = {} if memory is None else memory.of_members
+        reads: Reads | None = None
+        found = []
+        for place, member in enumerate(self.members):
+            if member._encodes_alone(batch):
+                if place not in states:
+                    states[place] = member.encode(batch, inputs_BLW)
+                found.append(member._outputs(theirs, states[place]))
+                continue
+            assert memory is not None, "states that members share"
+            if member._decodes_alone(batch):
+                found.append(member._outputs(theirs, memory))
+                continue
+            reads = self.reads(batch, memory) if reads is None else reads
+            found.append(member._outputs(theirs, memory, reads))
+        own = ModelOutput() if memory is None else self._outputs(rest, memory)
+        return replace(own, members=tuple(found))
+
+    def _encodes_alone(self, batch: Batch) -> bool:
+        """Whether the encoder of this member has other states of a batch than that of the model."""
+        starts = ["t5_model.encoder."]
+        starts += [] if batch.values_BL is None else ["project_input_scalars."]
+        starts += ["project_external_embeddings."] if batch.embeddings else []
+        return any(name.startswith(tuple(starts)) for name in self.own)
+
+    def _decodes_alone(self, batch: Batch) -> bool:
+        """Whether the decoder of this member has other states of a batch, with equal states of the encoder."""
+        if batch.mode == "encoder":
+            return False
+        starts = ["t5_model.decoder."]
+        starts += [] if batch.decoder_values_DT is None else ["project_input_scalars."]
+        return batch.feeds_back or any(name.startswith(tuple(starts)) for name in self.own)
 
     def _numbers(self, batch: Batch, memory: Memory, reads: Reads) -> Tensor:
         """Outputs of the scalar head, float32 [D, R, C]."""

@@ -5,7 +5,7 @@ Shapes: as in `mammal.tasks.batches.batch`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from torch import Tensor, nn
 
@@ -14,10 +14,18 @@ from mammal.model.packing import Packing
 
 @dataclass(frozen=True)
 class Memory:
-    """The packed final states of the encoder for a batch."""
+    """The packed final states of the encoder for a batch.
+
+    Attributes:
+        states_NW: the states.
+        packing: packing of the tokens.
+        of_members: states of members of an ensemble whose encoder differs, by position of the member. They are filled
+            in when they are first needed, so that several tasks can use them.
+    """
 
     states_NW: Tensor
     packing: Packing
+    of_members: dict[int, Memory] = field(default_factory=dict)
 
     def hidden(self, length: int) -> Tensor:
         """Padded states [B, length, W], with zeros for padding."""

@@ -84,6 +84,9 @@ def check_saving(config: DictConfig) -> None:
     if ways and section.save not in ways:
         hint = f"adapt={section.method} can save {' or '.join(ways)}"
         raise ConfigError(f"adapt.save is {section.save!r}", where=f"adapt={section.method}", hint=hint)
+    if section.save == "published" and int(section.get("ensemble", 1)) > 1:
+        what = "the published layout holds one model, not the members of an ensemble"
+        raise ConfigError(what, where="adapt.save", hint="adapt.save=merged or adapters, or adapt.ensemble=1")
     if section.save != "adapters":
         return
     if not config.init:
@@ -138,6 +141,8 @@ def record(model: MammalModel, config: DictConfig, folder: Path) -> Adaptation |
     settings = {name: value for name, value in plain(config.adapt).items() if name not in ("method", "save")}
     if settings.get("start") == "random":
         del settings["start"]
+    if config.adapt.method != "probe" and settings.get("ensemble") == 1:
+        del settings["ensemble"]
     return adapted_from(config.init, folder, config.adapt.method, settings)
 
 

@@ -137,7 +137,9 @@ def build_tasks(configs: Mapping[str, TaskConfig], tokenizer: Tokenizer) -> dict
     return {name: build_task(config, tokenizer) for name, config in configs.items()}
 
 
-def build_model(config: DictConfig, tokenizer: Tokenizer, tasks: Mapping[str, Task]) -> MammalModel:
+def build_model(
+    config: DictConfig, tokenizer: Tokenizer, tasks: Mapping[str, Task], *, report: bool = True
+) -> MammalModel:
     """Builds a model with random weights and the sizes of `model=…`, or loads the model at `init`.
 
     The model gets weights for the features of the tasks, vector heads for those that they predict, and the other heads
@@ -148,6 +150,7 @@ def build_model(config: DictConfig, tokenizer: Tokenizer, tasks: Mapping[str, Ta
         config: configuration of the run.
         tokenizer: tokenizer of the run.
         tasks: tasks by name.
+        report: write a note of each head and projection that the model at `init` lacks.
 
     Raises:
         ConfigError: a size is not a number, or the embedding of the checkpoint has no row for a token of the tokenizer.
@@ -160,6 +163,7 @@ def build_model(config: DictConfig, tokenizer: Tokenizer, tasks: Mapping[str, Ta
         from mammal.bundle.locate import locate
 
         model, _ = load_model(locate(config.init))
+        model.members = ()  # training starts from the model that they share
         highest = max(
             [*tokenizer.specials.values(), *(int(tokenizer.alphabet_ids(a)[-1]) for a in tokenizer.alphabets)]
         )
@@ -168,18 +172,18 @@ def build_model(config: DictConfig, tokenizer: Tokenizer, tasks: Mapping[str, Ta
             raise ConfigError(what, where=str(config.init), hint="use the tokenizer that belongs to it")
         model.add_external_embeddings(feature_widths(tasks))
         model.add_vector_heads(vector_widths(tasks))
-        _add_missing(model, tasks)
+        _add_missing(model, tasks, report=report)
         return model.train()
     shape = model_config(config.model, tokenizer)
     shape = replace(shape, external_embeddings=feature_widths(tasks), vector_heads=vector_widths(tasks))
     if asks_decoder_for_numbers(tasks):
         shape = replace(shape, decoder_scalars=True, support_input_scalars=True)
     model = MammalModel(shape)
-    _add_missing(model, tasks)
+    _add_missing(model, tasks, report=report)
     return model.train()
 
 
-def _add_missing(model: MammalModel, tasks: Mapping[str, Task]) -> None:
+def _add_missing(model: MammalModel, tasks: Mapping[str, Task], *, report: bool) -> None:
     """Adds the heads and projections that tasks need and the model lacks, with random weights, and reports each."""
     from mammal.training.processes import is_first
 
@@ -200,7 +204,7 @@ def _add_missing(model: MammalModel, tasks: Mapping[str, Task]) -> None:
         if _reads_numbers(task) and not model.config.support_input_scalars:
             added.append((name, "projection of numbers in prompts"))
             model.add_input_scalars()
-    for name, part in added if is_first() else ():
+    for name, part in added if report and is_first() else ():
         console.note(f"{name}: the model has no {part}; a new one is trained")
 
 

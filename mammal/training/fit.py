@@ -26,6 +26,8 @@ def fit_model(
     config: DictConfig,
     computing: float = 0.0,
     first: FirstWeights | None = None,
+    *,
+    run_folder: Path | None = None,
 ) -> lightning.Trainer:
     """Trains the model; afterwards it has the weights of the last step.
 
@@ -35,6 +37,7 @@ def fit_model(
         config: configuration of the run.
         computing: seconds in which features of the rows were computed (`build_trainer`).
         first: weights before the first step, if they can be the best ones. None: they can't.
+        run_folder: folder of the whole run, if this is a part of it with a folder of its own. None: it is `output`.
 
     Returns:
         The trainer, which has the checkpoints.
@@ -86,9 +89,8 @@ def fit_model(
             path, only = (None, None) if resumed is None else (resumed.path, True)
             trainer.fit(module, datamodule=rows, ckpt_path=path, weights_only=only)
     except StopRequested as stop:
-        raise KeyboardInterrupt(
-            f"{stop}; repeat the command with {shlex.quote(f'output={config.output}')} resume=auto to continue"
-        ) from None
+        folder = shlex.quote(f"output={run_folder or config.output}")
+        raise KeyboardInterrupt(f"{stop}; repeat the command with {folder} resume=auto to continue") from None
     if trainer.global_step == 0:
         raise TrainingError("no step was taken", hint="check trainer.max_steps, max_epochs and max_time")
     return trainer

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from mammal.training.module import TrainingModule
 
-CHECKPOINTS, EVALUATION = "checkpoints", "evaluation"
+CHECKPOINTS, EVALUATION, MEMBERS = "checkpoints", "evaluation", "members"
 EARLIER = "earlier"
 """Folder in the folder of a run to which the files of an earlier run are moved."""
 
@@ -79,7 +79,8 @@ def put_aside(output: Path, resumed: Resumed | None) -> None:
     checkpoints, home = output / CHECKPOINTS, output / EARLIER
     if resumed is not None and Path(resumed.path).resolve().parent == checkpoints.resolve():
         return
-    left = [path for path in (checkpoints, output / EVALUATION) if path.is_dir() and any(path.iterdir())]
+    folders = (checkpoints, output / EVALUATION, output / MEMBERS)
+    left = [path for path in folders if path.is_dir() and any(path.iterdir())]
     if not left:
         return
     replacing = ", in place of those of a run before that" if home.exists() else ""

@@ -36,7 +36,8 @@ class TrainingResult:
 
     Attributes:
         bundle: folder of the saved bundle.
-        best_loss: validation loss of the best weights according to `monitor`; None without validation.
+        best_loss: validation loss of the best weights according to `monitor`; None without validation. Of an ensemble
+            of fine-tuned members: the mean of theirs.
         steps: number of optimiser steps, including those before the run was resumed.
         seconds: duration of the run.
         results: results on the test rows, one for each task; empty with `test=false`.
@@ -70,6 +71,7 @@ def train(config: DictConfig, config_dirs: Sequence[Path] = ()) -> TrainingResul
     from lightning.pytorch.strategies import FSDPStrategy
 
     from mammal.training import adapt, build
+    from mammal.training.members import check_members, is_ensemble
     from mammal.training.probe import check_probe
     from mammal.training.processes import is_first
     from mammal.training.record import record_of
@@ -92,10 +94,13 @@ def train(config: DictConfig, config_dirs: Sequence[Path] = ()) -> TrainingResul
     if config.adapt.method == "probe":
         check_probe(config, tasks)
     check_start(config, tasks)
+    check_members(config, tasks)
     data, computing = load_run_data(tasks, config, output)
     if config.adapt.method == "probe":
         return _probe(output, tokenizer, data, config, begun)
     model = build.build_model(config, tokenizer, tasks)
+    if is_ensemble(config):
+        return _ensemble(output, model, tokenizer, data, config, begun, computing)
     if config.adapt.get("start") == "probe":
         fit_heads(model.to(device_before_fit(config)), data, tokenizer, config.init)
         model.cpu()
@@ -141,6 +146,34 @@ def _probe(
     seconds = time.monotonic() - begun
     console.note(f"done in {console.clock(seconds)}: {bundle}")
     return TrainingResult(bundle, None, 0, seconds, results, valid)
+
+
+def _ensemble(
+    output: Path,
+    model: MammalModel,
+    tokenizer: Tokenizer,
+    data: Mapping[str, TaskData],
+    config: DictConfig,
+    begun: float,
+    computing: float,
+) -> TrainingResult:
+    """Trains members that share the model, and calibrates and evaluates what they answer together."""
+    from mammal.training.members import join_members, record_of_members, train_members
+    from mammal.training.trainer import device_before_fit
+
+    console.note(f"{_summary(config, model, data, output)}; {config.adapt.ensemble} members")
+    _tell_positive_classes({name: d.task for name, d in data.items()})
+    members = train_members(model, data, tokenizer, config, computing)
+    join_members(model, members, config)
+    model.to(device_before_fit(config)).eval()
+    results, valid = evaluate_tasks(model, data, test=config.test, applicability=stored_rows(config))
+    trained = record_of_members(members)
+    bundle = save_trained(output, model, tokenizer, data, results, config, trained)
+    seconds = time.monotonic() - begun
+    console.note(f"done in {console.clock(seconds)}: {bundle}")
+    losses = [member.best_loss for member in members if member.best_loss is not None]
+    best_loss = sum(losses) / len(losses) if len(losses) == len(members) else None
+    return TrainingResult(bundle, best_loss, trained.facts["steps"], seconds, results, valid)
 
 
 def _tell_positive_classes(tasks: Mapping[str, Task]) -> None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from mammal.tasks.declaration.schema import TaskConfig
 
 _FILES = ("splits.json", "set_aside.csv", "metrics.csv", "metrics.earlier.csv")
-_FOLDERS = ("bundle", "checkpoints", "evaluation", "earlier", "config")
+_FOLDERS = ("bundle", "checkpoints", "evaluation", "members", "earlier", "config")
 """Folders that a run writes or moves to `earlier/` with everything in them."""
 
 

@@ -132,6 +132,8 @@ class ModelOutput:
         vectors: name -> float32 [B, 2, F], outputs of the vector heads `Batch.vectors`: 0 from the state at the first
             read position (`<MASK>`), 1 from the mean of the states of `Batch.content_BL`.
         pooled_B2W: float [B, 2, W], these two states themselves (encoder mode).
+        members: `logits_DRV` and `values_DR` of each member of an ensemble of fine-tuned models, which are None in the
+            output itself. Empty for a single model.
     """
 
     logits_DRV: Tensor | None = None
@@ -140,6 +142,7 @@ class ModelOutput:
     hidden_BLW: Tensor | None = None
     vectors: Mapping[str, Tensor] = field(default_factory=dict)
     pooled_B2W: Tensor | None = None
+    members: tuple[ModelOutput, ...] = ()
 
 
 def content_mask(ids_BL: Tensor, mask_BL: Tensor, tags_T: Tensor) -> Tensor:

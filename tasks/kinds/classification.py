@@ -35,6 +35,7 @@ from mammal.tasks.targets.conformal import LabelSets
 from mammal.tasks.targets.imbalance import ClassWeights
 from mammal.tasks.targets.labels import CodeBook, LabelSet
 from mammal.tasks.targets.losses import token_loss
+from mammal.tasks.targets.members import mean_probabilities
 from mammal.tasks.task import Task
 from mammal.tokenization.encoding import Encoding
 from mammal.tokenization.template import label_code
@@ -105,10 +106,15 @@ class ClassificationTask(Task):
         if self.probes is not None:
             logp_BKC = self.probes.log_probabilities(output, batch, len(self.labels))
         else:
-            assert output.logits_DRV is not None, "classification wants logits"
-            logp_BKC = self.log_probabilities(output.logits_DRV.detach(), len(batch)).double().cpu().numpy()
+            each = [self._head_probabilities(one, len(batch)) for one in output.members or (output,)]
+            logp_BKC = mean_probabilities(each)
             assert logp_BKC.shape[1] == len(self.books), "the batch was encoded for its loss alone"
         return [self._prediction(row_id, logp_KC) for row_id, logp_KC in zip(batch.row_ids, logp_BKC, strict=True)]
+
+    def _head_probabilities(self, output: ModelOutput, rows: int) -> np.ndarray:
+        """Log-probabilities of the classes by the token head of one model, float64 [B, K, C]."""
+        assert output.logits_DRV is not None, "classification wants logits"
+        return self.log_probabilities(output.logits_DRV.detach(), rows).double().cpu().numpy()
 
     def log_probabilities(self, logits_DRV: Tensor, rows: int) -> Tensor:
         """Returns the log-probabilities of the classes by the token head, float [B, K, C]; they have gradients.

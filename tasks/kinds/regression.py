@@ -28,6 +28,7 @@ from mammal.tasks.targets.censored import EXACT
 from mammal.tasks.targets.conformal import ConformalInterval
 from mammal.tasks.targets.losses import value_loss
 from mammal.tasks.targets.measurements import Measurements
+from mammal.tasks.targets.members import mean_and_spread
 from mammal.tasks.targets.scaling import Scales
 from mammal.tasks.task import Task
 from mammal.tokenization.encoding import Encoding
@@ -89,9 +90,7 @@ class RegressionTask(Task):
         if self.probes is not None:
             values_BK, spreads_BK = self.probes.values(output, batch)
         else:
-            assert output.values_DR is not None, "regression wants values"
-            values_BK = output.values_DR.detach().float().cpu().double().numpy()
-            spreads_BK = np.full(values_BK.shape, np.nan)
+            values_BK, spreads_BK = mean_and_spread([_numbers(one) for one in output.members or (output,)])
         rows = zip(batch.row_ids, values_BK, spreads_BK, strict=True)
         return [self._prediction(row_id, values_K, spreads_K) for row_id, values_K, spreads_K in rows]
 
@@ -207,6 +206,12 @@ class RegressionTask(Task):
         dummies = dict.fromkeys(self.template.columns(), "0")
         prompt = self.template.render(dummies, target=True)
         return self.tokenizer.encode(str(prompt.target))
+
+
+def _numbers(output: ModelOutput) -> np.ndarray:
+    """Numbers of the scalar head, float32 [B, K]."""
+    assert output.values_DR is not None, "regression wants values"
+    return output.values_DR.detach().float().cpu().numpy()
 
 
 def _known(numbers: Sequence[float | None]) -> np.ndarray | None:
