@@ -9,6 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mammal.configuration.known_keys import ADAPT, keys_of
 from mammal.errors import ConfigError, MammalError, did_you_mean
 
 if TYPE_CHECKING:
@@ -128,6 +129,8 @@ def _nearest_key(name: str, verb: str, arguments: Arguments) -> str:
     if meant := next((key for key in ELSEWHERE.get(name.rpartition(".")[2], ()) if key in valid), None):
         return f"did you mean {meant}?"
     section, _, last = name.rpartition(".")
+    if section == "adapt" and (methods := [way for way, keys in ADAPT.items() if last in keys_of(keys)]):
+        return f"adapt={' or '.join(methods)} has it"
     beside = {key[len(section) + 1 :] for key in valid if key.startswith(f"{section}.")} if section else set()
     if beside:
         hint = did_you_mean(last, {key for key in beside if "." not in key}, noun="key")

@@ -4,7 +4,7 @@ A regression is explained in the unit of its file. With `scale.log` it is explai
 because only there the attributions can be added. Log-odds are log(p / (1 - p)), natural logarithm, of the positive one
 of two labels, of the predicted one of more labels, or of a label that is requested.
 
-Shapes: E rows, K target columns, C classes, M members of an ensemble of probes, X classes that a probe knows.
+Shapes: E rows, K target columns, C classes, M members of an ensemble, X classes that a probe knows.
 """
 
 from __future__ import annotations
@@ -81,13 +81,19 @@ class ExplainedNumber(Explained):
         self.factor, self.offset, self._log = scale.std, scale.mean, scale.log
 
     def choices(self, output: ModelOutput, rows: int) -> Tensor:
-        states = output.pooled_B2W if output.values_DR is None else output.values_DR
+        one = output.members[0] if output.members else output
+        states = one.pooled_B2W if one.values_DR is None else one.values_DR
         assert states is not None, "regression wants values, or pooled states for a probe"
         return torch.zeros(rows, dtype=torch.int64, device=states.device)
 
     def scores(self, output: ModelOutput, choices_E: Tensor) -> Tensor:
         if self.task.probes is not None:
             return self.task.probes.tensor_scores(output, self.target)[..., 0].mean(dim=1)
+        members_ME = [self._value(one) for one in output.members or (output,)]
+        return torch.stack(members_ME).mean(dim=0)
+
+    def _value(self, output: ModelOutput) -> Tensor:
+        """The number by the scalar head of one model, float32 [E]."""
         assert output.values_DR is not None, "regression wants values"
         return output.values_DR[:, self._number].float()
 
@@ -139,6 +145,13 @@ class ExplainedLabel(Explained):
         """Scores of the classes whose softmax are their probabilities, float [E, C]."""
         if self.task.probes is not None:
             return self._probe_scores(output, rows)
+        members_MEC = [self._head_scores(one, rows) for one in output.members or (output,)]
+        if len(members_MEC) == 1:
+            return members_MEC[0]
+        return torch.stack(members_MEC).logsumexp(dim=0)  # the mean of their probabilities, but for a constant
+
+    def _head_scores(self, output: ModelOutput, rows: int) -> Tensor:
+        """Log-probabilities of the classes by the token head of one model, float [E, C]."""
         assert output.logits_DRV is not None, "classification wants logits"
         logp_EKC = self.task.log_probabilities(output.logits_DRV, rows)
         return logp_EKC[:, 0 if self.place[1] > 1 else self._number]

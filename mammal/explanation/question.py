@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mammal.errors import ConfigError, did_you_mean
+from mammal.errors import ConfigError, TaskError, did_you_mean
 from mammal.explanation.content import ContentEncoder, Value
 from mammal.explanation.embedded import BASELINES, EmbeddedRows
 from mammal.explanation.fragments import DIVISIONS
@@ -101,6 +101,7 @@ class Explain(TaskQuestion):
             require_captum()
         self.explained = explained_output(task, target, label)
         require_numbers(model, task)
+        _check_inputs(model, task)
         self._in_float32 = in_float32 or model.in_float32
         self.task, self.pace, self.method = task, pace, method
         self.encoder = ContentEncoder(task, every_token=every_token)
@@ -202,6 +203,14 @@ class Explain(TaskQuestion):
             explained.append(ExplainedValue(value, effects_P, own))
         number = float(rows.outputs_B[row]) * factor + self.explained.offset
         return Explanation(self.explained.name(int(rows.choices_B[row])), number, explained)
+
+
+def _check_inputs(model: MammalModel, task: Task) -> None:
+    """Refuses members that read numbers or features of a prompt in different ways: they have no common embeddings."""
+    reads = any(slot.part == "input" and slot.kind in ("scalar", "feature") for slot in task.template.slots)
+    if reads and any(name.startswith("project_") for member in model.members for name in member.own):
+        what = f"the members of the ensemble read the numbers or features in the prompt of {task.name} differently"
+        raise TaskError(what, hint="explain a model that was trained with adapt.ensemble=1")
 
 
 def _features(task: Task) -> set[str]:

@@ -69,9 +69,12 @@ def check_parts(model: MammalModel, format: str, leave_out: Sequence[str]) -> li
         The parts of the model that are left out.
 
     Raises:
-        ConfigError: there is no part of such a name, or the format can't hold another part of the model, or its
-            attention.
+        ConfigError: there is no part of such a name, or the format can't hold another part of the model, its
+            attention, or an ensemble.
     """
+    if model.members:
+        what = f"the model is an ensemble of {len(model.members)} members, and the format holds one model"
+        raise ConfigError(what, where=f"format={format}", hint="train with adapt.ensemble=1")
     there = parts_of_model(model)
     known = [*PARTS, *(name for name in there if name not in PARTS)]
     for name in leave_out:

@@ -205,13 +205,16 @@ class Score(EncodedAsGiven):
         prefix: text before the name of the added column.
 
     Raises:
-        TaskError: the task predicts numbers, which have no likelihood.
+        TaskError: the task predicts numbers, which have no likelihood, or an ensemble of fine-tuned members answers it.
     """
 
     def __init__(self, model: MammalModel, tokenizer: Tokenizer, task: Task | None, pace: Pace, *, prefix: str = ""):
         if task is not None and "logits" not in task.wants:
             which = "has a probe, whose answers" if task.probes is not None else f"is a {task.kind} task: numbers"
             raise TaskError(f"{task.name} {which} have no likelihood", hint="use predict")
+        if model.members and task is not None and task.has_probes:
+            what = f"{task.name} is answered by an ensemble of {len(model.members)} members, which have no common"
+            raise TaskError(f"{what} likelihood", hint="use predict, with every_label=true")
         self.model, self.task, self.pace = model, task, pace
         self.reading = ReadColumns((PROMPT, TARGET)) if task is None else ReadColumns.of_task(task, target=True)
         self.columns = [AnswerColumn(f"{prefix}log_likelihood", "number")]

@@ -36,8 +36,9 @@ def warm_up(used: UsedModel) -> None:
         return
     states_NW, _ = model.decode(batch, memory)
     if used.vocabulary:
-        for _ in range(_HEAD_CALLS):
-            model.t5_model.token_logits(states_NW[:1])
+        for one in (model, *model.members):
+            for _ in range(_HEAD_CALLS):
+                one.t5_model.token_logits(states_NW[:1])
 
 
 def _batch(model: MammalModel) -> Batch:
