@@ -3,8 +3,8 @@
     python benchmarks/bench_ensembles.py output=runs/ensembles        some minutes on one core
 
 Each model answers in a process of its own, in one thread. Time is processor time of `predict` after a first call, the
-median of several calls; memory is what the process holds more after loading and answering than with its libraries and
-the data. The models are trained for one epoch, because cost does not depend on it. A run that is there already is not
+median of several calls. Weights are those in memory, each counted once, with the copies that inference makes of them;
+memory is what the process holds more after loading and answering than with its libraries and the data. The models are trained for one epoch, because cost does not depend on it. A run that is there already is not
 repeated.
 """
 
@@ -17,7 +17,10 @@ import sys
 import time
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mammal.model.model import MammalModel
 
 METHODS, MEMBERS, CALLS = ("lora", "head"), (1, 5), 5
 """Ways of training, numbers of members, and calls whose median is reported."""
@@ -73,7 +76,22 @@ def measure(folder: Path) -> dict[str, float]:
         begun = time.process_time()
         model.predict(rows)
         seconds.append(time.process_time() - begun)
-    return {"rows": len(rows), "seconds": median(seconds), "memory": _resident() - before}
+    weights = _weights(model.model)
+    return {"rows": len(rows), "seconds": median(seconds), "memory": _resident() - before, "weights": weights}
+
+
+def _weights(model: MammalModel) -> float:
+    """Weights in memory in MB, with the copies that inference made of them."""
+    from mammal.model.products import Product
+
+    found = {}
+    for one in (model, *model.members):
+        for weight in (*one.parameters(), *one.buffers()):
+            found[weight.data_ptr()] = weight.nbytes
+        for module in one.modules():
+            copies = (value._copy for value in vars(module).values() if isinstance(value, Product))
+            found |= {id(copy): copy.nbytes for copy in copies if copy is not None}
+    return sum(found.values()) / 1e6
 
 
 def _resident() -> float:
@@ -88,14 +106,17 @@ def main(words: list[str]) -> int:
         sys.stdout.write(json.dumps(measure(Path(given["measure"]))) + "\n")
         return 0
     output = Path(given.get("output", "runs/ensembles"))
-    sys.stdout.write("| `adapt=` | members | rows | seconds | memory, MB | bundle, MB |\n|---|---|---|---|---|---|\n")
+    sys.stdout.write(
+        "| `adapt=` | members | rows | seconds | weights, MB | memory, MB | bundle, MB |\n|---|---|---|---|---|---|---|\n"
+    )
     for method in METHODS:
         for members in MEMBERS:
             folder = run(output, method, members)
             found = measured(folder)
             size = sum(file.stat().st_size for file in (folder / "bundle").rglob("*") if file.is_file()) / 1e6
-            cells = [f"`{method}`", members, int(found["rows"]), f"{found['seconds']:.2f}", f"{found['memory']:.1f}"]
-            sys.stdout.write("| " + " | ".join(map(str, [*cells, f"{size:.1f}"])) + " |\n")
+            cells = [f"`{method}`", members, int(found["rows"]), f"{found['seconds']:.2f}"]
+            cells += [f"{found['weights']:.1f}", f"{found['memory']:.0f}", f"{size:.1f}"]
+            sys.stdout.write("| " + " | ".join(map(str, cells)) + " |\n")
             sys.stdout.flush()
     return 0
 

@@ -171,7 +171,7 @@ def save_bundle(
                 if dtype == "bfloat16":
                     _store_bfloat16(partial / MEMBERS)
             tokenizer.save(partial / TOKENIZER)
-            _write_tasks(partial / TASKS, tasks, format_)
+            _write_tasks(partial / TASKS, tasks, about["format"])
             _write_arrays(partial / PROBES, {task.name: task.probes for task in tasks})
             _write_arrays(partial / TRAINING_ROWS, {task.name: task.training_rows for task in tasks})
             (partial / METRICS).write_text(json.dumps(dict(metrics or {}), indent=2) + "\n", encoding="utf-8")
