@@ -4,8 +4,8 @@
 
 Each model answers in a process of its own, in one thread. Time is processor time of `predict` after a first call, the
 median of several calls. Weights are those in memory, each counted once, with the copies that inference makes of them;
-memory is what the process holds more after loading and answering than with its libraries and the data. The models are trained for one epoch, because cost does not depend on it. A run that is there already is not
-repeated.
+memory is what the process holds more after loading and answering than with its libraries and the data. The models are
+trained for one epoch, because cost does not depend on it. A run that is there already is not repeated.
 """
 
 from __future__ import annotations

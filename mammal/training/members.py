@@ -19,7 +19,7 @@ from mammal import console
 from mammal.configuration.plain import plain
 from mammal.errors import BundleError, ConfigError
 from mammal.files import read_json
-from mammal.training.resume import EVALUATION, MEMBERS, put_aside
+from mammal.training.resume import CHECKPOINTS, EVALUATION, MEMBERS, put_aside
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -186,8 +186,10 @@ def _train(
     from mammal.training.fit import fit_model, take_best
     from mammal.training.record import record_of
     from mammal.training.start import FirstWeights, fit_heads
-    from mammal.training.trainer import device_before_fit
+    from mammal.training.trainer import LAST, device_before_fit
 
+    if not (Path(config.output) / CHECKPOINTS / LAST).is_file():
+        config.resume = None
     lightning.seed_everything(config.seed, workers=True, verbose=False)
     tasks = {name: d.task for name, d in data.items()}
     model = build.build_model(config, tokenizer, tasks, report=False)
