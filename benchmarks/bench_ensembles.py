@@ -106,9 +106,8 @@ def main(words: list[str]) -> int:
         sys.stdout.write(json.dumps(measure(Path(given["measure"]))) + "\n")
         return 0
     output = Path(given.get("output", "runs/ensembles"))
-    sys.stdout.write(
-        "| `adapt=` | members | rows | seconds | weights, MB | memory, MB | bundle, MB |\n|---|---|---|---|---|---|---|\n"
-    )
+    for cells in (("`adapt=`", "members", "rows", "seconds", "weights, MB", "memory, MB", "bundle, MB"), ["---"] * 7):
+        sys.stdout.write("| " + " | ".join(cells) + " |\n")
     for method in METHODS:
         for members in MEMBERS:
             folder = run(output, method, members)

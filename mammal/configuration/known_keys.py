@@ -150,7 +150,7 @@ _RUN: Types = {"workers": int | None, "keep_rows": bool | None, "resume": bool}
 _MODEL_JOB: Types = _RUN | {"batch_tokens": int | None, "shard_rows": int | None}
 VERB_TYPES: dict[str, Types] = {
     "predict": _MODEL_JOB
-    | {"nearest": int}
+    | {"nearest": int, "mc_dropout": int}
     | dict.fromkeys(("every_label", "vocabulary", "name_warning", "applicability", "standardised"), bool),
     "embed": _MODEL_JOB | {"normalize": bool},
     "score": _MODEL_JOB | {"variants": bool | None, "window": int, "flank": int},
@@ -194,7 +194,9 @@ LEAST: dict[str, float] = {
     **dict.fromkeys(
         ("n", "limit", "shard_rows", "batch_tokens", "window", "steps", "page_rows", "views", "seeds", "trees"), 1
     ),
-    **dict.fromkeys(("workers", "flank", "sensitivity", "nearest", "port", "wait", "grace", "explain"), 0),
+    **dict.fromkeys(
+        ("workers", "flank", "sensitivity", "nearest", "mc_dropout", "port", "wait", "grace", "explain"), 0
+    ),
     **dict.fromkeys(("max_rows", "max_explained", "max_characters", "max_requests", "max_waiting"), 1),
 }
 """Keys of numbers -> the least that they can be, -1 where it means that there is no limit."""

@@ -49,6 +49,7 @@ class Answering(OpenModel):
         applicability: bool = True,
         nearest: int = 0,
         standardised: bool = False,
+        mc_dropout: int = 0,
         prefix: str = "",
         progress: Progress | None = None,
     ) -> pd.DataFrame:
@@ -80,6 +81,8 @@ class Answering(OpenModel):
             nearest: number of the nearest training rows in a column `nearest`. Default: 0, no such column.
             standardised: also return the text that the model read of each molecule, and what standardisation changed
                 (docs/tasks.md). Default: no such columns.
+            mc_dropout: number of passes with dropout, 2 to 1,000, for a column `spread`: the standard deviation over
+                these passes (docs/trust.md). Default: 0, no such column.
             prefix: text before the names of the added columns.
             progress: function that is called with the number of rows that were just finished.
 
@@ -90,6 +93,7 @@ class Answering(OpenModel):
                 - `low` and `high`: regression, if the bundle contains a conformal interval;
                 - `probability`: classification: of the last of two labels, or of the predicted one of more labels;
                 - `text` and `score`: generation: the generated text and its log-likelihood;
+                - `spread`: with `mc_dropout`: of the prediction, or of the probability in `probability`;
                 - `similarity`, `percentile`, `outside` and `nearest`: how near the row is to the training rows, if the
                   bundle keeps any;
                 - `standardised` and `changes`, on request: the molecule as the model read it, and what differs from
@@ -116,6 +120,7 @@ class Answering(OpenModel):
             "applicability": applicability,
             "nearest": nearest,
             "standardised": standardised,
+            "mc_dropout": mc_dropout,
         }
         opened = (self.model, self.tasks)
         if (several := several_tasks(self, task, columns, view)) is None:

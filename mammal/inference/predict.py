@@ -17,6 +17,7 @@ from mammal.decoding.likelihood import sequence_log_likelihood
 from mammal.generation.rows import generate_rows
 from mammal.generation.samples import Sample, sample_prediction
 from mammal.generation.settings import declared_generation, declared_rules
+from mammal.inference.dropout_spread import with_dropout_spread
 from mammal.model.model import MammalModel
 from mammal.model.states import Memory
 from mammal.rows.batched import Encoder, Pace, Progress, Refused, Row, TaskEncoder
@@ -42,6 +43,7 @@ def predict_rows(
     cut: set[int] | None = None,
     near: bool = True,
     nearest: int = 0,
+    mc_dropout: int = 0,
 ) -> list[Prediction]:
     """Predicts the target of every row.
 
@@ -59,6 +61,7 @@ def predict_rows(
         cut: gets the positions of rows that are longer than a limit (`mammal.rows.batched.walk`).
         near: compare rows with the training rows, if the task keeps any and is not a generation task.
         nearest: with `near`: number of training rows that each prediction names; 0: none.
+        mc_dropout: number of passes with dropout, for the `dropout_spread` of each prediction; 0: none.
 
     Returns:
         One prediction for each row, in order. Its `row_id` is the position of the row. A row that can't be read has an
@@ -78,14 +81,21 @@ def predict_rows(
 
     def answer(batch: Batch) -> Sequence[Prediction]:
         batch = batch.to(model.device)
-        return batch_predictions(model, task, batch, near=near, nearest=nearest)
+        return batch_predictions(model, task, batch, near=near, nearest=nearest, mc_dropout=mc_dropout)
 
     answers = run(model, rows, encoder, answer, pace, progress, cut=cut)
     return [prediction_of_row(row_id, given) for row_id, given in enumerate(answers)]
 
 
 def batch_predictions(
-    model: MammalModel, task: Task, batch: Batch, memory: Memory | None = None, *, near: bool = True, nearest: int = 0
+    model: MammalModel,
+    task: Task,
+    batch: Batch,
+    memory: Memory | None = None,
+    *,
+    near: bool = True,
+    nearest: int = 0,
+    mc_dropout: int = 0,
 ) -> list[Prediction]:
     """Predicts the targets of a batch, for tasks whose answers are not generated.
 
@@ -96,12 +106,15 @@ def batch_predictions(
         memory: states of the encoder for the inputs of the batch. None: they are computed.
         near: as for `predict_rows`.
         nearest: as for `predict_rows`.
+        mc_dropout: as for `predict_rows`.
     """
     kept = task.training_rows if near else None
-    batch = batch if kept is None else kept.wanting(batch)
-    output = model(batch) if memory is None else model.outputs(batch, memory)
-    said = task.decode(output, batch)
-    return said if kept is None else [task.placed(one) for one in kept.placed(said, output, batch, nearest)]
+    asked = batch if kept is None else kept.wanting(batch)
+    output = model(asked) if memory is None else model.outputs(asked, memory)
+    said = task.decode(output, asked)
+    if mc_dropout:
+        said = with_dropout_spread(model, task, batch, said, mc_dropout)
+    return said if kept is None else [task.placed(one) for one in kept.placed(said, output, asked, nearest)]
 
 
 def embed_rows(

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from mammal.errors import ConfigError, TaskError, did_you_mean
+from mammal.inference.dropout_spread import check_mc_dropout
 from mammal.rows.answer_columns import AnswerColumn, Record, answer_columns, invalid_message
 from mammal.rows.applicability_columns import applicability_columns, check_nearest
 from mammal.rows.bare_prompts import PROMPT, TARGET, BarePromptEncoder
@@ -42,11 +43,13 @@ class Predict(EncodedAsGiven):
         applicability: also return how near each row is to the training rows, if the bundle keeps any of the task.
         nearest: number of the nearest training rows to return; 0: none.
         standardised: also return the text that the model reads of each molecule, and what standardisation changed.
+        mc_dropout: number of passes with dropout, whose standard deviation is returned; 0: none.
         prefix: text before the names of the added columns.
 
     Raises:
-        ConfigError: the target is a number, and the decoder of the model can't predict numbers; or `nearest` is not
-            possible with this bundle; or `standardised` is requested of a task without molecules.
+        ConfigError: the target is a number, and the decoder of the model can't predict numbers; or `nearest` or
+            `mc_dropout` is not possible with this bundle; or `standardised` is requested of a task without molecules.
+        TaskError: `mc_dropout` is not possible with this task.
     """
 
     task: Task
@@ -62,20 +65,23 @@ class Predict(EncodedAsGiven):
         applicability: bool = True,
         nearest: int = 0,
         standardised: bool = False,
+        mc_dropout: int = 0,
         prefix: str = "",
     ):
         require_numbers(model, task)
+        check_mc_dropout(model, task, mc_dropout)
         check_nearest(task, nearest, applicability=applicability)
         if standardised:
             check_standardised(task)
         if vocabulary:
             task = changed_task(task, {"probability": "vocabulary"}, calibrated=False)
         self.model, self.task, self.pace = model, task, pace
-        self.near, self.nearest = applicability or task.uses_similarity, nearest
+        self.near, self.nearest, self.mc_dropout = applicability or task.uses_similarity, nearest, mc_dropout
         self.encoder = _read_for_answers(task, near=self.near)
         self.reading = replace(ReadColumns.of_task(task), molecules=task.molecules)
         shown = applicability_columns(task, prefix=prefix, nearest=nearest) if applicability else {}
-        self._fields = answer_columns(task, prefix=prefix, every_label=every_label) | shown
+        answers = answer_columns(task, prefix=prefix, every_label=every_label, mc_dropout=mc_dropout > 0)
+        self._fields = answers | shown
         self.columns = [*self._fields, *(standardised_columns(task, prefix) if standardised else ())]
         self._standardised = standardised
 
@@ -86,7 +92,7 @@ class Predict(EncodedAsGiven):
 
         cut: set[int] = set()
         how: dict[str, Any] = {"encoder": self.encoder, "pace": self.pace, "progress": progress, "cut": cut}
-        how |= {"near": self.near, "nearest": self.nearest}
+        how |= {"near": self.near, "nearest": self.nearest, "mc_dropout": self.mc_dropout}
         return self.records(predict_rows(self.model, self.task, rows, **how), cut, rows)
 
     def records(

@@ -181,7 +181,8 @@ def _decoded(question: Predict, batch: Batch | None, passes: list[tuple[Batch, M
     if memory is None:
         memory = model.encode(moved)
         passes.append((batch, memory))
-    return batch_predictions(model, question.task, moved, memory, near=question.near, nearest=question.nearest)
+    how: dict[str, Any] = {"near": question.near, "nearest": question.nearest, "mc_dropout": question.mc_dropout}
+    return batch_predictions(model, question.task, moved, memory, **how)
 
 
 def _same_inputs(one: Batch, other: Batch) -> bool:

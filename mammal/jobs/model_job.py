@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 VERBS = {
     "predict": (
         *("vocabulary", "every_label", "names", "names_by", "name_warning"),
-        *("applicability", "nearest", "standardised"),
+        *("applicability", "nearest", "standardised", "mc_dropout"),
     ),
     "embed": ("entity", "pooling", "normalize"),
     "score": (),
@@ -162,7 +162,8 @@ def run_job(
     settings = {name: _plain(value) for name, value in given_options.items() if value is not None}
     if settings.get("normalize") is False:
         del settings["normalize"]  # as jobs of earlier versions recorded it
-    for name, usual in (("applicability", True), ("nearest", 0), ("standardised", False)):
+    usual_settings = {"applicability": True, "nearest": 0, "standardised": False, "mc_dropout": 0}
+    for name, usual in usual_settings.items():
         if settings.get(name) == usual:
             del settings[name]
     _check_options(verb, settings, input)

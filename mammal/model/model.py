@@ -25,6 +25,7 @@ from mammal.model.initial import initialise, initialise_head, initialise_project
 from mammal.model.int8 import require_int8
 from mammal.model.layers import Linear
 from mammal.model.lora import LowRank
+from mammal.model.masks import RowMasks, decoder_keys
 from mammal.model.packing import Packing
 from mammal.model.products import Product
 from mammal.model.states import Memory, Reads
@@ -329,7 +330,8 @@ class MammalModel(nn.Module):
         """
         packing = Packing.of_mask(batch.mask_BL)
         x_NW = self._input_embeddings(batch, packing) if inputs_BLW is None else packing.pack(inputs_BLW)
-        return Memory(self.t5_model.encoder(x_NW, packing), packing)
+        masks = None if batch.dropout_keys_B is None else RowMasks(batch.dropout_keys_B, packing)
+        return Memory(self.t5_model.encoder(x_NW, packing, masks=masks), packing)
 
     def input_embeddings(self, batch: Batch) -> Tensor:
         """Computes what the encoder reads: embeddings of tokens, values and external embeddings, float [B, L, W].
@@ -365,7 +367,10 @@ class MammalModel(nn.Module):
         packing = Packing.of_mask(mask_DT)
         x_NW = self.embed(batch.decoder_ids_DT, packing, batch.decoder_values_DT, batch.decoder_has_value_DT)
         cross = self._cross_attention(packing, batch.decoder_rows_D, memory)
-        return self.t5_model.decoder(x_NW, packing, memory.states_NW, cross), packing
+        keys_B, masks = batch.dropout_keys_B, None
+        if keys_B is not None:
+            masks = RowMasks(decoder_keys(keys_B, batch.decoder_rows_D), packing)
+        return self.t5_model.decoder(x_NW, packing, memory.states_NW, cross, masks), packing
 
     def _cross_attention(self, packing: Packing, rows_D: Tensor | None, memory: Memory) -> PackedAttention:
         """Attention of packed decoder tokens to the encoder row that each of them reads."""

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from mammal.model.attention import Attention, PackedAttention, blocked, relative_buckets
 from mammal.model.config import ModelConfig
 from mammal.model.layers import Embedding, Linear, dropout
+from mammal.model.masks import RowMasks
 from mammal.model.packing import Packing
 from mammal.model.products import Product
 
@@ -47,13 +48,13 @@ class FeedForward(nn.Module):
         self.dropout = config.dropout_rate
         self._product_gate, self._product_in, self._product_out = Product(config.activation), Product(), Product()
 
-    def forward(self, x_NW: Tensor) -> Tensor:
+    def forward(self, x_NW: Tensor, masks: RowMasks | None = None) -> Tensor:
         if self.gated:
             (gate_NF,), (linear_NF,) = self._product_gate(x_NW, self.wi_0), self._product_in(x_NW, self.wi_1)
             hidden_NF = gate_NF * linear_NF
         else:
             (hidden_NF,) = self._product_gate(x_NW, self.wi)
-        return self._product_out(dropout(hidden_NF, self.dropout, self.training), self.wo)[0]
+        return self._product_out(dropout(hidden_NF, self.dropout, self.training, masks), self.wo)[0]
 
 
 class SelfAttentionLayer(nn.Module):
@@ -63,9 +64,9 @@ class SelfAttentionLayer(nn.Module):
         self.layer_norm = RMSNorm(config.d_model, config.layer_norm_epsilon)
         self.dropout = config.dropout_rate
 
-    def forward(self, x_NW: Tensor, attention: PackedAttention) -> Tensor:
+    def forward(self, x_NW: Tensor, attention: PackedAttention, masks: RowMasks | None = None) -> Tensor:
         update_NW = self.SelfAttention(self.layer_norm(x_NW), None, attention)
-        return x_NW + dropout(update_NW, self.dropout, self.training)
+        return x_NW + dropout(update_NW, self.dropout, self.training, masks)
 
 
 class CrossAttentionLayer(nn.Module):
@@ -75,9 +76,11 @@ class CrossAttentionLayer(nn.Module):
         self.layer_norm = RMSNorm(config.d_model, config.layer_norm_epsilon)
         self.dropout = config.dropout_rate
 
-    def forward(self, x_MW: Tensor, memory_NW: Tensor, attention: PackedAttention) -> Tensor:
+    def forward(
+        self, x_MW: Tensor, memory_NW: Tensor, attention: PackedAttention, masks: RowMasks | None = None
+    ) -> Tensor:
         update_MW = self.EncDecAttention(self.layer_norm(x_MW), memory_NW, attention)
-        return x_MW + dropout(update_MW, self.dropout, self.training)
+        return x_MW + dropout(update_MW, self.dropout, self.training, masks)
 
 
 class FeedForwardLayer(nn.Module):
@@ -87,9 +90,9 @@ class FeedForwardLayer(nn.Module):
         self.layer_norm = RMSNorm(config.d_model, config.layer_norm_epsilon)
         self.dropout = config.dropout_rate
 
-    def forward(self, x_NW: Tensor) -> Tensor:
-        update_NW = self.DenseReluDense(self.layer_norm(x_NW))
-        return x_NW + dropout(update_NW, self.dropout, self.training)
+    def forward(self, x_NW: Tensor, masks: RowMasks | None = None) -> Tensor:
+        update_NW = self.DenseReluDense(self.layer_norm(x_NW), masks)
+        return x_NW + dropout(update_NW, self.dropout, self.training, masks)
 
 
 class Block(nn.Module):
@@ -149,6 +152,7 @@ class Stack(nn.Module):
         packing: Packing,
         memory_NW: Tensor | None = None,
         cross: PackedAttention | None = None,
+        masks: RowMasks | None = None,
     ) -> Tensor:
         """Computes the packed states [N, W] after the final norm.
 
@@ -157,17 +161,19 @@ class Stack(nn.Module):
             packing: packing of `x_NW`.
             memory_NW: packed states of the encoder; only for the decoder.
             cross: attention of packed tokens to these states; only for the decoder.
+            masks: masks of Monte Carlo dropout. They don't reach the weights of attention. None: no dropout, except in
+                training.
         """
         rate = self.config.dropout_rate
-        x_NW = dropout(x_NW, rate, self.training)
+        x_NW = dropout(x_NW, rate, self.training, masks)
         bias_HLL = self.position_bias(packing.length, x_NW.dtype)
         attention = PackedAttention(packing, packing, self.config.num_heads, bias_HLL)
         for block in self.blocks:
-            x_NW = block.own(x_NW, attention)
+            x_NW = block.own(x_NW, attention, masks)
             if memory_NW is not None and cross is not None:
-                x_NW = block.cross(x_NW, memory_NW, cross)
-            x_NW = block.feed_forward(x_NW)
-        return dropout(self.final_layer_norm(x_NW), rate, self.training)
+                x_NW = block.cross(x_NW, memory_NW, cross, masks)
+            x_NW = block.feed_forward(x_NW, masks)
+        return dropout(self.final_layer_norm(x_NW), rate, self.training, masks)
 
     def position_bias(self, length: int, dtype: torch.dtype) -> Tensor:
         """Biases [H, L, L] by relative position; in a causal stack, later keys are blocked."""

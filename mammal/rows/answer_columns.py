@@ -5,6 +5,7 @@
     classification   prediction    the label as written in the training file
                      probability   of the last of two labels; of the predicted label if there are more than two
                      label_set     the labels among which the true one is, with a given probability, separated by `;`
+    both             spread        on request: standard deviation over passes with dropout, of the number or probability
     token_classification
                      prediction    the labels of the tokens, written as in the training file
                      labelled      number of tokens that have a label: fewer than the sequence has if it was cut
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from mammal.tasks.batches.prediction import Prediction
     from mammal.tasks.task import Task
 
-ERROR = "error"
+ERROR, SPREAD = "error", "spread"
 
 SHOWN = 3
 """Columns of the same meaning that are named in one line."""
@@ -55,7 +56,9 @@ class AnswerColumn:
     holds: Holds
 
 
-def answer_columns(task: Task, *, prefix: str = "", every_label: bool = False) -> dict[AnswerColumn, Read]:
+def answer_columns(
+    task: Task, *, prefix: str = "", every_label: bool = False, mc_dropout: bool = False
+) -> dict[AnswerColumn, Read]:
     """Returns the columns of a task's predictions, each with a function that reads its value from a prediction.
 
     The functions can be called only with predictions that have no error.
@@ -65,6 +68,7 @@ def answer_columns(task: Task, *, prefix: str = "", every_label: bool = False) -
         prefix: text before each name.
         every_label: classification: also add a column `probability_LABEL` for each label. Token classification: a
             vector with the probability at each token.
+        mc_dropout: also add a column `spread`: the standard deviation over passes with dropout.
     """
     from mammal.tasks.kinds.features import FeaturesTask
     from mammal.tasks.kinds.generation import fills_in
@@ -76,6 +80,8 @@ def answer_columns(task: Task, *, prefix: str = "", every_label: bool = False) -
         start = prefix if len(task.target_columns) == 1 else f"{prefix}{target}_"
         for name, (holds, read) in _fields(task, target, every_label).items():
             columns[AnswerColumn(start + name, holds)] = _at(target, read)
+        if mc_dropout:
+            columns[AnswerColumn(f"{start}{SPREAD}", "number")] = _at(target, lambda one: one.dropout_spread)
     filled = task.fills if fills_in(task) else ()
     if filled and not task.target_columns:
         columns |= {AnswerColumn(f"{prefix}text", "text"): lambda p: p.text}

@@ -55,6 +55,8 @@ class Batch:
         given_BX: float32 [B, X], features of the rows that a probe reads in addition to pooled states. None: none.
         fingerprints_BX: uint8 [B, X], packed fingerprints of the molecules, which are compared with training molecules;
             zeros if a row has none. None: no row has one.
+        dropout_keys_B: int64 [B], keys of the masks of Monte Carlo dropout (`mammal.model.masks`). None: no dropout,
+            except in training.
         row_ids: name that the caller gave each encoder row.
         task: name of the task.
     """
@@ -83,6 +85,7 @@ class Batch:
     content_BL: Tensor | None = None
     given_BX: Tensor | None = None
     fingerprints_BX: Tensor | None = None
+    dropout_keys_B: Tensor | None = None
     row_ids: tuple[object, ...] = ()
     task: str = ""
 

@@ -41,6 +41,8 @@ class Prediction:
             empty.
         spread: regression by several members: standard deviation of their predictions, on the scale of the interval
             (decimal logarithms with `scale.log`).
+        dropout_spread: standard deviation over passes with dropout, if they were requested: of the number, in the unit of
+            the training file, or of the probability that the answer reports.
         interval: regression: (low, high) with the conformal coverage of the bundle, in the unit of the training file.
         text: generation: the generated text, without tags.
         score: generation: log-likelihood of `text` (natural logarithm).
@@ -71,6 +73,7 @@ class Prediction:
     probabilities: tuple[float, ...] | None = None
     label_set: tuple[str, ...] | None = None
     spread: float | None = None
+    dropout_spread: float | None = None
     interval: tuple[float, float] | None = None
     text: str | None = None
     score: float | None = None
