@@ -46,10 +46,9 @@ def check_mc_dropout(model: MammalModel, task: Task, passes: int) -> None:
         what = f"the model is an ensemble of {len(model.members)} members, whose intervals have their spread already"
         raise ConfigError(what, where="mc_dropout", hint="leave mc_dropout out")
     if not model.config.dropout_rate:
+        what = "the model was trained without dropout, so all passes are equal"
         hint = "train a new model with model.dropout_rate=0.1, or an ensemble: adapt=lora adapt.ensemble=5"
-        raise ConfigError(
-            "the model was trained without dropout, so all passes are equal", where="mc_dropout", hint=hint
-        )
+        raise ConfigError(what, where="mc_dropout", hint=hint)
 
 
 def with_dropout_spread(
@@ -81,6 +80,7 @@ def _with_spread(said: Prediction, answers: Sequence[Prediction]) -> Prediction:
 def _number(said: Prediction, answer: Prediction) -> float:
     """The number of an answer that is compared: the value, or the probability of the label that was predicted."""
     if said.probabilities is not None and answer.probabilities is not None and len(said.probabilities) > 2:
-        return answer.probabilities[max(range(len(said.probabilities)), key=said.probabilities.__getitem__)]
+        assert said.probability is not None, "that of the predicted label"
+        return answer.probabilities[said.probabilities.index(said.probability)]
     assert answer.value is not None, "numbers, and tasks of two labels, have a value"
     return answer.value

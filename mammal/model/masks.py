@@ -15,7 +15,7 @@ from mammal.model.packing import Packing
 from mammal.tasks.batches.batch import Batch
 
 _STEP = 0x9E3779B97F4A7C15 - 2**64
-"""Distance between the numbers that are hashed, as a signed integer: 2^64 divided by the golden ratio."""
+"""Distance between the numbers that are hashed: 2^64 divided by the golden ratio, as a signed integer."""
 
 
 class RowMasks:
@@ -61,7 +61,7 @@ def row_keys(batch: Batch, number: int) -> Tensor:
     if batch.values_BL is not None and batch.has_value_BL is not None:
         bits_BL = batch.values_BL.float().contiguous().view(torch.int32).long()
         hashed_BL = hashed_BL + torch.where(batch.has_value_BL, _mixed(bits_BL * 2**32 + places_L + _STEP), 0)
-    return _mixed((hashed_BL * batch.mask_BL).sum(dim=1) + (number + 1) * _STEP)
+    return _mixed((hashed_BL * batch.mask_BL).sum(dim=1) + _signed((number + 1) * _STEP))
 
 
 def decoder_keys(keys_B: Tensor, rows_D: Tensor | None) -> Tensor:
@@ -76,6 +76,11 @@ def decoder_keys(keys_B: Tensor, rows_D: Tensor | None) -> Tensor:
     packing = Packing.by_row(rows_D, len(keys_B))
     rank_D = packing.index_N - rows_D * packing.length
     return _mixed(keys_B.index_select(0, rows_D) + (rank_D + 1) * _STEP)
+
+
+def _signed(number: int) -> int:
+    """The last 64 bits of an integer, as a signed integer."""
+    return (number + 2**63) % 2**64 - 2**63
 
 
 def _mixed(numbers: Tensor) -> Tensor:

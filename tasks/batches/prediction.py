@@ -41,8 +41,8 @@ class Prediction:
             empty.
         spread: regression by several members: standard deviation of their predictions, on the scale of the interval
             (decimal logarithms with `scale.log`).
-        dropout_spread: standard deviation over passes with dropout, if they were requested: of the number, in the unit of
-            the training file, or of the probability that the answer reports.
+        dropout_spread: standard deviation over passes with dropout, if they were requested: of the number, in the unit
+            of the training file, or of the probability that the answer reports.
         interval: regression: (low, high) with the conformal coverage of the bundle, in the unit of the training file.
         text: generation: the generated text, without tags.
         score: generation: log-likelihood of `text` (natural logarithm).
