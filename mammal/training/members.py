@@ -292,4 +292,6 @@ def _has_several_processes(config: DictConfig) -> bool:
     if devices in ("auto", -1, "-1"):
         on_cpu = config.trainer.get("accelerator") == "cpu" or not torch.cuda.is_available()
         return nodes != 1 or (not on_cpu and torch.cuda.device_count() > 1)
+    if isinstance(devices, str) and "," in devices:
+        devices = [one for one in devices.split(",") if one.strip()]
     return nodes != 1 or (len(devices) if isinstance(devices, list) else int(devices)) != 1

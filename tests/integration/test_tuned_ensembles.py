@@ -43,7 +43,7 @@ DECLARED = {
 
 @pytest.fixture(scope="module")
 def init(small_bundle) -> Path:
-    return small_bundle("bbbp", "esol", scalars_prediction_head={"layers": []})
+    return small_bundle("bbbp")
 
 
 @pytest.fixture(scope="module")
@@ -97,6 +97,7 @@ def test_an_ensemble_answers_with_the_mean_of_its_members(runs, init, method, ki
 def alone(init: Path, folder: Path) -> MammalModel:
     """The model at `init` with the weights of one member, its adapters merged."""
     model = read_bundle(init).model
+    model.add_encoder_scalars()  # as the run of `numbers`
     apply_delta(model, SafetensorsSource(folder / "member.safetensors"), alpha=8.0)
     return model
 
@@ -151,7 +152,7 @@ def test_members_share_their_weights(runs):
 def test_heads_on_one_encoder_share_its_pass(runs, monkeypatch):
     model = mammal.load(runs("head", "classes"), device="cpu")
     calls, original = [], Stack.forward
-    monkeypatch.setattr(Stack, "forward", lambda *given: calls.append(1) or original(*given))
+    monkeypatch.setattr(Stack, "forward", lambda *given, **how: calls.append(1) or original(*given, **how))
     predict_rows(model.model, model.find_task(None), ROWS, near=False)
     assert len(calls) == 2, "one pass of the encoder and one of the decoder"
 
