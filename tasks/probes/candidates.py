@@ -7,6 +7,9 @@
                than two classes: one against the others
     gp         Gaussian process with the same kernel and noise, whose three parameters maximise the marginal likelihood
                of at most 500 training rows (Rasmussen & Williams 2006, chapter 5)
+    landmarks  ridge or logistic regression, penalty 1, 0.3, 0.1 or 0.03, on the same kernel with at most 512 training
+               rows, which are picked at random with a fixed seed (Nyström method, Williams & Seeger 2001). Time and
+               stored size grow with the landmarks, not with the rows
 
 Vectors have a mean squared length of 1 (`Standard`), so one grid serves encoders of every width. All of it is
 deterministic.
@@ -18,12 +21,12 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
 
-from mammal.tasks.probes.probe import Probe, probe_title, squared_distances
+from mammal.tasks.probes.probe import Probe, probe_title, rbf, squared_distances
 
 PENALTIES = (30.0, 3.0, 0.3, 0.03, 0.003)
 GAMMAS = (0.25, 1.0)
@@ -38,6 +41,17 @@ SVM_CLASSES = 20
 
 GP_ROWS = 2_000
 """Largest number of training rows of a Gaussian process, whose time grows with N³."""
+
+LANDMARKS = 512
+"""Largest number of landmarks."""
+
+FEWEST_LANDMARKS = 50
+"""With fewer landmarks than this, a model on them is no candidate."""
+
+LANDMARK_ROWS = 50_000
+"""Largest number of training rows of a model on landmarks, whose features are a matrix of rows × landmarks."""
+
+LANDMARK_PENALTIES = (1.0, 0.3, 0.1, 0.03)
 
 GP_TUNING_ROWS = 500
 """Rows on which the parameters of a Gaussian process are estimated."""
@@ -89,14 +103,64 @@ class Rows:
     def distances_NN(self) -> np.ndarray:
         return squared_distances(self.exact_NF, self.exact_NF)
 
+    def landmarks(self, gamma: float, count: int) -> Landmarks:
+        """The landmarks of a kernel. They are computed once for all penalties.
 
-def candidates(kind: str, rows: int, classes: int) -> list[Candidate]:
+        Args:
+            gamma: of the kernel.
+            count: largest number of landmarks.
+        """
+        if (gamma, count) not in self._landmarks:
+            self._landmarks[gamma, count] = Landmarks.fit(self.exact_NF, gamma, count)
+        return self._landmarks[gamma, count]
+
+    @cached_property
+    def _landmarks(self) -> dict[tuple[float, int], Landmarks]:
+        return {}
+
+
+@dataclass(frozen=True)
+class Landmarks:
+    """Kernel features on landmark rows (Nyström method).
+
+    Attributes:
+        rows_M: positions of the landmarks among the rows, ascending, int64.
+        scale_MM: makes features of kernel values: kernel(z, landmarks) @ scale, float64.
+        features_NM: features of the rows, float64.
+    """
+
+    rows_M: np.ndarray
+    scale_MM: np.ndarray
+    features_NM: np.ndarray
+
+    @classmethod
+    def fit(cls, exact_NF: np.ndarray, gamma: float, count: int) -> Landmarks:
+        """Picks landmarks among different rows, at random with a fixed seed, and computes the features of all rows.
+
+        Args:
+            exact_NF: standardised vectors, float64.
+            gamma: of the kernel.
+            count: largest number of landmarks.
+        """
+        from sklearn.kernel_approximation import Nystroem
+
+        asked = np.random.default_rng(0).permutation(len(exact_NF))[: 4 * count]  # some of them can be equal
+        _, first = np.unique(exact_NF[asked], axis=0, return_index=True)
+        rows_M = np.sort(asked[np.sort(first)[:count]]).astype(np.int64)
+        model = Nystroem(kernel="rbf", gamma=gamma, n_components=len(rows_M), random_state=0).fit(exact_NF[rows_M])
+        scale_MM = model.normalization_.T[np.argsort(model.component_indices_)]
+        return cls(rows_M, scale_MM, rbf(exact_NF, exact_NF[rows_M], gamma) @ scale_MM)
+
+
+def candidates(kind: str, rows: int, classes: int, most_points: int | None = None) -> list[Candidate]:
     """Returns the candidates of a kind, the most cautious ones first.
 
     Args:
-        kind: `auto` (all that are feasible for so many rows and classes), `linear`, `svm` or `gp`.
+        kind: `auto` (all that are feasible for so many rows and classes), `linear`, `svm`, `gp` or `landmarks`.
         rows: number of training rows.
         classes: number of classes; 0 for regression.
+        most_points: largest number of rows whose vectors can be stored; models that may need more are left out. None:
+            no limit.
     """
     linear = "logistic" if classes else "ridge"
     found = [Candidate(linear, {"penalty": penalty}) for penalty in PENALTIES]
@@ -104,11 +168,20 @@ def candidates(kind: str, rows: int, classes: int) -> list[Candidate]:
         return found
     machines = [Candidate("svm", {"cost": cost, "gamma": gamma}) for gamma in GAMMAS for cost in COSTS]
     process = [Candidate("gp")]
+    count = LANDMARKS if most_points is None else min(LANDMARKS, most_points)
+    compact = [
+        Candidate("landmarks", {"penalty": penalty, "gamma": gamma, "landmarks": count})
+        for gamma in GAMMAS
+        for penalty in LANDMARK_PENALTIES
+    ]
     if kind != "auto":
-        return {"svm": machines, "gp": process}[kind]
-    if rows <= SVM_ROWS and classes <= SVM_CLASSES:
+        return {"svm": machines, "gp": process, "landmarks": compact}[kind]
+    stored = most_points is None or rows <= most_points
+    if stored and rows <= SVM_ROWS and classes <= SVM_CLASSES:
         found += machines
-    if rows <= GP_ROWS and not classes:
+    elif rows <= LANDMARK_ROWS and count >= FEWEST_LANDMARKS:
+        found += compact
+    if stored and rows <= GP_ROWS and not classes:
         found += process
     return found
 
@@ -123,7 +196,7 @@ def fitted(candidate: Candidate, rows: Rows) -> Probe:
     if rows.is_classes and len(np.unique(rows.truth_N)) == 1:  # of a fold without the other classes
         zeros = np.zeros((rows.z_NF.shape[1], 1)), np.zeros(1)
         return Probe(candidate.model, candidate.settings, *zeros, classes=(int(rows.truth_N[0]),))
-    fits = {"ridge": _ridge, "logistic": _logistic, "svm": _machine, "gp": _process}
+    fits = {"ridge": _ridge, "logistic": _logistic, "svm": _machine, "gp": _process, "landmarks": _on_landmarks}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of an optimiser that stops at a bound or at its last iteration
         return fits[candidate.model](candidate, rows)
@@ -141,6 +214,35 @@ def _logistic(candidate: Candidate, rows: Rows) -> Probe:
 
     model = LogisticRegression(C=1 / candidate.settings["penalty"], max_iter=1000)
     return from_linear(model.fit(rows.exact_NF, rows.truth_N, rows.weights_N), candidate)
+
+
+def _on_landmarks(candidate: Candidate, rows: Rows) -> Probe:
+    return on_landmarks(candidate, rows, landmarks_of(candidate, rows))
+
+
+def landmarks_of(candidate: Candidate, rows: Rows) -> Landmarks:
+    """The landmarks that a candidate uses, and the features of rows.
+
+    Args:
+        candidate: a model on landmarks.
+        rows: training rows.
+    """
+    return rows.landmarks(candidate.settings["gamma"], int(candidate.settings["landmarks"]))
+
+
+def on_landmarks(candidate: Candidate, rows: Rows, found: Landmarks) -> Probe:
+    """Fits ridge or logistic regression on kernel features: K(z, landmarks) @ coefficients + intercept.
+
+    Args:
+        candidate: the model.
+        rows: training rows.
+        found: landmarks, and the features of these rows.
+    """
+    of_features = Rows(found.features_NM, rows.truth_N, rows.weights_N)
+    linear = (_logistic if rows.is_classes else _ridge)(candidate, of_features)
+    coefficients = found.scale_MM @ linear.coefficients
+    gamma = float(candidate.settings["gamma"])
+    return replace(linear, coefficients=coefficients, gamma=gamma, support_M=found.rows_M.copy())
 
 
 def from_linear(model: object, candidate: Candidate) -> Probe:

@@ -77,13 +77,35 @@ def chosen(
         name, sign = "loss", -1
         scores = {title: _loss(truth_N, said, classes) for title, said in outputs.items()}
     best = max(options, key=lambda option: sign * scores[option.title])  # the first one of equals
-    probe = fitted(best, train)
-    if members > 1:
-        probe = bagged(Candidate(probe.model, probe.settings), train, members)
-    if _is_machine(best, train):
-        assert folds is not None
-        probe = _as_probabilities(probe, _out_of_fold(best, train, folds, classes, raw=True), train)
+    probe = fitted_again(best, train, classes=classes, members=members, folds=folds)
     return probe, Choice(name, "valid" if on_valid else "folds", len(truth_N), scores)
+
+
+def fitted_again(
+    candidate: Candidate,
+    rows: Rows,
+    *,
+    classes: int = 0,
+    members: int = 1,
+    folds: Sequence[tuple[np.ndarray, np.ndarray]] | None = None,
+) -> Probe:
+    """Fits a candidate that was chosen, as a single probe or an ensemble, with probabilities of classes.
+
+    Args:
+        candidate: the model.
+        rows: the rows to fit on.
+        classes: number of classes of the task; 0 for regression.
+        members: number of members of an ensemble; 1: a single probe.
+        folds: result of `folds_of` for these rows, if it was computed already. None: it is computed if needed.
+    """
+    probe = fitted(candidate, rows)
+    if members > 1:
+        probe = bagged(Candidate(probe.model, probe.settings), rows, members)
+    if not _is_machine(candidate, rows):
+        return probe
+    return _as_probabilities(
+        probe, _out_of_fold(candidate, rows, folds or folds_of(rows), classes, raw=True), rows
+    )
 
 
 def probe_outputs(probe: Probe, rows: Rows, points_PF: np.ndarray, classes: int) -> np.ndarray:

@@ -7,9 +7,12 @@ Shapes: N rows, M support points, C outputs, E members.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import numpy as np
 
-from mammal.tasks.probes.candidates import Candidate, Rows, fitted
+from mammal.tasks.probes.candidates import Candidate, Rows, fitted, landmarks_of, on_landmarks
 from mammal.tasks.probes.probe import Probe
 
 
@@ -23,26 +26,31 @@ def bagged(candidate: Candidate, rows: Rows, members: int) -> Probe:
     """
     generator = np.random.default_rng(0)
     samples = [_sample(rows, generator) for _ in range(members)]
+    if candidate.model == "landmarks":
+        found = landmarks_of(candidate, rows)  # the same ones for all members, so that they are stored once
+        own = [(rows.take(s_N), replace(found, features_NM=found.features_NM[s_N])) for s_N in samples]
+        return _joined([on_landmarks(candidate, *pair) for pair in own], found.rows_M)
     probes = [fitted(candidate, rows.take(sample_N)) for sample_N in samples]
-    coefficients = [probe.coefficients for probe in probes]
     support_M = None
     if probes[0].support_M is not None:
         points = [sample_N[probe.support_M] for sample_N, probe in zip(samples, probes, strict=True)]
         support_M = np.unique(np.concatenate(points))
         coefficients = [
             _at(np.searchsorted(support_M, own_M), coefficients_MC, len(support_M))
-            for own_M, coefficients_MC in zip(points, coefficients, strict=True)
+            for own_M, coefficients_MC in zip(points, (probe.coefficients for probe in probes), strict=True)
         ]
-    first = probes[0]
-    return Probe(
-        first.model,
-        first.settings,
-        np.concatenate(coefficients, axis=1),
-        np.concatenate([probe.intercept_C for probe in probes]),
-        first.gamma,
-        support_M,
-        first.classes,
-        members,
+        probes = [replace(probe, coefficients=own) for probe, own in zip(probes, coefficients, strict=True)]
+    return _joined(probes, support_M)
+
+
+def _joined(probes: Sequence[Probe], support_M: np.ndarray | None) -> Probe:
+    """The ensemble of members with the same support points."""
+    return replace(
+        probes[0],
+        coefficients=np.concatenate([probe.coefficients for probe in probes], axis=1),
+        intercept_C=np.concatenate([probe.intercept_C for probe in probes]),
+        support_M=support_M,
+        members=len(probes),
     )
 
 

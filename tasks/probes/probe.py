@@ -1,9 +1,9 @@
 """A fitted probe and the standardisation of what it reads, as arrays.
 
 A probe is a linear model or a kernel machine. Both compute K(z, support) @ coefficients + intercept, where z is the
-standardised vector of a row: ridge and logistic regression with K(z) = z, support vector machines and Gaussian
-processes with the kernel exp(-gamma |z - support|²). So the fitted models of scikit-learn are stored as arrays, and
-prediction needs NumPy only.
+standardised vector of a row: ridge and logistic regression with K(z) = z, support vector machines, Gaussian processes
+and regression on landmark rows with the kernel exp(-gamma |z - support|²). So the fitted models of scikit-learn are
+stored as arrays, and prediction needs NumPy only.
 
 Shapes: N rows, F entries of a row's vector, P stored points, M support points of one probe, C outputs (1 for
 regression, else one for each class that occurs in the training rows), E members of an ensemble.
@@ -71,7 +71,7 @@ class Probe:
     """A fitted model for one target column.
 
     Attributes:
-        model: `ridge`, `logistic`, `svm` or `gp`.
+        model: `ridge`, `logistic`, `svm`, `gp` or `landmarks`.
         settings: hyper-parameters by name.
         coefficients: float64 [F, C] without a kernel, else [M, C]; for an ensemble [.., E * C], member after member.
         intercept_C: float64 [C]; for an ensemble [E * C].
@@ -149,6 +149,7 @@ NAMES = {
     "logistic": "logistic regression",
     "svm": "support vector machine",
     "gp": "Gaussian process",
+    "landmarks": "kernel regression on landmark rows",
 }
 
 

@@ -17,8 +17,18 @@ from torch import Tensor
 from mammal.tasks.batches.batch import Batch, ModelOutput
 from mammal.tasks.errors import TaskError
 from mammal.tasks.metrics.registry import metric_named
-from mammal.tasks.probes.candidates import GP_ROWS, SVM_CLASSES, SVM_ROWS, Rows, candidates
-from mammal.tasks.probes.choose import chosen, log_probabilities
+from mammal.tasks.probes.candidates import (
+    FEWEST_LANDMARKS,
+    GP_ROWS,
+    LANDMARK_ROWS,
+    SVM_CLASSES,
+    SVM_ROWS,
+    Candidate,
+    Rows,
+    candidates,
+)
+from mammal.tasks.probes.choose import chosen, fitted_again, log_probabilities
+from mammal.tasks.probes.points import SPARSE, CompactPoints
 from mammal.tasks.probes.probe import NAMES, Choice, Probe, Standard
 from mammal.tasks.probes.reader import RowReader
 from mammal.tokenization.lazy import old_names
@@ -28,6 +38,14 @@ if TYPE_CHECKING:
 
 FEWEST_ROWS = 10
 """Smallest number of labelled training rows of a target column."""
+
+
+TRAIN, ALL = "train", "all"
+FITTED_ON = (TRAIN, ALL)
+"""On which rows the probes of a bundle are fitted."""
+
+_STORED_OVERHEAD = 4_000
+"""Bytes of names and small arrays in a file of probes, at most."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +90,7 @@ class TaskProbes:
         reader: encodes rows for the probes.
         probes: fitted probe by target column. Empty before `fit`.
         choices: how each of them was chosen.
+        fitted_on: `train`: the training rows, or `all`: the rows of all parts of the split.
 
     Raises:
         TaskError: the task reads no molecule, or a feature does not exist.
@@ -82,8 +101,10 @@ class TaskProbes:
         self.reader = RowReader(task, features)
         self.probes: dict[str, Probe] = {}
         self.choices: dict[str, Choice] = {}
+        self.fitted_on = TRAIN
         self._standard: Standard | None = None
         self._points_PF = np.zeros((0, 0), dtype=np.float32)
+        self._compact: CompactPoints | None = None
 
     # Fitting
 
@@ -94,6 +115,7 @@ class TaskProbes:
         columns: Mapping[str, ProbeTarget],
         kind: str,
         members: int = 1,
+        max_bytes: int | None = None,
     ) -> None:
         """Chooses and fits a probe for each target column, in one thread, so that results don't depend on the machine.
 
@@ -103,26 +125,81 @@ class TaskProbes:
             columns: what is learned, by target column, for training rows followed by validation rows.
             kind: which candidates are compared (`mammal.tasks.probes.candidates.candidates`).
             members: number of members of an ensemble of the best candidate; 1: a single probe.
+            max_bytes: largest size of the stored arrays, in bytes. Rows are then stored in a compact form, and models
+                that may need more are left out. None: no limit.
 
         Raises:
-            TaskError: a column has fewer than `FEWEST_ROWS` labelled training rows, or too many for this kind.
+            TaskError: a column has fewer than `FEWEST_ROWS` labelled training rows, too many for this kind, or too many
+                for `max_bytes`.
         """
         from threadpoolctl import threadpool_limits
 
         self._standard = Standard.fit(train_NF, self.reader.blocks(train_NF.shape[1]))
         z_NF, other_NF = self._standard.apply(train_NF), self._standard.apply(valid_NF)
-        number = len(train_NF)
+        number, most = len(train_NF), None
+        if max_bytes is not None:
+            self._compact = self._compact_points(train_NF.shape[1])
+            most = self._most_points(z_NF, columns, members, max_bytes)
+            z_NF = self._compact.rounded(z_NF)
         with threadpool_limits(limits=1):
             for name, column in columns.items():
                 train, valid = column.rows(z_NF, slice(None, number)), column.rows(other_NF, slice(number, None))
-                _check_rows(name, len(train), column.classes, kind)
-                options = candidates(kind, len(train), column.classes)
+                _check_rows(name, len(train), column.classes, kind, most)
+                options = candidates(kind, len(train), column.classes, most)
                 metric = column.metric, metric_named(column.metric)
                 probe, self.choices[name] = chosen(
                     options, train, valid, metric, classes=column.classes, back=column.back, members=members
                 )
                 self.probes[name] = _of_all_rows(probe, column, number)
         self._keep_points(z_NF)
+
+    def refit(self, rows_NF: np.ndarray, columns: Mapping[str, ProbeTarget], chosen_by: TaskProbes) -> None:
+        """Fits the models that other probes of the task have chosen.
+
+        Args:
+            rows_NF: vectors of the rows.
+            columns: what is learned, by target column, for these rows.
+            chosen_by: fitted probes. Their models and hyper-parameters are used, and their choices are kept.
+
+        Raises:
+            TaskError: a column has fewer than `FEWEST_ROWS` labelled rows.
+        """
+        from threadpoolctl import threadpool_limits
+
+        self._standard = Standard.fit(rows_NF, self.reader.blocks(rows_NF.shape[1]))
+        z_NF = self._standard.apply(rows_NF)
+        if chosen_by._compact is not None:
+            self._compact = self._compact_points(rows_NF.shape[1])
+            z_NF = self._compact.rounded(z_NF)
+        with threadpool_limits(limits=1):
+            for name, column in columns.items():
+                rows, known = column.rows(z_NF, slice(None)), chosen_by.probes[name]
+                _check_rows(name, len(rows), column.classes, "linear")
+                candidate = Candidate(known.model, known.settings)
+                probe = fitted_again(candidate, rows, classes=column.classes, members=known.members)
+                self.probes[name] = _of_all_rows(probe, column, len(rows_NF))
+        self.choices = dict(chosen_by.choices)
+        self._keep_points(z_NF)
+
+    def _compact_points(self, width: int) -> CompactPoints:
+        """How rows are stored in little space."""
+        assert self._standard is not None, "vectors are standardised"
+        names = ["states", *self.reader.features]
+        sparse_F = np.repeat([name in SPARSE for name in names], self.reader.blocks(width))
+        return CompactPoints(self._standard.apply(np.zeros((1, width), dtype=np.float32))[0], sparse_F)
+
+    def _most_points(
+        self, z_NF: np.ndarray, columns: Mapping[str, ProbeTarget], members: int, max_bytes: int
+    ) -> int:
+        """Number of rows of each column that can be stored."""
+        assert self._compact is not None, "rows are stored in the compact form"
+        fixed = _STORED_OVERHEAD + 3 * 8 * z_NF.shape[1]
+        outputs = sum(max(1, column.classes) for column in columns.values()) * members
+        if (least := fixed + 8 * outputs * z_NF.shape[1]) > max_bytes:
+            what = f"the smallest probe of {self.task.name} needs {least:,} bytes, and adapt.max_bytes is {max_bytes:,}"
+            raise TaskError(what, hint=f"adapt.max_bytes={least} or more, or fewer adapt.features")
+        each = self._compact.bytes_of_row(z_NF) * len(columns) + 8 * outputs + 8 * len(columns)
+        return int((max_bytes - fixed) / each)
 
     def _keep_points(self, z_NF: np.ndarray) -> None:
         """Keeps the training rows that are support points of any probe."""
@@ -225,13 +302,16 @@ class TaskProbes:
         }
         features = {name: feature.state() for name, feature in self.reader.features.items()}
         clip = None if self._standard is None else self._standard.clip
-        return {"features": features, "clip": clip, "columns": columns}
+        compact = {"compact": True} if self.is_compact else {}
+        every = {"rows": self.fitted_on} if self.fitted_on != TRAIN else {}
+        return {"features": features, "clip": clip, "columns": columns, **compact, **every}
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Returns the arrays by name, for `probes.safetensors` of a bundle."""
         assert self._standard is not None, "only fitted probes are stored"
         s = self._standard
-        found = {"mean": s.mean_F, "std": s.std_F, "weight": s.weight_F, "points": self._points_PF}
+        points = {"points": self._points_PF} if self._compact is None else self._compact.arrays(self._points_PF)
+        found = {"mean": s.mean_F, "std": s.std_F, "weight": s.weight_F, **points}
         for number, name in enumerate(self.task.target_columns):
             probe = self.probes[name]
             found |= {f"{number}.coefficients": probe.coefficients, f"{number}.intercept": probe.intercept_C}
@@ -243,6 +323,11 @@ class TaskProbes:
     def members(self) -> int:
         """Number of members of the ensemble; 1 if it is none."""
         return max((probe.members for probe in self.probes.values()), default=1)
+
+    @property
+    def is_compact(self) -> bool:
+        """Whether rows are stored in the compact form (`mammal.tasks.probes.points`)."""
+        return self._compact is not None
 
     @classmethod
     def from_state(cls, task: RowPrompts, state: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> TaskProbes:
@@ -257,7 +342,12 @@ class TaskProbes:
         for name, stored in state["features"].items():
             made.reader.features[name].load_state(stored)
         made._standard = Standard(arrays["mean"], arrays["std"], arrays["weight"], float(state["clip"]))
-        made._points_PF = arrays["points"]
+        made.fitted_on = str(state.get("rows", TRAIN))
+        if state.get("compact"):
+            made._compact = made._compact_points(len(arrays["mean"]))
+            made._points_PF = made._compact.points(arrays)
+        else:
+            made._points_PF = arrays["points"]
         for number, name in enumerate(task.target_columns):
             stored = state["columns"][name]
             made.choices[name] = Choice(**stored["choice"])
@@ -310,14 +400,18 @@ def _of_all_rows(probe: Probe, column: ProbeTarget, number: int) -> Probe:
     return replace(probe, support_M=known[probe.support_M])
 
 
-def _check_rows(name: str, rows: int, classes: int, kind: str) -> None:
+def _check_rows(name: str, rows: int, classes: int, kind: str, most_stored: int | None = None) -> None:
     if rows < FEWEST_ROWS:
         what = f"column {name!r} has {rows} labelled training rows, and a probe needs {FEWEST_ROWS}"
         raise TaskError(what, hint="check the split")
-    most = {"svm": SVM_ROWS, "gp": GP_ROWS}.get(kind)
+    most = {"svm": SVM_ROWS, "gp": GP_ROWS, "landmarks": LANDMARK_ROWS}.get(kind)
     if most is not None and rows > most:
         what = f"column {name!r} has {rows:,} labelled training rows, and adapt.probe={kind} takes {most:,}"
         raise TaskError(what, hint=f"adapt.probe=auto or linear, or data.limit={most}")
+    if most_stored is not None and (need := {"svm": rows, "gp": rows, "landmarks": FEWEST_LANDMARKS}.get(kind, 0)):
+        if need > most_stored:
+            what = f"adapt.probe={kind} may store {need:,} rows, and adapt.max_bytes has room for {most_stored:,}"
+            raise TaskError(what, hint="adapt.probe=auto, or a larger adapt.max_bytes")
     if kind == "svm" and classes > SVM_CLASSES:
         what = f"{classes} classes are more than the {SVM_CLASSES} that adapt.probe=svm takes"
         raise TaskError(what, hint="adapt.probe=auto or linear")
