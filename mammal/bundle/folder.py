@@ -70,7 +70,8 @@ FORMAT = 4
 _WITHOUT_MEMBERS = 3
 """Version that is written for ensembles of probes, so that earlier versions of this package can read the bundle.
 
-They would answer a task of fine-tuned members by the heads of the model that the members share.
+They would answer a task of fine-tuned members by the heads of the model that the members share, and can't read probes
+that store rows in the compact form (`adapt.max_bytes`).
 """
 
 _WITHOUT_ENSEMBLES = 2
@@ -246,9 +247,10 @@ def read_losses(folder: Path) -> pd.DataFrame | None:
 
 def _format(model: MammalModel, tasks: Sequence[Task]) -> int:
     """The lowest version of the format that has everything that answers depend on."""
-    if model.members:
+    probes = [task.probes for task in tasks if task.probes is not None]
+    if model.members or any(one.is_compact for one in probes):
         return FORMAT
-    members = max((task.probes.members for task in tasks if task.probes is not None), default=0)
+    members = max((one.members for one in probes), default=0)
     return _WITHOUT_MEMBERS if members > 1 else _WITHOUT_ENSEMBLES if members else _WITHOUT_PROBES
 
 

@@ -111,8 +111,10 @@ class ProbeConfig(AdaptConfig):
     """The group `adapt`, for the method `probe`."""
 
     probe: str = "auto"
-    features: list[str] = field(default_factory=list)
+    features: Any = field(default_factory=list)
     ensemble: int = 1
+    rows: str = "train"
+    max_bytes: int | None = None
 
 
 @dataclass
@@ -188,7 +190,7 @@ VERB_TYPES: dict[str, Types] = {
 
 LEAST: dict[str, float] = {
     **dict.fromkeys(("data.tokens_per_batch", "data.max_rows", "data.window", "data.limit", "data.valid_limit"), 1),
-    **dict.fromkeys(("trainer.accumulate_grad_batches", "adapt.rank"), 1),
+    **dict.fromkeys(("trainer.accumulate_grad_batches", "adapt.rank", "adapt.max_bytes"), 1),
     **dict.fromkeys(("data.num_workers", "optim.weight_decay", "trainer.gradient_clip_val", "model.dropout_rate"), 0),
     **dict.fromkeys(("trainer.max_epochs", "trainer.max_steps"), -1),
     **dict.fromkeys(

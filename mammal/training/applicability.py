@@ -19,7 +19,6 @@ from mammal.tasks.tables.cells import cell, is_missing
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-    from mammal.evaluation.task_data import TaskData
     from mammal.model.model import MammalModel
     from mammal.tasks.batches.batch import Batch
     from mammal.tasks.tables.cells import Row
@@ -45,15 +44,16 @@ def stored_rows(config: DictConfig) -> str:
     return asked
 
 
-def keep_training_rows(model: MammalModel, data: TaskData, stored: str) -> None:
+def keep_training_rows(model: MammalModel, task: Task, rows: Sequence[Row], stored: str) -> None:
     """Sets `Task.training_rows`: fingerprints of the training molecules, or mean states of the training rows.
 
     Args:
         model: the trained model.
-        data: rows of the task.
+        task: the task.
+        rows: its training rows.
         stored: `full` or `distances`.
     """
-    task, rows = data.task, data.rows["train"]
+    task.training_rows = None
     picked = [rows[int(place)] for place in sample(len(rows))]
     column = molecule_column(task)
     found = _molecules(task, picked, column) if column is not None else _states(model, task, picked)
@@ -67,7 +67,15 @@ def keep_training_rows(model: MammalModel, data: TaskData, stored: str) -> None:
     else:
         tags = sorted(task.tokenizer.specials.values())
         task.training_rows = TrainingRows.of_states(values, len(rows), tags, texts)
-    if stored == FULL:
+
+
+def report_stored_texts(task: Task) -> None:
+    """Prints that the bundle contains inputs and labels of training rows, if it does.
+
+    Args:
+        task: the task.
+    """
+    if task.training_rows is not None and task.training_rows.kept.stored == FULL:
         sentence = task.training_rows.kept.sentence
         console.note(f"{task.name}: the bundle contains {sentence}; applicability=distances leaves these out")
 

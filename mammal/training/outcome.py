@@ -36,13 +36,14 @@ def evaluate_tasks(
         Results on the test rows, and the figures on the validation rows as `valid/TASK/METRIC`.
     """
     from mammal.evaluation.evaluate_task import answers_of, evaluate_task
-    from mammal.training.applicability import keep_training_rows
+    from mammal.training.applicability import keep_training_rows, report_stored_texts
     from mammal.training.module import READ_FAMILIES
 
     results, valid = [], {}
     for d in data.values():
         if applicability != "off" and d.task.family in READ_FAMILIES:
-            keep_training_rows(model, d, applicability)
+            keep_training_rows(model, d.task, d.rows["train"], applicability)
+            report_stored_texts(d.task)
         if d.task.family in READ_FAMILIES and len(d.rows["valid"]):
             answers = answers_of(model, d.task, d.rows["valid"])
             if d.task.training_rows is not None:
@@ -87,9 +88,11 @@ def save_trained(
     from mammal.bundle.card import TRAINING, Card
     from mammal.bundle.folder import save_bundle
     from mammal.evaluation.results import as_metrics, save_results
+    from mammal.tasks.probes.task_probes import ALL
     from mammal.training import adapt
     from mammal.training.build import vector_widths
 
+    metrics_of = as_metrics(results)
     if results:
         save_results(results, output / "evaluation")
     card = Card(
@@ -99,8 +102,11 @@ def save_trained(
         },
         command=_command(),
     )
+    for name, d in data.items():
+        if d.task.probes is not None and d.task.probes.fitted_on == ALL:
+            _mark_figures(metrics_of.get(name), sum(len(rows) for rows in d.rows.values()))
     splits = {name: {"test": _split_of(d)} for name, d in data.items() if len(d.rows["test"])}
-    metrics = finite({**splits, **as_metrics(results), "seed": config.seed})
+    metrics = finite({**splits, **metrics_of, "seed": config.seed})
     if trained is not None:
         metrics[TRAINING] = trained.facts
     losses = None if trained is None else trained.losses
@@ -111,6 +117,12 @@ def save_trained(
     how: dict[str, Any] = {"adaptation": adaptation, "delta": delta, "losses": losses}
     how["data"] = {name: _data_record(d) for name, d in data.items()}
     return save_bundle(folder, model, tokenizer, tasks, metrics, card, **how)
+
+
+def _mark_figures(parts: dict[str, Any] | None, rows: int) -> None:
+    """Says of which model the figures are, in a bundle whose model was fitted on all rows afterwards."""
+    for facts in (parts or {}).values():
+        facts["measured"] = f"before the model was fitted on all {rows:,} rows, with the model of the training rows"
 
 
 def _split_of(data: TaskData) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,13 +21,16 @@ if TYPE_CHECKING:
     from mammal.evaluation.task_data import TaskData
     from mammal.model.model import MammalModel
     from mammal.tasks.batches.batch import Batch
+    from mammal.tasks.probes.task_probes import TaskProbes
     from mammal.tasks.tables.cells import Row
     from mammal.tasks.task import Task
 
 logger = logging.getLogger(__name__)
 
-KINDS = ("auto", "linear", "svm", "gp")
+KINDS = ("auto", "linear", "svm", "gp", "landmarks")
 MOST_MEMBERS = 50
+AUTO_FEATURES = "auto"
+"""Value of `adapt.features`: validation rows choose between none and `MOLECULE_FEATURES`."""
 
 
 def check_probe(config: DictConfig, tasks: Mapping[str, Task]) -> None:
@@ -42,6 +45,7 @@ def check_probe(config: DictConfig, tasks: Mapping[str, Task]) -> None:
         TaskError: a task predicts neither classes nor numbers, or `adapt.features` does not fit it.
     """
     from mammal.tasks.probes.reader import RowReader
+    from mammal.tasks.probes.task_probes import ALL, FITTED_ON
 
     section = config.adapt
     if not 1 <= section.ensemble <= MOST_MEMBERS:
@@ -53,6 +57,11 @@ def check_probe(config: DictConfig, tasks: Mapping[str, Task]) -> None:
     if section.probe not in KINDS:
         hint = did_you_mean(str(section.probe), KINDS, noun="probe")
         raise ConfigError(f"adapt.probe is {section.probe!r}", where="adapt=probe", hint=hint)
+    if section.rows not in FITTED_ON:
+        hint = did_you_mean(str(section.rows), FITTED_ON, noun="value")
+        raise ConfigError(f"adapt.rows is {section.rows!r}", where="adapt=probe", hint=hint)
+    if section.rows == ALL and config.data.overfit:
+        raise ConfigError("validates on the training rows", where="data.overfit", hint="adapt.rows=train")
     if config.data.packed:
         raise ConfigError("a probe reads rows, not packs", where="data.packed", hint="data.packed=null")
     for task in tasks.values():
@@ -60,7 +69,29 @@ def check_probe(config: DictConfig, tasks: Mapping[str, Task]) -> None:
         if section.probe == "gp" and task.family == "classification":
             what = f"a Gaussian process predicts numbers, and {task.name} is a classification task"
             raise ConfigError(what, where="adapt.probe=gp", hint="adapt.probe=auto, linear or svm")
-        RowReader(task, list(section.features))
+        for features in feature_sets(task, section.features):
+            RowReader(task, features)
+
+
+def feature_sets(task: Task, features: Sequence[str] | str) -> list[list[str]]:
+    """Returns the sets of features with which probes are fitted and compared.
+
+    Args:
+        task: the task.
+        features: `adapt.features`: names, or `auto`.
+
+    Raises:
+        ConfigError: it is another text.
+    """
+    from mammal.tasks.probes.reader import MOLECULE_FEATURES
+
+    if not isinstance(features, str):
+        return [[str(name) for name in features]]
+    if features != AUTO_FEATURES:
+        hint = f"adapt.features=[{features}], or {AUTO_FEATURES}"
+        raise ConfigError(f"is {features!r}, not a list", where="adapt.features", hint=hint)
+    reads_molecule = any(column in task.molecules for column in task.identities)
+    return [[], list(MOLECULE_FEATURES)] if reads_molecule else [[]]
 
 
 def check_encoder(model: MammalModel, tasks: Mapping[str, Task]) -> None:
@@ -96,22 +127,34 @@ def fit_probes(model: MammalModel, data: Mapping[str, TaskData], config: DictCon
     from mammal.training.trainer import device_before_fit
 
     model.to(device_before_fit(config))
+    section = config.adapt
+    how: dict[str, Any] = {
+        "kind": str(section.probe),
+        "members": int(section.ensemble),
+        "max_bytes": None if section.max_bytes is None else int(section.max_bytes),
+    }
     for d in data.values():
-        _fit_task(model, d, str(config.adapt.probe), list(config.adapt.features), int(config.adapt.ensemble))
+        fitted = [_fitted(model, d, names, **how) for names in feature_sets(d.task, section.features)]
+        d.task.probes = max(fitted, key=lambda probes: probes.validation_score)  # the first one of equals
+        _report(d.task, d.task.probes)
 
 
-def _fit_task(model: MammalModel, data: TaskData, kind: str, features: Sequence[str], members: int) -> None:
+def _fitted(model: MammalModel, data: TaskData, features: Sequence[str], **how: Any) -> TaskProbes:
+    """The probes of a task with a set of features."""
     from mammal.tasks.probes.task_probes import TaskProbes
 
     task = data.task
-    probes = TaskProbes(task, features)
+    probes = task.probes = TaskProbes(task, features)
     probes.reader.fit_features(data.rows["train"])
-    task.probes = probes
-    found = [_read(model, task, data.rows[part]) for part in ("train", "valid")]
+    found = [read_vectors(model, task, data.rows[part]) for part in ("train", "valid")]
     (train, train_NF), (valid, valid_NF) = found
     if not train:
         raise TrainingError("no training row can be read", where=f"task {task.name}")
-    probes.fit(train_NF, valid_NF, task.probe_columns([*train, *valid]), kind, members)
+    probes.fit(train_NF, valid_NF, task.probe_columns([*train, *valid]), **how)
+    return probes
+
+
+def _report(task: Task, probes: TaskProbes) -> None:
     for column, sentence in probes.summary().items():
         where = task.name if len(task.target_columns) == 1 else f"{task.name}, {column}"
         console.note(f"{where}: {sentence}")
@@ -121,8 +164,14 @@ def _fit_task(model: MammalModel, data: TaskData, kind: str, features: Sequence[
             logger.info("%s: %s: %s %.4g", where, title, probes.choices[column].metric, figure)
 
 
-def _read(model: MammalModel, task: Task, rows: Sequence[Row]) -> tuple[list[Row], np.ndarray]:
-    """The rows that can be read, and what the probes read of them, float32 [N, F]."""
+def read_vectors(model: MammalModel, task: Task, rows: Sequence[Row]) -> tuple[list[Row], np.ndarray]:
+    """Returns the rows that can be read, and what the probes read of them, float32 [N, F].
+
+    Args:
+        model: model with the frozen encoder.
+        task: the task, with probes.
+        rows: the rows.
+    """
     from mammal.rows.run_model import run
 
     assert task.probes is not None, "the probes say what is read"

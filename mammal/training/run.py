@@ -130,7 +130,9 @@ def _probe(
 ) -> TrainingResult:
     """Fits probes on the states of the model at `init`, in place of training."""
     from mammal.training import adapt, build
+    from mammal.training.all_rows import fit_on_all_rows
     from mammal.training.probe import check_encoder, fit_probes
+    from mammal.tasks.probes.task_probes import ALL
     from mammal.training.resume import put_aside
 
     tasks = {name: d.task for name, d in data.items()}
@@ -142,6 +144,9 @@ def _probe(
     put_aside(output, None)
     fit_probes(model.eval(), data, config)
     results, valid = evaluate_tasks(model, data, test=config.test, applicability=stored_rows(config))
+    if config.adapt.rows == ALL:
+        for d in data.values():
+            fit_on_all_rows(model, d, stored_rows(config))
     bundle = save_trained(output, model, tokenizer, data, results, config)
     seconds = time.monotonic() - begun
     console.note(f"done in {console.clock(seconds)}: {bundle}")

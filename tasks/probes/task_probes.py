@@ -363,6 +363,11 @@ class TaskProbes:
             )
         return made
 
+    @property
+    def validation_score(self) -> float:
+        """The figure of the chosen models, averaged over target columns; a higher one is better."""
+        return float(np.mean([_best(choice) for choice in self.choices.values()]))
+
     def summary(self) -> dict[str, str]:
         """Returns one sentence about each target column: the model, its figure, and the best figures of the others."""
         return {name: _sentence(probe, self.choices[name]) for name, probe in self.probes.items()}
@@ -385,6 +390,12 @@ def _sentence(probe: Probe, choice: Choice) -> str:
     others = [f"{title} {value:.3g}" for name, (value, title) in best.items() if name != probe.model]
     beside = f"; others: {', '.join(others)}" if others else ""
     return f"{probe.title}, {choice.metric} {figure:.3g} on {choice.where}{beside}"
+
+
+def _best(choice: Choice) -> float:
+    """The best figure of a choice, with the sign that makes a higher one better."""
+    sign = 1 if _higher_is_better(choice.metric) else -1
+    return max((sign * value for value in choice.scores.values()), default=float("-inf"))
 
 
 def _higher_is_better(metric: str) -> bool:

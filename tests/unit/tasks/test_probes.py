@@ -8,6 +8,8 @@ import pytest
 from mammal.tasks.metrics.registry import metric_named
 from mammal.tasks.probes.candidates import (
     GP_ROWS,
+    LANDMARK_ROWS,
+    SVM_CLASSES,
     SVM_ROWS,
     Candidate,
     Rows,
@@ -107,7 +109,8 @@ def test_large_tables_leave_out_models_whose_time_grows_with_a_power_of_their_ro
         return {option.model for option in candidates("auto", rows, number)}
 
     assert models(100) == {"ridge", "svm", "gp"} and models(100, 3) == {"logistic", "svm"}
-    assert models(GP_ROWS + 1) == {"ridge", "svm"} and models(SVM_ROWS + 1) == {"ridge"}
+    assert models(GP_ROWS + 1) == {"ridge", "svm"} and models(SVM_ROWS + 1) == {"ridge", "landmarks"}
+    assert models(LANDMARK_ROWS + 1) == {"ridge"} and models(100, SVM_CLASSES + 1) == {"logistic", "landmarks"}
 
 
 def test_enough_validation_rows_choose_and_else_folds_of_the_training_rows() -> None:
