@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mammal.bundle.locate import CONFIG, DELTA, MEMBERS, WEIGHTS, ModelSource, locate
+from mammal.bundle.locate import CONFIG, DELTA, MEMBERS, TOKENIZER, WEIGHTS, ModelSource, locate, shipped_name
 from mammal.errors import BundleError
 from mammal.files import file_hash, read_json
 
@@ -51,7 +51,9 @@ def adapted_from(
     """
     source = locate(base)
     name = str(base)
-    if Path(base).expanduser().exists():  # relative to the bundle, so that both folders can be moved together
+    if (shipped := shipped_name(source.folder)) is not None:
+        name = shipped
+    elif Path(base).expanduser().exists():  # relative to the bundle, so that both folders can be moved together
         name = os.path.relpath(Path(base).expanduser().resolve(), folder.expanduser().resolve())
     return Adaptation(name, weights_hash(source), method, dict(settings or {}))
 
@@ -85,6 +87,42 @@ def weights_hash(source: ModelSource) -> str:
 def is_delta(source: ModelSource) -> bool:
     """Returns whether a folder is an adapter bundle, which contains only the weights that differ from its base."""
     return source.weights.is_dir() and (source.folder / DELTA).is_file()
+
+
+def tokenizer_folder(source: ModelSource, base: str | os.PathLike[str] | None = None) -> Path:
+    """Returns the folder of a model's tokenizer. An adapter bundle without one has that of its base.
+
+    Args:
+        source: where the model is.
+        base: as for `load_model`.
+
+    Raises:
+        BundleError: the base of an adapter bundle is not found, or is not the model that was fine-tuned.
+    """
+    own = source.folder / TOKENIZER
+    if own.is_dir() or not is_delta(source):
+        return own
+    adaptation = _recorded(read_json(source.folder / CONFIG), source.folder)
+    return _base_of(adaptation, source.folder, base).folder / TOKENIZER
+
+
+def check_joined(source: ModelSource) -> None:
+    """Checks that heads can be one model: all of them read the same encoder, and none has weights of its own.
+
+    Args:
+        source: where the heads are.
+
+    Raises:
+        BundleError: a head reads another encoder, or has trained weights.
+    """
+    first: Adaptation | None = None
+    for folder in (source.folder, *source.others) if source.others else ():
+        config = read_json(folder / CONFIG)
+        made = _recorded(config, folder)
+        first = first or made
+        if made.base_hash != first.base_hash or config["mammal"].get("learned_tensors"):
+            what = "can't be loaded together with other heads: it reads another encoder, or has weights of its own"
+            raise BundleError(what, where=str(folder), hint="predict its task in a run of its own")
 
 
 def load_model(

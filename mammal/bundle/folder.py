@@ -30,7 +30,14 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from mammal.bundle.adaptation import Adaptation, load_model, members_record, save_members
+from mammal.bundle.adaptation import (
+    Adaptation,
+    check_joined,
+    load_model,
+    members_record,
+    save_members,
+    tokenizer_folder,
+)
 from mammal.bundle.card import Card, render_card
 from mammal.bundle.lazy_tasks import LazyTasks, read_tasks
 from mammal.bundle.locate import (
@@ -217,7 +224,8 @@ def read_bundle(
         TokenizerError: the folder of the tokenizer is not valid.
     """
     found = locate(source)
-    own = _tokenizer(found.folder, tokenizer)
+    check_joined(found)
+    own = _tokenizer(found.folder, tokenizer_folder(found, base) if tokenizer is None else tokenizer)
     model, config = load_model(found, base=base, device=device, dtype=dtype)
     about = config.get("mammal") or {}
     if about.get("format", _WITHOUT_PROBES) > FORMAT:
@@ -231,9 +239,9 @@ def read_bundle(
         model=model,
         tokenizer=own,
         source=found,
-        tasks=read_tasks(found.folder / TASKS, own),
+        tasks=_tasks_of([found.folder, *found.others], own),
         config=config,
-        metrics=_read_metrics(found.folder / METRICS),
+        metrics={k: v for folder in (found.folder, *found.others) for k, v in _read_metrics(folder / METRICS).items()},
     )
 
 
@@ -317,22 +325,30 @@ def _portable(path: str) -> str:
     return file.name if file.is_absolute() or ".." in file.parts else file.as_posix()
 
 
+def _tasks_of(folders: Sequence[Path], tokenizer: Tokenizer) -> LazyTasks:
+    """The tasks of one bundle, or of several heads."""
+    tasks = LazyTasks()
+    for folder in folders:
+        tasks = tasks.joined(read_tasks(folder / TASKS, tokenizer))
+    return tasks
+
+
 def _read_metrics(file: Path) -> dict[str, Any]:
     return read_json(file) if file.is_file() else {}
 
 
-def _tokenizer(folder: Path, given: str | os.PathLike[str] | Tokenizer | None) -> Tokenizer:
+def _tokenizer(folder: Path, given: str | os.PathLike[str] | Tokenizer) -> Tokenizer:
     from mammal.tokenization import Tokenizer
 
     if isinstance(given, Tokenizer):
         return given
-    if given is None and not (folder / TOKENIZER).is_dir():
+    if isinstance(given, Path) and given == folder / TOKENIZER and not given.is_dir():
         raise BundleError(
             "lacks the folder tokenizer/",
             where=str(folder),
             hint="copy the folder that was published with the model, or name one: mammal.load(…, tokenizer=folder)",
         )
-    return Tokenizer.load(folder / TOKENIZER if given is None else os.fspath(given))
+    return Tokenizer.load(given if isinstance(given, Path) else os.fspath(given))
 
 
 def _check_tokenizer(tokenizer: Tokenizer, model: MammalModel, expected: str | None, folder: Path) -> None:

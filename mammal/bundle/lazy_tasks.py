@@ -67,6 +67,14 @@ class LazyTasks(MutableMapping[str, "Task"]):
 
     __copy__ = copy
 
+    def joined(self, others: LazyTasks) -> LazyTasks:
+        """Returns a new mapping that also has other tasks, after those of this one.
+
+        Args:
+            others: the other tasks; one with the name of a task of this mapping replaces it.
+        """
+        return LazyTasks({**self._tasks, **others._tasks})
+
 
 def read_tasks(file: Path, tokenizer: Tokenizer) -> LazyTasks:
     """Reads the task file of a bundle.

@@ -1,4 +1,7 @@
-"""Finds a model: a folder, a `.ckpt` file, a bundle that is installed with the package, or a hub id."""
+"""Finds a model: a folder, a `.ckpt` file, a bundle that is installed with the package, or a hub id.
+
+Names of shipped heads can be joined: `esol+b3db` is one model with the tasks of both.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +23,8 @@ TRAINING_ROWS = "training_rows.safetensors"  # what is kept of training rows, if
 BUNDLE = "bundle"  # folder of a training run that holds what was trained
 TASKS, METRICS, CARD = "task.yaml", "metrics.json", "README.md"
 LOSSES = "losses.csv"  # validation losses by step
+HEADS = "heads"  # folder of the package's checkpoints with one adapter bundle for each shipped head
+JOINS = "+"  # between names of shipped heads
 
 HUB_FILES = (
     CONFIG,
@@ -47,10 +52,12 @@ class ModelSource:
     Attributes:
         folder: folder with `config.json`, `tokenizer/` and, in a bundle of this package, `task.yaml`.
         weights: the same folder if it contains `model.safetensors` or `adapters.safetensors`, else the `.ckpt` file.
+        others: folders of further shipped heads, whose tasks are read with those of `folder`.
     """
 
     folder: Path
     weights: Path
+    others: tuple[Path, ...] = ()
 
 
 def locate(source: str | os.PathLike[str]) -> ModelSource:
@@ -58,7 +65,7 @@ def locate(source: str | os.PathLike[str]) -> ModelSource:
 
     Args:
         source: folder of a bundle, folder of a published model, a `.ckpt` file, name of a bundle that is installed with
-            the package, or a hub id (`owner/name`).
+            the package, names of shipped heads joined by `+`, or a hub id (`owner/name`).
 
     The folder of a training run stands for the bundle in it.
 
@@ -76,8 +83,10 @@ def locate(source: str | os.PathLike[str]) -> ModelSource:
         raise BundleError(
             "is a file, not a bundle", where=str(source), hint="give the folder that holds config.json, or a .ckpt file"
         )
-    if (folder := shipped().get(str(source))) is not None:
+    if (folder := (shipped() | shipped_heads()).get(str(source))) is not None:
         return _checked(folder)
+    if JOINS in str(source) and len(Path(source).parts) == 1:
+        return _joined(str(source))
     if HUB_ID.fullmatch(str(source)):
         return _checked(_from_hub(str(source)))
     raise BundleError("there is no such folder, file or shipped bundle", where=str(source), hint=_nearest(str(source)))
@@ -100,21 +109,52 @@ def _checked(folder: Path) -> ModelSource:
     raise BundleError(f"is not a bundle: it lacks {' and '.join(missing)}", where=str(folder), hint=hint)
 
 
+def _joined(names: str) -> ModelSource:
+    """Several shipped heads as one model."""
+    folders, heads = [], shipped_heads()
+    for name in dict.fromkeys(names.split(JOINS)):
+        if (folder := heads.get(name)) is None:
+            known = did_you_mean(name, heads, noun="shipped head") if heads else "no head ships with this installation"
+            raise BundleError(f"there is no shipped head {name!r}", where=names, hint=known)
+        folders.append(_checked(folder).folder)
+    return ModelSource(folders[0], folders[0], tuple(folders[1:]))
+
+
+def checkpoints_folder() -> Path:
+    """Folder of the package with its own bundles, and with its heads in `heads/`."""
+    return Path(str(resources.files("mammal.checkpoints")))
+
+
 def shipped() -> dict[str, Path]:
-    """Returns the folders of the bundles in the package `mammal.checkpoints`, by name."""
-    root = Path(str(resources.files("mammal.checkpoints")))
-    return {path.parent.name: path.parent for path in root.glob(f"*/{CONFIG}")}
+    """Returns the folders of the bundles in the package `mammal.checkpoints`, by name; without heads."""
+    return {path.parent.name: path.parent for path in checkpoints_folder().glob(f"*/{CONFIG}")}
+
+
+def shipped_heads() -> dict[str, Path]:
+    """Folders of the heads that are installed with the package, by the name of their task, in alphabetical order."""
+    found = sorted((checkpoints_folder() / HEADS).glob(f"*/{CONFIG}"))
+    return {path.parent.name: path.parent for path in found}
+
+
+def shipped_name(folder: Path) -> str | None:
+    """The name under which a bundle is installed with the package; None: it is not.
+
+    Args:
+        folder: folder of the bundle.
+    """
+    every = shipped() | shipped_heads()
+    return next((name for name, own in every.items() if own.resolve() == folder.resolve()), None)
 
 
 def ships(folder: Path) -> bool:
     """Whether a bundle is one of the package's own, whose files are not to be changed."""
-    return folder.resolve() in {own.resolve() for own in shipped().values()}
+    return shipped_name(folder) is not None
 
 
 def _nearest(name: str) -> str | None:
     if len(Path(name).parts) > 1 or Path(name).suffix == ".ckpt":
         return _likely(name)
-    known = shipped()
+    known = shipped() | shipped_heads()
     if (likely := _likely(name)) is not None and not likely_names(name, known):
         return likely
     near = did_you_mean(name, known, noun="shipped bundle") if known else "no bundle ships with this installation"

@@ -50,7 +50,7 @@ def _describe(source: ModelSource) -> Iterator[str]:
     widths = f"d_model {shape.get('d_model')}, {shape.get('num_heads')} heads, d_ff {shape.get('d_ff')}"
     yield f"model       {layers}, {widths}"
     yield f"heads       {', '.join(_heads(config, own)) or 'token head of the decoder'}"
-    yield from _tokenizer(source.folder / TOKENIZER, shape, own)
+    yield from _tokenizer(source.folder / TOKENIZER, shape, own, of_base=weights.name == DELTA)
     written = f"by mammal {own['version']}" if "version" in own else "in the published layout, without tasks"
     yield f"written     {written}"
     yield from _adaptation(own.get("adaptation"), weights)
@@ -96,11 +96,11 @@ def _heads(config: Mapping[str, Any], own: Mapping[str, Any]) -> Iterator[str]:
         yield "LoRA adapters"
 
 
-def _tokenizer(folder: Path, shape: Mapping[str, Any], own: Mapping[str, Any]) -> Iterator[str]:
+def _tokenizer(folder: Path, shape: Mapping[str, Any], own: Mapping[str, Any], *, of_base: bool = False) -> Iterator[str]:
     from mammal.tokenization import Tokenizer
 
     if not folder.is_dir():
-        yield "tokenizer   none in the folder"
+        yield "tokenizer   that of the base" if of_base else "tokenizer   none in the folder"
         return
     tokenizer = Tokenizer.load(folder)
     belongs = own.get("tokenizer_hash") in (None, tokenizer.hash)

@@ -113,7 +113,8 @@ def rows_of(model: Mammal, task: Task, rows: EvaluatedRows, depth: Depth) -> Tas
         depth: tells whether training rows are needed.
 
     Raises:
-        ConfigError: `rows.generation` is given for a task that does not generate text.
+        ConfigError: `rows.generation` is given for a task that does not generate text, or the task was fitted on the
+            rows of every part.
         DataError: the data can't be found or read, or a column is missing.
     """
     task = _decoded_as(task, rows.generation)
@@ -121,6 +122,7 @@ def rows_of(model: Mammal, task: Task, rows: EvaluatedRows, depth: Depth) -> Tas
         with_train = depth.baselines or depth.neighbours
         how: dict[str, Any] = {"limit": rows.limit, "with_train": with_train, "encoding": rows.encoding}
         return load_own_rows(task, rows.own, rows.paths, **how)
+    _check_not_fitted(task, rows.part)
     data = load_task_data(task, rows.paths, {rows.part: rows.limit})
     _check_split(model, task.name, data.split.hash)
     return data
@@ -137,6 +139,23 @@ def _decoded_as(task: Task, generation: Mapping[str, Any]) -> Task:
     if task.config.family not in ("generation", "denoising"):
         raise ConfigError(f"{task.name} generates nothing", where="generation", hint="task=NAME, of one that does")
     return changed_task(task, {"generation": generation})
+
+
+def _check_not_fitted(task: Task, part: str) -> None:
+    """Refuses the rows of a task whose model was fitted on all of them.
+
+    Raises:
+        ConfigError: it was; the hint says where its figures on held-out rows are.
+    """
+    from mammal.tasks.probes.task_probes import ALL
+
+    if task.probes is not None and task.probes.fitted_on == ALL:
+        what = f"the model was fitted on all rows of {task.name}, so its {part} rows are not held out"
+        hint = (
+            "`mammal info` shows its figures on test rows before that; input=FILE evaluates it on labelled rows of "
+            "your own; adapt.rows=train trains a model that can be evaluated"
+        )
+        raise ConfigError(what, where=task.name, hint=hint)
 
 
 def _check_split(model: Mammal, name: str, found: str) -> None:

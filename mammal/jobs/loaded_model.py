@@ -69,7 +69,8 @@ def bundle_files(bundle: str | os.PathLike[str]) -> list[Path]:
         bundle: as for `mammal.load`.
     """
     source = locate(bundle)
-    return [*_deciding_files(source), *(source.folder / name for name in (METRICS, CARD))]
+    folders = (source.folder, *source.others)
+    return [*_deciding_files(source), *(folder / name for folder in folders for name in (METRICS, CARD))]
 
 
 def bundle_hash(bundle: str | os.PathLike[str]) -> str:
@@ -86,7 +87,10 @@ def bundle_hash(bundle: str | os.PathLike[str]) -> str:
 
 def _deciding_files(source: ModelSource) -> list[Path]:
     files = [source.folder / "config.json", source.folder / "task.yaml", *sorted(source.folder.glob("tokenizer/*"))]
-    return files + ([source.weights] if source.weights.is_file() else sorted(source.weights.glob("*.safetensors")))
+    files += [source.weights] if source.weights.is_file() else sorted(source.weights.glob("*.safetensors"))
+    for folder in source.others:
+        files += [folder / "config.json", folder / "task.yaml", *sorted(folder.glob("*.safetensors"))]
+    return files
 
 
 def read_by_model(**given: str | os.PathLike[str] | None) -> dict[str, Path]:

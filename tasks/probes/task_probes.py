@@ -6,6 +6,8 @@ columns, C classes.
 
 from __future__ import annotations
 
+import json
+import lzma
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -193,13 +195,18 @@ class TaskProbes:
     ) -> int:
         """Number of rows of each column that can be stored."""
         assert self._compact is not None, "rows are stored in the compact form"
-        fixed = _STORED_OVERHEAD + 3 * 8 * z_NF.shape[1]
+        fixed = _STORED_OVERHEAD + 3 * 8 * z_NF.shape[1] + len(self._packed_features())
         outputs = sum(max(1, column.classes) for column in columns.values()) * members
         if (least := fixed + 8 * outputs * z_NF.shape[1]) > max_bytes:
             what = f"the smallest probe of {self.task.name} needs {least:,} bytes, and adapt.max_bytes is {max_bytes:,}"
             raise TaskError(what, hint=f"adapt.max_bytes={least} or more, or fewer adapt.features")
         each = self._compact.bytes_of_row(z_NF) * len(columns) + 8 * outputs + 8 * len(columns)
         return int((max_bytes - fixed) / each)
+
+    def _packed_features(self) -> np.ndarray:
+        """The scales of the features, compressed: a descriptor has many numbers."""
+        text = json.dumps({name: feature.state() for name, feature in self.reader.features.items()})
+        return np.frombuffer(lzma.compress(text.encode()), dtype=np.uint8)
 
     def _keep_points(self, z_NF: np.ndarray) -> None:
         """Keeps the training rows that are support points of any probe."""
@@ -300,7 +307,7 @@ class TaskProbes:
             }
             for name, probe in self.probes.items()
         }
-        features = {name: feature.state() for name, feature in self.reader.features.items()}
+        features = {name: {} if self.is_compact else f.state() for name, f in self.reader.features.items()}
         clip = None if self._standard is None else self._standard.clip
         compact = {"compact": True} if self.is_compact else {}
         every = {"rows": self.fitted_on} if self.fitted_on != TRAIN else {}
@@ -310,7 +317,9 @@ class TaskProbes:
         """Returns the arrays by name, for `probes.safetensors` of a bundle."""
         assert self._standard is not None, "only fitted probes are stored"
         s = self._standard
-        points = {"points": self._points_PF} if self._compact is None else self._compact.arrays(self._points_PF)
+        points = {"points": self._points_PF}
+        if self._compact is not None:
+            points = {**self._compact.arrays(self._points_PF), "features": self._packed_features()}
         found = {"mean": s.mean_F, "std": s.std_F, "weight": s.weight_F, **points}
         for number, name in enumerate(self.task.target_columns):
             probe = self.probes[name]
@@ -339,7 +348,8 @@ class TaskProbes:
             arrays: arrays by name.
         """
         made = cls(task, list(state["features"]))
-        for name, stored in state["features"].items():
+        scales = _unpacked(arrays["features"]) if state.get("compact") else state["features"]
+        for name, stored in scales.items():
             made.reader.features[name].load_state(stored)
         made._standard = Standard(arrays["mean"], arrays["std"], arrays["weight"], float(state["clip"]))
         made.fitted_on = str(state.get("rows", TRAIN))
@@ -371,6 +381,11 @@ class TaskProbes:
     def summary(self) -> dict[str, str]:
         """Returns one sentence about each target column: the model, its figure, and the best figures of the others."""
         return {name: _sentence(probe, self.choices[name]) for name, probe in self.probes.items()}
+
+
+def _unpacked(packed: np.ndarray) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(lzma.decompress(packed.tobytes()))
+    return found
 
 
 def _spread(members_BE: np.ndarray) -> np.ndarray:
