@@ -12,7 +12,7 @@ PREDICT   := $(MAMMAL) predict bundle=$(DEMO)/bundle
 NEEDS     := import sys; sys.exit(sys.version_info < (3, 11) and f"Python >= 3.11 is needed and this is {sys.version.split()[0]}: make PYTHON=python3.11 ...")
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check audit extras bench docs notebook clean typecheck-tree
+.PHONY: help demo heads test check audit extras bench docs notebook clean typecheck-tree
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ demo: $(INSTALLED) ## train on real data, judge, predict, sample, report (at mos
 	$(PREDICT) task=amp input=$(EXAMPLES)/peptides.csv output=$(DEMO)/peptides.csv || test $$? -eq 3
 	$(MAMMAL) generate bundle=$(DEMO)/bundle task=molecules n=10 output=$(DEMO)/samples.csv
 	$(MAMMAL) report run=$(DEMO) explain=3 'predictions=[$(DEMO)/molecules.csv,$(DEMO)/peptides.csv]' samples=$(DEMO)/samples.csv title='MAMMAL demo'
+
+heads: $(INSTALLED) ## train the heads that ship with the package, for the tasks in checkpoints/heads.yaml
+	$(BIN)/python -m mammal.training.make_heads
 
 test: export OMP_NUM_THREADS = 1
 test: $(INSTALLED) ## run every test, two at a time (under 10 minutes on 2 cores)

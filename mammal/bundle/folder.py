@@ -225,7 +225,7 @@ def read_bundle(
     """
     found = locate(source)
     check_joined(found)
-    own = _tokenizer(found.folder, tokenizer_folder(found, base) if tokenizer is None else tokenizer)
+    own = _tokenizer(found, tokenizer, base)
     model, config = load_model(found, base=base, device=device, dtype=dtype)
     about = config.get("mammal") or {}
     if about.get("format", _WITHOUT_PROBES) > FORMAT:
@@ -337,18 +337,25 @@ def _read_metrics(file: Path) -> dict[str, Any]:
     return read_json(file) if file.is_file() else {}
 
 
-def _tokenizer(folder: Path, given: str | os.PathLike[str] | Tokenizer) -> Tokenizer:
+def _tokenizer(
+    source: ModelSource,
+    given: str | os.PathLike[str] | Tokenizer | None,
+    base: str | os.PathLike[str] | None,
+) -> Tokenizer:
     from mammal.tokenization import Tokenizer
 
     if isinstance(given, Tokenizer):
         return given
-    if isinstance(given, Path) and given == folder / TOKENIZER and not given.is_dir():
+    if given is not None:
+        return Tokenizer.load(os.fspath(given))
+    own = tokenizer_folder(source, base)
+    if not own.is_dir():
         raise BundleError(
             "lacks the folder tokenizer/",
-            where=str(folder),
+            where=str(source.folder),
             hint="copy the folder that was published with the model, or name one: mammal.load(…, tokenizer=folder)",
         )
-    return Tokenizer.load(given if isinstance(given, Path) else os.fspath(given))
+    return Tokenizer.load(own)
 
 
 def _check_tokenizer(tokenizer: Tokenizer, model: MammalModel, expected: str | None, folder: Path) -> None:

@@ -59,9 +59,12 @@ def run(argv: Sequence[str]) -> int:
 
 
 def _work(options: Mapping[str, Any], config_dirs: Sequence[Path]) -> int:
+    from mammal.bundle.heads import head_bundle
     from mammal.evaluation.evaluate_bundle import check_part
 
     check_part(options["part"])
+    if options["task"] is not None and all(options[name] is None for name in ("bundle", "runs", "samples")):
+        options = {**options, "bundle": head_bundle(None, options["task"], "evaluate")}
     if sum(options[name] is not None for name in ("bundle", "runs", "samples")) != 1:
         hint = "bundle=FOLDER, runs=[A,B,C] or samples=FILE"
         raise ConfigError("one of bundle, runs and samples must be given", where="mammal evaluate", hint=hint)

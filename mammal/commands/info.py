@@ -4,6 +4,7 @@ Weights are not read. Two bundles whose hashes of a split and of the rows are eq
 
 mammal info demo/bundle
 mammal info ibm/biomed.omics.bl.sm.ma-ted-458m
+mammal info esol                                a shipped head; without argument, all of them
 """
 
 from __future__ import annotations
@@ -29,12 +30,28 @@ _SHOWN_DIGITS = 16
 def run(argv: Sequence[str]) -> int:
     from mammal.bundle.locate import locate
 
+    if not argv:
+        print_heads()
+        return 0
     if len(argv) != 1 or argv[0].startswith("-"):
         raise ConfigError("one bundle is needed", where="mammal info", hint="mammal info FOLDER")
     source = locate(argv[0].removeprefix("bundle="))
     for line in _describe(source):
         console.out(line)
     return 0
+
+
+def print_heads() -> None:
+    """Prints a line for each head that is installed with the package."""
+    from mammal.bundle.heads import ENCODER, read_heads
+
+    heads = read_heads()
+    if not heads:
+        console.out(f"no head ships with this installation; {ENCODER} does: mammal info {ENCODER}")
+        return
+    for head in heads:
+        console.out(head.line)
+    console.out(f"\n{len(heads)} heads on {ENCODER}. mammal predict task={heads[0].name} input=FILE uses one")
 
 
 def _describe(source: ModelSource) -> Iterator[str]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from mammal import console
+from mammal.bundle.heads import head_bundle
 from mammal.cli import BAD_ROWS, DONE, TERMINATED
 from mammal.configuration.compose import run_verb
 from mammal.configuration.plain import plain
@@ -51,6 +52,8 @@ def answer_rows(verb: str, options: dict[str, Any], config_dirs: Sequence[Path] 
         ConfigError: two options exclude each other, or a value is wrong.
     """
     shared = {name: options.pop(name) for name in SHARED}
+    if verb in OF_HEADS:
+        shared["bundle"] = head_bundle(shared["bundle"], shared["task"], verb)
     prompt: dict[str, Any] = {name: options.pop(name) for name in ("prompt", "target") if name in options}
     if prompt.get("prompt") is not None:
         for name in ("input", "output"):
@@ -93,6 +96,9 @@ SHARED = (
     "ray",
 )
 """Keys about the job. The other keys are about the question."""
+
+OF_HEADS = ("predict", "explain")
+"""Verbs that use the shipped head of the task if no bundle is given."""
 
 OPENED = ("device", "dtype", "tokenizer", "batch_tokens")
 """Keys about how the model is opened."""

@@ -47,11 +47,13 @@ def serve(options: Mapping[str, Any], config_dirs: Sequence[Path] = ()) -> int:
     if (transport := options["transport"]) not in TRANSPORTS:
         hint = did_you_mean(str(transport), TRANSPORTS, noun="transport")
         raise ConfigError(f"there is no transport {transport!r}", hint=hint)
+    from mammal.bundle.heads import head_bundle
     from mammal.bundle.locate import locate
     from mammal.service.service import Service
 
     given = {one.name: options[one.name] for one in fields(Limits) if options.get(one.name) is not None}
     limits = Limits(**given)
+    options = {**options, "bundle": head_bundle(options["bundle"], options["task"], "serve")}
     locate(options["bundle"])  # says at once that there is no such bundle
     service = Service(partial(open_model, options, config_dirs), limits, partial(console.note, "ready"))
     keep_requests_out_of_the_log()

@@ -121,7 +121,10 @@ def save_trained(
 
 def _mark_figures(parts: dict[str, Any] | None, rows: int) -> None:
     """Says of which model the figures are, in a bundle whose model was fitted on all rows afterwards."""
+    from mammal.bundle.heads import FITTED_ROWS
+
     for facts in (parts or {}).values():
+        facts[FITTED_ROWS] = rows
         facts["measured"] = f"before the model was fitted on all {rows:,} rows, with the model of the training rows"
 
 
