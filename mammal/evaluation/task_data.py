@@ -196,7 +196,8 @@ def load_own_rows(
         paths: `{"data": folder}`: folder in which data sets are searched before anything is downloaded.
         limit: keep at most this many of the rows, evenly spread; None: all.
         with_train: also load the training rows, and the validation rows on which settings of baselines are chosen. The
-            user's rows that are among the training rows are then counted as leaks.
+            user's rows that are among the training rows are then counted as leaks. If the model was fitted on the rows
+            of all parts, all of them are training rows.
         encoding: encoding of `given`, if that is a text file; None: UTF-8, or UTF-16 with a byte order mark.
 
     Raises:
@@ -206,11 +207,13 @@ def load_own_rows(
 
     from mammal.tasks.data import divide, named_config, with_task_columns
     from mammal.tasks.declaration.registry import load_task
+    from mammal.tasks.probes.task_probes import ALL
 
     own = with_task_columns(_with_meant_columns(_table(given, encoding), task), task.config)
     own = own.iloc[evenly_spread(np.arange(len(own), dtype=np.int64), limit)]
     whole = _with_training_rows(task, paths) if with_train else None
-    train = own.iloc[:0] if whole is None else whole.part("train")
+    every = task.probes is not None and task.probes.fitted_on == ALL
+    train = own.iloc[:0] if whole is None else pd.concat([whole.part(part) for part in (PARTS if every else PARTS[:1])])
     train = train.drop(
         columns=[target for target in task.target_columns if target not in own], errors="ignore"
     )  # computed in all rows
@@ -223,7 +226,8 @@ def load_own_rows(
     first = len(together) - len(own)
     numbers[OWN] = own.index.to_numpy(dtype=np.int64)[numbers[OWN] - first]  # as in the table that was given
     if whole is not None:
-        numbers["valid"], rows["valid"] = whole.split.parts["valid"], whole.part("valid").to_dict("records")
+        numbers["valid"] = whole.split.parts["valid"][: 0 if every else None]  # those of `train` choose no settings
+        rows["valid"] = whole.frame.iloc[numbers["valid"]].to_dict("records")
     leakage = {OWN + key.removeprefix("test"): n for key, n in loaded.leakage.items() if key.startswith("test")}
     if leaking := leakage.get(OWN):
         logger.warning("%s: %d of your own rows have the inputs of a training row", task.name, leaking)

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
 
 import pandas as pd
 import pytest
 
 import mammal
+from mammal.bundle.adaptation import weights_hash
 from mammal.bundle.folder import read_losses
+from mammal.bundle.heads import read_heads
+from mammal.bundle.locate import locate
 from mammal.errors import BundleError
 from mammal.inference.api import Mammal
 
 NAME = "mammal-tiny"
+ROOT = Path(__file__).resolve().parents[2]
 MOLECULES = [
     "CC(=O)Oc1ccccc1C(=O)O",
     "Cn1cnc2c1c(=O)n(C)c(=O)n2C",
@@ -83,3 +88,16 @@ def test_a_wrong_name_is_answered_with_this_one() -> None:
     with pytest.raises(BundleError) as raised:
         mammal.load("mamal-tiny")
     assert f"did you mean {NAME}?" in str(raised.value)
+
+
+def test_heads_that_ship_fit_their_encoder_and_the_page_lists_them() -> None:
+    from mammal.training import make_heads
+
+    listed, page = make_heads.listed_heads(), (ROOT / "docs" / "heads.md").read_text(encoding="utf-8")
+    configs = {path.stem for path in (ROOT / "configs" / "task").glob("*.yaml")}
+    assert set(listed) <= configs and all(f"`{name}`" in page for name in listed)
+    wanted = weights_hash(locate(NAME))
+    for head in read_heads():
+        assert head.name in listed and head.size <= make_heads.MOST_BYTES and head.rows
+        assert make_heads.base_hash(head.folder) == wanted, f"make heads: {head.name} was made for another encoder"
+    assert all(line in page for line in make_heads.heads_table(read_heads()))
