@@ -52,7 +52,7 @@ def fit_on_all_rows(model: MammalModel, data: TaskData, applicability: str) -> N
     task.probes = _fitted(task, chosen, rows, vectors_NF)
     task.probes.fitted_on = ALL
     if applicability != OFF:
-        keep_training_rows(model, task, rows, applicability)
+        keep_training_rows(model, task, rows, applicability, _mean_states(model, vectors_NF))
         report_stored_texts(task)
         if task.training_rows is not None:
             answers = task.training_rows.compare_with(answers)
@@ -68,6 +68,12 @@ def _fitted(task: Task, chosen: TaskProbes, rows: Sequence[Row], vectors_NF: np.
     probes.reader = chosen.reader
     probes.refit(vectors_NF, task.probe_columns(rows), chosen)
     return probes
+
+
+def _mean_states(model: MammalModel, vectors_NF: np.ndarray) -> np.ndarray:
+    """The mean states among what probes read (`mammal.tasks.probes.reader`), float32 [N, W]."""
+    width = model.config.d_model
+    return vectors_NF[:, width : 2 * width]
 
 
 def _out_of_fold(
@@ -87,7 +93,7 @@ def _out_of_fold(
         task.probes = _fitted(task, chosen, others, vectors_NF[fit_on])
         task.training_rows = None
         if applicability != OFF:
-            keep_training_rows(model, task, others, "distances")
+            keep_training_rows(model, task, others, "distances", _mean_states(model, vectors_NF[fit_on]))
         for place, answer in zip(asked, answers_of(model, task, [rows[place] for place in asked]), strict=True):
             found[place] = answer
     return [answer for answer in found if answer is not None]

@@ -44,7 +44,9 @@ def stored_rows(config: DictConfig) -> str:
     return asked
 
 
-def keep_training_rows(model: MammalModel, task: Task, rows: Sequence[Row], stored: str) -> None:
+def keep_training_rows(
+    model: MammalModel, task: Task, rows: Sequence[Row], stored: str, states_NW: np.ndarray | None = None
+) -> None:
     """Sets `Task.training_rows`: fingerprints of the training molecules, or mean states of the training rows.
 
     Args:
@@ -52,11 +54,18 @@ def keep_training_rows(model: MammalModel, task: Task, rows: Sequence[Row], stor
         task: the task.
         rows: its training rows.
         stored: `full` or `distances`.
+        states_NW: mean state of each row, float32, if it was computed already; None: it is computed if needed.
     """
     task.training_rows = None
-    picked = [rows[int(place)] for place in sample(len(rows))]
+    places = sample(len(rows))
+    picked = [rows[int(place)] for place in places]
     column = molecule_column(task)
-    found = _molecules(task, picked, column) if column is not None else _states(model, task, picked)
+    if column is not None:
+        found = _molecules(task, picked, column)
+    elif states_NW is not None:
+        found = list(zip(picked, states_NW[places], strict=True))
+    else:
+        found = _states(model, task, picked)
     if not found:
         logger.info("%s: no training row can be kept to compare rows with", task.name)
         return
