@@ -113,7 +113,9 @@ def _heads(config: Mapping[str, Any], own: Mapping[str, Any]) -> Iterator[str]:
         yield "LoRA adapters"
 
 
-def _tokenizer(folder: Path, shape: Mapping[str, Any], own: Mapping[str, Any], *, of_base: bool = False) -> Iterator[str]:
+def _tokenizer(
+    folder: Path, shape: Mapping[str, Any], own: Mapping[str, Any], *, of_base: bool = False
+) -> Iterator[str]:
     from mammal.tokenization import Tokenizer
 
     if not folder.is_dir():

@@ -4,8 +4,8 @@
     python -m mammal.training.make_heads esol amp           only these, also if they exist
     python -m mammal.training.make_heads table              the table of docs/heads.md
 
-Each head is trained with `experiment=head`, gets a card, is checked and then replaces its folder in `checkpoints/heads`.
-After an interruption, the same command makes those that are still missing.
+Each head is trained with `experiment=head`, gets a card, is checked and then replaces its folder in
+`checkpoints/heads`. After an interruption, the same command makes those that are still missing.
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ def _check_size(folder: Path, name: str) -> None:
     sizes = {file.name: file.stat().st_size for file in folder.rglob("*") if file.is_file()}
     if sum(sizes.values()) > MOST_BYTES:
         largest = ", ".join(f"{file} {size:,}" for file, size in sorted(sizes.items(), key=lambda pair: -pair[1])[:3])
-        what = f"the head of {name} has {sum(sizes.values()):,} bytes, and {MOST_BYTES:,} are allowed ({largest})"
+        what = f"the head of {name} has {sum(sizes.values()):,} bytes, and {MOST_BYTES:,} bytes are allowed ({largest})"
         raise BundleError(what, hint="a smaller adapt.max_bytes")
 
 
@@ -151,14 +151,19 @@ def head_card(model: Mammal, name: str, metrics: Mapping[str, Any], licence: str
 
     config, facts = model.tasks[name].config, (metrics.get(name) or {}).get("test") or {}
     rows = facts.get(FITTED_ROWS)
-    few = f" It was fitted on only {rows:,} rows, so figures and intervals are uncertain." if rows and rows < FEW_ROWS else ""
+    few = (
+        f" It was fitted on only {rows:,} rows, so figures and intervals are uncertain."
+        if rows and rows < FEW_ROWS
+        else ""
+    )
+    limits = f"{LIMITS}{few} A prediction is not a measurement: confirm it before anything depends on it."
     return Card(
         name=name,
         about="\n\n".join(_about(model, name, facts)),
         licence=licence,
         data={name: f"{config.about}. Licence: {config.licence or 'not stated'}. {config.citation or ''}".rstrip()},
         command=f"python -m mammal.training.make_heads {name}",
-        limits=f"{LIMITS}{few} A prediction is no measurement: confirm it before anything depends on it.",
+        limits=limits,
     )
 
 
@@ -170,7 +175,8 @@ def _about(model: Mammal, name: str, facts: Mapping[str, Any]) -> list[str]:
     config = model.tasks[name].config
     unit = f", in {unit_text(config.unit)}" if config.unit else ""
     found = [
-        f"Predicts: {config.about}{unit}. A shipped head on the frozen encoder of `{ENCODER}`: no training, no download.",
+        f"Predicts: {config.about}{unit}. A shipped head on the frozen encoder of `{ENCODER}`. It needs no training and "
+        "no download:",
         f"```bash\nmammal predict task={name} input=my_rows.csv output=predicted.csv\n```",
     ]
     if FITTED_ROWS in facts:

@@ -129,10 +129,10 @@ def _probe(
     output: Path, tokenizer: Tokenizer, data: Mapping[str, TaskData], config: DictConfig, begun: float
 ) -> TrainingResult:
     """Fits probes on the states of the model at `init`, in place of training."""
+    from mammal.tasks.probes.task_probes import ALL
     from mammal.training import adapt, build
     from mammal.training.all_rows import fit_on_all_rows
     from mammal.training.probe import check_encoder, fit_probes
-    from mammal.tasks.probes.task_probes import ALL
     from mammal.training.resume import put_aside
 
     tasks = {name: d.task for name, d in data.items()}

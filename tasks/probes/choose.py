@@ -103,9 +103,7 @@ def fitted_again(
         probe = bagged(Candidate(probe.model, probe.settings), rows, members)
     if not _is_machine(candidate, rows):
         return probe
-    return _as_probabilities(
-        probe, _out_of_fold(candidate, rows, folds or folds_of(rows), classes, raw=True), rows
-    )
+    return _as_probabilities(probe, _out_of_fold(candidate, rows, folds or folds_of(rows), classes, raw=True), rows)
 
 
 def probe_outputs(probe: Probe, rows: Rows, points_PF: np.ndarray, classes: int) -> np.ndarray:

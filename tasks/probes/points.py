@@ -1,4 +1,4 @@
-"""A compact form of the rows that probes store: half-precision numbers, and only those entries of fingerprints that vary.
+"""A compact form of the rows that probes store: half precision, and of fingerprints only what a molecule has.
 
 Most entries of a fingerprint are 0 in a row. Their standardised value is that of an empty fingerprint, so only the
 others are stored, with their positions. Training rows are rounded before a probe is fitted (`rounded`), so the

@@ -190,9 +190,7 @@ class TaskProbes:
         sparse_F = np.repeat([name in SPARSE for name in names], self.reader.blocks(width))
         return CompactPoints(self._standard.apply(np.zeros((1, width), dtype=np.float32))[0], sparse_F)
 
-    def _most_points(
-        self, z_NF: np.ndarray, columns: Mapping[str, ProbeTarget], members: int, max_bytes: int
-    ) -> int:
+    def _most_points(self, z_NF: np.ndarray, columns: Mapping[str, ProbeTarget], members: int, max_bytes: int) -> int:
         """Number of rows of each column that can be stored."""
         assert self._compact is not None, "rows are stored in the compact form"
         fixed = _STORED_OVERHEAD + 3 * 8 * z_NF.shape[1] + len(self._packed_features())
@@ -434,10 +432,10 @@ def _check_rows(name: str, rows: int, classes: int, kind: str, most_stored: int 
     if most is not None and rows > most:
         what = f"column {name!r} has {rows:,} labelled training rows, and adapt.probe={kind} takes {most:,}"
         raise TaskError(what, hint=f"adapt.probe=auto or linear, or data.limit={most}")
-    if most_stored is not None and (need := {"svm": rows, "gp": rows, "landmarks": FEWEST_LANDMARKS}.get(kind, 0)):
-        if need > most_stored:
-            what = f"adapt.probe={kind} may store {need:,} rows, and adapt.max_bytes has room for {most_stored:,}"
-            raise TaskError(what, hint="adapt.probe=auto, or a larger adapt.max_bytes")
+    need = {"svm": rows, "gp": rows, "landmarks": FEWEST_LANDMARKS}.get(kind, 0)
+    if most_stored is not None and need > most_stored:
+        what = f"adapt.probe={kind} may store {need:,} rows, and adapt.max_bytes has room for {most_stored:,}"
+        raise TaskError(what, hint="adapt.probe=auto, or a larger adapt.max_bytes")
     if kind == "svm" and classes > SVM_CLASSES:
         what = f"{classes} classes are more than the {SVM_CLASSES} that adapt.probe=svm takes"
         raise TaskError(what, hint="adapt.probe=auto or linear")

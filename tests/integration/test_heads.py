@@ -1,9 +1,11 @@
-"""Shipped heads: made, installed, found by their task, used without `bundle=`, and honest about what they were fitted on."""
+"""Shipped heads: made, installed, found by their task, used without `bundle=`; they say what they were fitted on."""
 
 from __future__ import annotations
 
 import csv
 import json
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +17,8 @@ from mammal.bundle import locate as places
 from mammal.bundle.heads import ENCODER, head_bundle, read_heads
 from mammal.cli import main
 from mammal.configuration.compose import compose, parse_arguments
-from mammal.errors import BundleError, ConfigError
+from mammal.errors import BundleError, ConfigError, TaskError
+from mammal.tasks.probes.task_probes import TaskProbes
 from mammal.training import make_heads as making
 from mammal.training.run import train
 
@@ -38,10 +41,10 @@ def rows() -> list[dict[str, str]]:
 
 
 @pytest.fixture(scope="module")
-def installation(tmp_path_factory: pytest.TempPathFactory):
-    """An installation with the shipped encoder and two heads, made by `make_head`; it lasts as long as this module."""
+def installation(tmp_path_factory: pytest.TempPathFactory, small_bundle: Callable[..., Path]):
+    """An installation with a small random encoder and two heads, made by `make_head`; it lasts as long as this module."""
     root, work = tmp_path_factory.mktemp("checkpoints"), tmp_path_factory.mktemp("work")
-    (root / ENCODER).symlink_to(places.checkpoints_folder() / ENCODER, target_is_directory=True)
+    shutil.copytree(small_bundle(), root / ENCODER)
     (root / making.LIST).write_text(yaml.safe_dump({"heads": dict.fromkeys(TASKS, "mit")}))
     data = work / "rows.csv"
     with data.open("w", newline="") as stream:
@@ -174,7 +177,7 @@ def test_unknown_heads_are_reported_with_a_remedy(installation: Path) -> None:
     assert "did you mean head_length" in said and "head_polar" in said and f"init={ENCODER} adapt=probe" in said
     with pytest.raises(ConfigError, match="a bundle or the task"):
         head_bundle(None, None, "serve")
-    with pytest.raises(ConfigError, match="not in heads.yaml"):
+    with pytest.raises(ConfigError, match="not in heads"):
         making.main(["head_lenth"])
 
 
@@ -189,9 +192,8 @@ def test_no_row_calibrates_a_model_that_saw_it(installation: Path) -> None:
 
 
 def test_groups_of_rows_stay_in_one_fold(installation: Path) -> None:
-    from mammal.training.all_rows import folds_of_rows, row_groups
-
     from mammal.rows.task_choice import changed_task
+    from mammal.training.all_rows import folds_of_rows, row_groups
 
     task = mammal.load("head_length", device="cpu").tasks["head_length"]
     task = changed_task(task, {"data": {"split": "scaffold"}})
@@ -207,11 +209,19 @@ def test_groups_of_rows_stay_in_one_fold(installation: Path) -> None:
 
 
 def test_sizes_and_settings_that_cannot_work_are_refused(installation: Path, tmp_path: Path) -> None:
-    def run(*words: str) -> None:
-        arguments = parse_arguments("train", ["experiment=head", "task=head_length", f"output={tmp_path / 'r'}", *words])
-        train(compose("train", arguments))
-
-    with pytest.raises(ConfigError, match="adapt.rows is 'al'"):
-        run("adapt.rows=al")
-    with pytest.raises(mammal.MammalError, match="the smallest probe"):
-        run("adapt.max_bytes=9000")
+    words = ["experiment=head", "task=head_length", f"output={tmp_path / 'run'}"]
+    with pytest.raises(ConfigError, match=r"adapt\.rows is 'al'"):
+        train(compose("train", parse_arguments("train", [*words, "adapt.rows=al"])))
+    with pytest.raises(ConfigError, match=r"adapt\.features"):
+        train(compose("train", parse_arguments("train", [*words, "adapt.features=morgan"])))
+    task = mammal.load("head_length", device="cpu").tasks["head_length"]
+    vectors = np.random.default_rng(0).normal(size=(len(rows()), 8)).astype(np.float32)
+    columns = task.probe_columns(rows() + rows()[:1])
+    with pytest.raises(TaskError, match="the smallest probe of head_length needs"):
+        TaskProbes(task).fit(vectors, vectors[:1], columns, "auto", max_bytes=4_000)
+    with pytest.raises(TaskError, match="may store 90 rows"):
+        TaskProbes(task).fit(vectors, vectors[:1], columns, "gp", max_bytes=5_500)
+    with pytest.raises(BundleError, match="bytes are allowed"), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(making, "MOST_BYTES", 10_000)
+        making.install_head(installation / "heads" / "head_length", "head_length", [], "mit")
+    assert (installation / "heads" / "head_length" / "README.md").is_file()

@@ -21,6 +21,7 @@ from mammal.tasks.probes.candidates import (
 )
 from mammal.tasks.probes.choose import FEWEST_VALID, chosen, folds_of, log_odds_of_distances, log_probabilities
 from mammal.tasks.probes.ensembles import bagged
+from mammal.tasks.probes.points import CompactPoints
 from mammal.tasks.probes.probe import Probe, Standard
 
 ROWS, WIDTH = 60, 6
@@ -231,3 +232,70 @@ def test_an_ensemble_of_classes_has_every_class_in_each_member(count: int) -> No
     said = probe.member_scores(vectors(15, seed=1), z_NF)
     assert said.shape == (15, 4, count) and probe.classes == tuple(range(count)) and probe.members == 4
     assert "ensemble of 4, support vector machine" in probe.title
+
+
+def test_landmarks_predict_as_nystroem_and_ridge_of_scikit_learn_do() -> None:
+    from sklearn.kernel_approximation import Nystroem
+    from sklearn.linear_model import Ridge
+
+    rows, asked = Rows(vectors(), numbers(vectors())), vectors(15, seed=1).astype(np.float64)
+    candidate = Candidate("landmarks", {"penalty": 0.03, "gamma": 0.5, "landmarks": 20})
+    probe = fitted(candidate, rows)
+    assert probe.support_M is not None and len(set(probe.support_M.tolist())) == 20
+    kernel = Nystroem(kernel="rbf", gamma=0.5, n_components=20, random_state=0)
+    features_NM = kernel.fit(rows.exact_NF[probe.support_M]).transform(rows.exact_NF)
+    expected = Ridge(alpha=0.03).fit(features_NM, rows.truth_N).predict(kernel.transform(asked))
+    assert close(scores(probe, rows.z_NF)[:, 0], expected)
+
+
+def test_landmarks_separate_classes_and_equal_rows_are_one_landmark() -> None:
+    z_NF = np.concatenate([vectors(40)] * 3)
+    rows = Rows(z_NF, classes(z_NF, 3))
+    probe = fitted(Candidate("landmarks", {"penalty": 0.03, "gamma": 1.0, "landmarks": 60}), rows)
+    assert probe.support_M is not None and len(np.unique(z_NF[probe.support_M], axis=0)) == len(probe.support_M) <= 40
+    assert (probe.scores(z_NF, z_NF).argmax(axis=1) == rows.truth_N).mean() > 0.8
+
+
+def test_an_ensemble_on_landmarks_stores_them_once() -> None:
+    rows = Rows(vectors(), numbers(vectors()))
+    candidate = Candidate("landmarks", {"penalty": 0.1, "gamma": 0.5, "landmarks": 20})
+    several = bagged(candidate, rows, 4)
+    assert several.members == 4 and several.support_M is not None and len(several.support_M) == 20
+    said = several.member_scores(vectors(15, seed=1), rows.z_NF)
+    assert said.shape == (15, 4, 1) and said.std(axis=1).min() > 0
+
+
+def test_only_models_whose_rows_can_be_stored_are_candidates() -> None:
+    def models(most: int) -> set[str]:
+        return {option.model for option in candidates("auto", 100, 0, most)}
+
+    assert models(100) == {"ridge", "svm", "gp"} and models(99) == {"ridge", "landmarks"} and models(10) == {"ridge"}
+    assert {o.settings["landmarks"] for o in candidates("landmarks", 5000, 0, 300)} == {300}
+
+
+def test_compact_points_are_read_as_they_were_rounded() -> None:
+    generator = np.random.default_rng(0)
+    counts = generator.poisson(0.05, size=(50, 40)).astype(np.float32)
+    raw = np.concatenate([generator.normal(size=(50, 6)), np.log1p(counts)], axis=1).astype(np.float32)
+    standard = Standard.fit(raw, [6, 40])
+    z_NF = standard.apply(raw)
+    empty_F = standard.apply(np.zeros((1, 46), dtype=np.float32))[0]
+    compact = CompactPoints(empty_F, np.arange(46) >= 6)
+    rounded = compact.rounded(z_NF)
+    stored = compact.arrays(rounded)
+    assert np.array_equal(compact.points(stored), rounded) and np.array_equal(compact.rounded(rounded), rounded)
+    assert np.abs(rounded - z_NF).max() < 1e-3 and len(stored["points.values"]) == (counts > 0).sum()
+    size = sum(array.nbytes for array in stored.values())
+    assert size == pytest.approx(50 * compact.bytes_of_row(z_NF)) and size < rounded.nbytes / 5
+
+
+@pytest.mark.parametrize(("model", "tolerance"), [("landmarks", 1e-3), ("svm", 2e-3)])  # 1e-3 is that of its solver
+def test_predictions_on_rounded_rows_are_equal_to_three_digits(model: str, tolerance: float) -> None:
+    z_NF, asked = vectors(), vectors(40, seed=1)
+    compact = CompactPoints(np.zeros(WIDTH, dtype=np.float32), np.zeros(WIDTH, dtype=bool))
+    settings = {"cost": 3.0, "gamma": 0.25, "penalty": 0.03, "landmarks": 40}
+    said = []
+    for points in (z_NF, compact.rounded(z_NF)):
+        probe = fitted(Candidate(model, settings), Rows(points, numbers(z_NF)))
+        said.append(probe.scores(asked, points)[:, 0])
+    assert np.abs(said[0] - said[1]).max() < tolerance * np.std(numbers(z_NF)) and not np.array_equal(*said)
