@@ -175,8 +175,8 @@ def _about(model: Mammal, name: str, facts: Mapping[str, Any]) -> list[str]:
     config = model.tasks[name].config
     unit = f", in {unit_text(config.unit)}" if config.unit else ""
     found = [
-        f"Predicts: {config.about}{unit}. A shipped head on the frozen encoder of `{ENCODER}`. It needs no training and "
-        "no download:",
+        f"Predicts: {config.about}{unit}. A shipped head on the frozen encoder of `{ENCODER}`, which needs no training "
+        "and no download:",
         f"```bash\nmammal predict task={name} input=my_rows.csv output=predicted.csv\n```",
     ]
     if FITTED_ROWS in facts:

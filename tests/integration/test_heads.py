@@ -42,7 +42,7 @@ def rows() -> list[dict[str, str]]:
 
 @pytest.fixture(scope="module")
 def installation(tmp_path_factory: pytest.TempPathFactory, small_bundle: Callable[..., Path]):
-    """An installation with a small random encoder and two heads, made by `make_head`; it lasts as long as this module."""
+    """An installation with a small random encoder and two heads, made by `make_head`, for all tests of this module."""
     root, work = tmp_path_factory.mktemp("checkpoints"), tmp_path_factory.mktemp("work")
     shutil.copytree(small_bundle(), root / ENCODER)
     (root / making.LIST).write_text(yaml.safe_dump({"heads": dict.fromkeys(TASKS, "mit")}))
