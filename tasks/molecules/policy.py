@@ -2,7 +2,8 @@
 
     standardise: {salts: parent, charges: neutral, isotopes: remove, stereo: remove, tautomers: canonical}
 
-    salts        parent      only the largest organic fragment (`LargestFragmentChooser`)
+    salts        parent      only the largest organic fragment (`LargestFragmentChooser`), after large counter-ions of
+                             drugs are removed (`COUNTER_IONS`)
     charges      neutral     charges removed by adding or removing protons, where possible (`Uncharger`)
     isotopes     remove      no isotopes (`IsotopeParent`)
     stereo       remove      neither stereocentres nor configurations of double bonds (`StereoParent`)
@@ -57,6 +58,26 @@ MOST_TRANSFORMS = 1_000
 
 MOST_TAUTOMER_ATOMS = 200
 """Heavy atoms of the largest molecule of which tautomers are enumerated; the time for each grows with its size."""
+
+COUNTER_IONS = {
+    "embonate": "O=C(O)c1cc2ccccc2c(Cc2c(O)c(C(=O)O)cc3ccccc23)c1O",
+    "fendizoate": "O=C(O)c1ccccc1C(=O)c1ccc(-c2ccccc2)cc1O",
+    "hibenzate": "O=C(O)c1ccccc1C(=O)c1ccc(O)cc1",
+    "xinafoate": "O=C(O)c1ccc2ccccc2c1O",
+    "3-hydroxy-2-naphthoate": "O=C(O)c1cc2ccccc2cc1O",
+    "napadisilate": "O=S(=O)(O)c1cccc2c1cccc2S(=O)(=O)O",
+    "laurilsulfate": "CCCCCCCCCCCCOS(=O)(=O)O",
+    "lactobionate": "OCC(O)C(OC1OC(CO)C(O)C(O)C1O)C(O)C(O)C(=O)O",
+    "tetraphenylborate": "[B](c1ccccc1)(c1ccccc1)(c1ccccc1)c1ccccc1",
+}
+"""Counter-ions that can be larger than the drug, by their international non-proprietary names (WHO) -> SMARTS.
+
+RDKit (2026.09.1) takes the largest fragment as the parent and knows none of these: pyrantel embonate would be read as
+embonic acid (`findings/rdkit_parent_embonate.sh`). If nothing organic is next to them, they are kept.
+"""
+
+CARBON = 6
+"""Atomic number."""
 
 _ISOTOPE, _STEREO, _CHARGE = re.compile(r"\[\d"), re.compile(r"[@/\\]"), re.compile(r"\[[^\]]*[+-]")
 
@@ -152,7 +173,9 @@ def tautomers(molecule: Any) -> tuple[Any, Any, bool]:
 
 
 def _parent(molecule: Any) -> Any:
-    return _largest_fragment().choose(molecule)
+    others = _counter_ions().StripMol(molecule, dontRemoveEverything=True)
+    is_organic = any(atom.GetAtomicNum() == CARBON for atom in others.GetAtoms())
+    return _largest_fragment().choose(others if is_organic else molecule)
 
 
 def _uncharged(molecule: Any) -> Any:
@@ -215,6 +238,13 @@ STEPS: dict[str, Step] = {
     "stereo": _step("stereo", _without_stereo, _STEREO.search),
     "tautomers": _step("tautomers", _canonical_tautomer, _anything),
 }
+
+
+@cache
+def _counter_ions() -> Any:
+    from rdkit.Chem.SaltRemover import SaltRemover
+
+    return SaltRemover(defnData="\n".join(f"{smarts}\t{name}" for name, smarts in COUNTER_IONS.items()))
 
 
 @cache
