@@ -83,11 +83,12 @@ def push_to_hub(
     Raises:
         ConfigError: a name of a repository is wrong, there is no token, the bundle contains training rows, its base is
             a folder of this machine, or a public repository exists although `private` is True.
-        BundleError: there is no such bundle, the base on the hub has other weights, or the hub can't be reached or
+        BundleError: there is no such bundle or a file of it is damaged, the base on the hub has other weights, or the hub can't be reached or
             refuses the upload.
     """
     folder = _bundle(bundle)
     check_hub_id(repo, "repo")
+    _check_weights(folder)
     _check_rows(folder, rows)
     config = read_json(folder / CONFIG)
     changed = _with_base(config, folder, base)
@@ -95,17 +96,17 @@ def push_to_hub(
     if changed is not config:
         contents[CONFIG] = (json.dumps(changed, indent=2) + "\n").encode()
     if CARD in contents:
-        contents[CARD] = with_address((folder / CARD).read_text(encoding="utf-8"), repo).encode()
+        contents[CARD] = with_address(_card(folder / CARD), repo).encode()
     else:
         logger.warning("%s has no model card (README.md)", folder)
-    api = _api(token)
+    api, branch = _api(token), revision or MAIN
     with hub_errors(base or repo, api.endpoint):
         if base is not None:
             _check_base(api, base, config, folder)
     with hub_errors(repo, api.endpoint):
-        _prepare(api, repo, private, revision)
-        url = _commit(api, repo, contents, revision or MAIN, message or f"Upload a bundle of mammal {__version__}")
-    return Pushed(repo, revision or MAIN, url, sorted(contents))
+        _prepare(api, repo, private, branch)
+        url = _commit(api, repo, contents, branch, message or f"Upload a bundle of mammal {__version__}")
+    return Pushed(repo, branch, url, sorted(contents))
 
 
 def bundle_files(folder: Path) -> list[str]:
@@ -115,9 +116,15 @@ def bundle_files(folder: Path) -> list[str]:
 
     Args:
         folder: folder of the bundle.
+
+    Raises:
+        BundleError: a file is a link to a file that does not exist.
     """
-    files = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-    return sorted(name for name in files if _is_of_bundle(name))
+    found = {path for pattern in HUB_FILES for path in folder.glob(pattern)}  # also in a folder that is a link
+    for path in folder.iterdir():
+        if path.is_symlink() and not path.exists() and _is_of_bundle(path.name):
+            raise BundleError("is a link to a file that does not exist", where=str(path), hint="restore or remove it")
+    return sorted(path.relative_to(folder).as_posix() for path in found if path.is_file())
 
 
 def _is_of_bundle(name: str) -> bool:
@@ -134,6 +141,27 @@ def _bundle(bundle: str | os.PathLike[str]) -> Path:
         hint = "copy the folder that was published with the model"
         raise BundleError("is not a bundle: it lacks tokenizer/", where=str(source.folder), hint=hint)
     return source.folder
+
+
+def _card(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise BundleError("the model card is not UTF-8 text", where=str(file), hint="save it as UTF-8") from error
+
+
+def _check_weights(folder: Path) -> None:
+    """Refuses weights that are damaged or copied in part: the header of the file states its size."""
+    from safetensors import SafetensorError, safe_open
+
+    for file in (folder / WEIGHTS, folder / DELTA):
+        if file.is_file():
+            try:
+                with safe_open(file, framework="np"):
+                    pass
+            except SafetensorError as error:
+                hint = "copy the bundle again"
+                raise BundleError(f"is not a valid safetensors file: {error}", where=str(file), hint=hint) from error
 
 
 def _check_rows(folder: Path, allowed: bool) -> None:
@@ -226,14 +254,14 @@ def _api(token: str | None) -> HfApi:
     return HfApi(token=found, library_name="mammal", library_version=__version__)
 
 
-def _prepare(api: HfApi, repo: str, private: bool | None, revision: str | None) -> None:
+def _prepare(api: HfApi, repo: str, private: bool | None, branch: str) -> None:
     """Makes the repository and the branch if they do not exist."""
     api.create_repo(repo, private=private, exist_ok=True)
     if private and not api.repo_info(repo).private:  # `private` has no effect on a repository that exists
         hint = "make it private in its settings on the hub, choose another name, or leave out private="
         raise ConfigError("the repository exists and is public", where=repo, hint=f"{hint}; nothing was uploaded")
-    if revision not in (None, MAIN):
-        api.create_branch(repo, branch=str(revision), exist_ok=True)
+    if branch != MAIN:
+        api.create_branch(repo, branch=branch, exist_ok=True)
 
 
 def _commit(api: HfApi, repo: str, contents: Mapping[str, Path | bytes], revision: str, message: str) -> str:

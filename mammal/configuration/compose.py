@@ -57,7 +57,8 @@ _COLUMN = re.compile(r"(task\.data\.)?columns\.")
 """Keys below these have the name of a column as their value, too."""
 
 _OPEN = re.compile(
-    r"(task\.(views?|unit|computed|class_weights|example|data\.columns|data\.files)|conditions|generation)[.=]|columns\."
+    r"(task\.(views?|unit|computed|class_weights|example|standardise|data\.columns|data\.files)|conditions|generation)"
+    r"[.=]|columns\."
 )
 """Keys below these are columns of the data and keys of tasks. Hydra must not require a `+` before them."""
 

@@ -92,10 +92,10 @@ def _write_policy(config: TaskConfig, where: str | None) -> None:
         return
     for key, value in declared.items():
         if key not in POLICY_VALUES:
-            hint = did_you_mean(str(key), POLICY_VALUES, noun="key of standardise")
+            hint = did_you_mean(str(key), POLICY_VALUES, noun="key")
             raise TaskError(f"unknown key 'standardise.{key}'", where=where, hint=hint)
         if value not in POLICY_VALUES[key]:
-            hint = did_you_mean(str(value), POLICY_VALUES[key], noun=f"standardise.{key}")
+            hint = did_you_mean(str(value), POLICY_VALUES[key], noun="value")
             raise TaskError(f"standardise.{key} is {value!r}", where=where, hint=hint)
     config.standardise = {key: declared.get(key, values[0]) for key, values in POLICY_VALUES.items()}
 

@@ -260,6 +260,7 @@ def test_a_branch_is_made(hub: Hub, bundle: Path):
         assert mammal.push_to_hub(bundle, "me/model", revision="v2").revision == "v2"
     assert "model.safetensors" in hub.repos["me/model"]["v2"]
     assert "model.safetensors" not in hub.repos["me/model"]["main"]
+    assert mammal.push_to_hub(bundle, "me/model", revision="").revision == "main"
 
 
 def test_a_private_bundle_does_not_go_to_a_public_repository(hub: Hub, bundle: Path):
@@ -344,6 +345,32 @@ def test_what_is_no_bundle_is_refused(tmp_path: Path, bundle: Path):
     shutil.rmtree(bundle / "tokenizer")
     with pytest.raises(BundleError, match="lacks tokenizer/"):
         mammal.push_to_hub(bundle, "me/model")
+
+
+def test_the_tokenizer_can_be_a_link(bundle: Path):
+    before = bundle_files(bundle)
+    (bundle / "tokenizer").rename(bundle.parent / "elsewhere")
+    (bundle / "tokenizer").symlink_to(bundle.parent / "elsewhere")
+    (bundle / "loop").symlink_to(bundle)
+    assert bundle_files(bundle) == before and "tokenizer/config.yaml" in before
+
+
+def test_damaged_files_are_not_uploaded(hub: Hub, bundle: Path):
+    (bundle / "metrics.json").unlink()
+    (bundle / "metrics.json").symlink_to("nowhere")
+    with pytest.raises(BundleError, match=r"metrics\.json: is a link to a file that does not exist"):
+        mammal.push_to_hub(bundle, "me/model")
+    (bundle / "metrics.json").unlink()
+    card = (bundle / "README.md").read_bytes()
+    (bundle / "README.md").write_bytes(b"caf\xe9")
+    with pytest.raises(BundleError, match="not UTF-8"):
+        mammal.push_to_hub(bundle, "me/model")
+    (bundle / "README.md").write_bytes(card)
+    weights = (bundle / "model.safetensors").read_bytes()
+    (bundle / "model.safetensors").write_bytes(weights[: len(weights) // 2])
+    with pytest.raises(BundleError, match="not a valid safetensors file"):
+        mammal.push_to_hub(bundle, "me/model")
+    assert not hub.repos
 
 
 def test_a_model_without_a_folder_is_saved_first(tiny_bundle: Path):
