@@ -89,18 +89,20 @@ def explanations_page(
     return page(title, LEAD, sections, f"{Path(file).name}, MAMMAL {__version__}")
 
 
-def explained_rows(file: str | os.PathLike[str], prefix: str = "") -> Iterator[DrawnRow]:
+def explained_rows(file: str | os.PathLike[str], prefix: str | None = "") -> Iterator[DrawnRow]:
     """Yields the explained rows of a file that `mammal explain` wrote. Rows without an explanation are left out.
 
     Args:
         file: the file, in either form.
-        prefix: text before the names of the columns that `mammal explain` added.
+        prefix: text before the names of the columns that `mammal explain` added. None: found out from the columns.
 
     Raises:
         DataError: the file does not exist, or has no explanations.
     """
     given = open_input(file)
     names = given.schema.names
+    if prefix is None:
+        prefix = _prefix_in(names)
     if f"{prefix}explained" not in names or not any(name.endswith("attribution") for name in names):
         raise DataError("has no explanations", where=str(file), hint="give an output of `mammal explain`")
     ours = [name for name in names if name.startswith(prefix)]
@@ -109,12 +111,22 @@ def explained_rows(file: str | os.PathLike[str], prefix: str = "") -> Iterator[D
         for shard in given.shards(AT_ONCE)
         for line in shard.records(ours)
     )
-    if f"{prefix}position" in names:
+    if _LONG <= {name.removeprefix(prefix) for name in ours}:
         known = (line for line in lines if line["explained"])
         for number, group in groupby(known, key=lambda line: int(line["row"])):
             yield _of_lines(number, list(group))
         return
     yield from drawn_rows(lines, [name.removeprefix(prefix) for name in ours])
+
+
+_LONG = {"row", "part", "position", "text", "attribution"}
+"""Columns of the form with one line for each part. The table of the user can have some of these names, too."""
+
+
+def _prefix_in(names: Sequence[str]) -> str:
+    """Text before the names of the columns that the last `mammal explain` added to a table; "" if there are none."""
+    found = [name.removesuffix("explained") for name in names if name.endswith("explained")]
+    return next((prefix for prefix in reversed(found) if f"{prefix}output" in names), "")
 
 
 def drawn_rows(lines: Iterable[Mapping[str, Any]], names: Sequence[str]) -> Iterator[DrawnRow]:
@@ -125,6 +137,7 @@ def drawn_rows(lines: Iterable[Mapping[str, Any]], names: Sequence[str]) -> Iter
         names: the columns, without a prefix.
     """
     starts = [name.removesuffix("attribution") for name in names if name.endswith("attribution")]
+    starts = [start for start in starts if {f"{start}read", f"{start}parts"} <= {*names}]  # others are the user's
     for number, line in enumerate(lines, start=1):
         if line["explained"]:
             values = [_of_cells(line, start) for start in starts if line[f"{start}read"]]

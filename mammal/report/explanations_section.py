@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mammal.errors import ConfigError, MammalError
+from mammal.errors import ConfigError, DataError, MammalError
 from mammal.evaluation.results import LABEL, OURS, TARGET, TRUTH, TaskResult, short
 from mammal.report.explain_page import DrawnRow, drawn_rows, explained_rows, row_drawings
 from mammal.report.page import Section, heading, joined, paragraph
@@ -55,7 +55,7 @@ def explanations_section(files: Sequence[Path]) -> Section:
     """
     parts = [paragraph(f"How much each part of a row contributes to its prediction. {COLOURS}", note=True)]
     for file in files:
-        rows = list(islice(explained_rows(file), FROM_FILE + 1))
+        rows = list(islice(explained_rows(file, None), FROM_FILE + 1))
         what = "All explained rows." if len(rows) <= FROM_FILE else f"The first {FROM_FILE} explained rows."
         shown = [(row, f"row {row.number}: {_numbers(row)}") for row in rows[:FROM_FILE]]
         parts += [heading(file.name), paragraph(what, note=True), row_drawings(shown)]
@@ -80,14 +80,22 @@ def examples_section(results: Sequence[TaskResult], model: Mammal, count: int) -
         results: the evaluated tasks. Others than classifications and regressions are left out.
         model: the model that was evaluated.
         count: number of rows of each task.
+
+    Raises:
+        DataError: no task is a classification or a regression.
     """
     from mammal.explanation.question import available_methods
 
+    explainable = _first_parts(results)
+    if not explainable:
+        kinds = ", ".join(dict.fromkeys(f"{result.task}: {result.kind}" for result in results))
+        what = f"no evaluated task is a classification or a regression ({kinds}), and others can't be explained"
+        raise DataError(what, where="explain", hint="leave out explain=")
     method = available_methods()[0]
     words = f"How much each part of some evaluated rows contributes to its prediction, by {method.replace('_', ' ')}."
     rank = "Rows are chosen by their error, at equal steps from the smallest to the largest one."
     parts = [paragraph(f"{words} {COLOURS} {rank}", note=True)]
-    for result in _first_parts(results):
+    for result in explainable:
         chosen = example_rows(result, count)
         if len(chosen):
             parts += [heading(result.title), _examples(result, model, chosen, method)]

@@ -98,7 +98,7 @@ def field_error(errors: Sequence[Mapping[str, Any]], known: Sequence[str]) -> Ma
             "the body is not JSON", where="body", hint=str(first.get("ctx", {}).get("error", "")) or None
         )
     hints = {"missing": f"fields: {', '.join(known)}", "model_attributes_type": "send Content-Type: application/json"}
-    message = str(first["msg"])
+    message = str(first["msg"]).removeprefix("Value error, ")
     return ConfigError(message[:1].lower() + message[1:], where=path, hint=hints.get(first["type"]))
 
 

@@ -121,9 +121,23 @@ def test_files_of_explanations_are_drawn(tiny_bundle: Path, tmp_path: Path, caps
     assert "replace" in capsys.readouterr().err and output.read_text().startswith("smiles")
 
 
-def test_what_the_report_cannot_explain(run: Path, tmp_path: Path):
+@pytest.mark.parametrize("long", [False, True])
+def test_the_prefix_of_a_file_is_found_and_columns_of_the_user_are_not_taken_for_ours(
+    model: Mammal, tmp_path: Path, long: bool
+):
+    own = {"position": [7], "my_attribution": ["none"], "explained": ["no"]}
+    said = model.explain(pd.DataFrame({"smiles": ["CCO"], **own}), "bbbp", prefix="q_", long=long)
+    if not long:
+        said["q_attribution"] = [cell.tolist() for cell in said["q_attribution"]]
+    said.to_json(tmp_path / "explained.jsonl", orient="records", lines=True)
+    assert section(report(tmp_path, explanations=[tmp_path / "explained.jsonl"]), "Explanations").count("<figure>") == 1
+
+
+def test_what_the_report_cannot_explain(run: Path, model: Mammal, tmp_path: Path):
     with pytest.raises(ConfigError, match=r"explain is 7.*mammal explain"):
         report(run, explain=7)
+    with pytest.raises(DataError, match=r"no evaluated task is a class.*melting_point: generation"):
+        examples_section([replace(evaluated(model, "melting_point"), kind="generation")], model, 3)
     with pytest.raises(DataError, match="no evaluated rows"):
         report(tmp_path, explain=1)
     (tmp_path / "evaluation").symlink_to(run / "evaluation")

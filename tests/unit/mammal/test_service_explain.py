@@ -213,3 +213,14 @@ def test_the_page_has_the_colours_of_the_drawings():
     for name, colour in (("raises", colours.RAISES), ("lowers", colours.LOWERS)):
         found = re.search(rf"--{name}: (\d+) (\d+) (\d+)", style)
         assert found is not None and [int(part) for part in found.groups()] == [round(255 * part) for part in colour]
+
+
+def test_whole_numbers_of_a_csv_answer_stay_whole_next_to_a_refused_row(service: Service):
+    (said,) = posted(service, "/explain", {"data": ["C1CC", "CO"], "task": "bbbp"}, accept="text/csv")
+    table = pd.read_csv(io.StringIO(said.text), dtype=str)
+    assert list(table["row"].dropna()) == ["2", "2"] and list(table["position"].dropna()) == ["1", "2"]
+
+
+def test_lists_that_do_not_fit_are_said_plainly(service: Service):
+    (said,) = posted(service, "/draw", {"smiles": ["CC"], "attribution": [[1, 2], [1]]})
+    assert said.status_code == 422 and said.json()["error"]["what"] == "attribution has 2 lists for 1 molecules"
