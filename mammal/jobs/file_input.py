@@ -20,7 +20,7 @@ from mammal.tasks.tables.delimited import DELIMITERS, TextRows
 from mammal.tasks.tables.encodings import checked_encoding
 from mammal.tasks.tables.lines import DAMAGED, UTF_8
 from mammal.tasks.tables.notices import FileNotices
-from mammal.tasks.tables.parquet_files import open_parquet, parquet_tables
+from mammal.tasks.tables.parquet_files import nullable, open_parquet, parquet_tables
 from mammal.tasks.tables.readers import file_format, iter_tables, iter_text_rows
 
 if TYPE_CHECKING:
@@ -141,7 +141,7 @@ def open_file(given: InputFile, encoding: str | None = None, *, keep_blocks: boo
     encoding = checked_encoding(encoding, form, file)
     if form == "parquet":
         with open_parquet(file) as stored:
-            schema, rows = stored.schema_arrow.remove_metadata(), stored.metadata.num_rows
+            schema, rows = nullable(stored.schema_arrow).remove_metadata(), stored.metadata.num_rows
     elif form in RAGGED:
         schema, rows = _scan(file, encoding or UTF_8, keep_blocks)
     else:

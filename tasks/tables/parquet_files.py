@@ -64,7 +64,8 @@ def parquet_tables(file: Path, size: int) -> Iterator[tuple[pa.Table, list[str |
         first = 0
         for batch in _batches(opened, size, file):
             with _damage_as_data_errors(file, DAMAGED_FILE):
-                table, reasons = _decodable(pa.Table.from_batches([batch]), first)
+                table = pa.Table.from_arrays(batch.columns, schema=nullable(batch.schema))
+                table, reasons = _decodable(table, first)
             table, long = _without_long_cells(table, first)
             yield table, [reason or other for reason, other in zip(reasons, long, strict=True)]
             first += len(batch)
@@ -72,7 +73,18 @@ def parquet_tables(file: Path, size: int) -> Iterator[tuple[pa.Table, list[str |
             what = f"{DAMAGED_FILE}: it has {first:,} rows, and {opened.metadata.num_rows:,} by its footer"
             raise DataError(what, where=str(file), hint=COPY_AGAIN)
         if not first:
-            yield opened.schema_arrow.empty_table(), []
+            yield nullable(opened.schema_arrow).empty_table(), []
+
+
+def nullable(schema: pa.Schema) -> pa.Schema:
+    """Returns a schema whose columns can have empty cells, as those that can't be read have, in required columns, too.
+
+    Args:
+        schema: schema of a Parquet file.
+    """
+    import pyarrow as pa
+
+    return pa.schema([field.with_nullable(True) for field in schema], schema.metadata)
 
 
 @contextmanager
@@ -126,10 +138,14 @@ def _decodable(table: pa.Table, first: int) -> tuple[pa.Table, list[str | None]]
 
 def _value(scalar: pa.Scalar) -> tuple[Any, str | None]:
     """The value of a cell, or None and the reason."""
+    import pyarrow as pa
+
     try:
         return scalar.as_py(), None
     except UnicodeDecodeError as error:
         return None, f"not UTF-8 text: byte 0x{error.object[error.start]:02x}"
+    except pa.ArrowInvalid:
+        return None, f"a time whose time zone is not known on this machine ({scalar.type})"
     except (OverflowError, ValueError):
         return None, "a time outside the years 1 to 9999"
 

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from mammal.cli import main
@@ -381,3 +383,12 @@ def test_an_evaluation_replaces_no_input(tmp_path: Path, capsys: pytest.CaptureF
     assert samples.read_text() == "smiles\nCCO\n"
     for _ in range(2):
         assert main(["evaluate", f"samples={other}", f"output={tmp_path / 'judged'}", "workers=0"]) == 0
+
+
+def test_a_cell_that_cannot_be_read_in_a_required_column_ends_no_job(tmp_path: Path):
+    text = pa.array([b"CCO", b"C\xffC"], pa.binary())
+    schema = pa.schema([pa.field("smiles", pa.string(), nullable=False)])
+    cells = pa.Array.from_buffers(pa.string(), 2, text.buffers())
+    pq.write_table(pa.Table.from_arrays([cells], schema=schema), tmp_path / "in.parquet")
+    report = properties_job(tmp_path / "in.parquet", tmp_path / "out.parquet", properties=["logp"], workers=0)
+    assert (report.ok, report.bad) == (1, 1)

@@ -240,3 +240,15 @@ def test_rdkit_never_reads_a_smiles_beyond_the_limit() -> None:
     chain = "C" * (limits.LONGEST_SMILES + 1)
     with pytest.raises(DataError, match=r"it has 10,001 characters, and the limit is 10,000"):
         standardise(chain, "canonical")
+
+
+def test_a_required_column_and_an_unknown_time_zone(tmp_path: Path) -> None:
+    text = pa.array([b"CCO", b"C\xffC", b"CN"], pa.binary())
+    required = pa.schema([pa.field("s", pa.string(), nullable=False), pa.field("t", pa.timestamp("us", "No/Where"))])
+    cells = [pa.Array.from_buffers(pa.string(), 3, text.buffers()), pa.array([None, None, 0], required.field("t").type)]
+    pa.parquet.write_table(pa.Table.from_arrays(cells, schema=required), tmp_path / "t.parquet")
+    tables = list(parquet_files.parquet_tables(tmp_path / "t.parquet", 2))
+    assert [table.schema.field("s").nullable for table, _ in tables] == [True, True], "an empty cell can be written"
+    first, second = (reasons for _, reasons in tables)
+    assert first == [None, "row 2: column 's' is not UTF-8 text: byte 0xff"]
+    assert second[0] is not None and "time zone is not known" in second[0]
