@@ -35,7 +35,9 @@ def run(argv: Sequence[str]) -> int:
     if words != [INSTALL]:
         hint = did_you_mean(words[0], [INSTALL]) if words else "mammal skill install"
         raise ConfigError("the only action is install", where="mammal skill", hint=hint)
-    folder = Path(options.get("folder", FOLDER)).expanduser()
+    if not (named := options.get("folder", FOLDER)):
+        raise ConfigError("folder has no value", where="mammal skill", hint="folder=~/.claude/skills")
+    folder = Path(named).expanduser()
     return _install(folder / NAME / "SKILL.md", overwrite=true_or_false("skill", options, "overwrite"))
 
 
@@ -51,6 +53,8 @@ def _install(file: Path, *, overwrite: bool) -> int:
     if file.is_file() and file.read_text(encoding="utf-8", errors="replace") == text:
         console.note(f"{file} is up to date")
         return 0
+    if file.is_dir():
+        raise ConfigError("is a folder", where=str(file), hint="remove it; or folder=ANOTHER_FOLDER")
     if file.exists() and not overwrite:
         what = "exists and differs from the skill of this version"
         raise ConfigError(what, where=str(file), hint="overwrite=true replaces it; or folder=ANOTHER_FOLDER")

@@ -106,6 +106,7 @@ def parse_arguments(verb: str, argv: Sequence[str], *, sweeps: bool = False) -> 
         elif name == "task" and verb not in TASK_FILE:
             task = value
         elif name == "task":
+            _refuse_list(verb, value)
             overrides.append(f"task={_known_task(value, dirs)}")
         elif "=" in word or word.startswith("~"):
             overrides.append(f"++{word}" if _OPEN.match(word) or _is_unlisted_of_model(name) else word)
@@ -138,6 +139,16 @@ def _named_tasks(text: str) -> str | list[str]:
     if not (text.startswith("[") and text.endswith("]")):
         return text
     return [name.strip(" \t'\"") for name in text[1:-1].split(",") if name.strip()]
+
+
+def _refuse_list(verb: str, value: str) -> None:
+    """Refuses a list of tasks where one is chosen: Hydra would merge their files into one task without a word."""
+    if value.lstrip().startswith("["):
+        names = [name.strip() for name in value.strip().strip("[]").split(",")]
+        hint = f"mammal {verb} '++mixture={{tasks: {{{', '.join(f'{name}: {{}}' for name in names)}}}}}'"
+        if verb == "train":
+            hint += f" trains one model for all; mammal train -m task={','.join(names)} one for each"
+        raise ConfigError("one task is chosen, and the value is a list", where=f"task={value}", hint=hint)
 
 
 def _known_task(name: str, dirs: Sequence[Path]) -> str:

@@ -225,6 +225,27 @@ def test_paths_follow_the_environment(monkeypatch):
     assert composed("train").paths.data == "/somewhere"
 
 
+def test_a_list_of_tasks_is_not_merged_into_one_task(capsys):
+    from mammal.cli import main
+
+    assert main(["train", "task=[bbbp,esol]"]) == 2
+    said = capsys.readouterr().err
+    assert "value is a list" in said and "++mixture={tasks: {bbbp: {}, esol: {}}}" in said
+    config = composed("train", "++mixture={tasks: {bbbp: {}, esol: {}}}")
+    assert list(config.mixture.tasks) == ["bbbp", "esol"] and "task" not in config
+
+
+def test_the_policy_of_a_task_is_changed_key_by_key(tmp_path, monkeypatch):
+    (tmp_path / "task").mkdir()
+    text = "defaults: [schema, _classification, _self_]\nname: own\nstandardise: {salts: parent}\n"
+    (tmp_path / "task" / "own.yaml").write_text(text)
+    monkeypatch.setenv("MAMMAL_CONFIGS", str(tmp_path))
+    for task, before in (("own", {"salts": "parent"}), ("bbbp", {})):
+        for word in ("task.standardise={stereo: remove}", "task.standardise.stereo=remove"):
+            assert composed("train", f"task={task}", word).task.standardise == {**before, "stereo": "remove"}
+    assert composed("train", "task=own", "task.standardise=canonical").task.standardise == "canonical"
+
+
 def test_names_of_runs():
     assert composed("train", "task=bbbp").name == "bbbp"
     assert composed("train", "mixture=demo").name == "demo"

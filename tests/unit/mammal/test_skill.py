@@ -132,8 +132,14 @@ def test_it_is_installed_where_agents_look(tmp_path: Path, monkeypatch: pytest.M
         (["folder=x"], "mammal skill install"),
         (["install", "fodler=x"], "did you mean folder"),
         (["install", "overwrite=maybe"], "overwrite=true or overwrite=false"),
+        (["install", "folder="], "folder=~/.claude/skills"),
+        (["install", "folder=taken", "overwrite=true"], "remove it"),
     ],
 )
-def test_wrong_words_are_answered(words: list[str], hint: str, capsys: pytest.CaptureFixture[str]):
+def test_wrong_words_are_answered(
+    words: list[str], hint: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    Path("taken/mammal/SKILL.md").mkdir(parents=True)
     assert main(["skill", *words]) == 2
     assert hint in capsys.readouterr().err
