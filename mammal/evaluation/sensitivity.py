@@ -84,7 +84,7 @@ def _shift(
 ) -> Shift:
     """Compares the answers to rows with the answers of `reader` to the changed rows.
 
-    A changed row with an equal prompt has an equal answer, so it is not predicted again.
+    A changed row that the model reads as the row has an equal answer, so it is not predicted again.
     """
     from mammal.inference.predict import predict_rows
 
@@ -136,8 +136,10 @@ def _flipped(task: Task, one: Prediction, other: Prediction) -> float:
 
 
 def _prepared(task: Task, row: Row) -> Any:
-    """The prepared values of a row for the prompt, or the error message if it can't be prepared."""
+    """What the model reads of a row: the values of the prompt, and the molecule of which a probe reads features, which
+    a prompt can show by its name; or the error message if the row can't be prepared."""
+    column = None if task.probes is None else task.probes.reader.column
     try:
-        return task.prepare(row)
+        return task.prepare(row), column and task.text_if_any(row, column)
     except MammalError as error:
         return str(error)

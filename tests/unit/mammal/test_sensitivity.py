@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -145,3 +146,19 @@ def test_each_other_view_is_a_line_over_the_rows_that_have_it(make, monkeypatch:
     name, drawn = found["view iupac"], found["view random_smiles"]
     assert (name.rows, name.changed, name.read_differently, name.moved) == (3, 1, 1, len("ethanol") - len("CCO"))
     assert drawn.changed == 2 and drawn.refused == 0
+
+
+def test_a_molecule_that_only_a_probe_reads_counts_as_read(make, monkeypatch: pytest.MonkeyPatch):
+    views = {"mol": ["iupac", "smiles"]}
+    task = make("regression", "<MASK> {mol:molecule}", "{y:scalar}", views=views)
+    answering(monkeypatch, lambda cells: Prediction(0, value=1.0))
+    rows = [{"smiles": "CCO", "iupac": "ethanol"}]
+
+    def read_differently() -> int:
+        found = sensitivity(None, task, rows, [Prediction(0, value=0.0)], limit=10)
+        return next(shift.read_differently for shift in found if shift.change == "carbon-13")
+
+    assert read_differently() == 0, "the prompt shows the name"
+    monkeypatch.setattr("mammal.evaluation.sensitivity._other_views", lambda task: ())
+    monkeypatch.setattr(task, "probes", SimpleNamespace(reader=SimpleNamespace(column="smiles")))
+    assert read_differently() == 1
