@@ -18,6 +18,8 @@ CLIENT_PORT = 10001
 
 _ADDRESS = re.compile(r"(?P<client>ray://)?(?P<host>\[[0-9a-fA-F:.]+\]|[^\s:/\[\]]+)(?::(?P<port>\d{1,5}))?/?")
 _SCHEME = re.compile(r"[A-Za-z][\w+.-]*://")
+_WEB = ("http://", "https://")
+"""Addresses of the dashboard, which no plug-in of Ray takes."""
 _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
 """First bytes of a client of HTTP/2, which Ray's servers use, with an empty frame of settings (RFC 9113, 3.4)."""
 _SETTINGS = 4
@@ -52,7 +54,7 @@ def check_address(address: str | None) -> None:
 
 def _parsed(address: str, shown: str) -> _Place | None:
     """Host and port of an address; None: Ray gives it to a plug-in."""
-    if _SCHEME.match(address) and not address.startswith("ray://"):
+    if _SCHEME.match(address) and not address.lower().startswith(("ray://", *_WEB)):
         return None
     match = _ADDRESS.fullmatch(address)
     port = None if match is None else match["port"] or (CLIENT_PORT if match["client"] else None)
@@ -81,6 +83,8 @@ def _attempt(place: _Place) -> str | None:
         return f"does not answer within {TIMEOUT:g} seconds"
     except socket.gaierror as error:
         return f"can't be found: {error.strerror or error}"
+    except UnicodeError:  # a part of the name is empty or too long
+        return "can't be found: this is not the name of a machine"
     except OSError as error:
         return f"can't be reached: {error.strerror or error}"
 

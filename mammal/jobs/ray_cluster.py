@@ -96,10 +96,10 @@ def _start(address: str | None) -> None:
     local: dict[str, Any] = {"include_dashboard": False} if address is None else {}
     try:
         ray.init(address=address or "local", logging_level=logging.WARNING, **local)
-    except (ConnectionError, TimeoutError, ValueError) as error:
+    except (ConnectionError, TimeoutError, ValueError, RuntimeError) as error:  # the last: an unknown plug-in
         hint = "start one with ray start --head, or leave ray.address out to use this machine only; "
         hint += "a cluster with token authentication needs the same token here"
-        what = str(error).strip().splitlines()[0]
+        what = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise JobError(f"there is no Ray cluster: {what}", where=f"ray.address={address}", hint=hint) from error
 
 
