@@ -13,7 +13,7 @@ import numpy as np
 from mammal.tasks.declaration.data_config import SOURCES
 from mammal.tasks.declaration.schema import DataConfig, TaskConfig
 from mammal.tasks.errors import DataError, TaskError
-from mammal.tasks.molecules.policy import Standard, standard_of
+from mammal.tasks.molecules.policy import Policy, Standard, standard_of
 from mammal.tasks.prompts.columns import PromptColumns, equal_sides, prompt_columns
 from mammal.tasks.sources.local import data_root, find_file
 from mammal.tasks.splits import Split, SplitRecord, load_split, split_frame
@@ -29,7 +29,7 @@ from mammal.tasks.splits.leaks import (
     without_leaks,
 )
 from mammal.tasks.splits.saved import content_digest
-from mammal.tasks.splits.table import column_texts, label_texts
+from mammal.tasks.splits.table import column_texts, label_texts, molecule_keys
 from mammal.tasks.tables.cells import missing_column
 from mammal.tokenization.errors import did_you_mean
 from mammal.tokenization.template import Template
@@ -224,8 +224,11 @@ def divide(frame: pd.DataFrame, config: TaskConfig, paths: Mapping[str, object] 
     repeats = repeated_rows(inputs_N, labels) if config.data.deduplicate and keys else {}
     split = _split_without(frame, repeats, config.data, columns, inputs_N, paths, standard)
     if config.data.held_out and not config.data.split_file:
-        molecules = [column_texts(frame, column) for column in columns.molecules if column in frame.columns]
-        split = without_held_out(split, config.data.held_out, molecules)
+        present = [column for column in columns.molecules if column in frame.columns]
+        written = [column_texts(frame, column) for column in present]
+        if isinstance(standard, Policy):  # a salt can be read as a molecule of the list
+            written += [molecule_keys(texts, standard) for texts in written]
+        split = without_held_out(split, config.data.held_out, written)
     split = _handle_leaks(split, keys, config, ordered=ordered)
     answers = _answered_molecules(frame, columns, standard)
     record = SplitRecord(

@@ -28,6 +28,7 @@ from mammal.rows.answer_columns import ERROR, column_meanings
 from mammal.rows.bare_prompts import PROMPT, TARGET, is_prompt
 from mammal.rows.question import Question
 from mammal.rows.read_columns import ReadColumns
+from mammal.rows.standardised_columns import standardised_meanings
 from mammal.rows.tables import RowTable, check_names, row_table, with_targets
 from mammal.rows.task_choice import entity_task
 from mammal.service.answered import Asked
@@ -92,6 +93,8 @@ class Questions:
             question.look_at(table.rows, table.sources)
         task = getattr(question, "task", None) if verb == "predict" else None
         meanings = {} if task is None else column_meanings(task, prefix)
+        if task is not None and options.get("standardised"):
+            meanings |= standardised_meanings(task, prefix)
         return Asked(question, table, prefix, notes, meanings)
 
     def _question(self, verb: str, options: Mapping[str, Any], prompts: bool, data: Any) -> Question:

@@ -113,3 +113,13 @@ def test_a_job_has_the_columns_and_its_manifest_the_policy(bundle: Path, tmp_pat
     assert "standardised" not in Path(f"{usual.output}.manifest.json").read_text()
     assert main(["predict", f"bundle={bundle}", f"input={table}", "task=bbbp", "standardised=true"]) == 3
     assert "salt removed; charge neutralised" in capsys.readouterr().out
+
+
+def test_a_service_says_what_the_column_is(model: mammal.Mammal):
+    pytest.importorskip("fastapi")
+    from mammal.service.asking import Questions
+    from mammal.service.limits import Limits
+
+    fields = {"task": "bbbp", "data": ["CCO"], "standardised": True, "prefix": "q_"}
+    meanings = Questions(model, Limits()).ask("predict", fields).meanings
+    assert "salts: parent, charges: neutral" in meanings["q_standardised"]

@@ -163,6 +163,10 @@ def test_molecules_that_another_task_tests_on_are_left_out_of_train_and_valid(tm
     split = load_data(load_task({**TASK, "data": data})).split
     assert [rows.tolist() for rows in split.parts.values()] == [[1], [], [3]]
     assert [row for row, _ in split.left_out] == [0, 2] and "data.held_out=bbbp" in split.left_out[0][1]
+    frame.assign(smiles=[f"{tested}.Cl", "CCO", "CCN", "CCC"]).to_csv(tmp_path / "mine.csv", index=False)
+    for policy, left in (({}, 0), ({"salts": "parent"}, 1)):
+        split = load_data(load_task({**TASK, "data": data, "standardise": policy})).split
+        assert len(split.left_out) == left, "a salt that the model reads as a molecule of the list"
     with pytest.raises(TaskError, match="did you mean bbbp"):
         load_task({**TASK, "data": {**data, "held_out": "bbb"}})
 
