@@ -83,8 +83,8 @@ def push_to_hub(
     Raises:
         ConfigError: a name of a repository is wrong, there is no token, the bundle contains training rows, its base is
             a folder of this machine, or a public repository exists although `private` is True.
-        BundleError: there is no such bundle or a file of it is damaged, the base on the hub has other weights, or the hub can't be reached or
-            refuses the upload.
+        BundleError: there is no such bundle or a file of it is damaged, the base on the hub has other weights, or the
+            hub can't be reached or refuses the upload.
     """
     folder = _bundle(bundle)
     check_hub_id(repo, "repo")

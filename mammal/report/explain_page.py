@@ -111,7 +111,7 @@ def explained_rows(file: str | os.PathLike[str], prefix: str | None = "") -> Ite
         for shard in given.shards(AT_ONCE)
         for line in shard.records(ours)
     )
-    if _LONG <= {name.removeprefix(prefix) for name in ours}:
+    if {name.removeprefix(prefix) for name in ours} >= _LONG:
         known = (line for line in lines if line["explained"])
         for number, group in groupby(known, key=lambda line: int(line["row"])):
             yield _of_lines(number, list(group))

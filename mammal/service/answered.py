@@ -81,7 +81,7 @@ class Answered:
         return [{name: plain(value) for name, value in row.items()} for row in rows]
 
     def frame(self) -> pd.DataFrame:
-        """The rows with their answers, as `Mammal.predict` returns them; whole numbers stay whole next to empty cells."""
+        """The rows with their answers, as `Mammal.predict` returns them, with integers next to empty cells."""
         columns = self.asked.question.columns
         frame = self.asked.given.frame(columns, self.answers, self.asked.error)
         return frame.astype({column.name: "Int64" for column in columns if column.holds == "integer"})

@@ -222,7 +222,9 @@ def test_a_name_with_an_empty_or_long_part_is_refused_at_once(address: str) -> N
         check_address(address)
 
 
-@pytest.mark.parametrize("address", ["head", "head:", "head:0", "head:70000", "two words:6379", "ray://", "http://head:8265"])
+@pytest.mark.parametrize(
+    "address", ["head", "head:", "head:0", "head:70000", "two words:6379", "ray://", "http://head:8265"]
+)
 def test_what_is_not_an_address(address: str) -> None:
     with pytest.raises(JobError, match=r"is not an address of Ray \(ray\.address=HOST:6379"):
         check_address(address)
