@@ -35,6 +35,13 @@ if TYPE_CHECKING:
 METHODS = ("integrated_gradients", "occlusion")
 
 
+OPTIONS: dict[str, dict[str, object]] = {
+    "integrated_gradients": {"steps": STEPS, "tolerance": TOLERANCE},
+    "occlusion": {"fragments": "groups", "window": None},
+}
+"""Method -> its own options, with their defaults."""
+
+
 def available_methods() -> list[str]:
     """Returns the methods whose packages are installed. The first one is the default, if captum is installed."""
     return [method for method in METHODS if method != "integrated_gradients" or has_captum()]
@@ -97,6 +104,7 @@ class Explain(TaskQuestion):
         _check("fragments", fragments, DIVISIONS)
         if steps < 1 or not tolerance > 0 or (window is not None and window < 1):
             raise ConfigError("steps, tolerance and window must be greater than 0")
+        _check_of_method(method, steps=steps, tolerance=tolerance, fragments=fragments, window=window)
         if method == "integrated_gradients":
             require_captum()
         self.explained = explained_output(task, target, label)
@@ -217,6 +225,15 @@ def _features(task: Task) -> set[str]:
     """Columns of the template that only computed vectors are shown of, which have no parts."""
     shown = {slot.column for slot in task.template.slots if slot.part == "input" and slot.kind != "feature"}
     return set(task.template.columns("input")) - shown
+
+
+def _check_of_method(method: str, **given: object) -> None:
+    """Refuses options of another method, which would have no effect."""
+    usual = OPTIONS["occlusion" if method == "integrated_gradients" else "integrated_gradients"]
+    if changed := [name for name, value in usual.items() if given[name] != value]:
+        other = next(one for one in METHODS if one != method)
+        what = f"{' and '.join(changed)} would have no effect: only {other} reads it"
+        raise ConfigError(what, where=f"method={method}", hint=f"method={other}, or leave it out")
 
 
 def _check(name: str, value: str, known: Any) -> None:

@@ -256,6 +256,8 @@ def test_what_cannot_be_explained_is_refused(model: Mammal, tiny_bundle: Path, m
         ("no fragments 'rings'", {"fragments": "rings"}),
         ("greater than 0", {"steps": 0}),
         ("greater than 0", {"window": 0}),
+        ("window would have no effect: only occlusion reads it", {"window": 3}),
+        ("steps would have no effect: only integrated_gradients", {"method": "occlusion", "steps": 3}),
     ):
         with pytest.raises(ConfigError, match=wrong):
             model.explain(SMILES, "label", **how)
