@@ -3,6 +3,7 @@
 mammal report run=demo
 mammal report run=demo 'predictions=[demo/molecules.csv]' samples=demo/samples.csv output=page.html
 mammal report run=demo explain=3 'explanations=[demo/explained.csv]'
+mammal report run=demo 'compare=[demo/from_nothing]'
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ def _work(config: DictConfig, _: object) -> int:
         samples=Path(config.samples) if config.samples else None,
         explanations=[Path(file) for file in explanations],
         explain=config.explain,
+        compare=[Path(folder).expanduser() for folder in _files(config.compare)],
         title=config.title,
     )
     write_report(html, output)

@@ -15,7 +15,9 @@ from mammal.errors import ConfigError, DataError
 from mammal.evaluation import results, set_results
 from mammal.report.curves import read_learning_curves, steps_taken
 from mammal.report.explanations_section import check_examples, examples_section, explanations_section
+from mammal.report.molecules import requested_captions
 from mammal.report.page import Section, page
+from mammal.report.runs_section import BUNDLE, EVALUATION, evaluation_folder, runs_section
 from mammal.report.sections import (
     commands_section,
     overview,
@@ -25,6 +27,7 @@ from mammal.report.sections import (
 )
 from mammal.report.set_section import set_section
 from mammal.report.task_section import task_section
+from mammal.tasks.molecules.properties import PROPERTIES
 from mammal.tasks.tables.atomic import atomic_file
 from mammal.version import __version__
 
@@ -33,7 +36,6 @@ if TYPE_CHECKING:
 
     from mammal.evaluation.results import TaskResult
 
-EVALUATION, BUNDLE = "evaluation", "bundle"
 HYDRA = "config/hydra.yaml"
 """Where Hydra keeps the words, the config folders and the working folder of a run."""
 PAGE_BEGINS = (b"<!doctype html", b"<html")
@@ -48,6 +50,7 @@ def report(
     samples: Path | None = None,
     explanations: Sequence[Path] = (),
     explain: int = 0,
+    compare: Sequence[Path] = (),
     title: str = "MAMMAL",
 ) -> str:
     """Returns the page as HTML that needs no other files.
@@ -59,17 +62,22 @@ def report(
         explanations: files that `mammal explain` wrote. The first rows of each are drawn.
         explain: number of evaluated rows of each task that the model in the folder `bundle` of the run explains, from
             the smallest to the largest error, at most 6. Default: 0, and the model is not opened.
+        compare: folders of other evaluated runs of the same tasks. A section compares them with this run and with the
+            best baseline.
         title: title of the page.
 
     Raises:
-        DataError: a file is missing, or the folder contains nothing to show, or no model or evaluated rows to explain.
+        DataError: a file is missing, or the folder contains nothing to show, or no model or evaluated rows to explain,
+            or a run to compare has no evaluated rows in common with this one.
         ConfigError: `explain` is not between 0 and 6.
     """
     check_examples(explain)
     evaluated, generated = _evaluation(run), _sets(run)
     examples = [_examples(run, evaluated, explain)] if explain else []
     explained = [explanations_section(explanations)] if explanations else []
-    judged = [overview(evaluated), *map(task_section, evaluated)] if evaluated else []
+    judged = [overview(evaluated)] if evaluated else []
+    judged += [runs_section([run, *compare])] if compare else []
+    judged += map(task_section, evaluated)
     sections = [*judged, *examples, *generated, *_training(run)]
     if predictions:
         answered = {file.name: _answered(file) for file in predictions}
@@ -114,7 +122,7 @@ def check_page(file: Path) -> None:
 
 
 def _evaluation(run: Path) -> list[TaskResult]:
-    folder = next((f for f in (run / EVALUATION, run) if (f / results.FILE).is_file()), None)
+    folder = evaluation_folder(run)
     return [] if folder is None else results.load_results(folder)
 
 
@@ -159,12 +167,14 @@ def _section_of_samples(file: Path) -> Section:
         raise DataError(f"has no column {TEXT!r}", where=str(file), hint="give a file that `mammal generate` wrote")
     texts = frame[columns].fillna("").astype(str)
     smiles = [text for row in texts.itertuples(index=False) for text in row]
-    several = len(columns) > 1
-    captions = [
-        f"row {row}, {name.removesuffix(TEXT).strip('_')}" for row in range(1, len(frame) + 1) for name in columns
-    ]
     how = f"{len(smiles)} strings as the model wrote them, without any selection."
-    return samples_section(smiles, how, captions if several else None)
+    if len(columns) > 1:
+        captions = [
+            f"row {row}, {name.removesuffix(TEXT).strip('_')}" for row in range(1, len(frame) + 1) for name in columns
+        ]
+        return samples_section(smiles, how, captions)
+    requested = [str(column) for column in frame.columns if column in PROPERTIES]
+    return samples_section(smiles, how, requested_captions(frame[requested], smiles) if requested else None)
 
 
 def _is_generated(name: str, columns: Iterable[object]) -> bool:

@@ -14,6 +14,7 @@ from mammal.report.page import MoleculeCard
 from mammal.report.page import molecules as cards_of
 
 if TYPE_CHECKING:
+    import pandas as pd
     from rdkit.Chem import Mol
 
 WIDTH, HEIGHT = 240, 180
@@ -41,6 +42,25 @@ def grid(smiles: Sequence[str], captions: Sequence[str] | None = None) -> Markup
         captions: a text for each string. Default: none.
     """
     return cards_of(_card(s, c) for s, c in zip(smiles, captions or [""] * len(smiles), strict=True))
+
+
+def requested_captions(requested: pd.DataFrame, smiles: Sequence[str]) -> list[str]:
+    """Returns a text for each string: its properties, each with the value that was requested.
+
+    Args:
+        requested: a column of requested values for each property; empty cells were not requested.
+        smiles: the generated strings, one for each row. The text of a string that is not a molecule is empty.
+    """
+    from mammal.evaluation.results import short
+    from mammal.tasks.molecules.properties import property_of
+
+    captions = []
+    for row, text in zip(requested.to_dict("records"), smiles, strict=True):
+        molecule = _molecule(text)
+        asked = {} if molecule is None else {str(k): float(v) for k, v in row.items() if v == v and v != ""}
+        words = (f"{k} {short(property_of(k)(molecule))} (requested {short(v)})" for k, v in asked.items())
+        captions.append(", ".join(words))
+    return captions
 
 
 def answer_cards(pairs: Sequence[tuple[str, Sequence[str]]]) -> Markup:

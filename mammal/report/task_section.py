@@ -72,14 +72,15 @@ def _contenders(result: TaskResult) -> Markup:
     by_name = {c.name: c.estimates for c in result.contenders}
     shown = []
     for name, *cells in rows:
-        figures_of = [_estimate(by_name[name].get(metric)) for metric in result.metrics]
+        figures_of = [estimate_cell(by_name[name].get(metric)) for metric in result.metrics]
         shown.append([readable_name(name), *figures_of, *cells[len(result.metrics) :]])
     head = ["model", *(metric_name(m, result.unit) for m in result.metrics), *header[1 + len(result.metrics) :]]
     kinds = ["" if name in ("model", "note") else "number" for name in head]
     return html_table(head, shown, kinds=kinds, first_is_ours=True)
 
 
-def _estimate(estimate: Estimate | None) -> Cell:
+def estimate_cell(estimate: Estimate | None) -> Cell:
+    """Returns a table cell: a figure with its interval; `–` if there is none."""
     if estimate is None:
         return "–"
     if isnan(estimate.value):
@@ -112,7 +113,7 @@ def _targets(result: TaskResult) -> list[Markup]:
     targets = [name.removeprefix(prefix) for name in result.ours.estimates if name.startswith(prefix)]
     if not targets:
         return []
-    rows = [[target, *(_estimate(c.estimates.get(prefix + target)) for c in result.contenders)] for target in targets]
+    rows = [[target, *(estimate_cell(c.estimates.get(prefix + target)) for c in result.contenders)] for target in targets]
     header = [metric_name(metric, result.unit), *(readable_name(c.name) for c in result.contenders)]
     kinds = ["mono", *["number"] * len(result.contenders)]
     return [heading("Each target column"), html_table(header, rows, kinds=kinds)]
