@@ -194,16 +194,14 @@ def _commands(run: Path) -> list[Section]:
     return [commands_section([command_line("train", arguments_of(hydra), Path(folder))], folder)]
 
 
-def _table(file: Path) -> pd.DataFrame:
-    """Reads a table and converts columns of numbers, which the reader returns as text."""
+def _with_numbers(frame: pd.DataFrame) -> pd.DataFrame:
+    """Converts columns of numbers, which the reader returns as text. Cells without a value are allowed in them."""
     import pandas as pd
 
-    from mammal.tasks.tables.readers import read_table
-
-    frame = read_table(file)
     for column in frame.columns:
+        known = frame[column].notna() & (frame[column] != "")
         numbers = pd.to_numeric(frame[column], errors="coerce")
-        if numbers.notna().sum() == frame[column].notna().sum() > 0:
+        if numbers.notna().sum() == known.sum() > 0:
             frame[column] = numbers
     return frame
 
@@ -211,15 +209,17 @@ def _table(file: Path) -> pd.DataFrame:
 def _answered(file: Path) -> pd.DataFrame:
     """The rows of a job that have an answer."""
     from mammal.jobs.outputs import answered_rows
+    from mammal.tasks.tables.readers import read_table
 
-    return answered_rows(_table(file), file)
+    return _with_numbers(answered_rows(read_table(file), file).copy())
 
 
 def _errors(file: Path) -> pd.DataFrame | None:
     from mammal.jobs.store import find_errors
+    from mammal.tasks.tables.readers import read_table
 
     errors = find_errors(file)
-    return None if errors is None else _table(errors)
+    return None if errors is None else _with_numbers(read_table(errors))
 
 
 _LEAD_OF_SETS = "Generated molecules compared with the training molecules and with the reference molecules."

@@ -17,7 +17,7 @@ from mammal.evaluation import results
 from mammal.evaluation.compare_runs import CONFIG, read_config
 from mammal.evaluation.results import Contender, TaskResult, readable_name
 from mammal.report import plots
-from mammal.report.page import Cell, Section, figure, figures, heading, html_table, joined, paragraph
+from mammal.report.page import Cell, Section, figure, figures, heading, html_table, joined, paragraph, with_detail
 from mammal.report.task_section import estimate_cell
 from mammal.report.words import metric_name
 from mammal.tasks.metrics.registry import metric_named
@@ -46,6 +46,12 @@ class ComparedRun:
     trained: str
     evaluated: Sequence[TaskResult]
 
+    @property
+    def detail(self) -> str:
+        """What the name leaves out: the start, unless it is the name, and how the run was trained."""
+        start = f"from {self.start}" if self.start else ""
+        return "; ".join(filter(None, ["" if start == self.name else start, self.trained]))
+
 
 def evaluation_folder(run: Path) -> Path | None:
     """Returns the folder with the results of an evaluation.
@@ -71,7 +77,8 @@ def runs_section(folders: Sequence[Path]) -> Section:
     runs = _named([_read_run(folder) for folder in folders], folders)
     first, others = runs[0], runs[1:]
     parts = [paragraph(_LEAD), paragraph(_NOTE, note=True)]
-    drawn, tables = [], []
+    drawn: list[Markup] = []
+    tables: list[Markup] = []
     for result in first.evaluated:
         same = [(run, found) for run in others if (found := _same_rows(result, run.evaluated)) is not None]
         if same:
@@ -85,8 +92,10 @@ def runs_section(folders: Sequence[Path]) -> Section:
     return Section("Compared runs", joined([*parts, figures(drawn), *tables]))
 
 
-_LEAD = "The models of several runs, and the best baseline, on the same held-out rows."
-_NOTE = "`Starts from`: the weights before training. The best baseline is chosen on the validation rows."
+_LEAD = "Models of several runs, and the best baseline, on the same held-out rows."
+_NOTE = (
+    "`from`: weights before training; `nothing`: random weights. The best baseline is chosen on the validation rows."
+)
 
 
 def _read_run(folder: Path) -> ComparedRun:
@@ -136,12 +145,12 @@ def _figure(result: TaskResult, rows: Sequence[tuple[ComparedRun, Contender]]) -
 
 
 def _table(result: TaskResult, rows: Sequence[tuple[ComparedRun, Contender]]) -> Markup:
-    header = ["model", "starts from", "trained", *(metric_name(m, result.unit) for m in result.metrics)]
-    lines: list[list[Cell]] = [[run.name, run.start, run.trained, *_cells(result, found)] for run, found in rows]
+    header = ["model", *(metric_name(m, result.unit) for m in result.metrics)]
+    lines: list[list[Cell]] = [[with_detail(run.name, run.detail), *_cells(result, found)] for run, found in rows]
     if bar := result.bar:
-        lines.append([f"{readable_name(bar.name)} (best baseline)", "", bar.note, *_cells(result, bar)])
-    kinds = ["", "", "", *["number"] * len(result.metrics)]
-    return html_table(header, lines, kinds=kinds, first_is_ours=True)
+        detail = "; ".join(filter(None, ["the best baseline", bar.note]))
+        lines.append([with_detail(readable_name(bar.name), detail), *_cells(result, bar)])
+    return html_table(header, lines, kinds=["", *["number"] * len(result.metrics)], first_is_ours=True)
 
 
 def _cells(result: TaskResult, contender: Contender) -> list[Cell]:

@@ -57,12 +57,12 @@ def predictions_section(answered: Mapping[str, pd.DataFrame], set_aside: Mapping
     for name, frame in answered.items():
         errors = set_aside.get(name)
         bad = 0 if errors is None else len(errors)
-        first = frame.head(ROWS_SHOWN)
+        first = _without_empty(frame.head(ROWS_SHOWN))
         parts += [
             heading(name),
             paragraph(
                 f"{len(frame) + bad} rows read, {len(frame)} answered, {bad} without an answer. "
-                f"{shown_of(len(first), len(frame), 'answers')}, from the start of the file."
+                f"{_sentence(shown_of(len(first), len(frame), 'answers'))}, from the start of the file."
             ),
             frame_table(first),
         ]
@@ -85,7 +85,7 @@ def samples_section(smiles: Sequence[str], how: str, captions: Sequence[str] | N
     shown = smiles[:MOLECULES_SHOWN]
     words = (
         f"{how} RDKit reads {valid} of {len(smiles)} as molecules, {distinct} different ones. "
-        f"{shown_of(len(shown), len(smiles), 'strings')}, in the order of generation. {ONLY_READABLE}"
+        f"{_sentence(shown_of(len(shown), len(smiles), 'strings'))}, in the order of generation. {ONLY_READABLE}"
     )
     captions = captions and captions[:MOLECULES_SHOWN]
     return Section("Generated strings", paragraph(words) + molecules.grid(shown, captions))
@@ -158,6 +158,15 @@ def frame_table(frame: pd.DataFrame, reason: str | None = None) -> Markup:
             kinds.append("mono")
     rows = [[_cell(value) for value in row] for row in frame.itertuples(index=False)]
     return html_table([str(column) for column in frame.columns], rows, kinds=kinds)
+
+
+def _without_empty(frame: pd.DataFrame) -> pd.DataFrame:
+    """The columns in which a row has a value, such as no column of errors."""
+    return frame.loc[:, ((frame.notna()) & (frame != "")).any()] if len(frame) else frame
+
+
+def _sentence(words: str) -> str:
+    return words[:1].upper() + words[1:]
 
 
 def _cell(value: object) -> str:

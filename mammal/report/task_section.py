@@ -113,7 +113,9 @@ def _targets(result: TaskResult) -> list[Markup]:
     targets = [name.removeprefix(prefix) for name in result.ours.estimates if name.startswith(prefix)]
     if not targets:
         return []
-    rows = [[target, *(estimate_cell(c.estimates.get(prefix + target)) for c in result.contenders)] for target in targets]
+    rows = [
+        [target, *(estimate_cell(c.estimates.get(prefix + target)) for c in result.contenders)] for target in targets
+    ]
     header = [metric_name(metric, result.unit), *(readable_name(c.name) for c in result.contenders)]
     kinds = ["mono", *["number"] * len(result.contenders)]
     return [heading("Each target column"), html_table(header, rows, kinds=kinds)]

@@ -502,7 +502,7 @@ def test_cut_lists_say_how_much_is_shown():
     reasons = pd.DataFrame({"row": range(60), "reason": "empty cell"})
     body = predictions_section({"in.csv": frame}, {"in.csv": reasons}).body
     assert "8 of 36 answers shown" in body and "50 of 60 rows shown" in body
-    assert "all 3 answers shown" in predictions_section({"in.csv": frame.head(3)}, {}).body
+    assert "All 3 answers shown" in predictions_section({"in.csv": frame.head(3)}, {}).body
     samples = samples_section(["CCO"] * 100, "").body
     assert "48 of 100 strings shown" in samples and samples.count("<svg") == 48
     refused = [(n, "too long") for n in range(70)]
