@@ -38,7 +38,7 @@ ifeq ($(strip $(NO_HEADS)),)
 else
 	@echo "Without shipped heads: $(strip $(NO_HEADS)) missing in checkpoints/heads, and make heads makes them. No predictions or explanations of the example files."
 endif
-	$(MAMMAL) generate bundle=mammal-tiny task=pretrain_properties input=$(EXAMPLES)/requests.csv n=4 output=$(DEMO)/samples.csv
+	$(MAMMAL) generate bundle=mammal-tiny task=pretrain_properties input=$(EXAMPLES)/requests.csv n=4 guidance=2 output=$(DEMO)/samples.csv
 	$(MAMMAL) train experiment=demo output=$(DEMO) test=false
 	$(MAMMAL) train experiment=demo_from_nothing output=$(DEMO)/from_nothing test=false
 	$(MAMMAL) evaluate bundle=$(DEMO)/bundle output=$(DEMO)/evaluation baselines=quick trees=50 reference_limit=1000

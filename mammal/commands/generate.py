@@ -1,8 +1,8 @@
 """Generate sequences, from a prompt or for every row of a file.
 
-mammal generate bundle=demo/bundle task=molecules n=10
-mammal generate bundle=demo/bundle task=molecules n=1000 output=samples.parquet seed=7
-mammal generate bundle=demo/bundle task=molecules n=10 num_beams=10 output=best.csv
+mammal generate bundle=mammal-tiny task=pretrain_properties n=10
+mammal generate bundle=mammal-tiny task=pretrain_properties n=1000 output=samples.parquet seed=7
+mammal generate bundle=mammal-tiny task=pretrain_properties n=10 num_beams=10 output=best.csv
 mammal generate bundle=FOLDER task=moses n=100 conditions.logp=2.5 conditions.qed=0.9 guidance=2
 mammal generate bundle=FOLDER prompt='<@TOKENIZER-TYPE=AA>…<EOS>' num_beams=4
 """

@@ -1,6 +1,6 @@
 """Compute the log-likelihood of a target given an input for every row of a file, or the effect of variants.
 
-mammal score bundle=demo/bundle task=molecules input=library.csv output=likelihoods.csv
+mammal score bundle=mammal-tiny task=pretrain_properties input=library.csv output=likelihoods.csv
 mammal score bundle=FOLDER prompt='…<EOS>' target='…<EOS>'
 mammal score bundle=FOLDER input=calls.vcf.gz reference=genome.fa output=scored.vcf.gz
 """

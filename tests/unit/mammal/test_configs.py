@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
+from mammal.bundle.locate import checkpoints_folder
 from mammal.configuration.compose import compose, parse_arguments
 from mammal.errors import ConfigError
+from mammal.files import read_json
 
 ROOT = Path(str(files("mammal.configs")))
 GROUPS = sorted(folder.name for folder in ROOT.iterdir() if folder.is_dir() and any(folder.glob("*.yaml")))
@@ -250,3 +252,18 @@ def test_names_of_runs():
     assert composed("train", "task=bbbp").name == "bbbp"
     assert composed("train", "mixture=demo").name == "demo"
     assert composed("train", "task=bbbp", "name=mine").output.startswith("runs/mine/")
+
+
+def test_demo_from_nothing_has_the_shape_of_the_shipped_weights():
+    model = composed("train", "experiment=demo_from_nothing").model
+    shipped = read_json(checkpoints_folder() / "mammal-tiny" / "config.json")
+    shape = {"d_model", "d_ff", "d_kv", "num_heads", "num_layers", "num_decoder_layers"}
+    assert {name: model[name] for name in shape} == {name: shipped["t5_config"][name] for name in shape}
+    bias = {"cross_attention_num_buckets", "position_slope_scale"}
+    assert {name: model[name] for name in bias} == {name: shipped["mammal"]["model"][name] for name in bias}
+
+
+def test_demo_runs_compare_the_same_tasks():
+    ours, nothing = composed("train", "experiment=demo"), composed("train", "experiment=demo_from_nothing")
+    assert ours.mixture == nothing.mixture and ours.seed == nothing.seed
+    assert (ours.init, ours.adapt.method, nothing.init) == ("mammal-tiny", "probe", None)
