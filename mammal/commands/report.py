@@ -1,7 +1,7 @@
 """Write the results of a run to one self-contained HTML page.
 
 mammal report run=demo
-mammal report run=demo 'predictions=[demo/molecules.csv]' samples=demo/samples.csv output=page.html
+mammal report run=demo 'predictions=[predicted.csv]' samples=demo/samples.csv output=page.html
 mammal report run=demo explain=3 'explanations=[demo/explained.csv]'
 mammal report run=demo 'compare=[demo/from_nothing]'
 """
