@@ -37,7 +37,8 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which the README's relative paths hold; its bundle comes from the demo's training, cut short."""
     folder = tmp_path_factory.mktemp("checkout")
     (folder / "docs").symlink_to(ROOT / "docs")
-    cut = ["model=debug", "trainer.max_steps=3", "data.limit=64", "data.valid_limit=32", "test=false"]
+    few = [f"+mixture.tasks.{task}.data.limit=300" for task in ("melting_point", "amp")]
+    cut = [*few, "adapt.probe=linear", "test=false"]
     with chdir(folder):
         assert main(["train", "experiment=demo", "output=demo", *cut]) == 0
     return folder
