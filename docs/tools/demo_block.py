@@ -16,6 +16,9 @@ from statistics import mean
 
 import pandas as pd
 
+from mammal.bundle.heads import ENCODER
+from mammal.bundle.lazy_tasks import stored_configs
+from mammal.bundle.locate import TASKS, locate
 from mammal.evaluation.results import Contender, TaskResult, load_results, readable_name, short
 from mammal.report.words import metric_name
 from mammal.tasks.molecules.properties import compute
@@ -25,6 +28,8 @@ BEGUN, REPORT = "begun", "report.html"
 MOLECULES, PEPTIDES, SAMPLES = "molecules_by_heads.csv", "peptides_by_head.csv", "samples.csv"
 NAMES = {"melting_point": "melting point", "amp": "antimicrobial peptides"}
 COLUMNS = {"melting_point": ("rmse", "mae", "pearson"), "amp": ("auroc", "auprc", "mcc")}
+LABELS = {"melting points": "pretrain_melting_point", "antimicrobial peptides": "pretrain_peptides"}
+"""Tasks of the pretraining that read labels of the training rows."""
 SHORTER = {"mean absolute error": "MAE", "Pearson correlation": "Pearson"}
 
 
@@ -38,7 +43,7 @@ def block(demo: Path) -> str:
     tables = [table(result, other.ours) for result, other in zip(ours, nothing, strict=True)]
     tested = "The tables show results on the test rows, which come from held-out scaffolds and clusters, with 95 %\n"
     tested += "bootstrap intervals:"
-    return "\n\n".join([f"{took(demo)}\n{tested}", *tables, "\n".join(rows(demo))])
+    return "\n\n".join([f"{took(demo)}\n{tested}", *tables, pretraining(), "\n".join(rows(demo))])
 
 
 def took(demo: Path) -> str:
@@ -48,6 +53,19 @@ def took(demo: Path) -> str:
     if not os.environ.get("TOOK"):
         lines.append(f"The first part, with the shipped weights, took {duration(demo / BEGUN, demo / SAMPLES)}.")
     return "\n".join(lines)
+
+
+def pretraining() -> str:
+    """Returns what the pretraining of the shipped weights has read of the rows of the two tasks."""
+    tasks = stored_configs(locate(ENCODER).folder / TASKS)
+    read = [name for name, task in LABELS.items() if task in tasks]
+    without = f"The pretraining of `{ENCODER}` left out the molecules and peptides of the validation and test rows."
+    labels = (
+        f"It read labels of training rows of these tasks: {', '.join(read)}."
+        if read
+        else "It read no labels of the two tasks."
+    )
+    return f"{without}\n{labels}"
 
 
 def duration(first: Path, last: Path) -> str:
