@@ -144,7 +144,7 @@ def _front_matter(card: Card) -> str:
 
 
 def _usage(folder: str, tasks: Sequence[Task]) -> str:
-    code = ["import mammal", f'model = mammal.load("{folder}")']
+    code = ["import mammal", "", f'model = mammal.load("{folder}")']
     entity = _entity_of_base(tasks)
     if entity is not None:
         code.append(f'vectors = model.embed("my_table.csv", entity="{entity}")')
