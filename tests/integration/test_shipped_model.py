@@ -49,7 +49,7 @@ def test_it_is_small_and_says_what_it_is(model: Mammal) -> None:
     assert all(source in card for source in ("ChEMBL", "ZINC", "MOSES", "PubChem", "UniProt", "SAbDab", "ClinVar"))
     losses = read_losses(model.folder)
     assert losses is not None and set(losses) == {"step", *model.tasks} and losses["step"].is_monotonic_increasing
-    falls = losses.drop(columns="step")
+    falls = losses.drop(columns="step").bfill()  # an objective can be added in the middle of a run
     assert (falls.iloc[-1] < falls.iloc[0]).all()
 
 
