@@ -9,7 +9,7 @@ DOCS_INSTALLED := $(VENV)/.docs-installed
 MAMMAL    := $(BIN)/mammal
 EXAMPLES  := docs/examples
 NO_HEADS  := $(foreach head,esol b3db amp,$(if $(wildcard checkpoints/heads/$(head)/config.json),,$(head)))
-OF_HEADS  := $(if $(strip $(NO_HEADS)),,predictions=$(DEMO)/molecules_by_heads.csv explanations=$(DEMO)/peptides_by_head.csv)
+OF_HEADS  := $(if $(strip $(NO_HEADS)),,predictions=$(DEMO)/molecules_by_heads.csv 'explanations=[$(DEMO)/molecules_explained.csv,$(DEMO)/peptides_by_head.csv]')
 NEEDS     := import sys; sys.exit(sys.version_info < (3, 11) and f"Python >= 3.11 is needed and this is {sys.version.split()[0]}: make PYTHON=python3.11 ...")
 
 .DEFAULT_GOAL := help
@@ -34,6 +34,7 @@ demo: $(INSTALLED) ## predict, generate and explain with the shipped weights, fi
 	@mkdir -p $(DEMO) && touch $(DEMO)/begun
 ifeq ($(strip $(NO_HEADS)),)
 	$(MAMMAL) predict 'task=[esol,b3db]' input=$(EXAMPLES)/molecules.csv output=$(DEMO)/molecules_by_heads.csv || test $$? -eq 3
+	$(MAMMAL) explain task=b3db input=$(EXAMPLES)/molecules.csv output=$(DEMO)/molecules_explained.csv method=occlusion || test $$? -eq 3
 	$(MAMMAL) explain task=amp input=$(EXAMPLES)/peptides.csv output=$(DEMO)/peptides_by_head.csv method=occlusion || test $$? -eq 3
 else
 	@echo "Without shipped heads: $(strip $(NO_HEADS)) missing in checkpoints/heads, and make heads makes them. No predictions or explanations of the example files."

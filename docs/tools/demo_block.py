@@ -25,7 +25,8 @@ from mammal.tasks.molecules.properties import compute
 
 BEGIN, END = "<!-- demo:begin -->", "<!-- demo:end -->"
 BEGUN, REPORT = "begun", "report.html"
-MOLECULES, PEPTIDES, SAMPLES = "molecules_by_heads.csv", "peptides_by_head.csv", "samples.csv"
+MOLECULES, EXPLAINED = "molecules_by_heads.csv", "molecules_explained.csv"
+PEPTIDES, SAMPLES = "peptides_by_head.csv", "samples.csv"
 NAMES = {"melting_point": "melting point", "amp": "antimicrobial peptides"}
 COLUMNS = {"melting_point": ("rmse", "mae", "pearson"), "amp": ("auroc", "auprc", "mcc")}
 LABELS = {"melting points": "pretrain_melting_point", "antimicrobial peptides": "pretrain_peptides"}
@@ -100,6 +101,7 @@ def rows(demo: Path) -> list[str]:
     lines = []
     if (demo / MOLECULES).is_file():
         lines.append(f"Solubility and blood-brain barrier of the example molecules: {_answers(demo / MOLECULES)}")
+        lines.append(f"Explained molecules: {_answers(demo / EXPLAINED)}")
         lines.append(f"Explained peptides: {_answers(demo / PEPTIDES)}")
     samples = pd.read_csv(demo / SAMPLES)
     reached = {asked: mean(compute(text, "logp") for text in own["text"]) for asked, own in samples.groupby("logp")}

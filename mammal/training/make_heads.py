@@ -44,8 +44,21 @@ FEW_ROWS = 1_000
 
 def listed_heads() -> dict[str, str]:
     """Returns the tasks of the heads with the licence of their weights."""
-    content = yaml.safe_load((checkpoints_folder() / LIST).read_text(encoding="utf-8"))
-    return dict(content["heads"])
+    return dict(_list()["heads"])
+
+
+def head_settings(name: str) -> list[str]:
+    """Returns the settings of a head's run that differ from `experiment=head`, as words of the command line.
+
+    Args:
+        name: the task.
+    """
+    return [str(word) for word in (_list().get("settings") or {}).get(name, ())]
+
+
+def _list() -> dict[str, Any]:
+    content: dict[str, Any] = yaml.safe_load((checkpoints_folder() / LIST).read_text(encoding="utf-8"))
+    return content
 
 
 def outdated_heads() -> list[str]:
@@ -69,7 +82,7 @@ def make_head(name: str, overrides: Sequence[str] = ()) -> Head:
 
     Args:
         name: the task.
-        overrides: settings of the run in addition to those of `experiment=head`.
+        overrides: settings of the run in addition to those of `experiment=head` and of the list.
 
     Raises:
         MammalError: the head can't be trained, is too large, or predicts something else after it was installed.
@@ -78,7 +91,8 @@ def make_head(name: str, overrides: Sequence[str] = ()) -> Head:
     from mammal.training.run import train
 
     with TemporaryDirectory() as scratch:
-        words = ["experiment=head", f"task={name}", f"output={Path(scratch) / 'run'}", *overrides]
+        words = ["experiment=head", f"task={name}", f"output={Path(scratch) / 'run'}"]
+        words += [*head_settings(name), *overrides]
         arguments = parse_arguments("train", words)
         result = train(compose("train", arguments), arguments.config_dirs)
         return install_head(result.bundle, name, result.results, listed_heads().get(name, ""))

@@ -87,6 +87,7 @@ def demo(tmp_path: Path) -> Path:
     worse = [replace(r, contenders=[Contender(OURS, r.contenders[1].estimates)]) for r in results]
     save_results(worse, tmp_path / "from_nothing" / "evaluation")
     (tmp_path / "molecules_by_heads.csv").write_text("smiles,error\nCCO,\nCCN,\nC1CC,unclosed ring\n")
+    (tmp_path / "molecules_explained.csv").write_text("row,part,error\n1,CO,\n,,unclosed ring\n")
     (tmp_path / "peptides_by_head.csv").write_text("row,part,error\n1,G,\n1,I,\n,,empty cell\n")
     (tmp_path / "samples.csv").write_text("logp,text\n1.0,CCO\n4.0,c1ccccc1\n4.0,CCO\n")
     for name in ("begun", "report.html"):
