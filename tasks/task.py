@@ -192,10 +192,7 @@ class Task(RowExamples, TaskMetrics):
         Raises:
             TaskError: the kind predicts neither classes nor numbers.
         """
-        if self.has_probes:
-            return
-        what = f"{self.name} is a {self.kind} task, and an ensemble predicts classes and numbers"
-        raise TaskError(what, where="adapt.ensemble", hint="adapt.ensemble=1")
+        self._check_answers("an ensemble predicts", where="adapt.ensemble", hint="adapt.ensemble=1")
 
     def check_probes(self) -> None:
         """Checks that classical models can answer this kind of task.
@@ -203,7 +200,10 @@ class Task(RowExamples, TaskMetrics):
         Raises:
             TaskError: the kind predicts neither classes nor numbers.
         """
-        if self.has_probes:
-            return
-        what = f"{self.name} is a {self.kind} task, and probes predict classes and numbers"
-        raise TaskError(what, where="adapt=probe", hint="adapt=full, lora or head")
+        self._check_answers("probes predict", where="adapt=probe", hint="adapt=full, lora or head")
+
+    def _check_answers(self, who_predicts: str, *, where: str, hint: str) -> None:
+        """Refuses a kind of task that predicts neither classes nor numbers."""
+        if not self.has_probes:
+            what = f"{self.name} is a {self.kind} task, and {who_predicts} classes and numbers"
+            raise TaskError(what, where=where, hint=hint)

@@ -23,7 +23,7 @@ _WEB = ("http://", "https://")
 _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
 """First bytes of a client of HTTP/2, which Ray's servers use, with an empty frame of settings (RFC 9113, 3.4)."""
 _SETTINGS = 4
-_HINT = "ray.address=HOST:6379 (the port of ray start --head), ray://HOST:10001, or auto; `ray status` there tells more"
+_HINT = "ray.address=HOST:6379 (the port of ray start --head), ray://HOST:10001, or auto; `ray status` there shows more"
 
 
 class _Place(NamedTuple):
