@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-TASKS = ("esol", "freesolv", "lipophilicity", "melting_point")
+TASKS = ("esol", "freesolv", "lipophilicity", "b3db_logbb", "esol_solubility", "melting_point")
 SEEDS, MEMBERS = 10, 1
 
 
@@ -57,6 +57,7 @@ def line(task: str, split: str, members: int, found: list[dict[str, Any]]) -> st
         f"{coverage_N.mean():.1%} ({coverage_N.min():.0%} to {coverage_N.max():.0%})",
         f"{np.mean([one['width'] for one in figures]):.3g}",
         f"{np.mean([one['miscalibration'] for one in figures]):.3f}",
+        f"{np.mean([one['nll'] for one in figures]):.2f}",
         f"{np.mean(errors):.3g}",
     ]
     return "| " + " | ".join(cells) + " |\n"
@@ -67,8 +68,10 @@ def main(words: list[str]) -> int:
     output, seeds = Path(given.get("output", "runs/coverage")), int(given.get("seeds", SEEDS))
     members = int(given.get("ensemble", MEMBERS))
     write = sys.stdout.write
-    write("| task | split, seeds | members | coverage of 90 % intervals (range) | width | miscalibration | RMSE |\n")
-    write("|---|---|---|---|---|---|---|\n")
+    head = ["task", "split, seeds", "members", "coverage of 90 % intervals (range)"]
+    head += ["width", "miscalibration", "NLL", "RMSE"]
+    write(f"| {' | '.join(head)} |\n")
+    write("|---" * len(head) + "|\n")
     for task in given["task"].split(",") if "task" in given else TASKS:
         for split, numbers in (("random", range(1, seeds + 1)), ("own", (1,))):
             found = [run(task, output, split, seed, members) for seed in numbers]

@@ -5,8 +5,10 @@ Shapes: N rows, T coverages.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,6 +23,13 @@ if TYPE_CHECKING:
     from mammal.tasks.task import Task
 
 
+_NORMAL_90 = NormalDist().inv_cdf(0.95)
+"""Half of the central 90 % of the standard normal distribution."""
+
+_NARROWEST = 1e-9
+"""Smallest width of an interval whose likelihood is computed."""
+
+
 @dataclass(frozen=True)
 class IntervalFigures:
     """Figures of the intervals of one target column.
@@ -32,12 +41,16 @@ class IntervalFigures:
             not contain them.
         miscalibration: mean of |observed - expected| over these coverages, 0 to 0.5 (miscalibration area, Kuleshov et
             al. 2018); NaN without them.
+        nll: mean negative log-likelihood, in nats, of a normal distribution with the interval of the row as its
+            central 90 %, per unit of the target or of its logarithm (`log: true`); lower is better. NaN in earlier
+            evaluations.
     """
 
     coverage: float
     width: float
     observed: Sequence[float] = ()
     miscalibration: float = float("nan")
+    nll: float = float("nan")
 
 
 @dataclass(frozen=True)
@@ -93,7 +106,22 @@ def _of_intervals(task: RegressionTask, target: str, judged: list[tuple[Predicti
     inside_N = (limits_N2[:, 0] <= truth_N) & (truth_N <= limits_N2[:, 1])
     observed = _at_levels(task, target, judged)
     apart = float(np.mean(np.abs(np.array(observed) - LEVELS))) if observed else float("nan")
-    return IntervalFigures(float(inside_N.mean()), float(np.diff(limits_N2, axis=1).mean()), observed, apart)
+    share, width = float(inside_N.mean()), float(np.diff(limits_N2, axis=1).mean())
+    return IntervalFigures(share, width, observed, apart, _nll(task, target, judged))
+
+
+def _nll(task: RegressionTask, target: str, judged: list[tuple[Prediction, float]]) -> float:
+    """Mean negative log-likelihood of the normal distributions that have the intervals as their central 90 %."""
+    scale, found = task.scales[target], []
+    for row, truth in judged:
+        answer = row.for_target(target)
+        if answer.value is None or answer.interval is None or (scale.log and min(truth, *answer.interval) <= 0):
+            continue
+        low, high = map(scale.line, answer.interval)
+        sd = max(high - low, _NARROWEST) / (2 * _NORMAL_90)
+        z = (scale.line(truth) - scale.line(answer.value)) / sd
+        found.append(0.5 * z**2 + math.log(sd) + 0.5 * math.log(2 * math.pi))
+    return float(np.mean(found)) if found else float("nan")
 
 
 def _at_levels(task: RegressionTask, target: str, judged: list[tuple[Prediction, float]]) -> list[float]:

@@ -144,16 +144,18 @@ def _trust(result: TaskResult) -> list[Markup]:
     elif result.coverage:
         figures = result.interval_figures
         rows = [
-            [target, f"{share:.1%}", *(_width_and_area(figures[target]) if target in figures else [UNDEFINED] * 2)]
+            [target, f"{share:.1%}", *(_of_intervals(figures[target]) if target in figures else [UNDEFINED] * 3)]
             for target, share in result.coverage.items()
         ]
         note = (
             "Share of the held-out values that are inside the prediction intervals, which should contain 90 %. "
-            "Miscalibration: mean distance between this share and the expected one, for intervals of 5 % to 95 %."
+            "Miscalibration: mean distance between this share and the expected one, for intervals of 5 % to 95 %. "
+            "Negative log-likelihood: that of normal distributions with the intervals as their central 90 %."
         )
         width = with_unit("mean width ↓", result.unit)
         header = ["target column", "true values inside the interval", width, "miscalibration ↓"]
-        shown = html_table(header, rows, kinds=["mono", "number", "number", "number"])
+        header.append("negative log-likelihood ↓")
+        shown = html_table(header, rows, kinds=["mono", "number", "number", "number", "number"])
     else:
         return []
     return [
@@ -164,8 +166,8 @@ def _trust(result: TaskResult) -> list[Markup]:
     ]
 
 
-def _width_and_area(figures: IntervalFigures) -> list[str]:
-    return [short(figures.width), short(figures.miscalibration)]
+def _of_intervals(figures: IntervalFigures) -> list[str]:
+    return [short(figures.width), short(figures.miscalibration), short(figures.nll)]
 
 
 def _sets(result: TaskResult) -> list[Markup]:

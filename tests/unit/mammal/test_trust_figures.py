@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy.stats import norm
 
 from mammal.evaluation.reliability import reliability
 from mammal.evaluation.results import load_results, save_results
@@ -50,6 +51,7 @@ def test_figures_of_intervals(tokenizer: Tokenizer) -> None:
     assert found.width == pytest.approx(2 * task.conformal["y"].half_width)
     assert found.miscalibration == pytest.approx(np.abs(np.array(found.observed) - LEVELS).mean())
     assert found.miscalibration < 0.06
+    assert found.nll == pytest.approx(norm(0.0, found.width / 2 / norm.ppf(0.95)).logpdf(truth[200:]).mean() * -1)
     wide = [Prediction(i, value=5.0, interval=(4.0, 6.0)) for i in range(200)]
     assert trust_figures(task, wide, rows[200:])[0]["y"].coverage == 0.0
     assert trust_figures(build_task(load_task(NUMBERS), tokenizer), [Prediction(0, value=1.0)], rows[:1]) == ({}, {})
@@ -127,7 +129,10 @@ def test_figures_are_saved_and_read(tokenizer: Tokenizer, tmp_path) -> None:
         metrics=["rmse"],
         contenders=[Contender(OURS, {}, 0.1)],
         answers=pd.DataFrame({"row": [1]}),
-        interval_figures={"y": IntervalFigures(0.9, 2.0, [0.1] * len(LEVELS), 0.05), "z": IntervalFigures(0.8, 1.0)},
+        interval_figures={
+            "y": IntervalFigures(0.9, 2.0, [0.1] * len(LEVELS), 0.05, 1.2),
+            "z": IntervalFigures(0.8, 1.0),
+        },
         set_figures={"y": SetFigures({"no": 1.0}, 1.2, 0.8, 0.0)},
     )
     save_results([result], tmp_path)
