@@ -194,6 +194,8 @@ class TaskConfig:
             do; `refuse` sets the row aside.
         generation: how the task decodes.
         infill: generation: rows hide parts of their sequences, which the answer fills in (`mammal.tasks.infilling`).
+        infill_lengths: with `infill`, the prompt shows the length of each hidden part: `X` for each residue, `N` for
+            each base.
         denoising: density and length of the hidden spans of a denoising task.
         metrics: names of the metrics.
         published: published result that results are compared with.
@@ -237,6 +239,7 @@ class TaskConfig:
     too_long: str = "cut"
     generation: DecodingConfig = field(default_factory=DecodingConfig)
     infill: bool = False
+    infill_lengths: bool = False
     denoising: DenoisingConfig = field(default_factory=DenoisingConfig)
     metrics: list[str] = field(default_factory=list)
     published: PublishedConfig = field(default_factory=PublishedConfig)
@@ -252,7 +255,7 @@ class TaskConfig:
         return KINDS.get(self.kind, self.kind)
 
 
-LATER_KEYS = {"labels_of": None, "missing_label": None}
+LATER_KEYS = {"labels_of": None, "missing_label": None, "infill_lengths": False}
 """Keys of a task that version 0.1 does not have, and their defaults: they are stored only with another value."""
 
 

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mammal.tasks.errors import DataError
+from mammal.tasks.errors import DataError, TaskError
 from mammal.tasks.infilling.fill_grammar import FillGrammar, Plan, plan_of
 from mammal.tasks.infilling.marks import (
     ALPHABETS,
+    ANY,
     MARK,
     SENTINELS,
     filled,
@@ -44,6 +45,10 @@ class Filling:
         columns: input columns with texts that may have hidden stretches; empty for tasks without infilling.
         places: column -> the column with its hidden places.
         molecules: those of the columns that hold SMILES.
+        letters: column -> letter that prompts repeat to show the length of a stretch; empty if they don't show it.
+
+    Raises:
+        TaskError: `infill_lengths` is declared, and a column has an alphabet without a letter for it.
     """
 
     def __init__(self, config: TaskConfig, template: Template, tokenizer: Tokenizer):
@@ -51,6 +56,7 @@ class Filling:
         self.columns = tuple(column for column, alphabet in alphabets.items() if alphabet in ALPHABETS)
         self.places = {c: HIDDEN if len(self.columns) == 1 else f"{c}_{HIDDEN}" for c in self.columns}
         self.molecules = frozenset(column for column in self.columns if alphabets[column] == SMILES)
+        self.letters = _letters(config, {column: alphabets[column] for column in self.columns})
         self._alphabets, self._tokenizer = alphabets, tokenizer
 
     def text(self, row: Row, column: str, aliases: Mapping[str, str]) -> str | None:
@@ -76,8 +82,8 @@ class Filling:
         return marked(text, spans, self._tokens(text, spans, column))
 
     def hide(self, prompt: Prompt) -> Prompt:
-        """Returns the prompt with sentinels instead of marks."""
-        return hide(prompt, self.columns) if self.columns else prompt
+        """Returns the prompt with sentinels instead of marks, and their lengths if the task shows these."""
+        return hide(prompt, self.columns, self.letters) if self.columns else prompt
 
     def sentinels(self, prompt: Prompt) -> list[str]:
         """Returns the sentinels of hidden stretches in a prompt, in order."""
@@ -165,6 +171,20 @@ def nothing_hidden(places: Mapping[str, str]) -> str:
     """
     columns = ", ".join(f"{column} (or places in {named})" for column, named in places.items())
     return f"hides nothing to fill in: write marks such as ACD____GHI in {columns}"
+
+
+def _letters(config: TaskConfig, alphabets: Mapping[str, str]) -> dict[str, str]:
+    """Column -> the letter that shows the length of a stretch."""
+    if not config.infill_lengths:
+        return {}
+    if not config.infill:
+        hint = "infill: true declares that rows have hidden parts"
+        raise TaskError("infill_lengths: true, and infill is false", where=f"task {config.name}", hint=hint)
+    for column, alphabet in alphabets.items():
+        if alphabet not in ANY:
+            what = f"infill_lengths: true, and {alphabet} of column {column!r} has no letter for any token"
+            raise TaskError(what, where=f"task {config.name}", hint=f"alphabets with such a letter: {', '.join(ANY)}")
+    return {column: ANY[alphabet] for column, alphabet in alphabets.items()}
 
 
 def _alphabets(template: Template) -> dict[str, str]:

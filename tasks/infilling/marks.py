@@ -9,12 +9,15 @@ Consecutive marks are one stretch. The mark `_` has no other meaning in any alph
 SMILES `*` is an atom and brackets enclose one, in DNA they enclose a variant, and `-` and `.` are bonds and gaps.
 Places count characters from 1, both ends included; several stretches are separated by `;`. A prompt shows each stretch
 as the next sentinel that the template does not use, as in span denoising (Raffel et al. 2020, T5), without its length.
+With `infill_lengths: true` of a task, the sentinel is followed by one letter for any residue or base for each mark:
+
+    EVQLVESGG____SLRLSCAAS                   EVQLVESGG<SENTINEL_ID_0>XXXXSLRLSCAAS
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
@@ -24,6 +27,9 @@ from mammal.tokenization.prompt import Prompt, Slot, find_tags, tag
 MARK = "_"
 ALPHABETS = frozenset({"AA", "DNA", "SMILES"})
 """Alphabets in which marks are allowed; in names and prose `_` is an ordinary character."""
+
+ANY = {"AA": "X", "DNA": "N"}
+"""Alphabet -> its letter for any residue or base. SMILES has no such letter."""
 
 SENTINEL = "<SENTINEL_ID_"
 SENTINELS = 200
@@ -81,17 +87,22 @@ def marked(text: str, spans: Sequence[Span], counts: Sequence[int] | None = None
     return text
 
 
-def hide(prompt: Prompt, columns: Collection[str]) -> Prompt:
+def hide(prompt: Prompt, columns: Collection[str], letters: Mapping[str, str] | None = None) -> Prompt:
     """Returns the prompt with a sentinel instead of each run of marks in these input columns.
 
     Sentinels are taken in order, from the first that the input does not use.
+
+    Args:
+        prompt: the prompt with marks.
+        columns: input columns with marks.
+        letters: column -> letter that is written after the sentinel, once for each mark; None: nothing is written.
 
     Raises:
         DataError: there are more stretches than sentinels.
     """
     slots = [slot for slot in prompt.slots if slot.part == "input" and slot.column in columns]
     found = [
-        (slot.start + start, slot.start + end)
+        (slot.start + start, slot.start + end, (letters or {}).get(slot.column, "") * (end - start))
         for slot in slots
         for start, end in stretches(prompt.input[slot.start : slot.end])
     ]
@@ -102,9 +113,9 @@ def hide(prompt: Prompt, columns: Collection[str]) -> Prompt:
     if len(found) > len(free):
         raise DataError(f"{len(found)} stretches are hidden, and there are {len(free)} sentinels to show them by")
     text, moved = prompt.input, prompt.slots
-    for (start, end), sentinel in reversed(list(zip(found, free, strict=False))):
-        text = text[:start] + sentinel + text[end:]
-        moved = tuple(_moved(slot, start, len(sentinel) - (end - start)) for slot in moved)
+    for (start, end, shown), sentinel in reversed(list(zip(found, free, strict=False))):
+        text = text[:start] + sentinel + shown + text[end:]
+        moved = tuple(_moved(slot, start, len(sentinel) + len(shown) - (end - start)) for slot in moved)
     return replace(prompt, input=text, slots=moved)
 
 

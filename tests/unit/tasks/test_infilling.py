@@ -55,6 +55,24 @@ def test_sentinels_of_the_template_are_not_used_again(tokenizer: Tokenizer):
     assert shown(denoising(tokenizer, "<SENTINEL_ID_0> {p:protein}"), {"p": "M_K"}) == "M<SENTINEL_ID_1>K"
 
 
+def test_prompts_show_lengths_if_the_task_declares_it(tokenizer: Tokenizer):
+    prompt = {"input": "{p:protein} {d:dna}", "target": "<SENTINEL_ID_0> {y:protein}"}
+    declared = {"name": "t", "kind": "generation", "prompt": prompt, "infill": True}
+    task = build_task(load_task({**declared, "infill_lengths": True}), tokenizer)
+    row = {"p": "M___YI_KQR", "d": "AC__GT"}
+    assert shown(task, row) == "M<SENTINEL_ID_0>XXXYI<SENTINEL_ID_1>XKQR AC<SENTINEL_ID_2>NNGT"
+    assert shown(build_task(load_task(declared), tokenizer), row) == (
+        "M<SENTINEL_ID_0>YI<SENTINEL_ID_1>KQR AC<SENTINEL_ID_2>GT"
+    )
+    given = task.encode(row)
+    assert (given.input.ids_L == tokenizer.token_id("X", "AA")).sum() == 4
+    with pytest.raises(TaskError, match=r"SMILES of column 's' has no letter"):
+        molecules = {**declared, "infill_lengths": True, "prompt": {**prompt, "input": "{s:smiles}"}}
+        build_task(load_task(molecules), tokenizer)
+    with pytest.raises(TaskError, match="infill is false"):
+        build_task(load_task({**declared, "infill": False, "infill_lengths": True}), tokenizer)
+
+
 def test_several_sequences_each_have_their_places(tokenizer: Tokenizer):
     task = denoising(tokenizer, "{d:dna} {s:smiles}")
     row = {"d": "ACGTACG", "d_hidden": "2-3", "s": "CC(=O)_"}
