@@ -20,6 +20,8 @@ TASKS = (
     *("amp", "enhancer"),
 )
 
+TENTHS = 10
+
 
 def figures(task: str, output: Path) -> dict[str, dict[str, float]]:
     """Trains a probe unless that is done, and returns its groups of test rows by name.
@@ -93,8 +95,23 @@ def line(task: str, groups: dict[str, dict[str, float]], output: Path) -> str:
     return f"| {' | '.join(cells)} |"
 
 
+def parts_line(task: str, groups: dict[str, dict[str, float]]) -> str | None:
+    """Returns a line with the error of each tenth of the rows; None if the rows are too few for tenths.
+
+    Args:
+        task: name of the task.
+        groups: result of `figures`.
+    """
+    parts = [group for name, group in groups.items() if " of " in name]
+    if len(parts) != TENTHS:
+        return None
+    mean = sum(part["error"] * part["rows"] for part in parts) / sum(part["rows"] for part in parts)
+    shares = [f"{part['error'] / mean:.2f}" for part in parts]
+    return f"| {' | '.join([task, f'{mean:.3g}', *shares])} |"
+
+
 def main(words: list[str]) -> None:
-    """Prints the table.
+    """Prints the tables.
 
     Args:
         words: `output=FOLDER` and, if wanted, `task=NAME,NAME`.
@@ -102,13 +119,18 @@ def main(words: list[str]) -> None:
     given = dict(word.split("=", 1) for word in words)
     output = Path(given.get("output", "runs/distance"))
     tasks = given["task"].split(",") if "task" in given else TASKS
-    lines = []
+    lines, by_parts = [], []
     for task in tasks:
-        lines.append(line(task, figures(task, output), output))
+        groups = figures(task, output)
+        lines.append(line(task, groups, output))
+        by_parts.append(parts_line(task, groups))
         print(lines[-1], flush=True)
     head = ["task", "test rows", "outside", "error outside", "error of the others", "ratio (95 %)"]
     head += ["error of the farthest part (similarity)", "error of the nearest part", "coverage of both"]
     print("\n".join([f"| {' | '.join(head)} |", "|---" * len(head) + "|", *lines]))
+    head = ["task", "mean error", *(f"{number}" for number in range(1, TENTHS + 1))]
+    print("error of each tenth of the rows divided by the mean, from the farthest to the nearest:\n")
+    print("\n".join([f"| {' | '.join(head)} |", "|---" * len(head) + "|", *filter(None, by_parts)]))
 
 
 if __name__ == "__main__":

@@ -6,13 +6,13 @@ Shapes: N rows, C classes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mammal.tasks.targets.probability_curves import ProbabilityCurve, choose_curve
+from mammal.tasks.targets.probability_curves import FOLDS, ProbabilityCurve, choose_curve, gain_of
 
 if TYPE_CHECKING:
     from mammal.tasks.metrics.answers import Answers
@@ -27,9 +27,10 @@ _TINY = 1e-12
 class ClassCalibration:
     """Calibration of class probabilities.
 
-    With two classes, calibrated log-odds = slope * log-odds + shift (Platt 1999). If there are enough rows, isotonic
-    regression (Zadrozny & Elkan 2002) or a Venn-Abers predictor (Vovk & Petej 2014) replaces these probabilities if it
-    has a lower log loss in cross-validation. With more classes, all log-probabilities are multiplied by `slope`, the
+    With two classes, calibrated log-odds = slope * log-odds + shift (Platt 1999) if this has a lower log loss in
+    cross-validation than the probabilities as they are, which have slope 1 and shift 0. If there are enough rows,
+    isotonic regression (Zadrozny & Elkan 2002) or a Venn-Abers predictor (Vovk & Petej 2014) replaces these
+    probabilities by the same criterion. With more classes, all log-probabilities are multiplied by `slope`, the
     inverse temperature (Guo et al. 2017), and normalised again.
 
     Attributes:
@@ -69,7 +70,7 @@ class ClassCalibration:
             weights = () if weights_C is None else tuple(weights_C.tolist())
             logp_NC = _unweighted(np.log(np.maximum(probability_NC, _TINY)), weights)
             return cls(_temperature(logp_NC, truth_N), class_weights=weights)
-        slope, shift = _platt(_log_odds(probability_NC[:, 1]), truth_N)
+        slope, shift = _chosen_platt(probability_NC[:, 1], truth_N)
         if slope <= 0:
             return None
         calibrated_N = _sigmoid(slope * _log_odds(probability_NC[:, 1]) + shift)
@@ -144,6 +145,23 @@ def _platt(log_odds_N: np.ndarray, truth_N: np.ndarray) -> tuple[float, float]:
 
     found = minimize(loss, np.array([1.0, 0.0]), jac=True, method="L-BFGS-B")
     return float(found.x[0]), float(found.x[1])
+
+
+def _chosen_platt(positive_N: np.ndarray, truth_N: np.ndarray) -> tuple[float, float]:
+    """Slope and shift of Platt scaling; 1 and 0 if it is not better than none in cross-validation.
+
+    A probe is chosen on the validation rows, so its probabilities look too good there. Rows of a class that are too few
+    for the folds are always scaled.
+    """
+    found = _platt(_log_odds(positive_N), truth_N)
+    if found[0] <= 0 or np.bincount(truth_N, minlength=2).min() < FOLDS:
+        return found
+    return found if gain_of(_platt_scaling, positive_N, truth_N) else (1.0, 0.0)
+
+
+def _platt_scaling(positive_N: np.ndarray, truth_N: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+    slope, shift = _platt(_log_odds(positive_N), truth_N)
+    return lambda other_N: _sigmoid(slope * _log_odds(other_N) + shift)
 
 
 def _unweighted(logp_NC: np.ndarray, weights: tuple[float, ...]) -> np.ndarray:

@@ -6,7 +6,7 @@ Shapes: N rows, K points of a curve.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -21,6 +21,9 @@ KEPT = 1e-3
 """Weight of the probability before the curve. It keeps the order of rows on a flat part of the curve."""
 
 Method = Literal["isotonic", "venn_abers"]
+
+Fit = Callable[[np.ndarray, np.ndarray], Callable[[np.ndarray], np.ndarray]]
+"""Function from probabilities [N] and truths [N] to a calibration, which maps probabilities to probabilities."""
 
 
 @dataclass(frozen=True)
@@ -70,15 +73,26 @@ def choose_curve(probability_N: np.ndarray, truth_N: np.ndarray) -> ProbabilityC
     """
     if len(truth_N) < MINIMUM_ROWS or np.bincount(truth_N, minlength=2).min() < MINIMUM_ROWS_OF_CLASS:
         return None
-    plain_N = _log_losses(probability_N, truth_N)
-    gains = {}
-    for method, fit in _FITS.items():
-        gain_N = plain_N - _log_losses(_held_out(fit, probability_N, truth_N), truth_N)
-        if gain_N.mean() > gain_N.std(ddof=1) / np.sqrt(len(gain_N)):
-            gains[method] = gain_N.mean()
+    gains = {method: gain for method, fit in _FITS.items() if (gain := gain_of(fit, probability_N, truth_N)) > 0}
     if not gains:
         return None
     return _FITS[max(gains, key=lambda method: gains[method])](probability_N, truth_N)
+
+
+def gain_of(fit: Fit, probability_N: np.ndarray, truth_N: np.ndarray) -> float:
+    """Returns by how much a calibration lowers the mean log loss in cross-validation.
+
+    Args:
+        fit: function from probabilities and truths of some rows to a calibration.
+        probability_N: probability of the positive class, float [N].
+        truth_N: 1 for positive rows, int [N]; each class has at least `FOLDS` rows.
+
+    Returns:
+        The gain; 0 if it is not larger than its standard error over rows.
+    """
+    gain_N = _log_losses(probability_N, truth_N) - _log_losses(_held_out(fit, probability_N, truth_N), truth_N)
+    gain = float(gain_N.mean())
+    return gain if gain > gain_N.std(ddof=1) / np.sqrt(len(gain_N)) else 0.0
 
 
 def fit_isotonic(probability_N: np.ndarray, truth_N: np.ndarray) -> ProbabilityCurve:
@@ -114,7 +128,7 @@ def _curve(method: Method, points_K: np.ndarray, values_K: np.ndarray) -> Probab
     return ProbabilityCurve(method, tuple(points_K[kept_K].tolist()), tuple(values_K[kept_K].tolist()))
 
 
-def _held_out(fit: Any, probability_N: np.ndarray, truth_N: np.ndarray) -> np.ndarray:
+def _held_out(fit: Fit, probability_N: np.ndarray, truth_N: np.ndarray) -> np.ndarray:
     """Calibrated probabilities of rows on which the curve was not fitted."""
     from sklearn.model_selection import StratifiedKFold
 

@@ -27,6 +27,26 @@ def test_platt_scaling_mends_overconfidence():
     assert log_loss(truth, mended) < log_loss(truth, stretched) - 0.1
 
 
+def test_probabilities_that_are_right_already_mostly_stay_as_they_are():
+    kept = 0
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        positive = rng.uniform(0.02, 0.98, size=150)
+        truth = (rng.uniform(size=150) < positive).astype(int)
+        found = ClassCalibration.fit(answers(truth, np.stack([1 - positive, positive], axis=1)))
+        if (found.slope, found.shift) == (1.0, 0.0):
+            assert found.apply(np.log([0.7, 0.3])) == pytest.approx([0.7, 0.3])
+            kept += 1
+    assert kept >= 14  # a gain above its standard error has a chance of about one in six
+
+
+def test_platt_scaling_needs_no_folds_for_a_rare_class():
+    truth = np.array([1] * 4 + [0] * 60)
+    positive = np.where(truth == 1, 0.45, np.linspace(0.3, 0.5, 64))
+    found = ClassCalibration.fit(answers(truth, np.stack([1 - positive, positive], axis=1)))
+    assert found.shift != 0.0
+
+
 def test_temperature_mends_many_classes():
     rng = np.random.default_rng(0)
     logits = rng.normal(size=(1500, 5))
