@@ -167,6 +167,15 @@ def parse_variants(text: str) -> list[str | Variant]:
     return [*pieces, *_stretch(text, end, len(text))]
 
 
+def variant_spans(text: str) -> list[tuple[int, int]]:
+    """Returns the characters [start, end) of each variant of in-place text, in order, with its brackets.
+
+    Args:
+        text: DNA text in in-place notation; it is not checked.
+    """
+    return [match.span() for match in _VARIANT.finditer(text)]
+
+
 def choose(text: str, alleles: int | Sequence[int]) -> str:
     """Returns the plain sequence in which each variant is replaced by one of its alleles.
 

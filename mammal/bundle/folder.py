@@ -71,8 +71,15 @@ if TYPE_CHECKING:
     from mammal.tasks.task import Task
     from mammal.tokenization import Tokenizer
 
-FORMAT = 4
+FORMAT = 5
 """Version of the bundle format. Bundles with a higher version are refused."""
+
+_WITHOUT_SITES = 4
+"""Version that is written for ensembles of fine-tuned members and for probes that store rows in the compact form, so
+that earlier versions of this package can read the bundle.
+
+They would read two states of a row for a probe that reads those at the site of a variant, or its description.
+"""
 
 _WITHOUT_MEMBERS = 3
 """Version that is written for ensembles of probes, so that earlier versions of this package can read the bundle.
@@ -256,8 +263,10 @@ def read_losses(folder: Path) -> pd.DataFrame | None:
 def _format(model: MammalModel, tasks: Sequence[Task]) -> int:
     """The lowest version of the format that has everything that answers depend on."""
     probes = [task.probes for task in tasks if task.probes is not None]
-    if model.members or any(one.is_compact for one in probes):
+    if any(one.reads_variants for one in probes):
         return FORMAT
+    if model.members or any(one.is_compact for one in probes):
+        return _WITHOUT_SITES
     members = max((one.members for one in probes), default=0)
     return _WITHOUT_MEMBERS if members > 1 else _WITHOUT_ENSEMBLES if members else _WITHOUT_PROBES
 

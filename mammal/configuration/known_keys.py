@@ -112,6 +112,8 @@ class ProbeConfig(AdaptConfig):
 
     probe: str = "auto"
     features: Any = field(default_factory=list)
+    site: Any = "auto"
+    strands: str = "auto"
     ensemble: int = 1
     rows: str = "train"
     max_bytes: int | None = None

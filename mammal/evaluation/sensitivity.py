@@ -136,10 +136,10 @@ def _flipped(task: Task, one: Prediction, other: Prediction) -> float:
 
 
 def _prepared(task: Task, row: Row) -> Any:
-    """What the model reads of a row: the values of the prompt, and the molecule of which a probe reads features, which
-    a prompt can show by its name; or the error message if the row can't be prepared."""
-    column = None if task.probes is None else task.probes.reader.column
+    """What the model reads of a row: the values of the prompt, and the texts of which a probe reads features (a prompt
+    can show a molecule by its name); or the error message if the row can't be prepared."""
+    reader = None if task.probes is None else task.probes.reader
     try:
-        return task.prepare(row), column and task.text_if_any(row, column)
+        return task.prepare(row), reader and reader.texts(row)
     except MammalError as error:
         return str(error)

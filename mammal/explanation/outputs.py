@@ -82,7 +82,7 @@ class ExplainedNumber(Explained):
 
     def choices(self, output: ModelOutput, rows: int) -> Tensor:
         one = output.members[0] if output.members else output
-        states = one.pooled_B2W if one.values_DR is None else one.values_DR
+        states = one.pooled_BSW if one.values_DR is None else one.values_DR
         assert states is not None, "regression wants values, or pooled states for a probe"
         return torch.zeros(rows, dtype=torch.int64, device=states.device)
 
@@ -180,7 +180,7 @@ def explained_output(task: Task, target: str | None = None, label: str | None = 
 
     Raises:
         TaskError: the task predicts neither numbers nor labels of rows; it has several targets and none is named, or
-            its probe reads features of whole molecules.
+            its probe reads features of whole molecules or DNA sequences.
         ConfigError: there is no such target or label, or a regression has no label.
     """
     from mammal.tasks.kinds.classification import ClassificationTask
@@ -190,8 +190,8 @@ def explained_output(task: Task, target: str | None = None, label: str | None = 
         what = f"{task.name} is a {task.kind} task, and explain explains one number or label of a row"
         raise TaskError(what, hint="task= a classification or a regression")
     if task.probes is not None and task.probes.reader.features:
-        what = f"the probe of {task.name} also reads {', '.join(task.probes.reader.features)} of the whole molecule"
-        raise TaskError(f"{what}, which can't be divided among atoms", hint="train it with adapt.features=[]")
+        what = f"the probe of {task.name} also reads {task.probes.reader.feature_names}"
+        raise TaskError(f"{what}, which can't be divided among its parts", hint="train it with adapt.features=[]")
     target = _target(task, target)
     if isinstance(task, ClassificationTask):
         return ExplainedLabel(task, target, label)

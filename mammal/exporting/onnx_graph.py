@@ -178,6 +178,8 @@ def why_not(task: Task, model: MammalModel, left_out: Sequence[str]) -> str | No
     if task.mode != "encoder" or not isinstance(task, ClassificationTask | RegressionTask):
         head = "the decoder" if task.mode == "decoder" else "a head of its own"
         return f"it is a {task.kind} task in {task.mode} mode, and its answers need {head}, which is not exported"
+    if task.probes is not None:
+        return "a probe answers it, and the graph has only the answers of heads"
     if task.features:
         return "its prompts have vectors, which the graph does not read"
     needs = _needs(task, model)

@@ -260,7 +260,7 @@ class MammalModel(nn.Module):
             return ModelOutput(hidden_BLW=hidden_BLW)
         reads = self.reads(batch, memory) if reads is None else reads
         vectors = read_vectors(self.vector_heads, batch.vectors, batch, memory, reads) if "vectors" in wants else {}
-        pooled_B2W = pooled_states(batch, memory, reads) if "pooled" in wants else None
+        pooled_BSW = pooled_states(batch, memory, reads) if "pooled" in wants else None
         logits_DRV = values_DR = spreads_DR = None
         if "logits" in wants:
             logits_DRV = reads.scatter(self.token_logits(reads.states_MW, batch.mode, batch.candidates_V))
@@ -271,7 +271,7 @@ class MammalModel(nn.Module):
             head = self.config.scalars_prediction_head or ScalarHeadConfig()
             values_DR = numbers_DRC[..., 0]
             spreads_DR = numbers_DRC[..., head.num_classes] if head.predict_error else None
-        return ModelOutput(logits_DRV, values_DR, spreads_DR, hidden_BLW, vectors, pooled_B2W)
+        return ModelOutput(logits_DRV, values_DR, spreads_DR, hidden_BLW, vectors, pooled_BSW)
 
     def _with_members(self, batch: Batch, memory: Memory | None, inputs_BLW: Tensor | None = None) -> ModelOutput:
         """Token scores and numbers of every member, and the other outputs of this model.

@@ -61,7 +61,7 @@ def read_vectors(
         ConfigError: the model lacks a head, or the batch reads no state of the encoder.
     """
     found = {name: _head(heads, name) for name in names}
-    states_B2W = pooled_states(batch, memory, reads)
+    states_B2W = pooled_states(batch, memory, reads)[:, [0, -1]]
     return {name: head(states_B2W).float() for name, head in found.items()}
 
 
@@ -89,7 +89,7 @@ def _head(heads: nn.ModuleDict, name: str) -> nn.Module:
 
 
 def pooled_states(batch: Batch, memory: Memory, reads: Reads) -> Tensor:
-    """Returns two states of each row, [B, 2, W]: 0 at the first read position, 1 the mean over the row's content.
+    """Returns the states at the read positions of each row, and last the mean over its content, [B, R + 1, W].
 
     Args:
         batch: a batch in encoder mode.
@@ -104,5 +104,4 @@ def pooled_states(batch: Batch, memory: Memory, reads: Reads) -> Tensor:
     content_BL = batch.mask_BL if batch.content_BL is None else batch.content_BL
     hidden_BLW = memory.hidden(batch.ids_BL.shape[1])
     mean_BW = mean_state(hidden_BLW.float(), content_BL).to(hidden_BLW.dtype)
-    at_mask_BW = reads.scatter(reads.states_MW)[:, 0]
-    return torch.stack([at_mask_BW, mean_BW], dim=1)
+    return torch.cat([reads.scatter(reads.states_MW), mean_BW.unsqueeze(1)], dim=1)

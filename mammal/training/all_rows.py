@@ -18,7 +18,7 @@ from mammal.errors import TrainingError
 from mammal.tasks.splits import PARTS
 from mammal.tasks.tables.cells import cell, is_missing
 from mammal.training.applicability import OFF, keep_training_rows, report_stored_texts
-from mammal.training.probe import read_vectors
+from mammal.training.probe import read_other_strand, read_vectors
 
 if TYPE_CHECKING:
     from mammal.evaluation.task_data import TaskData
@@ -47,12 +47,13 @@ def fit_on_all_rows(model: MammalModel, data: TaskData, applicability: str) -> N
     task, chosen = data.task, data.task.probes
     assert chosen is not None, "the probes were fitted on the training rows"
     rows, vectors_NF = read_vectors(model, task, [row for part in PARTS for row in data.rows[part]])
+    other_NF = read_other_strand(model, task, rows, vectors_NF) if chosen.strands > 1 else None
     task.fit(rows)  # the scale of labels; it also removes the calibration
-    answers = _out_of_fold(model, task, chosen, rows, vectors_NF, applicability)
-    task.probes = _fitted(task, chosen, rows, vectors_NF)
+    answers = _out_of_fold(model, task, chosen, rows, (vectors_NF, other_NF), applicability)
+    task.probes = _fitted(task, chosen, rows, vectors_NF, other_NF)
     task.probes.fitted_on = ALL
     if applicability != OFF:
-        keep_training_rows(model, task, rows, applicability, _mean_states(model, vectors_NF))
+        keep_training_rows(model, task, rows, applicability, chosen.reader.mean_states(vectors_NF))
         report_stored_texts(task)
         if task.training_rows is not None:
             answers = task.training_rows.compare_with(answers)
@@ -60,20 +61,16 @@ def fit_on_all_rows(model: MammalModel, data: TaskData, applicability: str) -> N
     console.note(f"{task.name}: fitted on all {len(rows):,} rows and calibrated on {FOLDS} folds of them")
 
 
-def _fitted(task: Task, chosen: TaskProbes, rows: Sequence[Row], vectors_NF: np.ndarray) -> TaskProbes:
+def _fitted(
+    task: Task, chosen: TaskProbes, rows: Sequence[Row], vectors_NF: np.ndarray, other_NF: np.ndarray | None
+) -> TaskProbes:
     """Probes with the chosen models, fitted on these rows; features keep the scales of the training rows."""
     from mammal.tasks.probes.task_probes import TaskProbes
 
     probes = TaskProbes(task)
     probes.reader = chosen.reader
-    probes.refit(vectors_NF, task.probe_columns(rows), chosen)
+    probes.refit(vectors_NF, task.probe_columns(rows), chosen, other_NF)
     return probes
-
-
-def _mean_states(model: MammalModel, vectors_NF: np.ndarray) -> np.ndarray:
-    """The mean states among what probes read (`mammal.tasks.probes.reader`), float32 [N, W]."""
-    width = model.config.d_model
-    return vectors_NF[:, width : 2 * width]
 
 
 def _out_of_fold(
@@ -81,57 +78,66 @@ def _out_of_fold(
     task: Task,
     chosen: TaskProbes,
     rows: Sequence[Row],
-    vectors_NF: np.ndarray,
+    strands: tuple[np.ndarray, np.ndarray | None],
     applicability: str,
 ) -> list[Prediction]:
     """A prediction for each row by probes that were fitted on other folds."""
     from mammal.evaluation.evaluate_task import answers_of
 
+    vectors_NF, other_NF = strands
     found: list[Prediction | None] = [None] * len(rows)
-    for fit_on, asked in folds_of_rows(task, rows, vectors_NF):
+    for fit_on, asked in folds_of_rows(task, rows, vectors_NF, other_NF):
         others = [rows[place] for place in fit_on]
-        task.probes = _fitted(task, chosen, others, vectors_NF[fit_on])
+        other_strand = None if other_NF is None else other_NF[fit_on]
+        task.probes = _fitted(task, chosen, others, vectors_NF[fit_on], other_strand)
         task.training_rows = None
         if applicability != OFF:
-            keep_training_rows(model, task, others, "distances", _mean_states(model, vectors_NF[fit_on]))
+            keep_training_rows(model, task, others, "distances", chosen.reader.mean_states(vectors_NF[fit_on]))
         for place, answer in zip(asked, answers_of(model, task, [rows[place] for place in asked]), strict=True):
             found[place] = answer
     return [answer for answer in found if answer is not None]
 
 
-def folds_of_rows(task: Task, rows: Sequence[Row], vectors_NF: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+def folds_of_rows(
+    task: Task, rows: Sequence[Row], vectors_NF: np.ndarray, other_NF: np.ndarray | None = None
+) -> list[tuple[np.ndarray, np.ndarray]]:
     """Divides rows into folds: (positions to fit on, positions to predict) of each.
 
-    Rows with equal vectors stay together. If the task is split by scaffold or by clusters of sequences, so do molecules
-    with one scaffold and similar sequences.
+    Rows with equal vectors stay together, on any strand. If the task is split by scaffold or by clusters of sequences,
+    so do molecules with one scaffold and similar sequences.
 
     Args:
         task: the task.
         rows: the rows.
         vectors_NF: what probes read of them.
+        other_NF: what they read of them on the other strand of DNA. None: they read one strand.
 
     Raises:
         TrainingError: there are fewer groups of rows than folds.
     """
     from sklearn.model_selection import GroupKFold
 
-    groups_N = row_groups(task, rows, vectors_NF)
+    groups_N = row_groups(task, rows, vectors_NF, other_NF)
     if (number := len(np.unique(groups_N))) < FOLDS:
         what = f"the rows form {number} groups of similar rows, which are too few for {FOLDS} folds"
         raise TrainingError(what, where=f"task {task.name}", hint="adapt.rows=train")
     return list(GroupKFold(FOLDS).split(vectors_NF, groups=groups_N))
 
 
-def row_groups(task: Task, rows: Sequence[Row], vectors_NF: np.ndarray) -> np.ndarray:
+def row_groups(
+    task: Task, rows: Sequence[Row], vectors_NF: np.ndarray, other_NF: np.ndarray | None = None
+) -> np.ndarray:
     """Returns the number of the group of each row, int64 [N]. Rows of a group are in the same fold.
 
     Args:
         task: the task.
         rows: the rows.
         vectors_NF: what probes read of them.
+        other_NF: as for `folds_of_rows`.
     """
-    _, equal_N = np.unique(vectors_NF, axis=0, return_inverse=True)
-    keys = [f"row {number}" for number in equal_N.reshape(-1).tolist()]
+    strands = [vectors_NF] if other_NF is None else [vectors_NF, other_NF]
+    _, equal = np.unique(np.concatenate(strands), axis=0, return_inverse=True)
+    keys = [f"row {number}" for number in equal.reshape(len(strands), -1).min(axis=0).tolist()]
     split = task.config.data.split
     if split.endswith("scaffold"):
         keys = [_scaffold(task, row) or key for row, key in zip(rows, keys, strict=True)]

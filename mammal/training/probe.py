@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mammal import console
-from mammal.errors import ConfigError, TrainingError, did_you_mean
+from mammal.errors import ConfigError, TaskError, TrainingError, did_you_mean
 from mammal.rows.batched import Pace, Refused, TaskEncoder
 
 if TYPE_CHECKING:
@@ -29,8 +29,13 @@ logger = logging.getLogger(__name__)
 
 KINDS = ("auto", "linear", "svm", "gp", "landmarks")
 MOST_MEMBERS = 50
-AUTO_FEATURES = "auto"
-"""Value of `adapt.features`: validation rows choose between none and `MOLECULE_FEATURES`."""
+AUTO = "auto"
+AUTO_FEATURES = AUTO
+"""Value of `adapt.features`: validation rows choose between none and all that fit the task."""
+
+SITES = (AUTO, True, False)
+ONE, BOTH = "one", "both"
+STRANDS = (AUTO, ONE, BOTH)
 
 
 def check_probe(config: DictConfig, tasks: Mapping[str, Task]) -> None:
@@ -41,8 +46,9 @@ def check_probe(config: DictConfig, tasks: Mapping[str, Task]) -> None:
         tasks: tasks of the run, by name.
 
     Raises:
-        ConfigError: there is no `init`, rows are packed, or `adapt.probe` is wrong.
-        TaskError: a task predicts neither classes nor numbers, or `adapt.features` does not fit it.
+        ConfigError: there is no `init`, rows are packed, or a value of `adapt` is wrong.
+        TaskError: a task predicts neither classes nor numbers, or `adapt.features`, `adapt.site` or `adapt.strands`
+            does not fit it.
     """
     from mammal.tasks.probes.reader import RowReader
     from mammal.tasks.probes.task_probes import ALL, FITTED_ON
@@ -60,6 +66,7 @@ def check_probe(config: DictConfig, tasks: Mapping[str, Task]) -> None:
     if section.rows not in FITTED_ON:
         hint = did_you_mean(str(section.rows), FITTED_ON, noun="value")
         raise ConfigError(f"adapt.rows is {section.rows!r}", where="adapt=probe", hint=hint)
+    _check_dna_settings(section, tasks)
     if section.rows == ALL and config.data.overfit:
         raise ConfigError("validates on the training rows", where="data.overfit", hint="adapt.rows=train")
     if config.data.packed:
@@ -70,28 +77,48 @@ def check_probe(config: DictConfig, tasks: Mapping[str, Task]) -> None:
             what = f"a Gaussian process predicts numbers, and {task.name} is a classification task"
             raise ConfigError(what, where="adapt.probe=gp", hint="adapt.probe=auto, linear or svm")
         for features in feature_sets(task, section.features):
-            RowReader(task, features)
+            RowReader(task, features, site=section.site is True)
 
 
-def feature_sets(task: Task, features: Sequence[str] | str) -> list[list[str]]:
+def _check_dna_settings(section: DictConfig, tasks: Mapping[str, Task]) -> None:
+    from mammal.tasks.probes.site import dna_inputs
+
+    if section.site not in SITES:
+        what = f"adapt.site is {section.site!r}"
+        raise ConfigError(what, where="adapt=probe", hint="auto, true or false")
+    if section.strands not in STRANDS:
+        hint = did_you_mean(str(section.strands), STRANDS, noun="value")
+        raise ConfigError(f"adapt.strands is {section.strands!r}", where="adapt=probe", hint=hint)
+    for task in tasks.values() if section.strands == BOTH else ():
+        if not dna_inputs(task):
+            read = ", ".join(task.identities) or "nothing"
+            what = f"only DNA has another strand, and {task.name} reads none (it reads {read})"
+            raise TaskError(what, where="adapt.strands", hint="adapt.strands=auto")
+
+
+def feature_sets(task: Task, features: Sequence[str] | str, *, variants: bool = True) -> list[list[str]]:
     """Returns the sets of features with which probes are fitted and compared.
 
     Args:
         task: the task.
         features: `adapt.features`: names, or `auto`.
+        variants: whether the DNA of every row has a variant in place.
 
     Raises:
         ConfigError: it is another text.
     """
-    from mammal.tasks.probes.reader import MOLECULE_FEATURES
+    from mammal.tasks.probes.reader import DNA_FEATURES, MOLECULE_FEATURES
+    from mammal.tasks.probes.site import dna_inputs
 
     if not isinstance(features, str):
         return [[str(name) for name in features]]
     if features != AUTO_FEATURES:
         hint = f"adapt.features=[{features}], or {AUTO_FEATURES}"
         raise ConfigError(f"is {features!r}, not a list", where="adapt.features", hint=hint)
-    reads_molecule = any(column in task.molecules for column in task.identities)
-    return [[], list(MOLECULE_FEATURES)] if reads_molecule else [[]]
+    of_molecules = MOLECULE_FEATURES if any(column in task.molecules for column in task.identities) else ()
+    of_dna = DNA_FEATURES if variants and dna_inputs(task) else ()
+    every = [*of_molecules, *of_dna]
+    return [[], every] if every else [[]]
 
 
 def check_encoder(model: MammalModel, tasks: Mapping[str, Task]) -> None:
@@ -121,7 +148,8 @@ def fit_probes(model: MammalModel, data: Mapping[str, TaskData], config: DictCon
         config: configuration of the run.
 
     Raises:
-        TaskError: a column has too few labelled rows, or too many for the requested model.
+        TaskError: a column has too few labelled rows, or too many for the requested model; or no row has a variant in
+            place, which the probe would read.
         TrainingError: no training row can be read.
     """
     from mammal.training.trainer import device_before_fit
@@ -134,23 +162,47 @@ def fit_probes(model: MammalModel, data: Mapping[str, TaskData], config: DictCon
         "max_bytes": None if section.max_bytes is None else int(section.max_bytes),
     }
     for d in data.values():
-        fitted = [_fitted(model, d, names, **how) for names in feature_sets(d.task, section.features)]
+        variants = _variants(d.task, d.rows["train"], section)
+        site = variants if section.site == AUTO else bool(section.site)
+        both = site if section.strands == AUTO else section.strands == BOTH
+        sets = feature_sets(d.task, section.features, variants=variants)
+        fitted = [_fitted(model, d, names, site=site, both_strands=both, **how) for names in sets]
         d.task.probes = max(fitted, key=lambda probes: probes.validation_score)  # the first one of equals
         _report(d.task, d.task.probes)
 
 
-def _fitted(model: MammalModel, data: TaskData, features: Sequence[str], **how: Any) -> TaskProbes:
+def _variants(task: Task, rows: Sequence[Row], section: DictConfig) -> bool:
+    """Whether every training row shows a variant in place. It reports rows that don't, if some do."""
+    from mammal.tasks.probes.site import rows_with_variants
+
+    found, written = rows_with_variants(task, rows)
+    reader = "adapt.site" if section.site is True else "adapt.features"
+    reads = section.site is True or (section.features != AUTO and "variant" in section.features)
+    if reads and not found:
+        what = f"no training row of {task.name} has a variant in place, such as ACGT[A/G]TTC"
+        raise TaskError(what, where=reader, hint=f"leave {reader} out")
+    if 0 < found < written:
+        few = f"{task.name}: {written - found:,} of {written:,} training rows have no variant in place"
+        unread = "the probe reads no site; adapt.site=true reads it and leaves these rows out"
+        console.note(f"{few} and are left out" if reads else f"{few}: {unread}")
+    return 0 < found == written
+
+
+def _fitted(
+    model: MammalModel, data: TaskData, features: Sequence[str], *, site: bool, both_strands: bool, **how: Any
+) -> TaskProbes:
     """The probes of a task with a set of features."""
     from mammal.tasks.probes.task_probes import TaskProbes
 
     task = data.task
-    probes = task.probes = TaskProbes(task, features)
+    probes = task.probes = TaskProbes(task, features, site=site)
     probes.reader.fit_features(data.rows["train"])
     found = [read_vectors(model, task, data.rows[part]) for part in ("train", "valid")]
     (train, train_NF), (valid, valid_NF) = found
     if not train:
         raise TrainingError("no training row can be read", where=f"task {task.name}")
-    probes.fit(train_NF, valid_NF, task.probe_columns([*train, *valid]), **how)
+    other_NF = read_other_strand(model, task, train, train_NF) if both_strands else None
+    probes.fit(train_NF, valid_NF, task.probe_columns([*train, *valid]), other_NF=other_NF, **how)
     return probes
 
 
@@ -172,6 +224,30 @@ def read_vectors(model: MammalModel, task: Task, rows: Sequence[Row]) -> tuple[l
         task: the task, with probes.
         rows: the rows.
     """
+    answers = _answers(model, task, rows)
+    read = [(row, given) for row, given in zip(rows, answers, strict=True) if not isinstance(given, Refused)]
+    return [row for row, _ in read], np.array([vector for _, vector in read], dtype=np.float32)
+
+
+def read_other_strand(model: MammalModel, task: Task, rows: Sequence[Row], vectors_NF: np.ndarray) -> np.ndarray:
+    """Returns what the probes read of rows on the other strand of their DNA, float32 [N, F].
+
+    A row that can be read on one strand only, because truncation removes another end, keeps its vector.
+
+    Args:
+        model: model with the frozen encoder.
+        task: the task, with probes.
+        rows: the rows.
+        vectors_NF: what the probes read of them on the strand as written.
+    """
+    with task.reading_other_strand():
+        answers = _answers(model, task, rows)
+    pairs = zip(answers, vectors_NF, strict=True)
+    return np.array([as_written if isinstance(given, Refused) else given for given, as_written in pairs], np.float32)
+
+
+def _answers(model: MammalModel, task: Task, rows: Sequence[Row]) -> list[np.ndarray | Refused]:
+    """What the probes read of each row, float32 [F]."""
     from mammal.rows.run_model import run
 
     assert task.probes is not None, "the probes say what is read"
@@ -181,6 +257,4 @@ def read_vectors(model: MammalModel, task: Task, rows: Sequence[Row]) -> tuple[l
         batch = batch.to(model.device)
         return list(vectors_of(model(batch), batch))
 
-    answers = run(model, rows, TaskEncoder(task), answer, Pace.of_device(model.device.type), None)
-    read = [(row, given) for row, given in zip(rows, answers, strict=True) if not isinstance(given, Refused)]
-    return [row for row, _ in read], np.array([vector for _, vector in read], dtype=np.float32)
+    return run(model, rows, TaskEncoder(task), answer, Pace.of_device(model.device.type), None)

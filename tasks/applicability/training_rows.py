@@ -287,8 +287,8 @@ def mean_states(output: ModelOutput, batch: Batch, tags: Sequence[int]) -> np.nd
         batch: the batch.
         tags: ids of special tokens, which are not content.
     """
-    if output.pooled_B2W is not None:
-        return output.pooled_B2W[:, 1].detach().float().cpu().numpy()
+    if output.pooled_BSW is not None:
+        return output.pooled_BSW[:, -1].detach().float().cpu().numpy()
     assert output.hidden_BLW is not None, "the batch wants states"
     content_BL = batch.content_BL
     if content_BL is None:

@@ -1,7 +1,8 @@
 """The interface between tasks and models: `Batch` is the input of a model, `ModelOutput` its output.
 
 Shapes: B encoder rows, D decoder rows (B unless `decoder_rows_D` says otherwise), L encoder tokens, T decoder tokens,
-R positions that heads read in a row, V scored token ids, W hidden width, F entries of a predicted vector.
+R positions that heads read in a row, S = R + 1 pooled states, V scored token ids, W hidden width, F entries of a
+predicted vector.
 """
 
 from __future__ import annotations
@@ -134,7 +135,7 @@ class ModelOutput:
         hidden_BLW: float [B, L, W], encoder states after the final norm, zeros on padding.
         vectors: name -> float32 [B, 2, F], outputs of the vector heads `Batch.vectors`: 0 from the state at the first
             read position (`<MASK>`), 1 from the mean of the states of `Batch.content_BL`.
-        pooled_B2W: float [B, 2, W], these two states themselves (encoder mode).
+        pooled_BSW: float [B, R + 1, W], the states at all read positions, and last the mean state (encoder mode).
         members: `logits_DRV` and `values_DR` of each member of an ensemble of fine-tuned models, which are None in the
             output itself. Empty for a single model.
     """
@@ -144,7 +145,7 @@ class ModelOutput:
     spreads_DR: Tensor | None = None
     hidden_BLW: Tensor | None = None
     vectors: Mapping[str, Tensor] = field(default_factory=dict)
-    pooled_B2W: Tensor | None = None
+    pooled_BSW: Tensor | None = None
     members: tuple[ModelOutput, ...] = ()
 
 

@@ -103,7 +103,7 @@ class RowExamples(RowPrompts, ABC):
                 _refuse_cut(part, found)
         if self.probes is not None:
             pairs = zip(rendered, encodings, strict=True)
-            return [self.probes.reader.example(row_id, row, encoding) for (row_id, row, _), encoding in pairs]
+            return [self.probes.reader.example(*given, encoding) for given, encoding in pairs]
         examples = [
             self.example(row_id, row, encoding, text, target=target, judged=judged)
             for (row_id, row, _), encoding, text in zip(rendered, encodings, targets, strict=True)

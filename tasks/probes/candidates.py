@@ -77,14 +77,29 @@ class Rows:
         z_NF: standardised vectors, float32.
         truth_N: scaled numbers, float64; or classes, int64.
         weights_N: weights of the rows in the loss, float64; None: 1 each.
+        row_N: which row each vector belongs to, int64, if rows have several (both strands of DNA), all equally many and
+            the strand as written first; None: each vector is a row.
     """
 
     z_NF: np.ndarray
     truth_N: np.ndarray
     weights_N: np.ndarray | None = None
+    row_N: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.truth_N)
+
+    @property
+    def vectors_of_rows(self) -> np.ndarray:
+        """Positions of the vectors of each row, the strand as written first, int64 [rows, vectors of a row]."""
+        if self.row_N is None:
+            return np.arange(len(self))[:, None]
+        return np.argsort(self.row_N, kind="stable").reshape(len(np.unique(self.row_N)), -1)
+
+    @property
+    def as_written(self) -> np.ndarray:
+        """Position of the vector of each row on the strand as written, int64 [rows]."""
+        return self.vectors_of_rows[:, 0]
 
     @property
     def is_classes(self) -> bool:
@@ -93,7 +108,8 @@ class Rows:
     def take(self, picked: np.ndarray) -> Rows:
         """The rows at some positions."""
         weights_N = None if self.weights_N is None else self.weights_N[picked]
-        return Rows(self.z_NF[picked], self.truth_N[picked], weights_N)
+        row_N = None if self.row_N is None else self.row_N[picked]
+        return Rows(self.z_NF[picked], self.truth_N[picked], weights_N, row_N)
 
     @cached_property
     def exact_NF(self) -> np.ndarray:

@@ -69,8 +69,8 @@ def chosen(
             outputs[option.title] = probe_outputs(fitted(option, train), valid, train.z_NF, classes)
         else:
             assert folds is not None, "folds are made if validation rows do not decide"
-            outputs[option.title] = _out_of_fold(option, train, folds, classes)
-    truth_N = valid.truth_N if on_valid else train.truth_N
+            outputs[option.title] = _out_of_fold(option, train, folds, classes)[train.as_written]
+    truth_N = valid.truth_N if on_valid else train.truth_N[train.as_written]
     scores = {title: _figure(of, truth_N, said, classes, back) for title, said in outputs.items()}
     sign = 1 if of.higher_is_better else -1
     if not all(map(np.isfinite, scores.values())):
@@ -135,13 +135,15 @@ def log_probabilities(scores_NC: np.ndarray, found: Sequence[int], classes: int)
 def folds_of(rows: Rows) -> list[tuple[np.ndarray, np.ndarray]]:
     """Divides rows into folds: (positions to fit on, positions to predict) of each.
 
-    Rows with equal vectors stay together. They are dealt out in the order of their labels, so all folds have about the
-    same labels.
+    Rows with equal vectors stay together, as do both strands of a row. They are dealt out in the order of their labels,
+    so all folds have about the same labels.
 
     Args:
         rows: at least two rows with different vectors.
     """
     _, first, group_N = np.unique(rows.z_NF, axis=0, return_index=True, return_inverse=True)
+    if rows.row_N is not None:
+        _, first, group_N = np.unique(_joined(group_N.reshape(-1), rows.row_N), return_index=True, return_inverse=True)
     shuffled = np.random.default_rng(0).permutation(len(first))
     order = shuffled[np.argsort(rows.truth_N[first][shuffled], kind="stable")]
     count = min(FOLDS, len(first))
@@ -149,6 +151,17 @@ def folds_of(rows: Rows) -> list[tuple[np.ndarray, np.ndarray]]:
     fold_of_group[order] = np.arange(len(first)) % count
     fold_N = fold_of_group[group_N.reshape(-1)]
     return [(np.flatnonzero(fold_N != fold), np.flatnonzero(fold_N == fold)) for fold in range(count)]
+
+
+def _joined(group_N: np.ndarray, row_N: np.ndarray) -> np.ndarray:
+    """Groups that also keep the vectors of a row together, int64 [N]: rows that share a vector are in one group."""
+    from scipy.sparse import coo_matrix
+    from scipy.sparse.csgraph import connected_components
+
+    groups, rows = int(group_N.max()) + 1, int(row_N.max()) + 1
+    edges = np.ones(len(group_N), dtype=np.int8), (group_N, groups + row_N)
+    _, part_of = connected_components(coo_matrix(edges, shape=(groups + rows, groups + rows)), directed=False)
+    return part_of[group_N].astype(np.int64)
 
 
 def _is_machine(option: Candidate, rows: Rows) -> bool:

@@ -55,11 +55,17 @@ def _joined(probes: Sequence[Probe], support_M: np.ndarray | None) -> Probe:
 
 
 def _sample(rows: Rows, generator: np.random.Generator) -> np.ndarray:
-    """Positions of rows, sampled with replacement: as many of each class as there are, int64 [N]."""
+    """Positions of the vectors of rows that are sampled with replacement, int64 [N].
+
+    Of each class, as many rows are sampled as there are. A row is sampled with both strands.
+    """
+    truth_R = rows.truth_N[rows.as_written]
     if not rows.is_classes:
-        return generator.integers(len(rows), size=len(rows))
-    of_class = [np.flatnonzero(rows.truth_N == one) for one in np.unique(rows.truth_N)]
-    return np.concatenate([generator.choice(places, size=len(places)) for places in of_class])
+        sampled_R = generator.integers(len(truth_R), size=len(truth_R))
+    else:
+        of_class = [np.flatnonzero(truth_R == one) for one in np.unique(truth_R)]
+        sampled_R = np.concatenate([generator.choice(places, size=len(places)) for places in of_class])
+    return rows.vectors_of_rows[sampled_R].reshape(-1)
 
 
 def _at(places_M: np.ndarray, coefficients_MC: np.ndarray, points: int) -> np.ndarray:

@@ -1,8 +1,8 @@
-"""A compact form of the rows that probes store: half precision, and of fingerprints only what a molecule has.
+"""A compact form of the rows that probes store: half precision, and of sparse features only what a row has.
 
-Most entries of a fingerprint are 0 in a row. Their standardised value is that of an empty fingerprint, so only the
-others are stored, with their positions. Training rows are rounded before a probe is fitted (`rounded`), so the
-stored rows are exactly those that the probe was fitted on.
+Most entries of a fingerprint or of the description of a variant are 0 in a row. Their standardised value is that of an
+empty fingerprint, so only the others are stored, with their positions. Training rows are rounded before a probe is
+fitted (`rounded`), so the stored rows are exactly those that the probe was fitted on.
 
 Shapes: P stored points, F entries of a vector, S of them in sparse blocks.
 """
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-SPARSE = ("morgan",)
+SPARSE = ("morgan", "variant")
 """Features whose entries are mostly 0."""
 
 

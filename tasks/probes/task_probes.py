@@ -32,7 +32,8 @@ from mammal.tasks.probes.candidates import (
 from mammal.tasks.probes.choose import chosen, fitted_again, log_probabilities
 from mammal.tasks.probes.points import SPARSE, CompactPoints
 from mammal.tasks.probes.probe import NAMES, Choice, Probe, Standard
-from mammal.tasks.probes.reader import RowReader
+from mammal.tasks.probes.reader import DNA_FEATURES, RowReader
+from mammal.tasks.probes.site import FLANK
 from mammal.tokenization.lazy import old_names
 
 if TYPE_CHECKING:
@@ -68,17 +69,24 @@ class ProbeTarget:
     weights_C: np.ndarray | None = None
     back: Callable[[float], float] = float
 
-    def rows(self, z_NF: np.ndarray, picked: slice) -> Rows:
+    def rows(self, z_NF: np.ndarray, picked: slice, strands: int = 1) -> Rows:
         """The labelled rows of a part.
 
         Args:
-            z_NF: standardised vectors of the part.
+            z_NF: standardised vectors of the part, those of all rows on one strand before those on the other.
             picked: the part among `truth_N`.
+            strands: number of strands on which each row was read.
         """
-        truth_N = self.truth_N[picked]
-        known = np.flatnonzero(truth_N >= 0 if self.classes else ~np.isnan(truth_N))
+        number = len(self.truth_N[picked])
+        truth_N = np.tile(self.truth_N[picked], strands)
+        known = self.known(picked, strands)
         weights_N = None if self.weights_C is None else self.weights_C[truth_N[known]]
-        return Rows(z_NF[known], truth_N[known], weights_N)
+        return Rows(z_NF[known], truth_N[known], weights_N, known % number if strands > 1 else None)
+
+    def known(self, picked: slice, strands: int = 1) -> np.ndarray:
+        """The positions of the vectors of labelled rows among those of a part, int64; arguments as for `rows`."""
+        truth_N = np.tile(self.truth_N[picked], strands)
+        return np.flatnonzero(truth_N >= 0 if self.classes else ~np.isnan(truth_N))
 
 
 class TaskProbes:
@@ -86,21 +94,26 @@ class TaskProbes:
 
     Args:
         task: the task.
-        features: names of features of the first molecule that the probes read in addition to the states.
+        features: names of features that the probes read in addition to the states, of the first molecule or DNA
+            sequence.
+        site: whether the probes read the states at the site of the first variant (`mammal.tasks.probes.site`).
 
     Attributes:
         reader: encodes rows for the probes.
         probes: fitted probe by target column. Empty before `fit`.
         choices: how each of them was chosen.
         fitted_on: `train`: the training rows, or `all`: the rows of all parts of the split.
+        strands: 2 if the probes were fitted on each row and its reverse complement, else 1. Predictions read the strand
+            as written.
 
     Raises:
-        TaskError: the task reads no molecule, or a feature does not exist.
+        TaskError: the task reads no molecule or DNA, or a feature does not exist.
     """
 
-    def __init__(self, task: RowPrompts, features: Sequence[str] = ()):
+    def __init__(self, task: RowPrompts, features: Sequence[str] = (), *, site: bool = False):
         self.task = task
-        self.reader = RowReader(task, features)
+        self.reader = RowReader(task, features, site=site)
+        self.strands = 1
         self.probes: dict[str, Probe] = {}
         self.choices: dict[str, Choice] = {}
         self.fitted_on = TRAIN
@@ -118,6 +131,7 @@ class TaskProbes:
         kind: str,
         members: int = 1,
         max_bytes: int | None = None,
+        other_NF: np.ndarray | None = None,
     ) -> None:
         """Chooses and fits a probe for each target column, in one thread, so that results don't depend on the machine.
 
@@ -129,6 +143,8 @@ class TaskProbes:
             members: number of members of an ensemble of the best candidate; 1: a single probe.
             max_bytes: largest size of the stored arrays, in bytes. Rows are then stored in a compact form, and models
                 that may need more are left out. None: no limit.
+            other_NF: vectors of the training rows on the other strand of DNA, in the same order. The models are then
+                fitted on both. None: on the strand as written only.
 
         Raises:
             TaskError: a column has fewer than `FEWEST_ROWS` labelled training rows, too many for this kind, or too many
@@ -136,52 +152,66 @@ class TaskProbes:
         """
         from threadpoolctl import threadpool_limits
 
-        self._standard = Standard.fit(train_NF, self.reader.blocks(train_NF.shape[1]))
-        z_NF, other_NF = self._standard.apply(train_NF), self._standard.apply(valid_NF)
         number, most = len(train_NF), None
+        z_NF = self._standardised(train_NF, other_NF)
+        valid_NF = self._standard.apply(valid_NF)
         if max_bytes is not None:
             self._compact = self._compact_points(train_NF.shape[1])
             most = self._most_points(z_NF, columns, members, max_bytes)
             z_NF = self._compact.rounded(z_NF)
         with threadpool_limits(limits=1):
             for name, column in columns.items():
-                train, valid = column.rows(z_NF, slice(None, number)), column.rows(other_NF, slice(number, None))
-                _check_rows(name, len(train), column.classes, kind, most)
+                train = column.rows(z_NF, slice(None, number), self.strands)
+                valid = column.rows(valid_NF, slice(number, None))
+                _check_rows(name, train, column.classes, kind, most)
                 options = candidates(kind, len(train), column.classes, most)
                 metric = column.metric, metric_named(column.metric)
                 probe, self.choices[name] = chosen(
                     options, train, valid, metric, classes=column.classes, back=column.back, members=members
                 )
-                self.probes[name] = _of_all_rows(probe, column, number)
+                self.probes[name] = _of_all_rows(probe, column, number, self.strands)
         self._keep_points(z_NF)
 
-    def refit(self, rows_NF: np.ndarray, columns: Mapping[str, ProbeTarget], chosen_by: TaskProbes) -> None:
+    def refit(
+        self,
+        rows_NF: np.ndarray,
+        columns: Mapping[str, ProbeTarget],
+        chosen_by: TaskProbes,
+        other_NF: np.ndarray | None = None,
+    ) -> None:
         """Fits the models that other probes of the task have chosen.
 
         Args:
             rows_NF: vectors of the rows.
             columns: what is learned, by target column, for these rows.
             chosen_by: fitted probes. Their models and hyper-parameters are used, and their choices are kept.
+            other_NF: as for `fit`.
 
         Raises:
             TaskError: a column has fewer than `FEWEST_ROWS` labelled rows.
         """
         from threadpoolctl import threadpool_limits
 
-        self._standard = Standard.fit(rows_NF, self.reader.blocks(rows_NF.shape[1]))
-        z_NF = self._standard.apply(rows_NF)
+        z_NF = self._standardised(rows_NF, other_NF)
         if chosen_by._compact is not None:
             self._compact = self._compact_points(rows_NF.shape[1])
             z_NF = self._compact.rounded(z_NF)
         with threadpool_limits(limits=1):
             for name, column in columns.items():
-                rows, known = column.rows(z_NF, slice(None)), chosen_by.probes[name]
-                _check_rows(name, len(rows), column.classes, "linear")
+                rows, known = column.rows(z_NF, slice(None), self.strands), chosen_by.probes[name]
+                _check_rows(name, rows, column.classes, "linear")
                 candidate = Candidate(known.model, known.settings)
                 probe = fitted_again(candidate, rows, classes=column.classes, members=known.members)
-                self.probes[name] = _of_all_rows(probe, column, len(rows_NF))
+                self.probes[name] = _of_all_rows(probe, column, len(rows_NF), self.strands)
         self.choices = dict(chosen_by.choices)
         self._keep_points(z_NF)
+
+    def _standardised(self, rows_NF: np.ndarray, other_NF: np.ndarray | None) -> np.ndarray:
+        """Fits the standardisation on rows, and returns their standardised vectors, strand after strand."""
+        self.strands = 1 if other_NF is None else 2
+        vectors_NF = rows_NF if other_NF is None else np.concatenate([rows_NF, other_NF])
+        self._standard = Standard.fit(vectors_NF, self.reader.blocks(vectors_NF.shape[1]))
+        return self._standard.apply(vectors_NF)
 
     def _compact_points(self, width: int) -> CompactPoints:
         """How rows are stored in little space."""
@@ -274,11 +304,11 @@ class TaskProbes:
             TaskError: the probes are not fitted, or read features in addition to states of the model.
         """
         if self.reader.features:
-            what = f"the probe of {self.task.name} also reads {', '.join(self.reader.features)} of the whole molecule"
+            what = f"the probe of {self.task.name} also reads {self.reader.feature_names}"
             raise TaskError(what, hint="train it with adapt.features=[]")
         standard, probe = self._fitted, self.probes[column]
-        assert output.pooled_B2W is not None, "a batch for probes wants pooled states"
-        states_BF = output.pooled_B2W.flatten(1).double()
+        assert output.pooled_BSW is not None, "a batch for probes wants pooled states"
+        states_BF = output.pooled_BSW.flatten(1).double()
         mean_F, std_F, weight_F, coefficients, intercept_C = (
             torch.as_tensor(array, dtype=torch.float64, device=states_BF.device)
             for array in (standard.mean_F, standard.std_F, standard.weight_F, probe.coefficients, probe.intercept_C)
@@ -309,7 +339,9 @@ class TaskProbes:
         clip = None if self._standard is None else self._standard.clip
         compact = {"compact": True} if self.is_compact else {}
         every = {"rows": self.fitted_on} if self.fitted_on != TRAIN else {}
-        return {"features": features, "clip": clip, "columns": columns, **compact, **every}
+        site = {"site": True} if self.reader.site else {}
+        strands = {"strands": self.strands} if self.strands > 1 else {}
+        return {"features": features, "clip": clip, "columns": columns, **compact, **every, **site, **strands}
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Returns the arrays by name, for `probes.safetensors` of a bundle."""
@@ -336,6 +368,11 @@ class TaskProbes:
         """Whether rows are stored in the compact form (`mammal.tasks.probes.points`)."""
         return self._compact is not None
 
+    @property
+    def reads_variants(self) -> bool:
+        """Whether the probes read the site of a variant or its description."""
+        return self.reader.site or any(name in DNA_FEATURES for name in self.reader.features)
+
     @classmethod
     def from_state(cls, task: RowPrompts, state: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> TaskProbes:
         """Restores what `state` and `arrays` returned.
@@ -345,12 +382,12 @@ class TaskProbes:
             state: plain values.
             arrays: arrays by name.
         """
-        made = cls(task, list(state["features"]))
+        made = cls(task, list(state["features"]), site=bool(state.get("site", False)))
         scales = _unpacked(arrays["features"]) if state.get("compact") else state["features"]
         for name, stored in scales.items():
             made.reader.features[name].load_state(stored)
         made._standard = Standard(arrays["mean"], arrays["std"], arrays["weight"], float(state["clip"]))
-        made.fitted_on = str(state.get("rows", TRAIN))
+        made.fitted_on, made.strands = str(state.get("rows", TRAIN)), int(state.get("strands", 1))
         if state.get("compact"):
             made._compact = made._compact_points(len(arrays["mean"]))
             made._points_PF = made._compact.points(arrays)
@@ -377,8 +414,16 @@ class TaskProbes:
         return float(np.mean([_best(choice) for choice in self.choices.values()]))
 
     def summary(self) -> dict[str, str]:
-        """Returns one sentence about each target column: the model, its figure, and the best figures of the others."""
-        return {name: _sentence(probe, self.choices[name]) for name, probe in self.probes.items()}
+        """Returns one sentence about each target column: the model, its figure, the best figures of the others, and
+        whether it reads the site of a variant and was fitted on both strands."""
+        more = "".join(f"; {words}" for words in self._specials)
+        return {name: _sentence(probe, self.choices[name]) + more for name, probe in self.probes.items()}
+
+    @property
+    def _specials(self) -> list[str]:
+        site = f"reads the states at the variant and at {FLANK} tokens on each side"
+        strands = "fitted on both strands"
+        return [words for words, does in ((site, self.reader.site), (strands, self.strands > 1)) if does]
 
 
 def _unpacked(packed: np.ndarray) -> dict[str, Any]:
@@ -415,24 +460,25 @@ def _higher_is_better(metric: str) -> bool:
     return metric != "loss" and metric_named(metric).higher_is_better
 
 
-def _of_all_rows(probe: Probe, column: ProbeTarget, number: int) -> Probe:
+def _of_all_rows(probe: Probe, column: ProbeTarget, number: int, strands: int) -> Probe:
     """The probe with support points as positions among all training rows, not among the labelled ones."""
     if probe.support_M is None:
         return probe
-    truth_N = column.truth_N[:number]
-    known = np.flatnonzero(truth_N >= 0 if column.classes else ~np.isnan(truth_N))
-    return replace(probe, support_M=known[probe.support_M])
+    return replace(probe, support_M=column.known(slice(None, number), strands)[probe.support_M])
 
 
-def _check_rows(name: str, rows: int, classes: int, kind: str, most_stored: int | None = None) -> None:
+def _check_rows(name: str, train: Rows, classes: int, kind: str, most_stored: int | None = None) -> None:
+    rows, vectors = len(train.as_written), len(train)
     if rows < FEWEST_ROWS:
         what = f"column {name!r} has {rows} labelled training rows, and a probe needs {FEWEST_ROWS}"
         raise TaskError(what, hint="check the split")
+    both = "" if vectors == rows else f" on both strands, which are {vectors:,} vectors"
+    one = "" if vectors == rows else ", adapt.strands=one"
     most = {"svm": SVM_ROWS, "gp": GP_ROWS, "landmarks": LANDMARK_ROWS}.get(kind)
-    if most is not None and rows > most:
-        what = f"column {name!r} has {rows:,} labelled training rows, and adapt.probe={kind} takes {most:,}"
-        raise TaskError(what, hint=f"adapt.probe=auto or linear, or data.limit={most}")
-    need = {"svm": rows, "gp": rows, "landmarks": FEWEST_LANDMARKS}.get(kind, 0)
+    if most is not None and vectors > most:
+        what = f"column {name!r} has {rows:,} labelled training rows{both}, and adapt.probe={kind} takes {most:,}"
+        raise TaskError(what, hint=f"adapt.probe=auto or linear{one}, or data.limit={most * rows // vectors}")
+    need = {"svm": vectors, "gp": vectors, "landmarks": FEWEST_LANDMARKS}.get(kind, 0)
     if most_stored is not None and need > most_stored:
         what = f"adapt.probe={kind} may store {need:,} rows, and adapt.max_bytes has room for {most_stored:,}"
         raise TaskError(what, hint="adapt.probe=auto, or a larger adapt.max_bytes")

@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,7 @@ from mammal.tasks.sequences.residues import protein_columns, upper_case_residues
 from mammal.tasks.tables.cells import Row, as_number, as_required_text, is_missing
 from mammal.tasks.views.dna import cropped, dna_columns
 from mammal.tasks.views.slots import Shown
+from mammal.tokenization.strands import reverse_complement_in_place
 from mammal.tokenization.template import Template
 
 if TYPE_CHECKING:
@@ -60,6 +62,8 @@ class RowPrompts:
         proteins: columns that hold residues.
         conditions: columns of the input that a row may lack, and that steer generation.
         steering: these conditions, with their scales.
+        other_strand: whether DNA is read from its other strand, as the view `reverse_complement` shows it. Set while
+            probes are fitted on both strands (`reading_other_strand`).
         epoch: number of the epoch, set by the training loop; changes random choices between epochs (views, span
             corruption).
 
@@ -96,6 +100,16 @@ class RowPrompts:
         read = [slot for slot in self.template.slots if slot.part == "input"]
         self.features = build_features(read, config.esm2, self.molecules, self.sequences)
         self.epoch = 0
+        self.other_strand = False
+
+    @contextmanager
+    def reading_other_strand(self) -> Iterator[None]:
+        """Reads all DNA of rows from its other strand while the context is open."""
+        self.other_strand = True
+        try:
+            yield
+        finally:
+            self.other_strand = False
 
     @property
     def name(self) -> str:
@@ -301,11 +315,17 @@ class RowPrompts:
         text = as_required_text(row, column, self.aliases)
         if column in self.molecules:
             return standardise(text, self.standard, column)
-        if column in self.dna and self.config.data.window is not None:
-            return cropped(text, self.config.data.window, self.config.data.window_shift)
+        if column in self.dna:
+            return self._bases(text)
         if column in self.numbers:
             as_number(text, column)
         return self._upper_case(text, column) if column in self.proteins else text
+
+    def _bases(self, text: str) -> str:
+        """DNA, cropped to the window of the task; its other strand covers the same bases."""
+        if self.config.data.window is not None:
+            text = cropped(text, self.config.data.window, self.config.data.window_shift)
+        return reverse_complement_in_place(text) if self.other_strand else text
 
     def _upper_case(self, text: str, column: str) -> str:
         """Residues in upper case. The first time that this changes a column's value, a warning is logged."""
