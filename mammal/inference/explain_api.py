@@ -84,7 +84,7 @@ class Explaining(OpenModel):
 
         Raises:
             TaskError: there is no such task; it is not a classification or regression; it has several targets and none
-                is named; or its probe reads features of whole molecules.
+                is named; or its probe reads features of whole molecules or DNA.
             ConfigError: an option is wrong, or captum is not installed.
             DataError: a column that the task reads is missing, or a file can't be read.
         """

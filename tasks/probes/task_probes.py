@@ -84,7 +84,12 @@ class ProbeTarget:
         return Rows(z_NF[known], truth_N[known], weights_N, known % number if strands > 1 else None)
 
     def known(self, picked: slice, strands: int = 1) -> np.ndarray:
-        """The positions of the vectors of labelled rows among those of a part, int64; arguments as for `rows`."""
+        """Returns the positions of the vectors of labelled rows among those of a part, int64.
+
+        Args:
+            picked: as for `rows`.
+            strands: as for `rows`.
+        """
         truth_N = np.tile(self.truth_N[picked], strands)
         return np.flatnonzero(truth_N >= 0 if self.classes else ~np.isnan(truth_N))
 
@@ -153,8 +158,8 @@ class TaskProbes:
         from threadpoolctl import threadpool_limits
 
         number, most = len(train_NF), None
-        z_NF = self._standardised(train_NF, other_NF)
-        valid_NF = self._standard.apply(valid_NF)
+        standard, z_NF = self._standardised(train_NF, other_NF)
+        valid_NF = standard.apply(valid_NF)
         if max_bytes is not None:
             self._compact = self._compact_points(train_NF.shape[1])
             most = self._most_points(z_NF, columns, members, max_bytes)
@@ -192,7 +197,7 @@ class TaskProbes:
         """
         from threadpoolctl import threadpool_limits
 
-        z_NF = self._standardised(rows_NF, other_NF)
+        _, z_NF = self._standardised(rows_NF, other_NF)
         if chosen_by._compact is not None:
             self._compact = self._compact_points(rows_NF.shape[1])
             z_NF = self._compact.rounded(z_NF)
@@ -206,12 +211,12 @@ class TaskProbes:
         self.choices = dict(chosen_by.choices)
         self._keep_points(z_NF)
 
-    def _standardised(self, rows_NF: np.ndarray, other_NF: np.ndarray | None) -> np.ndarray:
-        """Fits the standardisation on rows, and returns their standardised vectors, strand after strand."""
+    def _standardised(self, rows_NF: np.ndarray, other_NF: np.ndarray | None) -> tuple[Standard, np.ndarray]:
+        """Fits the standardisation on rows, and returns it with their standardised vectors, strand after strand."""
         self.strands = 1 if other_NF is None else 2
         vectors_NF = rows_NF if other_NF is None else np.concatenate([rows_NF, other_NF])
-        self._standard = Standard.fit(vectors_NF, self.reader.blocks(vectors_NF.shape[1]))
-        return self._standard.apply(vectors_NF)
+        self._standard = standard = Standard.fit(vectors_NF, self.reader.blocks(vectors_NF.shape[1]))
+        return standard, standard.apply(vectors_NF)
 
     def _compact_points(self, width: int) -> CompactPoints:
         """How rows are stored in little space."""

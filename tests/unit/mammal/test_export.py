@@ -322,6 +322,16 @@ def test_tasks_that_read_the_decoder_are_refused_by_name(model, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_the_head_is_not_exported_in_place_of_a_probe(network, tokenizer):
+    from mammal.exporting.onnx_graph import why_not
+    from mammal.tasks.probes.task_probes import TaskProbes
+
+    task = classes("probed", tokenizer)
+    assert why_not(task, network(**HEADS), ()) is None
+    task.probes = TaskProbes(task)
+    assert "a probe answers it" in why_not(task, network(**HEADS), ())
+
+
 def test_missing_packages_are_named(model, tmp_path, monkeypatch):
     monkeypatch.setattr("mammal.exporting.onnx_file.find_spec", lambda name: None if name == "onnxscript" else name)
     with pytest.raises(ConfigError, match="onnxscript must be installed") as error:
