@@ -23,6 +23,7 @@ RENAMED = {
     "mammal.commands.evaluate_generated": "mammal.evaluation.generated",
     "mammal.commands.evaluate_runs": "mammal.evaluation.runs",
     "mammal.commands.evaluate_samples": "mammal.evaluation.sample_files",
+    "mammal.corpus.cleaning": "mammal.tasks.pretraining.cleaning",
     "mammal.frames": "mammal.rows.tables",
     "mammal.from_names": "mammal.inference.from_names",
     "mammal.generation.api": "mammal.inference.generate_api",

@@ -100,10 +100,26 @@ def tokenizer_folder(source: ModelSource, base: str | os.PathLike[str] | None = 
         BundleError: the base of an adapter bundle is not found, or is not the model that was fine-tuned.
     """
     own = source.folder / TOKENIZER
-    if own.is_dir() or not is_delta(source):
-        return own
-    adaptation = _recorded(read_json(source.folder / CONFIG), source.folder)
-    return _base_of(adaptation, source.folder, base).folder / TOKENIZER
+    found = None if own.is_dir() else base_source(source, base)
+    return own if found is None else found.folder / TOKENIZER
+
+
+def base_source(
+    source: ModelSource, base: str | os.PathLike[str] | None = None, *, check: bool = True
+) -> ModelSource | None:
+    """Returns where the base of an adapter bundle is; None for other models.
+
+    Args:
+        source: where the model is.
+        base: as for `load_model`.
+        check: compare the hash of its weights, which `load_model` does in any case.
+
+    Raises:
+        BundleError: the base is not found, or is not the model that was fine-tuned.
+    """
+    if not is_delta(source):
+        return None
+    return _base_of(_recorded(read_json(source.folder / CONFIG), source.folder), source.folder, base, check=check)
 
 
 def check_joined(source: ModelSource) -> None:
@@ -258,7 +274,9 @@ def _recorded(config: Mapping[str, Any], folder: Path) -> Adaptation:
         raise BundleError("is an adapter bundle that does not name its base", where=str(folder / CONFIG)) from error
 
 
-def _base_of(adaptation: Adaptation, folder: Path, named: str | os.PathLike[str] | None) -> ModelSource:
+def _base_of(
+    adaptation: Adaptation, folder: Path, named: str | os.PathLike[str] | None, *, check: bool = True
+) -> ModelSource:
     """Finds the base and checks its hash."""
     beside = folder / adaptation.base
     place = named or (beside if beside.exists() else adaptation.base)
@@ -271,7 +289,7 @@ def _base_of(adaptation: Adaptation, folder: Path, named: str | os.PathLike[str]
             hint=f"name the folder of the base: mammal.load(…, base=FOLDER); its weights have hash "
             f"{adaptation.base_hash}",
         ) from error
-    if (found := weights_hash(source)) != adaptation.base_hash:
+    if check and (found := weights_hash(source)) != adaptation.base_hash:
         raise BundleError(
             f"is an adapter bundle of another base than {place}",
             where=str(folder),

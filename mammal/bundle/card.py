@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from mammal.tasks import Task
+    from mammal.tasks.pretraining.pretraining_rows import PretrainingRows
 
 INTENDED_USE = (
     "Research: ranking and triage of molecules and sequences like those it was trained on. "
@@ -77,6 +78,7 @@ def render_card(
     parameters: int,
     losses: pd.DataFrame | None = None,
     members: int = 0,
+    pretraining: PretrainingRows | None = None,
 ) -> str:
     """Returns the model card as Markdown, with the front matter that the hub reads.
 
@@ -88,6 +90,7 @@ def render_card(
         parameters: number of weights.
         losses: validation losses of the training: `step`, and a column for each task. Default: none.
         members: number of members of an ensemble of fine-tuned models. Default: 0, it is a single model.
+        pretraining: filters of pretraining rows in the bundle. Default: none.
     """
     parts = [
         _front_matter(card),
@@ -98,7 +101,7 @@ def render_card(
         _ensemble(members),
         _figures(metrics),
         _training(card, metrics, losses),
-        _data(card, tasks),
+        _data(card, tasks, pretraining),
         f"## Intended use\n\n{card.intended_use}\n\n## Limits\n\n{card.limits}\n",
         f"## Made by\n\n```\n{card.command}\n```\n" if card.command else "",
     ]
@@ -286,10 +289,10 @@ def _losses(losses: pd.DataFrame) -> str:
     return "Loss on the validation rows:\n\n" + "\n".join(lines)
 
 
-def _data(card: Card, tasks: Sequence[Task]) -> str:
+def _data(card: Card, tasks: Sequence[Task], pretraining: PretrainingRows | None) -> str:
     """The data sets, and what the bundle contains of their training rows."""
     listed = "\n".join(f"* **{name}**: {note}" for name, note in card.data.items())
-    parts = [part for part in (listed, _training_rows(tasks)) if part]
+    parts = [part for part in (listed, _training_rows(tasks), _pretraining_rows(pretraining)) if part]
     return "\n\n".join(["## Data", *parts]) + "\n" if parts else ""
 
 
@@ -299,3 +302,12 @@ def _training_rows(tasks: Sequence[Task]) -> str:
         return ""
     about = "The bundle contains data of training rows (`training_rows.safetensors`), with which new rows are compared:"
     return "\n".join([about, "", *(f"* {name}: {sentence}." for name, sentence in kept)])
+
+
+def _pretraining_rows(pretraining: PretrainingRows | None) -> str:
+    if pretraining is None or not pretraining.filters:
+        return ""
+    return (
+        "`pretraining_rows.safetensors` tells which rows the model, or the model that it was fine-tuned from, has seen "
+        f"in pretraining: {pretraining.sentence}. Similar texts are not recognised."
+    )

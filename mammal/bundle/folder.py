@@ -9,6 +9,9 @@
                         (`mammal train adapt=lora adapt.ensemble=5`)
     training_rows.safetensors
                         what is kept of the training rows of its tasks, if anything (`mammal.tasks.applicability`)
+    pretraining_rows.safetensors
+                        filter of the rows that the model or its base was pretrained on, if that is known
+                        (`mammal.tasks.pretraining`)
     metrics.json        every figure with split, seed and interval; length and hardware of the training
     losses.csv          validation losses by step, if there were any
     README.md           the model card
@@ -47,6 +50,7 @@ from mammal.bundle.locate import (
     LOSSES,
     MEMBERS,
     METRICS,
+    PRETRAINING_ROWS,
     PROBES,
     TASKS,
     TOKENIZER,
@@ -55,9 +59,11 @@ from mammal.bundle.locate import (
     ModelSource,
     locate,
 )
+from mammal.bundle.pretraining import read_pretraining_rows
 from mammal.errors import BundleError
 from mammal.files import read_json
 from mammal.tasks.declaration.schema import stored_config
+from mammal.tasks.pretraining.pretraining_rows import PretrainingRows
 from mammal.tasks.tables.atomic import atomic_file, atomic_folder
 from mammal.version import __version__
 
@@ -109,6 +115,7 @@ class Bundle:
         tasks: fitted tasks by name; each is built when it is first used. Empty for published folders.
         config: contents of `config.json`.
         metrics: contents of `metrics.json`. Empty if there is none.
+        pretraining: filters of the rows that the model was pretrained on. Empty if that is unknown.
     """
 
     model: MammalModel
@@ -117,6 +124,7 @@ class Bundle:
     tasks: LazyTasks = field(default_factory=LazyTasks)
     config: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, Any] = field(default_factory=dict)
+    pretraining: PretrainingRows = field(default_factory=PretrainingRows)
 
 
 def save_bundle(
@@ -132,6 +140,7 @@ def save_bundle(
     delta: bool = False,
     losses: pd.DataFrame | None = None,
     data: Mapping[str, Any] | None = None,
+    pretraining: PretrainingRows | None = None,
 ) -> Path:
     """Writes a bundle. A bundle that exists in the folder is replaced after the new one is complete.
 
@@ -149,6 +158,8 @@ def save_bundle(
         losses: validation losses of the training: `step`, and a column for each task. Default: none.
         data: for each task, which rows it was trained on: `rows` of each part, `split`, `split_hash`, and `content`, a
             hash of the cells that the prompt reads. Default: not recorded.
+        pretraining: filters of the rows that the model was pretrained on; those of the base of an adapter bundle stay
+            in its base. Default: unknown.
 
     Returns:
         The folder of the bundle.
@@ -189,6 +200,8 @@ def save_bundle(
             _write_tasks(partial / TASKS, tasks, about["format"])
             _write_arrays(partial / PROBES, {task.name: task.probes for task in tasks})
             _write_arrays(partial / TRAINING_ROWS, {task.name: task.training_rows for task in tasks})
+            if pretraining is not None and pretraining.filters:
+                (partial / PRETRAINING_ROWS).write_bytes(pretraining.to_bytes())
             (partial / METRICS).write_text(json.dumps(dict(metrics or {}), indent=2) + "\n", encoding="utf-8")
             parameters = sum(weight.numel() for weight in model.parameters())
             text = render_card(
@@ -199,6 +212,7 @@ def save_bundle(
                 parameters=parameters,
                 losses=losses,
                 members=len(model.members),
+                pretraining=pretraining,
             )
             if losses is not None:
                 losses.to_csv(partial / LOSSES, index=False, float_format="%.5g")
@@ -249,6 +263,7 @@ def read_bundle(
         tasks=_tasks_of([found.folder, *found.others], own),
         config=config,
         metrics={k: v for folder in (found.folder, *found.others) for k, v in _read_metrics(folder / METRICS).items()},
+        pretraining=read_pretraining_rows(found, base),
     )
 
 

@@ -20,6 +20,7 @@ DELTA = "adapters.safetensors"  # in an adapter bundle, instead of WEIGHTS
 PROBES = "probes.safetensors"  # arrays of the probes that answer in place of heads, if there are any
 MEMBERS = "members.safetensors"  # what members of an ensemble of fine-tuned models don't share, if there are any
 TRAINING_ROWS = "training_rows.safetensors"  # what is kept of training rows, if anything
+PRETRAINING_ROWS = "pretraining_rows.safetensors"  # filter of the rows that the model was pretrained on, if it is known
 BUNDLE = "bundle"  # folder of a training run that holds what was trained
 TASKS, METRICS, CARD = "task.yaml", "metrics.json", "README.md"
 LOSSES = "losses.csv"  # validation losses by step
@@ -33,6 +34,7 @@ HUB_FILES = (
     PROBES,
     MEMBERS,
     TRAINING_ROWS,
+    PRETRAINING_ROWS,
     f"{TOKENIZER}/*",
     TASKS,
     METRICS,

@@ -29,6 +29,7 @@ def run(argv: Sequence[str]) -> int:
 
 
 def _work(config: DictConfig, config_dirs: Sequence[Path]) -> int:
+    from mammal.corpus.identities import copy_identities
     from mammal.evaluation.task_data import load_task_data
     from mammal.files import read_json
     from mammal.training import build
@@ -41,13 +42,15 @@ def _work(config: DictConfig, config_dirs: Sequence[Path]) -> int:
     paths = {"data": options["paths"]["data"]} if options["paths"]["data"] else None
     limits = {"train": options["limit"], "valid": options["valid_limit"]}
     output = Path(str(options["output"])).expanduser()
-    for task in build.build_tasks(declared, tokenizer).values():
+    tasks = build.build_tasks(declared, tokenizer)
+    for task in tasks.values():
         data = load_task_data(task, paths, limits)
         where = _packed(data, output, views=options["views"], workers=options["workers"])
         pack = read_json(where / "pack.json")
         rows = ", ".join(f"{count:,} {part}" for part, count in pack["encoded"].items())
         bad = f"; {len(pack['left_out']):,} left out" if pack["left_out"] else ""
         console.note(f"{task.name}: {rows} rows, {pack['stamp']['views']} views{bad}; {where}")
+    copy_identities([task.config for task in tasks.values()], paths, output)
     return 0
 
 

@@ -21,17 +21,19 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mammal.corpus.cleaning import clean
 from mammal.corpus.held_out import HeldOut, chosen_tasks, collect_held_out, overlaps
+from mammal.corpus.identities import set_hashes, write_identities
 from mammal.corpus.in_order import results_in_order
 from mammal.corpus.recipe import CorpusFile, CorpusRecipe, CorpusSet
 from mammal.errors import ConfigError, DataError, MammalError, did_you_mean
 from mammal.files import file_hash
 from mammal.overwriting import refuse_overwriting
+from mammal.tasks.pretraining.cleaning import clean
 from mammal.tasks.tables.atomic import atomic_file
 from mammal.version import __version__
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
 
 CHUNK = 10_000
@@ -53,6 +55,9 @@ def build_corpus(
     progress: Follow = lambda name, rows: None,
 ) -> dict[str, Any]:
     """Makes the tables of a corpus: `NAME.parquet` for each set, and the manifest `corpus.json`.
+
+    `identities.safetensors` has hashes of the training rows, with which a pretrained model can tell which rows it has
+    seen.
 
     Args:
         recipe: what the corpus is made from.
@@ -85,18 +90,21 @@ def build_corpus(
         held = collect_held_out(tasks, paths, lambda name: progress(f"held out: {name}", 0))
         held.write(held_file)
     manifest: dict[str, Any] = {"recipe": asdict(recipe), "sets": {}}
+    identities: dict[str, np.ndarray] = {}
     for one in recipe.sets:
-        frame, counts = _make_set(one, recipe, parts, held, paths, workers, config_dirs, progress)
+        frame, keys, counts = _make_set(one, recipe, parts, held, paths, workers, config_dirs, progress)
         table = output / f"{one.name}.parquet"
         with atomic_file(table) as partial_file:
             frame.to_parquet(partial_file, index=False)
         sizes = frame["split"].value_counts()
+        identities[f"{one.family}/{one.name}"] = set_hashes(keys)
         manifest["sets"][one.name] = {
             "files": counts,
             "rows": {part: int(sizes.get(part, 0)) for part in ("train", "valid")},
             "characters": int(frame[one.text_column].str.len().sum()),
             "hash": file_hash(table),
         }
+    write_identities(output, identities)
     manifest["held_out"] = {"rows": held.rows, "missing": held.missing}
     manifest["held_out"]["keys"] = {family: len(keys) for family, keys in held.keys.items()}
     manifest["versions"] = {"mammal": __version__, **_versions()}
@@ -143,8 +151,8 @@ def _make_set(
     workers: int,
     config_dirs: Sequence[Path],
     progress: Follow,
-) -> tuple[pd.DataFrame, list[dict[str, Any]]]:
-    """One table, and what became of the rows of each of its files."""
+) -> tuple[pd.DataFrame, list[str], list[dict[str, Any]]]:
+    """One table, the keys of its training rows, and what became of the rows of each of its files."""
     import pandas as pd
 
     text, seen, frames, counts = one.text_column, set[str](), [], []
@@ -170,7 +178,8 @@ def _make_set(
     whole = pd.concat(frames, ignore_index=True).sort_values("order", kind="stable")
     valid = [_hash(recipe.seed, key) < recipe.valid_share for key in whole["key"]]
     whole["split"] = ["valid" if is_valid else "train" for is_valid in valid]
-    return whole.drop(columns=["key", "order"]).reset_index(drop=True), counts
+    trained = whole["key"][whole["split"] == "train"].tolist()
+    return whole.drop(columns=["key", "order"]).reset_index(drop=True), trained, counts
 
 
 def _cleaned_file(

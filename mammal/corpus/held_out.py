@@ -32,7 +32,7 @@ class HeldOut:
     """What must not be in a corpus.
 
     Attributes:
-        keys: `molecule`, `protein` and `dna` -> keys as in `mammal.corpus.cleaning.Cleaned`.
+        keys: `molecule`, `protein` and `dna` -> keys as in `mammal.tasks.pretraining.cleaning.Cleaned`.
         rows: number of validation and test rows by task.
         missing: tasks whose data can't be loaded here -> the reason.
     """
@@ -105,28 +105,21 @@ def collect_held_out(
 
 def _texts(config: TaskConfig, paths: Mapping[str, object] | None) -> dict[str, Any]:
     from mammal.tasks.data import load_data
-    from mammal.tasks.prompts.columns import prompt_columns
-    from mammal.tasks.sequences.residues import protein_columns
-    from mammal.tasks.views.dna import dna_columns
-    from mammal.tokenization.template import Template
+    from mammal.tasks.pretraining.columns import family_columns
 
     data = load_data(config, paths)
-    columns = prompt_columns(config)
-    template = Template(config.prompt.input, config.prompt.target, raw=config.prompt.raw)
-    of_family = {"molecule": columns.molecules, "protein": protein_columns(template), "dna": dna_columns(template)}
     frames = [data.part(part) for part in ("valid", "test")]
     texts: dict[str, Any] = {"rows": sum(map(len, frames))}
-    for family, names in of_family.items():
+    for family, names in family_columns(config).items():
         cells = (frame[name] for frame in frames for name in names if name in frame.columns)
         texts[family] = {str(cell) for column in cells for cell in column.dropna().unique() if str(cell).strip()}
     return texts
 
 
 def _keys(texts: Iterable[str], family: str) -> set[str]:
-    from mammal.corpus.cleaning import clean
+    from mammal.tasks.pretraining.cleaning import keys_of
 
-    cleaned = clean(sorted(texts), family, 1, 1 << 30)
-    return {one.key for one in cleaned if one.key}
+    return set(filter(None, keys_of(sorted(texts), family)))
 
 
 def overlaps(keys: Sequence[str], held: Collection[str]) -> list[bool]:

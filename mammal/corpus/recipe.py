@@ -7,9 +7,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from mammal.errors import ConfigError, did_you_mean
-
-FAMILIES = {"SMILES": "molecule", "AA": "protein", "DNA": "dna"}
-"""Alphabet of an entity -> how its texts are cleaned and compared."""
+from mammal.tasks.pretraining.cleaning import FAMILIES
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from mammal import console
 from mammal.errors import ConfigError, did_you_mean
 from mammal.evaluation.evaluate_task import Depth, check_count, evaluate_task
 from mammal.evaluation.generated import SetOptions, drawn_freely, judge_answers
+from mammal.evaluation.pretraining_leaks import check_pretraining
 from mammal.evaluation.task_data import OWN, load_own_rows, load_task_data
 from mammal.rows.task_choice import changed_task
 
@@ -104,7 +105,8 @@ def evaluate_bundle(
 def rows_of(model: Mammal, task: Task, rows: EvaluatedRows, depth: Depth) -> TaskData:
     """The rows of a task that are evaluated, with the training rows that baselines and similarities need.
 
-    A warning is shown if the split differs from the one that the bundle was trained with.
+    A warning is shown if the split differs from the one that the bundle was trained with, and if the model was
+    pretrained on evaluated rows.
 
     Args:
         model: a loaded model.
@@ -121,10 +123,13 @@ def rows_of(model: Mammal, task: Task, rows: EvaluatedRows, depth: Depth) -> Tas
     if rows.own is not None:
         with_train = depth.baselines or depth.neighbours
         how: dict[str, Any] = {"limit": rows.limit, "with_train": with_train, "encoding": rows.encoding}
-        return load_own_rows(task, rows.own, rows.paths, **how)
-    _check_not_fitted(task, rows.part)
-    data = load_task_data(task, rows.paths, {rows.part: rows.limit})
-    _check_split(model, task.name, data.split.hash)
+        data = load_own_rows(task, rows.own, rows.paths, **how)
+    else:
+        _check_not_fitted(task, rows.part)
+        data = load_task_data(task, rows.paths, {rows.part: rows.limit})
+        _check_split(model, task.name, data.split.hash)
+    if rows.name != PARTS[2]:
+        data.pretraining |= check_pretraining(data.task, data.rows, model.pretraining, [rows.name])
     return data
 
 

@@ -18,7 +18,7 @@ from mammal.errors import ConfigError
 from mammal.evaluation.answer_table import answer_table
 from mammal.evaluation.distance import bundle_similarity, by_distance
 from mammal.evaluation.reliability import Reliability, reliability
-from mammal.evaluation.results import NUMBERS, OURS, Contender, Estimate, TaskResult
+from mammal.evaluation.results import NUMBERS, OURS, PRETRAINING, Contender, Estimate, TaskResult
 from mammal.evaluation.sensitivity import sensitivity
 from mammal.evaluation.trust import trust_figures
 from mammal.tasks.declaration.schema import unit_text
@@ -146,7 +146,8 @@ def evaluate_task(
         part=part,
         split=data.split.how,
         split_hash=data.split.hash,
-        leakage=data.record.leakage,
+        leakage=_leakage(data),
+        pretraining=data.pretraining[part].sentence(part) if part in data.pretraining else "",
         rows={name: len(data.rows[name]) for name in data.rows},
         metrics=task.metric_names,
         contenders=contenders,
@@ -165,6 +166,12 @@ def evaluate_task(
         molecules=[column for column in task.columns if column in task.molecules],
         generated=_generated_molecules(task),
     )
+
+
+def _leakage(data: TaskData) -> dict[str, int]:
+    """Rows that are also in train, and those that the model was pretrained on."""
+    seen = {f"{PRETRAINING}/{part}": found.seen for part, found in data.pretraining.items()}
+    return {**data.record.leakage, **seen}
 
 
 def _generated_molecules(task: Task) -> list[str]:

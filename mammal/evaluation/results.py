@@ -112,6 +112,9 @@ class Shift:
     p95: float = nan
 
 
+PRETRAINING = "pretraining"
+"""`PRETRAINING/PART` in `TaskResult.leakage`: number of rows of a part that the model was pretrained on."""
+
 NUMBERS = "rows of the table, from 1"
 """How rows are numbered in `answers_TASK.csv` and among the rows without an answer."""
 
@@ -148,7 +151,10 @@ class TaskResult:
         intervals: how the intervals were computed: over `rows` (bootstrap) or over `seeds` (Student's t).
         row_numbers: how rows are numbered: `NUMBERS`; "" in files of earlier versions, which count the rows of the part
             from 0.
-        leakage: number of rows of test and valid that are also in train (`mammal.tasks.splits.leakage`).
+        leakage: number of rows of test and valid that are also in train (`mammal.tasks.splits.leakage`), and, as
+            `pretraining/PART`, of those that the model was pretrained on (`mammal.evaluation.pretraining_leaks`).
+        pretraining: that number in words, with what is expected by chance; "" if the bundle does not tell what the model
+            was pretrained on.
         molecules: columns of `answers` that the prompt reads and that hold SMILES.
         generated: target columns whose generated text is SMILES.
     """
@@ -178,6 +184,7 @@ class TaskResult:
     row_numbers: str = ""
     distance: Sequence[SimilarityGroup] = ()
     similarity: str = ""
+    pretraining: str = ""
 
     @property
     def answers_file(self) -> str:
@@ -282,6 +289,7 @@ def as_metrics(results: Sequence[TaskResult]) -> dict[str, Any]:
             "rows": result.rows[result.part],
             "unit": result.unit or None,
             "leaking_rows": result.leakage.get(result.part),
+            **in_pretraining(result.leakage.get(f"{PRETRAINING}/{result.part}")),
             "best_baseline_on_valid": result.bar.name if result.bar else None,
             **({DISTANCE: plain_groups(result.distance)} if result.distance else {}),
             "baseline_settings": "; ".join(f"{c.name}: {c.note}" for c in result.contenders if c.note) or None,
@@ -291,6 +299,15 @@ def as_metrics(results: Sequence[TaskResult]) -> dict[str, Any]:
             },
         }
     return figures
+
+
+def in_pretraining(count: int | None) -> dict[str, int]:
+    """Returns the entry of a part in `metrics.json` for rows that the model was pretrained on; empty if unknown.
+
+    Args:
+        count: number of these rows; None: unknown.
+    """
+    return {} if count is None else {"rows_in_pretraining": count}
 
 
 def short(value: float) -> str:

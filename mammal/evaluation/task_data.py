@@ -32,6 +32,7 @@ from mammal.tasks.task import Task
 if TYPE_CHECKING:
     import pandas as pd
 
+    from mammal.evaluation.pretraining_leaks import SeenRows
     from mammal.tasks.data import SplitData
 
 logger = logging.getLogger(__name__)
@@ -56,6 +57,7 @@ class TaskData:
         numbers: name of a part -> row numbers of those rows in the table, from 0, int64.
         record: how the rows were split, the hash that identifies this split, and the rows that are in several parts.
         set_aside: (part, row number in the table, reason) for rows that the split left out or that can't be encoded.
+        pretraining: name of a part -> how many of its rows the model was pretrained on, if that was counted.
     """
 
     task: Task
@@ -63,6 +65,7 @@ class TaskData:
     numbers: dict[str, np.ndarray]
     record: SplitRecord
     set_aside: list[tuple[str, int, str]] = field(default_factory=list)
+    pretraining: dict[str, SeenRows] = field(default_factory=dict)
     _examples: dict[str, list[Example]] = field(default_factory=dict, repr=False)
     _epoch: int = 0
 

@@ -20,10 +20,12 @@ from mammal.inference.familiar import Familiar
 from mammal.inference.generate_api import Generation
 from mammal.inference.infill_api import Infilling
 from mammal.inference.other_arguments import OF_TRANSFORMERS, with_hints
+from mammal.inference.seen_api import SeenInPretraining
 from mammal.inference.variants_api import VariantScoring
 from mammal.rows.batched import Pace
 from mammal.rows.column_match import given_columns
 from mammal.rows.task_choice import TaskLike, changed_task, find_task, the_only
+from mammal.tasks.pretraining.pretraining_rows import PretrainingRows
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -91,7 +93,7 @@ def load(
     return model
 
 
-class Mammal(Answering, Explaining, Generation, Infilling, VariantScoring, Familiar):
+class Mammal(Answering, Explaining, Generation, Infilling, VariantScoring, SeenInPretraining, Familiar):
     """A model with its tokenizer and its tasks. `mammal.load` makes one.
 
     Attributes:
@@ -103,6 +105,7 @@ class Mammal(Answering, Explaining, Generation, Infilling, VariantScoring, Famil
         pace: tokens and rows of a batch, and rows that are encoded together. It changes speed and memory, not results.
         config_dirs: folders of the user's own in which `find_task` looks for `task/*.yaml`.
         folder: folder that the model was read from; None for a model that was made in memory.
+        pretraining: filters of the rows that the model was pretrained on; empty if that is unknown.
 
     Args:
         model: the network.
@@ -112,6 +115,7 @@ class Mammal(Answering, Explaining, Generation, Infilling, VariantScoring, Famil
         metrics: contents of `metrics.json`. Default: empty.
         config_dirs: folders of the user's own with `task/*.yaml`. Default: none.
         folder: folder that the model was read from. Default: none.
+        pretraining: filters of the rows that the model was pretrained on. Default: unknown.
     """
 
     def __init__(
@@ -124,6 +128,7 @@ class Mammal(Answering, Explaining, Generation, Infilling, VariantScoring, Famil
         metrics: Mapping[str, Any] | None = None,
         config_dirs: Sequence[str | Path] = (),
         folder: Path | None = None,
+        pretraining: PretrainingRows | None = None,
     ):
         self.model = model
         self.tokenizer = tokenizer
@@ -135,6 +140,7 @@ class Mammal(Answering, Explaining, Generation, Infilling, VariantScoring, Famil
         self.pace = Pace.of_device(model.device.type)
         self.config_dirs = tuple(config_dirs)
         self.folder = folder
+        self.pretraining = pretraining or PretrainingRows()
         self._chosen: Task | None = None
 
     @classmethod
@@ -146,7 +152,8 @@ class Mammal(Answering, Explaining, Generation, Infilling, VariantScoring, Famil
             config_dirs: folders of the user's own with `task/*.yaml`.
         """
         how: dict[str, Any] = {"config": bundle.config, "metrics": bundle.metrics, "config_dirs": config_dirs}
-        return cls(bundle.model, bundle.tokenizer, bundle.tasks, folder=bundle.source.folder, **how)
+        how |= {"folder": bundle.source.folder, "pretraining": bundle.pretraining}
+        return cls(bundle.model, bundle.tokenizer, bundle.tasks, **how)
 
     @classmethod
     @with_hints(OF_TRANSFORMERS)
@@ -319,7 +326,8 @@ class Mammal(Answering, Explaining, Generation, Infilling, VariantScoring, Famil
     ) -> Path:
         """Writes a bundle with this model, its tokenizer and its tasks.
 
-        If the model was read from a bundle, its record of fine-tuning, training rows and validation losses is kept.
+        If the model was read from a bundle, its record of fine-tuning, training rows and validation losses is kept, and
+        so are the filters of pretraining rows.
 
         Args:
             folder: folder of the bundle. A bundle that exists there is replaced after the new one is complete.
@@ -343,5 +351,6 @@ class Mammal(Answering, Explaining, Generation, Infilling, VariantScoring, Famil
             "adaptation": moved(self.config, self.folder, Path(folder)),
             "losses": None if self.folder is None else read_losses(self.folder),
             "data": (self.config.get("mammal") or {}).get("data"),
+            "pretraining": self.pretraining,
         }
         return save_bundle(folder, self.model, self.tokenizer, tasks, kept, card, dtype=dtype, **how)

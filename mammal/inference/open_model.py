@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from mammal.model.model import MammalModel
     from mammal.rows.batched import Pace
     from mammal.rows.task_choice import TaskLike
+    from mammal.tasks.pretraining.pretraining_rows import PretrainingRows
     from mammal.tasks.task import Task
     from mammal.tokenization import Tokenizer
 
@@ -28,6 +29,7 @@ class OpenModel(Protocol):
     pace: Pace
     config_dirs: Sequence[str | Path]
     folder: Path | None
+    pretraining: PretrainingRows
     _chosen: Task | None
 
     @property

@@ -37,6 +37,7 @@ def task_section(result: TaskResult) -> Section:
     parts = [
         paragraph(f"{result.about} ({', '.join(filter(None, facts))})."),
         paragraph(f"Split: {result.split}, {counts}; hash {result.split_hash[:12]}. {_leaks(result)}", note=True),
+        *([paragraph(f"{result.pretraining}.", note=True)] if result.pretraining else []),
         _contenders(result),
         *(paragraph(words, note=True) for words in _reading(result)),
         figures(task_figures(result)),

@@ -54,7 +54,7 @@ def finetune(
     folder = Path(output).expanduser().resolve()
     if folder.is_dir() and any(folder.iterdir()):
         raise ConfigError("the output folder is not empty", where=str(folder), hint="choose a new one")
-    start = save_bundle(folder / "start", model.model, model.tokenizer)
+    start = save_bundle(folder / "start", model.model, model.tokenizer, pretraining=model.pretraining)
     config = find_task(task, model.tasks, model.tokenizer, model.config_dirs).config
     _declare(config, _write_data(data, folder), folder / "configs" / "task" / f"{_OPTION}.yaml")
     words = [f"task={_OPTION}", f"init='{start}'", f"output='{folder}'", *overrides]

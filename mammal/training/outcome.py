@@ -91,6 +91,7 @@ def save_trained(
     from mammal.tasks.probes.task_probes import ALL
     from mammal.training import adapt
     from mammal.training.build import vector_widths
+    from mammal.training.pretraining_rows import rows_to_save
 
     metrics_of = as_metrics(results)
     if results:
@@ -115,6 +116,7 @@ def save_trained(
     adaptation = adapt.record(model, config, folder)
     delta = config.adapt.save == "adapters"
     how: dict[str, Any] = {"adaptation": adaptation, "delta": delta, "losses": losses}
+    how["pretraining"] = rows_to_save(data, config)
     how["data"] = {name: _data_record(d) for name, d in data.items()}
     return save_bundle(folder, model, tokenizer, tasks, metrics, card, **how)
 
@@ -130,9 +132,12 @@ def _mark_figures(parts: dict[str, Any] | None, rows: int) -> None:
 
 def _split_of(data: TaskData) -> dict[str, Any]:
     """Record of test rows that were not evaluated: it shows whether another run had the same test rows."""
+    from mammal.evaluation.results import in_pretraining
+
     record = data.record
     facts = {"split": record.split.how, "split_hash": record.split.hash, "rows": len(data.rows["test"])}
-    return facts | {"leaking_rows": record.leakage.get("test")}
+    seen = data.pretraining.get("test")
+    return facts | {"leaking_rows": record.leakage.get("test")} | in_pretraining(None if seen is None else seen.seen)
 
 
 def _data_record(data: TaskData) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from mammal import console
 from mammal.training.applicability import stored_rows
 from mammal.training.fit import fit_model, take_best
 from mammal.training.outcome import evaluate_tasks, save_trained
+from mammal.training.pretraining_rows import check_start_rows
 from mammal.training.run_data import load_run_data
 
 if TYPE_CHECKING:
@@ -96,6 +97,8 @@ def train(config: DictConfig, config_dirs: Sequence[Path] = ()) -> TrainingResul
     check_start(config, tasks)
     check_members(config, tasks)
     data, computing = load_run_data(tasks, config, output)
+    if is_first():
+        check_start_rows(data, config)
     if config.adapt.method == "probe":
         return _probe(output, tokenizer, data, config, begun)
     model = build.build_model(config, tokenizer, tasks)

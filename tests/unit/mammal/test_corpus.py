@@ -11,10 +11,10 @@ import pytest
 
 from mammal.corpus import build as building
 from mammal.corpus.build import build_corpus
-from mammal.corpus.cleaning import Cleaned, clean
 from mammal.corpus.held_out import chosen_tasks, overlaps
 from mammal.corpus.recipe import CorpusRecipe, read_recipe
 from mammal.errors import ConfigError, DataError
+from mammal.tasks.pretraining.cleaning import Cleaned, clean
 
 MOLECULES = [
     "OCC",

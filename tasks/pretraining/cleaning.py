@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 from mammal.tokenization.errors import MammalError
 
+FAMILIES = {"SMILES": "molecule", "AA": "protein", "DNA": "dna"}
+"""Alphabet of an entity -> how its texts are cleaned and compared."""
+
 BASES = frozenset("ACGTN")
 RESIDUES = frozenset("ABCDEFGHIKLMNOPQRSTUVWXYZ")
 """The 20 amino acids, U and O, and the ambiguous B, X, Z."""
@@ -42,6 +45,16 @@ def clean(texts: Sequence[str], family: str, shortest: int, longest: int) -> lis
         _sized(one(text.strip()) if text.strip() else Cleaned(reason="empty or damaged"), shortest, longest)
         for text in texts
     ]
+
+
+def keys_of(texts: Sequence[str], family: str) -> list[str]:
+    """Returns the key by which each text is compared with the texts of a corpus; "" for a text that can't be read.
+
+    Args:
+        texts: as read from a file.
+        family: `molecule`, `protein` or `dna`.
+    """
+    return [one.key for one in clean(texts, family, 1, 1 << 30)]
 
 
 def _sized(cleaned: Cleaned, shortest: int, longest: int) -> Cleaned:
