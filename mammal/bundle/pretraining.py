@@ -22,7 +22,7 @@ def read_pretraining_rows(source: ModelSource, base: str | os.PathLike[str] | No
         base: folder of the base of an adapter bundle, if it was moved. Default: the path that the bundle records.
 
     Returns:
-        The filters of the bundle, joined with those of the base of an adapter bundle. They are empty if no file has any.
+        The filters of the bundle, joined with those of the base of an adapter bundle. Empty if no file has any.
 
     Raises:
         BundleError: a file is damaged or of a newer version, or the base is not found.

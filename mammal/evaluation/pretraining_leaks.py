@@ -60,8 +60,8 @@ class SeenRows:
         found = ", ".join(f"{column} in {count:,}" for column, count in self.columns.items())
         chance = f"{self.by_chance:,.0f}" if self.by_chance >= 1 else "less than one"
         return (
-            f"{self.seen:,} of {self.rows:,} {part} rows have a molecule or sequence that is in the pretraining corpus of "
-            f"the model{f' ({found})' if found else ''}; {chance} would be by chance"
+            f"{self.seen:,} of {self.rows:,} {part} rows have a molecule or sequence of the pretraining corpus"
+            f"{f' ({found})' if found else ''}; by chance, {chance} would be found"
         )
 
 

@@ -153,8 +153,8 @@ class TaskResult:
             from 0.
         leakage: number of rows of test and valid that are also in train (`mammal.tasks.splits.leakage`), and, as
             `pretraining/PART`, of those that the model was pretrained on (`mammal.evaluation.pretraining_leaks`).
-        pretraining: that number in words, with what is expected by chance; "" if the bundle does not tell what the model
-            was pretrained on.
+        pretraining: that number in words, with what is expected by chance; "" if the bundle does not contain
+            filters of pretraining rows.
         molecules: columns of `answers` that the prompt reads and that hold SMILES.
         generated: target columns whose generated text is SMILES.
     """
