@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mammal import console
-from mammal.bundle.locate import CARD, CONFIG, DELTA, MEMBERS, METRICS, TASKS, TOKENIZER, WEIGHTS
+from mammal.bundle.locate import CARD, CONFIG, DELTA, MEMBERS, METRICS, PRETRAINING_ROWS, TASKS, TOKENIZER, WEIGHTS
 from mammal.errors import BundleError, ConfigError
 from mammal.files import read_json
 from mammal.tasks.metrics.undefined import UNDEFINED, estimate_text, is_estimate, what_it_needs
@@ -71,6 +71,8 @@ def _describe(source: ModelSource) -> Iterator[str]:
     written = f"by mammal {own['version']}" if "version" in own else "in the published layout, without tasks"
     yield f"written     {written}"
     yield from _adaptation(own.get("adaptation"), weights)
+    if (source.folder / PRETRAINING_ROWS).is_file():
+        yield f"pretrained  on {_pretraining(source.folder / PRETRAINING_ROWS)}"
     metrics = read_json(source.folder / METRICS) if (source.folder / METRICS).is_file() else {}
     yield from _tasks(source.folder / TASKS, own.get("data") or {}, metrics)
     figures = list(_figures(metrics))
@@ -79,6 +81,12 @@ def _describe(source: ModelSource) -> Iterator[str]:
         yield from (f"  {name}: {value}" for name, value in figures)
     if (source.folder / CARD).is_file():
         yield f"card        {source.folder / 'README.md'}"
+
+
+def _pretraining(file: Path) -> str:
+    from mammal.tasks.pretraining.pretraining_rows import PretrainingRows
+
+    return PretrainingRows.of_file(file).sentence
 
 
 def _stored(folder: Path) -> Path:

@@ -12,7 +12,7 @@ import mammal
 from mammal.bundle.adaptation import weights_hash
 from mammal.bundle.folder import read_losses
 from mammal.bundle.heads import read_heads
-from mammal.bundle.locate import locate
+from mammal.bundle.locate import PRETRAINING_ROWS, locate
 from mammal.errors import BundleError
 from mammal.inference.api import Mammal
 
@@ -82,6 +82,22 @@ def test_an_antibody_is_more_likely_than_its_residues_in_another_order(model: Ma
 def test_free_samples_are_molecules(model: Mammal) -> None:
     samples = model.generate(n=8, task="pretrain_properties", seed=1)
     assert samples["text"].nunique() == 8 and samples["error"].isna().all()
+
+
+def test_it_recognises_the_rows_of_its_corpus(model: Mammal) -> None:
+    corpus = ["O=C(NC1CCCCCC1)c1cc(Br)cn1C", "CC(C)c1ncc(C(=O)NCc2noc(-c3ccco3)n2)cn1", "CC(C)(C)Sc1ccccc1"]
+    assert model.seen(corpus).all()
+    others = [f"{'C' * left}[Si]{'C' * right}S" for left in range(2, 14) for right in range(2, 14)]
+    assert model.seen(others).mean() < 0.05
+    assert not model.seen([HEAVY_CHAIN[::-1]], entity="protein").any()
+    file = model.folder / PRETRAINING_ROWS
+    assert file.stat().st_size < 1_300_000 and model.pretraining.sentence in (model.folder / "README.md").read_text()
+    assert all(model.pretraining.rate(family) < 0.0105 for family in ("molecule", "protein", "dna"))
+
+
+def test_heads_ask_their_encoder(model: Mammal) -> None:
+    head = mammal.load(read_heads()[0].name)
+    assert head.pretraining.sentence == model.pretraining.sentence
 
 
 def test_a_wrong_name_is_answered_with_this_one() -> None:

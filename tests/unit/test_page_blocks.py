@@ -30,7 +30,7 @@ RUN_BY = {
     "tasks.md": "tasks/test_tasks_page.py",
     "prompt-language.md": "tokenization/test_prompt_language_page.py",
     **dict.fromkeys(("finetuning.md", "memory.md", "sharing.md", "generation.md", "names.md"), "test_page_blocks.py"),
-    "explanations.md": "test_page_blocks.py",
+    **dict.fromkeys(("explanations.md", "pretraining.md"), "test_page_blocks.py"),
     SKILL: "mammal/test_skill.py",
 }
 """Page with Python -> the test file that runs it."""
@@ -360,6 +360,13 @@ def test_generation_runs(block: str, small_bundle: Callable[..., Path]):
     tasks = [(name, short) for name in ("molecules", "iupac_to_smiles")]
     model = mammal.load(small_bundle(*tasks, "protein_denoising"), task="protein_denoising")
     exec(block.replace("n=100", "n=2"), {"model": model, "names": ["ethanol"]})
+
+
+def test_rows_that_a_model_has_seen_are_asked_for():
+    (block,) = blocks("pretraining.md", "python")
+    names: dict[str, Any] = {}
+    exec(block, names)
+    assert names["model"].pretraining.families == ["molecule", "protein", "dna"]
 
 
 def test_names_run(small_bundle: Callable[..., Path]):
