@@ -42,7 +42,7 @@ def run(task: str, output: Path, split: str, seed: int, adapt: str, members: int
     if not file.is_file():
         words = [f"task={task}", "init=mammal-tiny", f"adapt={adapt}", f"output={folder}", "trainer.accelerator=cpu"]
         words += [f"adapt.ensemble={members}"]
-        words += ["optim.lr=5.0e-4", "trainer.max_epochs=10"] if adapt != "probe" else []
+        words += ["optim.lr=5.0e-4", "trainer.max_epochs=10", "adapt.start=probe"] if adapt != "probe" else []
         words += [] if split == "own" else ["task.data.split=random", f"task.data.split_seed={seed}"]
         train(compose("train", Arguments(overrides=words)))
     (found,) = json.loads(file.read_text())["tasks"]
