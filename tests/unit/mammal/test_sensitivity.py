@@ -160,5 +160,6 @@ def test_a_molecule_that_only_a_probe_reads_counts_as_read(make, monkeypatch: py
 
     assert read_differently() == 0, "the prompt shows the name"
     monkeypatch.setattr("mammal.evaluation.sensitivity._other_views", lambda task: ())
-    monkeypatch.setattr(task, "probes", SimpleNamespace(reader=SimpleNamespace(column="smiles")))
+    reader = SimpleNamespace(texts=lambda row: (task.text_if_any(row, "smiles"),))
+    monkeypatch.setattr(task, "probes", SimpleNamespace(reader=reader))
     assert read_differently() == 1
