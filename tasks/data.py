@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mammal.tasks.declaration.data_config import SOURCES
+from mammal.tasks.declaration.registry import load_task
 from mammal.tasks.declaration.schema import DataConfig, TaskConfig
 from mammal.tasks.errors import DataError, TaskError
 from mammal.tasks.molecules.policy import Policy, Standard, standard_of
@@ -28,8 +29,9 @@ from mammal.tasks.splits.leaks import (
     whole_inputs,
     without_leaks,
 )
+from mammal.tasks.splits.like import LIKE, like, parts_of_molecules
 from mammal.tasks.splits.saved import content_digest
-from mammal.tasks.splits.table import column_texts, label_texts, molecule_keys
+from mammal.tasks.splits.table import Table, column_texts, label_texts, molecule_keys
 from mammal.tasks.tables.cells import missing_column
 from mammal.tokenization.errors import did_you_mean
 from mammal.tokenization.template import Template
@@ -282,11 +284,33 @@ def _split(
 ) -> Split:
     if data.split_file:
         return load_split(find_file(data.split_file, data_root(paths)), frame)
+    if data.split.startswith(LIKE):
+        table = Table(frame, data, columns.molecules, columns.molecules, standard=standard)
+        return like(table, _parts_of_task(data.split.removeprefix(LIKE), paths))
     on = columns.sequences if data.split == "cluster" else columns.molecules
     if data.split == "cold":
         on = [column for column in columns.inputs if column in {*columns.molecules, *columns.sequences}]
     of_task: dict[str, Any] = {"molecules": columns.molecules, "targets": columns.targets, "inputs": inputs}
     return split_frame(frame, data, on, **of_task, standard=standard)
+
+
+def _parts_of_task(name: str, paths: Mapping[str, object] | None) -> dict[str, str]:
+    """Part of each molecule of a task of the catalogue, as its own rows are split.
+
+    Raises:
+        TaskError: there is no such task, it has no molecules, or it is itself split like another task.
+    """
+    config = load_task(name)
+    where = f"data.split={LIKE}{name}"
+    if config.data.split.startswith(LIKE):
+        raise TaskError(f"task {name} is itself split {config.data.split}", where=where, hint="name that task instead")
+    other, columns = load_data(config, paths), prompt_columns(config)
+    table = Table(other.frame, config.data, molecules=columns.molecules, standard=standard_of(config.standardise))
+    texts = [table.texts(column) for column in columns.molecules if column in other.frame.columns]
+    if not texts:
+        raise TaskError(f"task {name} has no molecules", where=where, hint="name a task that reads or writes a SMILES")
+    rows = {part: rows_N.tolist() for part, rows_N in other.split.parts.items()}
+    return parts_of_molecules({part: [cells[row] for row in rows[part] for cells in texts] for part in rows})
 
 
 def _input_keys(frame: pd.DataFrame, columns: PromptColumns, standard: Standard) -> dict[str, list[str]]:

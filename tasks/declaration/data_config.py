@@ -51,14 +51,15 @@ class DataConfig:
         encoding: encoding of the file or files, such as `latin-1`, if they are text. Default: UTF-8, or UTF-16 with a
             byte order mark.
         columns: template column -> column of the file, if the names differ.
-        split: `given`, `fold`, `random`, `scaffold`, `molecule`, `cluster`, `cold`, `time`, `group`, or `deepchem:NAME`
-            (a splitter class of deepchem, such as `deepchem:ButinaSplitter`).
+        split: `given`, `fold`, `random`, `scaffold`, `molecule`, `cluster`, `cold`, `time`, `group`, `deepchem:NAME`
+            (a splitter class of deepchem, such as `deepchem:ButinaSplitter`), or `like:TASK` (each molecule is in the
+            part in which that task has it; molecules that it lacks are in train).
         split_column: the column that defines a split. `given`: it holds train, valid or test; default: a column with
             the usual name of one (`split`, `set`, `partition` …). `fold`: the fold of each row. `time`: years or ISO
             dates. `group`: rows of equal value stay together.
-        split_on: the column (text) or columns (list) that scaffold, molecule, cluster, cold and deepchem splits use.
-            Default: the first molecule, for cluster the first sequence; for cold all molecules and sequences. Several
-            columns make sense only for cold: with `[drug, target]`, both sides of every test pair are new.
+        split_on: the column (text) or columns (list) that scaffold, molecule, cluster, cold, deepchem and like splits
+            use. Default: the first molecule, for cluster the first sequence; for cold all molecules and sequences.
+            Several columns make sense only for cold: with `[drug, target]`, both sides of every test pair are new.
         split_file: a split that a run saved (`splits/TASK.json.gz`), used instead of `split`; its hash and its table
             are checked.
         fractions: shares of train, valid and test; shares of rows, in a cold split of values. Not used by given and
