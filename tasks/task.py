@@ -25,7 +25,7 @@ from mammal.tasks.tables.cells import Row
 
 if TYPE_CHECKING:
     from mammal.tasks.features.feature import Feature
-    from mammal.tasks.probes.task_probes import ProbeTarget
+    from mammal.tasks.probes.target import ProbeTarget
 
 
 class Task(RowExamples, TaskMetrics):

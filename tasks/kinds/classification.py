@@ -27,7 +27,7 @@ from mammal.tasks.batches.prediction import Prediction
 from mammal.tasks.declaration.schema import TaskConfig
 from mammal.tasks.errors import DataError, TaskError
 from mammal.tasks.metrics.answers import Answers
-from mammal.tasks.probes.task_probes import ProbeTarget
+from mammal.tasks.probes.target import ProbeTarget
 from mammal.tasks.tables.cells import Row, cell
 from mammal.tasks.targets.calibration import MINIMUM_ROWS, ClassCalibration
 from mammal.tasks.targets.class_paths import branches_alone, class_log_probabilities

@@ -22,7 +22,7 @@ from mammal.tasks.batches.prediction import Prediction
 from mammal.tasks.declaration.schema import TaskConfig
 from mammal.tasks.errors import DataError, TaskError
 from mammal.tasks.metrics.answers import Answers
-from mammal.tasks.probes.task_probes import ProbeTarget
+from mammal.tasks.probes.target import ProbeTarget
 from mammal.tasks.tables.cells import Row
 from mammal.tasks.targets.censored import EXACT
 from mammal.tasks.targets.conformal import ConformalInterval

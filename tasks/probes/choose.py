@@ -21,8 +21,9 @@ import numpy as np
 from mammal.tasks.metrics.answers import Answers
 from mammal.tasks.metrics.registry import Metric
 from mammal.tasks.probes.candidates import Candidate, Rows, fitted
+from mammal.tasks.probes.choice_record import Choice
 from mammal.tasks.probes.ensembles import bagged
-from mammal.tasks.probes.probe import Choice, Probe
+from mammal.tasks.probes.probe import Probe
 from mammal.tokenization.lazy import old_names
 
 FEWEST_VALID = 50

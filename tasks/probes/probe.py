@@ -12,8 +12,7 @@ regression, else one for each class that occurs in the training rows), E members
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -117,31 +116,6 @@ class Probe:
         """Model and hyper-parameters in words."""
         several = f"ensemble of {self.members}, " if self.members > 1 else ""
         return several + probe_title(self.model, self.settings)
-
-
-@dataclass(frozen=True)
-class Choice:
-    """How the probe of a target column was chosen.
-
-    Attributes:
-        metric: name of the metric, or `loss` if the metric of the task is undefined on these rows.
-        rows: on which rows: `valid`, or `folds` (of the training rows).
-        count: number of these rows.
-        scores: title of every candidate -> its value.
-    """
-
-    metric: str
-    rows: str
-    count: int
-    scores: Mapping[str, float] = field(default_factory=dict)
-
-    def state(self) -> dict[str, Any]:
-        return {"metric": self.metric, "rows": self.rows, "count": self.count, "scores": dict(self.scores)}
-
-    @property
-    def where(self) -> str:
-        """The rows in words."""
-        return f"{self.count:,} validation rows" if self.rows == "valid" else f"folds of {self.count:,} training rows"
 
 
 NAMES = {

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 import lzma
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,29 +19,18 @@ from torch import Tensor
 from mammal.tasks.batches.batch import Batch, ModelOutput
 from mammal.tasks.errors import TaskError
 from mammal.tasks.metrics.registry import metric_named
-from mammal.tasks.probes.candidates import (
-    FEWEST_LANDMARKS,
-    GP_ROWS,
-    LANDMARK_ROWS,
-    SVM_CLASSES,
-    SVM_ROWS,
-    Candidate,
-    Rows,
-    candidates,
-)
+from mammal.tasks.probes.candidates import Candidate, candidates
+from mammal.tasks.probes.choice_record import Choice
 from mammal.tasks.probes.choose import chosen, fitted_again, log_probabilities
 from mammal.tasks.probes.points import SPARSE, CompactPoints
-from mammal.tasks.probes.probe import NAMES, Choice, Probe, Standard
+from mammal.tasks.probes.probe import Probe, Standard
 from mammal.tasks.probes.reader import DNA_FEATURES, RowReader
 from mammal.tasks.probes.site import FLANK
+from mammal.tasks.probes.target import ProbeTarget, check_rows, of_all_rows
 from mammal.tokenization.lazy import old_names
 
 if TYPE_CHECKING:
     from mammal.tasks.prompts.row_prompts import RowPrompts
-
-FEWEST_ROWS = 10
-"""Smallest number of labelled training rows of a target column."""
-
 
 TRAIN, ALL = "train", "all"
 FITTED_ON = (TRAIN, ALL)
@@ -49,49 +38,6 @@ FITTED_ON = (TRAIN, ALL)
 
 _STORED_OVERHEAD = 4_000
 """Bytes of names and small arrays in a file of probes, at most."""
-
-
-@dataclass(frozen=True)
-class ProbeTarget:
-    """What is learned for one target column.
-
-    Attributes:
-        truth_N: scaled numbers of rows, float64, NaN if unknown; or classes, int64, -1 if unknown.
-        metric: name of the metric that chooses the probe.
-        classes: number of classes; 0 for regression.
-        weights_C: weights of the classes in the loss, float64; None: 1 each.
-        back: regression: function from a scaled number to the unit of the file.
-    """
-
-    truth_N: np.ndarray
-    metric: str
-    classes: int = 0
-    weights_C: np.ndarray | None = None
-    back: Callable[[float], float] = float
-
-    def rows(self, z_NF: np.ndarray, picked: slice, strands: int = 1) -> Rows:
-        """The labelled rows of a part.
-
-        Args:
-            z_NF: standardised vectors of the part, those of all rows on one strand before those on the other.
-            picked: the part among `truth_N`.
-            strands: number of strands on which each row was read.
-        """
-        number = len(self.truth_N[picked])
-        truth_N = np.tile(self.truth_N[picked], strands)
-        known = self.known(picked, strands)
-        weights_N = None if self.weights_C is None else self.weights_C[truth_N[known]]
-        return Rows(z_NF[known], truth_N[known], weights_N, known % number if strands > 1 else None)
-
-    def known(self, picked: slice, strands: int = 1) -> np.ndarray:
-        """Returns the positions of the vectors of labelled rows among those of a part, int64.
-
-        Args:
-            picked: as for `rows`.
-            strands: as for `rows`.
-        """
-        truth_N = np.tile(self.truth_N[picked], strands)
-        return np.flatnonzero(truth_N >= 0 if self.classes else ~np.isnan(truth_N))
 
 
 class TaskProbes:
@@ -168,13 +114,13 @@ class TaskProbes:
             for name, column in columns.items():
                 train = column.rows(z_NF, slice(None, number), self.strands)
                 valid = column.rows(valid_NF, slice(number, None))
-                _check_rows(name, train, column.classes, kind, most)
+                check_rows(name, train, column.classes, kind, most)
                 options = candidates(kind, len(train), column.classes, most)
                 metric = column.metric, metric_named(column.metric)
                 probe, self.choices[name] = chosen(
                     options, train, valid, metric, classes=column.classes, back=column.back, members=members
                 )
-                self.probes[name] = _of_all_rows(probe, column, number, self.strands)
+                self.probes[name] = of_all_rows(probe, column, number, self.strands)
         self._keep_points(z_NF)
 
     def refit(
@@ -204,10 +150,10 @@ class TaskProbes:
         with threadpool_limits(limits=1):
             for name, column in columns.items():
                 rows, known = column.rows(z_NF, slice(None), self.strands), chosen_by.probes[name]
-                _check_rows(name, rows, column.classes, "linear")
+                check_rows(name, rows, column.classes, "linear")
                 candidate = Candidate(known.model, known.settings)
                 probe = fitted_again(candidate, rows, classes=column.classes, members=known.members)
-                self.probes[name] = _of_all_rows(probe, column, len(rows_NF), self.strands)
+                self.probes[name] = of_all_rows(probe, column, len(rows_NF), self.strands)
         self.choices = dict(chosen_by.choices)
         self._keep_points(z_NF)
 
@@ -416,13 +362,13 @@ class TaskProbes:
     @property
     def validation_score(self) -> float:
         """The figure of the chosen models, averaged over target columns; a higher one is better."""
-        return float(np.mean([_best(choice) for choice in self.choices.values()]))
+        return float(np.mean([choice.best for choice in self.choices.values()]))
 
     def summary(self) -> dict[str, str]:
         """Returns one sentence about each target column: the model, its figure, the best figures of the others, and
         whether it reads the site of a variant and was fitted on both strands."""
         more = "".join(f"; {words}" for words in self._specials)
-        return {name: _sentence(probe, self.choices[name]) + more for name, probe in self.probes.items()}
+        return {name: self.choices[name].sentence(probe) + more for name, probe in self.probes.items()}
 
     @property
     def _specials(self) -> list[str]:
@@ -439,59 +385,6 @@ def _unpacked(packed: np.ndarray) -> dict[str, Any]:
 def _spread(members_BE: np.ndarray) -> np.ndarray:
     """Standard deviation over members, float64 [B]; NaN for one member."""
     return members_BE.std(axis=1, ddof=1) if members_BE.shape[1] > 1 else np.full(len(members_BE), np.nan)
-
-
-def _sentence(probe: Probe, choice: Choice) -> str:
-    own = [title for title in choice.scores if title.startswith(NAMES[probe.model])]
-    better = max if _higher_is_better(choice.metric) else min
-    best = {
-        name: better((value, title) for title, value in choice.scores.items() if title.startswith(words))
-        for name, words in NAMES.items()
-        if any(title.startswith(words) for title in choice.scores)
-    }
-    figure = best[probe.model][0] if own else float("nan")
-    others = [f"{title} {value:.3g}" for name, (value, title) in best.items() if name != probe.model]
-    beside = f"; others: {', '.join(others)}" if others else ""
-    return f"{probe.title}, {choice.metric} {figure:.3g} on {choice.where}{beside}"
-
-
-def _best(choice: Choice) -> float:
-    """The best figure of a choice, with the sign that makes a higher one better."""
-    sign = 1 if _higher_is_better(choice.metric) else -1
-    return max((sign * value for value in choice.scores.values()), default=float("-inf"))
-
-
-def _higher_is_better(metric: str) -> bool:
-    return metric != "loss" and metric_named(metric).higher_is_better
-
-
-def _of_all_rows(probe: Probe, column: ProbeTarget, number: int, strands: int) -> Probe:
-    """The probe with support points as positions among all training rows, not among the labelled ones."""
-    if probe.support_M is None:
-        return probe
-    return replace(probe, support_M=column.known(slice(None, number), strands)[probe.support_M])
-
-
-def _check_rows(name: str, train: Rows, classes: int, kind: str, most_stored: int | None = None) -> None:
-    rows, vectors = len(train.as_written), len(train)
-    if rows < FEWEST_ROWS:
-        what = f"column {name!r} has {rows} labelled training rows, and a probe needs {FEWEST_ROWS}"
-        raise TaskError(what, hint="check the split")
-    both = "" if vectors == rows else f" on both strands, which are {vectors:,} vectors"
-    one = "" if vectors == rows else ", adapt.strands=one"
-    most = {"svm": SVM_ROWS, "gp": GP_ROWS, "landmarks": LANDMARK_ROWS}.get(kind)
-    if most is not None and vectors > most:
-        what = f"column {name!r} has {rows:,} labelled training rows{both}, and adapt.probe={kind} takes {most:,}"
-        raise TaskError(what, hint=f"adapt.probe=auto or linear{one}, or data.limit={most * rows // vectors}")
-    need = {"svm": vectors, "gp": vectors, "landmarks": FEWEST_LANDMARKS}.get(kind, 0)
-    if most_stored is not None and need > most_stored:
-        what = f"adapt.probe={kind} may store {need:,} rows, and adapt.max_bytes has room for {most_stored:,}"
-        raise TaskError(what, hint="adapt.probe=auto, or a larger adapt.max_bytes")
-    if kind == "svm" and classes > SVM_CLASSES:
-        what = f"{classes} classes are more than the {SVM_CLASSES} that adapt.probe=svm takes"
-        raise TaskError(what, hint="adapt.probe=auto or linear")
-    if kind == "gp" and classes:
-        raise TaskError("adapt.probe=gp predicts numbers, not classes", hint="adapt.probe=auto, linear or svm")
 
 
 __getattr__ = old_names(__name__, {"Column": "ProbeTarget"})

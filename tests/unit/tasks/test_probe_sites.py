@@ -16,7 +16,8 @@ from mammal.tasks.probes.choose import chosen, folds_of
 from mammal.tasks.probes.ensembles import bagged
 from mammal.tasks.probes.reader import RowReader
 from mammal.tasks.probes.site import FLANK, SITE, rows_with_variants, site_positions
-from mammal.tasks.probes.task_probes import ProbeTarget, TaskProbes
+from mammal.tasks.probes.target import ProbeTarget
+from mammal.tasks.probes.task_probes import TaskProbes
 from mammal.tasks.task import Task
 from mammal.tokenization.strands import reverse_complement_in_place
 
@@ -200,7 +201,7 @@ def test_a_state_of_earlier_versions_reads_two_states_of_one_strand(task: Task):
 
 
 def test_a_kind_that_takes_fewer_vectors_counts_both_strands(task: Task, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("mammal.tasks.probes.task_probes.SVM_ROWS", 50)
+    monkeypatch.setattr("mammal.tasks.probes.target.SVM_ROWS", 50)
     one, other = strands(30)
     target = {"y": ProbeTarget((one[:, 0] > 0).astype(np.int64), "auroc", 2)}
     TaskProbes(task).fit(one, one[:0], target, "linear", other_NF=other)
