@@ -31,8 +31,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from mammal.bundle.adaptation import (
     Adaptation,
     check_joined,
@@ -60,9 +58,9 @@ from mammal.bundle.locate import (
     locate,
 )
 from mammal.bundle.pretraining import read_pretraining_rows
+from mammal.bundle.stored_tasks import write_arrays, write_tasks
 from mammal.errors import BundleError
 from mammal.files import read_json
-from mammal.tasks.declaration.schema import stored_config
 from mammal.tasks.pretraining.pretraining_rows import PretrainingRows
 from mammal.tasks.tables.atomic import atomic_file, atomic_folder
 from mammal.version import __version__
@@ -72,8 +70,6 @@ if TYPE_CHECKING:
     import torch
 
     from mammal.model.model import MammalModel
-    from mammal.tasks.applicability.training_rows import TrainingRows
-    from mammal.tasks.probes.task_probes import TaskProbes
     from mammal.tasks.task import Task
     from mammal.tokenization import Tokenizer
 
@@ -197,9 +193,9 @@ def save_bundle(
                 if dtype == "bfloat16":
                     _store_bfloat16(partial / MEMBERS)
             tokenizer.save(partial / TOKENIZER)
-            _write_tasks(partial / TASKS, tasks, about["format"])
-            _write_arrays(partial / PROBES, {task.name: task.probes for task in tasks})
-            _write_arrays(partial / TRAINING_ROWS, {task.name: task.training_rows for task in tasks})
+            write_tasks(partial / TASKS, tasks, about["format"])
+            write_arrays(partial / PROBES, {task.name: task.probes for task in tasks})
+            write_arrays(partial / TRAINING_ROWS, {task.name: task.training_rows for task in tasks})
             if pretraining is not None and pretraining.filters:
                 (partial / PRETRAINING_ROWS).write_bytes(pretraining.to_bytes())
             (partial / METRICS).write_text(json.dumps(dict(metrics or {}), indent=2) + "\n", encoding="utf-8")
@@ -305,48 +301,6 @@ def _store_bfloat16(file: Path) -> None:
         tensors = {name: stored.get_tensor(name).to(torch.bfloat16) for name in stored.keys()}  # noqa: SIM118
     with atomic_file(file) as partial:
         save_file(tensors, partial, metadata=metadata)
-
-
-def _write_arrays(file: Path, of_tasks: Mapping[str, TaskProbes | TrainingRows | None]) -> None:
-    """Writes the arrays of tasks in one file, each as `TASK/ARRAY`. No file is written if there are none."""
-    from safetensors.numpy import save
-
-    arrays = {
-        f"{task}/{name}": array
-        for task, fitted in of_tasks.items()
-        if fitted is not None
-        for name, array in fitted.arrays().items()
-    }
-    if arrays:
-        file.write_bytes(save(arrays))  # `save_file` lets only the owner read the file
-
-
-def _write_tasks(file: Path, tasks: Sequence[Task], format_: int) -> None:
-    if not tasks:
-        return
-    content = {
-        "format": format_,
-        "tasks": {task.name: {"config": _declared(task), "state": task.state()} for task in tasks},
-    }
-    file.write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=120), encoding="utf-8")
-
-
-def _declared(task: Task) -> dict[str, Any]:
-    """Returns the whole declaration, so that later defaults can't change it. Paths are reduced to the file name."""
-    config = stored_config(task.config)
-    data = config["data"]
-    if data.get("path"):
-        data["path"] = _portable(data["path"])
-    data["files"] = {part: _portable(path) for part, path in (data.get("files") or {}).items()}
-    return config
-
-
-def _portable(path: str) -> str:
-    """A path from the working folder, in which the same command finds it again; of others the name alone."""
-    file, here = Path(path).expanduser(), Path.cwd()
-    if file.is_absolute() and file.is_relative_to(here):
-        file = file.relative_to(here)
-    return file.name if file.is_absolute() or ".." in file.parts else file.as_posix()
 
 
 def _tasks_of(folders: Sequence[Path], tokenizer: Tokenizer) -> LazyTasks:
