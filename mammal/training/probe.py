@@ -172,9 +172,14 @@ def fit_probes(model: MammalModel, data: Mapping[str, TaskData], config: DictCon
 
 
 def _variants(task: Task, rows: Sequence[Row], section: DictConfig) -> bool:
-    """Whether every training row shows a variant in place. It reports rows that don't, if some do."""
+    """Whether every training row shows a variant in place. It reports rows that don't, if some do.
+
+    False, without a look at the rows, if the settings say that probes read no variant.
+    """
     from mammal.tasks.probes.site import rows_with_variants
 
+    if section.site is False and section.features != AUTO and "variant" not in section.features:
+        return False
     found, written = rows_with_variants(task, rows)
     reader = "adapt.site" if section.site is True else "adapt.features"
     reads = section.site is True or (section.features != AUTO and "variant" in section.features)

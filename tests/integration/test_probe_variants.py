@@ -184,6 +184,8 @@ def test_the_site_is_read_if_every_row_has_one_and_strands_follow(probed, capsys
     forced = opened(probed("mixed", site=True)).find_task(None).probes
     assert forced.reader.site and "training rows have no variant in place and are left out" in capsys.readouterr().err
     assert opened(probed("plain", strands="both")).find_task(None).probes.strands == 2
+    probed("mixed", site=False)
+    assert "variant in place" not in capsys.readouterr().err, "nothing reads variants, so nothing is said of them"
 
 
 def test_settings_that_cannot_work_are_refused_with_a_remedy(probed):
