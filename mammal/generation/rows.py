@@ -20,6 +20,7 @@ from mammal.decoding.generate_stream import Room, generate_each
 from mammal.decoding.random_numbers import Draw
 from mammal.decoding.waiting import Prompts
 from mammal.generation.collected import Collected
+from mammal.generation.consensus import consensus_of
 from mammal.generation.samples import NO_RULES, Rules, Sample
 from mammal.model.model import MammalModel
 from mammal.rows.batched import Encoder, NumberedBatch, Pace, Progress, Refused, Row, walk_through
@@ -60,7 +61,7 @@ def generate_rows(
     Sampled sequences that are not valid are sampled again, up to `rules.max_draws` times. In beam search, valid
     sequences are preferred to invalid ones. A sequence that never became valid is in the result with its `problem`.
     Beam search can find fewer sequences than requested. With `rules.identity`, only valid sequences that differ are in
-    the result, which can also be fewer.
+    the result, which can also be fewer. With `rules.consensus`, each row has one sequence, which its samples agree on.
 
     Args:
         model: the model.
@@ -78,6 +79,8 @@ def generate_rows(
     Returns:
         For each row its sequences, or the reason why it has none.
     """
+    if rules.consensus:
+        config = replace(config.without_beams(), do_sample=True, num_return_sequences=rules.consensus)
     config = replace(config, shares=rules.faithful)
     firsts = firsts or _by_position(config.seed, len(rows))
     pace = pace or Pace.of_device(model.device.type)
@@ -85,7 +88,9 @@ def generate_rows(
     found = work.sample(progress) if config.do_sample else work.search(progress)
     if config.do_sample and rules.redraws:
         _tell(found, work.valid_at_once)
-    if rules.identity is not None:
+    if rules.consensus:
+        found = [given if isinstance(given, Refused) else [consensus_of(given)] for given in found]
+    elif rules.identity is not None:
         if config.do_sample:
             work.draw_more(found)
         found = work.different(found)

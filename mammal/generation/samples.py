@@ -33,6 +33,8 @@ class Rules:
             that with the grammar, so that sequences are distributed like the valid sequences of the model.
         identity: returns what sequences that are the same answer to a row have in common, and None for a sequence that
             is not an answer. Each answer is then kept once. None: sequences can be the same.
+        consensus: number of sequences that are sampled for a row, whose consensus is its only answer
+            (`mammal.generation.consensus`). 0: each sequence is an answer.
     """
 
     grammar: Grammar | None = None
@@ -42,6 +44,7 @@ class Rules:
     max_draws: int = 1
     faithful: bool = False
     identity: Callable[[Sample, Row], Hashable | None] | None = None
+    consensus: int = 0
 
     @property
     def redraws(self) -> bool:
@@ -58,7 +61,7 @@ class Sample:
 
     Attributes:
         ids: its token ids up to the end.
-        score: its log-likelihood, in nats (`mammal.decoding.Generated`).
+        score: its log-likelihood, in nats (`mammal.decoding.Generated`). None for a consensus.
         values: a number for each id, NaN for an id without a number. None if the decoder of the model predicts no
             numbers.
         normalised_score: the value by which beam search ranks: the score divided by length ** length_penalty.

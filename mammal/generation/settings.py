@@ -31,14 +31,15 @@ class Settings(TypedDict, total=False):
     docs/generation.md describes each of them. A setting that is missing or None has the value that the task declares.
 
     If `do_sample` is not set, sequences are sampled if there are several for each row, or if a setting of sampling is
-    given (`temperature`, `top_k`, `top_p`, `min_p`, `max_draws`, `faithful`, `seed_column`). Otherwise, the most likely
-    sequence is searched.
+    given (`temperature`, `top_k`, `top_p`, `min_p`, `max_draws`, `faithful`, `consensus`, `seed_column`). Otherwise,
+    the most likely sequence is searched.
     """
 
     constraint: str | None
     fill_length: str | None
     max_draws: int | None
     faithful: bool | None
+    consensus: int | None
     max_new_tokens: int | None
     min_new_tokens: int | None
     repetition_penalty: float | None
@@ -65,7 +66,9 @@ class Settings(TypedDict, total=False):
 Settings.__doc__ = f"{Settings.__doc__}\n    Keys:\n{indent(help_lines(), ' ' * 8)}"
 
 _KINDS = {"n": int, **{name: known.kind for name, known in SETTINGS.items()}}
-_OF_TASK = tuple(name for name, known in SETTINGS.items() if known.use.choices)
+_OF_FILLS = ("fill_length", "consensus")
+"""Settings of infilling."""
+_OF_TASK = (*(name for name, known in SETTINGS.items() if known.use.choices), "consensus")
 """Settings that change the task itself."""
 _OF_DECODING = frozenset(field.name for field in fields(GenerationConfig))
 _PROMPT_TOKENS = 256
@@ -140,8 +143,10 @@ def _changed(task: GenerationTask, changes: Mapping[str, Any]) -> GenerationTask
     Raises:
         TaskError: the changes do not fit the task.
     """
-    if "fill_length" in changes and not task.fills:
-        raise TaskError(f"{task.name} does not fill in hidden parts, so fill_length has no effect")
+    if not task.fills and (idle := [name for name in _OF_FILLS if changes.get(name)]):
+        raise TaskError(f"{task.name} does not fill in hidden parts, so {idle[0]} has no effect")
+    if changes.get("consensus"):
+        changes = {"num_beams": 1, **changes}
     return changed_task(task, {"generation": changes}) if changes else task
 
 
@@ -187,6 +192,7 @@ def declared_rules(
         without=TaskEncoder(task, absent=True) if task.conditions else None,
         max_draws=draws or (MAX_DRAWS if by_grammar else 1),
         faithful=_faithful(task, faithful, steered=starts_with is not None or scaffold is not None),
+        consensus=task.config.generation.consensus,
     )
 
 
@@ -228,6 +234,9 @@ def _config(
         what = f"{draws[0]} is a setting of sampling, but num_beams is {beams}"
         raise ConfigError(what, hint="sampling and beam search exclude each other")
     drawn = bool(draws) or (n > 1 and beams == 1)
+    if rules.consensus:
+        _check_consensus(n, how)
+        how["do_sample"] = True
     if how.setdefault("do_sample", drawn or (base.do_sample and "num_beams" not in how)):
         how.setdefault("num_beams", 1)
     elif n > max(beams, 1):
@@ -240,6 +249,17 @@ def _config(
     config = replace(base, **how, num_return_sequences=n, scalar_id=tokenizer.specials.get("<SCALAR>"))
     check_used(given, config)
     return config
+
+
+def _check_consensus(n: int, how: Mapping[str, Any]) -> None:
+    """Refuses settings that contradict the consensus of a task or call."""
+    hint = "leave it out, or consensus=0"
+    if n > 1:
+        raise ConfigError(f"a consensus is one answer, and n is {n}", hint=hint)
+    if how.get("num_beams", 1) > 1:
+        raise ConfigError(f"a consensus is one of samples, and num_beams is {how['num_beams']}", hint=hint)
+    if how.get("do_sample") is False:
+        raise ConfigError("a consensus is one of samples, and do_sample is false", hint=hint)
 
 
 def _stop_ids(stop: Any, task: GenerationTask | None, tokenizer: Tokenizer, rules: Rules) -> tuple[int, ...]:

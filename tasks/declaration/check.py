@@ -171,6 +171,7 @@ def check_values(config: TaskConfig, *, where: str | None = None) -> None:
     if config.generation.fill_length == "marked" and config.generation.constraint != "grammar":
         what = f"generation.fill_length needs the grammar, and constraint is {config.generation.constraint}"
         raise TaskError(what, where=where, hint="constraint: grammar")
+    _check_consensus(config, where)
     if config.chain and (config.family, config.mode) != ("regression", "decoder"):
         hint = "kind: regression, mode: decoder; numbers that are generated among text are fed back anyway"
         raise TaskError("chain feeds numbers to the decoder before the next is read", where=where, hint=hint)
@@ -182,6 +183,19 @@ def check_values(config: TaskConfig, *, where: str | None = None) -> None:
         raise TaskError(f"scale.std must be positive, not {config.scale.std}", where=where)
     check_views(config.views, config.view, where)
     check_data(config.data, where)
+
+
+def _check_consensus(config: TaskConfig, where: str | None) -> None:
+    """A consensus compares samples place by place, so they must have the same length."""
+    generation = config.generation
+    if not generation.consensus:
+        return
+    if generation.fill_length != "marked":
+        what = "generation.consensus compares samples of one length, and fill_length is free"
+        raise TaskError(what, where=where, hint="fill_length: marked")
+    if generation.num_beams > 1:
+        what = f"generation.consensus samples, and num_beams is {generation.num_beams}"
+        raise TaskError(what, where=where, hint="num_beams: 1, or consensus: 0")
 
 
 def _check_labels(config: TaskConfig, where: str | None) -> None:

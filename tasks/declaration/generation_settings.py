@@ -169,6 +169,15 @@ class AnswerSettings:
         off=False,
         needs_task=True,
     )
+    consensus: int = setting(
+        0,
+        "infilling: commonest token of each place in this many samples; 0: off",
+        of="sampling",
+        off=0,
+        range=NOT_NEGATIVE,
+        needs_task=True,
+        later=True,
+    )
 
 
 @dataclass

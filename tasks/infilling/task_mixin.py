@@ -30,7 +30,8 @@ class FillsIn(Task):
         fill_places: each column of `fills` -> the column with its hidden places.
 
     Raises:
-        TaskError: infilling is declared, and no input column can have hidden stretches.
+        TaskError: infilling is declared, and no input column can have hidden stretches; or a consensus of samples is
+            declared, and a column has molecules.
     """
 
     def __init__(self, config: TaskConfig, tokenizer: Tokenizer):
@@ -41,6 +42,9 @@ class FillsIn(Task):
         if self.asks_for_fills and not self.fills:
             what = "infill: true, and the input has no sequence that could hide a part"
             raise TaskError(what, where=f"task {config.name}", hint="a slot such as {sequence:protein}")
+        if config.generation.consensus and self.filling.molecules:
+            what = "the likeliest tokens of a molecule, each chosen alone, are rarely a molecule"
+            raise TaskError(what, where=f"task {config.name}: generation.consensus", hint="consensus: 0")
 
     @property
     def asks_for_fills(self) -> bool:

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 
 import mammal
-from mammal.errors import DataError, TaskError
+from mammal.errors import DataError, MammalError, TaskError
+from mammal.generation.consensus import consensus_of
+from mammal.generation.samples import Sample
 from mammal.inference.api import Mammal
 from mammal.jobs import run_job
+from mammal.rows.task_choice import changed_task
+from mammal.tasks.declaration.registry import load_task
+from mammal.tasks.kinds.build import build_task
+from mammal.tasks.kinds.generation import generation_task
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +67,56 @@ def test_predict_fills_in_what_is_hidden_and_nothing_else(model: Mammal, task: s
     found = model.predict(pd.DataFrame({column: ["MKTAYIA", "MK__YIA"]}), task)
     assert "hides nothing" in found["error"][0] and pd.isna(found["error"][1])
     assert found["completed"][1].startswith("MK") and found["completed"].isna().tolist() == [True, False]
+
+
+def test_a_consensus_has_the_commonest_residue_of_each_place(model: Mammal):
+    asked = {"task": "proteins", "fill_length": "marked", "do_sample": True, "seed": 3}
+    rows = ["MK___IA__Q", "M_K"]
+    samples = model.infill(rows, n=25, **asked)
+    found = model.infill(rows, consensus=25, **{**asked, "do_sample": None})
+    assert len(found) == 2 and found["score"].isna().all()
+    for row in range(2):
+        places = list(zip(*samples["completed"][25 * row : 25 * row + 25], strict=True))
+        for said, given in zip(found["completed"][row], places, strict=True):
+            assert given.count(said) == max(Counter(given).values())
+    assert model.infill(rows[:1], consensus=25, **asked)["completed"][0] == found["completed"][0]
+
+
+def test_a_consensus_can_be_declared_and_switched_off(model: Mammal):
+    asked = {"constraint": "grammar", "fill_length": "marked"}
+    task = changed_task(generation_task(model.find_task("proteins")), {"generation": {**asked, "consensus": 7}})
+    (declared,) = model.predict(["MK__YIA"], task)["completed"]
+    assert declared == model.infill(["MK__YIA"], task="proteins", fill_length="marked", consensus=7)["completed"][0]
+    (greedy,) = model.infill(["MK__YIA"], task=task, consensus=0)["completed"]
+    assert greedy == model.infill(["MK__YIA"], task="proteins", fill_length="marked")["completed"][0]
+
+
+@pytest.mark.parametrize(
+    ("settings", "reported"),
+    [
+        ({"fill_length": "free"}, "fill_length is free"),
+        ({"n": 3}, "a consensus is one answer, and n is 3"),
+        ({"num_beams": 4}, "num_beams is 4"),
+        ({"do_sample": False}, "do_sample is false"),
+        ({"consensus": -1}, "consensus must be 0 or more"),
+    ],
+)
+def test_what_no_consensus_can_be_of_is_refused(model: Mammal, settings: dict[str, Any], reported: str):
+    with pytest.raises(MammalError, match=reported):
+        model.infill("MK__YIA", **{"task": "proteins", "fill_length": "marked", "consensus": 5, **settings})
+    with pytest.raises(TaskError, match="does not fill in hidden parts, so consensus"):
+        model.generate(task="molecules", consensus=5)
+
+
+def test_no_consensus_of_molecules(model: Mammal):
+    declared = {"name": "m", "kind": "denoising", "prompt": {"input": "{s:smiles}"}}
+    with pytest.raises(TaskError, match="rarely a molecule"):
+        build_task(load_task({**declared, "generation": {"fill_length": "marked", "consensus": 3}}), model.tokenizer)
+
+
+def test_samples_that_are_equally_common_are_told_apart_by_likelihood():
+    samples = [Sample((1, 2, 9), -5.0), Sample((3, 4, 9), -1.0), Sample((1, 5, 9), -7.0), Sample((8, 9), -0.5)]
+    assert consensus_of(samples) == Sample((1, 4, 9), None, draws=4)
 
 
 def test_the_task_that_fills_in_is_found_or_asked_for(model: Mammal):
