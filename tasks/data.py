@@ -29,7 +29,7 @@ from mammal.tasks.splits.leaks import (
     whole_inputs,
     without_leaks,
 )
-from mammal.tasks.splits.like import LIKE, like, parts_of_molecules
+from mammal.tasks.splits.like import LIKE, Homes, homes_of, like
 from mammal.tasks.splits.saved import content_digest
 from mammal.tasks.splits.table import Table, column_texts, label_texts, molecule_keys
 from mammal.tasks.tables.cells import missing_column
@@ -191,12 +191,16 @@ def load_data(config: TaskConfig, paths: Mapping[str, object] | None = None) -> 
             belongs to another table, or the parts leak and `data.leakage` is `refuse`.
         TaskError: the declared split is not possible, or `data.columns` names a column that the prompt lacks.
     """
+    divided = _read_and_divide(config, paths)
+    _tell(divided.record, config)
+    return divided
+
+
+def _read_and_divide(config: TaskConfig, paths: Mapping[str, object] | None) -> SplitData:
     check_columns(config)
     frame = load_dataset(config.data, paths)
     check_columns(config, list(map(str, frame.columns)) if config.data.source == "file" else None)
-    divided = divide(frame, config, paths)
-    _tell(divided.record, config)
-    return divided
+    return divide(frame, config, paths)
 
 
 def divide(frame: pd.DataFrame, config: TaskConfig, paths: Mapping[str, object] | None = None) -> SplitData:
@@ -286,7 +290,7 @@ def _split(
         return load_split(find_file(data.split_file, data_root(paths)), frame)
     if data.split.startswith(LIKE):
         table = Table(frame, data, columns.molecules, columns.molecules, standard=standard)
-        return like(table, _parts_of_task(data.split.removeprefix(LIKE), paths))
+        return like(table, _homes_in(data, paths, standard))
     on = columns.sequences if data.split == "cluster" else columns.molecules
     if data.split == "cold":
         on = [column for column in columns.inputs if column in {*columns.molecules, *columns.sequences}]
@@ -294,23 +298,43 @@ def _split(
     return split_frame(frame, data, on, **of_task, standard=standard)
 
 
-def _parts_of_task(name: str, paths: Mapping[str, object] | None) -> dict[str, str]:
-    """Part of each molecule of a task of the catalogue, as its own rows are split.
+def _homes_in(data: DataConfig, paths: Mapping[str, object] | None, standard: Standard) -> Homes:
+    """Part of each molecule of the task that `data.split` names, as its own rows are split.
+
+    Molecules are compared as they are written, as that task standardises them, and as the task at hand does.
 
     Raises:
         TaskError: there is no such task, it has no molecules, or it is itself split like another task.
+        DataError: its data can't be read.
     """
-    config = load_task(name)
+    name = data.split.removeprefix(LIKE).strip()
     where = f"data.split={LIKE}{name}"
+    if not name or name.endswith((".yaml", ".yml")):
+        hint = "like:esol, for example; --config-dir or MAMMAL_CONFIGS name the folder of your own tasks"
+        raise TaskError("needs the name of a task", where=where, hint=hint)
+    try:
+        config = load_task(name)
+    except TaskError as error:
+        raise TaskError(error.what, where=where, hint=error.hint) from error
     if config.data.split.startswith(LIKE):
         raise TaskError(f"task {name} is itself split {config.data.split}", where=where, hint="name that task instead")
-    other, columns = load_data(config, paths), prompt_columns(config)
-    table = Table(other.frame, config.data, molecules=columns.molecules, standard=standard_of(config.standardise))
-    texts = [table.texts(column) for column in columns.molecules if column in other.frame.columns]
-    if not texts:
+    columns = prompt_columns(config).molecules
+    if not columns:
         raise TaskError(f"task {name} has no molecules", where=where, hint="name a task that reads or writes a SMILES")
-    rows = {part: rows_N.tolist() for part, rows_N in other.split.parts.items()}
-    return parts_of_molecules({part: [cells[row] for row in rows[part] for cells in texts] for part in rows})
+    logger.info("%s: reads the rows of task %s, to find the part of each molecule", where, config.name)
+    try:
+        other = _read_and_divide(config, paths)
+    except DataError as error:
+        told = f" ({error.where})" if error.where else ""
+        what = f"the rows of task {name} can't be read: {error.what}{told}"
+        raise DataError(what, where=where, hint=error.hint) from error
+    standards = [standard_of(config.standardise), standard]
+    tables = [Table(other.frame, config.data, columns, columns, standard=one) for one in dict.fromkeys(standards)]
+    homes = homes_of(config.name, tables, other.split)
+    if homes.trained:
+        what = "%s: %s molecules of valid or test of task %s are in one of its earlier parts, too"
+        logger.warning(what, where, f"{homes.trained:,}", config.name)
+    return homes
 
 
 def _input_keys(frame: pd.DataFrame, columns: PromptColumns, standard: Standard) -> dict[str, list[str]]:

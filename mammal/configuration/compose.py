@@ -289,7 +289,10 @@ def run_verb(verb: str, argv: Sequence[str], work: Callable[[DictConfig, list[Pa
         return 0
     check_complete(verb, config)
     console.set_up_logging()
-    return work(config, arguments.config_dirs)
+    from mammal.tasks.declaration.registry import searching
+
+    with searching(arguments.config_dirs):
+        return work(config, arguments.config_dirs)
 
 
 def check_complete(verb: str, config: DictConfig) -> None:

@@ -195,7 +195,10 @@ def evaluate(
     if output is not None:
         check_output_folder(place, input_files({one.name: one.config for one in tasks}, copies))
     judge = _judge(judge_of(model, rerank, rerank_bundle, rerank_weight), tasks)
-    found = Evaluation(*evaluate_bundle(model, tasks, rows=rows, depth=replace(depth, judge=judge), sets=sets))
+    from mammal.tasks.declaration.registry import searching
+
+    with searching(model.config_dirs):
+        found = Evaluation(*evaluate_bundle(model, tasks, rows=rows, depth=replace(depth, judge=judge), sets=sets))
     if output is not None:
         found.save(output)
         _write_page(Path(output).expanduser())

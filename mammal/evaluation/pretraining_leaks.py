@@ -29,7 +29,7 @@ UNLIKELY = 1e-3
 """Texts were seen, and not found by chance, if chance finds as many with less than this probability."""
 
 REMEDY = (
-    "evaluate a task of the catalogue with its own split (for molecules of your file: task.data.split=like:TASK), "
+    "evaluate a task of the catalogue with its own split (train on your file with task.data.split=like:TASK), "
     "or rows that were never public, such as those of your lab"
 )
 

@@ -18,16 +18,19 @@ from mammal.generation.samples import Sample
 def consensus_of(samples: Sequence[Sample]) -> Sample:
     """Returns the consensus of the samples of a row; its likelihood is unknown.
 
-    If several tokens are equally frequent at a place, that of the likeliest sample counts. Samples of other lengths
-    than most of them are left out.
+    If several tokens are equally frequent at a place, that of the likeliest sample counts.
 
     Args:
-        samples: at least one.
+        samples: at least one; all have the same length.
     """
     by_likelihood = sorted(samples, key=lambda sample: -np.inf if sample.score is None else sample.score, reverse=True)
-    lengths = [len(sample.ids) for sample in by_likelihood]
-    most = max(lengths, key=lengths.count)
-    ids_NT = np.array([sample.ids for sample in by_likelihood if len(sample.ids) == most])
-    counts_NT = (ids_NT[:, None, :] == ids_NT[None, :, :]).sum(axis=1)
-    chosen_T = ids_NT[counts_NT.argmax(axis=0), np.arange(most)]
-    return replace(by_likelihood[0], ids=tuple(chosen_T.tolist()), score=None, draws=len(samples), problem=None)
+    ids_NT = np.array([sample.ids for sample in by_likelihood])
+    chosen = tuple(_commonest(ids_N) for ids_N in ids_NT.T)
+    draws = sum(sample.draws for sample in samples)
+    return replace(by_likelihood[0], ids=chosen, score=None, draws=draws, problem=None, log_share=0.0)
+
+
+def _commonest(ids_N: np.ndarray) -> int:
+    """The commonest id; of equally frequent ones that which comes first."""
+    _, index_N, counts = np.unique(ids_N, return_inverse=True, return_counts=True)
+    return int(ids_N[counts[index_N].argmax()])

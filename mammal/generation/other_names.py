@@ -64,6 +64,9 @@ def without_zero_temperature(given: Mapping[str, Any]) -> dict[str, Any]:
     temperature = plain_value(given.get("temperature"))
     if type(temperature) not in (int, float) or temperature != 0:
         return dict(given)
+    if plain_value(given.get("consensus")):
+        what = f"temperature=0 takes the likeliest token, and consensus={given['consensus']} compares samples"
+        raise ConfigError(what, hint="leave one of them out")
     if given.get("do_sample"):
         raise ConfigError(
             "temperature=0 takes the likeliest token, and do_sample is true", hint="leave one of them out"

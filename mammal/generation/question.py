@@ -89,6 +89,11 @@ class Generate(TaskQuestion):
             *([AnswerColumn(f"{prefix}normalised_score", "number")] if self.config.num_beams > 1 else []),
         ]
 
+    @property
+    def sequences_of_row(self) -> int:
+        """Number of sequences that are generated for a row, those of a consensus included."""
+        return max(self.config.num_return_sequences, self.rules.consensus)
+
     def one_by_one(self) -> Generate:
         """Returns a copy of the question that generates one sequence per row.
 

@@ -17,7 +17,7 @@ from mammal.generation.other_names import our_names, without_zero_temperature
 from mammal.generation.setting_types import OF_DRAWS, check_used, in_force, typed
 from mammal.generation.stop_tokens import stop_ids
 from mammal.rows.task_choice import changed_task
-from mammal.tasks.declaration.generation_settings import SETTINGS, DecodingSettings, help_lines
+from mammal.tasks.declaration.generation_settings import SETTINGS, DecodingSettings, help_lines, of_way
 
 if TYPE_CHECKING:
     from mammal.generation.samples import Rules
@@ -146,7 +146,8 @@ def _changed(task: GenerationTask, changes: Mapping[str, Any]) -> GenerationTask
     if not task.fills and (idle := [name for name in _OF_FILLS if changes.get(name)]):
         raise TaskError(f"{task.name} does not fill in hidden parts, so {idle[0]} has no effect")
     if changes.get("consensus"):
-        changes = {"num_beams": 1, **changes}
+        without_beams = {name: SETTINGS[name].default for name in of_way("beams")} | {"num_beams": 1}
+        changes = {**without_beams, **changes}
     return changed_task(task, {"generation": changes}) if changes else task
 
 
@@ -235,7 +236,7 @@ def _config(
         raise ConfigError(what, hint="sampling and beam search exclude each other")
     drawn = bool(draws) or (n > 1 and beams == 1)
     if rules.consensus:
-        _check_consensus(n, how)
+        _check_consensus({"n": n, **given})
         how["do_sample"] = True
     if how.setdefault("do_sample", drawn or (base.do_sample and "num_beams" not in how)):
         how.setdefault("num_beams", 1)
@@ -251,15 +252,19 @@ def _config(
     return config
 
 
-def _check_consensus(n: int, how: Mapping[str, Any]) -> None:
+def _check_consensus(given: Mapping[str, Any]) -> None:
     """Refuses settings that contradict the consensus of a task or call."""
-    hint = "leave it out, or consensus=0"
-    if n > 1:
-        raise ConfigError(f"a consensus is one answer, and n is {n}", hint=hint)
-    if how.get("num_beams", 1) > 1:
-        raise ConfigError(f"a consensus is one of samples, and num_beams is {how['num_beams']}", hint=hint)
-    if how.get("do_sample") is False:
-        raise ConfigError("a consensus is one of samples, and do_sample is false", hint=hint)
+    n, beams = given["n"], given.get("num_beams", 1)
+    for name, wrong, why in (
+        ("n", n > 1, f"is one answer, and n is {n}"),
+        ("distinct", given.get("distinct"), "is one answer, and distinct is for several"),
+        ("num_beams", beams > 1, f"is made of samples, and num_beams={beams} searches"),
+        ("do_sample", given.get("do_sample") is False, "is made of samples, and do_sample is false"),
+        ("stop", given.get("stop"), "needs answers of one length, and stop ends some of them earlier"),
+        ("no_repeat_ngram_size", given.get("no_repeat_ngram_size"), "of samples without repeats can have repeats"),
+    ):
+        if wrong:
+            raise ConfigError(f"a consensus {why}", hint=f"leave out {name}, or consensus=0")
 
 
 def _stop_ids(stop: Any, task: GenerationTask | None, tokenizer: Tokenizer, rules: Rules) -> tuple[int, ...]:

@@ -345,7 +345,7 @@ def _captum_version(question: TaskQuestion) -> dict[str, str]:
 
 def _records_of_a_row(question: TaskQuestion) -> int:
     asked = question.inner if isinstance(question, Wrapped) else question
-    return asked.config.num_return_sequences if isinstance(asked, Generate) else 1
+    return asked.sequences_of_row if isinstance(asked, Generate) else 1
 
 
 def _task(

@@ -184,7 +184,7 @@ class Questions:
         if verb == "explain" and rows > limits.max_explained:
             hint = f"at most {limits.max_explained:,} in one request; `mammal explain` answers files of any length"
             raise TooLargeError(f"the request has {rows:,} rows to explain", hint=hint)
-        each = max(fields.get("n") or 1, fields.get("num_beams") or 1)
+        each = max(fields.get(name) or 1 for name in ("n", "num_beams", "consensus"))
         if rows * each > limits.max_rows:
             what = f"{rows:,} rows" if each == 1 else f"{rows:,} rows with {each:,} sequences each"
             hint = f"at most {limits.max_rows:,} in one request; `mammal predict` answers files of any length"

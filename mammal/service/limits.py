@@ -12,7 +12,7 @@ class Limits:
     """What one request may ask for, and how much work may wait.
 
     Attributes:
-        max_rows: rows of a request; for `generate`, sequences: rows times `n` or `num_beams`.
+        max_rows: rows of a request; for `generate`, sequences: rows times `n`, `num_beams` or `consensus`.
         max_explained: rows of a request of `explain`, each of which takes at least 32 passes with gradients.
         max_characters: characters of all cells of a request.
         max_new_tokens: highest `max_new_tokens` that a request may set.

@@ -274,8 +274,8 @@ def _costs(question: Question, rows: Sequence[Row]) -> list[int]:
 
     Those of rows that are explained count `EXPLAINED` times.
     """
-    config = getattr(question, "config", None)
-    each = EXPLAINED if isinstance(question, Explain) else getattr(config, "num_return_sequences", 1)
+    asked = getattr(question, "inner", question)
+    each = EXPLAINED if isinstance(asked, Explain) else getattr(asked, "sequences_of_row", 1)
     return [each * (PROMPT_CHARACTERS + sum(len(str(cell)) for cell in row.values())) for row in rows]
 
 

@@ -71,6 +71,7 @@ def train(config: DictConfig, config_dirs: Sequence[Path] = ()) -> TrainingResul
     import lightning.pytorch as lightning
     from lightning.pytorch.strategies import FSDPStrategy
 
+    from mammal.tasks.declaration.registry import searching
     from mammal.training import adapt, build
     from mammal.training.members import check_members, is_ensemble
     from mammal.training.probe import check_probe
@@ -96,7 +97,8 @@ def train(config: DictConfig, config_dirs: Sequence[Path] = ()) -> TrainingResul
         check_probe(config, tasks)
     check_start(config, tasks)
     check_members(config, tasks)
-    data, computing = load_run_data(tasks, config, output)
+    with searching(config_dirs):
+        data, computing = load_run_data(tasks, config, output)
     if is_first():
         check_start_rows(data, config)
     if config.adapt.method == "probe":

@@ -190,12 +190,18 @@ def _check_consensus(config: TaskConfig, where: str | None) -> None:
     generation = config.generation
     if not generation.consensus:
         return
+    if config.family not in ("generation", "denoising"):
+        what = f"generation.consensus is made of generated answers, and a {config.kind} task generates none"
+        raise TaskError(what, where=where, hint="leave consensus out")
     if generation.fill_length != "marked":
-        what = "generation.consensus compares samples of one length, and fill_length is free"
-        raise TaskError(what, where=where, hint="fill_length: marked")
+        what = "generation.consensus compares samples of one length, and generation.fill_length is free"
+        raise TaskError(what, where=where, hint="fill_length=marked")
     if generation.num_beams > 1:
-        what = f"generation.consensus samples, and num_beams is {generation.num_beams}"
-        raise TaskError(what, where=where, hint="num_beams: 1, or consensus: 0")
+        what = f"generation.consensus is made of samples, and generation.num_beams={generation.num_beams} searches"
+        raise TaskError(what, where=where, hint="num_beams=1, or consensus=0")
+    if generation.no_repeat_ngram_size:
+        what = "a consensus of samples without repeats can have repeats, so no_repeat_ngram_size has no effect"
+        raise TaskError(what, where=where, hint="no_repeat_ngram_size=0, or consensus=0")
 
 
 def _check_labels(config: TaskConfig, where: str | None) -> None:

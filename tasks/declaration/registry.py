@@ -15,7 +15,9 @@ an error here. `tests/unit/mammal/test_config_check.py` compares both readers on
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from copy import deepcopy
 from functools import cache
 from pathlib import Path
@@ -31,8 +33,24 @@ from mammal.tokenization.errors import did_you_mean, likely_names, meant_name
 SCHEMA = "schema"
 CONFIG_DIRS_VARIABLE = "MAMMAL_CONFIGS"
 
+_SEARCHED: ContextVar[tuple[str | Path, ...]] = ContextVar("_SEARCHED", default=())
+
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """libyaml reads the same language nine times as fast, where PyYAML was built with it."""
+
+
+@contextmanager
+def searching(config_dirs: Sequence[str | Path]) -> Iterator[None]:
+    """Also searches folders of the user wherever a task is named in the `with` block, such as by `data.split`.
+
+    Args:
+        config_dirs: folders that contain `task/*.yaml`.
+    """
+    token = _SEARCHED.set(tuple(config_dirs))
+    try:
+        yield
+    finally:
+        _SEARCHED.reset(token)
 
 
 def load_task(
@@ -76,7 +94,7 @@ def list_tasks(config_dirs: Sequence[str | Path] = ()) -> dict[str, Path]:
 
 
 def task_dirs(config_dirs: Sequence[str | Path] = ()) -> list[Path]:
-    """Returns the folders searched for tasks: the given ones, those of `MAMMAL_CONFIGS`, the package's own.
+    """Returns the folders searched for tasks: the given ones, those of `searching`, those of `MAMMAL_CONFIGS`, our own.
 
     Args:
         config_dirs: further folders that contain `task/*.yaml`; they are searched first.
@@ -85,7 +103,7 @@ def task_dirs(config_dirs: Sequence[str | Path] = ()) -> list[Path]:
 
     own = Path(mammal.configs.__file__).parent
     named = [Path(d) for d in os.environ.get(CONFIG_DIRS_VARIABLE, "").split(os.pathsep) if d]
-    folders = [Path(d) / "task" for d in [*config_dirs, *named, own]]
+    folders = [Path(d) / "task" for d in [*config_dirs, *_SEARCHED.get(), *named, own]]
     return [folder for folder in folders if folder.is_dir()]
 
 

@@ -42,9 +42,18 @@ class FillsIn(Task):
         if self.asks_for_fills and not self.fills:
             what = "infill: true, and the input has no sequence that could hide a part"
             raise TaskError(what, where=f"task {config.name}", hint="a slot such as {sequence:protein}")
-        if config.generation.consensus and self.filling.molecules:
-            what = "the likeliest tokens of a molecule, each chosen alone, are rarely a molecule"
-            raise TaskError(what, where=f"task {config.name}: generation.consensus", hint="consensus: 0")
+        if config.generation.consensus:
+            self._check_consensus()
+
+    def _check_consensus(self) -> None:
+        where = f"task {self.name}: generation.consensus"
+        if not self.fills:
+            what = "a consensus is one of answers that fill in hidden parts, and the task fills in none"
+            raise TaskError(what, where=where, hint="infill: true in the task, or consensus=0")
+        if self.filling.molecules:
+            column = min(self.filling.molecules)
+            what = f"the commonest tokens of a molecule ({column}), each chosen alone, are rarely a molecule"
+            raise TaskError(what, where=where, hint="consensus=0")
 
     @property
     def asks_for_fills(self) -> bool:

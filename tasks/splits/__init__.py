@@ -10,6 +10,7 @@ cluster    similar sequences stay together                       `grouped`
 group      rows with the same value of a column stay together    `grouped`
 cold       values of one or more columns are new in test         `cold`
 deepchem:NAME   a splitter class of deepchem 2.8                 `by_deepchem`
+like:TASK       molecules are where another task has them        `like`
 
 `make` finds the function of a kind of split by its name, `leaks` compares the parts, `saved` writes and loads a split.
 """

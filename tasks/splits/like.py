@@ -4,68 +4,120 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from mammal.tasks.errors import TaskError
 from mammal.tasks.splits.split import PARTS, Split, parts_of
-from mammal.tasks.splits.table import Table
+from mammal.tasks.splits.table import Table, column_texts
 
 LIKE = "like:"
 """Beginning of `data.split`; the name of a task follows."""
 
 
-def parts_of_molecules(smiles: Mapping[str, Iterable[str]]) -> dict[str, str]:
-    """Returns the part of each molecule, by its SMILES without stereo marks and isotopes.
+@dataclass(frozen=True)
+class Homes:
+    """The parts in which a task has its molecules.
 
-    A molecule that is in several parts is in the last of train, valid and test that has it.
+    Attributes:
+        task: name of the task.
+        parts: SMILES without stereo marks and isotopes -> the last of train, valid and test that has the molecule.
+        trained: number of molecules of valid or test that are in an earlier part, too.
+    """
+
+    task: str
+    parts: Mapping[str, str] = field(default_factory=dict)
+    trained: int = 0
+
+
+def homes_of(task: str, tables: Sequence[Table], split: Split) -> Homes:
+    """Returns the parts of the molecules of a task.
 
     Args:
-        smiles: part -> SMILES of its rows; those that RDKit can't parse are ignored.
+        task: name of the task.
+        tables: the rows of the task, once for each way of standardising molecules that is compared.
+        split: the parts of these rows.
     """
-    from mammal.tasks.molecules.chemistry import flat_or_none
-
-    homes: dict[str, str] = {}
+    parts: dict[str, str] = {}
+    repeated = set()
+    forms = [_forms(table, column) for table in tables for column in table.asked() if column in table.frame.columns]
     for part in PARTS:
-        flat = (flat_or_none(text) for text in smiles.get(part, ()) if text)
-        homes |= {molecule: part for molecule in flat if molecule}
-    return homes
+        own = {form for row in split.parts[part].tolist() for of_column in forms for form in of_column[row]}
+        repeated |= own & parts.keys()
+        parts |= dict.fromkeys(own, part)
+    return Homes(task, parts, len(repeated))
 
 
-def like(table: Table, homes: Mapping[str, str]) -> Split:
+def like(table: Table, homes: Homes) -> Split:
     """Splits a table by the parts of another task.
 
-    Stereoisomers and isotopologues count as one molecule. Molecules that the other task lacks are in train. Rows that
-    RDKit can't parse are left out.
+    A row is in the last of train, valid and test that has one of its molecules. Stereoisomers and isotopologues count
+    as one molecule. Rows of molecules that the other task lacks are in train. Rows without a molecule that RDKit can
+    parse are left out.
 
     Args:
         table: the rows; `data.split` is `like:TASK`.
-        homes: parts of the molecules of that task, of `parts_of_molecules`.
+        homes: parts of the molecules of that task.
 
     Raises:
-        TaskError: the two have no molecule in common, or one of valid and test would be empty.
+        TaskError: no molecule can be read or is in that task, or a part would be empty.
     """
-    from mammal.tasks.molecules.chemistry import flat_or_none, why_invalid
-
-    name, column = table.data.split.removeprefix(LIKE), table.asked()[0]
+    columns = table.asked()
+    forms = [_forms(table, column) for column in columns]
     found: list[str | None] = []
     left_out = []
     new = 0
-    for row, text in enumerate(table.texts(column)):
-        molecule = flat_or_none(text) if text else None
-        if molecule is None:
-            left_out.append((row, f"invalid SMILES {text!r}: {why_invalid(text)}" if text else "empty cell"))
-        new += molecule is not None and molecule not in homes
-        found.append(homes.get(molecule, "train") if molecule else None)
-    _check(found, new, name, column)
-    how = f"like {name} by molecules of {column}, {new} rows of other molecules in train"
+    for row in range(len(table)):
+        own = [form for of_column in forms for form in of_column[row]]
+        known = {homes.parts[form] for form in own if form in homes.parts}
+        new += bool(own) and not known
+        found.append(max(known, key=PARTS.index) if known else "train" if own else None)
+        if not own:
+            left_out.append((row, _why_left_out(table, columns[0], row)))
+    _check(table, found, left_out, new, homes)
+    how = f"like {homes.task} by molecules of {', '.join(columns)}; rows of other molecules, in train: {new:,}"
     return Split(how, parts_of(found), left_out)
 
 
-def _check(found: Sequence[str | None], new: int, name: str, column: str) -> None:
+def _forms(table: Table, column: str) -> list[set[str]]:
+    """The molecule of each row as it is written and as the task standardises it, without stereo marks; or none."""
+    from mammal.tasks.molecules.chemistry import flat_or_none
+
+    written = column_texts(table.frame, column)
+    standard = table.texts(column)
+    flat = {text: flat_or_none(text) for text in {*written, *standard} if text}
+    return [
+        {form for text in pair if text and (form := flat[text]) is not None}
+        for pair in zip(written, standard, strict=True)
+    ]
+
+
+def _why_left_out(table: Table, column: str, row: int) -> str:
+    from mammal.tasks.molecules.chemistry import why_invalid
+
+    text = column_texts(table.frame.iloc[[row]], column)[0]
+    return f"invalid SMILES {text!r}: {why_invalid(text)}" if text else "empty cell"
+
+
+def _check(
+    table: Table, found: Iterable[str | None], left_out: Sequence[tuple[int, str]], new: int, homes: Homes
+) -> None:
     counts = Counter(found)
-    if new == sum(counts[part] for part in PARTS):
-        what = f"no molecule of column {column!r} is in task {name}"
-        raise TaskError(what, where="data.split", hint="task.data.split=molecule keeps equal molecules together")
-    missing = [part for part in PARTS[1:] if not counts[part]]
-    if missing:
-        what = f"no molecule of column {column!r} is in {' or '.join(missing)} of task {name}"
-        raise TaskError(what, where="data.split", hint="name a task with more of these molecules, or another split")
+    names = ", ".join(table.asked())
+    where = f"data.split={LIKE}{homes.task}"
+    if len(left_out) == len(table):
+        why = f": row 1: {left_out[0][1]}" if left_out else ""
+        raise TaskError(
+            f"no molecule of {names} can be read{why}", where=where, hint="data.split_on=COLUMN names another"
+        )
+    if new == len(table) - len(left_out):
+        hint = "data.split=molecule keeps equal molecules together"
+        raise TaskError(f"no molecule of {names} is in task {homes.task}", where=where, hint=hint)
+    empty = [part for part in PARTS if not counts[part]]
+    if not empty:
+        return
+    if empty[0] not in homes.parts.values():
+        what = f"task {homes.task} has no molecule in {empty[0]} that is not in a later part, too"
+        raise TaskError(what, where=where, hint="another task, or data.split=molecule")
+    few = f"data.limit={table.data.limit} reads few rows: raise it" if table.data.limit else "a file with more rows"
+    what = f"no molecule of {names} is in {empty[0]} of task {homes.task}"
+    raise TaskError(what, where=where, hint=f"{few}, or another split")

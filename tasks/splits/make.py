@@ -61,6 +61,7 @@ def split_frame(
     """
     way = by_deepchem if data.split.startswith(PREFIX) else WAYS.get(data.split)
     if way is None:
-        raise TaskError(f"data.split is {data.split!r}", hint=did_you_mean(data.split, WAYS, noun="split"))
+        names = [*WAYS, "like:TASK", "deepchem:NAME"]
+        raise TaskError(f"data.split is {data.split!r}", hint=did_you_mean(data.split, names, noun="split"))
     columns = [on] if isinstance(on, str) else list(on or ())
     return way(Table(frame, data, columns, molecules, targets, inputs, standard))

@@ -13,10 +13,14 @@ import pytest
 import mammal
 from mammal.errors import DataError, MammalError, TaskError
 from mammal.generation.consensus import consensus_of
+from mammal.generation.question import Generate
 from mammal.generation.samples import Sample
 from mammal.inference.api import Mammal
 from mammal.jobs import run_job
+from mammal.jobs.model_job import _records_of_a_row
+from mammal.rows.batched import Pace
 from mammal.rows.task_choice import changed_task
+from mammal.service.service import PROMPT_CHARACTERS, _costs
 from mammal.tasks.declaration.registry import load_task
 from mammal.tasks.kinds.build import build_task
 from mammal.tasks.kinds.generation import generation_task
@@ -98,6 +102,10 @@ def test_a_consensus_can_be_declared_and_switched_off(model: Mammal):
         ({"n": 3}, "a consensus is one answer, and n is 3"),
         ({"num_beams": 4}, "num_beams is 4"),
         ({"do_sample": False}, "do_sample is false"),
+        ({"temperature": 0}, "temperature=0 takes the likeliest token, and consensus=5"),
+        ({"distinct": True}, "distinct is for several"),
+        ({"stop": ["S"]}, "stop ends some of them earlier"),
+        ({"no_repeat_ngram_size": 1}, "can have repeats"),
         ({"consensus": -1}, "consensus must be 0 or more"),
     ],
 )
@@ -108,15 +116,34 @@ def test_what_no_consensus_can_be_of_is_refused(model: Mammal, settings: dict[st
         model.generate(task="molecules", consensus=5)
 
 
-def test_no_consensus_of_molecules(model: Mammal):
-    declared = {"name": "m", "kind": "denoising", "prompt": {"input": "{s:smiles}"}}
-    with pytest.raises(TaskError, match="rarely a molecule"):
-        build_task(load_task({**declared, "generation": {"fill_length": "marked", "consensus": 3}}), model.tokenizer)
+@pytest.mark.parametrize(
+    ("changes", "reported"),
+    [
+        ({"prompt": {"input": "{s:smiles}"}}, r"molecule \(s\).*rarely a molecule"),
+        ({"kind": "generation", "prompt": {"input": "{s:protein}", "target": "{y:protein}"}}, "fills in none"),
+        ({"kind": "regression", "prompt": {"input": "<MASK> {s:protein}", "target": "{y:scalar}"}}, "generates none"),
+        ({"generation": {"num_beams": 3}}, "num_beams=3 searches"),
+    ],
+)
+def test_tasks_that_have_no_consensus_are_refused(model: Mammal, changes: dict[str, Any], reported: str):
+    asked = {"fill_length": "marked", "consensus": 3, **changes.get("generation", {})}
+    declared = {"name": "m", "kind": "denoising", "prompt": {"input": "{s:protein}"}, **changes, "generation": asked}
+    mode = {} if declared["kind"] == "regression" else {"mode": "decoder"}
+    with pytest.raises(TaskError, match=reported):
+        build_task(load_task({**declared, **mode}), model.tokenizer)
 
 
 def test_samples_that_are_equally_common_are_told_apart_by_likelihood():
-    samples = [Sample((1, 2, 9), -5.0), Sample((3, 4, 9), -1.0), Sample((1, 5, 9), -7.0), Sample((8, 9), -0.5)]
+    samples = [Sample((1, 2, 9), -5.0), Sample((3, 4, 9), -1.0, draws=2), Sample((1, 5, 9), -7.0)]
     assert consensus_of(samples) == Sample((1, 4, 9), None, draws=4)
+
+
+def test_a_consensus_counts_as_its_samples_where_work_is_limited(model: Mammal):
+    task = generation_task(model.find_task("proteins"))
+    how: dict[str, Any] = {"fill_length": "marked", "consensus": 40}
+    question = Generate(model.model, model.tokenizer, task, Pace.of_device("cpu"), settings=how)
+    assert question.sequences_of_row == 40 and _costs(question, [{"sequence": "MK_"}]) == [40 * (PROMPT_CHARACTERS + 3)]
+    assert _records_of_a_row(question) == 40
 
 
 def test_the_task_that_fills_in_is_found_or_asked_for(model: Mammal):
