@@ -64,7 +64,7 @@ def run(task: str, way: str, seed: int, output: Path, steps: int) -> dict[str, A
             words += [f"trainer.val_check_interval={max(steps // 8, 1)}", "trainer.check_val_every_n_epoch=null"]
             words += ["data.tokens_per_batch=2048", "data.valid_limit=400", "resume=auto"]
         if way == "nothing":
-            words += [f"model={word}" if "=" not in word else f"model.{word}" for word in _shape()]
+            words += shape_words()
         if way == "tuned" and kind == "regression":
             words += ["adapt.start=probe"]
         done = train(compose("train", Arguments(overrides=words)))
@@ -78,14 +78,16 @@ def run(task: str, way: str, seed: int, output: Path, steps: int) -> dict[str, A
     return found_again
 
 
-def _shape() -> list[str]:
-    """The words that give a new model the shape of mammal-tiny."""
+def shape_words() -> list[str]:
+    """Returns the words that give a new model the shape of mammal-tiny."""
     from mammal.bundle.locate import locate
     from mammal.files import read_json
 
-    config = read_json(locate("mammal-tiny").folder / "config.json")
-    keys = ("d_model", "d_ff", "d_kv", "num_heads", "num_layers", "num_decoder_layers", "cross_attention_num_buckets")
-    return ["mini", *(f"{key}={config[key]}" for key in keys if key in config), "position_slope_scale=4.0"]
+    stored = read_json(locate("mammal-tiny").folder / "config.json")
+    config = {**stored["t5_config"], **stored["mammal"]["model"]}
+    keys = ("d_model", "d_ff", "d_kv", "num_heads", "num_layers", "num_decoder_layers", "dropout_rate")
+    own = ("cross_attention_num_buckets", "position_slope_scale")
+    return ["model=mini", *(f"model.{key}={config[key]}" for key in (*keys, *own))]
 
 
 def best_baseline(task: str, output: Path) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import pandas as pd
@@ -13,8 +14,13 @@ from mammal.bundle.adaptation import weights_hash
 from mammal.bundle.folder import read_losses
 from mammal.bundle.heads import read_heads
 from mammal.bundle.locate import PRETRAINING_ROWS, locate
+from mammal.configuration.arguments import Arguments
+from mammal.configuration.compose import compose
 from mammal.errors import BundleError
 from mammal.inference.api import Mammal
+from mammal.tasks.declaration.registry import load_task
+from mammal.tasks.kinds.build import build_task
+from mammal.training.build import build_model
 
 NAME = "mammal-tiny"
 ROOT = Path(__file__).resolve().parents[2]
@@ -51,6 +57,20 @@ def test_it_is_small_and_says_what_it_is(model: Mammal) -> None:
     assert losses is not None and set(losses) == {"step", *model.tasks} and losses["step"].is_monotonic_increasing
     falls = losses.drop(columns="step").bfill()  # an objective can be added in the middle of a run
     assert (falls.iloc[-1] < falls.iloc[0]).all()
+
+
+def test_the_benchmark_compares_it_with_its_own_shape_from_nothing(model: Mammal) -> None:
+    spec = spec_from_file_location("bench_first_weights", ROOT / "benchmarks" / "bench_first_weights.py")
+    assert spec is not None and spec.loader is not None
+    benchmark = module_from_spec(spec)
+    spec.loader.exec_module(benchmark)
+    config = compose("train", Arguments(overrides=["task=esol", *benchmark.shape_words()]))
+    made = build_model(config, model.tokenizer, {"esol": build_task(load_task("esol"), model.tokenizer)}, report=False)
+    blocks = [
+        {name: weight.shape for name, weight in one.named_parameters() if ".block." in name}
+        for one in (made, model.model)
+    ]
+    assert blocks[0] == blocks[1] and len(blocks[0]) > 50
 
 
 def test_embeddings_follow_the_molecule_and_not_its_spelling(model: Mammal) -> None:
