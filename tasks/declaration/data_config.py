@@ -78,7 +78,7 @@ class DataConfig:
             Inputs are compared as for `leakage`.
         held_out: a list of molecules on which another task is tested (`mammal.tasks.splits.held_out`): rows with one
             of them are left out of train and valid, and counted. `bbbp`: the test parts of MoleculeNet's BBBP.
-        limit: maximum number of rows, for a quick look.
+        limit: maximum number of rows, for a quick look: the first ones (`moses` and `genome`: spread over the whole).
         window: bases that are kept around the variant of DNA text, and cut around each record of a VCF file.
         window_shift: DNA text: move the window by up to this many bases, at random but fixed for each text, so that the
             variant is not always in the middle.

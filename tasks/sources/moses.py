@@ -6,6 +6,9 @@ The files are read from the folder of local copies (`pretrain_moses/{train,test,
 package `molsets`, which need not be importable (`pip install --no-deps molsets`). `data.path` can name a table with
 more columns to read instead of the training file, such as properties that were computed once (`smiles`, `mw`, `logp`
 …).
+
+The rows of the training file are not in random order (molsets 0.3.1): sulfonyl groups occur in 13 % of some 100,000
+consecutive rows and in 4 % of others. A `data.limit` therefore takes evenly spread rows.
 """
 
 from __future__ import annotations
@@ -13,6 +16,8 @@ from __future__ import annotations
 from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from mammal.tasks.errors import TaskError
 from mammal.tasks.sources.local import find_copy, find_file, local_copy
@@ -45,10 +50,17 @@ def load(data: DataConfig, root: Path | None) -> pd.DataFrame:
     train = find_file(data.path, root) if data.path else moses_file("train.csv.gz", root)
     parts = {"train": train, "test": moses_file(TESTS[name], root)}
     frames = [
-        read_table(path, limit=data.limit).rename(columns={"SMILES": "smiles"}).assign(**{SPLIT_COLUMN: part})
+        _spread(read_table(path), data.limit).rename(columns={"SMILES": "smiles"}).assign(**{SPLIT_COLUMN: part})
         for part, path in parts.items()
     ]
     return pd.concat(frames, ignore_index=True)
+
+
+def _spread(frame: pd.DataFrame, limit: int | None) -> pd.DataFrame:
+    """At most this many rows, evenly spread over the table."""
+    if limit is None or limit >= len(frame):
+        return frame
+    return frame.iloc[np.linspace(0, len(frame) - 1, limit).round().astype(np.int64)]
 
 
 def moses_file(name: str, root: Path | None) -> Path:

@@ -121,3 +121,14 @@ def test_lipophilicity_is_raw_log_d(shared: Path):
     frame = load_dataset(load_task("lipophilicity").data, {"data": shared / "data"})
     values = frame["lipophilicity"].astype(float)
     assert values.mean() == pytest.approx(2.186, abs=1e-3) and values.std() == pytest.approx(1.203, abs=1e-3)
+
+
+def test_a_limit_takes_moses_molecules_from_all_over_its_files(tmp_path: Path):
+    (tmp_path / "pretrain_moses").mkdir()
+    for name, count in (("train", 100), ("test", 3)):
+        frame = pd.DataFrame({"SMILES": ["C" * number for number in range(1, count + 1)]})
+        frame.to_csv(tmp_path / f"pretrain_moses/{name}.csv.gz", index=False)
+    frame = load_dataset(DataConfig(source="moses", limit=4), {"data": str(tmp_path)})
+    assert frame["smiles"].str.len().tolist() == [1, 34, 67, 100, 1, 2, 3]
+    assert frame["split"].tolist() == ["train"] * 4 + ["test"] * 3 and frame.index.tolist() == list(range(7))
+    assert len(load_dataset(DataConfig(source="moses"), {"data": str(tmp_path)})) == 103
