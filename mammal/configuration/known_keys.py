@@ -94,9 +94,16 @@ class AdaptConfig:
 
 @dataclass
 class TrainedConfig(AdaptConfig):
-    """The group `adapt`, for the method `full`."""
+    """Keys of the group `adapt` that methods with training have."""
 
     start: str = "random"
+
+
+@dataclass
+class FullConfig(TrainedConfig):
+    """The group `adapt`, for the method `full`."""
+
+    shrink: float = 1.0
 
 
 @dataclass
@@ -129,7 +136,7 @@ class LowRankConfig(HeadConfig):
     targets: list[str] = field(default_factory=list)
 
 
-ADAPT: dict[str, type] = {"full": TrainedConfig, "head": HeadConfig, "lora": LowRankConfig, "probe": ProbeConfig}
+ADAPT: dict[str, type] = {"full": FullConfig, "head": HeadConfig, "lora": LowRankConfig, "probe": ProbeConfig}
 """Keys of the group `adapt` by its method."""
 
 SECTIONS: dict[str, type] = {"data": LoadingConfig, "mixture": MixtureConfig, "paths": PathsConfig}

@@ -67,6 +67,43 @@ def warn_of_random_weights(config: DictConfig) -> None:
         )
 
 
+def check_shrink(config: DictConfig) -> None:
+    """Refuses, before training, a value of `adapt.shrink` that can't work.
+
+    Args:
+        config: configuration of the run; `adapt` and `init` are read.
+
+    Raises:
+        ConfigError: it is not above 0 and at most 1, or there is no model at `init`.
+    """
+    factor = float(config.adapt.get("shrink", 1.0))
+    if not 0 < factor <= 1:
+        what = f"must be above 0 and at most 1, not {factor:g}"
+        raise ConfigError(what, where="adapt.shrink", hint="0.5, or 1 for the weights as they are")
+    if factor < 1 and not config.init:
+        what = "it shrinks the weights of the model at init, and there is none"
+        raise ConfigError(what, where="adapt.shrink", hint="give init=, or adapt.shrink=1")
+
+
+def shrink(model: MammalModel, factor: float) -> None:
+    """Multiplies the matrices of all blocks by a factor; embeddings, heads, norms and position biases stay.
+
+    A pretrained model has larger weights than a new one, so a step of the same size changes less, and its attention is
+    nearly decided. Smaller weights learn what is new faster, at the price of some of what was learned (Ash and Adams
+    2020, "On Warm-Starting Neural Network Training", which also adds noise).
+
+    Args:
+        model: is changed in place.
+        factor: above 0 and at most 1.
+    """
+    import torch
+
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            if factor < 1 and ".block." in name and weight.ndim == 2 and "relative_attention_bias" not in name:
+                weight.mul_(factor)
+
+
 def check_saving(config: DictConfig) -> None:
     """Refuses, before training, a value of `adapt.save` that can't work.
 

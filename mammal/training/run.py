@@ -89,6 +89,7 @@ def train(config: DictConfig, config_dirs: Sequence[Path] = ()) -> TrainingResul
     check_run_folder(config, declared)
     output.mkdir(parents=True, exist_ok=True)
     adapt.check_saving(config)
+    adapt.check_shrink(config)
     applicability = stored_rows(config)
     adapt.warn_of_random_weights(config)
     tokenizer = build.build_tokenizer(config, declared)
@@ -106,6 +107,7 @@ def train(config: DictConfig, config_dirs: Sequence[Path] = ()) -> TrainingResul
     model = build.build_model(config, tokenizer, tasks)
     if is_ensemble(config):
         return _ensemble(output, model, tokenizer, data, config, begun, computing)
+    adapt.shrink(model, float(config.adapt.get("shrink", 1.0)))
     if config.adapt.get("start") == "probe":
         fit_heads(model.to(device_before_fit(config)), data, tokenizer, config.init)
         model.cpu()
