@@ -35,7 +35,6 @@ RUN_BY = {
 }
 """Page with Python -> the test file that runs it."""
 NOT_RUN = {
-    "results.md": "its data are not included",
     "heads.md": "heads may be missing in a checkout; tests/integration/test_heads.py makes the same calls",
     "trust.md": "data of its bundle are not included; tests/integration/test_applicability.py makes the same calls",
 }
