@@ -51,7 +51,7 @@ heads: $(INSTALLED) ## train the heads that ship with the package, for the tasks
 
 test: export OMP_NUM_THREADS = 1
 test: $(INSTALLED) ## run every test, two at a time (under 10 minutes on 2 cores)
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 check: $(INSTALLED) typecheck-tree ## lint, format, types, import direction, contents of the wheel, known faults
 	$(BIN)/ruff check .
