@@ -282,6 +282,8 @@ def run_verb(verb: str, argv: Sequence[str], work: Callable[[DictConfig, list[Pa
     """
     from omegaconf import OmegaConf
 
+    from mammal.tasks.declaration.registry import searching
+
     arguments = parse_arguments(verb, argv)
     config = compose(verb, arguments)
     if arguments.show:
@@ -289,8 +291,6 @@ def run_verb(verb: str, argv: Sequence[str], work: Callable[[DictConfig, list[Pa
         return 0
     check_complete(verb, config)
     console.set_up_logging()
-    from mammal.tasks.declaration.registry import searching
-
     with searching(arguments.config_dirs):
         return work(config, arguments.config_dirs)
 

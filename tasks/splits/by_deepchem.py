@@ -16,7 +16,7 @@ import numpy as np
 
 from mammal.tasks.errors import TaskError
 from mammal.tasks.splits.split import PARTS, Split
-from mammal.tasks.splits.table import Table
+from mammal.tasks.splits.table import Table, why_left_out
 from mammal.tokenization.errors import did_you_mean
 
 PREFIX = "deepchem:"
@@ -93,15 +93,13 @@ def _splitter_class(deepchem: Any, name: str) -> Any:
 
 def _molecules(table: Table) -> tuple[list[str], dict[int, str]]:
     """The cells of the column that is looked at, and the rows whose cell is not a molecule, with the reason."""
-    from mammal.tasks.molecules.chemistry import canonical_or_none, why_invalid
+    from mammal.tasks.molecules.chemistry import canonical_or_none
 
     smiles = table.texts(table.asked()[0])
     reasons = {}
     for row, text in enumerate(smiles):
-        if not text:
-            reasons[row] = "empty cell"
-        elif canonical_or_none(text) is None:
-            reasons[row] = f"invalid SMILES {text!r}: {why_invalid(text)}"
+        if not text or canonical_or_none(text) is None:
+            reasons[row] = why_left_out(text)
     return smiles, reasons
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from mammal.tasks.errors import TaskError
 from mammal.tasks.splits.split import Split, fill
-from mammal.tasks.splits.table import Table
+from mammal.tasks.splits.table import Table, why_left_out
 
 
 def scaffold(table: Table) -> Split:
@@ -17,7 +17,7 @@ def scaffold(table: Table) -> Split:
     Of sets of equal size, the one with the later first row comes first. Rows that RDKit can't parse are left out before
     shares are counted, as deepchem's featurizers do.
     """
-    from mammal.tasks.molecules.chemistry import murcko_scaffold, why_invalid
+    from mammal.tasks.molecules.chemistry import murcko_scaffold
 
     smiles = table.texts(_only(table))
     sets: dict[str, list[int]] = {}
@@ -25,7 +25,7 @@ def scaffold(table: Table) -> Split:
     for row, text in enumerate(smiles):
         found = murcko_scaffold(text) if text else None
         if found is None:
-            left_out.append((row, f"invalid SMILES {text!r}: {why_invalid(text)}" if text else "empty cell"))
+            left_out.append((row, why_left_out(text)))
         else:
             sets.setdefault(found, []).append(row)
     ordered = sorted(sets.values(), key=lambda rows: (len(rows), rows[0]), reverse=True)
@@ -52,15 +52,13 @@ def molecule(table: Table) -> Split:
     A model that has seen a stereoisomer of a test molecule has seen all of its structure except the stereo marks, and
     the names of the two differ as little. Rows that RDKit can't parse are left out.
     """
-    from mammal.tasks.molecules.chemistry import flat_or_none, why_invalid
+    from mammal.tasks.molecules.chemistry import flat_or_none
 
     column = _only(table)
     texts = table.texts(column)
     names = [(flat_or_none(text) or "") if text else "" for text in texts]
     reasons = {
-        row: f"invalid SMILES {text!r}: {why_invalid(text)}"
-        for row, (text, name) in enumerate(zip(texts, names, strict=True))
-        if text and not name
+        row: why_left_out(text) for row, (text, name) in enumerate(zip(texts, names, strict=True)) if text and not name
     }
     return _together(names, f"molecules of {column}", column, table, reasons)
 

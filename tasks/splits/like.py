@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from mammal.tasks.errors import TaskError
 from mammal.tasks.splits.split import PARTS, Split, parts_of
-from mammal.tasks.splits.table import Table, column_texts
+from mammal.tasks.splits.table import Table, column_texts, why_left_out
 
 LIKE = "like:"
 """Beginning of `data.split`; the name of a task follows."""
@@ -63,6 +63,7 @@ def like(table: Table, homes: Homes) -> Split:
     """
     columns = table.asked()
     forms = [_forms(table, column) for column in columns]
+    written = column_texts(table.frame, columns[0])
     found: list[str | None] = []
     left_out = []
     new = 0
@@ -72,7 +73,7 @@ def like(table: Table, homes: Homes) -> Split:
         new += bool(own) and not known
         found.append(max(known, key=PARTS.index) if known else "train" if own else None)
         if not own:
-            left_out.append((row, _why_left_out(table, columns[0], row)))
+            left_out.append((row, why_left_out(written[row])))
     _check(table, found, left_out, new, homes)
     how = f"like {homes.task} by molecules of {', '.join(columns)}; rows of other molecules, in train: {new:,}"
     return Split(how, parts_of(found), left_out)
@@ -89,13 +90,6 @@ def _forms(table: Table, column: str) -> list[set[str]]:
         {form for text in pair if text and (form := flat[text]) is not None}
         for pair in zip(written, standard, strict=True)
     ]
-
-
-def _why_left_out(table: Table, column: str, row: int) -> str:
-    from mammal.tasks.molecules.chemistry import why_invalid
-
-    text = column_texts(table.frame.iloc[[row]], column)[0]
-    return f"invalid SMILES {text!r}: {why_invalid(text)}" if text else "empty cell"
 
 
 def _check(

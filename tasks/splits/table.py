@@ -79,6 +79,17 @@ def column_texts(frame: pd.DataFrame, column: str) -> list[str]:
     return ["" if is_missing(value) else as_text(value) for value in frame[column].tolist()]
 
 
+def why_left_out(smiles: str) -> str:
+    """Returns why a row is left out of a split by molecules: its cell is empty, or RDKit can't parse it.
+
+    Args:
+        smiles: text of the cell.
+    """
+    from mammal.tasks.molecules.chemistry import why_invalid
+
+    return f"invalid SMILES {smiles!r}: {why_invalid(smiles)}" if smiles else "empty cell"
+
+
 def label_texts(frame: pd.DataFrame, column: str) -> list[str]:
     """Returns labels or numbers of a column with one spelling for each (`1.0` is `1`), "" where there is none."""
     cells = frame[column].tolist()
