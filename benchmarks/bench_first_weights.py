@@ -3,8 +3,8 @@
     python benchmarks/bench_first_weights.py output=runs/first_weights                hours on one core
     python benchmarks/bench_first_weights.py output=runs/first_weights task=esol,amp seeds=1,2,3   some of it
 
-Three ways, in the same shape and for the same number of steps: from nothing; from mammal-tiny, all weights fine-tuned;
-and a probe on the frozen encoder, which takes no steps. The validation rows choose between the last two; the test rows
+Three ways, in the same shape and for the same number of steps: from nothing; from mammal-tiny, all weights fine-tuned
+at the same learning rate; and a probe on the frozen encoder, which takes no steps. The validation rows choose between the last two; the test rows
 are read once. A run that is done already is not repeated. `baselines=true` adds the best baseline on the validation
 rows, of all those that `mammal evaluate` compares.
 """
@@ -28,7 +28,7 @@ TASKS = (
 STEPS = 400
 WAYS = {
     "nothing": ["optim=adamw", "optim.lr=1.0e-3"],
-    "tuned": ["optim=adamw", "optim.lr=2.0e-4", "init=mammal-tiny"],
+    "tuned": ["optim=adamw", "optim.lr=1.0e-3", "init=mammal-tiny", "adapt.shrink=0.5"],
     "probe": ["init=mammal-tiny", "adapt=probe"],
 }
 """Way -> its words of the command line."""

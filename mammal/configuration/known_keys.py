@@ -104,6 +104,7 @@ class FullConfig(TrainedConfig):
     """The group `adapt`, for the method `full`."""
 
     shrink: float = 1.0
+    decoder_layers: int | None = None
 
 
 @dataclass

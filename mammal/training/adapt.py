@@ -67,15 +67,23 @@ def warn_of_random_weights(config: DictConfig) -> None:
         )
 
 
-def check_shrink(config: DictConfig) -> None:
-    """Refuses, before training, a value of `adapt.shrink` that can't work.
+def check_changes(config: DictConfig) -> None:
+    """Refuses, before training, a value of `adapt.shrink` or `adapt.decoder_layers` that can't work.
 
     Args:
         config: configuration of the run; `adapt` and `init` are read.
 
     Raises:
-        ConfigError: it is not above 0 and at most 1, or there is no model at `init`.
+        ConfigError: the factor is not above 0 and at most 1, the layers are no positive number, or there is no model at
+            `init`.
     """
+    layers = config.adapt.get("decoder_layers")
+    if layers is not None and layers < 1:
+        what = f"must be at least the layers of the decoder at init, not {layers}"
+        raise ConfigError(what, where="adapt.decoder_layers", hint="a larger number, or null for the layers it has")
+    if layers is not None and not config.init:
+        what = "it adds layers to the model at init, and there is none"
+        raise ConfigError(what, where="adapt.decoder_layers", hint=f"give init=, or model.num_decoder_layers={layers}")
     factor = float(config.adapt.get("shrink", 1.0))
     if not 0 < factor <= 1:
         what = f"must be above 0 and at most 1, not {factor:g}"
@@ -178,6 +186,8 @@ def record(model: MammalModel, config: DictConfig, folder: Path) -> Adaptation |
     settings = {name: value for name, value in plain(config.adapt).items() if name not in ("method", "save")}
     if settings.get("start") == "random":
         del settings["start"]
+    if settings.get("decoder_layers", 0) is None:
+        del settings["decoder_layers"]
     if config.adapt.method != "probe" and settings.get("ensemble") == 1:
         del settings["ensemble"]
     return adapted_from(config.init, folder, config.adapt.method, settings)

@@ -144,7 +144,7 @@ def build_model(
 
     The model gets weights for the features of the tasks, vector heads for those that they predict, and the other heads
     and projections that a task needs; those that a model at `init` lacks are reported. Vector heads of a model at
-    `init` stay, also if no task uses them.
+    `init` stay, also if no task uses them. With `adapt.decoder_layers`, its decoder gets more layers.
 
     Args:
         config: configuration of the run.
@@ -153,9 +153,11 @@ def build_model(
         report: write a note of each head and projection that the model at `init` lacks.
 
     Raises:
-        ConfigError: a size is not a number, or the embedding of the checkpoint has no row for a token of the tokenizer.
+        ConfigError: a size is not a number, the embedding of the checkpoint has no row for a token of the tokenizer, or
+            its decoder has more layers than `adapt.decoder_layers`.
         BundleError: there is no checkpoint at `init`, or it is damaged.
     """
+    from mammal.model.grown import grow_decoder
     from mammal.model.model import MammalModel
 
     if config.init:
@@ -164,6 +166,8 @@ def build_model(
 
         model, _ = load_model(locate(config.init))
         model.members = ()  # training starts from the model that they share
+        if (layers := config.adapt.get("decoder_layers")) is not None:
+            grow_decoder(model, int(layers))
         highest = max(
             [*tokenizer.specials.values(), *(int(tokenizer.alphabet_ids(a)[-1]) for a in tokenizer.alphabets)]
         )

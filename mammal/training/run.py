@@ -89,7 +89,7 @@ def train(config: DictConfig, config_dirs: Sequence[Path] = ()) -> TrainingResul
     check_run_folder(config, declared)
     output.mkdir(parents=True, exist_ok=True)
     adapt.check_saving(config)
-    adapt.check_shrink(config)
+    adapt.check_changes(config)
     applicability = stored_rows(config)
     adapt.warn_of_random_weights(config)
     tokenizer = build.build_tokenizer(config, declared)
