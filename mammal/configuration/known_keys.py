@@ -200,7 +200,7 @@ VERB_TYPES: dict[str, Types] = {
 
 LEAST: dict[str, float] = {
     **dict.fromkeys(("data.tokens_per_batch", "data.max_rows", "data.window", "data.limit", "data.valid_limit"), 1),
-    **dict.fromkeys(("trainer.accumulate_grad_batches", "adapt.rank", "adapt.max_bytes"), 1),
+    **dict.fromkeys(("trainer.accumulate_grad_batches", "adapt.rank", "adapt.max_bytes", "adapt.decoder_layers"), 1),
     **dict.fromkeys(("data.num_workers", "optim.weight_decay", "trainer.gradient_clip_val", "model.dropout_rate"), 0),
     **dict.fromkeys(("trainer.max_epochs", "trainer.max_steps"), -1),
     **dict.fromkeys(

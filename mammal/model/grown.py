@@ -30,9 +30,7 @@ def grow_decoder(model: MammalModel, layers: int) -> None:
     """
     decoder = model.t5_model.decoder
     trained = decoder.blocks
-    if layers < len(trained):
-        what = f"the decoder of the model at init has {len(trained)} layers, and layers can't be taken away"
-        raise ConfigError(what, where=f"adapt.decoder_layers={layers}", hint=f"{len(trained)} or more, or null")
+    check_layers(len(trained), layers)
     model.config = replace(model.config, num_decoder_layers=layers)
     copies, more = divmod(layers - len(trained), len(trained))
     grown: list[Block] = []
@@ -43,6 +41,21 @@ def grow_decoder(model: MammalModel, layers: int) -> None:
     decoder.config = model.config
     model.adapters = {}
     model.forget_copies()
+
+
+def check_layers(trained: int, layers: int) -> None:
+    """Refuses fewer decoder layers than a model has.
+
+    Args:
+        trained: number of decoder layers of the model.
+        layers: number of decoder layers that it should get.
+
+    Raises:
+        ConfigError: layers would be taken away.
+    """
+    if layers < trained:
+        what = f"the decoder of the model at init has {trained} layers, and layers can't be taken away"
+        raise ConfigError(what, where=f"adapt.decoder_layers={layers}", hint=f"{trained} or more, or null")
 
 
 def _silent_copy(block: Block, model: MammalModel) -> Block:

@@ -74,16 +74,22 @@ def check_changes(config: DictConfig) -> None:
         config: configuration of the run; `adapt` and `init` are read.
 
     Raises:
-        ConfigError: the factor is not above 0 and at most 1, the layers are no positive number, or there is no model at
-            `init`.
+        ConfigError: the factor is not above 0 and at most 1, the decoder has more layers already, or there is no model
+            at `init`.
+        BundleError: the model at `init` can't be found or read.
     """
+    from mammal.bundle.locate import CONFIG, locate
+    from mammal.files import read_json
+    from mammal.model.config import ModelConfig
+    from mammal.model.grown import check_layers
+
     layers = config.adapt.get("decoder_layers")
-    if layers is not None and layers < 1:
-        what = f"must be at least the layers of the decoder at init, not {layers}"
-        raise ConfigError(what, where="adapt.decoder_layers", hint="a larger number, or null for the layers it has")
     if layers is not None and not config.init:
         what = "it adds layers to the model at init, and there is none"
         raise ConfigError(what, where="adapt.decoder_layers", hint=f"give init=, or model.num_decoder_layers={layers}")
+    if layers is not None:
+        stored = read_json(locate(config.init).folder / CONFIG)
+        check_layers(ModelConfig.from_published(stored, allow_extra=True).num_decoder_layers, layers)
     factor = float(config.adapt.get("shrink", 1.0))
     if not 0 < factor <= 1:
         what = f"must be above 0 and at most 1, not {factor:g}"

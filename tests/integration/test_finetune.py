@@ -64,6 +64,15 @@ def test_training_can_start_from_smaller_weights(start: Mammal, tmp_path: Path) 
     }
 
 
+@pytest.mark.slow
+def test_training_can_start_with_a_deeper_decoder(start: Mammal, tmp_path: Path) -> None:
+    task = {**_task(), "data": {"source": "file", "columns": {"smiles": "structure"}}}
+    start.finetune(task, tmp_path / "run", data=pd.DataFrame(ROWS), overrides=[*SETTINGS, "adapt.decoder_layers=3"])
+    again = mammal.load(tmp_path / "run" / "bundle")
+    assert again.model.config.num_decoder_layers == 3 == len(again.model.t5_model.decoder.block)
+    assert again.predict([{"structure": "CCO"}]).error.isna().all()
+
+
 @pytest.mark.parametrize(
     ("words", "reported"),
     [
@@ -71,9 +80,14 @@ def test_training_can_start_from_smaller_weights(start: Mammal, tmp_path: Path) 
         (["adapt.shrink=1.5"], "above 0 and at most 1"),
         (["adapt.shrink=0.5"], "there is none"),
         (["adapt=lora", "adapt.shrink=0.5"], "adapt=full has it"),
+        (["adapt.decoder_layers=4"], "there is none"),
+        (["adapt.decoder_layers=0", "init=mammal-tiny"], "must be 1 or more"),
+        (["adapt.decoder_layers=1", "init=mammal-tiny"], "has 2 layers"),
     ],
 )
-def test_weights_that_can_not_be_made_smaller_are_refused(words: list[str], reported: str, tmp_path: Path) -> None:
+def test_changes_of_the_first_weights_that_can_not_work_are_refused(
+    words: list[str], reported: str, tmp_path: Path
+) -> None:
     with pytest.raises(ConfigError, match=reported):
         train(compose("train", Arguments(overrides=["task=esol", f"output={tmp_path / 'run'}", *words])))
 
