@@ -24,12 +24,13 @@ import numpy as np
 from mammal.corpus.arrays import fields_of, pack_rows
 from mammal.corpus.in_order import results_in_order
 from mammal.errors import ConfigError, MammalError, TrainingError
-from mammal.evaluation.task_data import TaskData, evenly_spread
+from mammal.evaluation.task_data import TaskData
 from mammal.tasks.batches.example import Example
 from mammal.tasks.batches.token_batches import RowError, encode_rows
 from mammal.tasks.declaration.schema import stored_config
 from mammal.tasks.tables.atomic import atomic_file, atomic_folder
 from mammal.tasks.tables.cells import Row
+from mammal.tasks.tables.spread_rows import spread_rows
 from mammal.tasks.task import Task
 from mammal.version import __version__
 
@@ -92,7 +93,7 @@ def pack_task(
         task.load_state(json.loads(state_file.read_text(encoding="utf-8")))
     else:
         rows = data.rows["train"]
-        task.fit([rows[row] for row in evenly_spread(np.arange(len(rows)), FITTED_ON).tolist()])
+        task.fit([rows[row] for row in spread_rows(len(rows), FITTED_ON).tolist()])
         _write_json(state_file, task.state())
         _write_json(parts / MANIFEST, {"stamp": stamp})
     left_out: list[tuple[str, int, str]] = []

@@ -12,10 +12,11 @@ import numpy as np
 from mammal.corpus.arrays import PackedRows
 from mammal.corpus.pack import MANIFEST, stamp_of
 from mammal.errors import ConfigError, DataError
-from mammal.evaluation.task_data import TaskData, evenly_spread
+from mammal.evaluation.task_data import TaskData
 from mammal.files import read_json
 from mammal.tasks.batches.example import Example
 from mammal.tasks.splits import PARTS, Split, SplitRecord
+from mammal.tasks.tables.spread_rows import spread_rows
 from mammal.tasks.task import Task
 
 
@@ -45,9 +46,7 @@ class PackedData(TaskData):
                 raise ConfigError(f"the {key} differs from that of the pack", where=str(folder), hint=hint)
         self.views = int(content["stamp"]["views"])
         self.encoded = {part: int(content["encoded"].get(part, 0)) for part in PARTS}
-        self.places = {
-            part: evenly_spread(np.arange(count), (limits or {}).get(part)) for part, count in self.encoded.items()
-        }
+        self.places = {part: spread_rows(count, (limits or {}).get(part)) for part, count in self.encoded.items()}
         self.folder = folder
         empty = {part: np.zeros(0, dtype=np.int64) for part in PARTS}
         split = Split(f"packed: {summary['how']}", empty)

@@ -22,6 +22,7 @@ from mammal.tasks.baselines.baseline_features import column_kinds
 from mammal.tasks.prompts.columns import equal_sides
 from mammal.tasks.splits.split import PARTS, SPLIT_COLUMN
 from mammal.tasks.tables.cells import Row, as_text, is_missing
+from mammal.tasks.tables.spread_rows import spread_rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -168,7 +169,7 @@ def load_checked(
     check_columns(config)
     frame, damaged, origin, source = _read(config, given, paths)
     if limit is not None and len(frame) > limit:
-        kept_N = np.linspace(0, len(frame) - 1, limit).astype(np.int64)
+        kept_N = spread_rows(len(frame), limit)
         frame, places = frame.iloc[kept_N].reset_index(drop=True), {int(row): n for n, row in enumerate(kept_N)}
         damaged = {places[row]: why for row, why in damaged.items() if row in places}
         whole, origin = origin, lambda row: whole(int(kept_N[row]))

@@ -19,6 +19,7 @@ import numpy as np
 from mammal.data_check.findings import NOTE, Finding, FlaggedRow, counted, largest_first, percent, verb
 from mammal.errors import DataError
 from mammal.tasks.baselines.similarity import fingerprints
+from mammal.tasks.tables.spread_rows import spread_rows
 
 if TYPE_CHECKING:
     from mammal.data_check.checked_data import CheckedData
@@ -85,7 +86,7 @@ def noisy_labels(data: CheckedData, labels: Labels, k: int) -> Iterator[Finding]
 def _rows(data: CheckedData, labels: Labels, k: int) -> np.ndarray:
     """Readable rows with a label, at most `MOST_ROWS` of them, evenly spread, int64 [M]."""
     known = [row for row in np.flatnonzero(labels.index_NK[:, k] >= 0).tolist() if data.inputs[row] is not None]
-    kept = np.linspace(0, max(len(known) - 1, 0), min(MOST_ROWS, len(known))).astype(np.int64)
+    kept = spread_rows(len(known), MOST_ROWS)
     return np.array(known, dtype=np.int64)[kept]
 
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from mammal.data_check.findings import ERROR, NOTE, WARNING, Finding, FlaggedRow, counted, percent
 from mammal.errors import MammalError
+from mammal.tasks.tables.spread_rows import spread_rows
 from mammal.tokenization.prompt import Prompt, parse_prompt, segment
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def measure_lengths(data: CheckedData) -> Lengths:
     task, found = data.task, Lengths()
     readable = [row for row, cells in enumerate(data.inputs) if cells is not None]
     most = WITH_FEATURES if task.features or task.predicted_features else MOST_ROWS
-    places = np.linspace(0, len(readable) - 1, min(most, len(readable))).astype(int)
+    places = spread_rows(len(readable), most)
     rows = [readable[at] for at in places.tolist()]
     if not task.features_are_fitted or task.steering.columns:
         task.fit_features([data.rows[row] for row in rows])

@@ -22,6 +22,7 @@ import numpy as np
 from mammal.tasks.baselines.similarity import CHUNK, KMERS, fingerprints, tanimoto, unpacked
 from mammal.tasks.features.morgan import BITS, RADIUS
 from mammal.tasks.molecules.chemistry import morgan_counts
+from mammal.tasks.tables.spread_rows import spread_rows
 
 if TYPE_CHECKING:
     from mammal.data_check.checked_data import CheckedData
@@ -110,7 +111,7 @@ def find_neighbours(data: CheckedData, entities: Entities, most: int = MOST_ENTI
     held_out = np.flatnonzero(entities.held_out_E & ~entities.train_E)
     if not data.entities or len(train) < 2 or not most:
         return None
-    reference_R, others = _evenly(train, most), _evenly(held_out, most)
+    reference_R, others = (rows[spread_rows(len(rows), most)] for rows in (train, held_out))
     sampled = len(reference_R) < len(train) or len(others) < len(held_out)
     query_Q = np.concatenate([reference_R, others])
     columns = [_ColumnBits.of(data, entities, column, query_Q) for column in data.entities]
@@ -128,12 +129,6 @@ def find_neighbours(data: CheckedData, entities: Entities, most: int = MOST_ENTI
         near.append(reference_R[np.take_along_axis(some_QC, top_QK, axis=1)])
         similarity.append(np.take_along_axis(finer_QC, top_QK, axis=1))
     return Neighbours(entities, query_Q, np.concatenate(near), np.concatenate(similarity), sampled, data.entities)
-
-
-def _evenly(numbers: np.ndarray, most: int) -> np.ndarray:
-    if len(numbers) <= most:
-        return numbers
-    return numbers[np.linspace(0, len(numbers) - 1, most).astype(np.int64)]
 
 
 def _top(block_QR: np.ndarray, k: int) -> np.ndarray:

@@ -14,6 +14,7 @@ import numpy as np
 
 from mammal.tasks.errors import DataError
 from mammal.tasks.tables.cells import as_text, cell, is_missing
+from mammal.tasks.tables.spread_rows import spread_rows
 
 if TYPE_CHECKING:
     from mammal.tasks.pretraining.pretraining_rows import PretrainingRows
@@ -109,7 +110,7 @@ def seen_rows(task: Task, rows: Sequence[Row], known: PretrainingRows) -> SeenRo
     }
     if not rows or not compared:
         return None
-    places = np.linspace(0, len(rows) - 1, min(len(rows), MOST_ROWS)).astype(np.int64)
+    places = spread_rows(len(rows), MOST_ROWS)
     picked = [rows[place] for place in places.tolist()]
     counts: dict[str, int] = {}
     seen_N, chance_N, more = np.zeros(len(picked), dtype=bool), np.ones(len(picked)), False

@@ -15,6 +15,7 @@ from mammal.errors import MammalError
 from mammal.evaluation.results import Shift
 from mammal.rows.task_choice import changed_task
 from mammal.tasks.perturbations import Perturbation, perturbations
+from mammal.tasks.tables.spread_rows import spread_rows
 
 if TYPE_CHECKING:
     from mammal.model.model import MammalModel
@@ -44,7 +45,7 @@ def sensitivity(
     answered = [i for i, answer in enumerate(answers) if answer.error is None]
     if not answered:
         return []
-    tried = [answered[i] for i in np.unique(np.linspace(0, len(answered) - 1, min(limit, len(answered))).astype(int))]
+    tried = [answered[i] for i in spread_rows(len(answered), limit)]
     tried_rows, ours = [rows[i] for i in tried], [answers[i] for i in tried]
     changes = [(name, task, change) for name, change in perturbations(task).items()]
     return [

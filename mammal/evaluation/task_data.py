@@ -27,6 +27,7 @@ from mammal.tasks.batches.example import Example
 from mammal.tasks.batches.token_batches import encode_rows
 from mammal.tasks.splits import PARTS, Split, SplitRecord
 from mammal.tasks.tables.cells import Row
+from mammal.tasks.tables.spread_rows import spread_rows
 from mammal.tasks.task import Task
 
 if TYPE_CHECKING:
@@ -176,7 +177,8 @@ def load_task_data(
     from mammal.tasks.data import load_data
 
     loaded = load_data(task.config, paths)
-    numbers = {part: evenly_spread(loaded.split.parts[part], (limits or {}).get(part)) for part in PARTS}
+    whole = loaded.split.parts
+    numbers = {part: whole[part][spread_rows(len(whole[part]), (limits or {}).get(part))] for part in PARTS}
     rows: dict[str, Sequence[Row]] = {part: _records(loaded.frame, numbers[part]) for part in PARTS}
     left_out = [(LEFT_OUT, row, reason) for row, reason in loaded.split.left_out]
     return TaskData(task, rows, numbers, loaded.record, left_out)
@@ -213,7 +215,7 @@ def load_own_rows(
     from mammal.tasks.probes.task_probes import ALL
 
     own = with_task_columns(_with_meant_columns(_table(given, encoding), task), task.config)
-    own = own.iloc[evenly_spread(np.arange(len(own), dtype=np.int64), limit)]
+    own = own.iloc[spread_rows(len(own), limit)]
     whole = _with_training_rows(task, paths) if with_train else None
     every = task.probes is not None and task.probes.fitted_on == ALL
     train = own.iloc[:0] if whole is None else pd.concat([whole.part(part) for part in (PARTS if every else PARTS[:1])])
@@ -286,18 +288,6 @@ def _with_meant_columns(frame: pd.DataFrame, task: Task) -> pd.DataFrame:
 
 def _records(frame: Any, numbers: np.ndarray) -> list[dict[str, Any]]:
     return frame.iloc[numbers].to_dict("records")
-
-
-def evenly_spread(numbers: np.ndarray, limit: int | None) -> np.ndarray:
-    """Returns at most `limit` row numbers, evenly spread.
-
-    Args:
-        numbers: row numbers, int64 [N].
-        limit: maximum number of them; None: all.
-    """
-    if limit is None or len(numbers) <= limit:
-        return numbers
-    return numbers[np.linspace(0, len(numbers) - 1, limit).astype(np.int64)]
 
 
 def save_splits(data: Mapping[str, TaskData], output: Path) -> None:

@@ -16,6 +16,7 @@ import numpy as np
 from markupsafe import Markup, escape
 
 from mammal.evaluation.reliability import curve
+from mammal.tasks.tables.spread_rows import spread_rows
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -169,11 +170,11 @@ def parity(
     margin = 0.03 * (high - low or 1.0)
     with _figure(title) as (drawing, axes):
         if interval_N2 is not None:
-            shown = _evenly(len(truth_N), MOST_BARS)
+            shown = spread_rows(len(truth_N), MOST_BARS)
             lows_N, highs_N = np.asarray(interval_N2, dtype=float)[shown].T
             axes.vlines(truth_N[shown], lows_N, highs_N, color=SERIES[0], alpha=0.18, linewidth=1.5)
         axes.plot([low, high], [low, high], color=INK, linestyle="--", linewidth=1, alpha=0.5)
-        shown = _evenly(len(truth_N), MOST_POINTS)
+        shown = spread_rows(len(truth_N), MOST_POINTS)
         axes.scatter(truth_N[shown], predicted_N[shown], s=10, color=SERIES[0], alpha=0.65, linewidths=0)
         axes.set_xlabel(f"{axes_names[0]}{suffix}")
         axes.set_ylabel(f"{axes_names[1]}{suffix}")
@@ -329,10 +330,6 @@ def _themed(svg: str, title: str) -> Markup:
     for stand_in, variable in _THEME.items():
         svg = svg.replace(stand_in, variable)
     return Markup(svg.replace("<svg", f'<svg role="img" aria-label="{escape(title)}"', 1))
-
-
-def _evenly(count: int, most: int) -> np.ndarray:
-    return np.unique(np.linspace(0, count - 1, min(count, most)).astype(int))
 
 
 def _coloured(series: Mapping[str, Any]) -> list[tuple[str, tuple[str, Any]]]:

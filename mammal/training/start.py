@@ -17,6 +17,7 @@ import numpy as np
 
 from mammal import console
 from mammal.errors import ConfigError, did_you_mean
+from mammal.tasks.tables.spread_rows import spread_rows
 
 if TYPE_CHECKING:
     import lightning.pytorch as lightning
@@ -148,7 +149,7 @@ def _states(model: MammalModel, head: MLPHead, data: TaskData) -> tuple[np.ndarr
     from mammal.tasks.batches.token_batches import token_batches
 
     every = data.examples("train")
-    places = np.linspace(0, len(every) - 1, min(len(every), MOST_ROWS)).astype(np.int64)
+    places = spread_rows(len(every), MOST_ROWS)
     examples = [every[place] for place in places]
     states, labels = [], []
     seen: list[Tensor] = []

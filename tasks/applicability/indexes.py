@@ -11,6 +11,8 @@ from functools import cached_property
 
 import numpy as np
 
+from mammal.tasks.tables.spread_rows import spread_rows
+
 DIMENSIONS = 32
 """Numbers that are kept of a state."""
 
@@ -163,7 +165,7 @@ def distance_unit(vectors_MD: np.ndarray) -> float:
     """
     if len(vectors_MD) < 2:
         return 1.0
-    asked_ND = vectors_MD[np.linspace(0, len(vectors_MD) - 1, min(_SCALE_ROWS, len(vectors_MD))).astype(np.int64)]
+    asked_ND = vectors_MD[spread_rows(len(vectors_MD), _SCALE_ROWS)]
     distance_N2, _ = StateIndex(vectors_MD, 1.0).distances(asked_ND.astype(np.float32), 2)
     others_N = distance_N2[:, 1]
     apart_N = others_N[others_N > 0]

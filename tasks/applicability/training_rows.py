@@ -20,6 +20,7 @@ from mammal.tasks.applicability.fingerprints import BITS, RADIUS
 from mammal.tasks.applicability.indexes import DIMENSIONS, FingerprintIndex, Projection, StateIndex, distance_unit
 from mammal.tasks.batches.batch import Batch, ModelOutput, content_mask, mean_state
 from mammal.tasks.batches.prediction import NearRow, Prediction
+from mammal.tasks.tables.spread_rows import spread_rows
 
 MOST_ROWS = 10_000
 """Largest number of training rows that are kept. Of more rows, a random sample with a fixed seed is kept."""
@@ -163,8 +164,7 @@ class TrainingRows:
         known_V = np.sort([p.similarity for p in predictions if p.similarity is not None])
         if len(known_V) < FEWEST_VALID:
             return list(predictions)
-        if len(known_V) > MOST_REFERENCES:
-            known_V = known_V[np.linspace(0, len(known_V) - 1, MOST_REFERENCES).astype(np.int64)]
+        known_V = known_V[spread_rows(len(known_V), MOST_REFERENCES)]
         self._given = {**self.arrays(), "reference": known_V.astype(np.float64)}
         self.kept = replace(self.kept, references=len(known_V))
         self.__dict__.pop("_arrays", None)

@@ -21,6 +21,7 @@ from mammal.tasks.errors import DataError
 from mammal.tasks.features.morgan import BITS, RADIUS
 from mammal.tasks.molecules.chemistry import parse_smiles
 from mammal.tasks.tables.cells import Row, as_text, cell, is_missing
+from mammal.tasks.tables.spread_rows import spread_rows
 
 if TYPE_CHECKING:
     from mammal.tasks.task import Task
@@ -61,7 +62,7 @@ class TrainingSimilarity:
         bits = {}
         for column, kind in kinds.items():
             texts = sorted({text for text in _texts(task, rows, column) if text})
-            kept = [texts[i] for i in np.linspace(0, len(texts) - 1, min(most, len(texts))).astype(int)]
+            kept = [texts[i] for i in spread_rows(len(texts), most)]
             bits[column] = fingerprints(kept, kind)
         return cls(bits, kinds)
 

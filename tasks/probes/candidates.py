@@ -27,6 +27,7 @@ from functools import cached_property
 import numpy as np
 
 from mammal.tasks.probes.probe import Probe, probe_title, rbf, squared_distances
+from mammal.tasks.tables.spread_rows import spread_rows
 
 PENALTIES = (30.0, 3.0, 0.3, 0.03, 0.003)
 GAMMAS = (0.25, 1.0)
@@ -323,7 +324,7 @@ def _process(candidate: Candidate, rows: Rows) -> Probe:
     if known := candidate.settings:
         kernel = ConstantKernel(known["variance"]) * RBF(known["length"]) + WhiteKernel(known["noise"])
     else:
-        picked = np.linspace(0, len(rows) - 1, min(len(rows), GP_TUNING_ROWS)).astype(np.int64)
+        picked = spread_rows(len(rows), GP_TUNING_ROWS)
         start = ConstantKernel(1.0, (1e-2, 1e2)) * RBF(1.0, (0.1, 100.0)) + WhiteKernel(0.3, (1e-3, 3.0))
         kernel = GaussianProcessRegressor(start).fit(rows.exact_NF[picked], rows.truth_N[picked] - centre).kernel_
     model = GaussianProcessRegressor(kernel, optimizer=None).fit(rows.exact_NF, rows.truth_N - centre)

@@ -27,6 +27,7 @@ from mammal.tasks.declaration.schema import ScaleConfig
 from mammal.tasks.errors import DataError, TaskError
 from mammal.tasks.molecules.properties import PROPERTIES, compute_all
 from mammal.tasks.tables.cells import Row, as_number
+from mammal.tasks.tables.spread_rows import spread_rows
 from mammal.tasks.targets.scaling import Scales
 from mammal.tokenization.errors import did_you_mean
 
@@ -129,7 +130,7 @@ class Conditions:
                 raise TaskError(what, where=f"task {self.task}", hint=hint)
         if not self.numbers:
             return
-        chosen = np.unique(np.linspace(0, len(rows) - 1, min(len(rows), FITTED_ON)).astype(np.int64))
+        chosen = spread_rows(len(rows), FITTED_ON)
         asked = [self._known(rows[place]) for place in chosen.tolist()]
         self.scales.fit(np.array([[row.get(column, np.nan) for column in self.numbers] for row in asked]))
 

@@ -17,10 +17,9 @@ from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from mammal.tasks.errors import TaskError
 from mammal.tasks.sources.local import find_copy, find_file, local_copy
+from mammal.tasks.sources.parts import limited
 from mammal.tasks.splits.split import SPLIT_COLUMN
 from mammal.tasks.tables.readers import read_table
 from mammal.tokenization.errors import did_you_mean
@@ -50,17 +49,10 @@ def load(data: DataConfig, root: Path | None) -> pd.DataFrame:
     train = find_file(data.path, root) if data.path else moses_file("train.csv.gz", root)
     parts = {"train": train, "test": moses_file(TESTS[name], root)}
     frames = [
-        _spread(read_table(path), data.limit).rename(columns={"SMILES": "smiles"}).assign(**{SPLIT_COLUMN: part})
+        limited(read_table(path), data.limit).rename(columns={"SMILES": "smiles"}).assign(**{SPLIT_COLUMN: part})
         for part, path in parts.items()
     ]
     return pd.concat(frames, ignore_index=True)
-
-
-def _spread(frame: pd.DataFrame, limit: int | None) -> pd.DataFrame:
-    """At most this many rows, evenly spread over the table."""
-    if limit is None or limit >= len(frame):
-        return frame
-    return frame.iloc[np.linspace(0, len(frame) - 1, limit).round().astype(np.int64)]
 
 
 def moses_file(name: str, root: Path | None) -> Path:
