@@ -331,9 +331,9 @@ def _homes_in(data: DataConfig, paths: Mapping[str, object] | None, standard: St
     standards = [standard_of(config.standardise), standard]
     tables = [Table(other.frame, config.data, columns, columns, standard=one) for one in dict.fromkeys(standards)]
     homes = homes_of(config.name, tables, other.split)
-    if homes.trained:
-        what = "%s: %s molecules of valid or test of task %s are in one of its earlier parts, too"
-        logger.warning(what, where, f"{homes.trained:,}", config.name)
+    if homes.again:
+        what = "%s: %s rows of valid or test of task %s have a molecule that is in one of its earlier parts, too"
+        logger.warning(what, where, f"{homes.again:,}", config.name)
     return homes
 
 

@@ -21,12 +21,12 @@ class Homes:
     Attributes:
         task: name of the task.
         parts: SMILES without stereo marks and isotopes -> the last of train, valid and test that has the molecule.
-        trained: number of molecules of valid or test that are in an earlier part, too.
+        again: number of rows of valid or test with a molecule that an earlier part has, too.
     """
 
     task: str
     parts: Mapping[str, str] = field(default_factory=dict)
-    trained: int = 0
+    again: int = 0
 
 
 def homes_of(task: str, tables: Sequence[Table], split: Split) -> Homes:
@@ -38,13 +38,15 @@ def homes_of(task: str, tables: Sequence[Table], split: Split) -> Homes:
         split: the parts of these rows.
     """
     parts: dict[str, str] = {}
-    repeated = set()
-    forms = [_forms(table, column) for table in tables for column in table.asked() if column in table.frame.columns]
+    again = 0
+    flat: dict[str, str | None] = {}
+    each = [(table, column) for table in tables for column in table.asked() if column in table.frame.columns]
+    forms = [_forms(table, column, flat) for table, column in each]
     for part in PARTS:
-        own = {form for row in split.parts[part].tolist() for of_column in forms for form in of_column[row]}
-        repeated |= own & parts.keys()
-        parts |= dict.fromkeys(own, part)
-    return Homes(task, parts, len(repeated))
+        rows = [{form for of_column in forms for form in of_column[row]} for row in split.parts[part].tolist()]
+        again += sum(not parts.keys().isdisjoint(own) for own in rows)
+        parts |= dict.fromkeys(set().union(*rows), part)
+    return Homes(task, parts, again)
 
 
 def like(table: Table, homes: Homes) -> Split:
@@ -62,7 +64,8 @@ def like(table: Table, homes: Homes) -> Split:
         TaskError: no molecule can be read or is in that task, or a part would be empty.
     """
     columns = table.asked()
-    forms = [_forms(table, column) for column in columns]
+    flat: dict[str, str | None] = {}
+    forms = [_forms(table, column, flat) for column in columns]
     written = column_texts(table.frame, columns[0])
     found: list[str | None] = []
     left_out = []
@@ -79,13 +82,16 @@ def like(table: Table, homes: Homes) -> Split:
     return Split(how, parts_of(found), left_out)
 
 
-def _forms(table: Table, column: str) -> list[set[str]]:
-    """The molecule of each row as it is written and as the task standardises it, without stereo marks; or none."""
+def _forms(table: Table, column: str, flat: dict[str, str | None]) -> list[set[str]]:
+    """The molecule of each row as it is written and as the task standardises it, without stereo marks; or none.
+
+    `flat` holds the SMILES that were read before, and gets those that are read here.
+    """
     from mammal.tasks.molecules.chemistry import flat_or_none
 
     written = column_texts(table.frame, column)
     standard = table.texts(column)
-    flat = {text: flat_or_none(text) for text in {*written, *standard} if text}
+    flat |= {text: flat_or_none(text) for text in {*written, *standard} - flat.keys() if text}
     return [
         {form for text in pair if text and (form := flat[text]) is not None}
         for pair in zip(written, standard, strict=True)

@@ -54,7 +54,7 @@ def test_molecules_are_where_the_other_task_has_them(folder: Path, caplog: pytes
     assert {part: split.parts[part].tolist() for part in PARTS} == {"train": [1, 3], "valid": [2], "test": [0, 5]}
     assert [row for row, _ in split.left_out] == [4]
     assert split.how == "like other by molecules of smiles; rows of other molecules, in train: 1"
-    assert "1 molecules of valid or test of task other are in one of its earlier parts" in caplog.text
+    assert "1 rows of valid or test of task other have a molecule that is in one of its earlier parts" in caplog.text
 
 
 def test_molecules_are_compared_as_written_and_as_each_task_reads_them(folder: Path):
