@@ -74,7 +74,7 @@ VALUES: Mapping[SlotKind, ValueSlot] = {
     "label": ValueSlot("[0-9]+", "the index of a label", _DIGITS, in_input=False),
     "labels": ValueSlot(
         "[0-9.]+",
-        "one digit or dot for each token",
+        "digits or dots for each token",
         (*_DIGITS, "<MASK>"),
         in_input=False,
         is_answer=False,

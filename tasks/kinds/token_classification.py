@@ -34,6 +34,7 @@ from mammal.tasks.targets.token_labels import TokenLabels
 from mammal.tasks.task import Task
 from mammal.tokenization.encoding import Encoding
 from mammal.tokenization.errors import MammalError
+from mammal.tokenization.template import label_code
 from mammal.tokenization.value_slots import UNLABELLED
 
 if TYPE_CHECKING:
@@ -84,8 +85,9 @@ class TokenClassificationTask(Task):
     # Rows
 
     def prepare_target(self, row: Row) -> dict[str, str]:
-        """Returns the code of each token's label, one digit each; a dot for a token without a label."""
-        codes = [*(str(index) for index in range(len(self.labels))), UNLABELLED]
+        """Returns the code of each token's label, all of one width; dots for a token without a label."""
+        codes = [label_code(index, len(self.labels)) for index in range(len(self.labels))]
+        codes.append(UNLABELLED * len(codes[0]))
         return {self.target_column: "".join(codes[c] for c in self.classes(row).tolist())}
 
     def classes(self, row: Row) -> np.ndarray:

@@ -190,7 +190,7 @@ def test_a_cut_sequence_keeps_the_labels_of_what_is_read(make_tokens):
     [
         ({"mode": "decoder"}, TaskError, "runs in mode encoder"),
         ({"labels": ["H"]}, TaskError, "at least two labels"),
-        ({"labels": [str(i) for i in range(11)]}, TaskError, "11 labels.*10 at most"),
+        ({"labels": [str(i) for i in range(101)]}, TaskError, "101 labels.*100 at most"),
         ({"codes": ["1", "2", "3"]}, TaskError, "codes are for labels of rows"),
         ({"probability": "vocabulary"}, TaskError, "among the labels, not vocabulary"),
         ({"metrics": ["rmse"]}, TaskError, "does not apply to a token_classification task.*accuracy"),
