@@ -14,6 +14,7 @@ NAMES: dict[str, tuple[str, str]] = {
     ),
     "auprc": ("AUPRC", "area under the precision-recall curve (average precision); chance is the share of positives"),
     "accuracy": ("accuracy", "share of the rows with the right class"),
+    "row_accuracy": ("accuracy by row", "mean over the rows of the share of a row's labels that are right"),
     "balanced_accuracy": ("balanced accuracy", "mean over the classes of the share of their rows that are right"),
     "top3_accuracy": ("top-3 accuracy", "share of the rows whose class is among the three most probable"),
     "mcc": ("MCC", "Matthews correlation of true and predicted classes; 0 is chance, 1 is perfect"),

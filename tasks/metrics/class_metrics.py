@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from mammal.tasks.metrics import token_metrics
 from mammal.tasks.metrics.answers import Answers
 
 CALIBRATION_BINS = 15
@@ -55,6 +56,16 @@ def _average_precision(positive_N: np.ndarray, score_N: np.ndarray) -> float:
 
 def accuracy(a: Answers) -> float:
     return float(np.mean(a.truth_N == a.answer_N)) if len(a) else float("nan")
+
+
+def right(a: Answers) -> np.ndarray:
+    """1 if the predicted class is the true one, float64 [N]."""
+    return (a.truth_N == a.answer_N).astype(np.float64)
+
+
+def row_accuracy(a: Answers) -> float:
+    """Mean over rows of the share of a row's tokens with the right label; `accuracy` if rows have one label each."""
+    return token_metrics.row_accuracy(a)(np.ones(len(a)))
 
 
 def balanced_accuracy(a: Answers) -> float:

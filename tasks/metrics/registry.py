@@ -277,6 +277,9 @@ METRICS: dict[str, Metric] = {
     "auroc": Metric(class_metrics.auroc, "classes", weighted=token_metrics.auroc),
     "auprc": Metric(class_metrics.auprc, "classes", weighted=token_metrics.auprc),
     "accuracy": _of_counts(class_metrics.accuracy, token_metrics.accuracy),
+    "row_accuracy": Metric(
+        class_metrics.row_accuracy, "classes", by_row=class_metrics.right, weighted=token_metrics.row_accuracy
+    ),
     "balanced_accuracy": _of_counts(class_metrics.balanced_accuracy, token_metrics.balanced_accuracy),
     "top3_accuracy": Metric(class_metrics.top3_accuracy, "classes"),
     "mcc": _of_counts(class_metrics.mcc, token_metrics.mcc),

@@ -39,6 +39,19 @@ def accuracy(counts_CC: np.ndarray) -> float:
     return float(np.trace(counts_CC) / counts_CC.sum()) if counts_CC.sum() else float("nan")
 
 
+def row_accuracy(a: Answers) -> Weighted:
+    """Mean over rows of the share of a row's tokens with the right label; all tokens of a row have one weight."""
+    _, row_N, tokens_G = np.unique(a.numbers_N, return_inverse=True, return_counts=True)
+    share_N = 1.0 / tokens_G[row_N]
+    right_N = share_N * (a.truth_N == a.answer_N)
+
+    def of(times_N: np.ndarray) -> float:
+        rows = float(times_N @ share_N)
+        return float(times_N @ right_N) / rows if rows else float("nan")
+
+    return of
+
+
 def balanced_accuracy(counts_CC: np.ndarray) -> float:
     true_C = counts_CC.sum(axis=1)
     present = true_C > 0

@@ -2,14 +2,16 @@
 
     chains   sequence id             heavy and light chains of SAbDab and CoV-AbDab, for training before cdr_h3
     cdr_h3   heavy cdr_h3 id split   CDR-H3 to be filled in; published valid and test (Jin et al. 2022, RefineGNN)
+    cdr_h3_residues                  the same rows with a label for each residue: columns heavy, residues, id, split
     pairs    heavy light cdr_h3      antibodies against coronaviruses (Raybould et al. 2021, CoV-AbDab)
 
 `pairs` holds each pair once, if both variable domains are known. Its column `cdr_h3` is copied from the database and
 can be used to split, because antibodies of one lineage share it.
 
 In `cdr_h3`, the column `heavy` is the variable domain with a mark, `_`, for each residue of CDR-H3
-(`mammal.tasks.infilling`), and the column `cdr_h3` holds the hidden residues. Constant domains, and domains fused in
-front, are removed in all parts.
+(`mammal.tasks.infilling`), and the column `cdr_h3` holds the hidden residues. In `cdr_h3_residues`, `heavy` has an `X`
+instead of each mark, and `residues` has the hidden residue at each of these places and a dot at all others. Constant
+domains, and domains fused in front, are removed in all parts.
 
 The published training part is not available from a public repository. Training rows are therefore the heavy chains of
 SAbDab (Dunbar et al. 2014) and CoV-AbDab (Raybould et al. 2021), each distinct domain once, with CDR-H3 located by the
@@ -28,17 +30,19 @@ domains could be memorised. Test has 437 rows with 257 different CDR-H3, valid 4
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mammal.tasks.errors import DataError
-from mammal.tasks.infilling.marks import MARK, filled
+from mammal.tasks.infilling.marks import ANY, MARK, filled
 from mammal.tasks.sequences.antibodies import cdr_h3, variable_domain
 from mammal.tasks.sources.local import local_copy
 from mammal.tasks.sources.parts import known_name, limited
 from mammal.tasks.splits.split import SPLIT_COLUMN
 from mammal.tasks.tables.readers import read_table
+from mammal.tokenization.value_slots import UNLABELLED
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,6 +59,7 @@ SHORTEST = 80
 """Minimum number of residues of a variable domain; the database has "ND" for an unknown chain."""
 LIGHT = "|VL"
 """Suffix of the headers of light chains."""
+RESIDUES = "cdr_h3_residues"
 H3 = "3"
 """Character for residues of CDR-H3 in RefineGNN's masks."""
 
@@ -68,7 +73,7 @@ def load(data: DataConfig, root: Path | None) -> pd.DataFrame:
     """
     import pandas as pd
 
-    name = known_name(data.name, ("chains", "cdr_h3", "pairs"), "antibodies")
+    name = known_name(data.name, ("chains", "cdr_h3", RESIDUES, "pairs"), "antibodies")
     if name == "pairs":
         return limited(_pairs(root), data.limit)
     published = [_marked(part, name, root) for part, name in (("valid", "val"), ("test", "test"))]
@@ -78,7 +83,16 @@ def load(data: DataConfig, root: Path | None) -> pd.DataFrame:
     train = _located(root)
     alike = _alike(train["cdr_h3"].tolist(), held_out, data.identity)
     train = train[[not one for one in alike]]
-    return limited(pd.concat([train, *published], ignore_index=True), data.limit)
+    rows = pd.concat([train, *published], ignore_index=True)
+    return limited(_with_labels(rows) if name == RESIDUES else rows, data.limit)
+
+
+def _with_labels(rows: pd.DataFrame) -> pd.DataFrame:
+    """The column `residues`, and an unknown residue instead of each mark of the column `heavy`."""
+    pairs = zip(rows["heavy"], rows["cdr_h3"], strict=True)
+    labels = [filled(re.sub(f"[^{MARK}]", UNLABELLED, heavy), [loop]) for heavy, loop in pairs]
+    shown = rows["heavy"].str.replace(MARK, ANY["AA"], regex=False)
+    return rows.assign(heavy=shown, residues=labels)[["heavy", "residues", "id", SPLIT_COLUMN]]
 
 
 def _pairs(root: Path | None) -> pd.DataFrame:

@@ -334,6 +334,26 @@ def test_weighted_metrics_are_those_of_repeated_pairs(name: str, classes: int):
         assert weighted(times_N) == pytest.approx(plain(repeated), nan_ok=True)
 
 
+def test_accuracy_by_row_counts_short_rows_like_long_ones():
+    truth_N, answer_N = np.array([1, 0, 0, 1, 1, 0]), np.array([1, 0, 0, 1, 0, 1])
+    probability_NC, rows_N = np.eye(2)[answer_N], np.array([7, 7, 7, 7, 2, 3])
+    answers = Answers(truth_N, answer_N, probability_NC, rows_N, by_token=True)
+    metric = METRICS["row_accuracy"]
+    assert metric.of(answers) == pytest.approx(1 / 3) and METRICS["accuracy"].of(answers) == pytest.approx(2 / 3)
+    twice_N = np.array([2, 2, 2, 2, 1, 0])  # a bootstrap sample: row 7 twice, row 2 once, row 3 not
+    assert metric.weighted(answers)(twice_N) == pytest.approx(2 / 3)
+    assert np.isnan(metric.weighted(answers)(np.zeros(6, int)))
+    of_rows = Answers(truth_N, answer_N, probability_NC)
+    assert metric.of(of_rows) == metric.by_row(of_rows).mean() == pytest.approx(2 / 3)
+
+
+def test_targets_of_many_labels_have_codes_of_one_width(make_tokens):
+    task = make_tokens(labels=list("ABCDEFGHIJKL"), metrics=["accuracy"])
+    row = {"sequence": "MKV", "structure": "BL."}
+    assert task.prepare_target(row) == {"structure": "0111.."}
+    assert task.classes(row).tolist() == [1, 11, -1]
+
+
 def test_baselines_are_the_commonest_label_and_a_window(make_tokens):
     task = make_tokens(labels=["0", "1"], metrics=["accuracy"])
     rng = np.random.default_rng(0)
