@@ -7,7 +7,7 @@
 The window is that of the first neural predictors of secondary structure (Qian and Sejnowski 1988 used 13 residues). At
 most `MOST_TOKENS` training tokens are used, of whole rows that are sampled with a seed.
 
-Shapes: R tokens of a row, N tokens of all rows, C classes, S symbols.
+Shapes: U tokens of a row, R of them with a label, N tokens of all rows, C classes, S symbols.
 """
 
 from __future__ import annotations
@@ -75,9 +75,9 @@ def token_baselines(
 
 
 Answer = Callable[[list[str]], np.ndarray]
-"""From the symbols of a row to the probability of each class at each token, float [R, C]."""
+"""From the symbols of a row to the probability of each class at each of them, float [U, C]."""
 Known = Sequence[tuple[list[str], np.ndarray]]
-"""Symbols and classes of the tokens of each training row."""
+"""Symbols of each training row and their classes, int64 [U]; -1 for a symbol without a label."""
 
 
 def _shares(task: TokenClassificationTask, known: Known) -> tuple[Answer, str]:
@@ -131,9 +131,12 @@ def _one_hot(rows: Sequence[list[str]], index: dict[str, int]) -> csr_matrix:
 def _labelled(task: TokenClassificationTask, row: Row) -> tuple[list[str], np.ndarray] | None:
     """Symbols and classes of a row; None if it can't be read."""
     try:
-        return _symbols(task, row), task.classes(row)
+        symbols, classes_R = _symbols(task, row), task.classes(row)
     except MammalError:
         return None
+    classes_U = np.full(len(symbols), -1, dtype=np.int64)
+    classes_U[task.sequence.has_label(symbols)] = classes_R
+    return symbols, classes_U
 
 
 def _symbols(task: TokenClassificationTask, row: Row) -> list[str]:
@@ -144,7 +147,8 @@ def _answered(task: TokenClassificationTask, rows: Sequence[Row], answer: Answer
     found = []
     for number, row in enumerate(rows):
         try:
-            found.append(task.answer(number, answer(_symbols(task, row))))
+            symbols = _symbols(task, row)
+            found.append(task.answer(number, answer(symbols)[task.sequence.has_label(symbols)]))
         except MammalError as error:
             found.append(Prediction(number, error=str(error)))
     return found

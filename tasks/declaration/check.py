@@ -221,7 +221,7 @@ MOST_TOKEN_LABELS = 100
 
 def _check_token_labels(config: TaskConfig, where: str | None) -> None:
     if config.family != "token_classification":
-        for key in ("labels_of", "missing_label"):
+        for key in ("labels_of", "labels_at", "missing_label"):
             if getattr(config, key) is not None:
                 raise TaskError(f"{key} is for kind token_classification, not {config.kind}", where=where)
         return

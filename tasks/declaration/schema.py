@@ -156,6 +156,8 @@ class TaskConfig:
         labels: class labels, written as in the file. The last of two is the positive one.
         labels_of: kind `token_classification`: the column of the input whose tokens have the labels. Default: the only
             sequence of the input.
+        labels_at: kind `token_classification`: the residues, bases or atoms that have a label, as they are written,
+            such as `[S, T, Y]`. Cells and answers have labels for these alone. Default: all of the sequence.
         missing_label: kind `token_classification`: text of a token without a label, in addition to `.`, `-`, blanks and
             empty items.
         codes: text of each label in the target. Default: its index, as digits of equal width.
@@ -214,6 +216,7 @@ class TaskConfig:
     prompt: PromptConfig = field(default_factory=PromptConfig)
     labels: list[str] = field(default_factory=list)
     labels_of: str | None = None
+    labels_at: list[str] | None = None
     missing_label: str | None = None
     codes: list[str] = field(default_factory=list)
     probability: str = "classes"
@@ -255,7 +258,7 @@ class TaskConfig:
         return KINDS.get(self.kind, self.kind)
 
 
-LATER_KEYS = {"labels_of": None, "missing_label": None, "infill_lengths": False}
+LATER_KEYS = {"labels_of": None, "labels_at": None, "missing_label": None, "infill_lengths": False}
 """Keys of a task that version 0.1 does not have, and their defaults: they are stored only with another value."""
 
 

@@ -1,9 +1,9 @@
-"""Token classification: a label for each residue, base or atom of one sequence of the input.
+"""Token classification: a label for each residue, base or atom of one sequence of the input, or for some of them.
 
 A linear head of the task reads the state of each token of the sequence, so any encoder can learn the task: training
-adds the head. A token without a label is left out of the loss. The answer of a row has one label for each token that
-the model reads: if the sequence is longer than its limit, the answer is shorter than the sequence and ends where the
-model stops.
+adds the head. A token without a label is left out of the loss. With `labels_at`, only the tokens that it names can have
+a label. The answer of a row has one label for each of these tokens that the model reads: if the sequence is longer than
+its limit, the answer is shorter than the sequence and ends where the model stops.
 
 Shapes: B rows, R tokens of the sequence, C classes, N tokens of all rows.
 """
@@ -60,7 +60,7 @@ class TokenClassificationTask(Task):
         self.labels = LabelSet(config.labels)
         self.token_labels = TokenLabels(self.labels, config.missing_label)
         self.class_weights = ClassWeights(config.class_weights, self.target_columns)
-        self.sequence = LabelledSequence(self.template, tokenizer, config.labels_of, self.name)
+        self.sequence = LabelledSequence(self.template, tokenizer, config.labels_of, config.labels_at, self.name)
         self.labelled, self.unit = self.sequence.column, self.sequence.unit
         self._check_order_is_kept()
 
@@ -102,8 +102,9 @@ class TokenClassificationTask(Task):
         column = self.target_column
         classes_R = self.token_labels.read(cell(row, column, self.config.data.columns), column)
         if len(classes_R) != (tokens := self._count(row)):
+            one = " or ".join(self.config.labels_at or [self.unit])
             what = f"{len(classes_R)} labels for {tokens} {self.unit}s of column {self.labelled}"
-            raise DataError(what, where=f"column {column}", hint=f"one for each {self.unit}, . where there is none")
+            raise DataError(what, where=f"column {column}", hint=f"one for each {one}, . where there is none")
         if (classes_R < 0).all():
             raise DataError(f"no {self.unit} has a label", where=f"column {column}")
         return classes_R
@@ -247,8 +248,8 @@ class TokenClassificationTask(Task):
         return self.sequence.symbols(text, self.config.on_unknown)
 
     def _count(self, row: Row) -> int:
-        """Number of residues, bases or atoms of a row, whether the model reads all of them or not."""
-        return len(self.symbols(self._text(row, self.labelled)))
+        """Number of residues, bases or atoms of a row that have a label, whether the model reads all of them or not."""
+        return int(self.sequence.has_label(self.symbols(self._text(row, self.labelled))).sum())
 
     def _check_order_is_kept(self) -> None:
         """Refuses what would change the tokens of the sequence, because the labels would belong to others."""

@@ -1,6 +1,6 @@
 """The sequence of an input whose tokens have labels: which slot it is, and where its tokens are in an encoded prompt.
 
-Shapes: R tokens that have a label, L tokens of the prompt.
+Shapes: R tokens that have a label, U residues, bases or atoms of the sequence, L tokens of the prompt.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 
 from mammal.tasks.errors import DataError, TaskError
 from mammal.tokenization.entities import ENTITIES
-from mammal.tokenization.errors import did_you_mean
+from mammal.tokenization.errors import MammalError, did_you_mean
 from mammal.tokenization.prompt import segment
 from mammal.tokenization.template import START, Template
 from mammal.tokenization.template_syntax import TemplateSlot, Words
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 UNITS = {"AA": "residue", "DNA": "base", "SMILES": "atom"}
 """Alphabet -> what one label belongs to."""
 
+_EXAMPLES = {"AA": "[S, T, Y]", "DNA": "[C]", "SMILES": '[N, n, "[nH]"]'}
+
 
 class LabelledSequence:
     """The sequence whose residues, bases or atoms have labels.
@@ -33,6 +35,7 @@ class LabelledSequence:
         template: the template of the task.
         tokenizer: the tokenizer that encodes its prompts.
         column: the column of the sequence; None: the only sequence of the input.
+        at: tokens of the residues, bases or atoms that have a label; None: all of them.
         task: name of the task, for error messages.
 
     Attributes:
@@ -40,10 +43,13 @@ class LabelledSequence:
         unit: what one label belongs to: `residue`, `base` or `atom`.
 
     Raises:
-        TaskError: the input has no such sequence, or several and `column` is None.
+        TaskError: the input has no such sequence, or several and `column` is None; or `at` is empty, or has a text that
+            is not a token of a residue, base or atom.
     """
 
-    def __init__(self, template: Template, tokenizer: Tokenizer, column: str | None, task: str):
+    def __init__(
+        self, template: Template, tokenizer: Tokenizer, column: str | None, at: Sequence[str] | None, task: str
+    ):
         self.tokenizer = tokenizer
         slot = _labelled_slot(template, column, task)
         self.column, self._alphabet = slot.column, _alphabet(slot)
@@ -52,6 +58,7 @@ class LabelledSequence:
         self._sequences, self._before = len(sequences), sequences.index(slot)
         self._start_id = tokenizer.token_id(START)
         self._texts: dict[int, str] = {}
+        self._at = None if at is None else self._checked(at, task)
 
     def symbols(self, text: str, on_unknown: str) -> list[str]:
         """Returns the residues, bases or atoms of a sequence, in order.
@@ -70,6 +77,14 @@ class LabelledSequence:
             return tokens
         return [token for token, is_atom in zip(tokens, atom_tokens(tokens), strict=True) if is_atom]
 
+    def has_label(self, symbols: Sequence[str]) -> np.ndarray:
+        """Returns which residues, bases or atoms of a sequence have a label, bool [U].
+
+        Args:
+            symbols: what `symbols` returns.
+        """
+        return np.array([self._at is None or symbol in self._at for symbol in symbols], dtype=bool)
+
     def positions(self, encoding: Encoding) -> np.ndarray:
         """Returns the positions of the tokens that have a label, int64 [R]: fewer than the sequence has if it is cut.
 
@@ -84,13 +99,30 @@ class LabelledSequence:
             first = int(starts[self._before]) + 1
             ids = encoding.ids_L[first:].tolist()
             length = next((place for place, i in enumerate(ids) if i in self._tags), len(ids))
-            read_R = first + np.arange(length)
-            if self._alphabet == "SMILES":
-                read_R = read_R[atom_tokens([self._text(i) for i in ids[:length]])]
+            tokens = [self._text(i) for i in ids[:length]]
+            places_U = np.flatnonzero(atom_tokens(tokens)) if self._alphabet == "SMILES" else np.arange(length)
+            read_R = first + places_U[self.has_label([tokens[place] for place in places_U])]
             if len(read_R):
                 return read_R
+            if len(places_U):
+                what = f"the model reads no {' or '.join(sorted(self._at or ()))} of column {self.column}"
+                raise DataError(what, hint=f"labels_at says which {self.unit}s have a label")
         hint = f"a longer {{{self.column}:entity@N}} or max_len.input"
         raise DataError(f"the limits of the prompt leave no {self.unit} of column {self.column}", hint=hint)
+
+    def _checked(self, at: Sequence[str], task: str) -> frozenset[str]:
+        """The tokens of `labels_at`, each of one residue, base or atom."""
+        if not at:
+            raise TaskError("labels_at is empty", where=task, hint=f"name a {self.unit}, or leave labels_at out")
+        for symbol in at:
+            try:
+                known = self.symbols(symbol, "raise") == [symbol]
+            except MammalError:
+                known = False
+            if not known:
+                hint = f"labels_at: a list of {self.unit}s as they are written, such as {_EXAMPLES[self._alphabet]}"
+                raise TaskError(f"labels_at has {symbol!r}, which is no {self.unit}", where=task, hint=hint)
+        return frozenset(at)
 
     @cached_property
     def _tags(self) -> frozenset[int]:

@@ -2,16 +2,16 @@
 
     chains   sequence id             heavy and light chains of SAbDab and CoV-AbDab, for training before cdr_h3
     cdr_h3   heavy cdr_h3 id split   CDR-H3 to be filled in; published valid and test (Jin et al. 2022, RefineGNN)
-    cdr_h3_residues                  the same rows with a label for each residue: columns heavy, residues, id, split
+    cdr_h3_residues                  the same columns and rows, with X instead of marks
     pairs    heavy light cdr_h3      antibodies against coronaviruses (Raybould et al. 2021, CoV-AbDab)
 
 `pairs` holds each pair once, if both variable domains are known. Its column `cdr_h3` is copied from the database and
 can be used to split, because antibodies of one lineage share it.
 
 In `cdr_h3`, the column `heavy` is the variable domain with a mark, `_`, for each residue of CDR-H3
-(`mammal.tasks.infilling`), and the column `cdr_h3` holds the hidden residues. In `cdr_h3_residues`, `heavy` has an `X`
-instead of each mark, and `residues` has the hidden residue at each of these places and a dot at all others. Constant
-domains, and domains fused in front, are removed in all parts.
+(`mammal.tasks.infilling`), and the column `cdr_h3` holds the hidden residues. In `cdr_h3_residues`, `heavy` has an `X`,
+any residue, instead of each mark; a chain with another X is left out. Constant domains, and domains fused in front, are
+removed in all parts.
 
 The published training part is not available from a public repository. Training rows are therefore the heavy chains of
 SAbDab (Dunbar et al. 2014) and CoV-AbDab (Raybould et al. 2021), each distinct domain once, with CDR-H3 located by the
@@ -30,7 +30,6 @@ domains could be memorised. Test has 437 rows with 257 different CDR-H3, valid 4
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,7 +41,6 @@ from mammal.tasks.sources.local import local_copy
 from mammal.tasks.sources.parts import known_name, limited
 from mammal.tasks.splits.split import SPLIT_COLUMN
 from mammal.tasks.tables.readers import read_table
-from mammal.tokenization.value_slots import UNLABELLED
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -84,15 +82,14 @@ def load(data: DataConfig, root: Path | None) -> pd.DataFrame:
     alike = _alike(train["cdr_h3"].tolist(), held_out, data.identity)
     train = train[[not one for one in alike]]
     rows = pd.concat([train, *published], ignore_index=True)
-    return limited(_with_labels(rows) if name == RESIDUES else rows, data.limit)
+    return limited(_with_any(rows) if name == RESIDUES else rows, data.limit)
 
 
-def _with_labels(rows: pd.DataFrame) -> pd.DataFrame:
-    """The column `residues`, and an unknown residue instead of each mark of the column `heavy`."""
-    pairs = zip(rows["heavy"], rows["cdr_h3"], strict=True)
-    labels = [filled(re.sub(f"[^{MARK}]", UNLABELLED, heavy), [loop]) for heavy, loop in pairs]
-    shown = rows["heavy"].str.replace(MARK, ANY["AA"], regex=False)
-    return rows.assign(heavy=shown, residues=labels)[["heavy", "residues", "id", SPLIT_COLUMN]]
+def _with_any(rows: pd.DataFrame) -> pd.DataFrame:
+    """The same rows with the letter for any residue instead of each mark; without chains that have this letter."""
+    known = rows[~rows["heavy"].str.contains(ANY["AA"], regex=False)]
+    shown = known["heavy"].str.replace(MARK, ANY["AA"], regex=False)
+    return known.assign(heavy=shown).reset_index(drop=True)
 
 
 def _pairs(root: Path | None) -> pd.DataFrame:

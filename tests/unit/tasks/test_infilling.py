@@ -248,7 +248,7 @@ def test_what_is_learnt_before_holds_nothing_that_is_held_out(tmp_path: Path):
     assert residues["split"].tolist() == ["train", "valid", "test"] and residues["id"][0] == "other"
     hidden = ["AKDRGYTFDI", loops["val"], LOOP]
     assert residues["heavy"].tolist() == [f"{HEAVY}{'X' * len(loop)}{AFTER}" for loop in hidden]
-    assert residues["residues"].tolist() == [f"{'.' * len(HEAVY)}{loop}{'.' * len(AFTER)}" for loop in hidden]
+    assert residues["cdr_h3"].tolist() == hidden
 
 
 def test_no_held_out_loop_is_like_one_of_train(shared):

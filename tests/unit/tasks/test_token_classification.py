@@ -195,6 +195,10 @@ def test_a_cut_sequence_keeps_the_labels_of_what_is_read(make_tokens):
         ({"probability": "vocabulary"}, TaskError, "among the labels, not vocabulary"),
         ({"metrics": ["rmse"]}, TaskError, "does not apply to a token_classification task.*accuracy"),
         ({"labels_of": "sequenc"}, TaskError, "labels_of is 'sequenc'.*sequence"),
+        ({"labels_at": []}, TaskError, "labels_at is empty.*name a residue"),
+        ({"labels_at": ["ST"]}, TaskError, r"'ST', which is no residue.*\[S, T, Y\]"),
+        ({"labels_at": ["_"]}, TaskError, "'_', which is no residue"),
+        ({"input": "{s:smiles}", "labels_at": ["="]}, TaskError, r"'=', which is no atom.*\[N, n"),
         ({"target": "{structure:label}"}, PromptError, "column 'structure' is 'label'.*structure:labels"),
         ({"target": "{a:labels}{b:labels}"}, PromptError, "labels of two columns"),
         ({"input": "{a:protein}{b:protein}"}, TaskError, "several sequences: a, b.*labels_of: a"),
@@ -215,6 +219,8 @@ def test_declarations_that_cannot_work_are_refused(make_tokens, declared: dict, 
 def test_other_kinds_refuse_labels_of_tokens(make: Make, kind: str):
     with pytest.raises(PromptError, match=r"label for each token.*kind: token_classification"):
         make(kind, "<MASK>{sequence:protein}", TARGET, labels=["0", "1"])
+    with pytest.raises(TaskError, match="labels_at is for kind token_classification"):
+        make("regression", "<MASK>{sequence:protein}", "{y:scalar}", labels_at=["S"])
     with pytest.raises(TaskError, match="labels_of is for kind token_classification"):
         make("regression", "<MASK>{sequence:protein}", "{y:scalar}", labels_of="sequence")
 
@@ -332,6 +338,32 @@ def test_weighted_metrics_are_those_of_repeated_pairs(name: str, classes: int):
     for times_N in (np.ones(200, dtype=int), rng.integers(4, size=200), (truth_N == 0).astype(int), np.zeros(200, int)):
         repeated = answers.take(np.repeat(np.arange(200), times_N))
         assert weighted(times_N) == pytest.approx(plain(repeated), nan_ok=True)
+
+
+def test_labels_can_belong_to_some_residues_only(make_tokens):
+    task = make_tokens(labels=["0", "1"], labels_at=["S", "Y"], metrics=["accuracy"])
+    row = {"sequence": "MSYKSL", "structure": "10."}
+    assert read_tokens(task, row) == ["S", "Y", "S"]
+    assert task.encode(row, target=True).labels_R.tolist() == [1, 0, -100]
+    assert task.answer(0, np.array([[0.2, 0.8], [0.9, 0.1], [0.4, 0.6]])).label == "101"
+    with pytest.raises(DataError, match=r"6 labels for 3 residues of column sequence.*one for each S or Y"):
+        task.classes({**row, "structure": "101010"})
+    with pytest.raises(DataError, match="the model reads no S or Y of column sequence"):
+        task.encode({"sequence": "MKL"})
+
+
+def test_labels_can_belong_to_some_atoms_only(make_tokens):
+    task = make_tokens("{smiles:smiles}", "{y:labels}", labels=["0", "1"], labels_at=["n", "[nH]", "N"])
+    assert read_tokens(task, {"smiles": "NCc1nc[nH]c1"}) == ["N", "n", "[nH]"]
+
+
+def test_a_window_reads_residues_without_labels(make_tokens):
+    task = make_tokens(labels=["0", "1"], labels_at=["X"], metrics=["accuracy"])
+    pairs = [("AXK", "1"), ("WXK", "0"), ("AXXA", "10"), ("WXXW", "00")] * 10
+    rows = [{"sequence": sequence, "structure": labels} for sequence, labels in pairs]
+    said = baselines(task, rows, [{"sequence": "GAXXKWX", "structure": "100"}])
+    assert said["linear_window"][0].label == "100"
+    assert len(said["mean"][0].label) == 3
 
 
 def test_accuracy_by_row_counts_short_rows_like_long_ones():
