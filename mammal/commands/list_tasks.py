@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mammal import console
+from mammal.bundle.locate import shipped_heads
 from mammal.errors import ConfigError, MammalError, did_you_mean
 from mammal.tasks import catalogue
 from mammal.tasks.declaration.schema import KINDS, TaskConfig, unit_text
@@ -41,6 +42,8 @@ def print_tasks(options: Mapping[str, str], config_dirs: Sequence[Path] = ()) ->
     console.out(
         f"\n{len(tasks)} tasks. mammal tasks NAME shows one; modality= and kind= select; docs/data.md has more details"
     )
+    if ready := len(shipped_heads().keys() & {task.name for task in tasks}):
+        console.out(f"{ready} of them can predict without training: mammal info shows the shipped heads")
 
 
 def read_all_tasks(config_dirs: Sequence[Path] = ()) -> tuple[list[TaskConfig], dict[str, str]]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from mammal.bundle.locate import shipped_heads
 from mammal.cli import main
 from mammal.configuration.compose import split_words
 from mammal.errors import ConfigError
@@ -63,6 +64,14 @@ def test_the_list_is_filtered(capsys, configs):
     _, dna, _ = reported(capsys, "modality=dna", "kind=regression")
     assert "  mpra " in dna and "  clinvar " not in dna and "  bbbp " not in dna
     assert "  bbbp " in every and "  clinvar " in every
+
+
+def test_the_list_counts_the_tasks_with_a_shipped_head(capsys, configs):
+    heads = shipped_heads()
+    _, every, _ = reported(capsys)
+    assert len(heads) > 1 and f"{len(heads)} of them can predict without training" in every
+    _, few, _ = reported(capsys, "modality=cell")
+    assert "without training" not in few
 
 
 def test_a_broken_task_does_not_hide_the_others(capsys, configs):

@@ -244,7 +244,7 @@ def test_what_is_learnt_before_holds_nothing_that_is_held_out(tmp_path: Path):
     frame = load_dataset(load_task("protein_denoising").data, {"data": str(tmp_path)})
     assert frame["id"].tolist() == ["other", "light|VL"] and list(frame) == ["sequence", "id"]
 
-    residues = load_dataset(load_task("antibody_cdr_h3_residues").data, {"data": str(tmp_path)})
+    residues = load_dataset(load_task("cdr_h3_residues").data, {"data": str(tmp_path)})
     assert residues["split"].tolist() == ["train", "valid", "test"] and residues["id"][0] == "other"
     hidden = ["AKDRGYTFDI", loops["val"], LOOP]
     assert residues["heavy"].tolist() == [f"{HEAVY}{'X' * len(loop)}{AFTER}" for loop in hidden]
