@@ -48,7 +48,7 @@ def what_is_predicted(config: TaskConfig) -> str:
             return f"{targets} labels"
         return "yes or no" if len(config.labels) == 2 else f"{len(config.labels)} classes"
     if config.family == "token_classification":
-        return f"{len(config.labels)} classes for each token"
+        return f"{len(config.labels)} classes for each {' or '.join(config.labels_at or ['token'])}"
     if config.family == "regression":
         numbers = "number" if targets == 1 else f"{targets} numbers"
         unit = unit_text(config.unit)

@@ -52,16 +52,8 @@ def load_checkpoint(
         BundleError: a file is missing, is corrupt or contains pickled objects, or the files don't fit each other.
     """
     path = Path(path)
-    source: TensorSource
-    if path.suffix == ".ckpt":
-        source = checkpoint = CheckpointSource(path)
-        config = _read_config(path.parent) if (path.parent / CONFIG_FILE).is_file() else checkpoint.config
-        if not isinstance(config, dict):
-            hint = "put the model's config.json into its folder; a config pickled into the .ckpt is not read"
-            raise BundleError(f"no {CONFIG_FILE} next to {path.name}", where=str(path.parent), hint=hint)
-    else:
-        config = _read_config(path)
-        source = SafetensorsSource(_weights_file(path))
+    config = read_config(path)
+    source: TensorSource = CheckpointSource(path) if path.suffix == ".ckpt" else SafetensorsSource(_weights_file(path))
     try:
         shape = ModelConfig.from_published(config, allow_extra=allow_extra)
         model = _assemble(shape, source, bool(config.get("use_lora")), torch.device(device), dtype)
@@ -69,6 +61,27 @@ def load_checkpoint(
         error.where = error.where or str(path)
         raise
     return model.eval(), config
+
+
+def read_config(path: str | Path) -> dict[str, Any]:
+    """Reads the `config.json` of a model.
+
+    Args:
+        path: a folder with `config.json`, or a `.ckpt` file with `config.json` in the same folder or in itself.
+
+    Raises:
+        BundleError: the file is missing or can't be read.
+    """
+    path = Path(path)
+    if path.suffix != ".ckpt":
+        return _read_config(path)
+    if (path.parent / CONFIG_FILE).is_file():
+        return _read_config(path.parent)
+    config = CheckpointSource(path).config
+    if not isinstance(config, dict):
+        hint = "put the model's config.json into its folder; a config pickled into the .ckpt is not read"
+        raise BundleError(f"no {CONFIG_FILE} next to {path.name}", where=str(path.parent), hint=hint)
+    return config
 
 
 def save_checkpoint(model: MammalModel, folder: str | Path, *, extra: Mapping[str, Any] | None = None) -> None:

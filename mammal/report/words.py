@@ -13,7 +13,7 @@ NAMES: dict[str, tuple[str, str]] = {
         "area under the ROC curve: how often a positive row gets a higher score than a negative one; 0.5 is chance",
     ),
     "auprc": ("AUPRC", "area under the precision-recall curve (average precision); chance is the share of positives"),
-    "accuracy": ("accuracy", "share of the rows with the right class"),
+    "accuracy": ("accuracy", "share of the rows, or of their tokens, with the right class"),
     "row_accuracy": ("accuracy by row", "mean over the rows of the share of a row's labels that are right"),
     "balanced_accuracy": ("balanced accuracy", "mean over the classes of the share of their rows that are right"),
     "top3_accuracy": ("top-3 accuracy", "share of the rows whose class is among the three most probable"),

@@ -10,11 +10,14 @@ from mammal.configuration.plain import plain
 from mammal.errors import ConfigError, did_you_mean
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from omegaconf import DictConfig
 
     from mammal.bundle.adaptation import Adaptation
     from mammal.model.lora import LowRank
     from mammal.model.model import MammalModel
+    from mammal.tasks.task import Task
 
 logger = logging.getLogger(__name__)
 
@@ -26,6 +29,9 @@ SAVES = {
     "probe": ("merged", "adapters"),
 }
 """Ways in which a run of each method can save its model (`adapt.save`)."""
+
+UNCHANGED: dict[str, Any] = {"start": "random", "shrink": 1.0, "decoder_layers": None}
+"""Settings that leave the model at `init` as it is; they are not recorded."""
 
 
 def adapt(model: MammalModel, config: DictConfig) -> None:
@@ -67,19 +73,22 @@ def warn_of_random_weights(config: DictConfig) -> None:
         )
 
 
-def check_changes(config: DictConfig) -> None:
+def check_changes(config: DictConfig, tasks: Mapping[str, Task]) -> None:
     """Refuses, before training, a value of `adapt.shrink` or `adapt.decoder_layers` that can't work.
 
     Args:
         config: configuration of the run; `adapt` and `init` are read.
+        tasks: tasks of the run, by name.
 
     Raises:
-        ConfigError: the factor is not above 0 and at most 1, the decoder has more layers already, or there is no model
-            at `init`.
+        ConfigError: the factor is not above 0 and at most 1, the decoder has more layers already or is not used by any
+            task, or there is no model at `init`.
         BundleError: the model at `init` can't be found or read.
     """
+    from mammal.bundle.adaptation import is_delta
     from mammal.bundle.locate import CONFIG, locate
     from mammal.files import read_json
+    from mammal.model.checkpoint import read_config
     from mammal.model.config import ModelConfig
     from mammal.model.grown import check_layers
 
@@ -88,8 +97,12 @@ def check_changes(config: DictConfig) -> None:
         what = "it adds layers to the model at init, and there is none"
         raise ConfigError(what, where="adapt.decoder_layers", hint=f"give init=, or model.num_decoder_layers={layers}")
     if layers is not None:
-        stored = read_json(locate(config.init).folder / CONFIG)
+        source = locate(config.init)
+        stored = read_json(source.folder / CONFIG) if is_delta(source) else read_config(source.weights)
         check_layers(ModelConfig.from_published(stored, allow_extra=True).num_decoder_layers, layers)
+        if not any(task.mode == "decoder" for task in tasks.values()):
+            what = "no task of this run uses the decoder, so more layers of it would learn nothing"
+            raise ConfigError(what, where="adapt.decoder_layers", hint="leave it out")
     factor = float(config.adapt.get("shrink", 1.0))
     if not 0 < factor <= 1:
         what = f"must be above 0 and at most 1, not {factor:g}"
@@ -190,10 +203,7 @@ def record(model: MammalModel, config: DictConfig, folder: Path) -> Adaptation |
     if not config.init:
         return None
     settings = {name: value for name, value in plain(config.adapt).items() if name not in ("method", "save")}
-    if settings.get("start") == "random":
-        del settings["start"]
-    if settings.get("decoder_layers", 0) is None:
-        del settings["decoder_layers"]
+    settings = {name: value for name, value in settings.items() if UNCHANGED.get(name, ...) != value}
     if config.adapt.method != "probe" and settings.get("ensemble") == 1:
         del settings["ensemble"]
     return adapted_from(config.init, folder, config.adapt.method, settings)

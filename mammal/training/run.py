@@ -87,9 +87,7 @@ def train(config: DictConfig, config_dirs: Sequence[Path] = ()) -> TrainingResul
     output = Path(config.output)
     declared = build.task_configs(config, config_dirs)
     check_run_folder(config, declared)
-    output.mkdir(parents=True, exist_ok=True)
     adapt.check_saving(config)
-    adapt.check_changes(config)
     applicability = stored_rows(config)
     adapt.warn_of_random_weights(config)
     tokenizer = build.build_tokenizer(config, declared)
@@ -98,6 +96,8 @@ def train(config: DictConfig, config_dirs: Sequence[Path] = ()) -> TrainingResul
         check_probe(config, tasks)
     check_start(config, tasks)
     check_members(config, tasks)
+    adapt.check_changes(config, tasks)
+    output.mkdir(parents=True, exist_ok=True)
     with searching(config_dirs):
         data, computing = load_run_data(tasks, config, output)
     if is_first():

@@ -102,8 +102,9 @@ class TokenClassificationTask(Task):
         column = self.target_column
         classes_R = self.token_labels.read(cell(row, column, self.config.data.columns), column)
         if len(classes_R) != (tokens := self._count(row)):
-            one = " or ".join(self.config.labels_at or [self.unit])
-            what = f"{len(classes_R)} labels for {tokens} {self.unit}s of column {self.labelled}"
+            one = self.sequence.named
+            many = one if self.config.labels_at else f"{one}s"
+            what = f"{len(classes_R)} labels for {tokens} {many} of column {self.labelled}"
             raise DataError(what, where=f"column {column}", hint=f"one for each {one}, . where there is none")
         if (classes_R < 0).all():
             raise DataError(f"no {self.unit} has a label", where=f"column {column}")
@@ -119,6 +120,10 @@ class TokenClassificationTask(Task):
         target: bool,
         judged: bool = False,
     ) -> Example:
+        if self.config.labels_at and not self._count(row):
+            raise DataError(
+                f"column {self.labelled} has no {self.sequence.named}", hint="labels_at names what has labels"
+            )
         read_R = self.sequence.positions(encoding)
         if not target:
             return Example(row_id, encoding, read_R=read_R)

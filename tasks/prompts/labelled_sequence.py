@@ -72,10 +72,7 @@ class LabelledSequence:
         """
         how: dict[str, Any] = {"on_unknown": on_unknown, "require_eos": False}
         ids = self.tokenizer.encode(segment(self._alphabet, text), **how).ids_L.tolist()
-        tokens = [self._text(i) for i in ids]
-        if self._alphabet != "SMILES":
-            return tokens
-        return [token for token, is_atom in zip(tokens, atom_tokens(tokens), strict=True) if is_atom]
+        return list(self._units(ids).values())
 
     def has_label(self, symbols: Sequence[str]) -> np.ndarray:
         """Returns which residues, bases or atoms of a sequence have a label, bool [U].
@@ -99,16 +96,22 @@ class LabelledSequence:
             first = int(starts[self._before]) + 1
             ids = encoding.ids_L[first:].tolist()
             length = next((place for place, i in enumerate(ids) if i in self._tags), len(ids))
-            tokens = [self._text(i) for i in ids[:length]]
-            places_U = np.flatnonzero(atom_tokens(tokens)) if self._alphabet == "SMILES" else np.arange(length)
-            read_R = first + places_U[self.has_label([tokens[place] for place in places_U])]
+            units = self._units(ids[:length])
+            read_R = first + np.array(list(units), dtype=np.int64)[self.has_label(list(units.values()))]
             if len(read_R):
                 return read_R
-            if len(places_U):
-                what = f"the model reads no {' or '.join(sorted(self._at or ()))} of column {self.column}"
-                raise DataError(what, hint=f"labels_at says which {self.unit}s have a label")
         hint = f"a longer {{{self.column}:entity@N}} or max_len.input"
-        raise DataError(f"the limits of the prompt leave no {self.unit} of column {self.column}", hint=hint)
+        raise DataError(f"the limits of the prompt leave no {self.named} of column {self.column}", hint=hint)
+
+    @property
+    def named(self) -> str:
+        """What has a label, as text: `residue`, or `S, T or Y`."""
+        *others, last = sorted(self._at or ()) or [self.unit]
+        return f"{', '.join(others)} or {last}" if others else last
+
+    def _units(self, ids: Sequence[int]) -> dict[int, str]:
+        """Residues, bases or atoms: position of the first token -> text."""
+        return labelled_units([self._text(i) for i in ids], atoms=self._alphabet == "SMILES")
 
     def _checked(self, at: Sequence[str], task: str) -> frozenset[str]:
         """The tokens of `labels_at`, each of one residue, base or atom."""
@@ -116,11 +119,12 @@ class LabelledSequence:
             raise TaskError("labels_at is empty", where=task, hint=f"name a {self.unit}, or leave labels_at out")
         for symbol in at:
             try:
-                known = self.symbols(symbol, "raise") == [symbol]
+                known = self.symbols(symbol, "raise") == [symbol] and symbol.count("[") == symbol.count("]")
             except MammalError:
                 known = False
-            if not known:
-                hint = f"labels_at: a list of {self.unit}s as they are written, such as {_EXAMPLES[self._alphabet]}"
+            if not known or symbol in self.tokenizer.specials:
+                upper = f"{symbol.upper()!r}, or " if self._alphabet != "SMILES" and symbol != symbol.upper() else ""
+                hint = f"{upper}a list of {self.unit}s as they are written, such as {_EXAMPLES[self._alphabet]}"
                 raise TaskError(f"labels_at has {symbol!r}, which is no {self.unit}", where=task, hint=hint)
         return frozenset(at)
 
@@ -135,19 +139,28 @@ class LabelledSequence:
         return self._texts[token_id]
 
 
-def atom_tokens(tokens: Sequence[str]) -> np.ndarray:
-    """Returns which tokens of a SMILES are atoms, bool [R]: in the order in which the SMILES writes its atoms.
+def labelled_units(tokens: Sequence[str], *, atoms: bool) -> dict[int, str]:
+    """Returns the residues, bases or atoms of a sequence: position of the first token -> text, in order.
 
-    An atom in brackets that the vocabulary does not hold as a whole is several tokens; the first counts.
+    What stands in brackets is one of them, also if the vocabulary does not hold it as a whole: an atom such as
+    `[235U]`, a variant such as `[C/CTT]`.
 
     Args:
-        tokens: texts of the tokens of a SMILES.
+        tokens: texts of the tokens of the sequence.
+        atoms: the sequence is a SMILES, whose bonds, branches and ring closures are no atoms.
     """
-    found, inside = [], False
-    for token in tokens:
-        found.append(not inside and (token[:1].isalpha() or token[:1] in "*["))
-        inside = (inside or token[:1] == "[") and not token.endswith("]")
-    return np.array(found, dtype=bool)
+    found: dict[int, str] = {}
+    open_at: int | None = None
+    for place, token in enumerate(tokens):
+        if open_at is not None:
+            found[open_at] += token
+        elif not atoms or token[:1].isalpha() or token[:1] in "*[":
+            found[place] = token
+            if token[:1] == "[":
+                open_at = place
+        if token.endswith("]"):
+            open_at = None
+    return found
 
 
 def _labelled_slot(template: Template, column: str | None, task: str) -> TemplateSlot:

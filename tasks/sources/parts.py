@@ -89,7 +89,10 @@ def with_folds(frame: pd.DataFrame, keys: Sequence[str], folds: int, seed: int) 
 
 
 def limited(frame: pd.DataFrame, limit: int | None) -> pd.DataFrame:
-    """Returns `limit` rows at equal distances, so that every part, fold and class that is not tiny keeps its share."""
+    """Returns `limit` rows at equal distances, so that every part, fold and class that is not tiny keeps its share.
+
+    Places are rounded, not cut as by `spread_rows`: published figures depend on these rows.
+    """
     if limit is None or limit >= len(frame):
         return frame
     return frame.iloc[np.linspace(0, len(frame) - 1, limit).round().astype(int)].reset_index(drop=True)

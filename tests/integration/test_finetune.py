@@ -83,6 +83,7 @@ def test_training_can_start_with_a_deeper_decoder(start: Mammal, tmp_path: Path)
         (["adapt.decoder_layers=4"], "there is none"),
         (["adapt.decoder_layers=0", "init=mammal-tiny"], "must be 1 or more"),
         (["adapt.decoder_layers=1", "init=mammal-tiny"], "has 2 layers"),
+        (["adapt.decoder_layers=4", "init=mammal-tiny"], "no task of this run uses the decoder"),
     ],
 )
 def test_changes_of_the_first_weights_that_can_not_work_are_refused(

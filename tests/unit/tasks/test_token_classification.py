@@ -19,7 +19,7 @@ from mammal.tasks.kinds.token_classification import TokenClassificationTask
 from mammal.tasks.metrics import class_metrics
 from mammal.tasks.metrics.answers import Answers
 from mammal.tasks.metrics.registry import METRICS
-from mammal.tasks.prompts.labelled_sequence import atom_tokens
+from mammal.tasks.prompts.labelled_sequence import labelled_units
 from mammal.tasks.targets.labels import LabelSet
 from mammal.tasks.targets.token_labels import TokenLabels
 from mammal.tasks.task import Task
@@ -112,11 +112,11 @@ def test_atoms_of_a_smiles_are_those_it_writes_in_its_order():
         "Br",
     ]
     assert "".join(tokens) == smiles
-    atoms = [token for token, is_atom in zip(tokens, atom_tokens(tokens), strict=True) if is_atom]
+    atoms = list(labelled_units(tokens, atoms=True).values())
     molecule = Chem.MolFromSmiles(smiles, sanitize=False)
     assert len(atoms) == molecule.GetNumAtoms()
     assert [atom.strip("[]")[:2] for atom in atoms][3] == "c" and atoms[2] == "Cl" and atoms[-1] == "Br"
-    assert atom_tokens(["C", "[", "U", "+", "]", "O"]).tolist() == [True, True, False, False, False, True]
+    assert labelled_units(["C", "[", "U", "+", "]", "=", "O"], atoms=True) == {0: "C", 1: "[U+]", 6: "O"}
 
 
 # Alignment
@@ -198,6 +198,9 @@ def test_a_cut_sequence_keeps_the_labels_of_what_is_read(make_tokens):
         ({"labels_at": []}, TaskError, "labels_at is empty.*name a residue"),
         ({"labels_at": ["ST"]}, TaskError, r"'ST', which is no residue.*\[S, T, Y\]"),
         ({"labels_at": ["_"]}, TaskError, "'_', which is no residue"),
+        ({"labels_at": ["s"]}, TaskError, "'s', which is no residue.*'S', or"),
+        ({"labels_at": ["<MASK>"]}, TaskError, "'<MASK>', which is no residue"),
+        ({"input": "{s:smiles}", "labels_at": ["["]}, TaskError, "no atom"),
         ({"input": "{s:smiles}", "labels_at": ["="]}, TaskError, r"'=', which is no atom.*\[N, n"),
         ({"target": "{structure:label}"}, PromptError, "column 'structure' is 'label'.*structure:labels"),
         ({"target": "{a:labels}{b:labels}"}, PromptError, "labels of two columns"),
@@ -346,15 +349,28 @@ def test_labels_can_belong_to_some_residues_only(make_tokens):
     assert read_tokens(task, row) == ["S", "Y", "S"]
     assert task.encode(row, target=True).labels_R.tolist() == [1, 0, -100]
     assert task.answer(0, np.array([[0.2, 0.8], [0.9, 0.1], [0.4, 0.6]])).label == "101"
-    with pytest.raises(DataError, match=r"6 labels for 3 residues of column sequence.*one for each S or Y"):
+    with pytest.raises(DataError, match=r"6 labels for 3 S or Y of column sequence.*one for each S or Y"):
         task.classes({**row, "structure": "101010"})
-    with pytest.raises(DataError, match="the model reads no S or Y of column sequence"):
+    with pytest.raises(DataError, match="column sequence has no S or Y"):
         task.encode({"sequence": "MKL"})
+    short = make_tokens("{sequence:protein@3}", labels=["0", "1"], labels_at=["S"])
+    with pytest.raises(DataError, match=r"the limits of the prompt leave no S of column sequence.*max_len"):
+        short.encode({"sequence": "MKLS"})
 
 
 def test_labels_can_belong_to_some_atoms_only(make_tokens):
     task = make_tokens("{smiles:smiles}", "{y:labels}", labels=["0", "1"], labels_at=["n", "[nH]", "N"])
     assert read_tokens(task, {"smiles": "NCc1nc[nH]c1"}) == ["N", "n", "[nH]"]
+
+
+def test_a_variant_is_one_base_also_if_its_alleles_are_long(make_tokens):
+    task = make_tokens("{dna:dna}", "{y:labels}", labels=["0", "1"])
+    row = {"dna": "AC[C/CT]C[C/G]", "y": "01.01"}
+    assert task.symbols(row["dna"]) == ["A", "C", "[C/CT]", "C", "[C/G]"]
+    example = task.encode(row, target=True)
+    assert example.labels_R.tolist() == [0, 1, -100, 0, 1] and len(example.read_R) == 5
+    sites = make_tokens("{dna:dna}", "{y:labels}", labels=["0", "1"], labels_at=["C"])
+    assert read_tokens(sites, {"dna": row["dna"]}) == ["C", "C"]
 
 
 def test_a_window_reads_residues_without_labels(make_tokens):
