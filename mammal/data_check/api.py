@@ -23,7 +23,14 @@ from mammal.data_check.checked_data import CheckedData, load_checked
 from mammal.data_check.duplicates import duplicate_findings, groups_of, pairs_of
 from mammal.data_check.findings import Finding, worst_first
 from mammal.data_check.label_noise import can_estimate, noisy_labels
-from mammal.data_check.labels import Labels, encoding_faults, label_faults, read_labels, unreadable_rows
+from mammal.data_check.labels import (
+    Labels,
+    encoding_faults,
+    label_faults,
+    read_labels,
+    token_label_faults,
+    unreadable_rows,
+)
 from mammal.data_check.leaks import leak_findings
 from mammal.data_check.lengths import length_findings, measure_lengths
 from mammal.data_check.neighbours import MOST_ENTITIES, Neighbours, entities_of, find_neighbours
@@ -122,6 +129,7 @@ def check_data(
     compared = _deviations(checked, labels, near)
     findings = [
         *unreadable_rows(checked),
+        *token_label_faults(checked, lengths.failed),
         *encoding_faults(checked, lengths.failed),
         *duplicate_findings(checked, labels),
         *leak_findings(checked, near),

@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mammal.data_check.findings import ERROR, NOTE, WARNING, Finding, FlaggedRow, counted, percent
-from mammal.errors import DataError
+from mammal.errors import DataError, MammalError
 from mammal.tasks.kinds.classification import ClassificationTask
 from mammal.tasks.kinds.regression import RegressionTask
+from mammal.tasks.kinds.token_classification import TokenClassificationTask
 from mammal.tasks.tables.cells import as_number, as_text, is_missing_label
 from mammal.tasks.targets.censored import EXACT, bounded_number
 
@@ -117,6 +118,40 @@ def unreadable_rows(data: CheckedData) -> Iterator[Finding]:
             "Training, evaluation and baselines leave these rows out.",
             "correct the cells, or remove the rows",
             rows=rows,
+        )
+
+
+def token_label_faults(data: CheckedData, failed: Container[int]) -> Iterator[Finding]:
+    """Rows whose labels of tokens can't be read or don't fit the sequence, one finding for each reason.
+
+    Other kinds of task have none.
+
+    Args:
+        data: the rows.
+        failed: rows that can't be encoded, which are reported anyway.
+    """
+    task = data.task
+    if not isinstance(task, TokenClassificationTask):
+        return
+    groups = defaultdict(list)
+    for n, row in enumerate(data.rows):
+        if n in data.unreadable or n in failed:
+            continue
+        try:
+            task.classes(row)
+        except MammalError as error:
+            groups[reason_group(str(error))].append(FlaggedRow(n, str(error), data.shown(n)))
+    for group, rows in groups.items():
+        share = len(rows) / len(data)
+        yield Finding(
+            "token_labels",
+            ERROR if share > MANY_UNREADABLE else WARNING,
+            len(rows),
+            f"{counted(len(rows), 'row')} ({percent(share)}) without labels that fit: {group}",
+            "Training and evaluation leave these rows out.",
+            "correct the labels, or remove the rows",
+            task.target_column,
+            rows,
         )
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mammal import console
-from mammal.errors import ConfigError
+from mammal.errors import ConfigError, MammalError
 from mammal.evaluation.answer_table import answer_table
 from mammal.evaluation.distance import bundle_similarity, by_distance
 from mammal.evaluation.reliability import Reliability, reliability
@@ -127,6 +127,7 @@ def evaluate_task(
     begun = time.perf_counter()
     ours = answers_of(model, task, rows, draws=depth.draws, seed=depth.seed, drawn=drawn)
     contenders = [Contender(OURS, estimates(task, [ours], rows), time.perf_counter() - begun)]
+    _tell_uncounted(task, ours, rows, numbers)
     answered: dict[str, Sequence[Prediction]] = {OURS: ours}
     if depth.judge is not None and depth.judge.fits(task):
         contenders.append(_reranked(depth.judge, task, rows, ours))
@@ -166,6 +167,31 @@ def evaluate_task(
         molecules=[column for column in task.columns if column in task.molecules],
         generated=_generated_molecules(task),
     )
+
+
+def _tell_uncounted(task: Task, said: Sequence[Prediction], rows: Sequence[Row], numbers: Sequence[object]) -> None:
+    """Warns of rows of which the figures know nothing: those without an answer, and those without a label to compare.
+
+    Generated answers are all compared, so only tasks with labels or numbers have such rows.
+    """
+    if task.family not in ("classification", "regression", "token_classification"):
+        return
+    counted = {number for found in task.answers(said, rows).values() for number in found.numbers_N.tolist()}
+    left = [place for place in range(len(rows)) if place not in counted]
+    if left:
+        first = left[0]
+        reason = said[first].error or _unlabelled(task, rows[first])
+        what = "%s: %s of %s rows are not in the figures; the first is row %s: %s"
+        logger.warning(what, task.name, f"{len(left):,}", f"{len(rows):,}", numbers[first], reason)
+
+
+def _unlabelled(task: Task, row: Row) -> str:
+    """Why an answer can't be compared with the labels of its row."""
+    try:
+        task.encode(row, target=True)
+    except MammalError as error:
+        return str(error)
+    return "it has no label, or only a bound"
 
 
 def _leakage(data: TaskData) -> dict[str, int]:

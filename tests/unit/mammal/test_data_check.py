@@ -145,6 +145,26 @@ def test_unreadable_rows_are_grouped_by_reason():
     assert {one.severity for one in many["unreadable"]} == {"error"} and many.fails("error")
 
 
+def test_labels_of_tokens_that_do_not_fit_are_grouped_by_reason():
+    task = {
+        "name": "sites",
+        "kind": "token_classification",
+        "mode": "encoder",
+        "prompt": {"input": "{sequence:protein}", "target": "{y:labels}"},
+        "labels": ["0", "1"],
+        "labels_at": ["S"],
+        "data": {"split": "random"},
+    }
+    good = [(f"MK{'L' * n}S{'A' * (n % 5)}S", f"{n % 2}0") for n in range(1, 40)]
+    bad = [("MSKS", "0100"), ("MSKS", ""), ("MSKS", "0X"), ("MKL", "0"), ("MS*S", "00")]
+    found = check(pd.DataFrame([*good, *bad], columns=["sequence", "y"]), task)
+    assert rows_of(found, "token_labels") == {39, 40, 41, 42} and rows_of(found, "not_encodable") == {43}
+    reasons = " ".join(one.what for one in found["token_labels"])
+    assert "without labels that fit" in reasons and len(found["token_labels"]) == 2
+    assert {one.severity for one in found["token_labels"]} == {"warning"}
+    assert not check(pd.DataFrame(good, columns=["sequence", "y"]), task)["token_labels"]
+
+
 def test_empty_unknown_and_rare_labels():
     cells = {2: "", 4: "NA", 6: "ye", 7: "ye"}
     found = check(with_cells(classes(), "y", cells), CLASSES)

@@ -162,6 +162,18 @@ def test_rows_of_ones_own_are_all_evaluated(bundle: Path):
     assert mammal.evaluate(model, "atoms", data=rows, limit=2, **QUICK)["atoms"].rows["own"] == 2
 
 
+def test_rows_that_no_figure_counts_are_named(bundle: Path, caplog: pytest.LogCaptureFixture):
+    own = [{"smiles": "CCO", "acidic": "0"}, {"smiles": "C1CC", "acidic": "1"}, {"smiles": "CC(=O)O", "acidic": ""}]
+    mammal.evaluate(mammal.load(bundle), "acid", data=[*own, {"smiles": "CCN", "acidic": "0"}], **QUICK)
+    (told,) = (line for line in caplog.messages if "not in the figures" in line)
+    assert told.startswith("acid: 2 of 4 rows are not in the figures; the first is row 2: ")
+    caplog.clear()
+    mammal.evaluate(mammal.load(bundle), "acid", data=own[:1], **QUICK)
+    assert "not in the figures" not in caplog.text
+    mammal.evaluate(mammal.load(bundle), "acid", data=own[::2], **QUICK)
+    assert "1 of 2 rows are not in the figures; the first is row 2: column y: empty cell" in caplog.text
+
+
 def test_own_rows_are_compared_with_the_tasks_training_rows(bundle: Path):
     rows = own_rows()
     rows.to_csv("own.csv", index=False)
