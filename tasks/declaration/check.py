@@ -53,6 +53,10 @@ def task_config(declared: Mapping[str, Any], *, where: str | None = None) -> Tas
     return config
 
 
+_NO_LIST = "Invalid value assigned: AnyNode is not a ListConfig"
+"""How a message of OmegaConf (2.3) begins if a list was declared as one value."""
+
+
 def _converted(declared: Mapping[str, Any], where: str | None) -> Any:
     """The declaration with values converted to the declared types where OmegaConf can do it (`"5"` to 5)."""
     from omegaconf import OmegaConf
@@ -62,8 +66,12 @@ def _converted(declared: Mapping[str, Any], where: str | None) -> Any:
         merged = OmegaConf.merge(OmegaConf.structured(TaskConfig), OmegaConf.create(dict(declared)))
         return OmegaConf.to_object(merged)
     except OmegaConfBaseException as error:
-        path = getattr(error, "full_key", None) or "task"
-        raise TaskError(str(error).splitlines()[0], where=_join(where, str(path))) from error
+        path = str(getattr(error, "full_key", None) or "task")
+        what = str(error).splitlines()[0]
+        if what.startswith(_NO_LIST):
+            found = OmegaConf.select(OmegaConf.create(dict(declared)), path)
+            raise TaskError("must be a list", where=_join(where, path), hint=f"{path}: [{found}]") from error
+        raise TaskError(what, where=_join(where, path)) from error
 
 
 def _write_features(config: TaskConfig, where: str | None) -> None:

@@ -50,7 +50,11 @@ def test_what_needs_a_conversion_gets_it(values: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize(
     ("values", "named"),
-    [({"version": "two"}, "version"), ({"scale": {"mean": [1]}}, "mean"), ({"metrics": "rmse"}, "metrics")],
+    [
+        ({"version": "two"}, "version"),
+        ({"scale": {"mean": [1]}}, "mean"),
+        ({"metrics": "rmse"}, r"metrics: must be a list \(metrics: \[rmse\]\)"),
+    ],
 )
 def test_wrong_types_are_refused_with_their_key(values: dict[str, Any], named: str) -> None:
     with pytest.raises(TaskError, match=named):
