@@ -250,6 +250,10 @@ def _section_faults(section: Any, keys: Mapping[str, Any], path: KeyPath, *, typ
         yield from _value_faults(section, keys, path)
 
 
+YAML_FLOATS = {".inf": float("inf"), "-.inf": float("-inf")}
+"""How YAML writes them. On the command line, Hydra reads `inf` as a number and `.inf` as text."""
+
+
 def _value_faults(section: DictConfig, keys: Mapping[str, Any], path: KeyPath) -> Iterator[Fault]:
     """Finds values of the wrong type. A value that can be converted (such as a number in quotes) is replaced."""
     from omegaconf import OmegaConf
@@ -263,7 +267,7 @@ def _value_faults(section: DictConfig, keys: Mapping[str, Any], path: KeyPath) -
             continue
         holder, value = OmegaConf.structured(typed), section[key]
         try:
-            holder.value = value
+            holder.value = YAML_FLOATS.get(value, value) if isinstance(value, str) else value
         except OmegaConfBaseException as error:
             dotted = ".".join((*path, key))
             words = _expected(hint)

@@ -186,6 +186,11 @@ def test_a_value_of_the_right_kind_is_put_right(tmp_path):
     assert config.test is False and config.data.limit == 32
 
 
+@pytest.mark.parametrize("written", ["inf", ".inf"])
+def test_infinity_is_a_number_as_hydra_and_as_yaml_write_it(written):
+    assert composed("mixture=eight", f"mixture.temperature={written}").mixture.temperature == float("inf")
+
+
 def test_a_key_that_another_refers_to_is_read(tmp_path):
     written(tmp_path, "experiment/mine", f"{GLOBAL}peak: 0.25\noptim: {{lr: '${{peak}}'}}\n")
     assert composed("experiment=mine", "--config-dir", str(tmp_path)).optim.lr == 0.25
