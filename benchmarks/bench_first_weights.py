@@ -4,9 +4,9 @@
     python benchmarks/bench_first_weights.py output=runs/first_weights task=esol,amp seeds=1,2,3   some of it
 
 Three ways, in the same shape and for the same number of steps: from nothing; from mammal-tiny, all weights fine-tuned
-at the same learning rate; and a probe on the frozen encoder, which takes no steps. The validation rows choose between the last two; the test rows
-are read once. A run that is done already is not repeated. `baselines=true` adds the best baseline on the validation
-rows, of all those that `mammal evaluate` compares.
+from halved matrices at the same learning rate; and a probe on the frozen encoder, which takes no steps. The validation
+rows choose between the last two; the test rows are read once. A run that is done already is not repeated.
+`baselines=true` adds the best baseline on the validation rows, of all those that `mammal evaluate` compares.
 """
 
 from __future__ import annotations
