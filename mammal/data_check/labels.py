@@ -102,13 +102,18 @@ def reason_group(reason: str) -> str:
     return _QUOTED.sub("…", first)[:120]
 
 
+def _by_reason(data: CheckedData, reasons: Mapping[int, str]) -> dict[str, list[FlaggedRow]]:
+    """Rows by what their reasons have in common."""
+    groups = defaultdict(list)
+    for row, reason in reasons.items():
+        groups[reason_group(reason)].append(FlaggedRow(row, reason, data.shown(row)))
+    return groups
+
+
 def unreadable_rows(data: CheckedData) -> Iterator[Finding]:
     """Rows whose input can't be read, one finding for each reason."""
-    groups = defaultdict(list)
-    for row, reason in data.unreadable.items():
-        groups[reason_group(reason)].append(FlaggedRow(row, reason, data.shown(row)))
     severity = ERROR if len(data.unreadable) > MANY_UNREADABLE * len(data) else WARNING
-    for group, rows in groups.items():
+    for group, rows in _by_reason(data, data.unreadable).items():
         share = percent(len(rows) / len(data))
         yield Finding(
             "unreadable",
@@ -133,15 +138,15 @@ def token_label_faults(data: CheckedData, failed: Container[int]) -> Iterator[Fi
     task = data.task
     if not isinstance(task, TokenClassificationTask):
         return
-    groups = defaultdict(list)
+    reasons = {}
     for n, row in enumerate(data.rows):
         if n in data.unreadable or n in failed:
             continue
         try:
             task.classes(row)
         except MammalError as error:
-            groups[reason_group(str(error))].append(FlaggedRow(n, str(error), data.shown(n)))
-    for group, rows in groups.items():
+            reasons[n] = str(error)
+    for group, rows in _by_reason(data, reasons).items():
         share = len(rows) / len(data)
         yield Finding(
             "token_labels",
@@ -288,10 +293,7 @@ def _one_value(column: str, what: str) -> Finding:
 
 def encoding_faults(data: CheckedData, failed: Mapping[int, str]) -> Iterator[Finding]:
     """Rows whose input can be read but not written as tokens, one finding for each reason."""
-    groups = defaultdict(list)
-    for row, reason in failed.items():
-        groups[reason_group(reason)].append(FlaggedRow(row, reason, data.shown(row)))
-    for group, rows in groups.items():
+    for group, rows in _by_reason(data, failed).items():
         yield Finding(
             "not_encodable",
             WARNING,
