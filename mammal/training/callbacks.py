@@ -36,7 +36,7 @@ class ProgressLine(Callback):
     ) -> None:
         if self._progress is None or not isinstance(module, TrainingModule):
             return
-        loss = float(outputs["loss"]) if batch_idx % 10 == 0 and outputs is not None else None
+        loss = float(module.step_loss) if batch_idx % 10 == 0 and module.step_loss is not None else None
         self._progress.advance(
             trainer.global_step - self._step,
             rows=module.rows_seen - self._rows,

@@ -36,6 +36,8 @@ READ_FAMILIES = ("classification", "regression", "features", "token_classificati
 class TrainingModule(lightning.LightningModule):
     """Logs `train/loss`, `train/<task>/loss`, `train/tokens_per_second`, `valid/loss`, `valid/<task>/<metric>`.
 
+    `train/loss` is the mean over all batches of an optimiser step.
+
     Args:
         model: is trained in place.
         tasks: tasks by name; each batch belongs to one of them.
@@ -50,6 +52,7 @@ class TrainingModule(lightning.LightningModule):
         seconds_before: time that training took before the run was resumed.
         first_figures: validation figures of the weights before the first step, by name, if the trainer validates them.
         accumulating: True between the batches of a step, when gradients of earlier batches are already stored.
+        step_loss: mean loss of the batches of the last step, a scalar on the device; None before the first step.
     """
 
     def __init__(
@@ -72,6 +75,8 @@ class TrainingModule(lightning.LightningModule):
         self.seconds_before = 0.0
         self._begun = time.monotonic()
         self.accumulating = False
+        self.step_loss: Tensor | None = None
+        self._losses: list[Tensor] = []
         self.first_figures: dict[str, float] = {}
         self._judged: dict[str, Judged] = {}
         self._going_on: dict[str, Any] | None = None
@@ -94,7 +99,7 @@ class TrainingModule(lightning.LightningModule):
         self._require_finite(loss, f"training batch {batch_idx} of task {batch.task}")
         value = loss.detach()
         self.log("train/lr", self.trainer.optimizers[0].param_groups[0]["lr"], batch_size=1)
-        self.log("train/loss", value, batch_size=len(batch), sync_dist=self.trainer.world_size > 1)
+        self._losses.append(value)
         if len(self.tasks) > 1:
             self.log(f"train/{batch.task}/loss", value, batch_size=len(batch))
         return loss
@@ -104,6 +109,9 @@ class TrainingModule(lightning.LightningModule):
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         self.accumulating = False
+        self.step_loss = torch.stack(self._losses).mean()
+        self._losses = []
+        self.log("train/loss", self.step_loss, batch_size=1, sync_dist=self.trainer.world_size > 1)
 
     def seconds_now(self) -> float:
         """Seconds since training began or was resumed."""
@@ -219,6 +227,7 @@ class TrainingModule(lightning.LightningModule):
         checkpoint["going_on"] = {
             "random": gathered({"cpu": torch.get_rng_state(), "cuda": cuda}),
             "gradients": {name: gradient for name, gradient in waiting.items() if gradient is not None},
+            "losses": torch.stack(self._losses).tolist() if self._losses else [],
             "tasks": sorted(self.tasks),
             "seen": {
                 "rows": self.rows_seen,
@@ -248,6 +257,7 @@ class TrainingModule(lightning.LightningModule):
             if name in gradients:
                 weight.grad = gradients[name].to(weight)
         self.accumulating = bool(gradients)
+        self._losses = [torch.tensor(loss, device=self.device) for loss in self._going_on.get("losses", [])]
         self._going_on = None
 
 

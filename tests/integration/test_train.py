@@ -271,6 +271,20 @@ def test_accumulated_batches_take_fewer_steps(toy):
     assert train(toy("task=toy_regression", *QUICK, "test=false", "trainer.accumulate_grad_batches=2")).steps < every
 
 
+def test_the_loss_of_a_step_is_the_mean_of_its_batches(toy, tmp_path):
+    still = ["optim.lr=1e-12", "model.dropout_rate=0", "trainer.max_epochs=1", "data.tokens_per_batch=40", "test=false"]
+
+    def losses(several: int) -> list[float]:
+        folder = tmp_path / str(several)
+        words = [f"trainer.accumulate_grad_batches={several}", "trainer.log_every_n_steps=1", f"output={folder}"]
+        train(toy("task=toy_regression", *still, *words))
+        return pd.read_csv(folder / "metrics.csv")["train/loss"].dropna().tolist()
+
+    one_by_one, by_four = losses(1), losses(4)
+    expected = [sum(four) / len(four) for four in (one_by_one[i : i + 4] for i in range(0, len(one_by_one), 4))]
+    assert by_four == pytest.approx(expected, rel=1e-5) and len(set(one_by_one)) > 4
+
+
 def test_a_run_ends_when_its_time_is_over(toy):
     result = train(toy("task=toy_regression", "trainer.max_epochs=-1", "trainer.max_time=2", "test=false"))
     assert result.steps > 1 and result.best_loss is not None
