@@ -63,7 +63,8 @@ def measure(folder: Path) -> dict[str, float]:
     """Measures the model in this process."""
     import mammal
     from mammal.tasks import load_task
-    from mammal.tasks.data import load_dataset, with_task_columns
+    from mammal.tasks.data import load_dataset
+    from mammal.tasks.prompts.table_columns import with_task_columns
 
     mammal.load("mammal-tiny", device="cpu").embed(["CCO"], entity="smiles")
     task = load_task("esol")

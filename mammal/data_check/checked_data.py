@@ -163,7 +163,7 @@ def load_checked(
         DataError: the data can't be read, or lack a column of the task.
         TaskError: no table is given, and the task declares no data.
     """
-    from mammal.tasks.data import check_columns, with_task_columns
+    from mammal.tasks.prompts.table_columns import check_columns, with_task_columns
 
     config = _checked_config(task.config, given)
     check_columns(config)

@@ -210,9 +210,10 @@ def load_own_rows(
     """
     import pandas as pd
 
-    from mammal.tasks.data import divide, named_config, with_task_columns
+    from mammal.tasks.data import divide
     from mammal.tasks.declaration.registry import load_task
     from mammal.tasks.probes.task_probes import ALL
+    from mammal.tasks.prompts.table_columns import named_config, with_task_columns
 
     own = with_task_columns(_with_meant_columns(_table(given, encoding), task), task.config)
     own = own.iloc[spread_rows(len(own), limit)]
