@@ -153,6 +153,8 @@ def _tasks(file: Path, recorded: Mapping[str, Any], metrics: Mapping[str, Any]) 
         labels = f"labels {', '.join(declared['labels'])}" if declared.get("labels") else ""
         if len(declared.get("labels") or ()) == 2:
             labels += f"; positive: {declared['labels'][1]}"
+        if declared.get("labels_at"):
+            labels += f"; one for each {' or '.join(declared['labels_at'])}"
         unit = f"unit {unit_text(declared['unit'])}" if declared.get("unit") else ""
         if labels or unit:
             yield f"  answers   {labels or unit}"

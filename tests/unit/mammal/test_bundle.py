@@ -17,9 +17,10 @@ import mammal
 from mammal.bundle.adaptation import adapted_from
 from mammal.bundle.card import Card
 from mammal.bundle.folder import read_bundle, save_bundle
+from mammal.bundle.stored_tasks import write_tasks
 from mammal.cli import main
 from mammal.errors import BundleError, TaskError
-from mammal.tasks import Task, TaskConfig, build_task
+from mammal.tasks import Task, TaskConfig, build_task, load_task
 from mammal.tokenization import Tokenizer
 
 MOLECULES = ["CCO", "c1ccccc1", "CC(=O)Oc1ccccc1C(=O)O"]
@@ -209,6 +210,13 @@ def test_info_shows_where_a_bundle_comes_from(
         assert "hashes    split abababababababab, rows cdcdcdcdcdcdcdcd\n" in shown
         assert f"base        its weights have hash {made.base_hash}\n" in shown
         assert re.search(r"^adapted     full from (\.\./)+.*tiny$", shown, flags=re.MULTILINE)
+
+
+def test_info_says_which_tokens_have_labels(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tokenizer = Tokenizer.load(copy / "tokenizer")
+    write_tasks(copy / "task.yaml", [build_task(load_task("cdr_h3_residues"), tokenizer)], 1)
+    assert main(["info", str(copy)]) == 0
+    assert re.search(r"answers   labels A, C, .*, Y; one for each X\n", capsys.readouterr().out)
 
 
 def test_info_of_an_earlier_bundle_shows_the_split_of_its_figures(
