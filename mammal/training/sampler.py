@@ -88,7 +88,8 @@ class MixtureSampler:
     `rate_i × tokens_i ** (1 / temperature)` (Arivazhagan et al. 2019, "Massively Multilingual Neural Machine
     Translation in the Wild"). With rates of 1 and temperature 1, each row is used about once per epoch. A task with a
     larger share starts its next pass in the same epoch; a task with a smaller share continues its pass in the next
-    epoch. So a higher temperature oversamples small tasks. `max_passes` limits how often they are repeated: batches
+    epoch. So a higher temperature oversamples small tasks. The batches of each task are spread evenly over the epoch, so
+    that a step that accumulates several batches has a fair share of every task. `max_passes` limits how often they are repeated: batches
     beyond that limit are given to the other tasks, in proportion to their shares.
 
     Args:
@@ -168,7 +169,9 @@ class MixtureSampler:
             stream.passes, stream.used = self._start[name]
         queues = {name: iter(stream.take(self.quota[name])) for name, stream in self._streams.items()}
         names = [name for name, count in self.quota.items() for _ in range(count)]
-        order = np.random.default_rng((self.seed, len(names), self.epoch)).permutation(len(names))
+        rng = np.random.default_rng((self.seed, len(names), self.epoch))
+        places = [(np.arange(count) + rng.random()) / count for count in self.quota.values() if count]
+        order = np.argsort(np.concatenate(places), kind="stable")
         return [(names[i], next(queues[names[i]])) for i in order]
 
     def _next_epoch(self) -> None:

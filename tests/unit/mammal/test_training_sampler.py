@@ -65,6 +65,18 @@ def test_shares_follow_rates_sizes_and_temperature(settings, share):
     assert names.count("short") / len(names) == pytest.approx(share, abs=0.06)
 
 
+@pytest.mark.parametrize("settings", [{}, {"rates": {"short": 3.0}}, {"temperature": float("inf")}])
+def test_the_batches_of_a_task_are_spread_evenly(settings):
+    mixed = sampler({**TWO, "more": lengths(90, 20, 60, 2)}, **settings)
+    names = [name for name, _ in mixed]
+    for task, count in mixed.quota.items():
+        so_far = np.cumsum([name == task for name in names])
+        fair = np.arange(1, len(names) + 1) * count / len(names)
+        assert np.abs(so_far - fair).max() <= 2
+    if settings.get("temperature"):
+        assert all(len(set(names[i : i + 3])) == 3 for i in range(0, 3 * min(mixed.quota.values()), 3))
+
+
 @pytest.mark.parametrize("served", [0, 1, 7, "all"])
 @pytest.mark.parametrize("epoch", [0, 2])
 def test_taken_up_anywhere_it_goes_on_as_it_would_have(epoch, served):
