@@ -9,6 +9,7 @@ decoded. Everything that is specific to generated answers (grammar, validity, in
 
 from __future__ import annotations
 
+import re
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -80,6 +81,10 @@ class Task(RowExamples, TaskMetrics):
     def head_widths(self) -> Mapping[str, int]:
         """Number of outputs of each vector head that the task needs, by name of the head."""
         return {feature.name: feature.width for feature in self.predicted_features.values()}
+
+    def _head_name(self, of: str) -> str:
+        """Name of a head that only this task has; `of` says what it predicts."""
+        return f"{of}_" + re.sub(r"\W", "_", self.name)
 
     # Batch -> loss, predictions
 

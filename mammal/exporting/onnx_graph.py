@@ -88,7 +88,7 @@ class ValueAnswers(TaskAnswers):
     def __init__(self, model: MammalModel, task: RegressionTask):
         super().__init__()
         self.output, self.columns = f"{task.name}_values", len(task.target_columns)
-        self.head = model.scalar_head("encoder")
+        self.head = model.scalar_head("encoder") if task.head is None else model.vector_heads[task.head]
         self.scales: list[Scale] = [task.scales[column] for column in task.target_columns]
 
     def answers(self, states_BKW: Tensor) -> Tensor:
@@ -188,7 +188,7 @@ def why_not(task: Task, model: MammalModel, left_out: Sequence[str]) -> str | No
             return f"{why}, and leave_out has {part}"
     if isinstance(task, ClassificationTask) and model.encoder_head is None:
         return "the model has no token head on its encoder"
-    if isinstance(task, RegressionTask) and model.scalars_prediction_head is None:
+    if isinstance(task, RegressionTask) and task.head is None and model.scalars_prediction_head is None:
         return "the model has no scalar head on its encoder"
     return None
 
@@ -196,7 +196,7 @@ def why_not(task: Task, model: MammalModel, left_out: Sequence[str]) -> str | No
 def _needs(task: Task, model: MammalModel) -> Mapping[str, str]:
     """The parts of the model that the answers of a task need, with the reason."""
     head = "encoder_head" if isinstance(task, ClassificationTask) else "scalars_prediction_head"
-    needs = {head: "its answers need that head"}
+    needs = {} if task.head_widths else {head: "its answers need that head"}
     if model.config.support_input_scalars and reads_values(task):
         needs["input_scalars"] = "its prompts have numbers"
     return needs

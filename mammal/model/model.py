@@ -30,7 +30,7 @@ from mammal.model.packing import Packing
 from mammal.model.products import Product
 from mammal.model.states import Memory, Reads
 from mammal.model.t5 import T5
-from mammal.model.vector_heads import added_head, empty_heads, pooled_states, read_token_labels, read_vectors
+from mammal.model.vector_heads import added_head, empty_heads, pooled_states, read_tokens, read_vectors
 from mammal.tasks.batches.batch import Batch, ModelOutput
 
 OF_MEMBERS = frozenset(("logits", "values"))
@@ -265,12 +265,13 @@ class MammalModel(nn.Module):
         if "logits" in wants:
             logits_DRV = reads.scatter(self.token_logits(reads.states_MW, batch.mode, batch.candidates_V))
         if "token_labels" in wants:
-            logits_DRV = read_token_labels(self.vector_heads, batch, reads)
+            logits_DRV = read_tokens(self.vector_heads, batch, reads)
         if "values" in wants:
             numbers_DRC = self._numbers(batch, memory, reads)
             head = self.config.scalars_prediction_head or ScalarHeadConfig()
             values_DR = numbers_DRC[..., 0]
-            spreads_DR = numbers_DRC[..., head.num_classes] if head.predict_error else None
+            gives_error = head.predict_error and not batch.vectors
+            spreads_DR = numbers_DRC[..., head.num_classes] if gives_error else None
         return ModelOutput(logits_DRV, values_DR, spreads_DR, hidden_BLW, vectors, pooled_BSW)
 
     def _with_members(self, batch: Batch, memory: Memory | None, inputs_BLW: Tensor | None = None) -> ModelOutput:
@@ -316,7 +317,9 @@ class MammalModel(nn.Module):
         return batch.feeds_back or any(name.startswith(tuple(starts)) for name in self.own)
 
     def _numbers(self, batch: Batch, memory: Memory, reads: Reads) -> Tensor:
-        """Outputs of the scalar head, float32 [D, R, C]."""
+        """Outputs of the scalar head, or of the head that the batch names, float32 [D, R, C]."""
+        if batch.vectors:
+            return read_tokens(self.vector_heads, batch, reads)
         if batch.feeds_back:
             return chained_numbers(batch, partial(self.reads, memory=memory), self.scalar_head(batch.mode))
         return reads.scatter(self.scalar_head(batch.mode)(reads.states_MW).float())

@@ -1,6 +1,7 @@
 """Linear heads on encoder states, with a name and a width for each task or feature.
 
-A vector for each row is read at `<MASK>` and from the mean of the row's content; scores of labels at each read token.
+A vector for each row is read at `<MASK>` and from the mean of the row's content; scores of labels, and numbers of a
+task with a head of its own, at each read token.
 
 Shapes: as in `mammal.tasks.batches.batch`.
 """
@@ -65,8 +66,10 @@ def read_vectors(
     return {name: head(states_B2W).float() for name, head in found.items()}
 
 
-def read_token_labels(heads: nn.ModuleDict, batch: Batch, reads: Reads) -> Tensor:
-    """Computes the scores of the labels of tokens, float32 [B, R, C]; zeros where nothing is read.
+def read_tokens(heads: nn.ModuleDict, batch: Batch, reads: Reads) -> Tensor:
+    """Computes the outputs of a head at each read token, float32 [B, R, C]; zeros where nothing is read.
+
+    They are scores of the labels of tokens, or the numbers of a task with a head of its own (C is 1).
 
     Args:
         heads: the heads of the model.

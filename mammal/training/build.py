@@ -199,7 +199,7 @@ def _add_missing(model: MammalModel, tasks: Mapping[str, Task], *, report: bool)
             if not model.config.decoder_scalars:
                 added.append((name, "scalar head of the decoder"))
             model.add_decoder_scalars()
-        if numbers and task.mode == "encoder" and model.scalars_prediction_head is None:
+        if numbers and task.mode == "encoder" and not task.head_widths and model.scalars_prediction_head is None:
             added.append((name, "scalar head of the encoder"))
             model.add_encoder_scalars()
         if "logits" in wanted and task.mode == "encoder" and model.encoder_head is None:

@@ -88,9 +88,9 @@ class MixtureSampler:
     `rate_i × tokens_i ** (1 / temperature)` (Arivazhagan et al. 2019, "Massively Multilingual Neural Machine
     Translation in the Wild"). With rates of 1 and temperature 1, each row is used about once per epoch. A task with a
     larger share starts its next pass in the same epoch; a task with a smaller share continues its pass in the next
-    epoch. So a higher temperature oversamples small tasks. The batches of each task are spread evenly over the epoch, so
-    that a step that accumulates several batches has a fair share of every task. `max_passes` limits how often they are repeated: batches
-    beyond that limit are given to the other tasks, in proportion to their shares.
+    epoch. So a higher temperature oversamples small tasks. `max_passes` limits how often they are repeated: batches
+    beyond that limit are given to the other tasks, in proportion to their shares. The batches of each task are spread
+    evenly over the epoch, so that a step that accumulates several batches has a fair share of every task.
 
     Args:
         lengths: number of tokens of every row, by task.

@@ -22,10 +22,9 @@ from mammal.tasks.tables.spread_rows import spread_rows
 if TYPE_CHECKING:
     import lightning.pytorch as lightning
     from omegaconf import DictConfig
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from mammal.evaluation.task_data import TaskData
-    from mammal.model.heads import MLPHead
     from mammal.model.model import MammalModel
     from mammal.tasks.batches.batch import Batch
     from mammal.tasks.task import Task
@@ -108,32 +107,46 @@ def fit_heads(model: MammalModel, data: Mapping[str, TaskData], tokenizer: Token
     from mammal.bundle.locate import TASKS, locate
 
     trained = read_tasks(locate(init).folder / TASKS, tokenizer)
-    of_mode: dict[str, list[TaskData]] = {}
+    sharing: dict[nn.Linear, list[TaskData]] = {}
+    kept: set[nn.Linear] = set()
     for name, d in data.items():
         if d.task.family != "regression":
             continue
-        if name in trained and trained[name].probes is None:
+        layer = _last_layer(model, d.task)
+        sharing.setdefault(layer, []).append(d)
+        if name in trained and trained[name].probes is None and trained[name].head_widths == d.task.head_widths:
             console.note(f"{name}: the model at init was trained on it, so its scalar head is kept")
-            return
-        of_mode.setdefault(d.task.mode, []).append(d)
-    for mode, several in of_mode.items():
-        _fit_head(model, model.scalar_head(mode), several)
+            kept.add(layer)
+    for layer, several in sharing.items():
+        if layer not in kept:
+            _fit_layer(model, layer, several)
     model.forget_copies()
 
 
-def _fit_head(model: MammalModel, head: MLPHead, several: list[TaskData]) -> None:
+def _last_layer(model: MammalModel, task: Task) -> nn.Linear:
+    """The last layer of the head that gives the numbers of a task."""
+    from torch import nn
+
+    for head in task.head_widths:
+        layer = model.vector_heads[head]
+        assert isinstance(layer, nn.Linear)
+        return layer
+    return model.scalar_head(task.mode).last
+
+
+def _fit_layer(model: MammalModel, layer: nn.Linear, several: list[TaskData]) -> None:
     import torch
     from sklearn.linear_model import RidgeCV
 
-    parts = [_states(model, head, d) for d in several]
+    parts = [_states(model, layer, d) for d in several]
     states_MH, labels_M = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
     mean_H, std_H = states_MH.mean(axis=0), states_MH.std(axis=0)
     std_H = np.where(std_H > 1e-5 * (1 + np.abs(mean_H)), std_H, np.inf)  # a constant entry gets no weight
     ridge = RidgeCV(alphas=PENALTIES).fit((states_MH - mean_H) / std_H, labels_M)
     weight_H = ridge.coef_ / std_H
     with torch.no_grad():
-        head.last.weight[0] = torch.as_tensor(weight_H).to(head.last.weight)
-        head.last.bias[0] = float(ridge.intercept_ - weight_H @ mean_H)
+        layer.weight[0] = torch.as_tensor(weight_H).to(layer.weight)
+        layer.bias[0] = float(ridge.intercept_ - weight_H @ mean_H)
     share = -float(ridge.best_score_) / max(float(labels_M.var()), 1e-12)
     names = ", ".join(d.task.name for d in several)
     console.note(
@@ -142,8 +155,8 @@ def _fit_head(model: MammalModel, head: MLPHead, several: list[TaskData]) -> Non
     )
 
 
-def _states(model: MammalModel, head: MLPHead, data: TaskData) -> tuple[np.ndarray, np.ndarray]:
-    """What the last layer of a head reads for every measured number, float64 [M, H], and the numbers [M]."""
+def _states(model: MammalModel, layer: nn.Linear, data: TaskData) -> tuple[np.ndarray, np.ndarray]:
+    """What a layer reads for every measured number, float64 [M, H], and the numbers [M]."""
     import torch
 
     from mammal.tasks.batches.token_batches import token_batches
@@ -153,7 +166,7 @@ def _states(model: MammalModel, head: MLPHead, data: TaskData) -> tuple[np.ndarr
     examples = [every[place] for place in places]
     states, labels = [], []
     seen: list[Tensor] = []
-    hook = head.last.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    hook = layer.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
     was_training = model.training
     model.eval()
     try:

@@ -180,6 +180,7 @@ def check_values(config: TaskConfig, *, where: str | None = None) -> None:
         what = f"generation.fill_length needs the grammar, and constraint is {config.generation.constraint}"
         raise TaskError(what, where=where, hint="constraint: grammar")
     _check_consensus(config, where)
+    _check_own_head(config, where)
     if config.chain and (config.family, config.mode) != ("regression", "decoder"):
         hint = "kind: regression, mode: decoder; numbers that are generated among text are fed back anyway"
         raise TaskError("chain feeds numbers to the decoder before the next is read", where=where, hint=hint)
@@ -191,6 +192,12 @@ def check_values(config: TaskConfig, *, where: str | None = None) -> None:
         raise TaskError(f"scale.std must be positive, not {config.scale.std}", where=where)
     check_views(config.views, config.view, where)
     check_data(config.data, where)
+
+
+def _check_own_head(config: TaskConfig, where: str | None) -> None:
+    if config.own_head and (config.family != "regression" or config.mode != "encoder"):
+        what = f"own_head is for kind regression in mode encoder, not {config.kind} in mode {config.mode}"
+        raise TaskError(what, where=where, hint="leave own_head out")
 
 
 def _check_consensus(config: TaskConfig, where: str | None) -> None:

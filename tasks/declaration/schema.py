@@ -167,6 +167,8 @@ class TaskConfig:
             these.
         chain: regression in mode `decoder` with several numbers: each number is fed to the decoder before the next one
             is read (a regressor chain). Otherwise, the numbers do not depend on each other.
+        own_head: regression in mode `encoder`: the numbers come from a head of this task alone, in place of the scalar
+            head that all tasks of a model share.
         scale: standardisation of the numbers: mean, standard deviation, and whether they are logarithms.
         unit: unit of the numbers, or a mapping from target columns to units.
         loss: loss of the numbers: `mse`, `mae` or `rmse`.
@@ -222,6 +224,7 @@ class TaskConfig:
     probability: str = "classes"
     class_weights: Any = "none"
     chain: bool = False
+    own_head: bool = False
     scale: ScaleConfig = field(default_factory=ScaleConfig)
     unit: Any = None
     loss: str = "mse"
@@ -258,7 +261,13 @@ class TaskConfig:
         return KINDS.get(self.kind, self.kind)
 
 
-LATER_KEYS = {"labels_of": None, "labels_at": None, "missing_label": None, "infill_lengths": False}
+LATER_KEYS = {
+    "labels_of": None,
+    "labels_at": None,
+    "missing_label": None,
+    "infill_lengths": False,
+    "own_head": False,
+}
 """Keys of a task that version 0.1 does not have, and their defaults: they are stored only with another value."""
 
 

@@ -1,5 +1,6 @@
 """Regression tasks: the scalar head predicts numbers, at `<MASK>` in the encoder or at `<SCALAR>` in the decoder.
 
+All tasks of a model share that head; with `own_head`, a task in the encoder has one of its own.
 Several `{y:scalar}` slots make a multi-target task; missing numbers of a row are excluded from the loss. In the decoder
 all numbers are predicted at once. With `chain` they are predicted one after the other, each with the earlier ones as
 input: the true numbers in training, the predicted ones at inference. A cell such as `>10` is a bound on the number: the
@@ -54,6 +55,15 @@ class RegressionTask(Task):
     def wants(self) -> tuple[str, ...]:
         return ("values",) if self.probes is None else ("pooled",)
 
+    @property
+    def head(self) -> str | None:
+        """Name of the head of this task alone; None: the scalar head."""
+        return self._head_name("numbers") if self.config.own_head else None
+
+    @property
+    def head_widths(self) -> Mapping[str, int]:
+        return {} if self.head is None else {self.head: 1}
+
     def prepare_target(self, row: Row) -> dict[str, str]:
         """Returns the scaled numbers as text; missing ones are left out, and a bound is treated as its number."""
         numbers = zip(self.target_columns, self.measured.of(row)[0].tolist(), strict=True)
@@ -77,6 +87,10 @@ class RegressionTask(Task):
             return Example(row_id, encoding, targets=(_labelled(asked, scaled_K, bounds_K),))
         read_R = self.mask_positions(encoding)
         return Example(row_id, encoding, read_R=read_R, label_values_R=scaled_K, label_bounds_R=bounds_K)
+
+    def collate(self, examples: Sequence[Example]) -> Batch:
+        batch = super().collate(examples)
+        return batch if self.head is None or self.probes is not None else replace(batch, vectors=(self.head,))
 
     @property
     def _chained(self) -> bool:

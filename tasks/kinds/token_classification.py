@@ -10,7 +10,6 @@ Shapes: B rows, R tokens of the sequence, C classes, N tokens of all rows.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -71,7 +70,7 @@ class TokenClassificationTask(Task):
     @property
     def head(self) -> str:
         """Name of the head that gives the scores of the labels."""
-        return "labels_" + re.sub(r"\W", "_", self.name)
+        return self._head_name("labels")
 
     @property
     def head_widths(self) -> Mapping[str, int]:

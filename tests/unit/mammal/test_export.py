@@ -59,7 +59,10 @@ def classes(name: str, tokenizer: Tokenizer, **changes: Any) -> Any:
 
 @pytest.fixture(scope="module")
 def tasks(tokenizer: Tokenizer) -> list[Any]:
-    """Two calibrated classifications, one over the whole vocabulary, two regressions, and one for the decoder."""
+    """Two calibrated classifications, one over the whole vocabulary, three regressions, and one for the decoder.
+
+    A regression has a head of its own.
+    """
     two = classes("permeable", tokenizer)
     two.calibrations = {"y": ClassCalibration(1.7, -0.3, 0.4)}
     three = classes("odour", tokenizer, labels=["a", "b", "c"])
@@ -71,12 +74,15 @@ def tasks(tokenizer: Tokenizer) -> list[Any]:
     declared = {"name": "doses", "kind": "regression", "mode": "encoder", "prompt": prompt, "scale": {"log": True}}
     doses = build_task(load_task(declared), tokenizer)
     doses.fit([{"smiles": "C", "dose": "1", "a": "1", "b": "20"}, {"smiles": "CC", "dose": "1", "a": "9", "b": "70"}])
-    return [two, three, raw, melting, doses, build_task(load_task("bbbp"), tokenizer)]
+    prompt = {"input": "<MASK> {smiles:smiles}", "target": "{tb:scalar}"}
+    boiling = build_task(load_task({**declared, "name": "boiling", "prompt": prompt, "own_head": True}), tokenizer)
+    boiling.fit([{"smiles": "CCO", "tb": "351"}, {"smiles": "CCC", "tb": "231"}])
+    return [two, three, raw, melting, doses, boiling, build_task(load_task("bbbp"), tokenizer)]
 
 
 @pytest.fixture(scope="module")
 def model(network: Callable[..., MammalModel], tokenizer: Tokenizer, tasks: list[Any]) -> mammal.Mammal:
-    return mammal.Mammal(network(**HEADS), tokenizer, tasks)
+    return mammal.Mammal(network(**HEADS, vector_heads={"numbers_boiling": 1}), tokenizer, tasks)
 
 
 def described(folder: Path) -> dict[str, Any]:

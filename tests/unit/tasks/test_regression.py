@@ -215,3 +215,14 @@ def test_a_mask_that_truncation_cut_off_sets_the_row_aside(make: Make):
     )
     with pytest.warns(UserWarning, match="cut off"), pytest.raises(DataError, match="truncation"):
         task.encode({"smiles": "CCCCCCCCCC"})
+
+
+def test_a_head_of_its_own_is_named_after_the_task_and_needs_the_encoder(make: Make):
+    own = make("regression", "<MASK> {smiles:smiles}", "{y:scalar}", own_head=True)
+    own.fit(ROWS)
+    assert list(own.head_widths.values()) == [1]
+    assert batch_of(own, ROWS).vectors == tuple(own.head_widths) and batch_of(own, ROWS).wants == ("values",)
+    with pytest.raises(TaskError, match="own_head is for kind regression in mode encoder, not regression in mode d"):
+        make("regression", "{smiles:smiles}", "{y:scalar}", own_head=True, mode="decoder")
+    with pytest.raises(TaskError, match="own_head is for kind regression"):
+        make("classification", "{smiles:smiles}", "{y:label}", own_head=True, labels=["a", "b"])
