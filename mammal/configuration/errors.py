@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import nullcontext
 from importlib.resources import files
 from pathlib import Path
@@ -131,6 +131,8 @@ def _nearest_key(name: str, verb: str, arguments: Arguments) -> str:
     section, _, last = name.rpartition(".")
     if section == "adapt" and (methods := [way for way, keys in ADAPT.items() if last in keys_of(keys)]):
         return f"adapt={' or '.join(methods)} has it"
+    if re.match(r"mixture\.tasks\.[^.]+\.", name) and name.split(".")[3] in _task_keys():
+        return f"++{name}=VALUE changes the task in the mixture"
     beside = {key[len(section) + 1 :] for key in valid if key.startswith(f"{section}.")} if section else set()
     if beside:
         hint = did_you_mean(last, {key for key in beside if "." not in key}, noun="key")
@@ -139,6 +141,12 @@ def _nearest_key(name: str, verb: str, arguments: Arguments) -> str:
     if by_last:
         return f"did you mean {' or '.join(by_last[:3])}?"
     return did_you_mean(name, valid, noun="key")
+
+
+def _task_keys() -> Collection[str]:
+    from mammal.tasks.declaration.schema import TaskConfig
+
+    return keys_of(TaskConfig)
 
 
 def _keys(verb: str, arguments: Arguments) -> Iterator[str]:

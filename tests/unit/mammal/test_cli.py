@@ -314,6 +314,15 @@ def test_views_of_a_column_that_a_task_file_leaves_out_need_no_plus(capsys, word
     assert "views:\n    sequence:\n    - reference\n" in out
 
 
+def test_a_change_of_a_task_in_a_mixture_says_how_it_is_written(capsys):
+    code, _, err = reported(capsys, "train", "mixture=eight", "mixture.tasks.esol.own_head=true", "--cfg")
+    assert code == 2 and "hint: ++mixture.tasks.esol.own_head=VALUE changes the task in the mixture" in err
+    code, out, err = reported(capsys, "train", "mixture=eight", "++mixture.tasks.esol.own_head=true", "--cfg")
+    assert code == 0 and "own_head: true" in out, err
+    code, _, err = reported(capsys, "train", "mixture=eight", "mixture.tasks.esol.own_haed=true", "--cfg")
+    assert code == 2 and "changes the task" not in err
+
+
 def test_a_misspelt_key_of_a_sweep_is_reported(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     code, _, err = reported(capsys, "train", "-m", "task=clinvar_snv", "optim.lrr=0.1,0.2")
