@@ -262,7 +262,7 @@ def _judge(judge: Judge | None, tasks: Sequence[Task]) -> Judge | None:
         TaskError: it reads the answers of none of the tasks.
     """
     if judge is not None and not any(map(judge.fits, tasks)):
-        judge.check(tasks[0])
+        judge.column_for(tasks[0])
     return judge
 
 

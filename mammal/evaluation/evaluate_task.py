@@ -212,12 +212,14 @@ def _reranked(judge: Judge, task: Task, rows: Sequence[Row], ours: Sequence[Pred
     begun = time.perf_counter()
     found, trips = rerank_predictions(judge, task, rows, ours)
     name = f"{OURS}, ranked with {judge.task.name}"
-    logger.info(
-        "%s: from %.1f %% of the first answers %s recovers the input, after re-ranking from %.1f %%",
-        *(task.name, 100 * trips.before, judge.task.name, 100 * trips.after),
-    )
+    judged = estimates(task, [found], rows)
     nothing = float("nan")
-    judged = {**estimates(task, [found], rows), "round_trip": Estimate(trips.after, nothing, nothing)}
+    if judge.by_beams:
+        logger.info(
+            "%s: from %.1f %% of the first answers %s recovers the input, after re-ranking from %.1f %%",
+            *(task.name, 100 * trips.before, judge.task.name, 100 * trips.after),
+        )
+        judged = {**judged, "round_trip": Estimate(trips.after, nothing, nothing)}
     return Contender(name, judged, time.perf_counter() - begun)
 
 

@@ -69,10 +69,9 @@ class Reranked(Wrapped):
     def __init__(self, inner: Generate, judge: Judge, prefix: str = ""):
         if inner.task is None:
             raise ConfigError("answers to prompts without a task can't be re-ranked", hint="task=NAME", where="rerank")
-        judge.check(inner.task)
         self.model, self.inner, self.task, self.judge = inner.model, inner, inner.task, judge
-        (self.target,) = inner.task.target_columns
-        needed = [name for name in (*judge.task.identities, judge.asked) if name != self.target]
+        self.answered = judge.column_for(inner.task)
+        needed = [name for name in (*judge.task.identities, judge.asked) if name != self.answered]
         names = list(dict.fromkeys([*inner.reading.names, *needed]))
         beside = [*inner.reading.beside, *judge.task.columns, *judge.task.beside]
         aliases = {**judge.task.config.data.columns, **inner.reading.aliases}
@@ -93,7 +92,7 @@ class Reranked(Wrapped):
         given = self.inner.ask(rows, first=first, progress=progress)
         whole = [[] if isinstance(records, Refused) else _answers(records) for records in given]
         texts = [[str(record[self._text] or "") for record in records] for records in whole]
-        verdicts = self.judge.verdicts(_as_named_by(self.task, rows), self.target, texts)
+        verdicts = self.judge.verdicts(_as_named_by(self.task, rows), self.answered, texts)
         return [
             records
             if isinstance(records, Refused)
@@ -128,11 +127,10 @@ def rerank_predictions(
     Raises:
         TaskError: the re-ranking task does not read the answers of the task.
     """
-    judge.check(task)
-    (target,) = task.target_columns
+    column = judge.column_for(task)
     every = [[] if said.error is not None else [said, *said.runners_up] for said in predictions]
     verdicts = judge.verdicts(
-        _as_named_by(task, rows), target, [[said.text or "" for said in of_row] for of_row in every]
+        _as_named_by(task, rows), column, [[said.text or "" for said in of_row] for of_row in every]
     )
     found, before, after = list(predictions), [], []
     for row, (of_row, judged) in enumerate(zip(every, verdicts, strict=True)):

@@ -79,19 +79,40 @@ class Judge:
             else Score(model, task.tokenizer, task, pace)
         )
 
-    def check(self, proposer: Task) -> None:
-        """Checks that the re-ranking task reads the answers of a task.
+    def reads(self, proposer: Task) -> str | None:
+        """Returns the column in which the re-ranking task reads the answers of a task; None if it can't read them.
+
+        It is the column of the same name. Of a task that reads what this one predicts, it can also have another name:
+        then it is the only one that holds the same sort of sequence and is no input of that task.
+
+        Args:
+            proposer: the task whose answers are to be ranked.
+        """
+        if len(proposer.target_columns) != 1:
+            return None
+        (answered,) = proposer.target_columns
+        if answered in self.task.columns:
+            return answered
+        sorts = _sorts(proposer, "target")
+        alike = [column for column, sort in _sorts(self.task, "input").items() if sort == sorts.get(answered)]
+        opposite = self.asked in proposer.columns and len(alike) == 1 and alike[0] not in proposer.columns
+        return alike[0] if opposite else None
+
+    def column_for(self, proposer: Task) -> str:
+        """Returns the column in which the re-ranking task reads the answers of a task.
 
         Args:
             proposer: the task whose answers are to be ranked.
 
         Raises:
-            TaskError: it does not. The message contains the columns that it reads.
+            TaskError: it can't read them. The message contains the columns that it reads.
         """
-        if len(proposer.target_columns) != 1 or proposer.target_columns[0] not in self.task.columns:
+        column = self.reads(proposer)
+        if column is None:
             what = f"{self.task.name} reads {', '.join(self.task.columns)}"
             answered = ", ".join(proposer.target_columns)
             raise TaskError(f"{what}, but {proposer.name} answers with {answered}", where="rerank")
+        return column
 
     def fits(self, proposer: Task) -> bool:
         """Returns whether the re-ranking task reads the answers of a task and predicts one of its inputs.
@@ -99,8 +120,7 @@ class Judge:
         Args:
             proposer: the task whose answers are to be ranked.
         """
-        answers = len(proposer.target_columns) == 1 and proposer.target_columns[0] in self.task.columns
-        return answers and self.asked in proposer.columns
+        return self.reads(proposer) is not None and self.asked in proposer.columns
 
     def verdicts(self, rows: Sequence[Row], column: str, answers: Sequence[Sequence[str]]) -> list[list[Verdict]]:
         """Runs the re-ranking task on each answer of each row.
@@ -189,6 +209,12 @@ def judge_of(
     judging = model if bundle is None else bundle
     chosen = judging.task if task is None else judging.find_task(task)
     return Judge(judging.model, chosen, judging.pace, weight=weight)
+
+
+def _sorts(task: Task, part: str) -> dict[str, str]:
+    """Column -> sort of the sequence that the template of a task writes there, such as `smiles`."""
+    slots = [slot for slot in task.template.slots if slot.part == part and slot.kind == "entity"]
+    return {slot.column: slot.name for slot in slots}
 
 
 def _is_molecule(task: Task) -> bool:

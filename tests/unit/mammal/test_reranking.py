@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -15,6 +16,7 @@ from mammal.inference.reranking import rerank_predictions
 from mammal.inference.reranking_task import Judge
 from mammal.jobs import run_job
 from mammal.rows.batched import Refused, Row
+from mammal.tasks import build_task, load_task
 from mammal.tasks.batches.prediction import Prediction
 
 ANILIDE = "CC(=O)Nc1ccccc1"
@@ -153,6 +155,22 @@ def test_a_job_gives_what_python_gives_and_another_bundle_may_judge(
     assert found["round_trip"].tolist() == expected["round_trip"].tolist()
     mine, theirs = (pd.to_numeric(frame["judged"]).tolist() for frame in (found, expected))
     assert mine == pytest.approx(theirs, abs=1e-4, nan_ok=True)
+
+
+def test_answers_of_another_name_are_read_by_a_task_that_predicts_the_input(model: mammal.Mammal):
+    declared = load_task("iupac_to_smiles")
+    prompt = replace(declared.prompt, target="<SENTINEL_ID_0> {smiles_by_name:smiles}")
+    task = build_task(replace(declared, prompt=prompt), model.tokenizer)
+    judge = Judge(model.model, model.find_task("smiles_to_iupac"), model.pace)
+    assert judge.reads(task) == "smiles" and judge.fits(task)
+    row = {"iupac": "ethanol", "smiles": "CCO", "smiles_by_name": "CCO"}  # the column of the right molecule is not read
+    (found,), trips = rerank_predictions(judge, task, [row], proposals(("CCN", -1.0), ("CCCl", -1.5)))
+    asked = pd.DataFrame({"smiles": ["CCN", "CCCl"], "iupac": "ethanol"})
+    scored = model.score(asked, task="smiles_to_iupac")["log_likelihood"] + [-1.0, -1.5]
+    assert order(found) == (["CCN", "CCCl"] if scored[0] >= scored[1] else ["CCCl", "CCN"])
+    assert trips.before != trips.before
+    assert Judge(model.model, task, model.pace).reads(model.find_task("smiles_to_iupac")) == "iupac"
+    assert judge.reads(model.find_task("retrosynthesis")) is None
 
 
 def test_judges_that_can_not_judge_are_refused(model: mammal.Mammal):
