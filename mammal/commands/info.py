@@ -117,6 +117,8 @@ def _heads(config: Mapping[str, Any], own: Mapping[str, Any]) -> Iterator[str]:
         yield "scalar head of the decoder"
     if config.get("support_input_scalars"):
         yield "input scalars"
+    if named := (own.get("model") or {}).get("vector_heads"):
+        yield f"heads of single tasks and features: {', '.join(named)}"
     if config.get("use_lora"):
         yield "LoRA adapters"
 
@@ -157,7 +159,7 @@ def _tasks(file: Path, recorded: Mapping[str, Any], metrics: Mapping[str, Any]) 
             labels += f"; one for each {' or '.join(declared['labels_at'])}"
         unit = f"unit {unit_text(declared['unit'])}" if declared.get("unit") else ""
         if labels or unit:
-            yield f"  answers   {labels or unit}"
+            yield f"  answers   {labels or unit}" + ("; from its own head" if declared.get("own_head") else "")
         yield from _data(declared, recorded.get(name) or _of_figures(metrics.get(name)))
 
 

@@ -241,9 +241,9 @@ def _answer(
 
     with torch.inference_mode():
         output = model(batch)
-        loss = float(task.loss(output, batch))
+        losses = [] if task.probes is not None else [f"{'loss'.ljust(20)} {float(task.loss(output, batch)):.4f}"]
     whose = "the bundle's model" if trained else "a tiny model with random weights, for its shapes only"
-    _section(f"output of {whose}", [*_shapes(output), f"{'loss'.ljust(20)} {loss:.4f}"])
+    _section(f"output of {whose}", [*_shapes(output), *losses])
     if task.family == "denoising":
         return
     from mammal.evaluation.evaluate_task import answers_of

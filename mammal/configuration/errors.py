@@ -131,8 +131,12 @@ def _nearest_key(name: str, verb: str, arguments: Arguments) -> str:
     section, _, last = name.rpartition(".")
     if section == "adapt" and (methods := [way for way, keys in ADAPT.items() if last in keys_of(keys)]):
         return f"adapt={' or '.join(methods)} has it"
-    if re.match(r"mixture\.tasks\.[^.]+\.", name) and name.split(".")[3] in _task_keys():
-        return f"++{name}=VALUE changes the task in the mixture"
+    of_task = ".".join(name.split(".")[:3])
+    if of_task.startswith("mixture.tasks.") and of_task != name and of_task in valid:
+        key, known = name.split(".")[3], _task_keys()
+        return (
+            f"++{name}=VALUE changes the task in the mixture" if key in known else did_you_mean(key, known, noun="key")
+        )
     beside = {key[len(section) + 1 :] for key in valid if key.startswith(f"{section}.")} if section else set()
     if beside:
         hint = did_you_mean(last, {key for key in beside if "." not in key}, noun="key")

@@ -188,6 +188,8 @@ def why_not(task: Task, model: MammalModel, left_out: Sequence[str]) -> str | No
             return f"{why}, and leave_out has {part}"
     if isinstance(task, ClassificationTask) and model.encoder_head is None:
         return "the model has no token head on its encoder"
+    if isinstance(task, RegressionTask) and task.head is not None and task.head not in model.vector_heads:
+        return "the model lacks its own head"
     if isinstance(task, RegressionTask) and task.head is None and model.scalars_prediction_head is None:
         return "the model has no scalar head on its encoder"
     return None

@@ -80,7 +80,10 @@ def read_tokens(heads: nn.ModuleDict, batch: Batch, reads: Reads) -> Tensor:
         ConfigError: the model lacks the head.
     """
     (name,) = batch.vectors
-    return reads.scatter(_head(heads, name)(reads.states_MW).float())
+    if name not in heads:
+        hint = "training with this model as init= adds it; a regression with own_head: false reads the shared head"
+        raise ConfigError(f"this model has no head {name}, which task {batch.task} needs", hint=hint)
+    return reads.scatter(heads[name](reads.states_MW).float())
 
 
 def _head(heads: nn.ModuleDict, name: str) -> nn.Module:

@@ -243,8 +243,14 @@ def vector_widths(tasks: Mapping[str, Task]) -> dict[str, int]:
         tasks: tasks by name.
 
     Raises:
-        ConfigError: two tasks predict the same feature with different widths.
+        ConfigError: two tasks predict the same feature with different widths, or their names give the same head.
     """
+    whose: dict[str, str] = {}
+    for task in tasks.values():
+        for head in task.head_widths.keys() - task.predicted_features.keys():
+            if whose.setdefault(head, task.name) != task.name:
+                what = f"tasks {whose[head]} and {task.name} would share the head {head}"
+                raise ConfigError(what, where="mixture", hint="rename one: names must differ in letters, digits or _")
     return _widths(tasks, {name: task.head_widths for name, task in tasks.items()})
 
 

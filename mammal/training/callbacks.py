@@ -36,7 +36,9 @@ class ProgressLine(Callback):
     ) -> None:
         if self._progress is None or not isinstance(module, TrainingModule):
             return
-        loss = float(module.step_loss) if batch_idx % 10 == 0 and module.step_loss is not None else None
+        done, every = trainer.global_step, max(10 // trainer.accumulate_grad_batches, 1)  # each loss waits for the GPU
+        shown = done != self._step and (done - 1) % every == 0 and module.step_loss is not None
+        loss = float(module.step_loss) if shown and module.step_loss is not None else None
         self._progress.advance(
             trainer.global_step - self._step,
             rows=module.rows_seen - self._rows,

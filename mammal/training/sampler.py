@@ -96,8 +96,8 @@ class MixtureSampler:
         lengths: number of tokens of every row, by task.
         rates: rate of each task, see above.
         temperature: see above.
-        rank: index of this process. With several processes, each uses every `world`-th batch. The last round of an
-            epoch is filled with the first batches, so that all processes have the same number of steps.
+        rank: index of this process. With several processes, each uses one of every `world` batches. The last round of
+            an epoch is filled with the first batches, so that all processes have the same number of steps.
         world: number of processes.
         max_passes: maximal number of passes over the rows of a task in an epoch; None: no limit.
     """
@@ -134,9 +134,19 @@ class MixtureSampler:
         self.begin()
         plan = self._plan()
         while self.served < len(self):
-            batch = plan[(self.served * self.world + self.rank) % len(plan)]
+            batch = plan[(self.served * self.world + self._place()) % len(plan)]
             self.served += 1
             yield batch
+
+    def _place(self) -> int:
+        """The place of this process in the current round of `world` batches.
+
+        Evenly spread tasks return at regular places, so a fixed place could give a process batches of one task alone.
+        """
+        if self.world == 1 or len(self._streams) == 1:
+            return self.rank
+        rng = np.random.default_rng((self.seed, self.world, self.epoch, self.served))
+        return int(rng.permutation(self.world)[self.rank])
 
     def begin(self) -> None:
         """Starts the next epoch if the current one is finished."""

@@ -3,8 +3,12 @@
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
 import mammal
+from mammal.cli import main
+from mammal.errors import ConfigError
+from mammal.exporting.onnx_graph import why_not
 from mammal.training.run import train
 
 TASK = """
@@ -51,10 +55,34 @@ def test_heads_of_their_own_learn_what_a_shared_head_cannot(opposite, tmp_path, 
     assert np.allclose(centred["long"], centred["short"], atol=1e-3)  # one head, equal prompts: equal answers
 
 
+def test_names_that_give_the_same_head_are_refused(opposite, tmp_path):
+    file = tmp_path / "configs/task/long.yaml"
+    for name in ("a-b", "a_b"):
+        (file.parent / f"{name}.yaml").write_text(file.read_text().replace("name: long", f"name: {name}"))
+    both = "++mixture={tasks: {a-b: {own_head: true}, a_b: {own_head: true}}}"
+    with pytest.raises(ConfigError, match="tasks a-b and a_b would share the head numbers_a_b"):
+        train(opposite(both, *STILL))
+
+
+def test_a_model_without_the_head_names_the_task(opposite, tmp_path):
+    bundle = train(opposite("task=long", "adapt=full", "trainer.max_steps=1", "test=false")).bundle
+    file = bundle / "task.yaml"
+    declared = yaml.safe_load(file.read_text())
+    declared["tasks"]["long"]["config"]["own_head"] = True
+    file.write_text(yaml.safe_dump(declared))
+    model = mammal.load(bundle, device="cpu")
+    with pytest.raises(ConfigError, match="no head numbers_long, which task long needs"):
+        model.predict(["CCO"], "long")
+    assert why_not(model.find_task("long"), model.model, ()) == "the model lacks its own head"
+
+
 def test_the_bundle_keeps_the_heads_and_a_head_alone_can_be_trained(opposite, tmp_path, capsys):
     first = train(opposite(BOTH.replace("OWN", "true"), *STILL)).bundle
     model = mammal.load(first, device="cpu")
     assert set(model.model.config.vector_heads) == {"numbers_long", "numbers_short"}
+    capsys.readouterr()
+    assert main(["info", str(first)]) == 0
+    assert "heads of single tasks and features: numbers_long, numbers_short" in capsys.readouterr().out
     copy = mammal.load(model.save(tmp_path / "copy"), device="cpu")
     one, again = (m.predict(["CCO", "CCCCCC"], "short")["prediction"] for m in (model, copy))
     assert one.equals(again)

@@ -13,6 +13,7 @@ import torch
 
 import mammal
 from mammal.bundle.folder import FORMAT, read_bundle
+from mammal.cli import main
 from mammal.errors import BundleError, ConfigError, MammalError, TaskError
 from mammal.training.run import train
 
@@ -176,8 +177,6 @@ def test_answers_do_not_depend_on_the_other_rows(probed):
 
 
 def test_jobs_and_evaluation_read_the_bundle(probed, tmp_path, capsys):
-    from mammal.cli import main
-
     bundle = train(probed("task=probed_number", "test=false")).bundle
     capsys.readouterr()
     table = tmp_path / "rows.csv"
@@ -197,6 +196,14 @@ def test_a_bad_row_is_set_aside_alone(probed):
     model = mammal.load(train(probed("task=probed_number", "test=false", "adapt.features=[morgan]")).bundle)
     said = model.predict(["CCO", "not a molecule", "CCN"])
     assert said["error"].notna().tolist() == [False, True, False]
+
+
+def test_the_walk_through_a_task_shows_the_answer_of_a_probe(probed, tmp_path, capsys):
+    bundle = train(probed("task=probed_number", "test=false")).bundle
+    capsys.readouterr()
+    assert main(["tasks", "probed_number", f"bundle={bundle}", f"paths.data={tmp_path}"]) == 0
+    printed = capsys.readouterr().out
+    assert "length: value" in printed and "\n  loss " not in printed
 
 
 def test_training_goes_on_from_a_probe_with_heads_of_its_own(probed, tmp_path):

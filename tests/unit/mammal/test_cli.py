@@ -320,7 +320,10 @@ def test_a_change_of_a_task_in_a_mixture_says_how_it_is_written(capsys):
     code, out, err = reported(capsys, "train", "mixture=eight", "++mixture.tasks.esol.own_head=true", "--cfg")
     assert code == 0 and "own_head: true" in out, err
     code, _, err = reported(capsys, "train", "mixture=eight", "mixture.tasks.esol.own_haed=true", "--cfg")
-    assert code == 2 and "changes the task" not in err
+    assert code == 2 and "did you mean own_head" in err
+    for words in (["train", "mixture=eight", "mixture.tasks.nosuch.own_head=true"], ["predict", "mixture.tasks.a.b=1"]):
+        code, _, err = reported(capsys, *words)
+        assert code == 2 and "changes the task" not in err
 
 
 def test_a_misspelt_key_of_a_sweep_is_reported(capsys, tmp_path, monkeypatch):
