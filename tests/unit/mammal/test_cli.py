@@ -315,13 +315,13 @@ def test_views_of_a_column_that_a_task_file_leaves_out_need_no_plus(capsys, word
 
 
 def test_a_change_of_a_task_in_a_mixture_says_how_it_is_written(capsys):
-    code, _, err = reported(capsys, "train", "mixture=eight", "mixture.tasks.esol.own_head=true", "--cfg")
-    assert code == 2 and "hint: ++mixture.tasks.esol.own_head=VALUE changes the task in the mixture" in err
-    code, out, err = reported(capsys, "train", "mixture=eight", "++mixture.tasks.esol.own_head=true", "--cfg")
-    assert code == 0 and "own_head: true" in out, err
-    code, _, err = reported(capsys, "train", "mixture=eight", "mixture.tasks.esol.own_haed=true", "--cfg")
-    assert code == 2 and "did you mean own_head" in err
-    for words in (["train", "mixture=eight", "mixture.tasks.nosuch.own_head=true"], ["predict", "mixture.tasks.a.b=1"]):
+    code, _, err = reported(capsys, "train", "mixture=eight", "mixture.tasks.esol.loss=mae", "--cfg")
+    assert code == 2 and "hint: ++mixture.tasks.esol.loss=VALUE changes the task in the mixture" in err
+    code, out, err = reported(capsys, "train", "mixture=eight", "++mixture.tasks.esol.loss=mae", "--cfg")
+    assert code == 0 and "loss: mae" in out, err
+    code, _, err = reported(capsys, "train", "mixture=eight", "mixture.tasks.esol.los=mae", "--cfg")
+    assert code == 2 and "did you mean loss" in err
+    for words in (["train", "mixture=eight", "mixture.tasks.nosuch.loss=mae"], ["predict", "mixture.tasks.a.b=1"]):
         code, _, err = reported(capsys, *words)
         assert code == 2 and "changes the task" not in err
 
