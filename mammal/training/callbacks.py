@@ -37,13 +37,12 @@ class ProgressLine(Callback):
         if self._progress is None or not isinstance(module, TrainingModule):
             return
         done, every = trainer.global_step, max(10 // trainer.accumulate_grad_batches, 1)  # each loss waits for the GPU
-        shown = done != self._step and (done - 1) % every == 0 and module.step_loss is not None
-        loss = float(module.step_loss) if shown and module.step_loss is not None else None
+        loss = module.step_loss if done != self._step and (done - 1) % every == 0 else None
         self._progress.advance(
             trainer.global_step - self._step,
             rows=module.rows_seen - self._rows,
             tokens=module.tokens_seen - self._tokens,
-            status=None if loss is None else f"loss {loss:.3f}{_validation(trainer)}",
+            status=None if loss is None else f"loss {float(loss):.3f}{_validation(trainer)}",
         )
         self._step, self._rows, self._tokens = trainer.global_step, module.rows_seen, module.tokens_seen
 
