@@ -23,7 +23,15 @@ from mammal.configuration.arguments import Arguments, package_folder
 from mammal.configuration.durations import duration
 from mammal.configuration.known_keys import GLOBAL_GROUPS, PACKAGE_LINE, SECTIONS, TRAINER_IS_GIVEN, keys_of
 from mammal.configuration.own_tasks import replaces_ours
-from mammal.configuration.sources import KeyPath, composed_files, config_file_name, place_of, set_by_user, verb_configs
+from mammal.configuration.sources import (
+    ComposedFiles,
+    KeyPath,
+    composed_files,
+    config_file_name,
+    place_of,
+    set_by_user,
+    verb_configs,
+)
 from mammal.configuration.targets import HYDRA_KEYS, target_keys, trainer_keys
 from mammal.errors import ConfigError, did_you_mean
 
@@ -63,21 +71,21 @@ def check_config(verb: str, config: DictConfig, arguments: Arguments) -> None:
         ConfigError: a key or value is wrong. The message contains the file and line (or the command line), the path of
             the key and the most similar valid key.
     """
-    if verb == "train":
-        _check_shadows(verb, arguments)
+    composed = composed_files(verb, arguments) if verb == "train" and arguments.config_dirs else None
+    _check_shadows(arguments, composed or ())
     used = set(_referred(config))
-    found = _train_faults(config, arguments) if verb == "train" else _verb_faults(verb, config)
+    found = _train_faults(config, arguments, composed or ()) if verb == "train" else _verb_faults(verb, config)
     for fault in chain(found, _range_faults(config)):
         if fault.path not in used:
-            raise ConfigError(fault.what, where=place_of(fault.path, verb, arguments), hint=fault.hint)
+            raise ConfigError(fault.what, where=place_of(fault.path, verb, arguments, composed), hint=fault.hint)
 
 
-def _check_shadows(verb: str, arguments: Arguments) -> None:
+def _check_shadows(arguments: Arguments, composed: ComposedFiles) -> None:
     """Refuses a config file of the user with the name of a file of the package: Hydra would ignore it silently.
 
     A task is an exception: the file of the user is read, and a line reports it.
     """
-    for config, _ in composed_files(verb, arguments) if arguments.config_dirs else ():
+    for config, _ in composed:
         ours = package_folder() / f"{config}.yaml"
         for folder in arguments.config_dirs:
             theirs = folder / f"{config}.yaml"
@@ -113,7 +121,7 @@ def _verb_faults(verb: str, config: DictConfig) -> Iterator[Fault]:
         yield from _task_faults(config)
 
 
-def _train_faults(config: DictConfig, arguments: Arguments) -> Iterator[Fault]:
+def _train_faults(config: DictConfig, arguments: Arguments, composed: ComposedFiles) -> Iterator[Fault]:
     keys = keys_of(known_keys.RunConfig)
     for key in config:
         if key in GLOBAL_GROUPS:
@@ -129,7 +137,7 @@ def _train_faults(config: DictConfig, arguments: Arguments) -> Iterator[Fault]:
         from mammal.model.config import ModelConfig
 
         yield from _section_faults(config.model, keys_of(ModelConfig), ("model",))
-    imported = {name for name in _OF_CLASSES if config.get(name) is not None and set_by_user(name, "train", arguments)}
+    imported = {name for name in _OF_CLASSES if config.get(name) is not None and set_by_user(name, arguments, composed)}
     if "trainer" in imported:
         yield from _trainer_faults(config.trainer)
     for name, given in (("optim", 1), ("schedule", 0)):

@@ -6,7 +6,7 @@ to the first, because later files override earlier ones.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -20,16 +20,21 @@ KeyPath = tuple[str, ...]
 """Names of nested keys, outermost first. A name can contain dots (`optim.lr` as a parameter of a sweep)."""
 
 
-def place_of(path: KeyPath, verb: str, arguments: Arguments) -> str:
+ComposedFiles = Sequence[tuple[str, KeyPath]]
+"""Configs that Hydra composed, such as `optim/adamw`, last one first, each with its section."""
+
+
+def place_of(path: KeyPath, verb: str, arguments: Arguments, composed: ComposedFiles | None = None) -> str:
     """Returns where a key was written: `FILE:LINE`, or `mammal VERB` for the command line.
 
     Args:
         path: path of the key.
         verb: the verb.
         arguments: parsed words of the command line.
+        composed: what `composed_files` returns for them, if the caller has it: finding it takes half a second.
     """
     if not any(_gives(word, path) for word in arguments.overrides):
-        for config, section in composed_files(verb, arguments):
+        for config, section in composed_files(verb, arguments) if composed is None else composed:
             file = config_file(config, arguments)
             inside = None if file is None else _inside(file, section, path)
             if file is not None and inside is not None:
@@ -37,7 +42,7 @@ def place_of(path: KeyPath, verb: str, arguments: Arguments) -> str:
     return f"mammal {verb}"
 
 
-def composed_files(verb: str, arguments: Arguments) -> list[tuple[str, KeyPath]]:
+def composed_files(verb: str, arguments: Arguments) -> ComposedFiles:
     """Returns the configs that Hydra composes for a command line, last one first, each with its section.
 
     Args:
@@ -52,13 +57,13 @@ def composed_files(verb: str, arguments: Arguments) -> list[tuple[str, KeyPath]]
     return [(entry.config_path, tuple(filter(None, entry.package.split(".")))) for entry in reversed(composed)]
 
 
-def set_by_user(section: str, verb: str, arguments: Arguments) -> bool:
+def set_by_user(section: str, arguments: Arguments, composed: ComposedFiles) -> bool:
     """Returns whether a section can contain anything but what files of the package write into it.
 
     Args:
         section: a top-level section that is a group of configs, such as `trainer`.
-        verb: the verb.
         arguments: parsed words of the command line.
+        composed: what `composed_files` returns for them. Without folders of the user it can be empty.
 
     Returns:
         True if a word sets a key in the section, or if any file of the user is composed, except one of a task. A word
@@ -67,10 +72,7 @@ def set_by_user(section: str, verb: str, arguments: Arguments) -> bool:
     keys = (word.lstrip("+~").partition("=")[0] for word in arguments.overrides)
     if any(key.startswith((f"{section}.", f"{section}@")) for key in keys):
         return True
-    if not arguments.config_dirs:
-        return False
-    configs = [config for config, place in composed_files(verb, arguments) if place[:1] != ("task",)]
-    files = [config_file(config, arguments) for config in configs]
+    files = [config_file(config, arguments) for config, place in composed if place[:1] != ("task",)]
     return any(file is not None and not file.is_relative_to(package_folder()) for file in files)
 
 

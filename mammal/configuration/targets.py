@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from functools import cache
 from typing import Any, get_type_hints
 
 from mammal.configuration.known_keys import TRAINER_IS_GIVEN
@@ -41,6 +42,7 @@ def target_keys(name: str, given: int = 0) -> dict[str, Any] | None:
     return own | dict.fromkeys(HYDRA_KEYS, Any)
 
 
+@cache
 def trainer_keys() -> dict[str, Any]:
     """Returns the arguments of `lightning.Trainer` that the group `trainer` can have, with their types."""
     import lightning.pytorch as lightning

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from typing import Any
 
 from mammal.tasks.declaration.data_config import LATER, DataConfig
@@ -282,8 +283,12 @@ def stored_config(config: TaskConfig) -> dict[str, Any]:
     return {**values, "data": data, "generation": stored_settings(values["generation"])}
 
 
+@cache
 def register_schema() -> None:
-    """Registers the schema of a task and the settings of generation with Hydra; they are not in a YAML file."""
+    """Registers the schema of a task and the settings of generation with Hydra; they are not in a YAML file.
+
+    Hydra keeps them for the whole process, so later calls do nothing.
+    """
     from hydra.core.config_store import ConfigStore
 
     ConfigStore.instance().store(group="task", name="schema", node=TaskConfig)
