@@ -155,6 +155,8 @@ def _lost_stereo(smiles: str, molecule: Any) -> str:
     from rdkit import Chem
 
     marks = Counter(mark[0] for mark in _STEREO.findall(smiles))
+    if not marks:
+        return ""
     centres = sum(atom.GetChiralTag() != Chem.ChiralType.CHI_UNSPECIFIED for atom in molecule.GetAtoms())
     bonds = sum(bond.GetStereo() > Chem.BondStereo.STEREOANY for bond in molecule.GetBonds())
     if marks["@"] > centres:
