@@ -11,6 +11,8 @@ import pytest
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["MAMMAL_DESCRIPTOR_CACHE"] = "off"  # tests leave nothing in the user's cache
+for variable in ("MAMMAL_DATA", "MAMMAL_CONFIGS", "MAMMAL_API_KEY", "MAMMAL_TRACEBACK"):
+    os.environ.pop(variable, None)  # the user's own settings would change what tests expect
 
 
 @pytest.fixture(scope="session")

@@ -47,14 +47,21 @@ def find_file(path: str, root: Path | None) -> Path:
     for place in places:
         if place.is_file():
             return place
+    errors = [error for place in places if (error := _why_missing(place)) is not None]
+    hints = [error.hint for error in errors if error.hint][:1]
+    if root is None and not given.is_absolute():
+        hints.append(f"paths.data=FOLDER names the folder that holds {given.name}")
+    elif not given.is_absolute():
+        hints.append(f"it is not below {root} either, which paths.data or {VARIABLE} names")
+    raise DataError(errors[0].what, where=errors[0].where, hint="; ".join(hints) or None)
+
+
+def _why_missing(place: Path) -> DataError | None:
     try:
-        return existing_file(places[-1])
+        existing_file(place)
     except DataError as error:
-        if root is not None or given.is_absolute():
-            raise
-        elsewhere = f"paths.data=FOLDER names the folder that holds {given.name}"
-        hint = f"{error.hint}; {elsewhere}" if error.hint else elsewhere
-        raise DataError(error.what, where=error.where, hint=hint) from None
+        return error
+    return None
 
 
 def find_copy(path: str, root: Path | None) -> Path | None:

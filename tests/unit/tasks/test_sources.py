@@ -13,6 +13,7 @@ from mammal.tasks.data import load_data, load_dataset
 from mammal.tasks.declaration.registry import load_task
 from mammal.tasks.declaration.schema import DataConfig
 from mammal.tasks.errors import DataError, TaskError
+from mammal.tasks.sources.local import find_file
 from mammal.tasks.tables.cells import is_missing
 
 TASK = {
@@ -205,3 +206,20 @@ def test_a_file_that_its_source_would_not_read_is_refused():
     with pytest.raises(TaskError, match="source antibodies does not read it") as refused:
         load_dataset(load_task("protein_denoising", {"data": {"path": "mine.fasta"}}).data)
     assert refused.value.hint == "data.source=file"
+
+
+def test_a_misspelt_file_is_looked_for_where_it_was_typed_and_below_the_folder_of_copies(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.csv").touch()
+    (tmp_path / "copies").mkdir()
+    (tmp_path / "copies" / "theirs.csv").touch()
+    root = tmp_path / "copies"
+    assert find_file("theirs.csv", root) == root / "theirs.csv"
+    for typed, meant in (("mime.csv", "mine.csv"), ("their.csv", "theirs.csv")):
+        with pytest.raises(DataError, match="no such file") as error:
+            find_file(typed, root)
+        assert error.value.where == typed
+        assert f"did you mean {meant}?; it is not below {root} either" in error.value.hint
+    with pytest.raises(DataError) as error:
+        find_file(str(root / "their.csv"), root)
+    assert error.value.hint == "did you mean theirs.csv?"
