@@ -78,6 +78,9 @@ def explain(error: Exception, verb: str, arguments: Arguments) -> MammalError:
         return ConfigError(f"{match[1] or match[2]} has more than one value", where=where, hint=hint)
     if match := re.match(r"Could not override '(.+?)'", text) or re.match(r"Could not delete '?(.+?)'?\.", text):
         name = match[1]
+        if verb == "train" and name in _groups(arguments):
+            hint = f"{name}=NAME chooses one, ++{name}={{…}} writes its keys on the command line"
+            return ConfigError(f"no {name} is chosen whose keys could be changed", where=where, hint=hint)
         return ConfigError(f"there is no key {name!r}", where=where, hint=_nearest_key(name, verb, arguments))
     for cause in chain:
         if (known := _from_omegaconf(cause, text, where, arguments)) is not None:

@@ -324,6 +324,10 @@ def test_a_change_of_a_task_in_a_mixture_says_how_it_is_written(capsys):
     for words in (["train", "mixture=eight", "mixture.tasks.nosuch.loss=mae"], ["predict", "mixture.tasks.a.b=1"]):
         code, _, err = reported(capsys, *words)
         assert code == 2 and "changes the task" not in err
+    code, _, err = reported(capsys, "train", "mixture={tasks: {esol: 1}}", "--cfg")
+    assert code == 2 and "no mixture is chosen" in err and "++mixture={…} writes its keys" in err
+    code, out, err = reported(capsys, "train", "++mixture={tasks: {esol: 1}}", "--cfg")
+    assert code == 0 and "esol: 1" in out, err
 
 
 def test_a_misspelt_key_of_a_sweep_is_reported(capsys, tmp_path, monkeypatch):
