@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from mammal.tasks.errors import DataError
 from mammal.tasks.limits import LONGEST_SMILES, too_long
-from mammal.tasks.molecules.normalisation import normalised
+from mammal.tasks.molecules.normalisation import forget_normalised, normalised
 from mammal.tasks.molecules.policy import NORMALISED, Policy, Standard, Standardised, standard_form
 
 if TYPE_CHECKING:
@@ -232,7 +232,13 @@ _last: list[tuple[str | None, Any]] = [(None, None)]
 takes about ten thousand bytes."""
 
 
-@lru_cache(maxsize=1 << 17)
+_REMEMBERED = 1 << 19
+"""Number of molecules whose canonical form is kept. A data set is read several times in the same order: to find its
+splits, to write its prompts, and by each task of a mixture. A memory that is smaller than the set would be of no use at
+all then. The reactions of USPTO have 346,000 molecules, which take 120 MB."""
+
+
+@lru_cache(maxsize=_REMEMBERED)
 def _canonical(smiles: str) -> str | None:
     from rdkit import Chem
 
@@ -244,7 +250,7 @@ def _canonical(smiles: str) -> str | None:
 def forget_molecules() -> None:
     """Empties the memory of molecules that were read, so that a process that reads any number of them stays small."""
     _canonical.cache_clear()
-    normalised.cache_clear()
+    forget_normalised()
     standard_form.cache_clear()
 
 

@@ -29,7 +29,6 @@ Diazo\t[C-:1]-[N+:2]#[N:3]>>[C+0:1]=[N+:2]=[N-:3]
 """
 
 
-@lru_cache(maxsize=1 << 17)
 def normalised(canonical: str) -> str:
     """The canonical SMILES of a molecule's normalised form.
 
@@ -39,8 +38,16 @@ def normalised(canonical: str) -> str:
     Returns:
         A canonical SMILES; the given one if RDKit can't apply its transformations to the molecule.
     """
-    if "+" not in canonical:
-        return canonical
+    return _without_separated_charges(canonical) if "+" in canonical else canonical
+
+
+def forget_normalised() -> None:
+    """Empties the memory of molecules that were normalised."""
+    _without_separated_charges.cache_clear()
+
+
+@lru_cache(maxsize=1 << 17)
+def _without_separated_charges(canonical: str) -> str:
     from rdkit import Chem, rdBase
 
     first, second = _normalizers()

@@ -55,7 +55,8 @@ def table(folder: str) -> list[dict[str, str]]:
 
 def swept_by(*words: str) -> subprocess.CompletedProcess[str]:
     """Two jobs from the command line, in a process of their own, as launchers start further ones from it."""
-    command = [sys.executable, "-m", "mammal.cli", "train", "-m", *QUICK, "seed=1,2", "test=false", "output=swept", *words]
+    words = ("-m", *QUICK, "seed=1,2", "test=false", "output=swept", *words)
+    command = [sys.executable, "-m", "mammal.cli", "train", *words]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
