@@ -22,7 +22,7 @@ pytestmark = [
     pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds processes in /proc"),
 ]
 
-KILLS = int(os.environ.get("MAMMAL_SOAK_KILLS", "20"))
+KILLS = int(os.environ.get("MAMMAL_SOAK_KILLS", "10"))
 ROWS = 480
 SERVER = """
 import os, sys
