@@ -204,8 +204,12 @@ def together(lines: Sequence[Line]) -> Iterator[tuple[str, list[Line], list[str]
 
 
 def contradict(one: Mapping[str, str | None], other: Mapping[str, str | None]) -> bool:
-    """Whether keys have different values, or a key in one is a section in the other."""
+    """Whether keys have different values, a key in one is a section in the other, or only one of them chooses an option
+    of a group of which both have keys."""
     if any(one.get(key, value) != value for key, value in other.items() if key not in FREE):
+        return True
+    sections = [{key.partition(".")[0] for key in given if "." in key} for given in (one, other)]
+    if any((group in one) != (group in other) for group in sections[0] & sections[1] & GROUPS):
         return True
     return any(b.startswith(f"{a}.") or a.startswith(f"{b}.") for a in one for b in other if a not in GROUPS)
 
