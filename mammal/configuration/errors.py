@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import nullcontext
 from importlib.resources import files
 from pathlib import Path
@@ -76,16 +76,32 @@ def explain(error: Exception, verb: str, arguments: Arguments) -> MammalError:
         sweeps = "`mammal train -m` runs each of them, " if verb == "train" else ""
         hint = f"{sweeps}key=[a,b] is a list, key=\"'a,b'\" a text with a comma"
         return ConfigError(f"{match[1] or match[2]} has more than one value", where=where, hint=hint)
-    if match := re.match(r"Could not override '(.+?)'", text) or re.match(r"Could not delete '?(.+?)'?\.", text):
-        name = match[1]
-        if verb == "train" and name in _groups(arguments):
-            hint = f"{name}=NAME chooses one, ++{name}={{…}} writes its keys on the command line"
-            return ConfigError(f"no {name} is chosen whose keys could be changed", where=where, hint=hint)
-        return ConfigError(f"there is no key {name!r}", where=where, hint=_nearest_key(name, verb, arguments))
+    if match := re.match(r"Could not (?:override|delete(?: from config\.)?) '(.+?)[='].*", text):
+        return _no_such_key(match[1], chain, verb, arguments)
     for cause in chain:
         if (known := _from_omegaconf(cause, text, where, arguments)) is not None:
             return known
     return ConfigError(_first_line(text), where=where)
+
+
+def _no_such_key(name: str, chain: Sequence[BaseException], verb: str, arguments: Arguments) -> ConfigError:
+    """Explains a word of the command line that sets or deletes a key that is not there.
+
+    Args:
+        name: key of the word; in a value in braces, the unknown key can be a deeper one.
+        chain: the error and its causes.
+        verb: the verb.
+        arguments: parsed words of the command line.
+    """
+    where = f"mammal {verb}"
+    missing = [str(key) for cause in chain if (key := getattr(cause, "full_key", None))]
+    if verb == "train" and name.partition(".")[0] == "mixture" and (not missing or "mixture" in missing):
+        hint = "mixture=NAME chooses one, ++mixture={…} writes its keys on the command line"
+        return ConfigError("no mixture is chosen whose keys could be changed", where=where, hint=hint)
+    name = next((key for key in missing if key.startswith(f"{name}.")), name)
+    if any(word.startswith(f"{name}={{") for word in arguments.overrides) and name in _groups(arguments):
+        return ConfigError(f"{name}= takes a name, not keys", where=where, hint=f"{name}=NAME")
+    return ConfigError(f"there is no key {name!r}", where=where, hint=_nearest_key(name, verb, arguments))
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
@@ -168,7 +184,8 @@ def _keys(verb: str, arguments: Arguments) -> Iterator[str]:
     from mammal.configuration.own_tasks import own_tasks_first
 
     groups = set(_groups(arguments))
-    choices = [word for word in arguments.overrides if word.lstrip("+").partition("=")[0] in groups]
+    parted = [(word, *word.lstrip("+").partition("=")) for word in arguments.overrides]
+    choices = [word for word, key, _, value in parted if key in groups and not value.startswith("{")]
     runs = GlobalHydra.instance().is_initialized()  # not after a sweep, which has ended Hydra
 
     with (

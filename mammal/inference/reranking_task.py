@@ -221,4 +221,6 @@ def _is_molecule(task: Task) -> bool:
     """Whether the answer of the task is SMILES, so that the same answer can be written in many ways."""
     from mammal.tokenization.entities import ENTITIES
 
-    return [ENTITIES[sort].alphabet for sort in _sorts(task, "target").values()] == ["SMILES"]
+    slots = [slot for slot in task.template.slots if slot.part == "target"]
+    names = [ENTITIES[slot.name].alphabet if slot.kind == "entity" else slot.name for slot in slots]
+    return names == ["SMILES"]

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from functools import cache
 from typing import Any
 
 from mammal.tasks.declaration.data_config import LATER, DataConfig
@@ -283,16 +282,14 @@ def stored_config(config: TaskConfig) -> dict[str, Any]:
     return {**values, "data": data, "generation": stored_settings(values["generation"])}
 
 
-@cache
 def register_schema() -> None:
-    """Registers the schema of a task and the settings of generation with Hydra; they are not in a YAML file.
-
-    Hydra keeps them for the whole process, so later calls do nothing.
-    """
+    """Registers the schema of a task and the settings of generation with Hydra; they are not in a YAML file."""
     from hydra.core.config_store import ConfigStore
 
-    ConfigStore.instance().store(group="task", name="schema", node=TaskConfig)
-    ConfigStore.instance().store(name=HYDRA_NAME, node=call_defaults())
+    store = ConfigStore.instance()
+    if "schema.yaml" not in store.repo.get("task", {}):  # a launcher can have given the process another store
+        store.store(group="task", name="schema", node=TaskConfig)
+        store.store(name=HYDRA_NAME, node=call_defaults())
 
 
 def unit_text(unit: str | Mapping[str, str] | None) -> str:

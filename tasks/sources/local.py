@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from mammal.tasks.errors import DataError
-from mammal.tasks.tables.readers import existing_file
+from mammal.tasks.tables.readers import files_of
+from mammal.tokenization.errors import likely_names
 
 VARIABLE = "MAMMAL_DATA"
 
@@ -47,21 +48,22 @@ def find_file(path: str, root: Path | None) -> Path:
     for place in places:
         if place.is_file():
             return place
-    errors = [error for place in places if (error := _why_missing(place)) is not None]
-    hints = [error.hint for error in errors if error.hint][:1]
-    if root is None and not given.is_absolute():
+    if folder := next((place for place in places if path and place.is_dir()), None):
+        raise DataError("is a folder, not a file", where=str(folder))
+    near = {str(given.parent / name) for place in places[:2] for name in files_of(place.parent)}
+    near |= set(files_of(places[-1].parent))
+    hints = []
+    if given.is_absolute():
+        near = {str(given.parent / name) for name in files_of(given.parent)}
+    elif root is None:
         hints.append(f"paths.data=FOLDER names the folder that holds {given.name}")
-    elif not given.is_absolute():
-        hints.append(f"it is not below {root} either, which paths.data or {VARIABLE} names")
-    raise DataError(errors[0].what, where=errors[0].where, hint="; ".join(hints) or None)
-
-
-def _why_missing(place: Path) -> DataError | None:
-    try:
-        existing_file(place)
-    except DataError as error:
-        return error
-    return None
+    else:
+        hints.append(f"looked for in the working folder and below {root}, which paths.data or {VARIABLE} names")
+    if likely := likely_names(str(given), near):
+        hints.append(likely)
+    found = any(place.parent.is_dir() for place in places)
+    what = "no such file" if found else "no such file, and no such folder"
+    raise DataError(what, where=str(given), hint="; ".join(hints) or None)
 
 
 def find_copy(path: str, root: Path | None) -> Path | None:

@@ -215,9 +215,15 @@ def existing_file(path: str | Path) -> Path:
         raise DataError("is a folder, not a file", where=str(file))
     if not file.parent.is_dir():
         raise DataError("no such file, and no such folder", where=str(file))
-    neighbours = [f.name for f in islice(file.parent.iterdir(), 1000) if f.is_file()]
-    likely = [name for name in neighbours if not name.endswith(_OF_JOBS)]
-    raise DataError("no such file", where=str(file), hint=likely_names(file.name, likely))
+    raise DataError("no such file", where=str(file), hint=likely_names(file.name, files_of(file.parent)))
+
+
+def files_of(folder: Path) -> list[str]:
+    """Returns the names of the first thousand files of a folder, without those of jobs. No folder: no names."""
+    if not folder.is_dir():
+        return []
+    names = [file.name for file in islice(folder.iterdir(), 1000) if file.is_file()]
+    return [name for name in names if not name.endswith(_OF_JOBS)]
 
 
 _OF_JOBS = (".manifest.json", ".errors.parquet")

@@ -326,6 +326,18 @@ def test_a_change_of_a_task_in_a_mixture_says_how_it_is_written(capsys):
         assert code == 2 and "changes the task" not in err
     code, _, err = reported(capsys, "train", "mixture={tasks: {esol: 1}}", "--cfg")
     assert code == 2 and "no mixture is chosen" in err and "++mixture={…} writes its keys" in err
+    code, _, err = reported(capsys, "train", "mixture=eight", "mixture={tasks: {bbbq: 1}}", "--cfg")
+    assert code == 2 and "there is no key 'mixture.tasks.bbbq'" in err and "mixture.tasks.bbbp" in err
+    for words, key, meant in (
+        (["optim={lrr: 1}"], "optim.lrr", "optim.lr"),
+        (["adapt=lora", "adapt={rnk: 8}"], "adapt.rnk", "adapt.rank"),
+        (["recipe=molecules"], "recipe", ""),
+        (["~optim.lrr"], "optim.lrr", "optim.lr"),
+    ):
+        code, _, err = reported(capsys, "train", "task=bbbp", *words, "--cfg")
+        assert code == 2 and f"there is no key '{key}'" in err and meant in err
+    code, _, err = reported(capsys, "train", "experiment={seed: 1}", "--cfg")
+    assert code == 2 and "experiment= takes a name" in err
     code, out, err = reported(capsys, "train", "++mixture={tasks: {esol: 1}}", "--cfg")
     assert code == 0 and "esol: 1" in out, err
 

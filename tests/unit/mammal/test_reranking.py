@@ -69,6 +69,14 @@ def order(said: Prediction) -> list[str | None]:
     return [answer.text for answer in (said, *said.runners_up)]
 
 
+@pytest.mark.parametrize("slot", ["smiles", "SMILES"])
+def test_answers_that_can_be_spelled_in_many_ways_are_generated(model: mammal.Mammal, slot: str):
+    target = {"prompt": {"target": f"<SENTINEL_ID_0> {{product:{slot}}}"}}
+    task = build_task(load_task("forward_reaction", target), model.tokenizer)
+    assert Judge(model.model, task, model.pace).by_beams
+    assert not Judge(model.model, model.find_task("smiles_to_iupac"), model.pace).by_beams
+
+
 def test_an_answer_that_leads_back_overtakes_a_likelier_one(model: mammal.Mammal, judging):
     judge = judging({"C.N": [("CN", -0.1), ("CC", -9.0)], "CC(=O)Cl.Nc1ccccc1": [("N(C(C)=O)c1ccccc1", -0.3)]})
     task, rows = model.find_task("retrosynthesis"), [{"product": ANILIDE}]

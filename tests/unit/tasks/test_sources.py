@@ -210,16 +210,21 @@ def test_a_file_that_its_source_would_not_read_is_refused():
 
 def test_a_misspelt_file_is_looked_for_where_it_was_typed_and_below_the_folder_of_copies(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "mine.csv").touch()
-    (tmp_path / "copies").mkdir()
-    (tmp_path / "copies" / "theirs.csv").touch()
     root = tmp_path / "copies"
+    for file in ("mine.csv", "copies/theirs.csv", "copies/deep/theirs.csv"):
+        (tmp_path / file).parent.mkdir(exist_ok=True)
+        (tmp_path / file).touch()
     assert find_file("theirs.csv", root) == root / "theirs.csv"
-    for typed, meant in (("mime.csv", "mine.csv"), ("their.csv", "theirs.csv")):
+    typed = {"mime.csv": "mine.csv", "their.csv": "theirs.csv", "deep/their.csv": "deep/theirs.csv"}
+    for name, meant in typed.items():
         with pytest.raises(DataError, match="no such file") as error:
-            find_file(typed, root)
-        assert error.value.where == typed
-        assert f"did you mean {meant}?; it is not below {root} either" in error.value.hint
-    with pytest.raises(DataError) as error:
+            find_file(name, root)
+        assert error.value.what == "no such file" and error.value.where == name
+        assert f"below {root}, which" in error.value.hint and f"did you mean {meant}" in error.value.hint
+    with pytest.raises(DataError, match="no such file") as error:
         find_file(str(root / "their.csv"), root)
-    assert error.value.hint == "did you mean theirs.csv?"
+    assert error.value.hint == f"did you mean {root / 'theirs.csv'}?"
+    with pytest.raises(DataError, match="is a folder, not a file"):
+        find_file("deep", root)
+    with pytest.raises(DataError, match="no such file, and no such folder"):
+        find_file("nowhere/mine.csv", None)
