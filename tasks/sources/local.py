@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from mammal.tasks.errors import DataError
-from mammal.tasks.tables.readers import files_of
+from mammal.tasks.tables.readers import existing_file, files_of
 from mammal.tokenization.errors import likely_names
 
 VARIABLE = "MAMMAL_DATA"
@@ -50,12 +50,12 @@ def find_file(path: str, root: Path | None) -> Path:
             return place
     if folder := next((place for place in places if path and place.is_dir()), None):
         raise DataError("is a folder, not a file", where=str(folder))
+    if given.is_absolute():
+        return existing_file(given)  # raises an error that names this place
     near = {str(given.parent / name) for place in places[:2] for name in files_of(place.parent)}
     near |= set(files_of(places[-1].parent))
     hints = []
-    if given.is_absolute():
-        near = {str(given.parent / name) for name in files_of(given.parent)}
-    elif root is None:
+    if root is None:
         hints.append(f"paths.data=FOLDER names the folder that holds {given.name}")
     else:
         hints.append(f"looked for in the working folder and below {root}, which paths.data or {VARIABLE} names")

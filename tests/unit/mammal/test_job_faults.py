@@ -295,13 +295,13 @@ def test_rows_of_parts_add_up(total: int, of: int) -> None:
 
 
 def test_molecules_are_forgotten_after_each_shard(tiny_bundle: Path, tmp_path: Path) -> None:
-    from mammal.tasks.molecules.chemistry import _canonical
+    from mammal.tasks.molecules.chemistry import _remembered
 
     pd.DataFrame({"smiles": ["C" * (1 + i) for i in range(40)]}).to_csv(tmp_path / "in.csv", index=False)
     sizes: list[int] = []
 
     def look(now: engine.JobProgress) -> None:
-        sizes.append(_canonical.cache_info().currsize)
+        sizes.append(_remembered.cache_info().currsize)
 
     how: dict[str, Any] = {"task": "bbbp", "shard_rows": 10}
     run_job("predict", tiny_bundle, tmp_path / "in.csv", tmp_path / "out.csv", progress=look, **how)

@@ -223,7 +223,7 @@ def test_a_misspelt_file_is_looked_for_where_it_was_typed_and_below_the_folder_o
         assert f"below {root}, which" in error.value.hint and f"did you mean {meant}" in error.value.hint
     with pytest.raises(DataError, match="no such file") as error:
         find_file(str(root / "their.csv"), root)
-    assert error.value.hint == f"did you mean {root / 'theirs.csv'}?"
+    assert error.value.hint == "did you mean theirs.csv?"
     with pytest.raises(DataError, match="is a folder, not a file"):
         find_file("deep", root)
     with pytest.raises(DataError, match="no such file, and no such folder"):
