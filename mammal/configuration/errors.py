@@ -76,7 +76,7 @@ def explain(error: Exception, verb: str, arguments: Arguments) -> MammalError:
         sweeps = "`mammal train -m` runs each of them, " if verb == "train" else ""
         hint = f"{sweeps}key=[a,b] is a list, key=\"'a,b'\" a text with a comma"
         return ConfigError(f"{match[1] or match[2]} has more than one value", where=where, hint=hint)
-    if match := re.match(r"Could not (?:override|delete(?: from config\.)?) '(.+?)[='].*", text):
+    if match := re.match(r"Could not (?:override|delete(?: from config\.)?) '(.+?)[=']", text):
         return _no_such_key(match[1], chain, verb, arguments)
     for cause in chain:
         if (known := _from_omegaconf(cause, text, where, arguments)) is not None:

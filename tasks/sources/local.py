@@ -48,10 +48,9 @@ def find_file(path: str, root: Path | None) -> Path:
     for place in places:
         if place.is_file():
             return place
-    if folder := next((place for place in places if path and place.is_dir()), None):
-        raise DataError("is a folder, not a file", where=str(folder))
-    if given.is_absolute():
-        return existing_file(given)  # raises an error that names this place
+    folder = next((place for place in places if path and place.is_dir()), None)
+    if folder is not None or given.is_absolute():
+        return existing_file(folder or given)  # raises an error that names this place
     near = {str(given.parent / name) for place in places[:2] for name in files_of(place.parent)}
     near |= set(files_of(places[-1].parent))
     hints = []
